@@ -1,0 +1,251 @@
+"""What travels between gateway, node and control plane. No Django here: nodes import it.
+
+Encoding: MessagePack for tickets and frames, JSON for states and usage records (people read those).
+Times are Unix seconds (float), durations milliseconds (float), sizes bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Kind = Literal["chat", "completion", "embed"]
+FinishReason = Literal["stop", "length", "tool_calls", "load", "unload"]
+Outcome = Literal["ok", "cancelled", "failed", "gateway_lost", "node_lost"]
+
+
+class Options(msgspec.Struct, omit_defaults=True):
+    """Sampling and load options in one vocabulary; ``None`` means the engine's own default."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    seed: int | None = None
+    stop: list[str] = []
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repeat_penalty: float | None = None
+    num_ctx: int | None = None
+
+
+class Inference(msgspec.Struct, omit_defaults=True):
+    """One request in the engines' common form.
+
+    ``messages`` are OpenAI chat messages (dicts with ``role``, ``content``, perhaps ``tool_calls`` and
+    ``tool_call_id``; images as ``image_url`` parts). ``prompt`` is for ``completion`` (no chat template
+    applied); ``inputs`` for ``embed``. ``format`` is ``"json"`` or a JSON schema. ``think`` is passed on
+    where the engine knows it. ``keep_alive`` is in seconds, negative for ever.
+    """
+
+    kind: Kind
+    messages: list[dict[str, Any]] = []
+    prompt: str = ""
+    suffix: str | None = None
+    inputs: list[str] = []
+    tools: list[dict[str, Any]] = []
+    tool_choice: str | dict[str, Any] | None = None
+    format: str | dict[str, Any] | None = None
+    think: bool | str | None = None
+    keep_alive: float | None = None
+    options: Options = msgspec.field(default_factory=Options)
+
+
+class Ticket(msgspec.Struct, omit_defaults=True):
+    """One attempt to run one request on one node; ``id`` is the request id, a dot, and the attempt number."""
+
+    id: str
+    gateway: str
+    tenant: str
+    version: str
+    """The manifest digest, ``sha256:`` and 64 hexadecimal digits."""
+    model: str
+    """The name the engine knows the model by (its own name for external models)."""
+    deadline: float
+    traceparent: str
+    inference: Inference
+
+
+class Delta(msgspec.Struct, tag="d", array_like=True, omit_defaults=True):
+    """Output since the last delta. ``tool_calls`` are complete OpenAI tool calls; ``tokens`` counts generated tokens."""
+
+    text: str = ""
+    thinking: str = ""
+    tokens: int = 0
+    tool_calls: list[dict[str, Any]] = []
+
+
+class Final(msgspec.Struct, tag="f", array_like=True, omit_defaults=True):
+    """The end of a request, with the engine's own counts and times (milliseconds)."""
+
+    finish_reason: FinishReason = "stop"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    load_ms: float = 0.0
+    prompt_ms: float = 0.0
+    eval_ms: float = 0.0
+    total_ms: float = 0.0
+    embeddings: list[list[float]] = []
+
+
+class Failure(msgspec.Struct, tag="e", array_like=True, omit_defaults=True):
+    """The request failed on the node; ``code`` and ``status`` as in `ollamamax.kernel.errors`."""
+
+    code: str
+    message: str
+    status: int = 502
+    param: str | None = None
+
+
+Event = Delta | Final | Failure
+
+
+class Frame(msgspec.Struct, array_like=True):
+    """Events of one ticket; ``seq`` numbers the first of them, counting from 0, so a gap is seen."""
+
+    ticket: str
+    seq: int
+    events: list[Event]
+
+
+class Control(msgspec.Struct, array_like=True):
+    """To a node: ``cancel`` a ticket, or ``resend`` its events from number ``seq`` on."""
+
+    verb: Literal["cancel", "resend"]
+    ticket: str
+    gateway: str = ""
+    seq: int = 0
+
+
+class Gpu(msgspec.Struct, omit_defaults=True):
+    """One GPU as its vendor's library reports it; what the library does not tell is ``None``."""
+
+    index: int
+    name: str
+    load_percent: float | None = None
+    memory_used: int | None = None
+    memory_total: int | None = None
+    temperature_celsius: float | None = None
+    power_watts: float | None = None
+    ecc_errors: int | None = None
+
+
+class Engine(msgspec.Struct, omit_defaults=True):
+    """One engine of a node: what it is, and whether it answers."""
+
+    kind: Literal["ollama", "openai", "llamacpp"]
+    healthy: bool
+    version: str | None = None
+    error: str | None = None
+    hosts_blobs: bool = False
+    """Whether it runs models from the registry's blobs, rather than models it keeps itself."""
+
+
+class ModelState(msgspec.Struct, omit_defaults=True):
+    """One version on a node.
+
+    ``present``: the engine itself reports it; ``fetching``; ``ready``: its bytes were verified on this node;
+    ``loading``; ``loaded``: in memory; ``failed``: ``error`` says why.
+    """
+
+    version: str
+    name: str
+    state: Literal["present", "fetching", "ready", "loading", "loaded", "failed"]
+    engine: Literal["ollama", "openai", "llamacpp"]
+    size: int | None = None
+    memory: int | None = None
+    bytes_done: int | None = None
+    error: str | None = None
+    context_length: int | None = None
+    expires_at: float | None = None
+
+
+class NodeState(msgspec.Struct, omit_defaults=True):
+    """A node's telemetry of one second; ``seq`` counts up from the start of its process (``boot``)."""
+
+    node: str
+    tenant: str
+    boot: str
+    seq: int
+    at: float
+    agent_version: str
+    engines: list[Engine]
+    capacity: int
+    """Requests it runs at once."""
+    running: int
+    waiting: int
+    """Claimed by the node or in its inbox, not yet running."""
+    tokens_per_second: float
+    models: list[ModelState]
+    cpu_percent: float
+    cpu_count: int
+    memory_used: int
+    memory_total: int
+    disk_used: int
+    disk_total: int
+    network_received_per_second: float
+    network_sent_per_second: float
+    gpus: list[Gpu] = []
+    gpu_note: str | None = None
+    """Why ``gpus`` is empty."""
+    draining: bool = False
+
+
+class OpenRequest(msgspec.Struct, omit_defaults=True):
+    """An admitted request, kept in Redis until it is settled."""
+
+    request: str
+    gateway: str
+    tenant: str
+    key: str
+    model: str
+    version: str
+    node: str
+    node_name: str
+    api: str
+    """The route, for example ``/v1/chat/completions``."""
+    trace: str
+    received_at: float
+    admitted_at: float
+    attempt: int = 1
+
+
+class UsageRecord(msgspec.Struct, omit_defaults=True):
+    """What one request really used. One for each admitted request, whatever became of it."""
+
+    request: str
+    tenant: str
+    key: str
+    model: str
+    version: str
+    node: str
+    node_name: str
+    api: str
+    trace: str
+    received_at: float
+    prompt_tokens: int
+    completion_tokens: int
+    queue_ms: float | None
+    """From admission until the node began to run it; ``None`` when it never began."""
+    first_token_ms: float | None
+    """From receipt until the first token left for the client; ``None`` when none did."""
+    duration_ms: float
+    outcome: Outcome
+    error: str = ""
+    """The error's code, when the outcome is not ``ok``."""
+    attempts: int = 1
+
+
+encode_ticket = msgspec.msgpack.Encoder().encode
+decode_ticket = msgspec.msgpack.Decoder(Ticket).decode
+encode_frames = msgspec.msgpack.Encoder().encode
+decode_frames = msgspec.msgpack.Decoder(list[Frame]).decode
+encode_control = msgspec.msgpack.Encoder().encode
+decode_control = msgspec.msgpack.Decoder(Control).decode
+encode_json = msgspec.json.Encoder().encode
+decode_node_state = msgspec.json.Decoder(NodeState).decode
+decode_open = msgspec.json.Decoder(OpenRequest).decode
+decode_usage = msgspec.json.Decoder(UsageRecord).decode

@@ -1,0 +1,130 @@
+"""Every Redis key and channel of OllamaMax, in one place, with who may touch it.
+
+A node's Redis user (see :func:`node_acl`) reaches the keys whose name holds its own id, and no other.
+"""
+
+from __future__ import annotations
+
+DIRECTORY_CHANNEL = "omx:dir"
+DIRECTORY_VERSION = "omx:dir:version"
+OPEN = "omx:open"
+"""Hash, request id -> JSON of `cluster.wire.OpenRequest`: admitted and not yet settled."""
+USAGE = "omx:usage"
+"""Stream of settled requests waiting for Postgres; field ``r`` holds JSON of `cluster.wire.UsageRecord`."""
+
+
+def directory(table: str) -> str:
+    """Hash of one table of the directory: what the data plane needs of the control plane."""
+    return f"omx:dir:{table}"
+
+
+def gateway_alive(gateway: str) -> str:
+    """Lease of a gateway process, renewed each second."""
+    return f"omx:gw:{gateway}:alive"
+
+
+def node_state(node: str) -> str:
+    """JSON of `cluster.wire.NodeState` with a time to live: the node's telemetry and its lease."""
+    return f"omx:node:{node}:state"
+
+
+def node_state_channel(node: str) -> str:
+    """Pub/sub: each state as the node writes it."""
+    return f"omx:state:{node}"
+
+
+def node_inbox(node: str) -> str:
+    """List of tickets for the node, oldest first."""
+    return f"omx:node:{node}:inbox"
+
+
+def node_claimed(node: str) -> str:
+    """List of tickets that the node took and has not finished."""
+    return f"omx:node:{node}:claimed"
+
+
+def node_drain(node: str) -> str:
+    """Lease of the running ``drain_inbox`` task; while it stands no other is sent."""
+    return f"omx:node:{node}:drain"
+
+
+def node_slots(node: str) -> str:
+    """Set of the request ids that were given to the node and are not settled."""
+    return f"omx:node:{node}:slots"
+
+
+def node_done(node: str) -> str:
+    """Short stream of how tickets ended, written by the node: settles what a lost gateway left open."""
+    return f"omx:node:{node}:done"
+
+
+def node_control(node: str) -> str:
+    """Pub/sub to the node: cancel, resend."""
+    return f"omx:ctl:{node}"
+
+
+def node_queue(node: str) -> str:
+    """The Celery queue that only this node reads."""
+    return f"node.{node}"
+
+
+def tokens(node: str, gateway: str) -> str:
+    """Pub/sub from one node to one gateway process: batches of `cluster.wire.Frame`."""
+    return f"omx:tok:{node}:{gateway}"
+
+
+def recent(tenant: str) -> str:
+    """Stream of the tenant's last settled requests, for the live page."""
+    return f"omx:recent:{tenant}"
+
+
+def live_sequence(tenant: str) -> str:
+    return f"omx:live:{tenant}:seq"
+
+
+def live_series(tenant: str) -> str:
+    """List of JSON points, one a second, the last five minutes: totals over the tenant's nodes."""
+    return f"omx:live:{tenant}:series"
+
+
+def loop_lock(loop: str) -> str:
+    """Lease of the one process that runs a control loop now."""
+    return f"omx:loop:{loop}"
+
+
+def node_transport_options(node: str) -> dict[str, object]:
+    """Celery transport options that keep a node's broker keys under names its Redis user may touch."""
+    return {
+        "priority_steps": [0],
+        "unacked_key": f"unacked.{node}",
+        "unacked_index_key": f"unacked.{node}.index",
+        "unacked_mutex_key": f"unacked.{node}.mutex",
+    }
+
+
+def node_acl(node: str) -> list[str]:
+    """Redis ACL rules (`ACL SETUSER`) for one node: its own keys and channels, and no command of the server."""
+    queue = node_queue(node)
+    return [
+        "resetkeys",
+        "resetchannels",
+        "-@all",
+        "+@read",
+        "+@write",
+        "+@connection",
+        "+@transaction",
+        "+@pubsub",
+        "-@dangerous",
+        "-keys",
+        "-scan",
+        "-randomkey",
+        "-pubsub",
+        f"~{queue}",
+        f"~unacked.{node}*",
+        f"~_kombu.binding.{queue}",
+        f"~_kombu.binding_permanent.{queue}",
+        f"~omx:node:{node}:*",
+        f"&{node_control(node)}",
+        f"&{node_state_channel(node)}",
+        f"&omx:tok:{node}:*",
+    ]

@@ -1,0 +1,181 @@
+"""The one place that reads the environment: typed, documented, and failing with every problem listed at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class EnvironmentInvalid(Exception):
+    """Raised at start; its text lists every setting that is missing or wrong."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One environment variable: ``parse`` turns its text into the value or raises ``ValueError``."""
+
+    name: str
+    parse: Callable[[str], Any]
+    default: str | None
+    help: str
+    secret: bool = False
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if urlsplit(text).scheme not in schemes:
+            raise ValueError(f"must be a URL that starts with {', '.join(s + '://' for s in schemes)}")
+        return text
+
+    return parse
+
+
+def _integer(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise ValueError("must be a whole number") from None
+        if not least <= value <= most:
+            raise ValueError(f"must be between {least} and {most}")
+        return value
+
+    return parse
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if text.lower() in {"0", "false", "no", "off", ""}:
+        return False
+    raise ValueError("must be 1 or 0")
+
+
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def _secret_key(text: str) -> str:
+    if len(text) < 50:
+        raise ValueError("must have at least 50 characters")
+    return text
+
+
+SETTINGS = (
+    Setting("OLLAMAMAX_SECRET_KEY", _secret_key, None, "Signs sessions and tokens. At least 50 characters.", secret=True),
+    Setting(
+        "DATABASE_URL",
+        _url("postgres", "postgresql"),
+        None,
+        "PostgreSQL, as `postgresql://user:password@host:port/name?sslmode=verify-full`.",
+        secret=True,
+    ),
+    Setting("REDIS_URL", _url("redis", "rediss", "unix"), None, "Redis or Valkey 7.2 or newer.", secret=True),
+    Setting(
+        "OLLAMAMAX_NODE_REDIS_URL",
+        _url("redis", "rediss", "unix"),
+        "",
+        "Where nodes reach Redis, without user and password (each node has its own). Default: host and port of REDIS_URL.",
+    ),
+    Setting("OLLAMAMAX_HOME", Path, ".ollamamax", "Folder of data: blobs, and the embedded servers of `make up`."),
+    Setting("HOST", str, "127.0.0.1", "Address the web process listens on."),
+    Setting("PORT", _integer(1, 65535), "8000", "Port the web process listens on."),
+    Setting(
+        "OLLAMAMAX_PUBLIC_URL",
+        _url("http", "https"),
+        "",
+        "How browsers and nodes reach this installation. Default: http://HOST:PORT.",
+    ),
+    Setting(
+        "OLLAMAMAX_TLS_PROXY",
+        _flag,
+        "0",
+        "1 declares that a TLS proxy stands in front and sets X-Forwarded-Proto; needed to listen beyond loopback without a certificate.",
+    ),
+    Setting("OLLAMAMAX_TLS_CERT", str, "", "Certificate file (PEM) for the web process to serve HTTPS itself."),
+    Setting("OLLAMAMAX_TLS_KEY", str, "", "Private key file (PEM) of OLLAMAMAX_TLS_CERT."),
+    Setting("OLLAMAMAX_ALLOWED_HOSTS", _names, "", "Host names to answer to besides the public URL's, separated by commas."),
+    Setting("OLLAMAMAX_ASGI_SERVER", _choice("uvicorn", "daphne"), "uvicorn", "The ASGI server of the web process."),
+    Setting("OLLAMAMAX_LOG_LEVEL", _choice("debug", "info", "warning", "error"), "info", "Least severe log line to write."),
+    Setting(
+        "OLLAMAMAX_MAX_BODY_BYTES",
+        _integer(1024, 1 << 30),
+        str(32 << 20),
+        "Largest body of an inference request; a larger one is refused with 413.",
+    ),
+    Setting(
+        "OLLAMAMAX_REQUEST_DEADLINE_SECONDS",
+        _integer(1, 86400),
+        "600",
+        "How long one inference request may take, queue included.",
+    ),
+    Setting(
+        "OLLAMAMAX_QUEUE_PER_NODE",
+        _integer(0, 100000),
+        "256",
+        "Requests that may wait for a node beyond the ones it runs; more are refused with 429.",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Every setting, parsed; see `SETTINGS` for what each means."""
+
+    values: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+
+def read(environ: Mapping[str, str] = os.environ) -> Environment:
+    """Parse ``environ``. Raises `EnvironmentInvalid` naming every setting that is missing or wrong."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for setting in SETTINGS:
+        text = environ.get(setting.name, setting.default)
+        if text is None:
+            problems.append(f"{setting.name} is not set. {setting.help}")
+            continue
+        if text == "" and setting.default == "":
+            values[setting.name] = setting.parse("") if setting.parse in (_names, str) else ""
+            continue
+        try:
+            values[setting.name] = setting.parse(text)
+        except ValueError as error:
+            shown = "" if setting.secret else f" (it is {text!r})"
+            problems.append(f"{setting.name} {error}{shown}.")
+    problems += _contradictions(values)
+    if problems:
+        raise EnvironmentInvalid("The settings are not usable:\n" + "\n".join(f"  - {p}" for p in problems))
+    return Environment(values)
+
+
+def _contradictions(values: Mapping[str, Any]) -> list[str]:
+    problems = []
+    if bool(values.get("OLLAMAMAX_TLS_CERT")) != bool(values.get("OLLAMAMAX_TLS_KEY")):
+        problems.append("OLLAMAMAX_TLS_CERT and OLLAMAMAX_TLS_KEY must be set together.")
+    host = values.get("HOST", "127.0.0.1")
+    if not _is_loopback(host) and not values.get("OLLAMAMAX_TLS_PROXY") and not values.get("OLLAMAMAX_TLS_CERT"):
+        problems.append(
+            f"HOST is {host!r}, which others can reach, and nothing provides TLS: set OLLAMAMAX_TLS_CERT and "
+            "OLLAMAMAX_TLS_KEY, or OLLAMAMAX_TLS_PROXY=1 when a TLS proxy stands in front."
+        )
+    return problems
+
+
+def _is_loopback(host: str) -> bool:
+    return host in {"localhost", "::1"} or host.startswith("127.")

@@ -1,0 +1,90 @@
+"""The one error base of OllamaMax; each protocol translates it once at its own edge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class OllamaMaxError(Exception):
+    """An error a caller may see.
+
+    ``code`` is a stable identifier (snake case), ``status`` the HTTP status, ``message`` one sentence for
+    a person, ``fields`` typed details (JSON values). ``retry_after`` is in seconds, where waiting helps.
+    """
+
+    code = "internal_error"
+    status = 500
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **fields: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+        self.fields = fields
+
+
+class InvalidRequest(OllamaMaxError):
+    """The request cannot be understood or has a value that is not allowed; ``fields['param']`` names it."""
+
+    code = "invalid_request"
+    status = 400
+
+
+class Unsupported(InvalidRequest):
+    """A known feature that this server or the chosen engine cannot do; ``param`` names it."""
+
+    code = "unsupported"
+
+
+class Unauthenticated(OllamaMaxError):
+    code = "unauthenticated"
+    status = 401
+
+
+class Forbidden(OllamaMaxError):
+    code = "forbidden"
+    status = 403
+
+
+class NotFound(OllamaMaxError):
+    code = "not_found"
+    status = 404
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+
+class Conflict(OllamaMaxError):
+    code = "conflict"
+    status = 409
+
+
+class TooLarge(OllamaMaxError):
+    code = "body_too_large"
+    status = 413
+
+
+class Overloaded(OllamaMaxError):
+    """Every place in the queue is taken; ``retry_after`` says when to try again."""
+
+    code = "overloaded"
+    status = 429
+
+
+class EngineFailed(OllamaMaxError):
+    """The engine refused or broke while it ran the request."""
+
+    code = "engine_failed"
+    status = 502
+
+
+class Unavailable(OllamaMaxError):
+    """Nothing that could serve this is reachable now."""
+
+    code = "unavailable"
+    status = 503
+
+
+class DeadlineExceeded(OllamaMaxError):
+    code = "deadline_exceeded"
+    status = 504

@@ -1,0 +1,32 @@
+"""W3C Trace Context (https://www.w3.org/TR/trace-context/): read, continue and write ``traceparent``."""
+
+from __future__ import annotations
+
+import os
+import re
+
+_TRACEPARENT = re.compile(r"^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$")
+
+
+def child(parent: str | None) -> str:
+    """A ``traceparent`` for a new span: in the trace of ``parent``, or in a new sampled one.
+
+    A parent that the specification calls invalid (section 3.2.2) starts a new trace.
+    """
+    trace_id, flags = _parse(parent) or (os.urandom(16).hex(), "01")
+    return f"00-{trace_id}-{os.urandom(8).hex()}-{flags}"
+
+
+def trace_id(traceparent: str) -> str:
+    """The 32 hexadecimal digits that name the trace."""
+    return traceparent.split("-", 2)[1]
+
+
+def _parse(value: str | None) -> tuple[str, str] | None:
+    found = _TRACEPARENT.match(value or "")
+    if found is None:
+        return None
+    version, trace, span, flags, rest = found.groups()
+    if version == "ff" or (version == "00" and rest) or not int(trace, 16) or not int(span, 16):
+        return None
+    return trace, f"{int(flags, 16) & 1:02x}"

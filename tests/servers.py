@@ -1,0 +1,44 @@
+"""Starts the real PostgreSQL (once a run) and Valkey (once a worker) that the tests use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+
+from ollamamax.embedded import postgres, valkey
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Servers:
+    """What this process started, to be stopped by it."""
+
+    def __init__(self) -> None:
+        # World-reachable, because PostgreSQL runs as `nobody` when the tests run as root.
+        self.folder = Path(tempfile.mkdtemp(prefix="omx-test-"))
+        self.folder.chmod(0o755)
+        self.started: list[postgres.Temporary | valkey.Temporary] = []
+
+    def start(self, *, database: bool) -> None:
+        if database and "OMX_TEST_DATABASE_URL" not in os.environ:
+            (self.folder / "pg").mkdir()
+            server = postgres.Temporary(self.folder / "pg", free_port())
+            self.started.append(server)
+            os.environ["OMX_TEST_DATABASE_URL"] = server.url
+        os.environ["DATABASE_URL"] = os.environ["OMX_TEST_DATABASE_URL"]
+        redis = valkey.Temporary(self.folder / "valkey", free_port())
+        self.started.append(redis)
+        os.environ["REDIS_URL"] = redis.url
+
+    def stop(self) -> None:
+        for server in reversed(self.started):
+            server.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
