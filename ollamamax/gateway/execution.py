@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from cluster.dispatch.dispatcher import Dispatcher, Request
 from cluster.wire import Delta, Failure, Final, Inference, Outcome, Started
 from ollamamax import logs
 from ollamamax.gateway.catalog import Listed
-from ollamamax.gateway.http import Receive
+from ollamamax.gateway.http import ClientGone, Receive
 from ollamamax.kernel import errors, trace
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.principal import Principal
 
 _log = logs.get(__name__)
 _CANCEL_PATIENCE = 3.0
+_GONE = Failure("client_gone", "The client closed the connection.", 499)
+_LATE = Failure("deadline_exceeded", "The request did not finish within the time allowed for it.", 504)
 
 
 class EngineError(errors.EngineFailed):
@@ -45,13 +46,17 @@ class Call:
 
 
 class Execution:
-    """Iterate over `events()`; read counts and times from `request` and `final` after.
+    """``async with`` admits it; `next()` gives the output; leaving early cancels the work on the node.
 
-    Leaving the iteration before its end cancels the work on the node. Settled exactly once in every case.
+    Settled exactly once in every case. `final` and `request` hold counts and times after the end.
     """
 
-    def __init__(self, dispatcher: Dispatcher, call: Call, model: str, listed: Listed, inference: Inference, deadline: float) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, call: Call, model: str, listed: Listed, inference: Inference, deadline: float, receive: Receive
+    ) -> None:
         self._dispatcher = dispatcher
+        self._receive = receive
+        self._watchers: list[asyncio.Task[None] | asyncio.TimerHandle] = []
         self.call = call
         self.model = model
         self.final: Final | None = None
@@ -70,58 +75,58 @@ class Execution:
         )
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """Headers of the response; the node is known from admission on."""
+        """Headers of the response, once it is admitted."""
         return [
             *self.call.headers(),
             (b"x-ollamamax-node", self.request.node_name.encode("ascii", "replace")),
             (b"x-ollamamax-version", self.request.version.encode()),
         ]
 
-    async def events(self, receive: Receive) -> AsyncIterator[Delta]:
-        """The output. Raises what `Dispatcher.admit` raises, `EngineError`, or `DeadlineExceeded`; ends early, without
-        an error, when the client is gone."""
-        request, dispatcher = self.request, self._dispatcher
-        outcome: Outcome = "cancelled"
-        error = "client_gone"
-        gone = asyncio.create_task(_disconnected(receive))
-        try:
-            await dispatcher.admit(request)
-            gone.add_done_callback(lambda task: task.cancelled() or self._hang_up())
-            async with asyncio.timeout(max(0.0, request.deadline - time.time())):
-                while True:
-                    event = await dispatcher.next(request)
-                    if isinstance(event, Delta):
-                        request.first_token_at = request.first_token_at or time.time()
-                        request.completion_tokens += event.tokens
-                        yield event
-                    elif isinstance(event, Started):
-                        request.started_at = event.started_at
-                    elif isinstance(event, Final):
-                        self._count(event)
-                        self.final = event
-                        outcome, error = "ok", ""
-                        return
-                    elif event.code == _CLIENT_GONE:
-                        return
-                    else:
-                        outcome, error = "node_lost" if event.code == "node_lost" else "failed", event.code
-                        raise EngineError(event)
-        except TimeoutError:
-            outcome, error = "failed", errors.DeadlineExceeded.code
-            raise errors.DeadlineExceeded("The request did not finish within the time allowed for it.") from None
-        except errors.OllamaMaxError as problem:
-            outcome, error = (outcome if outcome != "cancelled" else "failed"), problem.code
-            raise
-        finally:
-            gone.cancel()
-            if outcome == "ok" or error in {"node_lost", "overloaded"} or request.stream is None:
-                self._settle(outcome, error)
-            else:
-                dispatcher.later(self._cancel(outcome, error))
+    async def __aenter__(self) -> Self:
+        """Raises what `Dispatcher.admit` raises."""
+        await self._dispatcher.admit(self.request)
+        gone = asyncio.create_task(_disconnected(self._receive))
+        gone.add_done_callback(lambda task: task.cancelled() or self._interrupt(_GONE))
+        remaining = max(0.0, self.request.deadline - time.time())
+        self._watchers = [gone, asyncio.get_running_loop().call_later(remaining, self._interrupt, _LATE)]
+        return self
 
-    def _hang_up(self) -> None:
+    async def next(self) -> Delta | None:
+        """The next output, or ``None`` at the end. Raises `ClientGone`, or `EngineError` with what the node reported."""
+        request = self.request
+        while True:
+            event = await self._dispatcher.next(request)
+            if isinstance(event, Delta):
+                request.first_token_at = request.first_token_at or time.time()
+                request.completion_tokens += event.tokens
+                return event
+            if isinstance(event, Started):
+                request.started_at = event.started_at
+            elif isinstance(event, Final):
+                self._count(event)
+                self.final = event
+                return None
+            elif event is _GONE:
+                raise ClientGone
+            else:
+                self._count(event)
+                raise EngineError(event)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        for watcher in self._watchers:
+            watcher.cancel()
+        code = error.code if isinstance(error, errors.OllamaMaxError) else "client_gone"
+        if self.final is not None:
+            self._settle("ok", "")
+        elif isinstance(error, EngineError) and self.request.stream is not None and self.request.stream.finished:
+            self._settle("node_lost" if code == "node_lost" else "failed", code)
+        else:
+            # The node still works on it: a client that left, a deadline, or a fault of ours.
+            self._dispatcher.later(self._cancel("failed" if isinstance(error, EngineError) else "cancelled", code))
+
+    def _interrupt(self, failure: Failure) -> None:
         if self.request.stream is not None:
-            self.request.stream.interrupt(Failure(_CLIENT_GONE, "The client closed the connection.", 499))
+            self.request.stream.interrupt(failure)
 
     async def _cancel(self, outcome: Outcome, error: str) -> None:
         """Stop the node's work and take its last counts into the record."""
@@ -166,21 +171,18 @@ class Execution:
         )
 
 
-_CLIENT_GONE = "client_gone"
-
-
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         continue
 
 
-async def collect(execution: Execution, receive: Receive) -> tuple[str, str, list[dict[str, Any]]] | None:
-    """The whole output as (text, thinking, tool calls), or ``None`` when the client left."""
+async def collect(execution: Execution) -> tuple[str, str, list[dict[str, Any]]]:
+    """The whole output as (text, thinking, tool calls). Raises what `Execution.next` raises."""
     text: list[str] = []
     thinking: list[str] = []
     tool_calls: list[dict[str, Any]] = []
-    async for delta in execution.events(receive):
+    while (delta := await execution.next()) is not None:
         text.append(delta.text)
         thinking.append(delta.thinking)
         tool_calls += delta.tool_calls
-    return None if execution.final is None else ("".join(text), "".join(thinking), tool_calls)
+    return "".join(text), "".join(thinking), tool_calls

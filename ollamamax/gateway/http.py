@@ -113,3 +113,7 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         raise validation_problem(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.InvalidRequest(f"The body is not valid JSON: {error}.", param=None) from None
+
+
+def json_decoder(kind: type[T]) -> Callable[[bytes], T]:
+    return msgspec.json.Decoder(kind).decode
