@@ -12,6 +12,9 @@ OPEN = "omx:open"
 USAGE = "omx:usage"
 """Stream of settled requests waiting for Postgres; field ``r`` holds JSON of `cluster.wire.UsageRecord`."""
 
+KEYS_USED = "omx:key:used"
+"""Hash, id of an API key -> Unix seconds of its last use; moved to Postgres by `identity.publish_directory`."""
+
 
 def directory(table: str) -> str:
     """Hash of one table of the directory: what the data plane needs of the control plane."""
