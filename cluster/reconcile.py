@@ -16,13 +16,17 @@ from ollamamax.identity.scope import every_tenant
 def observe_nodes() -> int:
     """Repair what the data plane was told of nodes, and note when each was last heard. Returns how many are alive.
 
-    Queries: 1 to read, 1 for the nodes that were heard.
+    Queries: 3 to read, 1 for the nodes that were heard.
     """
     with every_tenant():
-        nodes = list(Node.objects.all())
         with connect.connect(settings.REDIS_URL) as client:
-            directory.reconcile(client, membership.NODES, {n.id.hex: membership.node_entry(n) for n in nodes})
-            directory.reconcile(client, membership.NODE_KEYS, {n.identifier: membership.key_entry(n) for n in nodes})
+            directory.reconcile(
+                client, membership.NODES, lambda: {n.id.hex: membership.node_entry(n) for n in Node.objects.all()}
+            )
+            directory.reconcile(
+                client, membership.NODE_KEYS, lambda: {n.identifier: membership.key_entry(n) for n in Node.objects.all()}
+            )
+            nodes = list(Node.objects.all())
             known = membership.granted(client)
             for node in nodes:
                 if membership.redis_user(node) not in known:

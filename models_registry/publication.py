@@ -50,13 +50,19 @@ def announce(channels: list[Channel]) -> None:
 
 
 def announce_all() -> None:
-    """Compare everything with Postgres and repair. Queries: 3."""
-    with every_tenant():
-        channels = list(Channel.objects.select_related("model", "version"))
-        versions = list(Version.objects.filter(source=Version.Source.HOSTED).prefetch_related("blobs"))
-    with connect.connect(settings.REDIS_URL) as client:
-        entries: dict[str, bytes] = {}
-        for version in versions:
-            entries |= blob_entries(version)
-        directory.reconcile(client, BLOBS, entries)
-        directory.reconcile(client, MODELS, {channel_field(each): channel_entry(each) for each in channels})
+    """Compare everything with Postgres and repair. Queries: 3 (again when somebody published meanwhile)."""
+    with connect.connect(settings.REDIS_URL) as client, every_tenant():
+        directory.reconcile(client, BLOBS, _all_blobs)
+        directory.reconcile(client, MODELS, _all_models)
+
+
+def _all_blobs() -> dict[str, bytes]:
+    entries: dict[str, bytes] = {}
+    for version in Version.objects.filter(source=Version.Source.HOSTED).prefetch_related("blobs"):
+        entries |= blob_entries(version)
+    return entries
+
+
+def _all_models() -> dict[str, bytes]:
+    channels = Channel.objects.select_related("model", "version")
+    return {channel_field(channel): channel_entry(channel) for channel in channels}

@@ -16,6 +16,8 @@ USAGE_REFUSED = "omx:usage:refused"
 """Stream of records that Postgres refused, for a person to look at."""
 KEYS_USED = "omx:key:used"
 """Hash, id of an API key -> Unix seconds of its last use; moved to Postgres by `identity.publish_directory`."""
+LIVE_WATCHED = "omx:live:watched"
+"""Sorted set, tenant -> Unix time until which somebody has its live page open."""
 
 
 def directory(table: str) -> str:
@@ -95,6 +97,11 @@ def live_series(tenant: str) -> str:
 def fetch_asked(node: str, digest: str) -> str:
     """Lease: the control plane asked this node for this version a moment ago."""
     return f"omx:fetch:{node}:{digest}"
+
+
+def live_published(tenant: str) -> str:
+    """Hash: what the last frame said of each node (id -> JSON), and under ``#cursor`` the last record it carried."""
+    return f"omx:live:{tenant}:published"
 
 
 def loop_lock(loop: str) -> str:
