@@ -18,7 +18,7 @@ from models_registry.models import Channel, Replica, Version
 from models_registry.replication.plan import Wanted, missing, observed
 from ollamamax import logs
 from ollamamax.bus import connect, keys
-from ollamamax.identity.scope import every_tenant, tenant_scope
+from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel import errors
 from ollamamax.kernel.principal import system
 
@@ -82,18 +82,16 @@ def _take_note_of_external(
         kinds = {engine.kind: engine.hosts_blobs for engine in state.engines}
         for model in state.models:
             if kinds.get(model.engine) is False and (tenant.hex, model.version) not in versions:
-                with tenant_scope(tenant):
-                    try:
-                        versions[tenant.hex, model.version] = register_external(
-                            acting=system("models_registry.reconcile_replicas", tenant.hex),
-                            tenant=tenant,
-                            name=model.name,
-                            digest=model.version,
-                            engine=model.engine,
-                            size=model.size,
-                        )
-                    except errors.InvalidRequest as error:
-                        _log.warning("external_model_refused", node=name, model=model.name, error=error.message)
+                try:
+                    versions[tenant.hex, model.version] = register_external(
+                        acting=system("models_registry.reconcile_replicas", tenant.hex),
+                        name=model.name,
+                        digest=model.version,
+                        engine=model.engine,
+                        size=model.size,
+                    )
+                except errors.InvalidRequest as error:
+                    _log.warning("external_model_refused", node=name, model=model.name, error=error.message)
 
 
 def _write(nodes: dict[str, Node], states: dict[str, NodeState], versions: dict[tuple[str, str], Version]) -> None:
