@@ -105,6 +105,9 @@ class Failure(msgspec.Struct, tag="e", array_like=True, omit_defaults=True):
     message: str
     status: int = 502
     param: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    """What the engine had counted by then, also when the request was cancelled."""
 
 
 Event = Started | Delta | Final | Failure
