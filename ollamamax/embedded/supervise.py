@@ -6,10 +6,12 @@ supervisord restarts what dies, stops in reverse order, and holds the home's loc
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import shlex
 import signal
+import socket as socket_module
 import subprocess
 import sys
 import time
@@ -28,6 +30,9 @@ from ollamamax.embedded.processes import Process
 
 INSTANCE = "OLLAMAMAX_INSTANCE"
 """Environment variable that marks every process of a home, with all they start."""
+
+UNREACHABLE = (OSError, http.client.HTTPException, xmlrpc.client.Error)
+"""What asking a supervisor raises that is not there, not yet, or no longer."""
 
 # Paths come in as %(ENV_...)s, which is put in after parsing: no character of a folder's name can break the file.
 SUPERVISORD = """\
@@ -82,9 +87,14 @@ class Supervisor:
 
     def __init__(self, home: Home, socket: Path, process: subprocess.Popen[bytes] | None = None) -> None:
         self.home = home
+        self.socket = socket
         self.process = process
-        transport = SupervisorTransport(None, None, f"unix://{socket}")
-        self.rpc: Any = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+
+    @property
+    def rpc(self) -> Any:
+        """supervisord's commands. A new connection each time, because a failed one cannot be used again."""
+        transport = SupervisorTransport(None, None, f"unix://{self.socket}")
+        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
     @classmethod
     def start(
@@ -118,7 +128,7 @@ class Supervisor:
         while True:
             try:
                 self.rpc.getState()
-            except (OSError, xmlrpc.client.Error) as error:
+            except UNREACHABLE as error:
                 if time.monotonic() > end or (self.process is not None and self.process.poll() is not None):
                     raise Problem(f"The supervisor did not start: see {self.home.logs}/supervisor-output.log.") from error
                 time.sleep(0.02)
@@ -139,16 +149,22 @@ class Supervisor:
         return str(self.rpc.getProcessInfo(name)["statename"]) in {"BACKOFF", "FATAL", "EXITED"}
 
 
-def stop(pid: int, seconds: float = 90) -> None:
+def stop(pid: int, socket: Path, seconds: float = 90) -> None:
     """Have the supervisor ``pid`` stop all in reverse order and end; kill it when it does not in time."""
-    with contextlib.suppress(psutil.NoSuchProcess):
+    try:
         process = psutil.Process(pid)
         process.terminate()
-        try:
-            process.wait(seconds)
-        except psutil.TimeoutExpired:
+    except psutil.NoSuchProcess:
+        return
+    end = time.monotonic() + seconds
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > end:
             process.kill()
-            process.wait(5)
+        # Its loop looks at children once a second, and whenever somebody knocks.
+        with contextlib.suppress(OSError), socket_module.socket(socket_module.AF_UNIX) as knock:
+            knock.connect(str(socket))
+        with contextlib.suppress(psutil.TimeoutExpired):
+            process.wait(0.05)
 
 
 def marked(instance: str) -> list[psutil.Process]:

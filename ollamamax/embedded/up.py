@@ -6,6 +6,7 @@ Knows no Django: what needs it runs as a process of its own. Everything here is 
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -92,7 +93,7 @@ def down(home: Home) -> int:
         holder = home.running()
         if pid := holder.get("pid"):
             print("Stopping ...", flush=True)
-            supervise.stop(pid)
+            supervise.stop(pid, home.supervisor_socket())
         end = time.monotonic() + 30
         while (lock := home.lock()) is None:
             if time.monotonic() > end:
@@ -113,7 +114,7 @@ def status(home: Home) -> int:
         return 3
     try:
         states = Supervisor(home, home.supervisor_socket()).states()
-    except (OSError, xmlrpc.client.Error):
+    except supervise.UNREACHABLE:
         print("OllamaMax is starting or stopping.")
         return 1
     print(f"OllamaMax at {holder.get('url')} (home: {home.folder})")
@@ -276,7 +277,7 @@ def _end(home: Home, supervisor: Supervisor | None, *, quiet: bool = False) -> N
     if not quiet:
         print("\nStopping ...", flush=True)
     try:
-        supervise.stop(supervisor.process.pid)
+        supervise.stop(supervisor.process.pid, supervisor.socket)
         supervisor.process.wait()
     except Interrupted:
         supervisor.process.kill()
@@ -334,7 +335,7 @@ def _os_errors(home: Home) -> Iterator[None]:
         if "No space left on device" in (error.stderr or ""):
             raise Problem(f"The disk of {home.folder} is full: free some space, or name another folder with OLLAMAMAX_HOME=.") from error
         raise Problem(f"{Path(error.cmd[0]).name} failed: {(error.stderr or '').strip()}") from error
-    except (ConnectionError, xmlrpc.client.Error) as error:
+    except (ConnectionError, http.client.HTTPException, xmlrpc.client.Error) as error:
         raise Problem("OllamaMax was stopped while it started.") from error
     except OSError as error:
         raise from_os_error(error, home.folder) from error
