@@ -1,0 +1,98 @@
+"""Publishes the frames of the live page: once a second, by one process, for each tenant with nodes or with viewers."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import redis.asyncio
+from channels.layers import BaseChannelLayer
+
+from cluster.wire import OpenRequest
+from dashboard import groups
+from dashboard.changes import changes, totals
+from dashboard.payloads import Frame, encode, finished, running
+from dashboard.queries import live
+from ollamamax.bus import keys
+from ollamamax.kernel.ids import new_id
+
+LEASE = keys.loop_lock("publish_live")
+LEASE_SECONDS = 5.0
+LEAST_PERIOD_SECONDS = 0.7
+"""The lease outlives the work until then, so that a tick that was sent twice makes one frame."""
+
+_PUBLISH_FRAME = Path(__file__).with_name("publish_frame.lua").read_text()
+_KEEP_LEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+"""
+
+
+async def publish_live(client: redis.asyncio.Redis, layer: BaseChannelLayer, *, now: float | None = None) -> int:
+    """Publish one frame for each tenant; how many. 0 when another process holds the lease."""
+    token = new_id()
+    began = time.monotonic()
+    at = time.time() if now is None else now
+    if not await client.set(LEASE, token, nx=True, px=int(LEASE_SECONDS * 1000)):
+        return 0
+    try:
+        names = await live.node_names(client)
+        requests = await live.open_requests(client)
+        tenants = sorted(set(names) | await live.watched_tenants(client, at))
+        frames = 0
+        for tenant in tenants:
+            frames += await _publish_tenant(
+                client, layer, tenant, names.get(tenant, {}), requests.get(tenant, []), at=at, token=token
+            )
+        return frames
+    finally:
+        rest = max(1, int((LEAST_PERIOD_SECONDS - (time.monotonic() - began)) * 1000))
+        await client.eval(_KEEP_LEASE, 1, LEASE, token, str(rest))
+
+
+async def _publish_tenant(
+    client: redis.asyncio.Redis,
+    layer: BaseChannelLayer,
+    tenant: str,
+    names: dict[str, str],
+    requests: list[OpenRequest],
+    *,
+    at: float,
+    token: str,
+) -> int:
+    before = await live.published(client, tenant)
+    states = await live.node_states(client, names)
+    records, cursor = await live.settled_since(client, tenant, before.cursor)
+    changed = changes(names, states, before.said)
+    point = totals(len(names), list(states.values()), at)
+    arguments: list[Any] = [token, encode(point), live.SERIES_POINTS, cursor or "", len(changed.said)]
+    for node, said in changed.said.items():
+        arguments += [node, msgspec.json.encode(said)]
+    sequence: Any = await client.eval(
+        _PUBLISH_FRAME,
+        4,
+        LEASE,
+        keys.live_sequence(tenant),
+        keys.live_series(tenant),
+        keys.live_published(tenant),
+        *arguments,
+        *changed.gone,
+    )
+    if not sequence:
+        return 0
+    frame = Frame(
+        seq=int(sequence),
+        at=at,
+        nodes=changed.nodes,
+        gone=changed.gone,
+        running=[running(request) for request in requests[: live.RUNNING_SHOWN]],
+        running_total=len(requests),
+        finished=[finished(record) for record in records],
+        point=point,
+    )
+    # A process that dies here leaves a number without a frame: viewers see the hole and start anew.
+    await layer.group_send(
+        groups.live(tenant), {"type": "live.frame", "seq": frame.seq, "text": encode(frame).decode()}
+    )
+    return 1

@@ -1,0 +1,68 @@
+"""Decides what a frame says of the nodes: what is there now, against what the last frame said. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from cluster.wire import NodeState
+from dashboard.payloads import LiveNode, Point
+
+
+class Said(msgspec.Struct, array_like=True):
+    """What the last frame said of a node; kept in Redis so that any controller can go on from it."""
+
+    name: str
+    report: str | None
+    """``boot.seq`` of the state, ``None`` while it did not report."""
+    last_seen: float | None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """``nodes`` and ``gone`` go into the frame, ``said`` replaces what was remembered of those nodes."""
+
+    nodes: list[LiveNode]
+    gone: list[str]
+    said: dict[str, Said]
+
+
+def live_node(node: str, name: str, state: NodeState | None, said: Said | None) -> LiveNode:
+    """A node as the page sees it; one that is silent was last seen when the last frame with a report said so."""
+    if state is not None:
+        return LiveNode(id=node, name=name, state=state, last_seen=state.at)
+    return LiveNode(id=node, name=name, state=None, last_seen=said.last_seen if said else None)
+
+
+def changes(names: Mapping[str, str], states: Mapping[str, NodeState], said: Mapping[str, Said]) -> Changes:
+    """Compare the tenant's nodes (id -> name) and the states of those that report with what was said before."""
+    nodes: list[LiveNode] = []
+    now_said: dict[str, Said] = {}
+    for node, name in names.items():
+        state = states.get(node)
+        before = said.get(node)
+        live = live_node(node, name, state, before)
+        now = Said(name=name, report=f"{state.boot}.{state.seq}" if state else None, last_seen=live.last_seen)
+        if now != before:
+            nodes.append(live)
+            now_said[node] = now
+    return Changes(nodes=nodes, gone=[node for node in said if node not in names], said=now_said)
+
+
+def totals(nodes: int, states: Sequence[NodeState], at: float) -> Point:
+    """Sums over the nodes that report. Where none does, nothing was measured, and the sums are ``None``."""
+    if not states:
+        return Point(
+            at=at, nodes=nodes, nodes_up=0, capacity=None, running=None, waiting=None, tokens_per_second=None
+        )
+    return Point(
+        at=at,
+        nodes=nodes,
+        nodes_up=len(states),
+        capacity=sum(state.capacity for state in states),
+        running=sum(state.running for state in states),
+        waiting=sum(state.waiting for state in states),
+        tokens_per_second=round(sum(state.tokens_per_second for state in states), 2),
+    )

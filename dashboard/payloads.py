@@ -1,0 +1,131 @@
+"""What the live page receives: one snapshot, then frames. `frontend/src/live/types.ts` is generated from these.
+
+Times are Unix seconds, durations milliseconds, sizes bytes, as in `cluster.wire`. Every number is one that a node or
+a gateway measured, or a sum of such; where nothing measured it there is ``None``.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from cluster.wire import NodeState, OpenRequest, Outcome, UsageRecord
+
+
+class LiveNode(msgspec.Struct):
+    """A node of the tenant. ``state`` is ``None`` when it does not report; ``last_seen`` is its last report's time."""
+
+    id: str
+    name: str
+    state: NodeState | None
+    last_seen: float | None
+
+
+class RunningRequest(msgspec.Struct):
+    """Admitted and not yet settled."""
+
+    request: str
+    model: str
+    node: str
+    node_name: str
+    api: str
+    received_at: float
+    attempt: int
+
+
+class FinishedRequest(msgspec.Struct):
+    """One settled request, as its usage record says."""
+
+    request: str
+    model: str
+    node: str
+    node_name: str
+    api: str
+    received_at: float
+    prompt_tokens: int
+    completion_tokens: int
+    queue_ms: float | None
+    first_token_ms: float | None
+    duration_ms: float
+    outcome: Outcome
+    error: str
+
+
+class Point(msgspec.Struct):
+    """The tenant's totals of one second. Sums over the nodes that report; ``None`` when none does."""
+
+    at: float
+    nodes: int
+    nodes_up: int
+    capacity: int | None
+    running: int | None
+    waiting: int | None
+    tokens_per_second: float | None
+
+
+class Snapshot(msgspec.Struct, tag_field="type", tag="snapshot"):
+    """Everything the page shows. Frames with a higher ``seq`` bring it forward."""
+
+    seq: int
+    at: float
+    tenant: str
+    nodes: list[LiveNode]
+    running: list[RunningRequest]
+    running_total: int
+    """How many there are; ``running`` holds the oldest of them."""
+    finished: list[FinishedRequest]
+    """Newest first."""
+    series: list[Point]
+    """Oldest first."""
+
+
+class Frame(msgspec.Struct, tag_field="type", tag="frame"):
+    """What changed since the frame before, whose ``seq`` is one less."""
+
+    seq: int
+    at: float
+    nodes: list[LiveNode]
+    """Nodes that are new, reported again, fell silent or were renamed: each replaces what was known of it."""
+    gone: list[str]
+    """Ids of nodes that are no longer the tenant's."""
+    running: list[RunningRequest]
+    running_total: int
+    finished: list[FinishedRequest]
+    """Newest first."""
+    point: Point
+
+
+Message = Snapshot | Frame
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Message).decode
+decode_point = msgspec.json.Decoder(Point).decode
+
+
+def running(request: OpenRequest) -> RunningRequest:
+    return RunningRequest(
+        request=request.request,
+        model=request.model,
+        node=request.node,
+        node_name=request.node_name,
+        api=request.api,
+        received_at=request.received_at,
+        attempt=request.attempt,
+    )
+
+
+def finished(record: UsageRecord) -> FinishedRequest:
+    return FinishedRequest(
+        request=record.request,
+        model=record.model,
+        node=record.node,
+        node_name=record.node_name,
+        api=record.api,
+        received_at=record.received_at,
+        prompt_tokens=record.prompt_tokens,
+        completion_tokens=record.completion_tokens,
+        queue_ms=record.queue_ms,
+        first_token_ms=record.first_token_ms,
+        duration_ms=record.duration_ms,
+        outcome=record.outcome,
+        error=record.error,
+    )

@@ -1,0 +1,120 @@
+"""Reads what the live page shows. Redis only: the page works while Postgres does not."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import redis.asyncio
+
+from cluster.wire import NodeState, OpenRequest, UsageRecord, decode_node_state, decode_open, decode_usage
+from dashboard.changes import Said, live_node
+from dashboard.payloads import Snapshot, decode_point, finished, running
+from ollamamax.bus import keys
+
+CURSOR = "#cursor"
+RUNNING_SHOWN = 100
+FINISHED_SHOWN = 100
+SERIES_POINTS = 300
+
+_decode_said = msgspec.json.Decoder(Said).decode
+
+
+class NodeEntry(msgspec.Struct):
+    """What the directory says of a node, as far as the page needs it."""
+
+    tenant: str
+    name: str
+
+
+_decode_entry = msgspec.json.Decoder(NodeEntry).decode
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the last frame of a tenant said of its nodes, and the stream id of the last record it carried."""
+
+    said: Mapping[str, Said]
+    cursor: str | None
+
+
+async def node_names(client: redis.asyncio.Redis) -> dict[str, dict[str, str]]:
+    """Tenant -> node id -> name, of every node in the directory."""
+    tenants: dict[str, dict[str, str]] = defaultdict(dict)
+    entries: dict[bytes, bytes] = await client.hgetall(keys.directory("nodes"))
+    for node, value in entries.items():
+        entry = _decode_entry(value)
+        tenants[entry.tenant][node.decode()] = entry.name
+    return tenants
+
+
+async def watched_tenants(client: redis.asyncio.Redis, now: float) -> set[str]:
+    """Tenants whose live page somebody has open."""
+    found: list[bytes] = await client.zrangebyscore(keys.LIVE_WATCHED, now, "+inf")
+    return {tenant.decode() for tenant in found}
+
+
+async def node_states(client: redis.asyncio.Redis, nodes: Iterable[str]) -> dict[str, NodeState]:
+    """States of those of the nodes that report now."""
+    ids = list(nodes)
+    if not ids:
+        return {}
+    values: list[bytes | None] = await client.mget([keys.node_state(node) for node in ids])
+    return {node: decode_node_state(value) for node, value in zip(ids, values, strict=True) if value is not None}
+
+
+async def open_requests(client: redis.asyncio.Redis) -> dict[str, list[OpenRequest]]:
+    """Tenant -> its requests that are admitted and not settled, oldest first."""
+    tenants: dict[str, list[OpenRequest]] = defaultdict(list)
+    values: list[bytes] = await client.hvals(keys.OPEN)
+    for request in sorted(map(decode_open, values), key=lambda request: (request.received_at, request.request)):
+        tenants[request.tenant].append(request)
+    return tenants
+
+
+async def published(client: redis.asyncio.Redis, tenant: str) -> Published:
+    fields: dict[bytes, bytes] = await client.hgetall(keys.live_published(tenant))
+    cursor = fields.pop(CURSOR.encode(), None)
+    return Published(
+        said={node.decode(): _decode_said(value) for node, value in fields.items()},
+        cursor=cursor.decode() if cursor else None,
+    )
+
+
+async def settled_since(
+    client: redis.asyncio.Redis, tenant: str, cursor: str | None
+) -> tuple[list[UsageRecord], str | None]:
+    """Records settled after ``cursor``, newest first and no more than are shown, with the cursor that follows them."""
+    least = f"({cursor}" if cursor else "-"
+    found: list[tuple[bytes, dict[bytes, bytes]]] = await client.xrevrange(
+        keys.recent(tenant), "+", least, count=FINISHED_SHOWN
+    )
+    records = [decode_usage(fields[b"r"]) for _, fields in found]
+    return records, found[0][0].decode() if found else cursor
+
+
+async def snapshot(client: redis.asyncio.Redis, tenant: str, now: float) -> Snapshot:
+    """Everything the page of ``tenant`` shows.
+
+    The number is read first: what changed while the rest was read is in a frame with a higher one.
+    """
+    sequence: Any = await client.get(keys.live_sequence(tenant))
+    names = (await node_names(client)).get(tenant, {})
+    said = (await published(client, tenant)).said
+    states = await node_states(client, names)
+    requests = (await open_requests(client)).get(tenant, [])
+    records, _ = await settled_since(client, tenant, None)
+    points: list[bytes] = await client.lrange(keys.live_series(tenant), 0, -1)
+    return Snapshot(
+        seq=int(sequence or 0),
+        at=now,
+        tenant=tenant,
+        nodes=[live_node(node, name, states.get(node), said.get(node)) for node, name in names.items()],
+        running=[running(request) for request in requests[:RUNNING_SHOWN]],
+        running_total=len(requests),
+        finished=[finished(record) for record in records],
+        series=[decode_point(point) for point in points],
+    )

@@ -1,0 +1,70 @@
+/** The management API: one typed client, and its errors as one class. */
+import createClient from 'openapi-fetch'
+import type { paths } from './schema'
+
+/** What the server said was wrong (RFC 9457 problem details), or that it did not answer. */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly retryAfter: number | null = null,
+  ) {
+    super(message)
+    this.name = 'Problem'
+  }
+}
+
+function csrfToken(): string | null {
+  const found = /(?:^|; )csrftoken=([^;]*)/.exec(document.cookie)
+  return found?.[1] ?? null
+}
+
+export const api = createClient<paths>({ credentials: 'same-origin' })
+
+api.use({
+  onRequest({ request }) {
+    const token = csrfToken()
+    if (request.method !== 'GET' && token !== null) request.headers.set('X-CSRFToken', token)
+    return request
+  },
+  async onResponse({ response }) {
+    if (response.ok) return
+    throw await problemOf(response)
+  },
+  onError() {
+    return new Problem(0, 'unreachable', 'The server does not answer. Check the connection and try again.')
+  },
+})
+
+async function problemOf(response: Response): Promise<Problem> {
+  let body: unknown = null
+  try {
+    body = await response.json()
+  } catch {
+    // Not JSON: a proxy's page, perhaps. The status has to do.
+  }
+  const fields = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>
+  const text = (name: string): string | null => {
+    const value = fields[name]
+    return typeof value === 'string' && value !== '' ? value : null
+  }
+  const wait = Number(response.headers.get('Retry-After') ?? Number.NaN)
+  return new Problem(
+    response.status,
+    text('code') ?? `http_${response.status}`,
+    text('detail') ?? text('title') ?? `The server answered ${response.status}.`,
+    Number.isFinite(wait) ? wait : null,
+  )
+}
+
+/** The body of an answer that must have one. */
+export function bodyOf<T>(answer: { data?: T }): T {
+  if (answer.data === undefined) throw new Problem(0, 'empty', 'The server sent an empty answer.')
+  return answer.data
+}
+
+/** A sentence for a person about anything that was thrown. */
+export function sentence(error: unknown): string {
+  return error instanceof Error ? error.message : 'Something went wrong.'
+}

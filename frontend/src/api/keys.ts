@@ -1,0 +1,43 @@
+/** API keys of the tenant: list, create, revoke. */
+import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query'
+import { api, bodyOf } from './client'
+import type { components } from './schema'
+
+export type Key = components['schemas']['Key']
+export type CreatedKey = components['schemas']['CreatedKey']
+
+const KEYS = ['keys']
+
+export function useKeys() {
+  return useInfiniteQuery({
+    queryKey: KEYS,
+    initialPageParam: null as string | null,
+    queryFn: async ({ pageParam }) =>
+      bodyOf(
+        await api.GET('/api/v1/keys', {
+          params: { query: pageParam === null ? {} : { cursor: pageParam } },
+        }),
+      ),
+    getNextPageParam: (page) =>
+      page.next ? new URL(page.next, window.location.origin).searchParams.get('cursor') : null,
+  })
+}
+
+export function useCreateKey() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: async (body: { name: string; expires_at: string | null }): Promise<CreatedKey> =>
+      bodyOf(await api.POST('/api/v1/keys', { body })),
+    onSuccess: () => queries.invalidateQueries({ queryKey: KEYS }),
+  })
+}
+
+export function useRevokeKey() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: async (id: string) => {
+      await api.DELETE('/api/v1/keys/{id}', { params: { path: { id } } })
+    },
+    onSuccess: () => queries.invalidateQueries({ queryKey: KEYS }),
+  })
+}

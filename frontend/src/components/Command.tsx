@@ -1,0 +1,14 @@
+/** A command line to copy. */
+import { CopyText } from './CopyText'
+import classes from './Command.module.css'
+
+export function Command({ text, label }: { text: string; label: string }) {
+  return (
+    <div className={classes.command}>
+      <pre className={classes.text} tabIndex={0} role="region" aria-label={label}>
+        <code>{text}</code>
+      </pre>
+      <CopyText text={text} label={`Copy: ${label}`} />
+    </div>
+  )
+}

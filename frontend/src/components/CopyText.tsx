@@ -1,0 +1,27 @@
+/** A button that copies a text and says that it did. */
+import { ActionIcon } from '@mantine/core'
+import { useClipboard } from '@mantine/hooks'
+import { Icon } from './Icon'
+
+export function CopyText({ text, label, size = 30 }: { text: string; label: string; size?: number }) {
+  const clipboard = useClipboard({ timeout: 1500 })
+  return (
+    <>
+      <ActionIcon
+        variant="subtle"
+        color="gray"
+        size={size}
+        aria-label={label}
+        title={clipboard.copied ? 'Copied' : label}
+        onClick={() => {
+          clipboard.copy(text)
+        }}
+      >
+        <Icon name={clipboard.copied ? 'check' : 'copy'} size={size > 26 ? 16 : 14} />
+      </ActionIcon>
+      <span className="sr-only" role="status">
+        {clipboard.copied ? 'Copied' : ''}
+      </span>
+    </>
+  )
+}

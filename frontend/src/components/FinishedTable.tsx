@@ -1,0 +1,115 @@
+/** The last settled requests, newest first. */
+import { Table } from '@mantine/core'
+import { useState } from 'react'
+import { Button } from '@mantine/core'
+import type { FinishedRequest } from '../live/types'
+import { CopyText } from './CopyText'
+import { clockTime, count, dateTime, duration } from './format'
+import { Tag, type Tone } from './Tag'
+import classes from './RequestTable.module.css'
+
+const FIRST_SHOWN = 20
+
+const OUTCOME: Record<FinishedRequest['outcome'], { word: string; tone: Tone }> = {
+  ok: { word: 'ok', tone: 'ok' },
+  cancelled: { word: 'cancelled', tone: 'warn' },
+  failed: { word: 'failed', tone: 'bad' },
+  gateway_lost: { word: 'gateway lost', tone: 'bad' },
+  node_lost: { word: 'node lost', tone: 'bad' },
+}
+
+export function FinishedTable({ requests }: { requests: readonly FinishedRequest[] }) {
+  const [all, setAll] = useState(false)
+  const shown = all ? requests : requests.slice(0, FIRST_SHOWN)
+  return (
+    <>
+      <div className={classes.scroll} tabIndex={0} role="region" aria-label="Last requests">
+        <Table className={classes.table} verticalSpacing={7} horizontalSpacing={18}>
+          <Table.Thead>
+            <Table.Tr>
+              <Table.Th>Time</Table.Th>
+              <Table.Th>Model</Table.Th>
+              <Table.Th>Node</Table.Th>
+              <Table.Th>API</Table.Th>
+              <Table.Th className={classes.right}>Tokens in</Table.Th>
+              <Table.Th className={classes.right}>Tokens out</Table.Th>
+              <Table.Th className={classes.right}>Queue</Table.Th>
+              <Table.Th className={classes.right}>First token</Table.Th>
+              <Table.Th className={classes.right}>Duration</Table.Th>
+              <Table.Th>Outcome</Table.Th>
+              <Table.Th>Request</Table.Th>
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
+            {shown.map((request) => (
+              <Row key={request.request} request={request} />
+            ))}
+          </Table.Tbody>
+        </Table>
+      </div>
+      {requests.length > FIRST_SHOWN && (
+        <div className={classes.more}>
+          <Button
+            variant="subtle"
+            size="compact-sm"
+            onClick={() => {
+              setAll(!all)
+            }}
+          >
+            {all ? `Show the last ${FIRST_SHOWN}` : `Show the last ${requests.length}`}
+          </Button>
+        </div>
+      )}
+    </>
+  )
+}
+
+function Row({ request }: { request: FinishedRequest }) {
+  const outcome = OUTCOME[request.outcome]
+  return (
+    <Table.Tr>
+      <Table.Td data-label="Time">
+        <time
+          dateTime={new Date(request.received_at * 1000).toISOString()}
+          title={dateTime(request.received_at)}
+        >
+          {clockTime(request.received_at)}
+        </time>
+      </Table.Td>
+      <Table.Td data-label="Model" className={classes.strong}>
+        {request.model}
+      </Table.Td>
+      <Table.Td data-label="Node">{request.node_name === '' ? '–' : request.node_name}</Table.Td>
+      <Table.Td data-label="API" className={classes.mono}>
+        {request.api}
+      </Table.Td>
+      <Table.Td data-label="Tokens in" className={classes.right}>
+        {count(request.prompt_tokens)}
+      </Table.Td>
+      <Table.Td data-label="Tokens out" className={classes.right}>
+        {count(request.completion_tokens)}
+      </Table.Td>
+      <Table.Td data-label="Queue" className={classes.right}>
+        {request.queue_ms === null ? '–' : duration(request.queue_ms)}
+      </Table.Td>
+      <Table.Td data-label="First token" className={classes.right}>
+        {request.first_token_ms === null ? '–' : duration(request.first_token_ms)}
+      </Table.Td>
+      <Table.Td data-label="Duration" className={classes.right}>
+        {duration(request.duration_ms)}
+      </Table.Td>
+      <Table.Td data-label="Outcome">
+        <Tag tone={outcome.tone} title={request.error === '' ? undefined : request.error}>
+          {outcome.word}
+        </Tag>
+        {request.error !== '' && <span className={classes.reason}>{request.error}</span>}
+      </Table.Td>
+      <Table.Td data-label="Request" className={classes.id}>
+        <span className={classes.mono} title={request.request}>
+          …{request.request.slice(-8)}
+        </span>
+        <CopyText text={request.request} label={`Copy the request id ${request.request}`} size={24} />
+      </Table.Td>
+    </Table.Tr>
+  )
+}

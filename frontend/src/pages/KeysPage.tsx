@@ -1,0 +1,279 @@
+/** API keys: list, create with a secret shown once, revoke. */
+import { Alert, Button, Loader, Modal, Select, Table, TextInput } from '@mantine/core'
+import { useEffect, useState, type FormEvent } from 'react'
+import { sentence } from '../api/client'
+import { useCreateKey, useKeys, useRevokeKey, type Key } from '../api/keys'
+import { Card, Empty } from '../components/Card'
+import { Command } from '../components/Command'
+import { dateTime } from '../components/format'
+import { Icon } from '../components/Icon'
+import { Tag } from '../components/Tag'
+import tables from '../components/RequestTable.module.css'
+import classes from './KeysPage.module.css'
+
+export function KeysPage() {
+  const keys = useKeys()
+  const [creating, setCreating] = useState(false)
+  const [revoking, setRevoking] = useState<Key | null>(null)
+  useEffect(() => {
+    document.title = 'API keys · OllamaMax'
+  }, [])
+  const list = keys.data?.pages.flatMap((page) => page.results) ?? []
+  return (
+    <>
+      <div className={classes.head}>
+        <div>
+          <h1 className={classes.title}>API keys</h1>
+          <p className={classes.text}>
+            A program uses a key as its bearer token, with the OpenAI and the Ollama API.
+          </p>
+        </div>
+        <Button
+          leftSection={<Icon name="plus" size={16} />}
+          onClick={() => {
+            setCreating(true)
+          }}
+        >
+          Create a key
+        </Button>
+      </div>
+      <Card title="Keys" flush>
+        {keys.isPending && (
+          <div className={classes.waiting}>
+            <Loader size="sm" aria-hidden="true" />
+          </div>
+        )}
+        {keys.error !== null && (
+          <div className={classes.inset}>
+            <Alert color="red" variant="light" icon={<Icon name="alert" />}>
+              {sentence(keys.error)}
+            </Alert>
+          </div>
+        )}
+        {keys.isSuccess && list.length === 0 && (
+          <Empty title="No key yet">
+            <p>Create one to send requests.</p>
+          </Empty>
+        )}
+        {list.length > 0 && (
+          <div className={tables.scroll} tabIndex={0} role="region" aria-label="API keys">
+            <Table className={tables.table} verticalSpacing={9} horizontalSpacing={18}>
+              <Table.Thead>
+                <Table.Tr>
+                  <Table.Th>Name</Table.Th>
+                  <Table.Th>Key</Table.Th>
+                  <Table.Th>Created</Table.Th>
+                  <Table.Th>Last used</Table.Th>
+                  <Table.Th>Expires</Table.Th>
+                  <Table.Th>State</Table.Th>
+                  <Table.Th>
+                    <span className="sr-only">Actions</span>
+                  </Table.Th>
+                </Table.Tr>
+              </Table.Thead>
+              <Table.Tbody>
+                {list.map((key) => (
+                  <KeyRow key={key.id} apiKey={key} onRevoke={setRevoking} />
+                ))}
+              </Table.Tbody>
+            </Table>
+          </div>
+        )}
+        {keys.hasNextPage && (
+          <div className={tables.more}>
+            <Button
+              variant="subtle"
+              size="compact-sm"
+              loading={keys.isFetchingNextPage}
+              onClick={() => void keys.fetchNextPage()}
+            >
+              Show more
+            </Button>
+          </div>
+        )}
+      </Card>
+      <CreateKey
+        opened={creating}
+        onClose={() => {
+          setCreating(false)
+        }}
+      />
+      <RevokeKey
+        apiKey={revoking}
+        onClose={() => {
+          setRevoking(null)
+        }}
+      />
+    </>
+  )
+}
+
+function KeyRow({ apiKey, onRevoke }: { apiKey: Key; onRevoke: (key: Key) => void }) {
+  const state = stateOf(apiKey)
+  return (
+    <Table.Tr>
+      <Table.Td data-label="Name" className={tables.strong}>
+        {apiKey.name}
+      </Table.Td>
+      <Table.Td data-label="Key" className={tables.mono}>
+        omx_{apiKey.identifier}…
+      </Table.Td>
+      <Table.Td data-label="Created">{dateTime(apiKey.created_at)}</Table.Td>
+      <Table.Td data-label="Last used">
+        {apiKey.last_used_at === null ? 'Never' : dateTime(apiKey.last_used_at)}
+      </Table.Td>
+      <Table.Td data-label="Expires">
+        {apiKey.expires_at === null ? 'Never' : dateTime(apiKey.expires_at)}
+      </Table.Td>
+      <Table.Td data-label="State">
+        <Tag tone={state === 'active' ? 'ok' : 'plain'}>{state}</Tag>
+      </Table.Td>
+      <Table.Td className={classes.actions}>
+        {apiKey.revoked_at === null && (
+          <Button
+            variant="subtle"
+            color="red"
+            size="compact-sm"
+            className={classes.revoke}
+            aria-label={`Revoke ${apiKey.name}`}
+            onClick={() => {
+              onRevoke(apiKey)
+            }}
+          >
+            Revoke
+          </Button>
+        )}
+      </Table.Td>
+    </Table.Tr>
+  )
+}
+
+function stateOf(key: Key): 'active' | 'expired' | 'revoked' {
+  if (key.revoked_at !== null) return 'revoked'
+  return key.expires_at !== null && new Date(key.expires_at) <= new Date() ? 'expired' : 'active'
+}
+
+const LIFETIMES = [
+  { value: '30', label: '30 days' },
+  { value: '90', label: '90 days' },
+  { value: '365', label: 'One year' },
+  { value: '', label: 'Never' },
+]
+
+function CreateKey({ opened, onClose }: { opened: boolean; onClose: () => void }) {
+  const create = useCreateKey()
+  const [name, setName] = useState('')
+  const [days, setDays] = useState('90')
+  const close = () => {
+    onClose()
+    setName('')
+    create.reset()
+  }
+  const submit = (event: FormEvent) => {
+    event.preventDefault()
+    const expires = days === '' ? null : new Date(Date.now() + Number(days) * 86_400_000).toISOString()
+    create.mutate({ name: name.trim(), expires_at: expires })
+  }
+  const made = create.data
+  return (
+    <Modal
+      opened={opened}
+      onClose={close}
+      title={made === undefined ? 'Create an API key' : 'The key is made'}
+      lockScroll={false} // locking injects a style element, which the Content-Security-Policy forbids
+      closeOnClickOutside={made === undefined}
+      closeButtonProps={{ 'aria-label': 'Close' }}
+      centered
+    >
+      {made === undefined ? (
+        <form onSubmit={submit} className={classes.form}>
+          {create.error !== null && (
+            <Alert color="red" variant="light" icon={<Icon name="alert" />}>
+              {sentence(create.error)}
+            </Alert>
+          )}
+          <TextInput
+            label="Name"
+            description="What will use it, for example “billing service”."
+            required
+            withAsterisk={false}
+            maxLength={100}
+            data-autofocus
+            value={name}
+            onChange={(event) => {
+              setName(event.currentTarget.value)
+            }}
+          />
+          <Select
+            label="Expires"
+            data={LIFETIMES}
+            value={days}
+            allowDeselect={false}
+            onChange={(value) => {
+              setDays(value ?? '')
+            }}
+          />
+          <div className={classes.buttons}>
+            <Button variant="default" onClick={close}>
+              Cancel
+            </Button>
+            <Button type="submit" loading={create.isPending} disabled={name.trim() === ''}>
+              Create
+            </Button>
+          </div>
+        </form>
+      ) : (
+        <div className={classes.form}>
+          <p className={classes.text}>Copy it now: it is shown this once and cannot be read again.</p>
+          <Command label="The new API key" text={made.secret} />
+          <div className={classes.buttons}>
+            <Button onClick={close}>Done</Button>
+          </div>
+        </div>
+      )}
+    </Modal>
+  )
+}
+
+function RevokeKey({ apiKey, onClose }: { apiKey: Key | null; onClose: () => void }) {
+  const revoke = useRevokeKey()
+  const close = () => {
+    onClose()
+    revoke.reset()
+  }
+  return (
+    <Modal
+      opened={apiKey !== null}
+      onClose={close}
+      title={`Revoke ${apiKey?.name ?? ''}?`}
+      lockScroll={false} // as above
+      closeButtonProps={{ 'aria-label': 'Close' }}
+      centered
+    >
+      <div className={classes.form}>
+        {revoke.error !== null && (
+          <Alert color="red" variant="light" icon={<Icon name="alert" />}>
+            {sentence(revoke.error)}
+          </Alert>
+        )}
+        <p className={classes.text}>
+          Programs that use it are refused within a second. A revoked key cannot be brought back.
+        </p>
+        <div className={classes.buttons}>
+          <Button variant="default" onClick={close} data-autofocus>
+            Cancel
+          </Button>
+          <Button
+            color="red"
+            loading={revoke.isPending}
+            onClick={() => {
+              if (apiKey !== null) revoke.mutate(apiKey.id, { onSuccess: close })
+            }}
+          >
+            Revoke
+          </Button>
+        </div>
+      </div>
+    </Modal>
+  )
+}

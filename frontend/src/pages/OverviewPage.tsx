@@ -1,0 +1,191 @@
+/** The live overview: what is measured now, and what ran last. */
+import { Alert, Loader } from '@mantine/core'
+import { useNavigate } from '@tanstack/react-router'
+import { useQueryClient } from '@tanstack/react-query'
+import { useEffect, useMemo, useState } from 'react'
+import { Button } from '@mantine/core'
+import { sessionQuery } from '../api/session'
+import { Card, Empty } from '../components/Card'
+import { Command } from '../components/Command'
+import { FinishedTable } from '../components/FinishedTable'
+import { count, perSecond } from '../components/format'
+import { Icon } from '../components/Icon'
+import { NodeCard } from '../components/NodeCard'
+import { RunningTable } from '../components/RunningTable'
+import { SeriesChart } from '../components/SeriesChart'
+import { Tile } from '../components/Tile'
+import type { Fleet } from '../live/state'
+import type { Point } from '../live/types'
+import { STALE_AFTER, useClock, useLive } from '../live/useLive'
+import classes from './OverviewPage.module.css'
+
+const NODES_SHOWN = 24
+
+const TOKENS = [
+  { name: 'Tokens/s', color: '--accent', read: (point: Point) => point.tokens_per_second },
+] as const
+const REQUESTS = [
+  { name: 'Running', color: '--accent', read: (point: Point) => point.running, stepped: true },
+  { name: 'Waiting', color: '--second', read: (point: Point) => point.waiting, stepped: true },
+] as const
+
+export function OverviewPage() {
+  const { phase, fleet, heardAt } = useLive()
+  const clock = useClock()
+  const queries = useQueryClient()
+  const navigate = useNavigate()
+  useEffect(() => {
+    document.title = 'Overview · OllamaMax'
+  }, [])
+  useEffect(() => {
+    if (phase !== 'unauthenticated') return
+    void queries
+      .invalidateQueries({ queryKey: sessionQuery.queryKey, refetchType: 'none' })
+      .then(() => queries.fetchQuery({ ...sessionQuery, staleTime: 0 }))
+      .then(() => navigate({ to: '/login' }))
+  }, [phase, queries, navigate])
+
+  const age = heardAt === null ? 0 : clock - heardAt
+  const stale = age > STALE_AFTER
+  return (
+    <>
+      <h1 className="sr-only">Overview</h1>
+      {phase === 'forbidden' && (
+        <Alert
+          color="yellow"
+          variant="light"
+          icon={<Icon name="alert" />}
+          title="No access to the live overview"
+        >
+          Your role in this organisation does not let you see its nodes and usage. Ask an owner for another
+          role.
+        </Alert>
+      )}
+      {fleet === null && phase !== 'forbidden' && (
+        <div className={classes.waiting}>
+          <Loader size="sm" aria-hidden="true" />
+          <p role="status">Waiting for data</p>
+        </div>
+      )}
+      {fleet !== null && (
+        <div className={classes.page} data-stale={stale}>
+          <Overview fleet={fleet} clock={clock} at={fleet.at + (stale ? 0 : Math.max(0, age) / 1000)} />
+        </div>
+      )}
+    </>
+  )
+}
+
+function Overview({ fleet, clock, at }: { fleet: Fleet; clock: number; at: number }) {
+  const nodes = useMemo(
+    () => [...fleet.nodes.values()].sort((one, other) => one.name.localeCompare(other.name)),
+    [fleet.nodes],
+  )
+  return (
+    <>
+      <Totals now={fleet.now} />
+      <div className={classes.charts}>
+        <SeriesChart
+          title="Tokens per second"
+          lines={TOKENS}
+          format={perSecond}
+          series={fleet.series}
+          at={fleet.at}
+        />
+        <SeriesChart title="Requests" lines={REQUESTS} format={count} series={fleet.series} at={fleet.at} />
+      </div>
+      <Nodes nodes={nodes} clock={clock} />
+      <Card
+        title="Running now"
+        aside={fleet.runningTotal === 0 ? undefined : count(fleet.runningTotal)}
+        flush
+      >
+        <RunningTable requests={fleet.running} total={fleet.runningTotal} at={at} />
+      </Card>
+      <Card title="Last requests" flush>
+        {fleet.finished.length === 0 ? <FirstRequest /> : <FinishedTable requests={fleet.finished} />}
+      </Card>
+    </>
+  )
+}
+
+function Totals({ now }: { now: Point | null }) {
+  const shown = (value: number | null | undefined, format: (value: number) => string): string =>
+    value == null ? '–' : format(value)
+  return (
+    <section className={classes.tiles} aria-label="Totals now">
+      <Tile
+        name="Nodes up"
+        value={shown(now?.nodes_up, count)}
+        of={now === null ? undefined : `of ${count(now.nodes)}`}
+        warn={now !== null && now.nodes_up < now.nodes}
+      />
+      <Tile
+        name="Requests running"
+        value={shown(now?.running, count)}
+        of={now?.capacity == null ? undefined : `of ${count(now.capacity)} slots`}
+      />
+      <Tile name="Requests waiting" value={shown(now?.waiting, count)} />
+      <Tile name="Tokens per second" value={shown(now?.tokens_per_second, perSecond)} />
+    </section>
+  )
+}
+
+function Nodes({ nodes, clock }: { nodes: Parameters<typeof NodeCard>[0]['node'][]; clock: number }) {
+  const [all, setAll] = useState(false)
+  if (nodes.length === 0) return <FirstNode />
+  return (
+    <section aria-labelledby="nodes">
+      <h2 id="nodes" className={classes.heading}>
+        Nodes
+      </h2>
+      <div className={classes.nodes}>
+        {(all ? nodes : nodes.slice(0, NODES_SHOWN)).map((node) => (
+          <NodeCard key={node.id} node={node} clock={clock} />
+        ))}
+      </div>
+      {!all && nodes.length > NODES_SHOWN && (
+        <Button
+          variant="default"
+          mt="md"
+          onClick={() => {
+            setAll(true)
+          }}
+        >
+          Show all {count(nodes.length)} nodes
+        </Button>
+      )}
+    </section>
+  )
+}
+
+function FirstNode() {
+  const address = window.location.origin
+  return (
+    <Card title="Nodes" flush>
+      <Empty title="No node has joined yet">
+        <p>Make a join token on the server, then join from the machine that runs the models:</p>
+        <Command label="Make a join token" text="python manage.py node token" />
+        <Command
+          label="Join a node"
+          text={`ollamamax-node join ${address} --token TOKEN --engine ollama --engine-url http://127.0.0.1:11434`}
+        />
+      </Empty>
+    </Card>
+  )
+}
+
+function FirstRequest() {
+  const text = [
+    `curl ${window.location.origin}/v1/chat/completions \\`,
+    '  -H "Authorization: Bearer $OLLAMAMAX_API_KEY" \\',
+    '  -H "Content-Type: application/json" \\',
+    `  -d '{"model": "smollm2:135m", "messages": [{"role": "user", "content": "Hello"}]}'`,
+  ].join('\n')
+  return (
+    <Empty title="No request yet">
+      <p>Send one with an API key, and it appears here:</p>
+      <Command label="Send a request" text={text} />
+    </Empty>
+  )
+}
