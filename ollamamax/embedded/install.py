@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -48,7 +48,7 @@ def check_python(version: tuple[int, int] = (sys.version_info[0], sys.version_in
         )
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         raise CannotInstall(
-            f"{name} lacks its venv module: install it (Debian and Ubuntu: `apt install python3-venv`), then run this again."
+            f"{name} lacks its venv module: install it (Debian, Ubuntu: `apt install python3-venv`) and run this again."
         )
 
 
@@ -143,6 +143,7 @@ class Setup:
         self.write_stamp("environment", self.digest([]))
 
     def pip(self, *arguments: str | Path, far: Callable[[str], None], total: int = 0) -> None:
+        """Install without looking at dependencies: the locked list is all of them."""
         done = 0
 
         def line(text: str) -> None:
@@ -153,7 +154,15 @@ class Setup:
             elif text.startswith("Installing collected packages"):
                 far("unpacking")
 
-        pip = [self.python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps"]
+        pip: list[str | Path] = [
+            self.python,
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--no-deps",
+        ]
         self._run([*pip, *arguments], "Packages could not be installed", line)
 
     def install_locked(self, kind: str, far: Callable[[str], None], *options: str | Path) -> None:
@@ -165,7 +174,7 @@ class Setup:
         self.pip("--no-index", "--no-build-isolation", "-e", self.root, far=far)
 
     def node_folder(self, far: Callable[[str], None]) -> Path:
-        """The folder of `node` and `npm`: the machine's when new enough, else a wheel's, kept apart from our packages."""
+        """The folder of `node` and `npm`: the machine's when new enough, else a wheel's, kept apart from ours."""
         node, npm = shutil.which("node"), shutil.which("npm")
         if node and npm and node_is_new_enough(_output([node, "--version"])):
             return Path(node).parent
@@ -180,7 +189,10 @@ class Setup:
         # Unpacked as plain files, npm's launcher is no link into its library any more: give it one.
         bin_folder = self.venv / "node-bin"
         bin_folder.mkdir(exist_ok=True)
-        for name, program in (("node", found[0]), ("npm", found[0].parent.parent / "lib/node_modules/npm/bin/npm-cli.js")):
+        for name, program in (
+            ("node", found[0]),
+            ("npm", found[0].parent.parent / "lib/node_modules/npm/bin/npm-cli.js"),
+        ):
             link = bin_folder / name
             link.unlink(missing_ok=True)
             link.symlink_to(program)
@@ -287,17 +299,23 @@ class Setup:
 
     def _run(
         self,
-        command: list[str | Path],
+        command: Sequence[str | Path],
         failure: str,
         line: Callable[[str], None] | None = None,
         *,
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
     ) -> None:
-        """Run ``command``, give each line of its output to ``line``; raise `CannotInstall` with the end of it when it fails."""
+        """Run ``command`` and give each line it prints to ``line``; raise `CannotInstall` with the last when it fails."""
         kept: list[str] = []
         with subprocess.Popen(  # noqa: S603 - our own arguments
-            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         ) as process:
             assert process.stdout is not None  # noqa: S101 - for the type checker
             for text in process.stdout:
@@ -329,7 +347,7 @@ def _output(command: list[str]) -> str:
 
 
 def setup(root: Path = ROOT) -> Setup:
-    """The set-up of a clone. An environment named by OLLAMAMAX_VENV, or a link, is somebody else's and used as it is."""
+    """The set-up of a clone. An environment that OLLAMAMAX_VENV names, or a link, is not ours: used as it is."""
     named = os.environ.get("OLLAMAMAX_VENV")
     venv = Path(named).absolute() if named else root / ".venv"
     return Setup(root, venv, ours=not named and not venv.is_symlink())
@@ -349,7 +367,10 @@ def main(arguments: list[str]) -> int:
     except CannotInstall as error:
         print(f"\n{error}", file=sys.stderr)
     except PermissionError as error:
-        print(f"\nThis user may not write to {error.filename}: give it the right to, or use another folder.", file=sys.stderr)
+        print(
+            f"\nThis user may not write to {error.filename}: give it the right to, or use another folder.",
+            file=sys.stderr,
+        )
     except OSError as error:
         print(f"\n{error.strerror or error}: {error.filename or here.root}.", file=sys.stderr)
     except KeyboardInterrupt:

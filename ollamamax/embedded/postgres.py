@@ -83,8 +83,10 @@ def url(password: str, port: int) -> str:
     return f"postgresql://ollamamax:{password}@127.0.0.1:{port}/{DATABASE}"
 
 
-def end_leftover(data: Path, seconds: float = 20) -> None:
+def end_leftover(data: Path, seconds: float = 20) -> int:
     """End a server that still serves ``data`` after its supervisor died, and forget one that does not live.
+
+    Returns how many it ended: 0 or 1.
 
     To be called by the holder of the home's lock. PostgreSQL itself would refuse to start when the process id in its
     lock file belongs to any other program by now, as after the restart of a container.
@@ -105,6 +107,7 @@ def end_leftover(data: Path, seconds: float = 20) -> None:
                 with contextlib.suppress(psutil.TimeoutExpired):
                     server.wait(5)
     lock.unlink(missing_ok=True)
+    return int(ours)
 
 
 class Temporary:
@@ -140,7 +143,7 @@ def wait_ready(url: str, process: subprocess.Popen[bytes] | None = None, seconds
 
 def is_ready(url: str) -> bool:
     """Whether the server takes a connection with this password."""
-    import psycopg  # noqa: PLC0415 - only this function needs it
+    import psycopg
 
     try:
         psycopg.connect(url, connect_timeout=2).close()

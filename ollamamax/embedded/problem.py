@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 
 NEEDED_BYTES = 500 << 20
@@ -21,8 +22,18 @@ def from_os_error(error: OSError, home: Path) -> Problem:
     if error.errno == errno.ENOSPC:
         return Problem(f"The disk of {place} is full: free some space, or name another folder with OLLAMAMAX_HOME=.")
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return Problem(f"This user may not write to {place}: give it the right to, or name another folder with OLLAMAMAX_HOME=.")
+        return Problem(
+            f"This user may not write to {place}: give it the right to, or name another folder with OLLAMAMAX_HOME=."
+        )
     return Problem(f"{place}: {error.strerror or error}.")
+
+
+def from_failure(error: subprocess.CalledProcessError, home: Path) -> Problem:
+    """The sentence for a program of ours that failed."""
+    said = str(error.stderr or error.stdout or "").strip()
+    if "No space left on device" in said:
+        return from_os_error(OSError(errno.ENOSPC, ""), home)
+    return Problem(f"{Path(str(error.cmd[0])).name} failed: {said}")
 
 
 def refuse_full_disk(home: Path, needed: int = NEEDED_BYTES) -> None:
@@ -41,7 +52,9 @@ def refuse_busy_port(host: str, port: int) -> None:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except socket.gaierror as error:
-        raise Problem(f"HOST is {host!r}, which is no address of this machine: set HOST to one, as 127.0.0.1.") from error
+        raise Problem(
+            f"HOST is {host!r}, which is no address of this machine: set HOST to one, as 127.0.0.1."
+        ) from error
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -54,5 +67,9 @@ def refuse_busy_port(host: str, port: int) -> None:
                     f"as in `make up PORT={port + 1}`."
                 ) from error
             if error.errno in {errno.EACCES, errno.EPERM}:
-                raise Problem(f"This user may not listen on port {port}: choose one above 1023, as in `make up PORT=8000`.") from error
-            raise Problem(f"HOST is {host!r}, which is no address of this machine: set HOST to one, as 127.0.0.1.") from error
+                raise Problem(
+                    f"This user may not listen on port {port}: choose one above 1023, as in `make up PORT=8000`."
+                ) from error
+            raise Problem(
+                f"HOST is {host!r}, which is no address of this machine: set HOST to one, as 127.0.0.1."
+            ) from error

@@ -83,12 +83,11 @@ def configuration(processes: Sequence[Process]) -> str:
 
 
 class Supervisor:
-    """A running supervisord; ``process`` is its handle when we are its parent."""
+    """A supervisord that listens on ``socket``."""
 
-    def __init__(self, home: Home, socket: Path, process: subprocess.Popen[bytes] | None = None) -> None:
+    def __init__(self, home: Home, socket: Path) -> None:
         self.home = home
         self.socket = socket
-        self.process = process
 
     @property
     def rpc(self) -> Any:
@@ -96,10 +95,35 @@ class Supervisor:
         transport = SupervisorTransport(None, None, f"unix://{self.socket}")
         return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
+    def begin(self, name: str) -> None:
+        """Start one process; returns at once."""
+        self.rpc.startProcess(name, False)
+
+    def states(self) -> list[dict[str, Any]]:
+        """supervisord's facts on each process: ``name``, ``statename``, ``pid``, ``description`` and more."""
+        found: list[dict[str, Any]] = self.rpc.getAllProcessInfo()
+        return found
+
+    def has_failed(self, name: str) -> bool:
+        """Whether the process ended instead of staying up; it would be tried again, but the first failure tells."""
+        return str(self.rpc.getProcessInfo(name)["statename"]) in {"BACKOFF", "FATAL", "EXITED"}
+
+
+class Child(Supervisor):
+    """A supervisord that this process started."""
+
+    def __init__(self, home: Home, socket: Path, process: subprocess.Popen[bytes]) -> None:
+        super().__init__(home, socket)
+        self.process = process
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
     @classmethod
     def start(
         cls, home: Home, processes: Sequence[Process], environ: Mapping[str, str], lock: int, *, orphan: bool
-    ) -> Supervisor:
+    ) -> Child:
         """Start supervisord with every process stopped, and hand it the lock. It survives us only when ``orphan``."""
         socket = home.supervisor_socket()
         socket.unlink(missing_ok=True)
@@ -129,24 +153,13 @@ class Supervisor:
             try:
                 self.rpc.getState()
             except UNREACHABLE as error:
-                if time.monotonic() > end or (self.process is not None and self.process.poll() is not None):
-                    raise Problem(f"The supervisor did not start: see {self.home.logs}/supervisor-output.log.") from error
+                if time.monotonic() > end or self.process.poll() is not None:
+                    raise Problem(
+                        f"The supervisor did not start: see {self.home.logs}/supervisor-output.log."
+                    ) from error
                 time.sleep(0.02)
             else:
                 return
-
-    def begin(self, name: str) -> None:
-        """Start one process; returns at once."""
-        self.rpc.startProcess(name, False)
-
-    def states(self) -> list[dict[str, Any]]:
-        """supervisord's facts on each process: ``name``, ``statename``, ``pid``, ``description`` and more."""
-        found: list[dict[str, Any]] = self.rpc.getAllProcessInfo()
-        return found
-
-    def has_failed(self, name: str) -> bool:
-        """Whether the process ended instead of staying up; it would be tried again, but the first failure tells."""
-        return str(self.rpc.getProcessInfo(name)["statename"]) in {"BACKOFF", "FATAL", "EXITED"}
 
 
 def stop(pid: int, socket: Path, seconds: float = 90) -> None:

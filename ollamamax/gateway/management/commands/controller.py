@@ -16,7 +16,9 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--beat", action="store_true", help="send the loops' ticks too, so that no `beat` is needed")
+        parser.add_argument(
+            "--beat", action="store_true", help="send the loops' ticks too, so that no `beat` is needed"
+        )
 
     def handle(self, *args: Any, beat: bool, **options: Any) -> None:
         arguments = ["worker", "--queues", CONTROL_QUEUE, "--pool", "threads", "--concurrency", str(THREADS)]

@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
 
 def _uvicorn() -> None:
-    import uvicorn  # noqa: PLC0415 - only the server in use is loaded
+    import uvicorn
 
     uvicorn.run(
         "ollamamax.asgi:application",
@@ -47,10 +47,10 @@ def _uvicorn() -> None:
 
 
 def _daphne() -> None:
-    from daphne.endpoints import build_endpoint_description_strings  # noqa: PLC0415
-    from daphne.server import Server  # noqa: PLC0415
+    from daphne.endpoints import build_endpoint_description_strings
+    from daphne.server import Server
 
-    from ollamamax.asgi import application  # noqa: PLC0415
+    from ollamamax.asgi import application
 
     cert, key = settings.ENV["OLLAMAMAX_TLS_CERT"], settings.ENV["OLLAMAMAX_TLS_KEY"]
     if cert:
