@@ -230,7 +230,15 @@ class Setup:
             "REDIS_URL": "redis://127.0.0.1:1/0",
         }
         kept = {k: v for k, v in os.environ.items() if not k.startswith("OLLAMAMAX_") and k not in {"HOST", "PORT"}}
-        manage = [self.python, self.root / "manage.py", "collectstatic", "--noinput", "--clear", "--verbosity", "0"]
+        manage: list[str | Path] = [
+            self.python,
+            self.root / "manage.py",
+            "collectstatic",
+            "--noinput",
+            "--clear",
+            "--verbosity",
+            "0",
+        ]
         self._run(manage, "The console's files could not be collected", env={**kept, **unused}, cwd=self.root)
 
     # All of it
@@ -306,7 +314,7 @@ class Setup:
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
     ) -> None:
-        """Run ``command`` and give each line it prints to ``line``; raise `CannotInstall` with the last when it fails."""
+        """Run ``command`` and give each line it prints to ``line``; raise `CannotInstall` when it fails."""
         kept: list[str] = []
         with subprocess.Popen(  # noqa: S603 - our own arguments
             command,

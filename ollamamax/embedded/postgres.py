@@ -55,7 +55,8 @@ def initialise(data: Path, password: str, programs: Path | None = None) -> None:
             os.chown(file.name, NOBODY, NOBODY)
         subprocess.run(  # noqa: S603 - fixed program, our own arguments
             [
-                programs / "bin" / "initdb", "-D", half, "-U", "ollamamax", "-A", "scram-sha-256", "--pwfile", file.name,
+                programs / "bin" / "initdb", "-D", half, "-U", "ollamamax", "-A", "scram-sha-256",
+                "--pwfile", file.name,
                 "-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions",
             ],
             check=True, capture_output=True, text=True, cwd="/", **unprivileged(),

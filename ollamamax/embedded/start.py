@@ -1,4 +1,4 @@
-"""The order of a start: each process begins when the ones below it are ready. Interrupting it leaves nothing half-made."""
+"""The order of a start: each process begins when the ones below it are ready. It may be interrupted anywhere."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from ollamamax.embedded.home import Home, read_json, write_private
 from ollamamax.embedded.problem import Problem
 from ollamamax.embedded.processes import SECRETS, Process, module
 from ollamamax.embedded.supervise import INSTANCE, Supervisor
+
+DATABASE_AWAY = "The database that DATABASE_URL names does not answer: check its address, user and password."
+REDIS_AWAY = "The server that REDIS_URL names does not answer: check its address, user and password."
 
 
 def wanted(home: Home, made: Plan) -> list[Process]:
@@ -49,10 +52,10 @@ def start(home: Home, made: Plan, supervisor: Supervisor) -> None:
             if name in {"postgres", "valkey"}:
                 supervisor.begin(name)
         database, bus = made.settings["DATABASE_URL"], made.settings["REDIS_URL"]
-        _wait(supervisor, "postgres" if made.postgres_port else None, lambda: postgres.is_ready(database),
-              "The database that DATABASE_URL names does not answer: check its address, user and password.")  # fmt: skip
-        _wait(supervisor, "valkey" if made.valkey_port else None, lambda: valkey.is_ready(bus),
-              "The server that REDIS_URL names does not answer: check its address, user and password.")  # fmt: skip
+        _wait(
+            supervisor, "postgres" if made.postgres_port else None, lambda: postgres.is_ready(database), DATABASE_AWAY
+        )
+        _wait(supervisor, "valkey" if made.valkey_port else None, lambda: valkey.is_ready(bus), REDIS_AWAY)
     with _step("Tables and first user"):
         _run(home, made, module("ollamamax.cli", "prepare"), "The database could not be prepared")
     with _step("Web and controller"):

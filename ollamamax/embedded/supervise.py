@@ -133,9 +133,8 @@ class Child(Supervisor):
         write_private(file, json.dumps({p.name: p.for_child() for p in [itself, *processes]}, indent=2))
         write_private(configured, configuration(processes))
         start = [sys.executable, "-I", "-S", str(Path(child.__file__)), str(file)]
-        paths = {
-            "OMX_CHILD": shlex.join(start), "OMX_LOGS": str(home.logs), "OMX_RUN": str(home.run), "OMX_SOCKET": str(socket)
-        }  # fmt: skip
+        paths = {"OMX_CHILD": shlex.join(start), "OMX_LOGS": str(home.logs), "OMX_RUN": str(home.run)}
+        paths["OMX_SOCKET"] = str(socket)
         with (home.logs / "supervisor-output.log").open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own arguments
                 [*start, itself.name],
@@ -194,7 +193,7 @@ def marked(instance: str) -> list[psutil.Process]:
 
 
 def end_leftovers(instance: str, seconds: float = 10) -> int:
-    """End processes that outlived their supervisor; returns how many there were. To be called by the holder of the lock."""
+    """End processes that outlived their supervisor; returns how many there were. The caller holds the lock."""
     left = marked(instance)
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):

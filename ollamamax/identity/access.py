@@ -27,7 +27,9 @@ class KnownKey(msgspec.Struct):
 _REFUSED = "The API key is missing, wrong, expired or revoked. Send it as 'Authorization: Bearer omx_...'."
 
 
-def authenticate(authorization: str | None, directory: Directory, permission: str | None, *, kind: Kind = "key") -> Principal:
+def authenticate(
+    authorization: str | None, directory: Directory, permission: str | None, *, kind: Kind = "key"
+) -> Principal:
     """The principal of an ``Authorization: Bearer`` header (RFC 6750).
 
     Raises `Unauthenticated` for every key that is not good, without saying why, and `Forbidden` for one that lacks the permission.
