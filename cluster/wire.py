@@ -68,6 +68,13 @@ class Ticket(msgspec.Struct, omit_defaults=True):
     inference: Inference
 
 
+class Started(msgspec.Struct, tag="s", array_like=True, omit_defaults=True):
+    """The node began to run the ticket; always the first event. ``loaded``: the model was in memory by then."""
+
+    started_at: float
+    loaded: bool = True
+
+
 class Delta(msgspec.Struct, tag="d", array_like=True, omit_defaults=True):
     """Output since the last delta. ``tool_calls`` are complete OpenAI tool calls; ``tokens`` counts generated tokens."""
 
@@ -98,9 +105,17 @@ class Failure(msgspec.Struct, tag="e", array_like=True, omit_defaults=True):
     message: str
     status: int = 502
     param: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    """What the engine had counted by then, also when the request was cancelled."""
 
 
-Event = Delta | Final | Failure
+Event = Started | Delta | Final | Failure
+
+
+LOST = 1 << 31
+"""`Frame.seq` of the end of a ticket that a node's former process held: a gap to every reader, whose ``resend`` is
+answered with a `Failure` numbered as asked. A node answers so for every ticket that it does not know."""
 
 
 class Frame(msgspec.Struct, array_like=True):

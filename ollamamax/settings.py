@@ -23,7 +23,13 @@ PORT: int = ENV["PORT"]
 TLS = bool(ENV["OLLAMAMAX_TLS_CERT"])
 PUBLIC_URL: str = ENV["OLLAMAMAX_PUBLIC_URL"] or f"{'https' if TLS else 'http'}://{HOST}:{PORT}"
 HTTPS = PUBLIC_URL.startswith("https://")
-ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", urlsplit(PUBLIC_URL).hostname or HOST, *ENV["OLLAMAMAX_ALLOWED_HOSTS"]]
+ALLOWED_HOSTS = [
+    "localhost",
+    "127.0.0.1",
+    "[::1]",
+    urlsplit(PUBLIC_URL).hostname or HOST,
+    *ENV["OLLAMAMAX_ALLOWED_HOSTS"],
+]
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -88,6 +94,8 @@ CHANNEL_LAYERS = {
 }
 
 AUTH_USER_MODEL = "identity.User"
+# An email address is unique whatever its case: a constraint on lower(email), which this check does not see.
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [

@@ -14,6 +14,8 @@ USAGE = "omx:usage"
 
 LIVE_WATCHED = "omx:live:watched"
 """Sorted set, tenant -> Unix time until which somebody has its live page open."""
+KEYS_USED = "omx:key:used"
+"""Hash, id of an API key -> Unix seconds of its last use; moved to Postgres by `identity.publish_directory`."""
 
 
 def directory(table: str) -> str:

@@ -1,0 +1,72 @@
+"""The events of one ticket on their way from a node to the request that waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+
+from cluster.wire import Event, Failure, Final, Frame
+
+
+class Stream:
+    """In order, each event once. One reader. ``expected`` is the number of the next event."""
+
+    __slots__ = ("_events", "_interruption", "_waiter", "ended", "expected", "heard_at", "node", "ticket")
+
+    def __init__(self, ticket: str, node: str) -> None:
+        self.ticket = ticket
+        self.node = node
+        self.expected = 0
+        self.ended = False
+        """The last event has come (it may not have been read)."""
+        self.heard_at = time.monotonic()
+        self._events: deque[Event] = deque()
+        self._interruption: Failure | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def finished(self) -> bool:
+        """The last event was read."""
+        return self.ended and not self._events
+
+    def take(self, frame: Frame) -> bool:
+        """Take what is new of a frame. Returns ``False`` when events before it are missing."""
+        self.heard_at = time.monotonic()
+        known = self.expected - frame.seq
+        if known < 0:
+            return False
+        new = frame.events[known:] if known else frame.events
+        if new and not self.ended:
+            self.expected += len(new)
+            self._put(new)
+        return True
+
+    def end(self, failure: Failure) -> None:
+        """End it from this side; later events of the node are ignored."""
+        if not self.ended:
+            self._put([failure])
+
+    def interrupt(self, failure: Failure) -> None:
+        """Give the reader this next, once, before anything that waits; the stream itself goes on."""
+        self._interruption = failure
+        self._wake()
+
+    def _put(self, events: list[Event]) -> None:
+        self._events.extend(events)
+        self.ended = isinstance(events[-1], Final | Failure)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def next(self) -> Event:
+        """The next event; the last one is a `Final` or a `Failure`."""
+        while not self._events and self._interruption is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        if self._interruption is not None:
+            interruption, self._interruption = self._interruption, None
+            return interruption
+        return self._events.popleft()

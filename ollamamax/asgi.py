@@ -1,0 +1,70 @@
+"""The web process: inference gateway, registry blobs, live events, console and management API behind one address."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ollamamax.settings")
+
+from channels.routing import ProtocolTypeRouter
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from servestatic import ServeStaticASGI
+
+django = get_asgi_application()
+
+from dashboard.routing import websocket
+from models_registry.protocol.blobs import Blobs
+from ollamamax.gateway.app import Gateway
+from ollamamax.gateway.http import Receive, Scope, Send, header, respond
+
+_GREETING = b"Ollama is running"
+
+
+class Web:
+    """Chooses by path. The gateway comes before Django, so that inference never passes its middleware."""
+
+    def __init__(self) -> None:
+        self.gateway = Gateway(
+            settings.REDIS_URL,
+            max_body=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
+            deadline=settings.ENV["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
+            queue_per_node=settings.ENV["OLLAMAMAX_QUEUE_PER_NODE"],
+        )
+        self.blobs = Blobs(settings.HOME / "blobs", self.gateway.node_directory)
+        self.static = ServeStaticASGI(django, root=settings.STATIC_ROOT, prefix=settings.STATIC_URL)
+        self.live = ProtocolTypeRouter({"websocket": websocket})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await self.live(scope, receive, send)
+        elif Gateway.serves(scope["path"]):
+            await self.gateway(scope, receive, send)
+        elif Blobs.serves(scope["path"]):
+            await self.blobs(scope, receive, send)
+        elif scope["path"] == "/" and _is_ollama_client(scope):
+            await respond(send, 200, b"" if scope["method"] == "HEAD" else _GREETING, content_type=b"text/plain")
+        else:
+            await self.static(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self.gateway.start()
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.gateway.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+def _is_ollama_client(scope: dict[str, Any]) -> bool:
+    """Browsers ask the root for HTML; Ollama's clients ask whether it runs."""
+    return scope["method"] in {"GET", "HEAD"} and "text/html" not in (header(scope, b"accept") or "")
+
+
+application = Web()

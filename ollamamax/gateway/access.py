@@ -1,0 +1,52 @@
+"""Who calls: an API key, checked against the directory in memory."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from ollamamax.bus.directory import Directory
+from ollamamax.gateway.http import Scope, header
+from ollamamax.identity.keys import Kind, matches, parse_key
+from ollamamax.kernel import errors
+from ollamamax.kernel.principal import Principal
+
+
+class KnownKey(msgspec.Struct):
+    """A key as the directory holds it: never the secret, only its SHA-256."""
+
+    hash: str
+    kind: Kind
+    id: str
+    tenant: str
+    name: str
+    permissions: list[str] = []
+    expires_at: float | None = None
+
+
+_REFUSED = "The API key is missing, wrong, expired or revoked. Send it as 'Authorization: Bearer omx_...'."
+
+
+def authenticate(scope: Scope, directory: Directory, permission: str | None, *, kind: Kind = "key") -> Principal:
+    """The principal of the request's bearer key.
+
+    Raises `Unauthenticated` for every key that is not good, without saying why, and `Forbidden` for one that lacks the permission.
+    """
+    scheme, _, text = (header(scope, b"authorization") or "").partition(" ")
+    parsed = parse_key(text.strip(), kind) if scheme.lower() == "bearer" else None
+    if parsed is None:
+        raise errors.Unauthenticated(_REFUSED)
+    identifier, secret = parsed
+    known: KnownKey | None = directory.get("keys", identifier)
+    if (
+        known is None
+        or not matches(secret, known.hash)
+        or (known.expires_at is not None and known.expires_at <= time.time())
+        or known.kind != kind
+    ):
+        raise errors.Unauthenticated(_REFUSED)
+    principal = Principal(known.kind, known.id, known.tenant, known.name, frozenset(known.permissions))
+    if permission is not None and not principal.may(permission):
+        raise errors.Forbidden(f"This API key lacks the permission '{permission}'.")
+    return principal

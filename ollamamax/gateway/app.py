@@ -1,0 +1,170 @@
+"""The inference gateway: an ASGI application of its own, without Django and without the database."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from cluster.dispatch.dispatcher import Dispatcher
+from cluster.dispatch.fleet import Registered
+from ollamamax import logs
+from ollamamax.bus.directory import Directory
+from ollamamax.gateway import access, http
+from ollamamax.gateway.access import KnownKey
+from ollamamax.gateway.catalog import Listed
+from ollamamax.gateway.execution import Call
+from ollamamax.gateway.http import ClientGone, Receive, Scope, Send
+from ollamamax.gateway.ollama import endpoints as ollama
+from ollamamax.gateway.ollama import responses as ollama_responses
+from ollamamax.gateway.openai import endpoints as openai
+from ollamamax.gateway.openai import responses as openai_responses
+from ollamamax.gateway.service import Service
+from ollamamax.kernel import errors, trace
+from ollamamax.kernel.ids import new_id
+
+_log = logs.get(__name__)
+
+Endpoint = Callable[[Service, Call, Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a protocol says that something went wrong, before and after its stream began."""
+
+    error_body: Callable[[errors.OllamaMaxError], bytes]
+    error_event: Callable[[errors.OllamaMaxError], bytes]
+
+
+OPENAI = Protocol(openai_responses.error_body, openai_responses.error_event)
+OLLAMA = Protocol(ollama_responses.error_body, ollama_responses.error_event)
+
+
+@dataclass(frozen=True)
+class Route:
+    """Every route needs an API key that has ``permission``."""
+
+    method: str
+    endpoint: Endpoint
+    protocol: Protocol
+    permission: str = "inference.use"
+
+
+ROUTES: dict[str, Route] = {
+    "/v1/chat/completions": Route("POST", openai.chat_completions, OPENAI),
+    "/v1/models": Route("GET", openai.models, OPENAI),
+    "/api/chat": Route("POST", ollama.chat, OLLAMA),
+    "/api/generate": Route("POST", ollama.generate, OLLAMA),
+    "/api/tags": Route("GET", ollama.tags, OLLAMA),
+    "/api/version": Route("GET", ollama.version, OLLAMA),
+}
+
+
+class _Response:
+    """`send`, remembering whether the response has begun."""
+
+    __slots__ = ("_send", "begun")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+
+    async def __call__(self, message: dict[str, object]) -> None:
+        self.begun = True
+        await self._send(message)
+
+
+class Gateway:
+    """One per process. Starts with the server's lifespan, or with the first request where the server has none."""
+
+    def __init__(self, redis_url: str, *, max_body: int, deadline: float, queue_per_node: int) -> None:
+        self._redis_url = redis_url
+        self._max_body = max_body
+        self._deadline = deadline
+        self._queue_per_node = queue_per_node
+        self._service: Service | None = None
+        self._starting = asyncio.Lock()
+
+    @staticmethod
+    def serves(path: str) -> bool:
+        """Whether a path belongs to the inference APIs (``/api/v1/`` is the management API)."""
+        return path.startswith("/v1/") or (path.startswith("/api/") and not path.startswith("/api/v1/"))
+
+    async def start(self) -> Service:
+        async with self._starting:
+            if self._service is None:
+                directory = Directory(
+                    self._redis_url,
+                    {
+                        "keys": http.json_decoder(KnownKey),
+                        "models": http.json_decoder(Listed),
+                        "nodes": http.json_decoder(Registered),
+                    },
+                )
+                await directory.start()
+                await directory.wait_loaded()
+                dispatcher = Dispatcher(self._redis_url, directory, queue_per_node=self._queue_per_node)
+                await dispatcher.start()
+                self._service = Service(directory, dispatcher, self._max_body, self._deadline)
+                _log.info("gateway_started", gateway=dispatcher.id)
+            return self._service
+
+    async def stop(self) -> None:
+        if self._service is not None:
+            service, self._service = self._service, None
+            await service.dispatcher.stop()
+            await service.directory.stop()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        received_at = time.time()
+        service = self._service or await self.start()
+        response = _Response(send)
+        path: str = scope["path"]
+        route = ROUTES.get(path)
+        protocol = route.protocol if route else OPENAI if path.startswith("/v1/") else OLLAMA
+        call: Call | None = None
+        traceparent = trace.child(http.header(scope, b"traceparent"))
+        request = new_id()
+        try:
+            if route is None:
+                raise errors.NotFound(f"There is no {path} here.")
+            principal = access.authenticate(scope, service.directory, route.permission)
+            if scope["method"] != route.method:
+                raise _MethodNotAllowed(route.method)
+            call = Call(principal, path, received_at, traceparent, request)
+            await route.endpoint(service, call, scope, receive, response)
+        except ClientGone:
+            _log.info("client_gone", request=request, api=path)
+        except errors.OllamaMaxError as error:
+            await _explain(response, protocol, error, request, traceparent)
+        except Exception:  # noqa: BLE001 - the last line: the client gets an answer, the log gets the trace
+            _log.exception("request_broke", request=request, api=path)
+            problem = errors.OllamaMaxError("Something broke in this server; the log has the details.")
+            await _explain(response, protocol, problem, request, traceparent)
+
+
+class _MethodNotAllowed(errors.OllamaMaxError):
+    code = "method_not_allowed"
+    status = 405
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__(f"Only {allowed} is allowed here.")
+        self.allowed = allowed
+
+
+async def _explain(
+    response: _Response, protocol: Protocol, error: errors.OllamaMaxError, request: str, traceparent: str
+) -> None:
+    if response.begun:
+        await http.write(response, protocol.error_event(error))
+        await http.finish(response)
+        return
+    headers = [(b"x-request-id", request.encode()), (b"traceparent", traceparent.encode())]
+    if error.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    if isinstance(error, _MethodNotAllowed):
+        headers.append((b"allow", error.allowed.encode()))
+    if error.retry_after is not None:
+        headers.append((b"retry-after", str(max(1, round(error.retry_after))).encode()))
+    await http.respond(response, error.status, protocol.error_body(error), headers)

@@ -1,0 +1,188 @@
+"""One inference request from admission to settlement, whatever protocol asked for it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from cluster.dispatch.dispatcher import Dispatcher, Request
+from cluster.wire import Delta, Failure, Final, Inference, Outcome, Started
+from ollamamax import logs
+from ollamamax.gateway.catalog import Listed
+from ollamamax.gateway.http import ClientGone, Receive
+from ollamamax.kernel import errors, trace
+from ollamamax.kernel.ids import new_id
+from ollamamax.kernel.principal import Principal
+
+_log = logs.get(__name__)
+_CANCEL_PATIENCE = 3.0
+_GONE = Failure("client_gone", "The client closed the connection.", 499)
+_LATE = Failure("deadline_exceeded", "The request did not finish within the time allowed for it.", 504)
+
+
+class EngineError(errors.EngineFailed):
+    """A failure that a node reported, with the code and status it gave."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message, param=failure.param)
+        self.code = failure.code
+        self.status = failure.status
+
+
+@dataclass
+class Call:
+    """What a protocol knows of a request before it is run."""
+
+    principal: Principal
+    api: str
+    received_at: float
+    traceparent: str
+    id: str = field(default_factory=new_id)
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"x-request-id", self.id.encode()), (b"traceparent", self.traceparent.encode())]
+
+
+class Execution:
+    """``async with`` admits it; `next()` gives the output; leaving early cancels the work on the node.
+
+    Settled exactly once in every case. `final` and `request` hold counts and times after the end.
+    """
+
+    def __init__(
+        self, dispatcher: Dispatcher, call: Call, model: str, listed: Listed, inference: Inference, deadline: float, receive: Receive
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._receive = receive
+        self._watchers: list[asyncio.Task[None] | asyncio.TimerHandle] = []
+        self.call = call
+        self.model = model
+        self.final: Final | None = None
+        self.request = Request(
+            id=call.id,
+            tenant=call.principal.tenant or "",
+            key=call.principal.id,
+            model=model,
+            version=listed.version,
+            api=call.api,
+            traceparent=trace.child(call.traceparent),
+            trace=trace.trace_id(call.traceparent),
+            received_at=call.received_at,
+            deadline=call.received_at + deadline,
+            inference=inference,
+        )
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers of the response, once it is admitted."""
+        return [
+            *self.call.headers(),
+            (b"x-ollamamax-node", self.request.node_name.encode("ascii", "replace")),
+            (b"x-ollamamax-version", self.request.version.encode()),
+        ]
+
+    async def __aenter__(self) -> Self:
+        """Raises what `Dispatcher.admit` raises."""
+        await self._dispatcher.admit(self.request)
+        gone = asyncio.create_task(_disconnected(self._receive))
+        gone.add_done_callback(lambda task: task.cancelled() or self._interrupt(_GONE))
+        remaining = max(0.0, self.request.deadline - time.time())
+        self._watchers = [gone, asyncio.get_running_loop().call_later(remaining, self._interrupt, _LATE)]
+        return self
+
+    async def next(self) -> Delta | None:
+        """The next output, or ``None`` at the end. Raises `ClientGone`, or `EngineError` with what the node reported."""
+        request = self.request
+        while True:
+            event = await self._dispatcher.next(request)
+            if isinstance(event, Delta):
+                request.first_token_at = request.first_token_at or time.time()
+                request.completion_tokens += event.tokens
+                return event
+            if isinstance(event, Started):
+                request.started_at = event.started_at
+            elif isinstance(event, Final):
+                self._count(event)
+                self.final = event
+                return None
+            elif event is _GONE:
+                raise ClientGone
+            else:
+                self._count(event)
+                raise EngineError(event)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        for watcher in self._watchers:
+            watcher.cancel()
+        code = error.code if isinstance(error, errors.OllamaMaxError) else "client_gone"
+        if self.final is not None:
+            self._settle("ok", "")
+        elif isinstance(error, EngineError) and self.request.stream is not None and self.request.stream.finished:
+            self._settle("node_lost" if code == "node_lost" else "failed", code)
+        else:
+            # The node still works on it: a client that left, a deadline, or a fault of ours.
+            self._dispatcher.later(self._cancel("failed" if isinstance(error, EngineError) else "cancelled", code))
+
+    def _interrupt(self, failure: Failure) -> None:
+        if self.request.stream is not None:
+            self.request.stream.interrupt(failure)
+
+    async def _cancel(self, outcome: Outcome, error: str) -> None:
+        """Stop the node's work and take its last counts into the record."""
+        request = self.request
+        await self._dispatcher.cancel(request)
+        try:
+            async with asyncio.timeout(_CANCEL_PATIENCE):
+                while request.stream is not None and not request.stream.finished:
+                    event = await request.stream.next()
+                    if isinstance(event, Delta):
+                        request.completion_tokens += event.tokens
+                    elif isinstance(event, Started):
+                        request.started_at = event.started_at
+                    else:
+                        self._count(event)
+                        break
+        except TimeoutError:
+            _log.warning("cancel_unanswered", request=request.id, node=request.node)
+        self._settle(outcome, error)
+
+    def _count(self, event: Final | Failure) -> None:
+        self.request.prompt_tokens = max(self.request.prompt_tokens, event.prompt_tokens)
+        self.request.completion_tokens = max(self.request.completion_tokens, event.completion_tokens)
+
+    def _settle(self, outcome: Outcome, error: str) -> None:
+        self._dispatcher.settle(self.request, outcome, error)
+        _log.info(
+            "request",
+            request=self.request.id,
+            trace=self.request.trace,
+            tenant=self.request.tenant,
+            key=self.request.key,
+            api=self.request.api,
+            model=self.request.model,
+            node=self.request.node,
+            outcome=outcome,
+            error=error,
+            prompt_tokens=self.request.prompt_tokens,
+            completion_tokens=self.request.completion_tokens,
+            duration_ms=round((time.time() - self.request.received_at) * 1000, 1),
+            attempts=self.request.attempt,
+        )
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
+
+
+async def collect(execution: Execution) -> tuple[str, str, list[dict[str, Any]]]:
+    """The whole output as (text, thinking, tool calls). Raises what `Execution.next` raises."""
+    text: list[str] = []
+    thinking: list[str] = []
+    tool_calls: list[dict[str, Any]] = []
+    while (delta := await execution.next()) is not None:
+        text.append(delta.text)
+        thinking.append(delta.thinking)
+        tool_calls += delta.tool_calls
+    return "".join(text), "".join(thinking), tool_calls

@@ -1,0 +1,119 @@
+"""The little of HTTP that the inference paths need, straight on ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
+
+import msgspec
+
+from ollamamax.kernel import errors
+
+T = TypeVar("T")
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = Iterable[tuple[bytes, bytes]]
+
+JSON = b"application/json"
+encode = msgspec.json.Encoder().encode
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The value of the first header of that (lower-case) name."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value.decode("latin-1"))
+    return None
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The whole body. Raises `TooLarge` as soon as it is known to exceed ``limit`` bytes, `ClientGone` when it breaks off."""
+    declared = header(scope, b"content-length")
+    if declared is not None and declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large(limit: int) -> errors.TooLarge:
+    return errors.TooLarge(f"The body is larger than the {limit} bytes this server accepts.", limit=limit)
+
+
+async def respond(send: Send, status: int, body: bytes, headers: Headers = (), content_type: bytes = JSON) -> None:
+    """One complete response."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (b"content-type", content_type),
+                (b"content-length", str(len(body)).encode()),
+                *headers,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+async def begin(send: Send, content_type: bytes, headers: Headers) -> None:
+    """Start a stream; proxies are asked not to hold it back."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [
+                (b"content-type", content_type),
+                (b"cache-control", b"no-cache"),
+                (b"x-accel-buffering", b"no"),
+                *headers,
+            ],
+        }
+    )
+
+
+async def write(send: Send, part: bytes) -> None:
+    await send({"type": "http.response.body", "body": part, "more_body": True})
+
+
+async def finish(send: Send) -> None:
+    await send({"type": "http.response.body", "body": b""})
+
+
+def validation_problem(error: msgspec.ValidationError) -> errors.InvalidRequest:
+    """msgspec's text ends in `` - at `$.path` ``; the path becomes ``param``."""
+    message, _, path = str(error).partition(" - at `")
+    param = path.rstrip("`").removeprefix("$").lstrip(".") or None
+    if param is None and "missing required field" in message:
+        param = message.split("`")[1]
+    where = f" (at '{param}')" if param and path else ""
+    return errors.InvalidRequest(f"{message}{where}.", param=param)
+
+
+def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Decode and validate a JSON body; raises `InvalidRequest` with ``param``."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise validation_problem(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise errors.InvalidRequest(f"The body is not valid JSON: {error}.", param=None) from None
+
+
+def json_decoder(kind: type[T]) -> Callable[[bytes], T]:
+    return msgspec.json.Decoder(kind).decode

@@ -1,0 +1,113 @@
+"""OpenAI's chat completion, its stream of chunks, its model list, and its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from cluster.wire import Delta, Final
+from ollamamax.gateway.catalog import Listed
+from ollamamax.gateway.http import encode
+from ollamamax.kernel import errors
+
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
+DONE = b"data: [DONE]\n\n"
+_END = b"}]}\n\n"
+_TYPES = {401: "invalid_request_error", 403: "insufficient_permissions", 429: "rate_limit_error"}
+
+
+def error_body(error: errors.OllamaMaxError) -> bytes:
+    """``{"error": {message, type, param, code}}``, as https://platform.openai.com/docs/guides/error-codes."""
+    default = "invalid_request_error" if error.status < 500 else "server_error"
+    code = "invalid_api_key" if error.status == 401 else error.code
+    return encode(
+        {
+            "error": {
+                "message": error.message,
+                "type": _TYPES.get(error.status, default),
+                "param": error.fields.get("param"),
+                "code": code,
+            }
+        }
+    )
+
+
+def error_event(error: errors.OllamaMaxError) -> bytes:
+    """An error after the stream has begun."""
+    return b"data: " + error_body(error) + b"\n\n"
+
+
+def usage(final: Final) -> dict[str, Any]:
+    return {
+        "prompt_tokens": final.prompt_tokens,
+        "completion_tokens": final.completion_tokens,
+        "total_tokens": final.prompt_tokens + final.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": final.cached_tokens},
+    }
+
+
+class Chunks:
+    """Renders the chunks of one stream; what they share is encoded once."""
+
+    def __init__(self, request: str, model: str, created: int, *, include_usage: bool) -> None:
+        head = {"id": f"chatcmpl-{request}", "object": "chat.completion.chunk", "created": created, "model": model}
+        self._head = b"data: " + encode(head)[:-1]
+        # With include_usage every chunk but the last has a null usage.
+        self._choices = (b',"usage":null' if include_usage else b"") + b',"choices":[{"index":0,"delta":'
+        self._include_usage = include_usage
+        self._tool_calls = 0
+
+    def first(self) -> bytes:
+        return self._head + self._choices + b'{"role":"assistant","content":""},"finish_reason":null' + _END
+
+    def delta(self, delta: Delta) -> bytes:
+        if delta.text and not delta.thinking and not delta.tool_calls:
+            return self._head + self._choices + b'{"content":' + encode(delta.text) + b'},"finish_reason":null' + _END
+        content: dict[str, Any] = {}
+        if delta.thinking:
+            content["reasoning_content"] = delta.thinking
+        if delta.text:
+            content["content"] = delta.text
+        if delta.tool_calls:
+            content["tool_calls"] = [
+                {**call, "index": index} for index, call in enumerate(delta.tool_calls, self._tool_calls)
+            ]
+            self._tool_calls += len(delta.tool_calls)
+        if not content:
+            return b""
+        return self._head + self._choices + encode(content) + b',"finish_reason":null' + _END
+
+    def last(self, final: Final) -> bytes:
+        end = self._head + self._choices + b'{},"finish_reason":' + encode(final.finish_reason) + _END
+        if self._include_usage:
+            end += self._head + b',"choices":[],"usage":' + encode(usage(final)) + b"}\n\n"
+        return end + DONE
+
+
+def completion(
+    request: str, model: str, created: int, final: Final, text: str, thinking: str, tool_calls: list[dict[str, Any]]
+) -> bytes:
+    """A whole ``chat.completion``."""
+    message: dict[str, Any] = {"role": "assistant", "content": text if text or not tool_calls else None, "refusal": None}
+    if thinking:
+        message["reasoning_content"] = thinking
+    if tool_calls:
+        message["tool_calls"] = tool_calls
+    return encode(
+        {
+            "id": f"chatcmpl-{request}",
+            "object": "chat.completion",
+            "created": created,
+            "model": model,
+            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": final.finish_reason}],
+            "usage": usage(final),
+        }
+    )
+
+
+def model_list(models: Iterable[tuple[str, Listed]]) -> bytes:
+    return encode({"object": "list", "data": [_model(name, listed) for name, listed in models]})
+
+
+def _model(name: str, listed: Listed) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": int(listed.modified_at), "owned_by": "library"}

@@ -1,0 +1,10 @@
+"""The tables of identity, one noun a file."""
+
+from __future__ import annotations
+
+from ollamamax.identity.models.key import ApiKey
+from ollamamax.identity.models.membership import Membership, Role
+from ollamamax.identity.models.tenant import Tenant
+from ollamamax.identity.models.user import User
+
+__all__ = ["ApiKey", "Membership", "Role", "Tenant", "User"]

@@ -1,0 +1,60 @@
+"""ApiKey: a program's way in, to one tenant. Only the hash of its secret is kept."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.db import models
+
+from ollamamax.identity.models.tenant import Tenant
+from ollamamax.identity.models.user import User
+from ollamamax.identity.scope import tenant_manager
+from ollamamax.kernel import ids
+
+
+class ApiKey(models.Model):
+    """``permissions`` lists what it may do, never more than its maker could. Revoked is for ever."""
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    name = models.CharField(max_length=100)
+    identifier = models.CharField(max_length=16)
+    secret_hash = models.CharField(max_length=64)
+    permissions = models.JSONField(default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    objects: models.Manager[ApiKey] = tenant_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["identifier"],
+                name="identity_key_identifier_unique",
+                violation_error_message="There is a key with this identifier already.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(identifier__regex=r"^[A-Za-z0-9]{16}$"),
+                name="identity_key_identifier_form",
+                violation_error_message="A key's identifier has 16 letters and digits.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(secret_hash__regex=r"^[0-9a-f]{64}$"),  # noqa: S106 - a pattern
+                name="identity_key_hash_form",
+                violation_error_message="A key is stored as the SHA-256 of its secret.",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(name=""),
+                name="identity_key_name_given",
+                violation_error_message="A key needs a name.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"omx_{self.identifier}"
+
+    def is_usable(self, now: datetime.datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
