@@ -32,7 +32,7 @@ class Web:
             deadline=settings.ENV["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
             queue_per_node=settings.ENV["OLLAMAMAX_QUEUE_PER_NODE"],
         )
-        self.blobs = Blobs(settings.HOME / "blobs", self.gateway.node_directory)
+        self.blobs = Blobs(settings.HOME / "blobs", self.gateway.directory)
         self.static = ServeStaticASGI(django, root=settings.STATIC_ROOT, prefix=settings.STATIC_URL)
         self.live = ProtocolTypeRouter({"websocket": websocket})
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
 
 
@@ -23,3 +24,10 @@ def _audit_trail_can_be_flushed() -> Iterator[None]:
     connection.ops.sql_flush = sql_flush  # type: ignore[method-assign]
     yield
     connection.ops.sql_flush = original  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def redis_url() -> str:
+    """This process's own Valkey."""
+    url: str = settings.REDIS_URL
+    return url

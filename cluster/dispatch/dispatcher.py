@@ -44,7 +44,8 @@ _MOST_UNSETTLED = 100_000
 _log = logs.get(__name__)
 
 
-def _script(name: str) -> str:
+def script(name: str) -> str:
+    """The text of one of the Redis functions beside this module."""
     return resources.files("cluster.dispatch").joinpath(f"{name}.lua").read_text()
 
 
@@ -101,9 +102,9 @@ class Dispatcher:
         self._listening = connect.connect_async(redis_url, blocking=True)
         self.fleet = Fleet(self._listening, directory)
         self._queue_per_node = queue_per_node
-        self._admit = self._client.register_script(_script("admit"))
-        self._settle = self._client.register_script(_script("settle"))
-        self._withdraw = self._client.register_script(_script("withdraw"))
+        self._admit = self._client.register_script(script("admit"))
+        self._settle = self._client.register_script(script("settle"))
+        self._withdraw = self._client.register_script(script("withdraw"))
         self._streams: dict[str, Stream] = {}
         self._disowned: dict[str, float] = {}
         self._unsettled: list[_Settlement] = []

@@ -12,10 +12,12 @@ OPEN = "omx:open"
 USAGE = "omx:usage"
 """Stream of settled requests waiting for Postgres; field ``r`` holds JSON of `cluster.wire.UsageRecord`."""
 
-LIVE_WATCHED = "omx:live:watched"
-"""Sorted set, tenant -> Unix time until which somebody has its live page open."""
+USAGE_REFUSED = "omx:usage:refused"
+"""Stream of records that Postgres refused, for a person to look at."""
 KEYS_USED = "omx:key:used"
 """Hash, id of an API key -> Unix seconds of its last use; moved to Postgres by `identity.publish_directory`."""
+LIVE_WATCHED = "omx:live:watched"
+"""Sorted set, tenant -> Unix time until which somebody has its live page open."""
 
 
 def directory(table: str) -> str:
@@ -90,6 +92,11 @@ def live_sequence(tenant: str) -> str:
 def live_series(tenant: str) -> str:
     """List of JSON points, one a second, the last five minutes: totals over the tenant's nodes."""
     return f"omx:live:{tenant}:series"
+
+
+def fetch_asked(node: str, digest: str) -> str:
+    """Lease: the control plane asked this node for this version a moment ago."""
+    return f"omx:fetch:{node}:{digest}"
 
 
 def live_published(tenant: str) -> str:

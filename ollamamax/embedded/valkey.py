@@ -1,13 +1,18 @@
-"""A real Valkey from a wheel, for one machine. Knows no Django."""
+"""A real Valkey from a wheel, for one machine: its program, its users, how it is started. Knows no Django."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import subprocess
 import time
 from pathlib import Path
 
 import redis
+
+from ollamamax.embedded.home import write_private
+
+USERS = "users.acl"
 
 
 def program() -> Path:
@@ -21,8 +26,17 @@ def program() -> Path:
     return found[0]
 
 
-def command(data: Path, port: int, password_file: Path | None = None, *, durable: bool = True) -> list[str]:
-    """The command line that serves on loopback; ``password_file`` is a configuration file holding the password."""
+def write_users(data: Path, password: str) -> None:
+    """Write the file of users: `default` with ``password``; the others (nodes, kept by `ACL SAVE`) stay as they are."""
+    file = data / USERS
+    kept = file.read_text().splitlines() if file.exists() else []
+    kept = [line for line in kept if line.strip() and not line.startswith("user default ")]
+    everything = f"user default on sanitize-payload #{hashlib.sha256(password.encode()).hexdigest()} ~* &* +@all"
+    write_private(file, "\n".join([everything, *kept]) + "\n")
+
+
+def command(data: Path, port: int, *, durable: bool = True) -> list[str]:
+    """The command line that serves ``data`` on loopback; with the users of `write_users` if it wrote them."""
     settings = {
         "port": str(port),
         "bind": "127.0.0.1",
@@ -30,10 +44,18 @@ def command(data: Path, port: int, password_file: Path | None = None, *, durable
         "appendonly": "yes" if durable else "no",
         "client-output-buffer-limit": "pubsub 64mb 16mb 30",
         "daemonize": "no",
+        # Its own title would hide the mark by which a left-over server is found.
+        "set-proc-title": "no",
     }
-    arguments = [x for k, v in settings.items() for x in (f"--{k}", *v.split(" "))]
-    save = [] if durable else ["--save", ""]
-    return [str(program()), *([str(password_file)] if password_file else []), *arguments, *save]
+    users = ["--aclfile", str(data / USERS)] if (data / USERS).exists() else []
+    arguments = [
+        x for k, v in settings.items() for x in (f"--{k}", *([v] if k == "dir" else v.split(" ")))
+    ]
+    return [str(program()), *arguments, *users, "--save", ""]
+
+
+def url(password: str, port: int) -> str:
+    return f"redis://default:{password}@127.0.0.1:{port}/0"
 
 
 class Temporary:
@@ -54,17 +76,22 @@ class Temporary:
 
 def wait_ready(url: str, process: subprocess.Popen[bytes] | None = None, seconds: float = 15) -> None:
     """Return when the server answers PING; raises `TimeoutError`, or `ChildProcessError` if it ended."""
-    client = redis.Redis.from_url(url)
     end = time.monotonic() + seconds
-    while True:
-        try:
-            client.ping()
-        except redis.ConnectionError as error:
-            if process is not None and process.poll() is not None:
-                raise ChildProcessError("Valkey ended while it started") from error
-            if time.monotonic() > end:
-                raise TimeoutError("Valkey did not become ready") from error
-            time.sleep(0.02)
-        else:
-            client.close()
-            return
+    while not is_ready(url):
+        if process is not None and process.poll() is not None:
+            raise ChildProcessError("Valkey ended while it started")
+        if time.monotonic() > end:
+            raise TimeoutError("Valkey did not become ready")
+        time.sleep(0.02)
+
+
+def is_ready(url: str) -> bool:
+    """Whether the server answers PING with this password, and has loaded its data."""
+    client = redis.Redis.from_url(url, socket_timeout=2)
+    try:
+        client.ping()
+    except (redis.ConnectionError, redis.TimeoutError):
+        return False
+    finally:
+        client.close()
+    return True

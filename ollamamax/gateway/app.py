@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.fleet import Registered
+from models_registry.protocol.blobs import PublishedBlob
 from ollamamax import logs
 from ollamamax.bus.directory import Directory
-from ollamamax.gateway import access, http
-from ollamamax.gateway.access import KnownKey
+from ollamamax.gateway import http
 from ollamamax.gateway.catalog import Listed
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import ClientGone, Receive, Scope, Send
@@ -21,6 +21,8 @@ from ollamamax.gateway.ollama import responses as ollama_responses
 from ollamamax.gateway.openai import endpoints as openai
 from ollamamax.gateway.openai import responses as openai_responses
 from ollamamax.gateway.service import Service
+from ollamamax.identity import access
+from ollamamax.identity.access import KnownKey
 from ollamamax.kernel import errors, trace
 from ollamamax.kernel.ids import new_id
 
@@ -91,6 +93,10 @@ class Gateway:
         """Whether a path belongs to the inference APIs (``/api/v1/`` is the management API)."""
         return path.startswith("/v1/") or (path.startswith("/api/") and not path.startswith("/api/v1/"))
 
+    async def directory(self) -> Directory:
+        """The directory in this process's memory, for others that need it."""
+        return (self._service or await self.start()).directory
+
     async def start(self) -> Service:
         async with self._starting:
             if self._service is None:
@@ -98,7 +104,9 @@ class Gateway:
                     self._redis_url,
                     {
                         "keys": http.json_decoder(KnownKey),
+                        "node_keys": http.json_decoder(KnownKey),
                         "models": http.json_decoder(Listed),
+                        "blobs": http.json_decoder(PublishedBlob),
                         "nodes": http.json_decoder(Registered),
                     },
                 )
@@ -129,7 +137,7 @@ class Gateway:
         try:
             if route is None:
                 raise errors.NotFound(f"There is no {path} here.")
-            principal = access.authenticate(scope, service.directory, route.permission)
+            principal = access.authenticate(http.header(scope, b"authorization"), service.directory, route.permission)
             if scope["method"] != route.method:
                 raise _MethodNotAllowed(route.method)
             call = Call(principal, path, received_at, traceparent, request)

@@ -1,6 +1,6 @@
 """The text of keys: made, parsed, hashed. Pure, so that the gateway and the nodes use it too.
 
-A key is ``omx_<identifier>_<secret>`` (a node's begins with ``omxn_``): the identifier finds the row and may be shown,
+A key is ``omx_<identifier>_<secret>`` (a node's begins with ``omxn_``, a join token with ``omxj_``): the identifier finds the row and may be shown,
 the secret is 256 random bits, of which only the SHA-256 is kept. A slow hash would add nothing: there is no
 dictionary of 256-bit secrets to try.
 """
@@ -14,12 +14,12 @@ import secrets
 import string
 from typing import Literal, NamedTuple
 
-Kind = Literal["key", "node"]
+Kind = Literal["key", "node", "join"]
 
 IDENTIFIER_LENGTH = 16
 _ALPHABET = string.ascii_letters + string.digits
-_PREFIXES: dict[Kind, str] = {"key": "omx", "node": "omxn"}
-_KEY = re.compile(r"(omxn?)_([A-Za-z0-9]{16})_([A-Za-z0-9_-]{43})", re.ASCII)
+_PREFIXES: dict[Kind, str] = {"key": "omx", "node": "omxn", "join": "omxj"}
+_KEY = re.compile(r"(omx[nj]?)_([A-Za-z0-9]{16})_([A-Za-z0-9_-]{43})", re.ASCII)
 
 
 class NewKey(NamedTuple):

@@ -1,4 +1,4 @@
-"""Who calls: an API key, checked against the directory in memory."""
+"""Who calls: a bearer key, checked against the directory in memory. No Django: the gateway uses it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 import msgspec
 
 from ollamamax.bus.directory import Directory
-from ollamamax.gateway.http import Scope, header
 from ollamamax.identity.keys import Kind, matches, parse_key
 from ollamamax.kernel import errors
 from ollamamax.kernel.principal import Principal
@@ -28,17 +27,17 @@ class KnownKey(msgspec.Struct):
 _REFUSED = "The API key is missing, wrong, expired or revoked. Send it as 'Authorization: Bearer omx_...'."
 
 
-def authenticate(scope: Scope, directory: Directory, permission: str | None, *, kind: Kind = "key") -> Principal:
-    """The principal of the request's bearer key.
+def authenticate(authorization: str | None, directory: Directory, permission: str | None, *, kind: Kind = "key") -> Principal:
+    """The principal of an ``Authorization: Bearer`` header (RFC 6750).
 
     Raises `Unauthenticated` for every key that is not good, without saying why, and `Forbidden` for one that lacks the permission.
     """
-    scheme, _, text = (header(scope, b"authorization") or "").partition(" ")
+    scheme, _, text = (authorization or "").partition(" ")
     parsed = parse_key(text.strip(), kind) if scheme.lower() == "bearer" else None
     if parsed is None:
         raise errors.Unauthenticated(_REFUSED)
     identifier, secret = parsed
-    known: KnownKey | None = directory.get("keys", identifier)
+    known: KnownKey | None = directory.get("node_keys" if kind == "node" else "keys", identifier)
     if (
         known is None
         or not matches(secret, known.hash)

@@ -1,0 +1,55 @@
+# Needs Python 3.11 or newer with venv, and make. Paths are relative, so that any folder will do.
+# Names given on the command line reach the programs as environment variables: make up PORT=9000 NODES=2 DETACH=1
+
+PYTHON ?= python3
+OLLAMAMAX_VENV ?= .venv
+RUN = "$(OLLAMAMAX_VENV)/bin/python"
+
+# One sentence when Python is missing or too old; install.py itself could not even be read by a very old one.
+PREPARE = @command -v "$(PYTHON)" >/dev/null 2>&1 || { echo "OllamaMax needs Python 3.11 or newer and there is no $(PYTHON): install it, or name one, as in: make $@ PYTHON=python3.12" >&2; exit 1; }; \
+	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "OllamaMax needs Python 3.11 or newer and $(PYTHON) is older: install a newer one and name it, as in: make $@ PYTHON=python3.12" >&2; exit 1; }; \
+	"$(PYTHON)" ollamamax/embedded/install.py
+
+.PHONY: help up down status test lint format bench reset lock
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+up: ## start everything on this machine (PORT, HOST, OLLAMAMAX_HOME, NODES=n, DETACH=1)
+	$(PREPARE) up && exec $(RUN) -m ollamamax.embedded up
+
+down: ## stop it
+	$(PREPARE) up && exec $(RUN) -m ollamamax.embedded down
+
+status: ## say what runs
+	$(PREPARE) up && exec $(RUN) -m ollamamax.embedded status
+
+reset: ## stop it and delete its data; asks first (YES=1 answers)
+	$(PREPARE) up && exec $(RUN) -m ollamamax.embedded reset
+
+test: ## all tests, on a real PostgreSQL and Valkey, with coverage (ARGS="-k word" passes on)
+	$(PREPARE) test && exec $(RUN) -m pytest -n 2 --dist loadgroup --cov --cov-report=term $(ARGS)
+
+lint: ## format, rules, types, layers, settings, migrations, console
+	$(PREPARE) test
+	$(RUN) -m ruff format --check --quiet .
+	$(RUN) -m ruff check --quiet .
+	$(RUN) -m mypy
+	"$(OLLAMAMAX_VENV)/bin/lint-imports"
+	$(RUN) .ci/check_django.py
+	@if [ -f frontend/package.json ]; then $(RUN) ollamamax/embedded/install.py npm run lint && $(RUN) ollamamax/embedded/install.py npm run typecheck; fi
+
+format: ## rewrite the code in the project's format
+	$(PREPARE) test
+	$(RUN) -m ruff check --fix --quiet . ; $(RUN) -m ruff format --quiet .
+
+bench: ## measure it; writes nothing but its report
+	$(PREPARE) test && exec $(RUN) -m benchmarks $(ARGS)
+
+lock: ## write the locked requirements anew from the .in files
+	$(PREPARE) test
+	for name in requirements requirements-dev requirements-model requirements-node; do \
+		$(RUN) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+			--custom-compile-command "make lock" $$name.in -o $$name.txt || exit 1; \
+	done

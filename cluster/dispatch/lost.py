@@ -1,0 +1,78 @@
+"""Settles what gateways left open when they died, with what the nodes counted. No Django."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, cast
+
+import msgspec
+import redis
+
+from cluster.dispatch.dispatcher import script
+from cluster.wire import Control, OpenRequest, UsageRecord, decode_open, encode_control, encode_json
+from ollamamax import logs
+from ollamamax.bus import keys
+
+PATIENCE = 60.0
+"""Seconds from admission after which a request is settled though its living node never said how it ended."""
+
+_log = logs.get(__name__)
+
+
+class Counted(msgspec.Struct):
+    """What a node notes of a ticket it finished (stream `keys.node_done`)."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+_decode_counted = msgspec.json.Decoder(Counted).decode
+
+
+def settle_lost(client: redis.Redis) -> int:
+    """Safe to run twice, also at once: a second record of a request is not taken over to Postgres. Returns how many it settled.
+
+    A node that still works for a dead gateway is told to stop, and settled at a later run.
+    """
+    opened = [decode_open(value) for value in cast("dict[bytes, bytes]", client.hgetall(keys.OPEN)).values()]
+    lost = [each for each in opened if not client.exists(keys.gateway_alive(each.gateway))] if opened else []
+    settle = client.register_script(script("settle"))
+    settled = 0
+    done = {node: _done(client, node) for node in {each.node for each in lost}}
+    for each in lost:
+        ticket = f"{each.request}.{each.attempt}"
+        counted = done[each.node].get(ticket)
+        waiting = time.time() - each.admitted_at < PATIENCE and client.exists(keys.node_state(each.node))
+        if counted is None and waiting:
+            client.publish(keys.node_control(each.node), encode_control(Control("cancel", ticket, each.gateway)))
+            continue
+        settle(
+            keys=[keys.OPEN, keys.USAGE, keys.recent(each.tenant), keys.node_slots(each.node)],
+            args=[each.request, ticket, encode_json(_record(each, counted or Counted()))],
+        )
+        settled += 1
+        _log.warning("settled_for_lost_gateway", request=each.request, gateway=each.gateway)
+    return settled
+
+
+def _done(client: redis.Redis, node: str) -> dict[str, Counted]:
+    entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrevrange(keys.node_done(node), count=2000))
+    return {fields[b"t"].decode(): _decode_counted(fields[b"r"]) for _, fields in entries}
+
+
+def _record(opened: OpenRequest, counted: Counted) -> UsageRecord:
+    taken: dict[str, Any] = {
+        name: getattr(opened, name)
+        for name in ("request", "tenant", "key", "model", "version", "node", "node_name", "api", "trace", "received_at")
+    }
+    return UsageRecord(
+        **taken,
+        prompt_tokens=counted.prompt_tokens,
+        completion_tokens=counted.completion_tokens,
+        queue_ms=None,
+        first_token_ms=None,
+        duration_ms=round((time.time() - opened.received_at) * 1000, 3),
+        outcome="gateway_lost",
+        error="gateway_lost",
+        attempts=opened.attempt,
+    )

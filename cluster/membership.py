@@ -1,0 +1,79 @@
+"""What the data plane is told of a node: its Redis user, its key, its entry in the directory. Safe to repeat."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import msgspec
+import redis
+from django.conf import settings
+
+from cluster.models import Node
+from ollamamax.bus import connect, directory, keys
+
+NODES = "nodes"
+NODE_KEYS = "node_keys"
+
+
+def redis_user(node: Node) -> str:
+    return f"node.{node.id.hex}"
+
+
+def redis_url(node: Node, password: str) -> str:
+    """Where the node reaches Redis, as its own user."""
+    parts = urlsplit(settings.ENV["OLLAMAMAX_NODE_REDIS_URL"] or settings.REDIS_URL)
+    credentials = f"{quote(redis_user(node))}:{quote(password)}"
+    if parts.scheme == "unix":
+        return urlunsplit(parts._replace(netloc=f"{credentials}@"))
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{credentials}@{host}"))
+
+
+def node_entry(node: Node) -> bytes:
+    return msgspec.json.encode({"tenant": node.tenant_id.hex, "name": node.name, "schedulable": node.schedulable})
+
+
+def key_entry(node: Node) -> bytes:
+    return msgspec.json.encode(
+        {"hash": node.secret_hash, "kind": "node", "id": node.id.hex, "tenant": node.tenant_id.hex, "name": node.name}
+    )
+
+
+def announce(node: Node) -> None:
+    with connect.connect(settings.REDIS_URL) as client:
+        grant(client, node)
+        directory.publish(client, NODE_KEYS, {node.identifier: key_entry(node)})
+        directory.publish(client, NODES, {node.id.hex: node_entry(node)})
+
+
+def withdraw(node: Node) -> None:
+    """The Redis user goes, with its open connections, and so do the node's keys."""
+    with connect.connect(settings.REDIS_URL) as client:
+        directory.publish(client, NODE_KEYS, {node.identifier: None})
+        directory.publish(client, NODES, {node.id.hex: None})
+        client.acl_deluser(redis_user(node))
+        node_id = node.id.hex
+        client.delete(
+            keys.node_state(node_id),
+            keys.node_inbox(node_id),
+            keys.node_claimed(node_id),
+            keys.node_drain(node_id),
+            keys.node_slots(node_id),
+            keys.node_done(node_id),
+            keys.node_queue(node_id),
+        )
+
+
+def grant(client: redis.Redis, node: Node) -> None:
+    """Make or repair the node's Redis user. Only the SHA-256 of its password is known here."""
+    client.execute_command(
+        "ACL", "SETUSER", redis_user(node), "reset", "on", f"#{node.redis_password_hash}", *keys.node_acl(node.id.hex)
+    )
+
+
+def granted(client: redis.Redis) -> set[str]:
+    """The node users that Redis knows."""
+    users: list[Any] = client.execute_command("ACL", "USERS")  # type: ignore[no-untyped-call]
+    names = {user.decode() if isinstance(user, bytes) else str(user) for user in users}
+    return {name for name in names if name.startswith("node.")}

@@ -1,0 +1,4 @@
+from cluster.models.join_token import JoinToken
+from cluster.models.node import Node
+
+__all__ = ["JoinToken", "Node"]

@@ -1,0 +1,58 @@
+"""Node: a host that joined. Its telemetry is not here: it lives in Redis, as long as the node says something."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from ollamamax.identity.scope import tenant_manager
+from ollamamax.kernel import ids
+
+
+class Node(models.Model):
+    """``identifier`` and ``secret_hash`` are of its key for HTTP, ``redis_password_hash`` (SHA-256) of its Redis user."""
+
+    class EngineKind(models.TextChoices):
+        OLLAMA = "ollama"
+        OPENAI = "openai"
+        LLAMACPP = "llamacpp"
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(max_length=100)
+    engine = models.CharField(max_length=16, choices=EngineKind.choices)
+    identifier = models.CharField(max_length=16)
+    secret_hash = models.CharField(max_length=64)
+    redis_password_hash = models.CharField(max_length=64)
+    agent_version = models.CharField(max_length=50, default="")
+    schedulable = models.BooleanField(default=True)
+    joined_at = models.DateTimeField(auto_now_add=True)
+    last_seen_at = models.DateTimeField(null=True)
+
+    objects: models.Manager[Node] = tenant_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "name"],
+                name="cluster_node_name_unique",
+                violation_error_message="There is a node of this name already.",
+            ),
+            models.UniqueConstraint(
+                fields=["identifier"],
+                name="cluster_node_identifier_unique",
+                violation_error_message="There is a node with this identifier already.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(engine__in=["ollama", "openai", "llamacpp"]),
+                name="cluster_node_engine_known",
+                violation_error_message="An engine is ollama, openai or llamacpp.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(name__regex=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"),
+                name="cluster_node_name_form",
+                violation_error_message="A node's name has up to 100 letters, digits, dots, hyphens and underscores.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,46 @@
+"""The control plane's loop over nodes: level-triggered, safe to run twice."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.conf import settings
+from django.db import transaction
+
+from cluster import membership
+from cluster.models import Node
+from cluster.telemetry import read_states
+from ollamamax.bus import connect, directory
+from ollamamax.identity.scope import every_tenant
+
+def observe_nodes() -> int:
+    """Repair what the data plane was told of nodes, and note when each was last heard. Returns how many are alive.
+
+    Queries: 3 to read, 1 for the nodes that were heard.
+    """
+    with every_tenant():
+        with connect.connect(settings.REDIS_URL) as client:
+            directory.reconcile(
+                client, membership.NODES, lambda: {n.id.hex: membership.node_entry(n) for n in Node.objects.all()}
+            )
+            directory.reconcile(
+                client, membership.NODE_KEYS, lambda: {n.identifier: membership.key_entry(n) for n in Node.objects.all()}
+            )
+            nodes = list(Node.objects.all())
+            known = membership.granted(client)
+            for node in nodes:
+                if membership.redis_user(node) not in known:
+                    membership.grant(client, node)
+            for name in known - {membership.redis_user(node) for node in nodes}:
+                client.acl_deluser(name)
+            states = read_states(client, [node.id.hex for node in nodes])
+        heard = []
+        for node in nodes:
+            state = states.get(node.id.hex)
+            if state is not None:
+                node.last_seen_at = datetime.datetime.fromtimestamp(state.at, datetime.UTC)
+                node.agent_version = state.agent_version[:50]
+                heard.append(node)
+        with transaction.atomic():
+            Node.objects.bulk_update(heard, ["last_seen_at", "agent_version"])
+    return len(heard)

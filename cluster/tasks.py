@@ -1,0 +1,21 @@
+"""Doors for the control plane's ticks."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.conf import settings
+
+from cluster import reconcile
+from cluster.dispatch import lost
+from ollamamax.bus import connect
+
+
+@shared_task(name="cluster.observe_nodes")
+def observe_nodes() -> None:
+    reconcile.observe_nodes()
+
+
+@shared_task(name="cluster.settle_lost")
+def settle_lost() -> None:
+    with connect.connect(settings.REDIS_URL) as client:
+        lost.settle_lost(client)

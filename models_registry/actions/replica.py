@@ -1,0 +1,149 @@
+"""The loop that brings versions to nodes and notes what became of each replica. Level-triggered, safe to run twice."""
+
+from __future__ import annotations
+
+import uuid
+
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from cluster.models import Node
+from cluster.telemetry import read_states
+from cluster.wire import ModelState, NodeState
+from models_registry import publication
+from models_registry.actions.version import register_external
+from models_registry.models import Channel, Replica, Version
+from models_registry.replication.plan import Wanted, missing, observed
+from ollamamax import logs
+from ollamamax.bus import connect, keys
+from ollamamax.identity.scope import every_tenant, tenant_scope
+from ollamamax.kernel import errors
+from ollamamax.kernel.principal import system
+
+ASK_AGAIN_SECONDS = 15
+"""How long a fetch that was asked for is left in peace, unless the node reports it under way."""
+_STATES = {
+    "fetching": Replica.State.FETCHING,
+    "ready": Replica.State.READY,
+    "loading": Replica.State.READY,
+    "loaded": Replica.State.READY,
+    "present": Replica.State.PRESENT,
+    "failed": Replica.State.FAILED,
+}
+_log = logs.get(__name__)
+
+
+def reconcile_replicas() -> None:
+    """Queries: 3 to read, 1 to write what changed, 3 for the directory; more only for models first seen on an engine."""
+    with every_tenant():
+        nodes = {node.id.hex: node for node in Node.objects.all()}
+        versions = {(v.tenant_id.hex, v.digest): v for v in Version.objects.all()}
+        in_use = set(Channel.objects.values_list("version_id", flat=True))
+    with connect.connect(settings.REDIS_URL) as client:
+        states = read_states(client, list(nodes))
+        _take_note_of_external(nodes, states, versions)
+        wanted = [
+            Wanted(tenant, digest)
+            for (tenant, digest), version in versions.items()
+            if version.source == Version.Source.HOSTED and version.id in in_use
+        ]
+        tenants = {name: node.tenant_id.hex for name, node in nodes.items()}
+        for fetch in missing(wanted, tenants, states):
+            version = versions[tenants[fetch.node], fetch.digest]
+            # The lease keeps a tick from asking for what the last one asked for.
+            if client.set(keys.fetch_asked(fetch.node, fetch.digest), b"1", nx=True, ex=ASK_AGAIN_SECONDS):
+                _ask(fetch.node, version)
+    _write(nodes, states, versions)
+    publication.announce_all()
+
+
+def _ask(node: str, version: Version) -> None:
+    current_app.send_task(
+        "models_registry.fetch_version",
+        kwargs={
+            "version": version.digest,
+            "name": version.manifest["name"],
+            "manifest": version.manifest,
+            "base_url": settings.PUBLIC_URL,
+        },
+        queue=keys.node_queue(node),
+        expires=ASK_AGAIN_SECONDS,
+    )
+    _log.info("fetch_asked", node=node, version=version.digest)
+
+
+def _take_note_of_external(
+    nodes: dict[str, Node], states: dict[str, NodeState], versions: dict[tuple[str, str], Version]
+) -> None:
+    for name, state in states.items():
+        tenant = nodes[name].tenant_id
+        kinds = {engine.kind: engine.hosts_blobs for engine in state.engines}
+        for model in state.models:
+            if kinds.get(model.engine) is False and (tenant.hex, model.version) not in versions:
+                with tenant_scope(tenant):
+                    try:
+                        versions[tenant.hex, model.version] = register_external(
+                            acting=system("models_registry.reconcile_replicas", tenant.hex),
+                            tenant=tenant,
+                            name=model.name,
+                            digest=model.version,
+                            engine=model.engine,
+                            size=model.size,
+                        )
+                    except errors.InvalidRequest as error:
+                        _log.warning("external_model_refused", node=name, model=model.name, error=error.message)
+
+
+def _write(
+    nodes: dict[str, Node], states: dict[str, NodeState], versions: dict[tuple[str, str], Version]
+) -> None:
+    """Bring the rows in line with what the nodes say; a row of a node that is silent keeps its last state."""
+    now = timezone.now()
+    with every_tenant(), transaction.atomic(durable=True):
+        rows = {(r.node_id, r.version_id): r for r in Replica.objects.select_for_update().all()}
+        made: list[Replica] = []
+        changed: list[Replica] = []
+        for name, state in states.items():
+            node = nodes[name]
+            held = observed(state)
+            for digest, model in held.items():
+                version = versions.get((node.tenant_id.hex, digest))
+                if version is None:
+                    continue
+                row = rows.get((node.id, version.id))
+                if row is None:
+                    row = Replica(tenant_id=node.tenant_id, version=version, node=node, changed_at=now, state="")
+                    made.append(row)
+                elif _same(row, model):
+                    continue
+                else:
+                    changed.append(row)
+                row.state = _STATES[model.state]
+                row.bytes_done = _bytes(model)
+                row.error = model.error or ""
+                row.changed_at = now
+            digests = {versions[key].id for key in versions if key[0] == node.tenant_id.hex and key[1] in held}
+            changed += _lost(rows, node.id, digests)
+        # Two loops at once may both make a row; the first stands.
+        Replica.objects.bulk_create(made, ignore_conflicts=True)
+        Replica.objects.bulk_update(changed, ["state", "bytes_done", "error", "changed_at"])
+
+
+def _same(row: Replica, model: ModelState) -> bool:
+    return row.state == _STATES[model.state] and row.bytes_done == _bytes(model) and row.error == (model.error or "")
+
+
+def _bytes(model: ModelState) -> int:
+    return model.bytes_done if model.bytes_done is not None else model.size or 0
+
+
+def _lost(rows: dict[tuple[uuid.UUID, uuid.UUID], Replica], node: uuid.UUID, held: set[uuid.UUID]) -> list[Replica]:
+    """Rows of versions that the node no longer has."""
+    lost = []
+    for (of, version), row in rows.items():
+        if of == node and version not in held and row.state not in {Replica.State.LOST, Replica.State.PENDING}:
+            row.state, row.bytes_done, row.changed_at = Replica.State.LOST, 0, timezone.now()
+            lost.append(row)
+    return lost

@@ -1,0 +1,6 @@
+from models_registry.models.blob import Blob
+from models_registry.models.model import Channel, Model
+from models_registry.models.replica import Replica
+from models_registry.models.version import Version
+
+__all__ = ["Blob", "Channel", "Model", "Replica", "Version"]

@@ -1,0 +1,65 @@
+"""Model: a name in a tenant; Channel: a movable pointer from one of its tags to a version."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from models_registry.models.version import Version
+from ollamamax.identity.scope import tenant_manager
+from ollamamax.kernel import ids
+
+
+class Model(models.Model):
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: models.Manager[Model] = tenant_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "name"],
+                name="registry_model_name_unique",
+                violation_error_message="There is a model of this name already.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(name__regex=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$"),
+                name="registry_model_name_form",
+                violation_error_message="A model's name has up to 200 letters, digits, and . _ / -.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Channel(models.Model):
+    """What stands after the colon: ``latest``, ``135m``, ``stable``."""
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+")
+    model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="channels")
+    name = models.CharField(max_length=128)
+    version = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="channels")
+    moved_at = models.DateTimeField()
+
+    objects: models.Manager[Channel] = tenant_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["model", "name"],
+                name="registry_channel_name_unique",
+                violation_error_message="The model has a channel of this name already.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(name__regex=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"),
+                name="registry_channel_name_form",
+                violation_error_message="A channel's name has up to 128 letters, digits, and . _ -.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,49 @@
+"""Replica: one version on one node and its state, as the node last reported it."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from models_registry.models.version import Version
+from ollamamax.identity.scope import tenant_manager
+from ollamamax.kernel import ids
+
+
+class Replica(models.Model):
+    """``ready`` only after its bytes were verified on the node; ``present`` is an engine's own word for its own models."""
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        FETCHING = "fetching"
+        READY = "ready"
+        PRESENT = "present"
+        FAILED = "failed"
+        LOST = "lost"
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+")
+    version = models.ForeignKey(Version, on_delete=models.CASCADE, related_name="replicas")
+    node = models.ForeignKey("cluster.Node", on_delete=models.CASCADE, related_name="replicas")
+    state = models.CharField(max_length=16, choices=State.choices, default=State.PENDING)
+    bytes_done = models.PositiveBigIntegerField(default=0)
+    error = models.TextField(default="")
+    changed_at = models.DateTimeField()
+
+    objects: models.Manager[Replica] = tenant_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["version", "node"],
+                name="registry_replica_unique",
+                violation_error_message="The node has a replica of this version already.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state__in=["pending", "fetching", "ready", "present", "failed", "lost"]),
+                name="registry_replica_state_known",
+                violation_error_message="Not a state of a replica.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version_id} on {self.node_id}: {self.state}"

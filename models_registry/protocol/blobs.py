@@ -1,0 +1,60 @@
+"""Serves blobs to nodes over HTTP, with ranges (RFC 9110, section 14): an ASGI application without Django."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+from starlette.datastructures import Headers
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from models_registry.blobstore.store import DIGEST, BlobStore
+from ollamamax.bus.directory import Directory
+from ollamamax.identity import access
+from ollamamax.kernel import errors
+
+PREFIX = "/api/v1/blobs/"
+
+
+class PublishedBlob(msgspec.Struct):
+    """Directory table ``blobs``, field ``<tenant>/<digest>``."""
+
+    size: int
+
+
+class Blobs:
+    """A node may read the blobs of its tenant's versions; every other digest does not exist for it."""
+
+    def __init__(self, root: Path, directory: Callable[[], Awaitable[Directory]]) -> None:
+        self._store = BlobStore(root)
+        self._directory = directory
+
+    @staticmethod
+    def serves(path: str) -> bool:
+        return path.startswith(PREFIX)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response: Response = await self._find(scope)
+        except errors.OllamaMaxError as error:
+            response = JSONResponse(
+                {"type": "about:blank", "title": error.code, "status": error.status, "detail": error.message, "code": error.code},
+                error.status,
+                media_type="application/problem+json",
+            )
+        await response(scope, receive, send)
+
+    async def _find(self, scope: Scope) -> FileResponse:
+        directory = await self._directory()
+        node = access.authenticate(Headers(scope=scope).get("authorization"), directory, None, kind="node")
+        if scope["method"] not in {"GET", "HEAD"}:
+            raise errors.InvalidRequest("Blobs can only be read here.")
+        digest = scope["path"].removeprefix(PREFIX)
+        if not DIGEST.match(digest) or directory.get("blobs", f"{node.tenant}/{digest}") is None:
+            raise errors.NotFound("There is no such blob.")
+        path = self._store.path(digest)
+        if not path.is_file():
+            raise errors.Unavailable("The blob is registered, but its bytes are not on this server.")
+        return FileResponse(path, media_type="application/octet-stream", headers={"etag": f'"{digest}"'})

@@ -1,0 +1,48 @@
+"""Which replicas should be fetched, as a pure decision: desired against observed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from cluster.wire import ModelState, NodeState
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A hosted version that every node of its tenant which can run blobs should have."""
+
+    tenant: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    node: str
+    digest: str
+
+
+def hosts_blobs(state: NodeState) -> bool:
+    return any(engine.hosts_blobs for engine in state.engines)
+
+
+def observed(state: NodeState) -> dict[str, ModelState]:
+    return {model.version: model for model in state.models}
+
+
+def missing(wanted: Iterable[Wanted], tenants: Mapping[str, str], states: Mapping[str, NodeState]) -> list[Fetch]:
+    """The fetches to ask for: nodes that are alive and have the version neither whole nor under way.
+
+    ``tenants`` says whose each node is; a node's own word on it is not asked. A failed fetch is asked for again; how soon, the caller decides.
+    """
+    by_tenant: dict[str, list[str]] = {}
+    for node in states:
+        if node in tenants and hosts_blobs(states[node]):
+            by_tenant.setdefault(tenants[node], []).append(node)
+    fetches = []
+    for version in wanted:
+        for node in by_tenant.get(version.tenant, []):
+            held = observed(states[node]).get(version.digest)
+            if held is None or held.state == "failed":
+                fetches.append(Fetch(node, version.digest))
+    return fetches

@@ -1,0 +1,266 @@
+"""The directory: tables that the control plane publishes in Redis and every gateway holds in memory. Knows no Django.
+
+A table is a hash of fields to bytes. Each change has a number, one higher than the last of any table, and is told on
+one channel as the number, a space, and MessagePack of ``[table, {field: value}, [deleted field]]``. A reader that
+sees a hole in the numbers loads everything again. The field ``""`` of a hash is its mark, which says whether all of the
+table was published: when Redis lost it, readers keep the copy they have until a loop has published it all again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, ItemsView, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import redis
+import redis.asyncio
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from ollamamax import logs
+from ollamamax.bus import connect, keys
+
+_PUBLISH = Path(__file__).with_name("publish_directory.lua").read_text()
+_MARK = b""
+_BATCH = 500
+"""Fields in one change, so that one call never holds Redis for long."""
+_CHECK_SECONDS = 5.0
+_SILENCE_SECONDS = 12.0
+_ATTEMPTS = 5
+
+log = logs.get(__name__)
+
+Decoder = Callable[[bytes], Any]
+OnChange = Callable[[str, frozenset[str]], None]
+
+
+class _Change(msgspec.Struct, array_like=True):
+    table: str
+    set: dict[str, bytes]
+    delete: list[str]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Change).decode
+
+
+# Publishing: the control plane.
+
+
+def publish(client: redis.Redis, table: str, changes: Mapping[str, bytes | None]) -> None:
+    """Set each field to its bytes, or delete it (``None``), and tell the readers."""
+    for batch in _batches(changes.items()):
+        _publish(client, table, dict(batch), expected="any", complete=False)
+
+
+def reconcile(client: redis.Redis, table: str, load: Callable[[], Mapping[str, bytes]]) -> int:
+    """Make the table what ``load`` returns, publishing the differences only. Returns how many fields differed.
+
+    ``load`` is called after the table was read, and what it says is applied only if nobody published meanwhile: else
+    a key that was revoked between the two would come back. After some attempts it leaves the rest to the next round.
+    """
+    changed = 0
+    for _ in range(_ATTEMPTS):
+        held: dict[bytes, bytes] = client.hgetall(keys.directory(table))  # type: ignore[assignment]
+        mark: str | None = held.pop(_MARK, b"none").decode()
+        desired = load()
+        changes: dict[str, bytes | None] = {
+            field: value for field, value in desired.items() if held.get(field.encode()) != value
+        }
+        changes |= {field.decode(): None for field in held if field.decode() not in desired}
+        if not changes and mark is not None and mark.startswith("="):
+            return changed
+        batches = _batches(changes.items()) or [()]
+        for batch in batches:
+            mark = _publish(client, table, dict(batch), expected=mark or "none", complete=batch is batches[-1])
+            if mark is None:
+                break
+            changed += len(batch)
+        else:
+            return changed
+    log.warning("directory_busy", table=table)
+    return changed
+
+
+def _publish(
+    client: redis.Redis, table: str, changes: Mapping[str, bytes | None], *, expected: str, complete: bool
+) -> str | None:
+    """The table's new mark, or ``None`` when it was not the expected one."""
+    sets = {field: value for field, value in changes.items() if value is not None}
+    deletes = [field for field, value in changes.items() if value is None]
+    args: list[str | bytes | int] = [
+        keys.DIRECTORY_CHANNEL,
+        _encode(_Change(table, sets, deletes)),
+        expected,
+        int(complete),
+        len(sets),
+        *(part for pair in sets.items() for part in pair),
+        *deletes,
+    ]
+    mark: bytes | None = client.register_script(_PUBLISH)(
+        keys=[keys.directory(table), keys.DIRECTORY_VERSION], args=args
+    )
+    return None if mark is None else mark.decode()
+
+
+def _batches(items: Iterable[tuple[str, bytes | None]]) -> list[tuple[tuple[str, bytes | None], ...]]:
+    left = iter(items)
+    return list(iter(lambda: tuple(itertools.islice(left, _BATCH)), ()))
+
+
+# Reading: the gateways.
+
+
+class Directory:
+    """The tables in this process's memory, current to within a round trip of Redis.
+
+    ``tables`` gives each table's decoder; a value that it refuses is left out and logged. When Redis is away the last
+    copy stays. Start it in the event loop that will read it.
+    """
+
+    def __init__(self, redis_url: str, tables: Mapping[str, Decoder]) -> None:
+        self._decoders = dict(tables)
+        self._tables: dict[str, dict[str, Any]] = {name: {} for name in tables}
+        self._incomplete: frozenset[str] = frozenset(tables)
+        self._version = -1
+        self._loaded = asyncio.Event()
+        self._callbacks: list[OnChange] = []
+        self._task: asyncio.Task[None] | None = None
+        self._client = connect.connect_async(redis_url)
+        # A subscription that reconnected in silence would hide what it missed: here it fails, and we load again.
+        self._listener = connect.connect_async(redis_url, blocking=True)
+        self._listener.connection_pool.connection_kwargs["retry"] = Retry(NoBackoff(), 0)
+
+    def get(self, table: str, field: str) -> Any:
+        """The decoded value, or ``None``."""
+        return self._tables[table].get(field)
+
+    def items(self, table: str) -> ItemsView[str, Any]:
+        """All fields and values; read it before the next ``await``."""
+        return self._tables[table].items()
+
+    def on_change(self, callback: OnChange) -> None:
+        """Call ``callback(table, fields)`` after each change that reached this process."""
+        self._callbacks.append(callback)
+
+    async def wait_loaded(self) -> None:
+        """Return when all tables were read once."""
+        await self._loaded.wait()
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._follow(), name="directory")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        await self._client.aclose()
+        await self._listener.aclose()
+
+    async def _follow(self) -> None:
+        pause = 0.05
+        while True:
+            try:
+                async with self._listener.pubsub() as pubsub:
+                    await pubsub.subscribe(keys.DIRECTORY_CHANNEL)
+                    pause = 0.05
+                    await self._listen(pubsub)
+            except (redis.RedisError, OSError) as error:
+                log.warning("directory_disconnected", error=type(error).__name__)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
+
+    async def _listen(self, pubsub: PubSub) -> None:
+        heard = checked = time.monotonic()
+        while True:
+            message = await pubsub.get_message(timeout=max(0.0, checked + _CHECK_SECONDS - time.monotonic()))
+            now = time.monotonic()
+            if message is not None:
+                heard = now
+                if message["type"] == "subscribe":
+                    await self._load()
+                elif message["type"] == "message":
+                    await self._apply(message["data"])
+            if now - checked >= _CHECK_SECONDS:
+                checked = now
+                if now - heard > _SILENCE_SECONDS:
+                    raise redis.ConnectionError("the subscription has gone silent")
+                await pubsub.ping()
+                await self._check()
+
+    async def _check(self) -> None:
+        held = await self._client.get(keys.DIRECTORY_VERSION)
+        if held is None or int(held) != self._version:
+            await self._load()
+
+    async def _apply(self, data: bytes) -> None:
+        number, _, body = data.partition(b" ")
+        try:
+            version, change = int(number), _decode(body)
+        except (ValueError, msgspec.MsgspecError):
+            log.warning("directory_message_refused")
+            await self._load()
+            return
+        is_next = version == self._version + 1
+        if is_next:
+            self._version = version
+        elif version > self._version:
+            log.info("directory_gap", known=self._version, told=version)
+            await self._load()
+        # In a table that Redis lost, deletions are only to be had from the messages: each counts, in its order.
+        if is_next or change.table in self._incomplete:
+            self._change(change)
+
+    def _change(self, change: _Change) -> None:
+        if change.table not in self._tables:
+            return
+        table = self._tables[change.table]
+        for field, value in change.set.items():
+            self._decode_into(table, change.table, field, value)
+        for field in change.delete:
+            table.pop(field, None)
+        self._tell(change.table, frozenset({*change.set, *change.delete}))
+
+    async def _load(self) -> None:
+        """Take over every table as Redis has it, in one consistent read."""
+        async with self._client.pipeline(transaction=True) as pipe:
+            pipe.get(keys.DIRECTORY_VERSION)
+            for name in self._tables:
+                pipe.hgetall(keys.directory(name))
+            version, *hashes = await pipe.execute()
+        self._version = int(version or -1)
+        for name, fields in zip(list(self._tables), hashes, strict=True):
+            complete = fields.pop(_MARK, b"").startswith(b"=")
+            before = self._tables[name]
+            # A table that Redis lost has only what was published since: that goes on top of what we remember.
+            fresh = {} if complete else dict(before)
+            for field, value in fields.items():
+                self._decode_into(fresh, name, field.decode(), value)
+            self._tables[name] = fresh
+            self._incomplete = self._incomplete - {name} if complete else self._incomplete | {name}
+            self._tell(name, frozenset(f for f in before.keys() | fresh.keys() if before.get(f) != fresh.get(f)))
+        self._loaded.set()
+
+    def _decode_into(self, table: dict[str, Any], name: str, field: str, value: bytes) -> None:
+        try:
+            table[field] = self._decoders[name](value)
+        except (ValueError, msgspec.MsgspecError) as error:
+            table.pop(field, None)
+            log.warning("directory_value_refused", table=name, field=field, error=str(error))
+
+    def _tell(self, table: str, fields: frozenset[str]) -> None:
+        if not fields:
+            return
+        for callback in self._callbacks:
+            try:
+                callback(table, fields)
+            except Exception:  # a listener's fault must not stop revocations from arriving
+                log.exception("directory_callback_failed", table=table)

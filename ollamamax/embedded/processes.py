@@ -1,0 +1,73 @@
+"""What runs on one machine: the list of processes, with their commands, order and what they may know. Decides only."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ollamamax.embedded.home import Home
+from ollamamax.embedded.reach import NOBODY
+
+SECRETS = ("OLLAMAMAX_SECRET_KEY", "DATABASE_URL", "REDIS_URL")
+"""Not for the database servers, and above all not for nodes, which have their own way in."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """One program under the supervisor; lower ``order`` starts earlier and stops later."""
+
+    name: str
+    command: Sequence[str]
+    order: int
+    folder: str = "/"
+    user: int | None = None
+    """User and group to become when root starts it."""
+    without: Sequence[str] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    stop: signal.Signals = signal.SIGTERM
+    stop_seconds: int = 25
+    on_orphaned: int = signal.SIGKILL
+    """Sent by the kernel when the supervisor died. Servers with data stop cleanly; the others' leases lapse as in any crash."""
+
+    def for_child(self) -> dict[str, Any]:
+        """What `ollamamax.embedded.child` reads."""
+        facts = asdict(self)
+        return {k: facts[k] for k in ("command", "folder", "user", "without", "environment", "on_orphaned")}
+
+
+def module(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", name, *arguments]
+
+
+def postgres(command: Sequence[str]) -> Process:
+    return Process(
+        "postgres", command, 10, user=NOBODY, without=SECRETS, stop=signal.SIGINT, on_orphaned=signal.SIGINT
+    )  # fmt: skip
+
+
+def valkey(home: Home, command: Sequence[str]) -> Process:
+    return Process("valkey", command, 10, folder=str(home.valkey), without=SECRETS, on_orphaned=signal.SIGTERM)
+
+
+def web(home: Home) -> Process:
+    return Process("web", module("ollamamax.cli", "web"), 20, folder=str(home.folder))
+
+
+def controller(home: Home) -> Process:
+    return Process("controller", module("ollamamax.cli", "controller", "--beat"), 20, folder=str(home.folder))
+
+
+def node(home: Home, number: int) -> Process:
+    folder = home.node(number)
+    return Process(
+        folder.name, module("cluster.worker.cli", "run", "--home", str(folder)), 30, folder=str(folder), without=SECRETS
+    )  # fmt: skip
+
+
+def source() -> Path:
+    """The folder that holds our packages; children import the same code as their parent, installed or not."""
+    return Path(__file__).resolve().parent.parent.parent

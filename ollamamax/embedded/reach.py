@@ -1,0 +1,110 @@
+"""Places that PostgreSQL can reach when root starts it: it must run as `nobody`, and a home below /root shuts that user out.
+
+Where the way to the wheel's programs or to the data is closed, both go to a folder of ours outside, named after the
+home, which a link in the home remembers; opening somebody's private folders is no alternative.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from ollamamax.embedded.home import Home, write_private
+from ollamamax.embedded.problem import Problem
+
+NOBODY = 65534
+STATE_FOLDERS = (Path("/var/lib"), Path("/var/tmp"))  # noqa: S108 - our folder in it is made by root, and checked
+OWNER = "home"
+"""File in an outside folder: the path of the home it belongs to."""
+
+
+def is_open_to_others(path: Path) -> bool:
+    """Whether any user may walk down to ``path``, links followed."""
+    real = path.resolve()
+    return all(folder.stat().st_mode & stat.S_IXOTH for folder in (real, *real.parents) if folder.is_dir())
+
+
+def outside(home: Home) -> Path:
+    """Our folder outside of ``home`` (made on the first call): owned by root, passable for all, writable for none."""
+    name = "ollamamax-" + hashlib.sha256(os.fsencode(home.folder)).hexdigest()[:16]
+    for parent in STATE_FOLDERS:
+        folder = parent / name
+        try:
+            folder.mkdir(mode=0o711, exist_ok=True)
+        except OSError:
+            continue
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            continue
+        folder.chmod(0o711)
+        if is_open_to_others(folder):
+            write_private(folder / OWNER, str(home.folder))
+            return folder
+    raise Problem(
+        f"PostgreSQL must run as another user than root, which {home.folder} shuts out, and neither /var/lib nor /var/tmp "
+        "can take its data: name a folder that others may pass through with OLLAMAMAX_HOME=, as /srv/ollamamax."
+    )
+
+
+def data(home: Home, *, root: bool | None = None) -> Path:
+    """Where the PostgreSQL cluster of ``home`` lies: in it, or outside behind a link."""
+    root = os.geteuid() == 0 if root is None else root
+    link = home.postgres
+    if link.is_symlink():
+        target = link.readlink()
+        _claim(home, target.parent)
+        return target
+    if not root or link.exists() or is_open_to_others(home.folder):
+        return link
+    target = outside(home) / "postgres"
+    link.symlink_to(target)
+    return target
+
+
+def _claim(home: Home, folder: Path) -> None:
+    """The home was moved, or copied: take the outside folder over, or refuse to share it."""
+    if not folder.is_dir():
+        raise Problem(f"The data of {home.folder} lay in {folder}, which is gone: restore it, or start anew with `make reset`.")
+    owner = Path((folder / OWNER).read_text()) if (folder / OWNER).is_file() else home.folder
+    if owner == home.folder:
+        return
+    if Home(owner).postgres.is_symlink() and Home(owner).postgres.readlink().parent == folder:
+        raise Problem(
+            f"{home.folder} is a copy of {owner} and would share its database: delete the copy's link {home.postgres}, "
+            "which gives it an empty one of its own."
+        )
+    write_private(folder / OWNER, str(home.folder))
+
+
+def programs(home: Home, source: Path, *, root: bool | None = None) -> Path:
+    """A folder with the programs of ``source`` (a PostgreSQL installation) that the server's user can execute."""
+    root = os.geteuid() == 0 if root is None else root
+    if not root or is_open_to_others(source / "bin"):
+        return source
+    facts = (source / "bin" / "postgres").stat()
+    copy = outside(home) / f"programs-{facts.st_size}-{int(facts.st_mtime)}"
+    if not copy.is_dir():
+        for old in copy.parent.glob("programs-*"):
+            shutil.rmtree(old)
+        half = copy.with_name("programs-half")
+        shutil.copytree(source, half, symlinks=True)
+        for folder, _, files in os.walk(half):
+            Path(folder).chmod(0o755)
+            for file in files:
+                path = Path(folder) / file
+                if not path.is_symlink():
+                    path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+        half.rename(copy)
+    return copy
+
+
+def remove(home: Home) -> None:
+    """Delete what lies outside for ``home``."""
+    folders = {home.postgres.readlink().parent} if home.postgres.is_symlink() else set()
+    name = "ollamamax-" + hashlib.sha256(os.fsencode(home.folder)).hexdigest()[:16]
+    for folder in folders | {parent / name for parent in STATE_FOLDERS}:
+        if (folder / OWNER).is_file() and (folder / OWNER).read_text() == str(home.folder):
+            shutil.rmtree(folder)
