@@ -54,9 +54,7 @@ def changes(names: Mapping[str, str], states: Mapping[str, NodeState], said: Map
 def totals(nodes: int, states: Sequence[NodeState], at: float) -> Point:
     """Sums over the nodes that report. Where none does, nothing was measured, and the sums are ``None``."""
     if not states:
-        return Point(
-            at=at, nodes=nodes, nodes_up=0, capacity=None, running=None, waiting=None, tokens_per_second=None
-        )
+        return Point(at=at, nodes=nodes, nodes_up=0, capacity=None, running=None, waiting=None, tokens_per_second=None)
     return Point(
         at=at,
         nodes=nodes,

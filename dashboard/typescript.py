@@ -16,15 +16,18 @@ _PLAIN = {"string": "string", "integer": "number", "number": "number", "boolean"
 def declarations() -> str:
     """The text of ``frontend/src/live/types.ts``."""
     _, components = msgspec.json.schema_components([Message], ref_template="{name}")
-    return HEADER + "".join(_declaration(name, schema) for name, schema in sorted(components.items())) + (
-        "\nexport type Message = Snapshot | Frame\n"
+    return (
+        HEADER
+        + "".join(_declaration(name, schema) for name, schema in sorted(components.items()))
+        + ("\nexport type Message = Snapshot | Frame\n")
     )
 
 
 def _declaration(name: str, schema: dict[str, Any]) -> str:
     required = set(schema["required"])
     fields = "".join(
-        f"  {field}{'' if field in required else '?'}: {_type(value)}\n" for field, value in schema["properties"].items()
+        f"  {field}{'' if field in required else '?'}: {_type(value)}\n"
+        for field, value in schema["properties"].items()
     )
     return f"\nexport interface {name} {{\n{fields}}}\n"
 

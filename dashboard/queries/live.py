@@ -17,6 +17,8 @@ from ollamamax import logs
 from ollamamax.bus import keys
 
 CURSOR = "#cursor"
+MARK = b""
+"""The field of a directory table that says whether all of it was published; see `ollamamax.bus.directory`."""
 RUNNING_SHOWN = 100
 FINISHED_SHOWN = 100
 SERIES_POINTS = 300
@@ -47,6 +49,7 @@ async def node_names(client: redis.asyncio.Redis) -> dict[str, dict[str, str]]:
     """Tenant -> node id -> name, of every node in the directory."""
     tenants: dict[str, dict[str, str]] = defaultdict(dict)
     entries: dict[bytes, bytes] = await client.hgetall(keys.directory("nodes"))
+    entries.pop(MARK, None)
     for node, value in entries.items():
         entry = _decode_entry(value)
         tenants[entry.tenant][node.decode()] = entry.name
