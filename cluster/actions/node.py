@@ -108,9 +108,7 @@ def remove_node(*, acting: Principal, node_id: uuid.UUID) -> None:
     with tenant_scope(tenant), transaction.atomic(durable=True):
         node = _locked(node_id)
         detail = {"name": node.name}
-        record(
-            acting=acting, action="node.remove", target_type="node", target_id=node.id, tenant=tenant, detail=detail
-        )
+        record(acting=acting, action="node.remove", target_type="node", target_id=node.id, tenant=tenant, detail=detail)
         gone = Node(id=node.id, identifier=node.identifier)
         node.delete()
     try:

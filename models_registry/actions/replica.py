@@ -17,7 +17,7 @@ from models_registry.actions.version import register_external
 from models_registry.models import Channel, Replica, Version
 from models_registry.replication.plan import Wanted, missing, observed
 from ollamamax import logs
-from ollamamax.bus import connect, keys
+from ollamamax.bus import keys, shared
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel import errors
 from ollamamax.kernel.principal import system
@@ -41,20 +41,20 @@ def reconcile_replicas() -> None:
         nodes = {node.id.hex: node for node in Node.objects.all()}
         versions = {(v.tenant_id.hex, v.digest): v for v in Version.objects.all()}
         in_use = set(Channel.objects.values_list("version_id", flat=True))
-    with connect.connect(settings.REDIS_URL) as client:
-        states = read_states(client, list(nodes))
-        _take_note_of_external(nodes, states, versions)
-        wanted = [
-            Wanted(tenant, digest)
-            for (tenant, digest), version in versions.items()
-            if version.source == Version.Source.HOSTED and version.id in in_use
-        ]
-        tenants = {name: node.tenant_id.hex for name, node in nodes.items()}
-        for fetch in missing(wanted, tenants, states):
-            version = versions[tenants[fetch.node], fetch.digest]
-            # The lease keeps a tick from asking for what the last one asked for.
-            if client.set(keys.fetch_asked(fetch.node, fetch.digest), b"1", nx=True, ex=ASK_AGAIN_SECONDS):
-                _ask(fetch.node, version)
+    client = shared.client()
+    states = read_states(client, list(nodes))
+    _take_note_of_external(nodes, states, versions)
+    wanted = [
+        Wanted(tenant, digest)
+        for (tenant, digest), version in versions.items()
+        if version.source == Version.Source.HOSTED and version.id in in_use
+    ]
+    tenants = {name: node.tenant_id.hex for name, node in nodes.items()}
+    for fetch in missing(wanted, tenants, states):
+        version = versions[tenants[fetch.node], fetch.digest]
+        # The lease keeps a tick from asking for what the last one asked for.
+        if client.set(keys.fetch_asked(fetch.node, fetch.digest), b"1", nx=True, ex=ASK_AGAIN_SECONDS):
+            _ask(fetch.node, version)
     _write(nodes, states, versions)
     publication.announce_all()
 

@@ -29,9 +29,7 @@ def blob_store() -> BlobStore:
     return BlobStore(settings.HOME / "blobs")
 
 
-def publish_gguf(
-    *, acting: Principal, file: Path, name: str, aliases: tuple[str, ...] = ()
-) -> Version:
+def publish_gguf(*, acting: Principal, file: Path, name: str, aliases: tuple[str, ...] = ()) -> Version:
     """Store a GGUF file and point ``name`` (and further channels of the same model) at it.
 
     Publishing the same file under the same name again changes nothing but where the channels point.
@@ -70,9 +68,7 @@ def publish_gguf(
     return version
 
 
-def register_external(
-    *, acting: Principal, name: str, digest: str, engine: str, size: int | None
-) -> Version:
+def register_external(*, acting: Principal, name: str, digest: str, engine: str, size: int | None) -> Version:
     """A model that an engine reports as its own. A channel that points elsewhere already is left alone."""
     tenant = require_in_tenant(acting, "model.manage")
     model, channel = manifests.split_name(name)

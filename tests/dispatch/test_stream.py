@@ -22,7 +22,9 @@ async def read(stream: Stream) -> list[Event]:
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 8)), max_size=30), st.randoms())
-def test_overlapping_frames_in_any_order_give_each_event_once(pieces: list[tuple[int, int]], rng: random.Random) -> None:
+def test_overlapping_frames_in_any_order_give_each_event_once(
+    pieces: list[tuple[int, int]], rng: random.Random
+) -> None:
     stream = Stream("t", "n")
     rng.shuffle(pieces)
     for start, length in pieces:

@@ -54,7 +54,11 @@ def test_the_digest_does_not_depend_on_the_order_of_fields() -> None:
 
 @pytest.mark.parametrize(
     ("text", "split"),
-    [("smollm2", ("smollm2", "latest")), ("smollm2:135m", ("smollm2", "135m")), ("org/m-1.5:q4_K_M", ("org/m-1.5", "q4_K_M"))],
+    [
+        ("smollm2", ("smollm2", "latest")),
+        ("smollm2:135m", ("smollm2", "135m")),
+        ("org/m-1.5:q4_K_M", ("org/m-1.5", "q4_K_M")),
+    ],
 )
 def test_names_are_split_as_ollama_does(text: str, split: tuple[str, str]) -> None:
     assert manifest.split_name(text) == split

@@ -51,7 +51,9 @@ class Command(BaseCommand):
         model = bundled.bundled_model()
         with tenant_scope(tenant):
             if model is None:
-                self.stderr.write("The bundled model is not installed; publish one with: ollamamax models add FILE.gguf")
+                self.stderr.write(
+                    "The bundled model is not installed; publish one with: ollamamax models add FILE.gguf"
+                )
             elif not has_channel(bundled.NAME):
                 publish_gguf(acting=acting, file=model, name=bundled.NAME, aliases=bundled.ALIASES)
 
