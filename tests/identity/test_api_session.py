@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 
 from ollamamax.audit.models import AuditRecord
 from ollamamax.identity.actions.member import add_member
+from ollamamax.identity.actions.user import create_user
 from tests import cast
 from tests.cast import PASSWORD, Key, Person
 
@@ -161,7 +162,7 @@ def test_a_password_with_odd_characters_is_only_wrong(browser: Browser, owner: P
 
 
 def test_a_user_without_a_tenant_is_known_but_may_do_nothing(browser: Browser, db: None) -> None:
-    cast.create_user(acting=cast.SYSTEM, email="alone@nowhere.example", password=PASSWORD)
+    create_user(acting=cast.SYSTEM, email="alone@nowhere.example", password=PASSWORD)
     session = browser.log_in("alone@nowhere.example", PASSWORD).json()
     assert session["authenticated"] is True
     assert session["tenant"] is None
