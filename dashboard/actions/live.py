@@ -39,6 +39,7 @@ async def publish_live(client: redis.asyncio.Redis, layer: BaseChannelLayer, *, 
     try:
         names = await live.node_names(client)
         requests = await live.open_requests(client)
+        await client.zremrangebyscore(keys.LIVE_WATCHED, "-inf", at)
         tenants = sorted(set(names) | await live.watched_tenants(client, at))
         frames = 0
         for tenant in tenants:

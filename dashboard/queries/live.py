@@ -13,13 +13,17 @@ import redis.asyncio
 from cluster.wire import NodeState, OpenRequest, UsageRecord, decode_node_state, decode_open, decode_usage
 from dashboard.changes import Said, live_node
 from dashboard.payloads import Snapshot, decode_point, finished, running
+from ollamamax import logs
 from ollamamax.bus import keys
 
 CURSOR = "#cursor"
+MARK = b""
+"""The field of a directory table that says whether all of it was published; see `ollamamax.bus.directory`."""
 RUNNING_SHOWN = 100
 FINISHED_SHOWN = 100
 SERIES_POINTS = 300
 
+_log = logs.get(__name__)
 _decode_said = msgspec.json.Decoder(Said).decode
 
 
@@ -45,6 +49,7 @@ async def node_names(client: redis.asyncio.Redis) -> dict[str, dict[str, str]]:
     """Tenant -> node id -> name, of every node in the directory."""
     tenants: dict[str, dict[str, str]] = defaultdict(dict)
     entries: dict[bytes, bytes] = await client.hgetall(keys.directory("nodes"))
+    entries.pop(MARK, None)
     for node, value in entries.items():
         entry = _decode_entry(value)
         tenants[entry.tenant][node.decode()] = entry.name
@@ -63,7 +68,16 @@ async def node_states(client: redis.asyncio.Redis, nodes: Iterable[str]) -> dict
     if not ids:
         return {}
     values: list[bytes | None] = await client.mget([keys.node_state(node) for node in ids])
-    return {node: decode_node_state(value) for node, value in zip(ids, values, strict=True) if value is not None}
+    states = {}
+    for node, value in zip(ids, values, strict=True):
+        if value is None:
+            continue
+        try:
+            states[node] = decode_node_state(value)
+        except msgspec.MsgspecError as error:
+            # Nodes write these themselves: one that writes nonsense must not take the page from the others.
+            _log.warning("node_state_unreadable", node=node, error=str(error))
+    return states
 
 
 async def open_requests(client: redis.asyncio.Redis) -> dict[str, list[OpenRequest]]:
@@ -92,8 +106,9 @@ async def settled_since(
     found: list[tuple[bytes, dict[bytes, bytes]]] = await client.xrevrange(
         keys.recent(tenant), "+", least, count=FINISHED_SHOWN
     )
-    records = [decode_usage(fields[b"r"]) for _, fields in found]
-    return records, found[0][0].decode() if found else cursor
+    # A request that was settled twice is in the stream twice; the usage tables keep the first.
+    records = {record.request: record for record in (decode_usage(fields[b"r"]) for _, fields in found)}
+    return list(records.values()), found[0][0].decode() if found else cursor
 
 
 async def snapshot(client: redis.asyncio.Redis, tenant: str, now: float) -> Snapshot:

@@ -1,6 +1,6 @@
 /** API keys: list, create with a secret shown once, revoke. */
 import { Alert, Button, Loader, Modal, Select, Table, TextInput } from '@mantine/core'
-import { useEffect, useState, type FormEvent } from 'react'
+import { useEffect, useState, type SubmitEvent } from 'react'
 import { sentence } from '../api/client'
 import { useCreateKey, useKeys, useRevokeKey, type Key } from '../api/keys'
 import { Card, Empty } from '../components/Card'
@@ -169,7 +169,7 @@ function CreateKey({ opened, onClose }: { opened: boolean; onClose: () => void }
     setName('')
     create.reset()
   }
-  const submit = (event: FormEvent) => {
+  const submit = (event: SubmitEvent) => {
     event.preventDefault()
     const expires = days === '' ? null : new Date(Date.now() + Number(days) * 86_400_000).toISOString()
     create.mutate({ name: name.trim(), expires_at: expires })

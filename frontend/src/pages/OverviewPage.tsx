@@ -41,7 +41,7 @@ export function OverviewPage() {
     if (phase !== 'unauthenticated') return
     void queries
       .invalidateQueries({ queryKey: sessionQuery.queryKey, refetchType: 'none' })
-      .then(() => queries.fetchQuery({ ...sessionQuery, staleTime: 0 }))
+      .then(() => queries.query({ ...sessionQuery, staleTime: 0 }))
       .then(() => navigate({ to: '/login' }))
   }, [phase, queries, navigate])
 
