@@ -42,8 +42,8 @@ def test_data_and_the_users_of_nodes_survive_a_restart(tmp_path: Path) -> None:
     port = free_port()
     server = Server(tmp_path, port, "right")
     server.client.set("kept", "yes")
-    server.client.execute_command("ACL", "SETUSER", "node-1", "on", ">secret", "~node:1:*", "+get")
-    server.client.execute_command("ACL", "SAVE")
+    server.client.acl_setuser("node-1", enabled=True, passwords="+secret", keys=["node:1:*"], commands=["+get"])
+    server.client.acl_save()
     server.stop()
     server = Server(tmp_path, port, "right")
     try:
@@ -51,7 +51,7 @@ def test_data_and_the_users_of_nodes_survive_a_restart(tmp_path: Path) -> None:
         assert "node-1" in server.client.acl_users()
         node = redis.Redis.from_url(f"redis://node-1:secret@127.0.0.1:{port}")
         assert node.get("node:1:x") is None
-        with pytest.raises(redis.NoPermissionError):
+        with pytest.raises(redis.exceptions.NoPermissionError):
             node.get("kept")
     finally:
         server.stop()
