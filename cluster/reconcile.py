@@ -13,6 +13,7 @@ from cluster.telemetry import read_states
 from ollamamax.bus import connect, directory
 from ollamamax.identity.scope import every_tenant
 
+
 def observe_nodes() -> int:
     """Repair what the data plane was told of nodes, and note when each was last heard. Returns how many are alive.
 
@@ -24,7 +25,9 @@ def observe_nodes() -> int:
                 client, membership.NODES, lambda: {n.id.hex: membership.node_entry(n) for n in Node.objects.all()}
             )
             directory.reconcile(
-                client, membership.NODE_KEYS, lambda: {n.identifier: membership.key_entry(n) for n in Node.objects.all()}
+                client,
+                membership.NODE_KEYS,
+                lambda: {n.identifier: membership.key_entry(n) for n in Node.objects.all()},
             )
             nodes = list(Node.objects.all())
             known = membership.granted(client)

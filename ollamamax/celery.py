@@ -8,7 +8,7 @@ from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ollamamax.settings")
 
-from django.conf import settings  # noqa: E402 - the variable above must be set first
+from django.conf import settings
 
 CONTROL_QUEUE = "control"
 

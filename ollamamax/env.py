@@ -75,7 +75,9 @@ def _secret_key(text: str) -> str:
 
 
 SETTINGS = (
-    Setting("OLLAMAMAX_SECRET_KEY", _secret_key, None, "Signs sessions and tokens. At least 50 characters.", secret=True),
+    Setting(
+        "OLLAMAMAX_SECRET_KEY", _secret_key, None, "Signs sessions and tokens. At least 50 characters.", secret=True
+    ),
     Setting(
         "DATABASE_URL",
         _url("postgres", "postgresql"),
@@ -107,9 +109,13 @@ SETTINGS = (
     ),
     Setting("OLLAMAMAX_TLS_CERT", str, "", "Certificate file (PEM) for the web process to serve HTTPS itself."),
     Setting("OLLAMAMAX_TLS_KEY", str, "", "Private key file (PEM) of OLLAMAMAX_TLS_CERT."),
-    Setting("OLLAMAMAX_ALLOWED_HOSTS", _names, "", "Host names to answer to besides the public URL's, separated by commas."),
+    Setting(
+        "OLLAMAMAX_ALLOWED_HOSTS", _names, "", "Host names to answer to besides the public URL's, separated by commas."
+    ),
     Setting("OLLAMAMAX_ASGI_SERVER", _choice("uvicorn", "daphne"), "uvicorn", "The ASGI server of the web process."),
-    Setting("OLLAMAMAX_LOG_LEVEL", _choice("debug", "info", "warning", "error"), "info", "Least severe log line to write."),
+    Setting(
+        "OLLAMAMAX_LOG_LEVEL", _choice("debug", "info", "warning", "error"), "info", "Least severe log line to write."
+    ),
     Setting(
         "OLLAMAMAX_MAX_BODY_BYTES",
         _integer(1024, 1 << 30),

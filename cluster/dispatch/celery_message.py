@@ -11,7 +11,9 @@ from functools import lru_cache
 
 from ollamamax.bus import keys
 
-_BODY = base64.b64encode(json.dumps([[], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]).encode()).decode()
+_BODY = base64.b64encode(
+    json.dumps([[], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]).encode()
+).decode()
 
 
 @lru_cache(maxsize=20_000)

@@ -39,7 +39,8 @@ from ollamamax.kernel.ids import new_id
 
 ATTEMPTS = 3
 LEASE_MS = 5000
-_TRY_ELSEWHERE = frozenset({"node_lost", "node_restarted", "engine_failed", "unavailable"})
+_TRY_ELSEWHERE = frozenset({"node_lost", "node_restarted", "engine_failed", "unavailable", "cancelled"})
+"""Codes of failures that another node may not have. A node cancels by itself only when it is shut down."""
 _MOST_UNSETTLED = 100_000
 _log = logs.get(__name__)
 
@@ -146,7 +147,9 @@ class Dispatcher:
         ranked = rank(self.fleet.candidates(request.tenant, request.version, without=request.tried))
         if not ranked:
             raise errors.Unavailable(
-                f"No node that has the model '{request.model}' is available right now.", retry_after=2, model=request.model
+                f"No node that has the model '{request.model}' is available right now.",
+                retry_after=2,
+                model=request.model,
             )
         request.attempt += 1
         stream = Stream(request.ticket, "")
@@ -202,7 +205,9 @@ class Dispatcher:
             admitted_at=request.admitted_at,
             attempt=request.attempt,
         )
-        rest = encode_json({k: v for k, v in msgspec.structs.asdict(opened).items() if k not in {"node", "node_name"}})[1:]
+        rest = encode_json({k: v for k, v in msgspec.structs.asdict(opened).items() if k not in {"node", "node_name"}})[
+            1:
+        ]
         redis_keys: list[str] = [keys.OPEN]
         arguments: list[Any] = [
             request.id,
@@ -258,7 +263,8 @@ class Dispatcher:
     async def _take_back(self, request: Request) -> None:
         try:
             await self._withdraw(
-                keys=[keys.node_slots(request.node), keys.node_inbox(request.node)], args=[request.ticket, request.payload]
+                keys=[keys.node_slots(request.node), keys.node_inbox(request.node)],
+                args=[request.ticket, request.payload],
             )
         except RedisError as error:
             _log.warning("withdraw_failed", request=request.id, error=str(error))

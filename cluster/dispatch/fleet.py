@@ -77,7 +77,13 @@ class Fleet:
         for state in self.states(tenant):
             registered = self._registered(state.node)
             model = _find(state, version)
-            if model is None or state.node in excluded or state.draining or not registered or not registered.schedulable:
+            if (
+                model is None
+                or state.node in excluded
+                or state.draining
+                or not registered
+                or not registered.schedulable
+            ):
                 continue
             # What this gateway gave the node is newer than the node's last report.
             in_flight = max(state.running + state.waiting, self._outstanding.get(state.node, 0))
@@ -113,7 +119,9 @@ class Fleet:
         """What the nodes said before we listened, as long as it has not lapsed."""
         nodes = [node for node, _ in self._directory.items("nodes")]
         if nodes:
-            for node, data in zip(nodes, await self._client.mget([keys.node_state(node) for node in nodes]), strict=True):
+            for node, data in zip(
+                nodes, await self._client.mget([keys.node_state(node) for node in nodes]), strict=True
+            ):
                 if data is not None and node not in self._states:
                     self._take(keys.node_state_channel(node).encode(), data)
 

@@ -96,9 +96,7 @@ def _take_note_of_external(
                         _log.warning("external_model_refused", node=name, model=model.name, error=error.message)
 
 
-def _write(
-    nodes: dict[str, Node], states: dict[str, NodeState], versions: dict[tuple[str, str], Version]
-) -> None:
+def _write(nodes: dict[str, Node], states: dict[str, NodeState], versions: dict[tuple[str, str], Version]) -> None:
     """Bring the rows in line with what the nodes say; a row of a node that is silent keeps its last state."""
     now = timezone.now()
     with every_tenant(), transaction.atomic(durable=True):

@@ -33,7 +33,10 @@ class BlobStore:
         self.root.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
         size = 0
-        with file.open("rb") as source, tempfile.NamedTemporaryFile(dir=self.root, prefix="incoming-", delete=False) as copy:
+        with (
+            file.open("rb") as source,
+            tempfile.NamedTemporaryFile(dir=self.root, prefix="incoming-", delete=False) as copy,
+        ):
             try:
                 while part := source.read(_CHUNK):
                     digest.update(part)

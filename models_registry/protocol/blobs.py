@@ -40,7 +40,13 @@ class Blobs:
             response: Response = await self._find(scope)
         except errors.OllamaMaxError as error:
             response = JSONResponse(
-                {"type": "about:blank", "title": error.code, "status": error.status, "detail": error.message, "code": error.code},
+                {
+                    "type": "about:blank",
+                    "title": error.code,
+                    "status": error.status,
+                    "detail": error.message,
+                    "code": error.code,
+                },
                 error.status,
                 media_type="application/problem+json",
             )

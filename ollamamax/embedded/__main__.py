@@ -17,23 +17,28 @@ def main() -> None:
 
 
 @main.command(help="Start everything; stays in the foreground.")
-@click.option("--detach", is_flag=True, default=lambda: os.environ.get("DETACH", "0") not in {"", "0"}, help="Return when it is ready.")
+@click.option(
+    "--detach",
+    is_flag=True,
+    default=lambda: os.environ.get("DETACH", "0") not in {"", "0"},
+    help="Return when it is ready.",
+)
 def up(detach: bool) -> None:
-    from ollamamax.embedded import up as module  # noqa: PLC0415 - its imports are slow, and `--help` needs none
+    from ollamamax.embedded import up as module
 
     sys.exit(module.up(home.at(), detach=detach))
 
 
 @main.command(help="Stop everything.")
 def down() -> None:
-    from ollamamax.embedded import up as module  # noqa: PLC0415
+    from ollamamax.embedded import up as module
 
     sys.exit(module.down(home.at()))
 
 
 @main.command(help="Say what runs.")
 def status() -> None:
-    from ollamamax.embedded import up as module  # noqa: PLC0415
+    from ollamamax.embedded import up as module
 
     sys.exit(module.status(home.at()))
 
@@ -41,7 +46,7 @@ def status() -> None:
 @main.command(help="Delete all data.")
 @click.option("--yes", is_flag=True, default=lambda: os.environ.get("YES", "0") not in {"", "0"}, help="Do not ask.")
 def reset(yes: bool) -> None:
-    from ollamamax.embedded import reset as module  # noqa: PLC0415
+    from ollamamax.embedded import reset as module
 
     sys.exit(module.reset(home.at(), yes=yes))
 

@@ -180,7 +180,10 @@ class Setup:
         # Unpacked as plain files, npm's launcher is no link into its library any more: give it one.
         bin_folder = self.venv / "node-bin"
         bin_folder.mkdir(exist_ok=True)
-        for name, program in (("node", found[0]), ("npm", found[0].parent.parent / "lib/node_modules/npm/bin/npm-cli.js")):
+        for name, program in (
+            ("node", found[0]),
+            ("npm", found[0].parent.parent / "lib/node_modules/npm/bin/npm-cli.js"),
+        ):
             link = bin_folder / name
             link.unlink(missing_ok=True)
             link.symlink_to(program)
@@ -297,7 +300,13 @@ class Setup:
         """Run ``command``, give each line of its output to ``line``; raise `CannotInstall` with the end of it when it fails."""
         kept: list[str] = []
         with subprocess.Popen(  # noqa: S603 - our own arguments
-            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         ) as process:
             assert process.stdout is not None  # noqa: S101 - for the type checker
             for text in process.stdout:
@@ -349,7 +358,10 @@ def main(arguments: list[str]) -> int:
     except CannotInstall as error:
         print(f"\n{error}", file=sys.stderr)
     except PermissionError as error:
-        print(f"\nThis user may not write to {error.filename}: give it the right to, or use another folder.", file=sys.stderr)
+        print(
+            f"\nThis user may not write to {error.filename}: give it the right to, or use another folder.",
+            file=sys.stderr,
+        )
     except OSError as error:
         print(f"\n{error.strerror or error}: {error.filename or here.root}.", file=sys.stderr)
     except KeyboardInterrupt:

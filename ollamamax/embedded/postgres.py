@@ -140,7 +140,7 @@ def wait_ready(url: str, process: subprocess.Popen[bytes] | None = None, seconds
 
 def is_ready(url: str) -> bool:
     """Whether the server takes a connection with this password."""
-    import psycopg  # noqa: PLC0415 - only this function needs it
+    import psycopg
 
     try:
         psycopg.connect(url, connect_timeout=2).close()

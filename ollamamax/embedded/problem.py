@@ -21,7 +21,9 @@ def from_os_error(error: OSError, home: Path) -> Problem:
     if error.errno == errno.ENOSPC:
         return Problem(f"The disk of {place} is full: free some space, or name another folder with OLLAMAMAX_HOME=.")
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return Problem(f"This user may not write to {place}: give it the right to, or name another folder with OLLAMAMAX_HOME=.")
+        return Problem(
+            f"This user may not write to {place}: give it the right to, or name another folder with OLLAMAMAX_HOME=."
+        )
     return Problem(f"{place}: {error.strerror or error}.")
 
 
@@ -41,7 +43,9 @@ def refuse_busy_port(host: str, port: int) -> None:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except socket.gaierror as error:
-        raise Problem(f"HOST is {host!r}, which is no address of this machine: set HOST to one, as 127.0.0.1.") from error
+        raise Problem(
+            f"HOST is {host!r}, which is no address of this machine: set HOST to one, as 127.0.0.1."
+        ) from error
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -54,5 +58,9 @@ def refuse_busy_port(host: str, port: int) -> None:
                     f"as in `make up PORT={port + 1}`."
                 ) from error
             if error.errno in {errno.EACCES, errno.EPERM}:
-                raise Problem(f"This user may not listen on port {port}: choose one above 1023, as in `make up PORT=8000`.") from error
-            raise Problem(f"HOST is {host!r}, which is no address of this machine: set HOST to one, as 127.0.0.1.") from error
+                raise Problem(
+                    f"This user may not listen on port {port}: choose one above 1023, as in `make up PORT=8000`."
+                ) from error
+            raise Problem(
+                f"HOST is {host!r}, which is no address of this machine: set HOST to one, as 127.0.0.1."
+            ) from error

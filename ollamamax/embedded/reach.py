@@ -67,7 +67,9 @@ def data(home: Home, *, root: bool | None = None) -> Path:
 def _claim(home: Home, folder: Path) -> None:
     """The home was moved, or copied: take the outside folder over, or refuse to share it."""
     if not folder.is_dir():
-        raise Problem(f"The data of {home.folder} lay in {folder}, which is gone: restore it, or start anew with `make reset`.")
+        raise Problem(
+            f"The data of {home.folder} lay in {folder}, which is gone: restore it, or start anew with `make reset`."
+        )
     owner = Path((folder / OWNER).read_text()) if (folder / OWNER).is_file() else home.folder
     if owner == home.folder:
         return

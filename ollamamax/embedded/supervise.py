@@ -120,7 +120,9 @@ class Supervisor:
                 self.rpc.getState()
             except (OSError, xmlrpc.client.Error) as error:
                 if time.monotonic() > end or (self.process is not None and self.process.poll() is not None):
-                    raise Problem(f"The supervisor did not start: see {self.home.logs}/supervisor-output.log.") from error
+                    raise Problem(
+                        f"The supervisor did not start: see {self.home.logs}/supervisor-output.log."
+                    ) from error
                 time.sleep(0.02)
             else:
                 return

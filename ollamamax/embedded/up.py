@@ -180,7 +180,9 @@ def _join(home: Home, made: Plan, name: str) -> None:
     if (folder / "identity.json").exists():
         return
     token = _run(home, made, module("ollamamax.cli", "node", "token"), "No join token could be made").strip()
-    joining = module("cluster.worker.cli", "join", made.url, "--token", "-", "--engine", "llamacpp", "--home", str(folder))
+    joining = module(
+        "cluster.worker.cli", "join", made.url, "--token", "-", "--engine", "llamacpp", "--home", str(folder)
+    )
     _run(home, made, joining, "The node could not join", stdin=token, secret=False)
 
 
@@ -191,9 +193,7 @@ def _serves(home: Home, made: Plan, nodes: int) -> bool:
     return len([node for node in listed if node.get("status") == "online"]) >= nodes
 
 
-def _run(
-    home: Home, made: Plan, command: list[str], failure: str, *, stdin: str = "", secret: bool = True
-) -> str:
+def _run(home: Home, made: Plan, command: list[str], failure: str, *, stdin: str = "", secret: bool = True) -> str:
     """Run a program of ours to its end and return what it printed; without our secrets unless ``secret``."""
     environ = {k: v for k, v in made.environ.items() if secret or k not in SECRETS}
     result = subprocess.run(  # noqa: S603 - our own arguments
@@ -214,7 +214,9 @@ def _wait(
         if name and supervisor.has_failed(name):
             raise Problem(_ended(supervisor.home, name))
         if time.monotonic() > end:
-            raise Problem(otherwise or f"{name} did not become ready in {seconds:.0f} s: see {supervisor.home.logs / name}.log.")
+            raise Problem(
+                otherwise or f"{name} did not become ready in {seconds:.0f} s: see {supervisor.home.logs / name}.log."
+            )
         time.sleep(0.05)
 
 
@@ -301,7 +303,7 @@ def _welcome(home: Home, made: Plan, seconds: float, *, first: bool, detach: boo
     print(
         f"\nOllamaMax is ready after {seconds:.0f} s: {made.url}\n\n"
         f"  Log in    {facts.get('admin_email', '')}   password: {password}\n"
-        f"  Try       curl {made.url}/v1/chat/completions -H \"Authorization: Bearer {key}\" "
+        f'  Try       curl {made.url}/v1/chat/completions -H "Authorization: Bearer {key}" '
         f"-H 'Content-Type: application/json' -d '{body}'\n"
         f"  Logs      {home.logs}\n"
         f"  Stop      {'make down' if detach else 'Ctrl-C'}\n",
@@ -332,7 +334,9 @@ def _os_errors(home: Home) -> Iterator[None]:
         yield
     except subprocess.CalledProcessError as error:
         if "No space left on device" in (error.stderr or ""):
-            raise Problem(f"The disk of {home.folder} is full: free some space, or name another folder with OLLAMAMAX_HOME=.") from error
+            raise Problem(
+                f"The disk of {home.folder} is full: free some space, or name another folder with OLLAMAMAX_HOME=."
+            ) from error
         raise Problem(f"{Path(error.cmd[0]).name} failed: {(error.stderr or '').strip()}") from error
     except (ConnectionError, xmlrpc.client.Error) as error:
         raise Problem("OllamaMax was stopped while it started.") from error

@@ -48,9 +48,7 @@ def command(data: Path, port: int, *, durable: bool = True) -> list[str]:
         "set-proc-title": "no",
     }
     users = ["--aclfile", str(data / USERS)] if (data / USERS).exists() else []
-    arguments = [
-        x for k, v in settings.items() for x in (f"--{k}", *([v] if k == "dir" else v.split(" ")))
-    ]
+    arguments = [x for k, v in settings.items() for x in (f"--{k}", *([v] if k == "dir" else v.split(" ")))]
     return [str(program()), *arguments, *users, "--save", ""]
 
 

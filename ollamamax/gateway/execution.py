@@ -52,7 +52,14 @@ class Execution:
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, call: Call, model: str, listed: Listed, inference: Inference, deadline: float, receive: Receive
+        self,
+        dispatcher: Dispatcher,
+        call: Call,
+        model: str,
+        listed: Listed,
+        inference: Inference,
+        deadline: float,
+        receive: Receive,
     ) -> None:
         self._dispatcher = dispatcher
         self._receive = receive

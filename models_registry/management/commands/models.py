@@ -36,7 +36,9 @@ class Command(BaseCommand):
         with tenant_scope(tenant):
             if options["command"] == "list":
                 for channel in channels():
-                    self.stdout.write(f"{channel.model.name}:{channel.name}\t{channel.version.digest}\t{channel.version.size}")
+                    self.stdout.write(
+                        f"{channel.model.name}:{channel.name}\t{channel.version.digest}\t{channel.version.size}"
+                    )
                 return
             file: Path = options["file"]
             if not file.is_file():

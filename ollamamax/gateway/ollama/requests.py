@@ -91,7 +91,9 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0
 def chat_inference(request: ChatRequest) -> Inference:
     """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
     if not request.messages:
-        raise errors.Unsupported("A chat without messages (to load or unload a model) is not supported.", param="messages")
+        raise errors.Unsupported(
+            "A chat without messages (to load or unload a model) is not supported.", param="messages"
+        )
     return Inference(
         kind="chat",
         messages=[_message(message) for message in request.messages],

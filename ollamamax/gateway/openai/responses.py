@@ -88,7 +88,11 @@ def completion(
     request: str, model: str, created: int, final: Final, text: str, thinking: str, tool_calls: list[dict[str, Any]]
 ) -> bytes:
     """A whole ``chat.completion``."""
-    message: dict[str, Any] = {"role": "assistant", "content": text if text or not tool_calls else None, "refusal": None}
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": text if text or not tool_calls else None,
+        "refusal": None,
+    }
     if thinking:
         message["reasoning_content"] = thinking
     if tool_calls:

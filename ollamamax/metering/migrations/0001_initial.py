@@ -5,39 +5,49 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('identity', '0001_initial'),
+        ("identity", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='UsageRecord',
+            name="UsageRecord",
             fields=[
-                ('request', models.UUIDField(primary_key=True, serialize=False)),
-                ('key', models.UUIDField()),
-                ('model', models.CharField(max_length=400)),
-                ('version', models.CharField(max_length=71)),
-                ('node', models.UUIDField()),
-                ('node_name', models.CharField(max_length=100)),
-                ('api', models.CharField(max_length=100)),
-                ('trace', models.CharField(max_length=32)),
-                ('received_at', models.DateTimeField()),
-                ('prompt_tokens', models.PositiveBigIntegerField()),
-                ('completion_tokens', models.PositiveBigIntegerField()),
-                ('queue_ms', models.FloatField(null=True)),
-                ('first_token_ms', models.FloatField(null=True)),
-                ('duration_ms', models.FloatField()),
-                ('outcome', models.CharField(max_length=16)),
-                ('error', models.CharField(default='', max_length=100)),
-                ('attempts', models.PositiveSmallIntegerField(default=1)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='identity.tenant')),
+                ("request", models.UUIDField(primary_key=True, serialize=False)),
+                ("key", models.UUIDField()),
+                ("model", models.CharField(max_length=400)),
+                ("version", models.CharField(max_length=71)),
+                ("node", models.UUIDField()),
+                ("node_name", models.CharField(max_length=100)),
+                ("api", models.CharField(max_length=100)),
+                ("trace", models.CharField(max_length=32)),
+                ("received_at", models.DateTimeField()),
+                ("prompt_tokens", models.PositiveBigIntegerField()),
+                ("completion_tokens", models.PositiveBigIntegerField()),
+                ("queue_ms", models.FloatField(null=True)),
+                ("first_token_ms", models.FloatField(null=True)),
+                ("duration_ms", models.FloatField()),
+                ("outcome", models.CharField(max_length=16)),
+                ("error", models.CharField(default="", max_length=100)),
+                ("attempts", models.PositiveSmallIntegerField(default=1)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="identity.tenant"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['tenant', '-received_at', '-request'], name='metering_usage_newest')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('outcome__in', ['ok', 'cancelled', 'failed', 'gateway_lost', 'node_lost'])), name='metering_usage_outcome_known', violation_error_message='Not an outcome of a request.')],
+                "indexes": [models.Index(fields=["tenant", "-received_at", "-request"], name="metering_usage_newest")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("outcome__in", ["ok", "cancelled", "failed", "gateway_lost", "node_lost"])),
+                        name="metering_usage_outcome_known",
+                        violation_error_message="Not an outcome of a request.",
+                    )
+                ],
             },
         ),
     ]

@@ -1,0 +1,176 @@
+"""A node that speaks the wire as the real one does, with a script in place of an engine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+
+from cluster.wire import (
+    Control,
+    Delta,
+    Engine,
+    Event,
+    Failure,
+    Final,
+    Frame,
+    ModelState,
+    NodeState,
+    Started,
+    Ticket,
+    decode_control,
+    decode_ticket,
+    encode_frames,
+    encode_json,
+)
+from ollamamax.bus import connect, keys
+
+Script = Callable[[Ticket], AsyncIterator[Event]]
+
+
+async def echo(ticket: Ticket) -> AsyncIterator[Event]:
+    """Says the last message back, a word a delta; one token for each word."""
+    messages = ticket.inference.messages
+    words = str(messages[-1]["content"] if messages else ticket.inference.prompt).split(" ")
+    for index, word in enumerate(words):
+        yield Delta(text=word if index == 0 else f" {word}", tokens=1)
+    yield Final("stop", prompt_tokens=7, completion_tokens=len(words), prompt_ms=1.5, eval_ms=2.5)
+
+
+class FakeNode:
+    """``async with`` runs it. ``tickets`` and ``controls`` hold what it received."""
+
+    def __init__(
+        self, redis_url: str, node: str, tenant: str, version: str, *, script: Script = echo, capacity: int = 4
+    ) -> None:
+        self.node = node
+        self.tickets: list[Ticket] = []
+        self.controls: list[Control] = []
+        self.dead = False
+        self.lose_frames = 0
+        self._tenant = tenant
+        self._version = version
+        self._script = script
+        self._capacity = capacity
+        self._client = connect.connect_async(redis_url)
+        self._blocking = connect.connect_async(redis_url, blocking=True)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._sent: dict[str, tuple[str, list[Event]]] = {}
+        self._seq = 0
+
+    async def __aenter__(self) -> FakeNode:
+        await self.say()
+        listening = asyncio.Event()
+        self._tasks = [
+            asyncio.create_task(self._tell()),
+            asyncio.create_task(self._claim()),
+            asyncio.create_task(self._listen(listening)),
+        ]
+        await listening.wait()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.kill()
+        await self._client.aclose()
+        await self._blocking.aclose()
+
+    async def kill(self) -> None:
+        """As a power cut: nothing is said any more."""
+        self.dead = True
+        tasks = [*self._tasks, *self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def say(self) -> None:
+        self._seq += 1
+        state = NodeState(
+            node=self.node,
+            tenant=self._tenant,
+            boot="boot",
+            seq=self._seq,
+            at=time.time(),
+            agent_version="test",
+            engines=[Engine("llamacpp", True, hosts_blobs=True)],
+            capacity=self._capacity,
+            running=len(self._running),
+            waiting=0,
+            tokens_per_second=0.0,
+            models=[ModelState(self._version, "echo", "loaded", "llamacpp")],
+            cpu_percent=1.0,
+            cpu_count=1,
+            memory_used=1,
+            memory_total=2,
+            disk_used=1,
+            disk_total=2,
+            network_received_per_second=0.0,
+            network_sent_per_second=0.0,
+            gpu_note="a test",
+        )
+        data = encode_json(state)
+        await self._client.set(keys.node_state(self.node), data, px=4000)
+        await self._client.publish(keys.node_state_channel(self.node), data)
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(0.3)
+            await self.say()
+
+    async def _claim(self) -> None:
+        inbox, claimed = keys.node_inbox(self.node), keys.node_claimed(self.node)
+        while True:
+            payload = await self._blocking.blmove(inbox, claimed, 1, "LEFT", "RIGHT")
+            if payload is None:
+                continue
+            ticket = decode_ticket(payload)
+            self.tickets.append(ticket)
+            self._running[ticket.id] = asyncio.create_task(self._run(ticket, payload))
+
+    async def _run(self, ticket: Ticket, payload: bytes) -> None:
+        self._sent[ticket.id] = (ticket.gateway, [])
+        try:
+            await self._send(ticket, Started(time.time(), True))
+            async for event in self._script(ticket):
+                await self._send(ticket, event)
+        except asyncio.CancelledError:
+            await self._send(ticket, Failure("cancelled", "cancelled", 499, None, 7, len(self._sent[ticket.id][1]) - 1))
+            raise
+        finally:
+            await self._client.lrem(keys.node_claimed(self.node), 1, payload)
+            self._running.pop(ticket.id, None)
+
+    async def _send(self, ticket: Ticket, event: Event) -> None:
+        gateway, events = self._sent[ticket.id]
+        events.append(event)
+        if self.dead:
+            return
+        if self.lose_frames:
+            self.lose_frames -= 1
+            return
+        await self._publish(gateway, Frame(ticket.id, len(events) - 1, [event]))
+
+    async def _publish(self, gateway: str, frame: Frame) -> None:
+        await self._client.publish(keys.tokens(self.node, gateway), encode_frames([frame]))
+
+    async def _listen(self, listening: asyncio.Event) -> None:
+        async with self._blocking.pubsub() as subscription:
+            await subscription.subscribe(keys.node_control(self.node))
+            async for message in subscription.listen():
+                if message["type"] == "subscribe":
+                    listening.set()
+                    continue
+                try:
+                    control = decode_control(message["data"])
+                except msgspec.DecodeError:
+                    continue
+                self.controls.append(control)
+                if control.verb == "cancel" and control.ticket in self._running:
+                    self._running[control.ticket].cancel()
+                elif control.verb == "resend" and control.ticket in self._sent:
+                    gateway, events = self._sent[control.ticket]
+                    if control.seq < len(events):
+                        await self._publish(gateway, Frame(control.ticket, control.seq, events[control.seq :]))
+

@@ -1,0 +1,141 @@
+"""A gateway on a real port and a real Valkey, with nodes that speak the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+import pytest_asyncio
+import redis
+import uvicorn
+
+from ollamamax.bus import directory, keys
+from ollamamax.gateway.app import Gateway
+from ollamamax.identity.keys import make_key
+from ollamamax.kernel.ids import new_id
+from tests.fakes.node import FakeNode, Script, echo
+from tests.servers import free_port
+
+VERSION = "sha256:" + "ab" * 32
+
+
+@dataclass
+class Site:
+    """One gateway, one tenant with a key and a model `echo:latest`, and whatever nodes a test adds."""
+
+    url: str
+    redis_url: str
+    client: redis.Redis
+    gateway: Gateway
+    tenant: str
+    key: str
+    http: aiohttp.ClientSession
+    stack: contextlib.AsyncExitStack
+    nodes: list[FakeNode] = field(default_factory=list)
+
+    def issue_key(self, tenant: str, **changes: Any) -> str:
+        made = make_key()
+        entry = {
+            "hash": made.secret_hash,
+            "kind": "key",
+            "id": new_id(),
+            "tenant": tenant,
+            "name": "test",
+            "permissions": ["inference.use"],
+            **changes,
+        }
+        directory.publish(self.client, "keys", {made.identifier: msgspec.json.encode(entry)})
+        return made.text
+
+    async def add_node(self, *, script: Script = echo, capacity: int = 4, tenant: str | None = None) -> FakeNode:
+        owner = tenant or self.tenant
+        node = FakeNode(self.redis_url, new_id(), owner, VERSION, script=script, capacity=capacity)
+        entry = {"tenant": owner, "name": f"node-{len(self.nodes)}", "schedulable": True}
+        directory.publish(self.client, "nodes", {node.node: msgspec.json.encode(entry)})
+        await self.stack.enter_async_context(node)
+        self.nodes.append(node)
+        service = await self.gateway.start()
+        await until(
+            lambda: (
+                service.directory.get("nodes", node.node) is not None and service.dispatcher.fleet.alive(node.node)
+            )
+        )
+        return node
+
+    def post(self, path: str, body: Any, key: str | None = None, **kwargs: Any) -> Any:
+        headers = {"Authorization": f"Bearer {key or self.key}", **kwargs.pop("headers", {})}
+        return self.http.post(self.url + path, json=body, headers=headers, **kwargs)
+
+    def get(self, path: str, key: str | None = None, **kwargs: Any) -> Any:
+        return self.http.get(self.url + path, headers={"Authorization": f"Bearer {key or self.key}"}, **kwargs)
+
+    def usage(self) -> list[dict[str, Any]]:
+        return [msgspec.json.decode(fields[b"r"]) for _, fields in self.client.xrange(keys.USAGE)]  # type: ignore[union-attr]
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for a condition; fails when it does not come true."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def publish_model(client: redis.Redis, tenant: str, name: str = "echo:latest") -> None:
+    entry = {
+        "version": VERSION,
+        "size": 1234,
+        "modified_at": 1_700_000_000.0,
+        "details": {"format": "gguf", "family": "llama", "parameter_size": "1B", "quantization_level": "Q4_1"},
+    }
+    directory.publish(client, "models", {f"{tenant}/{name}": msgspec.json.encode(entry)})
+
+
+class QuietServer(uvicorn.Server):
+    """Leaves the signals of the test run alone."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+@pytest_asyncio.fixture
+async def site() -> AsyncIterator[Site]:
+    redis_url = os.environ["REDIS_URL"]
+    client = redis.Redis.from_url(redis_url)
+    client.flushall()
+    tenant = new_id()
+    for table in ("keys", "node_keys", "models", "blobs", "nodes"):
+        directory.reconcile(client, table, dict)
+    publish_model(client, tenant)
+    gateway = Gateway(redis_url, max_body=100_000, deadline=30, queue_per_node=2)
+    port = free_port()
+    server = QuietServer(
+        uvicorn.Config(gateway, host="127.0.0.1", port=port, lifespan="off", log_config=None, access_log=False)
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        serving = asyncio.create_task(server.serve())
+        await until(lambda: server.started)
+        made = Site(f"http://127.0.0.1:{port}", redis_url, client, gateway, tenant, "", http, stack)
+        made.key = made.issue_key(tenant)
+        service = await gateway.start()
+        await until(lambda: len(service.directory.items("keys")) == 1 and len(service.directory.items("models")) == 1)
+        yield made
+        await http.close()
+        server.should_exit = True
+        await serving
+        await gateway.stop()
+    client.close()
+
+
+@pytest.fixture
+def stranger(site: Site) -> str:
+    """A good key of another tenant."""
+    return site.issue_key(new_id())
