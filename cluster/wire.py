@@ -76,7 +76,7 @@ class Started(msgspec.Struct, tag="s", array_like=True, omit_defaults=True):
 
 
 class Delta(msgspec.Struct, tag="d", array_like=True, omit_defaults=True):
-    """Output since the last delta. ``tool_calls`` are complete OpenAI tool calls; ``tokens`` counts generated tokens."""
+    """Output since the last delta. ``tool_calls`` are complete OpenAI tool calls; ``tokens`` counts generated ones."""
 
     text: str = ""
     thinking: str = ""
@@ -115,7 +115,7 @@ Event = Started | Delta | Final | Failure
 
 LOST = 1 << 31
 """`Frame.seq` of the end of a ticket that a node's former process held: a gap to every reader, whose ``resend`` is
-answered with a `Failure` numbered as asked. A node answers so for every ticket that it does not know."""
+answered with a `Failure` numbered as asked. A node answers so for every ticket it does not know."""
 
 
 class Frame(msgspec.Struct, array_like=True):

@@ -15,7 +15,6 @@ from servestatic import ServeStaticASGI
 django = get_asgi_application()
 
 from dashboard.routing import websocket
-
 from models_registry.protocol.blobs import Blobs
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.http import Receive, Scope, Send, header, respond

@@ -119,23 +119,30 @@ def node_transport_options(node: str) -> dict[str, object]:
     }
 
 
+_NODE_COMMANDS = (
+    # the connection
+    *("auth", "hello", "ping", "select", "client|setinfo", "client|setname"),
+    # kombu: messages, those not acknowledged, the queue's bindings
+    *("brpop", "lpush", "rpush", "llen", "del", "get", "set", "expire", "pexpire", "sadd", "smembers", "exists"),
+    *("hset", "hget", "hdel", "zadd", "zrem", "zrevrangebyscore"),
+    *("watch", "unwatch", "multi", "exec", "discard"),
+    # the agent: state, inbox, frames, control
+    *("publish", "subscribe", "unsubscribe", "blmove", "lrange", "lrem", "xadd"),
+)
+
+
 def node_acl(node: str) -> list[str]:
-    """Redis ACL rules (`ACL SETUSER`) for one node: its own keys and channels, and no command of the server."""
+    """Redis ACL rules (`ACL SETUSER`) for one node: the commands it uses, on its own keys and channels.
+
+    Commands are listed one by one: ``+@write`` would let a node change the server's functions, ``+@read`` count the
+    keys of all others.
+    """
     queue = node_queue(node)
     return [
         "resetkeys",
         "resetchannels",
         "-@all",
-        "+@read",
-        "+@write",
-        "+@connection",
-        "+@transaction",
-        "+@pubsub",
-        "-@dangerous",
-        "-keys",
-        "-scan",
-        "-randomkey",
-        "-pubsub",
+        *(f"+{command}" for command in _NODE_COMMANDS),
         f"~{queue}",
         f"~unacked.{node}*",
         f"~_kombu.binding.{queue}",

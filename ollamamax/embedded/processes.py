@@ -31,7 +31,7 @@ class Process:
     stop: signal.Signals = signal.SIGTERM
     stop_seconds: int = 25
     on_orphaned: int = signal.SIGKILL
-    """Sent by the kernel when the supervisor died. Servers with data stop cleanly; the others' leases lapse as in any crash."""
+    """Sent by the kernel when the supervisor died. Servers with data stop cleanly; others' leases lapse as in any crash."""
 
     def for_child(self) -> dict[str, Any]:
         """What `ollamamax.embedded.child` reads."""

@@ -1,4 +1,4 @@
-"""Places that PostgreSQL can reach when root starts it: it must run as `nobody`, and a home below /root shuts that user out.
+"""Places that PostgreSQL can reach when root starts it: it must run as `nobody`, whom a home below /root shuts out.
 
 Where the way to the wheel's programs or to the data is closed, both go to a folder of ours outside, named after the
 home, which a link in the home remembers; opening somebody's private folders is no alternative.
@@ -44,8 +44,8 @@ def outside(home: Home) -> Path:
             write_private(folder / OWNER, str(home.folder))
             return folder
     raise Problem(
-        f"PostgreSQL must run as another user than root, which {home.folder} shuts out, and neither /var/lib nor /var/tmp "
-        "can take its data: name a folder that others may pass through with OLLAMAMAX_HOME=, as /srv/ollamamax."
+        f"PostgreSQL must run as another user than root, whom {home.folder} shuts out, and /var/lib and /var/tmp take "
+        "no data: name a folder that others may pass through with OLLAMAMAX_HOME=, as /srv/ollamamax."
     )
 
 

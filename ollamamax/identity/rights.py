@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 
 from ollamamax.identity.roles import PERMISSIONS
@@ -24,3 +25,11 @@ def require_to_grant(acting: Principal, permissions: Iterable[str]) -> None:
     lacking = sorted(name for name in wanted if not acting.may(name))
     if lacking:
         raise Forbidden(f"You cannot grant '{lacking[0]}', which you do not have.", permission=lacking[0])
+
+
+def require_in_tenant(acting: Principal, permission: str) -> uuid.UUID:
+    """The tenant of ``acting``, for an action that needs one and this permission. Raises `Forbidden`, `InvalidRequest`."""
+    require(acting, permission)
+    if acting.tenant is None:
+        raise InvalidRequest("This belongs to a tenant, and none was named.", param="tenant")
+    return uuid.UUID(acting.tenant)

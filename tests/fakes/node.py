@@ -173,4 +173,3 @@ class FakeNode:
                     gateway, events = self._sent[control.ticket]
                     if control.seq < len(events):
                         await self._publish(gateway, Frame(control.ticket, control.seq, events[control.seq :]))
-

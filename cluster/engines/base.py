@@ -1,0 +1,83 @@
+"""The one interface that every engine has, and the words it uses."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from cluster import wire
+from ollamamax.kernel.errors import Unsupported
+
+EngineKind = Literal["ollama", "openai", "llamacpp"]
+Output = wire.Delta | wire.Final
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A version whose bytes were verified on this node: ``path`` is its GGUF file, ``config`` from its manifest."""
+
+    version: str
+    name: str
+    path: Path
+    size: int
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+class LocalModels(Protocol):
+    """Where an engine that runs blobs finds them."""
+
+    def find(self, version: str) -> LocalModel | None: ...
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What an engine can do at once, and what its server itself reports (``None`` where it reports nothing)."""
+
+    slots: int
+    running: int | None = None
+    waiting: int | None = None
+    kv_cache_percent: float | None = None
+
+
+class Engine(Protocol):
+    """One engine of a node.
+
+    ``generate`` runs a request of any kind: it loads the model if need be, yields what was generated and, last, one
+    `wire.Final`. Closing the iterator (or cancelling the task that reads it) stops the engine's work. Errors are
+    `OllamaMaxError`s; a feature the engine cannot do is `Unsupported`, never dropped.
+    """
+
+    kind: EngineKind
+    hosts_blobs: bool
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None:
+        """Stop what the engine started; running requests break."""
+
+    async def health(self) -> wire.Engine: ...
+
+    async def capacity(self) -> Capacity: ...
+
+    async def models(self) -> list[wire.ModelState]:
+        """The versions the engine reports; for one that hosts blobs, those with a process."""
+
+    def loaded(self, version: str) -> bool:
+        """Whether the version was in memory when the engine was last asked. Does not block."""
+
+    async def load(self, version: str, model: str, keep_alive: float | None = None) -> float:
+        """Bring the version into memory; the milliseconds it took (0.0 when it was there)."""
+
+    async def unload(self, version: str, model: str) -> None: ...
+
+    def generate(
+        self, version: str, model: str, inference: wire.Inference, traceparent: str = ""
+    ) -> AsyncIterator[Output]: ...
+
+
+def unsupported(engine: str, feature: str, why: str = "") -> Unsupported:
+    """The error for a field of `wire.Inference` that ``engine`` cannot do."""
+    text = f"The {engine} engine cannot do {feature}" + (f": {why}." if why else ".")
+    return Unsupported(text, param=feature, engine=engine)

@@ -1,0 +1,112 @@
+"""HTTP to an engine: one session each, streams without a total time-out, failures as our own errors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from ollamamax.kernel.errors import EngineFailed, InvalidRequest, ModelNotFound, OllamaMaxError, Overloaded, Unavailable
+
+CONNECT_SECONDS = 5.0
+BETWEEN_BYTES_SECONDS = 300.0
+"""Also the wait for the first byte, which may include loading a large model."""
+QUICK = aiohttp.ClientTimeout(total=5, sock_connect=2)
+
+
+def session(headers: dict[str, str], *, reuse: bool = True) -> aiohttp.ClientSession:
+    """A session for one engine; ``reuse`` keeps connections open between requests."""
+    return aiohttp.ClientSession(
+        headers=headers,
+        connector=aiohttp.TCPConnector(limit=0, force_close=not reuse),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=BETWEEN_BYTES_SECONDS),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        json_serialize=lambda value: msgspec.json.encode(value).decode(),
+    )
+
+
+def trace_headers(traceparent: str) -> dict[str, str]:
+    return {"traceparent": traceparent} if traceparent else {}
+
+
+@asynccontextmanager
+async def failures_of(engine: str) -> AsyncIterator[None]:
+    """Turn what breaks between us and the engine into `EngineFailed`."""
+    try:
+        yield
+    except aiohttp.ClientConnectorError as error:
+        raise EngineFailed(f"The {engine} engine cannot be reached: {error.os_error.strerror or error}.") from error
+    except (aiohttp.ClientError, ConnectionError) as error:
+        raise EngineFailed(f"The {engine} engine broke off: {type(error).__name__}.") from error
+    except aiohttp.ServerTimeoutError as error:
+        raise EngineFailed(f"The {engine} engine was silent for too long.") from error
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        raise EngineFailed(f"The {engine} engine sent what we cannot read: {error}.") from error
+
+
+@asynccontextmanager
+async def post(
+    client: aiohttp.ClientSession, url: str, body: Any, headers: dict[str, str]
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """POST ``body`` as JSON; once more when a connection that was kept open turns out to be closed."""
+    try:
+        response = await client.post(url, json=body, headers=headers)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+        response = await client.post(url, json=body, headers=headers)
+    async with response:
+        yield response
+
+
+async def refuse(engine: str, response: aiohttp.ClientResponse, model: str) -> OllamaMaxError:
+    """The error that a response other than 2xx stands for."""
+    message = message_of(await response.read()) or f"HTTP {response.status}"
+    match response.status:
+        case 404:
+            return ModelNotFound(f"The {engine} engine does not know {model}: {message}", param="model")
+        case 400 | 413 | 422:
+            return InvalidRequest(message)
+        case 401 | 403:
+            return EngineFailed(f"The {engine} engine refused the node's own key: {message}")
+        case 429:
+            return Overloaded(f"The {engine} engine is full: {message}", retry_after=1.0)
+        case 503:
+            return Unavailable(f"The {engine} engine is not ready: {message}", retry_after=1.0)
+    return EngineFailed(f"The {engine} engine failed: {message}")
+
+
+def message_of(body: bytes) -> str:
+    """The error in a body: OpenAI's ``{"error": {"message"}}``, Ollama's ``{"error": text}``, or the text itself."""
+    try:
+        found: Any = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return body[:300].decode(errors="replace").strip()
+    error = found.get("error", found) if isinstance(found, dict) else found
+    if isinstance(error, dict):
+        error = error.get("message") or error.get("detail") or error
+    return str(error)[:1000]
+
+
+async def lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The body's lines as they arrive, without their ends; a line may be of any length."""
+    rest = b""
+    async for chunk in response.content.iter_any():
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            if line := line.strip():
+                yield line
+    if rest := rest.strip():
+        yield rest
+
+
+async def server_sent(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The ``data:`` payloads of a stream of server-sent events, ``[DONE]`` excepted."""
+    async for line in lines(response):
+        if line.startswith(b"data:"):
+            data = line[5:].strip()
+            if data != b"[DONE]":
+                yield data

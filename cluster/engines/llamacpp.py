@@ -1,0 +1,337 @@
+"""The llama.cpp engine: it runs the registry's blobs, one child process for each model in memory.
+
+A child that dies is started again with growing pauses; after `MOST_DEATHS` in a row the version is ``failed``
+until `COOL_DOWN` has passed or someone loads it. A model nobody used for its keep-alive is unloaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Literal
+
+import aiohttp
+import psutil
+
+from cluster import wire
+from cluster.engines import http, openai_stream, openai_wire
+from cluster.engines.base import Capacity, EngineKind, LocalModel, LocalModels, Output, unsupported
+from cluster.engines.llamacpp_process import Order, Process
+from ollamamax import logs
+from ollamamax.kernel.errors import EngineFailed, InvalidRequest, ModelNotFound, OllamaMaxError
+
+KEEP_ALIVE = 300.0
+MOST_DEATHS = 5
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+STEADY = 60.0
+COOL_DOWN = 60.0
+MEMORY_MARGIN = 256 << 20
+
+log = logs.get("cluster.engines.llamacpp")
+
+
+@dataclass
+class Served:
+    """One version in memory, or on its way there. ``lock`` orders loading, reloading and unloading."""
+
+    model: LocalModel
+    context: int
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    process: Process | None = None
+    watcher: asyncio.Task[None] | None = None
+    state: Literal["unloaded", "loading", "loaded", "failed"] = "unloaded"
+    error: str | None = None
+    failed_at: float = 0.0
+    deaths: int = 0
+    users: int = 0
+    unused: asyncio.Event = field(default_factory=asyncio.Event)
+    keep_alive: float = KEEP_ALIVE
+    used_at: float = field(default_factory=time.monotonic)
+    template: str = ""
+    vision: bool = False
+
+    def expires_in(self) -> float | None:
+        """Seconds until it is unloaded; ``None`` while it is used or when it stays."""
+        if self.users or self.keep_alive < 0:
+            return None
+        return self.used_at + self.keep_alive - time.monotonic()
+
+
+class LlamaCpp:
+    kind: EngineKind = "llamacpp"
+    hosts_blobs = True
+
+    def __init__(
+        self,
+        models: LocalModels,
+        *,
+        slots: int = 4,
+        context: int = 4096,
+        threads: int | None = None,
+        available_memory: Callable[[], int] = lambda: int(psutil.virtual_memory().available),
+    ) -> None:
+        self._models = models
+        self._slots = slots
+        self._context = context
+        self._threads = threads or psutil.cpu_count(logical=False) or 1
+        self._available_memory = available_memory
+        self._served: dict[str, Served] = {}
+        self._client: aiohttp.ClientSession | None = None
+        self._reaper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        # llama.cpp keeps a thread for each open connection.
+        self._client = http.session({}, reuse=False)
+        self._reaper = asyncio.create_task(self._unload_idle())
+
+    async def close(self) -> None:
+        if self._reaper is not None:
+            self._reaper.cancel()
+        await asyncio.gather(*(self._stop(served) for served in list(self._served.values())))
+        if self._client is not None:
+            await self._client.close()
+
+    async def health(self) -> wire.Engine:
+        return wire.Engine("llamacpp", healthy=True, version=metadata.version("xllamacpp"), hosts_blobs=True)
+
+    async def capacity(self) -> Capacity:
+        return Capacity(self._slots, running=sum(s.users for s in self._served.values()))
+
+    async def models(self) -> list[wire.ModelState]:
+        return [self._state(served) for served in self._served.values() if served.state != "unloaded"]
+
+    def loaded(self, version: str) -> bool:
+        served = self._served.get(version)
+        return served is not None and served.state == "loaded"
+
+    async def load(self, version: str, model: str, keep_alive: float | None = None) -> float:
+        served = self._served_for(version, model)
+        served.failed_at = 0.0
+        async with served.lock:
+            took = await self._ensure(served)
+        if keep_alive is not None:
+            served.keep_alive = keep_alive
+        served.used_at = time.monotonic()
+        return took
+
+    async def unload(self, version: str, model: str) -> None:
+        served = self._served.get(version)
+        if served is not None:
+            async with served.lock:
+                await self._unused(served)
+                await self._stop(served)
+
+    async def generate(
+        self, version: str, model: str, inference: wire.Inference, traceparent: str = ""
+    ) -> AsyncIterator[Output]:
+        served = self._served_for(version, model)
+        async with self._using(served, inference) as (process, load_ms):
+            self._check(served, inference)
+            headers = {"Authorization": f"Bearer {process.api_key}", **http.trace_headers(traceparent)}
+            if inference.kind == "embed":
+                final = await openai_stream.embed(
+                    self._session, self.kind, process.url, "model", inference.inputs, headers
+                )
+                final.load_ms = load_ms
+                yield final
+                return
+            async for output in openai_stream.stream(
+                self._session, self.kind, process.url, "model", inference, openai_wire.LLAMACPP, headers, load_ms
+            ):
+                yield output
+
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        if self._client is None:
+            raise EngineFailed("The llama.cpp engine has not been started.")
+        return self._client
+
+    def _served_for(self, version: str, model: str) -> Served:
+        found = self._models.find(version)
+        if found is None:
+            raise ModelNotFound(f"This node does not have {model} ({version}).", param="model")
+        # An entry stays when its model is unloaded: there is one lock for each version, always.
+        return self._served.setdefault(version, Served(found, self._context))
+
+    @asynccontextmanager
+    async def _using(self, served: Served, inference: wire.Inference) -> AsyncIterator[tuple[Process, float]]:
+        """Hold the model in memory, with the context the request asks for."""
+        async with served.lock:
+            wanted = inference.options.num_ctx or 0
+            most = served.model.config.get("context_length")
+            if most and wanted > most:
+                raise InvalidRequest(f"num_ctx is {wanted}; {served.model.name} has at most {most}.", param="num_ctx")
+            if wanted > served.context:
+                await self._unused(served)
+                await self._halt(served)
+                served.context = wanted
+            load_ms = await self._ensure(served)
+            process = served.process
+            if process is None:
+                raise EngineFailed(f"llama.cpp does not run {served.model.name}.")
+            served.users += 1
+        try:
+            yield process, load_ms
+        finally:
+            served.users -= 1
+            served.unused.set()
+            served.used_at = time.monotonic()
+            if inference.keep_alive is not None:
+                served.keep_alive = inference.keep_alive
+
+    @staticmethod
+    async def _unused(served: Served) -> None:
+        """Let the requests that run finish; those that come now wait at the lock, which is held."""
+        while served.users:
+            served.unused.clear()
+            await served.unused.wait()
+
+    def _check(self, served: Served, inference: wire.Inference) -> None:
+        """Refuse what this model cannot do, where llama.cpp itself would ignore it or fail."""
+        if inference.kind == "embed" and not _embeds(served.model):
+            raise unsupported(self.kind, "embed", f"{served.model.name} was not made for embeddings")
+        if inference.tools and "tools" not in served.template:
+            raise unsupported(self.kind, "tools", f"the chat template of {served.model.name} has none")
+        if inference.think and not any(w in served.template for w in ("enable_thinking", "reasoning", "<think>")):
+            raise unsupported(self.kind, "think", f"{served.model.name} does not think")
+        if not served.vision and any(_has_image(message) for message in inference.messages):
+            raise unsupported(self.kind, "images", f"{served.model.name} does not see")
+
+    async def _ensure(self, served: Served) -> float:
+        """Have a ready child (the lock is held); the milliseconds that took."""
+        if served.state == "loaded" and served.process is not None and served.process.alive:
+            return 0.0
+        if served.state == "failed" and time.monotonic() - served.failed_at < COOL_DOWN:
+            raise EngineFailed(f"{served.model.name} does not run: {served.error}")
+        start = time.perf_counter()
+        await self._make_room(served)
+        served.state = "loading"
+        try:
+            await self._begin(served)
+        except (EngineFailed, TimeoutError, OSError) as error:
+            self._failed(served, str(error) or type(error).__name__)
+            await self._halt(served)
+            raise EngineFailed(f"{served.model.name} could not be loaded: {served.error}") from error
+        except asyncio.CancelledError:
+            await self._halt(served)
+            raise
+        if served.watcher is None:
+            served.watcher = asyncio.create_task(self._watch(served))
+        return (time.perf_counter() - start) * 1000
+
+    async def _begin(self, served: Served) -> None:
+        order = Order(str(served.model.path), self._slots, served.context, self._threads, _embeds(served.model))
+        served.process = process = Process(order)
+        await process.ready(self._session)
+        headers = {"Authorization": f"Bearer {process.api_key}"}
+        async with self._session.get(f"{process.url}/props", headers=headers, timeout=http.QUICK) as response:
+            props = await response.json()
+        served.template = props.get("chat_template", "")
+        served.vision = bool((props.get("modalities") or {}).get("vision"))
+        served.state, served.error = "loaded", None
+        served.used_at = time.monotonic()
+        log.info("model_loaded", version=served.model.version, model=served.model.name, pid=process.pid)
+
+    async def _watch(self, served: Served) -> None:
+        """Start the child again when it dies by itself, with growing pauses."""
+        while True:
+            process = served.process
+            if process is None:
+                return
+            began = time.monotonic()
+            status = await process.died()
+            if served.process is not process:
+                continue  # it was replaced on purpose
+            served.deaths = 1 if time.monotonic() - began > STEADY else served.deaths + 1
+            served.state, served.error = "loading", f"llama.cpp died ({process.reason()}) and is started again"
+            log.warning("engine_died", version=served.model.version, status=status, deaths=served.deaths)
+            async with served.lock:
+                if served.process is not process:
+                    continue
+                if not await self._begin_again(served):
+                    served.watcher = None
+                    return
+
+    async def _begin_again(self, served: Served) -> bool:
+        """Try to start the child until it runs (the lock is held). False when it died too often."""
+        while served.deaths < MOST_DEATHS:
+            await asyncio.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (served.deaths - 1)))
+            try:
+                await self._begin(served)
+            except (OllamaMaxError, TimeoutError, OSError) as error:
+                served.deaths += 1
+                served.error = str(error)
+            else:
+                return True
+        await self._halt(served)
+        self._failed(served, f"llama.cpp died {served.deaths} times: {served.error}")
+        return False
+
+    def _failed(self, served: Served, error: str) -> None:
+        served.state, served.error, served.failed_at, served.deaths = "failed", error, time.monotonic(), 0
+        log.error("model_failed", version=served.model.version, error=error)
+
+    async def _halt(self, served: Served) -> None:
+        """End the child and keep the entry."""
+        process, served.process = served.process, None
+        if served.state != "failed":
+            served.state = "unloaded"
+        if process is not None:
+            await process.stop()
+
+    async def _stop(self, served: Served) -> None:
+        """End the child and do not start it again."""
+        if served.watcher is not None:
+            served.watcher.cancel()
+            served.watcher = None
+        await self._halt(served)
+        log.info("model_unloaded", version=served.model.version)
+
+    async def _make_room(self, wanted: Served) -> None:
+        """Unload what was used longest ago until the model fits; `EngineFailed` when it does not."""
+        need = wanted.model.size * 5 // 4 + MEMORY_MARGIN
+        while need > (free := self._available_memory()):
+            idle = [s for s in self._served.values() if s is not wanted and s.state == "loaded" and not s.users]
+            if not idle:
+                raise EngineFailed(
+                    f"{wanted.model.name} needs about {need >> 20} MiB of memory and {free >> 20} MiB are free."
+                )
+            await self._stop(min(idle, key=lambda served: served.used_at))
+
+    async def _unload_idle(self) -> None:
+        while True:
+            await asyncio.sleep(0.25)
+            for served in list(self._served.values()):
+                left = served.expires_in()
+                if served.state == "loaded" and left is not None and left <= 0 and not served.lock.locked():
+                    async with served.lock:
+                        if not served.users:
+                            await self._stop(served)
+
+    def _state(self, served: Served) -> wire.ModelState:
+        left = served.expires_in()
+        return wire.ModelState(
+            version=served.model.version,
+            name=served.model.name,
+            state="ready" if served.state == "unloaded" else served.state,
+            engine="llamacpp",
+            size=served.model.size,
+            memory=served.process.memory() if served.process else None,
+            error=served.error,
+            context_length=served.context,
+            expires_at=time.time() + left if left is not None and served.state == "loaded" else None,
+        )
+
+
+def _embeds(model: LocalModel) -> bool:
+    return "embedding" in (model.config.get("capabilities") or [])
+
+
+def _has_image(message: dict[str, object]) -> bool:
+    content = message.get("content")
+    return isinstance(content, list) and any(part.get("type") == "image_url" for part in content)

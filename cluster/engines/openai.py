@@ -1,0 +1,164 @@
+"""The engine for any OpenAI-compatible server: vLLM, SGLang, TGI, llama.cpp's own, and the like."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from cluster import wire
+from cluster.engines import http, openai_stream, openai_wire
+from cluster.engines.base import Capacity, EngineKind, Output, unsupported
+from ollamamax.kernel.errors import EngineFailed, ModelNotFound
+
+SLOTS = 64
+
+
+def version_of(model: str) -> str:
+    """The version of a model that the server keeps itself: it follows from the server's own name for it."""
+    canonical = msgspec.json.encode({"engine": "openai", "model": model}, order="sorted")
+    return "sha256:" + hashlib.sha256(canonical).hexdigest()
+
+
+class OpenAI:
+    """``url`` is the server's root, with or without ``/v1``; ``slots`` how many requests it is given at once."""
+
+    kind: EngineKind = "openai"
+    hosts_blobs = False
+
+    def __init__(self, url: str, *, api_key: str = "", slots: int | None = None) -> None:
+        self._url = url.rstrip("/").removesuffix("/v1")
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._slots = slots or SLOTS
+        self._dialect = openai_wire.PLAIN
+        self._contexts: dict[str, int] = {}
+        self._present: set[str] = set()
+        self._client: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        self._client = http.session(self._headers)
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def health(self) -> wire.Engine:
+        """Healthy when the server lists its models, which every such server does."""
+        try:
+            await self.models()
+        except EngineFailed as error:
+            return wire.Engine(self.kind, healthy=False, error=error.message)
+        return wire.Engine(self.kind, healthy=True, version=await self._server_version())
+
+    async def capacity(self) -> Capacity:
+        metrics = await self._metrics() if self._dialect is openai_wire.VLLM else {}
+        cache = metrics.get("vllm:kv_cache_usage_perc", metrics.get("vllm:gpu_cache_usage_perc"))
+        return Capacity(
+            self._slots,
+            running=_whole(metrics.get("vllm:num_requests_running")),
+            waiting=_whole(metrics.get("vllm:num_requests_waiting")),
+            kv_cache_percent=cache * 100 if cache is not None else None,
+        )
+
+    async def models(self) -> list[wire.ModelState]:
+        async with (
+            http.failures_of(self.kind),
+            self._session.get(f"{self._url}/v1/models", timeout=http.QUICK) as response,
+        ):
+            if response.status != 200:
+                raise EngineFailed(f"The openai engine answered /v1/models with HTTP {response.status}.")
+            rows = (await response.json(content_type=None))["data"]
+            self._learn(rows)
+        return [
+            wire.ModelState(
+                version_of(row["id"]), row["id"], "loaded", "openai", context_length=self._contexts.get(row["id"])
+            )
+            for row in rows
+        ]
+
+    def loaded(self, version: str) -> bool:
+        return version in self._present
+
+    async def load(self, version: str, model: str, keep_alive: float | None = None) -> float:
+        """Nothing to do: such a server keeps its models loaded. Raises `ModelNotFound` when it has not got it."""
+        await self.models()
+        if version_of(model) not in self._present:
+            raise ModelNotFound(f"The openai engine does not have {model}.", param="model")
+        return 0.0
+
+    async def unload(self, version: str, model: str) -> None:
+        raise unsupported(self.kind, "unload", "its server decides what it keeps in memory")
+
+    async def generate(
+        self, version: str, model: str, inference: wire.Inference, traceparent: str = ""
+    ) -> AsyncIterator[Output]:
+        self._check(model, inference)
+        headers = http.trace_headers(traceparent)
+        if inference.kind == "embed":
+            yield await openai_stream.embed(self._session, self.kind, self._url, model, inference.inputs, headers)
+            return
+        async for output in openai_stream.stream(
+            self._session, self.kind, self._url, model, inference, self._dialect, headers
+        ):
+            yield output
+
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        if self._client is None:
+            raise EngineFailed("The openai engine has not been started.")
+        return self._client
+
+    def _check(self, model: str, inference: wire.Inference) -> None:
+        """Refuse what only the server's own start options could change."""
+        if inference.keep_alive == 0:
+            raise unsupported(self.kind, "keep_alive", "its server decides what it keeps in memory")
+        wanted = inference.options.num_ctx
+        if wanted is not None and wanted > self._contexts.get(model, 0):
+            raise unsupported(self.kind, "num_ctx", "its server's context was set when it started")
+
+    def _learn(self, rows: list[dict[str, Any]]) -> None:
+        self._present = {version_of(row["id"]) for row in rows}
+        if rows:
+            self._dialect = openai_wire.dialect_of(rows[0].get("owned_by") or "")
+        for row in rows:
+            # vLLM and SGLang say max_model_len, llama.cpp meta.n_ctx.
+            length = row.get("max_model_len") or (row.get("meta") or {}).get("n_ctx")
+            if length:
+                self._contexts[row["id"]] = length
+
+    async def _server_version(self) -> str | None:
+        """vLLM's and SGLang's version; ``None`` where the server has no such page."""
+        try:
+            async with self._session.get(f"{self._url}/version", timeout=http.QUICK) as response:
+                found = await response.json(content_type=None) if response.status == 200 else {}
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return None
+        return found.get("version") if isinstance(found, dict) else None
+
+    async def _metrics(self) -> dict[str, float]:
+        try:
+            async with self._session.get(f"{self._url}/metrics", timeout=http.QUICK) as response:
+                return read_metrics(await response.text()) if response.status == 200 else {}
+        except (aiohttp.ClientError, TimeoutError):
+            return {}
+
+
+def read_metrics(text: str) -> dict[str, float]:
+    """The samples of a Prometheus page by name, those of one name added up (a server may label them by model)."""
+    found: dict[str, float] = {}
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            name, _, value = line.rpartition(" ")
+            name = name.partition("{")[0].strip()
+            try:
+                found[name] = found.get(name, 0.0) + float(value)
+            except ValueError:
+                continue
+    return found
+
+
+def _whole(value: float | None) -> int | None:
+    return int(value) if value is not None else None

@@ -1,0 +1,54 @@
+"""One streamed request to an OpenAI-compatible server, shared by the engines that speak that API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+
+import aiohttp
+import msgspec
+
+from cluster import wire
+from cluster.engines import http, openai_wire
+from cluster.engines.base import Output
+
+_decode = msgspec.json.Decoder(dict).decode
+
+
+async def stream(
+    client: aiohttp.ClientSession,
+    engine: str,
+    url: str,
+    model: str,
+    inference: wire.Inference,
+    dialect: openai_wire.Dialect,
+    headers: dict[str, str],
+    load_ms: float = 0.0,
+) -> AsyncIterator[Output]:
+    """Run a chat or a completion; leaving the iterator closes the connection, which stops the server's work."""
+    start = time.perf_counter()
+    request = openai_wire.body(engine, inference, model, dialect)
+    path = "/v1/chat/completions" if inference.kind == "chat" else "/v1/completions"
+    chunks = openai_wire.Chunks()
+    async with http.failures_of(engine), http.post(client, url + path, request, headers) as response:
+        if response.status >= 300:
+            raise await http.refuse(engine, response, model)
+        async for data in http.server_sent(response):
+            delta = chunks.delta(_decode(data))
+            if delta is not None:
+                yield delta
+    if calls := chunks.tool_calls():
+        yield wire.Delta(tool_calls=calls)
+    yield chunks.final(load_ms=load_ms, total_ms=load_ms + (time.perf_counter() - start) * 1000)
+
+
+async def embed(
+    client: aiohttp.ClientSession, engine: str, url: str, model: str, inputs: list[str], headers: dict[str, str]
+) -> wire.Final:
+    start = time.perf_counter()
+    request = {"model": model, "input": inputs, "encoding_format": "float"}
+    async with http.failures_of(engine), http.post(client, f"{url}/v1/embeddings", request, headers) as response:
+        if response.status >= 300:
+            raise await http.refuse(engine, response, model)
+        answer = _decode(await response.read())
+        return openai_wire.embeddings(answer, total_ms=(time.perf_counter() - start) * 1000)

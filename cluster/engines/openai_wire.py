@@ -1,0 +1,204 @@
+"""OpenAI's inference API as the engines speak it: bodies out of an `Inference`, deltas out of chunks. Pure.
+
+Servers differ in what they accept beyond OpenAI's own fields; a `Dialect` says what.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from cluster import wire
+from cluster.engines.base import unsupported
+from ollamamax.kernel.errors import EngineFailed
+
+_REASONS: dict[str, wire.FinishReason] = {"length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
+_COMMON = ("max_tokens", "temperature", "top_p", "seed", "presence_penalty", "frequency_penalty")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One server's additions: ``options`` maps ours to its names; the flags are request fields it knows.
+
+    ``thinking``: ``template`` passes switches to the chat template, ``effort`` knows only ``reasoning_effort``.
+    """
+
+    name: str
+    options: dict[str, str] = field(default_factory=dict)
+    timings: bool = False
+    continuous_usage: bool = False
+    thinking: str = "effort"
+    suffix: bool = True
+
+
+LLAMACPP = Dialect(
+    "llamacpp",
+    {"top_k": "top_k", "min_p": "min_p", "repeat_penalty": "repeat_penalty"},
+    timings=True,
+    thinking="template",
+    suffix=False,
+)
+VLLM = Dialect(
+    "vllm",
+    {"top_k": "top_k", "min_p": "min_p", "repeat_penalty": "repetition_penalty"},
+    continuous_usage=True,
+    thinking="template",
+)
+SGLANG = Dialect("sglang", VLLM.options, thinking="template")
+PLAIN = Dialect("openai")
+
+
+def dialect_of(owner: str) -> Dialect:
+    """The dialect of the server whose ``/v1/models`` says ``owned_by: owner``."""
+    return {d.name: d for d in (LLAMACPP, VLLM, SGLANG)}.get(owner.lower().replace(".", ""), PLAIN)
+
+
+def body(engine: str, inference: wire.Inference, model: str, dialect: Dialect) -> dict[str, Any]:
+    """The JSON body for ``/v1/chat/completions`` or ``/v1/completions``. Raises `Unsupported`."""
+    request: dict[str, Any] = {"model": model, "stream": True, "stream_options": {"include_usage": True}}
+    if dialect.timings:
+        request["timings_per_token"] = True
+    if dialect.continuous_usage:
+        request["stream_options"]["continuous_usage_stats"] = True
+    request |= _options(engine, inference.options, dialect)
+    request |= _chat(inference) if inference.kind == "chat" else _completion(engine, inference, dialect)
+    if inference.format is not None:
+        request["response_format"] = response_format(inference.format)
+    if inference.think is not None:
+        request |= _thinking(engine, inference, dialect)
+    return request
+
+
+def response_format(value: str | dict[str, Any]) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {"type": "json_schema", "json_schema": {"name": "response", "schema": value, "strict": True}}
+    return {"type": "json_object"}
+
+
+def _options(engine: str, options: wire.Options, dialect: Dialect) -> dict[str, Any]:
+    found = {name: value for name in _COMMON if (value := getattr(options, name)) is not None}
+    if options.stop:
+        found["stop"] = options.stop
+    for name in ("top_k", "min_p", "repeat_penalty"):
+        if (value := getattr(options, name)) is not None:
+            if name not in dialect.options:
+                raise unsupported(engine, name, f"its server ({dialect.name}) has no such option")
+            found[dialect.options[name]] = value
+    return found
+
+
+def _chat(inference: wire.Inference) -> dict[str, Any]:
+    found: dict[str, Any] = {"messages": inference.messages}
+    if inference.tools:
+        found["tools"] = inference.tools
+    if inference.tool_choice is not None:
+        found["tool_choice"] = inference.tool_choice
+    return found
+
+
+def _completion(engine: str, inference: wire.Inference, dialect: Dialect) -> dict[str, Any]:
+    if inference.tools:
+        raise unsupported(engine, "tools", "a plain completion has no chat template")
+    found: dict[str, Any] = {"prompt": inference.prompt}
+    if inference.suffix:
+        if not dialect.suffix:
+            raise unsupported(engine, "suffix")
+        found["suffix"] = inference.suffix
+    return found
+
+
+def _thinking(engine: str, inference: wire.Inference, dialect: Dialect) -> dict[str, Any]:
+    if inference.kind != "chat":
+        raise unsupported(engine, "think", "a plain completion has no chat template")
+    if isinstance(inference.think, str):
+        if dialect.thinking == "template":
+            return {"chat_template_kwargs": {"enable_thinking": True, "reasoning_effort": inference.think}}
+        return {"reasoning_effort": inference.think}
+    if dialect.thinking == "template":
+        return {"chat_template_kwargs": {"enable_thinking": inference.think}}
+    raise unsupported(engine, "think", f"its server ({dialect.name}) knows only levels of effort")
+
+
+class Chunks:
+    """Reads the chunks of one stream: `delta` for each, then `final`."""
+
+    def __init__(self) -> None:
+        self.reason: wire.FinishReason = "stop"
+        self.ended = False
+        self.tokens = 0
+        self.calls: dict[int, dict[str, Any]] = {}
+        self.usage: dict[str, Any] = {}
+        self.timings: dict[str, Any] = {}
+
+    def delta(self, chunk: dict[str, Any]) -> wire.Delta | None:
+        """What ``chunk`` adds; ``None`` for one without output. Raises `EngineFailed` for an error in the stream."""
+        if "error" in chunk:
+            error = chunk["error"]
+            raise EngineFailed(str(error.get("message", error)) if isinstance(error, dict) else str(error))
+        self.usage = chunk.get("usage") or self.usage
+        self.timings = chunk.get("timings") or self.timings
+        choices = chunk.get("choices") or []
+        if not choices:
+            return None
+        choice = choices[0]
+        if reason := choice.get("finish_reason"):
+            self.reason = _REASONS.get(reason, "stop")
+            self.ended = True
+        part = choice.get("delta") or {}
+        for call in part.get("tool_calls") or []:
+            self._add(call)
+        text = part.get("content") or choice.get("text") or ""
+        thinking = part.get("reasoning_content") or part.get("reasoning") or ""
+        made = self._made(bool(text or thinking or part.get("tool_calls")))
+        if not text and not thinking and not made:
+            return None
+        return wire.Delta(text, thinking, made)
+
+    def _made(self, output: bool) -> int:
+        """Tokens since the last chunk: by the server's own count where it gives one, else one for each chunk."""
+        total = self.timings.get("predicted_n") or self.usage.get("completion_tokens")
+        made = max(0, total - self.tokens) if total is not None else int(output)
+        self.tokens += made
+        return made
+
+    def _add(self, part: dict[str, Any]) -> None:
+        call = self.calls.setdefault(
+            part.get("index", 0), {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+        )
+        call["id"] = part.get("id") or call["id"]
+        function = part.get("function") or {}
+        call["function"]["name"] += function.get("name") or ""
+        call["function"]["arguments"] += function.get("arguments") or ""
+
+    def tool_calls(self) -> list[dict[str, Any]]:
+        """The calls, complete, in their order."""
+        return [self.calls[index] for index in sorted(self.calls)]
+
+    def final(self, *, load_ms: float, total_ms: float) -> wire.Final:
+        """The end, with the engine's own counts and times; `EngineFailed` when the stream ended without one."""
+        if not self.ended:
+            raise EngineFailed("The engine ended the stream without finishing the answer.")
+        details = self.usage.get("prompt_tokens_details") or {}
+        timings = self.timings
+        return wire.Final(
+            finish_reason="tool_calls" if self.calls and self.reason == "stop" else self.reason,
+            prompt_tokens=self.usage.get("prompt_tokens", timings.get("prompt_n", 0) + timings.get("cache_n", 0)),
+            completion_tokens=self.usage.get("completion_tokens", timings.get("predicted_n", self.tokens)),
+            cached_tokens=details.get("cached_tokens") or timings.get("cache_n") or 0,
+            load_ms=load_ms,
+            prompt_ms=timings.get("prompt_ms", 0.0),
+            eval_ms=timings.get("predicted_ms", 0.0),
+            total_ms=total_ms,
+        )
+
+
+def embeddings(answer: dict[str, Any], *, total_ms: float, load_ms: float = 0.0) -> wire.Final:
+    """The end of an ``embed`` request, from the answer of ``/v1/embeddings``, in the order of the inputs."""
+    rows = sorted(answer["data"], key=lambda row: row["index"])
+    usage = answer.get("usage") or {}
+    return wire.Final(
+        prompt_tokens=usage.get("prompt_tokens", 0),
+        load_ms=load_ms,
+        total_ms=total_ms,
+        embeddings=[row["embedding"] for row in rows],
+    )

@@ -1,0 +1,310 @@
+"""The agent: one thread with one event loop that runs the node's tickets, reports its state and obeys its controls.
+
+Celery's threads only hand work to it. Everything that is held survives a restart of Redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from cluster import wire
+from cluster.engines.base import Engine, LocalModels
+from cluster.worker import state
+from cluster.worker.control import Listener
+from cluster.worker.identity import Identity
+from cluster.worker.inbox import Inbox, stopping
+from cluster.worker.outlet import Outlet, Outlets
+from cluster.worker.runs import Runs
+from cluster.worker.shelf import Shelf
+from cluster.worker.telemetry import Host, Sampler
+from cluster.worker.version import AGENT
+from ollamamax import logs
+from ollamamax.bus import keys
+from ollamamax.bus.connect import connect_async
+from ollamamax.kernel.errors import ModelNotFound, OllamaMaxError
+from ollamamax.kernel.ids import new_id
+
+BEAT_SECONDS = 1.0
+STATE_MILLISECONDS = 4000
+DEAF_SECONDS = 10.0
+GRACE_SECONDS = 25.0
+
+T = TypeVar("T")
+Starter = Callable[["Agent"], Awaitable[None]]
+STARTERS: list[Starter] = []
+"""Called in the loop when an agent starts: other contexts add theirs. One that fails does not stop the agent."""
+
+log = logs.get("cluster.worker.agent")
+current: Agent | None = None
+"""The agent of this process, for the Celery tasks."""
+
+
+class Agent:
+    """``make_engine`` builds the engine from the shelf, in the agent's loop. ``slots`` overrides the engine's own."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        home: Path,
+        make_engine: Callable[[LocalModels], Engine],
+        *,
+        grace: float = GRACE_SECONDS,
+    ) -> None:
+        self.identity = identity
+        self.home = home
+        self.shelf = Shelf()
+        self.boot = new_id()
+        self.grace = grace
+        self._make_engine = make_engine
+        self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
+        self._started: Future[None] = Future()
+        self._loop: asyncio.AbstractEventLoop
+        self._stop: asyncio.Event
+        self._tasks: list[asyncio.Task[None]] = []
+        self._seq = 0
+        self._capacity = 0
+        self._health: list[wire.Engine] = []
+        self._models: list[wire.ModelState] = []
+        self._host: Host | None = None
+        self._drain: asyncio.Task[None] | None = None
+        self.engine: Engine
+        self.runs: Runs
+        self.inbox: Inbox
+
+    # From other threads
+
+    def start(self) -> None:
+        """Start the thread; return when the loop runs and the engine was started."""
+        self._thread.start()
+        self._started.result()
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run ``work`` in the agent's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def begin_stop(self) -> None:
+        """Take no more tickets; those that run have the grace time. Safe in a signal handler, and twice."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+
+    def join(self) -> None:
+        """Wait until all was finished or cancelled, written, and the engine's processes are gone."""
+        self._thread.join()
+
+    # In the loop
+
+    async def drain(self) -> None:
+        await self.inbox.drain()
+
+    async def load(self, version: str, name: str, keep_alive: float | None) -> None:
+        """Load a version; a failure is logged, and shows in the node's state."""
+        try:
+            await self.engine.load(version, name, keep_alive)
+        except OllamaMaxError as error:
+            log.warning("load_failed", version=version, error=error.message)
+
+    async def unload(self, version: str, name: str) -> None:
+        try:
+            await self.engine.unload(version, name)
+        except OllamaMaxError as error:
+            log.warning("unload_failed", version=version, error=error.message)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run ``work`` beside everything else until the agent stops; a failure is logged."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.append(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        if task in self._tasks:
+            self._tasks.remove(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("agent_task_failed", task=task.get_name(), error=repr(error), exc_info=error)
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(self._main())
+        except BaseException as error:
+            if not self._started.done():
+                self._started.set_exception(error)
+            log.exception("agent_failed")
+            raise
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        client = connect_async(self.identity.redis_url)
+        blocking = connect_async(self.identity.redis_url, blocking=True)
+        outlets = Outlets(lambda gateway: Outlet(client, self.identity.node, gateway))
+        self.engine = self._make_engine(self.shelf)
+        await self.engine.start()
+        self.runs = Runs(outlets, self._pick)
+        self._capacity = (await self.engine.capacity()).slots
+        node = self.identity.node
+        self.inbox = Inbox(client, blocking, node, self.boot, self._capacity, self.runs, outlets)
+        listener = Listener(blocking, node, self.runs, self.inbox, outlets)
+        sampler = await asyncio.to_thread(Sampler, self.home)
+        self._started.set_result(None)
+        for starter in STARTERS:
+            self.spawn(_as_coroutine(starter(self)), "starter")
+        self.spawn(listener.listen(), "control")
+        self.spawn(self._survey(), "survey")
+        self.spawn(self._measure(sampler), "measure")
+        leftovers = self.spawn(self._leftovers(client), "leftovers")
+        await self._first_look(sampler)
+        self.spawn(self._beat(client, outlets, leftovers), "beat")
+        await self._stop.wait()
+        await self._finish(outlets)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            await client.delete(keys.node_state(node))
+        await self.engine.close()
+        await client.aclose()
+        await blocking.aclose()
+
+    async def _finish(self, outlets: Outlets) -> None:
+        """Let the running tickets end within the grace time; cancel the rest; write everything."""
+        self.inbox.stopping = True
+        self.runs.changed.set()
+        log.info("agent_stopping", running=len(self.runs.running), grace=self.grace)
+        end = self._loop.time() + self.grace
+        while self.runs.running and (left := end - self._loop.time()) > 0:
+            tasks = [run.task for run in self.runs.running.values() if run.task is not None]
+            await asyncio.wait(tasks, timeout=left, return_when=asyncio.ALL_COMPLETED)
+        rest = [run.task for run in self.runs.running.values() if run.task is not None]
+        for ticket in list(self.runs.running):
+            self.runs.cancel(ticket, stopping())
+        if rest:
+            await asyncio.wait(rest, timeout=5)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                for outlet in outlets.all():
+                    await outlet.flush()
+
+    def _pick(self, ticket: wire.Ticket) -> Engine:
+        if self.engine.hosts_blobs and self.shelf.find(ticket.version) is None:
+            raise ModelNotFound(f"This node does not have {ticket.model} ({ticket.version}).", param="model")
+        return self.engine
+
+    async def _leftovers(self, client: redis.asyncio.Redis) -> None:
+        while True:
+            try:
+                await self.inbox.fail_leftovers()
+            except (RedisError, OSError, TimeoutError) as error:
+                log.warning("agent_waits_for_redis", error=str(error))
+                await asyncio.sleep(0.5)
+            else:
+                return
+
+    async def _first_look(self, sampler: Sampler) -> None:
+        self._host = await asyncio.to_thread(sampler.sample)
+        await self._ask_engine()
+
+    async def _survey(self) -> None:
+        """Ask the engine how it is, apart from the beat: an engine that hangs must not cost the node its lease."""
+        while True:
+            await self._ask_engine()
+            await asyncio.sleep(BEAT_SECONDS)
+
+    async def _ask_engine(self) -> None:
+        try:
+            async with asyncio.timeout(4):
+                health = await self.engine.health()
+                self._models = await self.engine.models() if health.healthy else []
+                self._health = [health]
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the engine, the node reports it
+            told = str(error) or type(error).__name__
+            self._health = [
+                wire.Engine(self.engine.kind, healthy=False, error=told, hosts_blobs=self.engine.hosts_blobs)
+            ]
+            self._models = []
+
+    async def _measure(self, sampler: Sampler) -> None:
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            self._host = await asyncio.to_thread(sampler.sample)
+
+    async def _beat(self, client: redis.asyncio.Redis, outlets: Outlets, leftovers: asyncio.Task[None]) -> None:
+        rate = state.TokenRate(self._loop.time())
+        next_at = self._loop.time()
+        while True:
+            try:
+                await self._tell(client, rate)
+            except (RedisError, OSError, TimeoutError) as error:
+                log.warning("state_waits_for_redis", error=str(error))
+            if leftovers.done():
+                self._drain_by_itself()
+            self._stop_unheard(outlets)
+            self.runs.forget_old()
+            next_at = max(next_at + BEAT_SECONDS, self._loop.time())
+            await asyncio.sleep(next_at - self._loop.time())
+
+    async def _tell(self, client: redis.asyncio.Redis, rate: state.TokenRate) -> None:
+        self._waiting = await self.inbox.waiting()
+        host = self._host
+        if host is None:
+            return
+        self._seq += 1
+        told = state.compose(
+            node=self.identity.node,
+            tenant=self.identity.tenant,
+            boot=self.boot,
+            seq=self._seq,
+            at=time.time(),
+            agent_version=AGENT,
+            engines=self._health,
+            capacity=self._capacity,
+            running=len(self.runs.running),
+            waiting=self._waiting,
+            tokens_per_second=rate.next(self._loop.time(), self.runs.tokens),
+            models=state.models(self.shelf.states(), self._models),
+            host=host,
+            draining=self._stop.is_set(),
+        )
+        data = wire.encode_json(told)
+        async with client.pipeline(transaction=False) as pipe:
+            pipe.set(keys.node_state(told.node), data, px=STATE_MILLISECONDS)
+            pipe.publish(keys.node_state_channel(told.node), data)
+            await pipe.execute()
+
+    _waiting = 0
+
+    def _drain_by_itself(self) -> None:
+        """Drain without being asked when tickets wait: the Celery message may have been lost with Redis."""
+        if self._waiting and not self.inbox.draining and not self._stop.is_set():
+            self._drain = self.spawn(self.inbox.drain(), "drain")
+
+    def _stop_unheard(self, outlets: Outlets) -> None:
+        """Stop the work for gateways that nobody reads for any more."""
+        now = self._loop.time()
+        gone = {o.gateway for o in outlets.all() if o.deaf_since is not None and now - o.deaf_since > DEAF_SECONDS}
+        for run in list(self.runs.running.values()):
+            if run.ticket.gateway in gone:
+                self.runs.cancel(run.ticket.id, wire.Failure("gateway_lost", "The gateway is gone.", 503))
+
+
+async def _as_coroutine(work: Awaitable[None]) -> None:
+    await work
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    if sys.platform != "win32":
+        with contextlib.suppress(ImportError):
+            import uvloop
+
+            return uvloop.new_event_loop
+    return asyncio.new_event_loop

@@ -1,0 +1,213 @@
+"""The way in: takes tickets from the node's inbox, one at a time and only while a slot is free.
+
+While a drain is under way its lease stands in Redis, and admission sends no Celery message. The lease is given up only
+in a transaction that fails when a ticket came in, so that none is left lying.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import redis.asyncio
+from redis.exceptions import RedisError, WatchError
+
+from cluster import wire
+from cluster.worker.outlet import DONE_LENGTH, Outlets
+from cluster.worker.runs import Runs, cancelled
+from ollamamax import logs
+from ollamamax.bus import keys
+
+LEASE_MILLISECONDS = 5000
+RENEW_SECONDS = 1.5
+IDLE_SECONDS = 1.0
+PAUSE_SECONDS = 0.5
+
+log = logs.get("cluster.worker.inbox")
+
+
+class Inbox:
+    """``blocking`` is a client without a read time-out; ``slots`` is how many tickets run at once."""
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        blocking: redis.asyncio.Redis,
+        node: str,
+        boot: str,
+        slots: int,
+        runs: Runs,
+        outlets: Outlets,
+    ) -> None:
+        self._redis = client
+        self._blocking = blocking
+        self._node = node
+        self._boot = boot
+        self.slots = slots
+        self._runs = runs
+        self._outlets = outlets
+        self._inbox = keys.node_inbox(node)
+        self._claimed = keys.node_claimed(node)
+        self._again = False
+        self._sweep: asyncio.Task[None] | None = None
+        self._unseen: set[str] = set()
+        self._leased = False
+        self._lease_lock = asyncio.Lock()
+        self.draining = False
+        self.stopping = False
+
+    async def drain(self) -> None:
+        """Take tickets until there are none and none is running. A second call while one drains returns at once."""
+        self._again = True
+        if self.draining:
+            return
+        self.draining = True
+        try:
+            while self._again and not self.stopping:
+                # Set again by a call that came after the lease was given up and before this line was reached.
+                self._again = False
+                await self._drain()
+        finally:
+            self.draining = False
+
+    async def _drain(self) -> None:
+        async with self._lease():
+            while not self.stopping:
+                try:
+                    if await self._step():
+                        return
+                except (RedisError, OSError, TimeoutError) as error:
+                    log.warning("inbox_waits_for_redis", error=str(error))
+                    await asyncio.sleep(PAUSE_SECONDS)
+                    await self._adopt()
+
+    async def _step(self) -> bool:
+        """Take one ticket, or wait for one or for a free slot; True when the drain is over."""
+        if len(self._runs.running) >= self.slots:
+            self._runs.changed.clear()
+            await self._runs.changed.wait()
+            return False
+        # The outer time-out is for a connection that died silently.
+        async with asyncio.timeout(IDLE_SECONDS + 4):
+            raw: Any = await self._blocking.blmove(self._inbox, self._claimed, IDLE_SECONDS, "LEFT", "RIGHT")  # type: ignore[arg-type]
+        if raw is not None:
+            await self._begin(raw)
+            return False
+        return not self._runs.running and await self._release()
+
+    async def _begin(self, raw: bytes) -> None:
+        try:
+            ticket = wire.decode_ticket(raw)
+        except msgspec.DecodeError as error:
+            log.error("ticket_unreadable", error=str(error))  # noqa: TRY400 - the trace tells nothing more
+            await self._redis.lrem(self._claimed, 1, raw)  # type: ignore[arg-type]
+            return
+        self._runs.start(ticket, raw)
+
+    async def _adopt(self) -> None:
+        """Start what was claimed by a command whose answer was lost."""
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            for raw in await self._tickets(self._claimed):
+                await self._begin(raw)
+
+    @contextlib.asynccontextmanager
+    async def _lease(self) -> AsyncIterator[None]:
+        self._leased = True
+        task = asyncio.create_task(self._renew())
+        try:
+            yield
+        finally:
+            self._leased = False
+            task.cancel()
+
+    async def _renew(self) -> None:
+        while True:
+            async with self._lease_lock:
+                if not self._leased:
+                    return
+                with contextlib.suppress(RedisError, OSError, TimeoutError):
+                    await self._redis.set(keys.node_drain(self._node), self._boot, px=LEASE_MILLISECONDS)
+            await asyncio.sleep(RENEW_SECONDS)
+
+    async def _release(self) -> bool:
+        """Give the lease up if the inbox is empty. False when a ticket came in."""
+        # The lock: a renewal on its way must not arrive after the lease was deleted.
+        async with self._lease_lock, self._redis.pipeline(transaction=True) as pipe:
+            await pipe.watch(self._inbox)
+            if await pipe.llen(self._inbox):
+                return False
+            pipe.multi()  # type: ignore[no-untyped-call]
+            pipe.delete(keys.node_drain(self._node))
+            try:
+                await pipe.execute()
+            except WatchError:
+                return False
+            self._leased = False
+        return True
+
+    async def fail_leftovers(self) -> None:
+        """End the tickets that the node's former process had claimed."""
+        for raw in await self._tickets(self._claimed):
+            try:
+                ticket = wire.decode_ticket(raw)
+            except msgspec.DecodeError:
+                await self._redis.lrem(self._claimed, 1, raw)  # type: ignore[arg-type]
+                continue
+            log.warning("ticket_lost", ticket=ticket.id)
+            await self._refuse(ticket, raw, self._claimed, restarted(), wire.LOST)
+
+    def cancel(self, ticket: str) -> None:
+        """End a ticket that has not been taken yet: at the latest when its turn comes."""
+        self._runs.cancel(ticket)
+        self._unseen.add(ticket)
+        if self._sweep is None or self._sweep.done():
+            self._sweep = asyncio.create_task(self._remove_cancelled())
+
+    async def _remove_cancelled(self) -> None:
+        """Take cancelled tickets out of the inbox; one look for all cancellations that gathered meanwhile."""
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            while self._unseen:
+                wanted, self._unseen = self._unseen, set()
+                for raw in await self._tickets(self._inbox):
+                    ticket = wire.decode_ticket(raw)
+                    if ticket.id in wanted:
+                        await self._refuse(ticket, raw, self._inbox, cancelled(), 0)
+
+    async def holds(self, ticket: str) -> bool:
+        """Whether the ticket waits, or was claimed a moment ago."""
+        for name in (self._inbox, self._claimed):
+            for raw in await self._tickets(name):
+                if wire.decode_ticket(raw).id == ticket:
+                    return True
+        return self._runs.knows(ticket)
+
+    async def _refuse(self, ticket: wire.Ticket, raw: bytes, where: str, end: wire.Failure, seq: int) -> None:
+        """End a ticket that does not run here, if it is still at ``where``."""
+        if not await self._redis.lrem(where, 1, raw):  # type: ignore[arg-type]
+            return  # it was taken in between; `Runs.cancel` ends it
+        done = {"outcome": "cancelled" if end.code == "cancelled" else "failed", "finish": end.code}
+        await self._redis.xadd(
+            keys.node_done(self._node),
+            {"t": ticket.id, "r": msgspec.json.encode(done | {"prompt_tokens": 0, "completion_tokens": 0})},
+            maxlen=DONE_LENGTH,
+            approximate=True,
+        )
+        self._outlets.to(ticket.gateway).frame(wire.Frame(ticket.id, seq, [end]))
+
+    async def _tickets(self, name: str) -> list[bytes]:
+        found: list[Any] = await self._redis.lrange(name, 0, -1)
+        return found
+
+    async def waiting(self) -> int:
+        return int(await self._redis.llen(self._inbox))
+
+
+def restarted() -> wire.Failure:
+    return wire.Failure("node_restarted", "The node was restarted while it ran the request.", 503)
+
+
+def stopping() -> wire.Failure:
+    return wire.Failure("node_stopping", "The node was stopped before the request was finished.", 503)

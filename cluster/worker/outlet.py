@@ -1,0 +1,158 @@
+"""The way back: numbers the events of each ticket, and writes to one gateway whatever gathered since its last send."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from cluster import wire
+from ollamamax import logs
+from ollamamax.bus import keys
+
+HOLD_SECONDS = 0.05
+"""How long a ticket's first event may wait for its first output, so that both travel in one frame."""
+DONE_LENGTH = 1000
+
+log = logs.get("cluster.worker.outlet")
+
+
+@dataclass
+class Sent:
+    """What left, or will leave, for one ticket. An event's number is its place in ``sent`` followed by ``pending``."""
+
+    ticket: str
+    raw: bytes
+    sent: list[wire.Event] = field(default_factory=list)
+    pending: list[wire.Event] = field(default_factory=list)
+    done: bytes | None = None
+
+    def add(self, event: wire.Event) -> None:
+        """Add an event; output that waits already takes the new output in."""
+        last = self.pending[-1] if self.pending else None
+        if isinstance(event, wire.Delta) and isinstance(last, wire.Delta):
+            self.pending[-1] = wire.Delta(
+                last.text + event.text,
+                last.thinking + event.thinking,
+                last.tokens + event.tokens,
+                [*last.tool_calls, *event.tool_calls],
+            )
+        else:
+            self.pending.append(event)
+
+    def take(self) -> wire.Frame:
+        """A frame of what waits, which counts as sent from now on."""
+        frame = wire.Frame(self.ticket, len(self.sent), self.pending)
+        self.sent += self.pending
+        self.pending = []
+        return frame
+
+
+class Outlet:
+    """The one writer to one gateway. It lives while something waits to be written."""
+
+    def __init__(self, client: redis.asyncio.Redis, node: str, gateway: str) -> None:
+        self._redis = client
+        self._node = node
+        self.gateway = gateway
+        self._channel = keys.tokens(node, gateway)
+        self._waiting: dict[str, Sent] = {}
+        self._frames: list[wire.Frame] = []
+        self._task: asyncio.Task[None] | None = None
+        self.deaf_since: float | None = None
+        """Since when nobody listens on the gateway's channel."""
+
+    def put(self, sent: Sent, event: wire.Event, *, hold: bool = False) -> None:
+        """Write ``event`` as soon as the last send is over; ``hold`` lets it wait a little for the next."""
+        sent.add(event)
+        if hold:
+            asyncio.get_running_loop().call_later(HOLD_SECONDS, self._wake, sent)
+        else:
+            self._wake(sent)
+
+    def frame(self, frame: wire.Frame) -> None:
+        """Write a frame as it is: one that is sent again, or the end of an unknown ticket."""
+        self._frames.append(frame)
+        self._start()
+
+    async def flush(self) -> None:
+        """Wait until all is written."""
+        while self._task is not None and not self._task.done():
+            await asyncio.wait([self._task])
+
+    def _wake(self, sent: Sent) -> None:
+        if sent.pending:
+            self._waiting[sent.ticket] = sent
+            self._start()
+
+    def _start(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._write())
+
+    async def _write(self) -> None:
+        while self._waiting or self._frames:
+            waiting, self._waiting = self._waiting, {}
+            frames, self._frames = self._frames, []
+            frames += [sent.take() for sent in waiting.values() if sent.pending]
+            ended = [sent for sent in waiting.values() if sent.done is not None]
+            if frames:
+                await self._send(wire.encode_frames(frames), ended)
+
+    async def _send(self, data: bytes, ended: list[Sent]) -> None:
+        """Publish, and take tickets that ended off the list of claimed ones in the same step; until it succeeds."""
+        pause = 0.05
+        while True:
+            try:
+                self._heard(await _publish(self._redis, self._node, self._channel, data, ended))
+            except (RedisError, OSError, TimeoutError) as error:
+                log.warning("frames_wait_for_redis", gateway=self.gateway, error=str(error))
+                await asyncio.sleep(pause)
+                pause = min(1.0, pause * 2)
+            else:
+                return
+
+    def _heard(self, listeners: int) -> None:
+        if listeners:
+            self.deaf_since = None
+        elif self.deaf_since is None:
+            self.deaf_since = asyncio.get_running_loop().time()
+
+
+async def _publish(client: redis.asyncio.Redis, node: str, channel: str, data: bytes, ended: list[Sent]) -> int:
+    if not ended:
+        return int(await client.publish(channel, data))
+    # One transaction: a ticket that is off the list has its end in the done stream.
+    async with client.pipeline(transaction=True) as pipe:
+        pipe.publish(channel, data)
+        for sent in ended:
+            pipe.lrem(keys.node_claimed(node), 1, sent.raw)  # type: ignore[arg-type]
+            pipe.xadd(
+                keys.node_done(node),
+                {"t": sent.ticket, "r": sent.done or b"{}"},
+                maxlen=DONE_LENGTH,
+                approximate=True,
+            )
+        return int((await pipe.execute())[0])
+
+
+class Outlets:
+    """The writers of one node, by gateway."""
+
+    def __init__(self, make: Callable[[str], Outlet]) -> None:
+        self._make = make
+        self._all: dict[str, Outlet] = {}
+
+    def to(self, gateway: str) -> Outlet:
+        if gateway not in self._all:
+            self._all[gateway] = self._make(gateway)
+        return self._all[gateway]
+
+    def all(self) -> list[Outlet]:
+        return list(self._all.values())
+
+    def keep(self, gateways: set[str]) -> None:
+        """Forget the writers to others than ``gateways``."""
+        self._all = {name: outlet for name, outlet in self._all.items() if name in gateways}

@@ -1,0 +1,183 @@
+"""The tickets this node runs or has run a moment ago: from a claimed ticket to the last of its events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from cluster import wire
+from cluster.engines.base import Engine
+from cluster.worker.outlet import Outlets, Sent
+from ollamamax import logs
+from ollamamax.kernel.errors import EngineFailed, OllamaMaxError
+
+KEEP_SECONDS = 60.0
+CANCELLED_STATUS = 499
+
+log = logs.get("cluster.worker.runs")
+
+
+@dataclass
+class Run:
+    """One ticket here. ``reason`` says why it was stopped, when it was."""
+
+    ticket: wire.Ticket
+    sent: Sent
+    task: asyncio.Task[None] | None = None
+    began: bool = False
+    reason: wire.Failure | None = None
+    tokens: int = 0
+    ended_at: float | None = None
+
+
+class Runs:
+    """``pick`` gives the engine for a version. ``changed`` is set whenever a run ends."""
+
+    def __init__(self, outlets: Outlets, pick: Callable[[wire.Ticket], Engine]) -> None:
+        self._outlets = outlets
+        self._pick = pick
+        self._runs: dict[str, Run] = {}
+        self._cancelled: dict[str, float] = {}
+        self.running: dict[str, Run] = {}
+        self.changed = asyncio.Event()
+        self.tokens = 0
+        """Tokens generated since the process began."""
+
+    def knows(self, ticket: str) -> bool:
+        return ticket in self._runs
+
+    def find(self, ticket: str) -> Run | None:
+        return self._runs.get(ticket)
+
+    def start(self, ticket: wire.Ticket, raw: bytes) -> None:
+        """Run ``ticket``; once, however often it comes."""
+        if ticket.id in self._runs:
+            return
+        run = Run(ticket, Sent(ticket.id, raw))
+        self._runs[ticket.id] = self.running[ticket.id] = run
+        if self._cancelled.pop(ticket.id, None) is not None:
+            run.reason = cancelled()
+        run.task = asyncio.create_task(self._run(run), name=f"run {ticket.id}")
+
+    def cancel(self, ticket: str, reason: wire.Failure | None = None) -> bool:
+        """Stop a run at once; a ticket that has not come yet ends when it comes. Whether it ran."""
+        run = self.running.get(ticket)
+        if run is None:
+            if ticket not in self._runs:
+                self._cancelled[ticket] = time.monotonic()
+            return False
+        if run.reason is None:
+            run.reason = reason or cancelled()
+            # A task that is cancelled before its first step never enters its body; that body reads the reason.
+            if run.began and run.task is not None:
+                run.task.cancel()
+        return True
+
+    def forget_old(self) -> None:
+        """Forget what ended, or was cancelled unseen, long ago."""
+        limit = time.monotonic() - KEEP_SECONDS
+        self._runs = {k: r for k, r in self._runs.items() if r.ended_at is None or r.ended_at > limit}
+        # A ticket may wait in the inbox for long; its own deadline ends it there.
+        self._cancelled = {k: at for k, at in self._cancelled.items() if at > limit - 3600}
+        self._outlets.keep({run.ticket.gateway for run in self._runs.values()})
+
+    async def _run(self, run: Run) -> None:
+        run.began = True
+        try:
+            end = await self._last_event(run)
+        except asyncio.CancelledError:
+            end = run.reason or wire.Failure("cancelled", "The node stopped the request.", CANCELLED_STATUS)
+        self._end(run, end)
+
+    async def _last_event(self, run: Run) -> wire.Final | wire.Failure:
+        left = run.ticket.deadline - time.time()
+        if run.reason is not None:
+            return run.reason
+        if left <= 0:
+            return _late()
+        # The run's own task may be cancelled while it waits for anything below; `_run` then says why.
+        timeout = asyncio.timeout(left)
+        try:
+            async with timeout:
+                return await self._generate(run)
+        except TimeoutError:
+            if timeout.expired():
+                return _late()
+            return wire.Failure("engine_failed", "The engine did not answer in time.")
+        except OllamaMaxError as error:
+            return wire.Failure(error.code, error.message, error.status, error.fields.get("param"))
+        except Exception:  # a defect in one request must not end the node
+            log.exception("run_failed", ticket=run.ticket.id)
+            return wire.Failure("engine_failed", "The node failed to run the request.")
+
+    async def _generate(self, run: Run) -> wire.Final:
+        ticket = run.ticket
+        engine = self._pick(ticket)
+        outlet = self._outlets.to(ticket.gateway)
+        loaded = engine.loaded(ticket.version)
+        outlet.put(run.sent, wire.Started(time.time(), loaded), hold=True)
+        if (end := await _only_memory(engine, ticket)) is not None:
+            return end
+        output = engine.generate(ticket.version, ticket.model, ticket.inference, ticket.traceparent)
+        async with contextlib.aclosing(output) as events:  # type: ignore[type-var]
+            async for event in events:
+                if isinstance(event, wire.Final):
+                    self.tokens += max(0, event.completion_tokens - run.tokens)
+                    return event
+                self.tokens += event.tokens
+                run.tokens += event.tokens
+                outlet.put(run.sent, event)
+        raise EngineFailed("The engine ended without an answer.")
+
+    def _end(self, run: Run, end: wire.Final | wire.Failure) -> None:
+        run.ended_at = time.monotonic()
+        run.sent.done = msgspec.json.encode(_done(run, end))
+        self._outlets.to(run.ticket.gateway).put(run.sent, end)
+        self.running.pop(run.ticket.id, None)
+        self.changed.set()
+        log.info("run_ended", ticket=run.ticket.id, trace=run.ticket.traceparent, **_done(run, end))
+
+
+def cancelled() -> wire.Failure:
+    return wire.Failure("cancelled", "The request was cancelled.", CANCELLED_STATUS)
+
+
+def _late() -> wire.Failure:
+    return wire.Failure("deadline_exceeded", "The request's time ran out on the node.", 504)
+
+
+def _done(run: Run, end: wire.Final | wire.Failure) -> dict[str, Any]:
+    """How a ticket ended, for its line in the done stream."""
+    if isinstance(end, wire.Final):
+        return {
+            "outcome": "ok",
+            "finish": end.finish_reason,
+            "prompt_tokens": end.prompt_tokens,
+            "completion_tokens": end.completion_tokens,
+        }
+    outcome = "cancelled" if end.code == "cancelled" else "failed"
+    return {
+        "outcome": outcome,
+        "finish": end.code,
+        "prompt_tokens": 0,
+        "completion_tokens": run.tokens,
+    }
+
+
+async def _only_memory(engine: Engine, ticket: wire.Ticket) -> wire.Final | None:
+    """A chat without messages or a completion without a prompt loads the model, or with ``keep_alive`` 0 unloads it."""
+    inference = ticket.inference
+    empty = not (inference.messages or inference.prompt or inference.suffix or inference.inputs)
+    if not empty or inference.kind == "embed":
+        return None
+    if inference.keep_alive == 0:
+        await engine.unload(ticket.version, ticket.model)
+        return wire.Final("unload")
+    took = await engine.load(ticket.version, ticket.model, inference.keep_alive)
+    return wire.Final("load", load_ms=took, total_ms=took)

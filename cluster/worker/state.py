@@ -1,0 +1,71 @@
+"""Puts a node's state together from what was measured. Pure."""
+
+from __future__ import annotations
+
+from cluster import wire
+from cluster.worker.telemetry import Host
+
+
+def models(on_disk: list[wire.ModelState], in_engines: list[wire.ModelState]) -> list[wire.ModelState]:
+    """One state for each version: what an engine says of it goes before what lies on the disk."""
+    found = {state.version: state for state in on_disk}
+    for state in in_engines:
+        found[state.version] = state
+    return [found[version] for version in sorted(found)]
+
+
+def compose(
+    *,
+    node: str,
+    tenant: str,
+    boot: str,
+    seq: int,
+    at: float,
+    agent_version: str,
+    engines: list[wire.Engine],
+    capacity: int,
+    running: int,
+    waiting: int,
+    tokens_per_second: float,
+    models: list[wire.ModelState],
+    host: Host,
+    draining: bool,
+) -> wire.NodeState:
+    return wire.NodeState(
+        node=node,
+        tenant=tenant,
+        boot=boot,
+        seq=seq,
+        at=at,
+        agent_version=agent_version,
+        engines=engines,
+        capacity=capacity,
+        running=running,
+        waiting=waiting,
+        tokens_per_second=round(tokens_per_second, 2),
+        models=models,
+        cpu_percent=host.cpu_percent,
+        cpu_count=host.cpu_count,
+        memory_used=host.memory_used,
+        memory_total=host.memory_total,
+        disk_used=host.disk_used,
+        disk_total=host.disk_total,
+        network_received_per_second=round(host.received_per_second, 1),
+        network_sent_per_second=round(host.sent_per_second, 1),
+        gpus=host.gpus,
+        gpu_note=host.gpu_note,
+        draining=draining,
+    )
+
+
+class TokenRate:
+    """Tokens a second between two looks at a count that only grows."""
+
+    def __init__(self, at: float) -> None:
+        self._at = at
+        self._count = 0
+
+    def next(self, at: float, count: int) -> float:
+        seconds, made = at - self._at, count - self._count
+        self._at, self._count = at, count
+        return made / seconds if seconds > 0 else 0.0

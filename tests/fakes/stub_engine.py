@@ -1,0 +1,154 @@
+"""An OpenAI-compatible server that generates nothing real: `python -m tests.fakes.stub_engine`.
+
+Every token is ``t<number> ``, so that a reader sees what was lost, doubled or out of order. It counts the streams
+that were broken off (``GET /stub``). ``max_tokens`` of a request goes before ``--tokens``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+import msgspec
+from aiohttp import web
+
+MODEL = "stub"
+
+
+@dataclass
+class Pace:
+    """Milliseconds before the first token and between tokens, and how many there are."""
+
+    first_token_ms: float = 0.0
+    token_ms: float = 0.0
+    tokens: int = 32
+
+
+@dataclass
+class Seen:
+    """What happened to the server's requests."""
+
+    running: int = 0
+    finished: int = 0
+    broken_off: int = 0
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    traceparents: list[str] = field(default_factory=list)
+
+
+PACE = web.AppKey("pace", Pace)
+SEEN = web.AppKey("seen", Seen)
+
+
+def application(pace: Pace) -> web.Application:
+    app = web.Application(client_max_size=64 << 20)
+    app[PACE] = pace
+    app[SEEN] = Seen()
+    app.router.add_get("/health", _health)
+    app.router.add_get("/stub", _stub)
+    app.router.add_get("/v1/models", _models)
+    app.router.add_post("/v1/chat/completions", _chat)
+    app.router.add_post("/v1/completions", _completion)
+    app.router.add_post("/v1/embeddings", _embed)
+    return app
+
+
+async def _health(_: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+async def _stub(request: web.Request) -> web.Response:
+    seen = request.app[SEEN]
+    return web.json_response({"running": seen.running, "finished": seen.finished, "broken_off": seen.broken_off})
+
+
+async def _models(_: web.Request) -> web.Response:
+    return web.json_response({"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "stub"}]})
+
+
+async def _chat(request: web.Request) -> web.StreamResponse:
+    return await _answer(request, chat=True)
+
+
+async def _completion(request: web.Request) -> web.StreamResponse:
+    return await _answer(request, chat=False)
+
+
+async def _embed(request: web.Request) -> web.Response:
+    body = await request.json()
+    inputs = body["input"] if isinstance(body["input"], list) else [body["input"]]
+    rows = [{"object": "embedding", "index": i, "embedding": [float(len(text)), 1.0]} for i, text in enumerate(inputs)]
+    return web.json_response(
+        {"object": "list", "data": rows, "model": body["model"], "usage": {"prompt_tokens": len(inputs)}}
+    )
+
+
+async def _answer(request: web.Request, *, chat: bool) -> web.StreamResponse:
+    body = msgspec.json.decode(await request.read())
+    seen = request.app[SEEN]
+    seen.requests.append(body)
+    seen.traceparents.append(request.headers.get("traceparent", ""))
+    if body["model"] != MODEL:
+        return web.json_response({"error": {"message": f"The model `{body['model']}` does not exist."}}, status=404)
+    count = body.get("max_tokens") or request.app[PACE].tokens
+    usage = {"prompt_tokens": 7, "completion_tokens": count, "total_tokens": 7 + count}
+    seen.running += 1
+    try:
+        if body.get("stream"):
+            response = await _stream(request, count, usage, chat=chat)
+        else:
+            text = "".join(f"t{n} " for n in range(count))
+            response = web.json_response(_whole(text, usage, chat=chat))
+    except (ConnectionError, asyncio.CancelledError):
+        seen.broken_off += 1
+        raise
+    else:
+        seen.finished += 1
+        return response
+    finally:
+        seen.running -= 1
+
+
+async def _stream(request: web.Request, count: int, usage: dict[str, int], *, chat: bool) -> web.StreamResponse:
+    pace = request.app[PACE]
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await asyncio.sleep(pace.first_token_ms / 1000)
+    await response.prepare(request)
+    kind = "chat.completion.chunk" if chat else "text_completion"
+    for number in range(count):
+        if number and pace.token_ms:
+            await asyncio.sleep(pace.token_ms / 1000)
+        text = f"t{number} "
+        part = {"delta": {"content": text}} if chat else {"text": text}
+        await response.write(_event({"object": kind, "choices": [{"index": 0, **part, "finish_reason": None}]}))
+    last: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
+    await response.write(_event({"object": kind, "choices": [{"index": 0, **last, "finish_reason": "stop"}]}))
+    await response.write(_event({"object": kind, "choices": [], "usage": usage}))
+    await response.write(b"data: [DONE]\n\n")
+    await response.write_eof()
+    return response
+
+
+def _whole(text: str, usage: dict[str, int], *, chat: bool) -> dict[str, Any]:
+    part: dict[str, Any] = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+    return {"object": "chat.completion", "choices": [{"index": 0, **part, "finish_reason": "stop"}], "usage": usage}
+
+
+def _event(value: dict[str, Any]) -> bytes:
+    return b"data: " + msgspec.json.encode(value | {"id": "stub", "model": MODEL, "created": 0}) + b"\n\n"
+
+
+@click.command(help="Serve on loopback until interrupted.")
+@click.option("--port", default=9999, show_default=True)
+@click.option("--first-token-ms", default=0.0, show_default=True)
+@click.option("--token-ms", default=0.0, show_default=True)
+@click.option("--tokens", default=32, show_default=True)
+def main(port: int, first_token_ms: float, token_ms: float, tokens: int) -> None:
+    web.run_app(
+        application(Pace(first_token_ms, token_ms, tokens)), host="127.0.0.1", port=port, print=None, access_log=None
+    )
+
+
+if __name__ == "__main__":
+    main()

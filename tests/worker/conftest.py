@@ -1,0 +1,106 @@
+"""Nodes, stub engines and gateways for the worker's tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from cluster.engines.build import EngineChoice
+from tests.servers import free_port
+from tests.worker.node import ROOT, Gateway, Node, make_identity, wait_for
+
+MakeNode = Callable[..., Node]
+MakeStub = Callable[..., "Stub"]
+
+
+class Stub:
+    """The stub engine as a process."""
+
+    def __init__(self, **pace: float) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        options = [f"--{name.replace('_', '-')}={value}" for name, value in pace.items()]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.fakes.stub_engine", f"--port={self.port}", *options], cwd=ROOT
+        )
+        wait_for(lambda: self._answers(), what="the stub engine")
+
+    def _answers(self) -> bool:
+        import socket
+
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def seen(self) -> dict[str, Any]:
+        import urllib.request
+
+        import msgspec
+
+        with urllib.request.urlopen(f"{self.url}/stub") as response:
+            return msgspec.json.decode(response.read(), type=dict[str, Any])
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait(5)
+
+
+@pytest.fixture
+def redis_url() -> str:
+    return os.environ["REDIS_URL"]
+
+
+@pytest.fixture
+def admin(redis_url: str) -> Iterator[redis.Redis]:
+    client = redis.Redis.from_url(redis_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def make_stub() -> Iterator[MakeStub]:
+    stubs: list[Stub] = []
+
+    def make(**pace: float) -> Stub:
+        stubs.append(Stub(**pace))
+        return stubs[-1]
+
+    yield make
+    for stub in stubs:
+        stub.stop()
+
+
+@pytest.fixture
+def make_node(tmp_path: Path, redis_url: str) -> Iterator[MakeNode]:
+    nodes: list[Node] = []
+
+    def make(engine: EngineChoice, *options: str, url: str = redis_url, control: str = "http://127.0.0.1:1") -> Node:
+        home = tmp_path / f"node{len(nodes)}"
+        home.mkdir()
+        nodes.append(Node(make_identity(url, engine, control), home, url, *options))
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.kill()
+        node.redis.close()
+
+
+@pytest.fixture
+def stub_node(make_stub: MakeStub, make_node: MakeNode) -> Node:
+    """A node whose engine answers at once."""
+    stub = make_stub()
+    node = make_node(EngineChoice("openai", stub.url, slots=8))
+    node.wait_ready()
+    return node
+
+
+@pytest.fixture
+def gateway(stub_node: Node) -> Gateway:
+    return Gateway(stub_node)
