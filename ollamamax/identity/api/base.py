@@ -51,13 +51,6 @@ class KeyAuthentication(BaseAuthentication):
         return "Bearer"
 
 
-class Denied(BasePermission):
-    """The default: a view that is not built on `View` lets nobody in."""
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        return False
-
-
 class Declared(BasePermission):
     """Lets in whoever has the permission that the view declares for the method."""
 
