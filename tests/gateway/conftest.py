@@ -63,9 +63,7 @@ class Site:
         self.nodes.append(node)
         service = await self.gateway.start()
         await until(
-            lambda: (
-                service.directory.get("nodes", node.node) is not None and service.dispatcher.fleet.alive(node.node)
-            )
+            lambda: service.directory.get("nodes", node.node) is not None and service.dispatcher.fleet.alive(node.node)
         )
         return node
 

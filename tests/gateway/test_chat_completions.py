@@ -28,9 +28,7 @@ async def test_the_official_client_gets_a_whole_answer_with_true_counts(site: Si
 
 async def test_the_official_client_streams_and_the_last_chunk_has_usage(site: Site) -> None:
     await site.add_node()
-    stream = await _client(site).chat.completions.create(
-        **ASK, stream=True, stream_options={"include_usage": True}
-    )
+    stream = await _client(site).chat.completions.create(**ASK, stream=True, stream_options={"include_usage": True})
     chunks = [chunk async for chunk in stream]
     assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "one two three"
     assert chunks[0].choices[0].delta.role == "assistant"
