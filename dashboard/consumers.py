@@ -32,7 +32,7 @@ SEND_SECONDS = 5.0
 _log = logs.get(__name__)
 
 
-class LiveConsumer(AsyncWebsocketConsumer):
+class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # channels has no types
     """The live page of one tenant: a snapshot, then the frames that follow it."""
 
     async def connect(self) -> None:

@@ -210,4 +210,4 @@ def restarted() -> wire.Failure:
 
 
 def stopping() -> wire.Failure:
-    return wire.Failure("node_stopping", "The node was stopped before the request was finished.", 503)
+    return wire.Failure("unavailable", "The node was stopped before the request was finished.", 503)

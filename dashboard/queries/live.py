@@ -48,7 +48,7 @@ class Published:
 async def node_names(client: redis.asyncio.Redis) -> dict[str, dict[str, str]]:
     """Tenant -> node id -> name, of every node in the directory."""
     tenants: dict[str, dict[str, str]] = defaultdict(dict)
-    entries: dict[bytes, bytes] = await client.hgetall(keys.directory("nodes"))
+    entries: Any = await client.hgetall(keys.directory("nodes"))
     entries.pop(MARK, None)
     for node, value in entries.items():
         entry = _decode_entry(value)
@@ -58,7 +58,7 @@ async def node_names(client: redis.asyncio.Redis) -> dict[str, dict[str, str]]:
 
 async def watched_tenants(client: redis.asyncio.Redis, now: float) -> set[str]:
     """Tenants whose live page somebody has open."""
-    found: list[bytes] = await client.zrangebyscore(keys.LIVE_WATCHED, now, "+inf")
+    found: Any = await client.zrangebyscore(keys.LIVE_WATCHED, now, "+inf")
     return {tenant.decode() for tenant in found}
 
 
@@ -67,7 +67,7 @@ async def node_states(client: redis.asyncio.Redis, nodes: Iterable[str]) -> dict
     ids = list(nodes)
     if not ids:
         return {}
-    values: list[bytes | None] = await client.mget([keys.node_state(node) for node in ids])
+    values: Any = await client.mget([keys.node_state(node) for node in ids])
     states = {}
     for node, value in zip(ids, values, strict=True):
         if value is None:
@@ -83,14 +83,14 @@ async def node_states(client: redis.asyncio.Redis, nodes: Iterable[str]) -> dict
 async def open_requests(client: redis.asyncio.Redis) -> dict[str, list[OpenRequest]]:
     """Tenant -> its requests that are admitted and not settled, oldest first."""
     tenants: dict[str, list[OpenRequest]] = defaultdict(list)
-    values: list[bytes] = await client.hvals(keys.OPEN)
+    values: Any = await client.hvals(keys.OPEN)
     for request in sorted(map(decode_open, values), key=lambda request: (request.received_at, request.request)):
         tenants[request.tenant].append(request)
     return tenants
 
 
 async def published(client: redis.asyncio.Redis, tenant: str) -> Published:
-    fields: dict[bytes, bytes] = await client.hgetall(keys.live_published(tenant))
+    fields: Any = await client.hgetall(keys.live_published(tenant))
     cursor = fields.pop(CURSOR.encode(), None)
     return Published(
         said={node.decode(): _decode_said(value) for node, value in fields.items()},
@@ -103,7 +103,7 @@ async def settled_since(
 ) -> tuple[list[UsageRecord], str | None]:
     """Records settled after ``cursor``, newest first and no more than are shown, with the cursor that follows them."""
     least = f"({cursor}" if cursor else "-"
-    found: list[tuple[bytes, dict[bytes, bytes]]] = await client.xrevrange(
+    found: Any = await client.xrevrange(
         keys.recent(tenant), "+", least, count=FINISHED_SHOWN
     )
     # A request that was settled twice is in the stream twice; the usage tables keep the first.
@@ -122,7 +122,7 @@ async def snapshot(client: redis.asyncio.Redis, tenant: str, now: float) -> Snap
     states = await node_states(client, names)
     requests = (await open_requests(client)).get(tenant, [])
     records, _ = await settled_since(client, tenant, None)
-    points: list[bytes] = await client.lrange(keys.live_series(tenant), 0, -1)
+    points: Any = await client.lrange(keys.live_series(tenant), 0, -1)
     return Snapshot(
         seq=int(sequence or 0),
         at=now,

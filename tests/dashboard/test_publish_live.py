@@ -211,7 +211,8 @@ async def test_numbers_have_no_hole_and_keep_their_order_while_many_publish(
         nonlocal published
         while published < 40:
             fleet.report(node)
-            published += await live.publish_live(aclient, layer)
+            made = await live.publish_live(aclient, layer)
+            published += made
 
     await asyncio.gather(*(publisher() for _ in range(4)))
     seen = [(await viewer.frame()).seq for _ in range(published)]

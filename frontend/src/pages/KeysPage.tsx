@@ -56,7 +56,7 @@ export function KeysPage() {
           </Empty>
         )}
         {list.length > 0 && (
-          <div className={tables.scroll} tabIndex={0} role="region" aria-label="API keys">
+          <div className={tables.scroll} tabIndex={0} role="region" aria-label="Table of the API keys">
             <Table className={tables.table} verticalSpacing={9} horizontalSpacing={18}>
               <Table.Thead>
                 <Table.Tr>

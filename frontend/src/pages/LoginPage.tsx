@@ -1,7 +1,7 @@
 /** Log in with email and password. */
 import { Alert, Button, PasswordInput, TextInput } from '@mantine/core'
 import { getRouteApi, useRouter } from '@tanstack/react-router'
-import { useState, type SubmitEvent } from 'react'
+import { useEffect, useState, type SubmitEvent } from 'react'
 import { Problem, sentence } from '../api/client'
 import { useLogIn } from '../api/session'
 import { Icon } from '../components/Icon'
@@ -18,6 +18,10 @@ export function LoginPage() {
   const logIn = useLogIn()
   const [email, setEmail] = useState('')
   const [password, setPassword] = useState('')
+
+  useEffect(() => {
+    document.title = 'Log in · OllamaMax'
+  }, [])
 
   const submit = (event: SubmitEvent) => {
     event.preventDefault()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import redis
@@ -39,7 +40,7 @@ _CODES = {
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler. ``None``, which makes it a 500, for what is our own fault."""
     if isinstance(error, exceptions.ValidationError):
-        return _answer(400, "invalid_request", _sentence(error.detail), fields=error.detail)
+        return _answer(400, "invalid_request", _sentence(error.detail), more={"fields": error.detail})
     if isinstance(error, exceptions.APIException):
         headers = {"WWW-Authenticate": "Bearer"} if error.status_code == 401 else {}
         return _answer(error.status_code, _CODES.get(error.status_code, "error"), str(error.detail), headers)
@@ -51,13 +52,13 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         headers["WWW-Authenticate"] = "Bearer"
     if known.retry_after is not None:
         headers["Retry-After"] = str(math.ceil(known.retry_after))
-    return _answer(known.status, known.code, known.message, headers, **known.fields)
+    return _answer(known.status, known.code, known.message, headers, known.fields)
 
 
-def body(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
+def body(status: int, code: str, detail: str, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The members of a problem. ``type`` is ``about:blank``: ``code`` is what programs go by."""
     return {
-        **more,
+        **(more or {}),
         "type": "about:blank",
         "title": http.HTTPStatus(status).phrase,
         "status": status,
@@ -132,8 +133,14 @@ def _constraints() -> dict[str, tuple[str, bool]]:
     }
 
 
-def _answer(status: int, code: str, detail: str, headers: dict[str, str] | None = None, **more: Any) -> Response:
-    return Response(body(status, code, detail, **more), status=status, headers=headers, content_type=MEDIA_TYPE)
+def _answer(
+    status: int,
+    code: str,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> Response:
+    return Response(body(status, code, detail, more), status=status, headers=headers, content_type=MEDIA_TYPE)
 
 
 def _plain(status: int, code: str, detail: str) -> JsonResponse:
