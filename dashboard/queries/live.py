@@ -103,9 +103,7 @@ async def settled_since(
 ) -> tuple[list[UsageRecord], str | None]:
     """Records settled after ``cursor``, newest first and no more than are shown, with the cursor that follows them."""
     least = f"({cursor}" if cursor else "-"
-    found: Any = await client.xrevrange(
-        keys.recent(tenant), "+", least, count=FINISHED_SHOWN
-    )
+    found: Any = await client.xrevrange(keys.recent(tenant), "+", least, count=FINISHED_SHOWN)
     # A request that was settled twice is in the stream twice; the usage tables keep the first.
     records = {record.request: record for record in (decode_usage(fields[b"r"]) for _, fields in found)}
     return list(records.values()), found[0][0].decode() if found else cursor
