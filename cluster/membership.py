@@ -74,6 +74,6 @@ def grant(client: redis.Redis, node: Node) -> None:
 
 def granted(client: redis.Redis) -> set[str]:
     """The node users that Redis knows."""
-    users: list[Any] = client.execute_command("ACL", "USERS")  # type: ignore[no-untyped-call]
+    users: list[Any] = client.execute_command("ACL", "USERS")
     names = {user.decode() if isinstance(user, bytes) else str(user) for user in users}
     return {name for name in names if name.startswith("node.")}

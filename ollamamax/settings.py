@@ -46,7 +46,7 @@ INSTALLED_APPS = [
     "ollamamax.metering",
     "cluster",
     "models_registry",
-    "ollamamax.gateway",
+    "ollamamax.processes",
     "dashboard",
 ]
 MIDDLEWARE = [

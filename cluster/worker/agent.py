@@ -64,6 +64,7 @@ class Agent:
         self.identity = identity
         self.home = home
         self.shelf = Shelf()
+        self.closers: list[Callable[[], Awaitable[None]]] = []
         self.boot = new_id()
         self.grace = grace
         self._make_engine = make_engine
@@ -173,6 +174,8 @@ class Agent:
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             await client.delete(keys.node_state(node))
         await self.engine.close()
+        for close in self.closers:
+            await close()
         await client.aclose()
         await blocking.aclose()
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import sys
 from pathlib import Path
 
 import click
 
+from cluster.engines.base import EngineKind
+from cluster.engines.build import EngineChoice
 from cluster.worker import identity as identities
+from cluster.worker import join as joining
 from ollamamax import logs
 
 DEFAULT_HOME = Path("~/.ollamamax-node")
+DEFAULT_URLS = {"ollama": "http://127.0.0.1:11434"}
 home_option = click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),
@@ -23,6 +29,64 @@ home_option = click.option(
 @click.group()
 def main() -> None:
     """An OllamaMax node: one host with its engine."""
+
+
+@main.command(name="join")
+@click.argument("url")
+@home_option
+@click.option(
+    "--token", envvar="OLLAMAMAX_JOIN_TOKEN", required=True, help="The join token, or - to read it from stdin."
+)
+@click.option("--engine", type=click.Choice(["ollama", "openai", "llamacpp"]), required=True)
+@click.option("--engine-url", help="Where the engine listens; llamacpp needs none, ollama's own default is used.")
+@click.option(
+    "--engine-api-key-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True),
+    help="File with the engine's API key.",
+)
+@click.option("--name", default=socket.gethostname, show_default="host name")
+@click.option("--slots", type=click.IntRange(1, 4096), help="Requests to run at once. [default: by engine]")
+@click.option("--context", type=click.IntRange(256), help="Context of each slot, for llamacpp. [default: 4096]")
+@click.option("--redis-url", default="", help="Where Redis is, seen from here; the node's own user is put in.")
+@click.option("--force", is_flag=True, help="Replace the identity that the home holds.")
+@click.option("--insecure-http", is_flag=True, help="Allow http:// to another machine.")
+def join_command(
+    url: str,
+    home: Path,
+    token: str,
+    engine: EngineKind,
+    engine_url: str | None,
+    engine_api_key_file: Path | None,
+    name: str,
+    slots: int | None,
+    context: int | None,
+    redis_url: str,
+    force: bool,
+    insecure_http: bool,
+) -> None:
+    """Join the OllamaMax at URL: exchange a join token for an identity of this node's own."""
+    home = home.expanduser()
+    if (home / identities.FILE).exists() and not force:
+        raise click.ClickException(f"{home} holds the identity of a node already; --force replaces it.")
+    if engine == "openai" and not engine_url:
+        raise click.UsageError("--engine openai needs --engine-url.")
+    choice = EngineChoice(
+        engine,
+        url=engine_url or DEFAULT_URLS.get(engine, ""),
+        api_key_file=str(engine_api_key_file or ""),
+        slots=slots,
+        context=context,
+    )
+    secret = sys.stdin.readline().strip() if token == "-" else token.strip()  # noqa: S105 - a dash, not a password
+    try:
+        url = joining.check_url(url, insecure_http=insecure_http)
+        identity = asyncio.run(joining.join(url, secret, name, choice, redis_url))
+        identities.write(home, identity)
+    except joining.JoinFailed as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"{home} cannot be written: {error.strerror}.") from None
+    click.echo(f"Joined {url} as {identity.name} ({identity.node}). Start it with: ollamamax-node run --home {home}")
 
 
 @main.command()

@@ -26,14 +26,14 @@ class ReplicaSerializer(serializers.ModelSerializer[Replica]):
 class ModelSerializer(serializers.ModelSerializer[Channel]):
     name = serializers.SerializerMethodField()
     version = serializers.CharField(source="version.digest")
-    source = serializers.CharField(source="version.source")
+    origin = serializers.CharField(source="version.source", help_text="hosted: our blobs; external: an engine keeps it")
     size = serializers.IntegerField(source="version.size")
     details = serializers.DictField(source="version.details")
     replicas = ReplicaSerializer(source="version.replicas", many=True)
 
     class Meta:
         model = Channel
-        fields = ["id", "name", "version", "source", "size", "details", "moved_at", "replicas"]
+        fields = ["id", "name", "version", "origin", "size", "details", "moved_at", "replicas"]
 
     def get_name(self, channel: Channel) -> str:
         return f"{channel.model.name}:{channel.name}"

@@ -1,1 +1,32 @@
-"""The registry's tasks on a node."""
+"""The registry's tasks on a node. They return at once: a download must not keep Celery's threads from the inbox."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+
+from cluster.worker.tasks import the_agent
+from models_registry.worker.library import library_of
+
+
+@shared_task(name="models_registry.fetch_version")
+def fetch_version(version: str, name: str, manifest: dict[str, Any], base_url: str = "") -> None:
+    """Have a version on this node's disk, verified. The node's state tells how far it is."""
+    agent = the_agent()
+
+    async def work() -> None:
+        await library_of(agent).fetch(version, name, manifest, base_url)
+
+    agent.submit(work()).result()
+
+
+@shared_task(name="models_registry.remove_version")
+def remove_version(version: str) -> None:
+    """Take a version off this node. Running requests end first."""
+    agent = the_agent()
+
+    async def work() -> None:
+        await library_of(agent).remove(version)
+
+    agent.submit(work())

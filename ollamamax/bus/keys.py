@@ -110,24 +110,21 @@ def loop_lock(loop: str) -> str:
 
 
 def node_transport_options(node: str) -> dict[str, object]:
-    """Celery transport options that keep a node's broker keys under names its Redis user may touch."""
-    return {
-        "priority_steps": [0],
-        "unacked_key": f"unacked.{node}",
-        "unacked_index_key": f"unacked.{node}.index",
-        "unacked_mutex_key": f"unacked.{node}.mutex",
-    }
+    """Celery transport options for a node's queue: one list and its binding, nothing besides.
+
+    Messages are not kept until acknowledged: each only says "look", and what it points to is found again without it.
+    """
+    return {"priority_steps": [0], "ack_emulation": False}
 
 
 _NODE_COMMANDS = (
     # the connection
-    *("auth", "hello", "ping", "select", "client|setinfo", "client|setname"),
-    # kombu: messages, those not acknowledged, the queue's bindings
-    *("brpop", "lpush", "rpush", "llen", "del", "get", "set", "expire", "pexpire", "sadd", "smembers", "exists"),
-    *("hset", "hget", "hdel", "zadd", "zrem", "zrevrangebyscore"),
+    *("auth", "hello", "ping", "select", "client|setinfo"),
+    # kombu: messages, the queue's binding
+    *("brpop", "lpush", "rpush", "llen", "sadd", "smembers"),
     *("watch", "unwatch", "multi", "exec", "discard"),
-    # the agent: state, inbox, frames, control
-    *("publish", "subscribe", "unsubscribe", "blmove", "lrange", "lrem", "xadd"),
+    # the agent: state, lease, inbox, frames, control
+    *("set", "del", "publish", "subscribe", "unsubscribe", "blmove", "lrange", "lrem", "xadd"),
 )
 
 
@@ -144,7 +141,6 @@ def node_acl(node: str) -> list[str]:
         "-@all",
         *(f"+{command}" for command in _NODE_COMMANDS),
         f"~{queue}",
-        f"~unacked.{node}*",
         f"~_kombu.binding.{queue}",
         f"~_kombu.binding_permanent.{queue}",
         f"~omx:node:{node}:*",

@@ -15,6 +15,9 @@ from ollamamax.embedded.reach import NOBODY
 SECRETS = ("OLLAMAMAX_SECRET_KEY", "DATABASE_URL", "REDIS_URL")
 """Not for the database servers, and above all not for nodes, which have their own way in."""
 
+GRACE_SECONDS = 15
+"""How long a node's running requests have when it is stopped."""
+
 
 @dataclass(frozen=True)
 class Process:
@@ -63,9 +66,8 @@ def controller(home: Home) -> Process:
 
 def node(home: Home, number: int) -> Process:
     folder = home.node(number)
-    return Process(
-        folder.name, module("cluster.worker.cli", "run", "--home", str(folder)), 30, folder=str(folder), without=SECRETS
-    )  # fmt: skip
+    command = module("cluster.worker.cli", "run", "--home", str(folder), "--grace", str(GRACE_SECONDS))
+    return Process(folder.name, command, 30, folder=str(folder), without=SECRETS)
 
 
 def source() -> Path:

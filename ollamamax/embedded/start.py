@@ -98,10 +98,15 @@ def _moved(redis_url: str, port: int | None) -> str:
 
 
 def _serves(home: Home, made: Plan, nodes: int) -> bool:
-    """Whether a first request would be answered: every node is there."""
+    """Whether a first request would be answered: every node is there and holds a model."""
     key = read_json(home.bootstrap_file).get("api_key", "")
     listed = (_get(f"{made.local_url}/api/v1/nodes", key) or {}).get("results", [])
-    return len([node for node in listed if node.get("state") == "online"]) >= nodes
+    serving = [node for node in listed if any(_is_usable(m) for m in (node["telemetry"] or {}).get("models", []))]
+    return len(serving) >= nodes
+
+
+def _is_usable(model: dict[str, Any]) -> bool:
+    return model["state"] in {"present", "ready", "loading", "loaded"}
 
 
 def _run(home: Home, made: Plan, command: list[str], failure: str, *, stdin: str = "", secret: bool = True) -> str:

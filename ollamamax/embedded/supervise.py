@@ -34,7 +34,7 @@ INSTANCE = "OLLAMAMAX_INSTANCE"
 UNREACHABLE = (OSError, http.client.HTTPException, xmlrpc.client.Error)
 """What asking a supervisor raises that is not there, not yet, or no longer."""
 
-# Paths come in as %(ENV_...)s, which is put in after parsing: no character of a folder's name can break the file.
+# Paths are relative to the home, or come in as %(ENV_...)s after parsing: no folder's name can break the file.
 SUPERVISORD = """\
 [unix_http_server]
 file=%(ENV_OMX_SOCKET)s
@@ -49,11 +49,11 @@ silent=true
 user={user}
 umask=077
 minfds=1024
-logfile=%(ENV_OMX_LOGS)s/supervisor.log
+logfile=logs/supervisor.log
 logfile_maxbytes=5MB
 logfile_backups=2
-pidfile=%(ENV_OMX_RUN)s/supervisor.pid
-childlogdir=%(ENV_OMX_LOGS)s
+pidfile=run/supervisor.pid
+childlogdir=logs
 """
 PROGRAM = """
 [program:{name}]
@@ -67,7 +67,7 @@ stopsignal={signal}
 stopwaitsecs={stop_seconds}
 killasgroup=true
 redirect_stderr=true
-stdout_logfile=%(ENV_OMX_LOGS)s/{name}.log
+stdout_logfile=logs/{name}.log
 stdout_logfile_maxbytes=10MB
 stdout_logfile_backups=3
 """
@@ -133,8 +133,7 @@ class Child(Supervisor):
         write_private(file, json.dumps({p.name: p.for_child() for p in [itself, *processes]}, indent=2))
         write_private(configured, configuration(processes))
         start = [sys.executable, "-I", "-S", str(Path(child.__file__)), str(file)]
-        paths = {"OMX_CHILD": shlex.join(start), "OMX_LOGS": str(home.logs), "OMX_RUN": str(home.run)}
-        paths["OMX_SOCKET"] = str(socket)
+        paths = {"OMX_CHILD": shlex.join(start), "OMX_SOCKET": str(socket)}
         with (home.logs / "supervisor-output.log").open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own arguments
                 [*start, itself.name],

@@ -129,7 +129,7 @@ async def test_a_lost_message_is_noticed_within_seconds_when_nothing_follows_it(
 
 
 async def test_an_old_message_is_ignored(client: redis.Redis, directory: Directory) -> None:
-    heard = client.pubsub()  # type: ignore[no-untyped-call]
+    heard = client.pubsub()
     heard.subscribe(keys.DIRECTORY_CHANNEL)
     publish(client, "keys", {"a": b"1"})
     message = None

@@ -30,7 +30,7 @@ WHERE key.id = used.id AND (key.last_used_at IS NULL OR key.last_used_at < to_ti
 
 def move_key_use(client: redis.Redis) -> int:
     """Move times of last use from Redis to Postgres; never backwards, safe to repeat. One query. Returns how many."""
-    told: dict[bytes, bytes] = client.hgetall(keys.KEYS_USED)  # type: ignore[assignment]
+    told: dict[bytes, bytes] = client.hgetall(keys.KEYS_USED)
     if not told:
         return 0
     times: dict[uuid.UUID, float] = {}

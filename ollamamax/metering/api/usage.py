@@ -34,18 +34,17 @@ class TotalsSerializer(serializers.Serializer[Any]):
     completion_tokens = serializers.IntegerField()
 
 
-class _UsageView(View):
+def _asked(request: Request) -> QuerySet[UsageRecord]:
+    given = UsageFilterSerializer(data=request.query_params)
+    given.is_valid(raise_exception=True)
+    return queries.usage(**given.validated_data)
+
+
+class UsageView(View):
     permissions = {"GET": "usage.view"}
     serializer_class = UsageRecordSerializer
     ordering = ("-received_at", "-request")
 
-    def get_queryset(self) -> QuerySet[Any]:
-        given = UsageFilterSerializer(data=self.request.query_params)
-        given.is_valid(raise_exception=True)
-        return queries.usage(**given.validated_data)
-
-
-class UsageView(_UsageView):
     @extend_schema(
         operation_id="usage_list",
         parameters=[UsageFilterSerializer],
@@ -53,15 +52,15 @@ class UsageView(_UsageView):
     )
     def get(self, request: Request) -> Response:
         """One record for each request, the newest first."""
-        page = self.paginate_queryset(self.get_queryset())
+        page = self.paginate_queryset(_asked(request))
         return self.get_paginated_response(UsageRecordSerializer(page, many=True).data)
 
 
-class UsageTotalsView(_UsageView):
+class UsageTotalsView(View):
+    permissions = {"GET": "usage.view"}
     serializer_class = TotalsSerializer
-    pagination_class = None
 
     @extend_schema(operation_id="usage_totals", parameters=[UsageFilterSerializer], responses=TotalsSerializer)
     def get(self, request: Request) -> Response:
         """Sums over the records that match."""
-        return Response(queries.totals(self.get_queryset()))
+        return Response(queries.totals(_asked(request)))

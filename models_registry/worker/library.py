@@ -1,0 +1,213 @@
+"""The versions this node was told to have: their manifests on disk, their downloads, and what of them is ready."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+import aiohttp
+import msgspec
+
+from cluster import wire
+from cluster.engines.base import LocalModel
+from cluster.worker.agent import STARTERS, Agent
+from models_registry.manifest import GGUF, digest_of
+from models_registry.worker import fetch
+from models_registry.worker.blobs import BlobFolder
+from ollamamax import logs
+from ollamamax.kernel.errors import InvalidRequest, OllamaMaxError
+
+AT_ONCE = 2
+
+log = logs.get("models_registry.worker.library")
+
+
+class Layer(msgspec.Struct):
+    digest: str
+    size: int
+    media_type: str
+
+
+class Wanted(msgspec.Struct):
+    """A version this node should have; the content of its file under ``manifests/``."""
+
+    version: str
+    name: str
+    manifest: dict[str, Any]
+
+    def layers(self) -> list[Layer]:
+        return msgspec.convert(self.manifest.get("layers", []), list[Layer])
+
+    @property
+    def size(self) -> int:
+        return sum(layer.size for layer in self.layers())
+
+
+class Library:
+    """Used in the agent's loop only."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._folder = BlobFolder(agent.home / "blobs")
+        self._manifests = agent.home / "manifests"
+        self._manifests.mkdir(parents=True, exist_ok=True)
+        self._fetching: dict[str, asyncio.Task[None]] = {}
+        self._blobs: dict[str, asyncio.Task[None]] = {}
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._client: aiohttp.ClientSession | None = None
+
+    async def resume(self) -> None:
+        """Report what is whole, verify what changed, go on with what was not finished."""
+        for file in sorted(self._manifests.glob("*.json")):
+            try:
+                wanted = msgspec.json.decode(file.read_bytes(), type=Wanted)
+                self._begin(wanted)
+            except (OSError, msgspec.DecodeError, OllamaMaxError) as error:
+                log.warning("manifest_unreadable", file=file.name, error=str(error))
+                file.unlink(missing_ok=True)
+
+    async def fetch(self, version: str, name: str, manifest: dict[str, Any], base_url: str = "") -> None:
+        """Have the version; returns when its download was begun. Asked again, it changes nothing."""
+        wanted = Wanted(version, name, manifest)
+        try:
+            self._check(wanted)
+        except (OllamaMaxError, msgspec.ValidationError) as error:
+            self._failed(wanted, f"The manifest cannot be used: {error}")
+            return
+        path = self._manifest_path(version)
+        path.write_bytes(msgspec.json.encode(wanted))
+        self._begin(wanted, base_url)
+
+    async def remove(self, version: str) -> None:
+        """Take the version out of memory and off the disk; blobs that another version needs stay."""
+        task = self._fetching.pop(version, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        local = self._agent.shelf.find(version)
+        self._agent.shelf.drop(version)
+        if local is not None:
+            await self._agent.engine.unload(version, local.name)
+        path = self._manifest_path(version)
+        if not path.exists():
+            return
+        gone = msgspec.json.decode(path.read_bytes(), type=Wanted)
+        path.unlink()
+        rest = [msgspec.json.decode(f.read_bytes(), type=Wanted) for f in self._manifests.glob("*.json")]
+        needed = {layer.digest for other in rest for layer in other.layers()}
+        for layer in gone.layers():
+            if layer.digest not in needed:
+                self._folder.remove(layer.digest)
+        log.info("version_removed", version=version)
+
+    def _check(self, wanted: Wanted) -> None:
+        if digest_of(wanted.manifest) != wanted.version:
+            raise InvalidRequest("its digest is not the version's.")
+        layers = wanted.layers()
+        for layer in layers:
+            self._folder.path(layer.digest)
+        if sum(layer.media_type == GGUF for layer in layers) != 1:
+            raise InvalidRequest("it has not exactly one GGUF layer.")
+
+    def _begin(self, wanted: Wanted, base_url: str = "") -> None:
+        running = self._fetching.get(wanted.version)
+        if running is not None and not running.done():
+            return
+        self._manifest_path(wanted.version)
+        if all(self._folder.stamped(layer.digest) for layer in wanted.layers()):
+            self._ready(wanted)
+            return
+        work = self._complete(wanted, self._source(base_url))
+        self._fetching[wanted.version] = self._agent.spawn(work, f"fetch {wanted.version}")
+
+    async def _complete(self, wanted: Wanted, source: str) -> None:
+        done: dict[str, int] = {}
+
+        def progress(digest: str, have: int) -> None:
+            done[digest] = have
+            self._note(wanted, "fetching", bytes_done=sum(done.values()))
+
+        self._note(wanted, "fetching", bytes_done=0)
+        try:
+            for layer in wanted.layers():
+                await self._blob(source, layer, progress)
+                progress(layer.digest, layer.size)
+        except fetch.FetchFailed as error:
+            self._failed(wanted, str(error))
+            return
+        self._ready(wanted)
+
+    async def _blob(self, source: str, layer: Layer, progress: Any) -> None:
+        """Have one blob. Versions that share it wait for the same download."""
+        task = self._blobs.get(layer.digest)
+        if task is None or task.done():
+            task = self._agent.spawn(self._fetch_blob(source, layer, progress), f"blob {layer.digest}")
+            self._blobs[layer.digest] = task
+        # A version that is removed stops waiting; another may wait for the same blob.
+        await asyncio.shield(task)
+
+    async def _fetch_blob(self, source: str, layer: Layer, progress: Any) -> None:
+        path = self._folder.path(layer.digest)
+        # A file whose stamp does not fit was touched by somebody: read it before fetching it anew.
+        if path.exists() and await asyncio.to_thread(self._folder.verify, layer.digest):
+            return
+        async with self._places:
+            if self._client is None or self._client.closed:
+                self._client = fetch.session(self._agent.identity.secret)
+            url = f"{source}/api/v1/blobs/{layer.digest}"
+            await fetch.fetch_blob(
+                self._client, url, self._folder, layer.digest, layer.size, lambda have: progress(layer.digest, have)
+            )
+
+    def _source(self, base_url: str) -> str:
+        """``base_url``, when it is the control plane we joined: no other host is shown the node's secret."""
+        joined = self._agent.identity.url.rstrip("/")
+        same = base_url and urlsplit(base_url)[:2] == urlsplit(joined)[:2]
+        return base_url.rstrip("/") if same else joined
+
+    def _manifest_path(self, version: str) -> Path:
+        return self._manifests / (self._folder.path(version).name.removeprefix("sha256-") + ".json")
+
+    def _ready(self, wanted: Wanted) -> None:
+        [gguf] = [layer for layer in wanted.layers() if layer.media_type == GGUF]
+        config = wanted.manifest.get("config") or {}
+        self._agent.shelf.put(
+            LocalModel(wanted.version, wanted.name, self._folder.path(gguf.digest), wanted.size, config)
+        )
+        log.info("version_ready", version=wanted.version, name=wanted.name)
+
+    def _note(self, wanted: Wanted, state: Any, *, bytes_done: int | None = None, error: str | None = None) -> None:
+        self._agent.shelf.note(
+            wire.ModelState(
+                wanted.version, wanted.name, state, "llamacpp", size=wanted.size, bytes_done=bytes_done, error=error
+            )
+        )
+
+    def _failed(self, wanted: Wanted, error: str) -> None:
+        log.error("fetch_failed", version=wanted.version, error=error)
+        self._agent.shelf.note(wire.ModelState(wanted.version, wanted.name, "failed", "llamacpp", error=error))
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+
+_libraries: WeakKeyDictionary[Agent, Library] = WeakKeyDictionary()
+
+
+def library_of(agent: Agent) -> Library:
+    """The agent's library. In its loop only."""
+    if agent not in _libraries:
+        _libraries[agent] = library = Library(agent)
+        agent.closers.append(library.close)
+    return _libraries[agent]
+
+
+async def _resume(agent: Agent) -> None:
+    await library_of(agent).resume()
+
+
+STARTERS.append(_resume)
