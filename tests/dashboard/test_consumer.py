@@ -200,6 +200,7 @@ async def test_watching_is_announced_so_that_frames_are_published(
 ) -> None:
     await _message(await connect(owner))
     until = await aclient.zscore(keys.LIVE_WATCHED, fleet.tenant)
+    assert until is not None
     assert until > time.time()
 
 
@@ -210,7 +211,7 @@ async def test_a_client_that_takes_nothing_is_dropped_and_leaves_the_group(
     monkeypatch.setattr(consumers, "find_viewer", lambda session_key: owner.acting)
     channel_layers.backends.clear()
     sent: list[str] = []
-    never = asyncio.Event()
+    snapshot_sent, never = asyncio.Event(), asyncio.Event()
 
     async def receive() -> dict[str, Any]:
         if not sent:
@@ -220,6 +221,8 @@ async def test_a_client_that_takes_nothing_is_dropped_and_leaves_the_group(
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message["type"])
+        if message["type"] == "websocket.send":
+            snapshot_sent.set()
         if sent.count("websocket.send") > 1:
             await never.wait()  # the peer's window is full
 
@@ -227,8 +230,7 @@ async def test_a_client_that_takes_nothing_is_dropped_and_leaves_the_group(
     running = asyncio.create_task(LiveConsumer.as_asgi()(scope, receive, send))
     group = f"omx:channels:group:{groups.live(fleet.tenant)}"
     async with asyncio.timeout(5):
-        while "websocket.send" not in sent:
-            await asyncio.sleep(0.01)
+        await snapshot_sent.wait()
         assert await aclient.zcard(group) == 1
         await publish(aclient)
         await running
