@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy
@@ -35,9 +35,8 @@ def write_gguf(path: Path, *, size: int = 8) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _home(tmp_path: Path, settings: Settings) -> Iterator[None]:
+def _home(tmp_path: Path, settings: Settings) -> None:
     settings.HOME = tmp_path / "home"
-    yield
 
 
 @pytest.fixture
