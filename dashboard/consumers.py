@@ -63,7 +63,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # channels has
 
     async def _viewer(self) -> Principal | None:
         """Who looks, if their session is good now; without a tenant when they may not look."""
-        principal = await database_sync_to_async(find_viewer)(self.scope["session"].session_key)
+        principal: Principal | None = await database_sync_to_async(find_viewer)(self.scope["session"].session_key)
         if principal is None or all(principal.may(permission) for permission in PERMISSIONS):
             return principal
         return Principal(kind=principal.kind, id=principal.id, tenant=None, name=principal.name)

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-INDEX: Path = settings.BASE_DIR / "frontend" / "dist" / "index.html"
+INDEX: Path = settings.CONSOLE / "index.html"
 
 
 @require_safe

@@ -142,6 +142,8 @@ CONTENT_SECURITY_POLICY = {
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+CONSOLE = BASE_DIR / "frontend" / "dist"
+STATICFILES_DIRS = [("console", CONSOLE)] if CONSOLE.is_dir() else []
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

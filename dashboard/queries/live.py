@@ -11,7 +11,7 @@ import msgspec
 import redis.asyncio
 
 from cluster.wire import NodeState, OpenRequest, UsageRecord, decode_node_state, decode_open, decode_usage
-from dashboard.changes import Said, live_node
+from dashboard.changes import Entry, Said, live_node
 from dashboard.payloads import Snapshot, decode_point, finished, running
 from ollamamax import logs
 from ollamamax.bus import keys
@@ -24,17 +24,8 @@ FINISHED_SHOWN = 100
 SERIES_POINTS = 300
 
 _log = logs.get(__name__)
+_decode_entry = msgspec.json.Decoder(Entry).decode
 _decode_said = msgspec.json.Decoder(Said).decode
-
-
-class NodeEntry(msgspec.Struct):
-    """What the directory says of a node, as far as the page needs it."""
-
-    tenant: str
-    name: str
-
-
-_decode_entry = msgspec.json.Decoder(NodeEntry).decode
 
 
 @dataclass(frozen=True)
@@ -45,14 +36,14 @@ class Published:
     cursor: str | None
 
 
-async def node_names(client: redis.asyncio.Redis) -> dict[str, dict[str, str]]:
-    """Tenant -> node id -> name, of every node in the directory."""
-    tenants: dict[str, dict[str, str]] = defaultdict(dict)
+async def node_entries(client: redis.asyncio.Redis) -> dict[str, dict[str, Entry]]:
+    """Tenant -> node id -> entry, of every node in the directory."""
+    tenants: dict[str, dict[str, Entry]] = defaultdict(dict)
     entries: Any = await client.hgetall(keys.directory("nodes"))
     entries.pop(MARK, None)
     for node, value in entries.items():
         entry = _decode_entry(value)
-        tenants[entry.tenant][node.decode()] = entry.name
+        tenants[entry.tenant][node.decode()] = entry
     return tenants
 
 
@@ -92,10 +83,14 @@ async def open_requests(client: redis.asyncio.Redis) -> dict[str, list[OpenReque
 async def published(client: redis.asyncio.Redis, tenant: str) -> Published:
     fields: Any = await client.hgetall(keys.live_published(tenant))
     cursor = fields.pop(CURSOR.encode(), None)
-    return Published(
-        said={node.decode(): _decode_said(value) for node, value in fields.items()},
-        cursor=cursor.decode() if cursor else None,
-    )
+    said = {}
+    for node, value in fields.items():
+        try:
+            said[node.decode()] = _decode_said(value)
+        except msgspec.MsgspecError:
+            # Written by another version of this program: the node counts as not yet told of.
+            _log.info("live_entry_of_another_version", node=node.decode())
+    return Published(said=said, cursor=cursor.decode() if cursor else None)
 
 
 async def settled_since(
@@ -115,9 +110,9 @@ async def snapshot(client: redis.asyncio.Redis, tenant: str, now: float) -> Snap
     The number is read first: what changed while the rest was read is in a frame with a higher one.
     """
     sequence: Any = await client.get(keys.live_sequence(tenant))
-    names = (await node_names(client)).get(tenant, {})
+    nodes = (await node_entries(client)).get(tenant, {})
     said = (await published(client, tenant)).said
-    states = await node_states(client, names)
+    states = await node_states(client, nodes)
     requests = (await open_requests(client)).get(tenant, [])
     records, _ = await settled_since(client, tenant, None)
     points: Any = await client.lrange(keys.live_series(tenant), 0, -1)
@@ -125,7 +120,7 @@ async def snapshot(client: redis.asyncio.Redis, tenant: str, now: float) -> Snap
         seq=int(sequence or 0),
         at=now,
         tenant=tenant,
-        nodes=[live_node(node, name, states.get(node), said.get(node)) for node, name in names.items()],
+        nodes=[live_node(node, entry, states.get(node), said.get(node)) for node, entry in nodes.items()],
         running=[running(request) for request in requests[:RUNNING_SHOWN]],
         running_total=len(requests),
         finished=[finished(record) for record in records],

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, load_backend
 from django.utils.crypto import constant_time_compare
 
+from ollamamax.identity.actions.session import TENANT
 from ollamamax.identity.models import User
 from ollamamax.identity.queries.member import principal_of, tenants_of
 from ollamamax.kernel.principal import Principal
@@ -24,9 +25,9 @@ def find_viewer(session_key: str | None) -> Principal | None:
     if user is None:
         return None
     places = tenants_of(user)
-    if not places:
-        return Principal("user", user.id.hex, None, user.email)
-    return principal_of(user, places[0])
+    chosen = session.get(TENANT)
+    place = next((place for place in places if place.id.hex == chosen), places[0] if places else None)
+    return Principal("user", user.id.hex, None, user.email) if place is None else principal_of(user, place)
 
 
 def _user_of(session: Any) -> User | None:

@@ -38,7 +38,7 @@ def fleet(client: redis.Redis) -> Fleet:
     return Fleet(client, new_id())
 
 
-class Viewer:
+class Seat:
     """Stands in the tenant's group, as a consumer does."""
 
     def __init__(self, tenant: str) -> None:
@@ -59,9 +59,9 @@ class Viewer:
 
 
 @pytest_asyncio.fixture
-async def viewer(fleet: Fleet) -> AsyncIterator[Viewer]:
+async def seat(fleet: Fleet) -> AsyncIterator[Seat]:
     channel_layers.backends.clear()
-    joined = Viewer(fleet.tenant)
+    joined = Seat(fleet.tenant)
     await joined.join()
     yield joined
     await joined.layer.flush()

@@ -33,6 +33,10 @@ class Fleet:
         self.client.hset(keys.directory("nodes"), node, entry)
         return node
 
+    def drain(self, node: str, name: str) -> None:
+        entry = msgspec.json.encode({"tenant": self.tenant, "name": name, "schedulable": False})
+        self.client.hset(keys.directory("nodes"), node, entry)
+
     def forget(self, node: str) -> None:
         self.client.hdel(keys.directory("nodes"), node)
 

@@ -39,7 +39,7 @@ export function NodeCard({ node, clock }: NodeCardProps) {
           {state !== null && <p className={classes.engines}>{state.engines.map(engineName).join(' · ')}</p>}
         </div>
         <div className={classes.tags}>
-          {state?.draining === true && <Tag tone="warn">Draining</Tag>}
+          {node.draining && <Tag tone="warn">Draining</Tag>}
           <Tag tone={health.tone}>{health.word}</Tag>
         </div>
       </div>

@@ -1,8 +1,10 @@
 /** API keys: list, create with a secret shown once, revoke. */
 import { Alert, Button, Loader, Modal, Select, Table, TextInput } from '@mantine/core'
+import { useQuery } from '@tanstack/react-query'
 import { useEffect, useState, type SubmitEvent } from 'react'
 import { sentence } from '../api/client'
 import { useCreateKey, useKeys, useRevokeKey, type Key } from '../api/keys'
+import { sessionQuery } from '../api/session'
 import { Card, Empty } from '../components/Card'
 import { Command } from '../components/Command'
 import { dateTime } from '../components/format'
@@ -13,6 +15,7 @@ import classes from './KeysPage.module.css'
 
 export function KeysPage() {
   const keys = useKeys()
+  const mayManage = useQuery(sessionQuery).data?.permissions.includes('key.manage') === true
   const [creating, setCreating] = useState(false)
   const [revoking, setRevoking] = useState<Key | null>(null)
   useEffect(() => {
@@ -28,14 +31,16 @@ export function KeysPage() {
             A program uses a key as its bearer token, with the OpenAI and the Ollama API.
           </p>
         </div>
-        <Button
-          leftSection={<Icon name="plus" size={16} />}
-          onClick={() => {
-            setCreating(true)
-          }}
-        >
-          Create a key
-        </Button>
+        {mayManage && (
+          <Button
+            leftSection={<Icon name="plus" size={16} />}
+            onClick={() => {
+              setCreating(true)
+            }}
+          >
+            Create a key
+          </Button>
+        )}
       </div>
       <Card title="Keys" flush>
         {keys.isPending && (
@@ -73,7 +78,7 @@ export function KeysPage() {
               </Table.Thead>
               <Table.Tbody>
                 {list.map((key) => (
-                  <KeyRow key={key.id} apiKey={key} onRevoke={setRevoking} />
+                  <KeyRow key={key.id} apiKey={key} onRevoke={mayManage ? setRevoking : null} />
                 ))}
               </Table.Tbody>
             </Table>
@@ -108,7 +113,7 @@ export function KeysPage() {
   )
 }
 
-function KeyRow({ apiKey, onRevoke }: { apiKey: Key; onRevoke: (key: Key) => void }) {
+function KeyRow({ apiKey, onRevoke }: { apiKey: Key; onRevoke: ((key: Key) => void) | null }) {
   const state = stateOf(apiKey)
   return (
     <Table.Tr>
@@ -129,7 +134,7 @@ function KeyRow({ apiKey, onRevoke }: { apiKey: Key; onRevoke: (key: Key) => voi
         <Tag tone={state === 'active' ? 'ok' : 'plain'}>{state}</Tag>
       </Table.Td>
       <Table.Td className={classes.actions}>
-        {apiKey.revoked_at === null && (
+        {apiKey.revoked_at === null && onRevoke !== null && (
           <Button
             variant="subtle"
             color="red"

@@ -95,7 +95,7 @@ export function LoginPage() {
 
 function explanation(error: Error): string {
   if (error instanceof Problem && error.retryAfter !== null) {
-    return `${sentence(error)} Try again in ${span(error.retryAfter)}.`
+    return `Too many failed attempts. Try again in ${span(error.retryAfter)}.`
   }
   return sentence(error)
 }
