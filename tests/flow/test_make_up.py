@@ -69,7 +69,7 @@ class Copy:
             return found
 
     def usage_records(self) -> list[str]:
-        return [record["request_id"] for record in self.get("/api/v1/usage")["results"]]
+        return [record["request"] for record in self.get("/api/v1/usage")["results"]]
 
     def processes(self) -> list[psutil.Process]:
         return supervise.marked(self.home.instance())
@@ -111,7 +111,7 @@ def test_the_first_start_tells_how_to_use_it(copy: Copy) -> None:
     assert facts["api_key"] not in said
     assert copy.home.bootstrap_file.stat().st_mode & 0o777 == 0o600
     (line,) = [line.split("Try", 1)[1] for line in said.splitlines() if " Try " in line]
-    answer = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True).stdout
+    answer = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True, timeout=90).stdout
     assert json.loads(answer)["choices"][0]["message"]["content"]
     assert "already runs" in copy.make("up", "DETACH=1")
 
