@@ -36,6 +36,7 @@ from ollamamax.bus import connect, keys
 from ollamamax.bus.directory import Directory
 from ollamamax.kernel import errors
 from ollamamax.kernel.ids import new_id
+from ollamamax.kernel.tasks import end
 
 ATTEMPTS = 3
 LEASE_MS = 5000
@@ -128,9 +129,7 @@ class Dispatcher:
         """Settle what is unsettled, give the lease back, close."""
         if self._background:
             await asyncio.wait(self._background, timeout=5)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         await self.fleet.stop()
         try:
             await self._flush()
