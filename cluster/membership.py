@@ -10,7 +10,7 @@ import redis
 from django.conf import settings
 
 from cluster.models import Node
-from ollamamax.bus import connect, directory, keys
+from ollamamax.bus import directory, keys, shared
 
 NODES = "nodes"
 NODE_KEYS = "node_keys"
@@ -41,28 +41,28 @@ def key_entry(node: Node) -> bytes:
 
 
 def announce(node: Node) -> None:
-    with connect.connect(settings.REDIS_URL) as client:
-        grant(client, node)
-        directory.publish(client, NODE_KEYS, {node.identifier: key_entry(node)})
-        directory.publish(client, NODES, {node.id.hex: node_entry(node)})
+    client = shared.client()
+    grant(client, node)
+    directory.publish(client, NODE_KEYS, {node.identifier: key_entry(node)})
+    directory.publish(client, NODES, {node.id.hex: node_entry(node)})
 
 
 def withdraw(node: Node) -> None:
     """The Redis user goes, with its open connections, and so do the node's keys."""
-    with connect.connect(settings.REDIS_URL) as client:
-        directory.publish(client, NODE_KEYS, {node.identifier: None})
-        directory.publish(client, NODES, {node.id.hex: None})
-        client.acl_deluser(redis_user(node))
-        node_id = node.id.hex
-        client.delete(
-            keys.node_state(node_id),
-            keys.node_inbox(node_id),
-            keys.node_claimed(node_id),
-            keys.node_drain(node_id),
-            keys.node_slots(node_id),
-            keys.node_done(node_id),
-            keys.node_queue(node_id),
-        )
+    client = shared.client()
+    directory.publish(client, NODE_KEYS, {node.identifier: None})
+    directory.publish(client, NODES, {node.id.hex: None})
+    client.acl_deluser(redis_user(node))
+    node_id = node.id.hex
+    client.delete(
+        keys.node_state(node_id),
+        keys.node_inbox(node_id),
+        keys.node_claimed(node_id),
+        keys.node_drain(node_id),
+        keys.node_slots(node_id),
+        keys.node_done(node_id),
+        keys.node_queue(node_id),
+    )
 
 
 def grant(client: redis.Redis, node: Node) -> None:
@@ -74,6 +74,6 @@ def grant(client: redis.Redis, node: Node) -> None:
 
 def granted(client: redis.Redis) -> set[str]:
     """The node users that Redis knows."""
-    users: list[Any] = client.execute_command("ACL", "USERS")  # type: ignore[no-untyped-call]
+    users: list[Any] = client.execute_command("ACL", "USERS")
     names = {user.decode() if isinstance(user, bytes) else str(user) for user in users}
     return {name for name in names if name.startswith("node.")}

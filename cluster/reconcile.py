@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime
 
-from django.conf import settings
 from django.db import transaction
 
 from cluster import membership
 from cluster.models import Node
 from cluster.telemetry import read_states
-from ollamamax.bus import connect, directory
+from ollamamax.bus import directory, shared
 from ollamamax.identity.scope import every_tenant
 
 
@@ -20,23 +19,23 @@ def observe_nodes() -> int:
     Queries: 3 to read, 1 for the nodes that were heard.
     """
     with every_tenant():
-        with connect.connect(settings.REDIS_URL) as client:
-            directory.reconcile(
-                client, membership.NODES, lambda: {n.id.hex: membership.node_entry(n) for n in Node.objects.all()}
-            )
-            directory.reconcile(
-                client,
-                membership.NODE_KEYS,
-                lambda: {n.identifier: membership.key_entry(n) for n in Node.objects.all()},
-            )
-            nodes = list(Node.objects.all())
-            known = membership.granted(client)
-            for node in nodes:
-                if membership.redis_user(node) not in known:
-                    membership.grant(client, node)
-            for name in known - {membership.redis_user(node) for node in nodes}:
-                client.acl_deluser(name)
-            states = read_states(client, [node.id.hex for node in nodes])
+        client = shared.client()
+        directory.reconcile(
+            client, membership.NODES, lambda: {n.id.hex: membership.node_entry(n) for n in Node.objects.all()}
+        )
+        directory.reconcile(
+            client,
+            membership.NODE_KEYS,
+            lambda: {n.identifier: membership.key_entry(n) for n in Node.objects.all()},
+        )
+        nodes = list(Node.objects.all())
+        known = membership.granted(client)
+        for node in nodes:
+            if membership.redis_user(node) not in known:
+                membership.grant(client, node)
+        for name in known - {membership.redis_user(node) for node in nodes}:
+            client.acl_deluser(name)
+        states = read_states(client, [node.id.hex for node in nodes])
         heard = []
         for node in nodes:
             state = states.get(node.id.hex)

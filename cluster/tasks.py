@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from celery import shared_task
-from django.conf import settings
 
 from cluster import reconcile
 from cluster.dispatch import lost
-from ollamamax.bus import connect
+from ollamamax.bus import shared
 
 
 @shared_task(name="cluster.observe_nodes")
@@ -17,5 +16,5 @@ def observe_nodes() -> None:
 
 @shared_task(name="cluster.settle_lost")
 def settle_lost() -> None:
-    with connect.connect(settings.REDIS_URL) as client:
-        lost.settle_lost(client)
+    client = shared.client()
+    lost.settle_lost(client)

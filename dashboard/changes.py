@@ -11,10 +11,19 @@ from cluster.wire import NodeState
 from dashboard.payloads import LiveNode, Point
 
 
+class Entry(msgspec.Struct):
+    """What the directory says of a node, as far as the page needs it."""
+
+    tenant: str
+    name: str
+    schedulable: bool = True
+
+
 class Said(msgspec.Struct, array_like=True):
     """What the last frame said of a node; kept in Redis so that any controller can go on from it."""
 
     name: str
+    draining: bool
     report: str | None
     """``boot.seq`` of the state, ``None`` while it did not report."""
     last_seen: float | None
@@ -29,26 +38,27 @@ class Changes:
     said: dict[str, Said]
 
 
-def live_node(node: str, name: str, state: NodeState | None, said: Said | None) -> LiveNode:
+def live_node(node: str, entry: Entry, state: NodeState | None, said: Said | None) -> LiveNode:
     """A node as the page sees it; one that is silent was last seen when the last frame with a report said so."""
-    if state is not None:
-        return LiveNode(id=node, name=name, state=state, last_seen=state.at)
-    return LiveNode(id=node, name=name, state=None, last_seen=said.last_seen if said else None)
+    draining = not entry.schedulable or (state is not None and state.draining)
+    last_seen = state.at if state is not None else said.last_seen if said is not None else None
+    return LiveNode(id=node, name=entry.name, draining=draining, state=state, last_seen=last_seen)
 
 
-def changes(names: Mapping[str, str], states: Mapping[str, NodeState], said: Mapping[str, Said]) -> Changes:
-    """Compare the tenant's nodes (id -> name) and the states of those that report with what was said before."""
+def changes(entries: Mapping[str, Entry], states: Mapping[str, NodeState], said: Mapping[str, Said]) -> Changes:
+    """Compare the tenant's nodes and the states of those that report with what was said before."""
     nodes: list[LiveNode] = []
     now_said: dict[str, Said] = {}
-    for node, name in names.items():
+    for node, entry in entries.items():
         state = states.get(node)
         before = said.get(node)
-        live = live_node(node, name, state, before)
-        now = Said(name=name, report=f"{state.boot}.{state.seq}" if state else None, last_seen=live.last_seen)
+        live = live_node(node, entry, state, before)
+        report = f"{state.boot}.{state.seq}" if state else None
+        now = Said(name=live.name, draining=live.draining, report=report, last_seen=live.last_seen)
         if now != before:
             nodes.append(live)
             now_said[node] = now
-    return Changes(nodes=nodes, gone=[node for node in said if node not in names], said=now_said)
+    return Changes(nodes=nodes, gone=[node for node in said if node not in entries], said=now_said)
 
 
 def totals(nodes: int, states: Sequence[NodeState], at: float) -> Point:

@@ -12,10 +12,14 @@ from cluster.wire import NodeState, OpenRequest, Outcome, UsageRecord
 
 
 class LiveNode(msgspec.Struct):
-    """A node of the tenant. ``state`` is ``None`` when it does not report; ``last_seen`` is its last report's time."""
+    """A node of the tenant. ``state`` is ``None`` when it does not report; ``last_seen`` is its last report's time.
+
+    ``draining``: it gets no new request, because a person said so or because the node says so itself.
+    """
 
     id: str
     name: str
+    draining: bool
     state: NodeState | None
     last_seen: float | None
 

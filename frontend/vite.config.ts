@@ -19,7 +19,7 @@ function schemeScript(): Plugin {
         if (file === undefined) throw new Error('scheme.js is not in the bundle')
         return {
           html,
-          tags: [{ tag: 'script', attrs: { src: BASE + file }, injectTo: 'head-prepend' }],
+          tags: [{ tag: 'script', attrs: { src: BASE + file }, injectTo: 'head' }],
         }
       },
     },

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import msgspec
-from django.conf import settings
 
 from models_registry.models import Channel, Version
-from ollamamax.bus import connect, directory
+from ollamamax.bus import directory, shared
 from ollamamax.identity.scope import every_tenant
 
 MODELS = "models"
@@ -43,15 +42,16 @@ def blob_entries(version: Version) -> dict[str, bytes]:
 
 
 def announce(channels: list[Channel]) -> None:
-    with connect.connect(settings.REDIS_URL) as client:
-        for channel in channels:
-            directory.publish(client, BLOBS, dict(blob_entries(channel.version)))
-        directory.publish(client, MODELS, {channel_field(channel): channel_entry(channel) for channel in channels})
+    client = shared.client()
+    for channel in channels:
+        directory.publish(client, BLOBS, dict(blob_entries(channel.version)))
+    directory.publish(client, MODELS, {channel_field(channel): channel_entry(channel) for channel in channels})
 
 
 def announce_all() -> None:
     """Compare everything with Postgres and repair. Queries: 3 (again when somebody published meanwhile)."""
-    with connect.connect(settings.REDIS_URL) as client, every_tenant():
+    client = shared.client()
+    with every_tenant():
         directory.reconcile(client, BLOBS, _all_blobs)
         directory.reconcile(client, MODELS, _all_models)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ollamamax.settings")
 
@@ -15,7 +14,6 @@ from servestatic import ServeStaticASGI
 django = get_asgi_application()
 
 from dashboard.routing import websocket
-
 from models_registry.protocol.blobs import Blobs
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.http import Receive, Scope, Send, header, respond
@@ -63,7 +61,7 @@ class Web:
                 return
 
 
-def _is_ollama_client(scope: dict[str, Any]) -> bool:
+def _is_ollama_client(scope: Scope) -> bool:
     """Browsers ask the root for HTML; Ollama's clients ask whether it runs."""
     return scope["method"] in {"GET", "HEAD"} and "text/html" not in (header(scope, b"accept") or "")
 

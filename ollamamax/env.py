@@ -107,6 +107,12 @@ SETTINGS = (
         "0",
         "1 declares that a TLS proxy stands in front and sets X-Forwarded-Proto; needed to listen beyond loopback without a certificate.",
     ),
+    Setting(
+        "OLLAMAMAX_PROXY_ADDRESSES",
+        _names,
+        "127.0.0.1,::1",
+        "Addresses of the TLS proxy, separated by commas: only its word is taken for who the client is.",
+    ),
     Setting("OLLAMAMAX_TLS_CERT", str, "", "Certificate file (PEM) for the web process to serve HTTPS itself."),
     Setting("OLLAMAMAX_TLS_KEY", str, "", "Private key file (PEM) of OLLAMAMAX_TLS_CERT."),
     Setting(

@@ -46,10 +46,11 @@ INSTALLED_APPS = [
     "ollamamax.metering",
     "cluster",
     "models_registry",
-    "ollamamax.gateway",
+    "ollamamax.processes",
     "dashboard",
 ]
 MIDDLEWARE = [
+    "ollamamax.identity.api.request_id.request_id",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -107,6 +108,7 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_USERNAME_FORM_FIELD = "email"
+AXES_LOCKOUT_CALLABLE = "ollamamax.identity.api.problems.locked_out"
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -140,12 +142,14 @@ CONTENT_SECURITY_POLICY = {
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+CONSOLE = BASE_DIR / "frontend" / "dist"
+STATICFILES_DIRS = [("console", CONSOLE)] if CONSOLE.is_dir() else []
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": ["ollamamax.identity.api.base.Denied"],
+    "DEFAULT_PERMISSION_CLASSES": ["ollamamax.identity.api.denied.Denied"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["ollamamax.identity.api.parsers.Json"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "ollamamax.identity.api.problems.handle",
 }

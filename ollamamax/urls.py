@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from ollamamax import health
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("api/v1/", include("ollamamax.identity.api.urls")),
+    path("api/v1/", include("ollamamax.metering.api.urls")),
+    path("api/v1/", include("cluster.api.urls")),
+    path("api/v1/", include("models_registry.api.urls")),
+    path("", include("dashboard.urls")),
+]
+handler400 = "ollamamax.identity.api.problems.bad_request"
+handler404 = "ollamamax.identity.api.problems.not_found"
+handler500 = "ollamamax.identity.api.problems.server_error"

@@ -1,13 +1,22 @@
-"""The cast: the same people and keys in every test."""
+"""The cast: the same people and keys in every test. `stranger` owns another tenant and is refused everywhere."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 from django.conf import settings
 from django.db import connection
+
+from ollamamax.bus import connect
+
+if TYPE_CHECKING:
+    from rest_framework.test import APIClient
+
+    from ollamamax.identity.models import Tenant
+    from tests.cast import Key, Person
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,3 +40,118 @@ def redis_url() -> str:
     """This process's own Valkey."""
     url: str = settings.REDIS_URL
     return url
+
+
+@pytest.fixture
+def valkey(redis_url: str) -> Iterator[redis.Redis]:
+    """A client of this process's own Valkey, which is emptied first."""
+    client = connect.connect(redis_url)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def tenant(db: None) -> Tenant:
+    from tests import cast
+
+    return cast.make_tenant("acme")
+
+
+@pytest.fixture
+def owner(tenant: Tenant) -> Person:
+    from tests import cast
+
+    return cast.make_person(tenant, "owner", "owner")
+
+
+@pytest.fixture
+def member(tenant: Tenant) -> Person:
+    from tests import cast
+
+    return cast.make_person(tenant, "member", "member")
+
+
+@pytest.fixture
+def viewer(tenant: Tenant) -> Person:
+    from tests import cast
+
+    return cast.make_person(tenant, "viewer", "viewer")
+
+
+@pytest.fixture
+def stranger(db: None) -> Person:
+    from tests import cast
+
+    return cast.make_person(cast.make_tenant("strangers"), "stranger", "owner")
+
+
+@pytest.fixture
+def owner_key(owner: Person) -> Key:
+    from tests import cast
+
+    return cast.make_key(owner)
+
+
+@pytest.fixture
+def inference_key(owner: Person) -> Key:
+    """A key with the default permissions."""
+    from tests import cast
+
+    return cast.make_key(owner, permissions=None)
+
+
+@pytest.fixture
+def stranger_key(stranger: Person) -> Key:
+    from tests import cast
+
+    return cast.make_key(stranger)
+
+
+@pytest.fixture
+def anonymous_api() -> APIClient:
+    from rest_framework.test import APIClient
+
+    return APIClient()
+
+
+@pytest.fixture
+def owner_api(owner: Person) -> APIClient:
+    from tests import cast
+
+    return cast.logged_in(owner)
+
+
+@pytest.fixture
+def member_api(member: Person) -> APIClient:
+    from tests import cast
+
+    return cast.logged_in(member)
+
+
+@pytest.fixture
+def viewer_api(viewer: Person) -> APIClient:
+    from tests import cast
+
+    return cast.logged_in(viewer)
+
+
+@pytest.fixture
+def stranger_api(stranger: Person) -> APIClient:
+    from tests import cast
+
+    return cast.logged_in(stranger)
+
+
+@pytest.fixture
+def key_api(owner_key: Key) -> APIClient:
+    from tests import cast
+
+    return cast.with_key(owner_key.text)
+
+
+@pytest.fixture
+def stranger_key_api(stranger_key: Key) -> APIClient:
+    from tests import cast
+
+    return cast.with_key(stranger_key.text)

@@ -15,8 +15,9 @@ from redis.exceptions import RedisError
 from cluster import membership
 from cluster.models import JoinToken, Node
 from ollamamax import logs
-from ollamamax.audit import actions as audit
+from ollamamax.audit.actions import record
 from ollamamax.identity.keys import make_key, matches, parse_key
+from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel import errors
 from ollamamax.kernel.principal import Principal, system
@@ -74,7 +75,7 @@ def join_node(*, token: str, name: str, engine: str, agent_version: str) -> Join
             raise errors.InvalidRequest(
                 "A node's name has up to 100 letters, digits, dots, hyphens and underscores.", param="name"
             ) from None
-        audit.record(
+        record(
             acting=acting,
             action="node.join",
             target_type="node",
@@ -86,47 +87,41 @@ def join_node(*, token: str, name: str, engine: str, agent_version: str) -> Join
     return Joined(node, key.text, redis_password)
 
 
-def set_schedulable(*, acting: Principal, node: uuid.UUID, schedulable: bool) -> Node:
-    """Drain (``False``): new requests go elsewhere, running ones finish. Resume (``True``)."""
-    with transaction.atomic(durable=True):
-        found = Node.objects.select_for_update().filter(id=node).first()
-        if found is None:
-            raise errors.NotFound("There is no such node.")
-        if found.schedulable == schedulable:
-            raise errors.Conflict("The node is so already.")
-        found.schedulable = schedulable
-        found.save(update_fields=["schedulable"])
-        audit.record(
-            acting=acting,
-            action="node.resume" if schedulable else "node.drain",
-            target_type="node",
-            target_id=found.id,
-            tenant=found.tenant_id,
-        )
-    _announce(found)
-    return found
+def set_schedulable(*, acting: Principal, node_id: uuid.UUID, schedulable: bool) -> Node:
+    """Drain (``False``): new requests go elsewhere, running ones finish. Resume (``True``). Repeated, nothing happens."""
+    tenant = require_in_tenant(acting, "node.manage")
+    with tenant_scope(tenant), transaction.atomic(durable=True):
+        node = _locked(node_id)
+        if node.schedulable == schedulable:
+            return node
+        node.schedulable = schedulable
+        node.save(update_fields=["schedulable"])
+        action = "node.resume" if schedulable else "node.drain"
+        record(acting=acting, action=action, target_type="node", target_id=node.id, tenant=tenant)
+    _announce(node)
+    return node
 
 
-def remove_node(*, acting: Principal, node: uuid.UUID) -> None:
+def remove_node(*, acting: Principal, node_id: uuid.UUID) -> None:
     """Take the node out: its Redis user and its key stop working at once, its replicas are forgotten."""
-    with transaction.atomic(durable=True):
-        found = Node.objects.select_for_update().filter(id=node).first()
-        if found is None:
-            raise errors.NotFound("There is no such node.")
-        audit.record(
-            acting=acting,
-            action="node.remove",
-            target_type="node",
-            target_id=found.id,
-            tenant=found.tenant_id,
-            detail={"name": found.name},
-        )
-        gone = Node(id=found.id, identifier=found.identifier)
-        found.delete()
+    tenant = require_in_tenant(acting, "node.manage")
+    with tenant_scope(tenant), transaction.atomic(durable=True):
+        node = _locked(node_id)
+        detail = {"name": node.name}
+        record(acting=acting, action="node.remove", target_type="node", target_id=node.id, tenant=tenant, detail=detail)
+        gone = Node(id=node.id, identifier=node.identifier)
+        node.delete()
     try:
         membership.withdraw(gone)
     except RedisError as error:
         _log.warning("node_not_withdrawn_yet", node=gone.id.hex, error=str(error))
+
+
+def _locked(node_id: uuid.UUID) -> Node:
+    node = Node.objects.select_for_update().filter(id=node_id).first()
+    if node is None:
+        raise errors.NotFound("There is no such node.")
+    return node
 
 
 def _announce(node: Node) -> None:

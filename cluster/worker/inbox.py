@@ -97,7 +97,7 @@ class Inbox:
             return False
         # The outer time-out is for a connection that died silently.
         async with asyncio.timeout(IDLE_SECONDS + 4):
-            raw: Any = await self._blocking.blmove(self._inbox, self._claimed, IDLE_SECONDS, "LEFT", "RIGHT")  # type: ignore[arg-type]
+            raw: Any = await self._blocking.blmove(self._inbox, self._claimed, IDLE_SECONDS, "LEFT", "RIGHT")
         if raw is not None:
             await self._begin(raw)
             return False
@@ -108,7 +108,7 @@ class Inbox:
             ticket = wire.decode_ticket(raw)
         except msgspec.DecodeError as error:
             log.error("ticket_unreadable", error=str(error))  # noqa: TRY400 - the trace tells nothing more
-            await self._redis.lrem(self._claimed, 1, raw)  # type: ignore[arg-type]
+            await self._redis.lrem(self._claimed, 1, raw)
             return
         self._runs.start(ticket, raw)
 
@@ -144,7 +144,7 @@ class Inbox:
             await pipe.watch(self._inbox)
             if await pipe.llen(self._inbox):
                 return False
-            pipe.multi()  # type: ignore[no-untyped-call]
+            pipe.multi()
             pipe.delete(keys.node_drain(self._node))
             try:
                 await pipe.execute()
@@ -159,7 +159,7 @@ class Inbox:
             try:
                 ticket = wire.decode_ticket(raw)
             except msgspec.DecodeError:
-                await self._redis.lrem(self._claimed, 1, raw)  # type: ignore[arg-type]
+                await self._redis.lrem(self._claimed, 1, raw)
                 continue
             log.warning("ticket_lost", ticket=ticket.id)
             await self._refuse(ticket, raw, self._claimed, restarted(), wire.LOST)
@@ -191,7 +191,7 @@ class Inbox:
 
     async def _refuse(self, ticket: wire.Ticket, raw: bytes, where: str, end: wire.Failure, seq: int) -> None:
         """End a ticket that does not run here, if it is still at ``where``."""
-        if not await self._redis.lrem(where, 1, raw):  # type: ignore[arg-type]
+        if not await self._redis.lrem(where, 1, raw):
             return  # it was taken in between; `Runs.cancel` ends it
         done = {"outcome": "cancelled" if end.code == "cancelled" else "failed", "finish": end.code}
         await self._redis.xadd(

@@ -128,7 +128,7 @@ async def _publish(client: redis.asyncio.Redis, node: str, channel: str, data: b
     async with client.pipeline(transaction=True) as pipe:
         pipe.publish(channel, data)
         for sent in ended:
-            pipe.lrem(keys.node_claimed(node), 1, sent.raw)  # type: ignore[arg-type]
+            pipe.lrem(keys.node_claimed(node), 1, sent.raw)
             pipe.xadd(
                 keys.node_done(node),
                 {"t": sent.ticket, "r": sent.done or b"{}"},

@@ -18,21 +18,21 @@ def the_agent() -> Agent:
     return agents.current
 
 
-@shared_task(name="cluster.drain_inbox")  # type: ignore[untyped-decorator]
+@shared_task(name="cluster.drain_inbox")
 def drain_inbox() -> None:
     """Take tickets from the inbox as long as there are any; a second one at the same time is harmless."""
     agent = the_agent()
     agent.submit(agent.drain()).result()
 
 
-@shared_task(name="cluster.load_model")  # type: ignore[untyped-decorator]
+@shared_task(name="cluster.load_model")
 def load_model(version: str, name: str = "", keep_alive: float | None = None) -> None:
     """Bring a version into memory. Returns at once; the node's state tells how it went."""
     agent = the_agent()
     agent.submit(agent.load(version, name, keep_alive))
 
 
-@shared_task(name="cluster.unload_model")  # type: ignore[untyped-decorator]
+@shared_task(name="cluster.unload_model")
 def unload_model(version: str, name: str = "") -> None:
     """Take a version out of memory when its running requests have ended. Returns at once."""
     agent = the_agent()

@@ -12,7 +12,7 @@ from channels.layers import BaseChannelLayer
 
 from cluster.wire import OpenRequest
 from dashboard import groups
-from dashboard.changes import changes, totals
+from dashboard.changes import Entry, changes, totals
 from dashboard.payloads import Frame, encode, finished, running
 from dashboard.queries import live
 from ollamamax.bus import keys
@@ -37,13 +37,14 @@ async def publish_live(client: redis.asyncio.Redis, layer: BaseChannelLayer, *, 
     if not await client.set(LEASE, token, nx=True, px=int(LEASE_SECONDS * 1000)):
         return 0
     try:
-        names = await live.node_names(client)
+        nodes = await live.node_entries(client)
         requests = await live.open_requests(client)
-        tenants = sorted(set(names) | await live.watched_tenants(client, at))
+        await client.zremrangebyscore(keys.LIVE_WATCHED, "-inf", at)
+        tenants = sorted(set(nodes) | await live.watched_tenants(client, at))
         frames = 0
         for tenant in tenants:
             frames += await _publish_tenant(
-                client, layer, tenant, names.get(tenant, {}), requests.get(tenant, []), at=at, token=token
+                client, layer, tenant, nodes.get(tenant, {}), requests.get(tenant, []), at=at, token=token
             )
         return frames
     finally:
@@ -55,17 +56,17 @@ async def _publish_tenant(
     client: redis.asyncio.Redis,
     layer: BaseChannelLayer,
     tenant: str,
-    names: dict[str, str],
+    nodes: dict[str, Entry],
     requests: list[OpenRequest],
     *,
     at: float,
     token: str,
 ) -> int:
     before = await live.published(client, tenant)
-    states = await live.node_states(client, names)
+    states = await live.node_states(client, nodes)
     records, cursor = await live.settled_since(client, tenant, before.cursor)
-    changed = changes(names, states, before.said)
-    point = totals(len(names), list(states.values()), at)
+    changed = changes(nodes, states, before.said)
+    point = totals(len(nodes), list(states.values()), at)
     arguments: list[Any] = [token, encode(point), live.SERIES_POINTS, cursor or "", len(changed.said)]
     for node, said in changed.said.items():
         arguments += [node, msgspec.json.encode(said)]

@@ -11,26 +11,21 @@ import msgspec
 import redis.asyncio
 
 from cluster.wire import NodeState, OpenRequest, UsageRecord, decode_node_state, decode_open, decode_usage
-from dashboard.changes import Said, live_node
+from dashboard.changes import Entry, Said, live_node
 from dashboard.payloads import Snapshot, decode_point, finished, running
+from ollamamax import logs
 from ollamamax.bus import keys
 
 CURSOR = "#cursor"
+MARK = b""
+"""The field of a directory table that says whether all of it was published; see `ollamamax.bus.directory`."""
 RUNNING_SHOWN = 100
 FINISHED_SHOWN = 100
 SERIES_POINTS = 300
 
+_log = logs.get(__name__)
+_decode_entry = msgspec.json.Decoder(Entry).decode
 _decode_said = msgspec.json.Decoder(Said).decode
-
-
-class NodeEntry(msgspec.Struct):
-    """What the directory says of a node, as far as the page needs it."""
-
-    tenant: str
-    name: str
-
-
-_decode_entry = msgspec.json.Decoder(NodeEntry).decode
 
 
 @dataclass(frozen=True)
@@ -41,19 +36,20 @@ class Published:
     cursor: str | None
 
 
-async def node_names(client: redis.asyncio.Redis) -> dict[str, dict[str, str]]:
-    """Tenant -> node id -> name, of every node in the directory."""
-    tenants: dict[str, dict[str, str]] = defaultdict(dict)
-    entries: dict[bytes, bytes] = await client.hgetall(keys.directory("nodes"))
+async def node_entries(client: redis.asyncio.Redis) -> dict[str, dict[str, Entry]]:
+    """Tenant -> node id -> entry, of every node in the directory."""
+    tenants: dict[str, dict[str, Entry]] = defaultdict(dict)
+    entries: Any = await client.hgetall(keys.directory("nodes"))
+    entries.pop(MARK, None)
     for node, value in entries.items():
         entry = _decode_entry(value)
-        tenants[entry.tenant][node.decode()] = entry.name
+        tenants[entry.tenant][node.decode()] = entry
     return tenants
 
 
 async def watched_tenants(client: redis.asyncio.Redis, now: float) -> set[str]:
     """Tenants whose live page somebody has open."""
-    found: list[bytes] = await client.zrangebyscore(keys.LIVE_WATCHED, now, "+inf")
+    found: Any = await client.zrangebyscore(keys.LIVE_WATCHED, now, "+inf")
     return {tenant.decode() for tenant in found}
 
 
@@ -62,26 +58,39 @@ async def node_states(client: redis.asyncio.Redis, nodes: Iterable[str]) -> dict
     ids = list(nodes)
     if not ids:
         return {}
-    values: list[bytes | None] = await client.mget([keys.node_state(node) for node in ids])
-    return {node: decode_node_state(value) for node, value in zip(ids, values, strict=True) if value is not None}
+    values: Any = await client.mget([keys.node_state(node) for node in ids])
+    states = {}
+    for node, value in zip(ids, values, strict=True):
+        if value is None:
+            continue
+        try:
+            states[node] = decode_node_state(value)
+        except msgspec.MsgspecError as error:
+            # Nodes write these themselves: one that writes nonsense must not take the page from the others.
+            _log.warning("node_state_unreadable", node=node, error=str(error))
+    return states
 
 
 async def open_requests(client: redis.asyncio.Redis) -> dict[str, list[OpenRequest]]:
     """Tenant -> its requests that are admitted and not settled, oldest first."""
     tenants: dict[str, list[OpenRequest]] = defaultdict(list)
-    values: list[bytes] = await client.hvals(keys.OPEN)
+    values: Any = await client.hvals(keys.OPEN)
     for request in sorted(map(decode_open, values), key=lambda request: (request.received_at, request.request)):
         tenants[request.tenant].append(request)
     return tenants
 
 
 async def published(client: redis.asyncio.Redis, tenant: str) -> Published:
-    fields: dict[bytes, bytes] = await client.hgetall(keys.live_published(tenant))
+    fields: Any = await client.hgetall(keys.live_published(tenant))
     cursor = fields.pop(CURSOR.encode(), None)
-    return Published(
-        said={node.decode(): _decode_said(value) for node, value in fields.items()},
-        cursor=cursor.decode() if cursor else None,
-    )
+    said = {}
+    for node, value in fields.items():
+        try:
+            said[node.decode()] = _decode_said(value)
+        except msgspec.MsgspecError:
+            # Written by another version of this program: the node counts as not yet told of.
+            _log.info("live_entry_of_another_version", node=node.decode())
+    return Published(said=said, cursor=cursor.decode() if cursor else None)
 
 
 async def settled_since(
@@ -89,11 +98,10 @@ async def settled_since(
 ) -> tuple[list[UsageRecord], str | None]:
     """Records settled after ``cursor``, newest first and no more than are shown, with the cursor that follows them."""
     least = f"({cursor}" if cursor else "-"
-    found: list[tuple[bytes, dict[bytes, bytes]]] = await client.xrevrange(
-        keys.recent(tenant), "+", least, count=FINISHED_SHOWN
-    )
-    records = [decode_usage(fields[b"r"]) for _, fields in found]
-    return records, found[0][0].decode() if found else cursor
+    found: Any = await client.xrevrange(keys.recent(tenant), "+", least, count=FINISHED_SHOWN)
+    # A request that was settled twice is in the stream twice; the usage tables keep the first.
+    records = {record.request: record for record in (decode_usage(fields[b"r"]) for _, fields in found)}
+    return list(records.values()), found[0][0].decode() if found else cursor
 
 
 async def snapshot(client: redis.asyncio.Redis, tenant: str, now: float) -> Snapshot:
@@ -102,17 +110,17 @@ async def snapshot(client: redis.asyncio.Redis, tenant: str, now: float) -> Snap
     The number is read first: what changed while the rest was read is in a frame with a higher one.
     """
     sequence: Any = await client.get(keys.live_sequence(tenant))
-    names = (await node_names(client)).get(tenant, {})
+    nodes = (await node_entries(client)).get(tenant, {})
     said = (await published(client, tenant)).said
-    states = await node_states(client, names)
+    states = await node_states(client, nodes)
     requests = (await open_requests(client)).get(tenant, [])
     records, _ = await settled_since(client, tenant, None)
-    points: list[bytes] = await client.lrange(keys.live_series(tenant), 0, -1)
+    points: Any = await client.lrange(keys.live_series(tenant), 0, -1)
     return Snapshot(
         seq=int(sequence or 0),
         at=now,
         tenant=tenant,
-        nodes=[live_node(node, name, states.get(node), said.get(node)) for node, name in names.items()],
+        nodes=[live_node(node, entry, states.get(node), said.get(node)) for node, entry in nodes.items()],
         running=[running(request) for request in requests[:RUNNING_SHOWN]],
         running_total=len(requests),
         finished=[finished(record) for record in records],

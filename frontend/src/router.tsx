@@ -4,12 +4,12 @@ import {
   createRootRouteWithContext,
   createRoute,
   createRouter,
+  lazyRouteComponent,
   Outlet,
   redirect,
 } from '@tanstack/react-router'
 import { sessionQuery } from './api/session'
 import { Failure, NotFound } from './pages/Failure'
-import { KeysPage } from './pages/KeysPage'
 import { LoginPage } from './pages/LoginPage'
 import { OverviewPage } from './pages/OverviewPage'
 import { Shell } from './pages/Shell'
@@ -33,7 +33,7 @@ const loginRoute = createRoute({
     return typeof next === 'string' && /^\/(?![/\\])/.test(next) ? { next } : {}
   },
   beforeLoad: async ({ context, search }) => {
-    const session = await context.queries.ensureQueryData(sessionQuery)
+    const session = await context.queries.query({ ...sessionQuery, staleTime: 'static' })
     if (session.authenticated) throw redirect({ to: search.next ?? '/' })
   },
   component: LoginPage,
@@ -43,7 +43,7 @@ const insideRoute = createRoute({
   getParentRoute: () => rootRoute,
   id: 'inside',
   beforeLoad: async ({ context, location }) => {
-    const session = await context.queries.ensureQueryData(sessionQuery)
+    const session = await context.queries.query({ ...sessionQuery, staleTime: 'static' })
     if (!session.authenticated) {
       throw redirect({ to: '/login', search: location.pathname === '/' ? {} : { next: location.pathname } })
     }
@@ -56,7 +56,11 @@ const overviewRoute = createRoute({
   path: '/',
   component: OverviewPage,
 })
-const keysRoute = createRoute({ getParentRoute: () => insideRoute, path: '/keys', component: KeysPage })
+const keysRoute = createRoute({
+  getParentRoute: () => insideRoute,
+  path: '/keys',
+  component: lazyRouteComponent(() => import('./pages/KeysPage'), 'KeysPage'),
+})
 
 const routeTree = rootRoute.addChildren([loginRoute, insideRoute.addChildren([overviewRoute, keysRoute])])
 

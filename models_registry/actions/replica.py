@@ -17,8 +17,8 @@ from models_registry.actions.version import register_external
 from models_registry.models import Channel, Replica, Version
 from models_registry.replication.plan import Wanted, missing, observed
 from ollamamax import logs
-from ollamamax.bus import connect, keys
-from ollamamax.identity.scope import every_tenant, tenant_scope
+from ollamamax.bus import keys, shared
+from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel import errors
 from ollamamax.kernel.principal import system
 
@@ -41,20 +41,20 @@ def reconcile_replicas() -> None:
         nodes = {node.id.hex: node for node in Node.objects.all()}
         versions = {(v.tenant_id.hex, v.digest): v for v in Version.objects.all()}
         in_use = set(Channel.objects.values_list("version_id", flat=True))
-    with connect.connect(settings.REDIS_URL) as client:
-        states = read_states(client, list(nodes))
-        _take_note_of_external(nodes, states, versions)
-        wanted = [
-            Wanted(tenant, digest)
-            for (tenant, digest), version in versions.items()
-            if version.source == Version.Source.HOSTED and version.id in in_use
-        ]
-        tenants = {name: node.tenant_id.hex for name, node in nodes.items()}
-        for fetch in missing(wanted, tenants, states):
-            version = versions[tenants[fetch.node], fetch.digest]
-            # The lease keeps a tick from asking for what the last one asked for.
-            if client.set(keys.fetch_asked(fetch.node, fetch.digest), b"1", nx=True, ex=ASK_AGAIN_SECONDS):
-                _ask(fetch.node, version)
+    client = shared.client()
+    states = read_states(client, list(nodes))
+    _take_note_of_external(nodes, states, versions)
+    wanted = [
+        Wanted(tenant, digest)
+        for (tenant, digest), version in versions.items()
+        if version.source == Version.Source.HOSTED and version.id in in_use
+    ]
+    tenants = {name: node.tenant_id.hex for name, node in nodes.items()}
+    for fetch in missing(wanted, tenants, states):
+        version = versions[tenants[fetch.node], fetch.digest]
+        # The lease keeps a tick from asking for what the last one asked for.
+        if client.set(keys.fetch_asked(fetch.node, fetch.digest), b"1", nx=True, ex=ASK_AGAIN_SECONDS):
+            _ask(fetch.node, version)
     _write(nodes, states, versions)
     publication.announce_all()
 
@@ -82,18 +82,16 @@ def _take_note_of_external(
         kinds = {engine.kind: engine.hosts_blobs for engine in state.engines}
         for model in state.models:
             if kinds.get(model.engine) is False and (tenant.hex, model.version) not in versions:
-                with tenant_scope(tenant):
-                    try:
-                        versions[tenant.hex, model.version] = register_external(
-                            acting=system("models_registry.reconcile_replicas", tenant.hex),
-                            tenant=tenant,
-                            name=model.name,
-                            digest=model.version,
-                            engine=model.engine,
-                            size=model.size,
-                        )
-                    except errors.InvalidRequest as error:
-                        _log.warning("external_model_refused", node=name, model=model.name, error=error.message)
+                try:
+                    versions[tenant.hex, model.version] = register_external(
+                        acting=system("models_registry.reconcile_replicas", tenant.hex),
+                        name=model.name,
+                        digest=model.version,
+                        engine=model.engine,
+                        size=model.size,
+                    )
+                except errors.InvalidRequest as error:
+                    _log.warning("external_model_refused", node=name, model=model.name, error=error.message)
 
 
 def _write(nodes: dict[str, Node], states: dict[str, NodeState], versions: dict[tuple[str, str], Version]) -> None:

@@ -13,11 +13,14 @@ from redis.exceptions import RedisError
 
 from models_registry import manifest as manifests
 from models_registry import publication
-from models_registry.blobstore.store import BlobStore
+from models_registry.blobstore.store import DIGEST, BlobStore
 from models_registry.gguf_header import read_header
 from models_registry.models import Blob, Channel, Model, Version
 from ollamamax import logs
-from ollamamax.audit import actions as audit
+from ollamamax.audit.actions import record
+from ollamamax.identity.rights import require_in_tenant
+from ollamamax.identity.scope import tenant_scope
+from ollamamax.kernel.errors import InvalidRequest
 from ollamamax.kernel.principal import Principal
 
 _log = logs.get(__name__)
@@ -27,20 +30,19 @@ def blob_store() -> BlobStore:
     return BlobStore(settings.HOME / "blobs")
 
 
-def publish_gguf(
-    *, acting: Principal, tenant: uuid.UUID, file: Path, name: str, aliases: tuple[str, ...] = ()
-) -> Version:
+def publish_gguf(*, acting: Principal, file: Path, name: str, aliases: tuple[str, ...] = ()) -> Version:
     """Store a GGUF file and point ``name`` (and further channels of the same model) at it.
 
     Publishing the same file under the same name again changes nothing but where the channels point.
     Raises `InvalidRequest` for a bad name or a file that is not GGUF.
     """
+    tenant = require_in_tenant(acting, "model.manage")
     model, channel = manifests.split_name(name)
     header = read_header(file).as_dict()
     # Slow work first: nothing is locked while the bytes are copied.
     blob_digest, size = blob_store().add(file)
     manifest = manifests.hosted(f"{model}:{channel}", header, blob_digest, size)
-    with transaction.atomic(durable=True):
+    with tenant_scope(tenant), transaction.atomic(durable=True):
         blob, _ = Blob.objects.get_or_create(digest=blob_digest, defaults={"size": size, "media_type": manifests.GGUF})
         version, created = Version.objects.get_or_create(
             tenant_id=tenant,
@@ -55,7 +57,7 @@ def publish_gguf(
         if created:
             version.blobs.add(blob)
         moved = _point(tenant, model, (channel, *aliases), version)
-        audit.record(
+        record(
             acting=acting,
             action="version.publish",
             target_type="version",
@@ -67,13 +69,17 @@ def publish_gguf(
     return version
 
 
-def register_external(
-    *, acting: Principal, tenant: uuid.UUID, name: str, digest: str, engine: str, size: int | None
-) -> Version:
-    """A model that an engine reports as its own. A channel that points elsewhere already is left alone."""
+def register_external(*, acting: Principal, name: str, digest: str, engine: str, size: int | None) -> Version:
+    """A model that an engine reports as its own. A channel that points elsewhere already is left alone.
+
+    Raises `InvalidRequest` for a name or digest that is none.
+    """
+    tenant = require_in_tenant(acting, "model.manage")
     model, channel = manifests.split_name(name)
+    if DIGEST.match(digest) is None:
+        raise InvalidRequest(f"'{digest}' is not a sha256 digest.", param="digest")
     manifest: dict[str, Any] = {"schema": 1, "name": f"{model}:{channel}", "engine": engine, "digest": digest}
-    with transaction.atomic(durable=True):
+    with tenant_scope(tenant), transaction.atomic(durable=True):
         version, _ = Version.objects.get_or_create(
             tenant_id=tenant,
             digest=digest,
@@ -81,7 +87,7 @@ def register_external(
         )
         taken = Channel.objects.filter(tenant_id=tenant, model__name=model, name=channel).exists()
         moved = [] if taken else _point(tenant, model, (channel,), version)
-        audit.record(
+        record(
             acting=acting,
             action="version.register",
             target_type="version",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db.models import QuerySet
 
+from models_registry.manifest import split_name
 from models_registry.models import Channel
 
 
@@ -14,3 +15,9 @@ def channels() -> QuerySet[Channel]:
         .prefetch_related("version__replicas__node")
         .order_by("model__name", "name")
     )
+
+
+def has_channel(full_name: str) -> bool:
+    """Whether the tenant in scope has this ``name:tag``."""
+    model, channel = split_name(full_name)
+    return Channel.objects.filter(model__name=model, name=channel).exists()

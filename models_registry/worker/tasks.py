@@ -10,7 +10,7 @@ from cluster.worker.tasks import the_agent
 from models_registry.worker.library import library_of
 
 
-@shared_task(name="models_registry.fetch_version")  # type: ignore[untyped-decorator]
+@shared_task(name="models_registry.fetch_version")
 def fetch_version(version: str, name: str, manifest: dict[str, Any], base_url: str = "") -> None:
     """Have a version on this node's disk, verified. The node's state tells how far it is."""
     agent = the_agent()
@@ -21,7 +21,7 @@ def fetch_version(version: str, name: str, manifest: dict[str, Any], base_url: s
     agent.submit(work()).result()
 
 
-@shared_task(name="models_registry.remove_version")  # type: ignore[untyped-decorator]
+@shared_task(name="models_registry.remove_version")
 def remove_version(version: str) -> None:
     """Take a version off this node. Running requests end first."""
     agent = the_agent()

@@ -67,7 +67,7 @@ def reconcile(client: redis.Redis, table: str, load: Callable[[], Mapping[str, b
     """
     changed = 0
     for _ in range(_ATTEMPTS):
-        held: dict[bytes, bytes] = client.hgetall(keys.directory(table))  # type: ignore[assignment]
+        held: dict[bytes, bytes] = client.hgetall(keys.directory(table))
         mark: str | None = held.pop(_MARK, b"none").decode()
         desired = load()
         changes: dict[str, bytes | None] = {

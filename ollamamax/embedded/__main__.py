@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+from collections.abc import Callable
 
 import click
 
 from ollamamax.embedded import home
-from ollamamax.embedded.problem import Problem
+from ollamamax.embedded.home import Home
+from ollamamax.embedded.problem import Problem, from_failure, from_os_error
+
+
+def _flag(name: str) -> bool:
+    return os.environ.get(name, "") not in {"", "0"}
+
+
+def _exit(act: Callable[[Home], int]) -> None:
+    """Run ``act`` and end with its status; what it cannot do is said in a sentence."""
+    try:
+        here = home.at()
+        try:
+            status = act(here)
+        except OSError as error:
+            raise from_os_error(error, here.folder) from error
+        except subprocess.CalledProcessError as error:
+            raise from_failure(error, here.folder) from error
+    except Problem as problem:
+        sys.exit(str(problem))
+    sys.exit(status)
 
 
 @click.group(help=__doc__)
@@ -16,43 +38,38 @@ def main() -> None:
     pass
 
 
-@main.command(help="Start everything; stays in the foreground.")
-@click.option(
-    "--detach",
-    is_flag=True,
-    default=lambda: os.environ.get("DETACH", "0") not in {"", "0"},
-    help="Return when it is ready.",
-)
-def up(detach: bool) -> None:
-    from ollamamax.embedded import up as module
+# The imports below are slow, and `--help` needs none of them.
 
-    sys.exit(module.up(home.at(), detach=detach))
+
+@main.command(help="Start everything; stays in the foreground.")
+@click.option("--detach", is_flag=True, default=lambda: _flag("DETACH"), help="Return when it is ready.")
+def up(detach: bool) -> None:
+    from ollamamax.embedded.up import up as act
+
+    _exit(lambda here: act(here, detach=detach))
 
 
 @main.command(help="Stop everything.")
 def down() -> None:
-    from ollamamax.embedded import up as module
+    from ollamamax.embedded.down import down as act
 
-    sys.exit(module.down(home.at()))
+    _exit(act)
 
 
 @main.command(help="Say what runs.")
 def status() -> None:
-    from ollamamax.embedded import up as module
+    from ollamamax.embedded.down import status as act
 
-    sys.exit(module.status(home.at()))
+    _exit(act)
 
 
 @main.command(help="Delete all data.")
-@click.option("--yes", is_flag=True, default=lambda: os.environ.get("YES", "0") not in {"", "0"}, help="Do not ask.")
+@click.option("--yes", is_flag=True, default=lambda: _flag("YES"), help="Do not ask.")
 def reset(yes: bool) -> None:
-    from ollamamax.embedded import reset as module
+    from ollamamax.embedded.reset import reset as act
 
-    sys.exit(module.reset(home.at(), yes=yes))
+    _exit(lambda here: act(here, yes=yes))
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except Problem as problem:
-        sys.exit(str(problem))
+    main(prog_name="python -m ollamamax.embedded")

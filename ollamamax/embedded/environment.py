@@ -1,4 +1,4 @@
-"""The settings of the processes of one machine: what the person set, and for the rest the embedded servers and secrets."""
+"""The settings of one machine's processes: what the person set, and else the embedded servers and made-up secrets."""
 
 from __future__ import annotations
 

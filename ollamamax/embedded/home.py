@@ -113,7 +113,7 @@ class Home:
         return port
 
     def supervisor_socket(self) -> Path:
-        """Where the supervisor listens: in the home, or when that path is too long for a socket, in a private short folder."""
+        """Where the supervisor listens: in the home, or in a private short folder when that path is too long."""
         path = self.run / "supervisor.sock"
         if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
             return path

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -48,7 +48,7 @@ def check_python(version: tuple[int, int] = (sys.version_info[0], sys.version_in
         )
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         raise CannotInstall(
-            f"{name} lacks its venv module: install it (Debian and Ubuntu: `apt install python3-venv`), then run this again."
+            f"{name} lacks its venv module: install it (Debian, Ubuntu: `apt install python3-venv`) and run this again."
         )
 
 
@@ -143,6 +143,7 @@ class Setup:
         self.write_stamp("environment", self.digest([]))
 
     def pip(self, *arguments: str | Path, far: Callable[[str], None], total: int = 0) -> None:
+        """Install without looking at dependencies: the locked list is all of them."""
         done = 0
 
         def line(text: str) -> None:
@@ -153,7 +154,15 @@ class Setup:
             elif text.startswith("Installing collected packages"):
                 far("unpacking")
 
-        pip = [self.python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps"]
+        pip: list[str | Path] = [
+            self.python,
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--no-deps",
+        ]
         self._run([*pip, *arguments], "Packages could not be installed", line)
 
     def install_locked(self, kind: str, far: Callable[[str], None], *options: str | Path) -> None:
@@ -165,7 +174,7 @@ class Setup:
         self.pip("--no-index", "--no-build-isolation", "-e", self.root, far=far)
 
     def node_folder(self, far: Callable[[str], None]) -> Path:
-        """The folder of `node` and `npm`: the machine's when new enough, else a wheel's, kept apart from our packages."""
+        """The folder of `node` and `npm`: the machine's when new enough, else a wheel's, kept apart from ours."""
         node, npm = shutil.which("node"), shutil.which("npm")
         if node and npm and node_is_new_enough(_output([node, "--version"])):
             return Path(node).parent
@@ -221,7 +230,15 @@ class Setup:
             "REDIS_URL": "redis://127.0.0.1:1/0",
         }
         kept = {k: v for k, v in os.environ.items() if not k.startswith("OLLAMAMAX_") and k not in {"HOST", "PORT"}}
-        manage = [self.python, self.root / "manage.py", "collectstatic", "--noinput", "--clear", "--verbosity", "0"]
+        manage: list[str | Path] = [
+            self.python,
+            self.root / "manage.py",
+            "collectstatic",
+            "--noinput",
+            "--clear",
+            "--verbosity",
+            "0",
+        ]
         self._run(manage, "The console's files could not be collected", env={**kept, **unused}, cwd=self.root)
 
     # All of it
@@ -290,14 +307,14 @@ class Setup:
 
     def _run(
         self,
-        command: list[str | Path],
+        command: Sequence[str | Path],
         failure: str,
         line: Callable[[str], None] | None = None,
         *,
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
     ) -> None:
-        """Run ``command``, give each line of its output to ``line``; raise `CannotInstall` with the end of it when it fails."""
+        """Run ``command`` and give each line it prints to ``line``; raise `CannotInstall` when it fails."""
         kept: list[str] = []
         with subprocess.Popen(  # noqa: S603 - our own arguments
             command,
@@ -338,7 +355,7 @@ def _output(command: list[str]) -> str:
 
 
 def setup(root: Path = ROOT) -> Setup:
-    """The set-up of a clone. An environment named by OLLAMAMAX_VENV, or a link, is somebody else's and used as it is."""
+    """The set-up of a clone. An environment that OLLAMAMAX_VENV names, or a link, is not ours: used as it is."""
     named = os.environ.get("OLLAMAMAX_VENV")
     venv = Path(named).absolute() if named else root / ".venv"
     return Setup(root, venv, ours=not named and not venv.is_symlink())

@@ -55,7 +55,8 @@ def initialise(data: Path, password: str, programs: Path | None = None) -> None:
             os.chown(file.name, NOBODY, NOBODY)
         subprocess.run(  # noqa: S603 - fixed program, our own arguments
             [
-                programs / "bin" / "initdb", "-D", half, "-U", "ollamamax", "-A", "scram-sha-256", "--pwfile", file.name,
+                programs / "bin" / "initdb", "-D", half, "-U", "ollamamax", "-A", "scram-sha-256",
+                "--pwfile", file.name,
                 "-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions",
             ],
             check=True, capture_output=True, text=True, cwd="/", **unprivileged(),
@@ -83,8 +84,10 @@ def url(password: str, port: int) -> str:
     return f"postgresql://ollamamax:{password}@127.0.0.1:{port}/{DATABASE}"
 
 
-def end_leftover(data: Path, seconds: float = 20) -> None:
+def end_leftover(data: Path, seconds: float = 20) -> int:
     """End a server that still serves ``data`` after its supervisor died, and forget one that does not live.
+
+    Returns how many it ended: 0 or 1.
 
     To be called by the holder of the home's lock. PostgreSQL itself would refuse to start when the process id in its
     lock file belongs to any other program by now, as after the restart of a container.
@@ -105,6 +108,7 @@ def end_leftover(data: Path, seconds: float = 20) -> None:
                 with contextlib.suppress(psutil.TimeoutExpired):
                     server.wait(5)
     lock.unlink(missing_ok=True)
+    return int(ours)
 
 
 class Temporary:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 
 NEEDED_BYTES = 500 << 20
@@ -25,6 +26,14 @@ def from_os_error(error: OSError, home: Path) -> Problem:
             f"This user may not write to {place}: give it the right to, or name another folder with OLLAMAMAX_HOME=."
         )
     return Problem(f"{place}: {error.strerror or error}.")
+
+
+def from_failure(error: subprocess.CalledProcessError, home: Path) -> Problem:
+    """The sentence for a program of ours that failed."""
+    said = str(error.stderr or error.stdout or "").strip()
+    if "No space left on device" in said:
+        return from_os_error(OSError(errno.ENOSPC, ""), home)
+    return Problem(f"{Path(str(error.cmd[0])).name} failed: {said}")
 
 
 def refuse_full_disk(home: Path, needed: int = NEEDED_BYTES) -> None:

@@ -15,6 +15,9 @@ from ollamamax.embedded.reach import NOBODY
 SECRETS = ("OLLAMAMAX_SECRET_KEY", "DATABASE_URL", "REDIS_URL")
 """Not for the database servers, and above all not for nodes, which have their own way in."""
 
+GRACE_SECONDS = 15
+"""How long a node's running requests have when it is stopped."""
+
 
 @dataclass(frozen=True)
 class Process:
@@ -31,7 +34,7 @@ class Process:
     stop: signal.Signals = signal.SIGTERM
     stop_seconds: int = 25
     on_orphaned: int = signal.SIGKILL
-    """Sent by the kernel when the supervisor died. Servers with data stop cleanly; the others' leases lapse as in any crash."""
+    """Sent by the kernel when the supervisor died. Servers with data stop cleanly; others' leases lapse as in any crash."""
 
     def for_child(self) -> dict[str, Any]:
         """What `ollamamax.embedded.child` reads."""
@@ -63,9 +66,8 @@ def controller(home: Home) -> Process:
 
 def node(home: Home, number: int) -> Process:
     folder = home.node(number)
-    return Process(
-        folder.name, module("cluster.worker.cli", "run", "--home", str(folder)), 30, folder=str(folder), without=SECRETS
-    )  # fmt: skip
+    command = module("cluster.worker.cli", "run", "--home", str(folder), "--grace", str(GRACE_SECONDS))
+    return Process(folder.name, command, 30, folder=str(folder), without=SECRETS)
 
 
 def source() -> Path:

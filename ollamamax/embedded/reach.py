@@ -1,4 +1,4 @@
-"""Places that PostgreSQL can reach when root starts it: it must run as `nobody`, and a home below /root shuts that user out.
+"""Places that PostgreSQL can reach when root starts it: it must run as `nobody`, whom a home below /root shuts out.
 
 Where the way to the wheel's programs or to the data is closed, both go to a folder of ours outside, named after the
 home, which a link in the home remembers; opening somebody's private folders is no alternative.
@@ -44,8 +44,8 @@ def outside(home: Home) -> Path:
             write_private(folder / OWNER, str(home.folder))
             return folder
     raise Problem(
-        f"PostgreSQL must run as another user than root, which {home.folder} shuts out, and neither /var/lib nor /var/tmp "
-        "can take its data: name a folder that others may pass through with OLLAMAMAX_HOME=, as /srv/ollamamax."
+        f"PostgreSQL must run as another user than root, whom {home.folder} shuts out, and /var/lib and /var/tmp take "
+        "no data: name a folder that others may pass through with OLLAMAMAX_HOME=, as /srv/ollamamax."
     )
 
 
@@ -82,25 +82,29 @@ def _claim(home: Home, folder: Path) -> None:
 
 
 def programs(home: Home, source: Path, *, root: bool | None = None) -> Path:
-    """A folder with the programs of ``source`` (a PostgreSQL installation) that the server's user can execute."""
+    """A folder with the programs of ``source`` (`PACKAGE/pginstall` of a wheel) that the server's user can execute."""
     root = os.geteuid() == 0 if root is None else root
     if not root or is_open_to_others(source / "bin"):
         return source
+    package = source.parent
     facts = (source / "bin" / "postgres").stat()
     copy = outside(home) / f"programs-{facts.st_size}-{int(facts.st_mtime)}"
     if not copy.is_dir():
         for old in copy.parent.glob("programs-*"):
             shutil.rmtree(old)
         half = copy.with_name("programs-half")
-        shutil.copytree(source, half, symlinks=True)
+        shutil.copytree(source, half / package.name / source.name, symlinks=True)
+        # The programs look for their libraries beside the package, as wheels are built.
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, half / libraries.name, symlinks=True)
         for folder, _, files in os.walk(half):
             Path(folder).chmod(0o755)
-            for file in files:
-                path = Path(folder) / file
+            for path in (Path(folder) / file for file in files):
                 if not path.is_symlink():
                     path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
         half.rename(copy)
-    return copy
+    return copy / package.name / source.name
 
 
 def remove(home: Home) -> None:

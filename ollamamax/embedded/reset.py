@@ -7,9 +7,9 @@ import shutil
 import sys
 
 from ollamamax.embedded import reach
+from ollamamax.embedded.down import down
 from ollamamax.embedded.home import Home
 from ollamamax.embedded.problem import Problem
-from ollamamax.embedded.up import down
 
 
 def reset(home: Home, *, yes: bool) -> int:

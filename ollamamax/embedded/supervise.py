@@ -6,10 +6,12 @@ supervisord restarts what dies, stops in reverse order, and holds the home's loc
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import shlex
 import signal
+import socket as socket_module
 import subprocess
 import sys
 import time
@@ -29,7 +31,10 @@ from ollamamax.embedded.processes import Process
 INSTANCE = "OLLAMAMAX_INSTANCE"
 """Environment variable that marks every process of a home, with all they start."""
 
-# Paths come in as %(ENV_...)s, which is put in after parsing: no character of a folder's name can break the file.
+UNREACHABLE = (OSError, http.client.HTTPException, xmlrpc.client.Error)
+"""What asking a supervisor raises that is not there, not yet, or no longer."""
+
+# Paths are relative to the home, or come in as %(ENV_...)s after parsing: no folder's name can break the file.
 SUPERVISORD = """\
 [unix_http_server]
 file=%(ENV_OMX_SOCKET)s
@@ -44,11 +49,11 @@ silent=true
 user={user}
 umask=077
 minfds=1024
-logfile=%(ENV_OMX_LOGS)s/supervisor.log
+logfile=logs/supervisor.log
 logfile_maxbytes=5MB
 logfile_backups=2
-pidfile=%(ENV_OMX_RUN)s/supervisor.pid
-childlogdir=%(ENV_OMX_LOGS)s
+pidfile=run/supervisor.pid
+childlogdir=logs
 """
 PROGRAM = """
 [program:{name}]
@@ -62,7 +67,7 @@ stopsignal={signal}
 stopwaitsecs={stop_seconds}
 killasgroup=true
 redirect_stderr=true
-stdout_logfile=%(ENV_OMX_LOGS)s/{name}.log
+stdout_logfile=logs/{name}.log
 stdout_logfile_maxbytes=10MB
 stdout_logfile_backups=3
 """
@@ -78,18 +83,47 @@ def configuration(processes: Sequence[Process]) -> str:
 
 
 class Supervisor:
-    """A running supervisord; ``process`` is its handle when we are its parent."""
+    """A supervisord that listens on ``socket``."""
 
-    def __init__(self, home: Home, socket: Path, process: subprocess.Popen[bytes] | None = None) -> None:
+    def __init__(self, home: Home, socket: Path) -> None:
         self.home = home
+        self.socket = socket
+
+    @property
+    def rpc(self) -> Any:
+        """supervisord's commands. A new connection each time, because a failed one cannot be used again."""
+        transport = SupervisorTransport(None, None, f"unix://{self.socket}")
+        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+
+    def begin(self, name: str) -> None:
+        """Start one process; returns at once."""
+        self.rpc.startProcess(name, False)
+
+    def states(self) -> list[dict[str, Any]]:
+        """supervisord's facts on each process: ``name``, ``statename``, ``pid``, ``description`` and more."""
+        found: list[dict[str, Any]] = self.rpc.getAllProcessInfo()
+        return found
+
+    def has_failed(self, name: str) -> bool:
+        """Whether the process ended instead of staying up; it would be tried again, but the first failure tells."""
+        return str(self.rpc.getProcessInfo(name)["statename"]) in {"BACKOFF", "FATAL", "EXITED"}
+
+
+class Child(Supervisor):
+    """A supervisord that this process started."""
+
+    def __init__(self, home: Home, socket: Path, process: subprocess.Popen[bytes]) -> None:
+        super().__init__(home, socket)
         self.process = process
-        transport = SupervisorTransport(None, None, f"unix://{socket}")
-        self.rpc: Any = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
 
     @classmethod
     def start(
         cls, home: Home, processes: Sequence[Process], environ: Mapping[str, str], lock: int, *, orphan: bool
-    ) -> Supervisor:
+    ) -> Child:
         """Start supervisord with every process stopped, and hand it the lock. It survives us only when ``orphan``."""
         socket = home.supervisor_socket()
         socket.unlink(missing_ok=True)
@@ -99,9 +133,7 @@ class Supervisor:
         write_private(file, json.dumps({p.name: p.for_child() for p in [itself, *processes]}, indent=2))
         write_private(configured, configuration(processes))
         start = [sys.executable, "-I", "-S", str(Path(child.__file__)), str(file)]
-        paths = {
-            "OMX_CHILD": shlex.join(start), "OMX_LOGS": str(home.logs), "OMX_RUN": str(home.run), "OMX_SOCKET": str(socket)
-        }  # fmt: skip
+        paths = {"OMX_CHILD": shlex.join(start), "OMX_SOCKET": str(socket)}
         with (home.logs / "supervisor-output.log").open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own arguments
                 [*start, itself.name],
@@ -118,8 +150,8 @@ class Supervisor:
         while True:
             try:
                 self.rpc.getState()
-            except (OSError, xmlrpc.client.Error) as error:
-                if time.monotonic() > end or (self.process is not None and self.process.poll() is not None):
+            except UNREACHABLE as error:
+                if time.monotonic() > end or self.process.poll() is not None:
                     raise Problem(
                         f"The supervisor did not start: see {self.home.logs}/supervisor-output.log."
                     ) from error
@@ -127,30 +159,23 @@ class Supervisor:
             else:
                 return
 
-    def begin(self, name: str) -> None:
-        """Start one process; returns at once."""
-        self.rpc.startProcess(name, False)
 
-    def states(self) -> list[dict[str, Any]]:
-        """supervisord's facts on each process: ``name``, ``statename``, ``pid``, ``description`` and more."""
-        found: list[dict[str, Any]] = self.rpc.getAllProcessInfo()
-        return found
-
-    def has_failed(self, name: str) -> bool:
-        """Whether the process ended instead of staying up; it would be tried again, but the first failure tells."""
-        return str(self.rpc.getProcessInfo(name)["statename"]) in {"BACKOFF", "FATAL", "EXITED"}
-
-
-def stop(pid: int, seconds: float = 90) -> None:
+def stop(pid: int, socket: Path, seconds: float = 90) -> None:
     """Have the supervisor ``pid`` stop all in reverse order and end; kill it when it does not in time."""
-    with contextlib.suppress(psutil.NoSuchProcess):
+    try:
         process = psutil.Process(pid)
         process.terminate()
-        try:
-            process.wait(seconds)
-        except psutil.TimeoutExpired:
+    except psutil.NoSuchProcess:
+        return
+    end = time.monotonic() + seconds
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > end:
             process.kill()
-            process.wait(5)
+        # Its loop looks at children once a second, and whenever somebody knocks.
+        with contextlib.suppress(OSError), socket_module.socket(socket_module.AF_UNIX) as knock:
+            knock.connect(str(socket))
+        with contextlib.suppress(psutil.TimeoutExpired):
+            process.wait(0.05)
 
 
 def marked(instance: str) -> list[psutil.Process]:
@@ -167,7 +192,7 @@ def marked(instance: str) -> list[psutil.Process]:
 
 
 def end_leftovers(instance: str, seconds: float = 10) -> int:
-    """End processes that outlived their supervisor; returns how many there were. To be called by the holder of the lock."""
+    """End processes that outlived their supervisor; returns how many there were. The caller holds the lock."""
     left = marked(instance)
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
+from typing import Any
 
 from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.fleet import Registered
@@ -72,7 +73,7 @@ class _Response:
         self._send = send
         self.begun = False
 
-    async def __call__(self, message: dict[str, object]) -> None:
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
         self.begun = True
         await self._send(message)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Literal
 
 import msgspec
 
@@ -16,7 +17,7 @@ class KnownKey(msgspec.Struct):
     """A key as the directory holds it: never the secret, only its SHA-256."""
 
     hash: str
-    kind: Kind
+    kind: Literal["key", "node"]
     id: str
     tenant: str
     name: str
@@ -32,7 +33,8 @@ def authenticate(
 ) -> Principal:
     """The principal of an ``Authorization: Bearer`` header (RFC 6750).
 
-    Raises `Unauthenticated` for every key that is not good, without saying why, and `Forbidden` for one that lacks the permission.
+    Raises `Unauthenticated` for every key that is not good, without saying why, and `Forbidden` for one that lacks
+    the permission.
     """
     scheme, _, text = (authorization or "").partition(" ")
     parsed = parse_key(text.strip(), kind) if scheme.lower() == "bearer" else None

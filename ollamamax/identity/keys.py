@@ -1,8 +1,8 @@
 """The text of keys: made, parsed, hashed. Pure, so that the gateway and the nodes use it too.
 
-A key is ``omx_<identifier>_<secret>`` (a node's begins with ``omxn_``, a join token with ``omxj_``): the identifier finds the row and may be shown,
-the secret is 256 random bits, of which only the SHA-256 is kept. A slow hash would add nothing: there is no
-dictionary of 256-bit secrets to try.
+A key is ``omx_<identifier>_<secret>`` (a node's begins with ``omxn_``, a join token with ``omxj_``): the identifier
+finds the row and may be shown, the secret is 256 random bits, of which only the SHA-256 is kept. A slow hash would add
+nothing: there is no dictionary of 256-bit secrets to try.
 """
 
 from __future__ import annotations

@@ -8,11 +8,10 @@ from typing import Any, cast
 
 import msgspec
 import redis
-from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
 
 from ollamamax import logs
-from ollamamax.bus import connect, keys
+from ollamamax.bus import keys, shared
 from ollamamax.identity.scope import every_tenant
 from ollamamax.metering.models import UsageRecord
 
@@ -28,7 +27,8 @@ def write_usage(*, most: int = 20_000) -> int:
     Queries: 1 for each 500 records.
     """
     taken = 0
-    with connect.connect(settings.REDIS_URL) as client, every_tenant():
+    client = shared.client()
+    with every_tenant():
         while taken < most:
             entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(keys.USAGE, count=BATCH))
             if not entries:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 import redis
 
 from ollamamax.bus import connect, keys
+from ollamamax.bus import directory as directory_module
 from ollamamax.bus.directory import Directory, publish, reconcile
 
 
@@ -79,7 +82,7 @@ async def test_those_who_asked_are_told_which_fields_changed(client: redis.Redis
 async def test_a_listener_that_fails_and_a_message_that_is_none_stop_nothing(
     client: redis.Redis, directory: Directory
 ) -> None:
-    directory.on_change(lambda table, fields: 1 / 0)  # type: ignore[arg-type,return-value]
+    directory.on_change(lambda table, fields: 1 / 0)  # type: ignore[arg-type]
     client.publish(keys.DIRECTORY_CHANNEL, b"nonsense")
     publish(client, "keys", {"a": b"1"})
     await until(lambda: directory.get("keys", "a"))
@@ -129,7 +132,7 @@ async def test_a_lost_message_is_noticed_within_seconds_when_nothing_follows_it(
 
 
 async def test_an_old_message_is_ignored(client: redis.Redis, directory: Directory) -> None:
-    heard = client.pubsub()  # type: ignore[no-untyped-call]
+    heard = client.pubsub()
     heard.subscribe(keys.DIRECTORY_CHANNEL)
     publish(client, "keys", {"a": b"1"})
     message = None
@@ -205,3 +208,43 @@ def test_reconcile_gives_up_for_this_round_when_others_never_stop(client: redis.
         return {"a": b"1"}
 
     assert reconcile(client, "keys", busy) == 0
+
+
+async def test_a_subscription_that_has_gone_silent_is_given_up(
+    redis_url: str, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory_module, "_CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(directory_module, "_SILENCE_SECONDS", 0.4)
+    parts = urlsplit(redis_url)
+    frozen: list[bool] = []
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                while frozen[number]:
+                    await asyncio.sleep(0.01)
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = len(frozen)
+        frozen.append(False)
+        there = await asyncio.open_connection(parts.hostname, parts.port)
+        await asyncio.gather(pump(reader, there[1], number), pump(there[0], writer, number))
+
+    proxy = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = proxy.sockets[0].getsockname()[1]
+    slow = Directory(parts._replace(netloc=parts.netloc.replace(str(parts.port), str(port))).geturl(), {"keys": decode})
+    await slow.start()
+    await asyncio.wait_for(slow.wait_loaded(), 5)
+    # The first connection is the subscription's: it stays open, and nothing passes any more.
+    frozen[0] = True
+    publish(client, "keys", {"a": b"1"})
+    await until(lambda: slow.get("keys", "a") == "1", 1.0)
+    await until(lambda: len(frozen) > 2, 3.0)
+    publish(client, "keys", {"a": b"2"})
+    await until(lambda: slow.get("keys", "a") == "2", 1.0)
+    frozen[0] = False
+    await slow.stop()
+    proxy.close()

@@ -49,7 +49,7 @@ def opened(client: redis.Redis, **changes: Any) -> OpenRequest:
 
 
 def records(client: redis.Redis) -> list[dict[str, Any]]:
-    return [msgspec.json.decode(fields[b"r"]) for _, fields in client.xrange(keys.USAGE)]  # type: ignore[union-attr]
+    return [msgspec.json.decode(fields[b"r"]) for _, fields in client.xrange(keys.USAGE)]
 
 
 def test_requests_of_a_living_gateway_are_left_alone(client: redis.Redis) -> None:
@@ -62,7 +62,7 @@ def test_requests_of_a_living_gateway_are_left_alone(client: redis.Redis) -> Non
 def test_a_lost_request_is_settled_with_the_nodes_counts(client: redis.Redis) -> None:
     request = opened(client)
     done = {"t": f"{request.request}.1", "r": b'{"prompt_tokens": 4, "completion_tokens": 6, "outcome": "ok"}'}
-    client.xadd(keys.node_done(request.node), done)  # type: ignore[arg-type]
+    client.xadd(keys.node_done(request.node), done)
     assert settle_lost(client) == 1
     assert settle_lost(client) == 0
     (record,) = records(client)

@@ -75,7 +75,7 @@ class Site:
         return self.http.get(self.url + path, headers={"Authorization": f"Bearer {key or self.key}"}, **kwargs)
 
     def usage(self) -> list[dict[str, Any]]:
-        return [msgspec.json.decode(fields[b"r"]) for _, fields in self.client.xrange(keys.USAGE)]  # type: ignore[union-attr]
+        return [msgspec.json.decode(fields[b"r"]) for _, fields in self.client.xrange(keys.USAGE)]
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -61,9 +61,7 @@ async def test_a_client_that_leaves_stops_the_node_within_a_second(site: Site) -
 async def test_a_client_that_leaves_before_the_first_token_stops_it_too(site: Site) -> None:
     node = await site.add_node(script=_silent)
     with pytest.raises(asyncio.TimeoutError):
-        async with asyncio.timeout(0.5):
-            async with site.post("/api/chat", ASK):
-                pass
+        await asyncio.wait_for(_ask(site), 0.5)
     await until(lambda: any(control.verb == "cancel" for control in node.controls))
     await until(lambda: len(site.usage()) == 1)
     assert site.usage()[0]["outcome"] == "cancelled"

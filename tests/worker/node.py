@@ -88,7 +88,7 @@ class Node:
 
     def state(self) -> wire.NodeState | None:
         data = self.redis.get(keys.node_state(self.id))
-        return wire.decode_node_state(data) if data else None  # type: ignore[arg-type]
+        return wire.decode_node_state(data) if data else None
 
     def wait_ready(self, boot_other_than: str = "") -> wire.NodeState:
         def ready() -> wire.NodeState | None:
@@ -114,7 +114,7 @@ class Node:
         self.wake()
 
     def control(self, control: wire.Control) -> int:
-        return int(self.redis.publish(keys.node_control(self.id), wire.encode_control(control)))  # type: ignore[arg-type]
+        return int(self.redis.publish(keys.node_control(self.id), wire.encode_control(control)))
 
     def log_lines(self) -> list[dict[str, Any]]:
         return [msgspec.json.decode(line) for line in self.log.read_bytes().splitlines() if line.startswith(b"{")]

@@ -17,7 +17,7 @@ def test_a_ticket_comes_back_as_numbered_events(stub_node: Node, gateway: Gatewa
     assert (got.end.prompt_tokens, got.end.completion_tokens, got.end.finish_reason) == (7, 5, "stop")
     assert (got.gaps, got.doubles) == (0, 0)
     wait_for(lambda: stub_node.redis.llen(keys.node_claimed(stub_node.id)) == 0)
-    [(_, done)] = stub_node.redis.xrange(keys.node_done(stub_node.id))  # type: ignore[misc,union-attr]
+    [(_, done)] = stub_node.redis.xrange(keys.node_done(stub_node.id))
     assert done[b"t"].decode() == ticket.id
     assert b'"completion_tokens":5' in done[b"r"]
 

@@ -10,7 +10,6 @@ from django.core.management.base import BaseCommand, CommandError
 
 from cluster.actions.join_token import issue_join_token
 from ollamamax.identity.models import Tenant
-from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import OllamaMaxError
 from ollamamax.kernel.principal import system
 
@@ -30,13 +29,11 @@ class Command(BaseCommand):
         if tenant is None:
             raise CommandError(f"There is no tenant '{options['tenant']}'.")
         try:
-            with tenant_scope(tenant):
-                _, text = issue_join_token(
-                    acting=system("manage.py node token", tenant.id.hex),
-                    tenant=tenant.id,
-                    lifetime=datetime.timedelta(minutes=options["minutes"]),
-                    max_uses=options["uses"],
-                )
+            _, text = issue_join_token(
+                acting=system("manage.py node token", tenant.id.hex),
+                lifetime=datetime.timedelta(minutes=options["minutes"]),
+                max_uses=options["uses"],
+            )
         except OllamaMaxError as error:
             raise CommandError(error.message) from None
         self.stdout.write(text)

@@ -36,7 +36,7 @@ export function useRevokeKey() {
   const queries = useQueryClient()
   return useMutation({
     mutationFn: async (id: string) => {
-      await api.DELETE('/api/v1/keys/{id}', { params: { path: { id } } })
+      await api.DELETE('/api/v1/keys/{key_id}', { params: { path: { key_id: id } } })
     },
     onSuccess: () => queries.invalidateQueries({ queryKey: KEYS }),
   })

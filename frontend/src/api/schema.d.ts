@@ -4,22 +4,6 @@
  */
 
 export interface paths {
-    "/api/v1/session": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["session_retrieve"];
-        put?: never;
-        post: operations["session_create"];
-        delete: operations["session_destroy"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/keys": {
         parameters: {
             query?: never;
@@ -27,8 +11,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** @description The tenant's keys, the newest first; revoked ones too. */
         get: operations["keys_list"];
         put?: never;
+        /** @description Issue a key. Its secret is in this answer and never again. */
         post: operations["keys_create"];
         delete?: never;
         options?: never;
@@ -36,7 +22,130 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/keys/{id}": {
+    "/api/v1/keys/{key_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One key. */
+        get: operations["keys_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Revoke a key: it stops working everywhere within a second, for ever. Doing so again changes nothing. */
+        delete: operations["keys_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The user or key that calls, its tenant and its permissions. */
+        get: operations["me_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's models, the newest name first. */
+        get: operations["models_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/nodes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's nodes, the newest first, with their telemetry. */
+        get: operations["nodes_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/nodes/{node_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One node with its telemetry. */
+        get: operations["nodes_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Remove a node: its credentials stop working at once. */
+        delete: operations["nodes_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Drain a node (``schedulable: false``): new requests go elsewhere, running ones finish. Or resume it. */
+        patch: operations["nodes_update"];
+        trace?: never;
+    };
+    "/api/v1/nodes/join": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Exchange a join token for a node's identity. Its secrets are in this answer and never again. */
+        post: operations["nodes_join"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/nodes/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's join tokens, the newest first. */
+        get: operations["join_tokens_list"];
+        put?: never;
+        /** @description Issue a join token. Its text is in this answer and never again. */
+        post: operations["join_tokens_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/nodes/tokens/{token_id}": {
         parameters: {
             query?: never;
             header?: never;
@@ -46,7 +155,61 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        delete: operations["keys_destroy"];
+        /** @description Revoke a join token. Nodes that joined with it stay. */
+        delete: operations["join_tokens_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Who is logged in. Sets the CSRF cookie that other methods need, as `X-CSRFToken`. */
+        get: operations["session_retrieve"];
+        put?: never;
+        /** @description Log in. */
+        post: operations["session_create"];
+        /** @description Log out. */
+        delete: operations["session_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One record for each request, the newest first. */
+        get: operations["usage_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/usage/totals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Sums over the records that match. */
+        get: operations["usage_totals"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -56,47 +219,330 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        User: {
-            id: string;
+        CreatedJoinToken: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly identifier: string;
+            readonly max_uses: number;
+            readonly uses: number;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly expires_at: string;
+            /** Format: date-time */
+            readonly revoked_at: string | null;
+            /** @description shown this once */
+            token: string;
+        };
+        /** @description A new key with its text, which is shown this once. */
+        CreatedKey: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly name: string;
+            readonly identifier: string;
+            readonly permissions: string[];
+            /** Format: uuid */
+            readonly created_by: string | null;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly expires_at: string | null;
+            /** Format: date-time */
+            readonly last_used_at: string | null;
+            /** Format: date-time */
+            readonly revoked_at: string | null;
+            readonly secret: string;
+        };
+        /**
+         * @description * `ollama` - Ollama
+         *     * `openai` - Openai
+         *     * `llamacpp` - Llamacpp
+         * @enum {string}
+         */
+        EngineEnum: "ollama" | "openai" | "llamacpp";
+        Join: {
+            token: string;
+            name: string;
+            engine: components["schemas"]["EngineEnum"];
+            /** @default  */
+            agent_version: string;
+        };
+        JoinToken: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly identifier: string;
+            readonly max_uses: number;
+            readonly uses: number;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly expires_at: string;
+            /** Format: date-time */
+            readonly revoked_at: string | null;
+        };
+        JoinTokenCreate: {
+            /**
+             * @description seconds
+             * @default 3600
+             */
+            expires_in: number;
+            /** @default 1 */
+            max_uses: number;
+        };
+        Joined: {
+            node: string;
+            name: string;
+            tenant: string;
+            /** @description the node's key for HTTP, shown this once */
+            secret: string;
+            /** @description with the node's own Redis user and password, shown this once */
+            redis_url: string;
+        };
+        /** @description A key without its secret; ``identifier`` is the part after ``omx_``. */
+        Key: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly name: string;
+            readonly identifier: string;
+            readonly permissions: string[];
+            /** Format: uuid */
+            readonly created_by: string | null;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly expires_at: string | null;
+            /** Format: date-time */
+            readonly last_used_at: string | null;
+            /** Format: date-time */
+            readonly revoked_at: string | null;
+        };
+        /** @description ``permissions`` are those of inference when left out, and never more than the caller's own. */
+        KeyCreate: {
+            name: string;
+            permissions?: components["schemas"]["PermissionsEnum"][];
+            /** Format: date-time */
+            expires_at?: string | null;
+        };
+        /**
+         * @description * `user` - user
+         *     * `key` - key
+         * @enum {string}
+         */
+        KindEnum: "user" | "key";
+        LogIn: {
             email: string;
-            name: string;
+            password: string;
         };
-        Tenant: {
+        /** @description Who is calling, and what they may do. */
+        Me: {
+            kind: components["schemas"]["KindEnum"];
+            /** Format: uuid */
             id: string;
-            slug: string;
             name: string;
-            role: string;
+            /** Format: uuid */
+            tenant: string | null;
+            permissions: components["schemas"]["PermissionsEnum"][];
         };
+        Model: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly name: string;
+            version: string;
+            source: string;
+            size: number;
+            details: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            moved_at: string;
+            replicas: components["schemas"]["Replica"][];
+        };
+        /** @description ``telemetry`` is what the node said within the last seconds, or null when it said nothing: then there is no data. */
+        Node: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly name: string;
+            readonly engine: components["schemas"]["EngineEnum"];
+            readonly agent_version: string;
+            readonly schedulable: boolean;
+            /** Format: date-time */
+            readonly joined_at: string;
+            /** Format: date-time */
+            readonly last_seen_at: string | null;
+            readonly online: boolean;
+            readonly telemetry: {
+                [key: string]: unknown;
+            } | null;
+        };
+        PaginatedJoinTokenList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["JoinToken"][];
+        };
+        PaginatedKeyList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Key"][];
+        };
+        PaginatedModelList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Model"][];
+        };
+        PaginatedNodeList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Node"][];
+        };
+        PaginatedUsageRecordList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["UsageRecord"][];
+        };
+        PatchedNodeChange: {
+            /** @description false drains the node, true resumes it */
+            schedulable?: boolean;
+        };
+        /**
+         * @description * `audit.view` - audit.view
+         *     * `inference.use` - inference.use
+         *     * `key.manage` - key.manage
+         *     * `key.view` - key.view
+         *     * `member.manage` - member.manage
+         *     * `member.view` - member.view
+         *     * `model.manage` - model.manage
+         *     * `model.view` - model.view
+         *     * `node.manage` - node.manage
+         *     * `node.view` - node.view
+         *     * `usage.view` - usage.view
+         * @enum {string}
+         */
+        PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.view" | "node.manage" | "node.view" | "usage.view";
+        Replica: {
+            /** Format: uuid */
+            node: string;
+            node_name: string;
+            state?: components["schemas"]["StateEnum"];
+            /** Format: int64 */
+            bytes_done?: number;
+            error?: string;
+            /** Format: date-time */
+            changed_at: string;
+        };
+        /**
+         * @description * `owner` - Owner
+         *     * `admin` - Admin
+         *     * `member` - Member
+         *     * `viewer` - Viewer
+         * @enum {string}
+         */
+        RoleEnum: "owner" | "admin" | "member" | "viewer";
+        /** @description Who is logged in with this cookie. ``tenant`` is the one the session acts in. */
         Session: {
             authenticated: boolean;
             user: components["schemas"]["User"] | null;
             tenant: components["schemas"]["Tenant"] | null;
             tenants: components["schemas"]["Tenant"][];
+            permissions: components["schemas"]["PermissionsEnum"][];
         };
-        LogIn: {
-            email: string;
-            password: string;
-        };
-        Key: {
+        /**
+         * @description * `pending` - Pending
+         *     * `fetching` - Fetching
+         *     * `ready` - Ready
+         *     * `present` - Present
+         *     * `failed` - Failed
+         *     * `lost` - Lost
+         * @enum {string}
+         */
+        StateEnum: "pending" | "fetching" | "ready" | "present" | "failed" | "lost";
+        /** @description A tenant, and the user's role in it. */
+        Tenant: {
+            /** Format: uuid */
             id: string;
+            slug: string;
             name: string;
-            identifier: string;
-            created_at: string;
-            expires_at: string | null;
-            last_used_at: string | null;
-            revoked_at: string | null;
+            role: components["schemas"]["RoleEnum"];
         };
-        CreatedKey: components["schemas"]["Key"] & {
-            secret: string;
+        Totals: {
+            requests: number;
+            prompt_tokens: number;
+            completion_tokens: number;
         };
-        KeyCreate: {
+        UsageRecord: {
+            /** Format: uuid */
+            request: string;
+            /** Format: uuid */
+            key: string;
+            model: string;
+            version: string;
+            /** Format: uuid */
+            node: string;
+            node_name: string;
+            api: string;
+            trace: string;
+            /** Format: date-time */
+            received_at: string;
+            /** Format: int64 */
+            prompt_tokens: number;
+            /** Format: int64 */
+            completion_tokens: number;
+            /** Format: double */
+            queue_ms?: number | null;
+            /** Format: double */
+            first_token_ms?: number | null;
+            /** Format: double */
+            duration_ms: number;
+            outcome: string;
+            error?: string;
+            attempts?: number;
+        };
+        User: {
+            /** Format: uuid */
+            id: string;
+            /** Format: email */
+            email: string;
+            /** @description How to show the user. */
             name: string;
-            expires_at?: string | null;
-        };
-        PaginatedKeyList: {
-            next: string | null;
-            previous: string | null;
-            results: components["schemas"]["Key"][];
         };
     };
     responses: never;
@@ -107,6 +553,317 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    keys_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedKeyList"];
+                };
+            };
+        };
+    };
+    keys_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeyCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedKey"];
+                };
+            };
+        };
+    };
+    keys_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Key"];
+                };
+            };
+        };
+    };
+    keys_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    me_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+        };
+    };
+    models_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedModelList"];
+                };
+            };
+        };
+    };
+    nodes_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedNodeList"];
+                };
+            };
+        };
+    };
+    nodes_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                node_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Node"];
+                };
+            };
+        };
+    };
+    nodes_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                node_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    nodes_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                node_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedNodeChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Node"];
+                };
+            };
+        };
+    };
+    nodes_join: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Join"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Joined"];
+                };
+            };
+        };
+    };
+    join_tokens_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedJoinTokenList"];
+                };
+            };
+        };
+    };
+    join_tokens_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["JoinTokenCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedJoinToken"];
+                };
+            };
+        };
+    };
+    join_tokens_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     session_retrieve: {
         parameters: {
             query?: never;
@@ -158,6 +915,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description No response body */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -166,10 +924,17 @@ export interface operations {
             };
         };
     };
-    keys_list: {
+    usage_list: {
         parameters: {
             query?: {
+                /** @description The pagination cursor value. */
                 cursor?: string;
+                key?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                model?: string;
+                since?: string;
+                until?: string;
             };
             header?: never;
             path?: never;
@@ -182,50 +947,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PaginatedKeyList"];
+                    "application/json": components["schemas"]["PaginatedUsageRecordList"];
                 };
             };
         };
     };
-    keys_create: {
+    usage_totals: {
         parameters: {
-            query?: never;
+            query?: {
+                key?: string;
+                model?: string;
+                since?: string;
+                until?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["KeyCreate"];
-            };
-        };
+        requestBody?: never;
         responses: {
-            201: {
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["CreatedKey"];
+                    "application/json": components["schemas"]["Totals"];
                 };
-            };
-        };
-    };
-    keys_destroy: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
         };
     };

@@ -1,7 +1,7 @@
 /** The last settled requests, newest first. */
-import { Table } from '@mantine/core'
+import { Button, Table } from '@mantine/core'
+import { useMediaQuery } from '@mantine/hooks'
 import { useState } from 'react'
-import { Button } from '@mantine/core'
 import type { FinishedRequest } from '../live/types'
 import { CopyText } from './CopyText'
 import { clockTime, count, dateTime, duration } from './format'
@@ -9,6 +9,7 @@ import { Tag, type Tone } from './Tag'
 import classes from './RequestTable.module.css'
 
 const FIRST_SHOWN = 20
+const FIRST_SHOWN_NARROW = 8
 
 const OUTCOME: Record<FinishedRequest['outcome'], { word: string; tone: Tone }> = {
   ok: { word: 'ok', tone: 'ok' },
@@ -20,11 +21,12 @@ const OUTCOME: Record<FinishedRequest['outcome'], { word: string; tone: Tone }> 
 
 export function FinishedTable({ requests }: { requests: readonly FinishedRequest[] }) {
   const [all, setAll] = useState(false)
-  const shown = all ? requests : requests.slice(0, FIRST_SHOWN)
+  const first = useMediaQuery('(width <= 700px)') ? FIRST_SHOWN_NARROW : FIRST_SHOWN
+  const shown = all ? requests : requests.slice(0, first)
   return (
     <>
-      <div className={classes.scroll} tabIndex={0} role="region" aria-label="Last requests">
-        <Table className={classes.table} verticalSpacing={7} horizontalSpacing={18}>
+      <div className={classes.scroll} tabIndex={0} role="region" aria-label="Table of the last requests">
+        <Table className={classes.table} verticalSpacing={7} horizontalSpacing={14}>
           <Table.Thead>
             <Table.Tr>
               <Table.Th>Time</Table.Th>
@@ -47,7 +49,7 @@ export function FinishedTable({ requests }: { requests: readonly FinishedRequest
           </Table.Tbody>
         </Table>
       </div>
-      {requests.length > FIRST_SHOWN && (
+      {requests.length > first && (
         <div className={classes.more}>
           <Button
             variant="subtle"
@@ -56,7 +58,7 @@ export function FinishedTable({ requests }: { requests: readonly FinishedRequest
               setAll(!all)
             }}
           >
-            {all ? `Show the last ${FIRST_SHOWN}` : `Show the last ${requests.length}`}
+            {all ? `Show the last ${first}` : `Show the last ${requests.length}`}
           </Button>
         </div>
       )}
@@ -80,7 +82,7 @@ function Row({ request }: { request: FinishedRequest }) {
         {request.model}
       </Table.Td>
       <Table.Td data-label="Node">{request.node_name === '' ? '–' : request.node_name}</Table.Td>
-      <Table.Td data-label="API" className={classes.mono}>
+      <Table.Td data-label="API" className={`${classes.mono ?? ''} ${classes.wide ?? ''}`}>
         {request.api}
       </Table.Td>
       <Table.Td data-label="Tokens in" className={classes.right}>
@@ -98,7 +100,7 @@ function Row({ request }: { request: FinishedRequest }) {
       <Table.Td data-label="Duration" className={classes.right}>
         {duration(request.duration_ms)}
       </Table.Td>
-      <Table.Td data-label="Outcome">
+      <Table.Td data-label="Outcome" className={classes.outcome} data-failed={request.error !== ''}>
         <Tag tone={outcome.tone} title={request.error === '' ? undefined : request.error}>
           {outcome.word}
         </Tag>

@@ -22,7 +22,12 @@ export function NodeCard({ node, clock }: NodeCardProps) {
   const stale = state !== null && age * 1000 > STALE_AFTER
   const health = healthOf(node, stale)
   return (
-    <article className={classes.card} aria-labelledby={id} data-stale={stale || state === null}>
+    <article
+      className={classes.card}
+      aria-labelledby={id}
+      data-stale={stale || state === null}
+      data-silent={state === null}
+    >
       <div className={classes.head}>
         <span className={classes.icon}>
           <Icon name="server" />
@@ -34,7 +39,7 @@ export function NodeCard({ node, clock }: NodeCardProps) {
           {state !== null && <p className={classes.engines}>{state.engines.map(engineName).join(' · ')}</p>}
         </div>
         <div className={classes.tags}>
-          {state?.draining === true && <Tag tone="warn">Draining</Tag>}
+          {node.draining && <Tag tone="warn">Draining</Tag>}
           <Tag tone={health.tone}>{health.word}</Tag>
         </div>
       </div>

@@ -15,7 +15,12 @@ export function RunningTable({ requests, total, at }: RunningTableProps) {
   if (total === 0) return <p className={classes.idle}>No request is running.</p>
   return (
     <>
-      <div className={classes.scroll} tabIndex={0} role="region" aria-label="Requests running now">
+      <div
+        className={classes.scroll}
+        tabIndex={0}
+        role="region"
+        aria-label="Table of the requests running now"
+      >
         <Table className={classes.table} verticalSpacing={7} horizontalSpacing={18}>
           <Table.Thead>
             <Table.Tr>
@@ -32,7 +37,7 @@ export function RunningTable({ requests, total, at }: RunningTableProps) {
                   {request.model}
                 </Table.Td>
                 <Table.Td data-label="Node">{request.node_name}</Table.Td>
-                <Table.Td data-label="API" className={classes.mono}>
+                <Table.Td data-label="API" className={`${classes.mono ?? ''} ${classes.wide ?? ''}`}>
                   {request.api}
                 </Table.Td>
                 <Table.Td data-label="For" className={classes.right}>

@@ -158,7 +158,7 @@ function options(
   return {
     width,
     height: HEIGHT,
-    padding: [10, 4, 0, 0],
+    padding: [10, 16, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: { x: { time: true, auto: false }, y: { auto: false } },
@@ -170,9 +170,9 @@ function options(
         ticks: { show: false },
         gap: 4,
         size: 24,
-        space: 90,
+        space: 70,
         values: (_plot, splits) => splits.map((time) => clockTime(time).slice(0, 5)),
-        incrs: [60],
+        incrs: [60, 120, 300],
       },
       {
         font,

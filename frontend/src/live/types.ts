@@ -50,6 +50,7 @@ export interface Gpu {
 export interface LiveNode {
   id: string
   name: string
+  draining: boolean
   state: NodeState | null
   last_seen: number | null
 }

@@ -1,10 +1,13 @@
 /** API keys: list, create with a secret shown once, revoke. */
-import { Alert, Button, Loader, Modal, Select, Table, TextInput } from '@mantine/core'
-import { useEffect, useState, type FormEvent } from 'react'
+import { Alert, Button, Loader, Select, Table, TextInput } from '@mantine/core'
+import { useQuery } from '@tanstack/react-query'
+import { useEffect, useState, type SubmitEvent } from 'react'
 import { sentence } from '../api/client'
 import { useCreateKey, useKeys, useRevokeKey, type Key } from '../api/keys'
+import { sessionQuery } from '../api/session'
 import { Card, Empty } from '../components/Card'
 import { Command } from '../components/Command'
+import { Dialog } from '../components/Dialog'
 import { dateTime } from '../components/format'
 import { Icon } from '../components/Icon'
 import { Tag } from '../components/Tag'
@@ -13,6 +16,7 @@ import classes from './KeysPage.module.css'
 
 export function KeysPage() {
   const keys = useKeys()
+  const mayManage = useQuery(sessionQuery).data?.permissions.includes('key.manage') === true
   const [creating, setCreating] = useState(false)
   const [revoking, setRevoking] = useState<Key | null>(null)
   useEffect(() => {
@@ -28,14 +32,16 @@ export function KeysPage() {
             A program uses a key as its bearer token, with the OpenAI and the Ollama API.
           </p>
         </div>
-        <Button
-          leftSection={<Icon name="plus" size={16} />}
-          onClick={() => {
-            setCreating(true)
-          }}
-        >
-          Create a key
-        </Button>
+        {mayManage && (
+          <Button
+            leftSection={<Icon name="plus" size={16} />}
+            onClick={() => {
+              setCreating(true)
+            }}
+          >
+            Create a key
+          </Button>
+        )}
       </div>
       <Card title="Keys" flush>
         {keys.isPending && (
@@ -56,7 +62,7 @@ export function KeysPage() {
           </Empty>
         )}
         {list.length > 0 && (
-          <div className={tables.scroll} tabIndex={0} role="region" aria-label="API keys">
+          <div className={tables.scroll} tabIndex={0} role="region" aria-label="Table of the API keys">
             <Table className={tables.table} verticalSpacing={9} horizontalSpacing={18}>
               <Table.Thead>
                 <Table.Tr>
@@ -73,7 +79,7 @@ export function KeysPage() {
               </Table.Thead>
               <Table.Tbody>
                 {list.map((key) => (
-                  <KeyRow key={key.id} apiKey={key} onRevoke={setRevoking} />
+                  <KeyRow key={key.id} apiKey={key} onRevoke={mayManage ? setRevoking : null} />
                 ))}
               </Table.Tbody>
             </Table>
@@ -108,7 +114,7 @@ export function KeysPage() {
   )
 }
 
-function KeyRow({ apiKey, onRevoke }: { apiKey: Key; onRevoke: (key: Key) => void }) {
+function KeyRow({ apiKey, onRevoke }: { apiKey: Key; onRevoke: ((key: Key) => void) | null }) {
   const state = stateOf(apiKey)
   return (
     <Table.Tr>
@@ -129,7 +135,7 @@ function KeyRow({ apiKey, onRevoke }: { apiKey: Key; onRevoke: (key: Key) => voi
         <Tag tone={state === 'active' ? 'ok' : 'plain'}>{state}</Tag>
       </Table.Td>
       <Table.Td className={classes.actions}>
-        {apiKey.revoked_at === null && (
+        {apiKey.revoked_at === null && onRevoke !== null && (
           <Button
             variant="subtle"
             color="red"
@@ -169,21 +175,18 @@ function CreateKey({ opened, onClose }: { opened: boolean; onClose: () => void }
     setName('')
     create.reset()
   }
-  const submit = (event: FormEvent) => {
+  const submit = (event: SubmitEvent) => {
     event.preventDefault()
     const expires = days === '' ? null : new Date(Date.now() + Number(days) * 86_400_000).toISOString()
     create.mutate({ name: name.trim(), expires_at: expires })
   }
   const made = create.data
   return (
-    <Modal
+    <Dialog
       opened={opened}
       onClose={close}
       title={made === undefined ? 'Create an API key' : 'The key is made'}
-      lockScroll={false} // locking injects a style element, which the Content-Security-Policy forbids
       closeOnClickOutside={made === undefined}
-      closeButtonProps={{ 'aria-label': 'Close' }}
-      centered
     >
       {made === undefined ? (
         <form onSubmit={submit} className={classes.form}>
@@ -231,7 +234,7 @@ function CreateKey({ opened, onClose }: { opened: boolean; onClose: () => void }
           </div>
         </div>
       )}
-    </Modal>
+    </Dialog>
   )
 }
 
@@ -242,14 +245,7 @@ function RevokeKey({ apiKey, onClose }: { apiKey: Key | null; onClose: () => voi
     revoke.reset()
   }
   return (
-    <Modal
-      opened={apiKey !== null}
-      onClose={close}
-      title={`Revoke ${apiKey?.name ?? ''}?`}
-      lockScroll={false} // as above
-      closeButtonProps={{ 'aria-label': 'Close' }}
-      centered
-    >
+    <Dialog opened={apiKey !== null} onClose={close} title={`Revoke ${apiKey?.name ?? ''}?`}>
       <div className={classes.form}>
         {revoke.error !== null && (
           <Alert color="red" variant="light" icon={<Icon name="alert" />}>
@@ -274,6 +270,6 @@ function RevokeKey({ apiKey, onClose }: { apiKey: Key | null; onClose: () => voi
           </Button>
         </div>
       </div>
-    </Modal>
+    </Dialog>
   )
 }

@@ -1,7 +1,7 @@
 /** Log in with email and password. */
 import { Alert, Button, PasswordInput, TextInput } from '@mantine/core'
 import { getRouteApi, useRouter } from '@tanstack/react-router'
-import { useState, type FormEvent } from 'react'
+import { useEffect, useState, type SubmitEvent } from 'react'
 import { Problem, sentence } from '../api/client'
 import { useLogIn } from '../api/session'
 import { Icon } from '../components/Icon'
@@ -19,7 +19,11 @@ export function LoginPage() {
   const [email, setEmail] = useState('')
   const [password, setPassword] = useState('')
 
-  const submit = (event: FormEvent) => {
+  useEffect(() => {
+    document.title = 'Log in · OllamaMax'
+  }, [])
+
+  const submit = (event: SubmitEvent) => {
     event.preventDefault()
     logIn.mutate(
       { email: email.trim(), password },
@@ -91,7 +95,7 @@ export function LoginPage() {
 
 function explanation(error: Error): string {
   if (error instanceof Problem && error.retryAfter !== null) {
-    return `${sentence(error)} Try again in ${span(error.retryAfter)}.`
+    return `Too many failed attempts. Try again in ${span(error.retryAfter)}.`
   }
   return sentence(error)
 }

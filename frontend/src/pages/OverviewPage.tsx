@@ -1,9 +1,8 @@
 /** The live overview: what is measured now, and what ran last. */
-import { Alert, Loader } from '@mantine/core'
-import { useNavigate } from '@tanstack/react-router'
+import { Alert, Button, Loader } from '@mantine/core'
 import { useQueryClient } from '@tanstack/react-query'
+import { useNavigate } from '@tanstack/react-router'
 import { useEffect, useMemo, useState } from 'react'
-import { Button } from '@mantine/core'
 import { sessionQuery } from '../api/session'
 import { Card, Empty } from '../components/Card'
 import { Command } from '../components/Command'
@@ -41,7 +40,7 @@ export function OverviewPage() {
     if (phase !== 'unauthenticated') return
     void queries
       .invalidateQueries({ queryKey: sessionQuery.queryKey, refetchType: 'none' })
-      .then(() => queries.fetchQuery({ ...sessionQuery, staleTime: 0 }))
+      .then(() => queries.query({ ...sessionQuery, staleTime: 0 }))
       .then(() => navigate({ to: '/login' }))
   }, [phase, queries, navigate])
 

@@ -47,9 +47,11 @@ function Header() {
           <Link to="/" activeOptions={{ exact: true }} className={classes.link}>
             Overview
           </Link>
-          <Link to="/keys" className={classes.link}>
-            API keys
-          </Link>
+          {session?.permissions.includes('key.view') === true && (
+            <Link to="/keys" className={classes.link}>
+              API keys
+            </Link>
+          )}
         </nav>
         <div className={classes.right}>
           <LiveBadge />

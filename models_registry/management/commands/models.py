@@ -46,7 +46,6 @@ class Command(BaseCommand):
             try:
                 version = publish_gguf(
                     acting=system("manage.py models add", tenant.id.hex),
-                    tenant=tenant.id,
                     file=file,
                     name=options["name"],
                     aliases=tuple(options["alias"]),

@@ -1,0 +1,59 @@
+"""Nodes of the caller's tenant."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from cluster.actions.node import remove_node, set_schedulable
+from cluster.api.serializers import NodeChangeSerializer, NodeSerializer
+from cluster.models import Node
+from cluster.queries import node as queries
+from ollamamax.identity.api.base import View
+
+
+class NodeListView(View):
+    permissions = {"GET": "node.view"}
+    serializer_class = NodeSerializer
+
+    def get_queryset(self) -> QuerySet[Any]:
+        return queries.nodes()
+
+    @extend_schema(operation_id="nodes_list", responses=NodeSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """The tenant's nodes, the newest first, with their telemetry."""
+        page = self.paginate_queryset(self.get_queryset()) or []
+        context = {"states": queries.states(page)}
+        return self.get_paginated_response(NodeSerializer(page, many=True, context=context).data)
+
+
+class NodeView(View):
+    permissions = {"GET": "node.view", "PATCH": "node.manage", "DELETE": "node.manage"}
+    serializer_class = NodeSerializer
+
+    @extend_schema(operation_id="nodes_retrieve", responses=NodeSerializer)
+    def get(self, request: Request, node_id: uuid.UUID) -> Response:
+        """One node with its telemetry."""
+        return _shown(queries.get_node(node_id))
+
+    @extend_schema(operation_id="nodes_update", request=NodeChangeSerializer, responses=NodeSerializer)
+    def patch(self, request: Request, node_id: uuid.UUID) -> Response:
+        """Drain a node (``schedulable: false``): new requests go elsewhere, running ones finish. Or resume it."""
+        given = NodeChangeSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        return _shown(set_schedulable(acting=self.acting, node_id=node_id, **given.validated_data))
+
+    @extend_schema(operation_id="nodes_destroy", responses={204: None})
+    def delete(self, request: Request, node_id: uuid.UUID) -> Response:
+        """Remove a node: its credentials stop working at once."""
+        remove_node(acting=self.acting, node_id=node_id)
+        return Response(status=204)
+
+
+def _shown(node: Node) -> Response:
+    return Response(NodeSerializer(node, context={"states": queries.states([node])}).data)

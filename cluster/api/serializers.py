@@ -1,0 +1,86 @@
+"""What nodes and join tokens look like in the management API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from cluster.actions.join_token import MOST_USES
+from cluster.models import JoinToken, Node
+from cluster.wire import NodeState
+
+
+class NodeSerializer(serializers.ModelSerializer[Node]):
+    """``telemetry`` is what the node said within the last seconds, or null when it said nothing: then there is no data."""
+
+    online = serializers.SerializerMethodField()
+    telemetry = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Node
+        fields = [
+            "id",
+            "name",
+            "engine",
+            "agent_version",
+            "schedulable",
+            "joined_at",
+            "last_seen_at",
+            "online",
+            "telemetry",
+        ]
+        read_only_fields = fields
+
+    def get_online(self, node: Node) -> bool:
+        return self._state(node) is not None
+
+    @extend_schema_field({"type": "object", "nullable": True, "additionalProperties": True})
+    def get_telemetry(self, node: Node) -> dict[str, Any] | None:
+        state = self._state(node)
+        return None if state is None else msgspec.to_builtins(state)
+
+    def _state(self, node: Node) -> NodeState | None:
+        states: dict[str, NodeState] = self.context["states"]
+        return states.get(node.id.hex)
+
+
+class NodeChangeSerializer(serializers.Serializer[Any]):
+    schedulable = serializers.BooleanField(help_text="false drains the node, true resumes it")
+
+
+class JoinTokenSerializer(serializers.ModelSerializer[JoinToken]):
+    class Meta:
+        model = JoinToken
+        fields = ["id", "identifier", "max_uses", "uses", "created_at", "expires_at", "revoked_at"]
+        read_only_fields = fields
+
+
+class JoinTokenCreateSerializer(serializers.Serializer[Any]):
+    expires_in = serializers.IntegerField(min_value=60, max_value=30 * 86400, default=3600, help_text="seconds")
+    max_uses = serializers.IntegerField(min_value=1, max_value=MOST_USES, default=1)
+
+
+class CreatedJoinTokenSerializer(JoinTokenSerializer):
+    token = serializers.CharField(help_text="shown this once")
+
+    class Meta(JoinTokenSerializer.Meta):
+        fields = [*JoinTokenSerializer.Meta.fields, "token"]
+        read_only_fields = fields
+
+
+class JoinSerializer(serializers.Serializer[Any]):
+    token = serializers.CharField(max_length=200)
+    name = serializers.RegexField(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    engine = serializers.ChoiceField(choices=Node.EngineKind.choices)
+    agent_version = serializers.CharField(max_length=50, default="")
+
+
+class JoinedSerializer(serializers.Serializer[Any]):
+    node = serializers.CharField()
+    name = serializers.CharField()
+    tenant = serializers.CharField()
+    secret = serializers.CharField(help_text="the node's key for HTTP, shown this once")
+    redis_url = serializers.CharField(help_text="with the node's own Redis user and password, shown this once")

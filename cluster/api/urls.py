@@ -1,0 +1,16 @@
+"""Addresses of the cluster below `/api/v1/`."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from cluster.api.join import JoinTokenListView, JoinTokenView, JoinView
+from cluster.api.node import NodeListView, NodeView
+
+urlpatterns = [
+    path("nodes", NodeListView.as_view(), name="nodes"),
+    path("nodes/join", JoinView.as_view(), name="join"),
+    path("nodes/tokens", JoinTokenListView.as_view(), name="join-tokens"),
+    path("nodes/tokens/<uuid:token_id>", JoinTokenView.as_view(), name="join-token"),
+    path("nodes/<uuid:node_id>", NodeView.as_view(), name="node"),
+]

@@ -1,0 +1,45 @@
+"""Reads nodes, with what they last said."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+
+from django.db.models import QuerySet
+from redis.exceptions import RedisError
+
+from cluster.models import JoinToken, Node
+from cluster.telemetry import read_states
+from cluster.wire import NodeState
+from ollamamax import logs
+from ollamamax.bus import shared
+from ollamamax.kernel.errors import NotFound
+
+_log = logs.get(__name__)
+
+
+def nodes() -> QuerySet[Node]:
+    """The nodes of the tenant in scope."""
+    return Node.objects.all()
+
+
+def get_node(node_id: uuid.UUID) -> Node:
+    """Raises `NotFound`, for a node of another tenant too."""
+    node = nodes().filter(id=node_id).first()
+    if node is None:
+        raise NotFound("There is no such node.")
+    return node
+
+
+def join_tokens() -> QuerySet[JoinToken]:
+    """The join tokens of the tenant in scope."""
+    return JoinToken.objects.all()
+
+
+def states(found: Iterable[Node]) -> dict[str, NodeState]:
+    """Telemetry by node id (hex), of those that are alive; nothing when Redis is away. One round trip to Redis."""
+    try:
+        return read_states(shared.client(), [node.id.hex for node in found])
+    except RedisError as error:
+        _log.warning("telemetry_unreadable", error=str(error))
+        return {}

@@ -1,0 +1,53 @@
+"""`manage.py audit verify` and `audit heads`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from ollamamax.audit.models import AuditRecord
+from ollamamax.audit.verify import Head, heads, verify
+
+
+class Command(BaseCommand):
+    help = "Check that no audit record was altered, removed, moved or inserted; or note where the chains end."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        # Django's own parser class takes arguments that argparse's subparsers do not pass.
+        commands = parser.add_subparsers(dest="command", required=True, parser_class=argparse.ArgumentParser)
+        check = commands.add_parser("verify", help="Check every chain. Ends with 1 and says which record is wrong.")
+        check.add_argument(
+            "--heads", type=Path, help="A file that `audit heads` wrote earlier, kept where nobody could alter it."
+        )
+        commands.add_parser("heads", help="Write where each chain ends, as JSON, to be kept outside the database.")
+
+    def handle(self, *args: Any, command: str, heads: Path | None = None, **options: Any) -> None:
+        if command == "heads":
+            self._write_heads()
+        else:
+            self._verify(heads)
+
+    def _write_heads(self) -> None:
+        self.stdout.write(json.dumps({name: list(head) for name, head in heads()}, indent=1))
+
+    def _verify(self, file: Path | None) -> None:
+        count = 0
+        for problem in verify(_read(file) if file else None):
+            count += 1
+            self.stderr.write(str(problem))
+        if count:
+            self.stderr.write(f"The audit trail was tampered with: {count} problems.")
+            sys.exit(1)
+        self.stdout.write(f"The audit trail is whole: {AuditRecord.objects.count()} records, {len(heads())} chains.")
+
+
+def _read(file: Path) -> dict[str, Head]:
+    try:
+        return {name: Head(int(seq), str(digest)) for name, (seq, digest) in json.loads(file.read_text()).items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise CommandError(f"{file} is not a file that `audit heads` wrote: {error}") from error

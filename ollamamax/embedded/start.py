@@ -1,0 +1,177 @@
+"""The order of a start: each process begins when the ones below it are ready. It may be interrupted anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from ollamamax.embedded import postgres, processes, reach, valkey
+from ollamamax.embedded.down import tail
+from ollamamax.embedded.environment import Plan
+from ollamamax.embedded.home import Home, read_json, write_private
+from ollamamax.embedded.problem import Problem
+from ollamamax.embedded.processes import SECRETS, Process, module
+from ollamamax.embedded.supervise import INSTANCE, Supervisor
+
+IDENTITY = "identity.json"
+DATABASE_AWAY = "The database that DATABASE_URL names does not answer: check its address, user and password."
+REDIS_AWAY = "The server that REDIS_URL names does not answer: check its address, user and password."
+
+
+def wanted(home: Home, made: Plan) -> list[Process]:
+    """The processes of this start; makes the embedded servers' data where there is none."""
+    found = []
+    secrets = home.secrets()
+    if made.postgres_port is not None:
+        data = reach.data(home)
+        programs = reach.programs(home, postgres.installation())
+        if not data.exists():
+            postgres.initialise(data, secrets["postgres_password"], programs)
+        found.append(processes.postgres(postgres.command(data, made.postgres_port, programs)))
+    if made.valkey_port is not None:
+        valkey.write_users(home.valkey, secrets["valkey_password"])
+        found.append(processes.valkey(home, valkey.command(home.valkey, made.valkey_port)))
+    found += [processes.web(home), processes.controller(home)]
+    for number in range(1, made.nodes + 1):
+        home.node(number).mkdir(mode=0o700, exist_ok=True)
+        found.append(processes.node(home, number))
+    return found
+
+
+def start(home: Home, made: Plan, supervisor: Supervisor) -> None:
+    """Begin every process and return when a first request would be answered. Raises `Problem`."""
+    names = [str(state["name"]) for state in supervisor.states()]
+    with _step("PostgreSQL and Valkey"):
+        for name in names:
+            if name in {"postgres", "valkey"}:
+                supervisor.begin(name)
+        database, bus = made.settings["DATABASE_URL"], made.settings["REDIS_URL"]
+        _wait(
+            supervisor, "postgres" if made.postgres_port else None, lambda: postgres.is_ready(database), DATABASE_AWAY
+        )
+        _wait(supervisor, "valkey" if made.valkey_port else None, lambda: valkey.is_ready(bus), REDIS_AWAY)
+    with _step("Tables and first user"):
+        _run(home, made, module("ollamamax.cli", "prepare"), "The database could not be prepared")
+    nodes = [name for name in names if name.startswith("node-")]
+    with _step("Web and controller"):
+        # Nodes that have joined before need only the bus to begin; their start-up is as long as that of the web.
+        for name in ["web", "controller", *(name for name in nodes if _has_joined(home, made, name))]:
+            supervisor.begin(name)
+        _wait(supervisor, "web", lambda: _get(f"{made.local_url}/readyz") is not None)
+    if nodes:
+        with _step("Node" if len(nodes) == 1 else f"{len(nodes)} nodes"):
+            for name in nodes:
+                if not (home.folder / name / IDENTITY).exists():
+                    _join(home, made, name)
+                    supervisor.begin(name)
+            _wait(supervisor, nodes[0], lambda: _serves(home, made, len(nodes)), seconds=120)
+    for name in names:
+        if supervisor.has_failed(name):
+            raise Problem(_ended(home, name))
+
+
+def _has_joined(home: Home, made: Plan, name: str) -> bool:
+    """Whether the node has an identity; brings the addresses in it up to date, which PORT and other programs change."""
+    identity = home.folder / name / IDENTITY
+    known = read_json(identity)
+    if not known:
+        return False
+    moved = known | {"url": made.url, "redis_url": _moved(known["redis_url"], made.valkey_port)}
+    if moved != known:
+        write_private(identity, json.dumps(moved, indent=2))
+    return True
+
+
+def _join(home: Home, made: Plan, name: str) -> None:
+    """Join a node as any other joins: with a token, over HTTP; later starts find the identity it got."""
+    token = _run(home, made, module("ollamamax.cli", "node", "token"), "No join token could be made").strip()
+    join = ["join", made.url, "--token", "-", "--engine", "llamacpp", "--name", name, "--home", str(home.folder / name)]
+    _run(home, made, module("cluster.worker.cli", *join), "The node could not join", stdin=token, secret=False)
+
+
+def _moved(redis_url: str, port: int | None) -> str:
+    """The node's way to the embedded Valkey, which another program's port may have moved since it joined."""
+    if port is None:
+        return redis_url
+    parts = urlsplit(redis_url)
+    return urlunsplit(parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{port}"))
+
+
+def _serves(home: Home, made: Plan, nodes: int) -> bool:
+    """Whether a first request would be answered: every node is there and holds a model."""
+    key = read_json(home.bootstrap_file).get("api_key", "")
+    listed = (_get(f"{made.local_url}/api/v1/nodes", key) or {}).get("results", [])
+    serving = [node for node in listed if any(_is_usable(m) for m in (node["telemetry"] or {}).get("models", []))]
+    return len(serving) >= nodes
+
+
+def _is_usable(model: dict[str, Any]) -> bool:
+    return model["state"] in {"present", "ready", "loading", "loaded"}
+
+
+def _run(home: Home, made: Plan, command: list[str], failure: str, *, stdin: str = "", secret: bool = True) -> str:
+    """Run a program of ours to its end and return what it printed; without our secrets unless ``secret``."""
+    environ = {k: v for k, v in made.environ.items() if secret or k not in SECRETS} | {INSTANCE: home.instance()}
+    result = subprocess.run(  # noqa: S603 - our own arguments
+        command, input=stdin, env=environ, cwd=home.folder, capture_output=True, text=True
+    )
+    if result.returncode:
+        lines = "\n".join(f"    {line}" for line in (result.stderr or result.stdout).strip().splitlines()[-12:])
+        raise Problem(f"{failure}; its last lines were:\n{lines}")
+    return result.stdout
+
+
+def _wait(
+    supervisor: Supervisor, name: str | None, ready: Callable[[], bool], otherwise: str = "", seconds: float = 60
+) -> None:
+    """Return when ``ready``; raise `Problem` when the process ``name`` (one of ours) ended, or time is up."""
+    end = time.monotonic() + seconds
+    while not ready():
+        if name and supervisor.has_failed(name):
+            raise Problem(_ended(supervisor.home, name))
+        if time.monotonic() > end:
+            log = supervisor.home.logs / f"{name}.log"
+            raise Problem(otherwise or f"{name} was not ready after {seconds:.0f} s; the end of {log} is:\n{tail(log)}")
+        time.sleep(0.05)
+
+
+def _ended(home: Home, name: str) -> str:
+    log = home.logs / f"{name}.log"
+    return f"{name} ended while it started; the last lines of {log} are:\n{tail(log)}"
+
+
+def _get(url: str, key: str = "") -> dict[str, Any] | None:
+    """The JSON object at ``url`` (empty when the body is none), or ``None`` while it is not answered with 200."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - http or https, our own
+    # A certificate is for the public name; here only this machine's own process is asked whether it is there.
+    context = ssl._create_unverified_context() if url.startswith("https:") else None  # noqa: S323
+    try:
+        with urllib.request.urlopen(request, timeout=5, context=context) as answer:  # noqa: S310
+            body = answer.read()
+    except (OSError, ValueError):
+        return None
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@contextlib.contextmanager
+def _step(what: str) -> Iterator[None]:
+    begun = time.monotonic()
+    print(f"{what} ...", end="", flush=True)
+    try:
+        yield
+    except BaseException:
+        print(flush=True)
+        raise
+    print(f" ready ({time.monotonic() - begun:.1f} s)", flush=True)

@@ -1,0 +1,54 @@
+"""API keys of the caller's tenant."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ollamamax.identity.actions.key import issue_key, revoke_key
+from ollamamax.identity.api.base import View
+from ollamamax.identity.api.serializers import CreatedKeySerializer, KeyCreateSerializer, KeySerializer
+from ollamamax.identity.queries.key import get_key, keys_of_tenant
+
+
+class KeyListView(View):
+    permissions = {"GET": "key.view", "POST": "key.manage"}
+    serializer_class = KeySerializer
+
+    def get_queryset(self) -> QuerySet[Any]:
+        return keys_of_tenant()
+
+    @extend_schema(operation_id="keys_list", responses=KeySerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """The tenant's keys, the newest first; revoked ones too."""
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(KeySerializer(page, many=True).data)
+
+    @extend_schema(operation_id="keys_create", request=KeyCreateSerializer, responses={201: CreatedKeySerializer})
+    def post(self, request: Request) -> Response:
+        """Issue a key. Its secret is in this answer and never again."""
+        given = KeyCreateSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        key, text = issue_key(acting=self.acting, **given.validated_data)
+        return Response({**KeySerializer(key).data, "secret": text}, status=201, headers={"Cache-Control": "no-store"})
+
+
+class KeyView(View):
+    permissions = {"GET": "key.view", "DELETE": "key.manage"}
+    serializer_class = KeySerializer
+
+    @extend_schema(operation_id="keys_retrieve", responses=KeySerializer)
+    def get(self, request: Request, key_id: uuid.UUID) -> Response:
+        """One key."""
+        return Response(KeySerializer(get_key(key_id)).data)
+
+    @extend_schema(operation_id="keys_destroy", responses={204: None})
+    def delete(self, request: Request, key_id: uuid.UUID) -> Response:
+        """Revoke a key: it stops working everywhere within a second, for ever. Doing so again changes nothing."""
+        revoke_key(acting=self.acting, key_id=key_id)
+        return Response(status=204)

@@ -1,0 +1,66 @@
+"""The browser's session: who is logged in, logging in, logging out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.middleware.csrf import get_token
+from drf_spectacular.utils import extend_schema
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ollamamax.identity.actions.session import log_in, log_out
+from ollamamax.identity.api.base import PUBLIC, View, current_place
+from ollamamax.identity.api.request_id import id_of
+from ollamamax.identity.api.serializers import LogInSerializer, SessionSerializer
+from ollamamax.identity.models import User
+from ollamamax.identity.queries.member import tenants_of
+from ollamamax.identity.roles import permissions_of
+
+
+class SessionView(View):
+    permissions = {"GET": PUBLIC, "POST": PUBLIC, "DELETE": PUBLIC}
+    # A key has no session, and a wrong one must not keep anybody from logging in.
+    authentication_classes = [SessionAuthentication]
+    serializer_class = SessionSerializer
+
+    @extend_schema(responses=SessionSerializer)
+    def get(self, request: Request) -> Response:
+        """Who is logged in. Sets the CSRF cookie that other methods need, as `X-CSRFToken`."""
+        get_token(request)
+        return self._answer(request, request.user)
+
+    @extend_schema(request=LogInSerializer, responses=SessionSerializer)
+    def post(self, request: Request) -> Response:
+        """Log in."""
+        # DRF asks for the token only of those who are logged in; without it here, another site could log a victim
+        # in as somebody else.
+        SessionAuthentication().enforce_csrf(request)
+        given = LogInSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        user = log_in(request=request._request, request_id=id_of(request), **given.validated_data)
+        return self._answer(request, user)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request) -> Response:
+        """Log out."""
+        log_out(request=request._request, acting=self.principal)
+        return Response(status=204)
+
+    def _answer(self, request: Request, user: Any) -> Response:
+        known = user if isinstance(user, User) else None
+        places = tenants_of(known) if known else []
+        place = current_place(request, places)
+        return Response(
+            SessionSerializer(
+                {
+                    "authenticated": known is not None,
+                    "user": known,
+                    "tenant": place,
+                    "tenants": places,
+                    "permissions": sorted(permissions_of(place.role)) if place else [],
+                }
+            ).data,
+            headers={"Cache-Control": "no-store"},
+        )

@@ -1,0 +1,19 @@
+"""Addresses of identity below `/api/v1/`."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from ollamamax.identity.api.key import KeyListView, KeyView
+from ollamamax.identity.api.me import MeView
+from ollamamax.identity.api.schema import Docs, Schema
+from ollamamax.identity.api.session import SessionView
+
+urlpatterns = [
+    path("session", SessionView.as_view(), name="session"),
+    path("me", MeView.as_view(), name="me"),
+    path("keys", KeyListView.as_view(), name="keys"),
+    path("keys/<uuid:key_id>", KeyView.as_view(), name="key"),
+    path("schema/", Schema.as_view(), name="schema"),
+    path("docs/", Docs.as_view(), name="docs"),
+]

@@ -1,0 +1,64 @@
+"""The directory's table ``keys``: what the data plane needs to know of every key that works."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+
+import msgspec
+import redis
+from django.db import transaction
+
+from ollamamax import logs
+from ollamamax.bus import directory, shared
+from ollamamax.identity.access import KnownKey
+from ollamamax.identity.models import ApiKey
+from ollamamax.identity.queries import key as queries
+from ollamamax.identity.scope import every_tenant
+
+TABLE = "keys"
+log = logs.get(__name__)
+
+
+def all_keys() -> dict[str, bytes]:
+    """All that belongs in the table now, of every tenant. Queries."""
+    with every_tenant():
+        return {key.identifier: entry(key) for key in queries.usable_keys().iterator()}
+
+
+def entry(key: ApiKey) -> bytes:
+    return msgspec.json.encode(
+        KnownKey(
+            hash=key.secret_hash,
+            kind="key",
+            id=key.id.hex,
+            tenant=key.tenant_id.hex,
+            name=key.name,
+            permissions=key.permissions,
+            expires_at=None if key.expires_at is None else key.expires_at.timestamp(),
+        )
+    )
+
+
+def publish_key_on_commit(key: ApiKey) -> None:
+    """After the commit, tell all gateways what has become of the key."""
+    transaction.on_commit(lambda: _publish_key(key.id, key.identifier))
+
+
+def publish_on_commit(table: str, changes: Mapping[str, bytes | None]) -> None:
+    """After the commit, tell all gateways. When Redis is away this only logs: the table's loop repairs it."""
+    transaction.on_commit(lambda: _publish(table, changes))
+
+
+def _publish_key(key_id: uuid.UUID, identifier: str) -> None:
+    # Read again: of two changes that commit close together, the one that publishes last tells the latest state.
+    with every_tenant():
+        key = queries.usable_keys().filter(pk=key_id).first()
+    _publish(TABLE, {identifier: None if key is None else entry(key)})
+
+
+def _publish(table: str, changes: Mapping[str, bytes | None]) -> None:
+    try:
+        directory.publish(shared.client(), table, changes)
+    except redis.RedisError as error:
+        log.warning("directory_publish_failed", table=table, error=type(error).__name__)

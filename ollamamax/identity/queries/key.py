@@ -1,0 +1,67 @@
+"""Reads of API keys."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.utils import timezone
+
+from ollamamax.identity.keys import matches, parse_key
+from ollamamax.identity.models import ApiKey
+from ollamamax.identity.scope import every_tenant
+from ollamamax.kernel.errors import NotFound
+from ollamamax.kernel.principal import Principal
+
+
+def restrict(acting: Principal, keys: models.QuerySet[ApiKey]) -> models.QuerySet[ApiKey]:
+    """Those of ``keys`` that ``acting`` may change: their own, or the whole tenant's with ``member.manage``."""
+    if acting.may("member.manage"):
+        return keys
+    person = person_behind(acting)
+    return keys.none() if person is None else keys.filter(created_by=person)
+
+
+def keys_of_tenant() -> models.QuerySet[ApiKey]:
+    """The keys of the tenant in scope, revoked ones too, the newest first."""
+    return ApiKey.objects.order_by("-created_at", "-id")
+
+
+def get_key(key_id: uuid.UUID) -> ApiKey:
+    """A key of the tenant in scope. Raises `NotFound`."""
+    found = ApiKey.objects.filter(pk=key_id).first()
+    if found is None:
+        raise NotFound("There is no such key.")
+    return found
+
+
+def usable_keys() -> models.QuerySet[ApiKey]:
+    """The keys of every tenant that are neither revoked nor expired. Needs the scope `every_tenant`."""
+    return ApiKey.objects.filter(revoked_at=None).exclude(expires_at__lte=timezone.now())
+
+
+def find_principal(text: str) -> Principal | None:
+    """Who calls with this key, by Postgres; ``None`` for every key that is not good. One query."""
+    parsed = parse_key(text)
+    if parsed is None:
+        return None
+    identifier, secret = parsed
+    with every_tenant():
+        key = usable_keys().filter(identifier=identifier).first()
+    if key is None or not matches(secret, key.secret_hash):
+        return None
+    return Principal("key", key.id.hex, key.tenant_id.hex, key.name, frozenset(key.permissions))
+
+
+def person_behind(acting: Principal) -> uuid.UUID | None:
+    """The user who acts, or who made the key that acts. Queries in the tenant's scope, for a key."""
+    if acting.kind == "user":
+        return uuid.UUID(acting.id)
+    if acting.kind == "key":
+        return ApiKey.objects.filter(pk=acting.id).values_list("created_by", flat=True).first()
+    return None
+
+
+def has_key_named(name: str) -> bool:
+    """Whether the tenant in scope has a key of this name that is not revoked."""
+    return ApiKey.objects.filter(name=name, revoked_at=None).exists()

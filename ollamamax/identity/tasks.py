@@ -1,0 +1,17 @@
+"""Doors for the ticks of identity."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from ollamamax.bus import directory as bus_directory
+from ollamamax.bus import shared
+from ollamamax.identity import directory
+from ollamamax.identity.actions.key_use import move_key_use
+
+
+@shared_task(name="identity.publish_directory")
+def publish_directory() -> None:
+    client = shared.client()
+    bus_directory.reconcile(client, directory.TABLE, directory.all_keys)
+    move_key_use(client)

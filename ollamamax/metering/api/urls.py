@@ -1,0 +1,12 @@
+"""Addresses of metering below `/api/v1/`."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from ollamamax.metering.api.usage import UsageTotalsView, UsageView
+
+urlpatterns = [
+    path("usage", UsageView.as_view(), name="usage"),
+    path("usage/totals", UsageTotalsView.as_view(), name="usage-totals"),
+]

@@ -1,0 +1,38 @@
+"""Reads usage."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+
+from django.db.models import Count, QuerySet, Sum
+
+from ollamamax.metering.models import UsageRecord
+
+
+def usage(
+    *,
+    since: datetime.datetime | None = None,
+    until: datetime.datetime | None = None,
+    key: uuid.UUID | None = None,
+    model: str | None = None,
+) -> QuerySet[UsageRecord]:
+    """Records of the tenant in scope, received from ``since`` on and before ``until``."""
+    found = UsageRecord.objects.all()
+    if since is not None:
+        found = found.filter(received_at__gte=since)
+    if until is not None:
+        found = found.filter(received_at__lt=until)
+    if key is not None:
+        found = found.filter(key=key)
+    if model is not None:
+        found = found.filter(model=model)
+    return found
+
+
+def totals(found: QuerySet[UsageRecord]) -> dict[str, int]:
+    """Sums over the records. Queries: 1."""
+    summed = found.aggregate(
+        requests=Count("request"), prompt_tokens=Sum("prompt_tokens"), completion_tokens=Sum("completion_tokens")
+    )
+    return {name: value or 0 for name, value in summed.items()}

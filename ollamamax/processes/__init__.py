@@ -1,0 +1,1 @@
+"""The processes of the product as management commands: composition, above everything else."""

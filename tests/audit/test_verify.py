@@ -1,0 +1,143 @@
+"""`manage.py audit verify` against a superuser who switches the triggers off."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+
+from ollamamax.audit.actions import record
+from ollamamax.kernel.principal import system
+
+pytestmark = pytest.mark.django_db(transaction=True)
+TENANT = uuid.UUID(int=7)
+OTHER = uuid.UUID(int=8)
+
+
+@pytest.fixture(autouse=True)
+def _trail() -> None:
+    """Five records of one tenant, two of another."""
+    for tenant, count in ((TENANT, 5), (OTHER, 2)):
+        for number in range(1, count + 1):
+            with transaction.atomic():
+                record(
+                    acting=system("test"), action="thing.make", target_type="thing", target_id=str(number),
+                    tenant=tenant, detail={"number": number},
+                )  # fmt: skip
+
+
+def tamper(*statements: str) -> None:
+    """As a superuser who is not stopped by triggers."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for statement in statements:
+            cursor.execute(statement.replace("{chain}", TENANT.hex))
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    out, err = StringIO(), StringIO()
+    try:
+        call_command("audit", *arguments, stdout=out, stderr=err)
+    except SystemExit as end:
+        return int(str(end.code)), err.getvalue()
+    return 0, out.getvalue()
+
+
+def test_a_whole_trail_is_found_whole() -> None:
+    assert run("verify") == (0, "The audit trail is whole: 7 records, 2 chains.\n")
+
+
+ROW = "FROM audit_auditrecord WHERE chain = '{chain}' AND seq"
+INSERT = (
+    "INSERT INTO audit_auditrecord (chain, seq, at, actor_kind, actor_id, actor_name, action, target_type, target_id,"
+    " request, detail, prev_hash, hash) SELECT chain, {seq}, at, actor_kind, actor_id, actor_name, action, target_type,"
+    " target_id, request, detail, prev_hash, hash " + ROW
+)
+
+
+@pytest.mark.parametrize(
+    ("statements", "said"),
+    [
+        (
+            ["UPDATE audit_auditrecord SET detail = '{\"number\": 9}' WHERE chain = '{chain}' AND seq = 3"],
+            "record 3: alt",
+        ),
+        (["UPDATE audit_auditrecord SET actor_name = 'x' WHERE chain = '{chain}' AND seq = 5"], "record 5: altered"),
+        (["UPDATE audit_auditrecord SET at = at + interval '1 microsecond' WHERE seq = 1"], "record 1: altered"),
+        (["UPDATE audit_auditrecord SET request = 'x' WHERE chain = '{chain}' AND seq = 2"], "record 2: altered"),
+        ([f"DELETE {ROW} = 3"], "record 3: missing"),
+        ([f"DELETE {ROW} = 1"], "record 1: missing"),
+        ([f"DELETE {ROW} = 5"], "record 4: is not the end: the head says 5"),
+        ([f"DELETE {ROW} > 0"], "record 0: is not the end"),
+        (
+            [f"DELETE {ROW} = 5", "UPDATE audit_chainhead SET seq = 4 WHERE chain = '{chain}'"],
+            "record 4: is not the end",
+        ),
+        (["DELETE FROM audit_chainhead WHERE chain = '{chain}'"], "record 5: the chain's head is missing"),
+        ([INSERT.replace("{seq}", "6") + " = 5"], "record 6: does not follow"),
+        (
+            [
+                "UPDATE audit_auditrecord SET seq = 99 WHERE chain = '{chain}' AND seq = 2",
+                "UPDATE audit_auditrecord SET seq = 2 WHERE chain = '{chain}' AND seq = 3",
+                "UPDATE audit_auditrecord SET seq = 3 WHERE chain = '{chain}' AND seq = 99",
+            ],
+            "record 2: does not follow",
+        ),
+        (
+            [
+                "ALTER TABLE audit_auditrecord DROP CONSTRAINT audit_record_seq_unique",
+                INSERT.replace("{seq}", "3") + " = 3",
+            ],
+            "record 3: inserted",
+        ),
+        (["UPDATE audit_auditrecord SET chain = 'system' WHERE chain = '{chain}'"], "chain system"),
+    ],
+)
+def test_tampering_is_found_and_named(statements: list[str], said: str) -> None:
+    try:
+        tamper(*statements)
+        code, text = run("verify")
+        assert code == 1
+        assert said in text
+        assert "tampered" in text
+    finally:
+        if "DROP CONSTRAINT" in statements[0]:
+            tamper(
+                "DELETE FROM audit_auditrecord",
+                "ALTER TABLE audit_auditrecord ADD CONSTRAINT audit_record_seq_unique UNIQUE (chain, seq)",
+            )
+
+
+def test_a_chain_rewritten_with_its_head_is_found_by_heads_that_were_noted(tmp_path: Path) -> None:
+    noted = tmp_path / "heads.json"
+    noted.write_text(run("heads")[1])
+    assert json.loads(noted.read_text())[TENANT.hex][0] == 5
+    assert run("verify", "--heads", str(noted))[0] == 0
+    tamper(
+        f"DELETE {ROW} = 5",
+        f"UPDATE audit_chainhead SET seq = 4, hash = (SELECT hash {ROW} = 4) WHERE chain = '{{chain}}'",
+    )
+    assert run("verify")[0] == 0
+    code, text = run("verify", "--heads", str(noted))
+    assert code == 1
+    assert "5 was noted outside the database" in text
+
+
+def test_a_chain_removed_with_its_head_is_found_by_heads_that_were_noted(tmp_path: Path) -> None:
+    noted = tmp_path / "heads.json"
+    noted.write_text(run("heads")[1])
+    tamper(f"DELETE {ROW} > 0", "DELETE FROM audit_chainhead WHERE chain = '{chain}'")
+    assert run("verify", "--heads", str(noted))[0] == 1
+
+
+def test_a_file_that_is_no_list_of_heads_is_refused(tmp_path: Path) -> None:
+    noted = tmp_path / "heads.json"
+    for text in ("", "[]", '{"x": 1}', '{"x": ["a", "b"]}'):
+        noted.write_text(text)
+        with pytest.raises(CommandError, match="is not a file"):
+            run("verify", "--heads", str(noted))

@@ -1,0 +1,140 @@
+"""A fleet as nodes, gateways and the control plane leave it in Redis: the same keys, the same encodings."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import redis
+
+import cluster.dispatch
+from cluster.wire import Engine, ModelState, NodeState, OpenRequest, UsageRecord, encode_json
+from ollamamax.bus import keys
+from ollamamax.kernel.ids import new_id
+
+_SETTLE = (Path(cluster.dispatch.__path__[0]) / "settle.lua").read_text()
+VERSION = "sha256:" + "5f" * 32
+
+
+class Fleet:
+    """Writes what the real parts write, synchronously."""
+
+    def __init__(self, client: redis.Redis, tenant: str) -> None:
+        self.client = client
+        self.tenant = tenant
+        self._seq: dict[str, int] = {}
+
+    def register(self, name: str) -> str:
+        """A node in the directory that has not reported."""
+        node = new_id()
+        entry = msgspec.json.encode({"tenant": self.tenant, "name": name, "schedulable": True})
+        self.client.hset(keys.directory("nodes"), node, entry)
+        return node
+
+    def drain(self, node: str, name: str) -> None:
+        entry = msgspec.json.encode({"tenant": self.tenant, "name": name, "schedulable": False})
+        self.client.hset(keys.directory("nodes"), node, entry)
+
+    def forget(self, node: str) -> None:
+        self.client.hdel(keys.directory("nodes"), node)
+
+    def report(self, node: str, **changed: Any) -> NodeState:
+        """The node's next report, with believable telemetry."""
+        self._seq[node] = self._seq.get(node, 0) + 1
+        facts: dict[str, Any] = {
+            "engines": [Engine(kind="llamacpp", healthy=True, version="b6123", hosts_blobs=True)],
+            "capacity": 4,
+            "running": 1,
+            "waiting": 0,
+            "tokens_per_second": 42.5,
+            "models": [
+                ModelState(
+                    version=VERSION,
+                    name="smollm2:135m",
+                    state="loaded",
+                    engine="llamacpp",
+                    size=99061888,
+                    memory=163577856,
+                )
+            ],
+            "cpu_percent": 37.5,
+            "cpu_count": 8,
+            "memory_used": 9 << 30,
+            "memory_total": 32 << 30,
+            "disk_used": 180 << 30,
+            "disk_total": 512 << 30,
+            "network_received_per_second": 120_000.0,
+            "network_sent_per_second": 1_450_000.0,
+            "gpu_note": "No GPU: NVML is not on this host.",
+        }
+        state = NodeState(
+            node=node,
+            tenant=self.tenant,
+            boot="b1",
+            seq=self._seq[node],
+            at=time.time(),
+            agent_version="0.1.0",
+            **(facts | changed),
+        )
+        self.client.set(keys.node_state(node), encode_json(state), ex=4)
+        return state
+
+    def fall_silent(self, node: str) -> None:
+        """What Redis does when the state's time to live is over."""
+        self.client.delete(keys.node_state(node))
+
+    def admit(self, node: str, node_name: str, **changed: Any) -> OpenRequest:
+        facts: dict[str, Any] = {"model": "smollm2:135m", "api": "/v1/chat/completions", "received_at": time.time()}
+        facts |= changed
+        opened = OpenRequest(
+            request=new_id(),
+            gateway="g1",
+            tenant=self.tenant,
+            key="k1",
+            version=VERSION,
+            node=node,
+            node_name=node_name,
+            trace="0" * 32,
+            admitted_at=facts["received_at"],
+            **facts,
+        )
+        self.client.hset(keys.OPEN, opened.request, encode_json(opened))
+        return opened
+
+    def settle(self, opened: OpenRequest, **changed: Any) -> UsageRecord:
+        """As a gateway settles it, with the product's own script."""
+        facts: dict[str, Any] = {
+            "prompt_tokens": 31,
+            "completion_tokens": 64,
+            "queue_ms": 0.8,
+            "first_token_ms": 38.2,
+            "duration_ms": 1240.0,
+            "outcome": "ok",
+        }
+        record = UsageRecord(
+            request=opened.request,
+            tenant=opened.tenant,
+            key=opened.key,
+            model=opened.model,
+            version=opened.version,
+            node=opened.node,
+            node_name=opened.node_name,
+            api=opened.api,
+            trace=opened.trace,
+            received_at=opened.received_at,
+            **(facts | changed),
+        )
+        self.client.eval(
+            _SETTLE,
+            4,
+            keys.OPEN,
+            keys.USAGE,
+            keys.recent(self.tenant),
+            keys.node_slots(opened.node),
+            opened.request,
+            f"{opened.request}.{opened.attempt}",
+            encode_json(record),
+        )
+        return record

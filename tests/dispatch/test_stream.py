@@ -1,0 +1,69 @@
+"""A stream gives each event once and in order, whatever arrives twice or late."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.dispatch.stream import Stream
+from cluster.wire import Delta, Event, Failure, Final, Frame
+
+EVENTS: list[Event] = [*[Delta(text=str(index), tokens=1) for index in range(20)], Final("stop")]
+
+
+async def read(stream: Stream) -> list[Event]:
+    events = []
+    while not stream.finished:
+        events.append(await stream.next())
+    return events
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 8)), max_size=30), st.randoms())
+def test_overlapping_frames_in_any_order_give_each_event_once(
+    pieces: list[tuple[int, int]], rng: random.Random
+) -> None:
+    stream = Stream("t", "n")
+    rng.shuffle(pieces)
+    for start, length in pieces:
+        if not stream.take(Frame("t", start, EVENTS[start : start + length])):
+            # A gap: the node is asked for everything from `expected` on.
+            stream.take(Frame("t", stream.expected, EVENTS[stream.expected : start + length]))
+    stream.take(Frame("t", stream.expected, EVENTS[stream.expected :]))
+    assert asyncio.run(read(stream)) == EVENTS
+
+
+def test_a_gap_is_seen() -> None:
+    stream = Stream("t", "n")
+    assert stream.take(Frame("t", 0, EVENTS[:2]))
+    assert not stream.take(Frame("t", 3, EVENTS[3:4]))
+    assert stream.expected == 2
+
+
+async def test_an_interruption_comes_before_what_waits_and_the_stream_goes_on() -> None:
+    stream = Stream("t", "n")
+    stream.take(Frame("t", 0, EVENTS[:1]))
+    left = Failure("client_gone", "gone", 499)
+    stream.interrupt(left)
+    assert await stream.next() is left
+    assert await stream.next() == EVENTS[0]
+    assert not stream.ended
+
+
+async def test_nothing_comes_after_the_end() -> None:
+    stream = Stream("t", "n")
+    lost = Failure("node_lost", "lost")
+    stream.end(lost)
+    stream.take(Frame("t", 0, EVENTS))
+    stream.end(Failure("node_lost", "again"))
+    assert await read(stream) == [lost]
+
+
+async def test_a_reader_that_waits_is_woken() -> None:
+    stream = Stream("t", "n")
+    reading = asyncio.create_task(read(stream))
+    await asyncio.sleep(0)
+    stream.take(Frame("t", 0, EVENTS))
+    assert await reading == EVENTS

@@ -1,0 +1,58 @@
+"""What the person sets stays; the rest is made; contradictions are refused before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ollamamax.embedded.environment import plan
+from ollamamax.embedded.home import Home
+from ollamamax.embedded.problem import Problem
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path / "home")
+    home.create()
+    return home
+
+
+def test_nothing_set_means_embedded_servers(home: Home) -> None:
+    made = plan(home, {})
+    assert made.postgres_port is not None
+    assert made.valkey_port is not None
+    assert str(made.postgres_port) in made.environ["DATABASE_URL"]
+    assert made.url == "http://127.0.0.1:8000"
+    assert made.nodes == 1
+    assert plan(home, {}).environ == made.environ
+
+
+def test_servers_named_by_the_environment_replace_the_embedded(home: Home) -> None:
+    given = {"DATABASE_URL": "postgresql://a@b/c", "REDIS_URL": "rediss://a:b@c"}
+    made = plan(home, given)
+    assert (made.postgres_port, made.valkey_port) == (None, None)
+    assert given.items() <= made.environ.items()
+
+
+def test_a_wider_bind_needs_tls(home: Home) -> None:
+    with pytest.raises(Problem, match="OLLAMAMAX_TLS_PROXY=1"):
+        plan(home, {"HOST": "0.0.0.0"})
+    made = plan(home, {"HOST": "0.0.0.0", "OLLAMAMAX_TLS_PROXY": "1", "OLLAMAMAX_PUBLIC_URL": "https://a.example"})
+    assert made.url == "https://a.example"
+    assert made.local_url == "http://127.0.0.1:8000"
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("::1", "http://[::1]:9000"), ("localhost", "http://localhost:9000"), ("", "http://127.0.0.1:9000")],
+)
+def test_the_address_is_one_to_visit(home: Home, host: str, url: str) -> None:
+    made = plan(home, {"HOST": host, "PORT": "9000"})
+    assert made.url == made.environ["OLLAMAMAX_PUBLIC_URL"] == url
+
+
+@pytest.mark.parametrize("nodes", ["x", "-1", "65"])
+def test_a_senseless_number_of_nodes_is_refused(home: Home, nodes: str) -> None:
+    with pytest.raises(Problem, match="NODES is"):
+        plan(home, {"NODES": nodes})
