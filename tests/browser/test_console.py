@@ -149,6 +149,20 @@ def test_logging_out_in_one_tab_ends_the_live_page_of_the_other(watched: Watched
     assert watched.complaints == []
 
 
+def test_the_files_of_the_build_are_compressed_and_kept_for_good_and_the_page_is_not(product: Product) -> None:
+    with urllib.request.urlopen(urllib.request.Request(product.url + "/", headers={"Accept": "text/html"})) as answer:
+        page = answer.read().decode()
+        assert answer.headers["Cache-Control"] == "no-cache"
+        assert "'unsafe" not in answer.headers["Content-Security-Policy"]
+    files = re.findall(r"/static/console/assets/[^\"]+", page)
+    assert {file.rpartition(".")[2] for file in files} == {"js", "css"}
+    for file in files:
+        asked = urllib.request.Request(product.url + file, headers={"Accept-Encoding": "gzip"})
+        with urllib.request.urlopen(asked) as answer:
+            assert answer.headers["Content-Encoding"] == "gzip"
+            assert "immutable" in answer.headers["Cache-Control"]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
 def test_every_width_and_scheme_is_accessible(

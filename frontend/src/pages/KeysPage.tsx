@@ -121,14 +121,16 @@ function KeyRow({ apiKey, onRevoke }: { apiKey: Key; onRevoke: ((key: Key) => vo
       <Table.Td data-label="Name" className={tables.strong}>
         {apiKey.name}
       </Table.Td>
-      <Table.Td data-label="Key" className={tables.mono}>
+      <Table.Td data-label="Key" className={`${tables.mono ?? ''} ${tables.wide ?? ''}`}>
         omx_{apiKey.identifier}…
       </Table.Td>
-      <Table.Td data-label="Created">{dateTime(apiKey.created_at)}</Table.Td>
-      <Table.Td data-label="Last used">
+      <Table.Td data-label="Created" className={tables.wide}>
+        {dateTime(apiKey.created_at)}
+      </Table.Td>
+      <Table.Td data-label="Last used" className={tables.wide}>
         {apiKey.last_used_at === null ? 'Never' : dateTime(apiKey.last_used_at)}
       </Table.Td>
-      <Table.Td data-label="Expires">
+      <Table.Td data-label="Expires" className={tables.wide}>
         {apiKey.expires_at === null ? 'Never' : dateTime(apiKey.expires_at)}
       </Table.Td>
       <Table.Td data-label="State">
