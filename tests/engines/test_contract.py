@@ -115,6 +115,15 @@ async def test_a_json_schema_is_kept(subject: Subject) -> None:
     assert set(json.loads(text(deltas))) == {"colour"}
 
 
+async def test_a_json_schema_is_kept_in_a_completion(subject: Subject) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 99}}, "required": ["n"]}
+    inference = wire.Inference(
+        "completion", prompt="A number:", format=schema, options=wire.Options(max_tokens=40, seed=1)
+    )
+    deltas, _ = await run(subject, inference)
+    assert text(deltas).lstrip().startswith("{")
+
+
 async def test_json_without_a_schema(subject: Subject) -> None:
     inference = chat("Give me an object with one number.", max_tokens=200, seed=5, temperature=0.0)
     inference.format = "json"
