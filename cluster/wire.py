@@ -157,6 +157,10 @@ class Engine(msgspec.Struct, omit_defaults=True):
     error: str | None = None
     hosts_blobs: bool = False
     """Whether it runs models from the registry's blobs, rather than models it keeps itself."""
+    running: int | None = None
+    waiting: int | None = None
+    kv_cache_percent: float | None = None
+    """What the engine's server itself counts, other clients' requests included; ``None`` where it does not tell."""
 
 
 class ModelState(msgspec.Struct, omit_defaults=True):

@@ -8,6 +8,7 @@ import msgspec
 
 from cluster.engines.base import Engine, EngineKind, LocalModels
 from cluster.engines.llamacpp import LlamaCpp
+from cluster.engines.ollama import Ollama
 from cluster.engines.openai import OpenAI
 
 
@@ -26,4 +27,6 @@ def build(choice: EngineChoice, models: LocalModels) -> Engine:
     api_key = Path(choice.api_key_file).read_text().strip() if choice.api_key_file else ""
     if choice.kind == "llamacpp":
         return LlamaCpp(models, slots=choice.slots or 4, context=choice.context or 4096)
+    if choice.kind == "ollama":
+        return Ollama(choice.url, api_key=api_key, slots=choice.slots)
     return OpenAI(choice.url, api_key=api_key, slots=choice.slots)

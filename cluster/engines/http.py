@@ -39,10 +39,10 @@ async def failures_of(engine: str) -> AsyncIterator[None]:
         yield
     except aiohttp.ClientConnectorError as error:
         raise EngineFailed(f"The {engine} engine cannot be reached: {error.os_error.strerror or error}.") from error
+    except TimeoutError as error:
+        raise EngineFailed(f"The {engine} engine was silent for too long.") from error
     except (aiohttp.ClientError, ConnectionError) as error:
         raise EngineFailed(f"The {engine} engine broke off: {type(error).__name__}.") from error
-    except aiohttp.ServerTimeoutError as error:
-        raise EngineFailed(f"The {engine} engine was silent for too long.") from error
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise EngineFailed(f"The {engine} engine sent what we cannot read: {error}.") from error
 

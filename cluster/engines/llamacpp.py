@@ -78,7 +78,8 @@ class LlamaCpp:
         self._models = models
         self._slots = slots
         self._context = context
-        self._threads = threads or psutil.cpu_count(logical=False) or 1
+        # One core stays free: with a thread for each, whatever else runs makes all of them wait at every barrier.
+        self._threads = threads or max(1, (psutil.cpu_count(logical=False) or 1) - 1)
         self._available_memory = available_memory
         self._served: dict[str, Served] = {}
         self._client: aiohttp.ClientSession | None = None

@@ -40,8 +40,9 @@ def serve(order: dict[str, Any]) -> None:
     # llama.cpp divides the context between its slots.
     params.n_ctx = order["context"] * order["slots"]
     params.kv_unified = False
-    params.cpuparams.n_threads = order["threads"]
-    params.cpuparams_batch.n_threads = order["threads"]
+    for cpu in (params.cpuparams, params.cpuparams_batch):
+        cpu.n_threads = order["threads"]
+        cpu.poll = 0  # waiting threads sleep instead of spinning: the cores are shared
     params.n_threads_http = order["slots"] + 4
     params.embedding = order["embedding"]
     params.endpoint_slots = True

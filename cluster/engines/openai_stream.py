@@ -36,7 +36,7 @@ async def stream(
             raise await http.refuse(engine, response, model)
         async for data in http.server_sent(response):
             delta = chunks.delta(_decode(data))
-            if meter is not None:
+            if meter is not None and not meter.prompt_tokens:
                 meter.prompt_tokens = chunks.prompt_tokens()
             if delta is not None:
                 yield delta

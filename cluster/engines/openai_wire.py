@@ -63,16 +63,21 @@ def body(engine: str, inference: wire.Inference, model: str, dialect: Dialect) -
     request |= _options(engine, inference.options, dialect)
     request |= _chat(inference) if inference.kind == "chat" else _completion(engine, inference, dialect)
     if inference.format is not None:
-        request["response_format"] = response_format(inference.format)
+        request |= _format(inference, dialect)
     if inference.think is not None:
         request |= _thinking(engine, inference, dialect)
     return request
 
 
-def response_format(value: str | dict[str, Any]) -> dict[str, Any]:
+def _format(inference: wire.Inference, dialect: Dialect) -> dict[str, Any]:
+    value = inference.format
+    if dialect is LLAMACPP and inference.kind == "completion":
+        # It would ignore response_format here.
+        return {"json_schema": value if isinstance(value, dict) else {"type": "object"}}
     if isinstance(value, dict):
-        return {"type": "json_schema", "json_schema": {"name": "response", "schema": value, "strict": True}}
-    return {"type": "json_object"}
+        schema = {"name": "response", "schema": value, "strict": True}
+        return {"response_format": {"type": "json_schema", "json_schema": schema}}
+    return {"response_format": {"type": "json_object"}}
 
 
 def _options(engine: str, options: wire.Options, dialect: Dialect) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import sys
 import threading
 import time
@@ -66,6 +68,7 @@ class Agent:
         self.shelf = Shelf()
         self.closers: list[Callable[[], Awaitable[None]]] = []
         self.boot = new_id()
+        self.failed = False
         self.grace = grace
         self._make_engine = make_engine
         self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
@@ -139,10 +142,13 @@ class Agent:
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 runner.run(self._main())
         except BaseException as error:
+            self.failed = True
             if not self._started.done():
                 self._started.set_exception(error)
+                return
             log.exception("agent_failed")
-            raise
+            # Without its agent the process serves nothing: end it, so that whoever supervises it starts another.
+            os.kill(os.getpid(), signal.SIGTERM)
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -161,12 +167,12 @@ class Agent:
         self._started.set_result(None)
         for starter in STARTERS:
             self.spawn(_as_coroutine(starter(self)), "starter")
-        self.spawn(listener.listen(), "control")
-        self.spawn(self._survey(), "survey")
-        self.spawn(self._measure(sampler), "measure")
+        self.spawn(_again(listener.listen), "control")
+        self.spawn(_again(self._survey), "survey")
+        self.spawn(_again(lambda: self._measure(sampler)), "measure")
         leftovers = self.spawn(self._leftovers(client), "leftovers")
         await self._first_look(sampler)
-        self.spawn(self._beat(client, outlets, leftovers), "beat")
+        self.spawn(_again(lambda: self._beat(client, outlets, leftovers)), "beat")
         await self._stop.wait()
         await self._finish(outlets)
         for task in list(self._tasks):
@@ -233,6 +239,10 @@ class Agent:
             async with asyncio.timeout(4):
                 health = await self.engine.health()
                 self._models = await self.engine.models() if health.healthy else []
+                if health.healthy:
+                    load = await self.engine.capacity()
+                    health.running, health.waiting = load.running, load.waiting
+                    health.kv_cache_percent = load.kv_cache_percent
                 self._health = [health]
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the engine, the node reports it
             told = str(error) or type(error).__name__
@@ -303,6 +313,16 @@ class Agent:
         for run in list(self.runs.running.values()):
             if run.ticket.gateway in gone:
                 self.runs.cancel(run.ticket.id, wire.Failure("gateway_lost", "The gateway is gone.", 503))
+
+
+async def _again(loop: Callable[[], Awaitable[None]]) -> None:
+    """Run what should never end; after a failure nobody foresaw, once more."""
+    while True:
+        try:
+            await loop()
+        except Exception:  # without its loops the node is deaf, whatever the defect
+            log.exception("agent_loop_failed")
+        await asyncio.sleep(BEAT_SECONDS)
 
 
 async def _as_coroutine(work: Awaitable[None]) -> None:

@@ -84,4 +84,4 @@ def serve(app: Celery, agent: Agent) -> int:
         agent.begin_stop()
         agent.join()
         agents.current = None
-    return status or 0
+    return 1 if agent.failed else status or 0

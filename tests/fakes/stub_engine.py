@@ -7,6 +7,7 @@ that were broken off (``GET /stub``). ``max_tokens`` of a request goes before ``
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,8 +34,7 @@ class Seen:
     running: int = 0
     finished: int = 0
     broken_off: int = 0
-    requests: list[dict[str, Any]] = field(default_factory=list)
-    traceparents: list[str] = field(default_factory=list)
+    traceparents: deque[str] = field(default_factory=lambda: deque(maxlen=100))
 
 
 PACE = web.AppKey("pace", Pace)
@@ -60,7 +60,14 @@ async def _health(_: web.Request) -> web.Response:
 
 async def _stub(request: web.Request) -> web.Response:
     seen = request.app[SEEN]
-    return web.json_response({"running": seen.running, "finished": seen.finished, "broken_off": seen.broken_off})
+    return web.json_response(
+        {
+            "running": seen.running,
+            "finished": seen.finished,
+            "broken_off": seen.broken_off,
+            "traceparents": list(seen.traceparents),
+        }
+    )
 
 
 async def _models(_: web.Request) -> web.Response:
@@ -87,7 +94,6 @@ async def _embed(request: web.Request) -> web.Response:
 async def _answer(request: web.Request, *, chat: bool) -> web.StreamResponse:
     body = msgspec.json.decode(await request.read())
     seen = request.app[SEEN]
-    seen.requests.append(body)
     seen.traceparents.append(request.headers.get("traceparent", ""))
     if body["model"] != MODEL:
         return web.json_response({"error": {"message": f"The model `{body['model']}` does not exist."}}, status=404)
@@ -146,7 +152,13 @@ def _event(value: dict[str, Any]) -> bytes:
 @click.option("--tokens", default=32, show_default=True)
 def main(port: int, first_token_ms: float, token_ms: float, tokens: int) -> None:
     web.run_app(
-        application(Pace(first_token_ms, token_ms, tokens)), host="127.0.0.1", port=port, print=None, access_log=None
+        application(Pace(first_token_ms, token_ms, tokens)),
+        host="127.0.0.1",
+        port=port,
+        print=None,
+        access_log=None,
+        # A client that left stops the work, as in the servers this one stands for.
+        handler_cancellation=True,
     )
 
 

@@ -8,7 +8,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -115,6 +115,11 @@ class Node:
 
     def control(self, control: wire.Control) -> int:
         return int(self.redis.publish(keys.node_control(self.id), wire.encode_control(control)))
+
+    def done(self) -> dict[str, dict[str, Any]]:
+        """The node's done stream: ticket -> how it ended."""
+        entries: Any = self.redis.xrange(keys.node_done(self.id))
+        return {fields[b"t"].decode(): msgspec.json.decode(fields[b"r"]) for _, fields in entries}
 
     def log_lines(self) -> list[dict[str, Any]]:
         return [msgspec.json.decode(line) for line in self.log.read_bytes().splitlines() if line.startswith(b"{")]
@@ -270,11 +275,3 @@ class Gateway:
         """Read until ``ticket`` has ended."""
         self.until(lambda: (got := self.got.get(ticket.id)) is not None and got.end is not None, seconds, ticket.id)
         return self.got[ticket.id]
-
-
-def iterate_stop(nodes: list[Node]) -> Iterator[None]:
-    """End every process that a test started, also when it failed."""
-    yield
-    for node in nodes:
-        node.kill()
-        node.redis.close()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 from cluster import wire
+from cluster.engines.build import EngineChoice
 from ollamamax.bus import keys
+from tests.worker.conftest import MakeNode, MakeStub
 from tests.worker.node import Gateway, Node, wait_for
 
 
@@ -17,9 +21,12 @@ def test_a_ticket_comes_back_as_numbered_events(stub_node: Node, gateway: Gatewa
     assert (got.end.prompt_tokens, got.end.completion_tokens, got.end.finish_reason) == (7, 5, "stop")
     assert (got.gaps, got.doubles) == (0, 0)
     wait_for(lambda: stub_node.redis.llen(keys.node_claimed(stub_node.id)) == 0)
-    [(_, done)] = stub_node.redis.xrange(keys.node_done(stub_node.id))
-    assert done[b"t"].decode() == ticket.id
-    assert b'"completion_tokens":5' in done[b"r"]
+    assert stub_node.done()[ticket.id] == {
+        "outcome": "ok",
+        "finish": "stop",
+        "prompt_tokens": 7,
+        "completion_tokens": 5,
+    }
 
 
 def test_fifty_tickets_at_once_lose_nothing(stub_node: Node, gateway: Gateway) -> None:
@@ -30,3 +37,156 @@ def test_fifty_tickets_at_once_lose_nothing(stub_node: Node, gateway: Gateway) -
         assert got.text == expected
         assert got.tokens == 100
         assert (got.gaps, got.doubles) == (0, 0)
+    assert set(stub_node.done()) == {ticket.id for ticket in tickets}
+
+
+def test_no_more_run_at_once_than_there_are_slots(make_stub: MakeStub, make_node: MakeNode) -> None:
+    stub = make_stub(token_ms=20, tokens=10)
+    node = make_node(EngineChoice("openai", stub.url, slots=2))
+    node.wait_ready()
+    gateway = Gateway(node)
+    tickets = [gateway.run() for _ in range(6)]
+    most = 0
+    while any(gateway.got.get(t.id) is None or gateway.got[t.id].end is None for t in tickets):
+        most = max(most, stub.seen()["running"])
+        gateway.read(0.02)
+    assert most == 2
+
+
+def test_what_was_lost_on_the_way_is_sent_again(stub_node: Node) -> None:
+    seen: set[int] = set()
+
+    def drop_once(frame: wire.Frame) -> bool:
+        """Lose the first frame of everything that is not the end."""
+        new = frame.seq not in seen
+        seen.add(frame.seq)
+        return new and not isinstance(frame.events[-1], wire.Final)
+
+    gateway = Gateway(stub_node, drop=drop_once)
+    ticket = gateway.run(max_tokens=2000)
+    got = gateway.wait(ticket)
+    assert got.gaps >= 1
+    assert got.text == "".join(f"t{n} " for n in range(2000))
+    # A minute long the whole of it can be had again.
+    gateway.got.clear()
+    stub_node.control(wire.Control("resend", ticket.id, gateway.id, 0))
+    assert gateway.wait(ticket).text == got.text
+
+
+def test_a_cancel_stops_the_engine_at_once(make_stub: MakeStub, make_node: MakeNode) -> None:
+    stub = make_stub(token_ms=20, tokens=1000)
+    node = make_node(EngineChoice("openai", stub.url, slots=4))
+    node.wait_ready()
+    gateway = Gateway(node)
+    ticket = gateway.run()
+    gateway.until(lambda: ticket.id in gateway.got and gateway.got[ticket.id].tokens > 2)
+    node.control(wire.Control("cancel", ticket.id))
+    got = gateway.wait(ticket, 1.0)
+    assert isinstance(got.end, wire.Failure)
+    assert (got.end.code, got.end.status) == ("cancelled", 499)
+    assert got.end.completion_tokens == got.tokens
+    wait_for(lambda: stub.seen()["running"] == 0, 1.0, "the engine's end")
+    assert node.done()[ticket.id]["outcome"] == "cancelled"
+
+
+def test_a_cancel_reaches_a_ticket_that_waits(make_stub: MakeStub, make_node: MakeNode) -> None:
+    stub = make_stub(token_ms=20, tokens=100)
+    node = make_node(EngineChoice("openai", stub.url, slots=1))
+    node.wait_ready()
+    gateway = Gateway(node)
+    first, second, third = gateway.run(), gateway.run(), gateway.run()
+    gateway.until(lambda: first.id in gateway.got)
+    node.control(wire.Control("cancel", second.id))
+    end = gateway.wait(second, 1.0).end
+    assert isinstance(end, wire.Failure)
+    assert end.code == "cancelled"
+    assert gateway.got[first.id].end is None
+    assert isinstance(gateway.wait(third).end, wire.Final)
+
+
+def test_a_cancel_may_come_before_its_ticket(stub_node: Node, gateway: Gateway) -> None:
+    ticket = gateway.ticket()
+    wait_for(lambda: stub_node.control(wire.Control("cancel", ticket.id)), what="a listener")
+    time.sleep(0.1)
+    stub_node.push(ticket)
+    end = gateway.wait(ticket).end
+    assert isinstance(end, wire.Failure)
+    assert end.code == "cancelled"
+
+
+def test_a_ticket_whose_time_is_over_is_not_run(stub_node: Node, gateway: Gateway) -> None:
+    end = gateway.wait(gateway.run(deadline=-1.0)).end
+    assert isinstance(end, wire.Failure)
+    assert (end.code, end.status) == ("deadline_exceeded", 504)
+
+
+def test_a_ticket_whose_time_runs_out_is_stopped(make_stub: MakeStub, make_node: MakeNode) -> None:
+    stub = make_stub(token_ms=20, tokens=1000)
+    node = make_node(EngineChoice("openai", stub.url, slots=4))
+    node.wait_ready()
+    gateway = Gateway(node)
+    end = gateway.wait(gateway.run(deadline=0.6), 3).end
+    assert isinstance(end, wire.Failure)
+    assert end.code == "deadline_exceeded"
+    wait_for(lambda: stub.seen()["running"] == 0, 1.0, "the engine's end")
+
+
+def test_the_engines_refusal_reaches_the_caller(stub_node: Node, gateway: Gateway) -> None:
+    end = gateway.wait(gateway.run(model="nothing")).end
+    assert isinstance(end, wire.Failure)
+    assert (end.code, end.status, end.param) == ("model_not_found", 404, "model")
+    end = gateway.wait(gateway.run(top_k=5)).end
+    assert isinstance(end, wire.Failure)
+    assert (end.code, end.status, end.param) == ("unsupported", 400, "top_k")
+
+
+def test_the_trace_reaches_the_engine(make_stub: MakeStub, make_node: MakeNode) -> None:
+    stub = make_stub()
+    node = make_node(EngineChoice("openai", stub.url))
+    node.wait_ready()
+    gateway = Gateway(node)
+    ticket = gateway.run()
+    gateway.wait(ticket)
+    assert stub.seen()["traceparents"] == [ticket.traceparent]
+    [line] = [line for line in node.log_lines() if line.get("event") == "run_ended"]
+    assert line["ticket"] == ticket.id
+    assert line["trace"] == ticket.traceparent
+    assert "Say hello" not in node.log.read_text()
+
+
+def test_an_unreadable_ticket_harms_no_other(stub_node: Node, gateway: Gateway) -> None:
+    stub_node.redis.rpush(keys.node_inbox(stub_node.id), b"\xc1nonsense")
+    ticket = gateway.run()
+    assert isinstance(gateway.wait(ticket).end, wire.Final)
+    wait_for(lambda: stub_node.redis.llen(keys.node_claimed(stub_node.id)) == 0)
+
+
+def test_loading_without_a_message(stub_node: Node, gateway: Gateway) -> None:
+    ticket = gateway.ticket()
+    ticket.inference.messages = []
+    stub_node.push(ticket)
+    end = gateway.wait(ticket).end
+    assert isinstance(end, wire.Final)
+    assert end.finish_reason == "load"
+
+
+def test_embeddings_come_with_the_end(stub_node: Node, gateway: Gateway) -> None:
+    ticket = gateway.ticket()
+    ticket.inference = wire.Inference("embed", inputs=["one", "three"])
+    stub_node.push(ticket)
+    end = gateway.wait(ticket).end
+    assert isinstance(end, wire.Final)
+    assert end.embeddings == [[3.0, 1.0], [5.0, 1.0]]
+
+
+def test_work_for_a_gateway_that_is_gone_is_stopped(make_stub: MakeStub, make_node: MakeNode) -> None:
+    stub = make_stub(token_ms=20, tokens=5000)
+    node = make_node(EngineChoice("openai", stub.url, slots=4))
+    node.wait_ready()
+    gateway = Gateway(node)
+    ticket = gateway.run()
+    gateway.until(lambda: ticket.id in gateway.got)
+    gateway.pubsub.close()
+    wait_for(lambda: stub.seen()["running"] == 0, 20, "the engine's end")
+    wait_for(lambda: ticket.id in node.done(), what="done")
+    assert node.done()[ticket.id]["finish"] == "gateway_lost"

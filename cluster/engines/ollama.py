@@ -1,0 +1,161 @@
+"""The engine for an Ollama server, by Ollama's own API; the versions are the digests of its models."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from cluster import wire
+from cluster.engines import http, ollama_wire
+from cluster.engines.base import Capacity, EngineKind, Meter, Output, unsupported
+from ollamamax.kernel.errors import EngineFailed, InvalidRequest, OllamaMaxError
+
+SLOTS = 4
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Ollama:
+    """``slots`` is how many requests it is given at once; Ollama itself queues what its models cannot run."""
+
+    kind: EngineKind = "ollama"
+    hosts_blobs = False
+
+    def __init__(self, url: str, *, api_key: str = "", slots: int | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._slots = slots or SLOTS
+        self._in_memory: set[str] = set()
+        self._client: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        self._client = http.session(self._headers)
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def health(self) -> wire.Engine:
+        try:
+            found = await self._get("/api/version")
+        except OllamaMaxError as error:
+            return wire.Engine(self.kind, healthy=False, error=error.message)
+        return wire.Engine(self.kind, healthy=True, version=found.get("version"))
+
+    async def capacity(self) -> Capacity:
+        return Capacity(self._slots)
+
+    async def models(self) -> list[wire.ModelState]:
+        running = {row["digest"]: row for row in (await self._get("/api/ps"))["models"]}
+        rows = (await self._get("/api/tags"))["models"]
+        self._in_memory = {version_of(digest) for digest in running}
+        return [_state(row, running.get(row["digest"])) for row in rows]
+
+    def loaded(self, version: str) -> bool:
+        return version in self._in_memory
+
+    async def load(self, version: str, model: str, keep_alive: float | None = None) -> float:
+        start = time.perf_counter()
+        request = {"model": model, "stream": False} | ({"keep_alive": keep_alive} if keep_alive is not None else {})
+        answer = await self._post("/api/generate", request, model)
+        self._in_memory.add(version)
+        return float(answer.get("load_duration", 0)) / 1e6 or (time.perf_counter() - start) * 1000
+
+    async def unload(self, version: str, model: str) -> None:
+        await self._post("/api/generate", {"model": model, "stream": False, "keep_alive": 0}, model)
+        self._in_memory.discard(version)
+
+    async def generate(
+        self,
+        version: str,
+        model: str,
+        inference: wire.Inference,
+        traceparent: str = "",
+        meter: Meter | None = None,
+    ) -> AsyncGenerator[Output, None]:
+        headers = http.trace_headers(traceparent)
+        if inference.kind == "embed":
+            yield await self._embed(model, inference, headers)
+            return
+        chat = inference.kind == "chat"
+        request = ollama_wire.chat(inference, model) if chat else ollama_wire.generate(inference, model)
+        url = self._url + ("/api/chat" if chat else "/api/generate")
+        chunks = ollama_wire.Chunks()
+        async with http.failures_of(self.kind), http.post(self._session, url, request, headers) as response:
+            if response.status >= 300:
+                raise _named(await http.refuse(self.kind, response, model))
+            async for line in http.lines(response):
+                delta = chunks.delta(_decode(line))
+                if delta is not None:
+                    yield delta
+        yield chunks.final()
+
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        if self._client is None:
+            raise EngineFailed("The ollama engine has not been started.")
+        return self._client
+
+    async def _embed(self, model: str, inference: wire.Inference, headers: dict[str, str]) -> wire.Final:
+        return ollama_wire.embedded(await self._post("/api/embed", ollama_wire.embed(inference, model), model, headers))
+
+    async def _get(self, path: str) -> dict[str, Any]:
+        async with (
+            http.failures_of(self.kind),
+            self._session.get(self._url + path, timeout=http.QUICK) as response,
+        ):
+            if response.status != 200:
+                raise EngineFailed(f"The ollama engine answered {path} with HTTP {response.status}.")
+            return _decode(await response.read())
+
+    async def _post(
+        self, path: str, request: dict[str, Any], model: str, headers: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        async with (
+            http.failures_of(self.kind),
+            http.post(self._session, self._url + path, request, headers or {}) as response,
+        ):
+            if response.status >= 300:
+                raise _named(await http.refuse(self.kind, response, model))
+            return _decode(await response.read())
+
+
+def version_of(digest: str) -> str:
+    return "sha256:" + digest.removeprefix("sha256:")
+
+
+def _state(row: dict[str, Any], running: dict[str, Any] | None) -> wire.ModelState:
+    return wire.ModelState(
+        version_of(row["digest"]),
+        row["name"],
+        "loaded" if running else "present",
+        "ollama",
+        size=row.get("size"),
+        memory=running.get("size") if running else None,
+        context_length=running.get("context_length") if running else None,
+        expires_at=_moment(running.get("expires_at")) if running else None,
+    )
+
+
+def _moment(text: str | None) -> float | None:
+    """Unix time of Go's RFC 3339 with nanoseconds; ``None`` for a model that stays (a date centuries away)."""
+    if not text:
+        return None
+    try:
+        found = msgspec.convert(text, datetime).timestamp()
+    except (msgspec.ValidationError, OverflowError):
+        return None
+    return found if found < time.time() + 10 * 365 * 86400 else None
+
+
+def _named(error: OllamaMaxError) -> OllamaMaxError:
+    """Ollama says in words what a model cannot do ("... does not support tools"); say it in our terms."""
+    feature = error.message.partition(" does not support ")[2].strip(". ")
+    if isinstance(error, InvalidRequest | EngineFailed) and feature:
+        return unsupported("ollama", feature.split(" ")[0], error.message)
+    return error

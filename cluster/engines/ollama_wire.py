@@ -1,0 +1,189 @@
+"""Ollama's API (https://github.com/ollama/ollama/blob/main/docs/api.md) as bodies and chunks. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from cluster import wire
+from cluster.engines.base import unsupported
+from ollamamax.kernel.errors import EngineFailed, InvalidRequest
+from ollamamax.kernel.ids import new_id
+
+_OPTIONS = {
+    "max_tokens": "num_predict",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "min_p": "min_p",
+    "seed": "seed",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "repeat_penalty": "repeat_penalty",
+    "num_ctx": "num_ctx",
+}
+_REASONS: dict[str, wire.FinishReason] = {"length": "length", "load": "load", "unload": "unload"}
+
+
+def chat(inference: wire.Inference, model: str) -> dict[str, Any]:
+    """The body for ``/api/chat``. Raises `Unsupported` and `InvalidRequest`."""
+    request = _common(inference, model) | {"messages": messages(inference.messages)}
+    tools = inference.tools
+    if inference.tool_choice == "none":
+        tools = []  # what the caller wants: no tool is called
+    elif inference.tool_choice not in (None, "auto"):
+        raise unsupported("ollama", "tool_choice", "Ollama has no such field; its models choose themselves")
+    if tools:
+        request["tools"] = tools
+    return request
+
+
+def generate(inference: wire.Inference, model: str) -> dict[str, Any]:
+    """The body for ``/api/generate``. A suffix needs the model's own template; otherwise no template is applied."""
+    if inference.tools:
+        raise unsupported("ollama", "tools", "a plain completion has no chat template")
+    request = _common(inference, model) | {"prompt": inference.prompt}
+    if inference.suffix:
+        return request | {"suffix": inference.suffix}
+    return request | {"raw": True}
+
+
+def embed(inference: wire.Inference, model: str) -> dict[str, Any]:
+    """The body for ``/api/embed``."""
+    request: dict[str, Any] = {"model": model, "input": inference.inputs}
+    if inference.keep_alive is not None:
+        request["keep_alive"] = inference.keep_alive
+    if inference.options.num_ctx is not None:
+        request["options"] = {"num_ctx": inference.options.num_ctx}
+    return request
+
+
+def _common(inference: wire.Inference, model: str) -> dict[str, Any]:
+    request: dict[str, Any] = {"model": model, "stream": True, "options": options(inference.options)}
+    for name in ("format", "think", "keep_alive"):
+        if (value := getattr(inference, name)) is not None:
+            request[name] = value
+    return request
+
+
+def options(given: wire.Options) -> dict[str, Any]:
+    found = {theirs: value for ours, theirs in _OPTIONS.items() if (value := getattr(given, ours)) is not None}
+    return found | {"stop": given.stop} if given.stop else found
+
+
+def messages(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """OpenAI's messages in Ollama's form: images apart from the text, arguments as objects, tool results by name."""
+    names: dict[str, str] = {}
+    return [_message(message, names) for message in given]
+
+
+def _message(message: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    text, images = _content(message.get("content"))
+    found: dict[str, Any] = {"role": _role(message), "content": text}
+    if images:
+        found["images"] = images
+    if calls := message.get("tool_calls"):
+        for call in calls:
+            names[call.get("id", "")] = call["function"]["name"]
+        found["tool_calls"] = [_call(call) for call in calls]
+    if (answered := message.get("tool_call_id")) is not None:
+        found["tool_name"] = message.get("name") or names.get(answered, answered)
+    if thinking := message.get("reasoning_content") or message.get("thinking"):
+        found["thinking"] = thinking
+    return found
+
+
+def _role(message: dict[str, Any]) -> str:
+    role: str = message["role"]
+    return "system" if role == "developer" else role
+
+
+def _content(content: Any) -> tuple[str, list[str]]:
+    if not isinstance(content, list):
+        return content or "", []
+    text, images = [], []
+    for part in content:
+        if part.get("type") == "text":
+            text.append(part["text"])
+        elif part.get("type") == "image_url":
+            url = part["image_url"]["url"] if isinstance(part["image_url"], dict) else part["image_url"]
+            if not url.startswith("data:") or ";base64," not in url:
+                raise unsupported("ollama", "image_url", "it takes images as base64 data only, not as addresses")
+            images.append(url.partition(";base64,")[2])
+        else:
+            raise unsupported("ollama", f"content of type {part.get('type')}")
+    return "\n".join(text), images
+
+
+def _call(call: dict[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    arguments = function.get("arguments") or {}
+    if isinstance(arguments, str):
+        try:
+            arguments = msgspec.json.decode(arguments)
+        except msgspec.DecodeError as error:
+            raise InvalidRequest("The arguments of a tool call are not JSON.", param="messages") from error
+    return {"function": {"name": function["name"], "arguments": arguments}}
+
+
+class Chunks:
+    """Reads the NDJSON objects of one stream. Ollama sends one for each token it shows, and counts at the end."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, Any] | None = None
+        self.called = False
+
+    def delta(self, chunk: dict[str, Any]) -> wire.Delta | None:
+        """What ``chunk`` adds; ``None`` for one without output. Raises `EngineFailed` for an error in the stream."""
+        if "error" in chunk:
+            raise EngineFailed(f"The ollama engine failed: {chunk['error']}")
+        if chunk.get("done"):
+            self.last = chunk
+        message = chunk.get("message") or {}
+        text = message.get("content") or chunk.get("response") or ""
+        thinking = message.get("thinking") or chunk.get("thinking") or ""
+        calls = [_openai_call(call) for call in message.get("tool_calls") or []]
+        self.called = self.called or bool(calls)
+        if not text and not thinking and not calls:
+            return None
+        return wire.Delta(text, thinking, 1, calls)
+
+    def final(self) -> wire.Final:
+        """The end, with Ollama's own counts. Raises `EngineFailed` when the stream ended without one."""
+        if self.last is None:
+            raise EngineFailed("The ollama engine ended the stream without finishing the answer.")
+        last = self.last
+        reason = _REASONS.get(last.get("done_reason") or "stop", "stop")
+        return wire.Final(
+            finish_reason="tool_calls" if self.called and reason == "stop" else reason,
+            prompt_tokens=last.get("prompt_eval_count", 0),
+            completion_tokens=last.get("eval_count", 0),
+            load_ms=_ms(last, "load_duration"),
+            prompt_ms=_ms(last, "prompt_eval_duration"),
+            eval_ms=_ms(last, "eval_duration"),
+            total_ms=_ms(last, "total_duration"),
+        )
+
+
+def embedded(answer: dict[str, Any]) -> wire.Final:
+    return wire.Final(
+        prompt_tokens=answer.get("prompt_eval_count", 0),
+        load_ms=_ms(answer, "load_duration"),
+        total_ms=_ms(answer, "total_duration"),
+        embeddings=answer["embeddings"],
+    )
+
+
+def _ms(answer: dict[str, Any], name: str) -> float:
+    return float(answer.get(name, 0)) / 1e6
+
+
+def _openai_call(call: dict[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    arguments = msgspec.json.encode(function.get("arguments") or {}).decode()
+    return {
+        "id": call.get("id") or f"call_{new_id()}",
+        "type": "function",
+        "function": {"name": function["name"], "arguments": arguments},
+    }

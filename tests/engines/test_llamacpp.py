@@ -1,0 +1,211 @@
+"""What only the llama.cpp engine does: memory comes and goes, children die and are started again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from cluster import wire
+from cluster.engines import llamacpp as module
+from cluster.engines.base import LocalModel
+from cluster.engines.llamacpp import LlamaCpp
+from ollamamax.kernel.errors import EngineFailed, InvalidRequest, ModelNotFound
+from tests import smollm
+from tests.engines.conftest import chat
+
+FIRST, SECOND = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+
+
+class TwoModels:
+    """The bundled model under two versions."""
+
+    def __init__(self) -> None:
+        path = smollm.path()
+        self.found = {
+            version: LocalModel(version, name, path, path.stat().st_size, {"context_length": 8192})
+            for version, name in ((FIRST, "first"), (SECOND, "second"))
+        }
+
+    def find(self, version: str) -> LocalModel | None:
+        return self.found.get(version)
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[LlamaCpp]:
+    made = LlamaCpp(TwoModels(), slots=2, context=512, threads=1)
+    await made.start()
+    yield made
+    await made.close()
+
+
+async def run(engine: LlamaCpp, inference: wire.Inference, version: str = FIRST) -> wire.Final:
+    *_, final = [event async for event in engine.generate(version, "m", inference)]
+    assert isinstance(final, wire.Final)
+    return final
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.02)
+
+
+def pid(engine: LlamaCpp, version: str = FIRST) -> int:
+    process = engine._served[version].process
+    assert process is not None
+    return process.pid
+
+
+async def test_the_first_request_loads_and_the_next_does_not(engine: LlamaCpp) -> None:
+    assert not engine.loaded(FIRST)
+    first = await run(engine, chat("Hi", max_tokens=2))
+    assert first.load_ms > 0
+    assert engine.loaded(FIRST)
+    assert (await run(engine, chat("Hi", max_tokens=2))).load_ms == 0
+    [state] = await engine.models()
+    assert state.memory is not None
+    assert state.memory > 50_000_000
+    assert state.expires_at is not None
+    assert 290 < state.expires_at - time.time() < 301
+
+
+async def test_ten_first_requests_load_once(engine: LlamaCpp) -> None:
+    finals = await asyncio.gather(*(run(engine, chat("Hi", max_tokens=2)) for _ in range(10)))
+    assert sum(final.load_ms > 0 for final in finals) == 1
+
+
+async def test_keep_alive_zero_unloads_after_the_request(engine: LlamaCpp) -> None:
+    inference = chat("Hi", max_tokens=2)
+    inference.keep_alive = 0
+    await run(engine, inference)
+    await until(lambda: not engine.loaded(FIRST), 3)
+    assert await engine.models() == []
+
+
+async def test_a_negative_keep_alive_keeps_it(engine: LlamaCpp) -> None:
+    inference = chat("Hi", max_tokens=2)
+    inference.keep_alive = -1
+    await run(engine, inference)
+    [state] = await engine.models()
+    assert state.expires_at is None
+
+
+async def test_an_idle_model_is_unloaded(engine: LlamaCpp) -> None:
+    await engine.load(FIRST, "m", keep_alive=0.3)
+    assert engine.loaded(FIRST)
+    await until(lambda: not engine.loaded(FIRST), 3)
+
+
+async def test_a_larger_context_is_had_by_loading_again(engine: LlamaCpp) -> None:
+    await run(engine, chat("Hi", max_tokens=2))
+    before = pid(engine)
+    final = await run(engine, chat("word " * 600, max_tokens=2, num_ctx=1024))
+    assert final.prompt_tokens > 600
+    assert pid(engine) != before
+    [state] = await engine.models()
+    assert state.context_length == 1024
+    with pytest.raises(InvalidRequest, match="at most 8192"):
+        await run(engine, chat("Hi", num_ctx=9000))
+
+
+async def test_the_model_used_longest_ago_makes_room() -> None:
+    free = [10 << 30]
+    engine = LlamaCpp(TwoModels(), slots=1, context=512, threads=1, available_memory=lambda: free[0])
+    await engine.start()
+    try:
+        await run(engine, chat("Hi", max_tokens=1), FIRST)
+        free[0] = 0
+
+        def room() -> int:
+            return 0 if engine.loaded(FIRST) else 10 << 30
+
+        engine._available_memory = room
+        await run(engine, chat("Hi", max_tokens=1), SECOND)
+        assert not engine.loaded(FIRST)
+        assert engine.loaded(SECOND)
+        engine._available_memory = lambda: 0
+        await engine.unload(SECOND, "m")
+        with pytest.raises(EngineFailed, match="MiB of memory"):
+            await run(engine, chat("Hi", max_tokens=1), FIRST)
+    finally:
+        await engine.close()
+
+
+async def test_a_child_that_dies_is_started_again(engine: LlamaCpp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.05)
+    await run(engine, chat("Hi", max_tokens=2))
+    process = engine._served[FIRST].process
+    assert process is not None
+    process._child.kill()
+    await until(lambda: not engine.loaded(FIRST))
+    [state] = await engine.models()
+    assert state.state == "loading"
+    assert "died" in (state.error or "")
+    await until(lambda: engine.loaded(FIRST))
+    assert pid(engine) != process.pid
+    assert (await run(engine, chat("Hi", max_tokens=2))).completion_tokens == 2
+
+
+async def test_one_that_dies_again_and_again_is_given_up(engine: LlamaCpp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(module, "MOST_DEATHS", 2)
+    await run(engine, chat("Hi", max_tokens=2))
+    for _ in range(2):
+        await until(lambda: engine.loaded(FIRST))
+        process = engine._served[FIRST].process
+        assert process is not None
+        process._child.kill()
+        await until(lambda process=process: engine._served[FIRST].process is not process)  # type: ignore[misc]
+    await until(lambda: engine._served[FIRST].state == "failed")
+    [state] = await engine.models()
+    assert "died 2 times" in (state.error or "")
+    with pytest.raises(EngineFailed, match="does not run"):
+        await run(engine, chat("Hi", max_tokens=2))
+    # Somebody who asks for it explicitly is obeyed.
+    await engine.load(FIRST, "m")
+    assert engine.loaded(FIRST)
+
+
+async def test_a_file_that_is_no_model_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "model.gguf"
+    file.write_bytes(b"GGUF" + b"\0" * 1000)
+    models = TwoModels()
+    models.found[FIRST] = LocalModel(FIRST, "broken", file, 1004)
+    engine = LlamaCpp(models, slots=1, context=512, threads=1)
+    await engine.start()
+    try:
+        with pytest.raises(EngineFailed, match="broken could not be loaded"):
+            await run(engine, chat("Hi"))
+        [state] = await engine.models()
+        assert state.state == "failed"
+        assert state.error
+    finally:
+        await engine.close()
+
+
+async def test_unloading_waits_for_the_running_request(engine: LlamaCpp) -> None:
+    task = asyncio.create_task(run(engine, chat("Tell a story.", max_tokens=60)))
+    await until(lambda: FIRST in engine._served and engine._served[FIRST].users > 0)
+    await engine.unload(FIRST, "m")
+    assert task.done() or (await task).completion_tokens
+    assert not engine.loaded(FIRST)
+
+
+async def test_a_version_that_is_not_here_is_not_found(engine: LlamaCpp) -> None:
+    with pytest.raises(ModelNotFound):
+        await engine.load("sha256:" + "9" * 64, "other")
+
+
+async def test_closing_ends_the_children() -> None:
+    engine = LlamaCpp(TwoModels(), slots=1, context=512, threads=1)
+    await engine.start()
+    await engine.load(FIRST, "m")
+    process = engine._served[FIRST].process
+    assert process is not None
+    await engine.close()
+    assert not process.alive

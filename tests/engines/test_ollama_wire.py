@@ -1,0 +1,120 @@
+"""Bodies and chunks of Ollama's API, without a server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cluster import wire
+from cluster.engines import ollama_wire
+from cluster.engines.ollama import _moment
+from ollamamax.kernel.errors import EngineFailed, InvalidRequest, Unsupported
+
+
+def chat(*messages: dict[str, Any], **given: Any) -> dict[str, Any]:
+    return ollama_wire.chat(wire.Inference("chat", messages=list(messages), **given), "m")
+
+
+def test_options_have_ollamas_names() -> None:
+    options = wire.Options(max_tokens=5, temperature=0.0, num_ctx=2048, stop=["a"], repeat_penalty=1.1)
+    assert chat({"role": "user", "content": "Hi"}, options=options)["options"] == {
+        "num_predict": 5,
+        "temperature": 0.0,
+        "num_ctx": 2048,
+        "stop": ["a"],
+        "repeat_penalty": 1.1,
+    }
+
+
+def test_images_go_beside_the_text() -> None:
+    content = [
+        {"type": "text", "text": "What is this?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}},
+    ]
+    [message] = chat({"role": "user", "content": content})["messages"]
+    assert message == {"role": "user", "content": "What is this?", "images": ["QUJD"]}
+    content[1] = {"type": "image_url", "image_url": {"url": "https://example.org/x.png"}}
+    with pytest.raises(Unsupported, match="base64"):
+        chat({"role": "user", "content": content})
+    with pytest.raises(Unsupported, match="input_audio"):
+        chat({"role": "user", "content": [{"type": "input_audio"}]})
+
+
+def test_tool_calls_and_their_results() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+    made = chat(
+        {"role": "developer", "content": "Be brief."},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "2"},
+    )["messages"]
+    assert made[0]["role"] == "system"
+    assert made[1]["tool_calls"] == [{"function": {"name": "f", "arguments": {"x": 1}}}]
+    assert made[2] == {"role": "tool", "content": "2", "tool_name": "f"}
+    call["function"]["arguments"] = "{broken"  # type: ignore[index]
+    with pytest.raises(InvalidRequest):
+        chat({"role": "assistant", "tool_calls": [call]})
+
+
+def test_a_choice_of_tools() -> None:
+    message = {"role": "user", "content": "Hi"}
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    assert chat(message, tools=tools)["tools"] == tools
+    assert chat(message, tools=tools, tool_choice="auto")["tools"] == tools
+    assert "tools" not in chat(message, tools=tools, tool_choice="none")
+    for wanted in ("required", {"type": "function", "function": {"name": "f"}}):
+        with pytest.raises(Unsupported):
+            chat(message, tools=tools, tool_choice=wanted)
+
+
+def test_completions_are_raw_unless_they_have_a_suffix() -> None:
+    assert ollama_wire.generate(wire.Inference("completion", prompt="p"), "m")["raw"] is True
+    made = ollama_wire.generate(wire.Inference("completion", prompt="p", suffix="s"), "m")
+    assert made["suffix"] == "s"
+    assert "raw" not in made
+    with pytest.raises(Unsupported):
+        ollama_wire.generate(wire.Inference("completion", prompt="p", tools=[{}]), "m")
+
+
+def test_format_think_and_keep_alive_are_passed_on() -> None:
+    made = chat({"role": "user", "content": "Hi"}, format={"type": "object"}, think="high", keep_alive=-1)
+    assert (made["format"], made["think"], made["keep_alive"]) == ({"type": "object"}, "high", -1)
+    assert "think" not in chat({"role": "user", "content": "Hi"})
+
+
+def test_chunks() -> None:
+    chunks = ollama_wire.Chunks()
+    assert chunks.delta({"message": {"content": "", "thinking": "hm"}, "done": False}) == wire.Delta("", "hm", 1)
+    call = {"function": {"name": "f", "arguments": {"x": 1}}}
+    delta = chunks.delta({"message": {"content": "", "tool_calls": [call]}, "done": False})
+    assert delta is not None
+    assert delta.tool_calls[0]["function"] == {"name": "f", "arguments": '{"x":1}'}
+    chunks.delta(
+        {
+            "message": {"content": ""},
+            "done": True,
+            "done_reason": "stop",
+            "total_duration": 3_000_000,
+            "load_duration": 1_000_000,
+            "prompt_eval_count": 7,
+            "eval_count": 9,
+            "eval_duration": 2_000_000,
+        }
+    )
+    final = chunks.final()
+    assert (final.finish_reason, final.prompt_tokens, final.completion_tokens) == ("tool_calls", 7, 9)
+    assert (final.total_ms, final.load_ms, final.eval_ms, final.prompt_ms) == (3.0, 1.0, 2.0, 0.0)
+
+
+def test_errors_in_the_stream() -> None:
+    chunks = ollama_wire.Chunks()
+    with pytest.raises(EngineFailed, match="unexpected EOF"):
+        chunks.delta({"error": "unexpected EOF"})
+    with pytest.raises(EngineFailed, match="without finishing"):
+        chunks.final()
+
+
+def test_moments() -> None:
+    assert _moment("2026-11-01T10:00:00.123456789+01:00") == pytest.approx(1793523600.123, abs=0.001)
+    assert _moment("2318-01-01T00:00:00Z") is None
+    assert _moment(None) is None

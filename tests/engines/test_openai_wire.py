@@ -1,0 +1,136 @@
+"""Bodies and chunks of OpenAI's API, without a server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from cluster import wire
+from cluster.engines.openai import read_metrics, version_of
+from cluster.engines.openai_wire import LLAMACPP, PLAIN, VLLM, Chunks, body, dialect_of
+from ollamamax.kernel.errors import EngineFailed, Unsupported
+
+
+def inference(**given: Any) -> wire.Inference:
+    return wire.Inference("chat", **{"messages": [{"role": "user", "content": "Hi"}], **given})
+
+
+def test_every_option_is_passed_on_under_the_servers_own_name() -> None:
+    options = wire.Options(
+        max_tokens=5,
+        temperature=0.0,
+        top_p=0.9,
+        top_k=40,
+        min_p=0.1,
+        seed=0,
+        stop=["x"],
+        presence_penalty=0.1,
+        frequency_penalty=0.2,
+        repeat_penalty=1.1,
+    )
+    for dialect, penalty in ((LLAMACPP, "repeat_penalty"), (VLLM, "repetition_penalty")):
+        made = body("e", inference(options=options), "m", dialect)
+        assert made[penalty] == 1.1
+        assert made["temperature"] == 0.0
+        assert made["seed"] == 0
+        assert {made["max_tokens"], made["top_k"]} == {5, 40}
+        assert (made["top_p"], made["min_p"], made["stop"]) == (0.9, 0.1, ["x"])
+        assert (made["presence_penalty"], made["frequency_penalty"]) == (0.1, 0.2)
+
+
+@pytest.mark.parametrize("name", ["top_k", "min_p", "repeat_penalty"])
+def test_an_option_that_a_plain_server_has_not_is_refused(name: str) -> None:
+    with pytest.raises(Unsupported) as error:
+        body("openai", inference(options=msgspec.convert({name: 1}, wire.Options)), "m", PLAIN)
+    assert error.value.fields["param"] == name
+
+
+def test_formats() -> None:
+    assert body("e", inference(format="json"), "m", PLAIN)["response_format"] == {"type": "json_object"}
+    schema = {"type": "object"}
+    made = body("e", inference(format=schema), "m", PLAIN)["response_format"]
+    assert made["json_schema"]["schema"] == schema
+
+
+def test_thinking() -> None:
+    assert body("e", inference(think=False), "m", LLAMACPP)["chat_template_kwargs"] == {"enable_thinking": False}
+    assert body("e", inference(think="high"), "m", PLAIN)["reasoning_effort"] == "high"
+    with pytest.raises(Unsupported):
+        body("e", inference(think=True), "m", PLAIN)
+
+
+def test_completions_take_neither_tools_nor_thoughts() -> None:
+    changes: list[dict[str, Any]] = [{"tools": [{}]}, {"think": True}, {"suffix": "x"}]
+    for change in changes:
+        with pytest.raises(Unsupported):
+            body("e", wire.Inference("completion", prompt="p", **change), "m", LLAMACPP)
+    assert body("e", wire.Inference("completion", prompt="p", suffix="s"), "m", PLAIN)["suffix"] == "s"
+
+
+def test_servers_are_known_by_their_owner() -> None:
+    assert dialect_of("llamacpp") is LLAMACPP
+    assert dialect_of("vllm") is VLLM
+    assert dialect_of("somebody") is PLAIN
+
+
+def choice(**delta: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+
+
+def test_tool_calls_are_put_together() -> None:
+    chunks = Chunks()
+    for part in (
+        {"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}},
+        {"index": 0, "function": {"arguments": '{"x":'}},
+        {"index": 1, "id": "b", "function": {"name": "g", "arguments": "{}"}},
+        {"index": 0, "function": {"arguments": "1}"}},
+    ):
+        chunks.delta(choice(tool_calls=[part]))
+    chunks.delta({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]})
+    assert [call["function"] for call in chunks.tool_calls()] == [
+        {"name": "f", "arguments": '{"x":1}'},
+        {"name": "g", "arguments": "{}"},
+    ]
+    assert chunks.final(load_ms=0, total_ms=1).finish_reason == "tool_calls"
+
+
+def test_thoughts_and_the_servers_own_counts() -> None:
+    chunks = Chunks()
+    assert chunks.delta(choice(reasoning_content="hm")) == wire.Delta("", "hm", 1)
+    assert chunks.delta(
+        choice(content="a") | {"timings": {"predicted_n": 4, "prompt_n": 3, "cache_n": 2}}
+    ) == wire.Delta("a", "", 3)
+    assert chunks.prompt_tokens() == 5
+    chunks.delta({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    chunks.delta({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 5}})
+    final = chunks.final(load_ms=1, total_ms=2)
+    assert (final.prompt_tokens, final.completion_tokens, final.finish_reason) == (5, 5, "stop")
+
+
+def test_a_stream_that_breaks_off_is_no_answer() -> None:
+    chunks = Chunks()
+    chunks.delta(choice(content="a"))
+    with pytest.raises(EngineFailed, match="without finishing"):
+        chunks.final(load_ms=0, total_ms=0)
+    with pytest.raises(EngineFailed, match="too hot"):
+        chunks.delta({"error": {"message": "too hot"}})
+
+
+def test_metrics_of_one_name_are_added_up() -> None:
+    page = """# HELP vllm:num_requests_running Number of requests.
+# TYPE vllm:num_requests_running gauge
+vllm:num_requests_running{model_name="a b"} 3.0
+vllm:num_requests_running{model_name="c"} 2.0
+vllm:kv_cache_usage_perc{model_name="a b"} 0.25
+broken line here
+"""
+    found = read_metrics(page)
+    assert found["vllm:num_requests_running"] == 5.0
+    assert found["vllm:kv_cache_usage_perc"] == 0.25
+
+
+def test_a_version_follows_from_the_name() -> None:
+    assert version_of("a") == version_of("a") != version_of("b")
+    assert len(version_of("a")) == 71

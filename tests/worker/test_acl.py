@@ -1,0 +1,105 @@
+"""What a node's Redis user may do: its own keys and channels, and no command of the server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import redis
+
+from ollamamax.bus import keys
+from ollamamax.kernel.ids import new_id
+from tests.worker.node import Gateway, Node, make_user
+
+OTHER = new_id()
+
+
+@pytest.fixture
+def node() -> str:
+    return new_id()
+
+
+@pytest.fixture
+def as_node(redis_url: str, admin: redis.Redis, node: str) -> redis.Redis:
+    make_user(admin, node, "password")
+    place = redis_url.partition("://")[2]
+    return redis.Redis.from_url(f"redis://node.{node}:password@{place}")
+
+
+FORBIDDEN: list[list[Any]] = [
+    ["KEYS", "*"],
+    ["SCAN", "0"],
+    ["RANDOMKEY"],
+    ["DBSIZE"],
+    ["FLUSHALL"],
+    ["FLUSHDB"],
+    ["CONFIG", "GET", "*"],
+    ["CONFIG", "SET", "maxmemory", "1"],
+    ["ACL", "LIST"],
+    ["ACL", "WHOAMI"],
+    ["ACL", "SETUSER", "default", "nopass"],
+    ["EVAL", "return 1", "0"],
+    ["FUNCTION", "FLUSH"],
+    ["SCRIPT", "FLUSH"],
+    ["CLIENT", "LIST"],
+    ["CLIENT", "KILL", "ID", "1"],
+    ["MONITOR"],
+    ["SHUTDOWN"],
+    ["REPLICAOF", "NO", "ONE"],
+    ["SAVE"],
+    ["INFO"],
+    ["PUBSUB", "CHANNELS"],
+    ["PSUBSCRIBE", "omx:*"],
+    ["SWAPDB", "0", "1"],
+    ["HGETALL", keys.OPEN],
+    ["HSET", keys.OPEN, "x", "y"],
+    ["LRANGE", keys.OPEN, "0", "1"],
+    ["XADD", keys.USAGE, "*", "r", "{}"],
+    ["SET", keys.USAGE, "x"],
+    ["GET", keys.directory("keys")],
+    ["DEL", keys.directory("keys")],
+    ["PUBLISH", keys.DIRECTORY_CHANNEL, "x"],
+    ["SUBSCRIBE", keys.DIRECTORY_CHANNEL],
+    ["SET", keys.node_state(OTHER), "x"],
+    ["LRANGE", keys.node_inbox(OTHER), "0", "-1"],
+    ["LPUSH", keys.node_queue(OTHER), "x"],
+    ["LPUSH", "control", "x"],
+    ["BRPOP", "control", "0.1"],
+    ["PUBLISH", keys.node_state_channel(OTHER), "x"],
+    ["PUBLISH", keys.node_control(OTHER), "x"],
+    ["SUBSCRIBE", keys.node_control(OTHER)],
+    ["PUBLISH", keys.tokens(OTHER, "gateway"), "x"],
+    ["SADD", f"_kombu.binding.{keys.node_queue(OTHER)}", "x"],
+    ["SADD", "_kombu.binding.control", "x"],
+]
+
+
+@pytest.mark.parametrize("command", FORBIDDEN, ids=lambda c: " ".join(c[:2]).replace(OTHER, "other"))
+def test_it_may_not(as_node: redis.Redis, command: list[Any]) -> None:
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        as_node.execute_command(*command)
+
+
+def test_it_may_use_its_own(as_node: redis.Redis, node: str) -> None:
+    as_node.set(keys.node_state(node), "x", px=1000)
+    as_node.publish(keys.node_state_channel(node), "x")
+    as_node.publish(keys.tokens(node, new_id()), "x")
+    as_node.lpush(keys.node_queue(node), "x")
+    as_node.rpush(keys.node_inbox(node), "x")
+    assert as_node.lrange(keys.node_inbox(node), 0, -1) == [b"x"]
+
+
+def test_a_wrong_password_is_refused(admin: redis.Redis, redis_url: str, node: str) -> None:
+    make_user(admin, node, "password")
+    client = redis.Redis.from_url(f"redis://node.{node}:other@{redis_url.partition('://')[2]}")
+    with pytest.raises(redis.exceptions.AuthenticationError):
+        client.ping()
+
+
+def test_a_running_node_asks_for_nothing_it_may_not(stub_node: Node, gateway: Gateway) -> None:
+    gateway.wait(gateway.run())
+    user = f"node.{stub_node.id}"
+    assert stub_node.stop() == 0
+    entries: Any = stub_node.redis.acl_log()
+    denied = [entry for entry in entries if entry["username"] == user and entry["reason"] != "auth"]
+    assert denied == []

@@ -1,0 +1,56 @@
+"""The drain's lease: one Celery message a busy spell, no ticket left lying, two drains at once harmless."""
+
+from __future__ import annotations
+
+import time
+
+from cluster import wire
+from ollamamax.bus import keys
+from tests.worker.node import Gateway, Node, wait_for
+
+
+def lease(node: Node) -> bytes | None:
+    found: bytes | None = node.redis.get(keys.node_drain(node.id))
+    return found
+
+
+def test_one_message_serves_a_busy_spell(stub_node: Node, gateway: Gateway) -> None:
+    for _ in range(5):
+        gateway.wait(gateway.run())
+    received = [line for line in stub_node.log_lines() if "Task cluster.drain_inbox" in line.get("event", "")]
+    assert len(received) == 1
+
+
+def test_the_lease_is_given_up_when_nothing_comes(stub_node: Node, gateway: Gateway) -> None:
+    gateway.wait(gateway.run())
+    assert lease(stub_node) is not None
+    wait_for(lambda: lease(stub_node) is None, 4, "the lease's end")
+    # The next ticket needs a message again, and gets one.
+    assert isinstance(gateway.wait(gateway.run()).end, wire.Final)
+
+
+def test_a_ticket_at_any_moment_is_taken(stub_node: Node, gateway: Gateway) -> None:
+    """Tickets that come just when the lease is given up: at 0.9 to 1.1 s after the last one."""
+    for pause in (0.9, 0.96, 0.98, 1.0, 1.01, 1.02, 1.04, 1.1):
+        gateway.wait(gateway.run())
+        time.sleep(pause)
+    started = time.monotonic()
+    gateway.wait(gateway.run())
+    assert time.monotonic() - started < 1.0
+
+
+def test_two_drains_at_once_run_each_ticket_once(stub_node: Node, gateway: Gateway) -> None:
+    for _ in range(3):
+        stub_node.send("cluster.drain_inbox")
+    tickets = [gateway.run(max_tokens=20) for _ in range(20)]
+    for ticket in tickets:
+        got = gateway.wait(ticket)
+        assert got.tokens == 20
+        assert got.doubles == 0
+    assert len(stub_node.done()) == 20
+
+
+def test_tickets_whose_message_was_lost_are_found(stub_node: Node, gateway: Gateway) -> None:
+    ticket = gateway.ticket()
+    stub_node.redis.rpush(keys.node_inbox(stub_node.id), wire.encode_ticket(ticket))
+    assert isinstance(gateway.wait(ticket, 5).end, wire.Final)

@@ -1,0 +1,187 @@
+"""The worker's parts that decide or only hold something, without a process around them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from cluster import wire
+from cluster.worker import gpu, state
+from cluster.worker.outlet import Sent
+from cluster.worker.shelf import Shelf
+from cluster.worker.telemetry import Host, Sampler, Traffic, rates
+
+
+def test_output_that_waits_is_joined_and_numbered_as_sent() -> None:
+    sent = Sent("t.1", b"")
+    sent.add(wire.Started(1.0))
+    sent.add(wire.Delta("a", "", 1))
+    sent.add(wire.Delta("b", "x", 2, [{"id": "c"}]))
+    frame = sent.take()
+    assert frame == wire.Frame("t.1", 0, [wire.Started(1.0), wire.Delta("ab", "x", 3, [{"id": "c"}])])
+    sent.add(wire.Delta("c", "", 1))
+    sent.add(wire.Final())
+    assert sent.take() == wire.Frame("t.1", 2, [wire.Delta("c", "", 1), wire.Final()])
+    assert sent.sent[2:] == [wire.Delta("c", "", 1), wire.Final()]
+
+
+def test_what_an_engine_says_goes_before_what_lies_on_the_disk() -> None:
+    ready = wire.ModelState("v1", "a", "ready", "llamacpp")
+    loaded = wire.ModelState("v1", "a", "loaded", "llamacpp")
+    other = wire.ModelState("v0", "b", "fetching", "llamacpp")
+    assert state.models([ready, other], [loaded]) == [other, loaded]
+
+
+def test_tokens_a_second() -> None:
+    rate = state.TokenRate(10.0)
+    assert rate.next(11.0, 50) == 50.0
+    assert rate.next(13.0, 60) == 5.0
+    assert rate.next(13.0, 60) == 0.0
+
+
+def test_rates_of_the_network() -> None:
+    assert rates(Traffic(1.0, 100, 10), Traffic(3.0, 300, 10)) == (100.0, 0.0)
+    assert rates(Traffic(1.0, 100, 10), Traffic(2.0, 50, 30)) == (0.0, 20.0)
+    assert rates(Traffic(1.0, 100, 10), Traffic(1.0, 200, 10)) == (0.0, 0.0)
+
+
+def test_a_sample_of_this_host(tmp_path: Path) -> None:
+    host = Sampler(tmp_path).sample()
+    assert host.memory_total > host.memory_used > 0
+    assert host.disk_total >= host.disk_used > 0
+    assert host.cpu_count >= 1
+    assert bool(host.gpus) != bool(host.gpu_note), "either GPUs or a reason why there are none"
+
+
+def put(folder: Path, **files: str) -> None:
+    for name, text in files.items():
+        path = folder / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+
+
+def test_amd_cards_as_the_kernel_shows_them(tmp_path: Path) -> None:
+    put(
+        tmp_path / "card0" / "device",
+        vendor="0x1002",
+        device="0x744c",
+        product_name="Radeon RX 7900",
+        gpu_busy_percent="37",
+        mem_info_vram_used="1000",
+        mem_info_vram_total="4000",
+        hwmon__hwmon3__temp1_input="54000",
+        hwmon__hwmon3__power1_average="123000000",
+    )
+    put(tmp_path / "card1" / "device", vendor="0x8086")
+    put(tmp_path / "card0-DP-1" / "device", vendor="0x1002")
+    put(tmp_path / "card2" / "device", vendor="0x1002", device="0x1234")
+    first, second = gpu.amd(tmp_path)
+    assert first == wire.Gpu(
+        index=0,
+        name="Radeon RX 7900",
+        load_percent=37.0,
+        memory_used=1000,
+        memory_total=4000,
+        temperature_celsius=54.0,
+        power_watts=123.0,
+    )
+    assert second == wire.Gpu(index=1, name="AMD GPU 0x1234")
+
+
+class Nvml:
+    """NVML's binding with one card, some of whose values the driver does not give."""
+
+    NVML_MEMORY_ERROR_TYPE_UNCORRECTED = NVML_VOLATILE_ECC = NVML_TEMPERATURE_GPU = 0
+
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+        return 1
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
+        return index
+
+    def nvmlDeviceGetName(self, _: int) -> bytes:  # noqa: N802
+        return b"NVIDIA T4"
+
+    def nvmlDeviceGetMemoryInfo(self, _: int) -> object:  # noqa: N802
+        return type("Memory", (), {"used": 5, "total": 16})
+
+    def nvmlDeviceGetUtilizationRates(self, _: int) -> object:  # noqa: N802
+        return type("Rates", (), {"gpu": 71})
+
+    def nvmlDeviceGetTemperature(self, *_: int) -> int:  # noqa: N802
+        return 60
+
+    def nvmlDeviceGetPowerUsage(self, _: int) -> int:  # noqa: N802
+        return 70_500
+
+    def nvmlDeviceGetTotalEccErrors(self, *_: int) -> int:  # noqa: N802
+        raise OSError("Not Supported")
+
+
+def test_what_a_driver_does_not_tell_is_left_out() -> None:
+    assert gpu._nvidia(Nvml()) == [
+        wire.Gpu(0, "NVIDIA T4", 71.0, 5, 16, temperature_celsius=60.0, power_watts=70.5, ecc_errors=None)
+    ]
+
+
+def test_a_host_without_a_gpu_says_so(tmp_path: Path) -> None:
+    reader = gpu.Reader(tmp_path)
+    if reader._nvml is None:
+        gpus, note = reader.read()
+        assert gpus == []
+        assert note is not None
+        assert note.startswith("No GPU found: NVML")
+
+
+def test_a_version_is_found_only_when_it_is_ready(tmp_path: Path) -> None:
+    from cluster.engines.base import LocalModel
+
+    shelf = Shelf()
+    shelf.note(wire.ModelState("v", "m", "fetching", "llamacpp", bytes_done=3))
+    assert shelf.find("v") is None
+    shelf.put(LocalModel("v", "m", tmp_path, 10))
+    assert shelf.find("v") is not None
+    assert shelf.states()[0].state == "ready"
+    shelf.note(wire.ModelState("v", "m", "failed", "llamacpp", error="x"))
+    assert shelf.find("v") is None
+    shelf.drop("v")
+    assert shelf.states() == []
+
+
+def test_a_state_is_complete_json() -> None:
+    host = Host(1.0, 2, 3, 4, 5, 6, 7.0, 8.0, [], "none")
+    told = state.compose(
+        node="n",
+        tenant="t",
+        boot="b",
+        seq=1,
+        at=time.time(),
+        agent_version="0",
+        engines=[wire.Engine("llamacpp", True)],
+        capacity=4,
+        running=1,
+        waiting=2,
+        tokens_per_second=3.456,
+        models=[],
+        host=host,
+        draining=False,
+    )
+    assert wire.decode_node_state(wire.encode_json(told)) == told
+    assert told.tokens_per_second == 3.46
+
+
+@pytest.mark.parametrize("uvloop", [True, False])
+def test_the_agent_has_a_loop_with_and_without_uvloop(uvloop: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    from cluster.worker.agent import _loop_factory
+
+    if not uvloop:
+        monkeypatch.setitem(sys.modules, "uvloop", None)
+    loop = _loop_factory()()
+    assert (type(loop).__module__ == "uvloop") == uvloop
+    assert isinstance(loop, asyncio.AbstractEventLoop)
+    loop.close()
