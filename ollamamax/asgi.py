@@ -32,7 +32,13 @@ class Web:
             queue_per_node=settings.ENV["OLLAMAMAX_QUEUE_PER_NODE"],
         )
         self.blobs = Blobs(settings.HOME / "blobs", self.gateway.directory)
-        self.static = ServeStaticASGI(django, root=settings.STATIC_ROOT, prefix=settings.STATIC_URL)
+        self.static = ServeStaticASGI(
+            django,
+            root=settings.STATIC_ROOT,
+            prefix=settings.STATIC_URL,
+            immutable_file_test=r"^/static/console/assets/",  # Vite puts a hash into their names
+            allow_all_origins=False,
+        )
         self.live = ProtocolTypeRouter({"websocket": websocket})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -143,6 +143,11 @@ CONTENT_SECURITY_POLICY = {
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 CONSOLE = BASE_DIR / "frontend" / "dist"
+# Compressed once, when they are collected: the web process only sends files.
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "servestatic.storage.CompressedStaticFilesStorage"},
+}
 STATICFILES_DIRS = [("console", CONSOLE)] if CONSOLE.is_dir() else []
 
 REST_FRAMEWORK = {

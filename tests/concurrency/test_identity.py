@@ -134,7 +134,7 @@ def test_keys_issued_and_revoked_in_parallel_leave_the_directory_as_postgres_say
 
     results = in_parallel(acts, repair)
     assert results == [None, None]
-    held = {name.decode(): value for name, value in valkey.hgetall("omx:dir:keys").items() if name}  # type: ignore[union-attr]
+    held = {name.decode(): value for name, value in valkey.hgetall("omx:dir:keys").items() if name}
     assert held == directory.all_keys()
     assert len(held) == 12
     assert list(verify()) == []

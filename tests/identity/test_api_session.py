@@ -81,6 +81,10 @@ def test_the_session_id_changes_at_log_in_and_the_old_one_is_dead_after_log_out(
     assert stolen.get("/api/v1/me").status_code == 401
 
 
+def test_logging_out_when_nobody_is_logged_in_does_no_harm(browser: Browser) -> None:
+    assert browser.with_token("DELETE", SESSION).status_code == 204
+
+
 def test_an_address_is_known_in_whatever_case(browser: Browser, owner: Person) -> None:
     assert browser.log_in(f"  {owner.email.upper()} ", PASSWORD).status_code == 200
 

@@ -34,7 +34,7 @@ decode = msgspec.json.Decoder(KnownKey).decode
 
 
 def published(client: redis.Redis) -> dict[str, Any]:
-    fields: dict[bytes, bytes] = client.hgetall(TABLE)  # type: ignore[assignment]
+    fields: dict[bytes, bytes] = client.hgetall(TABLE)
     return {name.decode(): json.loads(value) for name, value in fields.items() if name}
 
 
@@ -174,7 +174,7 @@ def test_times_that_make_no_sense_do_no_harm(valkey: redis.Redis, owner_key: Key
 
 @pytest.mark.django_db
 def test_a_use_that_is_told_while_another_is_moved_is_kept(valkey: redis.Redis, owner_key: Key) -> None:
-    class Busy(redis.Redis):
+    class Busy(redis.Redis):  # type: ignore[misc]
         """A gateway writes between the loop's read and its clean-up."""
 
         def eval(self, *args: Any, **kwargs: Any) -> Any:

@@ -36,7 +36,9 @@ export function RunningTable({ requests, total, at }: RunningTableProps) {
                 <Table.Td data-label="Model" className={classes.strong}>
                   {request.model}
                 </Table.Td>
-                <Table.Td data-label="Node">{request.node_name}</Table.Td>
+                <Table.Td data-label="Node" className={classes.wide}>
+                  {request.node_name}
+                </Table.Td>
                 <Table.Td data-label="API" className={`${classes.mono ?? ''} ${classes.wide ?? ''}`}>
                   {request.api}
                 </Table.Td>

@@ -5,7 +5,7 @@ import uPlot from 'uplot'
 import { SERIES_SECONDS } from '../live/state'
 import type { Point } from '../live/types'
 import { Card, Empty } from './Card'
-import { clockTime } from './format'
+import { clockTime, count } from './format'
 import classes from './SeriesChart.module.css'
 
 interface Line {
@@ -62,7 +62,7 @@ export function SeriesChart({ title, lines, format, series, at }: SeriesChartPro
         </div>
       ) : (
         <div role="img" aria-label={`${title}, the last five minutes. Now: ${spoken}.`}>
-          <Plot data={data} lines={lines} format={format} at={at} onHover={setHovered} />
+          <Plot data={data} lines={lines} at={at} onHover={setHovered} />
         </div>
       )}
     </Card>
@@ -72,12 +72,11 @@ export function SeriesChart({ title, lines, format, series, at }: SeriesChartPro
 interface PlotProps {
   data: uPlot.AlignedData
   lines: readonly Line[]
-  format: (value: number) => string
   at: number
   onHover: (index: number | null) => void
 }
 
-function Plot({ data, lines, format, at, onHover }: PlotProps) {
+function Plot({ data, lines, at, onHover }: PlotProps) {
   const holder = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | null>(null)
   const scheme = useComputedColorScheme('light')
@@ -86,7 +85,7 @@ function Plot({ data, lines, format, at, onHover }: PlotProps) {
   useEffect(() => {
     const element = holder.current
     if (element === null) return
-    const made = new uPlot(options(element.clientWidth, lines, format, onHover), latest.current.data, element)
+    const made = new uPlot(options(element.clientWidth, lines, onHover), latest.current.data, element)
     plot.current = made
     show(made, latest.current.data, latest.current.at)
     const observer = new ResizeObserver(() => {
@@ -99,7 +98,7 @@ function Plot({ data, lines, format, at, onHover }: PlotProps) {
       plot.current = null
     }
     // The colours are read when the plot is made: another scheme makes another plot.
-  }, [lines, format, onHover, scheme])
+  }, [lines, onHover, scheme])
 
   useEffect(() => {
     latest.current = { data, at }
@@ -147,7 +146,6 @@ function columns(series: readonly Point[], lines: readonly Line[]): [number[], .
 function options(
   width: number,
   lines: readonly Line[],
-  format: (value: number) => string,
   onHover: (index: number | null) => void,
 ): uPlot.Options {
   const style = getComputedStyle(document.documentElement)
@@ -182,7 +180,7 @@ function options(
         gap: 6,
         size: 40,
         space: 42,
-        values: (_plot, splits) => splits.map((value) => (Number.isInteger(value) ? format(value) : '')),
+        values: (_plot, splits) => splits.map((value) => (Number.isInteger(value) ? count(value) : '')),
       },
     ],
     series: [

@@ -1,5 +1,5 @@
 /** API keys: list, create with a secret shown once, revoke. */
-import { Alert, Button, Loader, Modal, Select, Table, TextInput } from '@mantine/core'
+import { Alert, Button, Loader, Select, Table, TextInput } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { useEffect, useState, type SubmitEvent } from 'react'
 import { sentence } from '../api/client'
@@ -7,6 +7,7 @@ import { useCreateKey, useKeys, useRevokeKey, type Key } from '../api/keys'
 import { sessionQuery } from '../api/session'
 import { Card, Empty } from '../components/Card'
 import { Command } from '../components/Command'
+import { Dialog } from '../components/Dialog'
 import { dateTime } from '../components/format'
 import { Icon } from '../components/Icon'
 import { Tag } from '../components/Tag'
@@ -120,14 +121,16 @@ function KeyRow({ apiKey, onRevoke }: { apiKey: Key; onRevoke: ((key: Key) => vo
       <Table.Td data-label="Name" className={tables.strong}>
         {apiKey.name}
       </Table.Td>
-      <Table.Td data-label="Key" className={tables.mono}>
+      <Table.Td data-label="Key" className={`${tables.mono ?? ''} ${tables.wide ?? ''}`}>
         omx_{apiKey.identifier}…
       </Table.Td>
-      <Table.Td data-label="Created">{dateTime(apiKey.created_at)}</Table.Td>
-      <Table.Td data-label="Last used">
+      <Table.Td data-label="Created" className={tables.wide}>
+        {dateTime(apiKey.created_at)}
+      </Table.Td>
+      <Table.Td data-label="Last used" className={tables.wide}>
         {apiKey.last_used_at === null ? 'Never' : dateTime(apiKey.last_used_at)}
       </Table.Td>
-      <Table.Td data-label="Expires">
+      <Table.Td data-label="Expires" className={tables.wide}>
         {apiKey.expires_at === null ? 'Never' : dateTime(apiKey.expires_at)}
       </Table.Td>
       <Table.Td data-label="State">
@@ -181,14 +184,11 @@ function CreateKey({ opened, onClose }: { opened: boolean; onClose: () => void }
   }
   const made = create.data
   return (
-    <Modal
+    <Dialog
       opened={opened}
       onClose={close}
       title={made === undefined ? 'Create an API key' : 'The key is made'}
-      lockScroll={false} // locking injects a style element, which the Content-Security-Policy forbids
       closeOnClickOutside={made === undefined}
-      closeButtonProps={{ 'aria-label': 'Close' }}
-      centered
     >
       {made === undefined ? (
         <form onSubmit={submit} className={classes.form}>
@@ -236,7 +236,7 @@ function CreateKey({ opened, onClose }: { opened: boolean; onClose: () => void }
           </div>
         </div>
       )}
-    </Modal>
+    </Dialog>
   )
 }
 
@@ -247,14 +247,7 @@ function RevokeKey({ apiKey, onClose }: { apiKey: Key | null; onClose: () => voi
     revoke.reset()
   }
   return (
-    <Modal
-      opened={apiKey !== null}
-      onClose={close}
-      title={`Revoke ${apiKey?.name ?? ''}?`}
-      lockScroll={false} // as above
-      closeButtonProps={{ 'aria-label': 'Close' }}
-      centered
-    >
+    <Dialog opened={apiKey !== null} onClose={close} title={`Revoke ${apiKey?.name ?? ''}?`}>
       <div className={classes.form}>
         {revoke.error !== null && (
           <Alert color="red" variant="light" icon={<Icon name="alert" />}>
@@ -279,6 +272,6 @@ function RevokeKey({ apiKey, onClose }: { apiKey: Key | null; onClose: () => voi
           </Button>
         </div>
       </div>
-    </Modal>
+    </Dialog>
   )
 }

@@ -1,0 +1,190 @@
+"""The console in a real browser, against the whole product. One story, told in order: each test goes on from the last."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+import urllib.request
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser import product as products
+from tests.browser.conftest import AXE, Watched
+from tests.browser.product import NODE, Product
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.xdist_group("browser")]
+
+SHOTS = os.environ.get("OMX_TEST_SCREENSHOTS", "")
+
+
+def _log_in(page: Page, product: Product) -> None:
+    page.goto("/")
+    page.get_by_label("Email address").fill(product.facts["admin_email"])
+    page.get_by_label("Password", exact=True).fill(product.facts["admin_password"])
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("status").filter(has_text=re.compile("^Live$"))).to_be_visible(timeout=15_000)
+
+
+def _ask(product: Product, model: str) -> threading.Thread:
+    """A streamed request that takes some seconds, from another program."""
+    body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+    request = urllib.request.Request(
+        product.url + "/v1/chat/completions",
+        data=json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {product.facts['api_key']}", "Content-Type": "application/json"},
+    )
+
+    def read() -> None:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            answer.read()
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    return thread
+
+
+def _violations(page: Page) -> list[str]:
+    """What axe finds against WCAG 2.2 AA and its own best practices."""
+    page.evaluate(AXE.read_text() + "; undefined")
+    found: list[str] = page.evaluate(
+        "async () => (await axe.run()).violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(', ')}`)"
+    )
+    return found
+
+
+def test_a_wrong_password_is_refused_in_words(watched: Watched, product: Product) -> None:
+    page = watched.page
+    page.goto("/keys")
+    expect(page).to_have_url(re.compile(r"/login\?next=%2Fkeys$"))
+    page.get_by_label("Email address").fill(product.facts["admin_email"])
+    page.get_by_label("Password", exact=True).fill("not the password")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_have_text("The email address or the password is wrong.")
+    assert _violations(page) == []
+    # Chromium itself reports the 401; nothing else may be there.
+    assert [line for line in watched.complaints if "401" not in line] == []
+
+
+def test_without_nodes_the_page_says_how_to_join_one(watched: Watched, product: Product) -> None:
+    page = watched.page
+    _log_in(page, product)
+    expect(page.get_by_text("No node has joined yet")).to_be_visible()
+    expect(page.get_by_text(f"ollamamax-node join {product.url}")).to_be_visible()
+    expect(page.get_by_text("No request yet")).to_be_visible()
+    expect(page.get_by_text("No data yet").first).to_be_visible()
+    assert watched.complaints == []
+
+
+def test_a_node_and_a_request_appear_live(watched: Watched, product: Product) -> None:
+    page = watched.page
+    _log_in(page, product)
+    products.join_node(product)
+    node = page.get_by_role("article", name=NODE)
+    expect(node).to_be_visible(timeout=30_000)
+    expect(node.get_by_text("Healthy")).to_be_visible(timeout=30_000)
+    expect(node.get_by_role("meter", name="RAM")).to_be_visible()
+
+    model = products.model_of(product)
+    asking = _ask(product, model)
+    expect(page.get_by_label("Table of the requests running now").get_by_text(model)).to_be_visible(timeout=10_000)
+    asking.join()
+    row = page.get_by_label("Table of the last requests").get_by_role("row").nth(1)
+    expect(row).to_contain_text(model, timeout=10_000)
+    expect(row).to_contain_text(NODE)
+    expect(row).to_contain_text("/v1/chat/completions")
+    expect(row.locator('[data-label="Tokens out"]')).to_have_text("100")
+    expect(row).to_contain_text("ok")
+    expect(page.get_by_text("No request is running.")).to_be_visible(timeout=10_000)
+    assert _violations(page) == []
+    assert watched.complaints == []
+
+
+def test_it_reconnects_by_itself_and_says_meanwhile_that_it_is_stale(watched: Watched, product: Product) -> None:
+    page = watched.page
+    _log_in(page, product)
+    expect(page.get_by_role("article", name=NODE)).to_be_visible()
+    product.stop("web")
+    expect(page.get_by_role("status").filter(has_text="Reconnecting")).to_be_visible(timeout=15_000)
+    expect(page.get_by_role("article", name=NODE)).to_be_visible()
+    expect(page.get_by_text(re.compile("last data .* ago"))).to_be_visible(timeout=10_000)
+    product.web()
+    expect(page.get_by_role("status").filter(has_text=re.compile("^Live$"))).to_be_visible(timeout=30_000)
+
+
+def test_a_key_is_made_shown_once_used_and_revoked(watched: Watched, product: Product) -> None:
+    page = watched.page
+    _log_in(page, product)
+    page.get_by_role("link", name="API keys").click()
+    page.get_by_role("button", name="Create a key").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("a test's key")
+    dialog.get_by_role("button", name="Create", exact=True).click()
+    secret = dialog.get_by_label("The new API key", exact=True).inner_text()
+    assert secret.startswith("omx_")
+    assert _violations(page) == []
+    dialog.get_by_role("button", name="Done").click()
+    row = page.get_by_role("row").filter(has_text="a test's key")
+    expect(row).to_contain_text("active")
+    assert secret not in page.content()
+
+    page.get_by_role("button", name="Revoke a test's key").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    expect(row).to_contain_text("revoked")
+    assert watched.complaints == []
+
+
+def test_logging_out_in_one_tab_ends_the_live_page_of_the_other(watched: Watched, product: Product) -> None:
+    page = watched.page
+    _log_in(page, product)
+    other = page.context.new_page()
+    other.goto("/")
+    other.get_by_role("button", name=re.compile("^Account")).click()
+    other.get_by_role("menuitem", name="Log out").click()
+    expect(other).to_have_url(re.compile("/login$"))
+    expect(page).to_have_url(re.compile("/login$"), timeout=15_000)
+    assert watched.complaints == []
+
+
+def test_the_files_of_the_build_are_compressed_and_kept_for_good_and_the_page_is_not(product: Product) -> None:
+    with urllib.request.urlopen(urllib.request.Request(product.url + "/", headers={"Accept": "text/html"})) as answer:
+        page = answer.read().decode()
+        assert answer.headers["Cache-Control"] == "no-cache"
+        assert "'unsafe" not in answer.headers["Content-Security-Policy"]
+    files = re.findall(r"/static/console/assets/[^\"]+", page)
+    assert {file.rpartition(".")[2] for file in files} == {"js", "css"}
+    for file in files:
+        asked = urllib.request.Request(product.url + file, headers={"Accept-Encoding": "gzip"})
+        with urllib.request.urlopen(asked) as answer:
+            assert answer.headers["Content-Encoding"] == "gzip"
+            assert "immutable" in answer.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_every_width_and_scheme_is_accessible(
+    width: int, scheme: str, browser: Browser, product: Product, tmp_path: Path
+) -> None:
+    """Set OMX_TEST_SCREENSHOTS to a folder to keep what it looked like."""
+    context = browser.new_context(
+        base_url=product.url,
+        viewport={"width": width, "height": 900},
+        color_scheme="dark" if scheme == "dark" else "light",
+        reduced_motion="reduce",
+    )
+    watched = Watched(context.new_page())
+    page = watched.page
+    _log_in(page, product)
+    asking = _ask(product, products.model_of(product))
+    for name, address in (("overview", "/"), ("keys", "/keys")):
+        page.goto(address)
+        expect(page.get_by_role("status").filter(has_text=re.compile("^Live$"))).to_be_visible(timeout=15_000)
+        page.screenshot(path=Path(SHOTS or tmp_path) / f"{name}-{scheme}-{width}.png", full_page=True)
+        assert _violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, "it scrolls sideways"
+    asking.join()
+    assert watched.complaints == []
+    context.close()
