@@ -115,6 +115,16 @@ def test_it_reconnects_by_itself_and_says_meanwhile_that_it_is_stale(watched: Wa
     expect(page.get_by_role("status").filter(has_text=re.compile("^Live$"))).to_be_visible(timeout=30_000)
 
 
+def test_it_says_that_data_is_stale_while_nothing_publishes_it(watched: Watched, product: Product) -> None:
+    page = watched.page
+    _log_in(page, product)
+    product.stop("controller")
+    expect(page.get_by_role("status").filter(has_text="Stale")).to_be_visible(timeout=15_000)
+    product.start("controller", "manage.py", "controller", "--beat")
+    expect(page.get_by_role("status").filter(has_text=re.compile("^Live$"))).to_be_visible(timeout=30_000)
+    assert watched.complaints == []
+
+
 def test_a_key_is_made_shown_once_used_and_revoked(watched: Watched, product: Product) -> None:
     page = watched.page
     _log_in(page, product)
