@@ -1,3 +1,7 @@
+"""Nodes: who they are, what they can do now, and what is sent to them."""
+
+from __future__ import annotations
+
 from django.apps import AppConfig
 
 

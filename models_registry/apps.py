@@ -1,3 +1,7 @@
+"""The registry: models, versions, blobs and replicas."""
+
+from __future__ import annotations
+
 from django.apps import AppConfig
 
 

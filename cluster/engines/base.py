@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -41,6 +41,13 @@ class Capacity:
     kv_cache_percent: float | None = None
 
 
+@dataclass
+class Meter:
+    """What an engine has counted of one request so far: stays true when the request is broken off."""
+
+    prompt_tokens: int = 0
+
+
 class Engine(Protocol):
     """One engine of a node.
 
@@ -73,8 +80,13 @@ class Engine(Protocol):
     async def unload(self, version: str, model: str) -> None: ...
 
     def generate(
-        self, version: str, model: str, inference: wire.Inference, traceparent: str = ""
-    ) -> AsyncIterator[Output]: ...
+        self,
+        version: str,
+        model: str,
+        inference: wire.Inference,
+        traceparent: str = "",
+        meter: Meter | None = None,
+    ) -> AsyncGenerator[Output, None]: ...
 
 
 def unsupported(engine: str, feature: str, why: str = "") -> Unsupported:

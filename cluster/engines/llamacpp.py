@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -19,7 +19,7 @@ import psutil
 
 from cluster import wire
 from cluster.engines import http, openai_stream, openai_wire
-from cluster.engines.base import Capacity, EngineKind, LocalModel, LocalModels, Output, unsupported
+from cluster.engines.base import Capacity, EngineKind, LocalModel, LocalModels, Meter, Output, unsupported
 from cluster.engines.llamacpp_process import Order, Process
 from ollamamax import logs
 from ollamamax.kernel.errors import EngineFailed, InvalidRequest, ModelNotFound, OllamaMaxError
@@ -127,8 +127,13 @@ class LlamaCpp:
                 await self._stop(served)
 
     async def generate(
-        self, version: str, model: str, inference: wire.Inference, traceparent: str = ""
-    ) -> AsyncIterator[Output]:
+        self,
+        version: str,
+        model: str,
+        inference: wire.Inference,
+        traceparent: str = "",
+        meter: Meter | None = None,
+    ) -> AsyncGenerator[Output, None]:
         served = self._served_for(version, model)
         async with self._using(served, inference) as (process, load_ms):
             self._check(served, inference)
@@ -141,7 +146,7 @@ class LlamaCpp:
                 yield final
                 return
             async for output in openai_stream.stream(
-                self._session, self.kind, process.url, "model", inference, openai_wire.LLAMACPP, headers, load_ms
+                self._session, self.kind, process.url, "model", inference, openai_wire.LLAMACPP, headers, meter, load_ms
             ):
                 yield output
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import aiohttp
@@ -11,7 +11,7 @@ import msgspec
 
 from cluster import wire
 from cluster.engines import http, openai_stream, openai_wire
-from cluster.engines.base import Capacity, EngineKind, Output, unsupported
+from cluster.engines.base import Capacity, EngineKind, Meter, Output, unsupported
 from ollamamax.kernel.errors import EngineFailed, ModelNotFound
 
 SLOTS = 64
@@ -93,15 +93,20 @@ class OpenAI:
         raise unsupported(self.kind, "unload", "its server decides what it keeps in memory")
 
     async def generate(
-        self, version: str, model: str, inference: wire.Inference, traceparent: str = ""
-    ) -> AsyncIterator[Output]:
+        self,
+        version: str,
+        model: str,
+        inference: wire.Inference,
+        traceparent: str = "",
+        meter: Meter | None = None,
+    ) -> AsyncGenerator[Output, None]:
         self._check(model, inference)
         headers = http.trace_headers(traceparent)
         if inference.kind == "embed":
             yield await openai_stream.embed(self._session, self.kind, self._url, model, inference.inputs, headers)
             return
         async for output in openai_stream.stream(
-            self._session, self.kind, self._url, model, inference, self._dialect, headers
+            self._session, self.kind, self._url, model, inference, self._dialect, headers, meter
         ):
             yield output
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import aiohttp
 import msgspec
 
 from cluster import wire
 from cluster.engines import http, openai_wire
-from cluster.engines.base import Output
+from cluster.engines.base import Meter, Output
 
 _decode = msgspec.json.Decoder(dict).decode
 
@@ -23,8 +23,9 @@ async def stream(
     inference: wire.Inference,
     dialect: openai_wire.Dialect,
     headers: dict[str, str],
+    meter: Meter | None = None,
     load_ms: float = 0.0,
-) -> AsyncIterator[Output]:
+) -> AsyncGenerator[Output, None]:
     """Run a chat or a completion; leaving the iterator closes the connection, which stops the server's work."""
     start = time.perf_counter()
     request = openai_wire.body(engine, inference, model, dialect)
@@ -35,6 +36,8 @@ async def stream(
             raise await http.refuse(engine, response, model)
         async for data in http.server_sent(response):
             delta = chunks.delta(_decode(data))
+            if meter is not None:
+                meter.prompt_tokens = chunks.prompt_tokens()
             if delta is not None:
                 yield delta
     if calls := chunks.tool_calls():

@@ -174,6 +174,11 @@ class Chunks:
         """The calls, complete, in their order."""
         return [self.calls[index] for index in sorted(self.calls)]
 
+    def prompt_tokens(self) -> int:
+        """The prompt's tokens, those from the cache included; 0 while the server has not said."""
+        counted: int = self.usage.get("prompt_tokens", 0)
+        return counted or self.timings.get("prompt_n", 0) + self.timings.get("cache_n", 0)
+
     def final(self, *, load_ms: float, total_ms: float) -> wire.Final:
         """The end, with the engine's own counts and times; `EngineFailed` when the stream ended without one."""
         if not self.ended:
@@ -182,7 +187,7 @@ class Chunks:
         timings = self.timings
         return wire.Final(
             finish_reason="tool_calls" if self.calls and self.reason == "stop" else self.reason,
-            prompt_tokens=self.usage.get("prompt_tokens", timings.get("prompt_n", 0) + timings.get("cache_n", 0)),
+            prompt_tokens=self.prompt_tokens(),
             completion_tokens=self.usage.get("completion_tokens", timings.get("predicted_n", self.tokens)),
             cached_tokens=details.get("cached_tokens") or timings.get("cache_n") or 0,
             load_ms=load_ms,

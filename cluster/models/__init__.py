@@ -1,3 +1,5 @@
+"""The tables of the cluster, one noun a file."""
+
 from cluster.models.join_token import JoinToken
 from cluster.models.node import Node
 

@@ -96,7 +96,8 @@ class Agent:
 
     def begin_stop(self) -> None:
         """Take no more tickets; those that run have the grace time. Safe in a signal handler, and twice."""
-        self._loop.call_soon_threadsafe(self._stop.set)
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
+            self._loop.call_soon_threadsafe(self._stop.set)
 
     def join(self) -> None:
         """Wait until all was finished or cancelled, written, and the engine's processes are gone."""
@@ -185,6 +186,10 @@ class Agent:
         self.runs.changed.set()
         log.info("agent_stopping", running=len(self.runs.running), grace=self.grace)
         end = self._loop.time() + self.grace
+        # A ticket that is being taken right now still runs here.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(6):
+                await self.inbox.idle.wait()
         while self.runs.running and (left := end - self._loop.time()) > 0:
             tasks = [run.task for run in self.runs.running.values() if run.task is not None]
             await asyncio.wait(tasks, timeout=left, return_when=asyncio.ALL_COMPLETED)

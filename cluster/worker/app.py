@@ -63,6 +63,8 @@ def serve(app: Celery, agent: Agent) -> int:
     # Until Celery sets its own.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_early_signal)
+    # The modules of tasks also say what an agent does when it starts.
+    app.loader.import_default_modules()
     agent.start()
     agents.current = agent
     try:

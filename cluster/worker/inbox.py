@@ -56,22 +56,27 @@ class Inbox:
         self._unseen: set[str] = set()
         self._leased = False
         self._lease_lock = asyncio.Lock()
-        self.draining = False
         self.stopping = False
+        self.idle = asyncio.Event()
+        self.idle.set()
 
     async def drain(self) -> None:
         """Take tickets until there are none and none is running. A second call while one drains returns at once."""
         self._again = True
         if self.draining:
             return
-        self.draining = True
+        self.idle.clear()
         try:
             while self._again and not self.stopping:
                 # Set again by a call that came after the lease was given up and before this line was reached.
                 self._again = False
                 await self._drain()
         finally:
-            self.draining = False
+            self.idle.set()
+
+    @property
+    def draining(self) -> bool:
+        return not self.idle.is_set()
 
     async def _drain(self) -> None:
         async with self._lease():

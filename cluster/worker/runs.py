@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from cluster import wire
-from cluster.engines.base import Engine
+from cluster.engines.base import Engine, Meter
 from cluster.worker.outlet import Outlets, Sent
 from ollamamax import logs
 from ollamamax.kernel.errors import EngineFailed, OllamaMaxError
@@ -33,6 +33,7 @@ class Run:
     began: bool = False
     reason: wire.Failure | None = None
     tokens: int = 0
+    meter: Meter = field(default_factory=Meter)
     ended_at: float | None = None
 
 
@@ -124,8 +125,8 @@ class Runs:
         outlet.put(run.sent, wire.Started(time.time(), loaded), hold=True)
         if (end := await _only_memory(engine, ticket)) is not None:
             return end
-        output = engine.generate(ticket.version, ticket.model, ticket.inference, ticket.traceparent)
-        async with contextlib.aclosing(output) as events:  # type: ignore[type-var]
+        output = engine.generate(ticket.version, ticket.model, ticket.inference, ticket.traceparent, run.meter)
+        async with contextlib.aclosing(output) as events:
             async for event in events:
                 if isinstance(event, wire.Final):
                     self.tokens += max(0, event.completion_tokens - run.tokens)
@@ -136,6 +137,8 @@ class Runs:
         raise EngineFailed("The engine ended without an answer.")
 
     def _end(self, run: Run, end: wire.Final | wire.Failure) -> None:
+        if isinstance(end, wire.Failure):
+            end.prompt_tokens, end.completion_tokens = run.meter.prompt_tokens, run.tokens
         run.ended_at = time.monotonic()
         run.sent.done = msgspec.json.encode(_done(run, end))
         self._outlets.to(run.ticket.gateway).put(run.sent, end)
@@ -165,7 +168,7 @@ def _done(run: Run, end: wire.Final | wire.Failure) -> dict[str, Any]:
     return {
         "outcome": outcome,
         "finish": end.code,
-        "prompt_tokens": 0,
+        "prompt_tokens": run.meter.prompt_tokens,
         "completion_tokens": run.tokens,
     }
 

@@ -83,10 +83,14 @@ async def open_requests(client: redis.asyncio.Redis) -> dict[str, list[OpenReque
 async def published(client: redis.asyncio.Redis, tenant: str) -> Published:
     fields: Any = await client.hgetall(keys.live_published(tenant))
     cursor = fields.pop(CURSOR.encode(), None)
-    return Published(
-        said={node.decode(): _decode_said(value) for node, value in fields.items()},
-        cursor=cursor.decode() if cursor else None,
-    )
+    said = {}
+    for node, value in fields.items():
+        try:
+            said[node.decode()] = _decode_said(value)
+        except msgspec.MsgspecError:
+            # Written by another version of this program: the node counts as not yet told of.
+            _log.info("live_entry_of_another_version", node=node.decode())
+    return Published(said=said, cursor=cursor.decode() if cursor else None)
 
 
 async def settled_since(

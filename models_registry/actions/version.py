@@ -13,13 +13,14 @@ from redis.exceptions import RedisError
 
 from models_registry import manifest as manifests
 from models_registry import publication
-from models_registry.blobstore.store import BlobStore
+from models_registry.blobstore.store import DIGEST, BlobStore
 from models_registry.gguf_header import read_header
 from models_registry.models import Blob, Channel, Model, Version
 from ollamamax import logs
 from ollamamax.audit.actions import record
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
+from ollamamax.kernel.errors import InvalidRequest
 from ollamamax.kernel.principal import Principal
 
 _log = logs.get(__name__)
@@ -69,9 +70,14 @@ def publish_gguf(*, acting: Principal, file: Path, name: str, aliases: tuple[str
 
 
 def register_external(*, acting: Principal, name: str, digest: str, engine: str, size: int | None) -> Version:
-    """A model that an engine reports as its own. A channel that points elsewhere already is left alone."""
+    """A model that an engine reports as its own. A channel that points elsewhere already is left alone.
+
+    Raises `InvalidRequest` for a name or digest that is none.
+    """
     tenant = require_in_tenant(acting, "model.manage")
     model, channel = manifests.split_name(name)
+    if DIGEST.match(digest) is None:
+        raise InvalidRequest(f"'{digest}' is not a sha256 digest.", param="digest")
     manifest: dict[str, Any] = {"schema": 1, "name": f"{model}:{channel}", "engine": engine, "digest": digest}
     with tenant_scope(tenant), transaction.atomic(durable=True):
         version, _ = Version.objects.get_or_create(

@@ -1,3 +1,5 @@
+"""The tables of the registry, one noun a file."""
+
 from models_registry.models.blob import Blob
 from models_registry.models.model import Channel, Model
 from models_registry.models.replica import Replica

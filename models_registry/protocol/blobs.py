@@ -24,6 +24,11 @@ class PublishedBlob(msgspec.Struct):
     size: int
 
 
+class _OnlyRead(errors.OllamaMaxError):
+    code = "method_not_allowed"
+    status = 405
+
+
 class Blobs:
     """A node may read the blobs of its tenant's versions; every other digest does not exist for it."""
 
@@ -56,7 +61,7 @@ class Blobs:
         directory = await self._directory()
         node = access.authenticate(Headers(scope=scope).get("authorization"), directory, None, kind="node")
         if scope["method"] not in {"GET", "HEAD"}:
-            raise errors.InvalidRequest("Blobs can only be read here.")
+            raise _OnlyRead("Blobs can only be read here.")
         digest = scope["path"].removeprefix(PREFIX)
         if not DIGEST.match(digest) or directory.get("blobs", f"{node.tenant}/{digest}") is None:
             raise errors.NotFound("There is no such blob.")

@@ -20,6 +20,7 @@ from ollamamax.embedded.problem import Problem
 from ollamamax.embedded.processes import SECRETS, Process, module
 from ollamamax.embedded.supervise import INSTANCE, Supervisor
 
+IDENTITY = "identity.json"
 DATABASE_AWAY = "The database that DATABASE_URL names does not answer: check its address, user and password."
 REDIS_AWAY = "The server that REDIS_URL names does not answer: check its address, user and password."
 
@@ -58,34 +59,40 @@ def start(home: Home, made: Plan, supervisor: Supervisor) -> None:
         _wait(supervisor, "valkey" if made.valkey_port else None, lambda: valkey.is_ready(bus), REDIS_AWAY)
     with _step("Tables and first user"):
         _run(home, made, module("ollamamax.cli", "prepare"), "The database could not be prepared")
-    with _step("Web and controller"):
-        supervisor.begin("web")
-        supervisor.begin("controller")
-        _wait(supervisor, "web", lambda: _get(f"{made.local_url}/readyz") is not None)
     nodes = [name for name in names if name.startswith("node-")]
+    with _step("Web and controller"):
+        # Nodes that have joined before need only the bus to begin; their start-up is as long as that of the web.
+        for name in ["web", "controller", *(name for name in nodes if _has_joined(home, made, name))]:
+            supervisor.begin(name)
+        _wait(supervisor, "web", lambda: _get(f"{made.local_url}/readyz") is not None)
     if nodes:
         with _step("Node" if len(nodes) == 1 else f"{len(nodes)} nodes"):
             for name in nodes:
-                _join(home, made, name)
-                supervisor.begin(name)
+                if not (home.folder / name / IDENTITY).exists():
+                    _join(home, made, name)
+                    supervisor.begin(name)
             _wait(supervisor, nodes[0], lambda: _serves(home, made, len(nodes)), seconds=120)
     for name in names:
         if supervisor.has_failed(name):
             raise Problem(_ended(home, name))
 
 
+def _has_joined(home: Home, made: Plan, name: str) -> bool:
+    """Whether the node has an identity; brings the addresses in it up to date, which PORT and other programs change."""
+    identity = home.folder / name / IDENTITY
+    known = read_json(identity)
+    if not known:
+        return False
+    moved = known | {"url": made.url, "redis_url": _moved(known["redis_url"], made.valkey_port)}
+    if moved != known:
+        write_private(identity, json.dumps(moved, indent=2))
+    return True
+
+
 def _join(home: Home, made: Plan, name: str) -> None:
     """Join a node as any other joins: with a token, over HTTP; later starts find the identity it got."""
-    folder = home.folder / name
-    identity = folder / "identity.json"
-    if identity.exists():
-        known = read_json(identity)
-        moved = known | {"url": made.url, "redis_url": _moved(known["redis_url"], made.valkey_port)}
-        if moved != known:
-            write_private(identity, json.dumps(moved, indent=2))
-        return
     token = _run(home, made, module("ollamamax.cli", "node", "token"), "No join token could be made").strip()
-    join = ["join", made.url, "--token", "-", "--engine", "llamacpp", "--home", str(folder)]
+    join = ["join", made.url, "--token", "-", "--engine", "llamacpp", "--name", name, "--home", str(home.folder / name)]
     _run(home, made, module("cluster.worker.cli", *join), "The node could not join", stdin=token, secret=False)
 
 

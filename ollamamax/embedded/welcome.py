@@ -9,7 +9,12 @@ import sys
 from ollamamax.embedded.environment import Plan
 from ollamamax.embedded.home import Home, read_json, write_private
 
-QUESTION = {"model": "smollm2:135m", "messages": [{"role": "user", "content": "Say hello in five words."}]}
+# A small model may ramble, so the answer is bounded.
+QUESTION = {
+    "model": "smollm2:135m",
+    "max_tokens": 64,
+    "messages": [{"role": "user", "content": "Say hello in five words."}],
+}
 READ_KEY = 'import json, sys; print(json.load(open(sys.argv[1]))["api_key"])'
 
 

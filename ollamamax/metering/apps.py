@@ -1,3 +1,7 @@
+"""Measurement: what each request really used."""
+
+from __future__ import annotations
+
 from django.apps import AppConfig
 
 

@@ -1,4 +1,4 @@
-"""The whole product and a real Chromium, once for all browser tests."""
+"""The whole product and a real Chromium, once for each module: Playwright's event loop must not outlive its tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def product() -> Iterator[Product]:
     if not (ROOT / "frontend" / "dist" / "index.html").exists():
         pytest.fail("The console is not built: run npm ci && npm run build in frontend/.")
@@ -29,7 +29,7 @@ def product() -> Iterator[Product]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.skip(f"There is no {CHROMIUM}: apt install chromium")

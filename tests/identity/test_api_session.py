@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 
 from ollamamax.audit.models import AuditRecord
 from ollamamax.identity.actions.member import add_member
+from ollamamax.identity.actions.user import create_user
 from tests import cast
 from tests.cast import PASSWORD, Key, Person
 
@@ -78,6 +79,10 @@ def test_the_session_id_changes_at_log_in_and_the_old_one_is_dead_after_log_out(
     stolen = APIClient()
     stolen.cookies["sessionid"] = during
     assert stolen.get("/api/v1/me").status_code == 401
+
+
+def test_logging_out_when_nobody_is_logged_in_does_no_harm(browser: Browser) -> None:
+    assert browser.with_token("DELETE", SESSION).status_code == 204
 
 
 def test_an_address_is_known_in_whatever_case(browser: Browser, owner: Person) -> None:
@@ -161,7 +166,7 @@ def test_a_password_with_odd_characters_is_only_wrong(browser: Browser, owner: P
 
 
 def test_a_user_without_a_tenant_is_known_but_may_do_nothing(browser: Browser, db: None) -> None:
-    cast.create_user(acting=cast.SYSTEM, email="alone@nowhere.example", password=PASSWORD)
+    create_user(acting=cast.SYSTEM, email="alone@nowhere.example", password=PASSWORD)
     session = browser.log_in("alone@nowhere.example", PASSWORD).json()
     assert session["authenticated"] is True
     assert session["tenant"] is None

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import redis
+from asgiref.sync import sync_to_async
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, connections, transaction
 from django.http import Http404
-from django.test import Client
+from django.test import AsyncClient, Client
 from rest_framework import exceptions
 from rest_framework.test import APIClient
 
@@ -17,7 +18,7 @@ from ollamamax.identity.api import problems
 from ollamamax.identity.api.me import MeView
 from ollamamax.identity.models import Membership, Tenant
 from ollamamax.kernel import errors
-from tests.cast import Person
+from tests.cast import Key, Person
 
 
 def answer(error: Exception) -> tuple[int, str, str]:
@@ -139,3 +140,19 @@ def test_the_request_id_is_in_the_audit_trail(owner_api: APIClient, owner: Perso
 
     owner_api.post("/api/v1/keys", {"name": "x"}, format="json", headers={"x-request-id": "req-1"})
     assert AuditRecord.objects.get(action="key.issue").request == "req-1"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_it_is_all_the_same_behind_an_asgi_server(
+    async_client: AsyncClient, owner_key: Key, stranger_key: Key
+) -> None:
+    for key in (owner_key, stranger_key):
+        found = await async_client.get(
+            "/api/v1/keys", headers={"authorization": f"Bearer {key.text}", "x-request-id": "req-2"}
+        )
+        assert found.status_code == 200
+        assert found["X-Request-Id"] == "req-2"
+        assert [k["id"] for k in found.json()["results"]] == [str(key.row.id)]
+    refused = await async_client.get("/api/v1/keys")
+    await sync_to_async(connections.close_all)()  # of the thread that ran the views
+    assert (refused.status_code, refused["Content-Type"]) == (401, "application/problem+json")

@@ -348,7 +348,8 @@ export interface components {
             readonly id: string;
             readonly name: string;
             version: string;
-            source: string;
+            /** @description hosted: our blobs; external: an engine keeps it */
+            origin: string;
             size: number;
             details: {
                 [key: string]: unknown;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 
@@ -37,7 +38,10 @@ def move_key_use(client: redis.Redis) -> int:
     now = time.time()
     for name, value in told.items():
         try:
-            times[uuid.UUID(name.decode())] = min(float(value), now)
+            seconds = float(value)
+            if not 0 < seconds < math.inf:
+                raise ValueError
+            times[uuid.UUID(name.decode())] = min(seconds, now)
         except ValueError:
             log.warning("key_use_refused", key=name.decode(errors="replace"))
     with connection.cursor() as cursor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
 from ollamamax.audit.actions import record
@@ -19,7 +18,7 @@ def create_user(*, acting: Principal, email: str, password: str) -> User:
         raise Forbidden("Users are made by the operator of this installation.")
     user = User(email=email.strip())
     try:
-        validate_email(user.email)
+        user._meta.get_field("email").clean(user.email, user)
     except ValidationError as error:
         raise InvalidRequest("This is not an email address.", param="email") from error
     try:

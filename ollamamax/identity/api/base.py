@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.generics import GenericAPIView
-from rest_framework.pagination import CursorPagination
+from rest_framework.pagination import BasePagination, CursorPagination
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -87,7 +87,7 @@ class View(GenericAPIView[Any]):
 
     authentication_classes = [KeyAuthentication, SessionAuthentication]
     permission_classes = [Declared]
-    pagination_class = Pages
+    pagination_class: type[BasePagination] | None = Pages
     permissions: ClassVar[Mapping[str, str]]
     principal: Principal | None = None
 

@@ -1,0 +1,59 @@
+"""``python -m benchmarks [overhead|integrity|start]``: without a name the first two, which takes a few minutes."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+import click
+
+from benchmarks import integrity, overhead
+from benchmarks.conditions import conditions
+from benchmarks.product import running
+
+
+@click.group(help=__doc__, invoke_without_command=True)
+@click.pass_context
+def main(context: click.Context) -> None:
+    print(conditions(), flush=True)
+    if context.invoked_subcommand is None:
+        _run(overhead.Size(), integrity.Size())
+
+
+@main.command(name="overhead", help="Added time to first token, throughput, memory.")
+@click.option("--rounds", default=overhead.Size.rounds, show_default=True)
+def overhead_command(rounds: int) -> None:
+    _run(dataclasses.replace(overhead.Size(), rounds=rounds), None)
+
+
+@main.command(name="integrity", help="Whether every token arrives once and in its place.")
+@click.option("--tokens", default=integrity.Size.tokens, show_default=True)
+def integrity_command(tokens: int) -> None:
+    _run(None, dataclasses.replace(integrity.Size(), tokens=tokens))
+
+
+@main.command(name="start", help="How long `make up` takes, the first and the second time.")
+def start_command() -> None:
+    from benchmarks import start
+
+    print(start.report(start.measure()))
+
+
+def _run(cost: overhead.Size | None, whole: integrity.Size | None) -> None:
+    """Exit status 1 when a token was not where it belongs."""
+    wrong = 0
+    with running() as product:
+        if cost is not None:
+            before = product.memory()
+            measured = overhead.measure(product, cost)
+            print("\n" + overhead.report(measured, product.memory(), before), flush=True)
+            wrong += measured.wrong()
+        if whole is not None:
+            result = integrity.measure(product, whole)
+            print("\n" + integrity.report(result, whole), flush=True)
+            wrong += result.wrong
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks")

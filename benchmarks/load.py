@@ -1,0 +1,63 @@
+"""Starts the client and hands it jobs; figures of what comes back."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from benchmarks.client import Job, Result
+from benchmarks.product import MODEL, ROOT, Product
+
+WAYS = ("direct", "gateway")
+"""How a request reaches the engine."""
+
+
+class Load:
+    """The client's process. ``with`` starts and ends it."""
+
+    def __init__(self, product: Product) -> None:
+        self._product = product
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.client"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+        else:
+            self._process.kill()
+        self._process.wait(30)
+
+    def run(self, way: str, *, concurrency: int, requests: int, tokens: int, pause: float = 0.0) -> Result:
+        """One job; returns when all its streams ended."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        url = self._product.engine_url if way == "direct" else self._product.url
+        job = Job(url, MODEL, self._product.key, concurrency, requests, tokens, pause)
+        self._process.stdin.write(msgspec.json.encode(job) + b"\n")
+        self._process.stdin.flush()
+        return msgspec.json.decode(self._process.stdout.readline(), type=Result)
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value that ``share`` of the values do not exceed (nearest rank)."""
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, int(share * len(ranked)))]
+
+
+def spread(values: Sequence[float], form: str = "{:.2f}") -> str:
+    """The median of some rounds, and between what they lay."""
+    least, most = form.format(min(values)), form.format(max(values))
+    return f"{form.format(statistics.median(values))} ({least} to {most})"

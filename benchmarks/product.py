@@ -1,0 +1,154 @@
+"""The product as it really runs, in a throw-away folder: `up` without its own node, a stub engine, and a node joined to it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+MODEL = "stub"
+SLOTS = 64
+NOT_OURS = {"DATABASE_URL", "REDIS_URL", "DETACH", "HOST", "OLLAMAMAX_SECRET_KEY", "DJANGO_SETTINGS_MODULE"}
+"""What a shell or a test run may have set, and the product is to make or choose by itself."""
+
+
+class NotStarted(Exception):
+    """A part did not come up; the text holds the end of its log."""
+
+
+@dataclass
+class Product:
+    """Addresses of a running product and of the engine behind it; ``processes`` by name."""
+
+    url: str
+    engine_url: str
+    key: str
+    processes: dict[str, psutil.Process]
+
+    def memory(self) -> dict[str, float]:
+        """Resident MB of each process; PostgreSQL's with all its children, each counted as it alone would hold it."""
+        return {name: _resident(process) / 1e6 for name, process in self.processes.items()}
+
+    def cpu(self) -> dict[str, float]:
+        """Processor seconds of each process since its start."""
+        times = {name: process.cpu_times() for name, process in self.processes.items()}
+        return {name: spent.user + spent.system for name, spent in times.items()}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Product]:
+    """Start everything, and end and delete it afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="omx-bench-"))
+    folder.chmod(0o711)  # PostgreSQL runs as another user when we are root
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        yield _start(folder, stack)
+
+
+def _start(folder: Path, stack: contextlib.ExitStack) -> Product:
+    home, node_home = folder / "home", folder / "node"
+    environ = {k: v for k, v in os.environ.items() if k not in NOT_OURS}
+    environ |= {
+        "OLLAMAMAX_HOME": str(home),
+        "PORT": str(free_port()),
+        "NODES": "0",
+        "PYTHONPATH": str(ROOT),
+    }
+    url, engine_url = f"http://127.0.0.1:{environ['PORT']}", f"http://127.0.0.1:{free_port()}"
+
+    def start(name: str, *command: str) -> subprocess.Popen[bytes]:
+        log = folder / f"{name}.log"
+        process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environ, stdout=log.open("wb"), stderr=subprocess.STDOUT)  # fmt: skip
+        stack.callback(_end, process)
+        return process
+
+    up = start("up", "ollamamax.embedded", "up")
+    engine = start("engine", "tests.fakes.stub_engine", "--port", engine_url.rpartition(":")[2])
+    _wait(lambda: " is ready after " in (folder / "up.log").read_text(), up, folder / "up.log")
+    key = json.loads((home / "bootstrap.json").read_text())["api_key"]
+    token = _ask(f"{url}/api/v1/nodes/tokens", key, {"expires_in": 600, "max_uses": 1})["token"]
+    joined = start(
+        "join", "cluster.worker.cli", "join", url, "--token", token, "--engine", "openai", "--engine-url", engine_url,
+        "--home", str(node_home), "--name", "bench", "--slots", str(SLOTS),
+    )  # fmt: skip
+    if joined.wait(60):
+        raise NotStarted((folder / "join.log").read_text())
+    node = start("node", "cluster.worker.cli", "run", "--home", str(node_home))
+    # The controller finds the engine's model, and the gateway is told of it.
+    _wait(lambda: f'"{MODEL}:' in json.dumps(_ask(f"{url}/v1/models", key)), node, folder / "node.log")
+    processes = {
+        **_supervised(home, environ),
+        "node": psutil.Process(node.pid),
+        "stub engine": psutil.Process(engine.pid),
+    }
+    return Product(url, engine_url, key, processes)
+
+
+def _supervised(home: Path, environ: dict[str, str]) -> dict[str, psutil.Process]:
+    """The processes that `up` started, by its own words."""
+    said = subprocess.run(
+        [sys.executable, "-m", "ollamamax.embedded", "status"],
+        cwd=ROOT, env=environ | {"OLLAMAMAX_HOME": str(home)}, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    found = {}
+    for line in said.splitlines():
+        name, *words = line.split()
+        if "pid" in words:
+            found[name] = psutil.Process(int(words[words.index("pid") + 1].rstrip(",")))
+    return found
+
+
+def _resident(process: psutil.Process) -> int:
+    children = process.children(recursive=True)
+    # Children of PostgreSQL share its buffers, which would be counted once for each.
+    return int(process.memory_info().rss) + sum(child.memory_full_info().uss for child in children)
+
+
+def _ask(url: str, key: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    request = urllib.request.Request(
+        url,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        found: dict[str, Any] = json.load(answer)
+        return found
+
+
+def _wait(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not ready():
+        if process.poll() is not None or time.monotonic() > end:
+            raise NotStarted(f"{log.stem} did not start:\n{log.read_text()[-2000:]}")
+        time.sleep(0.1)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

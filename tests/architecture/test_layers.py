@@ -1,0 +1,47 @@
+"""The layers of the design, and the few places that may touch the world."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.architecture.code import ROOT, modules
+
+
+def test_imports_point_down() -> None:
+    program = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([program, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+READS_ENVIRONMENT = {
+    Path("ollamamax/env.py"),
+    # Only name Django's settings module.
+    Path("ollamamax/cli.py"),
+    Path("ollamamax/celery.py"),
+    Path("ollamamax/asgi.py"),
+    # Starts a program and passes its own environment on.
+    Path("cluster/engines/llamacpp_process.py"),
+}
+
+
+def test_settings_are_read_in_one_place() -> None:
+    """`make up` apart: it plans the environment of others, before there are settings."""
+    for path, tree in modules():
+        if path in READS_ENVIRONMENT or path.parts[:2] == ("ollamamax", "embedded"):
+            continue
+        for node in ast.walk(tree):
+            assert not (isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}), f"{path}:{node.lineno}"
+
+
+def test_every_module_opens_with_its_sentence() -> None:
+    for path, tree in modules():
+        if tree.body and "migrations" not in path.parts:
+            assert ast.get_docstring(tree), path
+
+
+def test_no_module_has_grown_beyond_what_one_person_can_hold() -> None:
+    for path, _ in modules():
+        assert len((ROOT / path).read_text().splitlines()) <= 500, path

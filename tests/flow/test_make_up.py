@@ -1,0 +1,179 @@
+"""The whole product as a person meets it: `make up` in a fresh copy, the official clients, stop, start, kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ollama
+import openai
+import psutil
+import pytest
+
+from ollamamax.embedded import supervise
+from ollamamax.embedded.home import Home
+from tests.servers import free_port
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MODEL = "smollm2:135m"
+QUESTION: Any = [{"role": "user", "content": "Say hello."}]
+
+pytestmark = [pytest.mark.flow, pytest.mark.timeout(300), pytest.mark.xdist_group("flow")]
+
+
+@dataclass
+class Copy:
+    """A copy of the repository in a folder with a space in its name, on the environment of these tests."""
+
+    folder: Path
+    port: int
+
+    @property
+    def home(self) -> Home:
+        return Home(self.folder / ".ollamamax")
+
+    @property
+    def environ(self) -> dict[str, str]:
+        ours = ("OLLAMAMAX_", "OMX_", "DJANGO_", "PYTEST_", "COV_", "MAKE")
+        kept = {
+            k: v for k, v in os.environ.items() if not k.startswith(ours) and k not in {"DATABASE_URL", "REDIS_URL"}
+        }
+        return {**kept, "OLLAMAMAX_VENV": sys.prefix, "PORT": str(self.port), "PYTHON": sys.executable}
+
+    def make(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["make", *arguments], cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=150
+        )
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def bootstrap(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads(self.home.bootstrap_file.read_text())
+        return found
+
+    def get(self, path: str) -> dict[str, Any]:
+        facts = self.bootstrap()
+        request = urllib.request.Request(facts["url"] + path, headers={"Authorization": f"Bearer {facts['api_key']}"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+
+    def usage_records(self) -> list[str]:
+        return [record["request"] for record in self.get("/api/v1/usage")["results"]]
+
+    def processes(self) -> list[psutil.Process]:
+        return supervise.marked(self.home.instance())
+
+
+def wait(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
+    folder = tmp_path_factory.mktemp("flow") / "a copy"
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0"):
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    if (ROOT / "staticfiles").is_dir():
+        shutil.copytree(ROOT / "staticfiles", folder / "staticfiles")
+    made = Copy(folder, free_port())
+    yield made
+    made.make("reset", "YES=1")
+
+
+@pytest.fixture
+def running(copy: Copy) -> Copy:
+    copy.make("up", "DETACH=1")
+    return copy
+
+
+def test_the_first_start_tells_how_to_use_it(copy: Copy) -> None:
+    said = copy.make("up", "DETACH=1")
+    facts = copy.bootstrap()
+    assert facts["url"] == f"http://127.0.0.1:{copy.port}"
+    assert facts["admin_password"] in said
+    assert facts["api_key"] not in said
+    assert copy.home.bootstrap_file.stat().st_mode & 0o777 == 0o600
+    (line,) = [line.split("Try", 1)[1] for line in said.splitlines() if " Try " in line]
+    answer = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True, timeout=90).stdout
+    assert json.loads(answer)["choices"][0]["message"]["content"]
+    assert "already runs" in copy.make("up", "DETACH=1")
+
+
+def test_the_openai_client_is_answered(running: Copy) -> None:
+    facts = running.bootstrap()
+    client = openai.OpenAI(base_url=f"{facts['url']}/v1", api_key=facts["api_key"], max_retries=0)
+    assert MODEL in [model.id for model in client.models.list()]
+    answer = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=12)
+    assert answer.choices[0].message.content
+    assert answer.usage is not None
+    assert 0 < answer.usage.completion_tokens <= 12
+    stream = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=12, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+
+
+def test_the_ollama_client_is_answered(running: Copy) -> None:
+    facts = running.bootstrap()
+    client = ollama.Client(host=facts["url"], headers={"Authorization": f"Bearer {facts['api_key']}"})
+    assert MODEL in [model.model for model in client.list().models]
+    answer = client.chat(MODEL, messages=QUESTION, options={"num_predict": 12})
+    assert answer.message.content
+    assert 0 < (answer.eval_count or 0) <= 12
+    assert len(list(client.generate(MODEL, prompt="Once", stream=True, options={"num_predict": 12}))) > 1
+
+
+def test_everything_is_there_after_a_stop_and_a_start(running: Copy) -> None:
+    before = running.bootstrap()
+    wait(lambda: len(running.usage_records()) >= 4)
+    records = running.usage_records()
+    assert running.make("down").endswith("Stopped.\n")
+    assert running.processes() == []
+    begun = time.monotonic()
+    said = running.make("up", "DETACH=1")
+    assert time.monotonic() - begun < 60
+    assert before["admin_password"] not in said
+    assert running.bootstrap() == before
+    assert set(records) <= set(running.usage_records())
+    test_the_openai_client_is_answered(running)
+
+
+def test_a_killed_supervisor_leaves_nothing_and_the_next_start_goes_on(running: Copy) -> None:
+    test_the_ollama_client_is_answered(running)  # a model is loaded: the engine's own processes run too
+    pid = running.home.running()["pid"]
+    os.kill(pid, signal.SIGKILL)
+    wait(lambda: running.processes() == [])
+    running.make("up", "DETACH=1")
+    test_the_openai_client_is_answered(running)
+    running.make("down")
+
+
+def test_ctrl_c_in_the_foreground_ends_every_child(copy: Copy) -> None:
+    copy.make("down")
+    with subprocess.Popen(
+        ["make", "up"], cwd=copy.folder, env=copy.environ, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "Stop" in line:
+                break
+        assert len(copy.processes()) >= 5
+        os.killpg(process.pid, signal.SIGINT)
+        assert "Stopped." in process.stdout.read()
+        process.wait(30)
+    assert copy.processes() == []

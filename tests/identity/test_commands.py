@@ -1,0 +1,61 @@
+"""`manage.py tenant` and `manage.py user`."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from ollamamax.identity.models import Tenant
+from ollamamax.identity.queries.member import find_user, tenants_of
+from tests.cast import Person
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*arguments: str) -> str:
+    out = StringIO()
+    call_command(*arguments, stdout=out)
+    return out.getvalue().strip()
+
+
+def test_a_tenant_and_its_first_user_are_made() -> None:
+    assert run("tenant", "create", "fresh", "--name", "Fresh Ltd") == str(Tenant.objects.get(slug="fresh").id)
+    password = run("user", "create", "a@fresh.example", "--tenant", "fresh", "--role", "owner")
+    user = find_user("A@fresh.example")
+    assert user is not None
+    assert user.check_password(password)
+    assert [(p.slug, p.role) for p in tenants_of(user)] == [("fresh", "owner")]
+
+
+def test_a_password_is_read_from_standard_input_and_not_printed(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO("a-long-enough-pass\n"))
+    assert run("user", "create", "b@acme.example", "--tenant", "acme", "--password-stdin") == ""
+    user = find_user("b@acme.example")
+    assert user is not None
+    assert user.check_password("a-long-enough-pass")
+
+
+def test_an_existing_user_joins_another_tenant_with_the_password_they_have(owner: Person) -> None:
+    run("tenant", "create", "second")
+    assert run("user", "create", owner.email, "--tenant", "second", "--role", "viewer") == ""
+    assert {p.slug for p in tenants_of(owner.user)} == {"acme", "second"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("tenant", "create", "acme"),
+        ("tenant", "create", "Not A Slug"),
+        ("user", "create", "x@y.example", "--tenant", "nowhere"),
+        ("user", "create", "no-address", "--tenant", "acme"),
+        ("user", "create", "owner@acme.example", "--tenant", "acme"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(owner: Person, arguments: tuple[str, ...]) -> None:
+    with pytest.raises(CommandError) as caught:
+        run(*arguments)
+    assert str(caught.value).endswith(".")

@@ -1,0 +1,189 @@
+"""The directory's table of keys: published after commit, repaired by the loop, and the way back of key use."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+from channels.db import database_sync_to_async
+from django.db import transaction
+from django.utils import timezone
+
+from ollamamax.bus import connect, keys, shared
+from ollamamax.bus.directory import Directory
+from ollamamax.identity import access, directory
+from ollamamax.identity.access import KnownKey
+from ollamamax.identity.actions.key import issue_key, revoke_key
+from ollamamax.identity.actions.key_use import move_key_use
+from ollamamax.identity.models import ApiKey
+from ollamamax.identity.scope import every_tenant, tenant_scope
+from ollamamax.identity.tasks import publish_directory
+from ollamamax.kernel.errors import Unauthenticated
+from tests.cast import Key, Person, make_key
+from tests.servers import free_port
+
+TABLE = keys.directory("keys")
+decode = msgspec.json.Decoder(KnownKey).decode
+
+
+def published(client: redis.Redis) -> dict[str, Any]:
+    fields: dict[bytes, bytes] = client.hgetall(TABLE)
+    return {name.decode(): json.loads(value) for name, value in fields.items() if name}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_is_published_when_it_is_issued_and_gone_when_it_is_revoked(valkey: redis.Redis, owner: Person) -> None:
+    expires = timezone.now() + datetime.timedelta(days=1)
+    key, text = issue_key(acting=owner.acting, name="ci", expires_at=expires)
+    assert published(valkey) == {
+        key.identifier: {
+            "hash": key.secret_hash,
+            "kind": "key",
+            "id": key.id.hex,
+            "tenant": owner.tenant.id.hex,
+            "name": "ci",
+            "permissions": ["inference.use", "model.view"],
+            "expires_at": expires.timestamp(),
+        }
+    }
+    assert text.rpartition("_")[2] not in str(published(valkey))
+    revoke_key(acting=owner.acting, key_id=key.id)
+    assert published(valkey) == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_rolled_back_is_never_published(valkey: redis.Redis, owner_key: Key) -> None:
+    valkey.flushall()
+    with transaction.atomic():
+        directory.publish_key_on_commit(owner_key.row)
+        transaction.set_rollback(True)
+    assert published(valkey) == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_is_issued_also_while_redis_is_away_and_the_loop_publishes_it(
+    valkey: redis.Redis, owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = connect.connect(f"redis://127.0.0.1:{free_port()}/0")
+    with monkeypatch.context() as away:
+        away.setattr(shared, "client", lambda: nowhere)
+        key = make_key(owner)
+    assert published(valkey) == {}
+    publish_directory()
+    assert list(published(valkey)) == [key.row.identifier]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_loop_repairs_whatever_is_wrong(
+    valkey: redis.Redis, owner: Person, owner_key: Key, stranger_key: Key
+) -> None:
+    expired, revoked = make_key(owner), make_key(owner)
+    revoke_key(acting=owner.acting, key_id=revoked.row.id)
+    with every_tenant():
+        ApiKey.objects.filter(pk=expired.row.id).update(expires_at=timezone.now())
+    valkey.hset(TABLE, mapping={"stray": "{}", owner_key.row.identifier: "{}"})
+    publish_directory()
+    assert published(valkey).keys() == {owner_key.row.identifier, stranger_key.row.identifier}
+    version = valkey.get(keys.DIRECTORY_VERSION)
+    publish_directory()
+    assert valkey.get(keys.DIRECTORY_VERSION) == version
+    valkey.flushall()
+    publish_directory()
+    assert published(valkey).keys() == {owner_key.row.identifier, stranger_key.row.identifier}
+
+
+async def until(condition: Callable[[], object], seconds: float = 1.0) -> float:
+    start = time.monotonic()
+    while not condition():
+        if time.monotonic() - start > seconds:
+            raise TimeoutError("the condition did not come true")
+        await asyncio.sleep(0.002)
+    return time.monotonic() - start
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_revoked_key_is_refused_by_a_gateway_within_a_second(
+    valkey: redis.Redis, redis_url: str, owner: Person
+) -> None:
+    gateway = Directory(redis_url, {"keys": decode})
+    await gateway.start()
+    try:
+        await asyncio.wait_for(gateway.wait_loaded(), 5)
+        key, text = await database_sync_to_async(issue_key)(acting=owner.acting, name="x")
+        await until(lambda: gateway.get("keys", key.identifier))
+        principal = access.authenticate(f"Bearer {text}", gateway, "inference.use")
+        assert principal.tenant == owner.tenant.id.hex
+        await database_sync_to_async(revoke_key)(acting=owner.acting, key_id=key.id)
+        assert await until(lambda: gateway.get("keys", key.identifier) is None) < 1.0
+        with pytest.raises(Unauthenticated):
+            access.authenticate(f"Bearer {text}", gateway, "inference.use")
+    finally:
+        await gateway.stop()
+
+
+def last_used(key: Key) -> datetime.datetime | None:
+    with tenant_scope(key.row.tenant_id):
+        return ApiKey.objects.get(pk=key.row.id).last_used_at
+
+
+def at(seconds: float) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+
+
+@pytest.mark.django_db
+def test_key_use_moves_to_postgres_and_never_backwards(
+    valkey: redis.Redis, owner_key: Key, stranger_key: Key, django_assert_num_queries: Any
+) -> None:
+    now = 1_700_000_000.0
+    valkey.hset(keys.KEYS_USED, mapping={owner_key.row.id.hex: now, stranger_key.row.id.hex: int(now) + 5})
+    with django_assert_num_queries(1):
+        assert move_key_use(valkey) == 2
+    assert last_used(owner_key) == at(now)
+    assert last_used(stranger_key) == at(now + 5)
+    assert valkey.hgetall(keys.KEYS_USED) == {}
+    valkey.hset(keys.KEYS_USED, owner_key.row.id.hex, now - 60)
+    assert move_key_use(valkey) == 0
+    assert last_used(owner_key) == at(now)
+    with django_assert_num_queries(0):
+        assert move_key_use(valkey) == 0
+
+
+@pytest.mark.django_db
+def test_times_that_make_no_sense_do_no_harm(valkey: redis.Redis, owner_key: Key) -> None:
+    valkey.hset(
+        keys.KEYS_USED,
+        mapping={"nonsense": 1, b"\xff": 1, "f" * 32: 1, owner_key.row.id.hex: time.time() + 1e6},
+    )
+    assert move_key_use(valkey) == 1
+    used = last_used(owner_key)
+    assert used is not None
+    assert used <= timezone.now()
+    assert valkey.hgetall(keys.KEYS_USED) == {}
+    for text in ("nan", "inf", "-inf", "x", "1e999"):
+        valkey.hset(keys.KEYS_USED, owner_key.row.id.hex, text)
+        move_key_use(valkey)
+    assert last_used(owner_key) == used
+
+
+@pytest.mark.django_db
+def test_a_use_that_is_told_while_another_is_moved_is_kept(valkey: redis.Redis, owner_key: Key) -> None:
+    class Busy(redis.Redis):  # type: ignore[misc]
+        """A gateway writes between the loop's read and its clean-up."""
+
+        def eval(self, *args: Any, **kwargs: Any) -> Any:
+            valkey.hset(keys.KEYS_USED, owner_key.row.id.hex, 1_700_000_009)
+            return super().eval(*args, **kwargs)
+
+    valkey.hset(keys.KEYS_USED, owner_key.row.id.hex, 1_700_000_000)
+    busy = Busy(connection_pool=valkey.connection_pool)
+    move_key_use(busy)
+    assert valkey.hgetall(keys.KEYS_USED) != {}
+    move_key_use(valkey)
+    assert last_used(owner_key) == at(1_700_000_009)
