@@ -82,7 +82,16 @@ def test_without_nodes_the_page_says_how_to_join_one(watched: Watched, product: 
 def test_a_node_and_a_request_appear_live(watched: Watched, product: Product) -> None:
     page = watched.page
     _log_in(page, product)
-    products.join_node(product)
+    page.get_by_role("button", name="Join a node", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Make a join token").click()
+    command = dialog.get_by_label("Join the node", exact=True)
+    expect(command).to_contain_text(f"ollamamax-node join {product.url}")
+    if SHOTS:
+        page.screenshot(path=Path(SHOTS) / "join.png")
+    assert _violations(page) == []
+    products.join_node(product, token=command.inner_text().split("--token ")[1].split()[0])
+    dialog.get_by_role("button", name="Done").click()
     node = page.get_by_role("article", name=NODE)
     expect(node).to_be_visible(timeout=30_000)
     expect(node.get_by_text("Healthy")).to_be_visible(timeout=30_000)
