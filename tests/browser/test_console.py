@@ -82,7 +82,16 @@ def test_without_nodes_the_page_says_how_to_join_one(watched: Watched, product: 
 def test_a_node_and_a_request_appear_live(watched: Watched, product: Product) -> None:
     page = watched.page
     _log_in(page, product)
-    products.join_node(product)
+    page.get_by_role("button", name="Join a node", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Make a join token").click()
+    command = dialog.get_by_label("Join the node", exact=True)
+    expect(command).to_contain_text(f"ollamamax-node join {product.url}")
+    if SHOTS:
+        page.screenshot(path=Path(SHOTS) / "join.png")
+    assert _violations(page) == []
+    products.join_node(product, token=command.inner_text().split("--token ")[1].split()[0])
+    dialog.get_by_role("button", name="Done").click()
     node = page.get_by_role("article", name=NODE)
     expect(node).to_be_visible(timeout=30_000)
     expect(node.get_by_text("Healthy")).to_be_visible(timeout=30_000)
@@ -113,6 +122,16 @@ def test_it_reconnects_by_itself_and_says_meanwhile_that_it_is_stale(watched: Wa
     expect(page.get_by_text(re.compile("last data .* ago"))).to_be_visible(timeout=10_000)
     product.web()
     expect(page.get_by_role("status").filter(has_text=re.compile("^Live$"))).to_be_visible(timeout=30_000)
+
+
+def test_it_says_that_data_is_stale_while_nothing_publishes_it(watched: Watched, product: Product) -> None:
+    page = watched.page
+    _log_in(page, product)
+    product.stop("controller")
+    expect(page.get_by_role("status").filter(has_text="Stale")).to_be_visible(timeout=15_000)
+    product.start("controller", "manage.py", "controller", "--beat")
+    expect(page.get_by_role("status").filter(has_text=re.compile("^Live$"))).to_be_visible(timeout=30_000)
+    assert watched.complaints == []
 
 
 def test_a_key_is_made_shown_once_used_and_revoked(watched: Watched, product: Product) -> None:
