@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import sys
 import threading
 import time
@@ -166,6 +167,8 @@ class Agent:
         self.spawn(self._measure(sampler), "measure")
         leftovers = self.spawn(self._leftovers(client), "leftovers")
         await self._first_look(sampler)
+        # What was loaded until now stays: no full collection, at which all streams stand still, looks at it again.
+        gc.freeze()
         self.spawn(self._beat(client, outlets, leftovers), "beat")
         await self._stop.wait()
         await self._finish(outlets)
