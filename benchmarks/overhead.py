@@ -54,7 +54,9 @@ def measure(product: Product, size: Size) -> Measured:
                         for name, spent in product.cpu().items():
                             measured.cpu.setdefault(name, []).append((spent - before[name]) * 1000 / requests)
         if size.idle:
-            measured.idle = load.run(product, "gateway", concurrency=1, requests=size.idle, tokens=TOKENS, pause=IDLE_PAUSE)
+            measured.idle = load.run(
+                product, "gateway", concurrency=1, requests=size.idle, tokens=TOKENS, pause=IDLE_PAUSE
+            )
     return measured
 
 
@@ -86,7 +88,9 @@ def report(measured: Measured, memory: dict[str, float], idle_memory: dict[str, 
             columns = [[rate * factor for rate in column] for column in zip(*rates, strict=True)]
             row = "".join(f"{spread(column, '{:.0f}'):>24}" for column in columns)
             lines.append(f"  {clients:<12} {unit:<16}{row}{spread(ratios):>24}")
-    lines.append(f"\nOf each process: processor ms a request at {levels[-1]} clients, resident MB before and after the load")
+    lines.append(
+        f"\nOf each process: processor ms a request at {levels[-1]} clients, resident MB before and after the load"
+    )
     for name, megabytes in memory.items():
         cpu = spread(measured.cpu[name])
         lines.append(f"  {name:<16}{cpu:>24}{idle_memory[name]:>12.0f}{megabytes:>8.0f}")
