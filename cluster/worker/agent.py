@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -172,6 +173,8 @@ class Agent:
         self.spawn(_again(lambda: self._measure(sampler)), "measure")
         leftovers = self.spawn(self._leftovers(client), "leftovers")
         await self._first_look(sampler)
+        # What was loaded until now stays: no full collection, at which all streams stand still, looks at it again.
+        gc.freeze()
         self.spawn(_again(lambda: self._beat(client, outlets, leftovers)), "beat")
         await self._stop.wait()
         await self._finish(outlets)
