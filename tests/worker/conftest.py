@@ -88,7 +88,7 @@ def make_node(tmp_path: Path, redis_url: str) -> Iterator[MakeNode]:
 
     yield make
     for node in nodes:
-        node.kill()
+        node.end()
         node.redis.close()
 
 

@@ -129,6 +129,13 @@ class Node:
             self.process.terminate()
         return self.process.wait(seconds)
 
+    def end(self) -> None:
+        """In good order, so that what the process measured of itself is written; by force when it does not go."""
+        try:
+            self.stop(10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
     def kill(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
