@@ -55,6 +55,12 @@ class Served:
     template: str = ""
     vision: bool = False
 
+    def release(self) -> None:
+        """One user less."""
+        self.users -= 1
+        self.unused.set()
+        self.used_at = time.monotonic()
+
     def expires_in(self) -> float | None:
         """Seconds until it is unloaded; ``None`` while it is used or when it stays."""
         if self.users or self.keep_alive < 0:
@@ -167,6 +173,21 @@ class LlamaCpp:
     @asynccontextmanager
     async def _using(self, served: Served, inference: wire.Inference) -> AsyncIterator[tuple[Process, float]]:
         """Hold the model in memory, with the context the request asks for."""
+        task = asyncio.create_task(self._acquire(served, inference))
+        try:
+            process, load_ms = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # The caller left while the model was loading: it is loaded all the same, for those who wait too.
+            task.add_done_callback(lambda done: _give_back(served, done))
+            raise
+        try:
+            yield process, load_ms
+        finally:
+            served.release()
+            if inference.keep_alive is not None:
+                served.keep_alive = inference.keep_alive
+
+    async def _acquire(self, served: Served, inference: wire.Inference) -> tuple[Process, float]:
         async with served.lock:
             wanted = inference.options.num_ctx or 0
             most = served.model.config.get("context_length")
@@ -181,14 +202,7 @@ class LlamaCpp:
             if process is None:
                 raise EngineFailed(f"llama.cpp does not run {served.model.name}.")
             served.users += 1
-        try:
-            yield process, load_ms
-        finally:
-            served.users -= 1
-            served.unused.set()
-            served.used_at = time.monotonic()
-            if inference.keep_alive is not None:
-                served.keep_alive = inference.keep_alive
+            return process, load_ms
 
     @staticmethod
     async def _unused(served: Served) -> None:
@@ -302,7 +316,11 @@ class LlamaCpp:
         """Unload what was used longest ago until the model fits; `EngineFailed` when it does not."""
         need = wanted.model.size * 5 // 4 + MEMORY_MARGIN
         while need > (free := self._available_memory()):
-            idle = [s for s in self._served.values() if s is not wanted and s.state == "loaded" and not s.users]
+            idle = [
+                served
+                for served in self._served.values()
+                if served is not wanted and served.state == "loaded" and not served.users and not served.lock.locked()
+            ]
             if not idle:
                 raise EngineFailed(
                     f"{wanted.model.name} needs about {need >> 20} MiB of memory and {free >> 20} MiB are free."
@@ -332,6 +350,11 @@ class LlamaCpp:
             context_length=served.context,
             expires_at=time.time() + left if left is not None and served.state == "loaded" else None,
         )
+
+
+def _give_back(served: Served, acquired: asyncio.Task[tuple[Process, float]]) -> None:
+    if not acquired.cancelled() and acquired.exception() is None:
+        served.release()
 
 
 def _embeds(model: LocalModel) -> bool:

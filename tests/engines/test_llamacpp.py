@@ -79,6 +79,17 @@ async def test_ten_first_requests_load_once(engine: LlamaCpp) -> None:
     assert sum(final.load_ms > 0 for final in finals) == 1
 
 
+async def test_a_caller_that_leaves_while_it_loads_does_not_stop_the_loading(engine: LlamaCpp) -> None:
+    first = asyncio.create_task(run(engine, chat("Hi", max_tokens=2)))
+    second = asyncio.create_task(run(engine, chat("Hi", max_tokens=2)))
+    await until(lambda: FIRST in engine._served and engine._served[FIRST].process is not None)
+    child = pid(engine)
+    first.cancel()
+    assert (await second).completion_tokens == 2
+    assert pid(engine) == child
+    await until(lambda: engine._served[FIRST].users == 0)
+
+
 async def test_keep_alive_zero_unloads_after_the_request(engine: LlamaCpp) -> None:
     inference = chat("Hi", max_tokens=2)
     inference.keep_alive = 0

@@ -130,11 +130,12 @@ class Node:
         return self.process.wait(seconds)
 
     def end(self) -> None:
-        """In good order, so that what the process measured of itself is written; by force when it does not go."""
+        """After a test: as an operator would; by force only when that does not help."""
         try:
-            self.stop(10)
+            self.stop(15)
         except subprocess.TimeoutExpired:
             self.kill()
+        self.redis.close()
 
     def kill(self) -> None:
         if self.process.poll() is None:
