@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Literal
+from typing import Any, Literal
 
 import aiohttp
 import psutil
@@ -20,6 +20,7 @@ import psutil
 from cluster import wire
 from cluster.engines import http, openai_stream, openai_wire
 from cluster.engines.base import Capacity, EngineKind, LocalModel, LocalModels, Meter, Output, unsupported
+from cluster.engines.gguf_metadata import is_for_embeddings, read_metadata, shown
 from cluster.engines.llamacpp_process import Order, Process
 from ollamamax import logs
 from ollamamax.kernel.errors import EngineFailed, InvalidRequest, ModelNotFound, OllamaMaxError
@@ -54,6 +55,8 @@ class Served:
     used_at: float = field(default_factory=time.monotonic)
     template: str = ""
     vision: bool = False
+    for_chat: bool | None = None
+    embedding: Literal["", "own", "last"] = ""
 
     def release(self) -> None:
         """One user less."""
@@ -142,20 +145,39 @@ class LlamaCpp:
         meter: Meter | None = None,
     ) -> AsyncGenerator[Output, None]:
         served = self._served_for(version, model)
+        if inference.kind == "show":
+            metadata = await asyncio.to_thread(read_metadata, served.model.path)
+            yield wire.Final(info=shown(metadata, verbose=inference.verbose))
+            return
         async with self._using(served, inference) as (process, load_ms):
             self._check(served, inference)
             headers = {"Authorization": f"Bearer {process.api_key}", **http.trace_headers(traceparent)}
             if inference.kind == "embed":
-                final = await openai_stream.embed(
-                    self._session, self.kind, process.url, "model", inference.inputs, headers
-                )
+                final = await openai_stream.embed(self._session, self.kind, process.url, "model", inference, headers)
                 final.load_ms = load_ms
                 yield final
+                return
+            if inference.kind == "count":
+                yield await self._count(process, inference, headers)
                 return
             async for output in openai_stream.stream(
                 self._session, self.kind, process.url, "model", inference, openai_wire.LLAMACPP, headers, meter, load_ms
             ):
                 yield output
+
+    async def _count(self, process: Process, inference: wire.Inference, headers: dict[str, str]) -> wire.Final:
+        """The tokens of the messages and tools in the model's own template."""
+        request = {"messages": inference.messages} | ({"tools": inference.tools} if inference.tools else {})
+        prompt = (await self._ask(f"{process.url}/apply-template", request, headers))["prompt"]
+        request = {"content": prompt, "add_special": True, "parse_special": True}
+        return wire.Final(counted=len((await self._ask(f"{process.url}/tokenize", request, headers))["tokens"]))
+
+    async def _ask(self, url: str, request: dict[str, object], headers: dict[str, str]) -> dict[str, Any]:
+        async with http.failures_of(self.kind), http.post(self._session, url, request, headers) as response:
+            if response.status >= 300:
+                raise await http.refuse(self.kind, response, "this model")
+            found: dict[str, Any] = await response.json()
+            return found
 
     @property
     def _session(self) -> aiohttp.ClientSession:
@@ -193,10 +215,13 @@ class LlamaCpp:
             most = served.model.config.get("context_length")
             if most and wanted > most:
                 raise InvalidRequest(f"num_ctx is {wanted}; {served.model.name} has at most {most}.", param="num_ctx")
-            if wanted > served.context:
+            # A model that was made to chat embeds from the first time it is asked to: that costs memory.
+            embeds = inference.kind == "embed" and not served.embedding and await self._for_chat(served)
+            if wanted > served.context or embeds:
                 await self._unused(served)
                 await self._halt(served)
-                served.context = wanted
+                served.context = max(wanted, served.context)
+                served.embedding = "last" if embeds else served.embedding
             load_ms = await self._ensure(served)
             process = served.process
             if process is None:
@@ -213,8 +238,8 @@ class LlamaCpp:
 
     def _check(self, served: Served, inference: wire.Inference) -> None:
         """Refuse what this model cannot do, where llama.cpp itself would ignore it or fail."""
-        if inference.kind == "embed" and not _embeds(served.model):
-            raise unsupported(self.kind, "embed", f"{served.model.name} was not made for embeddings")
+        if inference.kind == "embed" and inference.dimensions is not None:
+            raise unsupported(self.kind, "dimensions")
         if inference.tools and "tools" not in served.template:
             raise unsupported(self.kind, "tools", f"the chat template of {served.model.name} has none")
         if inference.think and not any(w in served.template for w in ("enable_thinking", "reasoning", "<think>")):
@@ -245,7 +270,9 @@ class LlamaCpp:
         return (time.perf_counter() - start) * 1000
 
     async def _begin(self, served: Served) -> None:
-        order = Order(str(served.model.path), self._slots, served.context, self._threads, _embeds(served.model))
+        if not served.embedding and not await self._for_chat(served):
+            served.embedding = "own"
+        order = Order(str(served.model.path), self._slots, served.context, self._threads, served.embedding)
         served.process = process = Process(order)
         await process.ready(self._session)
         headers = {"Authorization": f"Bearer {process.api_key}"}
@@ -256,6 +283,11 @@ class LlamaCpp:
         served.state, served.error = "loaded", None
         served.used_at = time.monotonic()
         log.info("model_loaded", version=served.model.version, model=served.model.name, pid=process.pid)
+
+    async def _for_chat(self, served: Served) -> bool:
+        if served.for_chat is None:
+            served.for_chat = not is_for_embeddings(await asyncio.to_thread(read_metadata, served.model.path))
+        return served.for_chat
 
     async def _watch(self, served: Served) -> None:
         """Start the child again when it dies by itself, with growing pauses."""
@@ -310,6 +342,7 @@ class LlamaCpp:
             served.watcher.cancel()
             served.watcher = None
         await self._halt(served)
+        served.embedding = ""
         log.info("model_unloaded", version=served.model.version)
 
     async def _make_room(self, wanted: Served) -> None:
@@ -355,10 +388,6 @@ class LlamaCpp:
 def _give_back(served: Served, acquired: asyncio.Task[tuple[Process, float]]) -> None:
     if not acquired.cancelled() and acquired.exception() is None:
         served.release()
-
-
-def _embeds(model: LocalModel) -> bool:
-    return "embedding" in (model.config.get("capabilities") or [])
 
 
 def _has_image(message: dict[str, object]) -> bool:

@@ -12,6 +12,7 @@ import sys
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import aiohttp
 import psutil
@@ -25,13 +26,17 @@ STOP_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Order:
-    """What to serve and how: ``context`` is of each slot; ``embedding`` serves embeddings besides."""
+    """What to serve and how. ``context`` is of each slot.
+
+    ``embedding``: serve embeddings besides, pooled as the model says (``own``) or, for one that was made to chat, from
+    the state after the last token (``last``).
+    """
 
     model: str
     slots: int
     context: int
     threads: int
-    embedding: bool = False
+    embedding: Literal["", "own", "last"] = ""
 
 
 class Process:

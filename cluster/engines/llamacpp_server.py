@@ -44,7 +44,13 @@ def serve(order: dict[str, Any]) -> None:
         cpu.n_threads = order["threads"]
         cpu.poll = 0  # waiting threads sleep instead of spinning: the cores are shared
     params.n_threads_http = order["slots"] + 4
-    params.embedding = order["embedding"]
+    if order["embedding"]:
+        params.embedding = True
+        if order["embedding"] == "last":
+            params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_LAST
+        else:
+            # A model that looks both ways takes an input as one batch.
+            params.n_batch = params.n_ubatch = order["context"]
     params.endpoint_slots = True
     params.endpoint_metrics = True
     params.use_jinja = True
