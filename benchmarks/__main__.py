@@ -1,13 +1,14 @@
-"""``python -m benchmarks [overhead|integrity|start]``: without a name the first two, which takes a few minutes."""
+"""``python -m benchmarks [overhead|integrity|beside|start]``: without a name the first two, which takes a few minutes."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
+from pathlib import Path
 
 import click
 
-from benchmarks import integrity, overhead
+from benchmarks import beside, integrity, overhead
 from benchmarks.conditions import conditions
 from benchmarks.product import running
 
@@ -30,6 +31,14 @@ def overhead_command(rounds: int) -> None:
 @click.option("--tokens", default=integrity.Size.tokens, show_default=True)
 def integrity_command(tokens: int) -> None:
     _run(None, dataclasses.replace(integrity.Size(), tokens=tokens))
+
+
+@main.command(name="beside", help="This code and the code in FOLDER, another checkout of it, in turns.")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True))
+@click.option("--rounds", default=beside.Size.rounds, show_default=True)
+def beside_command(folder: Path, rounds: int) -> None:
+    with running() as here, running(folder) as there:
+        print("\n" + beside.report(beside.measure(here, there, dataclasses.replace(beside.Size(), rounds=rounds))))
 
 
 @main.command(name="start", help="How long `make up` takes, the first and the second time.")

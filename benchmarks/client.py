@@ -16,6 +16,7 @@ import msgspec
 import uvloop
 
 _TEXT = re.compile(rb'"content":"([^"]*)"')
+_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _END = b"0\r\n\r\n"
 
 
@@ -78,10 +79,15 @@ class Connection(asyncio.Protocol):
         # Not the first byte but the first token: OpenAI's first chunk holds only a role.
         if not self.first_at and b'"content":"t0 ' in self.received:
             self.first_at = time.perf_counter()
-        if self.received.endswith(_END) and not self.ended.done():
+        if not self.ended.done() and self._is_complete():
             self.ended.set_result(None)
-        elif not self.received.startswith(b"HTTP/1.1 200") and b"}" in data and not self.ended.done():
-            self.ended.set_result(None)
+
+    def _is_complete(self) -> bool:
+        if self.received.startswith(b"HTTP/1.1 200"):
+            return self.received.endswith(_END)
+        head, _, body = bytes(self.received).partition(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        return length is not None and len(body) >= int(length[1])
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.ended.done():
@@ -121,6 +127,7 @@ def request_bytes(job: Job) -> bytes:
 async def run(job: Job) -> Result:
     """Do the job. Every stream is checked after its end, outside of its own time."""
     parts = urlsplit(job.url)
+    host, port = str(parts.hostname), parts.port or 80
     request = request_bytes(job)
     text = expected_text(job.tokens)
     result = Result(0.0, [], [], 0, 0)
@@ -128,7 +135,7 @@ async def run(job: Job) -> Result:
     loop = asyncio.get_running_loop()
 
     async def one_client() -> None:
-        _, connection = await loop.create_connection(Connection, parts.hostname, parts.port)
+        _, connection = await loop.create_connection(Connection, host, port)
         try:
             for _ in left:
                 first, duration = await connection.ask(request)

@@ -22,8 +22,8 @@ class Size:
 
 
 def measure(product: Product, size: Size) -> Result:
-    with Load(product) as load:
-        return load.run("gateway", concurrency=size.concurrency, requests=size.streams, tokens=size.per_stream)
+    with Load() as load:
+        return load.run(product, "gateway", concurrency=size.concurrency, requests=size.streams, tokens=size.per_stream)
 
 
 def report(result: Result, size: Size) -> str:

@@ -21,9 +21,6 @@ WAYS = ("direct", "gateway")
 class Load:
     """The client's process. ``with`` starts and ends it."""
 
-    def __init__(self, product: Product) -> None:
-        self._product = product
-
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.client"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -40,12 +37,14 @@ class Load:
             self._process.kill()
         self._process.wait(30)
 
-    def run(self, way: str, *, concurrency: int, requests: int, tokens: int, pause: float = 0.0) -> Result:
+    def run(
+        self, product: Product, way: str, *, concurrency: int, requests: int, tokens: int, pause: float = 0.0
+    ) -> Result:
         """One job; returns when all its streams ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        url = self._product.engine_url if way == "direct" else self._product.url
-        job = Job(url, MODEL, self._product.key, concurrency, requests, tokens, pause)
+        url = product.engine_url if way == "direct" else product.url
+        job = Job(url, MODEL, product.key, concurrency, requests, tokens, pause)
         self._process.stdin.write(msgspec.json.encode(job) + b"\n")
         self._process.stdin.flush()
         return msgspec.json.decode(self._process.stdout.readline(), type=Result)

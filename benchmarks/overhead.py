@@ -41,20 +41,22 @@ class Measured:
 def measure(product: Product, size: Size) -> Measured:
     """Direct and through the gateway in turns, round by round; one short round before, which does not count."""
     measured = Measured()
-    with Load(product) as load:
+    with Load() as load:
         for way in WAYS:
-            load.run(way, concurrency=16, requests=64, tokens=TOKENS)
+            load.run(product, way, concurrency=16, requests=64, tokens=TOKENS)
         for _ in range(size.rounds):
             for concurrency, requests in size.requests:
                 for way in WAYS:
                     before = product.cpu()
-                    result = load.run(way, concurrency=concurrency, requests=requests, tokens=TOKENS)
+                    result = load.run(product, way, concurrency=concurrency, requests=requests, tokens=TOKENS)
                     measured.results.setdefault((concurrency, way), []).append(result)
                     if way == "gateway" and concurrency == size.requests[-1][0]:
                         for name, spent in product.cpu().items():
                             measured.cpu.setdefault(name, []).append((spent - before[name]) * 1000 / requests)
         if size.idle:
-            measured.idle = load.run("gateway", concurrency=1, requests=size.idle, tokens=TOKENS, pause=IDLE_PAUSE)
+            measured.idle = load.run(
+                product, "gateway", concurrency=1, requests=size.idle, tokens=TOKENS, pause=IDLE_PAUSE
+            )
     return measured
 
 

@@ -41,12 +41,11 @@ class Product:
 
     def memory(self) -> dict[str, float]:
         """Resident MB of each process; PostgreSQL's with all its children, each counted as it alone would hold it."""
-        return {name: _resident(process) / 1e6 for name, process in self.processes.items()}
+        return {name: _resident(name, process) / 1e6 for name, process in self.processes.items()}
 
     def cpu(self) -> dict[str, float]:
-        """Processor seconds of each process since its start."""
-        times = {name: process.cpu_times() for name, process in self.processes.items()}
-        return {name: spent.user + spent.system for name, spent in times.items()}
+        """Processor seconds of each process since its start; PostgreSQL's with its children, as long as they live."""
+        return {name: _processor(name, process) for name, process in self.processes.items()}
 
 
 def free_port() -> int:
@@ -57,29 +56,29 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Product]:
-    """Start everything, and end and delete it afterwards."""
+def running(source: Path = ROOT) -> Iterator[Product]:
+    """Start everything from the code in ``source``, and end and delete it afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="omx-bench-"))
     folder.chmod(0o711)  # PostgreSQL runs as another user when we are root
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        yield _start(folder, stack)
+        yield _start(source, folder, stack)
 
 
-def _start(folder: Path, stack: contextlib.ExitStack) -> Product:
+def _start(source: Path, folder: Path, stack: contextlib.ExitStack) -> Product:
     home, node_home = folder / "home", folder / "node"
     environ = {k: v for k, v in os.environ.items() if k not in NOT_OURS}
     environ |= {
         "OLLAMAMAX_HOME": str(home),
         "PORT": str(free_port()),
         "NODES": "0",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(source),
     }
     url, engine_url = f"http://127.0.0.1:{environ['PORT']}", f"http://127.0.0.1:{free_port()}"
 
     def start(name: str, *command: str) -> subprocess.Popen[bytes]:
         log = folder / f"{name}.log"
-        process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environ, stdout=log.open("wb"), stderr=subprocess.STDOUT)  # fmt: skip
+        process = subprocess.Popen([sys.executable, "-m", *command], cwd=source, env=environ, stdout=log.open("wb"), stderr=subprocess.STDOUT)  # fmt: skip
         stack.callback(_end, process)
         return process
 
@@ -98,31 +97,48 @@ def _start(folder: Path, stack: contextlib.ExitStack) -> Product:
     # The controller finds the engine's model, and the gateway is told of it.
     _wait(lambda: f'"{MODEL}:' in json.dumps(_ask(f"{url}/v1/models", key)), node, folder / "node.log")
     processes = {
-        **_supervised(home, environ),
+        **_supervised(source, environ),
         "node": psutil.Process(node.pid),
         "stub engine": psutil.Process(engine.pid),
     }
     return Product(url, engine_url, key, processes)
 
 
-def _supervised(home: Path, environ: dict[str, str]) -> dict[str, psutil.Process]:
-    """The processes that `up` started, by its own words."""
+def _supervised(source: Path, environ: dict[str, str]) -> dict[str, psutil.Process]:
+    """The processes that `up` started, by its own words, and their supervisor, through which their logs pass."""
     said = subprocess.run(
-        [sys.executable, "-m", "ollamamax.embedded", "status"],
-        cwd=ROOT, env=environ | {"OLLAMAMAX_HOME": str(home)}, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+        [sys.executable, "-m", "ollamamax.embedded", "status"], cwd=source, env=environ, capture_output=True, text=True
+    ).stdout
     found = {}
     for line in said.splitlines():
         name, *words = line.split()
         if "pid" in words:
             found[name] = psutil.Process(int(words[words.index("pid") + 1].rstrip(",")))
-    return found
+    supervisor = found["web"].parent()
+    return found if supervisor is None else {**found, "supervisor": supervisor}
 
 
-def _resident(process: psutil.Process) -> int:
-    children = process.children(recursive=True)
-    # Children of PostgreSQL share its buffers, which would be counted once for each.
-    return int(process.memory_info().rss) + sum(child.memory_full_info().uss for child in children)
+def _family(name: str, process: psutil.Process) -> list[psutil.Process]:
+    """The children that belong to it: PostgreSQL's. Others are counted by their own names."""
+    return process.children(recursive=True) if name == "postgres" else []
+
+
+def _processor(name: str, process: psutil.Process) -> float:
+    total = 0.0
+    for each in (process, *_family(name, process)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            spent = each.cpu_times()
+            total += spent.user + spent.system
+    return total
+
+
+def _resident(name: str, process: psutil.Process) -> int:
+    total = int(process.memory_info().rss)
+    for child in _family(name, process):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            # They share its buffers, which would be counted once for each.
+            total += child.memory_full_info().uss
+    return total
 
 
 def _ask(url: str, key: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

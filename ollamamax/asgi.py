@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ollamamax.settings")
@@ -60,6 +61,9 @@ class Web:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await self.gateway.start()
+                # What was loaded until now stays: without this every full collection looks at all of it, and all
+                # streams of this process stand still meanwhile.
+                gc.freeze()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self.gateway.stop()

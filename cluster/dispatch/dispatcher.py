@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any
 
 import msgspec
@@ -13,6 +12,7 @@ from redis.exceptions import RedisError
 
 from cluster.dispatch.celery_message import drain_message
 from cluster.dispatch.fleet import Fleet
+from cluster.dispatch.script import Script
 from cluster.dispatch.stream import Stream
 from cluster.scheduling.routing import rank
 from cluster.wire import (
@@ -36,6 +36,7 @@ from ollamamax.bus import connect, keys
 from ollamamax.bus.directory import Directory
 from ollamamax.kernel import errors
 from ollamamax.kernel.ids import new_id
+from ollamamax.kernel.tasks import end
 
 ATTEMPTS = 3
 LEASE_MS = 5000
@@ -43,11 +44,6 @@ _TRY_ELSEWHERE = frozenset({"node_lost", "node_restarted", "engine_failed", "una
 """Codes of failures that another node may not have. A node cancels by itself only when it is shut down."""
 _MOST_UNSETTLED = 100_000
 _log = logs.get(__name__)
-
-
-def script(name: str) -> str:
-    """The text of one of the Redis functions beside this module."""
-    return resources.files("cluster.dispatch").joinpath(f"{name}.lua").read_text()
 
 
 @dataclass(slots=True)
@@ -103,9 +99,9 @@ class Dispatcher:
         self._listening = connect.connect_async(redis_url, blocking=True)
         self.fleet = Fleet(self._listening, directory)
         self._queue_per_node = queue_per_node
-        self._admit = self._client.register_script(script("admit"))
-        self._settle = self._client.register_script(script("settle"))
-        self._withdraw = self._client.register_script(script("withdraw"))
+        self._admit = Script("admit")
+        self._settle = Script("settle")
+        self._withdraw = Script("withdraw")
         self._streams: dict[str, Stream] = {}
         self._disowned: dict[str, float] = {}
         self._unsettled: list[_Settlement] = []
@@ -128,9 +124,7 @@ class Dispatcher:
         """Settle what is unsettled, give the lease back, close."""
         if self._background:
             await asyncio.wait(self._background, timeout=5)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         await self.fleet.stop()
         try:
             await self._flush()
@@ -226,7 +220,7 @@ class Dispatcher:
                 keys.node_queue(node),
             ]
             arguments += [node, encode_json(self.fleet.name(node)), self.fleet.capacity(node), drain_message(node)]
-        index, used = await self._admit(keys=redis_keys, args=arguments)
+        index, used = await self._admit.run(self._client, redis_keys, arguments)
         return int(index), int(used)
 
     async def next(self, request: Request) -> Event:
@@ -262,9 +256,10 @@ class Dispatcher:
 
     async def _take_back(self, request: Request) -> None:
         try:
-            await self._withdraw(
-                keys=[keys.node_slots(request.node), keys.node_inbox(request.node)],
-                args=[request.ticket, request.payload],
+            await self._withdraw.run(
+                self._client,
+                [keys.node_slots(request.node), keys.node_inbox(request.node)],
+                [request.ticket, request.payload],
             )
         except RedisError as error:
             _log.warning("withdraw_failed", request=request.id, error=str(error))
@@ -411,12 +406,12 @@ class Dispatcher:
     async def _flush(self) -> None:
         while self._unsettled:
             batch = self._unsettled[:200]
-            async with self._client.pipeline(transaction=False) as pipe:
-                for each in batch:
-                    await self._settle(
-                        keys=[keys.OPEN, keys.USAGE, keys.recent(each.tenant), keys.node_slots(each.node)],
-                        args=[each.request, each.ticket, each.record],
-                        client=pipe,
-                    )
-                await pipe.execute()
+            calls = [
+                (
+                    [keys.OPEN, keys.USAGE, keys.recent(each.tenant), keys.node_slots(each.node)],
+                    [each.request, each.ticket, each.record],
+                )
+                for each in batch
+            ]
+            await self._settle.run_all(self._client, calls)
             del self._unsettled[: len(batch)]

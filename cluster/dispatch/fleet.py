@@ -15,6 +15,7 @@ from cluster.wire import ModelState, NodeState, decode_node_state
 from ollamamax import logs
 from ollamamax.bus import keys
 from ollamamax.bus.directory import Directory
+from ollamamax.kernel.tasks import end
 
 STATE_LIFETIME = 4.0
 """Seconds after which a node that says nothing counts as gone."""
@@ -51,8 +52,7 @@ class Fleet:
 
     async def stop(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end([self._task])
 
     def alive(self, node: str) -> bool:
         return time.monotonic() - self._seen.get(node, -STATE_LIFETIME) < STATE_LIFETIME

@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgspec
 import redis
 
-from cluster.dispatch.dispatcher import script
+from cluster.dispatch.script import source
 from cluster.wire import Control, OpenRequest, UsageRecord, decode_open, encode_control, encode_json
 from ollamamax import logs
 from ollamamax.bus import keys
@@ -36,7 +36,7 @@ def settle_lost(client: redis.Redis) -> int:
     """
     opened = [decode_open(value) for value in cast("dict[bytes, bytes]", client.hgetall(keys.OPEN)).values()]
     lost = [each for each in opened if not client.exists(keys.gateway_alive(each.gateway))] if opened else []
-    settle = client.register_script(script("settle"))
+    settle = client.register_script(source("settle"))
     settled = 0
     done = {node: _done(client, node) for node in {each.node for each in lost}}
     for each in lost:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 
-from cluster.wire import Event, Failure, Final, Frame
+from cluster.wire import Delta, Event, Failure, Final, Frame
 
 
 class Stream:
@@ -29,6 +29,11 @@ class Stream:
     def finished(self) -> bool:
         """The last event was read."""
         return self.ended and not self._events
+
+    @property
+    def has_output(self) -> bool:
+        """`next` would return output, or its end, at once; a failure is not counted: what came before it goes out first."""
+        return bool(self._events) and isinstance(self._events[0], Delta | Final) and self._interruption is None
 
     def take(self, frame: Frame) -> bool:
         """Take what is new of a frame. Returns ``False`` when events before it are missing."""

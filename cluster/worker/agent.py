@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -166,6 +167,8 @@ class Agent:
             self.runs.forget_old()
 
         await reporter.first_look()
+        # What was loaded until now stays: no full collection, at which all streams stand still, looks at it again.
+        gc.freeze()
         loops = (listener.listen, reporter.survey, reporter.measure, lambda: reporter.beat(after_beat))
         for loop in loops:
             self.spawn(_again(loop), "loop")

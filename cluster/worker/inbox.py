@@ -100,6 +100,8 @@ class Inbox:
             raw: Any = await self._blocking.blmove(self._inbox, self._claimed, IDLE_SECONDS, "LEFT", "RIGHT")
         if raw is not None:
             await self._begin(raw)
+            # The request goes to the engine before we ask for the next ticket.
+            await asyncio.sleep(0)
             return False
         return not self._runs.running and await self._release()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,7 +35,6 @@ class Run:
     reason: wire.Failure | None = None
     tokens: int = 0
     meter: Meter = field(default_factory=Meter)
-    ended_at: float | None = None
 
 
 class Runs:
@@ -44,6 +44,8 @@ class Runs:
         self._outlets = outlets
         self._pick = pick
         self._runs: dict[str, Run] = {}
+        self._ended: deque[tuple[float, Run]] = deque()
+        self._gateways: Counter[str] = Counter()
         self._cancelled: dict[str, float] = {}
         self.running: dict[str, Run] = {}
         self.changed = asyncio.Event()
@@ -62,6 +64,7 @@ class Runs:
             return
         run = Run(ticket, Sent(ticket.id, raw))
         self._runs[ticket.id] = self.running[ticket.id] = run
+        self._gateways[ticket.gateway] += 1
         if self._cancelled.pop(ticket.id, None) is not None:
             run.reason = cancelled()
         run.task = asyncio.create_task(self._run(run), name=f"run {ticket.id}")
@@ -83,10 +86,15 @@ class Runs:
     def forget_old(self) -> None:
         """Forget what ended, or was cancelled unseen, long ago."""
         limit = time.monotonic() - KEEP_SECONDS
-        self._runs = {k: r for k, r in self._runs.items() if r.ended_at is None or r.ended_at > limit}
+        # In the order of their ends, so that a look each second costs nothing for all that stay.
+        while self._ended and self._ended[0][0] <= limit:
+            _, run = self._ended.popleft()
+            del self._runs[run.ticket.id]
+            self._gateways[run.ticket.gateway] -= 1
+        self._gateways = +self._gateways
         # A ticket may wait in the inbox for long; its own deadline ends it there.
         self._cancelled = {k: at for k, at in self._cancelled.items() if at > limit - 3600}
-        self._outlets.keep({run.ticket.gateway for run in self._runs.values()})
+        self._outlets.keep(set(self._gateways))
 
     async def _run(self, run: Run) -> None:
         run.began = True
@@ -139,7 +147,7 @@ class Runs:
     def _end(self, run: Run, end: wire.Final | wire.Failure) -> None:
         if isinstance(end, wire.Failure):
             end.prompt_tokens, end.completion_tokens = run.meter.prompt_tokens, run.tokens
-        run.ended_at = time.monotonic()
+        self._ended.append((time.monotonic(), run))
         run.sent.done = msgspec.json.encode(_done(run, end))
         self._outlets.to(run.ticket.gateway).put(run.sent, end)
         self.running.pop(run.ticket.id, None)

@@ -9,7 +9,6 @@ table was published: when Redis lost it, readers keep the copy they have until a
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import time
 from collections.abc import Callable, ItemsView, Iterable, Mapping
@@ -25,6 +24,7 @@ from redis.backoff import NoBackoff
 
 from ollamamax import logs
 from ollamamax.bus import connect, keys
+from ollamamax.kernel.tasks import end
 
 _PUBLISH = Path(__file__).with_name("publish_directory.lua").read_text()
 _MARK = b""
@@ -158,9 +158,7 @@ class Directory:
 
     async def stop(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end([self._task])
             self._task = None
         await self._client.aclose()
         await self._listener.aclose()

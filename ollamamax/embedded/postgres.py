@@ -20,6 +20,7 @@ from typing import Any
 
 import psutil
 
+from ollamamax.embedded import reach
 from ollamamax.embedded.reach import NOBODY
 
 DATABASE = "postgres"
@@ -118,10 +119,13 @@ class Temporary:
         password = secrets.token_urlsafe(16)
         if os.geteuid() == 0:
             os.chown(folder, NOBODY, NOBODY)
-        initialise(folder / "data", password)
+        programs = installation()
+        if not reach.can_execute(programs):
+            programs = reach.copy_programs(programs, folder / "programs")
+        initialise(folder / "data", password, programs)
         self.url = url(password, port)
         self.process = subprocess.Popen(  # noqa: S603
-            command(folder / "data", port, durable=False),
+            command(folder / "data", port, programs, durable=False),
             stdout=subprocess.DEVNULL, stderr=(folder / "log").open("wb"), cwd="/", **unprivileged(),
         )  # fmt: skip
         wait_ready(self.url, self.process)

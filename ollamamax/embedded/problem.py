@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import socket
 import subprocess
@@ -33,6 +34,11 @@ def from_failure(error: subprocess.CalledProcessError, home: Path) -> Problem:
     said = str(error.stderr or error.stdout or "").strip()
     if "No space left on device" in said:
         return from_os_error(OSError(errno.ENOSPC, ""), home)
+    if "could not look up effective user ID" in said:
+        return Problem(
+            f"PostgreSQL needs to know the name of the user it runs as, and user {os.geteuid()} has none: add one to "
+            "/etc/passwd, or name a database elsewhere with DATABASE_URL=."
+        )
     return Problem(f"{Path(str(error.cmd[0])).name} failed: {said}")
 
 

@@ -83,28 +83,40 @@ def _claim(home: Home, folder: Path) -> None:
 
 def programs(home: Home, source: Path, *, root: bool | None = None) -> Path:
     """A folder with the programs of ``source`` (`PACKAGE/pginstall` of a wheel) that the server's user can execute."""
-    root = os.geteuid() == 0 if root is None else root
-    if not root or is_open_to_others(source / "bin"):
+    if can_execute(source, root=root):
         return source
-    package = source.parent
     facts = (source / "bin" / "postgres").stat()
     copy = outside(home) / f"programs-{facts.st_size}-{int(facts.st_mtime)}"
     if not copy.is_dir():
         for old in copy.parent.glob("programs-*"):
             shutil.rmtree(old)
         half = copy.with_name("programs-half")
-        shutil.copytree(source, half / package.name / source.name, symlinks=True)
-        # The programs look for their libraries beside the package, as wheels are built.
-        libraries = package.with_name(f"{package.name}.libs")
-        if libraries.is_dir():
-            shutil.copytree(libraries, half / libraries.name, symlinks=True)
-        for folder, _, files in os.walk(half):
-            Path(folder).chmod(0o755)
-            for path in (Path(folder) / file for file in files):
-                if not path.is_symlink():
-                    path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+        copy_programs(source, half)
         half.rename(copy)
-    return copy / package.name / source.name
+    return copy / source.parent.name / source.name
+
+
+def can_execute(source: Path, *, root: bool | None = None) -> bool:
+    """Whether the server's user, which is `nobody` when we are root, can execute the programs of ``source``."""
+    root = os.geteuid() == 0 if root is None else root
+    return not root or is_open_to_others(source / "bin")
+
+
+def copy_programs(source: Path, target: Path) -> Path:
+    """Copy the programs of ``source`` into ``target`` for everybody to execute; where they lie then."""
+    package = source.parent
+    copy = target / package.name / source.name
+    shutil.copytree(source, copy, symlinks=True)
+    # The programs look for their libraries beside the package, as wheels are built.
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, target / libraries.name, symlinks=True)
+    for folder, _, files in os.walk(target):
+        Path(folder).chmod(0o755)
+        for path in (Path(folder) / file for file in files):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+    return copy
 
 
 def remove(home: Home) -> None:

@@ -21,8 +21,6 @@ from ollamamax.embedded.processes import SECRETS, Process, module
 from ollamamax.embedded.supervise import INSTANCE, Supervisor
 
 IDENTITY = "identity.json"
-DATABASE_AWAY = "The database that DATABASE_URL names does not answer: check its address, user and password."
-REDIS_AWAY = "The server that REDIS_URL names does not answer: check its address, user and password."
 
 
 def wanted(home: Home, made: Plan) -> list[Process]:
@@ -53,10 +51,14 @@ def start(home: Home, made: Plan, supervisor: Supervisor) -> None:
             if name in {"postgres", "valkey"}:
                 supervisor.begin(name)
         database, bus = made.settings["DATABASE_URL"], made.settings["REDIS_URL"]
-        _wait(
-            supervisor, "postgres" if made.postgres_port else None, lambda: postgres.is_ready(database), DATABASE_AWAY
-        )
-        _wait(supervisor, "valkey" if made.valkey_port else None, lambda: valkey.is_ready(bus), REDIS_AWAY)
+        if made.postgres_port:
+            _wait(supervisor, "postgres", lambda: postgres.is_ready(database))
+        else:
+            _wait_for_others(lambda: postgres.is_ready(database), "database", "DATABASE_URL")
+        if made.valkey_port:
+            _wait(supervisor, "valkey", lambda: valkey.is_ready(bus))
+        else:
+            _wait_for_others(lambda: valkey.is_ready(bus), "server", "REDIS_URL")
     with _step("Tables and first user"):
         _run(home, made, module("ollamamax.cli", "prepare"), "The database could not be prepared")
     nodes = [name for name in names if name.startswith("node-")]
@@ -128,18 +130,25 @@ def _run(home: Home, made: Plan, command: list[str], failure: str, *, stdin: str
     return result.stdout
 
 
-def _wait(
-    supervisor: Supervisor, name: str | None, ready: Callable[[], bool], otherwise: str = "", seconds: float = 60
-) -> None:
-    """Return when ``ready``; raise `Problem` when the process ``name`` (one of ours) ended, or time is up."""
+def _wait(supervisor: Supervisor, name: str, ready: Callable[[], bool], seconds: float = 60) -> None:
+    """Return when ``ready``; raise `Problem` when the process ``name`` ended, or time is up."""
     end = time.monotonic() + seconds
     while not ready():
-        if name and supervisor.has_failed(name):
+        if supervisor.has_failed(name):
             raise Problem(_ended(supervisor.home, name))
         if time.monotonic() > end:
             log = supervisor.home.logs / f"{name}.log"
-            raise Problem(otherwise or f"{name} was not ready after {seconds:.0f} s; the end of {log} is:\n{tail(log)}")
+            raise Problem(f"{name} was not ready after {seconds:.0f} s; the last lines of {log} are:\n{tail(log)}")
         time.sleep(0.05)
+
+
+def _wait_for_others(ready: Callable[[], bool], what: str, setting: str, seconds: float = 10) -> None:
+    """The same for a server that is not ours to start."""
+    end = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > end:
+            raise Problem(f"The {what} that {setting} names does not answer: check its address, user and password.")
+        time.sleep(0.2)
 
 
 def _ended(home: Home, name: str) -> str:

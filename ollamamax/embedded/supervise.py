@@ -142,7 +142,12 @@ class Child(Supervisor):
                 pass_fds=[lock], start_new_session=True,
             )  # fmt: skip
         self = cls(home, socket, process)
-        self._wait_answer()
+        try:
+            self._wait_answer()
+        except BaseException:
+            process.kill()  # nothing runs under it yet
+            process.wait()
+            raise
         return self
 
     def _wait_answer(self, seconds: float = 15) -> None:

@@ -36,16 +36,19 @@ def up(home: Home, *, detach: bool) -> int:
     supervisor: Child | None = None
     with _signals():
         try:
-            _hold(lock, os.getpid(), "")
-            recover(home)
-            made = plan(home)
-            first = not home.bootstrap_file.exists()
-            if first:
-                refuse_full_disk(home.folder)
-            refuse_busy_port(made.host, made.port)
-            supervisor = Child.start(home, wanted(home, made), made.environ, lock, orphan=detach)
-            _hold(lock, supervisor.pid, made.url)
-            os.close(lock)
+            try:
+                _hold(lock, os.getpid(), "")
+                recover(home)
+                made = plan(home)
+                first = not home.bootstrap_file.exists()
+                if first:
+                    refuse_full_disk(home.folder)
+                refuse_busy_port(made.host, made.port)
+                supervisor = Child.start(home, wanted(home, made), made.environ, lock, orphan=detach)
+                _hold(lock, supervisor.pid, made.url)
+            finally:
+                # From here on the supervisor alone holds it, if there is one.
+                os.close(lock)
             start(home, made, supervisor)
             print(welcome(home, made, time.monotonic() - begun, first=first, detach=detach), flush=True)
             return 0 if detach else _stay(home, supervisor)

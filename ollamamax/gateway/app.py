@@ -166,8 +166,7 @@ async def _explain(
     response: _Response, protocol: Protocol, error: errors.OllamaMaxError, request: str, traceparent: str
 ) -> None:
     if response.begun:
-        await http.write(response, protocol.error_event(error))
-        await http.finish(response)
+        await http.finish(response, protocol.error_event(error))
         return
     headers = [(b"x-request-id", request.encode()), (b"traceparent", traceparent.encode())]
     if error.status == 401:

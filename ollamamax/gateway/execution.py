@@ -98,6 +98,11 @@ class Execution:
         self._watchers = [gone, asyncio.get_running_loop().call_later(remaining, self._interrupt, _LATE)]
         return self
 
+    @property
+    def has_more(self) -> bool:
+        """Whether `next` would return at once, so that the client can have both in one write."""
+        return self.request.stream is not None and self.request.stream.has_output
+
     async def next(self) -> Delta | None:
         """The next output, or ``None`` at the end. Raises `ClientGone`, or `EngineError` with what the node reported."""
         request = self.request

@@ -91,8 +91,9 @@ async def write(send: Send, part: bytes) -> None:
     await send({"type": "http.response.body", "body": part, "more_body": True})
 
 
-async def finish(send: Send) -> None:
-    await send({"type": "http.response.body", "body": b""})
+async def finish(send: Send, part: bytes = b"") -> None:
+    """End the stream, with its last part."""
+    await send({"type": "http.response.body", "body": part})
 
 
 def validation_problem(error: msgspec.ValidationError) -> errors.InvalidRequest:

@@ -45,3 +45,21 @@ def test_every_module_opens_with_its_sentence() -> None:
 def test_no_module_has_grown_beyond_what_one_person_can_hold() -> None:
     for path, _ in modules():
         assert len((ROOT / path).read_text().splitlines()) <= 500, path
+
+
+def test_migrations_import_no_code_that_may_change() -> None:
+    """What a migration did once must stay what it does: of ours, only the kernel's identifiers."""
+    for path, tree in modules():
+        if "migrations" not in path.parts:
+            continue
+        for node in ast.walk(tree):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert all(name.split(".")[0] == "django" or name == "ollamamax.kernel.ids" for name in names), path
+
+
+def test_migrations_are_named_and_linear() -> None:
+    for package in ("ollamamax/audit", "ollamamax/identity", "ollamamax/metering", "cluster", "models_registry"):
+        names = sorted(file.stem for file in (ROOT / package / "migrations").glob("0*.py"))
+        assert [name[:4] for name in names] == [f"{number:04}" for number in range(1, len(names) + 1)], package
+        assert not [name for name in names if "_auto_" in name]

@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser import product as products
 from tests.browser.product import ROOT, Product
 
 CHROMIUM = Path("/usr/bin/chromium")
 AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+# A machine that runs everything else at once is slow; nothing waits longer than it must.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="module")

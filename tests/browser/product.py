@@ -129,10 +129,9 @@ def start(folder: Path) -> Product:
     return product
 
 
-def join_node(product: Product) -> None:
-    """Join a host as an administrator would, and wait until its model can be used."""
+def join_node(product: Product, *, token: str) -> None:
+    """Join a host as an administrator would, with a token from the console."""
     home = str(product.folder / "node")
-    token = product.manage("node", "token").strip().splitlines()[-1]
     joined = subprocess.run(
         [
             sys.executable, "-m", "cluster.worker.cli", "join", product.url, "--home", home, "--token", token,

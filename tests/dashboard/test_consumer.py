@@ -248,3 +248,14 @@ async def _unjoin(person: cast.Person) -> None:
             Membership.objects.filter(user=person.user).delete()
 
     await database_sync_to_async(delete)()
+
+
+async def test_a_socket_survives_while_nothing_is_published(
+    connect: Connect, owner: cast.Person, fleet: Fleet, aclient: redis.asyncio.Redis
+) -> None:
+    """Longer than a Redis client waits for an answer: the controller may be away."""
+    socket = await connect(owner)
+    await _message(socket)
+    assert await socket.receive_nothing(timeout=6)
+    await publish(aclient)
+    assert (await _message(socket))["type"] == "frame"

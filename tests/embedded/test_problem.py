@@ -60,3 +60,10 @@ def test_a_program_that_found_the_disk_full_is_the_same_sentence() -> None:
     assert "is full" in str(problem.from_failure(failed, Path("/home")))
     failed = subprocess.CalledProcessError(1, ["/usr/bin/initdb"], stderr="out of luck\n")
     assert str(problem.from_failure(failed, Path("/home"))) == "initdb failed: out of luck"
+
+
+def test_a_user_without_a_name_is_told_what_to_do() -> None:
+    said = "initdb: could not look up effective user ID 4242: user does not exist"
+    assert "/etc/passwd" in str(
+        problem.from_failure(subprocess.CalledProcessError(1, ["initdb"], stderr=said), Path("/home"))
+    )

@@ -26,6 +26,7 @@ from cluster.wire import (
     encode_json,
 )
 from ollamamax.bus import connect, keys
+from ollamamax.kernel.tasks import end
 
 Script = Callable[[Ticket], AsyncIterator[Event]]
 
@@ -80,10 +81,7 @@ class FakeNode:
     async def kill(self) -> None:
         """As a power cut: nothing is said any more."""
         self.dead = True
-        tasks = [*self._tasks, *self._running.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end([*self._tasks, *self._running.values()])
 
     async def say(self) -> None:
         self._seq += 1

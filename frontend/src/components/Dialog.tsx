@@ -8,14 +8,23 @@ interface DialogProps {
   onClose: () => void
   title: string
   closeOnClickOutside?: boolean
+  size?: 'md' | 'lg'
   children: ReactNode
 }
 
-export function Dialog({ opened, onClose, title, closeOnClickOutside = true, children }: DialogProps) {
+export function Dialog({
+  opened,
+  onClose,
+  title,
+  closeOnClickOutside = true,
+  size = 'md',
+  children,
+}: DialogProps) {
   return (
     <Modal.Root
       opened={opened}
       onClose={onClose}
+      size={size}
       closeOnClickOutside={closeOnClickOutside}
       lockScroll={false} // locking injects a style element, which the Content-Security-Policy forbids
       centered

@@ -158,7 +158,14 @@ function options(
     height: HEIGHT,
     padding: [10, 16, 0, 0],
     legend: { show: false },
-    cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+    cursor: {
+      y: false,
+      drag: { x: false, y: false },
+      points: { size: 7 },
+      // Where there is no measurement near, none is shown.
+      dataIdx: (plot, _series, closest, time) =>
+        Math.abs((plot.data[0][closest] ?? 0) - time) > GAP_SECONDS ? null : closest,
+    },
     scales: { x: { time: true, auto: false }, y: { auto: false } },
     axes: [
       {
@@ -200,7 +207,8 @@ function options(
     hooks: {
       setCursor: [
         (plot) => {
-          onHover(plot.cursor.left === undefined || plot.cursor.left < 0 ? null : (plot.cursor.idx ?? null))
+          const away = plot.cursor.left === undefined || plot.cursor.left < 0
+          onHover(away ? null : (plot.cursor.idxs?.[1] ?? null))
         },
       ],
     },

@@ -8,7 +8,7 @@ export interface Live {
   phase: Phase
   /** The last known fleet; it stays while the connection is away. */
   fleet: Fleet | null
-  /** When the last message came, on this browser's own clock (ms). */
+  /** When the last fresh data came, on this browser's own clock (ms). */
   heardAt: number | null
 }
 
@@ -79,7 +79,10 @@ export class LiveConnection {
     if (message.type === 'snapshot') {
       this.synced = true
       this.failures = 0
-      this.change({ phase: 'live', fleet: fromSnapshot(message, clock), heardAt: clock })
+      const fleet = fromSnapshot(message, clock)
+      // A snapshot can always be had; that frames are published is what makes the page live.
+      const heardAt = fleet.now === null ? (this.live.heardAt ?? clock) : clock
+      this.change({ phase: 'live', fleet, heardAt })
     } else if (this.synced && this.live.fleet !== null) {
       const fleet = withFrame(this.live.fleet, message, clock)
       if (fleet === null) {

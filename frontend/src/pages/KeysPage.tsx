@@ -230,7 +230,7 @@ function CreateKey({ opened, onClose }: { opened: boolean; onClose: () => void }
       ) : (
         <div className={classes.form}>
           <p className={classes.text}>Copy it now: it is shown this once and cannot be read again.</p>
-          <Command label="The new API key" text={made.secret} />
+          <Command label="The new API key" text={made.secret} wrap />
           <div className={classes.buttons}>
             <Button onClick={close}>Done</Button>
           </div>

@@ -1,8 +1,8 @@
 /** The live overview: what is measured now, and what ran last. */
 import { Alert, Button, Loader } from '@mantine/core'
-import { useQueryClient } from '@tanstack/react-query'
+import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
-import { useEffect, useMemo, useState } from 'react'
+import { lazy, Suspense, useEffect, useMemo, useState } from 'react'
 import { sessionQuery } from '../api/session'
 import { Card, Empty } from '../components/Card'
 import { Command } from '../components/Command'
@@ -13,12 +13,14 @@ import { NodeCard } from '../components/NodeCard'
 import { RunningTable } from '../components/RunningTable'
 import { SeriesChart } from '../components/SeriesChart'
 import { Tile } from '../components/Tile'
-import type { Fleet } from '../live/state'
+import type { Fleet, NodeView } from '../live/state'
 import type { Point } from '../live/types'
 import { STALE_AFTER, useClock, useLive } from '../live/useLive'
 import classes from './OverviewPage.module.css'
 
 const NODES_SHOWN = 24
+
+const JoinNode = lazy(async () => ({ default: (await import('../components/JoinNode')).JoinNode }))
 
 const TOKENS = [
   { name: 'Tokens/s', color: '--accent', read: (point: Point) => point.tokens_per_second },
@@ -130,14 +132,18 @@ function Totals({ now }: { now: Point | null }) {
   )
 }
 
-function Nodes({ nodes, clock }: { nodes: Parameters<typeof NodeCard>[0]['node'][]; clock: number }) {
+function Nodes({ nodes, clock }: { nodes: readonly NodeView[]; clock: number }) {
   const [all, setAll] = useState(false)
-  if (nodes.length === 0) return <FirstNode />
+  const mayJoin = useQuery(sessionQuery).data?.permissions.includes('node.manage') === true
   return (
     <section aria-labelledby="nodes">
-      <h2 id="nodes" className={classes.heading}>
-        Nodes
-      </h2>
+      <div className={classes.head}>
+        <h2 id="nodes" className={classes.heading}>
+          Nodes
+        </h2>
+        {mayJoin && <JoinButton />}
+      </div>
+      {nodes.length === 0 && <FirstNode />}
       <div className={classes.nodes}>
         {(all ? nodes : nodes.slice(0, NODES_SHOWN)).map((node) => (
           <NodeCard key={node.id} node={node} clock={clock} />
@@ -158,19 +164,48 @@ function Nodes({ nodes, clock }: { nodes: Parameters<typeof NodeCard>[0]['node']
   )
 }
 
-function FirstNode() {
-  const address = window.location.origin
+function JoinButton() {
+  const [opened, setOpened] = useState(false)
+  const [wanted, setWanted] = useState(false)
   return (
-    <Card title="Nodes" flush>
+    <>
+      <Button
+        variant="default"
+        size="xs"
+        leftSection={<Icon name="plus" size={14} />}
+        onClick={() => {
+          setWanted(true)
+          setOpened(true)
+        }}
+      >
+        Join a node
+      </Button>
+      {wanted && (
+        <Suspense>
+          <JoinNode
+            opened={opened}
+            onClose={() => {
+              setOpened(false)
+            }}
+          />
+        </Suspense>
+      )}
+    </>
+  )
+}
+
+function FirstNode() {
+  return (
+    <div className={classes.none}>
       <Empty title="No node has joined yet">
-        <p>Make a join token on the server, then join from the machine that runs the models:</p>
-        <Command label="Make a join token" text="python manage.py node token" />
+        <p>Make a join token, here or on the server, then join from the host that runs the models:</p>
+        <Command label="Make a join token" text="ollamamax node token" />
         <Command
           label="Join a node"
-          text={`ollamamax-node join ${address} --token TOKEN --engine ollama --engine-url http://127.0.0.1:11434`}
+          text={`ollamamax-node join ${window.location.origin} --token TOKEN --engine ollama --engine-url http://127.0.0.1:11434`}
         />
       </Empty>
-    </Card>
+    </div>
   )
 }
 

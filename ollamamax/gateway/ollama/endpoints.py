@@ -55,14 +55,17 @@ async def _answer(
         # Nothing is sent before the first event, so that a failure until then has its true status.
         delta = await execution.next()
         await http.begin(send, responses.NDJSON, execution.headers())
+        part = b""
         while delta is not None:
-            await http.write(send, responses.delta_line(form, body.model, time.time(), delta))
+            part += responses.delta_line(form, body.model, time.time(), delta)
+            if not execution.has_more:
+                await http.write(send, part)
+                part = b""
             delta = await execution.next()
         assert execution.final is not None  # noqa: S101 - next returned None
         now = time.time()
         line = responses.last(form, body.model, now, execution.final, (now - call.received_at) * 1000)
-        await http.write(send, line + b"\n")
-        await http.finish(send)
+        await http.finish(send, part + line + b"\n")
 
 
 async def tags(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:

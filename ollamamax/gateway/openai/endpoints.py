@@ -25,14 +25,15 @@ async def chat_completions(service: Service, call: Call, scope: Scope, receive: 
         # Nothing is sent before the first event, so that a failure until then has its true status.
         delta = await execution.next()
         await http.begin(send, responses.EVENT_STREAM, execution.headers())
-        first = chunks.first()
+        part = chunks.first()
         while delta is not None:
-            await http.write(send, first + chunks.delta(delta))
-            first = b""
+            part += chunks.delta(delta)
+            if not execution.has_more:
+                await http.write(send, part)
+                part = b""
             delta = await execution.next()
         assert execution.final is not None  # noqa: S101 - next returned None
-        await http.write(send, first + chunks.last(execution.final))
-        await http.finish(send)
+        await http.finish(send, part + chunks.last(execution.final))
 
 
 async def models(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,0 +1,47 @@
+"""The arithmetic behind the figures, and what counts as a broken stream."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.client import check, expected_text
+from benchmarks.load import quantile
+
+OK = b"HTTP/1.1 200 OK"
+
+
+def stream(*texts: str, end: str = "data: [DONE]\n\n") -> bytes:
+    return (
+        "".join(f'data: {{"choices":[{{"delta":{{"content":"{text}"}}}}]}}\n\n' for text in texts).encode()
+        + end.encode()
+    )
+
+
+def test_a_stream_with_every_token_in_its_place_is_right_however_it_was_batched() -> None:
+    assert check(OK, stream("t0 ", "t1 t2 "), expected_text(3)) == ""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        stream("t0 ", "t2 "),
+        stream("t0 ", "t1 ", "t1 ", "t2 "),
+        stream("t0 ", "t2 ", "t1 "),
+        stream("t0 ", "t1 ", "t2 ", end=""),
+        b"",
+    ],
+    ids=["lost", "doubled", "swapped", "cut off", "empty"],
+)
+def test_a_broken_stream_is_noticed(body: bytes) -> None:
+    assert check(OK, body, expected_text(3)) != ""
+
+
+def test_an_error_is_no_stream_even_with_the_right_text() -> None:
+    assert check(b"HTTP/1.1 502 Bad Gateway", stream("t0 "), expected_text(1)) != ""
+
+
+def test_a_quantile_is_one_of_the_values() -> None:
+    values = [float(n) for n in range(1, 101)]
+    assert quantile(values, 0.5) == 51.0
+    assert quantile(values, 0.99) == 100.0
+    assert quantile([3.0], 0.99) == 3.0

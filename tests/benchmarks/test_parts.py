@@ -1,0 +1,84 @@
+"""Each part runs from end to end, at a size that measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks import beside, integrity, overhead, start
+from benchmarks.conditions import conditions
+from benchmarks.product import NotStarted, Product, running
+
+pytestmark = [pytest.mark.flow, pytest.mark.xdist_group("benchmarks"), pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def product() -> Iterator[Product]:
+    with running() as started:
+        yield started
+
+
+def test_overhead_compares_both_ways_and_finds_no_stream_wrong(product: Product) -> None:
+    size = overhead.Size(rounds=1, requests=((1, 3), (4, 8)), idle=1)
+    before = product.memory()
+
+    measured = overhead.measure(product, size)
+
+    assert {key: len(results) for key, results in measured.results.items()} == {
+        (1, "direct"): 1,
+        (1, "gateway"): 1,
+        (4, "direct"): 1,
+        (4, "gateway"): 1,
+    }
+    assert all(len(result.first_token) == 8 for result in measured.results[4, "gateway"])
+    assert measured.wrong() == 0
+    assert measured.idle is not None
+    text = overhead.report(measured, product.memory(), before)
+    assert {"web", "node", "valkey", "postgres", "controller", "stub engine"} <= set(before)
+    assert all(name in text for name in before)
+
+
+def test_integrity_counts_every_stream(product: Product) -> None:
+    size = integrity.Size(tokens=300, per_stream=50, concurrency=3)
+
+    result = integrity.measure(product, size)
+
+    assert (len(result.duration), result.wrong) == (6, 0)
+    assert "300 tokens in 6 streams, 3 at once" in integrity.report(result, size)
+
+
+def test_beside_pairs_two_products_round_by_round(product: Product) -> None:
+    rounds = beside.measure(product, product, beside.Size(rounds=2, requests=((1, 2),)))
+
+    assert len(rounds[1]) == 2
+    assert "here : there" in beside.report(rounds)
+
+
+def tree(folder: Path, recipe: str) -> Path:
+    """A tree whose `make up` is ``recipe``."""
+    folder.mkdir()
+    (folder / "Makefile").write_text(f"up:\n\t@{recipe}\ndown:\n\t@rm -f here\n")
+    (folder / ".venv").mkdir()
+    return folder
+
+
+def test_start_times_a_fresh_copy_twice_and_leaves_the_tree_alone(tmp_path: Path) -> None:
+    source = tree(tmp_path / "tree", "test ! -e .venv && touch here && echo Node ... ready '(1.5 s)'")
+
+    text = start.report(start.measure(source))
+
+    assert "first time" in text
+    assert "Node ... ready (1.5 s)" in text
+    assert not (source / "here").exists()
+
+
+def test_start_says_what_make_printed_when_it_fails(tmp_path: Path) -> None:
+    with pytest.raises(NotStarted, match="no room"):
+        start.measure(tree(tmp_path / "tree", "echo no room; exit 1"))
+
+
+def test_conditions_name_the_machine_and_the_versions() -> None:
+    assert "load average" in conditions()
+    assert "uvicorn " in conditions()

@@ -1,0 +1,53 @@
+"""What a node remembers of tickets that ended."""
+
+from __future__ import annotations
+
+import pytest
+
+from cluster import wire
+from cluster.worker import runs as module
+from cluster.worker.outlet import Outlet, Outlets
+from cluster.worker.runs import Runs
+from ollamamax.bus.connect import connect_async
+from ollamamax.kernel.errors import ModelNotFound
+
+
+def ticket(number: int) -> wire.Ticket:
+    return wire.Ticket(
+        id=f"r{number}.1",
+        gateway=f"gateway{number}",
+        tenant="t",
+        version="sha256:" + "0" * 64,
+        model="m",
+        deadline=4e9,
+        traceparent="",
+        inference=wire.Inference("chat"),
+    )
+
+
+async def test_an_ended_ticket_is_kept_for_a_while_and_forgotten_with_its_gateway(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connect_async(redis_url) as client:
+        outlets = Outlets(lambda gateway: Outlet(client, "node", gateway))
+
+        def pick(asked: wire.Ticket) -> object:
+            raise ModelNotFound("This node has nothing.")
+
+        runs = Runs(outlets, pick)  # type: ignore[arg-type]
+        for number in (1, 2):
+            runs.start(ticket(number), b"raw")
+        for run in list(runs.running.values()):
+            assert run.task is not None
+            await run.task
+        for outlet in outlets.all():
+            await outlet.flush()
+
+        runs.forget_old()
+        assert runs.knows("r1.1")
+        assert {outlet.gateway for outlet in outlets.all()} == {"gateway1", "gateway2"}
+
+        monkeypatch.setattr(module, "KEEP_SECONDS", 0.0)
+        runs.forget_old()
+        assert not runs.knows("r1.1")
+        assert outlets.all() == []
