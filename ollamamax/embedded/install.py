@@ -6,6 +6,7 @@ prepares what `make up` needs, ``test`` the development tools too. It starts not
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.util
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -361,15 +362,23 @@ def setup(root: Path = ROOT) -> Setup:
     return Setup(root, venv, ours=not named and not venv.is_symlink())
 
 
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """One at a time in one clone: `make up` and `make test` may be typed together."""
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
 def main(arguments: list[str]) -> int:
     try:
         check_python()
         here = setup()
-        # One at a time in one clone: `make up` and `make test` may be typed together.
-        folder = os.open(here.root, os.O_RDONLY)
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        here.install(development=arguments[:1] == ["test"])
-        os.close(folder)
+        with _alone(here.root):
+            here.install(development=arguments[:1] == ["test"])
         if arguments[:1] == ["npm"]:
             return here.npm(arguments[1:])
     except CannotInstall as error:
