@@ -76,16 +76,12 @@ def test_it_may_open_many_files(become: Any) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_root_becomes_the_other_user_with_no_group_left(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    show = [sys.executable, "-I", "-S", "-c", "import os; print(os.getresuid(), os.getresgid(), os.getgroups())"]
+    show = ["/bin/sh", "-c", "id -u; id -g; id -G"]
     facts = {"command": show, "folder": "/", "user": 65534, "without": [], "environment": {}}
     file = tmp_path / "processes.json"
     file.write_text(json.dumps({"x": {**facts, "on_orphaned": int(signal.SIGTERM)}}))
     start = [sys.executable, "-I", "-S", child.__file__, str(file), "x"]
-    done = subprocess.run(start, capture_output=True, text=True)
-    if done.returncode and "Permission denied" in done.stderr:
-        pytest.skip("this Python lies where no other user can reach it")
-    ids = "(65534, 65534, 65534)"
-    assert done.stdout == f"{ids} {ids} []\n"
+    assert subprocess.run(start, capture_output=True, text=True).stdout.split() == ["65534"] * 3
 
 
 def test_servers_and_nodes_know_no_secret_of_the_control_plane(tmp_path: Path) -> None:
