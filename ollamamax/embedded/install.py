@@ -31,6 +31,7 @@ LOCK_FILES = {
     "development": "requirements-dev.txt",
     "node": "requirements-node.txt",
 }
+NPM_CI = ("npm", "ci", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error")
 UNFINISHED = "unfinished"
 """Stamp that stands while packages are being installed; pip cannot be trusted to repair what it left half-way."""
 
@@ -210,16 +211,17 @@ class Setup:
         lock = self.digest([self.frontend / "package-lock.json"])
         if self.stamp("npm") != lock or not (self.frontend / "node_modules").is_dir():
             far("packages")
-            npm = ["npm", "ci", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"]
-            self._run(npm, "The console's packages could not be installed", cwd=self.frontend, env=environ)
+            self._run(NPM_CI, "The console's packages could not be installed", cwd=self.frontend, env=environ)
             self.write_stamp("npm", lock)
         far("building")
         self._run(["npm", "run", "build"], "The console could not be built", cwd=self.frontend, env=environ)
 
     def npm(self, arguments: list[str]) -> int:
-        """Run npm in the console's folder, with the Node.js that builds it."""
+        """Run npm in the console's folder, with the Node.js that builds it and the packages it needs."""
         folder = self.node_folder(lambda _: None)
         environ = dict(os.environ, PATH=f"{folder}{os.pathsep}{os.environ.get('PATH', '')}")
+        if not (self.frontend / "node_modules").is_dir():
+            self._run(NPM_CI, "The console's packages could not be installed", cwd=self.frontend, env=environ)
         return subprocess.run(["npm", *arguments], cwd=self.frontend, env=environ).returncode  # noqa: S603, S607
 
     def collect_static(self, far: Callable[[str], None]) -> None:

@@ -223,7 +223,7 @@ def test_a_console_that_cannot_be_built_is_told(console: Setup) -> None:
 def test_npm_is_run_with_the_node_that_builds_the_console(console: Setup) -> None:
     assert console.npm(["run", "lint"]) == 0
     assert console.npm(["run", "fail"]) == 1
-    assert (console.frontend / "calls").read_text() == "run lint\nrun fail\n"
+    assert (console.frontend / "calls").read_text() == "ci --no-audit\nrun lint\nrun fail\n"
 
 
 def test_without_a_node_one_is_taken_from_its_wheel(console: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
