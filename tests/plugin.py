@@ -7,18 +7,26 @@ because pub/sub channels and users are not separated by database number.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.servers import Servers
+if TYPE_CHECKING:
+    from tests.servers import Servers
 
-_servers = Servers()
+_started: list[Servers] = []
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests() -> None:
-    _servers.start(database="PYTEST_XDIST_WORKER" not in os.environ)
+    # Imported here and not above, so that the measurement of coverage begins before our own modules are read.
+    from tests.servers import Servers
+
+    servers = Servers()
+    _started.append(servers)
+    servers.start(database="PYTEST_XDIST_WORKER" not in os.environ)
 
 
 def pytest_unconfigure() -> None:
-    _servers.stop()
+    for servers in _started:
+        servers.stop()

@@ -10,21 +10,19 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Literal
 
 import aiohttp
 import psutil
 
 from cluster import wire
 from cluster.engines import http, openai_stream, openai_wire
-from cluster.engines.base import Capacity, EngineKind, LocalModel, LocalModels, Meter, Output, unsupported
+from cluster.engines.base import Capacity, EngineKind, LocalModels, Meter, Output
 from cluster.engines.llamacpp_process import Order, Process
+from cluster.engines.llamacpp_served import KIND, Served, embeds, pools
 from ollamamax import logs
 from ollamamax.kernel.errors import EngineFailed, InvalidRequest, ModelNotFound, OllamaMaxError
 
-KEEP_ALIVE = 300.0
 MOST_DEATHS = 5
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
@@ -35,35 +33,8 @@ MEMORY_MARGIN = 256 << 20
 log = logs.get("cluster.engines.llamacpp")
 
 
-@dataclass
-class Served:
-    """One version in memory, or on its way there. ``lock`` orders loading, reloading and unloading."""
-
-    model: LocalModel
-    context: int
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    process: Process | None = None
-    watcher: asyncio.Task[None] | None = None
-    state: Literal["unloaded", "loading", "loaded", "failed"] = "unloaded"
-    error: str | None = None
-    failed_at: float = 0.0
-    deaths: int = 0
-    users: int = 0
-    unused: asyncio.Event = field(default_factory=asyncio.Event)
-    keep_alive: float = KEEP_ALIVE
-    used_at: float = field(default_factory=time.monotonic)
-    template: str = ""
-    vision: bool = False
-
-    def expires_in(self) -> float | None:
-        """Seconds until it is unloaded; ``None`` while it is used or when it stays."""
-        if self.users or self.keep_alive < 0:
-            return None
-        return self.used_at + self.keep_alive - time.monotonic()
-
-
 class LlamaCpp:
-    kind: EngineKind = "llamacpp"
+    kind: EngineKind = KIND
     hosts_blobs = True
 
     def __init__(
@@ -137,7 +108,7 @@ class LlamaCpp:
     ) -> AsyncGenerator[Output, None]:
         served = self._served_for(version, model)
         async with self._using(served, inference) as (process, load_ms):
-            self._check(served, inference)
+            served.check(inference)
             headers = {"Authorization": f"Bearer {process.api_key}", **http.trace_headers(traceparent)}
             if inference.kind == "embed":
                 final = await openai_stream.embed(
@@ -167,6 +138,21 @@ class LlamaCpp:
     @asynccontextmanager
     async def _using(self, served: Served, inference: wire.Inference) -> AsyncIterator[tuple[Process, float]]:
         """Hold the model in memory, with the context the request asks for."""
+        task = asyncio.create_task(self._acquire(served, inference))
+        try:
+            process, load_ms = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # The caller left while the model was loading: it is loaded all the same, for those who wait too.
+            task.add_done_callback(lambda done: _give_back(served, done))
+            raise
+        try:
+            yield process, load_ms
+        finally:
+            served.release()
+            if inference.keep_alive is not None:
+                served.keep_alive = inference.keep_alive
+
+    async def _acquire(self, served: Served, inference: wire.Inference) -> tuple[Process, float]:
         async with served.lock:
             wanted = inference.options.num_ctx or 0
             most = served.model.config.get("context_length")
@@ -181,14 +167,7 @@ class LlamaCpp:
             if process is None:
                 raise EngineFailed(f"llama.cpp does not run {served.model.name}.")
             served.users += 1
-        try:
-            yield process, load_ms
-        finally:
-            served.users -= 1
-            served.unused.set()
-            served.used_at = time.monotonic()
-            if inference.keep_alive is not None:
-                served.keep_alive = inference.keep_alive
+            return process, load_ms
 
     @staticmethod
     async def _unused(served: Served) -> None:
@@ -196,17 +175,6 @@ class LlamaCpp:
         while served.users:
             served.unused.clear()
             await served.unused.wait()
-
-    def _check(self, served: Served, inference: wire.Inference) -> None:
-        """Refuse what this model cannot do, where llama.cpp itself would ignore it or fail."""
-        if inference.kind == "embed" and not _embeds(served.model):
-            raise unsupported(self.kind, "embed", f"{served.model.name} was not made for embeddings")
-        if inference.tools and "tools" not in served.template:
-            raise unsupported(self.kind, "tools", f"the chat template of {served.model.name} has none")
-        if inference.think and not any(w in served.template for w in ("enable_thinking", "reasoning", "<think>")):
-            raise unsupported(self.kind, "think", f"{served.model.name} does not think")
-        if not served.vision and any(_has_image(message) for message in inference.messages):
-            raise unsupported(self.kind, "images", f"{served.model.name} does not see")
 
     async def _ensure(self, served: Served) -> float:
         """Have a ready child (the lock is held); the milliseconds that took."""
@@ -231,7 +199,15 @@ class LlamaCpp:
         return (time.perf_counter() - start) * 1000
 
     async def _begin(self, served: Served) -> None:
-        order = Order(str(served.model.path), self._slots, served.context, self._threads, _embeds(served.model))
+        model = served.model
+        order = Order(
+            str(model.path),
+            self._slots,
+            served.context,
+            self._threads,
+            embedding=embeds(model),
+            mean=embeds(model) and not pools(model.path),
+        )
         served.process = process = Process(order)
         await process.ready(self._session)
         headers = {"Authorization": f"Bearer {process.api_key}"}
@@ -302,7 +278,11 @@ class LlamaCpp:
         """Unload what was used longest ago until the model fits; `EngineFailed` when it does not."""
         need = wanted.model.size * 5 // 4 + MEMORY_MARGIN
         while need > (free := self._available_memory()):
-            idle = [s for s in self._served.values() if s is not wanted and s.state == "loaded" and not s.users]
+            idle = [
+                served
+                for served in self._served.values()
+                if served is not wanted and served.state == "loaded" and not served.users and not served.lock.locked()
+            ]
             if not idle:
                 raise EngineFailed(
                     f"{wanted.model.name} needs about {need >> 20} MiB of memory and {free >> 20} MiB are free."
@@ -334,10 +314,6 @@ class LlamaCpp:
         )
 
 
-def _embeds(model: LocalModel) -> bool:
-    return "embedding" in (model.config.get("capabilities") or [])
-
-
-def _has_image(message: dict[str, object]) -> bool:
-    content = message.get("content")
-    return isinstance(content, list) and any(part.get("type") == "image_url" for part in content)
+def _give_back(served: Served, acquired: asyncio.Task[tuple[Process, float]]) -> None:
+    if not acquired.cancelled() and acquired.exception() is None:
+        served.release()

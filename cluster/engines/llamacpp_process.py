@@ -25,13 +25,17 @@ STOP_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Order:
-    """What to serve and how: ``context`` is of each slot; ``embedding`` serves embeddings besides."""
+    """What to serve and how: ``context`` is of each slot; ``embedding`` serves embeddings besides.
+
+    ``mean`` pools by the mean, for a file that does not say how.
+    """
 
     model: str
     slots: int
     context: int
     threads: int
     embedding: bool = False
+    mean: bool = False
 
 
 class Process:

@@ -12,34 +12,28 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
-import redis.asyncio
 from redis.exceptions import RedisError
 
 from cluster import wire
 from cluster.engines.base import Engine, LocalModels
-from cluster.worker import state
 from cluster.worker.control import Listener
 from cluster.worker.identity import Identity
 from cluster.worker.inbox import Inbox, stopping
 from cluster.worker.outlet import Outlet, Outlets
+from cluster.worker.reporter import Reporter
 from cluster.worker.runs import Runs
 from cluster.worker.shelf import Shelf
-from cluster.worker.telemetry import Host, Sampler
-from cluster.worker.version import AGENT
+from cluster.worker.telemetry import Sampler
 from ollamamax import logs
-from ollamamax.bus import keys
 from ollamamax.bus.connect import connect_async
 from ollamamax.kernel.errors import ModelNotFound, OllamaMaxError
 from ollamamax.kernel.ids import new_id
 
-BEAT_SECONDS = 1.0
-STATE_MILLISECONDS = 4000
 DEAF_SECONDS = 10.0
 GRACE_SECONDS = 25.0
 
@@ -77,12 +71,6 @@ class Agent:
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
         self._tasks: list[asyncio.Task[None]] = []
-        self._seq = 0
-        self._capacity = 0
-        self._health: list[wire.Engine] = []
-        self._models: list[wire.ModelState] = []
-        self._host: Host | None = None
-        self._drain: asyncio.Task[None] | None = None
         self.engine: Engine
         self.runs: Runs
         self.inbox: Inbox
@@ -160,29 +148,37 @@ class Agent:
         self.engine = self._make_engine(self.shelf)
         await self.engine.start()
         self.runs = Runs(outlets, self._pick)
-        self._capacity = (await self.engine.capacity()).slots
+        slots = (await self.engine.capacity()).slots
         node = self.identity.node
-        self.inbox = Inbox(client, blocking, node, self.boot, self._capacity, self.runs, outlets)
+        self.inbox = Inbox(client, blocking, node, self.boot, slots, self.runs, outlets)
         listener = Listener(blocking, node, self.runs, self.inbox, outlets)
         sampler = await asyncio.to_thread(Sampler, self.home)
+        reporter = Reporter(client, self.identity, self.boot, self.engine, self.shelf, self.runs, self.inbox, sampler)
         self._started.set_result(None)
         for starter in STARTERS:
             self.spawn(_as_coroutine(starter(self)), "starter")
-        self.spawn(_again(listener.listen), "control")
-        self.spawn(_again(self._survey), "survey")
-        self.spawn(_again(lambda: self._measure(sampler)), "measure")
-        leftovers = self.spawn(self._leftovers(client), "leftovers")
-        await self._first_look(sampler)
+        leftovers = self.spawn(self._leftovers(), "leftovers")
+
+        def after_beat() -> None:
+            reporter.draining = self._stop.is_set()
+            if leftovers.done():
+                self._drain_by_itself(reporter.waiting)
+            self._stop_unheard(outlets)
+            self.runs.forget_old()
+
+        await reporter.first_look()
         # What was loaded until now stays: no full collection, at which all streams stand still, looks at it again.
         gc.freeze()
-        self.spawn(_again(lambda: self._beat(client, outlets, leftovers)), "beat")
+        loops = (listener.listen, reporter.survey, reporter.measure, lambda: reporter.beat(after_beat))
+        for loop in loops:
+            self.spawn(_again(loop), "loop")
         await self._stop.wait()
         await self._finish(outlets)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(RedisError, OSError, TimeoutError):
-            await client.delete(keys.node_state(node))
+            await reporter.forget()
         await self.engine.close()
         for close in self.closers:
             await close()
@@ -217,7 +213,7 @@ class Agent:
             raise ModelNotFound(f"This node does not have {ticket.model} ({ticket.version}).", param="model")
         return self.engine
 
-    async def _leftovers(self, client: redis.asyncio.Redis) -> None:
+    async def _leftovers(self) -> None:
         while True:
             try:
                 await self.inbox.fail_leftovers()
@@ -227,87 +223,10 @@ class Agent:
             else:
                 return
 
-    async def _first_look(self, sampler: Sampler) -> None:
-        self._host = await asyncio.to_thread(sampler.sample)
-        await self._ask_engine()
-
-    async def _survey(self) -> None:
-        """Ask the engine how it is, apart from the beat: an engine that hangs must not cost the node its lease."""
-        while True:
-            await self._ask_engine()
-            await asyncio.sleep(BEAT_SECONDS)
-
-    async def _ask_engine(self) -> None:
-        try:
-            async with asyncio.timeout(4):
-                health = await self.engine.health()
-                self._models = await self.engine.models() if health.healthy else []
-                if health.healthy:
-                    load = await self.engine.capacity()
-                    health.running, health.waiting = load.running, load.waiting
-                    health.kv_cache_percent = load.kv_cache_percent
-                self._health = [health]
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with the engine, the node reports it
-            told = str(error) or type(error).__name__
-            self._health = [
-                wire.Engine(self.engine.kind, healthy=False, error=told, hosts_blobs=self.engine.hosts_blobs)
-            ]
-            self._models = []
-
-    async def _measure(self, sampler: Sampler) -> None:
-        while True:
-            await asyncio.sleep(BEAT_SECONDS)
-            self._host = await asyncio.to_thread(sampler.sample)
-
-    async def _beat(self, client: redis.asyncio.Redis, outlets: Outlets, leftovers: asyncio.Task[None]) -> None:
-        rate = state.TokenRate(self._loop.time())
-        next_at = self._loop.time()
-        while True:
-            try:
-                await self._tell(client, rate)
-            except (RedisError, OSError, TimeoutError) as error:
-                log.warning("state_waits_for_redis", error=str(error))
-            if leftovers.done():
-                self._drain_by_itself()
-            self._stop_unheard(outlets)
-            self.runs.forget_old()
-            next_at = max(next_at + BEAT_SECONDS, self._loop.time())
-            await asyncio.sleep(next_at - self._loop.time())
-
-    async def _tell(self, client: redis.asyncio.Redis, rate: state.TokenRate) -> None:
-        self._waiting = await self.inbox.waiting()
-        host = self._host
-        if host is None:
-            return
-        self._seq += 1
-        told = state.compose(
-            node=self.identity.node,
-            tenant=self.identity.tenant,
-            boot=self.boot,
-            seq=self._seq,
-            at=time.time(),
-            agent_version=AGENT,
-            engines=self._health,
-            capacity=self._capacity,
-            running=len(self.runs.running),
-            waiting=self._waiting,
-            tokens_per_second=rate.next(self._loop.time(), self.runs.tokens),
-            models=state.models(self.shelf.states(), self._models),
-            host=host,
-            draining=self._stop.is_set(),
-        )
-        data = wire.encode_json(told)
-        async with client.pipeline(transaction=False) as pipe:
-            pipe.set(keys.node_state(told.node), data, px=STATE_MILLISECONDS)
-            pipe.publish(keys.node_state_channel(told.node), data)
-            await pipe.execute()
-
-    _waiting = 0
-
-    def _drain_by_itself(self) -> None:
+    def _drain_by_itself(self, waiting: int) -> None:
         """Drain without being asked when tickets wait: the Celery message may have been lost with Redis."""
-        if self._waiting and not self.inbox.draining and not self._stop.is_set():
-            self._drain = self.spawn(self.inbox.drain(), "drain")
+        if waiting and not self.inbox.draining and not self._stop.is_set():
+            self.spawn(self.inbox.drain(), "drain")
 
     def _stop_unheard(self, outlets: Outlets) -> None:
         """Stop the work for gateways that nobody reads for any more."""
@@ -325,7 +244,7 @@ async def _again(loop: Callable[[], Awaitable[None]]) -> None:
             await loop()
         except Exception:  # without its loops the node is deaf, whatever the defect
             log.exception("agent_loop_failed")
-        await asyncio.sleep(BEAT_SECONDS)
+        await asyncio.sleep(1)
 
 
 async def _as_coroutine(work: Awaitable[None]) -> None:

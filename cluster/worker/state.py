@@ -61,9 +61,9 @@ def compose(
 class TokenRate:
     """Tokens a second between two looks at a count that only grows."""
 
-    def __init__(self, at: float) -> None:
+    def __init__(self, at: float, count: int = 0) -> None:
         self._at = at
-        self._count = 0
+        self._count = count
 
     def next(self, at: float, count: int) -> float:
         seconds, made = at - self._at, count - self._count

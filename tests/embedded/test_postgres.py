@@ -38,6 +38,13 @@ def closed_home(tmp_path: Path) -> Iterator[Home]:
     reach.remove(home)
 
 
+@pytest.fixture
+def programs(open_folder: Path) -> Path:
+    """PostgreSQL's programs where its user can execute them, wherever the clone of these tests lies."""
+    found = postgres.installation()
+    return found if reach.can_execute(found) else reach.copy_programs(found, open_folder / "programs")
+
+
 def test_a_wrong_password_is_refused(open_folder: Path) -> None:
     server = postgres.Temporary(open_folder, free_port())
     try:
@@ -51,11 +58,11 @@ def test_a_wrong_password_is_refused(open_folder: Path) -> None:
     assert not postgres.is_ready(server.url)
 
 
-def test_a_half_made_cluster_is_made_again(open_folder: Path) -> None:
+def test_a_half_made_cluster_is_made_again(open_folder: Path, programs: Path) -> None:
     half = open_folder / "data-half"
     half.mkdir()
     (half / "PG_VERSION").write_text("18\n")
-    postgres.initialise(open_folder / "data", "secret")
+    postgres.initialise(open_folder / "data", "secret", programs)
     assert (open_folder / "data" / "global" / "pg_control").exists()
     assert not half.exists()
 
@@ -86,12 +93,12 @@ def test_an_open_home_holds_its_own_data(tmp_path: Path) -> None:
 
 
 @as_root
-def test_a_home_that_shuts_others_out_keeps_its_data_outside(closed_home: Home) -> None:
+def test_a_home_that_shuts_others_out_keeps_its_data_outside(closed_home: Home, programs: Path) -> None:
     data = reach.data(closed_home)
     assert closed_home.postgres.readlink() == data
     assert reach.data(closed_home) == data
     assert reach.is_open_to_others(data.parent)
-    postgres.initialise(data, "secret")
+    postgres.initialise(data, "secret", programs)
     assert data.stat().st_uid == reach.NOBODY
     assert data.stat().st_mode & 0o077 == 0
     reach.remove(closed_home)

@@ -79,6 +79,17 @@ async def test_ten_first_requests_load_once(engine: LlamaCpp) -> None:
     assert sum(final.load_ms > 0 for final in finals) == 1
 
 
+async def test_a_caller_that_leaves_while_it_loads_does_not_stop_the_loading(engine: LlamaCpp) -> None:
+    first = asyncio.create_task(run(engine, chat("Hi", max_tokens=2)))
+    second = asyncio.create_task(run(engine, chat("Hi", max_tokens=2)))
+    await until(lambda: FIRST in engine._served and engine._served[FIRST].process is not None)
+    child = pid(engine)
+    first.cancel()
+    assert (await second).completion_tokens == 2
+    assert pid(engine) == child
+    await until(lambda: engine._served[FIRST].users == 0)
+
+
 async def test_keep_alive_zero_unloads_after_the_request(engine: LlamaCpp) -> None:
     inference = chat("Hi", max_tokens=2)
     inference.keep_alive = 0
@@ -184,6 +195,23 @@ async def test_a_file_that_is_no_model_says_so(tmp_path: Path) -> None:
         [state] = await engine.models()
         assert state.state == "failed"
         assert state.error
+    finally:
+        await engine.close()
+
+
+async def test_a_model_made_for_embeddings_embeds_and_chats() -> None:
+    models = TwoModels()
+    models.found[FIRST].config["capabilities"] = ["embedding"]
+    engine = LlamaCpp(models, slots=2, context=512, threads=1)
+    await engine.start()
+    try:
+        final = await run(engine, wire.Inference("embed", inputs=["one", "two three", "one"]))
+        assert [len(vector) for vector in final.embeddings] == [576] * 3
+        assert final.embeddings[0] == pytest.approx(final.embeddings[2], abs=1e-4)
+        assert final.embeddings[0] != pytest.approx(final.embeddings[1], abs=1e-2)
+        assert final.prompt_tokens == 4
+        assert final.load_ms > 0
+        assert (await run(engine, chat("Hi", max_tokens=2))).completion_tokens == 2
     finally:
         await engine.close()
 

@@ -80,27 +80,38 @@ def make_stub() -> Iterator[MakeStub]:
 def make_node(tmp_path: Path, redis_url: str) -> Iterator[MakeNode]:
     nodes: list[Node] = []
 
-    def make(engine: EngineChoice, *options: str, url: str = redis_url, control: str = "http://127.0.0.1:1") -> Node:
+    def make(
+        engine: EngineChoice,
+        *,
+        url: str = redis_url,
+        control: str = "http://127.0.0.1:1",
+        grace: float = 1.0,
+    ) -> Node:
         home = tmp_path / f"node{len(nodes)}"
         home.mkdir()
-        nodes.append(Node(make_identity(url, engine, control), home, url, *options))
+        nodes.append(Node(make_identity(url, engine, control), home, url, f"--grace={grace}"))
         return nodes[-1]
 
     yield make
     for node in nodes:
-        node.kill()
-        node.redis.close()
+        node.end()
 
 
-@pytest.fixture
-def stub_node(make_stub: MakeStub, make_node: MakeNode) -> Node:
-    """A node whose engine answers at once."""
-    stub = make_stub()
-    node = make_node(EngineChoice("openai", stub.url, slots=8))
+@pytest.fixture(scope="module")
+def stub_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A node whose engine answers at once, shared by a file's tests."""
+    stub = Stub()
+    url = os.environ["REDIS_URL"]
+    choice = EngineChoice("openai", stub.url, slots=8)
+    node = Node(make_identity(url, choice), tmp_path_factory.mktemp("node"), url)
     node.wait_ready()
-    return node
+    yield node
+    node.end()
+    stub.stop()
 
 
 @pytest.fixture
-def gateway(stub_node: Node) -> Gateway:
-    return Gateway(stub_node)
+def gateway(stub_node: Node) -> Iterator[Gateway]:
+    made = Gateway(stub_node)
+    yield made
+    made.pubsub.close()

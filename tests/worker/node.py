@@ -129,6 +129,14 @@ class Node:
             self.process.terminate()
         return self.process.wait(seconds)
 
+    def end(self) -> None:
+        """After a test: as an operator would; by force only when that does not help."""
+        try:
+            self.stop(15)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self.redis.close()
+
     def kill(self) -> None:
         if self.process.poll() is None:
             self.process.kill()

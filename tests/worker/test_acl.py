@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import redis
 
+from cluster.engines.build import EngineChoice
 from ollamamax.bus import keys
 from ollamamax.kernel.ids import new_id
-from tests.worker.node import Gateway, Node, make_user
+from tests.worker.conftest import MakeNode, MakeStub
+from tests.worker.node import Gateway, make_user, wait_for
 
 OTHER = new_id()
 
@@ -96,10 +98,14 @@ def test_a_wrong_password_is_refused(admin: redis.Redis, redis_url: str, node: s
         client.ping()
 
 
-def test_a_running_node_asks_for_nothing_it_may_not(stub_node: Node, gateway: Gateway) -> None:
+def test_a_running_node_asks_for_nothing_it_may_not(make_stub: MakeStub, make_node: MakeNode) -> None:
+    node = make_node(EngineChoice("openai", make_stub().url))
+    node.wait_ready()
+    gateway = Gateway(node)
     gateway.wait(gateway.run())
-    user = f"node.{stub_node.id}"
-    assert stub_node.stop() == 0
-    entries: Any = stub_node.redis.acl_log()
+    wait_for(lambda: node.redis.get(keys.node_drain(node.id)) is None, what="the lease's end")
+    user = f"node.{node.id}"
+    assert node.stop() == 0
+    entries: Any = node.redis.acl_log()
     denied = [entry for entry in entries if entry["username"] == user and entry["reason"] != "auth"]
     assert denied == []

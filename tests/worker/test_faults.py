@@ -66,7 +66,7 @@ def test_a_killed_node_ends_its_tickets_when_it_comes_back(make_stub: MakeStub, 
 
 def test_sigterm_lets_running_requests_finish(make_stub: MakeStub, make_node: MakeNode) -> None:
     stub = make_stub(token_ms=20, tokens=60)
-    node = make_node(EngineChoice("openai", stub.url, slots=1))
+    node = make_node(EngineChoice("openai", stub.url, slots=1), grace=25)
     node.wait_ready()
     gateway = Gateway(node)
     first = gateway.run()
@@ -84,7 +84,7 @@ def test_sigterm_lets_running_requests_finish(make_stub: MakeStub, make_node: Ma
 
 def test_sigterm_cancels_what_outlasts_the_grace_time(make_stub: MakeStub, make_node: MakeNode) -> None:
     stub = make_stub(token_ms=20, tokens=5000)
-    node = make_node(EngineChoice("openai", stub.url, slots=1), "--grace=1")
+    node = make_node(EngineChoice("openai", stub.url, slots=1))
     node.wait_ready()
     gateway = Gateway(node)
     ticket = gateway.run()

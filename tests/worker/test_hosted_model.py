@@ -53,7 +53,7 @@ def children(node: Node) -> list[psutil.Process]:
 @pytest.fixture
 def node(control: ControlPlane, make_node: MakeNode) -> Node:
     control.secret = ""
-    node = make_node(EngineChoice("llamacpp", slots=2, context=2048), "--grace=3", control=control.url)
+    node = make_node(EngineChoice("llamacpp", slots=2, context=2048), control=control.url)
     control.secret = node.identity.secret
     node.wait_ready()
     return node

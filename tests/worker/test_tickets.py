@@ -37,7 +37,7 @@ def test_fifty_tickets_at_once_lose_nothing(stub_node: Node, gateway: Gateway) -
         assert got.text == expected
         assert got.tokens == 100
         assert (got.gaps, got.doubles) == (0, 0)
-    assert set(stub_node.done()) == {ticket.id for ticket in tickets}
+    assert {ticket.id for ticket in tickets} <= set(stub_node.done())
 
 
 def test_no_more_run_at_once_than_there_are_slots(make_stub: MakeStub, make_node: MakeNode) -> None:

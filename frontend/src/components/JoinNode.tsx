@@ -67,7 +67,7 @@ export function JoinNode({ opened, onClose }: { opened: boolean; onClose: () => 
             <p className={classes.text}>On that host, where OllamaMax is installed:</p>
             <Command
               label="Join the node"
-              text={`ollamamax-node join ${window.location.origin} --token ${made.token} --engine ${engine}`}
+              text={`ollamamax-node join ${window.location.origin} \\\n  --token ${made.token} \\\n  --engine ${engine}`}
               wrap
             />
             <Command label="Run the node" text="ollamamax-node run" />

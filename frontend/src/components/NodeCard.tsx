@@ -87,6 +87,17 @@ function Reported({ state, age, stale }: { state: NodeState; age: number; stale:
           text={bytesOf(state.disk_used, state.disk_total)}
           percent={percent(state.disk_used, state.disk_total)}
         />
+        {state.engines.map(
+          (engine) =>
+            engine.kv_cache_percent != null && (
+              <Meter
+                key={engine.kind}
+                label="KV cache"
+                text={`${engine.kv_cache_percent.toFixed(0)} %`}
+                percent={engine.kv_cache_percent}
+              />
+            ),
+        )}
         <div className={classes.network}>
           <span className={classes.label}>Network</span>
           <span className={classes.flow}>

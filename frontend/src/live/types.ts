@@ -6,6 +6,9 @@ export interface Engine {
   version?: string | null
   error?: string | null
   hosts_blobs?: boolean
+  running?: number | null
+  waiting?: number | null
+  kv_cache_percent?: number | null
 }
 
 export interface FinishedRequest {

@@ -1,0 +1,138 @@
+"""Tells the control plane each second how the node is: its state with a time to live, and as an event."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from cluster import wire
+from cluster.engines.base import Engine
+from cluster.worker import state
+from cluster.worker.identity import Identity
+from cluster.worker.inbox import Inbox
+from cluster.worker.runs import Runs
+from cluster.worker.shelf import Shelf
+from cluster.worker.telemetry import Host, Sampler
+from cluster.worker.version import AGENT
+from ollamamax import logs
+from ollamamax.bus import keys
+
+BEAT_SECONDS = 1.0
+STATE_MILLISECONDS = 4000
+ENGINE_SECONDS = 4.0
+
+log = logs.get("cluster.worker.reporter")
+
+
+class Reporter:
+    """Three loops, apart from each other: an engine that hangs must not cost the node its lease."""
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        identity: Identity,
+        boot: str,
+        engine: Engine,
+        shelf: Shelf,
+        runs: Runs,
+        inbox: Inbox,
+        sampler: Sampler,
+    ) -> None:
+        self._redis = client
+        self._identity = identity
+        self._boot = boot
+        self._engine = engine
+        self._shelf = shelf
+        self._runs = runs
+        self._inbox = inbox
+        self._sampler = sampler
+        self._seq = 0
+        self._health: list[wire.Engine] = []
+        self._models: list[wire.ModelState] = []
+        self._host: Host | None = None
+        self.waiting = 0
+        """Tickets in the inbox at the last beat."""
+        self.draining = False
+
+    async def first_look(self) -> None:
+        """Know the host and the engine once, so that the first state is complete."""
+        self._host = await asyncio.to_thread(self._sampler.sample)
+        await self._ask_engine()
+
+    async def survey(self) -> None:
+        """Ask the engine how it is, for ever."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            await self._ask_engine()
+
+    async def measure(self) -> None:
+        """Look at the host, for ever."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            self._host = await asyncio.to_thread(self._sampler.sample)
+
+    async def beat(self, then: Callable[[], None]) -> None:
+        """Write the state each second, for ever, and call ``then`` after each."""
+        loop = asyncio.get_running_loop()
+        next_at = loop.time()
+        rate = state.TokenRate(next_at, self._runs.tokens)
+        while True:
+            try:
+                await self._tell(rate)
+            except (RedisError, OSError, TimeoutError) as error:
+                log.warning("state_waits_for_redis", error=str(error))
+            then()
+            next_at = max(next_at + BEAT_SECONDS, loop.time())
+            await asyncio.sleep(next_at - loop.time())
+
+    async def forget(self) -> None:
+        """Take the state back: this node is gone."""
+        await self._redis.delete(keys.node_state(self._identity.node))
+
+    async def _ask_engine(self) -> None:
+        engine = self._engine
+        try:
+            async with asyncio.timeout(ENGINE_SECONDS):
+                health = await engine.health()
+                if health.healthy:
+                    self._models = await engine.models()
+                    load = await engine.capacity()
+                    health.running, health.waiting = load.running, load.waiting
+                    health.kv_cache_percent = load.kv_cache_percent
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the engine, the node reports it
+            told = str(error) or type(error).__name__
+            health = wire.Engine(engine.kind, healthy=False, error=told, hosts_blobs=engine.hosts_blobs)
+        if not health.healthy:
+            self._models = []
+        self._health = [health]
+
+    async def _tell(self, rate: state.TokenRate) -> None:
+        self.waiting = await self._inbox.waiting()
+        if self._host is None:
+            return
+        self._seq += 1
+        told = state.compose(
+            node=self._identity.node,
+            tenant=self._identity.tenant,
+            boot=self._boot,
+            seq=self._seq,
+            at=time.time(),
+            agent_version=AGENT,
+            engines=self._health,
+            capacity=self._inbox.slots,
+            running=len(self._runs.running),
+            waiting=self.waiting,
+            tokens_per_second=rate.next(asyncio.get_running_loop().time(), self._runs.tokens),
+            models=state.models(self._shelf.states(), self._models),
+            host=self._host,
+            draining=self.draining,
+        )
+        data = wire.encode_json(told)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.set(keys.node_state(told.node), data, px=STATE_MILLISECONDS)
+            pipe.publish(keys.node_state_channel(told.node), data)
+            await pipe.execute()
