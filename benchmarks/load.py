@@ -65,6 +65,8 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def spread(values: Sequence[float], form: str = "{:.2f}") -> str:
-    """The median of some rounds, and between what they lay."""
+    """The median of some rounds, and between what they lay; a dash when there was nothing to measure."""
+    if not values:
+        return "-"
     least, most = form.format(min(values)), form.format(max(values))
     return f"{form.format(statistics.median(values))} ({least} to {most})"
