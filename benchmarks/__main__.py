@@ -58,9 +58,9 @@ def _run(cost: overhead.Size | None, whole: integrity.Size | None) -> None:
             print("\n" + overhead.report(measured, product.memory(), before), flush=True)
             wrong += measured.wrong()
         if whole is not None:
-            result = integrity.measure(product, whole)
-            print("\n" + integrity.report(result, whole), flush=True)
-            wrong += result.wrong
+            results = integrity.measure(product, whole)
+            print("\n" + integrity.report(results, whole), flush=True)
+            wrong += sum(result.wrong for result in results.values())
     sys.exit(1 if wrong else 0)
 
 

@@ -38,13 +38,21 @@ class Load:
         self._process.wait(30)
 
     def run(
-        self, product: Product, way: str, *, concurrency: int, requests: int, tokens: int, pause: float = 0.0
+        self,
+        product: Product,
+        way: str,
+        *,
+        concurrency: int,
+        requests: int,
+        tokens: int,
+        pause: float = 0.0,
+        every: int = 0,
     ) -> Result:
         """One job; returns when all its streams ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         url = product.engine_url if way == "direct" else product.url
-        job = Job(url, MODEL, product.key, concurrency, requests, tokens, pause)
+        job = Job(url, MODEL, product.key, concurrency, requests, tokens, pause, every)
         self._process.stdin.write(msgspec.json.encode(job) + b"\n")
         self._process.stdin.flush()
         return msgspec.json.decode(self._process.stdout.readline(), type=Result)
@@ -57,6 +65,8 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def spread(values: Sequence[float], form: str = "{:.2f}") -> str:
-    """The median of some rounds, and between what they lay."""
+    """The median of some rounds, and between what they lay; a dash when there was nothing to measure."""
+    if not values:
+        return "-"
     least, most = form.format(min(values)), form.format(max(values))
     return f"{form.format(statistics.median(values))} ({least} to {most})"

@@ -10,22 +10,21 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Any, Literal
+from typing import Any
 
 import aiohttp
 import psutil
 
 from cluster import wire
 from cluster.engines import http, openai_stream, openai_wire
-from cluster.engines.base import Capacity, EngineKind, LocalModel, LocalModels, Meter, Output, unsupported
-from cluster.engines.gguf_metadata import is_for_embeddings, read_metadata, shown
+from cluster.engines.base import Capacity, EngineKind, LocalModels, Meter, Output
+from cluster.engines.gguf_metadata import read_metadata, shown
 from cluster.engines.llamacpp_process import Order, Process
+from cluster.engines.llamacpp_served import KIND, Served, made_to_embed
 from ollamamax import logs
 from ollamamax.kernel.errors import EngineFailed, InvalidRequest, ModelNotFound, OllamaMaxError
 
-KEEP_ALIVE = 300.0
 MOST_DEATHS = 5
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
@@ -36,43 +35,8 @@ MEMORY_MARGIN = 256 << 20
 log = logs.get("cluster.engines.llamacpp")
 
 
-@dataclass
-class Served:
-    """One version in memory, or on its way there. ``lock`` orders loading, reloading and unloading."""
-
-    model: LocalModel
-    context: int
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    process: Process | None = None
-    watcher: asyncio.Task[None] | None = None
-    state: Literal["unloaded", "loading", "loaded", "failed"] = "unloaded"
-    error: str | None = None
-    failed_at: float = 0.0
-    deaths: int = 0
-    users: int = 0
-    unused: asyncio.Event = field(default_factory=asyncio.Event)
-    keep_alive: float = KEEP_ALIVE
-    used_at: float = field(default_factory=time.monotonic)
-    template: str = ""
-    vision: bool = False
-    for_chat: bool | None = None
-    embedding: Literal["", "own", "last"] = ""
-
-    def release(self) -> None:
-        """One user less."""
-        self.users -= 1
-        self.unused.set()
-        self.used_at = time.monotonic()
-
-    def expires_in(self) -> float | None:
-        """Seconds until it is unloaded; ``None`` while it is used or when it stays."""
-        if self.users or self.keep_alive < 0:
-            return None
-        return self.used_at + self.keep_alive - time.monotonic()
-
-
 class LlamaCpp:
-    kind: EngineKind = "llamacpp"
+    kind: EngineKind = KIND
     hosts_blobs = True
 
     def __init__(
@@ -150,7 +114,7 @@ class LlamaCpp:
             yield wire.Final(info=shown(metadata, verbose=inference.verbose))
             return
         async with self._using(served, inference) as (process, load_ms):
-            self._check(served, inference)
+            served.check(inference)
             headers = {"Authorization": f"Bearer {process.api_key}", **http.trace_headers(traceparent)}
             if inference.kind == "embed":
                 final = await openai_stream.embed(self._session, self.kind, process.url, "model", inference, headers)
@@ -216,7 +180,7 @@ class LlamaCpp:
             if most and wanted > most:
                 raise InvalidRequest(f"num_ctx is {wanted}; {served.model.name} has at most {most}.", param="num_ctx")
             # A model that was made to chat embeds from the first time it is asked to: that costs memory.
-            embeds = inference.kind == "embed" and not served.embedding and await self._for_chat(served)
+            embeds = inference.kind == "embed" and not (served.embedding or made_to_embed(served.model))
             if wanted > served.context or embeds:
                 await self._unused(served)
                 await self._halt(served)
@@ -235,17 +199,6 @@ class LlamaCpp:
         while served.users:
             served.unused.clear()
             await served.unused.wait()
-
-    def _check(self, served: Served, inference: wire.Inference) -> None:
-        """Refuse what this model cannot do, where llama.cpp itself would ignore it or fail."""
-        if inference.kind == "embed" and inference.dimensions is not None:
-            raise unsupported(self.kind, "dimensions")
-        if inference.tools and "tools" not in served.template:
-            raise unsupported(self.kind, "tools", f"the chat template of {served.model.name} has none")
-        if inference.think and not any(w in served.template for w in ("enable_thinking", "reasoning", "<think>")):
-            raise unsupported(self.kind, "think", f"{served.model.name} does not think")
-        if not served.vision and any(_has_image(message) for message in inference.messages):
-            raise unsupported(self.kind, "images", f"{served.model.name} does not see")
 
     async def _ensure(self, served: Served) -> float:
         """Have a ready child (the lock is held); the milliseconds that took."""
@@ -270,8 +223,7 @@ class LlamaCpp:
         return (time.perf_counter() - start) * 1000
 
     async def _begin(self, served: Served) -> None:
-        if not served.embedding and not await self._for_chat(served):
-            served.embedding = "own"
+        served.embedding = served.embedding or made_to_embed(served.model)
         order = Order(str(served.model.path), self._slots, served.context, self._threads, served.embedding)
         served.process = process = Process(order)
         await process.ready(self._session)
@@ -283,11 +235,6 @@ class LlamaCpp:
         served.state, served.error = "loaded", None
         served.used_at = time.monotonic()
         log.info("model_loaded", version=served.model.version, model=served.model.name, pid=process.pid)
-
-    async def _for_chat(self, served: Served) -> bool:
-        if served.for_chat is None:
-            served.for_chat = not is_for_embeddings(await asyncio.to_thread(read_metadata, served.model.path))
-        return served.for_chat
 
     async def _watch(self, served: Served) -> None:
         """Start the child again when it dies by itself, with growing pauses."""
@@ -388,8 +335,3 @@ class LlamaCpp:
 def _give_back(served: Served, acquired: asyncio.Task[tuple[Process, float]]) -> None:
     if not acquired.cancelled() and acquired.exception() is None:
         served.release()
-
-
-def _has_image(message: dict[str, object]) -> bool:
-    content = message.get("content")
-    return isinstance(content, list) and any(part.get("type") == "image_url" for part in content)

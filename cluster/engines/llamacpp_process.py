@@ -22,21 +22,22 @@ from ollamamax.kernel.errors import EngineFailed
 
 READY_SECONDS = 600.0
 STOP_SECONDS = 5.0
+Pooling = Literal["", "own", "mean", "last"]
 
 
 @dataclass(frozen=True)
 class Order:
     """What to serve and how. ``context`` is of each slot.
 
-    ``embedding``: serve embeddings besides, pooled as the model says (``own``) or, for one that was made to chat, from
-    the state after the last token (``last``).
+    ``embedding``: serve embeddings besides, pooled as the model says (``own``), by the mean for one that does not say
+    (``mean``), or for one that was made to chat from the state after the last token (``last``).
     """
 
     model: str
     slots: int
     context: int
     threads: int
-    embedding: Literal["", "own", "last"] = ""
+    embedding: Pooling = ""
 
 
 class Process:

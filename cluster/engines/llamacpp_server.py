@@ -46,11 +46,14 @@ def serve(order: dict[str, Any]) -> None:
     params.n_threads_http = order["slots"] + 4
     if order["embedding"]:
         params.embedding = True
+        pooling = xllamacpp.llama_pooling_type
         if order["embedding"] == "last":
-            params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_LAST
+            params.pooling_type = pooling.LLAMA_POOLING_TYPE_LAST
         else:
-            # A model that looks both ways takes an input as one batch.
+            # A text to embed must fit into one batch.
             params.n_batch = params.n_ubatch = order["context"]
+        if order["embedding"] == "mean":
+            params.pooling_type = pooling.LLAMA_POOLING_TYPE_MEAN
     params.endpoint_slots = True
     params.endpoint_metrics = True
     params.use_jinja = True

@@ -51,7 +51,8 @@ class Ollama:
         return Capacity(self._slots)
 
     async def models(self) -> list[wire.ModelState]:
-        running = {row["digest"]: row for row in (await self._get("/api/ps"))["models"]}
+        # Servers that speak Ollama's API without being it may not tell what is in memory.
+        running = {row["digest"]: row for row in (await self._get("/api/ps", optional=True)).get("models", [])}
         rows = (await self._get("/api/tags"))["models"]
         self._in_memory = {version_of(digest) for digest in running}
         return [_state(row, running.get(row["digest"])) for row in rows]
@@ -110,11 +111,13 @@ class Ollama:
     async def _embed(self, model: str, inference: wire.Inference, headers: dict[str, str]) -> wire.Final:
         return ollama_wire.embedded(await self._post("/api/embed", ollama_wire.embed(inference, model), model, headers))
 
-    async def _get(self, path: str) -> dict[str, Any]:
+    async def _get(self, path: str, *, optional: bool = False) -> dict[str, Any]:
         async with (
             http.failures_of(self.kind),
             self._session.get(self._url + path, timeout=http.QUICK) as response,
         ):
+            if response.status == 404 and optional:
+                return {}
             if response.status != 200:
                 raise EngineFailed(f"The ollama engine answered {path} with HTTP {response.status}.")
             return _decode(await response.read())

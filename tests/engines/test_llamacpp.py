@@ -199,6 +199,23 @@ async def test_a_file_that_is_no_model_says_so(tmp_path: Path) -> None:
         await engine.close()
 
 
+async def test_a_model_made_for_embeddings_embeds_and_chats() -> None:
+    models = TwoModels()
+    models.found[FIRST].config["capabilities"] = ["embedding"]
+    engine = LlamaCpp(models, slots=2, context=512, threads=1)
+    await engine.start()
+    try:
+        final = await run(engine, wire.Inference("embed", inputs=["one", "two three", "one"]))
+        assert [len(vector) for vector in final.embeddings] == [576] * 3
+        assert final.embeddings[0] == pytest.approx(final.embeddings[2], abs=1e-4)
+        assert final.embeddings[0] != pytest.approx(final.embeddings[1], abs=1e-2)
+        assert final.prompt_tokens == 4
+        assert final.load_ms > 0
+        assert (await run(engine, chat("Hi", max_tokens=2))).completion_tokens == 2
+    finally:
+        await engine.close()
+
+
 async def test_unloading_waits_for_the_running_request(engine: LlamaCpp) -> None:
     task = asyncio.create_task(run(engine, chat("Tell a story.", max_tokens=60)))
     await until(lambda: FIRST in engine._served and engine._served[FIRST].users > 0)

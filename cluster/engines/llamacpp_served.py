@@ -1,0 +1,85 @@
+"""One version in llama.cpp's memory, or on its way there: what is known of it, and what it can do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from cluster import wire
+from cluster.engines.base import EngineKind, LocalModel, unsupported
+from cluster.engines.llamacpp_process import Pooling, Process
+
+KIND: EngineKind = "llamacpp"
+KEEP_ALIVE = 300.0
+HEADER_BYTES = 1 << 16
+
+
+@dataclass
+class Served:
+    """One version in memory, or on its way there. ``lock`` orders loading, reloading and unloading."""
+
+    model: LocalModel
+    context: int
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    process: Process | None = None
+    watcher: asyncio.Task[None] | None = None
+    state: Literal["unloaded", "loading", "loaded", "failed"] = "unloaded"
+    error: str | None = None
+    failed_at: float = 0.0
+    deaths: int = 0
+    users: int = 0
+    unused: asyncio.Event = field(default_factory=asyncio.Event)
+    keep_alive: float = KEEP_ALIVE
+    used_at: float = field(default_factory=time.monotonic)
+    template: str = ""
+    vision: bool = False
+    embedding: Pooling = ""
+
+    def release(self) -> None:
+        """One user less."""
+        self.users -= 1
+        self.unused.set()
+        self.used_at = time.monotonic()
+
+    def expires_in(self) -> float | None:
+        """Seconds until it is unloaded; ``None`` while it is used or when it stays."""
+        if self.users or self.keep_alive < 0:
+            return None
+        return self.used_at + self.keep_alive - time.monotonic()
+
+    def check(self, inference: wire.Inference) -> None:
+        """Refuse what this model cannot do, where llama.cpp itself would ignore it or fail."""
+        if inference.kind == "embed" and inference.dimensions is not None:
+            raise unsupported(KIND, "dimensions")
+        if inference.tools and "tools" not in self.template:
+            raise unsupported(KIND, "tools", f"the chat template of {self.model.name} has none")
+        if inference.think and not any(w in self.template for w in ("enable_thinking", "reasoning", "<think>")):
+            raise unsupported(KIND, "think", f"{self.model.name} does not think")
+        if not self.vision and any(_has_image(message) for message in inference.messages):
+            raise unsupported(KIND, "images", f"{self.model.name} does not see")
+
+
+def made_to_embed(model: LocalModel) -> Pooling:
+    """How a model that was made for embeddings pools: its file says so, or its manifest says what it is."""
+    if pools(model.path):
+        return "own"
+    return "mean" if "embedding" in (model.config.get("capabilities") or []) else ""
+
+
+@cache
+def pools(file: Path) -> bool:
+    """Whether a GGUF file's header has ``<architecture>.pooling_type``, which lies before the long lists of tokens."""
+    try:
+        with file.open("rb") as header:
+            return b".pooling_type" in header.read(HEADER_BYTES)
+    except OSError:
+        return False
+
+
+def _has_image(message: dict[str, object]) -> bool:
+    content = message.get("content")
+    return isinstance(content, list) and any(part.get("type") == "image_url" for part in content)
