@@ -10,6 +10,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ollamamax.settings")
 
 from django.conf import settings
 
+from ollamamax.bus.connect import broker_url
+
 CONTROL_QUEUE = "control"
 
 
@@ -18,7 +20,7 @@ def _every(task: str, seconds: float) -> dict[str, object]:
     return {"task": task, "schedule": seconds, "options": {"queue": CONTROL_QUEUE, "expires": max(seconds, 2.0)}}
 
 
-app = Celery("ollamamax", broker=settings.REDIS_URL)
+app = Celery("ollamamax", broker=broker_url(settings.REDIS_URL))
 app.conf.update(
     task_default_queue=CONTROL_QUEUE,
     task_serializer="json",

@@ -14,6 +14,7 @@ from cluster.worker import agent as agents
 from cluster.worker.agent import Agent
 from cluster.worker.identity import Identity
 from ollamamax.bus import keys
+from ollamamax.bus.connect import broker_url
 
 THREADS = 4
 TASKS = ("cluster.worker.tasks", "models_registry.worker.tasks")
@@ -23,7 +24,7 @@ TASKS = ("cluster.worker.tasks", "models_registry.worker.tasks")
 def build(identity: Identity) -> Celery:
     """The application of one node, as current application."""
     queue = keys.node_queue(identity.node)
-    app = Celery("ollamamax-node", broker=identity.redis_url, include=list(TASKS), set_as_current=True)
+    app = Celery("ollamamax-node", broker=broker_url(identity.redis_url), include=list(TASKS), set_as_current=True)
     app.conf.update(
         task_queues=[Queue(queue, Exchange(queue), routing_key=queue)],  # type: ignore[no-untyped-call]
         task_default_queue=queue,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -25,3 +27,18 @@ def connect_async(url: str, *, blocking: bool = False) -> redis.asyncio.Redis:
         health_check_interval=0,
         retry=AsyncRetry(ExponentialBackoff(cap=0.1), 1),
     )
+
+
+def broker_url(url: str) -> str:
+    """A Redis address as Celery's transport takes it.
+
+    Left alone, it does not check the certificate of a ``rediss://`` address, and does not know ``unix://``.
+    """
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    if parts.scheme == "rediss":
+        return urlunsplit(parts._replace(query=urlencode({"ssl_cert_reqs": "required"} | query)))
+    if parts.scheme == "unix":
+        database = query.pop("db", "0")
+        return urlunsplit(parts._replace(scheme="redis+socket", query=urlencode(query | {"virtual_host": database})))
+    return url
