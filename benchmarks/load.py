@@ -12,19 +12,24 @@ from typing import Self
 import msgspec
 
 from benchmarks.client import Job, Result
-from benchmarks.product import MODEL, ROOT, Product
+from benchmarks.product import MODEL, ROOT, Product, put_ahead
 
 WAYS = ("direct", "gateway")
 """How a request reaches the engine."""
 
 
 class Load:
-    """The client's process. ``with`` starts and ends it."""
+    """The client's process. ``with`` starts and ends it; ``ahead`` as `product.put_ahead`."""
+
+    def __init__(self, *, ahead: bool = False) -> None:
+        self._ahead = ahead
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.client"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        if self._ahead:
+            put_ahead(self._process.pid)
         return self
 
     def __exit__(
