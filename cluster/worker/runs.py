@@ -187,7 +187,7 @@ async def _only_memory(engine: Engine, ticket: wire.Ticket) -> wire.Final | None
     """A chat without messages or a completion without a prompt loads the model, or with ``keep_alive`` 0 unloads it."""
     inference = ticket.inference
     empty = not (inference.messages or inference.prompt or inference.suffix or inference.inputs)
-    if not empty or inference.kind == "embed":
+    if not empty or inference.kind not in {"chat", "completion"}:
         return None
     if inference.keep_alive == 0:
         await engine.unload(ticket.version, ticket.model)
