@@ -16,8 +16,11 @@ SIDES = ("here", "there")
 
 @dataclass(frozen=True)
 class Size:
+    """As `overhead.Size`."""
+
     rounds: int = 7
     requests: tuple[tuple[int, int], ...] = ((1, 200), (64, 800))
+    ahead: bool = False
 
 
 @dataclass
@@ -34,7 +37,10 @@ Rounds = dict[int, list[tuple[Side, Side]]]
 def measure(here: Product, there: Product, size: Size) -> Rounds:
     """Pairs of (here, there) by concurrency, one a round; who begins changes."""
     rounds: Rounds = {concurrency: [] for concurrency, _ in size.requests}
-    with Load() as load:
+    if size.ahead:
+        here.put_ahead()
+        there.put_ahead()
+    with Load(ahead=size.ahead) as load:
 
         def side(product: Product, concurrency: int, requests: int) -> Side:
             before = product.cpu()

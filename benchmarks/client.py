@@ -21,7 +21,10 @@ _END = b"0\r\n\r\n"
 
 
 class Job(msgspec.Struct):
-    """``requests`` streams of ``tokens`` tokens, ``concurrency`` at once, with ``pause`` seconds between a client's requests."""
+    """``requests`` streams of ``tokens`` tokens, ``concurrency`` at once, with ``pause`` seconds between a client's requests.
+
+    The engine makes a token ``every`` so many milliseconds; at 0 all at once.
+    """
 
     url: str
     model: str
@@ -30,6 +33,7 @@ class Job(msgspec.Struct):
     requests: int
     tokens: int
     pause: float = 0.0
+    every: int = 0
 
 
 class Result(msgspec.Struct):
@@ -114,7 +118,7 @@ def request_bytes(job: Job) -> bytes:
             "stream": True,
             "stream_options": {"include_usage": True},
             "max_tokens": job.tokens,
-            "messages": [{"role": "user", "content": "Count."}],
+            "messages": [{"role": "user", "content": f"Count, every {job.every} ms"}],
         }
     )
     head = (

@@ -12,19 +12,24 @@ from typing import Self
 import msgspec
 
 from benchmarks.client import Job, Result
-from benchmarks.product import MODEL, ROOT, Product
+from benchmarks.product import MODEL, ROOT, Product, put_ahead
 
 WAYS = ("direct", "gateway")
 """How a request reaches the engine."""
 
 
 class Load:
-    """The client's process. ``with`` starts and ends it."""
+    """The client's process. ``with`` starts and ends it; ``ahead`` as `product.put_ahead`."""
+
+    def __init__(self, *, ahead: bool = False) -> None:
+        self._ahead = ahead
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.client"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        if self._ahead:
+            put_ahead(self._process.pid)
         return self
 
     def __exit__(
@@ -38,13 +43,21 @@ class Load:
         self._process.wait(30)
 
     def run(
-        self, product: Product, way: str, *, concurrency: int, requests: int, tokens: int, pause: float = 0.0
+        self,
+        product: Product,
+        way: str,
+        *,
+        concurrency: int,
+        requests: int,
+        tokens: int,
+        pause: float = 0.0,
+        every: int = 0,
     ) -> Result:
         """One job; returns when all its streams ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         url = product.engine_url if way == "direct" else product.url
-        job = Job(url, MODEL, product.key, concurrency, requests, tokens, pause)
+        job = Job(url, MODEL, product.key, concurrency, requests, tokens, pause, every)
         self._process.stdin.write(msgspec.json.encode(job) + b"\n")
         self._process.stdin.flush()
         return msgspec.json.decode(self._process.stdout.readline(), type=Result)
@@ -57,6 +70,8 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def spread(values: Sequence[float], form: str = "{:.2f}") -> str:
-    """The median of some rounds, and between what they lay."""
+    """The median of some rounds, and between what they lay; a dash when there was nothing to measure."""
+    if not values:
+        return "-"
     least, most = form.format(min(values)), form.format(max(values))
     return f"{form.format(statistics.median(values))} ({least} to {most})"

@@ -16,11 +16,15 @@ IDLE_PAUSE = 2.5
 
 @dataclass(frozen=True)
 class Size:
-    """Rounds, and requests by concurrency in each; ``idle`` requests that each find the node asleep."""
+    """Rounds, and requests by concurrency in each; ``idle`` requests that each find the node asleep.
+
+    ``ahead``: with real-time priority, for a machine that does other work too.
+    """
 
     rounds: int = 5
     requests: tuple[tuple[int, int], ...] = ((1, 300), (16, 1000), (64, 1500))
     idle: int = 10
+    ahead: bool = False
 
 
 @dataclass
@@ -41,7 +45,9 @@ class Measured:
 def measure(product: Product, size: Size) -> Measured:
     """Direct and through the gateway in turns, round by round; one short round before, which does not count."""
     measured = Measured()
-    with Load() as load:
+    if size.ahead:
+        product.put_ahead()
+    with Load(ahead=size.ahead) as load:
         for way in WAYS:
             load.run(product, way, concurrency=16, requests=64, tokens=TOKENS)
         for _ in range(size.rounds):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Kind = Literal["chat", "completion", "embed"]
+Kind = Literal["chat", "completion", "embed", "show", "count"]
 FinishReason = Literal["stop", "length", "tool_calls", "load", "unload"]
 Outcome = Literal["ok", "cancelled", "failed", "gateway_lost", "node_lost"]
 
@@ -37,7 +37,9 @@ class Inference(msgspec.Struct, omit_defaults=True):
     ``messages`` are OpenAI chat messages (dicts with ``role``, ``content``, perhaps ``tool_calls`` and
     ``tool_call_id``; images as ``image_url`` parts). ``prompt`` is for ``completion`` (no chat template
     applied); ``inputs`` for ``embed``. ``format`` is ``"json"`` or a JSON schema. ``think`` is passed on
-    where the engine knows it. ``keep_alive`` is in seconds, negative for ever.
+    where the engine knows it. ``keep_alive`` is in seconds, negative for ever. A ``chat`` without messages and a
+    ``completion`` without a prompt load the model, or unload it when ``keep_alive`` is 0. ``show`` asks what the
+    engine knows of the model, ``count`` for the number of tokens that the messages and tools are.
     """
 
     kind: Kind
@@ -51,6 +53,14 @@ class Inference(msgspec.Struct, omit_defaults=True):
     think: bool | str | None = None
     keep_alive: float | None = None
     options: Options = msgspec.field(default_factory=Options)
+    logprobs: bool = False
+    top_logprobs: int = 0
+    """How many alternatives to each token, with ``logprobs``."""
+    dimensions: int | None = None
+    truncate: bool | None = None
+    """Whether ``embed`` shortens inputs that are too long; ``None`` is the engine's own habit."""
+    verbose: bool = False
+    """Whether ``show`` tells long arrays too, such as all tokens."""
 
 
 class Ticket(msgspec.Struct, omit_defaults=True):
@@ -76,12 +86,16 @@ class Started(msgspec.Struct, tag="s", array_like=True, omit_defaults=True):
 
 
 class Delta(msgspec.Struct, tag="d", array_like=True, omit_defaults=True):
-    """Output since the last delta. ``tool_calls`` are complete OpenAI tool calls; ``tokens`` counts generated ones."""
+    """Output since the last delta. ``tool_calls`` are complete OpenAI tool calls; ``tokens`` counts generated ones.
+
+    ``logprobs`` has one entry for each token: ``token``, ``logprob``, ``bytes``, ``top_logprobs`` (the same again).
+    """
 
     text: str = ""
     thinking: str = ""
     tokens: int = 0
     tool_calls: list[dict[str, Any]] = []
+    logprobs: list[dict[str, Any]] = []
 
 
 class Final(msgspec.Struct, tag="f", array_like=True, omit_defaults=True):
@@ -96,6 +110,10 @@ class Final(msgspec.Struct, tag="f", array_like=True, omit_defaults=True):
     eval_ms: float = 0.0
     total_ms: float = 0.0
     embeddings: list[list[float]] = []
+    info: dict[str, Any] = {}
+    """For ``show``: ``template``, ``license``, ``parameters``, ``details``, ``model_info``, ``capabilities``, as far as known."""
+    counted: int = 0
+    """For ``count``: the tokens. None of them was used."""
 
 
 class Failure(msgspec.Struct, tag="e", array_like=True, omit_defaults=True):
@@ -176,6 +194,8 @@ class ModelState(msgspec.Struct, omit_defaults=True):
     engine: Literal["ollama", "openai", "llamacpp"]
     size: int | None = None
     memory: int | None = None
+    vram: int | None = None
+    """The part of ``memory`` that is on GPUs; ``None`` where the engine does not tell."""
     bytes_done: int | None = None
     error: str | None = None
     context_length: int | None = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import MutableMapping
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ollamamax.settings")
 
@@ -17,9 +19,12 @@ django = get_asgi_application()
 from dashboard.routing import websocket
 from models_registry.protocol.blobs import Blobs
 from ollamamax.gateway.app import Gateway
-from ollamamax.gateway.http import Receive, Scope, Send, header, respond
+from ollamamax.gateway.http import Receive, Scope, Send, encode, header, respond
+from ollamamax.kernel import errors
 
 _GREETING = b"Ollama is running"
+MOST_BYTES = 2 << 20
+"""Largest body that Django is given; it would keep a larger one on disk before it looks at it."""
 
 
 class Web:
@@ -53,8 +58,10 @@ class Web:
             await self.blobs(scope, receive, send)
         elif scope["path"] == "/" and _is_ollama_client(scope):
             await respond(send, 200, b"" if scope["method"] == "HEAD" else _GREETING, content_type=b"text/plain")
+        elif int(header(scope, b"content-length") or 0) > MOST_BYTES:
+            await respond(send, 413, _TOO_LARGE, content_type=b"application/problem+json")
         else:
-            await self.static(scope, receive, send)
+            await self.static(scope, _limited(receive), send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -69,6 +76,30 @@ class Web:
                 await self.gateway.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+_TOO_LARGE = encode(
+    {
+        "type": "about:blank",
+        "title": "Content Too Large",
+        "status": 413,
+        "detail": f"The body is larger than {MOST_BYTES} bytes.",
+        "code": errors.TooLarge.code,
+    }
+)
+
+
+def _limited(receive: Receive) -> Receive:
+    """``receive``, for a body that did not say how long it is: Django sees a client that left when it grows too large."""
+    size = 0
+
+    async def receive_some() -> MutableMapping[str, Any]:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        return {"type": "http.disconnect"} if size > MOST_BYTES else message
+
+    return receive_some
 
 
 def _is_ollama_client(scope: Scope) -> bool:

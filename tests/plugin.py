@@ -7,7 +7,6 @@ because pub/sub channels and users are not separated by database number.
 from __future__ import annotations
 
 import os
-
 from typing import TYPE_CHECKING
 
 import pytest

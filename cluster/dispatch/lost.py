@@ -13,6 +13,8 @@ from cluster.wire import Control, OpenRequest, UsageRecord, decode_open, encode_
 from ollamamax import logs
 from ollamamax.bus import keys
 
+GRACE = 5.0
+"""Seconds for which a gateway's lease must be missing before its requests count as lost."""
 PATIENCE = 60.0
 """Seconds from admission after which a request is settled though its living node never said how it ended."""
 
@@ -29,13 +31,14 @@ class Counted(msgspec.Struct):
 _decode_counted = msgspec.json.Decoder(Counted).decode
 
 
-def settle_lost(client: redis.Redis) -> int:
+def settle_lost(client: redis.Redis, *, grace: float = GRACE) -> int:
     """Safe to run twice, also at once: a second record of a request is not taken over to Postgres. Returns how many it settled.
 
     A node that still works for a dead gateway is told to stop, and settled at a later run.
     """
     opened = [decode_open(value) for value in cast("dict[bytes, bytes]", client.hgetall(keys.OPEN)).values()]
-    lost = [each for each in opened if not client.exists(keys.gateway_alive(each.gateway))] if opened else []
+    dead = {gateway for gateway in {each.gateway for each in opened} if _is_dead(client, gateway, grace)}
+    lost = [each for each in opened if each.gateway in dead]
     settle = client.register_script(source("settle"))
     settled = 0
     done = {node: _done(client, node) for node in {each.node for each in lost}}
@@ -53,6 +56,17 @@ def settle_lost(client: redis.Redis) -> int:
         settled += 1
         _log.warning("settled_for_lost_gateway", request=each.request, gateway=each.gateway)
     return settled
+
+
+def _is_dead(client: redis.Redis, gateway: str, grace: float) -> bool:
+    """Whether its lease has been missing for ``grace`` seconds. A living gateway renews it as soon as Redis is back."""
+    missed = keys.gateway_missed(gateway)
+    if client.exists(keys.gateway_alive(gateway)):
+        client.delete(missed)
+        return False
+    now = time.time()
+    client.set(missed, str(now), nx=True, ex=3600)
+    return now - float(cast("bytes", client.get(missed)) or now) >= grace
 
 
 def _done(client: redis.Redis, node: str) -> dict[str, Counted]:

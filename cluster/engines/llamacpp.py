@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import metadata
+from typing import Any
 
 import aiohttp
 import psutil
@@ -18,8 +19,9 @@ import psutil
 from cluster import wire
 from cluster.engines import http, openai_stream, openai_wire
 from cluster.engines.base import Capacity, EngineKind, LocalModels, Meter, Output
+from cluster.engines.gguf_metadata import read_metadata, shown
 from cluster.engines.llamacpp_process import Order, Process
-from cluster.engines.llamacpp_served import KIND, Served, embeds, pools
+from cluster.engines.llamacpp_served import KIND, Served, made_to_embed
 from ollamamax import logs
 from ollamamax.kernel.errors import EngineFailed, InvalidRequest, ModelNotFound, OllamaMaxError
 
@@ -107,20 +109,39 @@ class LlamaCpp:
         meter: Meter | None = None,
     ) -> AsyncGenerator[Output, None]:
         served = self._served_for(version, model)
+        if inference.kind == "show":
+            metadata = await asyncio.to_thread(read_metadata, served.model.path)
+            yield wire.Final(info=shown(metadata, verbose=inference.verbose))
+            return
         async with self._using(served, inference) as (process, load_ms):
             served.check(inference)
             headers = {"Authorization": f"Bearer {process.api_key}", **http.trace_headers(traceparent)}
             if inference.kind == "embed":
-                final = await openai_stream.embed(
-                    self._session, self.kind, process.url, "model", inference.inputs, headers
-                )
+                final = await openai_stream.embed(self._session, self.kind, process.url, "model", inference, headers)
                 final.load_ms = load_ms
                 yield final
+                return
+            if inference.kind == "count":
+                yield await self._count(process, inference, headers)
                 return
             async for output in openai_stream.stream(
                 self._session, self.kind, process.url, "model", inference, openai_wire.LLAMACPP, headers, meter, load_ms
             ):
                 yield output
+
+    async def _count(self, process: Process, inference: wire.Inference, headers: dict[str, str]) -> wire.Final:
+        """The tokens of the messages and tools in the model's own template."""
+        request = {"messages": inference.messages} | ({"tools": inference.tools} if inference.tools else {})
+        prompt = (await self._ask(f"{process.url}/apply-template", request, headers))["prompt"]
+        request = {"content": prompt, "add_special": True, "parse_special": True}
+        return wire.Final(counted=len((await self._ask(f"{process.url}/tokenize", request, headers))["tokens"]))
+
+    async def _ask(self, url: str, request: dict[str, object], headers: dict[str, str]) -> dict[str, Any]:
+        async with http.failures_of(self.kind), http.post(self._session, url, request, headers) as response:
+            if response.status >= 300:
+                raise await http.refuse(self.kind, response, "this model")
+            found: dict[str, Any] = await response.json()
+            return found
 
     @property
     def _session(self) -> aiohttp.ClientSession:
@@ -158,10 +179,13 @@ class LlamaCpp:
             most = served.model.config.get("context_length")
             if most and wanted > most:
                 raise InvalidRequest(f"num_ctx is {wanted}; {served.model.name} has at most {most}.", param="num_ctx")
-            if wanted > served.context:
+            # A model that was made to chat embeds from the first time it is asked to: that costs memory.
+            embeds = inference.kind == "embed" and not (served.embedding or made_to_embed(served.model))
+            if wanted > served.context or embeds:
                 await self._unused(served)
                 await self._halt(served)
-                served.context = wanted
+                served.context = max(wanted, served.context)
+                served.embedding = "last" if embeds else served.embedding
             load_ms = await self._ensure(served)
             process = served.process
             if process is None:
@@ -199,15 +223,8 @@ class LlamaCpp:
         return (time.perf_counter() - start) * 1000
 
     async def _begin(self, served: Served) -> None:
-        model = served.model
-        order = Order(
-            str(model.path),
-            self._slots,
-            served.context,
-            self._threads,
-            embedding=embeds(model),
-            mean=embeds(model) and not pools(model.path),
-        )
+        served.embedding = served.embedding or made_to_embed(served.model)
+        order = Order(str(served.model.path), self._slots, served.context, self._threads, served.embedding)
         served.process = process = Process(order)
         await process.ready(self._session)
         headers = {"Authorization": f"Bearer {process.api_key}"}
@@ -272,6 +289,7 @@ class LlamaCpp:
             served.watcher.cancel()
             served.watcher = None
         await self._halt(served)
+        served.embedding = ""
         log.info("model_unloaded", version=served.model.version)
 
     async def _make_room(self, wanted: Served) -> None:

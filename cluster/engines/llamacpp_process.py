@@ -12,6 +12,7 @@ import sys
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import aiohttp
 import psutil
@@ -21,21 +22,22 @@ from ollamamax.kernel.errors import EngineFailed
 
 READY_SECONDS = 600.0
 STOP_SECONDS = 5.0
+Pooling = Literal["", "own", "mean", "last"]
 
 
 @dataclass(frozen=True)
 class Order:
-    """What to serve and how: ``context`` is of each slot; ``embedding`` serves embeddings besides.
+    """What to serve and how. ``context`` is of each slot.
 
-    ``mean`` pools by the mean, for a file that does not say how.
+    ``embedding``: serve embeddings besides, pooled as the model says (``own``), by the mean for one that does not say
+    (``mean``), or for one that was made to chat from the state after the last token (``last``).
     """
 
     model: str
     slots: int
     context: int
     threads: int
-    embedding: bool = False
-    mean: bool = False
+    embedding: Pooling = ""
 
 
 class Process:

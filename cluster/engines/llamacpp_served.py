@@ -11,7 +11,7 @@ from typing import Literal
 
 from cluster import wire
 from cluster.engines.base import EngineKind, LocalModel, unsupported
-from cluster.engines.llamacpp_process import Process
+from cluster.engines.llamacpp_process import Pooling, Process
 
 KIND: EngineKind = "llamacpp"
 KEEP_ALIVE = 300.0
@@ -37,6 +37,7 @@ class Served:
     used_at: float = field(default_factory=time.monotonic)
     template: str = ""
     vision: bool = False
+    embedding: Pooling = ""
 
     def release(self) -> None:
         """One user less."""
@@ -52,8 +53,8 @@ class Served:
 
     def check(self, inference: wire.Inference) -> None:
         """Refuse what this model cannot do, where llama.cpp itself would ignore it or fail."""
-        if inference.kind == "embed" and not embeds(self.model):
-            raise unsupported(KIND, "embed", f"{self.model.name} was not made for embeddings")
+        if inference.kind == "embed" and inference.dimensions is not None:
+            raise unsupported(KIND, "dimensions")
         if inference.tools and "tools" not in self.template:
             raise unsupported(KIND, "tools", f"the chat template of {self.model.name} has none")
         if inference.think and not any(w in self.template for w in ("enable_thinking", "reasoning", "<think>")):
@@ -62,9 +63,11 @@ class Served:
             raise unsupported(KIND, "images", f"{self.model.name} does not see")
 
 
-def embeds(model: LocalModel) -> bool:
-    """Whether the model was made for embeddings: its manifest says so, or its file, by saying how to pool."""
-    return "embedding" in (model.config.get("capabilities") or []) or pools(model.path)
+def made_to_embed(model: LocalModel) -> Pooling:
+    """How a model that was made for embeddings pools: its file says so, or its manifest says what it is."""
+    if pools(model.path):
+        return "own"
+    return "mean" if "embedding" in (model.config.get("capabilities") or []) else ""
 
 
 @cache

@@ -44,12 +44,16 @@ def serve(order: dict[str, Any]) -> None:
         cpu.n_threads = order["threads"]
         cpu.poll = 0  # waiting threads sleep instead of spinning: the cores are shared
     params.n_threads_http = order["slots"] + 4
-    params.embedding = order["embedding"]
     if order["embedding"]:
-        # A text to embed must fit into one batch.
-        params.n_batch = params.n_ubatch = order["context"]
-        if order["mean"]:
-            params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+        params.embedding = True
+        pooling = xllamacpp.llama_pooling_type
+        if order["embedding"] == "last":
+            params.pooling_type = pooling.LLAMA_POOLING_TYPE_LAST
+        else:
+            # A text to embed must fit into one batch.
+            params.n_batch = params.n_ubatch = order["context"]
+        if order["embedding"] == "mean":
+            params.pooling_type = pooling.LLAMA_POOLING_TYPE_MEAN
     params.endpoint_slots = True
     params.endpoint_metrics = True
     params.use_jinja = True

@@ -83,10 +83,16 @@ class Ollama:
         if inference.kind == "embed":
             yield await self._embed(model, inference, headers)
             return
+        if inference.kind == "show":
+            request = {"model": model, "verbose": inference.verbose}
+            yield ollama_wire.shown(await self._post("/api/show", request, model, headers))
+            return
+        if inference.kind == "count":
+            raise unsupported(self.kind, "count_tokens", "Ollama has no tokenizer to ask")
         chat = inference.kind == "chat"
         request = ollama_wire.chat(inference, model) if chat else ollama_wire.generate(inference, model)
         url = self._url + ("/api/chat" if chat else "/api/generate")
-        chunks = ollama_wire.Chunks()
+        chunks = ollama_wire.Chunks(logprobs=inference.logprobs)
         async with http.failures_of(self.kind), http.post(self._session, url, request, headers) as response:
             if response.status >= 300:
                 raise _named(await http.refuse(self.kind, response, model))
@@ -140,6 +146,7 @@ def _state(row: dict[str, Any], running: dict[str, Any] | None) -> wire.ModelSta
         "ollama",
         size=row.get("size"),
         memory=running.get("size") if running else None,
+        vram=running.get("size_vram") if running else None,
         context_length=running.get("context_length") if running else None,
         expires_at=_moment(running.get("expires_at")) if running else None,
     )

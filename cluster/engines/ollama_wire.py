@@ -54,6 +54,9 @@ def embed(inference: wire.Inference, model: str) -> dict[str, Any]:
     request: dict[str, Any] = {"model": model, "input": inference.inputs}
     if inference.keep_alive is not None:
         request["keep_alive"] = inference.keep_alive
+    for name in ("dimensions", "truncate"):
+        if (value := getattr(inference, name)) is not None:
+            request[name] = value
     if inference.options.num_ctx is not None:
         request["options"] = {"num_ctx": inference.options.num_ctx}
     return request
@@ -64,6 +67,8 @@ def _common(inference: wire.Inference, model: str) -> dict[str, Any]:
     for name in ("format", "think", "keep_alive"):
         if (value := getattr(inference, name)) is not None:
             request[name] = value
+    if inference.logprobs:
+        request |= {"logprobs": True, "top_logprobs": inference.top_logprobs}
     return request
 
 
@@ -130,9 +135,10 @@ def _call(call: dict[str, Any]) -> dict[str, Any]:
 class Chunks:
     """Reads the NDJSON objects of one stream. Ollama sends one for each token it shows, and counts at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, logprobs: bool = False) -> None:
         self.last: dict[str, Any] | None = None
         self.called = False
+        self._logprobs = logprobs
 
     def delta(self, chunk: dict[str, Any]) -> wire.Delta | None:
         """What ``chunk`` adds; ``None`` for one without output. Raises `EngineFailed` for an error in the stream."""
@@ -147,7 +153,10 @@ class Chunks:
         self.called = self.called or bool(calls)
         if not text and not thinking and not calls:
             return None
-        return wire.Delta(text, thinking, 1, calls)
+        logprobs = chunk.get("logprobs") or []
+        if self._logprobs and text and not logprobs:
+            raise unsupported("ollama", "logprobs", "this version of Ollama, or this model's runner, gives none")
+        return wire.Delta(text, thinking, 1, calls, logprobs)
 
     def final(self) -> wire.Final:
         """The end, with Ollama's own counts. Raises `EngineFailed` when the stream ended without one."""
@@ -173,6 +182,12 @@ def embedded(answer: dict[str, Any]) -> wire.Final:
         total_ms=_ms(answer, "total_duration"),
         embeddings=answer["embeddings"],
     )
+
+
+def shown(answer: dict[str, Any]) -> wire.Final:
+    """The end of a ``show`` request: Ollama's own answer, without what only its own host could use."""
+    kept = ("template", "license", "system", "parameters", "modelfile", "details", "model_info", "capabilities")
+    return wire.Final(info={name: answer[name] for name in kept if answer.get(name)})
 
 
 def _ms(answer: dict[str, Any], name: str) -> float:

@@ -103,8 +103,14 @@ class OpenAI:
         self._check(model, inference)
         headers = http.trace_headers(traceparent)
         if inference.kind == "embed":
-            yield await openai_stream.embed(self._session, self.kind, self._url, model, inference.inputs, headers)
+            yield await openai_stream.embed(self._session, self.kind, self._url, model, inference, headers)
             return
+        if inference.kind == "show":
+            context = self._contexts.get(model)
+            yield wire.Final(info={"model_info": {"context_length": context}} if context else {})
+            return
+        if inference.kind == "count":
+            raise unsupported(self.kind, "count_tokens", "OpenAI's API has no tokenizer to ask")
         async for output in openai_stream.stream(
             self._session, self.kind, self._url, model, inference, self._dialect, headers, meter
         ):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import aiohttp
 import msgspec
 
 from cluster import wire
 from cluster.engines import http, openai_wire
-from cluster.engines.base import Meter, Output
+from cluster.engines.base import Meter, Output, unsupported
 
 _decode = msgspec.json.Decoder(dict).decode
 
@@ -30,7 +31,7 @@ async def stream(
     start = time.perf_counter()
     request = openai_wire.body(engine, inference, model, dialect)
     path = "/v1/chat/completions" if inference.kind == "chat" else "/v1/completions"
-    chunks = openai_wire.Chunks()
+    chunks = openai_wire.Chunks(engine, inference)
     async with http.failures_of(engine), http.post(client, url + path, request, headers) as response:
         if response.status >= 300:
             raise await http.refuse(engine, response, model)
@@ -46,10 +47,19 @@ async def stream(
 
 
 async def embed(
-    client: aiohttp.ClientSession, engine: str, url: str, model: str, inputs: list[str], headers: dict[str, str]
+    client: aiohttp.ClientSession,
+    engine: str,
+    url: str,
+    model: str,
+    inference: wire.Inference,
+    headers: dict[str, str],
 ) -> wire.Final:
     start = time.perf_counter()
-    request = {"model": model, "input": inputs, "encoding_format": "float"}
+    if inference.truncate:
+        raise unsupported(engine, "truncate", "its server takes an input whole or refuses it")
+    request: dict[str, Any] = {"model": model, "input": inference.inputs, "encoding_format": "float"}
+    if inference.dimensions is not None:
+        request["dimensions"] = inference.dimensions
     async with http.failures_of(engine), http.post(client, f"{url}/v1/embeddings", request, headers) as response:
         if response.status >= 300:
             raise await http.refuse(engine, response, model)

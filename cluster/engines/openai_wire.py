@@ -64,9 +64,18 @@ def body(engine: str, inference: wire.Inference, model: str, dialect: Dialect) -
     request |= _chat(inference) if inference.kind == "chat" else _completion(engine, inference, dialect)
     if inference.format is not None:
         request |= _format(inference, dialect)
+    if inference.logprobs:
+        request |= _logprobs(inference, dialect)
     if inference.think is not None:
         request |= _thinking(engine, inference, dialect)
     return request
+
+
+def _logprobs(inference: wire.Inference, dialect: Dialect) -> dict[str, Any]:
+    if inference.kind == "chat":
+        return {"logprobs": True, "top_logprobs": inference.top_logprobs}
+    # llama.cpp takes 0 for "none at all".
+    return {"logprobs": max(1, inference.top_logprobs) if dialect is LLAMACPP else inference.top_logprobs}
 
 
 def _format(inference: wire.Inference, dialect: Dialect) -> dict[str, Any]:
@@ -127,7 +136,10 @@ def _thinking(engine: str, inference: wire.Inference, dialect: Dialect) -> dict[
 class Chunks:
     """Reads the chunks of one stream: `delta` for each, then `final`."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: str = "openai", inference: wire.Inference | None = None) -> None:
+        self._engine = engine
+        self._logprobs = inference is not None and inference.logprobs
+        self._top = inference.top_logprobs if inference is not None else 0
         self.reason: wire.FinishReason = "stop"
         self.ended = False
         self.tokens = 0
@@ -154,10 +166,29 @@ class Chunks:
             self._add(call)
         text = part.get("content") or choice.get("text") or ""
         thinking = part.get("reasoning_content") or part.get("reasoning") or ""
+        logprobs = self._probabilities(choice, text) if self._logprobs else []
         made = self._made(bool(text or thinking or part.get("tool_calls")))
         if not text and not thinking and not made:
             return None
-        return wire.Delta(text, thinking, made)
+        return wire.Delta(text, thinking, made, [], logprobs)
+
+    def _probabilities(self, choice: dict[str, Any], text: str) -> list[dict[str, Any]]:
+        """One entry for each token, whichever of OpenAI's two forms the server uses."""
+        found = choice.get("logprobs") or {}
+        if found.get("content"):
+            return [_entry(entry, self._top) for entry in found["content"]]
+        if found.get("tokens"):
+            tops = found.get("top_logprobs") or [None] * len(found["tokens"])
+            return [
+                {
+                    **_probability(token, logprob),
+                    "top_logprobs": [_probability(*each) for each in list((top or {}).items())[: self._top]],
+                }
+                for token, logprob, top in zip(found["tokens"], found["token_logprobs"], tops, strict=True)
+            ]
+        if text:
+            raise unsupported(self._engine, "logprobs", "its server sends none")
+        return []
 
     def _made(self, output: bool) -> int:
         """Tokens since the last chunk: by the server's own count where it gives one, else one for each chunk."""
@@ -200,6 +231,18 @@ class Chunks:
             eval_ms=timings.get("predicted_ms", 0.0),
             total_ms=total_ms,
         )
+
+
+def _probability(token: str, logprob: float) -> dict[str, Any]:
+    return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
+
+
+def _entry(entry: dict[str, Any], top: int) -> dict[str, Any]:
+    names = ("token", "logprob", "bytes")
+    return {
+        **{name: entry.get(name) for name in names},
+        "top_logprobs": [{name: each.get(name) for name in names} for each in (entry.get("top_logprobs") or [])[:top]],
+    }
 
 
 def embeddings(answer: dict[str, Any], *, total_ms: float, load_ms: float = 0.0) -> wire.Final:

@@ -19,6 +19,8 @@ from ollamamax import logs
 from ollamamax.kernel.errors import EngineFailed, OllamaMaxError
 
 KEEP_SECONDS = 60.0
+KEEP_MOST = 10_000
+"""Ended tickets whose events can be sent again; a node that runs hundreds a second must not fill its memory with them."""
 CANCELLED_STATUS = 499
 
 log = logs.get("cluster.worker.runs")
@@ -84,10 +86,10 @@ class Runs:
         return True
 
     def forget_old(self) -> None:
-        """Forget what ended, or was cancelled unseen, long ago."""
+        """Forget what ended, or was cancelled unseen, long ago, and what ended before many others."""
         limit = time.monotonic() - KEEP_SECONDS
         # In the order of their ends, so that a look each second costs nothing for all that stay.
-        while self._ended and self._ended[0][0] <= limit:
+        while self._ended and (self._ended[0][0] <= limit or len(self._ended) > KEEP_MOST):
             _, run = self._ended.popleft()
             del self._runs[run.ticket.id]
             self._gateways[run.ticket.gateway] -= 1
@@ -185,7 +187,7 @@ async def _only_memory(engine: Engine, ticket: wire.Ticket) -> wire.Final | None
     """A chat without messages or a completion without a prompt loads the model, or with ``keep_alive`` 0 unloads it."""
     inference = ticket.inference
     empty = not (inference.messages or inference.prompt or inference.suffix or inference.inputs)
-    if not empty or inference.kind == "embed":
+    if not empty or inference.kind not in {"chat", "completion"}:
         return None
     if inference.keep_alive == 0:
         await engine.unload(ticket.version, ticket.model)

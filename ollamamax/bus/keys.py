@@ -30,6 +30,11 @@ def gateway_alive(gateway: str) -> str:
     return f"omx:gw:{gateway}:alive"
 
 
+def gateway_missed(gateway: str) -> str:
+    """Unix time at which the gateway's lease was first found missing."""
+    return f"omx:gw:{gateway}:missed"
+
+
 def node_state(node: str) -> str:
     """JSON of `cluster.wire.NodeState` with a time to live: the node's telemetry and its lease."""
     return f"omx:node:{node}:state"

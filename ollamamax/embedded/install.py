@@ -6,6 +6,7 @@ prepares what `make up` needs, ``test`` the development tools too. It starts not
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.util
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -30,6 +31,7 @@ LOCK_FILES = {
     "development": "requirements-dev.txt",
     "node": "requirements-node.txt",
 }
+NPM_CI = ("npm", "ci", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error")
 UNFINISHED = "unfinished"
 """Stamp that stands while packages are being installed; pip cannot be trusted to repair what it left half-way."""
 
@@ -209,16 +211,17 @@ class Setup:
         lock = self.digest([self.frontend / "package-lock.json"])
         if self.stamp("npm") != lock or not (self.frontend / "node_modules").is_dir():
             far("packages")
-            npm = ["npm", "ci", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"]
-            self._run(npm, "The console's packages could not be installed", cwd=self.frontend, env=environ)
+            self._run(NPM_CI, "The console's packages could not be installed", cwd=self.frontend, env=environ)
             self.write_stamp("npm", lock)
         far("building")
         self._run(["npm", "run", "build"], "The console could not be built", cwd=self.frontend, env=environ)
 
     def npm(self, arguments: list[str]) -> int:
-        """Run npm in the console's folder, with the Node.js that builds it."""
+        """Run npm in the console's folder, with the Node.js that builds it and the packages it needs."""
         folder = self.node_folder(lambda _: None)
         environ = dict(os.environ, PATH=f"{folder}{os.pathsep}{os.environ.get('PATH', '')}")
+        if not (self.frontend / "node_modules").is_dir():
+            self._run(NPM_CI, "The console's packages could not be installed", cwd=self.frontend, env=environ)
         return subprocess.run(["npm", *arguments], cwd=self.frontend, env=environ).returncode  # noqa: S603, S607
 
     def collect_static(self, far: Callable[[str], None]) -> None:
@@ -361,15 +364,23 @@ def setup(root: Path = ROOT) -> Setup:
     return Setup(root, venv, ours=not named and not venv.is_symlink())
 
 
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """One at a time in one clone: `make up` and `make test` may be typed together."""
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
 def main(arguments: list[str]) -> int:
     try:
         check_python()
         here = setup()
-        # One at a time in one clone: `make up` and `make test` may be typed together.
-        folder = os.open(here.root, os.O_RDONLY)
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        here.install(development=arguments[:1] == ["test"])
-        os.close(folder)
+        with _alone(here.root):
+            here.install(development=arguments[:1] == ["test"])
         if arguments[:1] == ["npm"]:
             return here.npm(arguments[1:])
     except CannotInstall as error:

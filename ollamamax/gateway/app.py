@@ -17,10 +17,14 @@ from ollamamax.gateway import http
 from ollamamax.gateway.catalog import Listed
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import ClientGone, Receive, Scope, Send
+from ollamamax.gateway.ollama import embed, memory
 from ollamamax.gateway.ollama import endpoints as ollama
 from ollamamax.gateway.ollama import responses as ollama_responses
+from ollamamax.gateway.ollama.show import show
 from ollamamax.gateway.openai import endpoints as openai
 from ollamamax.gateway.openai import responses as openai_responses
+from ollamamax.gateway.openai.completions import completions
+from ollamamax.gateway.openai.embeddings import embeddings
 from ollamamax.gateway.service import Service
 from ollamamax.identity import access
 from ollamamax.identity.access import KnownKey
@@ -56,9 +60,16 @@ class Route:
 
 ROUTES: dict[str, Route] = {
     "/v1/chat/completions": Route("POST", openai.chat_completions, OPENAI),
+    "/v1/completions": Route("POST", completions, OPENAI),
+    "/v1/embeddings": Route("POST", embeddings, OPENAI),
     "/v1/models": Route("GET", openai.models, OPENAI),
+    "/v1/models/{model}": Route("GET", openai.model, OPENAI),
     "/api/chat": Route("POST", ollama.chat, OLLAMA),
     "/api/generate": Route("POST", ollama.generate, OLLAMA),
+    "/api/embed": Route("POST", embed.embed, OLLAMA),
+    "/api/embeddings": Route("POST", embed.embeddings, OLLAMA),
+    "/api/ps": Route("GET", memory.ps, OLLAMA),
+    "/api/show": Route("POST", show, OLLAMA),
     "/api/tags": Route("GET", ollama.tags, OLLAMA),
     "/api/version": Route("GET", ollama.version, OLLAMA),
 }
@@ -131,6 +142,8 @@ class Gateway:
         response = _Response(send)
         path: str = scope["path"]
         route = ROUTES.get(path)
+        if route is None and path.startswith("/v1/models/"):
+            route = ROUTES["/v1/models/{model}"]
         protocol = route.protocol if route else OPENAI if path.startswith("/v1/") else OLLAMA
         call: Call | None = None
         traceparent = trace.child(http.header(scope, b"traceparent"))

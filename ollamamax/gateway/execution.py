@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 from cluster.dispatch.dispatcher import Dispatcher, Request
 from cluster.wire import Delta, Failure, Final, Inference, Outcome, Started
@@ -186,15 +186,3 @@ class Execution:
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         continue
-
-
-async def collect(execution: Execution) -> tuple[str, str, list[dict[str, Any]]]:
-    """The whole output as (text, thinking, tool calls). Raises what `Execution.next` raises."""
-    text: list[str] = []
-    thinking: list[str] = []
-    tool_calls: list[dict[str, Any]] = []
-    while (delta := await execution.next()) is not None:
-        text.append(delta.text)
-        thinking.append(delta.thinking)
-        tool_calls += delta.tool_calls
-    return "".join(text), "".join(thinking), tool_calls

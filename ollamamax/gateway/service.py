@@ -24,7 +24,9 @@ class Service:
     async def body(self, scope: Scope, receive: Receive) -> bytes:
         return await read_body(scope, receive, self.max_body)
 
-    def execution(self, call: Call, model: str, inference: Inference, receive: Receive) -> Execution:
-        """Raises `ModelNotFound`."""
+    def execution(
+        self, call: Call, model: str, inference: Inference, receive: Receive, *, deadline: float | None = None
+    ) -> Execution:
+        """``deadline`` is in seconds, instead of this service's own. Raises `ModelNotFound`."""
         listed = catalog.resolve(self.directory, call.principal.tenant or "", model)
-        return Execution(self.dispatcher, call, model, listed, inference, self.deadline, receive)
+        return Execution(self.dispatcher, call, model, listed, inference, deadline or self.deadline, receive)

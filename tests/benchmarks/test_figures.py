@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.client import check, expected_text
-from benchmarks.load import quantile
+from benchmarks.load import quantile, spread
 
 OK = b"HTTP/1.1 200 OK"
 
@@ -45,3 +45,8 @@ def test_a_quantile_is_one_of_the_values() -> None:
     assert quantile(values, 0.5) == 51.0
     assert quantile(values, 0.99) == 100.0
     assert quantile([3.0], 0.99) == 3.0
+
+
+def test_rounds_are_told_by_their_median_least_and_most() -> None:
+    assert spread([3.0, 1.0, 2.0]) == "2.00 (1.00 to 3.00)"
+    assert spread([]) == "-"

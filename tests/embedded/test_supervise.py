@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -148,16 +149,24 @@ def test_a_process_that_cannot_start_is_noticed(home: Home) -> None:
     down(home)
 
 
+PARENT = """
+import os, sys
+from pathlib import Path
+from ollamamax.embedded.home import Home
+from ollamamax.embedded.processes import Process
+from ollamamax.embedded.supervise import Child
+home = Home(Path(sys.argv[1]))
+child = Child.start(home, [Process("web", ["/bin/sleep", "60"], 20)], os.environ, home.lock(), orphan=False)
+child.begin("web")
+print("begun", flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
 def test_the_supervisor_ends_with_its_parent_when_it_is_told_to(home: Home) -> None:
-    parent = os.fork()
-    if parent == 0:
-        lock = home.lock()
-        assert lock is not None
-        child = Child.start(home, [sleeper(home, "web", 20)], os.environ, lock, orphan=False)
-        child.begin("web")
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(parent, 0)
-    wait(lambda: supervise.marked(home.instance()) == [])
+    killed = subprocess.run([sys.executable, "-c", PARENT, home.folder], stdout=subprocess.PIPE, text=True)
+    assert (killed.returncode, killed.stdout) == (-signal.SIGKILL, "begun\n")
+    wait(lambda: supervise.marked(home.instance()) == [], seconds=30)
 
 
 def test_status_tells_what_runs(home: Home, capsys: pytest.CaptureFixture[str]) -> None:

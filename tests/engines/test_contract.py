@@ -208,10 +208,75 @@ async def test_what_it_cannot_do_is_refused_not_dropped(subject: Subject, featur
     assert subject.engine.kind in error.value.message
 
 
-async def test_embedding_with_a_chat_model_is_refused(subject: Subject) -> None:
-    with pytest.raises((Unsupported, EngineFailed)) as error:
-        await run(subject, wire.Inference("embed", inputs=["one", "two"]))
-    assert "embed" in error.value.message.lower()
+async def test_embedding_is_done_or_refused_by_name(subject: Subject) -> None:
+    inference = wire.Inference("embed", inputs=["The sea is blue.", "The ocean is blue.", "Stock prices fell."])
+    if subject.engine.kind != "llamacpp":  # the other two servers were started without it
+        with pytest.raises((Unsupported, EngineFailed)) as error:
+            await run(subject, inference)
+        assert "embed" in error.value.message.lower()
+        return
+    deltas, final = await run(subject, inference)
+    assert deltas == []
+    sea, ocean, prices = final.embeddings
+    assert sum(x * x for x in sea) == pytest.approx(1.0, abs=1e-3)
+    near, far = (sum(a * b for a, b in zip(sea, other, strict=True)) for other in (ocean, prices))
+    assert near > far
+    assert final.prompt_tokens > 10
+    assert final.completion_tokens == 0
+    # It still chats, and a field that llama.cpp would ignore is refused.
+    assert (await run(subject, chat("Hi", max_tokens=2)))[1].completion_tokens == 2
+    with pytest.raises(Unsupported, match="dimensions"):
+        await run(subject, wire.Inference("embed", inputs=["one"], dimensions=3))
+    with pytest.raises(Unsupported, match="truncate"):
+        await run(subject, wire.Inference("embed", inputs=["one"], truncate=True))
+
+
+async def test_it_tells_what_it_knows_of_a_model(subject: Subject) -> None:
+    if subject.engine.kind == "ollama":
+        pytest.skip("the server behind it has no such page")
+    deltas, final = await run(subject, wire.Inference("show"))
+    assert deltas == []
+    if subject.engine.kind == "openai":
+        assert final.info == {"model_info": {"context_length": 2048}}
+        return
+    info = final.info["model_info"]
+    assert info["general.architecture"] == "llama"
+    assert 134_000_000 < info["general.parameter_count"] < 135_000_000
+    assert info["tokenizer.ggml.tokens"] == []
+    assert "im_start" in final.info["template"]
+    assert final.info["capabilities"] == ["completion"]
+    _, final = await run(subject, wire.Inference("show", verbose=True))
+    assert len(final.info["model_info"]["tokenizer.ggml.tokens"]) == 49152
+
+
+async def test_it_counts_tokens_truly_or_not_at_all(subject: Subject) -> None:
+    message = "Write one sentence about the sea."
+    inference = wire.Inference("count", messages=[{"role": "user", "content": message}])
+    if subject.engine.kind != "llamacpp":
+        with pytest.raises(Unsupported, match="count_tokens"):
+            await run(subject, inference)
+        return
+    _, counted = await run(subject, inference)
+    _, used = await run(subject, chat(message, max_tokens=1))
+    assert counted.counted == used.prompt_tokens
+    assert (counted.prompt_tokens, counted.completion_tokens) == (0, 0)
+
+
+async def test_log_probabilities_come_with_each_token_or_are_refused(subject: Subject) -> None:
+    if subject.engine.kind == "ollama":
+        with pytest.raises(Unsupported, match="logprobs"):
+            await run(subject, wire.Inference("chat", messages=[{"role": "user", "content": "Hi"}], logprobs=True))
+        return
+    for kind in (
+        chat("Hi", max_tokens=4),
+        wire.Inference("completion", prompt="A", options=wire.Options(max_tokens=4)),
+    ):
+        kind.logprobs, kind.top_logprobs = True, 2
+        deltas, _ = await run(subject, kind)
+        entries = [entry for delta in deltas for entry in delta.logprobs]
+        assert "".join(entry["token"] for entry in entries) == text(deltas)
+        assert all(entry["logprob"] <= 0 and len(entry["top_logprobs"]) == 2 for entry in entries)
+        assert bytes(entries[0]["bytes"]).decode() == entries[0]["token"]
 
 
 async def test_a_prompt_that_is_too_long_is_the_callers_mistake(subject: Subject) -> None:

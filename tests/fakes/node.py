@@ -16,6 +16,7 @@ from cluster.wire import (
     Failure,
     Final,
     Frame,
+    Gpu,
     ModelState,
     NodeState,
     Started,
@@ -51,8 +52,9 @@ class FakeNode:
         self.controls: list[Control] = []
         self.dead = False
         self.lose_frames = 0
+        self.models = [ModelState(version, "echo", "loaded", "llamacpp")]
+        self.gpus: list[Gpu] = []
         self._tenant = tenant
-        self._version = version
         self._script = script
         self._capacity = capacity
         self._client = connect.connect_async(redis_url)
@@ -97,7 +99,7 @@ class FakeNode:
             running=len(self._running),
             waiting=0,
             tokens_per_second=0.0,
-            models=[ModelState(self._version, "echo", "loaded", "llamacpp")],
+            models=self.models,
             cpu_percent=1.0,
             cpu_count=1,
             memory_used=1,
@@ -106,7 +108,8 @@ class FakeNode:
             disk_total=2,
             network_received_per_second=0.0,
             network_sent_per_second=0.0,
-            gpu_note="a test",
+            gpus=self.gpus,
+            gpu_note=None if self.gpus else "a test",
         )
         data = encode_json(state)
         await self._client.set(keys.node_state(self.node), data, px=4000)

@@ -1,12 +1,14 @@
 """An OpenAI-compatible server that generates nothing real: `python -m tests.fakes.stub_engine`.
 
 Every token is ``t<number> ``, so that a reader sees what was lost, doubled or out of order. It counts the streams
-that were broken off (``GET /stub``). ``max_tokens`` of a request goes before ``--tokens``.
+that were broken off (``GET /stub``). ``max_tokens`` of a request goes before ``--tokens``, and a message that ends in
+``every 5 ms`` before ``--token-ms``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,7 +104,8 @@ async def _answer(request: web.Request, *, chat: bool) -> web.StreamResponse:
     seen.running += 1
     try:
         if body.get("stream"):
-            response = await _stream(request, count, usage, chat=chat)
+            token_ms = _token_ms(body, request.app[PACE].token_ms)
+            response = await _stream(request, count, usage, token_ms, chat=chat)
         else:
             text = "".join(f"t{n} " for n in range(count))
             response = web.json_response(_whole(text, usage, chat=chat))
@@ -116,15 +119,23 @@ async def _answer(request: web.Request, *, chat: bool) -> web.StreamResponse:
         seen.running -= 1
 
 
-async def _stream(request: web.Request, count: int, usage: dict[str, int], *, chat: bool) -> web.StreamResponse:
+def _token_ms(body: dict[str, Any], otherwise: float) -> float:
+    messages = body.get("messages") or [{}]
+    asked = re.search(r"every (\d+) ms$", str(messages[-1].get("content")))
+    return float(asked[1]) if asked else otherwise
+
+
+async def _stream(
+    request: web.Request, count: int, usage: dict[str, int], token_ms: float, *, chat: bool
+) -> web.StreamResponse:
     pace = request.app[PACE]
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await asyncio.sleep(pace.first_token_ms / 1000)
     await response.prepare(request)
     kind = "chat.completion.chunk" if chat else "text_completion"
     for number in range(count):
-        if number and pace.token_ms:
-            await asyncio.sleep(pace.token_ms / 1000)
+        if number and token_ms:
+            await asyncio.sleep(token_ms / 1000)
         text = f"t{number} "
         part = {"delta": {"content": text}} if chat else {"text": text}
         await response.write(_event({"object": kind, "choices": [{"index": 0, **part, "finish_reason": None}]}))

@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from tests.gateway.conftest import Site, until
+from tests.gateway.scripts import is_sure
 
 ASK: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
 
@@ -82,7 +83,9 @@ BAD: list[tuple[Any, int, str | None]] = [
     ({**ASK, "temperature": 3}, 400, "temperature"),
     ({**ASK, "max_tokens": -1}, 400, "max_tokens"),
     ({**ASK, "n": 2}, 400, "n"),
-    ({**ASK, "logprobs": True}, 400, "logprobs"),
+    ({**ASK, "logprobs": 1}, 400, "logprobs"),
+    ({**ASK, "top_logprobs": 2}, 400, "top_logprobs"),
+    ({**ASK, "logprobs": True, "top_logprobs": 21}, 400, "top_logprobs"),
     ({**ASK, "response_format": {"type": "poem"}}, 400, "response_format"),
     ({**ASK, "model": "nothing"}, 404, "model"),
     ({**ASK, "model": "x" * 200_000}, 413, None),
@@ -167,3 +170,19 @@ async def test_the_wrong_method_is_said_so(site: Site) -> None:
         assert response.headers["allow"] == "POST"
     async with site.get("/v1/nothing") as response:
         assert response.status == 404
+
+
+async def test_log_probabilities_come_whole_and_in_the_stream(site: Site) -> None:
+    node = await site.add_node(script=is_sure)
+    answer = await _client(site).chat.completions.create(**ASK, logprobs=True, top_logprobs=2)
+    found = answer.choices[0].logprobs
+    assert found is not None
+    assert found.content is not None
+    assert [(each.token, each.logprob) for each in found.content] == [("Hé", -0.5), ("llo", -0.5)]
+    assert [each.token for each in found.content[0].top_logprobs] == ["Hé", "x"]
+    assert (node.tickets[0].inference.logprobs, node.tickets[0].inference.top_logprobs) == (True, 2)
+    stream = await _client(site).chat.completions.create(**ASK, logprobs=True, stream=True)
+    chunks = [chunk async for chunk in stream]
+    assert [c.choices[0].logprobs.content[0].token for c in chunks if c.choices[0].logprobs] == ["Hé", "llo"]  # type: ignore[index]
+    plain = await _client(site).chat.completions.create(**ASK)
+    assert plain.choices[0].logprobs is None

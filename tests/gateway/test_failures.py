@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import redis
 
+from cluster.dispatch.script import Script
 from cluster.wire import Delta, Event, Failure, Final, Ticket
 from ollamamax.bus import directory, keys
 from ollamamax.identity.keys import parse_key
@@ -223,3 +225,36 @@ async def test_a_hundred_at_once_are_each_answered_and_recorded_once(site: Site)
     await until(lambda: len(site.usage()) == 100)
     assert len({record["request"] for record in site.usage()}) == 100
     assert site.client.hlen(keys.OPEN) == 0
+
+
+async def test_a_lost_answer_to_the_admission_leaves_no_slot_taken(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = await site.add_node(script=_silent)
+    run = Script.run
+    cut = True
+
+    async def cut_off(self: Script, *arguments: Any) -> Any:
+        nonlocal cut
+        answer = await run(self, *arguments)
+        if cut:
+            cut = False
+            raise redis.ConnectionError("the connection broke before the answer came")
+        return answer
+
+    monkeypatch.setattr(Script, "run", cut_off)
+    async with site.post("/api/chat", ASK) as response:
+        assert response.status == 503
+    await until(lambda: site.client.scard(keys.node_slots(node.node)) == 0)
+    assert site.client.hlen(keys.OPEN) == 0
+    assert site.usage() == []
+
+
+async def test_a_gateway_that_stops_leaves_nothing_open(site: Site) -> None:
+    node = await site.add_node(script=_endless)
+    asking = asyncio.create_task(_ask(site))
+    await until(lambda: len(node.tickets) == 1)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await until(lambda: len(site.usage()) == 1)
+    await site.gateway.stop()
+    assert site.client.hlen(keys.OPEN) == 0
+    assert not site.client.keys("omx:gw:*:alive")

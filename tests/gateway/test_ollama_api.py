@@ -11,6 +11,7 @@ import pytest
 
 from cluster.wire import Delta, Event, Final, Ticket
 from tests.gateway.conftest import VERSION, Site, until
+from tests.gateway.scripts import is_sure
 
 ASK: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
 
@@ -134,3 +135,14 @@ async def test_tool_calls_and_thinking_take_each_protocols_form(site: Site) -> N
     assert [call["index"] for delta in deltas for call in delta.get("tool_calls", [])] == [0]
     assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
     await until(lambda: len(site.usage()) == 2)
+
+
+async def test_log_probabilities_stand_beside_the_message(site: Site) -> None:
+    await site.add_node(script=is_sure)
+    answer = await _client(site).chat(**ASK, logprobs=True, top_logprobs=2)
+    assert [(each.token, each.logprob) for each in answer.logprobs or []] == [("Hé", -0.5), ("llo", -0.5)]
+    async with site.post("/api/generate", {"model": "echo", "prompt": "x", "logprobs": True}) as response:
+        lines = [json.loads(line) for line in (await response.text()).splitlines()]
+    assert [line["logprobs"][0]["token"] for line in lines if "logprobs" in line] == ["Hé", "llo"]
+    async with site.post("/api/chat", {**ASK, "top_logprobs": 2}) as response:
+        assert response.status == 400

@@ -99,7 +99,7 @@ def test_a_stranger_sees_nothing_of_it(
     record = used(owner)
     for api in (stranger_api, stranger_key_api):
         assert api.get(USAGE).json()["results"] == []
-        assert api.get(USAGE, {"key": record.key}).json()["results"] == []
+        assert api.get(USAGE, {"key": str(record.key)}).json()["results"] == []
         assert api.get(f"{USAGE}/totals").json()["requests"] == 0
     assert anonymous_api.get(USAGE).status_code == 401
     assert anonymous_api.get(f"{USAGE}/totals").status_code == 401

@@ -47,7 +47,11 @@ async def test_an_ended_ticket_is_kept_for_a_while_and_forgotten_with_its_gatewa
         assert runs.knows("r1.1")
         assert {outlet.gateway for outlet in outlets.all()} == {"gateway1", "gateway2"}
 
+        monkeypatch.setattr(module, "KEEP_MOST", 1)
+        runs.forget_old()
+        assert [runs.knows("r1.1"), runs.knows("r2.1")] == [False, True]
+
         monkeypatch.setattr(module, "KEEP_SECONDS", 0.0)
         runs.forget_old()
-        assert not runs.knows("r1.1")
+        assert not runs.knows("r2.1")
         assert outlets.all() == []

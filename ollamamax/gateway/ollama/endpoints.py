@@ -1,21 +1,20 @@
-"""Ollama's endpoints: chat, generate, tags, version, and the greeting at the root."""
+"""Ollama's endpoints that generate, load and unload, and the lists of what there is."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
 
 from cluster.wire import Inference
-from ollamamax.gateway import catalog, http
-from ollamamax.gateway.execution import Call, collect
+from ollamamax.gateway import catalog, http, relay
+from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send
-from ollamamax.gateway.ollama import requests, responses
+from ollamamax.gateway.ollama import memory, requests, responses
 from ollamamax.gateway.service import Service
 
-API_VERSION = "0.12.6"
+API_VERSION = "0.12.11"
 """The version of Ollama whose API document this follows; clients compare it to know what they may use."""
 
 _Asked = TypeVar("_Asked", requests.ChatRequest, requests.GenerateRequest)
@@ -43,29 +42,19 @@ async def _answer(
 ) -> None:
     body = http.decode(decoder, await service.body(scope, receive))
     inference = to_inference(body)
+    if requests.only_memory(inference):
+        change = memory.unload if inference.keep_alive == 0 else memory.load
+        headers = await change(service, call, body.model, inference, receive)
+        reason = responses.memory(form, body.model, "unload" if inference.keep_alive == 0 else "load")
+        await http.respond(send, 200, reason, headers)
+        return
     async with service.execution(call, body.model, inference, receive) as execution:
         if body.stream is False:
-            text, thinking, tool_calls = await collect(execution)
-            assert execution.final is not None  # noqa: S101 - collect returned
-            now = time.time()
-            total_ms = (now - call.received_at) * 1000
-            answer = responses.last(form, body.model, now, execution.final, total_ms, text, thinking, tool_calls)
+            answer = responses.whole(form, body.model, call.received_at, await relay.gather(execution))
             await http.respond(send, 200, answer, execution.headers())
             return
-        # Nothing is sent before the first event, so that a failure until then has its true status.
-        delta = await execution.next()
-        await http.begin(send, responses.NDJSON, execution.headers())
-        part = b""
-        while delta is not None:
-            part += responses.delta_line(form, body.model, time.time(), delta)
-            if not execution.has_more:
-                await http.write(send, part)
-                part = b""
-            delta = await execution.next()
-        assert execution.final is not None  # noqa: S101 - next returned None
-        now = time.time()
-        line = responses.last(form, body.model, now, execution.final, (now - call.received_at) * 1000)
-        await http.finish(send, part + line + b"\n")
+        lines = responses.Lines(form, body.model, call.received_at)
+        await relay.stream(execution, send, responses.NDJSON, first=bytes, delta=lines.delta, last=lines.last)
 
 
 async def tags(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:

@@ -53,6 +53,15 @@ class SamplingOptions(msgspec.Struct):
     typical_p: float | None = None
     mirostat: int | None = None
     repeat_last_n: int | None = None
+    tfs_z: float | None = None
+
+
+LEFT_TO_THE_FLEET = (
+    *("num_keep", "num_batch", "num_gpu", "main_gpu", "low_vram", "f16_kv", "vocab_only", "use_mmap", "use_mlock"),
+    *("num_thread", "numa", "logits_all", "embedding_only", "mirostat_tau", "mirostat_eta", "penalize_newline"),
+)
+"""Options that are taken and change nothing: how a node loads a model is its owner's affair, the rest is of no effect alone."""
+UNSUPPORTED_OPTIONS = ("typical_p", "mirostat", "repeat_last_n", "tfs_z")
 
 
 class _Common(msgspec.Struct):
@@ -79,7 +88,14 @@ class GenerateRequest(_Common, kw_only=True):
     raw: bool | None = False
     images: list[str] | None = None
     context: list[int] | None = None
+    # For models that make images.
+    width: int | None = None
+    height: int | None = None
+    steps: int | None = None
 
+
+UNSUPPORTED = ("template", "context", "width", "height", "steps")
+"""Fields of ``/api/generate`` that are refused."""
 
 chat_decoder = msgspec.json.Decoder(ChatRequest)
 generate_decoder = msgspec.json.Decoder(GenerateRequest)
@@ -91,9 +107,7 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0
 def chat_inference(request: ChatRequest) -> Inference:
     """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
     if not request.messages:
-        raise errors.Unsupported(
-            "A chat without messages (to load or unload a model) is not supported.", param="messages"
-        )
+        return _memory(request)
     return Inference(
         kind="chat",
         messages=[_message(message) for message in request.messages],
@@ -104,11 +118,11 @@ def chat_inference(request: ChatRequest) -> Inference:
 
 def generate_inference(request: GenerateRequest) -> Inference:
     """A prompt goes through the model's chat template, as in Ollama, unless it is ``raw``."""
-    for name in ("template", "context"):
+    for name in UNSUPPORTED:
         if getattr(request, name):
             raise errors.Unsupported(f"'{name}' is not supported by this server.", param=name)
     if not request.prompt:
-        raise errors.Unsupported("An empty prompt (to load or unload a model) is not supported.", param="prompt")
+        return _memory(request)
     if request.raw or request.suffix is not None:
         for name in ("system", "images"):
             if getattr(request, name):
@@ -119,19 +133,35 @@ def generate_inference(request: GenerateRequest) -> Inference:
     return Inference(kind="chat", messages=messages, **_common(request))
 
 
+def only_memory(inference: Inference) -> bool:
+    """Whether nothing is generated: the model is loaded, or unloaded."""
+    return inference.kind == "chat" and not inference.messages
+
+
+def _memory(request: _Common) -> Inference:
+    if request.options is not None and request.options.num_ctx is not None:
+        raise errors.Unsupported(
+            "option 'num_ctx' is not supported with nothing to generate: the first request that asks for it loads the model so.",
+            param="options.num_ctx",
+        )
+    return Inference(kind="chat", keep_alive=seconds(request.keep_alive))
+
+
 def _common(request: _Common) -> dict[str, Any]:
-    if request.logprobs or request.top_logprobs:
-        raise errors.Unsupported("'logprobs' is not supported by this server.", param="logprobs")
+    if request.top_logprobs and not request.logprobs:
+        raise errors.InvalidRequest("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
+    if request.top_logprobs is not None and not 0 <= request.top_logprobs <= 20:
+        raise errors.InvalidRequest("'top_logprobs' must be between 0 and 20.", param="top_logprobs")
     given = request.options or SamplingOptions()
-    for name in ("typical_p", "mirostat", "repeat_last_n"):
-        if getattr(given, name) is not None:
-            raise errors.Unsupported(f"option '{name}' is not supported by this server.", param=f"options.{name}")
+    refuse_options(given)
     if isinstance(request.format, str) and request.format not in {"", "json"}:
         raise errors.InvalidRequest("'format' must be \"json\" or a JSON schema.", param="format")
     return {
         "format": request.format or None,
         "think": request.think,
         "keep_alive": seconds(request.keep_alive),
+        "logprobs": bool(request.logprobs),
+        "top_logprobs": request.top_logprobs or 0,
         "options": Options(
             # -1 means "until the model stops", -2 "until the context is full": both are the engines' default.
             max_tokens=given.num_predict if given.num_predict is not None and given.num_predict >= 0 else None,
@@ -147,6 +177,12 @@ def _common(request: _Common) -> dict[str, Any]:
             num_ctx=given.num_ctx,
         ),
     }
+
+
+def refuse_options(given: SamplingOptions) -> None:
+    for name in UNSUPPORTED_OPTIONS:
+        if getattr(given, name) is not None:
+            raise errors.Unsupported(f"option '{name}' is not supported by this server.", param=f"options.{name}")
 
 
 def seconds(keep_alive: float | str | None) -> float | None:

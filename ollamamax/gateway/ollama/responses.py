@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from cluster.wire import Delta, Final
-from ollamamax.gateway.catalog import Listed
+from ollamamax.gateway.catalog import Details, Listed
 from ollamamax.gateway.http import encode
+from ollamamax.gateway.relay import Output
 from ollamamax.kernel import errors
 
 NDJSON = b"application/x-ndjson"
@@ -58,50 +60,64 @@ def output(form: Form, text: str, thinking: str, calls: list[dict[str, Any]]) ->
     return {"message": message}
 
 
-def delta_line(form: Form, model: str, now: float, delta: Delta) -> bytes:
-    return (
-        encode(
-            {
-                "model": model,
-                "created_at": timestamp(now),
-                **output(form, delta.text, delta.thinking, delta.tool_calls),
-                "done": False,
-            }
-        )
-        + b"\n"
-    )
+class Lines:
+    """Renders the lines of one stream; what they share is encoded once."""
+
+    def __init__(self, form: Form, model: str, received_at: float) -> None:
+        self._form = form
+        self._model = model
+        self._received_at = received_at
+        self._head = encode({"model": model})[:-1] + b',"created_at":"'
+        self._text = b'","message":{"role":"assistant","content":' if form == "chat" else b'","response":'
+        self._end = b'},"done":false}\n' if form == "chat" else b',"done":false}\n'
+
+    def delta(self, delta: Delta) -> bytes:
+        moment = timestamp(time.time())
+        if not delta.thinking and not delta.tool_calls and not delta.logprobs:
+            return self._head + moment.encode() + self._text + encode(delta.text) + self._end
+        line = {
+            "model": self._model,
+            "created_at": moment,
+            **output(self._form, delta.text, delta.thinking, delta.tool_calls),
+            **({"logprobs": delta.logprobs} if delta.logprobs else {}),
+            "done": False,
+        }
+        return encode(line) + b"\n"
+
+    def last(self, final: Final) -> bytes:
+        return whole(self._form, self._model, self._received_at, Output(final)) + b"\n"
 
 
-def last(
-    form: Form,
-    model: str,
-    now: float,
-    final: Final,
-    total_ms: float,
-    text: str = "",
-    thinking: str = "",
-    calls: list[dict[str, Any]] | None = None,
-) -> bytes:
-    """The last line of a stream, or the whole answer. ``total_ms`` is measured here, the other durations by the engine."""
+def whole(form: Form, model: str, received_at: float, answer: Output) -> bytes:
+    """The whole answer, or the last line of a stream. The total is measured here, the other durations by the engine."""
+    now = time.time()
+    final = answer.final
     return encode(
         {
             "model": model,
             "created_at": timestamp(now),
-            **output(form, text, thinking, calls or []),
+            **output(form, answer.text, answer.thinking, answer.tool_calls),
+            **({"logprobs": answer.logprobs} if answer.logprobs else {}),
             "done": True,
             "done_reason": "stop" if final.finish_reason == "tool_calls" else final.finish_reason,
-            "total_duration": _ns(total_ms),
-            "load_duration": _ns(final.load_ms),
+            "total_duration": nanoseconds((now - received_at) * 1000),
+            "load_duration": nanoseconds(final.load_ms),
             "prompt_eval_count": final.prompt_tokens,
-            "prompt_eval_duration": _ns(final.prompt_ms),
+            "prompt_eval_duration": nanoseconds(final.prompt_ms),
             "eval_count": final.completion_tokens,
-            "eval_duration": _ns(final.eval_ms),
+            "eval_duration": nanoseconds(final.eval_ms),
         }
     )
 
 
-def _ns(milliseconds: float) -> int:
+def nanoseconds(milliseconds: float) -> int:
     return round(milliseconds * 1_000_000)
+
+
+def memory(form: Form, model: str, reason: Literal["load", "unload"]) -> bytes:
+    """The answer to a request that only loaded or unloaded a model."""
+    head = {"model": model, "created_at": timestamp(time.time())}
+    return encode({**head, **output(form, "", "", []), "done": True, "done_reason": reason})
 
 
 def tags(models: Iterable[tuple[str, Listed]]) -> bytes:
@@ -109,19 +125,22 @@ def tags(models: Iterable[tuple[str, Listed]]) -> bytes:
 
 
 def _tag(name: str, listed: Listed) -> dict[str, Any]:
-    details = listed.details
     return {
         "name": name,
         "model": name,
         "modified_at": timestamp(listed.modified_at),
         "size": listed.size,
         "digest": listed.version.removeprefix("sha256:"),
-        "details": {
-            "parent_model": "",
-            "format": details.format,
-            "family": details.family,
-            "families": [details.family] if details.family else [],
-            "parameter_size": details.parameter_size,
-            "quantization_level": details.quantization_level,
-        },
+        "details": described(listed.details),
+    }
+
+
+def described(details: Details) -> dict[str, Any]:
+    return {
+        "parent_model": "",
+        "format": details.format,
+        "family": details.family,
+        "families": [details.family] if details.family else [],
+        "parameter_size": details.parameter_size,
+        "quantization_level": details.quantization_level,
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -44,6 +45,8 @@ class ChatCompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     reasoning_effort: str | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
     # Extensions that vLLM and llama.cpp share.
     top_k: int | None = None
     min_p: float | None = None
@@ -59,8 +62,6 @@ class ChatCompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
     parallel_tool_calls: bool | None = None
     # Refused unless they ask for nothing.
     n: int | None = None
-    logprobs: bool | None = None
-    top_logprobs: int | None = None
     logit_bias: dict[str, float] | None = None
     modalities: list[str] | None = None
     audio: dict[str, Any] | None = None
@@ -75,8 +76,6 @@ decoder = msgspec.json.Decoder(ChatCompletionRequest)
 
 _UNSUPPORTED = {
     "n": (None, 1),
-    "logprobs": (None, False),
-    "top_logprobs": (None, 0),
     "logit_bias": (None, {}),
     "modalities": (None, ["text"]),
     "audio": (None,),
@@ -90,17 +89,13 @@ _UNSUPPORTED = {
 
 def to_inference(request: ChatCompletionRequest) -> Inference:
     """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
-    for name, harmless in _UNSUPPORTED.items():
-        if getattr(request, name) not in harmless:
-            raise errors.Unsupported(f"'{name}' is not supported by this server.", param=name)
+    refuse(request, _UNSUPPORTED)
     if not request.messages:
         raise errors.InvalidRequest("'messages' must hold at least one message.", param="messages")
     maximum = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
-    _between("max_tokens", maximum, 1, 1 << 31)
-    _between("temperature", request.temperature, 0, 2)
-    _between("top_p", request.top_p, 0, 1)
-    _between("presence_penalty", request.presence_penalty, -2, 2)
-    _between("frequency_penalty", request.frequency_penalty, -2, 2)
+    if request.top_logprobs and not request.logprobs:
+        raise errors.InvalidRequest("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
+    between("top_logprobs", request.top_logprobs, 0, 20)
     return Inference(
         kind="chat",
         messages=[msgspec.to_builtins(message) for message in request.messages],
@@ -108,22 +103,55 @@ def to_inference(request: ChatCompletionRequest) -> Inference:
         tool_choice=request.tool_choice,
         format=_format(request.response_format),
         think=request.reasoning_effort,
-        options=Options(
-            max_tokens=maximum,
-            temperature=request.temperature,
-            top_p=request.top_p,
-            top_k=request.top_k,
-            min_p=request.min_p,
-            seed=request.seed,
-            stop=[request.stop] if isinstance(request.stop, str) else request.stop or [],
-            presence_penalty=request.presence_penalty,
-            frequency_penalty=request.frequency_penalty,
-            repeat_penalty=request.repeat_penalty,
-        ),
+        options=sampling(request, maximum),
+        logprobs=bool(request.logprobs),
+        top_logprobs=request.top_logprobs or 0,
     )
 
 
-def _between(name: str, value: float | None, least: float, most: float) -> None:
+class Sampled(Protocol):
+    """The fields that every request of this protocol has to steer the choice of tokens."""
+
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    min_p: float | None
+    seed: int | None
+    stop: str | list[str] | None
+    presence_penalty: float | None
+    frequency_penalty: float | None
+    repeat_penalty: float | None
+
+
+def sampling(request: Sampled, maximum: int | None) -> Options:
+    """Raises `InvalidRequest`, naming the parameter, for a value out of its range."""
+    between("max_tokens", maximum, 1, 1 << 31)
+    between("temperature", request.temperature, 0, 2)
+    between("top_p", request.top_p, 0, 1)
+    between("presence_penalty", request.presence_penalty, -2, 2)
+    between("frequency_penalty", request.frequency_penalty, -2, 2)
+    return Options(
+        max_tokens=maximum,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        top_k=request.top_k,
+        min_p=request.min_p,
+        seed=request.seed,
+        stop=[request.stop] if isinstance(request.stop, str) else request.stop or [],
+        presence_penalty=request.presence_penalty,
+        frequency_penalty=request.frequency_penalty,
+        repeat_penalty=request.repeat_penalty,
+    )
+
+
+def refuse(request: msgspec.Struct, unsupported: Mapping[str, tuple[Any, ...]]) -> None:
+    """Raise `Unsupported` for a field of ``unsupported`` that has none of its harmless values."""
+    for name, harmless in unsupported.items():
+        if getattr(request, name) not in harmless:
+            raise errors.Unsupported(f"'{name}' is not supported by this server.", param=name)
+
+
+def between(name: str, value: float | None, least: float, most: float) -> None:
     if value is not None and not least <= value <= most:
         raise errors.InvalidRequest(f"'{name}' must be between {least} and {most}; it is {value}.", param=name)
 

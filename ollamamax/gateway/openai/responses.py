@@ -8,6 +8,7 @@ from typing import Any
 from cluster.wire import Delta, Final
 from ollamamax.gateway.catalog import Listed
 from ollamamax.gateway.http import encode
+from ollamamax.gateway.relay import Output
 from ollamamax.kernel import errors
 
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
@@ -61,7 +62,7 @@ class Chunks:
         return self._head + self._choices + b'{"role":"assistant","content":""},"finish_reason":null' + _END
 
     def delta(self, delta: Delta) -> bytes:
-        if delta.text and not delta.thinking and not delta.tool_calls:
+        if delta.text and not delta.thinking and not delta.tool_calls and not delta.logprobs:
             return self._head + self._choices + b'{"content":' + encode(delta.text) + b'},"finish_reason":null' + _END
         content: dict[str, Any] = {}
         if delta.thinking:
@@ -75,7 +76,8 @@ class Chunks:
             self._tool_calls += len(delta.tool_calls)
         if not content:
             return b""
-        return self._head + self._choices + encode(content) + b',"finish_reason":null' + _END
+        logprobs = b',"logprobs":' + encode({"content": delta.logprobs, "refusal": None}) if delta.logprobs else b""
+        return self._head + self._choices + encode(content) + logprobs + b',"finish_reason":null' + _END
 
     def last(self, final: Final) -> bytes:
         end = self._head + self._choices + b'{},"finish_reason":' + encode(final.finish_reason) + _END
@@ -84,29 +86,33 @@ class Chunks:
         return end + DONE
 
 
-def completion(
-    request: str, model: str, created: int, final: Final, text: str, thinking: str, tool_calls: list[dict[str, Any]]
-) -> bytes:
+def completion(request: str, model: str, created: int, output: Output) -> bytes:
     """A whole ``chat.completion``."""
     message: dict[str, Any] = {
         "role": "assistant",
-        "content": text if text or not tool_calls else None,
+        "content": output.text if output.text or not output.tool_calls else None,
         "refusal": None,
     }
-    if thinking:
-        message["reasoning_content"] = thinking
-    if tool_calls:
-        message["tool_calls"] = tool_calls
+    if output.thinking:
+        message["reasoning_content"] = output.thinking
+    if output.tool_calls:
+        message["tool_calls"] = output.tool_calls
+    logprobs = {"content": output.logprobs, "refusal": None} if output.logprobs else None
+    reason = output.final.finish_reason
     return encode(
         {
             "id": f"chatcmpl-{request}",
             "object": "chat.completion",
             "created": created,
             "model": model,
-            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": final.finish_reason}],
-            "usage": usage(final),
+            "choices": [{"index": 0, "message": message, "logprobs": logprobs, "finish_reason": reason}],
+            "usage": usage(output.final),
         }
     )
+
+
+def model(name: str, listed: Listed) -> bytes:
+    return encode(_model(name, listed))
 
 
 def model_list(models: Iterable[tuple[str, Listed]]) -> bytes:

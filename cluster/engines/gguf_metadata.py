@@ -1,0 +1,107 @@
+"""The metadata at the head of a GGUF file (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md), as `show` tells it.
+
+Node code reads no more than the head: a file of many gigabytes takes as long as a small one.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from pathlib import Path
+from typing import Any
+
+from ollamamax.kernel.errors import EngineFailed
+
+_FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_STRING, _ARRAY = 8, 9
+_MOST = 10_000_000
+"""More entries than this in one list are a broken file."""
+
+
+class _Head:
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self._at = 0
+
+    def scalar(self, form: str) -> Any:
+        size = struct.calcsize("<" + form)
+        (value,) = struct.unpack_from("<" + form, self._data, self._at)
+        self._at += size
+        return value
+
+    def bytes(self) -> bytes:
+        size = self.scalar("Q")
+        if size > len(self._data) - self._at:
+            raise ValueError("a text is longer than the file")
+        self._at += size
+        return self._data[self._at - size : self._at]
+
+    def value(self, kind: int) -> Any:
+        if kind == _STRING:
+            return self.bytes().decode(errors="replace")
+        if kind == _ARRAY:
+            inner, count = self.scalar("I"), self.scalar("Q")
+            if count > _MOST:
+                raise ValueError(f"a list of {count} entries")
+            if inner in _FORMATS:
+                form = f"<{count}{_FORMATS[inner]}"
+                found = list(struct.unpack_from(form, self._data, self._at))
+                self._at += struct.calcsize(form)
+                return found
+            return [self.value(inner) for _ in range(count)]
+        return self.scalar(_FORMATS[kind])
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """All keys and values, and ``general.parameter_count`` counted from the tensors. Raises `EngineFailed`."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            head = _Head(data)
+            if head.scalar("4s") != b"GGUF" or head.scalar("I") < 2:
+                raise ValueError("it is not GGUF of version 2 or newer")
+            tensors, pairs = head.scalar("Q"), head.scalar("Q")
+            if max(tensors, pairs) > _MOST:
+                raise ValueError("its counts cannot be true")
+            found = {head.bytes().decode(): head.value(head.scalar("I")) for _ in range(pairs)}
+            found.setdefault("general.parameter_count", sum(_elements(head) for _ in range(tensors)))
+            return found
+    except (OSError, ValueError, KeyError, struct.error) as error:
+        raise EngineFailed(f"{path.name} cannot be read as a GGUF file: {error}.") from error
+
+
+def _elements(head: _Head) -> int:
+    """How many numbers the next tensor holds."""
+    head.bytes()
+    count = 1
+    for _ in range(head.scalar("I")):
+        count *= head.scalar("Q")
+    head.scalar("I")
+    head.scalar("Q")
+    return count
+
+
+def is_for_embeddings(metadata: dict[str, Any]) -> bool:
+    """Whether the model was made to embed: such models say how their output is pooled."""
+    return f"{metadata.get('general.architecture')}.pooling_type" in metadata
+
+
+def shown(metadata: dict[str, Any], *, verbose: bool) -> dict[str, Any]:
+    """As `wire.Final.info`: Ollama's form of it, lists left empty unless ``verbose``."""
+    template = metadata.get("tokenizer.chat_template", "")
+    apart = {"general.name", "tokenizer.chat_template"}
+    info = {
+        name: [] if isinstance(value, list) and not verbose else value
+        for name, value in metadata.items()
+        if name not in apart
+    }
+    capabilities = ["embedding"] if is_for_embeddings(metadata) else ["completion"]
+    if "tools" in template:
+        capabilities.append("tools")
+    if any(word in template for word in ("enable_thinking", "reasoning", "<think>")):
+        capabilities.append("thinking")
+    found = {"model_info": info, "capabilities": capabilities}
+    if template:
+        found["template"] = template
+    if license_name := metadata.get("general.license"):
+        found["license"] = license_name
+    return found

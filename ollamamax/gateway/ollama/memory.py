@@ -1,0 +1,85 @@
+"""Models come into memory and leave it: a request without a prompt, as in Ollama; and the list of those that are there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cluster.wire import Inference, ModelState, NodeState
+from ollamamax.gateway import catalog, http, relay
+from ollamamax.gateway.execution import Call
+from ollamamax.gateway.http import Receive, Scope, Send
+from ollamamax.gateway.ollama import responses
+from ollamamax.gateway.service import Service
+from ollamamax.kernel.ids import new_id
+
+NEVER = "2318-01-01T00:00:00Z"
+"""What Ollama says of a model that stays, and we also of one in use: its time begins to run afterwards."""
+
+_Headers = list[tuple[bytes, bytes]]
+
+
+async def load(service: Service, call: Call, model: str, inference: Inference, receive: Receive) -> _Headers:
+    """Have the model in memory on the node that would run a request now."""
+    async with service.execution(call, model, inference, receive) as execution:
+        await relay.gather(execution)
+        return execution.headers()
+
+
+async def unload(service: Service, call: Call, model: str, inference: Inference, receive: Receive) -> _Headers:
+    """Take the model out of memory on every node of the tenant that has it there; running requests end first.
+
+    When none says that it has, one that could is asked all the same: what a node says may be a second old.
+    """
+    listed = catalog.resolve(service.directory, call.principal.tenant or "", model)
+    nodes = {state.node: state for state in service.dispatcher.fleet.states(call.principal.tenant or "")}
+    holding: list[str | None] = [node for node, state in nodes.items() if _loaded(state, listed.version)]
+    headers: _Headers = []
+    for node in holding or [None]:
+        execution = service.execution(call, model, inference, receive)
+        if node is not None:
+            execution.request.tried |= set(nodes) - {node}
+        async with execution:
+            await relay.gather(execution)
+            headers = headers or execution.headers()
+        # Each is admitted and recorded by itself.
+        call = replace(call, id=new_id())
+    return headers
+
+
+async def ps(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+    """All nodes of the tenant, by their own last word; a model that two nodes have loaded is there twice."""
+    tenant = call.principal.tenant or ""
+    names: dict[str, str] = {}
+    details: dict[str, catalog.Details] = {}
+    for name, listed in catalog.names(service.directory, tenant):
+        names.setdefault(listed.version, name)
+        details[listed.version] = listed.details
+    found = []
+    for state in sorted(service.dispatcher.fleet.states(tenant), key=lambda state: state.node):
+        for model in state.models:
+            if model.state == "loaded":
+                name = names.get(model.version, model.name)
+                row = _row(name, model, state, details.get(model.version, catalog.Details()))
+                found.append(row | {"node": service.dispatcher.fleet.name(state.node)})
+    await http.respond(send, 200, http.encode({"models": found}), call.headers())
+
+
+def _row(name: str, model: ModelState, state: NodeState, details: catalog.Details) -> dict[str, object]:
+    row: dict[str, object] = {
+        "name": name,
+        "model": name,
+        "size": model.memory or model.size or 0,
+        "digest": model.version.removeprefix("sha256:"),
+        "details": responses.described(details),
+        "expires_at": responses.timestamp(model.expires_at) if model.expires_at is not None else NEVER,
+    }
+    vram = model.vram if model.vram is not None or state.gpus else 0
+    if vram is not None:
+        row["size_vram"] = vram
+    if model.context_length is not None:
+        row["context_length"] = model.context_length
+    return row
+
+
+def _loaded(state: NodeState, version: str) -> bool:
+    return any(model.version == version and model.state in {"loaded", "loading"} for model in state.models)

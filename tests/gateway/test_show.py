@@ -1,0 +1,75 @@
+"""POST /api/show, with the official client and by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ollama
+import pytest
+
+from ollamamax.gateway.ollama import show
+from tests.gateway.conftest import Site
+from tests.gateway.scripts import describes
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_kept() -> None:
+    show._kept.clear()
+
+
+def _client(site: Site, key: str | None = None) -> ollama.AsyncClient:
+    return ollama.AsyncClient(host=site.url, headers={"Authorization": f"Bearer {key or site.key}"})
+
+
+async def test_the_official_client_sees_what_a_node_knows(site: Site) -> None:
+    node = await site.add_node(script=describes)
+    shown = await _client(site).show("echo")
+    assert shown.template == "{{ messages }}"
+    assert shown.license == "apache-2.0"
+    assert shown.capabilities == ["completion"]
+    assert shown.details is not None
+    assert (shown.details.family, shown.details.parameter_size) == ("llama", "1B")
+    assert shown.modelinfo == {"general.architecture": "llama", "tokenizer.ggml.tokens": []}
+    assert shown.modified_at is not None
+    # What a version is never changes: a second look asks nobody.
+    await _client(site).show("echo:latest")
+    assert len(node.tickets) == 1
+
+
+async def test_verbose_tells_the_long_lists_too(site: Site) -> None:
+    await site.add_node(script=describes)
+    async with site.post("/api/show", {"name": "echo", "verbose": True}) as response:
+        assert (await response.json())["model_info"]["tokenizer.ggml.tokens"] == ["a", "b"]
+
+
+async def test_without_a_node_the_directory_answers(site: Site) -> None:
+    async with site.post("/api/show", {"model": "echo"}) as response:
+        answer = await response.json()
+    assert response.status == 200
+    assert answer["details"]["quantization_level"] == "Q4_1"
+    assert answer["model_info"] == {"general.architecture": "llama"}
+    assert "template" not in answer
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 400),
+        ({"model": 3}, 400),
+        ({"model": "echo", "verbose": "very"}, 400),
+        ({"model": "echo", "system": "be brief"}, 400),
+        ({"model": "nothing"}, 404),
+    ],
+)
+async def test_bad_input_is_refused(site: Site, body: Any, status: int) -> None:
+    async with site.post("/api/show", body) as response:
+        assert response.status == status
+        assert set(await response.json()) == {"error"}
+
+
+async def test_a_stranger_sees_nothing_of_it(site: Site, stranger: str) -> None:
+    node = await site.add_node(script=describes)
+    await _client(site).show("echo")
+    with pytest.raises(ollama.ResponseError, match="not found"):
+        await _client(site, stranger).show("echo")
+    assert len(node.tickets) == 1
