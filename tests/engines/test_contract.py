@@ -186,6 +186,15 @@ async def test_an_unknown_model_is_not_found(subject: Subject) -> None:
             pass
 
 
+async def test_it_loads_and_unloads(subject: Subject) -> None:
+    if subject.engine.kind == "openai":
+        pytest.skip("such a server decides by itself")
+    await subject.engine.unload(subject.version, subject.model)
+    assert not subject.engine.loaded(subject.version)
+    assert await subject.engine.load(subject.version, subject.model, 60.0) > 0
+    assert subject.engine.loaded(subject.version)
+
+
 @pytest.mark.parametrize(
     ("feature", "change"),
     [
