@@ -33,6 +33,7 @@ from ollamamax import logs
 from ollamamax.bus.connect import connect_async
 from ollamamax.kernel.errors import ModelNotFound, OllamaMaxError
 from ollamamax.kernel.ids import new_id
+from ollamamax.kernel.tasks import end
 
 DEAF_SECONDS = 10.0
 GRACE_SECONDS = 25.0
@@ -157,7 +158,8 @@ class Agent:
         self._started.set_result(None)
         for starter in STARTERS:
             self.spawn(_as_coroutine(starter(self)), "starter")
-        leftovers = self.spawn(self._leftovers(), "leftovers")
+        self.spawn(_again(listener.listen), "loop")
+        leftovers = self.spawn(self._leftovers(listener), "leftovers")
 
         def after_beat() -> None:
             reporter.draining = self._stop.is_set()
@@ -169,14 +171,12 @@ class Agent:
         await reporter.first_look()
         # What was loaded until now stays: no full collection, at which all streams stand still, looks at it again.
         gc.freeze()
-        loops = (listener.listen, reporter.survey, reporter.measure, lambda: reporter.beat(after_beat))
+        loops = (reporter.survey, reporter.measure, lambda: reporter.beat(after_beat))
         for loop in loops:
             self.spawn(_again(loop), "loop")
         await self._stop.wait()
         await self._finish(outlets)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(list(self._tasks))
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             await reporter.forget()
         await self.engine.close()
@@ -213,7 +213,9 @@ class Agent:
             raise ModelNotFound(f"This node does not have {ticket.model} ({ticket.version}).", param="model")
         return self.engine
 
-    async def _leftovers(self) -> None:
+    async def _leftovers(self, listener: Listener) -> None:
+        # A gateway that hears of the end asks for it again at once: the question must find somebody who listens.
+        await listener.listening.wait()
         while True:
             try:
                 await self.inbox.fail_leftovers()
