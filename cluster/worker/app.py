@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import signal
 import sys
 from types import FrameType
@@ -17,6 +18,8 @@ from ollamamax.bus import keys
 from ollamamax.bus.connect import broker_url
 
 THREADS = 4
+STOP_SECONDS = 20.0
+"""Beyond the grace time, for everything else that a stop takes; then the process ends by itself."""
 TASKS = ("cluster.worker.tasks", "models_registry.worker.tasks")
 """Modules of tasks. By name: the registry lies above the cluster, and its node part uses ours."""
 
@@ -61,6 +64,8 @@ def serve(app: Celery, agent: Agent) -> int:
 
     def on_shutdown(**_: Any) -> None:
         agent.begin_stop()
+        # Celery waits without limit for its connections and threads. Where that hangs, the stacks say where.
+        faulthandler.dump_traceback_later(agent.grace + STOP_SECONDS, exit=True)
 
     def on_early_signal(_number: int, _frame: FrameType | None) -> None:
         sys.exit(0)

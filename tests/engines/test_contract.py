@@ -27,6 +27,13 @@ async def run(subject: Subject, inference: wire.Inference) -> tuple[list[wire.De
     return deltas, final  # type: ignore[return-value]
 
 
+def endless() -> wire.Inference:
+    """A request whose answer cannot end soon: the grammar does not let it."""
+    inference = chat("Count.", max_tokens=1800)
+    inference.format = {"type": "array", "items": {"type": "integer"}, "minItems": 500}
+    return inference
+
+
 async def until_busy(subject: Subject, busy: bool, seconds: float) -> None:
     end = time.monotonic() + seconds
     while bool(await subject.slots_busy()) != busy:
@@ -140,7 +147,7 @@ async def test_several_run_at_once(subject: Subject) -> None:
 
 async def test_closing_the_stream_frees_the_slot_within_a_second(subject: Subject) -> None:
     meter = Meter()
-    inference = chat("Tell me a very long story.", max_tokens=1800, temperature=1.0)
+    inference = endless()
     stream = subject.engine.generate(subject.version, subject.model, inference, "", meter)
     async with contextlib.aclosing(stream) as events:
         async for _ in events:
@@ -156,7 +163,7 @@ async def test_cancelling_the_reader_frees_the_slot_within_a_second(subject: Sub
     begun = asyncio.Event()
 
     async def read() -> None:
-        inference = chat("Tell me a very long story.", max_tokens=1800, temperature=1.0)
+        inference = endless()
         async for _ in subject.engine.generate(subject.version, subject.model, inference):
             begun.set()
 
@@ -177,6 +184,15 @@ async def test_an_unknown_model_is_not_found(subject: Subject) -> None:
     with pytest.raises(ModelNotFound):
         async for _ in subject.engine.generate("sha256:" + "b" * 64, "nothing", chat("Hi")):
             pass
+
+
+async def test_it_loads_and_unloads(subject: Subject) -> None:
+    if subject.engine.kind == "openai":
+        pytest.skip("such a server decides by itself")
+    await subject.engine.unload(subject.version, subject.model)
+    assert not subject.engine.loaded(subject.version)
+    assert await subject.engine.load(subject.version, subject.model, 60.0) > 0
+    assert subject.engine.loaded(subject.version)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +297,7 @@ async def test_a_prompt_that_is_too_long_is_the_callers_mistake(subject: Subject
 
 
 async def test_an_engine_that_dies_in_the_middle_fails_the_request(mortal: Subject) -> None:
-    inference = chat("Tell me a very long story.", max_tokens=1800, temperature=1.0)
+    inference = endless()
 
     async def read() -> None:
         async for _ in mortal.engine.generate(mortal.version, mortal.model, inference):

@@ -78,7 +78,9 @@ def test_a_hosted_model_from_fetch_to_unload(control: ControlPlane, node: Node) 
     wait_for(lambda: model_is(node, "loaded"), what="loaded in the node's state")
 
     # The client goes away: the slot is idle within a second.
-    ticket = gateway.run("Count to a thousand.", version=order["version"], max_tokens=1500)
+    ticket = gateway.ticket("Count to a thousand.", version=order["version"], max_tokens=1500)
+    ticket.inference.format = {"type": "array", "items": {"type": "integer"}, "minItems": 500}
+    node.push(ticket)
     gateway.until(lambda: ticket.id in gateway.got and gateway.got[ticket.id].tokens > 5)
     node.control(wire.Control("cancel", ticket.id, gateway.id))
     end = gateway.wait(ticket, 1.0).end

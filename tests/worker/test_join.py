@@ -83,6 +83,25 @@ def test_the_address_of_redis_can_be_another_from_here(control: ControlPlane, tm
     assert found.redis_url == f"rediss://node.{found.node}:password@redis.example:6380/0"
 
 
+def test_an_identity_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "identity.json").write_text("{")
+    result = CliRunner().invoke(main, ["run", "--home", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "join --force" in result.output
+
+
+def test_a_server_for_models_needs_its_address(tmp_path: Path) -> None:
+    arguments = ["join", "http://127.0.0.1:1", "--home", str(tmp_path), "--engine", "openai", "--token", "t"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert "--engine-url" in result.output
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "127.0.0.1:8000", "http://"])
+def test_what_is_no_address_is_refused(tmp_path: Path, url: str) -> None:
+    assert "is not an address" in join(tmp_path, url).output
+
+
 def test_a_host_that_has_not_joined_does_not_run(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["run", "--home", str(tmp_path)])
     assert result.exit_code == 1
