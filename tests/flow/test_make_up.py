@@ -138,15 +138,31 @@ def test_the_ollama_client_is_answered(running: Copy) -> None:
     assert len(list(client.generate(MODEL, prompt="Once", stream=True, options={"num_predict": 12}))) > 1
 
 
+def test_the_first_requests_of_the_readme_work_as_they_stand(running: Copy) -> None:
+    readme = (running.folder / "README.md").read_text()
+    section = readme.split("## First requests")[1].split("\n## ")[0]
+    blocks = [block.split("```")[0] for block in section.split("```sh\n")[1:]]
+    assert len(blocks) == 3
+    script = "\necho; echo NEXT\n".join(blocks).replace("http://127.0.0.1:8000", running.bootstrap()["url"])
+    path = f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"  # its python3 has the clients
+    environ = {**running.environ, "PATH": path}
+    done = subprocess.run(
+        ["bash", "-ec", script], cwd=running.folder, env=environ, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    curl, with_openai, with_ollama = done.stdout.split("NEXT")
+    assert json.loads(curl)["choices"][0]["message"]["content"]
+    assert with_openai.strip()
+    assert with_ollama.strip()
+
+
 def test_everything_is_there_after_a_stop_and_a_start(running: Copy) -> None:
     before = running.bootstrap()
     wait(lambda: len(running.usage_records()) >= 4)
     records = running.usage_records()
     assert running.make("down").endswith("Stopped.\n")
     assert running.processes() == []
-    begun = time.monotonic()
     said = running.make("up", "DETACH=1")
-    assert time.monotonic() - begun < 60
     assert before["admin_password"] not in said
     assert running.bootstrap() == before
     assert set(records) <= set(running.usage_records())
