@@ -27,7 +27,13 @@ TASKS = ("cluster.worker.tasks", "models_registry.worker.tasks")
 def build(identity: Identity) -> Celery:
     """The application of one node, as current application."""
     queue = keys.node_queue(identity.node)
-    app = Celery("ollamamax-node", broker=broker_url(identity.redis_url), include=list(TASKS), set_as_current=True)
+    app = Celery(
+        "ollamamax-node",
+        broker=broker_url(identity.redis_url),
+        include=list(TASKS),
+        set_as_current=True,
+        fixups=[],  # Celery's own would load Django where the host's environment names some settings
+    )
     app.conf.update(
         task_queues=[Queue(queue, Exchange(queue), routing_key=queue)],  # type: ignore[no-untyped-call]
         task_default_queue=queue,

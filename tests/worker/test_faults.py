@@ -54,12 +54,12 @@ def test_a_killed_node_ends_its_tickets_when_it_comes_back(make_stub: MakeStub, 
     node.restart()
     node.wait_ready(boot)
     # The frame's number is beyond all; the resend that follows is answered with the end.
-    end = gateway.wait(running, 10).end
+    end = gateway.wait(running, 30).end
     assert isinstance(end, wire.Failure)
     assert (end.code, end.status) == ("node_restarted", 503)
     assert gateway.got[running.id].gaps >= 1
     # What nobody had taken is run by the new process, without a message.
-    assert isinstance(gateway.wait(waiting, 10).end, wire.Final)
+    assert isinstance(gateway.wait(waiting, 30).end, wire.Final)
     assert node.redis.llen(keys.node_claimed(node.id)) == 0
     assert node.done()[running.id]["outcome"] == "failed"
 
@@ -74,7 +74,7 @@ def test_sigterm_lets_running_requests_finish(make_stub: MakeStub, make_node: Ma
     second = gateway.ticket()
     node.redis.rpush(keys.node_inbox(node.id), wire.encode_ticket(second))
     node.process.terminate()
-    assert isinstance(gateway.wait(first, 10).end, wire.Final)
+    assert isinstance(gateway.wait(first, 30).end, wire.Final)
     assert node.stop() == 0
     # What it had not taken stays in the inbox, for its next start.
     assert node.redis.llen(keys.node_inbox(node.id)) == 1
@@ -90,7 +90,7 @@ def test_sigterm_cancels_what_outlasts_the_grace_time(make_stub: MakeStub, make_
     ticket = gateway.run()
     gateway.until(lambda: ticket.id in gateway.got)
     node.process.terminate()
-    end = gateway.wait(ticket, 10).end
+    end = gateway.wait(ticket, 30).end
     assert isinstance(end, wire.Failure)
     assert (end.code, end.status) == ("unavailable", 503)
     assert node.stop() == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from cluster import wire
 from cluster.engines.build import EngineChoice
 from ollamamax.bus import keys
@@ -190,3 +192,13 @@ def test_work_for_a_gateway_that_is_gone_is_stopped(make_stub: MakeStub, make_no
     wait_for(lambda: stub.seen()["running"] == 0, 20, "the engine's end")
     wait_for(lambda: ticket.id in node.done(), what="done")
     assert node.done()[ticket.id]["finish"] == "gateway_lost"
+
+
+def test_a_django_named_by_the_hosts_environment_is_left_alone(
+    make_stub: MakeStub, make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "somebody.elses.settings")
+    node = make_node(EngineChoice("openai", make_stub().url, slots=8))
+    node.wait_ready()
+    gateway = Gateway(node)
+    assert isinstance(gateway.wait(gateway.run(max_tokens=1)).end, wire.Final)
