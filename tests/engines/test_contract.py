@@ -101,7 +101,9 @@ async def test_a_system_prompt_counts(subject: Subject) -> None:
 
 
 async def test_a_completion_has_no_template(subject: Subject) -> None:
-    inference = wire.Inference("completion", prompt="The capital of France is", options=wire.Options(max_tokens=4))
+    inference = wire.Inference(
+        "completion", prompt="The capital of France is", options=wire.Options(max_tokens=4, temperature=0.0)
+    )
     deltas, final = await run(subject, inference)
     assert final.prompt_tokens == 5
     assert final.completion_tokens == 4
