@@ -131,12 +131,14 @@ class LlamaCpp:
 
     async def _count(self, process: Process, inference: wire.Inference, headers: dict[str, str]) -> wire.Final:
         """The tokens of the messages and tools in the model's own template."""
-        request = {"messages": inference.messages} | ({"tools": inference.tools} if inference.tools else {})
+        request: dict[str, Any] = {"messages": inference.messages} | (
+            {"tools": inference.tools} if inference.tools else {}
+        )
         prompt = (await self._ask(f"{process.url}/apply-template", request, headers))["prompt"]
         request = {"content": prompt, "add_special": True, "parse_special": True}
         return wire.Final(counted=len((await self._ask(f"{process.url}/tokenize", request, headers))["tokens"]))
 
-    async def _ask(self, url: str, request: dict[str, object], headers: dict[str, str]) -> dict[str, Any]:
+    async def _ask(self, url: str, request: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
         async with http.failures_of(self.kind), http.post(self._session, url, request, headers) as response:
             if response.status >= 300:
                 raise await http.refuse(self.kind, response, "this model")

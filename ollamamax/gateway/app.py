@@ -24,6 +24,7 @@ from ollamamax.gateway.ollama import endpoints as ollama
 from ollamamax.gateway.ollama import responses as ollama_responses
 from ollamamax.gateway.ollama.show import show
 from ollamamax.gateway.openai import endpoints as openai
+from ollamamax.gateway.openai import response
 from ollamamax.gateway.openai import responses as openai_responses
 from ollamamax.gateway.openai.completions import completions
 from ollamamax.gateway.openai.embeddings import embeddings
@@ -50,6 +51,7 @@ class Protocol:
 
 ANTHROPIC = Protocol(anthropic_responses.error_body, anthropic_responses.error_event, b"x-api-key")
 OPENAI = Protocol(openai_responses.error_body, openai_responses.error_event)
+RESPONSES = Protocol(openai_responses.error_body, response.error_event)
 OLLAMA = Protocol(ollama_responses.error_body, ollama_responses.error_event)
 
 
@@ -65,6 +67,7 @@ class Route:
 
 ROUTES: dict[str, Route] = {
     "/v1/chat/completions": Route("POST", openai.chat_completions, OPENAI),
+    "/v1/responses": Route("POST", response.responses, RESPONSES),
     "/v1/messages": Route("POST", anthropic.messages, ANTHROPIC),
     "/v1/messages/count_tokens": Route("POST", anthropic.count_tokens, ANTHROPIC),
     "/v1/completions": Route("POST", completions, OPENAI),
@@ -146,7 +149,7 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         received_at = time.time()
         service = self._service or await self.start()
-        response = _Response(send)
+        answer = _Response(send)
         path: str = scope["path"]
         route = ROUTES.get(path)
         if route is None and path.startswith("/v1/models/"):
@@ -162,15 +165,15 @@ class Gateway:
             if scope["method"] != route.method:
                 raise _MethodNotAllowed(route.method)
             call = Call(principal, path, received_at, traceparent, request)
-            await route.endpoint(service, call, scope, receive, response)
+            await route.endpoint(service, call, scope, receive, answer)
         except ClientGone:
             _log.info("client_gone", request=request, api=path)
         except errors.OllamaMaxError as error:
-            await _explain(response, protocol, error, request, traceparent)
+            await _explain(answer, protocol, error, request, traceparent)
         except Exception:  # noqa: BLE001 - the last line: the client gets an answer, the log gets the trace
             _log.exception("request_broke", request=request, api=path)
             problem = errors.OllamaMaxError("Something broke in this server; the log has the details.")
-            await _explain(response, protocol, problem, request, traceparent)
+            await _explain(answer, protocol, problem, request, traceparent)
 
 
 def _authorization(scope: Scope, protocol: Protocol) -> str | None:

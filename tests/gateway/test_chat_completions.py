@@ -183,6 +183,6 @@ async def test_log_probabilities_come_whole_and_in_the_stream(site: Site) -> Non
     assert (node.tickets[0].inference.logprobs, node.tickets[0].inference.top_logprobs) == (True, 2)
     stream = await _client(site).chat.completions.create(**ASK, logprobs=True, stream=True)
     chunks = [chunk async for chunk in stream]
-    assert [c.choices[0].logprobs.content[0].token for c in chunks if c.choices[0].logprobs] == ["Hé", "llo"]  # type: ignore[index]
+    assert [c.choices[0].logprobs.content[0].token for c in chunks if c.choices[0].logprobs] == ["Hé", "llo"]
     plain = await _client(site).chat.completions.create(**ASK)
     assert plain.choices[0].logprobs is None

@@ -12,7 +12,7 @@ from tests.gateway.conftest import Site, until
 from tests.gateway.scripts import breaks_late, calls_badly, counts, counts_not, thinks_aloud
 
 ASK: dict[str, Any] = {"model": "echo", "max_tokens": 64, "messages": [{"role": "user", "content": "one two three"}]}
-TOOL: dict[str, Any] = {"name": "sum", "description": "adds", "input_schema": {"type": "object"}}
+TOOL: Any = {"name": "sum", "description": "adds", "input_schema": {"type": "object"}}
 
 
 def _client(site: Site, key: str | None = None) -> anthropic.AsyncAnthropic:
@@ -47,7 +47,8 @@ async def test_the_official_client_streams_every_kind_of_block(site: Site) -> No
     assert [event for event in events if event == "content_block_start"] == ["content_block_start"] * 3
     assert events.count("content_block_stop") == 3
     whole = await _client(site).messages.create(**ASK, tools=[TOOL])
-    for found in (message, whole):
+    both: list[Any] = [message, whole]
+    for found in both:
         thinking, text, tool = found.content
         assert thinking.type == "thinking"
         assert thinking.thinking == "hm"
@@ -188,7 +189,7 @@ async def test_no_node_and_a_late_failure_have_anthropics_form(site: Site) -> No
     with pytest.raises(anthropic.APIStatusError) as error:
         await _client(site).messages.create(**ASK)
     assert error.value.status_code == 503
-    assert error.value.body["error"]["type"] == "overloaded_error"  # type: ignore[index, call-overload]
+    assert error.value.body["error"]["type"] == "overloaded_error"  # type: ignore[index]
     await site.add_node(script=breaks_late)
     stream = await _client(site).messages.create(**ASK, stream=True)
     with pytest.raises(anthropic.APIError, match="The engine broke"):
