@@ -49,6 +49,8 @@ class Inference(msgspec.Struct, omit_defaults=True):
     inputs: list[str] = []
     tools: list[dict[str, Any]] = []
     tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    """Whether the model may call several tools at once; ``None`` is the engine's own habit."""
     format: str | dict[str, Any] | None = None
     think: bool | str | None = None
     keep_alive: float | None = None

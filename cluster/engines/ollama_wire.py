@@ -35,6 +35,8 @@ def chat(inference: wire.Inference, model: str) -> dict[str, Any]:
     elif inference.tool_choice not in (None, "auto"):
         raise unsupported("ollama", "tool_choice", "Ollama has no such field; its models choose themselves")
     if tools:
+        if inference.parallel_tool_calls is False:
+            raise unsupported("ollama", "parallel_tool_calls", "its models choose themselves how many tools they call")
         request["tools"] = tools
     return request
 

@@ -107,6 +107,8 @@ def _chat(inference: wire.Inference) -> dict[str, Any]:
         found["tools"] = inference.tools
     if inference.tool_choice is not None:
         found["tool_choice"] = inference.tool_choice
+    if inference.parallel_tool_calls is not None:
+        found["parallel_tool_calls"] = inference.parallel_tool_calls
     return found
 
 

@@ -14,6 +14,8 @@ from models_registry.protocol.blobs import PublishedBlob
 from ollamamax import logs
 from ollamamax.bus.directory import Directory
 from ollamamax.gateway import http
+from ollamamax.gateway.anthropic import endpoints as anthropic
+from ollamamax.gateway.anthropic import responses as anthropic_responses
 from ollamamax.gateway.catalog import Listed
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import ClientGone, Receive, Scope, Send
@@ -22,6 +24,7 @@ from ollamamax.gateway.ollama import endpoints as ollama
 from ollamamax.gateway.ollama import responses as ollama_responses
 from ollamamax.gateway.ollama.show import show
 from ollamamax.gateway.openai import endpoints as openai
+from ollamamax.gateway.openai import response
 from ollamamax.gateway.openai import responses as openai_responses
 from ollamamax.gateway.openai.completions import completions
 from ollamamax.gateway.openai.embeddings import embeddings
@@ -42,9 +45,13 @@ class Protocol:
 
     error_body: Callable[[errors.OllamaMaxError], bytes]
     error_event: Callable[[errors.OllamaMaxError], bytes]
+    key_header: bytes | None = None
+    """A header that may hold the key, for clients that send no ``Authorization``."""
 
 
+ANTHROPIC = Protocol(anthropic_responses.error_body, anthropic_responses.error_event, b"x-api-key")
 OPENAI = Protocol(openai_responses.error_body, openai_responses.error_event)
+RESPONSES = Protocol(openai_responses.error_body, response.error_event)
 OLLAMA = Protocol(ollama_responses.error_body, ollama_responses.error_event)
 
 
@@ -60,6 +67,9 @@ class Route:
 
 ROUTES: dict[str, Route] = {
     "/v1/chat/completions": Route("POST", openai.chat_completions, OPENAI),
+    "/v1/responses": Route("POST", response.responses, RESPONSES),
+    "/v1/messages": Route("POST", anthropic.messages, ANTHROPIC),
+    "/v1/messages/count_tokens": Route("POST", anthropic.count_tokens, ANTHROPIC),
     "/v1/completions": Route("POST", completions, OPENAI),
     "/v1/embeddings": Route("POST", embeddings, OPENAI),
     "/v1/models": Route("GET", openai.models, OPENAI),
@@ -139,7 +149,7 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         received_at = time.time()
         service = self._service or await self.start()
-        response = _Response(send)
+        answer = _Response(send)
         path: str = scope["path"]
         route = ROUTES.get(path)
         if route is None and path.startswith("/v1/models/"):
@@ -151,19 +161,26 @@ class Gateway:
         try:
             if route is None:
                 raise errors.NotFound(f"There is no {path} here.")
-            principal = access.authenticate(http.header(scope, b"authorization"), service.directory, route.permission)
+            principal = access.authenticate(_authorization(scope, protocol), service.directory, route.permission)
             if scope["method"] != route.method:
                 raise _MethodNotAllowed(route.method)
             call = Call(principal, path, received_at, traceparent, request)
-            await route.endpoint(service, call, scope, receive, response)
+            await route.endpoint(service, call, scope, receive, answer)
         except ClientGone:
             _log.info("client_gone", request=request, api=path)
         except errors.OllamaMaxError as error:
-            await _explain(response, protocol, error, request, traceparent)
+            await _explain(answer, protocol, error, request, traceparent)
         except Exception:  # noqa: BLE001 - the last line: the client gets an answer, the log gets the trace
             _log.exception("request_broke", request=request, api=path)
             problem = errors.OllamaMaxError("Something broke in this server; the log has the details.")
-            await _explain(response, protocol, problem, request, traceparent)
+            await _explain(answer, protocol, problem, request, traceparent)
+
+
+def _authorization(scope: Scope, protocol: Protocol) -> str | None:
+    given = http.header(scope, b"authorization")
+    if given is None and protocol.key_header and (key := http.header(scope, protocol.key_header)):
+        return f"Bearer {key}"
+    return given
 
 
 class _MethodNotAllowed(errors.OllamaMaxError):
@@ -182,6 +199,8 @@ async def _explain(
         await http.finish(response, protocol.error_event(error))
         return
     headers = [(b"x-request-id", request.encode()), (b"traceparent", traceparent.encode())]
+    if protocol is ANTHROPIC:
+        headers.append((b"request-id", request.encode()))
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, _MethodNotAllowed):

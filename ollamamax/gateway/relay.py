@@ -42,6 +42,7 @@ async def stream(
     execution: Execution,
     send: Send,
     content_type: bytes,
+    headers: list[tuple[bytes, bytes]] | None = None,
     *,
     first: Callable[[], bytes],
     delta: Callable[[Delta], bytes],
@@ -50,7 +51,7 @@ async def stream(
     """Send what ``first``, ``delta`` and ``last`` make of the output. Raises what `Execution.next` raises."""
     # Nothing is sent before the first event, so that a failure until then has its true status.
     event = await execution.next()
-    await http.begin(send, content_type, execution.headers())
+    await http.begin(send, content_type, execution.headers() if headers is None else headers + execution.headers())
     part = first()
     while event is not None:
         part += delta(event)

@@ -44,3 +44,42 @@ async def describes(ticket: Ticket) -> AsyncIterator[Event]:
             "model_info": {"general.architecture": "llama", "tokenizer.ggml.tokens": tokens},
         }
     )
+
+
+def calling(arguments: str) -> Delta:
+    function = {"name": "sum", "arguments": arguments}
+    return Delta(tokens=5, tool_calls=[{"id": "c1", "type": "function", "function": function}])
+
+
+async def calls_a_tool(ticket: Ticket) -> AsyncIterator[Event]:
+    yield Delta(thinking="hm")
+    yield calling('{"a": 1}')
+    yield Final("tool_calls", prompt_tokens=3, completion_tokens=5)
+
+
+async def calls_badly(ticket: Ticket) -> AsyncIterator[Event]:
+    yield calling('{"a": ')
+    yield Final("tool_calls", prompt_tokens=3, completion_tokens=5)
+
+
+async def thinks_aloud(ticket: Ticket) -> AsyncIterator[Event]:
+    """All that a model can say in one answer."""
+    yield Delta(thinking="h", tokens=1)
+    yield Delta(thinking="m", tokens=1)
+    yield Delta(text="I ", tokens=1)
+    yield Delta(text="add", tokens=1)
+    yield calling('{"a": 1}')
+    yield Final("tool_calls", prompt_tokens=30, completion_tokens=9, cached_tokens=20)
+
+
+async def breaks_late(ticket: Ticket) -> AsyncIterator[Event]:
+    yield Delta(text="x", tokens=1)
+    yield Failure("engine_failed", "The engine broke.", 502, None, 5, 1)
+
+
+async def counts(ticket: Ticket) -> AsyncIterator[Event]:
+    yield Final(counted=42)
+
+
+async def counts_not(ticket: Ticket) -> AsyncIterator[Event]:
+    yield Failure("unsupported", "The ollama engine cannot do count_tokens.", 400, "count_tokens")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import ollama
 import pytest
 
-from cluster.wire import Delta, Event, Final, Ticket
 from tests.gateway.conftest import VERSION, Site, until
-from tests.gateway.scripts import is_sure
+from tests.gateway.scripts import calls_a_tool, calls_badly, is_sure
 
 ASK: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
 
@@ -104,17 +102,8 @@ async def test_bad_input_is_refused_in_ollamas_form(site: Site, path: str, body:
     assert site.usage() == []
 
 
-async def _calls_a_tool(ticket: Ticket) -> AsyncIterator[Event]:
-    yield Delta(thinking="hm")
-    yield Delta(
-        tokens=5,
-        tool_calls=[{"id": "c1", "type": "function", "function": {"name": "sum", "arguments": '{"a": 1}'}}],
-    )
-    yield Final("tool_calls", prompt_tokens=3, completion_tokens=5)
-
-
 async def test_tool_calls_and_thinking_take_each_protocols_form(site: Site) -> None:
-    node = await site.add_node(script=_calls_a_tool)
+    node = await site.add_node(script=calls_a_tool)
     image = "iVBORw0KGgoAAAANSUhEUg=="
     conversation = [
         {"role": "user", "content": "sum", "images": [image]},
@@ -146,3 +135,10 @@ async def test_log_probabilities_stand_beside_the_message(site: Site) -> None:
     assert [line["logprobs"][0]["token"] for line in lines if "logprobs" in line] == ["Hé", "llo"]
     async with site.post("/api/chat", {**ASK, "top_logprobs": 2}) as response:
         assert response.status == 400
+
+
+async def test_arguments_that_are_no_json_are_the_models_failure(site: Site) -> None:
+    await site.add_node(script=calls_badly)
+    async with site.post("/api/chat", {**ASK, "stream": False}) as response:
+        assert response.status == 502
+        assert "'sum'" in (await response.json())["error"]

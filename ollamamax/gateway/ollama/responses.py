@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from cluster.wire import Delta, Final
 from ollamamax.gateway.catalog import Details, Listed
 from ollamamax.gateway.http import encode
 from ollamamax.gateway.relay import Output
+from ollamamax.gateway.tool_calls import arguments
 from ollamamax.kernel import errors
 
 NDJSON = b"application/x-ndjson"
@@ -32,20 +32,13 @@ def timestamp(moment: float) -> str:
 
 def tool_calls(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """OpenAI tool calls in Ollama's form: arguments are an object, not text."""
-    made = []
-    for call in calls:
-        function = call["function"]
-        arguments = function.get("arguments") or "{}"
-        made.append(
-            {
-                **({"id": call["id"]} if call.get("id") else {}),
-                "function": {
-                    "name": function["name"],
-                    "arguments": json.loads(arguments) if isinstance(arguments, str) else arguments,
-                },
-            }
-        )
-    return made
+    return [
+        {
+            **({"id": call["id"]} if call.get("id") else {}),
+            "function": {"name": call["function"]["name"], "arguments": arguments(call)},
+        }
+        for call in calls
+    ]
 
 
 def output(form: Form, text: str, thinking: str, calls: list[dict[str, Any]]) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class ChatCompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
     response_format: dict[str, Any] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
     reasoning_effort: str | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
@@ -59,7 +60,6 @@ class ChatCompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
-    parallel_tool_calls: bool | None = None
     # Refused unless they ask for nothing.
     n: int | None = None
     logit_bias: dict[str, float] | None = None
@@ -101,6 +101,7 @@ def to_inference(request: ChatCompletionRequest) -> Inference:
         messages=[msgspec.to_builtins(message) for message in request.messages],
         tools=request.tools or [],
         tool_choice=request.tool_choice,
+        parallel_tool_calls=request.parallel_tool_calls,
         format=_format(request.response_format),
         think=request.reasoning_effort,
         options=sampling(request, maximum),

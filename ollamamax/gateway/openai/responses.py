@@ -19,18 +19,17 @@ _TYPES = {401: "invalid_request_error", 403: "insufficient_permissions", 429: "r
 
 def error_body(error: errors.OllamaMaxError) -> bytes:
     """``{"error": {message, type, param, code}}``, as https://platform.openai.com/docs/guides/error-codes."""
+    return encode({"error": error_fields(error)})
+
+
+def error_fields(error: errors.OllamaMaxError) -> dict[str, Any]:
     default = "invalid_request_error" if error.status < 500 else "server_error"
-    code = "invalid_api_key" if error.status == 401 else error.code
-    return encode(
-        {
-            "error": {
-                "message": error.message,
-                "type": _TYPES.get(error.status, default),
-                "param": error.fields.get("param"),
-                "code": code,
-            }
-        }
-    )
+    return {
+        "message": error.message,
+        "type": _TYPES.get(error.status, default),
+        "param": error.fields.get("param"),
+        "code": "invalid_api_key" if error.status == 401 else error.code,
+    }
 
 
 def error_event(error: errors.OllamaMaxError) -> bytes:

@@ -1,0 +1,140 @@
+"""Anthropic's message, its stream of events (https://docs.anthropic.com/en/api/messages-streaming), and its errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster.wire import Delta, Final
+from ollamamax.gateway import tool_calls
+from ollamamax.gateway.http import encode
+from ollamamax.gateway.relay import Output
+from ollamamax.kernel import errors
+
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+_REASONS = {"length": "max_tokens", "tool_calls": "tool_use"}
+
+
+def error_body(error: errors.OllamaMaxError) -> bytes:
+    """``{"type": "error", "error": {type, message}}``, as https://docs.anthropic.com/en/api/errors."""
+    default = "invalid_request_error" if error.status < 500 else "api_error"
+    kind = _TYPES.get(error.status, default)
+    return encode({"type": "error", "error": {"type": kind, "message": error.message}})
+
+
+def error_event(error: errors.OllamaMaxError) -> bytes:
+    """An error after the stream has begun."""
+    return b"event: error\ndata: " + error_body(error) + b"\n\n"
+
+
+def usage(final: Final) -> dict[str, int]:
+    """Tokens that came out of a cache are counted apart there."""
+    return {
+        "input_tokens": final.prompt_tokens - final.cached_tokens,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": final.cached_tokens,
+        "output_tokens": final.completion_tokens,
+    }
+
+
+def stop_reason(final: Final) -> str:
+    """The engines do not tell an end of the turn from a stop sequence."""
+    return _REASONS.get(final.finish_reason, "end_turn")
+
+
+def _message(request: str, model: str, content: list[dict[str, Any]], reason: str | None, used: Any) -> dict[str, Any]:
+    return {
+        "id": f"msg_{request}",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": content,
+        "stop_reason": reason,
+        "stop_sequence": None,
+        "usage": used,
+    }
+
+
+def message(request: str, model: str, output: Output) -> bytes:
+    """A whole ``message``."""
+    content: list[dict[str, Any]] = []
+    if output.thinking:
+        content.append({"type": "thinking", "thinking": output.thinking, "signature": ""})
+    if output.text:
+        content.append({"type": "text", "text": output.text})
+    content += [
+        {"type": "tool_use", "id": call["id"], "name": call["function"]["name"], "input": tool_calls.arguments(call)}
+        for call in output.tool_calls
+    ]
+    return encode(_message(request, model, content, stop_reason(output.final), usage(output.final)))
+
+
+def _event(name: str, fields: dict[str, Any]) -> bytes:
+    return b"event: " + name.encode() + b"\ndata: " + encode({"type": name, **fields}) + b"\n\n"
+
+
+_BLOCKS: dict[str, dict[str, Any]] = {
+    "text": {"type": "text", "text": ""},
+    "thinking": {"type": "thinking", "thinking": "", "signature": ""},
+}
+
+
+class Events:
+    """Renders the events of one stream: content blocks one after the other, each of one kind."""
+
+    def __init__(self, request: str, model: str) -> None:
+        self._request = request
+        self._model = model
+        self._index = -1
+        self._open = ""
+        self._head = b""
+
+    def first(self) -> bytes:
+        # The engine counts the prompt at the end; `message_delta` has it.
+        nothing = {"input_tokens": 0, "output_tokens": 0}
+        return _event("message_start", {"message": _message(self._request, self._model, [], None, nothing)})
+
+    def delta(self, delta: Delta) -> bytes:
+        part = b""
+        if delta.thinking:
+            part += self._into("thinking") + self._head + encode(delta.thinking) + b"}}\n\n"
+        if delta.text:
+            part += self._into("text") + self._head + encode(delta.text) + b"}}\n\n"
+        for call in delta.tool_calls:
+            function = call["function"]
+            block = {"type": "tool_use", "id": call["id"], "name": function["name"], "input": {}}
+            part += self._close() + self._begin(block)
+            json_ = {"type": "input_json_delta", "partial_json": function.get("arguments") or "{}"}
+            part += _event("content_block_delta", {"index": self._index, "delta": json_})
+            self._open = "tool_use"
+        return part
+
+    def _into(self, kind: str) -> bytes:
+        """Be in a block of that kind; what all its deltas share is encoded once."""
+        if self._open == kind:
+            return b""
+        part = self._close() + self._begin(_BLOCKS[kind])
+        self._open = kind
+        start = {"type": "content_block_delta", "index": self._index, "delta": {"type": f"{kind}_delta"}}
+        self._head = b"event: content_block_delta\ndata: " + encode(start)[:-2] + f',"{kind}":'.encode()
+        return part
+
+    def _begin(self, block: dict[str, Any]) -> bytes:
+        self._index += 1
+        return _event("content_block_start", {"index": self._index, "content_block": block})
+
+    def _close(self) -> bytes:
+        return _event("content_block_stop", {"index": self._index}) if self._open else b""
+
+    def last(self, final: Final) -> bytes:
+        delta = {"stop_reason": stop_reason(final), "stop_sequence": None}
+        end = _event("message_delta", {"delta": delta, "usage": usage(final)})
+        return self._close() + end + _event("message_stop", {})

@@ -1,0 +1,226 @@
+"""OpenAI's ``/v1/responses``: the answer as a list of items, whole or as a stream of typed events."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from cluster.wire import Delta, Final
+from ollamamax.gateway import http, relay
+from ollamamax.gateway.execution import Call
+from ollamamax.gateway.http import Receive, Scope, Send, encode
+from ollamamax.gateway.openai.response_request import ResponseRequest, decoder, to_inference
+from ollamamax.gateway.openai.responses import EVENT_STREAM, error_fields
+from ollamamax.gateway.relay import Output
+from ollamamax.gateway.service import Service
+from ollamamax.kernel import errors
+
+Item = dict[str, Any]
+
+
+async def responses(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+    body = http.decode(decoder, await service.body(scope, receive))
+    async with service.execution(call, body.model, to_inference(body), receive) as execution:
+        if not body.stream:
+            output = await relay.gather(execution)
+            answer = _response(call.id, body, int(call.received_at), items(call.id, output), output.final)
+            await http.respond(send, 200, encode(answer), execution.headers())
+            return
+        events = Events(call.id, body, int(call.received_at))
+        try:
+            await relay.stream(execution, send, EVENT_STREAM, first=events.first, delta=events.delta, last=events.last)
+        except errors.OllamaMaxError as error:
+            error.fields["sequence_number"] = events.number
+            raise
+
+
+def error_event(error: errors.OllamaMaxError) -> bytes:
+    """An error after the stream has begun: this endpoint's events say their type."""
+    fields = error_fields(error)
+    body = {
+        "type": "error",
+        "sequence_number": error.fields.get("sequence_number", 0),
+        **{name: fields[name] for name in ("code", "message", "param")},
+    }
+    return b"event: error\ndata: " + encode(body) + b"\n\n"
+
+
+def _usage(final: Final) -> Item:
+    return {
+        "input_tokens": final.prompt_tokens,
+        "input_tokens_details": {"cached_tokens": final.cached_tokens},
+        "output_tokens": final.completion_tokens,
+        # The engines do not count the tokens of thinking apart.
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": final.prompt_tokens + final.completion_tokens,
+    }
+
+
+def _response(request: str, body: ResponseRequest, created: int, output: list[Item], final: Final | None) -> Item:
+    """A ``response``; without ``final`` one that is under way."""
+    cut = final is not None and final.finish_reason == "length"
+    return {
+        "id": f"resp_{request}",
+        "object": "response",
+        "created_at": created,
+        "status": "in_progress" if final is None else "incomplete" if cut else "completed",
+        "completed_at": None if final is None or cut else int(time.time()),
+        "error": None,
+        "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
+        "instructions": body.instructions,
+        "max_output_tokens": body.max_output_tokens,
+        "metadata": body.metadata or {},
+        "model": body.model,
+        "output": output,
+        "parallel_tool_calls": body.parallel_tool_calls is not False,
+        "previous_response_id": None,
+        "reasoning": {"effort": body.reasoning.effort if body.reasoning else None, "summary": None},
+        "store": False,
+        "temperature": body.temperature,
+        "text": {"format": (body.text and body.text.format) or {"type": "text"}},
+        "tool_choice": body.tool_choice or "auto",
+        "tools": body.tools or [],
+        "top_p": body.top_p,
+        "truncation": "disabled",
+        "usage": None if final is None else _usage(final),
+    }
+
+
+def _text_part(text: str) -> Item:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def _thought(id_: str, text: str, status: str) -> Item:
+    content = [{"type": "reasoning_text", "text": text}] if text else []
+    return {"type": "reasoning", "id": id_, "summary": [], "content": content, "status": status}
+
+
+def _message(id_: str, text: str | None, status: str) -> Item:
+    content = [] if text is None else [_text_part(text)]
+    return {"type": "message", "id": id_, "role": "assistant", "content": content, "status": status}
+
+
+def _call(id_: str, call: Item, arguments: str, status: str) -> Item:
+    name = call["function"]["name"]
+    return {
+        "type": "function_call",
+        "id": id_,
+        "call_id": call["id"],
+        "name": name,
+        "arguments": arguments,
+        "status": status,
+    }
+
+
+def _arguments(call: Item) -> str:
+    return call["function"].get("arguments") or "{}"
+
+
+def items(request: str, output: Output) -> list[Item]:
+    """The output as items: what was thought, what was said, what is called."""
+    status = "incomplete" if output.final.finish_reason == "length" else "completed"
+    found: list[Item] = []
+    if output.thinking:
+        found.append(_thought(f"rs_{request}", output.thinking, status))
+    if output.text or not (output.thinking or output.tool_calls):
+        found.append(_message(f"msg_{request}", output.text, status))
+    for index, call in enumerate(output.tool_calls):
+        found.append(_call(f"fc_{request}_{index}", call, _arguments(call), "completed"))
+    return found
+
+
+class Events:
+    """Renders the events of one stream: output items one after the other, each opened, filled and closed."""
+
+    def __init__(self, request: str, body: ResponseRequest, created: int) -> None:
+        self._request = request
+        self._body = body
+        self._created = created
+        self.number = 0
+        self._items: list[Item] = []
+        self._open = ""
+        self._id = ""
+        self._parts: list[str] = []
+        self._head = b""
+
+    def _event(self, name: str, /, **fields: Any) -> bytes:
+        data = encode({"type": name, "sequence_number": self.number, **fields})
+        self.number += 1
+        return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
+
+    def _response(self, final: Final | None) -> Item:
+        return _response(self._request, self._body, self._created, self._items, final)
+
+    def first(self) -> bytes:
+        begun = self._event("response.created", response=self._response(None))
+        return begun + self._event("response.in_progress", response=self._response(None))
+
+    def delta(self, delta: Delta) -> bytes:
+        part = b""
+        if delta.thinking:
+            part += self._into("reasoning") + self._add(delta.thinking)
+        if delta.text:
+            part += self._into("message") + self._add(delta.text)
+        for call in delta.tool_calls:
+            part += self._close("completed") + self._called(call)
+        return part
+
+    def _add(self, text: str) -> bytes:
+        self._parts.append(text)
+        number = str(self.number).encode()
+        self.number += 1
+        return self._head + number + b',"delta":' + encode(text) + b"}\n\n"
+
+    def _into(self, kind: str) -> bytes:
+        """Be in an item of that kind; what all its deltas share is encoded once."""
+        if self._open == kind:
+            return b""
+        part = self._close("completed")
+        self._open, self._parts = kind, []
+        index = len(self._items)
+        place: Item = {"output_index": index, "content_index": 0}
+        if kind == "message":
+            self._id, name = f"msg_{self._request}_{index}", "response.output_text.delta"
+            item, empty = _message(self._id, None, "in_progress"), _text_part("")
+        else:
+            self._id, name = f"rs_{self._request}_{index}", "response.reasoning_text.delta"
+            item, empty = _thought(self._id, "", "in_progress"), {"type": "reasoning_text", "text": ""}
+        shared = {"type": name, "item_id": self._id, **place, **({"logprobs": []} if kind == "message" else {})}
+        self._head = b"event: " + name.encode() + b"\ndata: " + encode(shared)[:-1] + b',"sequence_number":'
+        part += self._event("response.output_item.added", output_index=index, item=item)
+        return part + self._event("response.content_part.added", item_id=self._id, **place, part=empty)
+
+    def _close(self, status: str) -> bytes:
+        if not self._open:
+            return b""
+        text, index = "".join(self._parts), len(self._items)
+        place: Item = {"item_id": self._id, "output_index": index, "content_index": 0}
+        if self._open == "message":
+            item, whole = _message(self._id, text, status), _text_part(text)
+            part = self._event("response.output_text.done", **place, text=text, logprobs=[])
+        else:
+            item, whole = _thought(self._id, text, status), {"type": "reasoning_text", "text": text}
+            part = self._event("response.reasoning_text.done", **place, text=text)
+        self._open = ""
+        self._items.append(item)
+        part += self._event("response.content_part.done", **place, part=whole)
+        return part + self._event("response.output_item.done", output_index=index, item=item)
+
+    def _called(self, call: Item) -> bytes:
+        index = len(self._items)
+        id_, arguments = f"fc_{self._request}_{index}", _arguments(call)
+        place: Item = {"item_id": id_, "output_index": index}
+        item = _call(id_, call, arguments, "completed")
+        self._items.append(item)
+        return (
+            self._event("response.output_item.added", output_index=index, item=_call(id_, call, "", "in_progress"))
+            + self._event("response.function_call_arguments.delta", **place, delta=arguments)
+            + self._event("response.function_call_arguments.done", **place, name=item["name"], arguments=arguments)
+            + self._event("response.output_item.done", output_index=index, item=item)
+        )
+
+    def last(self, final: Final) -> bytes:
+        cut = final.finish_reason == "length"
+        part = b"" if self._items or self._open else self._into("message")
+        part += self._close("incomplete" if cut else "completed")
+        return part + self._event(f"response.{'incomplete' if cut else 'completed'}", response=self._response(final))
