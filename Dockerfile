@@ -8,7 +8,7 @@ RUN npm ci --no-audit --no-fund
 COPY frontend/ ./
 RUN npm run build
 
-FROM python:3.13-slim-bookworm AS packages
+FROM python:3.11-slim-bookworm AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/ollamamax
 COPY requirements.txt ./
@@ -29,7 +29,7 @@ RUN /opt/ollamamax/bin/pip install --no-index --no-build-isolation --no-deps -e 
        /opt/ollamamax/bin/python manage.py collectstatic --noinput --verbosity 0 \
     && /opt/ollamamax/bin/python -m compileall -q ollamamax cluster models_registry dashboard
 
-FROM python:3.13-slim-bookworm
+FROM python:3.11-slim-bookworm
 RUN groupadd --gid 10001 ollamamax \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin ollamamax \
     && install -d -o ollamamax -g ollamamax -m 0700 /data

@@ -120,7 +120,7 @@ class Setup:
 
     def digest(self, paths: Iterable[Path]) -> str:
         """One hash over names and contents of files; a folder counts with all it holds."""
-        total = hashlib.sha256(f"{self.root}\0{sys.version_info[:2]}\0".encode())
+        total = hashlib.sha256(f"{self.root}\0".encode())
         for path in paths:
             files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
             for file in files:
@@ -131,7 +131,10 @@ class Setup:
     # Steps
 
     def stale_environment(self) -> bool:
-        """No environment yet, one of another folder or Python, or one whose installation was interrupted."""
+        """No environment yet, one that was moved or lost its Python, or one whose installation was interrupted.
+
+        The Python it was made with stays: another PYTHON must not pull it away from under what runs.
+        """
         if not self.python.exists() or self.stamp(UNFINISHED):
             return True
         made_for = self.stamp("environment")

@@ -88,6 +88,11 @@ def test_an_environment_is_kept(clone: Setup) -> None:
     assert not clone.stale_environment()
 
 
+def test_another_python_leaves_the_environment_alone(clone: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 14, 0))
+    assert not clone.stale_environment()
+
+
 def test_an_interrupted_installation_is_made_anew(clone: Setup) -> None:
     clone.write_stamp(install.UNFINISHED, "1")
     assert clone.stale_environment()
