@@ -107,6 +107,6 @@ async def test_anthropics_client(site: Site, engine: LlamaCpp) -> None:
     used = message.usage
     assert used.input_tokens + (used.cache_read_input_tokens or 0) == counted.input_tokens
     assert used.output_tokens == 8
+    tools: Any = [{"name": "f", "input_schema": {"type": "object"}}]
     with pytest.raises(anthropic.BadRequestError, match="llamacpp engine cannot do tools"):
-        tools: Any = [{"name": "f", "input_schema": {"type": "object"}}]
         await client.messages.create(model="echo", messages=SAY, max_tokens=8, tools=tools)

@@ -27,7 +27,7 @@ class Message(msgspec.Struct, omit_defaults=True):
 
 
 class ChatCompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Fields that engines of ours can honour, those that change nothing in the answer, and those refused by name."""
+    """Fields that engines of ours can honour, those of `IGNORED`, and those of `UNSUPPORTED` with their harmless values."""
 
     model: str
     messages: list[Message]
@@ -52,7 +52,7 @@ class ChatCompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
     top_k: int | None = None
     min_p: float | None = None
     repeat_penalty: float | None = None
-    # For OpenAI's own accounting and caches; they do not change the answer.
+    # Ignored.
     user: str | None = None
     metadata: dict[str, str] | None = None
     store: bool | None = None
@@ -60,7 +60,7 @@ class ChatCompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
-    # Refused unless they ask for nothing.
+    # Refused.
     n: int | None = None
     logit_bias: dict[str, float] | None = None
     modalities: list[str] | None = None
@@ -74,7 +74,20 @@ class ChatCompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 decoder = msgspec.json.Decoder(ChatCompletionRequest)
 
-_UNSUPPORTED = {
+_ACCOUNTING = "for OpenAI's own accounting"
+_CACHES = "for OpenAI's own caches; the engines keep their prompts by themselves"
+IGNORED = {
+    "user": _ACCOUNTING,
+    "metadata": _ACCOUNTING,
+    "store": "no answer is kept here",
+    "service_tier": _ACCOUNTING,
+    "safety_identifier": _ACCOUNTING,
+    "prompt_cache_key": _CACHES,
+    "prompt_cache_retention": _CACHES,
+}
+"""Fields that are taken and change nothing in the answer, and why."""
+
+UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "n": (None, 1),
     "logit_bias": (None, {}),
     "modalities": (None, ["text"]),
@@ -89,7 +102,7 @@ _UNSUPPORTED = {
 
 def to_inference(request: ChatCompletionRequest) -> Inference:
     """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
-    refuse(request, _UNSUPPORTED)
+    refuse(request, UNSUPPORTED)
     if not request.messages:
         raise errors.InvalidRequest("'messages' must hold at least one message.", param="messages")
     maximum = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
