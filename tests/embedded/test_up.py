@@ -23,8 +23,6 @@ from ollamamax.embedded.up import up
 from ollamamax.embedded.welcome import welcome
 from tests.servers import free_port
 
-pytestmark = pytest.mark.xdist_group("up")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 MODEL = "smollm2:135m"
 QUESTION: Any = [{"role": "user", "content": "Say hello."}]
 
-pytestmark = [pytest.mark.flow, pytest.mark.timeout(300), pytest.mark.xdist_group("flow")]
+pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 
 
 @dataclass
