@@ -39,6 +39,7 @@ class ChatCompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
     top_p: float | None = None
     stop: str | list[str] | None = None
     seed: int | None = None
+    n: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     response_format: dict[str, Any] | None = None
@@ -61,7 +62,6 @@ class ChatCompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
     # Refused.
-    n: int | None = None
     logit_bias: dict[str, float] | None = None
     modalities: list[str] | None = None
     audio: dict[str, Any] | None = None
@@ -72,6 +72,8 @@ class ChatCompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
     function_call: str | dict[str, Any] | None = None
 
 
+MOST_CHOICES = 8
+"""Each takes a slot of a node."""
 decoder = msgspec.json.Decoder(ChatCompletionRequest)
 
 _ACCOUNTING = "for OpenAI's own accounting"
@@ -88,7 +90,6 @@ IGNORED = {
 """Fields that are taken and change nothing in the answer, and why."""
 
 UNSUPPORTED: dict[str, tuple[Any, ...]] = {
-    "n": (None, 1),
     "logit_bias": (None, {}),
     "modalities": (None, ["text"]),
     "audio": (None,),
@@ -108,6 +109,7 @@ def to_inference(request: ChatCompletionRequest) -> Inference:
     maximum = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
     if request.top_logprobs and not request.logprobs:
         raise errors.InvalidRequest("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
+    between("n", request.n, 1, MOST_CHOICES)
     between("top_logprobs", request.top_logprobs, 0, 20)
     return Inference(
         kind="chat",
