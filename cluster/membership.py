@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -52,7 +53,7 @@ def withdraw(node: Node) -> None:
     client = shared.client()
     directory.publish(client, NODE_KEYS, {node.identifier: None})
     directory.publish(client, NODES, {node.id.hex: None})
-    client.acl_deluser(redis_user(node))
+    forget_user(client, redis_user(node))
     node_id = node.id.hex
     client.delete(
         keys.node_state(node_id),
@@ -70,6 +71,20 @@ def grant(client: redis.Redis, node: Node) -> None:
     client.execute_command(
         "ACL", "SETUSER", redis_user(node), "reset", "on", f"#{node.redis_password_hash}", *keys.node_acl(node.id.hex)
     )
+
+    _save_users(client)
+
+
+def forget_user(client: redis.Redis, name: str) -> None:
+    """The user goes, with its open connections."""
+    client.acl_deluser(name)
+    _save_users(client)
+
+
+def _save_users(client: redis.Redis) -> None:
+    """Keep the users over a restart, where Redis has a file for them; elsewhere `observe_nodes` makes them again."""
+    with contextlib.suppress(redis.ResponseError):
+        client.acl_save()
 
 
 def granted(client: redis.Redis) -> set[str]:

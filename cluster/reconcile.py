@@ -34,7 +34,7 @@ def observe_nodes() -> int:
             if membership.redis_user(node) not in known:
                 membership.grant(client, node)
         for name in known - {membership.redis_user(node) for node in nodes}:
-            client.acl_deluser(name)
+            membership.forget_user(client, name)
         states = read_states(client, [node.id.hex for node in nodes])
         heard = []
         for node in nodes:

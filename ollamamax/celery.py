@@ -31,10 +31,11 @@ app.conf.update(
     worker_hijack_root_logger=False,
     worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
     timezone="UTC",
     redbeat_redis_url=settings.REDIS_URL,
     redbeat_key_prefix="omx:beat:",
-    redbeat_lock_timeout=10,
+    redbeat_lock_timeout=5,
     beat_scheduler="redbeat.RedBeatScheduler",
     beat_max_loop_interval=1,
     beat_schedule={

@@ -258,3 +258,60 @@ async def test_a_gateway_that_stops_leaves_nothing_open(site: Site) -> None:
     await site.gateway.stop()
     assert site.client.hlen(keys.OPEN) == 0
     assert not site.client.keys("omx:gw:*:alive")
+
+
+async def _says_its_seed(ticket: Ticket) -> AsyncIterator[Event]:
+    for word in ("seed ", str(ticket.inference.options.seed)):
+        yield Delta(text=word, tokens=1)
+        await asyncio.sleep(0.01)
+    yield Final(prompt_tokens=5, completion_tokens=2)
+
+
+async def test_several_answers_are_several_requests(site: Site) -> None:
+    await site.add_node(script=_says_its_seed)
+    async with site.post("/v1/chat/completions", {**ASK, "n": 3, "seed": 7}) as response:
+        answer = await response.json()
+    assert [choice["index"] for choice in answer["choices"]] == [0, 1, 2]
+    assert [choice["message"]["content"] for choice in answer["choices"]] == ["seed 7", "seed 8", "seed 9"]
+    assert (answer["usage"]["prompt_tokens"], answer["usage"]["completion_tokens"]) == (5, 6)
+    body = {**ASK, "n": 3, "seed": 7, "stream": True, "stream_options": {"include_usage": True}}
+    async with site.post("/v1/chat/completions", body) as response:
+        chunks = [json.loads(line[6:]) for line in (await response.text()).split("\n\n") if line[6:7] == "{"]
+    said = ["", "", ""]
+    for chunk in chunks[:-1]:
+        choice = chunk["choices"][0]
+        said[choice["index"]] += choice["delta"].get("content", "")
+    assert said == ["seed 7", "seed 8", "seed 9"]
+    assert sorted(c["choices"][0]["index"] for c in chunks[:-1] if c["choices"][0]["finish_reason"]) == [0, 1, 2]
+    assert chunks[-1]["usage"]["completion_tokens"] == 6
+    assert len({chunk["id"] for chunk in chunks}) == 1
+    await until(lambda: len(site.usage()) == 6)
+    assert len({record["request"] for record in site.usage()}) == 6
+    assert {record["outcome"] for record in site.usage()} == {"ok"}
+
+
+async def test_all_answers_stop_when_the_client_leaves(site: Site) -> None:
+    node = await site.add_node(script=_endless)
+    async with site.post("/v1/chat/completions", {**ASK, "n": 3, "stream": True}) as response:
+        await response.content.readany()
+    await until(lambda: len(site.usage()) == 3)
+    assert {(record["outcome"], record["error"]) for record in site.usage()} == {("cancelled", "client_gone")}
+    assert site.client.scard(keys.node_slots(node.node)) == 0
+
+
+async def test_when_one_of_several_fails_the_answer_is_an_error(site: Site) -> None:
+    node = await site.add_node(script=_unsupported)
+    for stream in (False, True):
+        async with site.post("/v1/chat/completions", {**ASK, "n": 2, "stream": stream}) as response:
+            assert response.status == 400
+            assert (await response.json())["error"]["code"] == "unsupported"
+    await until(lambda: len(site.usage()) == 4)
+    assert {record["outcome"] for record in site.usage()} == {"failed"}
+    assert site.client.scard(keys.node_slots(node.node)) == 0
+
+
+async def test_several_that_do_not_all_find_a_place_take_none(site: Site) -> None:
+    node = await site.add_node(capacity=1)
+    async with site.post("/v1/chat/completions", {**ASK, "n": 8}) as response:
+        assert response.status == 429
+    await until(lambda: site.client.scard(keys.node_slots(node.node)) == 0 and site.client.hlen(keys.OPEN) == 0)

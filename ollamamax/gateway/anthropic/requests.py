@@ -44,9 +44,9 @@ class CountRequest(msgspec.Struct, forbid_unknown_fields=True):
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
-    # For Anthropic's own caches and accounting; they do not change the answer.
+    # Ignored.
     cache_control: dict[str, Any] | None = None
-    # Refused unless they ask for nothing.
+    # Refused.
     container: Any = None
     context_management: Any = None
     mcp_servers: list[Any] | None = None
@@ -64,7 +64,7 @@ class MessagesRequest(CountRequest, kw_only=True, forbid_unknown_fields=True):
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
-    # For Anthropic's own accounting; they do not change the answer.
+    # Ignored.
     metadata: dict[str, Any] | None = None
     service_tier: str | None = None
 
@@ -72,6 +72,12 @@ class MessagesRequest(CountRequest, kw_only=True, forbid_unknown_fields=True):
 decoder = msgspec.json.Decoder(MessagesRequest)
 count_decoder = msgspec.json.Decoder(CountRequest)
 
+IGNORED = {
+    "cache_control": "the engines keep their prompts by themselves",
+    "metadata": "for Anthropic's own accounting",
+    "service_tier": "for Anthropic's own accounting",
+    "thinking.budget_tokens": "the engines have no such limit",
+}
 UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "container": (None,),
     "context_management": (None,),

@@ -29,10 +29,13 @@ class ShowRequest(msgspec.Struct):
     model: str = ""
     name: str = ""
     verbose: bool | None = False
-    # Refused: they would show another model than the one that answers.
+    # Refused.
     system: str | None = None
     template: str | None = None
 
+
+UNSUPPORTED = ("system", "template")
+"""They would show another model than the one that answers."""
 
 decoder = msgspec.json.Decoder(ShowRequest)
 
@@ -42,7 +45,7 @@ async def show(service: Service, call: Call, scope: Scope, receive: Receive, sen
     name = body.model or body.name
     if not name:
         raise errors.InvalidRequest("'model' is required.", param="model")
-    for field in ("system", "template"):
+    for field in UNSUPPORTED:
         if getattr(body, field):
             raise errors.Unsupported(f"'{field}' is not supported by this server.", param=field)
     listed = catalog.resolve(service.directory, call.principal.tenant or "", name)

@@ -10,6 +10,7 @@ from cluster.wire import Delta, Final, Inference
 from ollamamax.gateway import http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send, encode
+from ollamamax.gateway.openai.requests import IGNORED as IGNORED_IN_CHAT
 from ollamamax.gateway.openai.requests import StreamOptions, between, refuse, sampling
 from ollamamax.gateway.openai.responses import DONE, EVENT_STREAM, usage
 from ollamamax.gateway.service import Service
@@ -40,16 +41,17 @@ class CompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
     top_k: int | None = None
     min_p: float | None = None
     repeat_penalty: float | None = None
-    # Does not change the answer.
+    # Ignored.
     user: str | None = None
-    # Refused unless they ask for nothing.
+    # Refused.
     n: int | None = None
     best_of: int | None = None
     logit_bias: dict[str, float] | None = None
 
 
 decoder = msgspec.json.Decoder(CompletionRequest)
-UNSUPPORTED = {"n": (None, 1), "best_of": (None, 1), "logit_bias": (None, {})}
+IGNORED = {"user": IGNORED_IN_CHAT["user"]}
+UNSUPPORTED: dict[str, tuple[Any, ...]] = {"n": (None, 1), "best_of": (None, 1), "logit_bias": (None, {})}
 
 
 def to_inference(request: CompletionRequest) -> Inference:

@@ -12,6 +12,7 @@ from cluster.wire import Inference
 from ollamamax.gateway import http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send
+from ollamamax.gateway.openai.requests import IGNORED as IGNORED_IN_CHAT
 from ollamamax.gateway.openai.requests import between
 from ollamamax.gateway.service import Service
 from ollamamax.kernel import errors
@@ -26,10 +27,11 @@ class EmbeddingRequest(msgspec.Struct, forbid_unknown_fields=True):
     input: str | list[Any]
     encoding_format: Literal["float", "base64"] | None = "float"
     dimensions: int | None = None
-    # Does not change the answer.
+    # Ignored.
     user: str | None = None
 
 
+IGNORED = {"user": IGNORED_IN_CHAT["user"]}
 decoder = msgspec.json.Decoder(EmbeddingRequest)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ollamamax.gateway import catalog, http, relay
+import contextlib
+
+from cluster.wire import Final, Inference
+from ollamamax.gateway import catalog, choices, http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send
 from ollamamax.gateway.openai import requests, responses
@@ -13,16 +16,60 @@ async def chat_completions(service: Service, call: Call, scope: Scope, receive: 
     body = http.decode(requests.decoder, await service.body(scope, receive))
     inference = requests.to_inference(body)
     created = int(call.received_at)
+    if body.n is not None and body.n > 1:
+        await _several(service, call, body, inference, receive, send)
+        return
     async with service.execution(call, body.model, inference, receive) as execution:
         if not body.stream:
-            answer = responses.completion(call.id, body.model, created, await relay.gather(execution))
+            answer = responses.completion(call.id, body.model, created, [await relay.gather(execution)])
             await http.respond(send, 200, answer, execution.headers())
             return
-        include_usage = body.stream_options is not None and body.stream_options.include_usage
-        chunks = responses.Chunks(call.id, body.model, created, include_usage=include_usage)
+        chunks = responses.Chunks(call.id, body.model, created, include_usage=_usage_too(body))
         await relay.stream(
             execution, send, responses.EVENT_STREAM, first=chunks.first, delta=chunks.delta, last=chunks.last
         )
+
+
+def _usage_too(body: requests.ChatCompletionRequest) -> bool:
+    return body.stream_options is not None and body.stream_options.include_usage
+
+
+async def _several(
+    service: Service,
+    call: Call,
+    body: requests.ChatCompletionRequest,
+    inference: Inference,
+    receive: Receive,
+    send: Send,
+) -> None:
+    created = int(call.received_at)
+    async with choices.choices(service, call, body.model, inference, receive, body.n or 1) as executions:
+        headers = executions[0].headers()
+        if not body.stream:
+            answer = responses.completion(call.id, body.model, created, await choices.gather(executions))
+            await http.respond(send, 200, answer, headers)
+            return
+        rendered = [
+            responses.Chunks(call.id, body.model, created, include_usage=_usage_too(body), index=index)
+            for index in range(len(executions))
+        ]
+        finals: list[Final] = []
+        begun = False
+        async with contextlib.aclosing(choices.merged(executions)) as events:
+            async for index, event in events:
+                part = b""
+                if not begun:
+                    # As with one answer: a failure until now has its true status.
+                    await http.begin(send, responses.EVENT_STREAM, headers)
+                    part, begun = b"".join(chunks.first() for chunks in rendered), True
+                if isinstance(event, Final):
+                    finals.append(event)
+                    part += rendered[index].end(event)
+                else:
+                    part += rendered[index].delta(event)
+                if part:
+                    await http.write(send, part)
+        await http.finish(send, rendered[0].done(finals))
 
 
 async def models(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:

@@ -27,7 +27,7 @@ class Message(msgspec.Struct, omit_defaults=True):
 
 
 class ChatCompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Fields that engines of ours can honour, those that change nothing in the answer, and those refused by name."""
+    """Fields that engines of ours can honour, those of `IGNORED`, and those of `UNSUPPORTED` with their harmless values."""
 
     model: str
     messages: list[Message]
@@ -39,6 +39,7 @@ class ChatCompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
     top_p: float | None = None
     stop: str | list[str] | None = None
     seed: int | None = None
+    n: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     response_format: dict[str, Any] | None = None
@@ -52,7 +53,7 @@ class ChatCompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
     top_k: int | None = None
     min_p: float | None = None
     repeat_penalty: float | None = None
-    # For OpenAI's own accounting and caches; they do not change the answer.
+    # Ignored.
     user: str | None = None
     metadata: dict[str, str] | None = None
     store: bool | None = None
@@ -60,8 +61,7 @@ class ChatCompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
-    # Refused unless they ask for nothing.
-    n: int | None = None
+    # Refused.
     logit_bias: dict[str, float] | None = None
     modalities: list[str] | None = None
     audio: dict[str, Any] | None = None
@@ -72,10 +72,24 @@ class ChatCompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
     function_call: str | dict[str, Any] | None = None
 
 
+MOST_CHOICES = 8
+"""Each takes a slot of a node."""
 decoder = msgspec.json.Decoder(ChatCompletionRequest)
 
-_UNSUPPORTED = {
-    "n": (None, 1),
+_ACCOUNTING = "for OpenAI's own accounting"
+_CACHES = "for OpenAI's own caches; the engines keep their prompts by themselves"
+IGNORED = {
+    "user": _ACCOUNTING,
+    "metadata": _ACCOUNTING,
+    "store": "no answer is kept here",
+    "service_tier": _ACCOUNTING,
+    "safety_identifier": _ACCOUNTING,
+    "prompt_cache_key": _CACHES,
+    "prompt_cache_retention": _CACHES,
+}
+"""Fields that are taken and change nothing in the answer, and why."""
+
+UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "logit_bias": (None, {}),
     "modalities": (None, ["text"]),
     "audio": (None,),
@@ -89,12 +103,13 @@ _UNSUPPORTED = {
 
 def to_inference(request: ChatCompletionRequest) -> Inference:
     """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
-    refuse(request, _UNSUPPORTED)
+    refuse(request, UNSUPPORTED)
     if not request.messages:
         raise errors.InvalidRequest("'messages' must hold at least one message.", param="messages")
     maximum = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
     if request.top_logprobs and not request.logprobs:
         raise errors.InvalidRequest("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
+    between("n", request.n, 1, MOST_CHOICES)
     between("top_logprobs", request.top_logprobs, 0, 20)
     return Inference(
         kind="chat",

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from cluster.wire import Inference, Options
+from ollamamax.gateway.openai.requests import IGNORED as IGNORED_IN_CHAT
 from ollamamax.gateway.openai.requests import between, refuse
 from ollamamax.kernel import errors
 
@@ -38,13 +39,13 @@ class ResponseRequest(msgspec.Struct, forbid_unknown_fields=True):
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     metadata: dict[str, str] | None = None
-    # For OpenAI's own accounting and caches; they do not change the answer.
+    # Ignored.
     user: str | None = None
     service_tier: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
-    # Refused unless they ask for nothing.
+    # Refused.
     store: bool | None = None
     previous_response_id: str | None = None
     conversation: Any = None
@@ -59,6 +60,7 @@ class ResponseRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 decoder = msgspec.json.Decoder(ResponseRequest)
 
+IGNORED = {name: why for name, why in IGNORED_IN_CHAT.items() if name not in {"metadata", "store"}}
 UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "store": (None, False),
     "previous_response_id": (None,),

@@ -37,11 +37,14 @@ def error_event(error: errors.OllamaMaxError) -> bytes:
     return b"data: " + error_body(error) + b"\n\n"
 
 
-def usage(final: Final) -> dict[str, Any]:
+def usage(*finals: Final) -> dict[str, Any]:
+    """Of several choices the prompt is counted once, as OpenAI counts it."""
+    final = finals[0]
+    completion_tokens = sum(each.completion_tokens for each in finals)
     return {
         "prompt_tokens": final.prompt_tokens,
-        "completion_tokens": final.completion_tokens,
-        "total_tokens": final.prompt_tokens + final.completion_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": final.prompt_tokens + completion_tokens,
         "prompt_tokens_details": {"cached_tokens": final.cached_tokens},
     }
 
@@ -49,11 +52,13 @@ def usage(final: Final) -> dict[str, Any]:
 class Chunks:
     """Renders the chunks of one stream; what they share is encoded once."""
 
-    def __init__(self, request: str, model: str, created: int, *, include_usage: bool) -> None:
+    def __init__(self, request: str, model: str, created: int, *, include_usage: bool, index: int = 0) -> None:
         head = {"id": f"chatcmpl-{request}", "object": "chat.completion.chunk", "created": created, "model": model}
         self._head = b"data: " + encode(head)[:-1]
         # With include_usage every chunk but the last has a null usage.
-        self._choices = (b',"usage":null' if include_usage else b"") + b',"choices":[{"index":0,"delta":'
+        self._choices = (
+            b',"usage":null' if include_usage else b""
+        ) + f',"choices":[{{"index":{index},"delta":'.encode()
         self._include_usage = include_usage
         self._tool_calls = 0
 
@@ -79,14 +84,33 @@ class Chunks:
         return self._head + self._choices + encode(content) + logprobs + b',"finish_reason":null' + _END
 
     def last(self, final: Final) -> bytes:
-        end = self._head + self._choices + b'{},"finish_reason":' + encode(final.finish_reason) + _END
-        if self._include_usage:
-            end += self._head + b',"choices":[],"usage":' + encode(usage(final)) + b"}\n\n"
-        return end + DONE
+        return self.end(final) + self.done([final])
+
+    def end(self, final: Final) -> bytes:
+        """The end of this choice."""
+        return self._head + self._choices + b'{},"finish_reason":' + encode(final.finish_reason) + _END
+
+    def done(self, finals: list[Final]) -> bytes:
+        """The end of the stream, with what all its choices used."""
+        used = self._head + b',"choices":[],"usage":' + encode(usage(*finals)) + b"}\n\n"
+        return (used if self._include_usage else b"") + DONE
 
 
-def completion(request: str, model: str, created: int, output: Output) -> bytes:
-    """A whole ``chat.completion``."""
+def completion(request: str, model: str, created: int, outputs: list[Output]) -> bytes:
+    """A whole ``chat.completion``, with a choice for each output."""
+    return encode(
+        {
+            "id": f"chatcmpl-{request}",
+            "object": "chat.completion",
+            "created": created,
+            "model": model,
+            "choices": [_choice(index, output) for index, output in enumerate(outputs)],
+            "usage": usage(*(output.final for output in outputs)),
+        }
+    )
+
+
+def _choice(index: int, output: Output) -> dict[str, Any]:
     message: dict[str, Any] = {
         "role": "assistant",
         "content": output.text if output.text or not output.tool_calls else None,
@@ -97,17 +121,7 @@ def completion(request: str, model: str, created: int, output: Output) -> bytes:
     if output.tool_calls:
         message["tool_calls"] = output.tool_calls
     logprobs = {"content": output.logprobs, "refusal": None} if output.logprobs else None
-    reason = output.final.finish_reason
-    return encode(
-        {
-            "id": f"chatcmpl-{request}",
-            "object": "chat.completion",
-            "created": created,
-            "model": model,
-            "choices": [{"index": 0, "message": message, "logprobs": logprobs, "finish_reason": reason}],
-            "usage": usage(output.final),
-        }
-    )
+    return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": output.final.finish_reason}
 
 
 def model(name: str, listed: Listed) -> bytes:

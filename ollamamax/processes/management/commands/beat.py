@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from ollamamax.celery import app
+from ollamamax.processes.ticks import Ticks
 
 
 class Command(BaseCommand):
@@ -14,4 +16,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
-        app.start(["beat", "--loglevel", "warning"])
+        ticks = Ticks(app)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: ticks.stop())
+        ticks.run()

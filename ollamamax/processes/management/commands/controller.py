@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ollamamax.celery import CONTROL_QUEUE, app
+from ollamamax.processes.ticks import Ticks
 
 THREADS = 4
 
@@ -23,4 +24,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, beat: bool, **options: Any) -> None:
         arguments = ["worker", "--queues", CONTROL_QUEUE, "--pool", "threads", "--concurrency", str(THREADS)]
         quiet = ["--loglevel", "warning", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-        app.worker_main([*arguments, *quiet, *(["--beat"] if beat else [])])
+        if beat:
+            Ticks(app).in_background()
+        app.worker_main([*arguments, *quiet])

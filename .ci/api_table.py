@@ -1,0 +1,213 @@
+"""Writes the tables of docs/api.md from the code: ``python .ci/api_table.py`` (with ``--check`` it only compares)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from cluster import wire  # noqa: E402
+from cluster.engines import ollama_wire, openai_wire  # noqa: E402
+from cluster.engines.openai import OpenAI  # noqa: E402
+from ollamamax.gateway.anthropic import requests as anthropic  # noqa: E402
+from ollamamax.gateway.app import ROUTES  # noqa: E402
+from ollamamax.gateway.ollama import embed, show  # noqa: E402
+from ollamamax.gateway.ollama import requests as ollama  # noqa: E402
+from ollamamax.gateway.openai import completions, embeddings, response_request  # noqa: E402
+from ollamamax.gateway.openai import requests as openai  # noqa: E402
+from ollamamax.kernel.errors import InvalidRequest  # noqa: E402
+
+DOCUMENT = ROOT / "docs" / "api.md"
+BEGIN, END = "<!-- written by .ci/api_table.py -->\n", "<!-- end -->\n"
+
+
+@dataclass
+class Body:
+    """The request of a route. ``inner`` are structs whose fields matter one by one."""
+
+    struct: type[msgspec.Struct]
+    ignored: Mapping[str, str] = field(default_factory=dict)
+    refused: Collection[str] = ()
+    harmless: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    inner: Mapping[str, type[msgspec.Struct]] = field(default_factory=dict)
+
+
+FLEET = "the fleet decides how a node loads a model"
+OPTIONS = {"options": ollama.SamplingOptions}
+LOAD = {f"options.{name}": FLEET for name in ollama.LEFT_TO_THE_FLEET}
+NO_OPTIONS = [f"options.{name}" for name in ollama.UNSUPPORTED_OPTIONS]
+BODIES = {
+    "/v1/chat/completions": Body(openai.ChatCompletionRequest, openai.IGNORED, harmless=openai.UNSUPPORTED),
+    "/v1/completions": Body(completions.CompletionRequest, completions.IGNORED, harmless=completions.UNSUPPORTED),
+    "/v1/embeddings": Body(embeddings.EmbeddingRequest, embeddings.IGNORED),
+    "/v1/responses": Body(
+        response_request.ResponseRequest, response_request.IGNORED, harmless=response_request.UNSUPPORTED
+    ),
+    "/v1/messages": Body(
+        anthropic.MessagesRequest,
+        anthropic.IGNORED,
+        harmless=anthropic.UNSUPPORTED,
+        inner={"thinking": anthropic.Thinking, "output_config": anthropic.OutputConfig},
+    ),
+    "/v1/messages/count_tokens": Body(
+        anthropic.CountRequest,
+        {name: why for name, why in anthropic.IGNORED.items() if name not in {"metadata", "service_tier"}},
+        harmless=anthropic.UNSUPPORTED,
+    ),
+    "/api/chat": Body(ollama.ChatRequest, LOAD, NO_OPTIONS, inner=OPTIONS),
+    "/api/generate": Body(ollama.GenerateRequest, LOAD, [*NO_OPTIONS, *ollama.UNSUPPORTED], inner=OPTIONS),
+    "/api/embed": Body(embed.EmbedRequest, {"options": "but for `num_ctx`, an embedding is not sampled"}),
+    "/api/embeddings": Body(embed.EmbeddingsRequest, {"options": "but for `num_ctx`, an embedding is not sampled"}),
+    "/api/show": Body(show.ShowRequest, refused=show.UNSUPPORTED),
+}
+
+
+def fields(body: Body) -> Iterator[str]:
+    for name in body.struct.__struct_fields__:
+        yield name
+        if name in body.inner:
+            yield from (f"{name}.{each}" for each in body.inner[name].__struct_fields__)
+    yield from (name for name in body.ignored if "." in name and name.partition(".")[0] in body.inner)
+
+
+def status(body: Body, name: str) -> str:
+    if name in body.ignored:
+        return f"ignored: {body.ignored[name]}"
+    if name in body.harmless:
+        kept = [f"`{msgspec.json.encode(value).decode()}`" for value in body.harmless[name] if value is not None]
+        return "refused" + (f", but for {' and '.join(kept)}" if kept else "")
+    return "refused" if name in body.refused else "supported"
+
+
+def field_table() -> str:
+    rows = ["| API | field | status |", "|---|---|---|"]
+    for path, body in BODIES.items():
+        rows += [f"| `{path}` | `{name}` | {status(body, name)} |" for name in dict.fromkeys(fields(body))]
+    return "\n".join(rows) + "\n"
+
+
+def route_table() -> str:
+    rows = ["| route | method | needs |", "|---|---|---|"]
+    rows += [f"| `{path}` | {route.method} | `{route.permission}` |" for path, route in sorted(ROUTES.items())]
+    return "\n".join(rows) + "\n"
+
+
+CHAT: list[dict[str, Any]] = [{"role": "user", "content": "x"}]
+TOOLS: list[dict[str, Any]] = [{"type": "function", "function": {"name": "f"}}]
+IF_MODEL = "if the model can"
+
+
+def _image(url: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]
+
+
+def _chat(**given: Any) -> wire.Inference:
+    return wire.Inference("chat", **{"messages": CHAT, **given})
+
+
+def _option(**given: Any) -> wire.Inference:
+    return _chat(options=wire.Options(**given))
+
+
+FEATURES: dict[str, tuple[wire.Inference, bool]] = {
+    "temperature, top_p, seed, stop, penalties, a limit of tokens": (_option(temperature=1, top_p=1, seed=1), False),
+    "top_k": (_option(top_k=1), False),
+    "min_p": (_option(min_p=0.1), False),
+    "repeat_penalty": (_option(repeat_penalty=1.1), False),
+    "num_ctx": (_option(num_ctx=4096), False),
+    "keep_alive 0": (_chat(keep_alive=0), False),
+    "tools": (_chat(tools=TOOLS), True),
+    "tool_choice: a tool must be called": (_chat(tools=TOOLS, tool_choice="required"), True),
+    "parallel_tool_calls false": (_chat(tools=TOOLS, parallel_tool_calls=False), True),
+    "an image in the request": (_chat(messages=_image("data:image/png;base64,QUJD")), True),
+    "an image by its address": (_chat(messages=_image("https://example.org/a.png")), True),
+    "JSON": (_chat(format="json"), False),
+    "a JSON schema": (_chat(format={"type": "object"}), False),
+    "thinking on or off": (_chat(think=True), True),
+    "a level of thinking": (_chat(think="low"), True),
+    "log probabilities of a chat": (_chat(logprobs=True), False),
+    "log probabilities of a completion": (wire.Inference("completion", prompt="x", logprobs=True), False),
+    "suffix": (wire.Inference("completion", prompt="x", suffix="y"), True),
+}
+
+
+def _llamacpp(inference: wire.Inference) -> None:
+    openai_wire.body("llamacpp", inference, "m", openai_wire.LLAMACPP)
+
+
+def _ollama(inference: wire.Inference) -> None:
+    (ollama_wire.chat if inference.kind == "chat" else ollama_wire.generate)(inference, "m")
+
+
+def _openai(dialect: openai_wire.Dialect) -> Callable[[wire.Inference], None]:
+    def ask(inference: wire.Inference) -> None:
+        OpenAI("http://127.0.0.1")._check("m", inference)
+        openai_wire.body("openai", inference, "m", dialect)
+
+    return ask
+
+
+ENGINES = {
+    "llamacpp": _llamacpp,
+    "ollama": _ollama,
+    "openai: vLLM, SGLang": _openai(openai_wire.VLLM),
+    "openai: others": _openai(openai_wire.PLAIN),
+}
+# What is not decided by the body alone; the engines' tests show it.
+BY_HAND = {
+    "embeddings": ("yes", IF_MODEL, IF_MODEL, IF_MODEL),
+    "dimensions of embeddings": ("refused", "yes", IF_MODEL, IF_MODEL),
+    "truncate of embeddings, true": ("refused", "yes", "refused", "refused"),
+    "count_tokens": ("yes", "refused", "refused", "refused"),
+    "show": ("yes", "yes", "context only", "context only"),
+    "loading and unloading": ("yes", "yes", "refused to unload", "refused to unload"),
+}
+
+
+def engine_table() -> str:
+    names = list(ENGINES)
+    rows = [f"| feature | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for feature, (inference, by_model) in FEATURES.items():
+        rows.append(f"| {feature} | {' | '.join(_verdict(ask, inference, by_model) for ask in ENGINES.values())} |")
+    rows += [f"| {feature} | {' | '.join(verdicts)} |" for feature, verdicts in BY_HAND.items()]
+    return "\n".join(rows) + "\n"
+
+
+def _verdict(ask: Callable[[wire.Inference], None], inference: wire.Inference, by_model: bool) -> str:
+    try:
+        ask(inference)
+    except InvalidRequest:
+        return "refused"
+    return IF_MODEL if by_model else "yes"
+
+
+def written(text: str) -> str:
+    """The document with its tables as the code is now."""
+    parts = text.split(BEGIN)
+    tables = [route_table(), engine_table(), field_table()]
+    if len(parts) != len(tables) + 1:
+        raise SystemExit(f"{DOCUMENT.name} must have {len(tables)} marks: {BEGIN}")
+    for index, table in enumerate(tables, 1):
+        _, _, rest = parts[index].partition(END)
+        parts[index] = f"\n{table}\n{END}{rest}"
+    return BEGIN.join(parts)
+
+
+def main() -> int:
+    text = DOCUMENT.read_text()
+    new = written(text)
+    if "--check" in sys.argv:
+        return int(new != text)
+    DOCUMENT.write_text(new)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
