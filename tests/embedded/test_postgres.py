@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,12 +21,11 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root must become an
 
 
 @pytest.fixture
-def open_folder(tmp_path: Path) -> Path:
-    """One that any user may pass through, as PostgreSQL needs when root starts it."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if str(folder).startswith("/tmp/"):
-            folder.chmod(0o755)
-    return tmp_path
+def open_folder() -> Iterator[Path]:
+    """One that any user may pass through, as PostgreSQL needs when root starts it; pytest keeps closing its own."""
+    with tempfile.TemporaryDirectory(prefix="omx-open-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.fixture
