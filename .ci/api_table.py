@@ -127,7 +127,6 @@ FEATURES: dict[str, tuple[wire.Inference, bool]] = {
     "tool_choice: a tool must be called": (_chat(tools=TOOLS, tool_choice="required"), True),
     "parallel_tool_calls false": (_chat(tools=TOOLS, parallel_tool_calls=False), True),
     "an image in the request": (_chat(messages=_image("data:image/png;base64,QUJD")), True),
-    "an image by its address": (_chat(messages=_image("https://example.org/a.png")), True),
     "JSON": (_chat(format="json"), False),
     "a JSON schema": (_chat(format={"type": "object"}), False),
     "thinking on or off": (_chat(think=True), True),

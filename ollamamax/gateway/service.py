@@ -10,6 +10,7 @@ from ollamamax.bus.directory import Directory
 from ollamamax.gateway import catalog
 from ollamamax.gateway.execution import Call, Execution
 from ollamamax.gateway.http import Receive, Scope, read_body
+from ollamamax.kernel import errors
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,22 @@ class Service:
     def execution(
         self, call: Call, model: str, inference: Inference, receive: Receive, *, deadline: float | None = None
     ) -> Execution:
-        """``deadline`` is in seconds, instead of this service's own. Raises `ModelNotFound`."""
+        """``deadline`` is in seconds, instead of this service's own. Raises `ModelNotFound`, and `Unsupported` for an
+        image that would have to be fetched."""
+        _refuse_addresses(inference)
         listed = catalog.resolve(self.directory, call.principal.tenant or "", model)
         return Execution(self.dispatcher, call, model, listed, inference, deadline or self.deadline, receive)
+
+
+def _refuse_addresses(inference: Inference) -> None:
+    """Images come in the request. An engine that fetched an address would do so from inside the fleet's network."""
+    for message in inference.messages:
+        content = message.get("content")
+        for part in content if isinstance(content, list) else ():
+            if part.get("type") == "image_url":
+                image = part.get("image_url")
+                url = image.get("url") if isinstance(image, dict) else image
+                if not isinstance(url, str) or not url.startswith("data:"):
+                    raise errors.Unsupported(
+                        "An image must be given as a data: URL; this server fetches no addresses.", param="messages"
+                    )

@@ -27,7 +27,8 @@ class Ticks:
     def run(self) -> None:
         """Returns after `stop`."""
         while not self._stopping.is_set():
-            self._service = Service(self._app)
+            # Without being told, the service would keep its schedule in a file, and hold no lock.
+            self._service = Service(self._app, scheduler_cls=self._app.conf.beat_scheduler)
             try:
                 self._service.start()
             except (RedisError, OperationalError, OSError) as error:

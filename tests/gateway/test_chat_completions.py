@@ -75,6 +75,10 @@ async def test_every_request_leaves_one_record_with_what_it_used(site: Site) -> 
     assert site.client.scard(f"omx:node:{node.node}:slots") == 0
 
 
+def _with_image(url: str) -> dict[str, Any]:
+    return {"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}
+
+
 BAD: list[tuple[Any, int, str | None]] = [
     ({"messages": []}, 400, "model"),
     ({"model": "echo", "messages": []}, 400, "messages"),
@@ -90,6 +94,8 @@ BAD: list[tuple[Any, int, str | None]] = [
     ({**ASK, "logprobs": True, "top_logprobs": 21}, 400, "top_logprobs"),
     ({**ASK, "response_format": {"type": "poem"}}, 400, "response_format"),
     ({**ASK, "model": "nothing"}, 404, "model"),
+    ({**ASK, "messages": [_with_image("http://10.0.0.1/secret")]}, 400, "messages"),
+    ({**ASK, "messages": [_with_image("file:///etc/passwd")]}, 400, "messages"),
     ({**ASK, "model": "x" * 200_000}, 413, None),
     ([], 400, None),
 ]

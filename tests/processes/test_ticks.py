@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import redis
 from celery import Celery
 
@@ -22,7 +23,8 @@ def wait(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_ticks_go_on_after_redis_was_away(tmp_path: Path) -> None:
+def test_ticks_go_on_after_redis_was_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     port = free_port()
     server = valkey.Temporary(tmp_path, port)
     app = Celery("ticking", broker=server.url)
@@ -39,6 +41,7 @@ def test_ticks_go_on_after_redis_was_away(tmp_path: Path) -> None:
     try:
         client = redis.Redis.from_url(server.url)
         wait(lambda: client.llen("ticks") >= 2)
+        assert client.exists("redbeat::lock"), "a second beat would tick beside this one"
         server.process.kill()
         server.process.wait()
         server = valkey.Temporary(tmp_path, port)
@@ -48,3 +51,4 @@ def test_ticks_go_on_after_redis_was_away(tmp_path: Path) -> None:
         thread.join(20)
         server.stop()
     assert not thread.is_alive()
+    assert not list(tmp_path.glob("celerybeat*"))

@@ -65,6 +65,7 @@ export interface ModelState {
   engine: 'llamacpp' | 'ollama' | 'openai'
   size?: number | null
   memory?: number | null
+  vram?: number | null
   bytes_done?: number | null
   error?: string | null
   context_length?: number | null
