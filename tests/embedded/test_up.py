@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ollamamax.embedded import start, supervise
+from ollamamax.embedded import reach, start, supervise
 from ollamamax.embedded import up as up_module
 from ollamamax.embedded.down import down
 from ollamamax.embedded.environment import plan
@@ -25,9 +25,11 @@ from tests.servers import free_port
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One home for all, made by the first start: the others go on with its data."""
-    return tmp_path_factory.mktemp("up") / "a home"
+    folder = tmp_path_factory.mktemp("up") / "a home"
+    yield folder
+    reach.remove(Home(folder))
 
 
 @pytest.fixture
