@@ -87,6 +87,14 @@ def _start(source: Path, folder: Path, stack: contextlib.ExitStack) -> Product:
     }
     url, engine_url = f"http://127.0.0.1:{environ['PORT']}", f"http://127.0.0.1:{free_port()}"
 
+    def reset() -> None:
+        # The database may lie outside of the folder, where PostgreSQL's user can reach it.
+        subprocess.run(
+            [sys.executable, "-m", "ollamamax.embedded", "reset", "--yes"], cwd=source, env=environ, check=True
+        )
+
+    stack.callback(reset)
+
     def start(name: str, *command: str) -> subprocess.Popen[bytes]:
         log = folder / f"{name}.log"
         process = subprocess.Popen([sys.executable, "-m", *command], cwd=source, env=environ, stdout=log.open("wb"), stderr=subprocess.STDOUT)  # fmt: skip
