@@ -30,6 +30,12 @@ class Registered(msgspec.Struct):
     tenant: str
     name: str
     schedulable: bool = True
+    shared: bool = False
+    """Whether it runs requests of every tenant, for models that it has."""
+    region: str = ""
+    labels: dict[str, str] = {}
+    hourly_cost: float | None = None
+    """What an hour of it costs, in whatever currency the operator counts; ``None`` when nobody said."""
 
 
 class Fleet:

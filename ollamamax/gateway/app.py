@@ -30,7 +30,7 @@ from ollamamax.gateway.openai.completions import completions
 from ollamamax.gateway.openai.embeddings import embeddings
 from ollamamax.gateway.service import Service
 from ollamamax.identity import access
-from ollamamax.identity.access import KnownKey
+from ollamamax.identity.access import KnownKey, KnownTenant
 from ollamamax.kernel import errors, trace
 from ollamamax.kernel.ids import new_id
 
@@ -127,6 +127,7 @@ class Gateway:
                     {
                         "keys": http.json_decoder(KnownKey),
                         "node_keys": http.json_decoder(KnownKey),
+                        "tenants": http.json_decoder(KnownTenant),
                         "models": http.json_decoder(Listed),
                         "blobs": http.json_decoder(PublishedBlob),
                         "nodes": http.json_decoder(Registered),

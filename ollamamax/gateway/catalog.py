@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from cluster.scheduling.profile import Profile
 from ollamamax.bus.directory import Directory
 from ollamamax.kernel import errors
 
@@ -27,6 +28,7 @@ class Listed(msgspec.Struct):
     size: int
     modified_at: float
     details: Details = msgspec.field(default_factory=Details)
+    profile: Profile = Profile()
 
 
 def full_name(name: str) -> str:

@@ -10,7 +10,10 @@ import msgspec
 from ollamamax.bus.directory import Directory
 from ollamamax.identity.keys import Kind, matches, parse_key
 from ollamamax.kernel import errors
+from ollamamax.kernel.limits import Limits
 from ollamamax.kernel.principal import Principal
+
+Priority = Literal["high", "normal", "low"]
 
 
 class KnownKey(msgspec.Struct):
@@ -23,6 +26,18 @@ class KnownKey(msgspec.Struct):
     name: str
     permissions: list[str] = []
     expires_at: float | None = None
+    limits: Limits = Limits()
+    priority: Priority = "normal"
+    """The highest class that the key may ask for."""
+
+
+class KnownTenant(msgspec.Struct):
+    """A tenant as the directory holds it (table ``tenants``, by its id). ``weight`` is its share of what all wait for."""
+
+    weight: float = 1.0
+    limits: Limits = Limits()
+    show_route: bool = True
+    """Whether responses say in headers which node served them, and why."""
 
 
 _REFUSED = "The API key is missing, wrong, expired or revoked. Send it as 'Authorization: Bearer omx_...'."
