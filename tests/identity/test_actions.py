@@ -262,11 +262,12 @@ def test_what_is_the_operators_alone_counts_in_no_other_tenant(owner: Person, op
     assert found is not None
     assert found.permissions == {"key.view"}
     impostor = replace(owner.acting, permissions=PERMISSIONS)
-    for act in (
+    acts: list[Callable[[], Tenant]] = [
         lambda: create_tenant(acting=impostor, slug="mine", name="Mine"),
         lambda: change_tenant(acting=impostor, tenant_id=owner.tenant.id, weight=1000.0),
         lambda: change_tenant(acting=replace(impostor, tenant=None), tenant_id=owner.tenant.id, weight=1000.0),
-    ):
+    ]
+    for act in acts:
         with pytest.raises(Forbidden):
             act()
 
