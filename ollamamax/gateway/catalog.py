@@ -1,4 +1,7 @@
-"""Model names of a tenant and the versions they stand for, from the directory (table ``models``)."""
+"""Model names of a tenant and the versions they stand for, from the directory (table ``models``).
+
+A tenant finds its own names first, then those that the operator shares with all.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,10 @@ class Listed(msgspec.Struct):
     profile: Profile = Profile()
 
 
+SHARED = "*"
+"""Stands for the tenant in the names of shared models."""
+
+
 def full_name(name: str) -> str:
     """``name:tag``; the tag is ``latest`` when none is given, as in Ollama."""
     return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
@@ -38,14 +45,21 @@ def full_name(name: str) -> str:
 
 def resolve(directory: Directory, tenant: str, name: str) -> Listed:
     """Raises `ModelNotFound`, for a name of another tenant just the same."""
-    listed: Listed | None = directory.get("models", f"{tenant}/{full_name(name)}")
+    full = full_name(name)
+    listed: Listed | None = directory.get("models", f"{tenant}/{full}") or directory.get("models", f"{SHARED}/{full}")
     if listed is None:
         raise errors.ModelNotFound(f"model '{name}' not found", param="model", model=name)
     return listed
 
 
 def names(directory: Directory, tenant: str) -> Iterator[tuple[str, Listed]]:
-    """All names of a tenant, in order."""
-    prefix = f"{tenant}/"
-    found = [(field[len(prefix) :], listed) for field, listed in directory.items("models") if field.startswith(prefix)]
-    return iter(sorted(found, key=lambda each: each[0]))
+    """All names that a tenant can use, in order."""
+    own: dict[str, Listed] = {}
+    shared: dict[str, Listed] = {}
+    for field, listed in directory.items("models"):
+        owner, _, name = field.partition("/")
+        if owner == tenant:
+            own[name] = listed
+        elif owner == SHARED:
+            shared[name] = listed
+    return iter(sorted((shared | own).items(), key=lambda each: each[0]))

@@ -37,7 +37,8 @@ export interface paths {
         delete: operations["keys_destroy"];
         options?: never;
         head?: never;
-        patch?: never;
+        /** @description Change a key's name, limits or priority; what is left out stays. */
+        patch: operations["keys_update"];
         trace?: never;
     };
     "/api/v1/me": {
@@ -74,6 +75,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models/{model_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** @description Share a model (by the id of one of its names) with every tenant, or end that. */
+        patch: operations["models_update"];
+        trace?: never;
+    };
     "/api/v1/nodes": {
         parameters: {
             query?: never;
@@ -106,7 +124,7 @@ export interface paths {
         delete: operations["nodes_destroy"];
         options?: never;
         head?: never;
-        /** @description Drain a node (``schedulable: false``): new requests go elsewhere, running ones finish. Or resume it. */
+        /** @description Drain a node (``schedulable: false``: new requests go elsewhere, running ones finish), resume, describe or share it. */
         patch: operations["nodes_update"];
         trace?: never;
     };
@@ -181,6 +199,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant that the caller acts in. */
+        get: operations["tenant_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** @description Change the tenant's name, or whether its responses show their route. Weight and limits are the operator's. */
+        patch: operations["tenant_update"];
+        trace?: never;
+    };
+    "/api/v1/tenants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Every tenant of the installation, the newest first. For its operator. */
+        get: operations["tenants_list"];
+        put?: never;
+        /** @description Make a tenant. For the operator. */
+        post: operations["tenants_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{tenant_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One tenant. For the operator. */
+        get: operations["tenants_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** @description Change a tenant's weight, limits, name, or whether its responses show their route. For the operator. */
+        patch: operations["tenants_update"];
+        trace?: never;
+    };
     "/api/v1/usage": {
         parameters: {
             query?: never;
@@ -241,6 +313,15 @@ export interface components {
             readonly name: string;
             readonly identifier: string;
             readonly permissions: string[];
+            readonly limits: components["schemas"]["Limits"];
+            /**
+             * @description The highest class its requests may ask for.
+             *
+             *     * `high` - High
+             *     * `normal` - Normal
+             *     * `low` - Low
+             */
+            readonly priority: components["schemas"]["PriorityEnum"];
             /** Format: uuid */
             readonly created_by: string | null;
             /** Format: date-time */
@@ -305,6 +386,15 @@ export interface components {
             readonly name: string;
             readonly identifier: string;
             readonly permissions: string[];
+            readonly limits: components["schemas"]["Limits"];
+            /**
+             * @description The highest class its requests may ask for.
+             *
+             *     * `high` - High
+             *     * `normal` - Normal
+             *     * `low` - Low
+             */
+            readonly priority: components["schemas"]["PriorityEnum"];
             /** Format: uuid */
             readonly created_by: string | null;
             /** Format: date-time */
@@ -322,6 +412,15 @@ export interface components {
             permissions?: components["schemas"]["PermissionsEnum"][];
             /** Format: date-time */
             expires_at?: string | null;
+            limits?: components["schemas"]["Limits"];
+            /**
+             * @description high needs the permission member.manage
+             *
+             *     * `high` - High
+             *     * `normal` - Normal
+             *     * `low` - Low
+             */
+            priority?: components["schemas"]["PriorityEnum"];
         };
         /**
          * @description * `user` - user
@@ -329,6 +428,12 @@ export interface components {
          * @enum {string}
          */
         KindEnum: "user" | "key";
+        /** @description ``null`` is no limit. To change limits, one that is left out stays as it is. */
+        Limits: {
+            requests_per_minute?: number | null;
+            tokens_per_minute?: number | null;
+            concurrent_requests?: number | null;
+        };
         LogIn: {
             email: string;
             password: string;
@@ -354,6 +459,8 @@ export interface components {
             details: {
                 [key: string]: unknown;
             };
+            /** @description whether every tenant may use it by its name */
+            shared: boolean;
             /** Format: date-time */
             moved_at: string;
             replicas: components["schemas"]["Replica"][];
@@ -366,6 +473,13 @@ export interface components {
             readonly engine: components["schemas"]["EngineEnum"];
             readonly agent_version: string;
             readonly schedulable: boolean;
+            readonly shared: boolean;
+            readonly region: string;
+            readonly labels: {
+                [key: string]: string;
+            };
+            /** Format: double */
+            readonly hourly_cost: number | null;
             /** Format: date-time */
             readonly joined_at: string;
             /** Format: date-time */
@@ -427,6 +541,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Node"][];
         };
+        PaginatedTenantDetailList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["TenantDetail"][];
+        };
         PaginatedUsageRecordList: {
             /**
              * Format: uri
@@ -440,9 +567,53 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["UsageRecord"][];
         };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedKeyChange: {
+            name?: string;
+            limits?: components["schemas"]["Limits"];
+            /**
+             * @description high needs the permission member.manage
+             *
+             *     * `high` - High
+             *     * `normal` - Normal
+             *     * `low` - Low
+             */
+            priority?: components["schemas"]["PriorityEnum"];
+        };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedModelChange: {
+            /** @description for models of the operator only; all tags of the model */
+            shared?: boolean;
+        };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedNodeChange: {
             /** @description false drains the node, true resumes it */
             schedulable?: boolean;
+            /** @description whether it runs requests of every tenant; for nodes of the operator only */
+            shared?: boolean;
+            region?: string;
+            /** @description all the labels the node has from now on, at most 32 */
+            labels?: {
+                [key: string]: string;
+            };
+            /**
+             * Format: double
+             * @description in any currency; null: unknown
+             */
+            hourly_cost?: number | null;
+        };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedOwnTenantChange: {
+            name?: string;
+            show_route?: boolean;
+        };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedTenantChange: {
+            name?: string;
+            show_route?: boolean;
+            /** Format: double */
+            weight?: number;
+            limits?: components["schemas"]["Limits"];
         };
         /**
          * @description * `audit.view` - audit.view
@@ -455,10 +626,18 @@ export interface components {
          *     * `model.view` - model.view
          *     * `node.manage` - node.manage
          *     * `node.view` - node.view
+         *     * `tenant.manage` - tenant.manage
          *     * `usage.view` - usage.view
          * @enum {string}
          */
-        PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.view" | "node.manage" | "node.view" | "usage.view";
+        PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.view" | "node.manage" | "node.view" | "tenant.manage" | "usage.view";
+        /**
+         * @description * `high` - High
+         *     * `normal` - Normal
+         *     * `low` - Low
+         * @enum {string}
+         */
+        PriorityEnum: "high" | "normal" | "low";
         Replica: {
             /** Format: uuid */
             node: string;
@@ -503,6 +682,25 @@ export interface components {
             slug: string;
             name: string;
             role: components["schemas"]["RoleEnum"];
+        };
+        TenantCreate: {
+            slug: string;
+            name: string;
+        };
+        /** @description ``weight`` is the tenant's share of what all wait for; ``is_operator``: it runs this installation. */
+        TenantDetail: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly slug: string;
+            readonly name: string;
+            /** Format: double */
+            readonly weight: number;
+            readonly limits: components["schemas"]["Limits"];
+            /** @description Whether responses say in headers which node served them, and why. */
+            readonly show_route: boolean;
+            readonly is_operator: boolean;
+            /** Format: date-time */
+            readonly created_at: string;
         };
         Totals: {
             requests: number;
@@ -642,6 +840,31 @@ export interface operations {
             };
         };
     };
+    keys_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedKeyChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Key"];
+                };
+            };
+        };
+    };
     me_retrieve: {
         parameters: {
             query?: never;
@@ -681,6 +904,31 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PaginatedModelList"];
+                };
+            };
+        };
+    };
+    models_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedModelChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
                 };
             };
         };
@@ -922,6 +1170,141 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    tenant_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantDetail"];
+                };
+            };
+        };
+    };
+    tenant_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedOwnTenantChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantDetail"];
+                };
+            };
+        };
+    };
+    tenants_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedTenantDetailList"];
+                };
+            };
+        };
+    };
+    tenants_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TenantCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantDetail"];
+                };
+            };
+        };
+    };
+    tenants_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantDetail"];
+                };
+            };
+        };
+    };
+    tenants_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedTenantChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantDetail"];
+                };
             };
         };
     };
