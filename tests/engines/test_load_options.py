@@ -91,6 +91,7 @@ async def test_without_a_profile_an_ollama_host_loads_for_more_and_never_for_les
     assert server.loads == 2
     await ollama.unload(version, server.name)
     await run(ollama, version, say(1024), wire.NOTHING_FIXED)
+    await ollama.models()
     assert ollama.context(version) == 1024
 
 
