@@ -134,7 +134,7 @@ class OpenAI:
             raise EngineFailed("The openai engine has not been started.")
         return self._client
 
-    def _check(self, model: str, inference: wire.Inference, load: wire.Load) -> None:
+    def _check(self, model: str, inference: wire.Inference, load: wire.Load = wire.NOTHING_FIXED) -> None:
         """Refuse what only the server's own start options could change."""
         if inference.keep_alive == 0:
             raise unsupported(self.kind, "keep_alive", "its server decides what it keeps in memory")

@@ -22,7 +22,7 @@ from tests.registry.conftest import Publish
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MODELS = "/api/v1/models"
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "strategy": "balanced",
     "num_ctx": None,
     "num_gpu": None,
