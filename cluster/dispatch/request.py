@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cluster.dispatch.stream import Stream
+from cluster.scheduling.profile import Profile
 from cluster.wire import Inference
 
 
@@ -23,6 +24,7 @@ class Request:
     received_at: float
     deadline: float
     inference: Inference
+    profile: Profile = Profile()  # noqa: RUF009 - frozen
     attempt: int = 0
     node: str = ""
     node_name: str = ""
@@ -34,6 +36,8 @@ class Request:
     tried: set[str] = field(default_factory=set)
     stream: Stream | None = None
     payload: bytes = b""
+    reload_avoided: bool = False
+    """Its load options differ from those of the instance that serves it, which was not loaded again for that."""
 
     @property
     def ticket(self) -> str:
