@@ -16,6 +16,7 @@ from cluster.dispatch.fleet import Fleet
 from cluster.dispatch.request import Request
 from cluster.dispatch.script import Arguments, Script, arguments
 from cluster.scheduling.fairness import score, work
+from cluster.scheduling.load import load_of
 from cluster.wire import OpenRequest, Ticket, encode_json, encode_ticket
 from ollamamax import logs
 from ollamamax.kernel import errors
@@ -188,6 +189,7 @@ class Admission:
                 deadline=request.deadline,
                 traceparent=request.traceparent,
                 inference=request.inference,
+                load=load_of(request.profile),
             )
         )
         return request.payload

@@ -64,6 +64,8 @@ class Request:
     """Resolves to the node, once there is one."""
     asked: dict[str, None] = field(default_factory=dict)
     """Every node that this attempt may have been given to, in order."""
+    reload_avoided: bool = False
+    """Its load options differ from those of the instance that serves it, which was not loaded again for that."""
     route: Route = field(default_factory=Route)
 
     @property

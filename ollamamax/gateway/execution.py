@@ -10,9 +10,10 @@ from typing import Self
 from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.queue import Tell
 from cluster.dispatch.request import Interrupted, Request
+from cluster.scheduling.load import avoided
 from cluster.wire import Delta, Failure, Final, Inference, Outcome, Started
 from ollamamax import logs
-from ollamamax.gateway.catalog import Listed
+from ollamamax.gateway.catalog import Listed, full_name
 from ollamamax.gateway.http import ClientGone, Receive
 from ollamamax.identity.access import KnownTenant, Priority
 from ollamamax.kernel import errors, trace
@@ -52,6 +53,8 @@ class Call:
     """Take a slot that nobody waits for, or none."""
     timeout: float | None = None
     """Seconds, when the client asks for less than the installation allows."""
+    may_fall_back: bool = True
+    """Whether another model may do it; not when it is about the model itself."""
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         return [(b"x-request-id", self.id.encode()), (b"traceparent", self.traceparent.encode())]
@@ -86,7 +89,7 @@ class Execution:
             id=call.id,
             tenant=call.principal.tenant or "",
             key=call.principal.id,
-            model=model,
+            model=listed.alias_of or model,
             version=listed.version,
             api=call.api,
             traceparent=trace.child(call.traceparent),
@@ -155,7 +158,10 @@ class Execution:
                 request.first_token_at = request.first_token_at or time.time()
                 request.completion_tokens += event.tokens
                 return event
-            if isinstance(event, Final):
+            if isinstance(event, Started):
+                asked, profile = request.inference.options.num_ctx, request.profile
+                request.reload_avoided = avoided(profile, asked, loaded=event.loaded, context=event.context)
+            elif isinstance(event, Final):
                 self._count(event)
                 self.final = event
                 return None
@@ -168,6 +174,8 @@ class Execution:
             watcher.cancel()
         code = error.code if isinstance(error, errors.OllamaMaxError) else "client_gone"
         if self.final is not None:
+            if self.request.reload_avoided:
+                self._dispatcher.reloads_avoided.add(self.request.tenant, full_name(self.request.model))
             self._settle("ok", "")
         elif isinstance(error, EngineError) and self.request.stream is not None and self.request.stream.finished:
             self._settle("node_lost" if code == "node_lost" else "failed", code)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.queue import Tell
+from cluster.scheduling import load
 from cluster.wire import Inference
 from ollamamax.bus.directory import Directory
 from ollamamax.gateway import catalog
@@ -40,6 +41,7 @@ class Service:
         image that would have to be fetched."""
         _refuse_addresses(inference)
         listed = catalog.resolve(self.directory, call.principal.tenant or "", model)
+        load.check(listed.profile, inference.options.num_ctx)
         return Execution(self.dispatcher, call, model, listed, inference, deadline or self.deadline, receive, tell)
 
 
