@@ -15,7 +15,6 @@ from cluster.dispatch.fleet import Fleet
 from cluster.dispatch.request import Request
 from cluster.dispatch.settlement import Settlements
 from cluster.dispatch.stream import Stream
-from cluster.scheduling.routing import rank
 from cluster.wire import Control, Event, Failure, Final, Frame, Outcome, decode_frames, encode_control
 from ollamamax import logs
 from ollamamax.bus import connect, keys
@@ -79,14 +78,14 @@ class Dispatcher:
 
     async def admit(self, request: Request) -> None:
         """Give the request to a node. Raises `Overloaded`, or `Unavailable` when no node has the model."""
-        ranked = rank(self.fleet.candidates(request.tenant, request.version, without=request.tried))
+        ranked = self.fleet.route(request.wants(), without=request.tried)
         if not ranked:
             raise errors.Unavailable(
                 f"No node that has the model '{request.model}' is available right now.",
                 retry_after=2,
                 model=request.model,
             )
-        nodes = [each.candidate.node for each in ranked]
+        nodes = [each.node for each in ranked]
         request.attempt += 1
         stream = self._streams[request.ticket] = Stream(request.ticket, "")
         try:
@@ -106,6 +105,7 @@ class Dispatcher:
         stream.node = request.node = node
         request.node_name = self.fleet.name(node)
         self.fleet.given(node, 1)
+        self.fleet.remember(request.wants(), node)
 
     async def next(self, request: Request) -> Event:
         """The request's next event, from whichever attempt is under way.
@@ -147,7 +147,26 @@ class Dispatcher:
         if request.admitted_at is None or not request.node:
             return
         self._leave(request)
+        self._observe(request)
         self._settlements.add(request, outcome, error)
+
+    def _observe(self, request: Request) -> None:
+        final = request.final
+        if final is None or request.started_at is None:
+            return
+        first = request.first_token_at
+        self.fleet.observe(
+            request.node,
+            request.version,
+            # The node's clock may differ from ours.
+            first_token_ms=None if first is None else max(0.0, first - request.started_at) * 1000,
+            prompt_tokens=final.prompt_tokens,
+            cached_tokens=final.cached_tokens,
+            prompt_ms=final.prompt_ms,
+            completion_tokens=final.completion_tokens,
+            eval_ms=final.eval_ms,
+            load_ms=final.load_ms,
+        )
 
     def later(self, work: Any) -> None:
         """Run a coroutine to its end after the client's request is over."""

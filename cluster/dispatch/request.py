@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cluster.dispatch.stream import Stream
-from cluster.wire import Inference
+from cluster.scheduling.candidate import Wanted
+from cluster.scheduling.profile import Profile
+from cluster.scheduling.prompt import estimate_tokens, prefixes
+from cluster.wire import Final, Inference
 
 
 @dataclass(slots=True)
@@ -34,6 +37,22 @@ class Request:
     tried: set[str] = field(default_factory=set)
     stream: Stream | None = None
     payload: bytes = b""
+    profile: Profile = Profile()  # noqa: RUF009 - frozen
+    wanted: Wanted | None = None
+    final: Final | None = None
+
+    def wants(self) -> Wanted:
+        """What routing looks at, made when it is first asked for."""
+        if self.wanted is None:
+            self.wanted = Wanted(
+                tenant=self.tenant,
+                version=self.version,
+                profile=self.profile,
+                prefixes=prefixes(self.inference),
+                num_ctx=self.inference.options.num_ctx,
+                prompt_tokens=estimate_tokens(self.inference),
+            )
+        return self.wanted
 
     @property
     def ticket(self) -> str:

@@ -79,6 +79,7 @@ class Execution:
             received_at=call.received_at,
             deadline=call.received_at + deadline,
             inference=inference,
+            profile=listed.profile,
         )
 
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -116,7 +117,7 @@ class Execution:
                 request.started_at = event.started_at
             elif isinstance(event, Final):
                 self._count(event)
-                self.final = event
+                self.final = request.final = event
                 return None
             elif event is _GONE:
                 raise ClientGone
