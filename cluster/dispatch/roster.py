@@ -68,14 +68,15 @@ class Roster:
         return self._others.get(node, 0) + self._given.get(node, 0)
 
     def observe(self, node: str, version: str, *, now: float, completion_tokens: int, **measures: float | None) -> None:
-        """Take a finished request into account; ``measures`` as in `Measured.add`."""
+        """Take into account a finished request that is no longer counted at its node; ``measures`` as in `Measured.add`."""
         if completion_tokens > 0:
             self._lengths.setdefault(version, Decayed()).add(completion_tokens, now=now)
         candidate = self.find(node, version)
         if candidate is None:
             return
         measured = self._measured.setdefault(node, {}).setdefault(version, Measured())
-        measured.add(now=now, completion_tokens=completion_tokens, **measures)  # type: ignore[arg-type]
+        beside = min(candidate.in_flight, candidate.capacity - 1)
+        measured.add(now=now, completion_tokens=completion_tokens, beside=beside, **measures)  # type: ignore[arg-type]
         measured.write(candidate, now)
 
     def tokens(self, version: str, now: float) -> float:

@@ -62,7 +62,11 @@ class Candidate:
     prompt_speed: float | None = None
     """Tokens a second of prompts that were not cached."""
     speed: float | None = None
-    """Tokens a second that it generates, in each of its streams."""
+    """Tokens a second that it generates, in each of its streams, on the mean of late."""
+    token_ms: float | None = None
+    """What a token takes when nothing else runs there."""
+    crowding_ms: float | None = None
+    """What each other request adds to that."""
     salt: int = 0
     """`rendezvous.salt` of the node."""
 
@@ -74,7 +78,7 @@ class Ranked:
     ``parts``, from 0 to 1: ``loaded`` (1: in memory with enough context), ``room`` (free share of the slots), ``prefix`` (share of the
     prompt that it has read before), ``own`` (1: the tenant's own node), ``home`` (1: where every gateway would send this
     prompt first). Expected milliseconds: ``wait_ms`` (for a slot), ``load_ms``, ``first_token_ms`` (the prompt included),
-    ``prompt_ms`` (reading what is not cached), ``generation_ms``.
+    ``prompt_ms`` (reading what is not cached), ``generation_ms``, ``harm_ms`` (added to those that run there).
     ``reason`` is the part in which it is ahead of the next: ``loaded``, ``prefix``, ``home``, ``idle``, ``fastest``, ``cheapest``, ``own``,
     ``turn``, ``even`` (nothing tells them apart), ``last`` (there is no next), ``only``.
     """

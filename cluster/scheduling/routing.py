@@ -10,8 +10,8 @@ from operator import attrgetter
 
 from cluster.scheduling.candidate import Candidate, Ranked, Wanted
 from cluster.scheduling.eligibility import against
-from cluster.scheduling.expectation import TOKENS, expect, known, ready
-from cluster.scheduling.strategies import CROWDING, STRATEGIES, Scene, within_bound
+from cluster.scheduling.expectation import TOKENS, Expected, expect, known, ready
+from cluster.scheduling.strategies import STRATEGIES, Scene, within_bound
 
 MOST = 16
 _OWN_FIRST = 1e6
@@ -73,7 +73,7 @@ def _own_first(wanted: Wanted, able: list[Candidate], costs: list[float]) -> Non
 
 
 def _parts(scene: Scene, index: int) -> dict[str, float]:
-    candidate, (wait, load, overhead, prompt, generation) = scene.candidates[index], scene.expected[index]
+    candidate, (wait, load, overhead, prompt, generation, harm) = scene.candidates[index], scene.expected[index]
     return {
         "loaded": 1.0 if not load else 0.5 if candidate.residence == "loading" else 0.0,
         "room": max(0.0, 1.0 - candidate.in_flight / candidate.capacity),
@@ -85,6 +85,7 @@ def _parts(scene: Scene, index: int) -> dict[str, float]:
         "prompt_ms": prompt,
         "first_token_ms": overhead + prompt,
         "generation_ms": generation,
+        "harm_ms": harm,
     }
 
 
@@ -120,15 +121,18 @@ def _affinity_reason(scene: Scene, index: int, following: int) -> str:
 
 def _largest(scene: Scene, index: int, following: int) -> str:
     """The part of the expected time in which the first is ahead most."""
-    here, there = scene.candidates[index], scene.candidates[following]
     this, other = scene.expected[index], scene.expected[following]
-    crowd = CROWDING * (there.in_flight / there.capacity - here.in_flight / here.capacity)
     ahead = {
         "loaded": other.load - this.load,
         "prefix": other.prompt - this.prompt,
         "home": scene.pull(following) - scene.pull(index),
-        "fastest": other.overhead - this.overhead + other.generation - this.generation,
-        "idle": other.wait - this.wait + crowd * (this.overhead + this.prompt + this.generation),
+        "fastest": other.overhead - this.overhead + _alone(other) - _alone(this),
+        "idle": other.wait - this.wait + 3 * (other.harm - this.harm),
     }
     part = max(ahead, key=ahead.__getitem__)
     return part if ahead[part] > _TELLING * (sum(this) or 1.0) else "even"
+
+
+def _alone(expected: Expected) -> float:
+    """Milliseconds of generating with nothing beside it: it is slowed by twice what it costs those that are half done."""
+    return expected.generation - 2 * expected.harm

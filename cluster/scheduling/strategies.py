@@ -18,8 +18,9 @@ from cluster.scheduling.rendezvous import distance
 BOUND = 1.25
 """A node that has read the prompt before is preferred until it is so many times busier than the mean (Mirrokni, Thorup and
 Zadimoghaddam 2016: consistent hashing with bounded loads)."""
-CROWDING = 0.5
-"""By how much a node that is nearly full is taken to be slower than an empty one."""
+LOADING = 3.0
+"""How many times a load counts: it puts other models out, which will be loaded again for others. Where models lie is decided
+elsewhere, and more slowly."""
 PULL = 0.25
 """How much of reading the prompt the prompt's home is taken to save while no node is known to have read it."""
 JITTER = 0.02
@@ -49,20 +50,17 @@ class Scene:
 
     def pull(self, index: int) -> float:
         """Milliseconds that a candidate is taken to be slower because it is not the prompt's home."""
-        _, _, overhead, prompt, generation = self.expected[index]
+        _, _, overhead, prompt, generation, _ = self.expected[index]
         weight = JITTER * (overhead + prompt + generation)
         return (weight if self.warm else weight + PULL * prompt) * self.distance(index)
 
 
 def balanced(scene: Scene) -> list[float]:
-    """Seconds until the request would be done: waiting, loading, what of the prompt is not cached, generating."""
-    costs = []
-    for index, (wait, load, overhead, prompt, generation) in enumerate(scene.expected):
-        each = scene.candidates[index]
-        # An empty node is worth a wait to those who need not load: else every burst would load the model everywhere.
-        crowd = 1.0 + CROWDING * (min(1.0, each.in_flight / each.capacity) if scene.ready[index] else 1.0)
-        costs.append((wait + load + (overhead + prompt + generation) * crowd + scene.pull(index)) / 1000.0)
-    return costs
+    """Seconds that the request takes of all: until it would be done, and by how much it slows those beside it."""
+    return [
+        (wait + LOADING * load + overhead + prompt + generation + harm + scene.pull(index)) / 1000.0
+        for index, (wait, load, overhead, prompt, generation, harm) in enumerate(scene.expected)
+    ]
 
 
 def least_busy(scene: Scene) -> list[float]:
@@ -84,8 +82,8 @@ def round_robin(scene: Scene) -> list[float]:
 
 
 def fastest(scene: Scene) -> list[float]:
-    """Seconds on the node alone: a fast one is filled before the next is begun."""
-    return [sum(expected) / 1000.0 for expected in scene.expected]
+    """Seconds until the request would be done, whatever that costs others: fast nodes are filled first."""
+    return [sum(expected[:5]) / 1000.0 for expected in scene.expected]
 
 
 def affinity(scene: Scene) -> list[float]:
@@ -110,9 +108,9 @@ def cheapest(scene: Scene) -> list[float]:
     costs = []
     for each, expected in zip(scene.candidates, scene.expected, strict=True):
         hourly = dearest if each.hourly_cost is None else each.hourly_cost
-        hours = sum(expected[1:]) / 3_600_000.0 / each.capacity
+        hours = sum(expected[1:5]) / 3_600_000.0 / each.capacity
         # Among nodes that cost nothing the quicker one.
-        costs.append(hourly * hours * 1000.0 + sum(expected) * 1e-9 + 1000.0 * (each.in_flight >= each.capacity))
+        costs.append(hourly * hours * 1000.0 + sum(expected[:5]) * 1e-9 + 1000.0 * (each.in_flight >= each.capacity))
     return costs
 
 

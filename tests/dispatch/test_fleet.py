@@ -181,11 +181,12 @@ async def test_a_silent_node_is_gone(town: Town) -> None:
 
 async def test_what_we_gave_a_node_counts_at_once(town: Town) -> None:
     one, two = await town.node(), await town.node()
-    first = town.order()[0]
+    wish = {"prefixes": prefixes(CHAT)}
+    first = town.order(**wish)[0]
     town.fleet.given(first, 1)
-    assert town.order()[0] == ({one, two} - {first}).pop()
+    assert town.order(**wish)[0] == ({one, two} - {first}).pop()
     town.fleet.given(first, -1)
-    assert town.order()[0] == first
+    assert town.order(**wish)[0] == first
 
 
 async def test_requests_of_other_gateways_are_added_to_ours(town: Town) -> None:
