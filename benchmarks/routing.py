@@ -41,7 +41,9 @@ def ours(strategy: Strategy, *, walk: bool = False) -> Callable[[int], Choose]:
     return make
 
 
-def usual(pick: Callable[[random.Random, list[Candidate], int], Candidate], *, blind: bool = False) -> Callable[[int], Choose]:
+def usual(
+    pick: Callable[[random.Random, list[Candidate], int], Candidate], *, blind: bool = False
+) -> Callable[[int], Choose]:
     """What a proxy does among the nodes that have the model in memory; ``blind``: among all that have it on their disk."""
 
     def make(seed: int) -> Choose:
@@ -77,7 +79,8 @@ WAYS: dict[str, Callable[[int], Choose]] = {
 SETTINGS = {
     "one model, in every node's memory": Setting(0, models=1),
     "four models, three on each disk": Setting(0, models=4),
-    "the same, three gateways": Setting(0, models=4, gateways=3),
+    "the same, wrong models in memory": Setting(0, models=4, misplaced=True),
+    "the first, three gateways": Setting(0, gateways=3),
 }
 LOADS = (0.5, 0.8, 0.95)
 
@@ -100,9 +103,7 @@ def report(size: Size) -> str:
             for load in LOADS:
                 taken = []
                 for seed in range(1, size.seeds + 1):
-                    taken += latencies(
-                        dataclasses.replace(setting, load=load, seed=seed, requests=size.requests), way
-                    )
+                    taken += latencies(dataclasses.replace(setting, load=load, seed=seed, requests=size.requests), way)
                 cells.append(f"{sum(taken) / len(taken):.1f} / {quantile(taken, 0.99):.0f}")
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
             print(lines[-1], flush=True)

@@ -134,8 +134,12 @@ class Node:
 
     def _model(self, model: int) -> ModelState:
         loaded = self.memory.get(model)
-        residence = "ready" if loaded is None else "loaded" if loaded <= self.at else "loading"
-        return ModelState(str(model), str(model), residence, "llamacpp", size=int(SIZES[model]), memory=None if loaded is None else int(SIZES[model]))  # type: ignore[arg-type]
+        size = int(SIZES[model])
+        if loaded is None:
+            return ModelState(str(model), str(model), "ready", "llamacpp", size=size)
+        return ModelState(
+            str(model), str(model), "loaded" if loaded <= self.at else "loading", "llamacpp", size=size, memory=size
+        )
 
 
 Choose = Callable[[Job, list[Candidate], int, float], str]
@@ -152,6 +156,8 @@ class Setting:
     requests: int = 20_000
     nodes: int = 50
     seed: int = 1
+    misplaced: bool = False
+    """Whether the models that are asked for most are not those that most of the memory holds."""
 
 
 def make_nodes(setting: Setting) -> list[Node]:
@@ -182,6 +188,10 @@ def make_jobs(setting: Setting, nodes: list[Node]) -> list[Job]:
     for node in nodes:
         for model in node.memory:
             weights[model] += node.throughput() / len(node.memory)
+    if setting.misplaced:
+        rarest_first = sorted(range(setting.models), key=weights.__getitem__)
+        for model, weight in zip(rarest_first, sorted(weights, reverse=True), strict=True):
+            weights[model] = weight
     lengths = [
         (1 + round(rng.lognormvariate(math.log(400), 1.2)), 1 + round(rng.lognormvariate(math.log(120), 1.0)))
         for _ in range(setting.requests)

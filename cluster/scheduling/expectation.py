@@ -83,8 +83,8 @@ def expect(wanted: Wanted, candidate: Candidate, best: Known, *, context: int, w
     if behind > 0:
         wait = behind * (overhead + prompt + generation) / capacity
     elif load and in_flight and candidate.fits is False:
-        # What runs there must end before its model can be put out.
-        wait = 2 * generation
+        # What runs there must end before its model can be put out, and what comes for that meanwhile waits, too.
+        wait = generation * (1 + in_flight)
     # Those that run are half done on the mean.
     return Expected(wait, load, overhead, prompt, generation, beside * crowding * tokens / 2)
 

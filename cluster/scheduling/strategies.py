@@ -18,7 +18,9 @@ from cluster.scheduling.rendezvous import distance
 BOUND = 1.25
 """A node that has read the prompt before is preferred until it is so many times busier than the mean (Mirrokni, Thorup and
 Zadimoghaddam 2016: consistent hashing with bounded loads)."""
-LOADING = 3.0
+WAITING = 8.0
+"""How many times waiting for a slot counts: while it lasts, slots elsewhere lie idle, and those who come next wait longer."""
+LOADING = 30.0
 """How many times a load counts: it puts other models out, which will be loaded again for others. Where models lie is decided
 elsewhere, and more slowly."""
 PULL = 0.25
@@ -58,7 +60,7 @@ class Scene:
 def balanced(scene: Scene) -> list[float]:
     """Seconds that the request takes of all: until it would be done, and by how much it slows those beside it."""
     return [
-        (wait + LOADING * load + overhead + prompt + generation + harm + scene.pull(index)) / 1000.0
+        (WAITING * wait + LOADING * load + overhead + prompt + generation + harm + scene.pull(index)) / 1000.0
         for index, (wait, load, overhead, prompt, generation, harm) in enumerate(scene.expected)
     ]
 

@@ -22,7 +22,8 @@ def node(name: str, **changes: Any) -> Candidate:
 
 
 def measured(name: str, *, speed: float = 50.0, first_token_ms: float = 100.0, **changes: Any) -> Candidate:
-    known = {"first_token_ms": first_token_ms, "overhead_ms": first_token_ms, "prompt_speed": 1000.0, "speed": speed}
+    known = {"first_token_ms": first_token_ms, "overhead_ms": first_token_ms, "prompt_speed": 1000.0}
+    known |= {"speed": speed, "token_ms": 1000 / speed, "crowding_ms": 100 / speed}
     return node(name, **{**known, **changes})
 
 
@@ -61,6 +62,8 @@ candidates = st.lists(
         overhead_ms=speeds,
         prompt_speed=speeds,
         speed=speeds,
+        token_ms=speeds,
+        crowding_ms=speeds,
     ),
     max_size=20,
     unique_by=lambda candidate: candidate.node,

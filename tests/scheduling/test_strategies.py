@@ -110,9 +110,9 @@ def test_round_robin_gives_everyone_the_same_number_of_turns(given: list[Candida
 
 
 def test_fastest_fills_the_fast_node_first() -> None:
-    nodes = [measured("slow", speed=40), measured("fast", speed=50, in_flight=3)]
+    nodes = [measured("slow", speed=20), measured("fast", speed=50, in_flight=3)]
     assert order("fastest", *nodes) == ["fast", "slow"]
-    nodes[1].in_flight = 8
+    nodes[1].in_flight = 12
     assert order("fastest", *nodes) == ["slow", "fast"]
 
 
