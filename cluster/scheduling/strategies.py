@@ -18,7 +18,7 @@ from cluster.scheduling.rendezvous import distance
 BOUND = 1.25
 """A node that has read the prompt before is preferred until it is so many times busier than the mean (Mirrokni, Thorup and
 Zadimoghaddam 2016: consistent hashing with bounded loads)."""
-WAITING = 8.0
+WAITING = 16.0
 """How many times waiting for a slot counts: while it lasts, slots elsewhere lie idle, and those who come next wait longer."""
 LOADING = 30.0
 """How many times a load counts: it puts other models out, which will be loaded again for others. Where models lie is decided
