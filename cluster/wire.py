@@ -65,6 +65,16 @@ class Inference(msgspec.Struct, omit_defaults=True):
     """Whether ``show`` tells long arrays too, such as all tokens."""
 
 
+class Load(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the model's profile fixes of every loaded instance; ``None`` is the engine's own default."""
+
+    num_ctx: int | None = None
+    num_gpu: int | None = None
+
+
+NOTHING_FIXED = Load()
+
+
 class Ticket(msgspec.Struct, omit_defaults=True):
     """One attempt to run one request on one node; ``id`` is the request id, a dot, and the attempt number."""
 
@@ -78,13 +88,16 @@ class Ticket(msgspec.Struct, omit_defaults=True):
     deadline: float
     traceparent: str
     inference: Inference
+    load: Load = NOTHING_FIXED
 
 
 class Started(msgspec.Struct, tag="s", array_like=True, omit_defaults=True):
-    """The node began to run the ticket; always the first event. ``loaded``: the model was in memory by then."""
+    """The node began to run the ticket; always the first event. ``loaded``: the model was in memory by then, with
+    ``context`` tokens of it, as far as the engine tells."""
 
     started_at: float
     loaded: bool = True
+    context: int | None = None
 
 
 class Delta(msgspec.Struct, tag="d", array_like=True, omit_defaults=True):

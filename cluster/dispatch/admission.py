@@ -15,6 +15,7 @@ from cluster.dispatch.celery_message import drain_message
 from cluster.dispatch.fleet import Fleet
 from cluster.dispatch.request import Request
 from cluster.dispatch.script import Script
+from cluster.scheduling.load import load_of
 from cluster.wire import OpenRequest, Ticket, encode_json, encode_ticket
 from ollamamax import logs
 from ollamamax.bus import keys
@@ -102,6 +103,7 @@ class Admission:
                 deadline=request.deadline,
                 traceparent=request.traceparent,
                 inference=request.inference,
+                load=load_of(request.profile),
             )
         )
         return request.payload

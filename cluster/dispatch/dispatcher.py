@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from cluster.dispatch.admission import Admission
 from cluster.dispatch.fleet import Fleet
+from cluster.dispatch.reloads import ReloadsAvoided, write
 from cluster.dispatch.request import Request
 from cluster.dispatch.settlement import Settlements
 from cluster.dispatch.stream import Stream
@@ -45,6 +46,7 @@ class Dispatcher:
         self.fleet = Fleet(self._listening, directory)
         self._admission = Admission(self._client, self.fleet, self.id, queue_per_node)
         self._settlements = Settlements(self._client)
+        self.reloads_avoided = ReloadsAvoided()
         self._streams: dict[str, Stream] = {}
         self._disowned: dict[str, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -68,6 +70,7 @@ class Dispatcher:
         await self.fleet.stop()
         try:
             await self._settlements.flush()
+            await self._renew_lease()
             await self._client.delete(keys.gateway_alive(self.id))
         except RedisError as error:
             _log.warning("stopped_unsettled", requests=len(self._settlements), error=str(error))
@@ -242,12 +245,15 @@ class Dispatcher:
 
     async def _renew_lease(self) -> None:
         used = self._settlements.take_used_keys()
+        avoided = self.reloads_avoided.take()
         try:
             async with self._client.pipeline(transaction=False) as pipe:
                 pipe.set(keys.gateway_alive(self.id), b"1", px=LEASE_MS)
                 if used:
                     pipe.hset(keys.KEYS_USED, mapping={key: str(at) for key, at in used.items()})
+                write(pipe, avoided)
                 await pipe.execute()
         except RedisError as error:
+            self.reloads_avoided.put_back(avoided)
             self._settlements.put_back_used_keys(used)
             _log.warning("lease_not_renewed", error=str(error))

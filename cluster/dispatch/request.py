@@ -26,6 +26,7 @@ class Request:
     received_at: float
     deadline: float
     inference: Inference
+    profile: Profile = Profile()  # noqa: RUF009 - frozen
     attempt: int = 0
     node: str = ""
     node_name: str = ""
@@ -37,9 +38,10 @@ class Request:
     tried: set[str] = field(default_factory=set)
     stream: Stream | None = None
     payload: bytes = b""
-    profile: Profile = Profile()  # noqa: RUF009 - frozen
     wanted: Wanted | None = None
     final: Final | None = None
+    reload_avoided: bool = False
+    """Its load options differ from those of the instance that serves it, which was not loaded again for that."""
 
     def wants(self) -> Wanted:
         """What routing looks at, made when it is first asked for."""

@@ -16,6 +16,8 @@ USAGE_REFUSED = "omx:usage:refused"
 """Stream of records that Postgres refused, for a person to look at."""
 KEYS_USED = "omx:key:used"
 """Hash, id of an API key -> Unix seconds of its last use; moved to Postgres by `identity.publish_directory`."""
+RELOADS_AVOIDED = "omx:reloads:avoided"
+"""Hash, `named` model -> how many requests were served without the reload that their load options would have caused."""
 LIVE_WATCHED = "omx:live:watched"
 """Sorted set, tenant -> Unix time until which somebody has its live page open."""
 
@@ -23,6 +25,11 @@ LIVE_WATCHED = "omx:live:watched"
 def directory(table: str) -> str:
     """Hash of one table of the directory: what the data plane needs of the control plane."""
     return f"omx:dir:{table}"
+
+
+def named(tenant: str, model: str) -> str:
+    """A tenant's full model name as a field of a hash."""
+    return f"{tenant}/{model}"
 
 
 def gateway_alive(gateway: str) -> str:

@@ -13,10 +13,10 @@ from cluster.dispatch.fleet import Registered
 from models_registry.protocol.blobs import PublishedBlob
 from ollamamax import logs
 from ollamamax.bus.directory import Directory
-from ollamamax.gateway import http
+from ollamamax.gateway import fallback, http
 from ollamamax.gateway.anthropic import endpoints as anthropic
 from ollamamax.gateway.anthropic import responses as anthropic_responses
-from ollamamax.gateway.catalog import Listed
+from ollamamax.gateway.catalog import Alias, Listed
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import ClientGone, Receive, Scope, Send
 from ollamamax.gateway.ollama import embed, memory
@@ -86,16 +86,19 @@ ROUTES: dict[str, Route] = {
 
 
 class _Response:
-    """`send`, remembering whether the response has begun."""
+    """`send`, remembering whether the response has begun; until then, what was read of the request's body."""
 
-    __slots__ = ("_send", "begun")
+    __slots__ = ("_send", "begun", "kept")
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.begun = False
+        self.kept: list[bytes] = []
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
-        self.begun = True
+        if not self.begun:
+            self.begun = True
+            self.kept.clear()
         await self._send(message)
 
 
@@ -129,6 +132,7 @@ class Gateway:
                         "node_keys": http.json_decoder(KnownKey),
                         "tenants": http.json_decoder(KnownTenant),
                         "models": http.json_decoder(Listed),
+                        "aliases": http.json_decoder(Alias),
                         "blobs": http.json_decoder(PublishedBlob),
                         "nodes": http.json_decoder(Registered),
                     },
@@ -166,7 +170,15 @@ class Gateway:
             if scope["method"] != route.method:
                 raise _MethodNotAllowed(route.method)
             call = Call(principal, path, received_at, traceparent, request)
-            await route.endpoint(service, call, scope, receive, answer)
+            if path in fallback.ROUTES:
+                endpoint = route.endpoint
+
+                async def run(call: Call, receive: Receive, send: Send) -> None:
+                    await endpoint(service, call, scope, receive, send)
+
+                await fallback.with_fallbacks(service.directory, call, receive, answer, run)
+            else:
+                await route.endpoint(service, call, scope, receive, answer)
         except ClientGone:
             _log.info("client_gone", request=request, api=path)
         except errors.OllamaMaxError as error:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from cluster.dispatch.dispatcher import Dispatcher, Request
+from cluster.scheduling.load import avoided
 from cluster.wire import Delta, Failure, Final, Inference, Outcome, Started
 from ollamamax import logs
-from ollamamax.gateway.catalog import Listed
+from ollamamax.gateway.catalog import Listed, full_name
 from ollamamax.gateway.http import ClientGone, Receive
 from ollamamax.kernel import errors, trace
 from ollamamax.kernel.ids import new_id
@@ -40,6 +41,8 @@ class Call:
     received_at: float
     traceparent: str
     id: str = field(default_factory=new_id)
+    may_fall_back: bool = True
+    """Whether another model may do it; not when it is about the model itself."""
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         return [(b"x-request-id", self.id.encode()), (b"traceparent", self.traceparent.encode())]
@@ -71,7 +74,7 @@ class Execution:
             id=call.id,
             tenant=call.principal.tenant or "",
             key=call.principal.id,
-            model=model,
+            model=listed.alias_of or model,
             version=listed.version,
             api=call.api,
             traceparent=trace.child(call.traceparent),
@@ -115,6 +118,8 @@ class Execution:
                 return event
             if isinstance(event, Started):
                 request.started_at = event.started_at
+                asked, profile = request.inference.options.num_ctx, request.profile
+                request.reload_avoided = avoided(profile, asked, loaded=event.loaded, context=event.context)
             elif isinstance(event, Final):
                 self._count(event)
                 self.final = request.final = event
@@ -130,6 +135,8 @@ class Execution:
             watcher.cancel()
         code = error.code if isinstance(error, errors.OllamaMaxError) else "client_gone"
         if self.final is not None:
+            if self.request.reload_avoided:
+                self._dispatcher.reloads_avoided.add(self.request.tenant, full_name(self.request.model))
             self._settle("ok", "")
         elif isinstance(error, EngineError) and self.request.stream is not None and self.request.stream.finished:
             self._settle("node_lost" if code == "node_lost" else "failed", code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.dispatch.dispatcher import Dispatcher
+from cluster.scheduling import load
 from cluster.wire import Inference
 from ollamamax.bus.directory import Directory
 from ollamamax.gateway import catalog
@@ -32,6 +33,7 @@ class Service:
         image that would have to be fetched."""
         _refuse_addresses(inference)
         listed = catalog.resolve(self.directory, call.principal.tenant or "", model)
+        load.check(listed.profile, inference.options.num_ctx)
         return Execution(self.dispatcher, call, model, listed, inference, deadline or self.deadline, receive)
 
 

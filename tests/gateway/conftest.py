@@ -109,7 +109,7 @@ async def site() -> AsyncIterator[Site]:
     client = redis.Redis.from_url(redis_url)
     client.flushall()
     tenant = new_id()
-    for table in ("keys", "node_keys", "tenants", "models", "blobs", "nodes"):
+    for table in ("keys", "node_keys", "tenants", "models", "aliases", "blobs", "nodes"):
         directory.reconcile(client, table, dict)
     publish_model(client, tenant)
     gateway = Gateway(redis_url, max_body=100_000, deadline=30, queue_per_node=2)

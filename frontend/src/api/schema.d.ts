@@ -4,6 +4,43 @@
  */
 
 export interface paths {
+    "/api/v1/aliases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's aliases, the newest first. */
+        get: operations["aliases_list"];
+        put?: never;
+        /** @description Let requests for a name be served by a model. An alias of an alias is refused. */
+        post: operations["aliases_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/aliases/{alias_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One alias. */
+        get: operations["aliases_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Forget the name; its model stays. */
+        delete: operations["aliases_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Point it at another model, or give it other fallbacks. What is left out stays. */
+        patch: operations["aliases_update"];
+        trace?: never;
+    };
     "/api/v1/keys": {
         parameters: {
             query?: never;
@@ -72,6 +109,24 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{channel_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One name of a model. */
+        get: operations["models_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** @description Change how the model is served. It counts for new requests within a second. */
+        patch: operations["models_update"];
         trace?: never;
     };
     "/api/v1/nodes": {
@@ -219,6 +274,32 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Alias: {
+            /** Format: uuid */
+            readonly id: string;
+            name: string;
+            target: string;
+            fallbacks: components["schemas"]["Fallback"][];
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            changed_at: string;
+        };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        AliasCreate: {
+            /** @description The model that serves it, as name:tag. */
+            target: string;
+            fallbacks?: components["schemas"]["Fallback"][];
+            /** @description name, or name:tag; the tag is latest when left out. */
+            name: string;
+        };
+        /**
+         * @description * `no_capacity` - no_capacity
+         *     * `context_too_long` - context_too_long
+         *     * `engine_error` - engine_error
+         * @enum {string}
+         */
+        CausesEnum: "no_capacity" | "context_too_long" | "engine_error";
         CreatedJoinToken: {
             /** Format: uuid */
             readonly id: string;
@@ -260,6 +341,12 @@ export interface components {
          * @enum {string}
          */
         EngineEnum: "ollama" | "openai" | "llamacpp";
+        /** @description A model that stands in, and the causes for which it does. */
+        Fallback: {
+            model: string;
+            /** @description All of them, when left out. */
+            causes?: components["schemas"]["CausesEnum"][];
+        };
         Join: {
             token: string;
             name: string;
@@ -357,6 +444,10 @@ export interface components {
             /** Format: date-time */
             moved_at: string;
             replicas: components["schemas"]["Replica"][];
+            readonly profile: components["schemas"]["Profile"];
+            fallbacks: components["schemas"]["Fallback"][];
+            /** @description Requests whose num_ctx differed from that of the instance which served them; null when not known. */
+            readonly reloads_avoided: number | null;
         };
         /** @description ``telemetry`` is what the node said within the last seconds, or null when it said nothing: then there is no data. */
         Node: {
@@ -374,6 +465,25 @@ export interface components {
             readonly telemetry: {
                 [key: string]: unknown;
             } | null;
+        };
+        /**
+         * @description * `refuse` - refuse
+         *     * `route` - route
+         * @enum {string}
+         */
+        OutsideEnum: "refuse" | "route";
+        PaginatedAliasList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Alias"][];
         };
         PaginatedJoinTokenList: {
             /**
@@ -440,6 +550,17 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["UsageRecord"][];
         };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        PatchedAliasChange: {
+            /** @description The model that serves it, as name:tag. */
+            target?: string;
+            fallbacks?: components["schemas"]["Fallback"][];
+        };
+        /** @description For all names of the model. What is left out stays. */
+        PatchedModelChange: {
+            profile?: components["schemas"]["Profile"];
+            fallbacks?: components["schemas"]["Fallback"][];
+        };
         PatchedNodeChange: {
             /** @description false drains the node, true resumes it */
             schedulable?: boolean;
@@ -459,6 +580,44 @@ export interface components {
          * @enum {string}
          */
         PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.view" | "node.manage" | "node.view" | "usage.view";
+        /** @description How a model is served. What is left out stays as it is. */
+        Profile: {
+            /**
+             * @description How the node is chosen that runs a request.
+             *
+             *     * `balanced` - balanced
+             *     * `least_busy` - least_busy
+             *     * `round_robin` - round_robin
+             *     * `fastest` - fastest
+             *     * `affinity` - affinity
+             *     * `cheapest` - cheapest
+             */
+            strategy?: components["schemas"]["StrategyEnum"];
+            /** @description Tokens of context that every instance is loaded with; null is the engine's own default. */
+            num_ctx?: number | null;
+            /** @description Layers on GPUs that every instance is loaded with; null is the engine's own default. */
+            num_gpu?: number | null;
+            /**
+             * @description A request for more than num_ctx: refused, or sent only to nodes whose loaded instance has it.
+             *
+             *     * `refuse` - refuse
+             *     * `route` - route
+             */
+            outside?: components["schemas"]["OutsideEnum"];
+            /** @description Whether a stream whose node died goes on elsewhere. */
+            continue_streams?: boolean;
+            /**
+             * Format: double
+             * @description Without output for so long, an engine counts as hung.
+             */
+            first_byte_seconds?: number;
+            /** @description Where the model may run; empty is everywhere. */
+            regions?: string[];
+            /** @description Labels that a node must have. */
+            labels?: {
+                [key: string]: string;
+            };
+        };
         Replica: {
             /** Format: uuid */
             node: string;
@@ -496,6 +655,16 @@ export interface components {
          * @enum {string}
          */
         StateEnum: "pending" | "fetching" | "ready" | "present" | "failed" | "lost";
+        /**
+         * @description * `balanced` - balanced
+         *     * `least_busy` - least_busy
+         *     * `round_robin` - round_robin
+         *     * `fastest` - fastest
+         *     * `affinity` - affinity
+         *     * `cheapest` - cheapest
+         * @enum {string}
+         */
+        StrategyEnum: "balanced" | "least_busy" | "round_robin" | "fastest" | "affinity" | "cheapest";
         /** @description A tenant, and the user's role in it. */
         Tenant: {
             /** Format: uuid */
@@ -554,6 +723,119 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    aliases_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedAliasList"];
+                };
+            };
+        };
+    };
+    aliases_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AliasCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alias"];
+                };
+            };
+        };
+    };
+    aliases_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alias_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alias"];
+                };
+            };
+        };
+    };
+    aliases_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alias_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    aliases_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alias_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedAliasChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alias"];
+                };
+            };
+        };
+    };
     keys_list: {
         parameters: {
             query?: {
@@ -681,6 +963,52 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PaginatedModelList"];
+                };
+            };
+        };
+    };
+    models_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
+                };
+            };
+        };
+    };
+    models_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedModelChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
                 };
             };
         };

@@ -20,6 +20,7 @@ _Headers = list[tuple[bytes, bytes]]
 
 async def load(service: Service, call: Call, model: str, inference: Inference, receive: Receive) -> _Headers:
     """Have the model in memory on the node that would run a request now."""
+    call.may_fall_back = False
     async with service.execution(call, model, inference, receive) as execution:
         await relay.gather(execution)
         return execution.headers()
@@ -30,6 +31,7 @@ async def unload(service: Service, call: Call, model: str, inference: Inference,
 
     When none says that it has, one that could is asked all the same: what a node says may be a second old.
     """
+    call.may_fall_back = False
     listed = catalog.resolve(service.directory, call.principal.tenant or "", model)
     nodes = {state.node: state for state in service.dispatcher.fleet.states(call.principal.tenant or "")}
     holding: list[str | None] = [node for node, state in nodes.items() if _loaded(state, listed.version)]
@@ -52,7 +54,8 @@ async def ps(service: Service, call: Call, scope: Scope, receive: Receive, send:
     names: dict[str, str] = {}
     details: dict[str, catalog.Details] = {}
     for name, listed in catalog.names(service.directory, tenant):
-        names.setdefault(listed.version, name)
+        if not listed.alias_of:
+            names.setdefault(listed.version, name)
         details[listed.version] = listed.details
     found = []
     for state in sorted(service.dispatcher.fleet.states(tenant), key=lambda state: state.node):
