@@ -64,7 +64,7 @@ class Fleet:
         return time.monotonic() - self._seen.get(node, -STATE_LIFETIME) < STATE_LIFETIME
 
     def states(self, tenant: str) -> list[NodeState]:
-        """The nodes that are alive and run the tenant's requests: its own, and those that are shared."""
+        """The tenant's own nodes that are alive."""
         return [state for node, state in self._states.items() if self._is_of(node, tenant) and self.alive(node)]
 
     def name(self, node: str) -> str:
@@ -80,7 +80,7 @@ class Fleet:
         """Nodes that run the tenant's requests, are alive, take new ones and have the version."""
         excluded = set(without)
         found = []
-        for state in self.states(tenant):
+        for state in [each for node, each in self._states.items() if self._runs_for(node, tenant) and self.alive(node)]:
             registered = self._registered(state.node)
             model = _find(state, version)
             if (
@@ -105,12 +105,11 @@ class Fleet:
 
     def _is_of(self, node: str, tenant: str) -> bool:
         registered = self._registered(node)
-        return registered is not None and (registered.shared or registered.tenant == tenant)
-
-    def owns(self, tenant: str, node: str) -> bool:
-        """Whether the node is the tenant's own: of others it is told nothing but the name, where they served it."""
-        registered = self._registered(node)
         return registered is not None and registered.tenant == tenant
+
+    def _runs_for(self, node: str, tenant: str) -> bool:
+        registered = self._registered(node)
+        return registered is not None and (registered.shared or registered.tenant == tenant)
 
     async def _follow(self) -> None:
         while True:
