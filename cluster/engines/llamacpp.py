@@ -139,7 +139,18 @@ class LlamaCpp:
             async for output in openai_stream.stream(
                 self._session, self.kind, process.url, "model", inference, openai_wire.LLAMACPP, headers, meter, load_ms
             ):
+                if inference.continued and isinstance(output, wire.Final):
+                    # What was said counts other tokens when it is read than when it was generated.
+                    output.prompt_tokens = await self._prompt_tokens(process, inference, headers)
                 yield output
+
+    async def _prompt_tokens(self, process: Process, inference: wire.Inference, headers: dict[str, str]) -> int:
+        """Of the prompt alone, when an answer is continued."""
+        if inference.kind == "chat":
+            return (await self._count(process, inference, headers)).counted
+        prompt = inference.prompt.removesuffix(inference.continued)
+        request = {"content": prompt, "add_special": True, "parse_special": True}
+        return len((await self._ask(f"{process.url}/tokenize", request, headers))["tokens"])
 
     async def _count(self, process: Process, inference: wire.Inference, headers: dict[str, str]) -> wire.Final:
         """The tokens of the messages and tools in the model's own template."""
