@@ -217,6 +217,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The caller's requests that wait for a free slot, the next first. */
+        get: operations["queue_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/requests/{request_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One request: every candidate and its score, the wait, the tries, the times. */
+        get: operations["requests_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session": {
         parameters: {
             query?: never;
@@ -292,6 +326,18 @@ export interface components {
             fallbacks?: components["schemas"]["Fallback"][];
             /** @description name, or name:tag; the tag is latest when left out. */
             name: string;
+        };
+        /** @description ``error`` is the code of what ended the try; empty when it was answered. */
+        Attempt: {
+            /** Format: uuid */
+            node: string;
+            node_name: string;
+            reason: string;
+            /** Format: date-time */
+            given_at: string;
+            /** Format: date-time */
+            started_at?: string;
+            error?: string;
         };
         /**
          * @description * `no_capacity` - no_capacity
@@ -580,6 +626,13 @@ export interface components {
          * @enum {string}
          */
         PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.view" | "node.manage" | "node.view" | "usage.view";
+        /**
+         * @description * `high` - high
+         *     * `normal` - normal
+         *     * `low` - low
+         * @enum {string}
+         */
+        PriorityEnum: "high" | "normal" | "low";
         /** @description How a model is served. What is left out stays as it is. */
         Profile: {
             /**
@@ -618,32 +671,21 @@ export interface components {
                 [key: string]: string;
             };
         };
+        /** @description ``waiting`` counts the requests of all tenants, ``requests`` are the caller's own. */
+        Queue: {
+            waiting: number;
+            requests: components["schemas"]["Waiting"][];
+        };
         Replica: {
             /** Format: uuid */
             node: string;
             node_name: string;
-            state?: components["schemas"]["StateEnum"];
+            state?: components["schemas"]["ReplicaStateEnum"];
             /** Format: int64 */
             bytes_done?: number;
             error?: string;
             /** Format: date-time */
             changed_at: string;
-        };
-        /**
-         * @description * `owner` - Owner
-         *     * `admin` - Admin
-         *     * `member` - Member
-         *     * `viewer` - Viewer
-         * @enum {string}
-         */
-        RoleEnum: "owner" | "admin" | "member" | "viewer";
-        /** @description Who is logged in with this cookie. ``tenant`` is the one the session acts in. */
-        Session: {
-            authenticated: boolean;
-            user: components["schemas"]["User"] | null;
-            tenant: components["schemas"]["Tenant"] | null;
-            tenants: components["schemas"]["Tenant"][];
-            permissions: components["schemas"]["PermissionsEnum"][];
         };
         /**
          * @description * `pending` - Pending
@@ -654,7 +696,83 @@ export interface components {
          *     * `lost` - Lost
          * @enum {string}
          */
-        StateEnum: "pending" | "fetching" | "ready" | "present" | "failed" | "lost";
+        ReplicaStateEnum: "pending" | "fetching" | "ready" | "present" | "failed" | "lost";
+        /** @description Times in milliseconds, null for what has not happened or is not known. */
+        Request: {
+            /** Format: uuid */
+            request: string;
+            state: components["schemas"]["RequestStateEnum"];
+            /** Format: uuid */
+            key: string;
+            model: string;
+            version: string;
+            api: string;
+            trace: string;
+            priority: components["schemas"]["PriorityEnum"];
+            /** Format: date-time */
+            received_at: string;
+            /** Format: uuid */
+            node: string | null;
+            node_name: string | null;
+            attempts: number;
+            position?: number | null;
+            expected_wait_ms?: number | null;
+            /** Format: double */
+            queue_ms: number | null;
+            /** Format: double */
+            first_token_ms?: number | null;
+            /** Format: double */
+            duration_ms: number;
+            prompt_tokens?: number | null;
+            completion_tokens?: number | null;
+            outcome?: string | null;
+            /** @default  */
+            error: string;
+            route?: components["schemas"]["Route"] | null;
+        };
+        /**
+         * @description * `waiting` - waiting
+         *     * `running` - running
+         *     * `settled` - settled
+         * @enum {string}
+         */
+        RequestStateEnum: "waiting" | "running" | "settled";
+        /**
+         * @description * `owner` - Owner
+         *     * `admin` - Admin
+         *     * `member` - Member
+         *     * `viewer` - Viewer
+         * @enum {string}
+         */
+        RoleEnum: "owner" | "admin" | "member" | "viewer";
+        /** @description The last ranking, best first; who was ruled out, and why; every try. ``waiting``: how many waited when it joined them. */
+        Route: {
+            strategy?: string;
+            candidates?: components["schemas"]["ScoredNode"][];
+            ruled_out?: {
+                [key: string]: string;
+            };
+            attempts?: components["schemas"]["Attempt"][];
+            waiting?: number;
+        };
+        ScoredNode: {
+            /** Format: uuid */
+            node: string;
+            node_name: string;
+            /** Format: double */
+            score: number;
+            parts: {
+                [key: string]: number;
+            };
+        };
+        /** @description Who is logged in with this cookie. ``tenant`` is the one the session acts in. */
+        Session: {
+            authenticated: boolean;
+            user: components["schemas"]["User"] | null;
+            tenant: components["schemas"]["Tenant"] | null;
+            tenants: components["schemas"]["Tenant"][];
+            permissions: components["schemas"]["PermissionsEnum"][];
+        };
         /**
          * @description * `balanced` - balanced
          *     * `least_busy` - least_busy
@@ -705,6 +823,7 @@ export interface components {
             outcome: string;
             error?: string;
             attempts?: number;
+            priority?: string;
         };
         User: {
             /** Format: uuid */
@@ -713,6 +832,20 @@ export interface components {
             email: string;
             /** @description How to show the user. */
             name: string;
+        };
+        /** @description ``position`` counts from 1 over all tenants; ``expected_wait_ms`` is null while nothing of the model has ended lately. */
+        Waiting: {
+            /** Format: uuid */
+            request: string;
+            /** Format: uuid */
+            key: string;
+            model: string;
+            api: string;
+            priority: components["schemas"]["PriorityEnum"];
+            /** Format: date-time */
+            received_at: string;
+            position: number;
+            expected_wait_ms: number | null;
         };
     };
     responses: never;
@@ -1190,6 +1323,46 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    queue_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Queue"];
+                };
+            };
+        };
+    };
+    requests_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                request_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
             };
         };
     };
