@@ -6,9 +6,11 @@ import asyncio
 from dataclasses import dataclass, field
 
 from cluster.dispatch.stream import Stream
+from cluster.scheduling.candidate import Wanted
 from cluster.scheduling.fairness import Priority
 from cluster.scheduling.profile import Profile
-from cluster.wire import AttemptRecord, Failure, Inference, Route
+from cluster.scheduling.prompt import estimate_tokens, prefixes
+from cluster.wire import AttemptRecord, Failure, Final, Inference, Route
 from ollamamax.kernel.limits import Limits
 
 _NONE = Limits()
@@ -60,17 +62,32 @@ class Request:
     tried: set[str] = field(default_factory=set)
     stream: Stream | None = None
     payload: bytes = b""
-    reload_avoided: bool = False
-    """Its load options differ from those of the instance that serves it, which was not loaded again for that."""
     place: asyncio.Future[str] | None = None
     """Resolves to the node, once there is one."""
     asked: dict[str, None] = field(default_factory=dict)
     """Every node that this attempt may have been given to, in order."""
+    wanted: Wanted | None = None
+    final: Final | None = None
+    reload_avoided: bool = False
+    """Its load options differ from those of the instance that serves it, which was not loaded again for that."""
     route: Route = field(default_factory=Route)
 
     @property
     def attempts(self) -> list[AttemptRecord]:
         return self.route.attempts
+
+    def wants(self) -> Wanted:
+        """What routing looks at, made when it is first asked for."""
+        if self.wanted is None:
+            self.wanted = Wanted(
+                tenant=self.tenant,
+                version=self.version,
+                profile=self.profile,
+                prefixes=prefixes(self.inference),
+                num_ctx=self.inference.options.num_ctx,
+                prompt_tokens=estimate_tokens(self.inference),
+            )
+        return self.wanted
 
     @property
     def ticket(self) -> str:
