@@ -18,6 +18,7 @@ from cluster.dispatch.reloads import ReloadsAvoided, write
 from cluster.dispatch.request import Request
 from cluster.dispatch.settlement import Settlements
 from cluster.dispatch.stream import Stream
+from cluster.scheduling.load import beyond
 from cluster.wire import (
     AttemptRecord,
     Control,

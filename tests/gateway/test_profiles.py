@@ -52,6 +52,7 @@ async def test_more_may_be_routed_to_an_instance_that_has_it(site: Site) -> None
     small = await add_node(site, "first")
     async with site.post("/api/chat", ask(6000)) as response:
         assert response.status == 503
+        assert "loaded with num_ctx 6000" in (await response.json())["error"]
     large = await add_node(site, "first")
     large.models = [ModelState(version("first"), "first", "loaded", "ollama", context_length=8192)]
     await large.say()
