@@ -21,6 +21,7 @@ from cluster.dispatch.reloads import ReloadsAvoided, write
 from cluster.dispatch.request import Request
 from cluster.dispatch.settlement import Settlements
 from cluster.dispatch.stream import Stream
+from cluster.scheduling.load import beyond
 from cluster.wire import (
     AttemptRecord,
     Control,
@@ -141,7 +142,7 @@ class Dispatcher:
         nodes = self._rank(request)
         if not nodes:
             raise errors.Unavailable(
-                f"No node that has the model '{request.model}' is available right now.",
+                f"No node that has the model '{request.model}'{beyond(request.wants())} is available right now.",
                 retry_after=2,
                 model=request.model,
             )

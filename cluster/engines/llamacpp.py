@@ -97,8 +97,7 @@ class LlamaCpp:
         served = self._served_for(version, model)
         served.failed_at = 0.0
         async with served.lock:
-            await self._fit(served, load, num_ctx or 0)
-            took = await self._ensure(served)
+            took = await self._have(served, load, num_ctx or 0)
         if keep_alive is not None:
             served.keep_alive = keep_alive
         served.used_at = time.monotonic()
@@ -202,21 +201,31 @@ class LlamaCpp:
 
     async def _acquire(self, served: Served, inference: wire.Inference, load: wire.Load) -> tuple[Process, float]:
         async with served.lock:
-            await self._fit(served, load, inference.options.num_ctx or 0)
             # A model that was made to chat embeds from the first time it is asked to: that costs memory.
             if inference.kind == "embed" and not (served.embedding or made_to_embed(served.model)):
                 await self._unused(served)
                 await self._halt(served)
                 served.embedding = "last"
-            load_ms = await self._ensure(served)
+            load_ms = await self._have(served, load, inference.options.num_ctx or 0)
             process = served.process
             if process is None:
                 raise EngineFailed(f"llama.cpp does not run {served.model.name}.")
             served.users += 1
             return process, load_ms
 
+    async def _have(self, served: Served, load: wire.Load, wanted: int) -> float:
+        """Have it in memory with the context that its profile fixes, or else the request needs (the lock is held)."""
+        former = served.context
+        await self._fit(served, load, wanted)
+        try:
+            return await self._ensure(served)
+        except EngineFailed:
+            if load.num_ctx is None and served.context != former:
+                # What one request asked too much of must not be what all others are loaded with.
+                served.context, served.state = former, "unloaded"
+            raise
+
     async def _fit(self, served: Served, load: wire.Load, wanted: int) -> None:
-        """Have the instance loaded as the profile says, and as large as the request needs (the lock is held)."""
         served.check_context(wanted)
         context, layers = served.aim(load, wanted)
         if (context, layers) != (served.context, served.gpu_layers):
