@@ -19,6 +19,7 @@ class Options(msgspec.Struct, omit_defaults=True):
     """Sampling and load options in one vocabulary; ``None`` means the engine's own default."""
 
     max_tokens: int | None = None
+    """-1: as many as the model makes, whatever the version's own default says."""
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None

@@ -48,6 +48,11 @@ def announce(channels: list[Channel]) -> None:
     directory.publish(client, MODELS, {channel_field(channel): channel_entry(channel) for channel in channels})
 
 
+def withdraw(field: str) -> None:
+    """A name is gone."""
+    directory.publish(shared.client(), MODELS, {field: None})
+
+
 def announce_all() -> None:
     """Compare everything with Postgres and repair. Queries: 3 (again when somebody published meanwhile)."""
     client = shared.client()

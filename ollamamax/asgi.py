@@ -1,4 +1,4 @@
-"""The web process: inference gateway, registry blobs, live events, console and management API behind one address."""
+"""The web process: inference gateway, model management, registry blobs, live events, console and management API behind one address."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ django = get_asgi_application()
 
 from dashboard.routing import websocket
 from models_registry.protocol.blobs import Blobs
+from models_registry.protocol.ollama import Limits, Management
+from models_registry.transfer.reference import Allowed
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.http import Receive, Scope, Send, encode, header, respond
 from ollamamax.kernel import errors
@@ -38,6 +40,10 @@ class Web:
             queue_per_node=settings.ENV["OLLAMAMAX_QUEUE_PER_NODE"],
         )
         self.blobs = Blobs(settings.HOME / "blobs", self.gateway.directory)
+        self.management = Management(
+            self.gateway.directory,
+            Limits(Allowed(tuple(settings.ENV["OLLAMAMAX_PULL_REGISTRIES"])), settings.ENV["OLLAMAMAX_MAX_BLOB_BYTES"]),
+        )
         self.static = ServeStaticASGI(
             django,
             root=settings.STATIC_ROOT,
@@ -52,6 +58,8 @@ class Web:
             await self._lifespan(receive, send)
         elif scope["type"] == "websocket":
             await self.live(scope, receive, send)
+        elif Management.serves(scope["path"]):
+            await self.management(scope, receive, send)
         elif Gateway.serves(scope["path"]):
             await self.gateway(scope, receive, send)
         elif Blobs.serves(scope["path"]):

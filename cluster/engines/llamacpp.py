@@ -20,7 +20,7 @@ from cluster import wire
 from cluster.engines import http, openai_stream, openai_wire
 from cluster.engines.base import Capacity, EngineKind, LocalModels, Meter, Output
 from cluster.engines.gguf_metadata import read_metadata, shown
-from cluster.engines.llamacpp_process import Order, Process
+from cluster.engines.llamacpp_process import Process
 from cluster.engines.llamacpp_served import KIND, Served, made_to_embed
 from ollamamax import logs
 from ollamamax.kernel.errors import EngineFailed, InvalidRequest, ModelNotFound, OllamaMaxError
@@ -111,8 +111,9 @@ class LlamaCpp:
         served = self._served_for(version, model)
         if inference.kind == "show":
             metadata = await asyncio.to_thread(read_metadata, served.model.path)
-            yield wire.Final(info=shown(metadata, verbose=inference.verbose))
+            yield wire.Final(info=shown(metadata, verbose=inference.verbose) | served.model.recipe.shown())
             return
+        inference = served.model.recipe.applied(inference, served.model.config.get("context_length"))
         async with self._using(served, inference) as (process, load_ms):
             served.check(inference)
             headers = {"Authorization": f"Bearer {process.api_key}", **http.trace_headers(traceparent)}
@@ -122,19 +123,36 @@ class LlamaCpp:
                 yield final
                 return
             if inference.kind == "count":
-                yield await self._count(process, inference, headers)
+                yield await self._count(served, process, inference, headers)
                 return
+            if served.renders(inference):
+                inference = await asyncio.to_thread(served.rendered, inference)
+            extra = served.model.recipe.server_fields()
             async for output in openai_stream.stream(
-                self._session, self.kind, process.url, "model", inference, openai_wire.LLAMACPP, headers, meter, load_ms
+                self._session,
+                self.kind,
+                process.url,
+                "model",
+                inference,
+                openai_wire.LLAMACPP,
+                headers,
+                meter,
+                load_ms,
+                extra,
             ):
                 yield output
 
-    async def _count(self, process: Process, inference: wire.Inference, headers: dict[str, str]) -> wire.Final:
-        """The tokens of the messages and tools in the model's own template."""
+    async def _count(
+        self, served: Served, process: Process, inference: wire.Inference, headers: dict[str, str]
+    ) -> wire.Final:
+        """The tokens of the messages and tools in the model's template."""
         request: dict[str, Any] = {"messages": inference.messages} | (
             {"tools": inference.tools} if inference.tools else {}
         )
-        prompt = (await self._ask(f"{process.url}/apply-template", request, headers))["prompt"]
+        if served.renders(inference):
+            prompt = (await asyncio.to_thread(served.rendered, inference)).prompt
+        else:
+            prompt = (await self._ask(f"{process.url}/apply-template", request, headers))["prompt"]
         request = {"content": prompt, "add_special": True, "parse_special": True}
         return wire.Final(counted=len((await self._ask(f"{process.url}/tokenize", request, headers))["tokens"]))
 
@@ -226,7 +244,7 @@ class LlamaCpp:
 
     async def _begin(self, served: Served) -> None:
         served.embedding = served.embedding or made_to_embed(served.model)
-        order = Order(str(served.model.path), self._slots, served.context, self._threads, served.embedding)
+        order = served.order(self._slots, self._threads)
         served.process = process = Process(order)
         await process.ready(self._session)
         headers = {"Authorization": f"Bearer {process.api_key}"}

@@ -38,6 +38,10 @@ class Order:
     context: int
     threads: int
     embedding: Pooling = ""
+    adapters: tuple[str, ...] = ()
+    """LoRA files, applied whole."""
+    chat_template: str = ""
+    """Jinja, instead of the model's own."""
 
 
 class Process:

@@ -104,6 +104,11 @@ def fetch_asked(node: str, digest: str) -> str:
     return f"omx:fetch:{node}:{digest}"
 
 
+def removal_asked(node: str, digest: str) -> str:
+    """Lease: the control plane asked this node to remove this version a moment ago."""
+    return f"omx:remove:{node}:{digest}"
+
+
 def live_published(tenant: str) -> str:
     """Hash: what the last frame said of each node (id -> JSON), and under ``#cursor`` the last record it carried."""
     return f"omx:live:{tenant}:published"

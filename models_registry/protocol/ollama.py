@@ -1,0 +1,218 @@
+"""Ollama's API for managing models (https://github.com/ollama/ollama/blob/main/docs/api.md), over the whole fleet.
+
+An ASGI application of its own: it uses the database, which the inference gateway never does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from models_registry import recipe
+from models_registry.actions.job import submit_job
+from models_registry.actions.name import copy_name, delete_name
+from models_registry.models import Job
+from models_registry.protocol import requests, uploads
+from models_registry.protocol.threads import in_thread
+from models_registry.queries.job import find_job
+from models_registry.queries.model import is_kept_by_engines
+from models_registry.transfer.reference import Allowed, Reference
+from ollamamax import logs
+from ollamamax.bus.directory import Directory
+from ollamamax.identity import access
+from ollamamax.identity.scope import tenant_scope
+from ollamamax.kernel import errors
+from ollamamax.kernel.ids import new_id
+from ollamamax.kernel.principal import Principal
+
+PERMISSION = "model.manage"
+BLOBS = "/api/blobs/"
+POLL_SECONDS = 0.2
+FIRST_WORD_SECONDS = 5.0
+REPEAT_SECONDS = 5.0
+"""A client that hears nothing for long, or a proxy before it, would take the connection for dead."""
+NDJSON = "application/x-ndjson"
+_log = logs.get(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """``registries`` are those that this installation pulls from and pushes to; ``most_blob`` is in bytes."""
+
+    registries: Allowed
+    most_blob: int
+
+
+class Management:
+    """Every route needs an API key with ``model.manage``."""
+
+    def __init__(self, directory: Callable[[], Awaitable[Directory]], limits: Limits) -> None:
+        self._directory = directory
+        self._limits = limits
+
+    @staticmethod
+    def serves(path: str) -> bool:
+        return path in ROUTES or path.startswith(BLOBS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        id_ = new_id()
+        try:
+            response = await self._answer(request, id_)
+        except ClientDisconnect:
+            _log.info("client_gone", request=id_, api=scope["path"])
+            return
+        except errors.OllamaMaxError as error:
+            response = _explain(error)
+        except Exception:  # noqa: BLE001 - the last line: the client gets an answer, the log gets the trace
+            _log.exception("request_broke", request=id_, api=scope["path"])
+            response = _explain(errors.OllamaMaxError("Something broke in this server; the log has the details."))
+        response.headers["x-request-id"] = id_
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request, id_: str) -> Response:
+        directory = await self._directory()
+        principal = access.authenticate(request.headers.get("authorization"), directory, PERMISSION)
+        acting = replace(principal, request=id_)
+        path = request.url.path
+        if path.startswith(BLOBS):
+            return await uploads.answer(request, acting, path.removeprefix(BLOBS), self._limits.most_blob)
+        method, endpoint = ROUTES[path]
+        if request.method != method:
+            return JSONResponse({"error": f"Only {method} is allowed here."}, 405, {"allow": method})
+        return await endpoint(self._limits, request, acting)
+
+
+def _explain(error: errors.OllamaMaxError) -> Response:
+    response = JSONResponse({"error": error.message}, error.status)
+    if error.status == 401:
+        response.headers["www-authenticate"] = "Bearer"
+    if error.retry_after is not None:
+        response.headers["retry-after"] = str(max(1, round(error.retry_after)))
+    return response
+
+
+async def _create(limits: Limits, request: Request, acting: Principal) -> Response:
+    body = await requests.read(request, recipe.CreateRequest)
+    wanted = recipe.checked(body)
+    return await _run(request, acting, Job.Kind.CREATE, wanted["model"], wanted, body.stream)
+
+
+async def _pull(limits: Limits, request: Request, acting: Principal) -> Response:
+    return await _transfer(limits, request, acting, Job.Kind.PULL)
+
+
+async def _push(limits: Limits, request: Request, acting: Principal) -> Response:
+    return await _transfer(limits, request, acting, Job.Kind.PUSH)
+
+
+async def _transfer(limits: Limits, request: Request, acting: Principal, kind: Job.Kind) -> Response:
+    body = await requests.read(request, requests.TransferRequest)
+    reference = Reference.parse(body.model or body.name, insecure=bool(body.insecure))
+    limits.registries.check(reference)
+    return await _run(request, acting, kind, reference.name, reference.as_dict(), body.stream)
+
+
+async def _copy(limits: Limits, request: Request, acting: Principal) -> Response:
+    body = await requests.read(request, requests.CopyRequest)
+    source, destination = (recipe.full_name(name) for name in (body.source, body.destination))
+    await in_thread(lambda: copy_name(acting=acting, source=source, destination=destination))
+    return Response(status_code=200)
+
+
+async def _delete(limits: Limits, request: Request, acting: Principal) -> Response:
+    body = await requests.read(request, requests.DeleteRequest)
+    name = recipe.full_name(body.model or body.name)
+    if not await in_thread(lambda: _by_engines(acting, name)):
+        await in_thread(lambda: delete_name(acting=acting, name=name))
+        return Response(status_code=200)
+    answer = await _run(request, acting, Job.Kind.DELETE, name, {"model": name}, stream=False)
+    return Response(status_code=200) if answer.status_code == 200 else answer
+
+
+def _by_engines(acting: Principal, name: str) -> bool:
+    with tenant_scope(acting.tenant or ""):
+        return is_kept_by_engines(name)
+
+
+Endpoint = Callable[[Limits, Request, Principal], Awaitable[Response]]
+ROUTES: dict[str, tuple[str, Endpoint]] = {
+    "/api/create": ("POST", _create),
+    "/api/pull": ("POST", _pull),
+    "/api/push": ("POST", _push),
+    "/api/copy": ("POST", _copy),
+    "/api/delete": ("DELETE", _delete),
+}
+
+
+# Jobs as Ollama's progress
+
+
+async def _run(
+    request: Request, acting: Principal, kind: str, model: str, wanted: dict[str, Any], stream: bool | None
+) -> Response:
+    """Ask for a job and tell how it goes. It goes on when the caller leaves."""
+    job = await in_thread(lambda: submit_job(acting=acting, kind=kind, model=model, request=wanted))
+    lines = _lines(request, job.tenant_id, job.id)
+    if stream is False:
+        told = [line async for line in lines]
+        return JSONResponse(told[-1])
+    # What fails at once is told by the status of the answer.
+    first = await anext(lines)
+    return StreamingResponse(_encoded(first, lines), media_type=NDJSON, headers={"x-ollamamax-job": job.id.hex})
+
+
+async def _encoded(first: dict[str, Any], lines: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
+    yield msgspec.json.encode(first) + b"\n"
+    try:
+        async for line in lines:
+            yield msgspec.json.encode(line) + b"\n"
+    except errors.OllamaMaxError as error:
+        yield msgspec.json.encode({"error": error.message}) + b"\n"
+
+
+async def _lines(request: Request, tenant: uuid.UUID, id_: uuid.UUID) -> AsyncIterator[dict[str, Any]]:
+    """The job's progress as it comes, last ``success``. Raises the job's error, and `ClientDisconnect`."""
+    told: list[dict[str, Any]] = []
+    told_at = time.monotonic()
+    while True:
+        job = await in_thread(lambda: _read(tenant, id_))
+        for index, row in enumerate(job.progress):
+            if index >= len(told) or told[index] != row:
+                told_at = time.monotonic()
+                yield row
+        told = job.progress
+        if job.state == Job.State.DONE:
+            yield {"status": "success"}
+            return
+        if job.is_over:
+            raise JobFailed(job)
+        if time.monotonic() - told_at > (REPEAT_SECONDS if told else FIRST_WORD_SECONDS):
+            told_at = time.monotonic()
+            yield told[-1] if told else {"status": "waiting"}
+        if await request.is_disconnected():
+            raise ClientDisconnect
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _read(tenant: uuid.UUID, id_: uuid.UUID) -> Job:
+    with tenant_scope(tenant):
+        return find_job(id_)
+
+
+class JobFailed(errors.OllamaMaxError):
+    """What a job ended with, as the controller noted it."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job.error)
+        self.code = job.error_code or self.code
+        self.status = job.error_status or self.status
