@@ -22,6 +22,7 @@ from models_registry.actions.job import submit_job
 from models_registry.actions.name import copy_name, delete_name
 from models_registry.models import Job
 from models_registry.protocol import requests, uploads
+from models_registry.protocol.routes import BLOBS, route_of
 from models_registry.protocol.threads import in_thread
 from models_registry.queries.job import find_job
 from models_registry.queries.model import is_kept_by_engines
@@ -34,8 +35,6 @@ from ollamamax.kernel import errors
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.principal import Principal
 
-PERMISSION = "model.manage"
-BLOBS = "/api/blobs/"
 POLL_SECONDS = 0.2
 FIRST_WORD_SECONDS = 5.0
 REPEAT_SECONDS = 5.0
@@ -53,7 +52,7 @@ class Limits:
 
 
 class Management:
-    """Every route needs an API key with ``model.manage``."""
+    """Every route needs an API key with the route's permission."""
 
     def __init__(self, directory: Callable[[], Awaitable[Directory]], limits: Limits) -> None:
         self._directory = directory
@@ -61,7 +60,7 @@ class Management:
 
     @staticmethod
     def serves(path: str) -> bool:
-        return path in ROUTES or path.startswith(BLOBS)
+        return route_of(path) is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -81,19 +80,22 @@ class Management:
 
     async def _answer(self, request: Request, id_: str) -> Response:
         directory = await self._directory()
-        principal = access.authenticate(request.headers.get("authorization"), directory, PERMISSION)
+        path: str = request.scope["path"]
+        route = route_of(path)
+        if route is None:
+            raise errors.NotFound(f"There is no {path} here.")
+        principal = access.authenticate(request.headers.get("authorization"), directory, route.permission)
         acting = replace(principal, request=id_)
-        path = request.url.path
+        if request.method not in route.methods:
+            allowed = ", ".join(route.methods)
+            return JSONResponse({"error": f"Only {allowed} is allowed here."}, 405, {"allow": allowed})
         if path.startswith(BLOBS):
             return await uploads.answer(request, acting, path.removeprefix(BLOBS), self._limits.most_blob)
-        method, endpoint = ROUTES[path]
-        if request.method != method:
-            return JSONResponse({"error": f"Only {method} is allowed here."}, 405, {"allow": method})
-        return await endpoint(self._limits, request, acting)
+        return await _ENDPOINTS[path](self._limits, request, acting)
 
 
 def _explain(error: errors.OllamaMaxError) -> Response:
-    response = JSONResponse({"error": error.message}, error.status)
+    response = JSONResponse({"error": "unauthorized" if error.status == 401 else error.message}, error.status)
     if error.status == 401:
         response.headers["www-authenticate"] = "Bearer"
     if error.retry_after is not None:
@@ -145,12 +147,12 @@ def _by_engines(acting: Principal, name: str) -> bool:
 
 
 Endpoint = Callable[[Limits, Request, Principal], Awaitable[Response]]
-ROUTES: dict[str, tuple[str, Endpoint]] = {
-    "/api/create": ("POST", _create),
-    "/api/pull": ("POST", _pull),
-    "/api/push": ("POST", _push),
-    "/api/copy": ("POST", _copy),
-    "/api/delete": ("DELETE", _delete),
+_ENDPOINTS: dict[str, Endpoint] = {
+    "/api/create": _create,
+    "/api/pull": _pull,
+    "/api/push": _push,
+    "/api/copy": _copy,
+    "/api/delete": _delete,
 }
 
 

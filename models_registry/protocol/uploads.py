@@ -28,8 +28,6 @@ class DiskFull(OllamaMaxError):
 
 async def answer(request: Request, acting: Principal, digest: str, most: int) -> Response:
     """HEAD: whether the tenant has the blob. POST: take it. Raises what `requests.read` raises, and `DiskFull`."""
-    if request.method not in {"HEAD", "POST"}:
-        return Response(status_code=405, headers={"allow": "HEAD, POST"})
     if not DIGEST.match(digest):
         raise InvalidRequest("invalid digest format", param="digest")
     has = await in_thread(lambda: _has(acting, digest))

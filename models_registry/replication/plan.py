@@ -62,7 +62,9 @@ def unneeded(wanted: Iterable[Wanted], tenants: Mapping[str, str], states: Mappi
         if node not in tenants:
             continue
         kinds = {engine.kind for engine in state.engines if engine.hosts_blobs}
-        for model in state.models:
-            if model.engine in kinds and (tenants[node], model.version) not in kept:
-                removals.append(Removal(node, model.version))
+        removals += [
+            Removal(node, model.version)
+            for model in state.models
+            if model.engine in kinds and (tenants[node], model.version) not in kept
+        ]
     return removals
