@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -45,14 +46,14 @@ def create_model(*, acting: Principal, wanted: dict[str, Any], tell: Tell) -> Ve
             layers = [layer for layer in layers if layer not in licenses[:-added]]
         for layer in layers:
             tell(f"using layer {layer.digest[:_SHORT]}")
-        image_config = put_bytes(tenant=tenant, data=_image_config(config, layers), media_type=manifests.IMAGE_CONFIG)
+        image_config = image_config_blob(tenant, config, layers)
         tell("writing manifest")
         return publish_version(
             acting=acting,
             name=wanted["model"],
             config=config,
             layers=list(dict.fromkeys(layers)),
-            image_config=Layer(image_config.digest, image_config.size, manifests.IMAGE_CONFIG),
+            image_config=image_config,
         )
 
 
@@ -109,10 +110,10 @@ def _merged(wanted: dict[str, Any], layers: list[Layer]) -> dict[str, Any]:
     return wanted | {"parameters": before | wanted["parameters"]}
 
 
-def _image_config(config: dict[str, Any], layers: list[Layer]) -> bytes:
-    """What Ollama keeps beside the layers of a model."""
+def image_config_blob(tenant: uuid.UUID, config: dict[str, Any], layers: list[Layer]) -> Layer:
+    """What Ollama and registries keep beside the layers of a model, as a blob of the tenant."""
     family = config.get("family") or ""
-    return json.dumps(
+    data = json.dumps(
         {
             "model_format": config.get("format") or "gguf",
             "model_family": family,
@@ -125,3 +126,5 @@ def _image_config(config: dict[str, Any], layers: list[Layer]) -> bytes:
         },
         separators=(",", ":"),
     ).encode()
+    blob = put_bytes(tenant=tenant, data=data, media_type=manifests.IMAGE_CONFIG)
+    return Layer(blob.digest, blob.size, manifests.IMAGE_CONFIG)

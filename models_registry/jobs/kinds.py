@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from models_registry.actions.create import create_model
+from models_registry.jobs.pull import pull
+from models_registry.jobs.push import push
 from models_registry.jobs.runner import Kinds
 from models_registry.jobs.work import Work
 from models_registry.models import Job
@@ -15,4 +17,6 @@ def create(acting: Principal, job: Job, work: Work) -> None:
 
 KINDS: Kinds = {
     Job.Kind.CREATE: create,
+    Job.Kind.PULL: pull,
+    Job.Kind.PUSH: push,
 }

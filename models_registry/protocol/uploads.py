@@ -9,21 +9,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from models_registry.actions.blob import blob_store, keep_upload
+from models_registry.blobstore.disk import RESERVE, DiskFull
 from models_registry.blobstore.store import DIGEST, Incoming
 from models_registry.protocol.threads import in_thread
 from models_registry.queries.blob import has_blob
 from ollamamax.identity.scope import tenant_scope
-from ollamamax.kernel.errors import InvalidRequest, OllamaMaxError, TooLarge
+from ollamamax.kernel.errors import InvalidRequest, TooLarge
 from ollamamax.kernel.principal import Principal
 
-RESERVE = 256 << 20
-"""Bytes of disk that an upload leaves to everything else."""
 _BATCH = 1 << 20
-
-
-class DiskFull(OllamaMaxError):
-    code = "insufficient_storage"
-    status = 507
 
 
 async def answer(request: Request, acting: Principal, digest: str, most: int) -> Response:

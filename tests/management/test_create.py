@@ -219,7 +219,8 @@ def test_jobs_end_with_the_controller_and_begin_with_the_next(
         served.http(owner_key) as http,
         http.stream("POST", "/api/create", json={"model": "later", "files": {"m": digest}}) as told,
     ):
-        assert json.loads(next(told.iter_lines())) == {"status": "waiting"}
+        lines = told.iter_lines()
+        assert json.loads(next(lines)) == {"status": "waiting"}
         again = Controller()
-        assert json.loads(list(told.iter_lines())[-1]) == {"status": "success"}
+        assert json.loads(list(lines)[-1]) == {"status": "success"}
     again.stop()
