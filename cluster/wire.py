@@ -236,6 +236,17 @@ class NodeState(msgspec.Struct, omit_defaults=True):
     draining: bool = False
 
 
+class OrderState(msgspec.Struct, omit_defaults=True):
+    """How far a node's engine is with what a job ordered of it. ``progress`` are Ollama's messages, each in its last form."""
+
+    state: Literal["running", "done", "failed"]
+    at: float
+    progress: list[dict[str, Any]] = []
+    error: str = ""
+    code: str = ""
+    status: int = 0
+
+
 class OpenRequest(msgspec.Struct, omit_defaults=True):
     """An admitted request, kept in Redis until it is settled."""
 
@@ -289,5 +300,6 @@ encode_control = msgspec.msgpack.Encoder().encode
 decode_control = msgspec.msgpack.Decoder(Control).decode
 encode_json = msgspec.json.Encoder().encode
 decode_node_state = msgspec.json.Decoder(NodeState).decode
+decode_order = msgspec.json.Decoder(OrderState).decode
 decode_open = msgspec.json.Decoder(OpenRequest).decode
 decode_usage = msgspec.json.Decoder(UsageRecord).decode

@@ -106,8 +106,10 @@ def publish_version(
     return version
 
 
-def register_external(*, acting: Principal, name: str, digest: str, engine: str, size: int | None) -> Version:
-    """A model that an engine reports as its own. A channel that points elsewhere already is left alone.
+def register_external(
+    *, acting: Principal, name: str, digest: str, engine: str, size: int | None, move: bool = False
+) -> Version:
+    """A model that an engine reports as its own. A channel that points elsewhere already is left alone, unless ``move``.
 
     Raises `InvalidRequest` for a name or digest that is none.
     """
@@ -123,7 +125,7 @@ def register_external(*, acting: Principal, name: str, digest: str, engine: str,
             digest=digest,
             defaults={"source": Version.Source.EXTERNAL, "manifest": manifest, "size": size or 0, "details": {}},
         )
-        taken = Channel.objects.filter(tenant_id=tenant, model__name=model, name=channel).exists()
+        taken = not move and Channel.objects.filter(tenant_id=tenant, model__name=model, name=channel).exists()
         moved = [] if taken else _point(tenant, model, (channel,), version)
         record(
             acting=acting,

@@ -30,6 +30,11 @@ class Work:
             if not self._progress or self._progress[-1]["status"] != status:
                 self._progress.append({"status": status})
 
+    def tell_once(self, status: str) -> None:
+        """As `tell`, for a step that others may have begun before. Raises `Stopped`."""
+        if all(row["status"] != status for row in self.snapshot()):
+            self.tell(status)
+
     def tell_bytes(self, status: str, digest: str, total: int, completed: int) -> None:
         """How much of a blob has come or gone. Raises `Stopped`."""
         self.check()

@@ -30,7 +30,6 @@ class Migration(migrations.Migration):
                             ("pull", "Pull"),
                             ("push", "Push"),
                             ("create", "Create"),
-                            ("copy", "Copy"),
                             ("delete", "Delete"),
                         ],
                         max_length=16,
@@ -131,7 +130,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="job",
             constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["pull", "push", "create", "copy", "delete"])),
+                condition=models.Q(("kind__in", ["pull", "push", "create", "delete"])),
                 name="registry_job_kind_known",
                 violation_error_message="Not a kind of job.",
             ),

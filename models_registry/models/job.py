@@ -17,7 +17,6 @@ class Job(models.Model):
         PULL = "pull"
         PUSH = "push"
         CREATE = "create"
-        COPY = "copy"
         DELETE = "delete"
 
     class State(models.TextChoices):
@@ -62,7 +61,7 @@ class Job(models.Model):
                 violation_error_message="The same job is under way already.",
             ),
             models.CheckConstraint(
-                condition=models.Q(kind__in=["pull", "push", "create", "copy", "delete"]),
+                condition=models.Q(kind__in=["pull", "push", "create", "delete"]),
                 name="registry_job_kind_known",
                 violation_error_message="Not a kind of job.",
             ),

@@ -121,24 +121,43 @@ def knows(call: Callable[[], Any]) -> Any:
             time.sleep(0.05)
 
 
+MakeNode = Callable[[EngineChoice], Node]
+
+
 @pytest.fixture
-def node(served: Served, owner: Person, tmp_path: Path, redis_url: str) -> Iterator[Node]:
-    """A real node of the owner's tenant, with llama.cpp."""
+def make_node(served: Served, owner: Person, tmp_path: Path, redis_url: str) -> Iterator[MakeNode]:
+    """Real nodes of the owner's tenant."""
+    nodes: list[Node] = []
+
+    def make(engine: EngineChoice) -> Node:
+        nodes.append(_join(served, owner, tmp_path / f"node{len(nodes)}", redis_url, engine))
+        return nodes[-1]
+
+    yield make
+    for each in nodes:
+        each.end()
+
+
+@pytest.fixture
+def node(make_node: MakeNode) -> Node:
+    """A real node with llama.cpp."""
+    return make_node(EngineChoice("llamacpp", slots=2, context=2048))
+
+
+def _join(served: Served, owner: Person, home: Path, redis_url: str, engine: EngineChoice) -> Node:
     token = issue_join_token(acting=owner.acting, max_uses=1, lifetime=datetime.timedelta(hours=1))[1]
-    joined = join_node(token=token, name="n1", engine="llamacpp", agent_version="1")
+    joined = join_node(token=token, name=home.name, engine=engine.kind, agent_version="1")
     place = redis_url.split("://", 1)[1]
     identity = Identity(
         node=joined.node.id.hex,
-        name="n1",
+        name=home.name,
         tenant=owner.tenant.id.hex,
         secret=joined.secret,
         redis_url=f"redis://node.{joined.node.id.hex}:{joined.redis_password}@{place.rsplit('@', 1)[-1]}",
         url=served.url,
-        engine=EngineChoice("llamacpp", slots=2, context=2048),
+        engine=engine,
     )
-    home = tmp_path / "node"
     home.mkdir()
     made = Node(identity, home, redis_url, "--grace=1")
     made.wait_ready()
-    yield made
-    made.end()
+    return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -169,12 +170,13 @@ def test_a_stranger_sees_uses_and_deletes_nothing(
     client.create("mine", files={"m.gguf": digest})
     other = served.ollama(stranger_key)
     assert knows(lambda: other.list()).models == []
-    for attempt in (
+    attempts: list[Callable[[], Any]] = [
         lambda: other.create("theirs", from_="mine"),
         lambda: other.copy("mine", "theirs"),
         lambda: other.delete("mine"),
         lambda: other.push("mine"),
-    ):
+    ]
+    for attempt in attempts:
         with pytest.raises(ollama.ResponseError) as error:
             attempt()
         assert error.value.status_code == 404
@@ -189,7 +191,8 @@ def test_names_are_copied_and_deleted(client: ollama.Client, digest: str, owner:
     client.copy("a", "team/b:2")
     client.delete("a")
     assert [model.model for model in client.list().models] == ["team/b:2"]
-    for attempt in (lambda: client.delete("a"), lambda: client.copy("a", "c")):
+    attempts: list[Callable[[], Any]] = [lambda: client.delete("a"), lambda: client.copy("a", "c")]
+    for attempt in attempts:
         with pytest.raises(ollama.ResponseError) as error:
             attempt()
         assert (error.value.status_code, error.value.error) == (404, "model 'a:latest' not found")

@@ -176,7 +176,7 @@ def test_it_goes_on_when_the_caller_leaves_and_a_second_caller_joins(
     client: ollama.Client, served: Served, owner_key: Key, name: str, registry: Registry
 ) -> None:
     registry.pause = 0.1
-    told = client.pull(name, stream=True)
+    told: Any = client.pull(name, stream=True)
     next(told)
     told.close()
     ends: list[str | None] = []

@@ -4,6 +4,41 @@
  */
 
 export interface paths {
+    "/api/v1/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's jobs, the newest first. One that is over is kept for 30 days. */
+        get: operations["jobs_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One job. */
+        get: operations["jobs_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Cancel a job; it stops within moments. For one that is over nothing happens. */
+        delete: operations["jobs_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/keys": {
         parameters: {
             query?: never;
@@ -260,6 +295,43 @@ export interface components {
          * @enum {string}
          */
         EngineEnum: "ollama" | "openai" | "llamacpp";
+        Job: {
+            /** Format: uuid */
+            readonly id: string;
+            kind: components["schemas"]["JobKindEnum"];
+            model: string;
+            state?: components["schemas"]["JobStateEnum"];
+            progress: components["schemas"]["Progress"][];
+            error?: string;
+            error_code?: string;
+            actor_kind: string;
+            actor_name: string;
+            attempts?: number;
+            /** Format: date-time */
+            created_at?: string;
+            /** Format: date-time */
+            started_at?: string | null;
+            /** Format: date-time */
+            finished_at?: string | null;
+        };
+        /**
+         * @description * `pull` - Pull
+         *     * `push` - Push
+         *     * `create` - Create
+         *     * `copy` - Copy
+         *     * `delete` - Delete
+         * @enum {string}
+         */
+        JobKindEnum: "pull" | "push" | "create" | "copy" | "delete";
+        /**
+         * @description * `waiting` - Waiting
+         *     * `running` - Running
+         *     * `done` - Done
+         *     * `failed` - Failed
+         *     * `cancelled` - Cancelled
+         * @enum {string}
+         */
+        JobStateEnum: "waiting" | "running" | "done" | "failed" | "cancelled";
         Join: {
             token: string;
             name: string;
@@ -323,19 +395,13 @@ export interface components {
             /** Format: date-time */
             expires_at?: string | null;
         };
-        /**
-         * @description * `user` - user
-         *     * `key` - key
-         * @enum {string}
-         */
-        KindEnum: "user" | "key";
         LogIn: {
             email: string;
             password: string;
         };
         /** @description Who is calling, and what they may do. */
         Me: {
-            kind: components["schemas"]["KindEnum"];
+            kind: components["schemas"]["MeKindEnum"];
             /** Format: uuid */
             id: string;
             name: string;
@@ -343,6 +409,12 @@ export interface components {
             tenant: string | null;
             permissions: components["schemas"]["PermissionsEnum"][];
         };
+        /**
+         * @description * `user` - user
+         *     * `key` - key
+         * @enum {string}
+         */
+        MeKindEnum: "user" | "key";
         Model: {
             /** Format: uuid */
             readonly id: string;
@@ -374,6 +446,19 @@ export interface components {
             readonly telemetry: {
                 [key: string]: unknown;
             } | null;
+        };
+        PaginatedJobList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Job"][];
         };
         PaginatedJoinTokenList: {
             /**
@@ -459,17 +544,35 @@ export interface components {
          * @enum {string}
          */
         PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.view" | "node.manage" | "node.view" | "usage.view";
+        Progress: {
+            status: string;
+            digest?: string;
+            /** @description bytes */
+            total?: number;
+            /** @description bytes */
+            completed?: number;
+        };
         Replica: {
             /** Format: uuid */
             node: string;
             node_name: string;
-            state?: components["schemas"]["StateEnum"];
+            state?: components["schemas"]["ReplicaStateEnum"];
             /** Format: int64 */
             bytes_done?: number;
             error?: string;
             /** Format: date-time */
             changed_at: string;
         };
+        /**
+         * @description * `pending` - Pending
+         *     * `fetching` - Fetching
+         *     * `ready` - Ready
+         *     * `present` - Present
+         *     * `failed` - Failed
+         *     * `lost` - Lost
+         * @enum {string}
+         */
+        ReplicaStateEnum: "pending" | "fetching" | "ready" | "present" | "failed" | "lost";
         /**
          * @description * `owner` - Owner
          *     * `admin` - Admin
@@ -486,16 +589,6 @@ export interface components {
             tenants: components["schemas"]["Tenant"][];
             permissions: components["schemas"]["PermissionsEnum"][];
         };
-        /**
-         * @description * `pending` - Pending
-         *     * `fetching` - Fetching
-         *     * `ready` - Ready
-         *     * `present` - Present
-         *     * `failed` - Failed
-         *     * `lost` - Lost
-         * @enum {string}
-         */
-        StateEnum: "pending" | "fetching" | "ready" | "present" | "failed" | "lost";
         /** @description A tenant, and the user's role in it. */
         Tenant: {
             /** Format: uuid */
@@ -554,6 +647,71 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    jobs_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedJobList"];
+                };
+            };
+        };
+    };
+    jobs_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+        };
+    };
+    jobs_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     keys_list: {
         parameters: {
             query?: {
