@@ -64,7 +64,7 @@ class Fleet:
         return time.monotonic() - self._seen.get(node, -STATE_LIFETIME) < STATE_LIFETIME
 
     def states(self, tenant: str) -> list[NodeState]:
-        """The tenant's nodes that are alive."""
+        """The nodes that are alive and run the tenant's requests: its own, and those that are shared."""
         return [state for node, state in self._states.items() if self._is_of(node, tenant) and self.alive(node)]
 
     def name(self, node: str) -> str:
@@ -77,7 +77,7 @@ class Fleet:
         return model.name if model else None
 
     def candidates(self, tenant: str, version: str, *, without: Iterable[str] = ()) -> list[Candidate]:
-        """Nodes of the tenant that are alive, take new requests and have the version."""
+        """Nodes that run the tenant's requests, are alive, take new ones and have the version."""
         excluded = set(without)
         found = []
         for state in self.states(tenant):
@@ -104,6 +104,11 @@ class Fleet:
         self._outstanding[node] = max(0, self._outstanding.get(node, 0) + change)
 
     def _is_of(self, node: str, tenant: str) -> bool:
+        registered = self._registered(node)
+        return registered is not None and (registered.shared or registered.tenant == tenant)
+
+    def owns(self, tenant: str, node: str) -> bool:
+        """Whether the node is the tenant's own: of others it is told nothing but the name, where they served it."""
         registered = self._registered(node)
         return registered is not None and registered.tenant == tenant
 

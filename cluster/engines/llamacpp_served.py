@@ -18,6 +18,7 @@ from cluster.engines.llamacpp_process import Order, Pooling, Process
 from cluster.engines.template import is_jinja, template_of
 from cluster.engines.template_syntax import TemplateProblem
 from ollamamax import logs
+from ollamamax.kernel.errors import InvalidRequest, Unavailable
 
 KIND: EngineKind = "llamacpp"
 KEEP_ALIVE = 300.0
@@ -45,6 +46,40 @@ class Served:
     template: str = ""
     vision: bool = False
     embedding: Pooling = ""
+    gpu_layers: int | None = None
+    load: wire.Load = wire.NOTHING_FIXED
+    """What the last request's profile fixed."""
+
+    def check_context(self, wanted: int) -> None:
+        """Raises `InvalidRequest` for more context than the model was made for."""
+        most = self.model.config.get("context_length")
+        if most and wanted > most:
+            raise InvalidRequest(f"num_ctx is {wanted}; {self.model.name} has at most {most}.", param="num_ctx")
+
+    def most_context(self, load: wire.Load) -> int | None:
+        """The bound for a context that nobody asked for in this request: the model's own, and what its profile fixes."""
+        known = [each for each in (self.model.config.get("context_length"), load.num_ctx) if each]
+        return min(known, default=None)
+
+    def aim(self, load: wire.Load, wanted: int) -> tuple[int, int | None]:
+        """Context and GPU layers that the instance is to have; those that it has, unless there is a reason to load again.
+
+        Reasons: the profile changed, the instance is idle and differs from it, or no profile fixes the context and
+        the request needs more. Raises `Unavailable` when the profile fixes less than the request needs: it was sent
+        here for a larger instance, which is gone.
+        """
+        if load.num_ctx is None:
+            context = max(wanted, self.context)
+        else:
+            # A profile may ask for more than a version was made for.
+            context = min(load.num_ctx, self.model.config.get("context_length") or load.num_ctx)
+        if self.state == "loaded" and wanted <= self.context:
+            larger = wanted > context
+            if larger or (self.users and load == self.load and self.context >= context):
+                return self.context, self.gpu_layers
+        if wanted > context:
+            raise Unavailable(f"{self.model.name} is not loaded with num_ctx {wanted} here any more.", retry_after=1)
+        return context, load.num_gpu if load != wire.NOTHING_FIXED else self.gpu_layers
 
     def release(self) -> None:
         """One user less."""
@@ -67,6 +102,7 @@ class Served:
             self.context,
             threads,
             self.embedding,
+            self.gpu_layers,
             tuple(str(path) for path in recipe.adapters),
             recipe.template if is_jinja(recipe.template) else "",
         )

@@ -71,6 +71,11 @@ class Recipe:
             changes["messages"] = self._messages(inference.messages)
         return msgspec.structs.replace(inference, **changes) if changes else inference
 
+    def context(self, most: int | None) -> int:
+        """The context that this version asks for; 0 when it does not say."""
+        wanted: int = self.parameters.get("num_ctx", 0)
+        return min(wanted, most) if most else wanted
+
     def server_fields(self) -> dict[str, Any]:
         """Fields of a request to llama.cpp's server that `wire.Options` has no place for."""
         return {theirs: self.parameters[ours] for ours, theirs in _SERVER.items() if ours in self.parameters}
@@ -90,8 +95,8 @@ class Recipe:
             ours = _OPTIONS.get(name)
             if ours is None or getattr(given, ours) not in (None, []):
                 continue
-            if ours == "num_ctx" and most_context:
-                value = min(value, most_context)
+            if ours == "num_ctx":
+                value = self.context(most_context)  # a model is not read beyond what it was made for
             if ours == "max_tokens" and value < 0:
                 continue  # until the model stops, which is the engine's own default
             defaults[ours] = value

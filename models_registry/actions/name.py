@@ -59,7 +59,7 @@ def delete_name(*, acting: Principal, name: str) -> None:
     with tenant_scope(tenant), transaction.atomic(durable=True):
         lock_names(tenant)
         channel = find_channel(name)
-        model, version, field = channel.model, channel.version, publication.channel_field(channel)
+        model, version, fields = channel.model, channel.version, publication.channel_fields(channel)
         channel.delete()
         if not model.channels.exists():
             model.delete()
@@ -76,6 +76,6 @@ def delete_name(*, acting: Principal, name: str) -> None:
             detail={"name": name, "versions_gone": gone},
         )
     try:
-        publication.withdraw(field)
+        publication.withdraw(fields)
     except RedisError as error:
         _log.warning("models_not_announced_yet", error=str(error))

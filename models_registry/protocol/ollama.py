@@ -25,7 +25,7 @@ from models_registry.protocol import requests, uploads
 from models_registry.protocol.routes import BLOBS, route_of
 from models_registry.protocol.threads import in_thread
 from models_registry.queries.job import find_job
-from models_registry.queries.model import is_kept_by_engines
+from models_registry.queries.model import find_channel, is_kept_by_engines
 from models_registry.transfer.reference import Allowed, Reference
 from ollamamax import logs
 from ollamamax.bus.directory import Directory
@@ -39,6 +39,7 @@ POLL_SECONDS = 0.2
 FIRST_WORD_SECONDS = 5.0
 REPEAT_SECONDS = 5.0
 """A client that hears nothing for long, or a proxy before it, would take the connection for dead."""
+KNOWN_SECONDS = 2.0
 NDJSON = "application/x-ndjson"
 _log = logs.get(__name__)
 
@@ -49,6 +50,16 @@ class Limits:
 
     registries: Allowed
     most_blob: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, by whom, and what is needed to answer it."""
+
+    request: Request
+    acting: Principal
+    directory: Directory
+    limits: Limits
 
 
 class Management:
@@ -91,7 +102,7 @@ class Management:
             return JSONResponse({"error": f"Only {allowed} is allowed here."}, 405, {"allow": allowed})
         if path.startswith(BLOBS):
             return await uploads.answer(request, acting, path.removeprefix(BLOBS), self._limits.most_blob)
-        return await _ENDPOINTS[path](self._limits, request, acting)
+        return await _ENDPOINTS[path](Call(request, acting, directory, self._limits))
 
 
 def _explain(error: errors.OllamaMaxError) -> Response:
@@ -103,41 +114,43 @@ def _explain(error: errors.OllamaMaxError) -> Response:
     return response
 
 
-async def _create(limits: Limits, request: Request, acting: Principal) -> Response:
-    body = await requests.read(request, recipe.CreateRequest)
+async def _create(call: Call) -> Response:
+    body = await requests.read(call.request, recipe.CreateRequest)
     wanted = recipe.checked(body)
-    return await _run(request, acting, Job.Kind.CREATE, wanted["model"], wanted, body.stream)
+    return await _run(call, Job.Kind.CREATE, wanted["model"], wanted, body.stream)
 
 
-async def _pull(limits: Limits, request: Request, acting: Principal) -> Response:
-    return await _transfer(limits, request, acting, Job.Kind.PULL)
+async def _pull(call: Call) -> Response:
+    return await _transfer(call, Job.Kind.PULL)
 
 
-async def _push(limits: Limits, request: Request, acting: Principal) -> Response:
-    return await _transfer(limits, request, acting, Job.Kind.PUSH)
+async def _push(call: Call) -> Response:
+    return await _transfer(call, Job.Kind.PUSH)
 
 
-async def _transfer(limits: Limits, request: Request, acting: Principal, kind: Job.Kind) -> Response:
-    body = await requests.read(request, requests.TransferRequest)
+async def _transfer(call: Call, kind: Job.Kind) -> Response:
+    body = await requests.read(call.request, requests.TransferRequest)
     reference = Reference.parse(body.model or body.name, insecure=bool(body.insecure))
-    limits.registries.check(reference)
-    return await _run(request, acting, kind, reference.name, reference.as_dict(), body.stream)
+    call.limits.registries.check(reference)
+    return await _run(call, kind, reference.name, reference.as_dict(), body.stream)
 
 
-async def _copy(limits: Limits, request: Request, acting: Principal) -> Response:
-    body = await requests.read(request, requests.CopyRequest)
+async def _copy(call: Call) -> Response:
+    body = await requests.read(call.request, requests.CopyRequest)
     source, destination = (recipe.full_name(name) for name in (body.source, body.destination))
-    await in_thread(lambda: copy_name(acting=acting, source=source, destination=destination))
+    await in_thread(lambda: copy_name(acting=call.acting, source=source, destination=destination))
+    await _known(call, destination)
     return Response(status_code=200)
 
 
-async def _delete(limits: Limits, request: Request, acting: Principal) -> Response:
-    body = await requests.read(request, requests.DeleteRequest)
+async def _delete(call: Call) -> Response:
+    body = await requests.read(call.request, requests.DeleteRequest)
     name = recipe.full_name(body.model or body.name)
-    if not await in_thread(lambda: _by_engines(acting, name)):
-        await in_thread(lambda: delete_name(acting=acting, name=name))
+    if not await in_thread(lambda: _by_engines(call.acting, name)):
+        await in_thread(lambda: delete_name(acting=call.acting, name=name))
+        await _known(call, name)
         return Response(status_code=200)
-    answer = await _run(request, acting, Job.Kind.DELETE, name, {"model": name}, stream=False)
+    answer = await _run(call, Job.Kind.DELETE, name, {"model": name}, stream=False)
     return Response(status_code=200) if answer.status_code == 200 else answer
 
 
@@ -146,7 +159,7 @@ def _by_engines(acting: Principal, name: str) -> bool:
         return is_kept_by_engines(name)
 
 
-Endpoint = Callable[[Limits, Request, Principal], Awaitable[Response]]
+Endpoint = Callable[[Call], Awaitable[Response]]
 _ENDPOINTS: dict[str, Endpoint] = {
     "/api/create": _create,
     "/api/pull": _pull,
@@ -159,12 +172,10 @@ _ENDPOINTS: dict[str, Endpoint] = {
 # Jobs as Ollama's progress
 
 
-async def _run(
-    request: Request, acting: Principal, kind: str, model: str, wanted: dict[str, Any], stream: bool | None
-) -> Response:
+async def _run(call: Call, kind: str, model: str, wanted: dict[str, Any], stream: bool | None) -> Response:
     """Ask for a job and tell how it goes. It goes on when the caller leaves."""
-    job = await in_thread(lambda: submit_job(acting=acting, kind=kind, model=model, request=wanted))
-    lines = _lines(request, job.tenant_id, job.id)
+    job = await in_thread(lambda: submit_job(acting=call.acting, kind=kind, model=model, request=wanted))
+    lines = _lines(call, job.tenant_id, job.id)
     if stream is False:
         told = [line async for line in lines]
         return JSONResponse(told[-1])
@@ -182,7 +193,7 @@ async def _encoded(first: dict[str, Any], lines: AsyncIterator[dict[str, Any]]) 
         yield msgspec.json.encode({"error": error.message}) + b"\n"
 
 
-async def _lines(request: Request, tenant: uuid.UUID, id_: uuid.UUID) -> AsyncIterator[dict[str, Any]]:
+async def _lines(call: Call, tenant: uuid.UUID, id_: uuid.UUID) -> AsyncIterator[dict[str, Any]]:
     """The job's progress as it comes, last ``success``. Raises the job's error, and `ClientDisconnect`."""
     told: list[dict[str, Any]] = []
     told_at = time.monotonic()
@@ -194,6 +205,7 @@ async def _lines(request: Request, tenant: uuid.UUID, id_: uuid.UUID) -> AsyncIt
                 yield row
         told = job.progress
         if job.state == Job.State.DONE:
+            await _known(call, job.model)
             yield {"status": "success"}
             return
         if job.is_over:
@@ -201,9 +213,29 @@ async def _lines(request: Request, tenant: uuid.UUID, id_: uuid.UUID) -> AsyncIt
         if time.monotonic() - told_at > (REPEAT_SECONDS if told else FIRST_WORD_SECONDS):
             told_at = time.monotonic()
             yield told[-1] if told else {"status": "waiting"}
-        if await request.is_disconnected():
+        if await call.request.is_disconnected():
             raise ClientDisconnect
         await asyncio.sleep(POLL_SECONDS)
+
+
+async def _known(call: Call, name: str) -> None:
+    """Return when this process's gateway knows what the name stands for now: a client may use it at once."""
+    tenant = call.acting.tenant or ""
+    version = await in_thread(lambda: _version_of(tenant, name))
+    end = time.monotonic() + KNOWN_SECONDS
+    while time.monotonic() < end:
+        listed = call.directory.get("models", f"{tenant}/{name}")
+        if (listed.version if listed else None) == version:
+            return
+        await asyncio.sleep(0.01)
+
+
+def _version_of(tenant: str, name: str) -> str | None:
+    with tenant_scope(tenant):
+        try:
+            return find_channel(name).version.digest
+        except errors.ModelNotFound:
+            return None
 
 
 def _read(tenant: uuid.UUID, id_: uuid.UUID) -> Job:

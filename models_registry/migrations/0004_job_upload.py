@@ -10,7 +10,7 @@ import ollamamax.kernel.ids
 class Migration(migrations.Migration):
     dependencies = [
         ("identity", "0001_initial"),
-        ("models_registry", "0001_initial"),
+        ("models_registry", "0003_shared_models"),
     ]
 
     operations = [
