@@ -204,7 +204,9 @@ def test_names_are_copied_and_deleted(client: ollama.Client, digest: str, owner:
             client.copy(*names)
 
 
-def test_a_model_that_an_engine_keeps_is_copied_by_name_and_deleted_with_its_last(client: ollama.Client, owner: Person) -> None:
+def test_a_model_that_an_engine_keeps_is_copied_by_name_and_deleted_with_its_last(
+    client: ollama.Client, owner: Person
+) -> None:
     register_external(acting=owner.acting, name="kept:1", digest="sha256:" + "ab" * 32, engine="ollama", size=5)
     client.copy("kept:1", "alias")
     assert {model.model for model in client.list().models} == {"kept:1", "alias:latest"}
