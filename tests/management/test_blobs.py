@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 import threading
@@ -12,11 +13,13 @@ import httpx
 import pytest
 from django.conf import settings
 from django.db import OperationalError
+from pytest_django import Settings
 
 from models_registry.actions.blob import blob_store, collect_garbage
 from models_registry.models import Blob, Upload
 from models_registry.protocol import uploads
 from ollamamax.audit.models import AuditRecord
+from ollamamax.env import Environment
 from ollamamax.identity.scope import every_tenant
 from tests.cast import Key, Person, make_key
 from tests.management.conftest import Served, knows
@@ -26,6 +29,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 DATA = b"GGUF and what follows" * 100_000
 DIGEST = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
 PATH = f"/api/blobs/{DIGEST}"
+
+
+MOST = 3_000_000
+
+
+@pytest.fixture(autouse=True)
+def _limit(settings: Settings) -> None:
+    settings.ENV = Environment({**settings.ENV.values, "OLLAMAMAX_MAX_BLOB_BYTES": MOST})
 
 
 @pytest.fixture
@@ -87,7 +98,15 @@ def test_what_is_no_digest_is_refused(http: httpx.Client, digest: str) -> None:
     assert not (settings.HOME / "blobs").exists()
 
 
-def test_a_full_disk_and_a_blob_too_large_are_refused(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blob_too_large_is_refused_whether_it_says_so_or_not(http: httpx.Client) -> None:
+    assert http.post(PATH, content=b"x" * (MOST + 1)).status_code == 413
+    pieces = (b"x" * 100_000 for _ in range(40))
+    with contextlib.suppress(httpx.WriteError):  # the server may have heard enough before all was sent
+        assert http.post(PATH, content=pieces).status_code == 413
+    wait_for(lambda: not files(), what="nothing left")
+
+
+def test_a_full_disk_is_refused(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "RESERVE", 1 << 60)
     answer = http.post(PATH, content=DATA)
     assert (answer.status_code, answer.json()["error"].startswith("The disk is full")) == (507, True)
