@@ -284,10 +284,11 @@ class OpenRequest(msgspec.Struct, omit_defaults=True):
 
 
 class ScoredNode(msgspec.Struct):
-    """A candidate, with the parts that its score is made of."""
+    """A candidate, with the parts that its score is made of, and the one that put it before the next."""
 
     node: str
     node_name: str
+    reason: str
     score: float
     parts: dict[str, float]
 

@@ -45,6 +45,7 @@ class QueueSerializer(serializers.Serializer[Any]):
 class ScoredNodeSerializer(serializers.Serializer[Any]):
     node = serializers.UUIDField()
     node_name = serializers.CharField()
+    reason = serializers.CharField()
     score = serializers.FloatField()
     parts = serializers.DictField(child=serializers.FloatField())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,14 +12,12 @@ import msgspec
 from redis.exceptions import RedisError
 
 from cluster.dispatch.admission import Admission, Bounds, Waits
-from cluster.dispatch.expectation import Expectation
 from cluster.dispatch.fleet import Fleet
 from cluster.dispatch.queue import Queue, Tell
 from cluster.dispatch.reloads import ReloadsAvoided, write
 from cluster.dispatch.request import Request
 from cluster.dispatch.settlement import Settlements
 from cluster.dispatch.stream import Stream
-from cluster.scheduling.routing import rank
 from cluster.wire import (
     AttemptRecord,
     Control,
@@ -42,6 +41,8 @@ from ollamamax.kernel.tasks import end
 __all__ = ["Dispatcher", "Request"]
 
 ATTEMPTS = 3
+RECORDED = 8
+"""How many candidates a request's record keeps, the best ones."""
 LEASE_MS = 5000
 _TRY_ELSEWHERE = frozenset({"node_lost", "node_restarted", "engine_failed", "unavailable", "cancelled"})
 """Codes of failures that another node may not have. A node cancels by itself only when it is shut down."""
@@ -56,7 +57,6 @@ class Dispatcher:
         self._client = connect.connect_async(redis_url)
         self._listening = connect.connect_async(redis_url, blocking=True)
         self.fleet = Fleet(self._listening, directory)
-        self.expectation = Expectation()
         self._admission = Admission(self._client, self.fleet, self.id, bounds)
         self._queue = Queue(self._client, self._admission, self._rank)
         self._settlements = Settlements(self._client)
@@ -93,19 +93,23 @@ class Dispatcher:
 
     # -- a request ------------------------------------------------------------------------------------------------
 
+    def expect(self, request: Request) -> None:
+        """Note what the request is expected to use; corrected when it is settled."""
+        request.expected_prompt_tokens = request.wants().prompt_tokens
+        if request.inference.kind in {"chat", "completion"}:
+            usual = round(self.fleet.answer_tokens(request.version))
+            most = request.inference.options.max_tokens
+            request.expected_completion_tokens = usual if most is None or most < 0 else min(usual, most)
+
     def _rank(self, request: Request) -> list[str]:
-        """The nodes that may run it, best first, and noted in its record."""
-        ranked = rank(self.fleet.candidates(request.tenant, request.version, without=request.tried))
+        """The nodes that may run it, best first; the ranking is noted in its record."""
+        ranked = self.fleet.route(request.wants(), without=request.tried)
+        request.route.strategy = request.profile.strategy
         request.route.candidates = [
-            ScoredNode(
-                each.candidate.node,
-                self.fleet.name(each.candidate.node),
-                each.score,
-                {"residence": each.residence, "room": each.room},
-            )
-            for each in ranked
+            ScoredNode(each.node, self.fleet.name(each.node), each.reason, round(each.score, 4), _rounded(each.parts))
+            for each in ranked[:RECORDED]
         ]
-        return [each.candidate.node for each in ranked]
+        return [each.node for each in ranked]
 
     async def admit(self, request: Request, tell: Tell | None = None) -> None:
         """Give the request to a node, at once or when its turn has come; ``tell`` is called now and then while it waits.
@@ -155,8 +159,10 @@ class Dispatcher:
         stream.node = request.node = node
         request.node_name = self.fleet.name(node)
         request.given_at = time.time()
-        request.attempts.append(AttemptRecord(node, request.node_name, "", round(request.given_at, 6)))
+        reason = next((each.reason for each in request.route.candidates if each.node == node), "queue")
+        request.attempts.append(AttemptRecord(node, request.node_name, reason, round(request.given_at, 6)))
         self.fleet.given(node, 1)
+        self.fleet.remember(request.wants(), node)
 
     async def next(self, request: Request) -> Event:
         """The request's next event, from whichever attempt is under way.
@@ -198,9 +204,25 @@ class Dispatcher:
         if request.admitted_at is None or not request.node:
             return
         self._leave(request)
-        if outcome == "ok":
-            self.expectation.seen(request.version, request.completion_tokens)
+        self._observe(request)
         self._settlements.add(request, outcome, error)
+
+    def _observe(self, request: Request) -> None:
+        final = request.final
+        if final is None or request.given_at is None:
+            return
+        first = request.first_token_at
+        self.fleet.observe(
+            request.node,
+            request.version,
+            first_token_ms=None if first is None else max(0.0, first - request.given_at) * 1000,
+            prompt_tokens=final.prompt_tokens,
+            cached_tokens=final.cached_tokens,
+            prompt_ms=final.prompt_ms,
+            completion_tokens=final.completion_tokens,
+            eval_ms=final.eval_ms,
+            load_ms=final.load_ms,
+        )
 
     def later(self, work: Any) -> None:
         """Run a coroutine to its end after the client's request is over."""
@@ -296,6 +318,10 @@ class Dispatcher:
             self.reloads_avoided.put_back(avoided)
             self._settlements.put_back_used_keys(used)
             _log.warning("lease_not_renewed", error=str(error))
+
+
+def _rounded(parts: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in parts.items()}
 
 
 def _as_it_is(request: Request) -> Request:

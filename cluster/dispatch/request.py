@@ -6,9 +6,11 @@ import asyncio
 from dataclasses import dataclass, field
 
 from cluster.dispatch.stream import Stream
+from cluster.scheduling.candidate import Wanted
 from cluster.scheduling.fairness import Priority
 from cluster.scheduling.profile import Profile
-from cluster.wire import AttemptRecord, Failure, Inference, Route
+from cluster.scheduling.prompt import estimate_tokens, prefixes
+from cluster.wire import AttemptRecord, Failure, Final, Inference, Route
 from ollamamax.kernel.limits import Limits
 
 _NONE = Limits()
@@ -64,6 +66,8 @@ class Request:
     """Resolves to the node, once there is one."""
     asked: dict[str, None] = field(default_factory=dict)
     """Every node that this attempt may have been given to, in order."""
+    wanted: Wanted | None = None
+    final: Final | None = None
     reload_avoided: bool = False
     """Its load options differ from those of the instance that serves it, which was not loaded again for that."""
     route: Route = field(default_factory=Route)
@@ -71,6 +75,19 @@ class Request:
     @property
     def attempts(self) -> list[AttemptRecord]:
         return self.route.attempts
+
+    def wants(self) -> Wanted:
+        """What routing looks at, made when it is first asked for."""
+        if self.wanted is None:
+            self.wanted = Wanted(
+                tenant=self.tenant,
+                version=self.version,
+                profile=self.profile,
+                prefixes=prefixes(self.inference),
+                num_ctx=self.inference.options.num_ctx,
+                prompt_tokens=estimate_tokens(self.inference),
+            )
+        return self.wanted
 
     @property
     def ticket(self) -> str:

@@ -84,7 +84,6 @@ class Execution:
         self.call = call
         self.model = model
         self.final: Final | None = None
-        prompt_tokens, completion_tokens = dispatcher.expectation.of(listed.version, inference)
         self.request = Request(
             id=call.id,
             tenant=call.principal.tenant or "",
@@ -103,9 +102,8 @@ class Execution:
             weight=call.tenant.weight,
             key_limits=call.limits,
             tenant_limits=call.tenant.limits,
-            expected_prompt_tokens=prompt_tokens,
-            expected_completion_tokens=completion_tokens,
         )
+        dispatcher.expect(self.request)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Headers of the response, once it is admitted."""
@@ -163,7 +161,7 @@ class Execution:
                 request.reload_avoided = avoided(profile, asked, loaded=event.loaded, context=event.context)
             elif isinstance(event, Final):
                 self._count(event)
-                self.final = event
+                self.final = request.final = event
                 return None
             if isinstance(event, Failure):
                 self._count(event)

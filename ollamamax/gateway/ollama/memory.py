@@ -34,18 +34,18 @@ async def unload(service: Service, call: Call, model: str, inference: Inference,
     """
     call.may_fall_back = False
     listed = catalog.resolve(service.directory, call.principal.tenant or "", model)
-    tenant = call.principal.tenant or ""
     fleet = service.dispatcher.fleet
-    nodes = {state.node: state for state in fleet.states(tenant)}
-    own = {node for node in nodes if fleet.owns(tenant, node)}
-    having = {node for node in nodes if fleet.engine_name(node, listed.version)}
-    if having and not having & own:
-        raise errors.Forbidden(f"The model '{model}' runs on shared nodes; other tenants use it there, too.")
-    holding: list[str | None] = [node for node in own if _loaded(nodes[node], listed.version)]
+    own = {state.node: state for state in fleet.states(call.principal.tenant or "")}
+    having = {node for node in own if fleet.engine_name(node, listed.version)}
+    if not having:
+        raise errors.Unavailable(
+            f"None of your own nodes has the model '{model}'; where nodes are shared, it stays for all.", model=model
+        )
+    everywhere = {node for node, _ in service.directory.items("nodes")}
     headers: _Headers = []
-    for node in holding or [None]:
+    for asked in [{node} for node in having if _loaded(own[node], listed.version)] or [having]:
         execution = service.execution(call, model, inference, receive)
-        execution.request.tried |= set(nodes) - (own if node is None else {node})
+        execution.request.tried |= everywhere - asked
         async with execution:
             await relay.gather(execution)
             headers = headers or execution.headers()
@@ -64,13 +64,12 @@ async def ps(service: Service, call: Call, scope: Scope, receive: Receive, send:
             names.setdefault(listed.version, name)
         details[listed.version] = listed.details
     found = []
-    fleet = service.dispatcher.fleet
-    for state in sorted(fleet.states(tenant), key=lambda state: state.node):
+    for state in sorted(service.dispatcher.fleet.states(tenant), key=lambda state: state.node):
         for model in state.models:
-            if model.state == "loaded" and fleet.owns(tenant, state.node):
+            if model.state == "loaded":
                 name = names.get(model.version, model.name)
                 row = _row(name, model, state, details.get(model.version, catalog.Details()))
-                found.append(row | {"node": fleet.name(state.node)})
+                found.append(row | {"node": service.dispatcher.fleet.name(state.node)})
     await http.respond(send, 200, http.encode({"models": found}), call.headers())
 
 
