@@ -16,6 +16,8 @@ sys.path.insert(0, str(ROOT))
 from cluster import wire  # noqa: E402
 from cluster.engines import ollama_wire, openai_wire  # noqa: E402
 from cluster.engines.openai import OpenAI  # noqa: E402
+from models_registry import recipe  # noqa: E402
+from models_registry.protocol import routes as management  # noqa: E402
 from ollamamax.gateway.anthropic import requests as anthropic  # noqa: E402
 from ollamamax.gateway.app import ROUTES  # noqa: E402
 from ollamamax.gateway.ollama import embed, show  # noqa: E402
@@ -66,6 +68,8 @@ BODIES = {
     "/api/embed": Body(embed.EmbedRequest, {"options": "but for `num_ctx`, an embedding is not sampled"}),
     "/api/embeddings": Body(embed.EmbeddingsRequest, {"options": "but for `num_ctx`, an embedding is not sampled"}),
     "/api/show": Body(show.ShowRequest, refused=show.UNSUPPORTED),
+    **{path: Body(route.body) for path, route in management.ROUTES.items() if route.body},
+    "/api/create": Body(recipe.CreateRequest, refused=recipe.UNSUPPORTED),
 }
 
 
@@ -89,13 +93,18 @@ def status(body: Body, name: str) -> str:
 def field_table() -> str:
     rows = ["| API | field | status |", "|---|---|---|"]
     for path, body in BODIES.items():
-        rows += [f"| `{path}` | `{name}` | {status(body, name)} |" for name in dict.fromkeys(fields(body))]
+        named = {field.name: field.encode_name for field in msgspec.structs.fields(body.struct)}
+        rows += [
+            f"| `{path}` | `{named.get(name, name)}` | {status(body, name)} |" for name in dict.fromkeys(fields(body))
+        ]
     return "\n".join(rows) + "\n"
 
 
 def route_table() -> str:
     rows = ["| route | method | needs |", "|---|---|---|"]
-    rows += [f"| `{path}` | {route.method} | `{route.permission}` |" for path, route in sorted(ROUTES.items())]
+    known = [(path, route.method, route.permission) for path, route in ROUTES.items()]
+    known += [(path, ", ".join(route.methods), route.permission) for path, route in management.ROUTES.items()]
+    rows += [f"| `{path}` | {methods} | `{permission}` |" for path, methods, permission in sorted(known)]
     return "\n".join(rows) + "\n"
 
 

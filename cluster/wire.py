@@ -19,6 +19,7 @@ class Options(msgspec.Struct, omit_defaults=True):
     """Sampling and load options in one vocabulary; ``None`` means the engine's own default."""
 
     max_tokens: int | None = None
+    """-1: as many as the model makes, whatever the version's own default says."""
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -254,6 +255,17 @@ class NodeState(msgspec.Struct, omit_defaults=True):
     draining: bool = False
 
 
+class OrderState(msgspec.Struct, omit_defaults=True):
+    """How far a node's engine is with what a job ordered of it. ``progress`` are Ollama's messages, each in its last form."""
+
+    state: Literal["running", "done", "failed"]
+    at: float
+    progress: list[dict[str, Any]] = []
+    error: str = ""
+    code: str = ""
+    status: int = 0
+
+
 class OpenRequest(msgspec.Struct, omit_defaults=True):
     """A request that a node has, kept in Redis until it is settled; or one that waits, which has no node yet."""
 
@@ -346,5 +358,6 @@ encode_control = msgspec.msgpack.Encoder().encode
 decode_control = msgspec.msgpack.Decoder(Control).decode
 encode_json = msgspec.json.Encoder().encode
 decode_node_state = msgspec.json.Decoder(NodeState).decode
+decode_order = msgspec.json.Decoder(OrderState).decode
 decode_open = msgspec.json.Decoder(OpenRequest).decode
 decode_usage = msgspec.json.Decoder(UsageRecord).decode

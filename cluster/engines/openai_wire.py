@@ -98,6 +98,8 @@ def _format(inference: wire.Inference, dialect: Dialect) -> dict[str, Any]:
 
 def _options(engine: str, options: wire.Options, dialect: Dialect) -> dict[str, Any]:
     found = {name: value for name in _COMMON if (value := getattr(options, name)) is not None}
+    if options.max_tokens is not None and options.max_tokens < 0:
+        del found["max_tokens"]  # until the model stops, which is what they do without it
     if options.stop:
         found["stop"] = options.stop
     for name in ("top_k", "min_p", "repeat_penalty"):

@@ -269,7 +269,7 @@ async def test_a_client_that_reads_again_gets_all_of_it(site: Site, monkeypatch:
 async def test_the_real_engine_goes_on_from_what_another_said(site: Site) -> None:
     """The official client, two llama.cpp engines, greedy decoding: the answer is as if nothing had happened."""
     engines = [LlamaCpp(OneModel(), slots=2, context=2048, threads=1) for _ in range(2)]
-    asked = {
+    asked: Any = {
         "model": "echo",
         "messages": [{"role": "user", "content": "Count from one to twenty in words."}],
         "options": {"temperature": 0, "seed": 1, "num_predict": 40},
