@@ -18,6 +18,9 @@ django = get_asgi_application()
 
 from dashboard.routing import websocket
 from models_registry.protocol.blobs import Blobs
+from ollamamax.batches.protocol.files import Files
+from ollamamax.batches.protocol.routes import Routes
+from ollamamax.batches.store import FileStore
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.http import Receive, Scope, Send, encode, header, respond
 from ollamamax.kernel import errors
@@ -36,6 +39,13 @@ class Web:
             max_body=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
             deadline=settings.ENV["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
             queue_per_node=settings.ENV["OLLAMAMAX_QUEUE_PER_NODE"],
+            more_routes=Routes(
+                Files(
+                    FileStore(settings.HOME),
+                    settings.ENV["OLLAMAMAX_MAX_FILE_BYTES"],
+                    settings.ENV["OLLAMAMAX_MAX_TENANT_FILES_BYTES"],
+                )
+            ),
         )
         self.blobs = Blobs(settings.HOME / "blobs", self.gateway.directory)
         self.static = ServeStaticASGI(

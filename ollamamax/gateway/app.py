@@ -33,6 +33,7 @@ from ollamamax.identity import access
 from ollamamax.identity.access import KnownKey, KnownTenant
 from ollamamax.kernel import errors, trace
 from ollamamax.kernel.ids import new_id
+from ollamamax.kernel.principal import Principal
 
 _log = logs.get(__name__)
 
@@ -64,6 +65,9 @@ class Route:
     protocol: Protocol
     permission: str = "inference.use"
 
+
+MoreRoutes = Callable[[str, str], Route | None]
+"""Method and path to a route of another context; its own method may differ, and is then told to the client."""
 
 ROUTES: dict[str, Route] = {
     "/v1/chat/completions": Route("POST", openai.chat_completions, OPENAI),
@@ -102,11 +106,20 @@ class _Response:
 class Gateway:
     """One per process. Starts with the server's lifespan, or with the first request where the server has none."""
 
-    def __init__(self, redis_url: str, *, max_body: int, deadline: float, queue_per_node: int) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        *,
+        max_body: int,
+        deadline: float,
+        queue_per_node: int,
+        more_routes: MoreRoutes = lambda method, path: None,
+    ) -> None:
         self._redis_url = redis_url
         self._max_body = max_body
         self._deadline = deadline
         self._queue_per_node = queue_per_node
+        self._more_routes = more_routes
         self._service: Service | None = None
         self._starting = asyncio.Lock()
 
@@ -148,6 +161,10 @@ class Gateway:
             await service.directory.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.serve(scope, receive, send)
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send, *, acting: Principal | None = None) -> None:
+        """One request. ``acting`` is who asks, when this process itself knows that: no key is looked at then."""
         received_at = time.time()
         service = self._service or await self.start()
         answer = _Response(send)
@@ -155,6 +172,7 @@ class Gateway:
         route = ROUTES.get(path)
         if route is None and path.startswith("/v1/models/"):
             route = ROUTES["/v1/models/{model}"]
+        route = route or self._more_routes(scope["method"], path)
         protocol = route.protocol if route else OPENAI if path.startswith("/v1/") else OLLAMA
         call: Call | None = None
         traceparent = trace.child(http.header(scope, b"traceparent"))
@@ -162,10 +180,13 @@ class Gateway:
         try:
             if route is None:
                 raise errors.NotFound(f"There is no {path} here.")
-            principal = access.authenticate(_authorization(scope, protocol), service.directory, route.permission)
+            if acting is None:
+                acting = access.authenticate(_authorization(scope, protocol), service.directory, route.permission)
+            else:
+                access.require(acting, route.permission)
             if scope["method"] != route.method:
                 raise _MethodNotAllowed(route.method)
-            call = Call(principal, path, received_at, traceparent, request)
+            call = Call(acting, path, received_at, traceparent, request)
             await route.endpoint(service, call, scope, receive, answer)
         except ClientGone:
             _log.info("client_gone", request=request, api=path)
