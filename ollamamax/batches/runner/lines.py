@@ -75,14 +75,13 @@ def understand(number: int, line: bytes | None, endpoint: str) -> Request | Prob
     if line is None:
         return Problem("line_too_long", "This line is longer than a request may be.", None, number)
     try:
-        _raw.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return Problem("invalid_json_line", "This line is not parseable as valid JSON.", None, number)
-    try:
+        _raw.decode(line)  # a field that is wrong must not hide that the rest is no JSON
         found = _line.decode(line)
         body = _body.decode(found.body)
-    except (msgspec.ValidationError, UnicodeDecodeError) as error:
+    except msgspec.ValidationError as error:
         return Problem("invalid_request", f"This line is no request of a batch: {error}.", None, number)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Problem("invalid_json_line", "This line is not parseable as valid JSON.", None, number)
     return _judge(number, found, body, endpoint)
 
 
