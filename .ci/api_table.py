@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import django
 import msgspec
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+django.setup()
 
 from cluster import wire  # noqa: E402
 from cluster.engines import ollama_wire, openai_wire  # noqa: E402
 from cluster.engines.openai import OpenAI  # noqa: E402
+from ollamamax.batches.protocol.batches import BatchRequest  # noqa: E402
+from ollamamax.batches.protocol.files import Files  # noqa: E402
+from ollamamax.batches.protocol.routes import Routes  # noqa: E402
+from ollamamax.batches.store import FileStore  # noqa: E402
 from ollamamax.gateway.anthropic import requests as anthropic  # noqa: E402
 from ollamamax.gateway.app import ROUTES  # noqa: E402
 from ollamamax.gateway.ollama import embed, show  # noqa: E402
@@ -50,6 +58,7 @@ BODIES = {
     "/v1/responses": Body(
         response_request.ResponseRequest, response_request.IGNORED, harmless=response_request.UNSUPPORTED
     ),
+    "/v1/batches": Body(BatchRequest, refused=["output_expires_after"]),
     "/v1/messages": Body(
         anthropic.MessagesRequest,
         anthropic.IGNORED,
@@ -95,7 +104,11 @@ def field_table() -> str:
 
 def route_table() -> str:
     rows = ["| route | method | needs |", "|---|---|---|"]
-    rows += [f"| `{path}` | {route.method} | `{route.permission}` |" for path, route in sorted(ROUTES.items())]
+    routes = [(path, route) for path, route in ROUTES.items()]
+    files = Files(FileStore(ROOT), most_bytes=0, most_of_tenant=0)
+    routes += [(path, route) for path, methods in Routes(files).table.items() for route in methods.values()]
+    routes.sort(key=lambda each: each[0])
+    rows += [f"| `{path}` | {route.method} | `{route.permission}` |" for path, route in routes]
     return "\n".join(rows) + "\n"
 
 

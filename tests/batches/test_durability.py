@@ -87,7 +87,7 @@ async def test_a_runner_that_is_told_to_stop_hands_its_batch_over_at_once(house:
     name = await house.order([chat(number) for number in range(LINES)])
     await reach(house, name, 10)
     first.send_signal(signal.SIGTERM)
-    assert first.wait(15) == 0
+    assert await asyncio.to_thread(first.wait, 15) == 0
     assert await rows(lambda: Batch.objects.get().runner) == ""
     await house.add_runner()
     await check_whole(house, name)
