@@ -298,7 +298,7 @@ async def test_pages_of_batches_follow_each_other(house: House) -> None:
     assert [batch.id async for batch in client.batches.list(limit=2)] == made[::-1]
     for wrong in ({"limit": 0}, {"limit": 101}, {"after": "file-x"}):
         with pytest.raises(openai.BadRequestError):
-            await client.batches.list(**wrong)  # type: ignore[arg-type]
+            await client.batches.list(**wrong)
 
 
 async def test_a_stranger_sees_nothing_of_it(house: House) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ async def test_several_runners_share_several_batches(house: House) -> None:
 
 async def test_a_claim_is_one_runners_and_its_writes_are_refused_afterwards(house: House) -> None:
     await house.order([chat(0)])
-    claims = await asyncio.gather(*(rows(lambda n=n: lease.claim_batch(f"runner-{n}")) for n in range(6)))
+    claims = await asyncio.gather(*(rows(partial(lease.claim_batch, f"runner-{number}")) for number in range(6)))
     assert len([claim for claim in claims if claim is not None]) == 1
     batch = await rows(Batch.objects.get)
     assert await rows(lambda: lease.renew_leases("another", [batch.id])) == {}
@@ -165,7 +166,8 @@ async def test_a_claim_is_one_runners_and_its_writes_are_refused_afterwards(hous
 
 async def test_a_write_that_is_repeated_counts_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the connection broke after the commit and before its answer."""
-    original, broken = progress.add_answers, []
+    original = progress.add_answers
+    broken: list[bool] = []
 
     def breaks_once(*args: Any) -> None:
         original(*args)

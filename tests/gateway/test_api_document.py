@@ -41,7 +41,8 @@ def test_the_document_is_current() -> None:
 
 
 def test_every_route_with_a_body_is_in_it() -> None:
-    assert set(table.BODIES) == {path for path, route in ROUTES.items() if route.method == "POST"}
+    own = {path for path, route in ROUTES.items() if route.method == "POST"}
+    assert set(table.BODIES) == own | {"/v1/batches"}  # a file is a form, and to cancel says nothing
 
 
 @pytest.mark.parametrize("path", sorted(table.BODIES))
