@@ -28,7 +28,7 @@ from ollamamax.gateway.anthropic import requests as anthropic  # noqa: E402
 from ollamamax.gateway.app import ROUTES  # noqa: E402
 from ollamamax.gateway.ollama import embed, show  # noqa: E402
 from ollamamax.gateway.ollama import requests as ollama  # noqa: E402
-from ollamamax.gateway.openai import completions, embeddings, response_request  # noqa: E402
+from ollamamax.gateway.openai import completions, embeddings, rerank, response_request  # noqa: E402
 from ollamamax.gateway.openai import requests as openai  # noqa: E402
 from ollamamax.kernel.errors import InvalidRequest  # noqa: E402
 
@@ -55,6 +55,7 @@ BODIES = {
     "/v1/chat/completions": Body(openai.ChatCompletionRequest, openai.IGNORED, harmless=openai.UNSUPPORTED),
     "/v1/completions": Body(completions.CompletionRequest, completions.IGNORED, harmless=completions.UNSUPPORTED),
     "/v1/embeddings": Body(embeddings.EmbeddingRequest, embeddings.IGNORED),
+    "/v1/rerank": Body(rerank.RerankRequest, refused=rerank.UNSUPPORTED),
     "/v1/responses": Body(
         response_request.ResponseRequest, response_request.IGNORED, harmless=response_request.UNSUPPORTED
     ),
@@ -177,6 +178,7 @@ BY_HAND = {
     "embeddings": ("yes", IF_MODEL, IF_MODEL, IF_MODEL),
     "dimensions of embeddings": ("refused", "yes", IF_MODEL, IF_MODEL),
     "truncate of embeddings, true": ("refused", "yes", "refused", "refused"),
+    "rerank": (IF_MODEL, "refused", IF_MODEL, "if the server can"),
     "count_tokens": ("yes", "refused", "refused", "refused"),
     "show": ("yes", "yes", "context only", "context only"),
     "loading and unloading": ("yes", "yes", "refused to unload", "refused to unload"),

@@ -87,6 +87,8 @@ class Ollama:
             request = {"model": model, "verbose": inference.verbose}
             yield ollama_wire.shown(await self._post("/api/show", request, model, headers))
             return
+        if inference.kind == "rerank":
+            raise unsupported(self.kind, "rerank", "Ollama's API has no reranking")
         if inference.kind == "count":
             raise unsupported(self.kind, "count_tokens", "Ollama has no tokenizer to ask")
         chat = inference.kind == "chat"

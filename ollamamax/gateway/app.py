@@ -28,6 +28,7 @@ from ollamamax.gateway.openai import response
 from ollamamax.gateway.openai import responses as openai_responses
 from ollamamax.gateway.openai.completions import completions
 from ollamamax.gateway.openai.embeddings import embeddings
+from ollamamax.gateway.openai.rerank import rerank
 from ollamamax.gateway.service import Service
 from ollamamax.identity import access
 from ollamamax.identity.access import KnownKey, KnownTenant
@@ -76,6 +77,7 @@ ROUTES: dict[str, Route] = {
     "/v1/messages/count_tokens": Route("POST", anthropic.count_tokens, ANTHROPIC),
     "/v1/completions": Route("POST", completions, OPENAI),
     "/v1/embeddings": Route("POST", embeddings, OPENAI),
+    "/v1/rerank": Route("POST", rerank, OPENAI),
     "/v1/models": Route("GET", openai.models, OPENAI),
     "/v1/models/{model}": Route("GET", openai.model, OPENAI),
     "/api/chat": Route("POST", ollama.chat, OLLAMA),
