@@ -138,7 +138,8 @@ async def test_a_server_that_cannot_is_named(served: tuple[Server, OpenAI]) -> N
     server.answer = (400, {"error": {"message": "too long"}})
     with pytest.raises(InvalidRequest, match="too long"):
         await run(engine, version_of("big"), ask(["a"]), "big")
-    for odd in ({"results": [{"index": 5, "relevance_score": 1}]}, {"scores": []}):
+    odds: list[dict[str, Any]] = [{"results": [{"index": 5, "relevance_score": 1}]}, {"scores": []}]
+    for odd in odds:
         server.answer = (200, odd)
         with pytest.raises(EngineFailed):
             await run(engine, version_of("big"), ask(["a"]), "big")
