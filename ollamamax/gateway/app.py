@@ -34,7 +34,6 @@ from ollamamax.identity import access
 from ollamamax.identity.access import KnownKey, KnownTenant
 from ollamamax.kernel import errors, trace
 from ollamamax.kernel.ids import new_id
-from ollamamax.kernel.principal import Principal
 
 _log = logs.get(__name__)
 
@@ -165,8 +164,8 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.serve(scope, receive, send)
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send, *, acting: Principal | None = None) -> None:
-        """One request. ``acting`` is who asks, when this process itself knows that: no key is looked at then."""
+    async def serve(self, scope: Scope, receive: Receive, send: Send, *, key: KnownKey | None = None) -> None:
+        """One request. ``key`` is whose it is, when this process itself knows that: no header is looked at then."""
         received_at = time.time()
         service = self._service or await self.start()
         answer = _Response(send)
@@ -182,13 +181,13 @@ class Gateway:
         try:
             if route is None:
                 raise errors.NotFound(f"There is no {path} here.")
-            if acting is None:
-                acting = access.authenticate(_authorization(scope, protocol), service.directory, route.permission)
+            if key is None:
+                principal = access.authenticate(_authorization(scope, protocol), service.directory, route.permission)
             else:
-                access.require(acting, route.permission)
+                principal = access.principal_of(key, route.permission)
             if scope["method"] != route.method:
                 raise _MethodNotAllowed(route.method)
-            call = Call(acting, path, received_at, traceparent, request)
+            call = Call(principal, path, received_at, traceparent, request)
             await route.endpoint(service, call, scope, receive, answer)
         except ClientGone:
             _log.info("client_gone", request=request, api=path)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.http import Scope
-from ollamamax.kernel.principal import Principal
+from ollamamax.identity.access import KnownKey
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Answer:
     body: bytes
 
 
-async def ask(gateway: Gateway, acting: Principal, path: str, body: bytes) -> Answer:
-    """POST ``body`` to a route of the gateway as ``acting``. Cancelling the task is as a client that leaves."""
+async def ask(gateway: Gateway, key: KnownKey, path: str, body: bytes) -> Answer:
+    """POST ``body`` to a route of the gateway as the owner of ``key``. Cancelling the task is as a client that leaves."""
     asked = False
     status = 0
     headers: dict[bytes, bytes] = {}
@@ -45,7 +45,7 @@ async def ask(gateway: Gateway, acting: Principal, path: str, body: bytes) -> An
             parts.append(message.get("body", b""))
 
     scope: Scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": []}
-    await gateway.serve(scope, receive, send, acting=acting)
+    await gateway.serve(scope, receive, send, key=key)
     retry_after = headers.get(b"retry-after")
     return Answer(
         status,

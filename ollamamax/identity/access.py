@@ -59,16 +59,7 @@ def authenticate(
     known = working_key(directory, identifier, kind=kind)
     if known is None or not matches(secret, known.hash):
         raise errors.Unauthenticated(_REFUSED)
-    principal = principal_of(known)
-    if permission is not None:
-        require(principal, permission)
-    return principal
-
-
-def require(principal: Principal, permission: str) -> None:
-    """Raises `Forbidden`."""
-    if not principal.may(permission):
-        raise errors.Forbidden(f"This API key lacks the permission '{permission}'.")
+    return principal_of(known, permission)
 
 
 def working_key(directory: Directory, identifier: str, *, kind: Kind = "key") -> KnownKey | None:
@@ -79,5 +70,9 @@ def working_key(directory: Directory, identifier: str, *, kind: Kind = "key") ->
     return known
 
 
-def principal_of(known: KnownKey) -> Principal:
-    return Principal(known.kind, known.id, known.tenant, known.name, frozenset(known.permissions))
+def principal_of(known: KnownKey, permission: str | None) -> Principal:
+    """Raises `Forbidden` when the key lacks the permission."""
+    principal = Principal(known.kind, known.id, known.tenant, known.name, frozenset(known.permissions))
+    if permission is not None and not principal.may(permission):
+        raise errors.Forbidden(f"This API key lacks the permission '{permission}'.")
+    return principal

@@ -22,6 +22,7 @@ class Request:
 
     number: int
     custom_id: str
+    model: str
     body: bytes
 
 
@@ -96,7 +97,7 @@ def _judge(number: int, found: _Line, body: _Body, endpoint: str) -> Request | P
         return Problem("mismatched_endpoint", message, "url", number)
     if body.stream:
         return Problem("invalid_request", "A request of a batch cannot be streamed.", "body.stream", number)
-    return Request(number, found.custom_id, bytes(found.body))
+    return Request(number, found.custom_id, body.model, bytes(found.body))
 
 
 def answered(request: Request, answer: Answer) -> Given:

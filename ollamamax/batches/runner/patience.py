@@ -8,7 +8,7 @@ from ollamamax.gateway.inside import Answer
 
 PAUSES = (1.0, 3.0, 10.0)
 """Seconds before each further attempt after a failure that another node, or the same one later, may not have."""
-LEAST, MOST = 0.5, 30.0
+LEAST, MOST = 0.5, 5.0
 """Between these the gateway's own word on when to come again is taken."""
 
 
@@ -23,18 +23,17 @@ class _Body(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Body).decode
 
 
-def pause_before_next(answer: Answer, failures: int) -> float | None:
-    """Seconds, or ``None`` for an answer that stands. ``failures`` are those before that were no lack of room."""
-    if lacks_room(answer):
-        return min(MOST, max(LEAST, answer.retry_after or 2.0))
-    if failures < len(PAUSES) and _may_pass(answer):
-        return PAUSES[failures]
-    return None
+def pause_for_room(answer: Answer) -> float | None:
+    """Seconds, where there is no slot, no node, or no more allowed by a limit; ``None`` for every other answer.
+
+    Waiting helps then, until the batch expires.
+    """
+    return min(MOST, max(LEAST, answer.retry_after or 2.0)) if answer.status in {429, 503} else None
 
 
-def lacks_room(answer: Answer) -> bool:
-    """No capacity, no node with the model, or a limit of the key: waiting helps, until the batch expires."""
-    return answer.status in {429, 503}
+def pause_after(answer: Answer, failures: int) -> float | None:
+    """Seconds, after a failure that may pass, or ``None`` for an answer that stands. ``failures`` are those before."""
+    return PAUSES[failures] if failures < len(PAUSES) and _may_pass(answer) else None
 
 
 def _may_pass(answer: Answer) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import uuid
 from collections.abc import AsyncGenerator, Iterator
@@ -18,7 +19,8 @@ from ollamamax.batches.runner import lines
 from ollamamax.batches.runner.database import in_database
 from ollamamax.batches.runner.lines import Problem, Request
 from ollamamax.batches.runner.output import write_output
-from ollamamax.batches.runner.patience import lacks_room, pause_before_next
+from ollamamax.batches.runner.patience import pause_after, pause_for_room
+from ollamamax.batches.runner.room import Room
 from ollamamax.batches.runner.validation import validate
 from ollamamax.batches.store import FileStore
 from ollamamax.bus.directory import Directory
@@ -49,6 +51,7 @@ class Shared:
     most_bytes: int
     most_lines: int
     slots: asyncio.Semaphore
+    room: Room = field(default_factory=Room)
     reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     """Bounds the threads that go through whole files, so that leases are renewed meanwhile."""
 
@@ -184,30 +187,33 @@ class Run:
     async def _answer(self, batch: Batch, request: Request) -> Given | None:
         """Ask until an answer stands; ``None`` when the batch is stopped before."""
         shared = self._shared
+        place = (batch.tenant_id.hex, request.model)
         failures = 0
-        while True:
+        while not self._draining.is_set():
             known = access.working_key(shared.directory, batch.key.identifier)
-            if known is not None:
-                async with shared.slots:
-                    answer = await ask(shared.gateway, access.principal_of(known), batch.endpoint, request.body)
-                pause = pause_before_next(answer, failures)
-                if pause is None:
-                    return lines.answered(request, answer)
-                failures += not lacks_room(answer)
-            elif await in_database(key_works, batch):
-                pause = 1.0  # Redis lost the keys; they are published again soon
-            else:
-                self.halt((Status.FAILED, KEY_GONE))
-                return None
-            if await self._drains_within(pause):
-                return None
+            if known is None:
+                if not await in_database(key_works, batch):
+                    self.halt((Status.FAILED, KEY_GONE))
+                    return None
+                await self._rest(1.0)  # Redis lost the keys; they are published again soon
+                continue
+            async with shared.slots:
+                answer = await ask(shared.gateway, known, batch.endpoint, request.body)
+            if (pause := pause_for_room(answer)) is not None:
+                await shared.room.wait(place, pause)
+                continue
+            shared.room.freed(place)
+            if (pause := pause_after(answer, failures)) is None:
+                return lines.answered(request, answer)
+            failures += 1
+            await self._rest(pause)
+        return None
 
-    async def _drains_within(self, seconds: float) -> bool:
-        try:
+    async def _rest(self, seconds: float) -> None:
+        """Shorter when the runner is to stop."""
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                return await self._draining.wait()
-        except TimeoutError:
-            return False
+                await self._draining.wait()
 
     async def _write(self, batch: Batch, answers: asyncio.Queue[Given]) -> None:
         """Store what gathered while the last write was under way. Raises `Lost`."""
