@@ -1,4 +1,4 @@
-"""``python -m benchmarks [overhead|integrity|beside|start]``: without a name the first two, which takes a few minutes."""
+"""``python -m benchmarks [overhead|integrity|beside|start|routing|prefix]``: without a name the first two, which takes a few minutes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from benchmarks import beside, integrity, overhead
+from benchmarks import beside, integrity, overhead, prefix, routing
 from benchmarks.conditions import conditions
-from benchmarks.product import running
+from benchmarks.product import running, running_nodes
 
 ahead_option = click.option(
     "--ahead", is_flag=True, help="Give what is measured real-time priority (root), on a machine that does other work."
@@ -53,6 +53,22 @@ def start_command() -> None:
     from benchmarks import start
 
     print(start.report(start.measure()))
+
+
+@main.command(name="routing", help="Latency on 50 unequal nodes, simulated, by strategy.")
+@click.option("--requests", default=routing.Size.requests, show_default=True)
+@click.option("--seeds", default=routing.Size.seeds, show_default=True)
+def routing_command(requests: int, seeds: int) -> None:
+    print(routing.report(routing.Size(requests, seeds)))
+
+
+@main.command(name="prefix", help="Prompt tokens read again on real engines, by strategy.")
+@click.option("--nodes", default=prefix.Size.nodes, show_default=True)
+@click.option("--rounds", default=prefix.Size.rounds, show_default=True)
+def prefix_command(nodes: int, rounds: int) -> None:
+    size = dataclasses.replace(prefix.Size(), nodes=nodes, rounds=rounds)
+    with running_nodes(nodes) as product:
+        print(prefix.report(prefix.measure(product, size), size))
 
 
 def _run(cost: overhead.Size | None, whole: integrity.Size | None) -> None:

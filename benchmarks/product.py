@@ -68,44 +68,86 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(source: Path = ROOT) -> Iterator[Product]:
-    """Start everything from the code in ``source``, and end and delete it afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="omx-bench-"))
-    folder.chmod(0o711)  # PostgreSQL runs as another user when we are root
-    with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        yield _start(source, folder, stack)
+    """Start everything from the code in ``source``, with a stub engine, and end and delete it afterwards."""
+    with _place(source, nodes=0) as place:
+        yield _with_stub(place)
 
 
-def _start(source: Path, folder: Path, stack: contextlib.ExitStack) -> Product:
-    home, node_home = folder / "home", folder / "node"
-    environ = {k: v for k, v in os.environ.items() if k not in NOT_OURS}
-    environ |= {
-        "OLLAMAMAX_HOME": str(home),
-        "PORT": str(free_port()),
-        "NODES": "0",
-        "PYTHONPATH": str(source),
-    }
-    url, engine_url = f"http://127.0.0.1:{environ['PORT']}", f"http://127.0.0.1:{free_port()}"
+@contextlib.contextmanager
+def running_nodes(nodes: int, source: Path = ROOT) -> Iterator[Product]:
+    """The same with so many nodes of `make up` itself, whose engines are llama.cpp with the bundled model."""
+    with _place(source, nodes) as place:
+        yield Product(place.url, "", place.up(seconds=240), _supervised(source, place.environ))
 
-    def reset() -> None:
-        # The database may lie outside of the folder, where PostgreSQL's user can reach it.
-        subprocess.run(
-            [sys.executable, "-m", "ollamamax.embedded", "reset", "--yes"], cwd=source, env=environ, check=True
+
+@dataclass
+class _Place:
+    """A folder in which a product runs, and what is told to it."""
+
+    source: Path
+    folder: Path
+    environ: dict[str, str]
+    stack: contextlib.ExitStack
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.environ['PORT']}"
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    def log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=self.source,
+            env=self.environ,
+            stdout=self.log(name).open("wb"),
+            stderr=subprocess.STDOUT,
         )
-
-    stack.callback(reset)
-
-    def start(name: str, *command: str) -> subprocess.Popen[bytes]:
-        log = folder / f"{name}.log"
-        process = subprocess.Popen([sys.executable, "-m", *command], cwd=source, env=environ, stdout=log.open("wb"), stderr=subprocess.STDOUT)  # fmt: skip
-        stack.callback(_end, process)
+        self.stack.callback(_end, process)
         return process
 
-    up = start("up", "ollamamax.embedded", "up")
+    def up(self, seconds: float = 120) -> str:
+        """Start the product's own processes; the first key."""
+        process = self.start("up", "ollamamax.embedded", "up")
+        _wait(lambda: " is ready after " in self.log("up").read_text(), process, self.log("up"), seconds)
+        key: str = json.loads((self.home / "bootstrap.json").read_text())["api_key"]
+        return key
+
+    def reset(self) -> None:
+        # The database may lie outside of the folder, where PostgreSQL's user can reach it.
+        reset = [sys.executable, "-m", "ollamamax.embedded", "reset", "--yes"]
+        subprocess.run(reset, cwd=self.source, env=self.environ, check=True)
+
+
+@contextlib.contextmanager
+def _place(source: Path, nodes: int) -> Iterator[_Place]:
+    folder = Path(tempfile.mkdtemp(prefix="omx-bench-"))
+    folder.chmod(0o711)  # PostgreSQL runs as another user when we are root
+    environ = {k: v for k, v in os.environ.items() if k not in NOT_OURS}
+    environ |= {
+        "OLLAMAMAX_HOME": str(folder / "home"),
+        "PORT": str(free_port()),
+        "NODES": str(nodes),
+        "PYTHONPATH": str(source),
+    }
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        place = _Place(source, folder, environ, stack)
+        stack.callback(place.reset)
+        yield place
+
+
+def _with_stub(place: _Place) -> Product:
+    source, folder, start, url = place.source, place.folder, place.start, place.url
+    node_home, engine_url = folder / "node", f"http://127.0.0.1:{free_port()}"
     engine = start("engine", "tests.fakes.stub_engine", "--port", engine_url.rpartition(":")[2])
-    _wait(lambda: " is ready after " in (folder / "up.log").read_text(), up, folder / "up.log")
-    key = json.loads((home / "bootstrap.json").read_text())["api_key"]
-    token = _ask(f"{url}/api/v1/nodes/tokens", key, {"expires_in": 600, "max_uses": 1})["token"]
+    key = place.up()
+    token = ask(f"{url}/api/v1/nodes/tokens", key, {"expires_in": 600, "max_uses": 1})["token"]
     joined = start(
         "join", "cluster.worker.cli", "join", url, "--token", token, "--engine", "openai", "--engine-url", engine_url,
         "--home", str(node_home), "--name", "bench", "--slots", str(SLOTS),
@@ -114,9 +156,9 @@ def _start(source: Path, folder: Path, stack: contextlib.ExitStack) -> Product:
         raise NotStarted((folder / "join.log").read_text())
     node = start("node", "cluster.worker.cli", "run", "--home", str(node_home))
     # The controller finds the engine's model, and the gateway is told of it.
-    _wait(lambda: f'"{MODEL}:' in json.dumps(_ask(f"{url}/v1/models", key)), node, folder / "node.log")
+    _wait(lambda: f'"{MODEL}:' in json.dumps(ask(f"{url}/v1/models", key)), node, folder / "node.log")
     processes = {
-        **_supervised(source, environ),
+        **_supervised(source, place.environ),
         "node": psutil.Process(node.pid),
         "stub engine": psutil.Process(engine.pid),
     }
@@ -160,13 +202,17 @@ def _resident(name: str, process: psutil.Process) -> int:
     return total
 
 
-def _ask(url: str, key: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+def ask(
+    url: str, key: str, body: dict[str, Any] | None = None, *, method: str | None = None, seconds: float = 10
+) -> dict[str, Any]:
+    """The JSON answer. Raises `HTTPError` when it is an error."""
     request = urllib.request.Request(
         url,
+        method=method,
         data=None if body is None else json.dumps(body).encode(),
         headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=seconds) as answer:
         found: dict[str, Any] = json.load(answer)
         return found
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from cluster.scheduling.routing import Candidate
-from cluster.wire import ModelState, NodeState, decode_node_state
+from cluster.dispatch.registered import Registered
+from cluster.dispatch.roster import Roster
+from cluster.dispatch.warmth import Warmth
+from cluster.scheduling.candidate import Ranked, Wanted
+from cluster.scheduling.eligibility import against
+from cluster.scheduling.routing import rank
+from cluster.wire import NodeState, decode_node_state
 from ollamamax import logs
 from ollamamax.bus import keys
 from ollamamax.bus.directory import Directory
 from ollamamax.kernel.tasks import end
+
+__all__ = ["Fleet", "Registered"]
 
 STATE_LIFETIME = 4.0
 """Seconds after which a node that says nothing counts as gone."""
@@ -24,34 +31,29 @@ _log = logs.get(__name__)
 _SERVABLE = frozenset({"present", "ready", "loading", "loaded"})
 
 
-class Registered(msgspec.Struct):
-    """What the control plane says of a node (directory table ``nodes``); a node's own word on this is not asked."""
-
-    tenant: str
-    name: str
-    schedulable: bool = True
-    shared: bool = False
-    """Whether it runs requests of every tenant, for models that it has."""
-    region: str = ""
-    labels: dict[str, str] = {}
-    hourly_cost: float | None = None
-    """What an hour of it costs, in whatever currency the operator counts; ``None`` when nobody said."""
+def _none(node: str, version: str) -> bool:
+    return False
 
 
 class Fleet:
-    """Follows the nodes that the directory lists in its table ``nodes``."""
+    """Follows the nodes that the directory lists in its table ``nodes``.
 
-    def __init__(self, client: redis.asyncio.Redis, directory: Directory) -> None:
+    ``is_open`` tells of a node and a version whether their circuit breaker keeps requests away.
+    """
+
+    def __init__(
+        self, client: redis.asyncio.Redis, directory: Directory, *, is_open: Callable[[str, str], bool] = _none
+    ) -> None:
         self._client = client
         self._directory = directory
+        self._is_open = is_open
         self._states: dict[str, NodeState] = {}
         self._seen: dict[str, float] = {}
-        self._outstanding: dict[str, int] = {}
+        self._roster = Roster()
+        self._warmth = Warmth()
+        self._turns: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
-
-    def _registered(self, node: str) -> Registered | None:
-        entry: Registered | None = self._directory.get("nodes", node)
-        return entry
+        directory.on_change(self._registered_changed)
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._follow(), name="fleet")
@@ -73,39 +75,110 @@ class Fleet:
 
     def engine_name(self, node: str, version: str) -> str | None:
         """What the node's engine calls the version, or ``None`` when the node does not have it."""
-        model = _find(self._states[node], version) if node in self._states else None
-        return model.name if model else None
-
-    def candidates(self, tenant: str, version: str, *, without: Iterable[str] = ()) -> list[Candidate]:
-        """Nodes of the tenant that are alive, take new requests and have the version."""
-        excluded = set(without)
-        found = []
-        for state in self.states(tenant):
-            registered = self._registered(state.node)
-            model = _find(state, version)
-            if (
-                model is None
-                or state.node in excluded
-                or state.draining
-                or not registered
-                or not registered.schedulable
-            ):
-                continue
-            # What this gateway gave the node is newer than the node's last report.
-            in_flight = max(state.running + state.waiting, self._outstanding.get(state.node, 0))
-            found.append(Candidate(state.node, model.state, state.capacity, in_flight))  # type: ignore[arg-type]
-        return found
+        models = self._states[node].models if node in self._states else ()
+        return next((model.name for model in models if model.version == version and model.state in _SERVABLE), None)
 
     def capacity(self, node: str) -> int:
         return self._states[node].capacity
 
+    # -- routing --------------------------------------------------------------------------------------------------
+
+    def route(self, wanted: Wanted, *, without: Iterable[str] = ()) -> list[Ranked]:
+        """At most 16 nodes that may run the request, best first."""
+        version, now = wanted.version, time.monotonic()
+        horizon, seen, is_open, excluded = now - STATE_LIFETIME, self._seen, self._is_open, frozenset(without)
+        candidates = [
+            each
+            for each in self._roster.having(version)
+            if seen[each.node] > horizon and each.node not in excluded and not is_open(each.node, version)
+        ]
+        turn = self._turns[version] = self._turns.get(version, -1) + 1
+        warm = self._warmth.warm(wanted.prefixes, scope=_scope(wanted))
+        return rank(wanted, candidates, warm=warm, turn=turn, tokens=self._roster.tokens(version, now))
+
+    def ruled_out(self, wanted: Wanted, *, without: Iterable[str] = ()) -> list[tuple[str, str]]:
+        """The tenant's nodes, and shared ones that have the version, that `route` leaves out now, and why.
+
+        ``silent``, ``model_absent``, ``tried`` (one of ``without``), ``breaker``, or a reason of `cluster.scheduling.eligibility`.
+        """
+        excluded = frozenset(without)
+        found = []
+        for node, registered in self._directory.items("nodes"):
+            candidate = self._roster.find(node, wanted.version)
+            if registered.tenant != wanted.tenant and not (registered.shared and candidate):
+                continue
+            if not self.alive(node):
+                reason = "silent"
+            elif candidate is None:
+                reason = "model_absent"
+            elif node in excluded:
+                reason = "tried"
+            else:
+                reason = against(wanted, candidate) or ("breaker" if self._is_open(node, wanted.version) else "")
+            if reason:
+                found.append((node, reason))
+        return sorted(found)
+
     def given(self, node: str, change: int) -> None:
         """Counts the requests this gateway has at a node."""
-        self._outstanding[node] = max(0, self._outstanding.get(node, 0) + change)
+        self._roster.given(node, change)
+
+    def answer_tokens(self, version: str) -> float:
+        """How long the version's answers usually are."""
+        return self._roster.tokens(version, time.monotonic())
+
+    def remember(self, wanted: Wanted, node: str) -> None:
+        """The request was given to ``node``, which will have read its prompt."""
+        self._warmth.remember(wanted.prefixes, node, scope=_scope(wanted))
+
+    def observe(
+        self,
+        node: str,
+        version: str,
+        *,
+        first_token_ms: float | None,
+        prompt_tokens: int = 0,
+        cached_tokens: int = 0,
+        prompt_ms: float = 0.0,
+        completion_tokens: int = 0,
+        eval_ms: float = 0.0,
+        load_ms: float = 0.0,
+    ) -> None:
+        """What a finished request measured, after ``given(node, -1)``. ``first_token_ms``: from the node's start on it (`Started`), loading included."""
+        self._roster.observe(
+            node,
+            version,
+            now=time.monotonic(),
+            first_token_ms=None if first_token_ms is None else max(0.0, first_token_ms - load_ms),
+            prompt_tokens=prompt_tokens,
+            cached_tokens=cached_tokens,
+            prompt_ms=prompt_ms,
+            completion_tokens=completion_tokens,
+            eval_ms=eval_ms,
+            load_ms=load_ms,
+        )
+
+    # -- what nodes and the control plane say ----------------------------------------------------------------------
+
+    def _registered(self, node: str) -> Registered | None:
+        entry: Registered | None = self._directory.get("nodes", node)
+        return entry
 
     def _is_of(self, node: str, tenant: str) -> bool:
         registered = self._registered(node)
         return registered is not None and registered.tenant == tenant
+
+    def _registered_changed(self, table: str, nodes: frozenset[str]) -> None:
+        if table != "nodes":
+            return
+        for node in nodes:
+            registered, state = self._registered(node), self._states.get(node)
+            if registered is None:
+                self._states.pop(node, None)
+                self._seen.pop(node, None)
+                self._roster.drop(node)
+            elif state is not None:
+                self._roster.take(state, registered, time.monotonic())
 
     async def _follow(self) -> None:
         while True:
@@ -138,10 +211,16 @@ class Fleet:
             _log.warning("node_state_unreadable", channel=channel.decode(), error=str(error))
             return
         # The channel is protected by the node's Redis user, the text in it is not.
-        if keys.node_state_channel(state.node).encode() == channel:
-            self._states[state.node] = state
-            self._seen[state.node] = time.monotonic()
+        if keys.node_state_channel(state.node).encode() != channel:
+            return
+        now = time.monotonic()
+        self._states[state.node] = state
+        self._seen[state.node] = now
+        registered = self._registered(state.node)
+        if registered is not None:
+            self._roster.take(state, registered, now)
 
 
-def _find(state: NodeState, version: str) -> ModelState | None:
-    return next((model for model in state.models if model.version == version and model.state in _SERVABLE), None)
+def _scope(wanted: Wanted) -> int:
+    """A number of the tenant and the version, for this process only."""
+    return hash((wanted.tenant, wanted.version)) & 0xFFFF_FFFF_FFFF_FFFF

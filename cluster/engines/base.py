@@ -54,6 +54,9 @@ class Engine(Protocol):
     ``generate`` runs a request of any kind: it loads the model if need be, yields what was generated and, last, one
     `wire.Final`. Closing the iterator (or cancelling the task that reads it) stops the engine's work. Errors are
     `OllamaMaxError`s; a feature the engine cannot do is `Unsupported`, never dropped.
+
+    ``load`` is what the model's profile fixes: a request whose ``num_ctx`` the loaded instance has never makes it
+    load again.
     """
 
     kind: EngineKind
@@ -74,8 +77,21 @@ class Engine(Protocol):
     def loaded(self, version: str) -> bool:
         """Whether the version was in memory when the engine was last asked. Does not block."""
 
-    async def load(self, version: str, model: str, keep_alive: float | None = None) -> float:
-        """Bring the version into memory; the milliseconds it took (0.0 when it was there)."""
+    def context(self, version: str) -> int | None:
+        """The context that the version has in memory, where it is there and the engine tells. Does not block."""
+
+    async def load(
+        self,
+        version: str,
+        model: str,
+        keep_alive: float | None = None,
+        load: wire.Load = wire.NOTHING_FIXED,
+        num_ctx: int | None = None,
+    ) -> float:
+        """Bring the version into memory as ``load`` fixes it; the milliseconds it took (0.0 when it was there).
+
+        Where ``load`` fixes no context, it is at least ``num_ctx``.
+        """
 
     async def unload(self, version: str, model: str) -> None: ...
 
@@ -86,6 +102,7 @@ class Engine(Protocol):
         inference: wire.Inference,
         traceparent: str = "",
         meter: Meter | None = None,
+        load: wire.Load = wire.NOTHING_FIXED,
     ) -> AsyncGenerator[Output, None]: ...
 
 

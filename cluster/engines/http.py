@@ -9,7 +9,16 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from ollamamax.kernel.errors import EngineFailed, InvalidRequest, ModelNotFound, OllamaMaxError, Overloaded, Unavailable
+from cluster.engines.too_long import too_long
+from ollamamax.kernel.errors import (
+    ContextTooLong,
+    EngineFailed,
+    InvalidRequest,
+    ModelNotFound,
+    OllamaMaxError,
+    Overloaded,
+    Unavailable,
+)
 
 CONNECT_SECONDS = 5.0
 BETWEEN_BYTES_SECONDS = 300.0
@@ -64,7 +73,10 @@ async def post(
 
 async def refuse(engine: str, response: aiohttp.ClientResponse, model: str) -> OllamaMaxError:
     """The error that a response other than 2xx stands for."""
-    message = message_of(await response.read()) or f"HTTP {response.status}"
+    body = await response.read()
+    message = message_of(body) or f"HTTP {response.status}"
+    if response.status in {400, 413, 422, 500} and too_long(body.decode(errors="replace")):
+        return ContextTooLong(message, param="messages")
     match response.status:
         case 404:
             return ModelNotFound(f"The {engine} engine does not know {model}: {message}", param="model")

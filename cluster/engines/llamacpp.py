@@ -23,7 +23,7 @@ from cluster.engines.gguf_metadata import read_metadata, shown
 from cluster.engines.llamacpp_process import Order, Process
 from cluster.engines.llamacpp_served import KIND, Served, check_kind, made_to_embed
 from ollamamax import logs
-from ollamamax.kernel.errors import EngineFailed, InvalidRequest, ModelNotFound, OllamaMaxError
+from ollamamax.kernel.errors import EngineFailed, ModelNotFound, OllamaMaxError
 
 MOST_DEATHS = 5
 FIRST_PAUSE = 0.5
@@ -83,10 +83,21 @@ class LlamaCpp:
         served = self._served.get(version)
         return served is not None and served.state == "loaded"
 
-    async def load(self, version: str, model: str, keep_alive: float | None = None) -> float:
+    def context(self, version: str) -> int | None:
+        return self._served[version].context if self.loaded(version) else None
+
+    async def load(
+        self,
+        version: str,
+        model: str,
+        keep_alive: float | None = None,
+        load: wire.Load = wire.NOTHING_FIXED,
+        num_ctx: int | None = None,
+    ) -> float:
         served = self._served_for(version, model)
         served.failed_at = 0.0
         async with served.lock:
+            await self._fit(served, load, num_ctx or 0)
             took = await self._ensure(served)
         if keep_alive is not None:
             served.keep_alive = keep_alive
@@ -107,6 +118,7 @@ class LlamaCpp:
         inference: wire.Inference,
         traceparent: str = "",
         meter: Meter | None = None,
+        load: wire.Load = wire.NOTHING_FIXED,
     ) -> AsyncGenerator[Output, None]:
         served = self._served_for(version, model)
         if inference.kind == "show":
@@ -114,7 +126,7 @@ class LlamaCpp:
             yield wire.Final(info=shown(metadata, verbose=inference.verbose))
             return
         check_kind(served.model, inference)
-        async with self._using(served, inference) as (process, load_ms):
+        async with self._using(served, inference, load) as (process, load_ms):
             served.check(inference)
             headers = {"Authorization": f"Bearer {process.api_key}", **http.trace_headers(traceparent)}
             if inference.kind == "embed":
@@ -165,9 +177,11 @@ class LlamaCpp:
         return self._served.setdefault(version, Served(found, self._context))
 
     @asynccontextmanager
-    async def _using(self, served: Served, inference: wire.Inference) -> AsyncIterator[tuple[Process, float]]:
-        """Hold the model in memory, with the context the request asks for."""
-        task = asyncio.create_task(self._acquire(served, inference))
+    async def _using(
+        self, served: Served, inference: wire.Inference, load: wire.Load
+    ) -> AsyncIterator[tuple[Process, float]]:
+        """Hold the model in memory, with the context that its profile fixes, or else the request asks for."""
+        task = asyncio.create_task(self._acquire(served, inference, load))
         try:
             process, load_ms = await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -181,25 +195,30 @@ class LlamaCpp:
             if inference.keep_alive is not None:
                 served.keep_alive = inference.keep_alive
 
-    async def _acquire(self, served: Served, inference: wire.Inference) -> tuple[Process, float]:
+    async def _acquire(self, served: Served, inference: wire.Inference, load: wire.Load) -> tuple[Process, float]:
         async with served.lock:
-            wanted = inference.options.num_ctx or 0
-            most = served.model.config.get("context_length")
-            if most and wanted > most:
-                raise InvalidRequest(f"num_ctx is {wanted}; {served.model.name} has at most {most}.", param="num_ctx")
+            await self._fit(served, load, inference.options.num_ctx or 0)
             # A model that was made to chat embeds from the first time it is asked to: that costs memory.
-            embeds = inference.kind == "embed" and not (served.embedding or made_to_embed(served.model))
-            if wanted > served.context or embeds:
+            if inference.kind == "embed" and not (served.embedding or made_to_embed(served.model)):
                 await self._unused(served)
                 await self._halt(served)
-                served.context = max(wanted, served.context)
-                served.embedding = "last" if embeds else served.embedding
+                served.embedding = "last"
             load_ms = await self._ensure(served)
             process = served.process
             if process is None:
                 raise EngineFailed(f"llama.cpp does not run {served.model.name}.")
             served.users += 1
             return process, load_ms
+
+    async def _fit(self, served: Served, load: wire.Load, wanted: int) -> None:
+        """Have the instance loaded as the profile says, and as large as the request needs (the lock is held)."""
+        served.check_context(wanted)
+        context, layers = served.aim(load, wanted)
+        if (context, layers) != (served.context, served.gpu_layers):
+            await self._unused(served)
+            await self._halt(served)
+            served.context, served.gpu_layers = context, layers
+        served.load = load
 
     @staticmethod
     async def _unused(served: Served) -> None:
@@ -232,7 +251,9 @@ class LlamaCpp:
 
     async def _begin(self, served: Served) -> None:
         served.embedding = served.embedding or made_to_embed(served.model)
-        order = Order(str(served.model.path), self._slots, served.context, self._threads, served.embedding)
+        order = Order(
+            str(served.model.path), self._slots, served.context, self._threads, served.embedding, served.gpu_layers
+        )
         served.process = process = Process(order)
         await process.ready(self._session)
         headers = {"Authorization": f"Bearer {process.api_key}"}
@@ -297,7 +318,7 @@ class LlamaCpp:
             served.watcher.cancel()
             served.watcher = None
         await self._halt(served)
-        served.embedding = ""
+        served.embedding, served.context, served.gpu_layers = "", self._context, None
         log.info("model_unloaded", version=served.model.version)
 
     async def _make_room(self, wanted: Served) -> None:

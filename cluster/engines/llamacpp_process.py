@@ -27,7 +27,7 @@ Pooling = Literal["", "own", "mean", "last", "rank"]
 
 @dataclass(frozen=True)
 class Order:
-    """What to serve and how. ``context`` is of each slot.
+    """What to serve and how. ``context`` is of each slot; ``gpu_layers`` are put on GPUs, llama.cpp decides for ``None``.
 
     ``embedding``: serve embeddings besides, pooled as the model says (``own``), by the mean for one that does not say
     (``mean``), or for one that was made to chat from the state after the last token (``last``). ``rank``: serve nothing
@@ -39,6 +39,7 @@ class Order:
     context: int
     threads: int
     embedding: Pooling = ""
+    gpu_layers: int | None = None
 
 
 class Process:

@@ -12,6 +12,7 @@ from typing import Literal
 from cluster import wire
 from cluster.engines.base import EngineKind, LocalModel, unsupported
 from cluster.engines.llamacpp_process import Pooling, Process
+from ollamamax.kernel.errors import InvalidRequest, Unavailable
 
 KIND: EngineKind = "llamacpp"
 KEEP_ALIVE = 300.0
@@ -40,6 +41,35 @@ class Served:
     template: str = ""
     vision: bool = False
     embedding: Pooling = ""
+    gpu_layers: int | None = None
+    load: wire.Load = wire.NOTHING_FIXED
+    """What the last request's profile fixed."""
+
+    def check_context(self, wanted: int) -> None:
+        """Raises `InvalidRequest` for more context than the model was made for."""
+        most = self.model.config.get("context_length")
+        if most and wanted > most:
+            raise InvalidRequest(f"num_ctx is {wanted}; {self.model.name} has at most {most}.", param="num_ctx")
+
+    def aim(self, load: wire.Load, wanted: int) -> tuple[int, int | None]:
+        """Context and GPU layers that the instance is to have; those that it has, unless there is a reason to load again.
+
+        Reasons: the profile changed, the instance is idle and differs from it, or no profile fixes the context and
+        the request needs more. Raises `Unavailable` when the profile fixes less than the request needs: it was sent
+        here for a larger instance, which is gone.
+        """
+        if load.num_ctx is None:
+            context = max(wanted, self.context)
+        else:
+            # A profile may ask for more than a version was made for.
+            context = min(load.num_ctx, self.model.config.get("context_length") or load.num_ctx)
+        if self.state == "loaded" and wanted <= self.context:
+            larger = wanted > context
+            if larger or (self.users and load == self.load and self.context >= context):
+                return self.context, self.gpu_layers
+        if wanted > context:
+            raise Unavailable(f"{self.model.name} is not loaded with num_ctx {wanted} here any more.", retry_after=1)
+        return context, load.num_gpu if load != wire.NOTHING_FIXED else self.gpu_layers
 
     def release(self) -> None:
         """One user less."""

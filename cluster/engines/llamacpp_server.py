@@ -40,6 +40,8 @@ def serve(order: dict[str, Any]) -> None:
     # llama.cpp divides the context between its slots.
     params.n_ctx = order["context"] * order["slots"]
     params.kv_unified = False
+    if order["gpu_layers"] is not None:
+        params.n_gpu_layers = order["gpu_layers"]
     for cpu in (params.cpuparams, params.cpuparams_batch):
         cpu.n_threads = order["threads"]
         cpu.poll = 0  # waiting threads sleep instead of spinning: the cores are shared

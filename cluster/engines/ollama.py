@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import AsyncGenerator
 from datetime import datetime
@@ -13,6 +14,7 @@ import msgspec
 from cluster import wire
 from cluster.engines import http, ollama_wire
 from cluster.engines.base import Capacity, EngineKind, Meter, Output, unsupported
+from cluster.engines.ollama_contexts import Contexts
 from ollamamax.kernel.errors import EngineFailed, InvalidRequest, OllamaMaxError
 
 SLOTS = 4
@@ -31,6 +33,7 @@ class Ollama:
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._slots = slots or SLOTS
         self._in_memory: set[str] = set()
+        self._contexts = Contexts()
         self._client: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
@@ -55,21 +58,34 @@ class Ollama:
         running = {row["digest"]: row for row in (await self._get("/api/ps", optional=True)).get("models", [])}
         rows = (await self._get("/api/tags"))["models"]
         self._in_memory = {version_of(digest) for digest in running}
+        self._contexts.told({version_of(digest): row.get("context_length") for digest, row in running.items()})
         return [_state(row, running.get(row["digest"])) for row in rows]
 
     def loaded(self, version: str) -> bool:
         return version in self._in_memory
 
-    async def load(self, version: str, model: str, keep_alive: float | None = None) -> float:
+    def context(self, version: str) -> int | None:
+        return self._contexts.of(version) if self.loaded(version) else None
+
+    async def load(
+        self,
+        version: str,
+        model: str,
+        keep_alive: float | None = None,
+        load: wire.Load = wire.NOTHING_FIXED,
+        num_ctx: int | None = None,
+    ) -> float:
         start = time.perf_counter()
         request = {"model": model, "stream": False} | ({"keep_alive": keep_alive} if keep_alive is not None else {})
-        answer = await self._post("/api/generate", request, model)
+        with self._contexts.fixed(version, load, num_ctx) as options:
+            answer = await self._post("/api/generate", request | ({"options": options} if options else {}), model)
         self._in_memory.add(version)
         return float(answer.get("load_duration", 0)) / 1e6 or (time.perf_counter() - start) * 1000
 
     async def unload(self, version: str, model: str) -> None:
         await self._post("/api/generate", {"model": model, "stream": False, "keep_alive": 0}, model)
         self._in_memory.discard(version)
+        self._contexts.forget(version)
 
     async def generate(
         self,
@@ -78,11 +94,9 @@ class Ollama:
         inference: wire.Inference,
         traceparent: str = "",
         meter: Meter | None = None,
+        load: wire.Load = wire.NOTHING_FIXED,
     ) -> AsyncGenerator[Output, None]:
         headers = http.trace_headers(traceparent)
-        if inference.kind == "embed":
-            yield await self._embed(model, inference, headers)
-            return
         if inference.kind == "show":
             request = {"model": model, "verbose": inference.verbose}
             yield ollama_wire.shown(await self._post("/api/show", request, model, headers))
@@ -91,11 +105,26 @@ class Ollama:
             raise unsupported(self.kind, "rerank", "Ollama's API has no reranking")
         if inference.kind == "count":
             raise unsupported(self.kind, "count_tokens", "Ollama has no tokenizer to ask")
+        with self._contexts.fixed(version, load, inference.options.num_ctx) as options:
+            if inference.kind == "embed":
+                request = _with(ollama_wire.embed(inference, model), options)
+                yield ollama_wire.embedded(await self._post("/api/embed", request, model, headers))
+                return
+            async with contextlib.aclosing(self._stream(model, inference, options, headers)) as outputs:
+                async for output in outputs:
+                    yield output
+
+    async def _stream(
+        self, model: str, inference: wire.Inference, options: dict[str, Any], headers: dict[str, str]
+    ) -> AsyncGenerator[Output, None]:
         chat = inference.kind == "chat"
         request = ollama_wire.chat(inference, model) if chat else ollama_wire.generate(inference, model)
         url = self._url + ("/api/chat" if chat else "/api/generate")
         chunks = ollama_wire.Chunks(logprobs=inference.logprobs)
-        async with http.failures_of(self.kind), http.post(self._session, url, request, headers) as response:
+        async with (
+            http.failures_of(self.kind),
+            http.post(self._session, url, _with(request, options), headers) as response,
+        ):
             if response.status >= 300:
                 raise _named(await http.refuse(self.kind, response, model))
             async for line in http.lines(response):
@@ -109,9 +138,6 @@ class Ollama:
         if self._client is None:
             raise EngineFailed("The ollama engine has not been started.")
         return self._client
-
-    async def _embed(self, model: str, inference: wire.Inference, headers: dict[str, str]) -> wire.Final:
-        return ollama_wire.embedded(await self._post("/api/embed", ollama_wire.embed(inference, model), model, headers))
 
     async def _get(self, path: str, *, optional: bool = False) -> dict[str, Any]:
         async with (
@@ -134,6 +160,11 @@ class Ollama:
             if response.status >= 300:
                 raise _named(await http.refuse(self.kind, response, model))
             return _decode(await response.read())
+
+
+def _with(request: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """The request with the options that decide how the model is loaded."""
+    return request | {"options": request.get("options", {}) | options} if options else request
 
 
 def version_of(digest: str) -> str:

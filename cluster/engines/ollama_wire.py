@@ -8,7 +8,8 @@ import msgspec
 
 from cluster import wire
 from cluster.engines.base import unsupported
-from ollamamax.kernel.errors import EngineFailed, InvalidRequest
+from cluster.engines.too_long import too_long
+from ollamamax.kernel.errors import ContextTooLong, EngineFailed, InvalidRequest
 from ollamamax.kernel.ids import new_id
 
 _OPTIONS = {
@@ -21,7 +22,6 @@ _OPTIONS = {
     "presence_penalty": "presence_penalty",
     "frequency_penalty": "frequency_penalty",
     "repeat_penalty": "repeat_penalty",
-    "num_ctx": "num_ctx",
 }
 _REASONS: dict[str, wire.FinishReason] = {"length": "length", "load": "load", "unload": "unload"}
 
@@ -59,8 +59,6 @@ def embed(inference: wire.Inference, model: str) -> dict[str, Any]:
     for name in ("dimensions", "truncate"):
         if (value := getattr(inference, name)) is not None:
             request[name] = value
-    if inference.options.num_ctx is not None:
-        request["options"] = {"num_ctx": inference.options.num_ctx}
     return request
 
 
@@ -145,6 +143,8 @@ class Chunks:
     def delta(self, chunk: dict[str, Any]) -> wire.Delta | None:
         """What ``chunk`` adds; ``None`` for one without output. Raises `EngineFailed` for an error in the stream."""
         if "error" in chunk:
+            if too_long(str(chunk["error"])):
+                raise ContextTooLong(str(chunk["error"]), param="messages")
             raise EngineFailed(f"The ollama engine failed: {chunk['error']}")
         if chunk.get("done"):
             self.last = chunk

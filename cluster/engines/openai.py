@@ -35,7 +35,7 @@ class OpenAI:
         self._slots = slots or SLOTS
         self._dialect = openai_wire.PLAIN
         self._contexts: dict[str, int] = {}
-        self._present: set[str] = set()
+        self._present: dict[str, str] = {}
         self._client: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
@@ -82,11 +82,22 @@ class OpenAI:
     def loaded(self, version: str) -> bool:
         return version in self._present
 
-    async def load(self, version: str, model: str, keep_alive: float | None = None) -> float:
+    def context(self, version: str) -> int | None:
+        return self._contexts.get(self._present.get(version, ""))
+
+    async def load(
+        self,
+        version: str,
+        model: str,
+        keep_alive: float | None = None,
+        load: wire.Load = wire.NOTHING_FIXED,
+        num_ctx: int | None = None,
+    ) -> float:
         """Nothing to do: such a server keeps its models loaded. Raises `ModelNotFound` when it has not got it."""
         await self.models()
         if version_of(model) not in self._present:
             raise ModelNotFound(f"The openai engine does not have {model}.", param="model")
+        self._check_context(model, num_ctx, load)
         return 0.0
 
     async def unload(self, version: str, model: str) -> None:
@@ -99,8 +110,9 @@ class OpenAI:
         inference: wire.Inference,
         traceparent: str = "",
         meter: Meter | None = None,
+        load: wire.Load = wire.NOTHING_FIXED,
     ) -> AsyncGenerator[Output, None]:
-        self._check(model, inference)
+        self._check(model, inference, load)
         headers = http.trace_headers(traceparent)
         if inference.kind == "embed":
             yield await openai_stream.embed(self._session, self.kind, self._url, model, inference, headers)
@@ -125,16 +137,19 @@ class OpenAI:
             raise EngineFailed("The openai engine has not been started.")
         return self._client
 
-    def _check(self, model: str, inference: wire.Inference) -> None:
+    def _check(self, model: str, inference: wire.Inference, load: wire.Load = wire.NOTHING_FIXED) -> None:
         """Refuse what only the server's own start options could change."""
         if inference.keep_alive == 0:
             raise unsupported(self.kind, "keep_alive", "its server decides what it keeps in memory")
-        wanted = inference.options.num_ctx
-        if wanted is not None and wanted > self._contexts.get(model, 0):
+        self._check_context(model, inference.options.num_ctx, load)
+
+    def _check_context(self, model: str, wanted: int | None, load: wire.Load) -> None:
+        # Where the server does not tell, the profile says what it was started with.
+        if wanted is not None and wanted > self._contexts.get(model, load.num_ctx or 0):
             raise unsupported(self.kind, "num_ctx", "its server's context was set when it started")
 
     def _learn(self, rows: list[dict[str, Any]]) -> None:
-        self._present = {version_of(row["id"]) for row in rows}
+        self._present = {version_of(row["id"]): row["id"] for row in rows}
         if rows:
             self._dialect = openai_wire.dialect_of(rows[0].get("owned_by") or "")
         for row in rows:

@@ -10,7 +10,8 @@ from typing import Any
 
 from cluster import wire
 from cluster.engines.base import unsupported
-from ollamamax.kernel.errors import EngineFailed
+from cluster.engines.too_long import too_long
+from ollamamax.kernel.errors import ContextTooLong, EngineFailed
 
 _REASONS: dict[str, wire.FinishReason] = {"length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
 _COMMON = ("max_tokens", "temperature", "top_p", "seed", "presence_penalty", "frequency_penalty")
@@ -153,7 +154,8 @@ class Chunks:
         """What ``chunk`` adds; ``None`` for one without output. Raises `EngineFailed` for an error in the stream."""
         if "error" in chunk:
             error = chunk["error"]
-            raise EngineFailed(str(error.get("message", error)) if isinstance(error, dict) else str(error))
+            message = str(error.get("message", error)) if isinstance(error, dict) else str(error)
+            raise ContextTooLong(message, param="messages") if too_long(str(error)) else EngineFailed(message)
         self.usage = chunk.get("usage") or self.usage
         self.timings = chunk.get("timings") or self.timings
         choices = chunk.get("choices") or []

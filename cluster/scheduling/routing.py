@@ -5,52 +5,134 @@ The fast path: called once a request with what the gateway holds in memory. It r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from operator import attrgetter
 
-Residence = Literal["present", "ready", "loading", "loaded"]
+from cluster.scheduling.candidate import Candidate, Ranked, Wanted
+from cluster.scheduling.eligibility import against
+from cluster.scheduling.expectation import TOKENS, Expected, expect, known, ready
+from cluster.scheduling.strategies import STRATEGIES, Scene, within_bound
 
-_RESIDENCE_SCORE: dict[str, float] = {"loaded": 1.0, "loading": 0.75, "present": 0.5, "ready": 0.5}
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A node that has the version. ``in_flight`` counts requests given to it and not settled, as far as is known."""
-
-    node: str
-    residence: Residence
-    capacity: int
-    in_flight: int
+MOST = 16
+_OWN_FIRST = 1e6
+"""Added to the cost of a shared node while one of the tenant's own has a free slot."""
+_TELLING = 0.01
+"""Share of the cost that a part must make up to be named as the reason."""
+_by_node = attrgetter("node")
+_NOBODY: Mapping[str, float] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """A candidate with the parts of its score, each from 0 (worst) to 1."""
+def rank(
+    wanted: Wanted,
+    candidates: Iterable[Candidate],
+    *,
+    warm: Mapping[str, float] = _NOBODY,
+    turn: int = 0,
+    tokens: float = TOKENS,
+    most: int = MOST,
+) -> list[Ranked]:
+    """At most ``most`` of those that may run the request, best first.
 
-    candidate: Candidate
-    residence: float
-    room: float
-
-    @property
-    def score(self) -> float:
-        """A loaded model outweighs any difference in load while there is a free slot; a full node comes after all others."""
-        return 2 * self.residence * (self.room > 0) + self.room
-
-
-def rank(candidates: Sequence[Candidate], *, most: int = 4) -> list[Ranked]:
-    """At most ``most`` candidates, best first; equal scores in the order of node ids.
-
-    ``room`` is the free share of the slots, negative when requests wait.
+    ``warm``: node -> share of the prompt that it has read before. ``turn``: how many requests for this version came before.
+    ``tokens``: how long its answers usually are.
     """
-    ranked = [
-        Ranked(
-            candidate=candidate,
-            residence=_RESIDENCE_SCORE[candidate.residence],
-            room=1 - candidate.in_flight / candidate.capacity,
-        )
-        for candidate in candidates
-        if candidate.capacity > 0
+    able = [each for each in candidates if not against(wanted, each)]
+    able.sort(key=_by_node)
+    context = wanted.context
+    best = known(able)
+    if warm:
+        # A node that is too busy is as good as cold: see `strategies.BOUND`.
+        within = within_bound(able)
+        warm = {each.node: warm[each.node] for each, may in zip(able, within, strict=True) if may and each.node in warm}
+    expected = [
+        expect(wanted, each, best, context=context, warm=warm.get(each.node, 0.0) if warm else 0.0, tokens=tokens)
+        for each in able
     ]
-    ranked.sort(key=lambda each: (-each.score, each.candidate.node))
-    return ranked[:most]
+    scene = Scene(wanted, able, expected, [ready(each, context) for each in able], warm, turn)
+    costs = STRATEGIES[wanted.profile.strategy](scene)
+    if any(each.shared for each in able):
+        _own_first(wanted, able, costs)
+    order = sorted(range(len(able)), key=costs.__getitem__)[: most + 1]
+    return [
+        Ranked(
+            able[index].node,
+            1.0 / (1.0 + costs[index]),
+            _parts(scene, index),
+            _reason(scene, costs, index, order[place + 1] if place + 1 < len(order) else None),
+        )
+        for place, index in enumerate(order[:most])
+    ]
+
+
+def _own_first(wanted: Wanted, able: list[Candidate], costs: list[float]) -> None:
+    own = [each.tenant == wanted.tenant for each in able]
+    if any(mine and each.in_flight < each.capacity for mine, each in zip(own, able, strict=True)):
+        for index, mine in enumerate(own):
+            if not mine:
+                costs[index] += _OWN_FIRST
+
+
+def _parts(scene: Scene, index: int) -> dict[str, float]:
+    candidate, (wait, load, overhead, prompt, generation, harm) = scene.candidates[index], scene.expected[index]
+    return {
+        "loaded": 1.0 if not load else 0.5 if candidate.residence == "loading" else 0.0,
+        "room": max(0.0, 1.0 - candidate.in_flight / candidate.capacity),
+        "prefix": scene.warm.get(candidate.node, 0.0) if scene.ready[index] else 0.0,
+        "home": 1.0 - scene.distance(index),
+        "own": float(candidate.tenant == scene.wanted.tenant),
+        "wait_ms": wait,
+        "load_ms": load,
+        "prompt_ms": prompt,
+        "first_token_ms": overhead + prompt,
+        "generation_ms": generation,
+        "harm_ms": harm,
+    }
+
+
+def _reason(scene: Scene, costs: list[float], index: int, following: int | None) -> str:
+    if following is None:
+        return "only" if len(costs) == 1 else "last"
+    this, other = scene.candidates[index], scene.candidates[following]
+    if costs[following] - costs[index] >= _OWN_FIRST / 2:
+        return "own"
+    strategy = scene.wanted.profile.strategy
+    if strategy == "round_robin":
+        return "turn" if scene.ready[index] == scene.ready[following] else "loaded"
+    if strategy == "affinity":
+        return _affinity_reason(scene, index, following)
+    if strategy == "cheapest" and this.hourly_cost != other.hourly_cost:
+        return "cheapest"
+    if strategy == "least_busy":
+        if scene.ready[index] and not scene.ready[following]:
+            return "loaded"
+        return "idle" if this.in_flight * other.capacity != other.in_flight * this.capacity else "even"
+    return _largest(scene, index, following)
+
+
+def _affinity_reason(scene: Scene, index: int, following: int) -> str:
+    this, other = scene.candidates[index], scene.candidates[following]
+    if scene.ready[index] != scene.ready[following]:
+        return "loaded"
+    here, there = (scene.warm.get(each.node, 0.0) for each in (this, other))
+    if here > there:
+        return "prefix"
+    return "home" if here == there and this.in_flight >= other.in_flight else "idle"
+
+
+def _largest(scene: Scene, index: int, following: int) -> str:
+    """The part of the expected time in which the first is ahead most."""
+    this, other = scene.expected[index], scene.expected[following]
+    ahead = {
+        "loaded": other.load - this.load,
+        "prefix": other.prompt - this.prompt,
+        "home": scene.pull(following) - scene.pull(index),
+        "fastest": other.overhead - this.overhead + _alone(other) - _alone(this),
+        "idle": other.wait - this.wait + 3 * (other.harm - this.harm),
+    }
+    part = max(ahead, key=ahead.__getitem__)
+    return part if ahead[part] > _TELLING * (sum(this) or 1.0) else "even"
+
+
+def _alone(expected: Expected) -> float:
+    """Milliseconds of generating with nothing beside it: it is slowed by twice what it costs those that are half done."""
+    return expected.generation - 2 * expected.harm

@@ -132,10 +132,13 @@ class Runs:
         engine = self._pick(ticket)
         outlet = self._outlets.to(ticket.gateway)
         loaded = engine.loaded(ticket.version)
-        outlet.put(run.sent, wire.Started(time.time(), loaded), hold=True)
+        started = wire.Started(time.time(), loaded, engine.context(ticket.version))
+        outlet.put(run.sent, started, hold=True)
         if (end := await _only_memory(engine, ticket)) is not None:
             return end
-        output = engine.generate(ticket.version, ticket.model, ticket.inference, ticket.traceparent, run.meter)
+        output = engine.generate(
+            ticket.version, ticket.model, ticket.inference, ticket.traceparent, run.meter, ticket.load
+        )
         async with contextlib.aclosing(output) as events:
             async for event in events:
                 if isinstance(event, wire.Final):
@@ -192,5 +195,5 @@ async def _only_memory(engine: Engine, ticket: wire.Ticket) -> wire.Final | None
     if inference.keep_alive == 0:
         await engine.unload(ticket.version, ticket.model)
         return wire.Final("unload")
-    took = await engine.load(ticket.version, ticket.model, inference.keep_alive)
+    took = await engine.load(ticket.version, ticket.model, inference.keep_alive, ticket.load, inference.options.num_ctx)
     return wire.Final("load", load_ms=took, total_ms=took)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
+import msgspec
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from cluster.scheduling.profile import Profile
+from models_registry.actions.model import set_profile
+from models_registry.actions.share import share_model
+from models_registry.api.profile import FallbackSerializer, ProfileSerializer, Strict, fallbacks
 from models_registry.models import Channel, Replica
-from models_registry.queries.model import channels
+from models_registry.queries import model as queries
 from ollamamax.identity.api.base import View
 
 
@@ -29,14 +35,39 @@ class ModelSerializer(serializers.ModelSerializer[Channel]):
     origin = serializers.CharField(source="version.source", help_text="hosted: our blobs; external: an engine keeps it")
     size = serializers.IntegerField(source="version.size")
     details = serializers.DictField(source="version.details")
+    shared = serializers.BooleanField(source="model.shared", help_text="whether every tenant may use it by its name")
     replicas = ReplicaSerializer(source="version.replicas", many=True)
+    profile = serializers.SerializerMethodField()
+    fallbacks = FallbackSerializer(source="model.fallbacks", many=True)
+    reloads_avoided = serializers.SerializerMethodField(
+        help_text="Requests whose num_ctx differed from that of the instance which served them; null when not known."
+    )
 
     class Meta:
         model = Channel
-        fields = ["id", "name", "version", "origin", "size", "details", "moved_at", "replicas"]
+        fields = [
+            *("id", "name", "version", "origin", "size", "details", "shared", "moved_at", "replicas"),
+            *("profile", "fallbacks", "reloads_avoided"),
+        ]
+
+    @extend_schema_field(ProfileSerializer)
+    def get_profile(self, channel: Channel) -> Any:
+        return ProfileSerializer(msgspec.convert(channel.model.profile, Profile)).data
+
+    def get_reloads_avoided(self, channel: Channel) -> int | None:
+        found: int | None = self.context["reloads_avoided"].get(self.get_name(channel))
+        return found
 
     def get_name(self, channel: Channel) -> str:
         return f"{channel.model.name}:{channel.name}"
+
+
+class ModelChangeSerializer(Strict):
+    """For all names of the model. What is left out stays."""
+
+    profile = ProfileSerializer(required=False)
+    fallbacks = FallbackSerializer(many=True, required=False)
+    shared = serializers.BooleanField(required=False, help_text="whether every tenant may use it; the operator's only")
 
 
 class ModelListView(View):
@@ -44,10 +75,42 @@ class ModelListView(View):
     serializer_class = ModelSerializer
 
     def get_queryset(self) -> QuerySet[Any]:
-        return channels()
+        return queries.channels()
 
     @extend_schema(operation_id="models_list", responses=ModelSerializer(many=True))
     def get(self, request: Request) -> Response:
         """The tenant's models, the newest name first."""
         page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(ModelSerializer(page, many=True).data)
+        return self.get_paginated_response(_shown(page or [], many=True))
+
+
+class ModelView(View):
+    permissions = {"GET": "model.view", "PATCH": "model.manage"}
+    serializer_class = ModelSerializer
+
+    @extend_schema(operation_id="models_retrieve", responses=ModelSerializer)
+    def get(self, request: Request, channel_id: uuid.UUID) -> Response:
+        """One name of a model."""
+        return Response(_shown(queries.get_channel(channel_id)))
+
+    @extend_schema(operation_id="models_update", request=ModelChangeSerializer, responses=ModelSerializer)
+    def patch(self, request: Request, channel_id: uuid.UUID) -> Response:
+        """Change how the model is served, or share it with every tenant. It counts for new requests within a second."""
+        given = ModelChangeSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        changes = given.validated_data
+        if "shared" in changes:
+            share_model(acting=self.acting, channel_id=channel_id, shared=changes["shared"])
+        if changes.keys() - {"shared"} or not changes:
+            set_profile(
+                acting=self.acting,
+                channel_id=channel_id,
+                profile=changes.get("profile"),
+                fallbacks=fallbacks(changes.get("fallbacks")),
+            )
+        return Response(_shown(queries.get_channel(channel_id)))
+
+
+def _shown(found: Any, *, many: bool = False) -> Any:
+    channels = found if many else [found]
+    return ModelSerializer(found, many=many, context={"reloads_avoided": queries.reloads_avoided(channels)}).data

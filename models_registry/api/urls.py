@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from models_registry.api.model import ModelListView
+from models_registry.api.alias import AliasListView, AliasView
+from models_registry.api.model import ModelListView, ModelView
 
 urlpatterns = [
     path("models", ModelListView.as_view(), name="models"),
+    path("models/<uuid:channel_id>", ModelView.as_view(), name="model"),
+    path("aliases", AliasListView.as_view(), name="aliases"),
+    path("aliases/<uuid:alias_id>", AliasView.as_view(), name="alias"),
 ]

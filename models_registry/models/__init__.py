@@ -1,8 +1,9 @@
 """The tables of the registry, one noun a file."""
 
+from models_registry.models.alias import Alias
 from models_registry.models.blob import Blob
 from models_registry.models.model import Channel, Model
 from models_registry.models.replica import Replica
 from models_registry.models.version import Version
 
-__all__ = ["Blob", "Channel", "Model", "Replica", "Version"]
+__all__ = ["Alias", "Blob", "Channel", "Model", "Replica", "Version"]

@@ -13,6 +13,12 @@ class Model(models.Model):
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+")
     name = models.CharField(max_length=200)
+    profile = models.JSONField(default=dict)
+    """`cluster.scheduling.profile.Profile`, without what is as by default."""
+    fallbacks = models.JSONField(default=list)
+    """A list of `models_registry.fallback.Fallback`, for all names of the model."""
+    shared = models.BooleanField(default=False)
+    """Whether every tenant may use it by its name; of the operator's tenant only."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: models.Manager[Model] = tenant_manager()

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
+from typing import cast
+
 from django.db.models import QuerySet
+from redis.exceptions import RedisError
 
 from models_registry.manifest import split_name
 from models_registry.models import Channel
+from ollamamax import logs
+from ollamamax.bus import keys, shared
+from ollamamax.kernel.errors import NotFound
+
+_log = logs.get(__name__)
 
 
 def channels() -> QuerySet[Channel]:
@@ -21,3 +31,25 @@ def has_channel(full_name: str) -> bool:
     """Whether the tenant in scope has this ``name:tag``."""
     model, channel = split_name(full_name)
     return Channel.objects.filter(model__name=model, name=channel).exists()
+
+
+def get_channel(channel_id: uuid.UUID) -> Channel:
+    """Raises `NotFound`, for a name of another tenant too. Queries: 3."""
+    found = channels().filter(pk=channel_id).first()
+    if found is None:
+        raise NotFound("There is no such model.")
+    return found
+
+
+def reloads_avoided(found: Sequence[Channel]) -> dict[str, int]:
+    """By full name, what the gateways counted; nothing when Redis is away. One round trip to Redis."""
+    names = {f"{each.model.name}:{each.name}": each.tenant_id.hex for each in found}
+    if not names:
+        return {}
+    fields = [keys.named(tenant, name) for name, tenant in names.items()]
+    try:
+        counted = cast("list[bytes | None]", shared.client().hmget(keys.RELOADS_AVOIDED, fields))
+    except RedisError as error:
+        _log.warning("reloads_avoided_unreadable", error=str(error))
+        return {}
+    return {name: int(count or 0) for name, count in zip(names, counted, strict=True)}

@@ -8,15 +8,16 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.dispatch.admission import Bounds
 from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.fleet import Registered
 from models_registry.protocol.blobs import PublishedBlob
 from ollamamax import logs
 from ollamamax.bus.directory import Directory
-from ollamamax.gateway import http
+from ollamamax.gateway import fallback, http, wishes
 from ollamamax.gateway.anthropic import endpoints as anthropic
 from ollamamax.gateway.anthropic import responses as anthropic_responses
-from ollamamax.gateway.catalog import Listed
+from ollamamax.gateway.catalog import Alias, Listed
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import ClientGone, Receive, Scope, Send
 from ollamamax.gateway.ollama import embed, memory
@@ -90,17 +91,24 @@ ROUTES: dict[str, Route] = {
 }
 
 
-class _Response:
-    """`send`, remembering whether the response has begun."""
+_UNTOLD = KnownTenant()
+"""A tenant of which nothing was published yet."""
 
-    __slots__ = ("_send", "begun")
+
+class _Response:
+    """`send`, remembering whether the response has begun; until then, what was read of the request's body."""
+
+    __slots__ = ("_send", "begun", "kept")
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.begun = False
+        self.kept: list[bytes] = []
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
-        self.begun = True
+        if not self.begun:
+            self.begun = True
+            self.kept.clear()
         await self._send(message)
 
 
@@ -113,13 +121,13 @@ class Gateway:
         *,
         max_body: int,
         deadline: float,
-        queue_per_node: int,
+        bounds: Bounds,
         more_routes: MoreRoutes = lambda method, path: None,
     ) -> None:
         self._redis_url = redis_url
         self._max_body = max_body
         self._deadline = deadline
-        self._queue_per_node = queue_per_node
+        self._bounds = bounds
         self._more_routes = more_routes
         self._service: Service | None = None
         self._starting = asyncio.Lock()
@@ -143,13 +151,14 @@ class Gateway:
                         "node_keys": http.json_decoder(KnownKey),
                         "tenants": http.json_decoder(KnownTenant),
                         "models": http.json_decoder(Listed),
+                        "aliases": http.json_decoder(Alias),
                         "blobs": http.json_decoder(PublishedBlob),
                         "nodes": http.json_decoder(Registered),
                     },
                 )
                 await directory.start()
                 await directory.wait_loaded()
-                dispatcher = Dispatcher(self._redis_url, directory, queue_per_node=self._queue_per_node)
+                dispatcher = Dispatcher(self._redis_url, directory, self._bounds)
                 await dispatcher.start()
                 self._service = Service(directory, dispatcher, self._max_body, self._deadline)
                 _log.info("gateway_started", gateway=dispatcher.id)
@@ -164,8 +173,9 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.serve(scope, receive, send)
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send, *, key: KnownKey | None = None) -> None:
-        """One request. ``key`` is whose it is, when this process itself knows that: no header is looked at then."""
+    async def serve(self, scope: Scope, receive: Receive, send: Send, *, inside: KnownKey | None = None) -> None:
+        """One request. ``inside`` is the key it is made with, when this process itself makes it: no header is looked at,
+        and it takes none but idle slots."""
         received_at = time.time()
         service = self._service or await self.start()
         answer = _Response(send)
@@ -181,14 +191,33 @@ class Gateway:
         try:
             if route is None:
                 raise errors.NotFound(f"There is no {path} here.")
-            if key is None:
-                principal = access.authenticate(_authorization(scope, protocol), service.directory, route.permission)
+            if inside is None:
+                principal, key = access.identify(_authorization(scope, protocol), service.directory, route.permission)
             else:
-                principal = access.principal_of(key, route.permission)
+                principal, key = access.principal_of(inside, route.permission), inside
             if scope["method"] != route.method:
                 raise _MethodNotAllowed(route.method)
-            call = Call(principal, path, received_at, traceparent, request)
-            await route.endpoint(service, call, scope, receive, answer)
+            call = Call(
+                principal,
+                path,
+                received_at,
+                traceparent,
+                request,
+                tenant=service.directory.get("tenants", key.tenant) or _UNTOLD,
+                limits=key.limits,
+                priority=wishes.priority(scope, key) if inside is None else "low",
+                idle_only=inside is not None,
+                timeout=wishes.timeout(scope),
+            )
+            if path in fallback.ROUTES:
+                endpoint = route.endpoint
+
+                async def run(call: Call, receive: Receive, send: Send) -> None:
+                    await endpoint(service, call, scope, receive, send)
+
+                await fallback.with_fallbacks(service.directory, call, receive, answer, run)
+            else:
+                await route.endpoint(service, call, scope, receive, answer)
         except ClientGone:
             _log.info("client_gone", request=request, api=path)
         except errors.OllamaMaxError as error:

@@ -1,4 +1,4 @@
-"""Model names of a tenant and the versions they stand for, from the directory (table ``models``)."""
+"""Model names of a tenant and the versions they stand for, from the directory (tables ``models``, ``aliases``)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from cluster.scheduling.profile import Profile
+from models_registry.fallback import Fallback
 from ollamamax.bus.directory import Directory
 from ollamamax.kernel import errors
 
@@ -29,6 +30,26 @@ class Listed(msgspec.Struct):
     modified_at: float
     details: Details = msgspec.field(default_factory=Details)
     profile: Profile = Profile()
+    fallbacks: tuple[Fallback, ...] = ()
+    alias_of: str = ""
+    """The full name of the model, when the name that was looked up is an alias."""
+
+
+class Alias(msgspec.Struct):
+    """A further name for a model (table ``aliases``)."""
+
+    target: str
+    modified_at: float
+    fallbacks: tuple[Fallback, ...] = ()
+
+    def listing(self, target: Listed) -> Listed:
+        """What the name stands for; its own fallbacks go before those of the model."""
+        fallbacks = self.fallbacks or target.fallbacks
+        return msgspec.structs.replace(target, alias_of=self.target, fallbacks=fallbacks, modified_at=self.modified_at)
+
+
+SHARED = "*"
+"""Stands for the tenant in the names of shared models: a tenant finds its own names first, then these."""
 
 
 def full_name(name: str) -> str:
@@ -37,15 +58,34 @@ def full_name(name: str) -> str:
 
 
 def resolve(directory: Directory, tenant: str, name: str) -> Listed:
-    """Raises `ModelNotFound`, for a name of another tenant just the same."""
-    listed: Listed | None = directory.get("models", f"{tenant}/{full_name(name)}")
+    """An alias is followed, once. Raises `ModelNotFound`, for a name of another tenant just the same."""
+    full = full_name(name)
+    alias: Alias | None = directory.get("aliases", f"{tenant}/{full}")
+    listed = _model(directory, tenant, alias.target if alias else full)
     if listed is None:
-        raise errors.ModelNotFound(f"model '{name}' not found", param="model", model=name)
-    return listed
+        why = f": it is an alias of '{alias.target}', which is not there any more" if alias else ""
+        raise errors.ModelNotFound(f"model '{name}' not found{why}", param="model", model=name)
+    return alias.listing(listed) if alias else listed
 
 
 def names(directory: Directory, tenant: str) -> Iterator[tuple[str, Listed]]:
-    """All names of a tenant, in order."""
+    """All names of a tenant, aliases of models that are there too, in order."""
+    own: dict[str, Listed] = {}
+    shared: dict[str, Listed] = {}
+    for field, listed in directory.items("models"):
+        owner, _, name = field.partition("/")
+        if owner == tenant:
+            own[name] = listed
+        elif owner == SHARED:
+            shared[name] = listed
+    found = shared | own
     prefix = f"{tenant}/"
-    found = [(field[len(prefix) :], listed) for field, listed in directory.items("models") if field.startswith(prefix)]
-    return iter(sorted(found, key=lambda each: each[0]))
+    for field, alias in directory.items("aliases"):
+        if field.startswith(prefix) and (target := _model(directory, tenant, alias.target)) is not None:
+            found[field[len(prefix) :]] = alias.listing(target)
+    return iter(sorted(found.items()))
+
+
+def _model(directory: Directory, tenant: str, full: str) -> Listed | None:
+    found: Listed | None = directory.get("models", f"{tenant}/{full}") or directory.get("models", f"{SHARED}/{full}")
+    return found

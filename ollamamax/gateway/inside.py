@@ -45,7 +45,7 @@ async def ask(gateway: Gateway, key: KnownKey, path: str, body: bytes) -> Answer
             parts.append(message.get("body", b""))
 
     scope: Scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": []}
-    await gateway.serve(scope, receive, send, key=key)
+    await gateway.serve(scope, receive, send, inside=key)
     retry_after = headers.get(b"retry-after")
     return Answer(
         status,

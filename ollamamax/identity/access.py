@@ -46,7 +46,14 @@ _REFUSED = "The API key is missing, wrong, expired or revoked. Send it as 'Autho
 def authenticate(
     authorization: str | None, directory: Directory, permission: str | None, *, kind: Kind = "key"
 ) -> Principal:
-    """The principal of an ``Authorization: Bearer`` header (RFC 6750).
+    """As `identify`, where only the principal matters."""
+    return identify(authorization, directory, permission, kind=kind)[0]
+
+
+def identify(
+    authorization: str | None, directory: Directory, permission: str | None, *, kind: Kind = "key"
+) -> tuple[Principal, KnownKey]:
+    """The principal and the key of an ``Authorization: Bearer`` header (RFC 6750).
 
     Raises `Unauthenticated` for every key that is not good, without saying why, and `Forbidden` for one that lacks
     the permission.
@@ -59,7 +66,7 @@ def authenticate(
     known = working_key(directory, identifier, kind=kind)
     if known is None or not matches(secret, known.hash):
         raise errors.Unauthenticated(_REFUSED)
-    return principal_of(known, permission)
+    return principal_of(known, permission), known
 
 
 def working_key(directory: Directory, identifier: str, *, kind: Kind = "key") -> KnownKey | None:

@@ -35,6 +35,12 @@ class Unsupported(InvalidRequest):
     code = "unsupported"
 
 
+class ContextTooLong(InvalidRequest):
+    """The request needs more context than the model was given; another model may have it."""
+
+    code = "context_length_exceeded"
+
+
 class Unauthenticated(OllamaMaxError):
     code = "unauthenticated"
     status = 401

@@ -21,6 +21,7 @@ import uvicorn
 from channels.db import database_sync_to_async
 from django.db import connection
 
+from cluster.dispatch.admission import Bounds
 from ollamamax.batches.models import Answer, Batch, File
 from ollamamax.batches.protocol.files import Files
 from ollamamax.batches.protocol.routes import Routes
@@ -72,7 +73,7 @@ class House:
 
     async def add_runner(self, concurrency: int = 4) -> Runner:
         """A runner in this process, stopped after the test."""
-        gateway = Gateway(self.redis_url, max_body=50_000, deadline=30, queue_per_node=2)
+        gateway = Gateway(self.redis_url, max_body=50_000, deadline=30, bounds=Bounds(20, 10))
         runner = Runner(
             gateway, FileStore(self.home), concurrency=concurrency, most_bytes=50_000, most_lines=MOST_LINES
         )
@@ -187,7 +188,7 @@ async def house(
     await database_sync_to_async(directory.reconcile, thread_sensitive=False)(valkey, "keys", all_keys)
     publish_model(valkey, owner.tenant.id.hex)
     routes = Routes(Files(FileStore(tmp_path), MOST_FILE_BYTES, MOST_TENANT_BYTES))
-    gateway = Gateway(redis_url, max_body=50_000, deadline=30, queue_per_node=2, more_routes=routes)
+    gateway = Gateway(redis_url, max_body=50_000, deadline=30, bounds=Bounds(20, 10), more_routes=routes)
     port = free_port()
     server = QuietServer(
         uvicorn.Config(gateway, host="127.0.0.1", port=port, lifespan="off", log_config=None, access_log=False)

@@ -53,6 +53,8 @@ class FakeNode:
         self.dead = False
         self.lose_frames = 0
         self.models = [ModelState(version, "echo", "loaded", "llamacpp")]
+        self.loaded = True
+        self.loaded_context: int | None = None
         self.gpus: list[Gpu] = []
         self._tenant = tenant
         self._script = script
@@ -133,7 +135,7 @@ class FakeNode:
     async def _run(self, ticket: Ticket, payload: bytes) -> None:
         self._sent[ticket.id] = (ticket.gateway, [])
         try:
-            await self._send(ticket, Started(time.time(), True))
+            await self._send(ticket, Started(time.time(), self.loaded, self.loaded_context))
             async for event in self._script(ticket):
                 await self._send(ticket, event)
         except asyncio.CancelledError:

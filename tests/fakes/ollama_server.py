@@ -33,6 +33,7 @@ _OPTIONS = {
     "frequency_penalty": "frequency_penalty",
     "repeat_penalty": "repeat_penalty",
 }
+_LOAD_OPTIONS = {"num_ctx": 4096, "num_gpu": -1}
 
 
 class OllamaServer:
@@ -44,7 +45,10 @@ class OllamaServer:
         self.digest = hashlib.sha256(name.encode()).hexdigest()
         self.requests: list[tuple[str, dict[str, Any], dict[str, str]]] = []
         self.process: Process | None = None
+        self.loads = 0
+        self._options: dict[str, Any] = {}
         self._loop = asyncio.new_event_loop()
+        self._loading = asyncio.Lock()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -106,7 +110,7 @@ class OllamaServer:
         if self.process is None:
             return web.json_response({"models": []})
         until = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
-        row = self._row() | {"expires_at": until, "size_vram": 0, "context_length": 4096}
+        row = self._row() | {"expires_at": until, "size_vram": 0, "context_length": self._options["num_ctx"]}
         return web.json_response({"models": [row]})
 
     async def _prepare(self, request: web.Request) -> tuple[dict[str, Any], web.Response | None, int]:
@@ -121,16 +125,22 @@ class OllamaServer:
                 process, self.process = self.process, None
                 await process.stop()
             return body, self._done(body, "unload"), 0
-        took = await self._load()
+        took = await self._load(body.get("options") or {})
         return body, self._done(body, "load") if empty else None, took
 
-    async def _load(self) -> int:
-        if self.process is not None and self.process.alive:
-            return 1_000_000
-        start = time.perf_counter_ns()
-        self.process = Process(Order(str(self.path), 2, 4096, 1))
-        await self.process.ready(self.client)
-        return time.perf_counter_ns() - start
+    async def _load(self, given: dict[str, Any]) -> int:
+        """Ollama loads a model again when a request's load options are not those of the loaded one; left out, they are the default."""
+        options = {name: given.get(name, default) for name, default in _LOAD_OPTIONS.items()}
+        async with self._loading:
+            if self.process is not None and self.process.alive and options == self._options:
+                return 1_000_000
+            start = time.perf_counter_ns()
+            if self.process is not None:
+                await self.process.stop()
+            self.loads, self._options = self.loads + 1, options
+            self.process = Process(Order(str(self.path), 2, options["num_ctx"], 1))
+            await self.process.ready(self.client)
+            return time.perf_counter_ns() - start
 
     def _done(self, body: dict[str, Any], reason: str) -> web.Response:
         return web.json_response(

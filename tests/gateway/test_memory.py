@@ -130,7 +130,6 @@ async def test_without_a_node_or_with_bad_input_nothing_is_loaded(site: Site, st
         ({"model": "nothing"}, 404),
         ({"model": "nothing", "keep_alive": 0}, 404),
         ({"model": "echo", "keep_alive": "soon"}, 400),
-        ({"model": "echo", "options": {"num_ctx": 8192}}, 400),
     ):
         async with site.post("/api/generate", body) as response:
             assert response.status == status
@@ -138,3 +137,6 @@ async def test_without_a_node_or_with_bad_input_nothing_is_loaded(site: Site, st
         async with site.post("/api/chat", {"model": "echo", "keep_alive": keep_alive}, key=stranger) as response:
             assert response.status == 404
     assert node.tickets == []
+    async with site.post("/api/generate", {"model": "echo", "options": {"num_ctx": 8192}}) as response:
+        assert response.status == 200
+    assert node.tickets[0].inference.options.num_ctx == 8192

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def client(valkey: redis.Redis) -> Iterator[TestClient]:
-    for table in ("keys", "node_keys", "tenants", "models", "blobs", "nodes"):
+    for table in ("keys", "node_keys", "tenants", "models", "aliases", "blobs", "nodes"):
         directory.reconcile(valkey, table, dict)
     with TestClient(Web(), base_url="http://localhost") as made:
         yield made

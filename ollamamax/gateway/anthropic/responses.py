@@ -27,7 +27,9 @@ def error_body(error: errors.OllamaMaxError) -> bytes:
     """``{"type": "error", "error": {type, message}}``, as https://docs.anthropic.com/en/api/errors."""
     default = "invalid_request_error" if error.status < 500 else "api_error"
     kind = _TYPES.get(error.status, default)
-    return encode({"type": "error", "error": {"type": kind, "message": error.message}})
+    # Programs tell this error by the words in which Anthropic says it: there is no code.
+    text = f"prompt is too long: {error.message}" if error.code == errors.ContextTooLong.code else error.message
+    return encode({"type": "error", "error": {"type": kind, "message": text}})
 
 
 def error_event(error: errors.OllamaMaxError) -> bytes:

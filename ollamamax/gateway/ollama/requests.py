@@ -139,12 +139,8 @@ def only_memory(inference: Inference) -> bool:
 
 
 def _memory(request: _Common) -> Inference:
-    if request.options is not None and request.options.num_ctx is not None:
-        raise errors.Unsupported(
-            "option 'num_ctx' is not supported with nothing to generate: the first request that asks for it loads the model so.",
-            param="options.num_ctx",
-        )
-    return Inference(kind="chat", keep_alive=seconds(request.keep_alive))
+    options = Options(num_ctx=request.options.num_ctx if request.options else None)
+    return Inference(kind="chat", keep_alive=seconds(request.keep_alive), options=options)
 
 
 def _common(request: _Common) -> dict[str, Any]:

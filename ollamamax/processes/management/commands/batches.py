@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from cluster.dispatch.admission import Bounds
 from ollamamax.batches.runner.runner import Runner
 from ollamamax.batches.store import FileStore
 from ollamamax.gateway.app import Gateway
@@ -27,7 +28,7 @@ async def _run() -> None:
         settings.REDIS_URL,
         max_body=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
         deadline=settings.ENV["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
-        queue_per_node=settings.ENV["OLLAMAMAX_QUEUE_PER_NODE"],
+        bounds=Bounds(settings.ENV["OLLAMAMAX_QUEUE_LENGTH"], settings.ENV["OLLAMAMAX_QUEUE_PER_TENANT"]),
     )
     runner = Runner(
         gateway,

@@ -1,0 +1,110 @@
+"""How long requests take on unequal nodes, by strategy: our ranking in a simulation, beside what proxies usually do."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.load import quantile
+from benchmarks.simulation import Choose, Job, Setting, simulate
+from cluster.scheduling.candidate import Candidate, Wanted
+from cluster.scheduling.profile import Profile, Strategy
+from cluster.scheduling.routing import rank
+
+SEEDS = 3
+WARM_UP = 0.1
+"""Share of the requests, the first ones, that are not counted."""
+
+
+@dataclass(frozen=True)
+class Size:
+    requests: int = 20_000
+    seeds: int = SEEDS
+
+
+def ours(strategy: Strategy, *, walk: bool = False) -> Callable[[int], Choose]:
+    """The product's own ranking. ``walk``: the first of the ranking that has a free slot, when one has."""
+
+    def make(seed: int) -> Choose:
+        rng = random.Random(seed)
+        profile = Profile(strategy=strategy)
+
+        def choose(job: Job, candidates: list[Candidate], turn: int, tokens: float) -> str:
+            wanted = Wanted("t", str(job.model), profile, (rng.getrandbits(64),), prompt_tokens=job.prompt)
+            ranked = rank(wanted, candidates, turn=turn, tokens=tokens, most=16 if walk else 1)
+            free = [each.node for each in ranked if each.parts["room"] > 0] if walk else []
+            return free[0] if free else ranked[0].node
+
+        return choose
+
+    return make
+
+
+def usual(
+    pick: Callable[[random.Random, list[Candidate], int], Candidate], *, blind: bool = False
+) -> Callable[[int], Choose]:
+    """What a proxy does among the nodes that have the model in memory; ``blind``: among all that have it on their disk."""
+
+    def make(seed: int) -> Choose:
+        rng = random.Random(seed)
+
+        def choose(job: Job, candidates: list[Candidate], turn: int, tokens: float) -> str:
+            loaded = candidates if blind else [each for each in candidates if each.residence == "loaded"]
+            return pick(rng, sorted(loaded or candidates, key=lambda each: each.node), turn).node
+
+        return choose
+
+    return make
+
+
+def _least(rng: random.Random, nodes: list[Candidate], turn: int) -> Candidate:
+    return min(nodes, key=lambda each: (each.in_flight, rng.random()))
+
+
+def _least_by_slots(rng: random.Random, nodes: list[Candidate], turn: int) -> Candidate:
+    return min(nodes, key=lambda each: ((each.in_flight + 1) / each.capacity, rng.random()))
+
+
+WAYS: dict[str, Callable[[int], Choose]] = {
+    "balanced": ours("balanced"),
+    "balanced, first free": ours("balanced", walk=True),
+    "least_busy": ours("least_busy"),
+    "fastest": ours("fastest"),
+    "round robin": usual(lambda rng, nodes, turn: nodes[turn % len(nodes)]),
+    "random": usual(lambda rng, nodes, turn: rng.choice(nodes)),
+    "least connections": usual(_least),
+    "least connections by slots": usual(_least_by_slots),
+}
+SETTINGS = {
+    "one model, in every node's memory": Setting(0, models=1),
+    "four models, three on each disk": Setting(0, models=4),
+    "the same, wrong models in memory": Setting(0, models=4, misplaced=True),
+    "the first, three gateways": Setting(0, gateways=3),
+}
+LOADS = (0.5, 0.8, 0.95)
+
+
+def latencies(setting: Setting, way: Callable[[int], Choose]) -> list[float]:
+    """Seconds from arrival to end."""
+    jobs = simulate(setting, way(setting.seed))
+    return [job.ended - job.arrived for job in jobs[int(len(jobs) * WARM_UP) :]]
+
+
+def report(size: Size) -> str:
+    import dataclasses
+
+    lines = []
+    for title, setting in SETTINGS.items():
+        lines += ["", f"| {title}: mean / p99, s | " + " | ".join(f"load {load}" for load in LOADS) + " |"]
+        lines.append("|---|" + "---|" * len(LOADS))
+        for name, way in WAYS.items():
+            cells = []
+            for load in LOADS:
+                taken = []
+                for seed in range(1, size.seeds + 1):
+                    taken += latencies(dataclasses.replace(setting, load=load, seed=seed, requests=size.requests), way)
+                cells.append(f"{sum(taken) / len(taken):.1f} / {quantile(taken, 0.99):.0f}")
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+            print(lines[-1], flush=True)
+    return "\n".join(lines)

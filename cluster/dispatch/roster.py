@@ -1,0 +1,108 @@
+"""The candidates of every version, kept up to date as nodes report, so that a request only has to rank them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from cluster.dispatch.measured import Measured
+from cluster.dispatch.registered import Registered
+from cluster.scheduling.candidate import Candidate
+from cluster.scheduling.decayed import Decayed
+from cluster.scheduling.eligibility import bar, fits
+from cluster.scheduling.expectation import TOKENS
+from cluster.scheduling.rendezvous import salt
+from cluster.wire import ModelState, NodeState
+
+
+class Roster:
+    """Holds what nodes last said, whether they are alive or not; knows no clock."""
+
+    def __init__(self) -> None:
+        self._by_version: dict[str, dict[str, Candidate]] = {}
+        self._by_node: dict[str, dict[str, Candidate]] = {}
+        self._measured: dict[str, dict[str, Measured]] = {}
+        self._lengths: dict[str, Decayed] = {}
+        self._others: dict[str, int] = {}
+        self._given: dict[str, int] = {}
+
+    def having(self, version: str) -> Collection[Candidate]:
+        return self._by_version.get(version, {}).values()
+
+    def find(self, node: str, version: str) -> Candidate | None:
+        return self._by_node.get(node, {}).get(version)
+
+    def take(self, state: NodeState, registered: Registered, now: float) -> None:
+        """Take over a node's state and what the control plane says of it."""
+        node = state.node
+        # What it has beyond what this process gave it is of other gateways; our own count is newer than the node's.
+        self._others[node] = max(0, state.running + state.waiting - self._given.get(node, 0))
+        held = self._by_node.setdefault(node, {})
+        in_flight = self.in_flight(node)
+        for model in state.models:
+            candidate = held.get(model.version)
+            if candidate is None:
+                candidate = Candidate(node, registered.tenant, model.state, state.capacity, salt=salt(node))
+                held[model.version] = self._by_version.setdefault(model.version, {})[node] = candidate
+            candidate.in_flight = in_flight
+            _describe(candidate, state, model, registered)
+            if (measured := self._measured.get(node, {}).get(model.version)) is not None:
+                measured.write(candidate, now)
+        for version in held.keys() - {model.version for model in state.models}:
+            self._remove(node, version)
+
+    def drop(self, node: str) -> None:
+        """The node was taken out."""
+        for version in list(self._by_node.get(node, ())):
+            self._remove(node, version)
+        for kept in (self._by_node, self._measured, self._others, self._given):
+            kept.pop(node, None)
+
+    def given(self, node: str, change: int) -> None:
+        """Count the requests that this process has at a node."""
+        self._given[node] = max(0, self._given.get(node, 0) + change)
+        in_flight = self.in_flight(node)
+        for candidate in self._by_node.get(node, {}).values():
+            candidate.in_flight = in_flight
+
+    def in_flight(self, node: str) -> int:
+        return self._others.get(node, 0) + self._given.get(node, 0)
+
+    def observe(self, node: str, version: str, *, now: float, completion_tokens: int, **measures: float | None) -> None:
+        """Take into account a finished request that is no longer counted at its node; ``measures`` as in `Measured.add`."""
+        if completion_tokens > 0:
+            self._lengths.setdefault(version, Decayed()).add(completion_tokens, now=now)
+        candidate = self.find(node, version)
+        if candidate is None:
+            return
+        measured = self._measured.setdefault(node, {}).setdefault(version, Measured())
+        beside = min(candidate.in_flight, candidate.capacity - 1)
+        measured.add(now=now, completion_tokens=completion_tokens, beside=beside, **measures)  # type: ignore[arg-type]
+        measured.write(candidate, now)
+
+    def tokens(self, version: str, now: float) -> float:
+        """How long the version's answers usually are."""
+        length = self._lengths.get(version)
+        return (length.value(now) if length else None) or TOKENS
+
+    def _remove(self, node: str, version: str) -> None:
+        self._by_node[node].pop(version, None)
+        self._measured.get(node, {}).pop(version, None)
+        having = self._by_version[version]
+        having.pop(node, None)
+        if not having:
+            del self._by_version[version]
+            self._lengths.pop(version, None)
+
+
+def _describe(candidate: Candidate, state: NodeState, model: ModelState, registered: Registered) -> None:
+    candidate.tenant = registered.tenant
+    candidate.shared = registered.shared
+    candidate.region = registered.region
+    candidate.labels = registered.labels
+    candidate.hourly_cost = registered.hourly_cost
+    candidate.residence = model.state
+    candidate.capacity = state.capacity
+    candidate.context = model.context_length
+    candidate.size = model.size
+    candidate.fits = fits(state, model)
+    candidate.bar = bar(state, model, schedulable=registered.schedulable)

@@ -1,0 +1,70 @@
+"""Which nodes may run a request at all, and why the others may not."""
+
+from __future__ import annotations
+
+from cluster.scheduling.candidate import Candidate, Wanted
+from cluster.wire import ModelState, NodeState
+
+_LOCAL = frozenset({"llamacpp", "ollama"})
+"""Engines that load models into the memory of the host they are on; another's server may be anywhere."""
+_IN_MEMORY = frozenset({"loading", "loaded"})
+
+
+def bar(state: NodeState, model: ModelState, *, schedulable: bool) -> str:
+    """Why a node takes no request for a version, whoever asks; empty when it does."""
+    if state.draining or not schedulable:
+        return "draining"
+    if model.state in ("failed", "fetching"):
+        return model.state
+    if state.capacity < 1:
+        return "no_slots"
+    if any(engine.kind == model.engine and not engine.healthy for engine in state.engines):
+        return "engine"
+    return "memory" if can_hold(state, model) is False else ""
+
+
+def against(wanted: Wanted, candidate: Candidate) -> str:
+    """Why a candidate may not run this request; empty when it may."""
+    if candidate.bar:
+        return candidate.bar
+    if not candidate.shared and candidate.tenant != wanted.tenant:
+        return "tenant"
+    profile = wanted.profile
+    if profile.regions and candidate.region not in profile.regions:
+        return "region"
+    if profile.labels and any(candidate.labels.get(name) != value for name, value in profile.labels.items()):
+        return "label"
+    return "context" if _lacks_context(wanted, candidate) else ""
+
+
+def _lacks_context(wanted: Wanted, candidate: Candidate) -> bool:
+    """More than the profile gives is had only where an instance with it is loaded: nothing is reloaded for it."""
+    profile, asked = wanted.profile, wanted.num_ctx
+    if asked is None or profile.num_ctx is None or asked <= profile.num_ctx or profile.outside != "route":
+        return False
+    return candidate.residence != "loaded" or candidate.context is None or candidate.context < asked
+
+
+def can_hold(state: NodeState, model: ModelState) -> bool | None:
+    """Whether its weights could be in the node's memory when every other model had left; ``None`` when that is not known."""
+    return _holds(state, model, evicting=True)
+
+
+def fits(state: NodeState, model: ModelState) -> bool | None:
+    """Whether its weights fit into what is free now; ``None`` when that is not known."""
+    return _holds(state, model, evicting=False)
+
+
+def _holds(state: NodeState, model: ModelState, *, evicting: bool) -> bool | None:
+    if model.state in _IN_MEMORY:
+        return True
+    if model.size is None or model.engine not in _LOCAL:
+        return None
+    free = max(0, state.memory_total - state.memory_used)
+    for gpu in state.gpus:
+        if gpu.memory_total is None or gpu.memory_used is None:
+            return None
+        free += max(0, gpu.memory_total - gpu.memory_used)
+    if evicting:
+        free += sum(other.memory or 0 for other in state.models if other.state in _IN_MEMORY)
+    return model.size <= free

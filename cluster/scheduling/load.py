@@ -1,0 +1,31 @@
+"""Load options of a request against the profile of its model: nothing that a client asks for makes an instance load again."""
+
+from __future__ import annotations
+
+from cluster.scheduling.profile import Profile
+from cluster.wire import Load
+from ollamamax.kernel.errors import ContextTooLong
+
+
+def load_of(profile: Profile) -> Load:
+    return Load(profile.num_ctx, profile.num_gpu)
+
+
+def check(profile: Profile, asked: int | None) -> None:
+    """Raises `ContextTooLong` when a request asks for more context than the profile gives, and the profile refuses that."""
+    if asked is not None and profile.num_ctx is not None and asked > profile.num_ctx and profile.outside == "refuse":
+        raise ContextTooLong(
+            f"'num_ctx' is {asked}, and the model's profile gives {profile.num_ctx}: ask for that or less, or leave it out;"
+            " who manages the model can change its profile (PATCH /api/v1/models/{id}).",
+            param="options.num_ctx",
+            num_ctx=profile.num_ctx,
+        )
+
+
+def avoided(profile: Profile, asked: int | None, *, loaded: bool, context: int | None) -> bool:
+    """Whether a request was spared a reload: its ``num_ctx`` is smaller than what the loaded instance has, and was dropped.
+
+    ``context`` is the instance's by the node's word; where the engine does not tell, it is what the profile fixes.
+    """
+    held = context if context is not None else profile.num_ctx
+    return loaded and asked is not None and held is not None and asked < held

@@ -1,0 +1,133 @@
+"""Strategies: what each candidate costs a request, the least first. Pure functions behind one interface, chosen by a profile.
+
+A strategy sees a `Scene` and returns one cost for each of its candidates, in a unit of its own, never below 0. What all
+strategies have in common (who may run the request at all, the tenant's own nodes first) lies outside of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from cluster.scheduling.candidate import Candidate, Wanted
+from cluster.scheduling.expectation import Expected
+from cluster.scheduling.profile import Strategy
+from cluster.scheduling.rendezvous import distance
+
+BOUND = 1.25
+"""A node that has read the prompt before is preferred until it is so many times busier than the mean (Mirrokni, Thorup and
+Zadimoghaddam 2016: consistent hashing with bounded loads)."""
+WAITING = 16.0
+"""How many times waiting for a slot counts: while it lasts, slots elsewhere lie idle, and those who come next wait longer."""
+LOADING = 30.0
+"""How many times a load counts: it puts other models out, which will be loaded again for others. Where models lie is decided
+elsewhere, and more slowly."""
+PULL = 0.25
+"""How much of reading the prompt the prompt's home is taken to save while no node is known to have read it."""
+JITTER = 0.02
+"""Share of the expected time by which gateways that see equal nodes prefer different ones for different prompts."""
+_FULL, _BEYOND, _UNREADY = 8.0, 4.0, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One decision. ``expected`` and ``ready`` stand in the order of ``candidates``, which is that of the nodes' ids.
+
+    ``warm``: node -> share of the prompt that it has read before, of nodes within the bound. ``turn`` counts the requests
+    for this version.
+    """
+
+    wanted: Wanted
+    candidates: list[Candidate]
+    expected: list[Expected]
+    ready: list[bool]
+    warm: Mapping[str, float]
+    turn: int
+
+    def distance(self, index: int) -> float:
+        """Of a candidate from the prompt: requests that begin alike have the same home, where it is least."""
+        prefixes = self.wanted.prefixes
+        return distance(prefixes[0] if prefixes else self.turn, self.candidates[index].salt)
+
+    def pull(self, index: int) -> float:
+        """Milliseconds that a candidate is taken to be slower because it is not the prompt's home."""
+        _, _, overhead, prompt, generation, _ = self.expected[index]
+        weight = JITTER * (overhead + prompt + generation)
+        return (weight if self.warm else weight + PULL * prompt) * self.distance(index)
+
+
+def balanced(scene: Scene) -> list[float]:
+    """Seconds that the request takes of all: until it would be done, and by how much it slows those beside it."""
+    return [
+        (WAITING * wait + LOADING * load + overhead + prompt + generation + harm + scene.pull(index)) / 1000.0
+        for index, (wait, load, overhead, prompt, generation, harm) in enumerate(scene.expected)
+    ]
+
+
+def least_busy(scene: Scene) -> list[float]:
+    """Taken share of the slots, this request included; a model that is not in memory counts as a full node."""
+    return [
+        (each.in_flight + 1) / each.capacity + (not scene.ready[index]) + scene.distance(index) / 1000.0
+        for index, each in enumerate(scene.candidates)
+    ]
+
+
+def round_robin(scene: Scene) -> list[float]:
+    """One after the other in the order of their ids; those that would have to load come after the others."""
+    order = sorted(range(len(scene.candidates)), key=lambda index: (not scene.ready[index], index))
+    willing = sum(scene.ready) or len(order)
+    costs = [0.0] * len(order)
+    for place, index in enumerate(order):
+        costs[index] = float((place - scene.turn) % willing if place < willing else place)
+    return costs
+
+
+def fastest(scene: Scene) -> list[float]:
+    """Seconds until the request would be done, whatever that costs others: fast nodes are filled first."""
+    return [sum(expected[:5]) / 1000.0 for expected in scene.expected]
+
+
+def affinity(scene: Scene) -> list[float]:
+    """The node that has read most of the prompt, else the prompt's home, else the next from there, within the bound."""
+    within = within_bound(scene.candidates)
+    return [
+        _FULL * (each.in_flight >= each.capacity)
+        + _BEYOND * (not within[index])
+        + _UNREADY * (not scene.ready[index])
+        + (1.0 - scene.warm.get(each.node, 0.0) * scene.ready[index])
+        + scene.distance(index) / 100.0
+        for index, each in enumerate(scene.candidates)
+    ]
+
+
+def cheapest(scene: Scene) -> list[float]:
+    """What the request's share of the node's hour costs, in thousandths; nodes without a free slot after all others.
+
+    A node whose cost nobody said counts as the dearest that is known.
+    """
+    dearest = max((each.hourly_cost for each in scene.candidates if each.hourly_cost is not None), default=1.0)
+    costs = []
+    for each, expected in zip(scene.candidates, scene.expected, strict=True):
+        hourly = dearest if each.hourly_cost is None else each.hourly_cost
+        hours = sum(expected[1:5]) / 3_600_000.0 / each.capacity
+        # Among nodes that cost nothing the quicker one.
+        costs.append(hourly * hours * 1000.0 + sum(expected[:5]) * 1e-9 + 1000.0 * (each.in_flight >= each.capacity))
+    return costs
+
+
+def within_bound(candidates: list[Candidate]) -> list[bool]:
+    """Whether each has at most `BOUND` times its share of all requests, by slots, this request included."""
+    slots = sum(each.capacity for each in candidates)
+    mean = (sum(each.in_flight for each in candidates) + 1) / slots if slots else 0.0
+    return [each.in_flight + 1 <= math.ceil(BOUND * mean * each.capacity) for each in candidates]
+
+
+STRATEGIES: dict[Strategy, Callable[[Scene], list[float]]] = {
+    "balanced": balanced,
+    "least_busy": least_busy,
+    "round_robin": round_robin,
+    "fastest": fastest,
+    "affinity": affinity,
+    "cheapest": cheapest,
+}
