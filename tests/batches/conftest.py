@@ -22,6 +22,7 @@ from channels.db import database_sync_to_async
 from django.db import connection
 
 from cluster.dispatch.admission import Bounds
+from cluster.dispatch.lost import settle_lost
 from ollamamax.batches.models import Answer, Batch, File
 from ollamamax.batches.protocol.files import Files
 from ollamamax.batches.protocol.routes import Routes
@@ -32,6 +33,7 @@ from ollamamax.gateway.app import Gateway
 from ollamamax.identity.directory import all_keys
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.ids import new_id
+from ollamamax.kernel.tasks import end
 from tests import cast
 from tests.cast import Key, Person
 from tests.fakes.node import FakeNode, Script, echo
@@ -171,6 +173,14 @@ def counts() -> tuple[int, int, int]:
     return File.objects.count(), Batch.objects.count(), Answer.objects.count()
 
 
+async def _settle_lost(valkey: redis.Redis) -> None:
+    """The controller's loop, which gives back the slots of what was killed."""
+    while True:
+        await asyncio.sleep(1)
+        with contextlib.suppress(redis.RedisError):
+            await asyncio.to_thread(settle_lost, valkey)
+
+
 @pytest.fixture
 def people(transactional_db: None) -> tuple[Person, Key, Key]:
     owner = cast.make_person(cast.make_tenant("acme"), "owner", "owner")
@@ -198,6 +208,7 @@ async def house(
         await until(lambda: server.started)
         service = await gateway.start()
         await until(lambda: len(service.directory.items("keys")) >= 2)
+        settling = asyncio.create_task(_settle_lost(valkey))
         made = House(f"http://127.0.0.1:{port}", tmp_path, redis_url, valkey, gateway, owner, key, stranger_key, stack)
         try:
             yield made
@@ -206,6 +217,7 @@ async def house(
                 process.kill()
                 process.wait()
             await stack.aclose()
+            await end([settling])
             server.should_exit = True
             await serving
             await gateway.stop()

@@ -17,6 +17,7 @@ from django.db import OperationalError
 from cluster.wire import Ticket
 from ollamamax.batches.actions import lease, progress
 from ollamamax.batches.models import Answer, Batch
+from ollamamax.batches.names import BATCH, id_of
 from ollamamax.batches.queries.batch import Given
 from ollamamax.bus import directory
 from ollamamax.embedded import valkey as embedded
@@ -63,7 +64,7 @@ async def check_whole(house: House, name: str) -> None:
     output = await house.lines(done.output_file_id)
     assert [line["custom_id"] for line in output] == [f"r{number}" for number in range(LINES)]
     assert [text_of(line) for line in output] == [f"line {number}" for number in range(LINES)]
-    assert await rows(Answer.objects.count) == 0
+    assert await rows(lambda: Answer.objects.filter(batch=id_of(name, BATCH)).count()) == 0
 
 
 async def test_a_runner_killed_midway_is_replaced_by_the_next(house: House) -> None:
