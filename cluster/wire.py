@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Kind = Literal["chat", "completion", "embed", "show", "count"]
+Kind = Literal["chat", "completion", "embed", "rerank", "show", "count"]
 FinishReason = Literal["stop", "length", "tool_calls", "load", "unload"]
 Outcome = Literal["ok", "cancelled", "failed", "gateway_lost", "node_lost"]
 
@@ -37,7 +37,7 @@ class Inference(msgspec.Struct, omit_defaults=True):
 
     ``messages`` are OpenAI chat messages (dicts with ``role``, ``content``, perhaps ``tool_calls`` and
     ``tool_call_id``; images as ``image_url`` parts). ``prompt`` is for ``completion`` (no chat template
-    applied); ``inputs`` for ``embed``. ``format`` is ``"json"`` or a JSON schema. ``think`` is passed on
+    applied); ``inputs`` for ``embed``; ``rerank`` has its query in ``prompt`` and its documents in ``inputs``. ``format`` is ``"json"`` or a JSON schema. ``think`` is passed on
     where the engine knows it. ``keep_alive`` is in seconds, negative for ever. A ``chat`` without messages and a
     ``completion`` without a prompt load the model, or unload it when ``keep_alive`` is 0. ``show`` asks what the
     engine knows of the model, ``count`` for the number of tokens that the messages and tools are.
@@ -136,6 +136,8 @@ class Final(msgspec.Struct, tag="f", array_like=True, omit_defaults=True):
     """For ``count``: the tokens. None of them was used."""
     continued: int = 0
     """How many times another node went on with the answer."""
+    scores: list[float] = []
+    """For ``rerank``: how relevant each document is, in the order they came; the scale is the model's own."""
 
 
 class Failure(msgspec.Struct, tag="e", array_like=True, omit_defaults=True):

@@ -21,7 +21,7 @@ from cluster.engines import http, openai_stream, openai_wire
 from cluster.engines.base import Capacity, EngineKind, LocalModels, Meter, Output
 from cluster.engines.gguf_metadata import read_metadata, shown
 from cluster.engines.llamacpp_process import Process
-from cluster.engines.llamacpp_served import KIND, Served, made_to_embed
+from cluster.engines.llamacpp_served import KIND, Served, check_kind, made_to_embed
 from ollamamax import logs
 from ollamamax.kernel.errors import EngineFailed, ModelNotFound, OllamaMaxError
 
@@ -124,12 +124,18 @@ class LlamaCpp:
             metadata = await asyncio.to_thread(read_metadata, served.model.path)
             yield wire.Final(info=shown(metadata, verbose=inference.verbose) | served.model.recipe.shown())
             return
+        check_kind(served.model, inference)
         inference = served.model.recipe.applied(inference, served.most_context(load))
         async with self._using(served, inference, load) as (process, load_ms):
             served.check(inference)
             headers = {"Authorization": f"Bearer {process.api_key}", **http.trace_headers(traceparent)}
             if inference.kind == "embed":
                 final = await openai_stream.embed(self._session, self.kind, process.url, "model", inference, headers)
+                final.load_ms = load_ms
+                yield final
+                return
+            if inference.kind == "rerank":
+                final = await openai_stream.rerank(self._session, self.kind, process.url, "model", inference, headers)
                 final.load_ms = load_ms
                 yield final
                 return

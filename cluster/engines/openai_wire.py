@@ -267,6 +267,18 @@ def _entry(entry: dict[str, Any], top: int) -> dict[str, Any]:
     }
 
 
+def scores(answer: Any, documents: int, *, total_ms: float) -> wire.Final:
+    """The end of a ``rerank`` request, from the answer of ``/v1/rerank``, in the order of the documents."""
+    rows = {row["index"]: row["relevance_score"] for row in answer["results"]}
+    usage = answer.get("usage") or {}
+    return wire.Final(
+        # Some servers count only the total, which is the same: nothing is generated.
+        prompt_tokens=usage.get("prompt_tokens") or usage.get("total_tokens", 0),
+        total_ms=total_ms,
+        scores=[float(rows[index]) for index in range(documents)],
+    )
+
+
 def embeddings(answer: dict[str, Any], *, total_ms: float, load_ms: float = 0.0) -> wire.Final:
     """The end of an ``embed`` request, from the answer of ``/v1/embeddings``, in the order of the inputs."""
     rows = sorted(answer["data"], key=lambda row: row["index"])

@@ -24,6 +24,7 @@ from ollamamax.kernel.ids import new_id
 ROUTES = frozenset(
     {
         *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/messages"),
+        "/v1/rerank",
         *("/api/chat", "/api/generate", "/api/embed", "/api/embeddings"),
     }
 )
