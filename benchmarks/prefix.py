@@ -49,15 +49,15 @@ _WORDS = [
 class Size:
     """``system_words`` is the length of each system prompt; ``clients`` send at once."""
 
-    nodes: int = 2
-    rounds: int = 3
-    systems: int = 4
-    conversations: int = 3
+    nodes: int = 4
+    rounds: int = 2
+    systems: int = 6
+    conversations: int = 2
     """Of each system prompt."""
     turns: int = 4
-    system_words: int = 500
-    question_words: int = 30
-    answer_tokens: int = 24
+    system_words: int = 400
+    question_words: int = 20
+    answer_tokens: int = 8
     clients: int = 2
 
 
