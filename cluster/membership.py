@@ -10,6 +10,7 @@ import msgspec
 import redis
 from django.conf import settings
 
+from cluster.dispatch.fleet import Registered
 from cluster.models import Node
 from ollamamax.bus import directory, keys, shared
 
@@ -32,7 +33,17 @@ def redis_url(node: Node, password: str) -> str:
 
 
 def node_entry(node: Node) -> bytes:
-    return msgspec.json.encode({"tenant": node.tenant_id.hex, "name": node.name, "schedulable": node.schedulable})
+    return msgspec.json.encode(
+        Registered(
+            tenant=node.tenant_id.hex,
+            name=node.name,
+            schedulable=node.schedulable,
+            shared=node.shared,
+            region=node.region,
+            labels=node.labels,
+            hourly_cost=node.hourly_cost,
+        )
+    )
 
 
 def key_entry(node: Node) -> bytes:

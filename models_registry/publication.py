@@ -20,6 +20,16 @@ def channel_field(channel: Channel) -> str:
     return f"{channel.tenant_id.hex}/{channel.model.name}:{channel.name}"
 
 
+def shared_field(channel: Channel) -> str:
+    """Where every tenant finds the name, if it has none of its own."""
+    return f"*/{channel.model.name}:{channel.name}"
+
+
+def channel_fields(channel: Channel) -> list[str]:
+    """Where the channel's entry belongs; under the shared name only while its model is shared."""
+    return [channel_field(channel), *([shared_field(channel)] if channel.model.shared else [])]
+
+
 def channel_entry(channel: Channel) -> bytes:
     """As `ollamamax.gateway.catalog.Listed`."""
     version, model = channel.version, channel.model
@@ -51,7 +61,12 @@ def announce(channels: list[Channel]) -> None:
     client = shared.client()
     for channel in channels:
         directory.publish(client, BLOBS, dict(blob_entries(channel.version)))
-    directory.publish(client, MODELS, {channel_field(channel): channel_entry(channel) for channel in channels})
+    directory.publish(client, MODELS, _model_entries(channels))
+
+
+def withdraw_shared(channels: list[Channel]) -> None:
+    """Only for channels of the operator, whose names the shared ones are."""
+    directory.publish(shared.client(), MODELS, {shared_field(channel): None for channel in channels})
 
 
 def alias_field(alias: Alias) -> str:
@@ -88,8 +103,11 @@ def _all_blobs() -> dict[str, bytes]:
 
 
 def _all_models() -> dict[str, bytes]:
-    channels = Channel.objects.select_related("model", "version")
-    return {channel_field(channel): channel_entry(channel) for channel in channels}
+    return _model_entries(Channel.objects.select_related("model", "version"))
+
+
+def _model_entries(channels: Iterable[Channel]) -> dict[str, bytes]:
+    return {field: channel_entry(channel) for channel in channels for field in channel_fields(channel)}
 
 
 def _all_aliases() -> dict[str, bytes]:

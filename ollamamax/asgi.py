@@ -16,6 +16,7 @@ from servestatic import ServeStaticASGI
 
 django = get_asgi_application()
 
+from cluster.dispatch.admission import Bounds
 from dashboard.routing import websocket
 from models_registry.protocol.blobs import Blobs
 from ollamamax.gateway.app import Gateway
@@ -35,7 +36,7 @@ class Web:
             settings.REDIS_URL,
             max_body=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
             deadline=settings.ENV["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
-            queue_per_node=settings.ENV["OLLAMAMAX_QUEUE_PER_NODE"],
+            bounds=Bounds(settings.ENV["OLLAMAMAX_QUEUE_LENGTH"], settings.ENV["OLLAMAMAX_QUEUE_PER_TENANT"]),
         )
         self.blobs = Blobs(settings.HOME / "blobs", self.gateway.directory)
         self.static = ServeStaticASGI(

@@ -135,10 +135,16 @@ SETTINGS = (
         "How long one inference request may take, queue included.",
     ),
     Setting(
-        "OLLAMAMAX_QUEUE_PER_NODE",
-        _integer(0, 100000),
-        "256",
-        "Requests that may wait for a node beyond the ones it runs; more are refused with 429.",
+        "OLLAMAMAX_QUEUE_LENGTH",
+        _integer(0, 10000),
+        "5000",
+        "Requests that may wait for a free slot, of all tenants together; more are refused with 429.",
+    ),
+    Setting(
+        "OLLAMAMAX_QUEUE_PER_TENANT",
+        _integer(0, 10000),
+        "500",
+        "Requests of one tenant that may wait for a free slot; more are refused with 429.",
     ),
 )
 

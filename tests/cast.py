@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from ollamamax.identity.actions.key import issue_key
 from ollamamax.identity.actions.member import add_member
-from ollamamax.identity.actions.tenant import create_tenant
+from ollamamax.identity.actions.tenant import create_tenant, make_operator
 from ollamamax.identity.actions.user import create_user
 from ollamamax.identity.models import ApiKey, Tenant, User
 from ollamamax.identity.queries.member import principal_of, tenants_of
@@ -43,6 +43,11 @@ class Key:
 
 def make_tenant(slug: str) -> Tenant:
     return create_tenant(acting=SYSTEM, slug=slug, name=slug.title())
+
+
+def make_operators_tenant(slug: str) -> Tenant:
+    """A tenant that runs the installation; of these there is one."""
+    return make_operator(acting=SYSTEM, tenant_id=make_tenant(slug).id)
 
 
 def make_person(tenant: Tenant, name: str, role: str) -> Person:

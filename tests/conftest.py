@@ -1,4 +1,7 @@
-"""The cast: the same people and keys in every test. `stranger` owns another tenant and is refused everywhere."""
+"""The cast: the same people and keys in every test. `stranger` owns another tenant and is refused everywhere.
+
+`operator` owns the tenant that runs the installation, which is there only where a test asks for it.
+"""
 
 from __future__ import annotations
 
@@ -87,6 +90,13 @@ def stranger(db: None) -> Person:
 
 
 @pytest.fixture
+def operator(db: None) -> Person:
+    from tests import cast
+
+    return cast.make_person(cast.make_operators_tenant("operators"), "operator", "owner")
+
+
+@pytest.fixture
 def owner_key(owner: Person) -> Key:
     from tests import cast
 
@@ -141,6 +151,13 @@ def stranger_api(stranger: Person) -> APIClient:
     from tests import cast
 
     return cast.logged_in(stranger)
+
+
+@pytest.fixture
+def operator_api(operator: Person) -> APIClient:
+    from tests import cast
+
+    return cast.logged_in(operator)
 
 
 @pytest.fixture

@@ -1,11 +1,14 @@
-"""Nodes join, are drained and resumed, and leave."""
+"""Nodes join, are drained and resumed, are described and shared, and leave."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypedDict
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -14,15 +17,21 @@ from redis.exceptions import RedisError
 
 from cluster import membership
 from cluster.models import JoinToken, Node
+from cluster.models.node import MOST_HOURLY_COST
 from ollamamax import logs
 from ollamamax.audit.actions import record
 from ollamamax.identity.keys import make_key, matches, parse_key
+from ollamamax.identity.queries.tenant import is_operator
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel import errors
 from ollamamax.kernel.principal import Principal, system
 
 _log = logs.get(__name__)
+_REGION = re.compile(r"[a-z0-9-]{0,63}", re.ASCII)
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}", re.ASCII)
+_LABEL_VALUE = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,255}")
+MOST_LABELS = 32
 _REFUSED = "The join token is wrong, expired, revoked or used up."
 
 
@@ -87,17 +96,46 @@ def join_node(*, token: str, name: str, engine: str, agent_version: str) -> Join
     return Joined(node, key.text, redis_password)
 
 
+class NodeChange(TypedDict, total=False):
+    """What is left out stays as it is. ``labels`` takes the place of all labels there were."""
+
+    schedulable: bool
+    shared: bool
+    region: str
+    labels: dict[str, str]
+    hourly_cost: float | None
+
+
 def set_schedulable(*, acting: Principal, node_id: uuid.UUID, schedulable: bool) -> Node:
     """Drain (``False``): new requests go elsewhere, running ones finish. Resume (``True``). Repeated, nothing happens."""
+    return change_node(acting=acting, node_id=node_id, change={"schedulable": schedulable})
+
+
+def change_node(*, acting: Principal, node_id: uuid.UUID, change: NodeChange) -> Node:
+    """Change what routing knows of a node. Where nothing differs, nothing happens.
+
+    Only a node of the operator's tenant can be shared. Raises `Forbidden`, `NotFound` and `InvalidRequest`.
+    """
     tenant = require_in_tenant(acting, "node.manage")
+    _check(change)
+    if change.get("shared") and not is_operator(tenant):
+        raise errors.Forbidden("Only nodes of the operator of this installation can be shared.", param="shared")
     with tenant_scope(tenant), transaction.atomic(durable=True):
         node = _locked(node_id)
-        if node.schedulable == schedulable:
+        changed = {name: value for name, value in change.items() if getattr(node, name) != value}
+        if not changed:
             return node
-        node.schedulable = schedulable
-        node.save(update_fields=["schedulable"])
-        action = "node.resume" if schedulable else "node.drain"
-        record(acting=acting, action=action, target_type="node", target_id=node.id, tenant=tenant)
+        for name, value in changed.items():
+            setattr(node, name, value)
+        node.save(update_fields=list(changed))
+        record(
+            acting=acting,
+            action=_action(changed),
+            target_type="node",
+            target_id=node.id,
+            tenant=tenant,
+            detail=changed,
+        )
     _announce(node)
     return node
 
@@ -115,6 +153,32 @@ def remove_node(*, acting: Principal, node_id: uuid.UUID) -> None:
         membership.withdraw(gone)
     except RedisError as error:
         _log.warning("node_not_withdrawn_yet", node=gone.id.hex, error=str(error))
+
+
+def _action(changed: Mapping[str, object]) -> str:
+    if set(changed) == {"schedulable"}:
+        return "node.resume" if changed["schedulable"] else "node.drain"
+    return "node.change"
+
+
+def _check(change: NodeChange) -> None:
+    if _REGION.fullmatch(change.get("region", "")) is None:
+        raise errors.InvalidRequest("A region has up to 63 small letters, digits and hyphens.", param="region")
+    labels = change.get("labels", {})
+    if len(labels) > MOST_LABELS:
+        raise errors.InvalidRequest(f"A node has at most {MOST_LABELS} labels.", param="labels")
+    for name, value in labels.items():
+        if _LABEL.fullmatch(name) is None:
+            raise errors.InvalidRequest(
+                "A label's name has up to 63 letters, digits, and . _ / -, and begins with a letter or digit.",
+                param="labels",
+            )
+        if _LABEL_VALUE.fullmatch(value) is None:
+            raise errors.InvalidRequest("A label's value has up to 255 printable characters.", param="labels")
+    cost = change.get("hourly_cost")
+    # Also what compares with nothing, such as NaN, is no cost.
+    if cost is not None and not 0 <= cost <= MOST_HOURLY_COST:
+        raise errors.InvalidRequest("What a node costs an hour is between 0 and a million.", param="hourly_cost")
 
 
 def _locked(node_id: uuid.UUID) -> Node:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cluster.actions.node import remove_node, set_schedulable
+from cluster.actions.node import NodeChange, change_node, remove_node
 from cluster.api.serializers import NodeChangeSerializer, NodeSerializer
 from cluster.models import Node
 from cluster.queries import node as queries
@@ -43,10 +43,10 @@ class NodeView(View):
 
     @extend_schema(operation_id="nodes_update", request=NodeChangeSerializer, responses=NodeSerializer)
     def patch(self, request: Request, node_id: uuid.UUID) -> Response:
-        """Drain a node (``schedulable: false``): new requests go elsewhere, running ones finish. Or resume it."""
+        """Drain a node (``schedulable: false``: new requests go elsewhere, running ones finish), resume, describe or share it."""
         given = NodeChangeSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        return _shown(set_schedulable(acting=self.acting, node_id=node_id, **given.validated_data))
+        return _shown(change_node(acting=self.acting, node_id=node_id, change=cast("NodeChange", given.validated_data)))
 
     @extend_schema(operation_id="nodes_destroy", responses={204: None})
     def delete(self, request: Request, node_id: uuid.UUID) -> Response:

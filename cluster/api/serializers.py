@@ -9,13 +9,17 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from cluster.actions.join_token import MOST_USES
+from cluster.actions.node import MOST_LABELS
 from cluster.models import JoinToken, Node
+from cluster.models.node import MOST_HOURLY_COST
 from cluster.wire import NodeState
+from ollamamax.identity.api.serializers import ChangeSerializer
 
 
 class NodeSerializer(serializers.ModelSerializer[Node]):
     """``telemetry`` is what the node said within the last seconds, or null when it said nothing: then there is no data."""
 
+    labels = serializers.DictField(child=serializers.CharField(), read_only=True)
     online = serializers.SerializerMethodField()
     telemetry = serializers.SerializerMethodField()
 
@@ -27,6 +31,10 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
             "engine",
             "agent_version",
             "schedulable",
+            "shared",
+            "region",
+            "labels",
+            "hourly_cost",
             "joined_at",
             "last_seen_at",
             "online",
@@ -47,8 +55,24 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
         return states.get(node.id.hex)
 
 
-class NodeChangeSerializer(serializers.Serializer[Any]):
-    schedulable = serializers.BooleanField(help_text="false drains the node, true resumes it")
+class NodeChangeSerializer(ChangeSerializer):
+    schedulable = serializers.BooleanField(required=False, help_text="false drains the node, true resumes it")
+    shared = serializers.BooleanField(
+        required=False, help_text="whether it runs requests of every tenant; for nodes of the operator only"
+    )
+    region = serializers.RegexField(r"^[a-z0-9-]{0,63}$", required=False, allow_blank=True)
+    labels = serializers.DictField(
+        child=serializers.CharField(max_length=255, allow_blank=True, trim_whitespace=False),
+        required=False,
+        help_text=f"all the labels the node has from now on, at most {MOST_LABELS}",
+    )
+    hourly_cost = serializers.FloatField(
+        required=False,
+        allow_null=True,
+        min_value=0,
+        max_value=MOST_HOURLY_COST,
+        help_text="in any currency; null: unknown",
+    )
 
 
 class JoinTokenSerializer(serializers.ModelSerializer[JoinToken]):

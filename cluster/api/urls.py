@@ -6,11 +6,14 @@ from django.urls import path
 
 from cluster.api.join import JoinTokenListView, JoinTokenView, JoinView
 from cluster.api.node import NodeListView, NodeView
+from cluster.api.request import QueueView, RequestView
 
 urlpatterns = [
     path("nodes", NodeListView.as_view(), name="nodes"),
     path("nodes/join", JoinView.as_view(), name="join"),
     path("nodes/tokens", JoinTokenListView.as_view(), name="join-tokens"),
     path("nodes/tokens/<uuid:token_id>", JoinTokenView.as_view(), name="join-token"),
+    path("queue", QueueView.as_view(), name="queue"),
+    path("requests/<uuid:request_id>", RequestView.as_view(), name="request"),
     path("nodes/<uuid:node_id>", NodeView.as_view(), name="node"),
 ]

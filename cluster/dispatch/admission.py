@@ -1,95 +1,181 @@
-"""Gives requests to nodes, and takes them back: the callers of `admit.lua` and `withdraw.lua`."""
+"""Gives requests to nodes or a place in the queue, and takes them back: the callers of `admit.lua`, `look.lua` and `withdraw.lua`."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from cluster.dispatch.celery_message import drain_message
 from cluster.dispatch.fleet import Fleet
 from cluster.dispatch.request import Request
-from cluster.dispatch.script import Script
+from cluster.dispatch.script import Arguments, Script, arguments
+from cluster.scheduling.fairness import score, work
 from cluster.scheduling.load import load_of
 from cluster.wire import OpenRequest, Ticket, encode_json, encode_ticket
 from ollamamax import logs
-from ollamamax.bus import keys
 from ollamamax.kernel import errors
 
-PATIENCE = 60.0
-"""Seconds for which taking a ticket back is tried while Redis is away."""
+PAUSE = 0.5
+LONGEST_WAIT = 600.0
+"""The longest time after which a client is told to come back, in seconds."""
+_FIRST = ("node", "node_name", "given_at")
+"""Fields of the open record that the Redis function writes, when it has chosen the node."""
 _log = logs.get(__name__)
 
 
-class Admission:
-    """``gateway`` is this process; ``queue_per_node`` is how many requests may wait at a node beyond its slots."""
+@dataclass(frozen=True, slots=True)
+class Given:
+    node: str
 
-    def __init__(self, client: redis.asyncio.Redis, fleet: Fleet, gateway: str, queue_per_node: int) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """It has a place in the queue; ``waiting`` counts all that have one."""
+
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Redis knows nothing of it: what it knew is gone."""
+
+
+class RateLimited(errors.Overloaded):
+    """A limit of the key or the tenant is reached."""
+
+    code = "rate_limit_exceeded"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many requests may wait: of all tenants together, and of each."""
+
+    waiting: int
+    waiting_of_tenant: int
+
+
+class Admission:
+    """``gateway`` is this process."""
+
+    def __init__(self, client: redis.asyncio.Redis, fleet: Fleet, gateway: str, bounds: Bounds) -> None:
         self._client = client
         self._fleet = fleet
         self._gateway = gateway
-        self._queue_per_node = queue_per_node
+        self._bounds = bounds
         self._admit = Script("admit")
+        self._look = Script("look")
+        self._fill = Script("fill")
         self._withdraw = Script("withdraw")
 
-    async def admit(self, request: Request, nodes: Sequence[str]) -> str:
-        """Give the request's next attempt to the first of ``nodes`` that has room, or queue it at the least busy; returns that node.
+    async def admit(self, request: Request, nodes: Sequence[str], *, taken: bool = False) -> Given | Waits:
+        """Give the request's next attempt to the first of ``nodes`` that has room, or a place in the queue.
 
-        Raises `Overloaded`, or `Unavailable` when none of them is alive, and `RedisError` when it is not known what happened.
+        ``taken``: limits were applied to it before. Raises `RateLimited`, `Overloaded`, `Unavailable` when none of the nodes is
+        alive, and `RedisError` when it is not known what happened.
         """
-        redis_keys: list[str] = [keys.OPEN]
-        arguments: list[Any] = [
-            request.id,
-            request.ticket,
-            self._ticket(request, nodes[0]),
-            self._open(request),
-            self._queue_per_node,
-            request.traceparent,
-        ]
-        for node in nodes:
-            redis_keys += [
-                keys.node_state(node),
-                keys.node_slots(node),
-                keys.node_inbox(node),
-                keys.node_drain(node),
-                keys.node_queue(node),
-            ]
-            arguments += [node, encode_json(self._fleet.name(node)), self._fleet.capacity(node), drain_message(node)]
-        index, used = await self._admit.run(self._client, redis_keys, arguments)
-        if index < 0:
-            raise errors.Overloaded(
-                f"Every node that has the model '{request.model}' is busy and {used} or more requests wait at each.",
-                retry_after=2,
-            )
-        if index == 0:
-            raise errors.Unavailable(f"No node that has the model '{request.model}' is alive.", retry_after=2)
-        return nodes[int(index) - 1]
+        limits = [] if taken else _limits(request)
+        request.asked.update(dict.fromkeys(nodes))
+        payload = self._ticket(request, nodes[0])
+        answer = await self._admit.run(
+            self._client,
+            arguments(
+                {
+                    "request": request.id,
+                    "ticket": request.ticket,
+                    "tenant": request.tenant,
+                    "key": request.key,
+                    "gateway": self._gateway,
+                    "version": request.version,
+                    "open": self._open(request),
+                    "traceparent": request.traceparent,
+                    "nodes": self._nodes(nodes),
+                    "received_at": request.received_at,
+                    "score": score(request.received_at, request.priority),
+                    "deadline": request.deadline,
+                    "cost": cost(request),
+                    "weight": request.weight,
+                    "limits": [[what, owner, most, amount] for _, what, owner, most, amount in limits],
+                    "idle": request.idle_only,
+                    "most_waiting": self._bounds.waiting,
+                    "most_waiting_of_tenant": self._bounds.waiting_of_tenant,
+                },
+                payload,
+            ),
+        )
+        match answer:
+            case [b"given", node]:
+                return Given(node.decode())
+            case [b"waits", waiting]:
+                return Waits(int(waiting))
+            case [b"limited", number, seconds]:
+                raise _limited(limits[number - 1], float(seconds))
+            case [b"full", waiting, rate]:
+                raise errors.Overloaded(
+                    f"The queue is full: {waiting} requests of yours wait for a free slot.",
+                    retry_after=_pause(float(rate)),
+                    waiting=int(waiting),
+                )
+            case [b"busy", _, rate]:
+                raise errors.Overloaded("No slot is idle right now.", retry_after=_pause(float(rate)))
+        raise errors.Unavailable(f"No node that has the model '{request.model}' is alive.", retry_after=2)
 
-    async def withdraw(self, request: Request, nodes: Sequence[str], *, close: bool) -> None:
-        """Take the ticket back from whichever of ``nodes`` has it; ``close`` forgets the request itself, too.
+    async def look(self, looks: Sequence[tuple[Request, Sequence[str] | None]]) -> list[Given | Waits | Lost]:
+        """What became of requests that wait; each waits for ``nodes`` from now on, where they are given. Raises `RedisError`."""
+        calls: list[Arguments] = []
+        for request, nodes in looks:
+            named: dict[str, Any] = {"request": request.id, "ticket": request.ticket}
+            if nodes is not None:
+                request.asked.update(dict.fromkeys(nodes))
+                named["nodes"] = self._nodes(nodes)
+            calls.append(arguments(named))
+        found: list[Given | Waits | Lost] = []
+        for answer in await self._look.run_all(self._client, calls):
+            match answer:
+                case [b"given", node]:
+                    found.append(Given(node.decode()))
+                case [b"waits"]:
+                    found.append(Waits(0))
+                case _:
+                    found.append(Lost())
+        return found
 
-        Tried again while Redis is away: a slot that is not given back is lost until this process ends.
+    async def fill(self, nodes: Iterable[str]) -> None:
+        """Give free slots of ``nodes`` to those who wait. Raises `RedisError`."""
+        await self._fill.run(self._client, arguments({"nodes": list(nodes)}))
+
+    async def withdraw(self, request: Request, *, close: bool) -> None:
+        """Take the ticket back from wherever it is; ``close`` forgets the request itself, too.
+
+        Tried until it succeeds: a slot that is not given back is lost until this process ends.
         """
-        redis_keys = [keys.OPEN]
-        for node in nodes:
-            redis_keys += [keys.node_slots(node), keys.node_inbox(node)]
-        arguments = [request.id if close else "", request.ticket, request.payload]
-        end = time.monotonic() + PATIENCE
+        call = arguments(
+            {
+                "request": request.id,
+                "ticket": request.ticket,
+                "tenant": request.tenant,
+                "key": request.key,
+                "nodes": list(request.asked),
+                "close": close,
+            },
+            request.payload,
+        )
         while True:
             try:
-                await self._withdraw.run(self._client, redis_keys, arguments)
+                await self._withdraw.run(self._client, call)
             except RedisError as error:
-                if time.monotonic() > end:
-                    _log.error("withdraw_failed", request=request.id, error=str(error))
-                    return
-                await asyncio.sleep(0.5)
+                _log.warning("withdraw_waits", request=request.id, error=str(error))
+                await asyncio.sleep(PAUSE)
             else:
                 return
+
+    def _nodes(self, nodes: Iterable[str]) -> list[tuple[str, str, int]]:
+        return [(node, self._fleet.name(node), self._fleet.capacity(node)) for node in nodes]
 
     def _ticket(self, request: Request, node: str) -> bytes:
         request.payload = encode_ticket(
@@ -108,8 +194,8 @@ class Admission:
         )
         return request.payload
 
-    def _open(self, request: Request) -> bytes:
-        """The open record without its first fields, which `admit.lua` writes when it has chosen the node."""
+    def _open(self, request: Request) -> str:
+        """The open record without its opening brace and the fields that the function writes."""
         request.admitted_at = request.admitted_at or time.time()
         opened = OpenRequest(
             request=request.id,
@@ -118,14 +204,51 @@ class Admission:
             key=request.key,
             model=request.model,
             version=request.version,
-            node="",
-            node_name="",
             api=request.api,
             trace=request.trace,
             received_at=request.received_at,
             admitted_at=request.admitted_at,
             attempt=request.attempt,
+            priority=request.priority,
         )
         fields = msgspec.structs.asdict(opened)
-        del fields["node"], fields["node_name"]
-        return encode_json(fields)[1:]
+        for name in _FIRST:
+            del fields[name]
+        return encode_json(fields)[1:].decode()
+
+
+def cost(request: Request) -> float:
+    """The work that one attempt is expected to be."""
+    return work(request.expected_prompt_tokens, request.expected_completion_tokens)
+
+
+_Limit = tuple[str, str, str, int, int]
+"""Whose, what, its owner's id, how much at most, and how much this request is."""
+
+
+def _limits(request: Request) -> list[_Limit]:
+    found: list[_Limit] = []
+    tokens = request.expected_prompt_tokens + request.expected_completion_tokens
+    for whose, owner, limits in (
+        ("API key", request.key, request.key_limits),
+        ("tenant", request.tenant, request.tenant_limits),
+    ):
+        for what, most, amount in (
+            ("requests", limits.requests_per_minute, 1),
+            ("tokens", limits.tokens_per_minute, tokens),
+            ("concurrent", limits.concurrent, 1),
+        ):
+            if most is not None:
+                found.append((whose, what, owner, most, amount))
+    return found
+
+
+def _limited(limit: _Limit, seconds: float) -> RateLimited:
+    whose, what, _, most, _ = limit
+    unit = "requests at once" if what == "concurrent" else f"{what} a minute"
+    return RateLimited(f"This {whose} is limited to {most} {unit}.", retry_after=seconds, limit=f"{what}", most=most)
+
+
+def _pause(rate: float) -> float:
+    """Seconds until a place is free, when ``rate`` requests end in a second."""
+    return min(LONGEST_WAIT, 1 / rate) if rate > 0 else 30.0

@@ -1,55 +1,80 @@
--- Admit one attempt: give the first candidate that has a free slot the ticket, else let it wait at the least busy one.
+-- Admit one attempt of a request: within the limits of its key and tenant, to the first node that has a free slot, or to a place
+-- in the queue. Nobody overtakes those who wait for the same node.
 --
--- KEYS  1 the hash of open requests; then five for each candidate: state, slots, inbox, drain lease, Celery queue
--- ARGV  1 request id  2 ticket id  3 ticket  4 open record (JSON object without its leading brace)
---       5 how many may wait at a node  6 traceparent
---       then four for each candidate: node id, node name (JSON), capacity, the Celery message with @ID@ and @TRACE@ in it
--- Returns {index of the candidate from 1, requests it had before} or {0, 0} when no candidate is alive,
--- or {-1, requests waiting at the least busy one} when every queue is full. A repeated call with the same ticket changes nothing.
-local ticket_id = ARGV[2]
-local most_waiting = tonumber(ARGV[5])
-local count = (#KEYS - 1) / 5
-local chosen, chosen_used, least, alive = 0, 0, nil, false
-for i = 1, count do
-  local base = 1 + (i - 1) * 5
-  if redis.call('SISMEMBER', KEYS[base + 2], ticket_id) == 1 then
-    return { i, redis.call('SCARD', KEYS[base + 2]) - 1 }
+-- ARGV 1 the admission (see shared.lua), with besides: limits (each {what, owner, most, amount}; none for a later attempt),
+--      idle (only to a slot that nobody waits for), most_waiting, most_waiting_of_tenant
+--      2 the ticket
+-- Returns {'given', node}, {'waits', how many wait}, {'limited', number of the limit, seconds to wait}, {'full', how many of the tenant wait,
+-- how many requests of the version end in a second}, {'busy', ..the same..} or {'dead'} when none of the nodes is alive. Seconds and rates are text.
+-- A repeated call with the same ticket changes nothing.
+local a, ticket, at = cmsgpack.unpack(ARGV[1]), ARGV[2], now()
+
+for _, node in ipairs(a.nodes) do
+  if redis.call('SISMEMBER', key.node_slots(node[1]), a.ticket) == 1 then
+    return { 'given', node[1] }
   end
 end
-for i = 1, count do
-  local base = 1 + (i - 1) * 5
-  if redis.call('EXISTS', KEYS[base + 1]) == 1 then
+if redis.call('HGET', key.queue_entry(a.request), 'id') == a.ticket then
+  return { 'waits', redis.call('ZCARD', key.waiting) }
+end
+
+for number, limit in ipairs(a.limits) do
+  local what, owner, most, amount = unpack(limit)
+  local wait = 0
+  if what ~= 'concurrent' then
+    wait = rate_wait(what, owner, most, amount, at)
+  elseif redis.call('SCARD', key.active(owner)) >= most then
+    local rate = drain_rate(a.version, at)
+    wait = rate > 0 and 1 / rate or DRAIN_SECONDS
+  end
+  if wait > 0 then
+    return { 'limited', number, text(wait) }
+  end
+end
+
+local chosen, alive
+for _, node in ipairs(a.nodes) do
+  if redis.call('EXISTS', key.node_state(node[1])) == 1 then
     alive = true
-    local used = redis.call('SCARD', KEYS[base + 2])
-    local capacity = tonumber(ARGV[6 + (i - 1) * 4 + 3])
-    if used < capacity then
-      chosen, chosen_used = i, used
-      break
-    end
-    local waiting = used - capacity
-    if least == nil or waiting < least then
-      least = waiting
-      if waiting < most_waiting then
-        chosen, chosen_used = i, used
+    if redis.call('SCARD', key.node_slots(node[1])) < node[3] then
+      fill(node[1], at)
+      if redis.call('SCARD', key.node_slots(node[1])) < node[3] then
+        chosen = node
+        break
       end
     end
   end
 end
-if chosen == 0 then
-  if not alive then
-    return { 0, 0 }
+if not alive then
+  return { 'dead' }
+end
+local waiting = redis.call('ZCARD', key.waiting)
+if a.idle and (waiting > 0 or not chosen) then
+  return { 'busy', waiting, text(drain_rate(a.version, at)) }
+end
+if not chosen then
+  local own = redis.call('ZCARD', key.queue_tenant(a.tenant))
+  if own >= a.most_waiting_of_tenant or waiting >= a.most_waiting then
+    return { 'full', own, text(drain_rate(a.version, at)) }
   end
-  return { -1, least }
 end
-local base = 1 + (chosen - 1) * 5
-local argument = 6 + (chosen - 1) * 4
-redis.call('SADD', KEYS[base + 2], ticket_id)
-redis.call('HSET', KEYS[1], ARGV[1], '{"node":"' .. ARGV[argument + 1] .. '","node_name":' .. ARGV[argument + 2] .. ',' .. ARGV[4])
-redis.call('RPUSH', KEYS[base + 3], ARGV[3])
-if redis.call('SET', KEYS[base + 4], ticket_id, 'PX', 5000, 'NX') then
-  -- Function replacements: ids and trace contexts are taken as they stand, whatever they hold.
-  local message = ARGV[argument + 4]:gsub('@ID@', function() return ticket_id end)
-  message = message:gsub('@TRACE@', function() return ARGV[6] end)
-  redis.call('LPUSH', KEYS[base + 5], message)
+
+for _, limit in ipairs(a.limits) do
+  local what, owner, most, amount = unpack(limit)
+  if what ~= 'concurrent' then
+    rate_take(what, owner, most, amount, at)
+  end
 end
-return { chosen, chosen_used }
+redis.call('SADD', key.active(a.key), a.request)
+redis.call('SADD', key.active(a.tenant), a.request)
+catch_up(a.tenant)
+if chosen then
+  give(a, chosen, ticket, at)
+  return { 'given', chosen[1] }
+end
+a.limits = nil
+redis.call('HSET', key.queue_entry(a.request), 'a', cmsgpack.pack(a), 't', ticket, 'id', a.ticket)
+redis.call('ZADD', key.queue_tenant(a.tenant), text(a.score), a.request)
+redis.call('ZADD', key.waiting, text(a.received_at), a.request)
+enqueue(a)
+return { 'waits', waiting + 1 }

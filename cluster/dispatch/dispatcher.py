@@ -1,22 +1,36 @@
-"""Runs requests on nodes: admit, follow the events, cancel, try again elsewhere, settle. One per gateway process."""
+"""Runs requests on nodes: admit, wait, follow the events, cancel, try again elsewhere, settle. One per gateway process."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 from redis.exceptions import RedisError
 
-from cluster.dispatch.admission import Admission
+from cluster.dispatch.admission import Admission, Bounds, Waits
 from cluster.dispatch.fleet import Fleet
+from cluster.dispatch.queue import Queue, Tell
 from cluster.dispatch.reloads import ReloadsAvoided, write
 from cluster.dispatch.request import Request
 from cluster.dispatch.settlement import Settlements
 from cluster.dispatch.stream import Stream
-from cluster.wire import Control, Event, Failure, Final, Frame, Outcome, decode_frames, encode_control
+from cluster.wire import (
+    AttemptRecord,
+    Control,
+    Event,
+    Failure,
+    Final,
+    Frame,
+    Outcome,
+    ScoredNode,
+    Started,
+    decode_frames,
+    encode_control,
+)
 from ollamamax import logs
 from ollamamax.bus import connect, keys
 from ollamamax.bus.directory import Directory
@@ -27,6 +41,8 @@ from ollamamax.kernel.tasks import end
 __all__ = ["Dispatcher", "Request"]
 
 ATTEMPTS = 3
+RECORDED = 8
+"""How many candidates a request's record keeps, the best ones."""
 LEASE_MS = 5000
 _TRY_ELSEWHERE = frozenset({"node_lost", "node_restarted", "engine_failed", "unavailable", "cancelled"})
 """Codes of failures that another node may not have. A node cancels by itself only when it is shut down."""
@@ -34,17 +50,15 @@ _log = logs.get(__name__)
 
 
 class Dispatcher:
-    """Owns this process's connections to the nodes, its lease, and its unsettled requests.
+    """Owns this process's connections to the nodes, its lease, its waiting and its unsettled requests."""
 
-    ``queue_per_node`` is how many requests may wait at a node beyond its slots.
-    """
-
-    def __init__(self, redis_url: str, directory: Directory, *, queue_per_node: int) -> None:
+    def __init__(self, redis_url: str, directory: Directory, bounds: Bounds) -> None:
         self.id = new_id()
         self._client = connect.connect_async(redis_url)
         self._listening = connect.connect_async(redis_url, blocking=True)
         self.fleet = Fleet(self._listening, directory)
-        self._admission = Admission(self._client, self.fleet, self.id, queue_per_node)
+        self._admission = Admission(self._client, self.fleet, self.id, bounds)
+        self._queue = Queue(self._client, self._admission, self._rank)
         self._settlements = Settlements(self._client)
         self.reloads_avoided = ReloadsAvoided()
         self._streams: dict[str, Stream] = {}
@@ -66,7 +80,7 @@ class Dispatcher:
         """Settle what is unsettled, give the lease back, close."""
         if self._background:
             await asyncio.wait(self._background, timeout=5)
-        await end(self._tasks)
+        await end([*self._tasks, *self._background])
         await self.fleet.stop()
         try:
             await self._settlements.flush()
@@ -79,61 +93,101 @@ class Dispatcher:
 
     # -- a request ------------------------------------------------------------------------------------------------
 
-    async def admit(self, request: Request) -> None:
-        """Give the request to a node. Raises `Overloaded`, or `Unavailable` when no node has the model."""
+    def expect(self, request: Request) -> None:
+        """Note what the request is expected to use; corrected when it is settled."""
+        request.expected_prompt_tokens = request.wants().prompt_tokens
+        if request.inference.kind in {"chat", "completion"}:
+            usual = round(self.fleet.answer_tokens(request.version))
+            most = request.inference.options.max_tokens
+            request.expected_completion_tokens = usual if most is None or most < 0 else min(usual, most)
+
+    def _rank(self, request: Request) -> list[str]:
+        """The nodes that may run it, best first; the ranking is noted in its record."""
         ranked = self.fleet.route(request.wants(), without=request.tried)
-        if not ranked:
+        request.route.strategy = request.profile.strategy
+        request.route.candidates = [
+            ScoredNode(each.node, self.fleet.name(each.node), each.reason, round(each.score, 4), _rounded(each.parts))
+            for each in ranked[:RECORDED]
+        ]
+        return [each.node for each in ranked]
+
+    async def admit(self, request: Request, tell: Tell | None = None) -> None:
+        """Give the request to a node, at once or when its turn has come; ``tell`` is called now and then while it waits.
+
+        Raises `Interrupted` (by `Request.interrupt`), `RateLimited`, `Overloaded`, and `Unavailable` when no node has the model.
+        """
+        nodes = self._rank(request)
+        if not nodes:
             raise errors.Unavailable(
                 f"No node that has the model '{request.model}' is available right now.",
                 retry_after=2,
                 model=request.model,
             )
-        nodes = [each.node for each in ranked]
         request.attempt += 1
+        request.asked.clear()
         stream = self._streams[request.ticket] = Stream(request.ticket, "")
+        self._queue.expect(request)
+        holds = True
+        """Whether Redis may know of this attempt, should it fail from here on."""
         try:
-            node = await self._admission.admit(request, nodes)
-        except errors.OllamaMaxError:
-            del self._streams[request.ticket]
-            raise
+            try:
+                answer = await self._admission.admit(request, nodes, taken=request.attempt > 1)
+            except errors.OllamaMaxError:
+                holds = False
+                raise
+            if isinstance(answer, Waits):
+                request.route.waiting = answer.waiting
+                node = await self._queue.wait(request, tell)
+            else:
+                node = self._queue.accept(request, answer)
         except BaseException as error:
-            # Whether a node has it now is not known: the answer was lost, or the client's task was ended meanwhile.
             del self._streams[request.ticket]
-            self.later(self._admission.withdraw(request, nodes, close=True))
+            request.stream = None
+            if holds:
+                # Whether a node has it is not known: the answer was lost, or it was given at this very moment.
+                self.later(self._admission.withdraw(_as_it_is(request), close=True))
             if not isinstance(error, RedisError):
                 raise
             _log.error("admission_failed", request=request.id, error=str(error))
             raise errors.Unavailable("The queue of this installation cannot be reached.", retry_after=1) from error
+        finally:
+            self._queue.forget(request)
+        self._begin(request, stream, node)
+
+    def _begin(self, request: Request, stream: Stream, node: str) -> None:
         request.stream = stream
         stream.node = request.node = node
         request.node_name = self.fleet.name(node)
+        request.given_at = time.time()
+        reason = next((each.reason for each in request.route.candidates if each.node == node), "queue")
+        request.attempts.append(AttemptRecord(node, request.node_name, reason, round(request.given_at, 6)))
         self.fleet.given(node, 1)
         self.fleet.remember(request.wants(), node)
 
     async def next(self, request: Request) -> Event:
         """The request's next event, from whichever attempt is under way.
 
-        A node that fails before the first token is replaced, unseen, while others have the model.
+        A node that fails before the first token is replaced, unseen, while others have the model. Raises `Interrupted`.
         """
         assert request.stream is not None  # noqa: S101 - admit came first
         event = await request.stream.next()
-        if (
-            isinstance(event, Failure)
-            and event.code in _TRY_ELSEWHERE
-            and request.first_token_at is None
-            and request.attempt < ATTEMPTS
-        ):
-            failed = request.node
-            self._leave(request)
-            self.later(self._admission.withdraw(replace(request), [failed], close=False))
-            request.tried.add(failed)
-            try:
-                await self.admit(request)
-            except (errors.Unavailable, errors.Overloaded):
-                return event
-            _log.info("tried_elsewhere", request=request.id, failed=failed, node=request.node, reason=event.code)
-            return await self.next(request)
-        return event
+        if isinstance(event, Started):
+            request.started_at = request.attempts[-1].started_at = event.started_at
+        if not isinstance(event, Failure):
+            return event
+        request.attempts[-1].error = event.code
+        if event.code not in _TRY_ELSEWHERE or request.first_token_at is not None or request.attempt >= ATTEMPTS:
+            return event
+        failed = request.node
+        self._leave(request)
+        self.later(self._admission.withdraw(_as_it_is(request), close=False))
+        request.tried.add(failed)
+        try:
+            await self.admit(request)
+        except (errors.Unavailable, errors.Overloaded):
+            return event
+        _log.info("tried_elsewhere", request=request.id, failed=failed, node=request.node, reason=event.code)
+        return await self.next(request)
 
     async def cancel(self, request: Request) -> None:
         """Stop the node's work for a client that left, and wait a moment for what it counted."""
@@ -155,14 +209,13 @@ class Dispatcher:
 
     def _observe(self, request: Request) -> None:
         final = request.final
-        if final is None or request.started_at is None:
+        if final is None or request.given_at is None:
             return
         first = request.first_token_at
         self.fleet.observe(
             request.node,
             request.version,
-            # The node's clock may differ from ours.
-            first_token_ms=None if first is None else max(0.0, first - request.started_at) * 1000,
+            first_token_ms=None if first is None else max(0.0, first - request.given_at) * 1000,
             prompt_tokens=final.prompt_tokens,
             cached_tokens=final.cached_tokens,
             prompt_ms=final.prompt_ms,
@@ -184,10 +237,14 @@ class Dispatcher:
         while True:
             try:
                 async with self._listening.pubsub() as subscription:
+                    await subscription.subscribe(keys.granted(self.id))
                     await subscription.psubscribe(keys.tokens("*", self.id))
                     async for message in subscription.listen():
                         if message["type"] == "pmessage":
                             await self._take(message["channel"].decode(), message["data"])
+                        elif message["type"] == "message":
+                            ticket, _, node = message["data"].decode().partition(" ")
+                            self._queue.granted(ticket, node)
                         elif message["type"] == "psubscribe":
                             await self._renew_lease()
                             self._ready.set()
@@ -236,6 +293,10 @@ class Dispatcher:
         while True:
             await asyncio.sleep(1.0)
             await self._renew_lease()
+            try:
+                await self._queue.look()
+            except RedisError as error:
+                _log.warning("queue_not_looked_after", waiting=len(self._queue), error=str(error))
             for stream in list(self._streams.values()):
                 if stream.node and not stream.ended and not self.fleet.alive(stream.node):
                     stream.end(Failure("node_lost", "The node that ran this request stopped answering.", 502))
@@ -257,3 +318,12 @@ class Dispatcher:
             self.reloads_avoided.put_back(avoided)
             self._settlements.put_back_used_keys(used)
             _log.warning("lease_not_renewed", error=str(error))
+
+
+def _rounded(parts: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in parts.items()}
+
+
+def _as_it_is(request: Request) -> Request:
+    """For work that goes on when the request itself is elsewhere."""
+    return replace(request, asked=dict(request.asked))

@@ -123,6 +123,10 @@ class Fleet:
         """Counts the requests this gateway has at a node."""
         self._roster.given(node, change)
 
+    def answer_tokens(self, version: str) -> float:
+        """How long the version's answers usually are."""
+        return self._roster.tokens(version, time.monotonic())
+
     def remember(self, wanted: Wanted, node: str) -> None:
         """The request was given to ``node``, which will have read its prompt."""
         self._warmth.remember(wanted.prefixes, node, scope=_scope(wanted))

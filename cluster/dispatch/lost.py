@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgspec
 import redis
 
-from cluster.dispatch.script import source
+from cluster.dispatch.script import Script, arguments
 from cluster.wire import Control, OpenRequest, UsageRecord, decode_open, encode_control, encode_json
 from ollamamax import logs
 from ollamamax.bus import keys
@@ -16,8 +16,10 @@ from ollamamax.bus import keys
 GRACE = 5.0
 """Seconds for which a gateway's lease must be missing before its requests count as lost."""
 PATIENCE = 60.0
-"""Seconds from admission after which a request is settled though its living node never said how it ended."""
+"""Seconds from when the node was given it after which a request is settled though its living node never said how it ended."""
 
+_settle = Script("settle")
+_withdraw = Script("withdraw")
 _log = logs.get(__name__)
 
 
@@ -34,28 +36,68 @@ _decode_counted = msgspec.json.Decoder(Counted).decode
 def settle_lost(client: redis.Redis, *, grace: float = GRACE) -> int:
     """Safe to run twice, also at once: a second record of a request is not taken over to Postgres. Returns how many it settled.
 
-    A node that still works for a dead gateway is told to stop, and settled at a later run.
+    A node that still works for a dead gateway is told to stop, and settled at a later run. What only waited gives up its place.
     """
+    _give_up_places(client, grace)
     opened = [decode_open(value) for value in cast("dict[bytes, bytes]", client.hgetall(keys.OPEN)).values()]
     dead = {gateway for gateway in {each.gateway for each in opened} if _is_dead(client, gateway, grace)}
     lost = [each for each in opened if each.gateway in dead]
-    settle = client.register_script(source("settle"))
     settled = 0
     done = {node: _done(client, node) for node in {each.node for each in lost}}
     for each in lost:
         ticket = f"{each.request}.{each.attempt}"
         counted = done[each.node].get(ticket)
-        waiting = time.time() - each.admitted_at < PATIENCE and client.exists(keys.node_state(each.node))
+        waiting = time.time() - max(each.admitted_at, each.given_at) < PATIENCE and client.exists(
+            keys.node_state(each.node)
+        )
         if counted is None and waiting:
             client.publish(keys.node_control(each.node), encode_control(Control("cancel", ticket, each.gateway)))
             continue
-        settle(
-            keys=[keys.OPEN, keys.USAGE, keys.recent(each.tenant), keys.node_slots(each.node)],
-            args=[each.request, ticket, encode_json(_record(each, counted or Counted()))],
-        )
+        account = {
+            "request": each.request,
+            "ticket": ticket,
+            "tenant": each.tenant,
+            "key": each.key,
+            "node": each.node,
+            "version": each.version,
+            "weight": 1,
+            # What was expected stands: nobody knows any more what that was.
+            "work": 0,
+            "tokens": 0,
+            "limits": [],
+        }
+        _settle.run_sync(client, arguments(account, encode_json(_record(each, counted or Counted()))))
         settled += 1
         _log.warning("settled_for_lost_gateway", request=each.request, gateway=each.gateway)
     return settled
+
+
+class _Entry(msgspec.Struct):
+    request: str
+    ticket: str
+    tenant: str
+    key: str
+    gateway: str
+
+
+_decode_entry = msgspec.msgpack.Decoder(_Entry).decode
+
+
+def _give_up_places(client: redis.Redis, grace: float) -> None:
+    waiting = cast("list[bytes]", client.zrange(keys.WAITING, 0, -1))
+    found = []
+    for request in waiting:
+        packed = cast("bytes | None", client.hget(keys.queue_entry(request.decode()), "a"))
+        if packed is None:
+            client.zrem(keys.WAITING, request)
+        else:
+            found.append(_decode_entry(packed))
+    dead = {gateway for gateway in {each.gateway for each in found} if _is_dead(client, gateway, grace)}
+    for each in found:
+        if each.gateway in dead:
+            account = {"request": each.request, "ticket": each.ticket, "tenant": each.tenant, "key": each.key}
+            _withdraw.run_sync(client, arguments({**account, "nodes": [], "close": True}, b""))
+            _log.warning("place_given_up_for_lost_gateway", request=each.request, gateway=each.gateway)
 
 
 def _is_dead(client: redis.Redis, gateway: str, grace: float) -> bool:

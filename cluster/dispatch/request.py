@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from cluster.dispatch.stream import Stream
 from cluster.scheduling.candidate import Wanted
+from cluster.scheduling.fairness import Priority
 from cluster.scheduling.profile import Profile
 from cluster.scheduling.prompt import estimate_tokens, prefixes
-from cluster.wire import Final, Inference
+from cluster.wire import AttemptRecord, Failure, Final, Inference, Route
+from ollamamax.kernel.limits import Limits
+
+_NONE = Limits()
+_PROFILE = Profile()
+
+
+class Interrupted(Exception):
+    """What a request waits for is not wanted any more: its client left, or its time is over."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
 
 
 @dataclass(slots=True)
 class Request:
-    """One inference request of a client, from its receipt to its settlement."""
+    """One inference request of a client, from its receipt to its settlement. Times are Unix seconds."""
 
     id: str
     tenant: str
@@ -26,11 +40,21 @@ class Request:
     received_at: float
     deadline: float
     inference: Inference
-    profile: Profile = Profile()  # noqa: RUF009 - frozen
+    profile: Profile = _PROFILE
+    priority: Priority = "normal"
+    idle_only: bool = False
+    """Take a slot that nobody waits for, or none."""
+    weight: float = 1.0
+    """Of the tenant, when slots are short."""
+    key_limits: Limits = _NONE
+    tenant_limits: Limits = _NONE
+    expected_prompt_tokens: int = 0
+    expected_completion_tokens: int = 0
     attempt: int = 0
     node: str = ""
     node_name: str = ""
     admitted_at: float | None = None
+    given_at: float | None = None
     started_at: float | None = None
     first_token_at: float | None = None
     prompt_tokens: int = 0
@@ -38,10 +62,19 @@ class Request:
     tried: set[str] = field(default_factory=set)
     stream: Stream | None = None
     payload: bytes = b""
+    place: asyncio.Future[str] | None = None
+    """Resolves to the node, once there is one."""
+    asked: dict[str, None] = field(default_factory=dict)
+    """Every node that this attempt may have been given to, in order."""
     wanted: Wanted | None = None
     final: Final | None = None
     reload_avoided: bool = False
     """Its load options differ from those of the instance that serves it, which was not loaded again for that."""
+    route: Route = field(default_factory=Route)
+
+    @property
+    def attempts(self) -> list[AttemptRecord]:
+        return self.route.attempts
 
     def wants(self) -> Wanted:
         """What routing looks at, made when it is first asked for."""
@@ -59,3 +92,10 @@ class Request:
     @property
     def ticket(self) -> str:
         return f"{self.id}.{self.attempt}"
+
+    def interrupt(self, failure: Failure) -> None:
+        """Give whoever waits for this request ``failure`` next."""
+        if self.place is not None and not self.place.done():
+            self.place.set_exception(Interrupted(failure))
+        elif self.stream is not None:
+            self.stream.interrupt(failure)

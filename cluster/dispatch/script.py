@@ -1,4 +1,8 @@
-"""Redis functions beside this module, called by their hash alone.
+"""The Redis functions beside this module, called by their hash alone.
+
+Each is made of three texts: the names of its keys (from `ollamamax.bus.keys`, the one place that knows them), `shared.lua`,
+and its own. It names keys that it was not told in advance, which one Redis for each region allows and a Redis Cluster
+would not. Arguments are one MessagePack map, and what is not text (the ticket) after it.
 
 redis-py's own scripts ask Redis before every pipeline whether it knows them: one round trip more for each settlement.
 """
@@ -6,20 +10,67 @@ redis-py's own scripts ask Redis before every pipeline whether it knows them: on
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from importlib import resources
 from typing import Any
 
+import msgspec
+import redis
 import redis.asyncio
 from redis.exceptions import NoScriptError
 
-Call = tuple[Sequence[str], Sequence[Any]]
-"""The keys and the arguments of one call."""
+from cluster.dispatch.celery_message import TEMPLATE
+from ollamamax.bus import keys
+
+Arguments = Sequence[bytes]
+"""What `arguments` made, for one call."""
+
+_NAMES = {"open": keys.OPEN, "usage": keys.USAGE, "waiting": keys.WAITING, "work": keys.WORK}
+_ONE: tuple[Callable[[str], str], ...] = (
+    keys.active,
+    keys.directory,
+    keys.drained,
+    keys.gateway_alive,
+    keys.granted,
+    keys.node_drain,
+    keys.node_inbox,
+    keys.node_queue,
+    keys.node_slots,
+    keys.node_state,
+    keys.queue_entry,
+    keys.queue_node,
+    keys.queue_tenant,
+    keys.recent,
+)
+_TWO: tuple[Callable[[str, str], str], ...] = (keys.queue_node_tenant, keys.rate)
 
 
+def arguments(named: dict[str, Any] | msgspec.Struct, *binary: bytes) -> Arguments:
+    return [msgspec.msgpack.encode(named), *binary]
+
+
+@cache
 def source(name: str) -> str:
-    """The text of ``name``.lua."""
+    """The whole text of the function ``name``.lua."""
+    return "\n".join([_names(), _file("shared"), _file(name)])
+
+
+def _file(name: str) -> str:
     return resources.files("cluster.dispatch").joinpath(f"{name}.lua").read_text()
+
+
+def _names() -> str:
+    """The table ``key``: the same names and functions as in `ollamamax.bus.keys`."""
+    lines = ["local key = {}"]
+    lines += [f"key.{name} = '{value}'" for name, value in _NAMES.items()]
+    for one in _ONE:
+        before, after = one("\0").split("\0")
+        lines.append(f"function key.{one.__name__}(a) return '{before}' .. a .. '{after}' end")
+    for two in _TWO:
+        before, between, after = two("\0", "\0").split("\0")
+        lines.append(f"function key.{two.__name__}(a, b) return '{before}' .. a .. '{between}' .. b .. '{after}' end")
+    return "\n".join([*lines, f"local wake_message = [==[{TEMPLATE}]==]"])
 
 
 class Script:
@@ -29,26 +80,33 @@ class Script:
         self._text = source(name)
         self._hash = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
-    async def run(self, client: redis.asyncio.Redis, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+    async def run(self, client: redis.asyncio.Redis, call: Arguments) -> Any:
         """Call it. Raises `RedisError`."""
         try:
-            return await client.execute_command("EVALSHA", self._hash, len(keys), *keys, *arguments)
+            return await client.execute_command("EVALSHA", self._hash, 0, *call)
         except NoScriptError:
-            return await client.eval(self._text, len(keys), *keys, *arguments)
+            return await client.eval(self._text, 0, *call)
 
-    async def run_all(self, client: redis.asyncio.Redis, calls: Sequence[Call]) -> None:
+    def run_sync(self, client: redis.Redis, call: Arguments) -> Any:
+        """The same, for the control plane's loops."""
+        try:
+            return client.execute_command("EVALSHA", self._hash, 0, *call)
+        except NoScriptError:
+            return client.eval(self._text, 0, *call)
+
+    async def run_all(self, client: redis.asyncio.Redis, calls: Sequence[Arguments]) -> list[Any]:
         """Call it for each of ``calls`` in one round trip; when one raises, others may have run. Raises `RedisError`."""
         if len(calls) == 1:
-            await self.run(client, *calls[0])
-            return
+            return [await self.run(client, calls[0])]
         try:
-            await self._pipeline(client, calls)
+            return await self._pipeline(client, calls)
         except NoScriptError:
             await client.script_load(self._text)
-            await self._pipeline(client, calls)
+            return await self._pipeline(client, calls)
 
-    async def _pipeline(self, client: redis.asyncio.Redis, calls: Sequence[Call]) -> None:
+    async def _pipeline(self, client: redis.asyncio.Redis, calls: Sequence[Arguments]) -> list[Any]:
         async with client.pipeline(transaction=False) as pipe:
-            for keys, arguments in calls:
-                pipe.execute_command("EVALSHA", self._hash, len(keys), *keys, *arguments)
-            await pipe.execute()
+            for call in calls:
+                pipe.execute_command("EVALSHA", self._hash, 0, *call)
+            answers: list[Any] = await pipe.execute()
+        return answers

@@ -1,10 +1,21 @@
--- Settle one request: free its slot, close it, append its usage record. A repeated call appends a second record with the same
--- request id, of which Postgres keeps the first.
+-- Settle one request: free its slot, close it, correct what it was expected to cost, append its usage record, and give the slot to who
+-- waits for it. A repeated call appends a second record with the same request id, of which Postgres keeps the first.
 --
--- KEYS  1 open requests  2 usage stream  3 the tenant's recent requests  4 slots of the node
--- ARGV  1 request id  2 ticket id  3 usage record (JSON)
-redis.call('HDEL', KEYS[1], ARGV[1])
-redis.call('SREM', KEYS[4], ARGV[2])
-redis.call('XADD', KEYS[2], '*', 'r', ARGV[3])
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', 100, '*', 'r', ARGV[3])
+-- ARGV 1 request, ticket (its id), tenant, key, node, version, weight, work (done more than charged), tokens (used more than taken),
+--        limits (each {owner, tokens per minute})
+--      2 usage record (JSON)
+local a, record, at = cmsgpack.unpack(ARGV[1]), ARGV[2], now()
+local was_open = redis.call('HDEL', key.open, a.request) == 1
+redis.call('SREM', key.node_slots(a.node), a.ticket)
+release(a)
+redis.call('XADD', key.usage, '*', 'r', record)
+redis.call('XADD', key.recent(a.tenant), 'MAXLEN', '~', 100, '*', 'r', record)
+if was_open then
+  drained(a.version, at)
+  redis.call('HSET', key.work, a.tenant, text(math.max(0, work_of(a.tenant) + a.work / a.weight)))
+  for _, limit in ipairs(a.limits) do
+    rate_take('tokens', limit[1], limit[2], a.tokens, at)
+  end
+end
+fill(a.node, at)
 return 1

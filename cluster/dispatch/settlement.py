@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from cluster.dispatch.admission import cost
 from cluster.dispatch.request import Request
-from cluster.dispatch.script import Script
+from cluster.dispatch.script import Arguments, Script, arguments
+from cluster.scheduling.fairness import work
 from cluster.wire import Outcome, UsageRecord, encode_json
 from ollamamax import logs
-from ollamamax.bus import keys
 
 MOST_WAITING = 100_000
 _BATCH = 200
 _log = logs.get(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Settlement:
-    request: str
-    ticket: str
-    tenant: str
-    node: str
-    record: bytes
 
 
 class Settlements:
@@ -35,7 +26,7 @@ class Settlements:
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._client = client
         self._settle = Script("settle")
-        self._waiting: list[_Settlement] = []
+        self._waiting: list[Arguments] = []
         self._some = asyncio.Event()
         self._used_keys: dict[str, float] = {}
 
@@ -48,8 +39,7 @@ class Settlements:
             _log.error("usage_lost", request=request.id, tenant=request.tenant)
             return
         now = time.time()
-        record = encode_json(_record(request, outcome, error, now))
-        self._waiting.append(_Settlement(request.id, request.ticket, request.tenant, request.node, record))
+        self._waiting.append(arguments(_account(request), encode_json(_record(request, outcome, error, now))))
         self._used_keys[request.key] = now
         self._some.set()
 
@@ -69,14 +59,7 @@ class Settlements:
         """Write all that waits. Raises `RedisError`; what was not written still waits."""
         while self._waiting:
             batch = self._waiting[:_BATCH]
-            calls = [
-                (
-                    [keys.OPEN, keys.USAGE, keys.recent(each.tenant), keys.node_slots(each.node)],
-                    [each.request, each.ticket, each.record],
-                )
-                for each in batch
-            ]
-            await self._settle.run_all(self._client, calls)
+            await self._settle.run_all(self._client, batch)
             del self._waiting[: len(batch)]
 
     def take_used_keys(self) -> dict[str, float]:
@@ -86,6 +69,27 @@ class Settlements:
 
     def put_back_used_keys(self, used: dict[str, float]) -> None:
         self._used_keys = used | self._used_keys
+
+
+def _account(request: Request) -> dict[str, object]:
+    """What `settle.lua` corrects: what was charged and taken is what was expected, once for each time a node was given it."""
+    used = request.prompt_tokens + request.completion_tokens
+    return {
+        "request": request.id,
+        "ticket": request.ticket,
+        "tenant": request.tenant,
+        "key": request.key,
+        "node": request.node,
+        "version": request.version,
+        "weight": request.weight,
+        "work": work(request.prompt_tokens, request.completion_tokens) - cost(request) * len(request.attempts),
+        "tokens": used - request.expected_prompt_tokens - request.expected_completion_tokens,
+        "limits": [
+            (owner, limits.tokens_per_minute)
+            for owner, limits in ((request.key, request.key_limits), (request.tenant, request.tenant_limits))
+            if limits.tokens_per_minute is not None
+        ],
+    }
 
 
 def _record(request: Request, outcome: Outcome, error: str, now: float) -> UsageRecord:
@@ -108,6 +112,8 @@ def _record(request: Request, outcome: Outcome, error: str, now: float) -> Usage
         outcome=outcome,
         error=error,
         attempts=request.attempt,
+        priority=request.priority,
+        route=request.route,
     )
 
 

@@ -1,14 +1,22 @@
--- Take back a ticket that its node will not serve any more: free its slot, and remove it from the inbox if it still waits there.
+-- Take back a ticket that waits, or that its node will not serve any more: free its slot, and remove it from the inbox if it still
+-- waits there.
 --
--- KEYS  1 open requests; then two for each node that may have it: slots, inbox
--- ARGV  1 the request id when the request itself is to be forgotten, else empty  2 ticket id  3 ticket
+-- ARGV 1 request, ticket (its id), tenant, key, nodes (ids of those that may have it), close (whether the request itself is over)
+--      2 the ticket
 -- Returns how many nodes had a slot for it.
-if ARGV[1] ~= '' then
-  redis.call('HDEL', KEYS[1], ARGV[1])
+local a, ticket, at = cmsgpack.unpack(ARGV[1]), ARGV[2], now()
+local waiting = entry(a.request)
+if waiting and waiting.ticket == a.ticket then
+  drop(waiting)
+end
+if a.close then
+  redis.call('HDEL', key.open, a.request)
+  release(a)
 end
 local held = 0
-for i = 2, #KEYS, 2 do
-  held = held + redis.call('SREM', KEYS[i], ARGV[2])
-  redis.call('LREM', KEYS[i + 1], 1, ARGV[3])
+for _, node in ipairs(a.nodes) do
+  held = held + redis.call('SREM', key.node_slots(node), a.ticket)
+  redis.call('LREM', key.node_inbox(node), 1, ticket)
+  fill(node, at)
 end
 return held

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models.lookups import Exact
 
 from ollamamax.identity.scope import tenant_manager
 from ollamamax.kernel import ids
 
+MOST_HOURLY_COST = 1e6
+
 
 class Node(models.Model):
-    """``identifier`` and ``secret_hash`` are of its key for HTTP, ``redis_password_hash`` (SHA-256) of its Redis user."""
+    """``identifier`` and ``secret_hash`` are of its key for HTTP, ``redis_password_hash`` (SHA-256) of its Redis user.
+
+    A ``shared`` one, of the operator's tenant, runs requests of every tenant for the models it has. ``region``,
+    ``labels`` and ``hourly_cost`` (in whatever currency the operator counts) are what routing goes by.
+    """
 
     class EngineKind(models.TextChoices):
         OLLAMA = "ollama"
@@ -25,6 +32,10 @@ class Node(models.Model):
     redis_password_hash = models.CharField(max_length=64)
     agent_version = models.CharField(max_length=50, default="")
     schedulable = models.BooleanField(default=True)
+    shared = models.BooleanField(default=False)
+    region = models.CharField(max_length=63, default="", blank=True)
+    labels = models.JSONField(default=dict, blank=True)
+    hourly_cost = models.FloatField(null=True)
     joined_at = models.DateTimeField(auto_now_add=True)
     last_seen_at = models.DateTimeField(null=True)
 
@@ -51,6 +62,28 @@ class Node(models.Model):
                 condition=models.Q(name__regex=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"),
                 name="cluster_node_name_form",
                 violation_error_message="A node's name has up to 100 letters, digits, dots, hyphens and underscores.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(region__regex=r"^[a-z0-9-]{0,63}$"),
+                name="cluster_node_region_form",
+                violation_error_message="A region has up to 63 small letters, digits and hyphens.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    Exact(
+                        models.Func(models.F("labels"), function="jsonb_typeof", output_field=models.CharField()),
+                        models.Value("object"),
+                    )
+                ),
+                name="cluster_node_labels_object",
+                violation_error_message="Labels are an object of strings.",
+            ),
+            models.CheckConstraint(
+                # The bound above keeps NaN out too, which is greater than every number to Postgres.
+                condition=models.Q(hourly_cost__isnull=True)
+                | models.Q(hourly_cost__gte=0.0, hourly_cost__lte=MOST_HOURLY_COST),
+                name="cluster_node_hourly_cost_range",
+                violation_error_message="What a node costs an hour is between 0 and a million.",
             ),
         ]
 

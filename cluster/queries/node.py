@@ -13,6 +13,7 @@ from cluster.telemetry import read_states
 from cluster.wire import NodeState
 from ollamamax import logs
 from ollamamax.bus import shared
+from ollamamax.identity.models import Tenant
 from ollamamax.kernel.errors import NotFound
 
 _log = logs.get(__name__)
@@ -29,6 +30,21 @@ def get_node(node_id: uuid.UUID) -> Node:
     if node is None:
         raise NotFound("There is no such node.")
     return node
+
+
+def of_tenants(tenant: Tenant | None) -> QuerySet[Node]:
+    """The nodes of a tenant, or of all (``None``), with their tenants. Needs the scope `every_tenant`."""
+    found = Node.objects.select_related("tenant").order_by("tenant__slug", "name")
+    return found if tenant is None else found.filter(tenant=tenant)
+
+
+def by_id_or_name(among: QuerySet[Node], text: str) -> list[Node]:
+    """The node with this id, or the nodes of this name: tenants may use the same one."""
+    try:
+        found = list(among.filter(id=uuid.UUID(text)))
+    except ValueError:
+        found = []
+    return found or list(among.filter(name=text))
 
 
 def join_tokens() -> QuerySet[JoinToken]:

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from cluster.scheduling.profile import Profile
 from models_registry.actions.model import set_profile
+from models_registry.actions.share import share_model
 from models_registry.api.profile import FallbackSerializer, ProfileSerializer, Strict, fallbacks
 from models_registry.models import Channel, Replica
 from models_registry.queries import model as queries
@@ -34,6 +35,7 @@ class ModelSerializer(serializers.ModelSerializer[Channel]):
     origin = serializers.CharField(source="version.source", help_text="hosted: our blobs; external: an engine keeps it")
     size = serializers.IntegerField(source="version.size")
     details = serializers.DictField(source="version.details")
+    shared = serializers.BooleanField(source="model.shared", help_text="whether every tenant may use it by its name")
     replicas = ReplicaSerializer(source="version.replicas", many=True)
     profile = serializers.SerializerMethodField()
     fallbacks = FallbackSerializer(source="model.fallbacks", many=True)
@@ -44,7 +46,7 @@ class ModelSerializer(serializers.ModelSerializer[Channel]):
     class Meta:
         model = Channel
         fields = [
-            *("id", "name", "version", "origin", "size", "details", "moved_at", "replicas"),
+            *("id", "name", "version", "origin", "size", "details", "shared", "moved_at", "replicas"),
             *("profile", "fallbacks", "reloads_avoided"),
         ]
 
@@ -65,6 +67,7 @@ class ModelChangeSerializer(Strict):
 
     profile = ProfileSerializer(required=False)
     fallbacks = FallbackSerializer(many=True, required=False)
+    shared = serializers.BooleanField(required=False, help_text="whether every tenant may use it; the operator's only")
 
 
 class ModelListView(View):
@@ -92,15 +95,19 @@ class ModelView(View):
 
     @extend_schema(operation_id="models_update", request=ModelChangeSerializer, responses=ModelSerializer)
     def patch(self, request: Request, channel_id: uuid.UUID) -> Response:
-        """Change how the model is served. It counts for new requests within a second."""
+        """Change how the model is served, or share it with every tenant. It counts for new requests within a second."""
         given = ModelChangeSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        set_profile(
-            acting=self.acting,
-            channel_id=channel_id,
-            profile=given.validated_data.get("profile"),
-            fallbacks=fallbacks(given.validated_data.get("fallbacks")),
-        )
+        changes = given.validated_data
+        if "shared" in changes:
+            share_model(acting=self.acting, channel_id=channel_id, shared=changes["shared"])
+        if changes.keys() - {"shared"} or not changes:
+            set_profile(
+                acting=self.acting,
+                channel_id=channel_id,
+                profile=changes.get("profile"),
+                fallbacks=fallbacks(changes.get("fallbacks")),
+            )
         return Response(_shown(queries.get_channel(channel_id)))
 
 

@@ -17,6 +17,8 @@ class Model(models.Model):
     """`cluster.scheduling.profile.Profile`, without what is as by default."""
     fallbacks = models.JSONField(default=list)
     """A list of `models_registry.fallback.Fallback`, for all names of the model."""
+    shared = models.BooleanField(default=False)
+    """Whether every tenant may use it by its name; of the operator's tenant only."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: models.Manager[Model] = tenant_manager()

@@ -116,6 +116,52 @@ def live_published(tenant: str) -> str:
     return f"omx:live:{tenant}:published"
 
 
+WAITING = "omx:queue:waiting"
+"""Sorted set, request id -> Unix seconds of its receipt: every request that waits for a slot."""
+WORK = "omx:queue:work"
+"""Hash, tenant -> its virtual time: the work it was given over its weight. Under ``""`` the highest at which one was served."""
+
+
+def queue_entry(request: str) -> str:
+    """Hash of one waiting request: ``a`` its admission (MessagePack), ``t`` its ticket, ``id`` the ticket's id."""
+    return f"omx:queue:entry:{request}"
+
+
+def queue_tenant(tenant: str) -> str:
+    """Sorted set of the tenant's waiting requests, in the order in which it is served."""
+    return f"omx:queue:tenant:{tenant}"
+
+
+def queue_node(node: str) -> str:
+    """Set of tenants that have requests waiting for the node."""
+    return f"omx:queue:node:{node}"
+
+
+def queue_node_tenant(node: str, tenant: str) -> str:
+    """Sorted set of the tenant's requests that wait for the node, in the order in which the tenant is served."""
+    return f"omx:queue:node:{node}:{tenant}"
+
+
+def granted(gateway: str) -> str:
+    """Pub/sub to a gateway: ticket id, a space, and the node that a waiting ticket was given to."""
+    return f"omx:granted:{gateway}"
+
+
+def active(owner: str) -> str:
+    """Set of the request ids of a key or a tenant that run or wait."""
+    return f"omx:active:{owner}"
+
+
+def rate(what: str, owner: str) -> str:
+    """Theoretical arrival time (Unix seconds) of a key's or a tenant's ``requests`` or ``tokens``."""
+    return f"omx:rate:{what}:{owner}"
+
+
+def drained(version: str) -> str:
+    """Hash: how many requests of the version end in a second (``rate``), when that was last counted (``at``), and ``since`` when."""
+    return f"omx:drained:{version}"
+
+
 def loop_lock(loop: str) -> str:
     """Lease of the one process that runs a control loop now."""
     return f"omx:loop:{loop}"

@@ -78,6 +78,20 @@ def plan(home: Home, environ: Mapping[str, str] = os.environ) -> Plan:
     return made
 
 
+def of_running(home: Home) -> dict[str, str]:
+    """What a command needs to reach the installation that runs in ``home``; nothing when none runs there."""
+    ports: dict[str, int] = home.state().get("ports", {})
+    if not {"postgres", "valkey"} <= ports.keys() or not home.running():
+        return {}
+    secrets = home.secrets()
+    return {
+        "OLLAMAMAX_HOME": str(home.folder),
+        "OLLAMAMAX_SECRET_KEY": secrets["secret_key"],
+        "DATABASE_URL": postgres.url(secrets["postgres_password"], ports["postgres"]),
+        "REDIS_URL": valkey.url(secrets["valkey_password"], ports["valkey"]),
+    }
+
+
 def _nodes(text: str) -> int:
     if not text.isdecimal() or not 0 <= int(text) <= MOST_NODES:
         raise Problem(f"NODES is {text!r}: set it to how many nodes to run on this machine, 0 to {MOST_NODES}.")

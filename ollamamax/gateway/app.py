@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.dispatch.admission import Bounds
 from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.fleet import Registered
 from models_registry.protocol.blobs import PublishedBlob
 from ollamamax import logs
 from ollamamax.bus.directory import Directory
-from ollamamax.gateway import fallback, http
+from ollamamax.gateway import fallback, http, wishes
 from ollamamax.gateway.anthropic import endpoints as anthropic
 from ollamamax.gateway.anthropic import responses as anthropic_responses
 from ollamamax.gateway.catalog import Alias, Listed
@@ -85,6 +86,10 @@ ROUTES: dict[str, Route] = {
 }
 
 
+_UNTOLD = KnownTenant()
+"""A tenant of which nothing was published yet."""
+
+
 class _Response:
     """`send`, remembering whether the response has begun; until then, what was read of the request's body."""
 
@@ -105,11 +110,11 @@ class _Response:
 class Gateway:
     """One per process. Starts with the server's lifespan, or with the first request where the server has none."""
 
-    def __init__(self, redis_url: str, *, max_body: int, deadline: float, queue_per_node: int) -> None:
+    def __init__(self, redis_url: str, *, max_body: int, deadline: float, bounds: Bounds) -> None:
         self._redis_url = redis_url
         self._max_body = max_body
         self._deadline = deadline
-        self._queue_per_node = queue_per_node
+        self._bounds = bounds
         self._service: Service | None = None
         self._starting = asyncio.Lock()
 
@@ -139,7 +144,7 @@ class Gateway:
                 )
                 await directory.start()
                 await directory.wait_loaded()
-                dispatcher = Dispatcher(self._redis_url, directory, queue_per_node=self._queue_per_node)
+                dispatcher = Dispatcher(self._redis_url, directory, self._bounds)
                 await dispatcher.start()
                 self._service = Service(directory, dispatcher, self._max_body, self._deadline)
                 _log.info("gateway_started", gateway=dispatcher.id)
@@ -166,10 +171,20 @@ class Gateway:
         try:
             if route is None:
                 raise errors.NotFound(f"There is no {path} here.")
-            principal = access.authenticate(_authorization(scope, protocol), service.directory, route.permission)
+            principal, key = access.identify(_authorization(scope, protocol), service.directory, route.permission)
             if scope["method"] != route.method:
                 raise _MethodNotAllowed(route.method)
-            call = Call(principal, path, received_at, traceparent, request)
+            call = Call(
+                principal,
+                path,
+                received_at,
+                traceparent,
+                request,
+                tenant=service.directory.get("tenants", key.tenant) or _UNTOLD,
+                limits=key.limits,
+                priority=wishes.priority(scope, key),
+                timeout=wishes.timeout(scope),
+            )
             if path in fallback.ROUTES:
                 endpoint = route.endpoint
 

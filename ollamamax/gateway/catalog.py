@@ -48,6 +48,10 @@ class Alias(msgspec.Struct):
         return msgspec.structs.replace(target, alias_of=self.target, fallbacks=fallbacks, modified_at=self.modified_at)
 
 
+SHARED = "*"
+"""Stands for the tenant in the names of shared models: a tenant finds its own names first, then these."""
+
+
 def full_name(name: str) -> str:
     """``name:tag``; the tag is ``latest`` when none is given, as in Ollama."""
     return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
@@ -57,7 +61,7 @@ def resolve(directory: Directory, tenant: str, name: str) -> Listed:
     """An alias is followed, once. Raises `ModelNotFound`, for a name of another tenant just the same."""
     full = full_name(name)
     alias: Alias | None = directory.get("aliases", f"{tenant}/{full}")
-    listed: Listed | None = directory.get("models", f"{tenant}/{alias.target if alias else full}")
+    listed = _model(directory, tenant, alias.target if alias else full)
     if listed is None:
         why = f": it is an alias of '{alias.target}', which is not there any more" if alias else ""
         raise errors.ModelNotFound(f"model '{name}' not found{why}", param="model", model=name)
@@ -66,9 +70,22 @@ def resolve(directory: Directory, tenant: str, name: str) -> Listed:
 
 def names(directory: Directory, tenant: str) -> Iterator[tuple[str, Listed]]:
     """All names of a tenant, aliases of models that are there too, in order."""
+    own: dict[str, Listed] = {}
+    shared: dict[str, Listed] = {}
+    for field, listed in directory.items("models"):
+        owner, _, name = field.partition("/")
+        if owner == tenant:
+            own[name] = listed
+        elif owner == SHARED:
+            shared[name] = listed
+    found = shared | own
     prefix = f"{tenant}/"
-    found = {field[len(prefix) :]: listed for field, listed in directory.items("models") if field.startswith(prefix)}
     for field, alias in directory.items("aliases"):
-        if field.startswith(prefix) and (target := directory.get("models", prefix + alias.target)) is not None:
+        if field.startswith(prefix) and (target := _model(directory, tenant, alias.target)) is not None:
             found[field[len(prefix) :]] = alias.listing(target)
     return iter(sorted(found.items()))
+
+
+def _model(directory: Directory, tenant: str, full: str) -> Listed | None:
+    found: Listed | None = directory.get("models", f"{tenant}/{full}") or directory.get("models", f"{SHARED}/{full}")
+    return found

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, MutableMapping
+from collections.abc import AsyncGenerator, MutableMapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
+from cluster.dispatch.queue import Tell
 from cluster.wire import Delta, Final, Inference
 from ollamamax.gateway import relay
 from ollamamax.gateway.execution import Call, Execution
@@ -23,29 +23,85 @@ _AHEAD = 64
 """How many deltas may wait for a slow client, all choices together."""
 
 
-@contextlib.asynccontextmanager
-async def choices(
-    service: Service, call: Call, model: str, inference: Inference, receive: Receive, count: int
-) -> AsyncIterator[list[Execution]]:
-    """``count`` admitted executions, or none. A seed is counted up, so that the answers differ and can be had again."""
-    gone = asyncio.create_task(_gone(receive))
+class Choices:
+    """``async with`` watches for the client to leave. A seed is counted up, so that the answers differ and can be had again.
 
-    async def told() -> MutableMapping[str, Any]:
-        return await asyncio.shield(gone)
+    Each choice takes its slot and gives it back by itself: fewer slots than choices only make it slower.
+    """
 
-    try:
-        async with contextlib.AsyncExitStack() as stack:
-            made = []
-            for index in range(count):
-                options = inference.options
-                if options.seed is not None:
-                    options = msgspec.structs.replace(options, seed=options.seed + index)
-                own = call if index == 0 else replace(call, id=new_id())
-                asked = msgspec.structs.replace(inference, options=options)
-                made.append(await stack.enter_async_context(service.execution(own, model, asked, told)))
-            yield made
-    finally:
-        await end([gone])
+    def __init__(
+        self,
+        service: Service,
+        call: Call,
+        model: str,
+        inference: Inference,
+        receive: Receive,
+        count: int,
+        tell: Tell | None = None,
+    ) -> None:
+        self._receive = receive
+        self._gone: asyncio.Task[MutableMapping[str, Any]] | None = None
+        self.executions = []
+        for index in range(count):
+            options = inference.options
+            if options.seed is not None:
+                options = msgspec.structs.replace(options, seed=options.seed + index)
+            own = call if index == 0 else replace(call, id=new_id())
+            asked = msgspec.structs.replace(inference, options=options)
+            # One voice is enough for a client that waits.
+            said = tell if index == 0 else None
+            self.executions.append(service.execution(own, model, asked, self._told, tell=said))
+
+    async def __aenter__(self) -> Self:
+        self._gone = asyncio.create_task(_gone(self._receive))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._gone is not None:
+            await end([self._gone])
+
+    async def _told(self) -> MutableMapping[str, Any]:
+        assert self._gone is not None  # noqa: S101 - entered before
+        return await asyncio.shield(self._gone)
+
+    async def gather(self) -> list[Output]:
+        """All answers. Raises what the first that fails raises."""
+
+        async def answer(execution: Execution) -> Output:
+            async with execution:
+                return await relay.gather(execution)
+
+        tasks = [asyncio.create_task(answer(execution)) for execution in self.executions]
+        try:
+            return list(await asyncio.gather(*tasks))
+        finally:
+            await end(tasks)
+
+    async def merged(self) -> AsyncGenerator[tuple[int, Delta | Final], None]:
+        """What each says as it comes, with its number, and last its end. Raises what the first that fails raises."""
+        queue: asyncio.Queue[tuple[int, Delta | Final | Exception]] = asyncio.Queue(_AHEAD)
+
+        async def read(index: int, execution: Execution) -> None:
+            try:
+                async with execution:
+                    while (delta := await execution.next()) is not None:
+                        await queue.put((index, delta))
+                    assert execution.final is not None  # noqa: S101 - next returned None
+                    await queue.put((index, execution.final))
+            except Exception as error:  # noqa: BLE001 - raised by the reader below
+                await queue.put((index, error))
+
+        tasks = [asyncio.create_task(read(index, execution)) for index, execution in enumerate(self.executions)]
+        open_ = len(tasks)
+        try:
+            while open_:
+                index, event = await queue.get()
+                if isinstance(event, Exception):
+                    raise event
+                open_ -= isinstance(event, Final)
+                yield index, event
+        finally:
+            await end(tasks)
 
 
 async def _gone(receive: Receive) -> MutableMapping[str, Any]:
@@ -53,38 +109,3 @@ async def _gone(receive: Receive) -> MutableMapping[str, Any]:
     while (message := await receive())["type"] != "http.disconnect":
         continue
     return message
-
-
-async def gather(executions: list[Execution]) -> list[Output]:
-    """All answers. Raises what the first that fails raises."""
-    tasks = [asyncio.create_task(relay.gather(execution)) for execution in executions]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        await end(tasks)
-
-
-async def merged(executions: list[Execution]) -> AsyncGenerator[tuple[int, Delta | Final], None]:
-    """What each says as it comes, with its number, and last its end. Raises what the first that fails raises."""
-    queue: asyncio.Queue[tuple[int, Delta | Final | Exception]] = asyncio.Queue(_AHEAD)
-
-    async def read(index: int, execution: Execution) -> None:
-        try:
-            while (delta := await execution.next()) is not None:
-                await queue.put((index, delta))
-            assert execution.final is not None  # noqa: S101 - next returned None
-            await queue.put((index, execution.final))
-        except Exception as error:  # noqa: BLE001 - raised by the reader below
-            await queue.put((index, error))
-
-    tasks = [asyncio.create_task(read(index, execution)) for index, execution in enumerate(executions)]
-    open_ = len(tasks)
-    try:
-        while open_:
-            index, event = await queue.get()
-            if isinstance(event, Exception):
-                raise event
-            open_ -= isinstance(event, Final)
-            yield index, event
-    finally:
-        await end(tasks)

@@ -7,14 +7,18 @@ import time
 from dataclasses import dataclass, field
 from typing import Self
 
-from cluster.dispatch.dispatcher import Dispatcher, Request
+from cluster.dispatch.dispatcher import Dispatcher
+from cluster.dispatch.queue import Tell
+from cluster.dispatch.request import Interrupted, Request
 from cluster.scheduling.load import avoided
 from cluster.wire import Delta, Failure, Final, Inference, Outcome, Started
 from ollamamax import logs
 from ollamamax.gateway.catalog import Listed, full_name
 from ollamamax.gateway.http import ClientGone, Receive
+from ollamamax.identity.access import KnownTenant, Priority
 from ollamamax.kernel import errors, trace
 from ollamamax.kernel.ids import new_id
+from ollamamax.kernel.limits import Limits
 from ollamamax.kernel.principal import Principal
 
 _log = logs.get(__name__)
@@ -41,6 +45,14 @@ class Call:
     received_at: float
     traceparent: str
     id: str = field(default_factory=new_id)
+    tenant: KnownTenant = field(default_factory=KnownTenant)
+    limits: Limits = field(default_factory=Limits)
+    """Of the key."""
+    priority: Priority = "normal"
+    idle_only: bool = False
+    """Take a slot that nobody waits for, or none."""
+    timeout: float | None = None
+    """Seconds, when the client asks for less than the installation allows."""
     may_fall_back: bool = True
     """Whether another model may do it; not when it is about the model itself."""
 
@@ -63,9 +75,11 @@ class Execution:
         inference: Inference,
         deadline: float,
         receive: Receive,
+        tell: Tell | None = None,
     ) -> None:
         self._dispatcher = dispatcher
         self._receive = receive
+        self._tell = tell
         self._watchers: list[asyncio.Task[None] | asyncio.TimerHandle] = []
         self.call = call
         self.model = model
@@ -80,27 +94,50 @@ class Execution:
             traceparent=trace.child(call.traceparent),
             trace=trace.trace_id(call.traceparent),
             received_at=call.received_at,
-            deadline=call.received_at + deadline,
+            deadline=call.received_at + min(deadline, call.timeout or deadline),
             inference=inference,
             profile=listed.profile,
+            priority=call.priority,
+            idle_only=call.idle_only,
+            weight=call.tenant.weight,
+            key_limits=call.limits,
+            tenant_limits=call.tenant.limits,
         )
+        dispatcher.expect(self.request)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Headers of the response, once it is admitted."""
+        return [*self.call.headers(), *self.route_headers()]
+
+    def route_headers(self) -> list[tuple[bytes, bytes]]:
+        """Where it runs, and why; none for a tenant that has them switched off."""
+        if not self.call.tenant.show_route:
+            return []
         return [
-            *self.call.headers(),
             (b"x-ollamamax-node", self.request.node_name.encode("ascii", "replace")),
             (b"x-ollamamax-version", self.request.version.encode()),
+            (b"x-ollamamax-route", self.request.attempts[-1].reason.encode()),
         ]
 
     async def __aenter__(self) -> Self:
-        """Raises what `Dispatcher.admit` raises."""
-        await self._dispatcher.admit(self.request)
+        """Returns when a node has it. Raises what `Dispatcher.admit` raises, `ClientGone`, and `DeadlineExceeded`."""
         gone = asyncio.create_task(_disconnected(self._receive))
-        gone.add_done_callback(lambda task: task.cancelled() or self._interrupt(_GONE))
+        gone.add_done_callback(self._left)
         remaining = max(0.0, self.request.deadline - time.time())
-        self._watchers = [gone, asyncio.get_running_loop().call_later(remaining, self._interrupt, _LATE)]
+        self._watchers = [gone, asyncio.get_running_loop().call_later(remaining, self.request.interrupt, _LATE)]
+        try:
+            await self._dispatcher.admit(self.request, self._tell)
+        except BaseException as error:
+            for watcher in self._watchers:
+                watcher.cancel()
+            if not isinstance(error, Interrupted):
+                raise
+            raise _as_error(error.failure, self.request) from None
         return self
+
+    def _left(self, watcher: asyncio.Task[None]) -> None:
+        if not watcher.cancelled():
+            self.request.interrupt(_GONE)
 
     @property
     def has_more(self) -> bool:
@@ -111,24 +148,24 @@ class Execution:
         """The next output, or ``None`` at the end. Raises `ClientGone`, or `EngineError` with what the node reported."""
         request = self.request
         while True:
-            event = await self._dispatcher.next(request)
+            try:
+                event = await self._dispatcher.next(request)
+            except Interrupted as interruption:
+                raise _as_error(interruption.failure, request) from None
             if isinstance(event, Delta):
                 request.first_token_at = request.first_token_at or time.time()
                 request.completion_tokens += event.tokens
                 return event
             if isinstance(event, Started):
-                request.started_at = event.started_at
                 asked, profile = request.inference.options.num_ctx, request.profile
                 request.reload_avoided = avoided(profile, asked, loaded=event.loaded, context=event.context)
             elif isinstance(event, Final):
                 self._count(event)
                 self.final = request.final = event
                 return None
-            elif event is _GONE:
-                raise ClientGone
-            else:
+            if isinstance(event, Failure):
                 self._count(event)
-                raise EngineError(event)
+                raise _as_error(event, request)
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         for watcher in self._watchers:
@@ -143,10 +180,6 @@ class Execution:
         else:
             # The node still works on it: a client that left, a deadline, or a fault of ours.
             self._dispatcher.later(self._cancel("failed" if isinstance(error, EngineError) else "cancelled", code))
-
-    def _interrupt(self, failure: Failure) -> None:
-        if self.request.stream is not None:
-            self.request.stream.interrupt(failure)
 
     async def _cancel(self, outcome: Outcome, error: str) -> None:
         """Stop the node's work and take its last counts into the record."""
@@ -189,6 +222,15 @@ class Execution:
             duration_ms=round((time.time() - self.request.received_at) * 1000, 1),
             attempts=self.request.attempt,
         )
+
+
+def _as_error(failure: Failure, request: Request) -> Exception:
+    if failure is _GONE:
+        return ClientGone()
+    if failure is _LATE and request.given_at is None:
+        waited = time.time() - request.received_at
+        return errors.DeadlineExceeded(f"The request waited {waited:.0f} s in the queue; its time is over.")
+    return EngineError(failure)
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from cluster.dispatch.line import Outlook
 from cluster.wire import Delta, Final
 from ollamamax.gateway import http
 from ollamamax.gateway.execution import Execution
@@ -38,10 +39,52 @@ async def gather(execution: Execution) -> Output:
     return output
 
 
+class Opening:
+    """The head of a streamed response: sent with its first output, or before, to a client that waits in the queue.
+
+    ``sign`` makes a sign of life that the protocol's clients read over.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        content_type: bytes,
+        headers: list[tuple[bytes, bytes]],
+        sign: Callable[[Outlook | None], bytes],
+    ) -> None:
+        self.send = send
+        self._content_type = content_type
+        self._headers = headers
+        self._sign = sign
+        self._begun = False
+
+    async def tell(self, outlook: Outlook | None) -> None:
+        """From now on a failure can only be told in the stream."""
+        await self.begin(self._headers)
+        await http.write(self.send, self._sign(outlook))
+
+    async def begin(self, headers: list[tuple[bytes, bytes]]) -> None:
+        if not self._begun:
+            self._begun = True
+            await http.begin(self.send, self._content_type, headers)
+
+
+def comment(outlook: Outlook | None) -> bytes:
+    """A comment in an event stream (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream)."""
+    if outlook is None:
+        return b": waiting\n\n"
+    when = "" if outlook.seconds is None else f", about {outlook.seconds:.0f} s"
+    return f": waiting, place {outlook.position} of {outlook.waiting}{when}\n\n".encode()
+
+
+def space(_: Outlook | None) -> bytes:
+    """In front of a line of JSON a space means nothing; an empty line would break clients that parse each line."""
+    return b" "
+
+
 async def stream(
     execution: Execution,
-    send: Send,
-    content_type: bytes,
+    opening: Opening,
     headers: list[tuple[bytes, bytes]] | None = None,
     *,
     first: Callable[[], bytes],
@@ -51,14 +94,14 @@ async def stream(
     """Send what ``first``, ``delta`` and ``last`` make of the output. Raises what `Execution.next` raises."""
     # Nothing is sent before the first event, so that a failure until then has its true status.
     event = await execution.next()
-    await http.begin(send, content_type, execution.headers() if headers is None else headers + execution.headers())
+    await opening.begin([*(headers or ()), *execution.headers()])
     part = first()
     while event is not None:
         part += delta(event)
         # An event may add nothing to what a protocol shows; an empty body would be a needless write.
         if part and not execution.has_more:
-            await http.write(send, part)
+            await http.write(opening.send, part)
             part = b""
         event = await execution.next()
     assert execution.final is not None  # noqa: S101 - next returned None
-    await http.finish(send, part + last(execution.final))
+    await http.finish(opening.send, part + last(execution.final))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.dispatch.dispatcher import Dispatcher
+from cluster.dispatch.queue import Tell
 from cluster.scheduling import load
 from cluster.wire import Inference
 from ollamamax.bus.directory import Directory
@@ -27,14 +28,21 @@ class Service:
         return await read_body(scope, receive, self.max_body)
 
     def execution(
-        self, call: Call, model: str, inference: Inference, receive: Receive, *, deadline: float | None = None
+        self,
+        call: Call,
+        model: str,
+        inference: Inference,
+        receive: Receive,
+        *,
+        deadline: float | None = None,
+        tell: Tell | None = None,
     ) -> Execution:
-        """``deadline`` is in seconds, instead of this service's own. Raises `ModelNotFound`, and `Unsupported` for an
+        """``deadline`` is in seconds, instead of this service's own; ``tell`` is called while it waits. Raises `ModelNotFound`, and `Unsupported` for an
         image that would have to be fetched."""
         _refuse_addresses(inference)
         listed = catalog.resolve(self.directory, call.principal.tenant or "", model)
         load.check(listed.profile, inference.options.num_ctx)
-        return Execution(self.dispatcher, call, model, listed, inference, deadline or self.deadline, receive)
+        return Execution(self.dispatcher, call, model, listed, inference, deadline or self.deadline, receive, tell)
 
 
 def _refuse_addresses(inference: Inference) -> None:

@@ -46,7 +46,14 @@ _REFUSED = "The API key is missing, wrong, expired or revoked. Send it as 'Autho
 def authenticate(
     authorization: str | None, directory: Directory, permission: str | None, *, kind: Kind = "key"
 ) -> Principal:
-    """The principal of an ``Authorization: Bearer`` header (RFC 6750).
+    """As `identify`, where only the principal matters."""
+    return identify(authorization, directory, permission, kind=kind)[0]
+
+
+def identify(
+    authorization: str | None, directory: Directory, permission: str | None, *, kind: Kind = "key"
+) -> tuple[Principal, KnownKey]:
+    """The principal and the key of an ``Authorization: Bearer`` header (RFC 6750).
 
     Raises `Unauthenticated` for every key that is not good, without saying why, and `Forbidden` for one that lacks
     the permission.
@@ -67,4 +74,4 @@ def authenticate(
     principal = Principal(known.kind, known.id, known.tenant, known.name, frozenset(known.permissions))
     if permission is not None and not principal.may(permission):
         raise errors.Forbidden(f"This API key lacks the permission '{permission}'.")
-    return principal
+    return principal, known

@@ -1,9 +1,10 @@
-"""The directory's table ``keys``: what the data plane needs to know of every key that works."""
+"""The directory's tables ``keys`` and ``tenants``: what the data plane needs to know of every key that works, and of tenants."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from typing import cast
 
 import msgspec
 import redis
@@ -11,12 +12,14 @@ from django.db import transaction
 
 from ollamamax import logs
 from ollamamax.bus import directory, shared
-from ollamamax.identity.access import KnownKey
-from ollamamax.identity.models import ApiKey
+from ollamamax.identity.access import KnownKey, KnownTenant, Priority
+from ollamamax.identity.models import ApiKey, Tenant
 from ollamamax.identity.queries import key as queries
+from ollamamax.identity.queries import tenant as tenant_queries
 from ollamamax.identity.scope import every_tenant
 
 TABLE = "keys"
+TENANTS = "tenants"
 log = logs.get(__name__)
 
 
@@ -34,10 +37,26 @@ def entry(key: ApiKey) -> bytes:
             id=key.id.hex,
             tenant=key.tenant_id.hex,
             name=key.name,
-            permissions=key.permissions,
+            permissions=sorted(queries.permissions_of_key(key)),
             expires_at=None if key.expires_at is None else key.expires_at.timestamp(),
+            limits=key.limits,
+            priority=cast("Priority", key.priority),
         )
     )
+
+
+def all_tenants() -> dict[str, bytes]:
+    """All that belongs in the table ``tenants`` now. One query."""
+    return {tenant.id.hex: tenant_entry(tenant) for tenant in tenant_queries.tenants().iterator()}
+
+
+def tenant_entry(tenant: Tenant) -> bytes:
+    return msgspec.json.encode(KnownTenant(tenant.weight, tenant.limits, tenant.show_route))
+
+
+def publish_tenant_on_commit(tenant: Tenant) -> None:
+    """After the commit, tell all gateways what is true of the tenant now."""
+    transaction.on_commit(lambda: _publish_tenant(tenant.id))
 
 
 def publish_key_on_commit(key: ApiKey) -> None:
@@ -55,6 +74,11 @@ def _publish_key(key_id: uuid.UUID, identifier: str) -> None:
     with every_tenant():
         key = queries.usable_keys().filter(pk=key_id).first()
     _publish(TABLE, {identifier: None if key is None else entry(key)})
+
+
+def _publish_tenant(tenant_id: uuid.UUID) -> None:
+    tenant = tenant_queries.tenants().filter(pk=tenant_id).first()
+    _publish(TENANTS, {tenant_id.hex: None if tenant is None else tenant_entry(tenant)})
 
 
 def _publish(table: str, changes: Mapping[str, bytes | None]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 PERMISSIONS = frozenset(
     {
         "inference.use",
@@ -15,8 +17,12 @@ PERMISSIONS = frozenset(
         "member.view",
         "member.manage",
         "audit.view",
+        "tenant.manage",
     }
 )
+
+OPERATOR_ONLY = frozenset({"tenant.manage"})
+"""Counts in the operator's tenant alone: elsewhere nobody has it, whatever a role or a key says."""
 
 _VIEWER = frozenset({"node.view", "model.view", "key.view", "usage.view", "member.view"})
 _MEMBER = _VIEWER | {"inference.use", "key.manage"}
@@ -30,6 +36,12 @@ ROLES: dict[str, frozenset[str]] = {
 }
 
 
-def permissions_of(role: str) -> frozenset[str]:
-    """The permissions of a role; a role that is not known has none."""
-    return ROLES.get(role, frozenset())
+def permissions_of(role: str, *, in_operator: bool) -> frozenset[str]:
+    """The permissions of a role in a tenant, the operator's or another; a role that is not known has none."""
+    return counted(ROLES.get(role, frozenset()), in_operator=in_operator)
+
+
+def counted(permissions: Iterable[str], *, in_operator: bool) -> frozenset[str]:
+    """Those of the permissions that count in a tenant. Every principal is made of these."""
+    held = frozenset(permissions)
+    return held if in_operator else held - OPERATOR_ONLY

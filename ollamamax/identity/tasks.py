@@ -14,4 +14,5 @@ from ollamamax.identity.actions.key_use import move_key_use
 def publish_directory() -> None:
     client = shared.client()
     bus_directory.reconcile(client, directory.TABLE, directory.all_keys)
+    bus_directory.reconcile(client, directory.TENANTS, directory.all_tenants)
     move_key_use(client)

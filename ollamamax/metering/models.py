@@ -29,6 +29,9 @@ class UsageRecord(models.Model):
     outcome = models.CharField(max_length=16)
     error = models.CharField(max_length=100, default="")
     attempts = models.PositiveSmallIntegerField(default=1)
+    priority = models.CharField(max_length=10, default="normal")
+    route = models.JSONField(null=True)
+    """`cluster.wire.Route`: the candidates, their scores, the tries; ``None`` where nobody was left to tell."""
 
     objects: models.Manager[UsageRecord] = tenant_manager()
 

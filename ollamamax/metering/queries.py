@@ -18,7 +18,7 @@ def usage(
     model: str | None = None,
 ) -> QuerySet[UsageRecord]:
     """Records of the tenant in scope, received from ``since`` on and before ``until``."""
-    found = UsageRecord.objects.all()
+    found = UsageRecord.objects.defer("route")
     if since is not None:
         found = found.filter(received_at__gte=since)
     if until is not None:
@@ -28,6 +28,11 @@ def usage(
     if model is not None:
         found = found.filter(model=model)
     return found
+
+
+def find_record(request: uuid.UUID) -> UsageRecord | None:
+    """The record of one request of the tenant in scope. Queries: 1."""
+    return UsageRecord.objects.filter(request=request).first()
 
 
 def totals(found: QuerySet[UsageRecord]) -> dict[str, int]:

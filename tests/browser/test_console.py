@@ -141,6 +141,8 @@ def test_a_key_is_made_shown_once_used_and_revoked(watched: Watched, product: Pr
     page.get_by_role("button", name="Create a key").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("a test's key")
+    dialog.get_by_label("Requests a minute").fill("60")
+    assert _violations(page) == []
     dialog.get_by_role("button", name="Create", exact=True).click()
     secret = dialog.get_by_label("The new API key", exact=True).inner_text()
     assert secret.startswith("omx_")
@@ -148,6 +150,7 @@ def test_a_key_is_made_shown_once_used_and_revoked(watched: Watched, product: Pr
     dialog.get_by_role("button", name="Done").click()
     row = page.get_by_role("row").filter(has_text="a test's key")
     expect(row).to_contain_text("active")
+    expect(row).to_contain_text("60 requests/min")
     assert secret not in page.content()
 
     page.get_by_role("button", name="Revoke a test's key").click()

@@ -23,13 +23,15 @@ from ollamamax.bus.directory import Directory
 from ollamamax.identity import directory
 from ollamamax.identity.access import KnownKey
 from ollamamax.identity.actions.bootstrap import bootstrap_installation
-from ollamamax.identity.actions.key import issue_key, revoke_key
+from ollamamax.identity.actions.key import change_key, issue_key, revoke_key
+from ollamamax.identity.actions.tenant import make_operator
 from ollamamax.identity.actions.user import create_user
 from ollamamax.identity.models import ApiKey, Membership, Tenant, User
-from ollamamax.identity.scope import every_tenant
+from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.errors import Conflict
+from ollamamax.kernel.limits import Limits
 from ollamamax.kernel.principal import system
-from tests.cast import PASSWORD, SYSTEM, Key, Person, make_key
+from tests.cast import PASSWORD, SYSTEM, Key, Person, make_key, make_tenant
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -160,6 +162,28 @@ def test_two_first_starts_at_once_make_one_installation() -> None:
     with every_tenant():
         assert (Tenant.objects.count(), User.objects.count(), Membership.objects.count()) == (1, 1, 1)
         assert ApiKey.objects.filter(revoked_at=None).count() >= 1
+
+
+def test_of_two_that_become_the_operator_at_once_one_is() -> None:
+    tenants = [make_tenant(slug) for slug in ("one", "two")]
+
+    def name(tenant: Tenant) -> Callable[[], Tenant]:
+        return lambda: make_operator(acting=SYSTEM, tenant_id=tenant.id)
+
+    results = in_parallel(*(name(tenant) for tenant in tenants))
+    assert Counter(type(r) for r in results) == {Tenant: 1, Conflict: 1}
+    assert AuditRecord.objects.filter(action="tenant.make_operator").count() == 1
+
+
+def test_changes_of_one_key_at_once_all_count(owner: Person) -> None:
+    key = make_key(owner)
+
+    def change(limit: str) -> Callable[[], ApiKey]:
+        return lambda: change_key(acting=owner.acting, key_id=key.row.id, limits={limit: 7})
+
+    in_parallel(*(change(name) for name in ("requests_per_minute", "tokens_per_minute", "concurrent_requests")))
+    with tenant_scope(owner.tenant):
+        assert ApiKey.objects.get(pk=key.row.id).limits == Limits(7, 7, 7)
 
 
 async def test_a_reader_during_many_changes_ends_with_what_is_published(valkey: redis.Redis, redis_url: str) -> None:

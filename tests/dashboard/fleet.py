@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import redis
 
-import cluster.dispatch
+from cluster.dispatch.script import Script, arguments
 from cluster.wire import Engine, ModelState, NodeState, OpenRequest, UsageRecord, encode_json
 from ollamamax.bus import keys
 from ollamamax.kernel.ids import new_id
 
-_SETTLE = (Path(cluster.dispatch.__path__[0]) / "settle.lua").read_text()
+_SETTLE = Script("settle")
 VERSION = "sha256:" + "5f" * 32
 
 
@@ -126,15 +125,17 @@ class Fleet:
             received_at=opened.received_at,
             **(facts | changed),
         )
-        self.client.eval(
-            _SETTLE,
-            4,
-            keys.OPEN,
-            keys.USAGE,
-            keys.recent(self.tenant),
-            keys.node_slots(opened.node),
-            opened.request,
-            f"{opened.request}.{opened.attempt}",
-            encode_json(record),
-        )
+        account = {
+            "request": opened.request,
+            "ticket": f"{opened.request}.{opened.attempt}",
+            "tenant": self.tenant,
+            "key": opened.key,
+            "node": opened.node,
+            "version": opened.version,
+            "weight": 1,
+            "work": 0,
+            "tokens": 0,
+            "limits": [],
+        }
+        _SETTLE.run_sync(self.client, arguments(account, encode_json(record)))
         return record

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from ollamamax.embedded.environment import plan
+from ollamamax.embedded.environment import of_running, plan
 from ollamamax.embedded.home import Home
 from ollamamax.embedded.problem import Problem
 
@@ -56,3 +57,17 @@ def test_the_address_is_one_to_visit(home: Home, host: str, url: str) -> None:
 def test_a_senseless_number_of_nodes_is_refused(home: Home, nodes: str) -> None:
     with pytest.raises(Problem, match="NODES is"):
         plan(home, {"NODES": nodes})
+
+
+def test_a_command_reaches_what_runs_here_and_nothing_else(home: Home) -> None:
+    made = plan(home, {})
+    assert of_running(home) == {}
+    descriptor = home.lock()
+    assert descriptor is not None
+    try:
+        found = of_running(home)
+    finally:
+        os.close(descriptor)
+    assert set(found) == {"OLLAMAMAX_HOME", "OLLAMAMAX_SECRET_KEY", "DATABASE_URL", "REDIS_URL"}
+    assert found.items() <= made.environ.items()
+    assert of_running(Home(home.folder / "elsewhere")) == {}

@@ -16,6 +16,7 @@ import pytest_asyncio
 import redis
 import uvicorn
 
+from cluster.dispatch.admission import Bounds
 from ollamamax.bus import directory, keys
 from ollamamax.gateway.app import Gateway
 from ollamamax.identity.keys import make_key
@@ -54,10 +55,12 @@ class Site:
         directory.publish(self.client, "keys", {made.identifier: msgspec.json.encode(entry)})
         return made.text
 
-    async def add_node(self, *, script: Script = echo, capacity: int = 4, tenant: str | None = None) -> FakeNode:
+    async def add_node(
+        self, *, script: Script = echo, capacity: int = 4, tenant: str | None = None, shared: bool = False
+    ) -> FakeNode:
         owner = tenant or self.tenant
         node = FakeNode(self.redis_url, new_id(), owner, VERSION, script=script, capacity=capacity)
-        entry = {"tenant": owner, "name": f"node-{len(self.nodes)}", "schedulable": True}
+        entry = {"tenant": owner, "name": f"node-{len(self.nodes)}", "schedulable": True, "shared": shared}
         directory.publish(self.client, "nodes", {node.node: msgspec.json.encode(entry)})
         await self.stack.enter_async_context(node)
         self.nodes.append(node)
@@ -112,7 +115,7 @@ async def site() -> AsyncIterator[Site]:
     for table in ("keys", "node_keys", "tenants", "models", "aliases", "blobs", "nodes"):
         directory.reconcile(client, table, dict)
     publish_model(client, tenant)
-    gateway = Gateway(redis_url, max_body=100_000, deadline=30, queue_per_node=2)
+    gateway = Gateway(redis_url, max_body=100_000, deadline=30, bounds=Bounds(waiting=4, waiting_of_tenant=2))
     port = free_port()
     server = QuietServer(
         uvicorn.Config(gateway, host="127.0.0.1", port=port, lifespan="off", log_config=None, access_log=False)

@@ -170,7 +170,8 @@ async def test_a_broken_connection_to_redis_loses_no_token(site: Site) -> None:
 async def test_a_full_queue_is_429_with_retry_after(site: Site) -> None:
     node = await site.add_node(script=_silent, capacity=1)
     waiting = [asyncio.create_task(_ask(site)) for _ in range(3)]
-    await until(lambda: site.client.scard(keys.node_slots(node.node)) == 3)
+    await until(lambda: site.client.zcard(keys.WAITING) == 2)
+    assert site.client.scard(keys.node_slots(node.node)) == 1
     async with site.post("/v1/chat/completions", ASK) as response:
         assert response.status == 429
         assert int(response.headers["retry-after"]) >= 1
@@ -179,6 +180,7 @@ async def test_a_full_queue_is_429_with_retry_after(site: Site) -> None:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
     await until(lambda: site.client.scard(keys.node_slots(node.node)) == 0)
+    assert site.client.zcard(keys.WAITING) == 0
 
 
 async def test_without_a_node_the_answer_is_503(site: Site) -> None:
@@ -294,6 +296,7 @@ async def test_all_answers_stop_when_the_client_leaves(site: Site) -> None:
     node = await site.add_node(script=_endless)
     async with site.post("/v1/chat/completions", {**ASK, "n": 3, "stream": True}) as response:
         await response.content.readany()
+        await until(lambda: len(node.tickets) == 3)
     await until(lambda: len(site.usage()) == 3)
     assert {(record["outcome"], record["error"]) for record in site.usage()} == {("cancelled", "client_gone")}
     assert site.client.scard(keys.node_slots(node.node)) == 0
@@ -306,7 +309,8 @@ async def test_when_one_of_several_fails_the_answer_is_an_error(site: Site) -> N
             assert response.status == 400
             assert (await response.json())["error"]["code"] == "unsupported"
     await until(lambda: len(site.usage()) == 4)
-    assert {record["outcome"] for record in site.usage()} == {"failed"}
+    # The one that failed first ended the others, which may have been about to.
+    assert {record["outcome"] for record in site.usage()} <= {"failed", "cancelled"}
     assert site.client.scard(keys.node_slots(node.node)) == 0
 
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from ollamamax.audit.models import AuditRecord
 from ollamamax.audit.verify import verify
 from ollamamax.identity.actions.bootstrap import bootstrap_installation
-from ollamamax.identity.actions.key import issue_key, revoke_key
+from ollamamax.identity.actions.key import change_key, issue_key, revoke_key
 from ollamamax.identity.actions.member import add_member
-from ollamamax.identity.actions.tenant import create_tenant
+from ollamamax.identity.actions.tenant import change_own_tenant, change_tenant, create_tenant, make_operator
 from ollamamax.identity.actions.user import create_user
 from ollamamax.identity.keys import make_key, matches, parse_key
 from ollamamax.identity.models import ApiKey, Membership, Tenant, User
 from ollamamax.identity.queries.key import find_principal
-from ollamamax.identity.roles import PERMISSIONS, ROLES
+from ollamamax.identity.queries.member import tenants_of
+from ollamamax.identity.roles import OPERATOR_ONLY, PERMISSIONS, ROLES
 from ollamamax.identity.scope import ScopeError, current_tenant, every_tenant, tenant_scope
 from ollamamax.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from ollamamax.kernel.principal import system
@@ -47,6 +50,14 @@ def test_each_action_writes_exactly_one_audit_record(tenant: Tenant, owner: Pers
             "member.add",
         ),
         (lambda: issue_key(acting=owner.acting, name="x"), tenant.id.hex, "key.issue"),
+        (
+            lambda: change_key(acting=owner.acting, key_id=owner_key.row.id, name="y", limits={"tokens_per_minute": 5}),
+            tenant.id.hex,
+            "key.change",
+        ),
+        (lambda: change_own_tenant(acting=owner.acting, name="Acme Ltd"), tenant.id.hex, "tenant.change"),
+        (lambda: make_operator(acting=SYSTEM, tenant_id=tenant.id), "system", "tenant.make_operator"),
+        (lambda: change_tenant(acting=SYSTEM, tenant_id=tenant.id, weight=2.0), tenant.id.hex, "tenant.govern"),
         (lambda: revoke_key(acting=owner.acting, key_id=owner_key.row.id), tenant.id.hex, "key.revoke"),
     ]
     for act, chain, action in acts:
@@ -56,6 +67,10 @@ def test_each_action_writes_exactly_one_audit_record(tenant: Tenant, owner: Pers
 def test_what_changes_nothing_writes_nothing(owner: Person, owner_key: Key) -> None:
     revoke_key(acting=owner.acting, key_id=owner_key.row.id)
     assert written(lambda: revoke_key(acting=owner.acting, key_id=owner_key.row.id)) == []
+    assert written(lambda: change_own_tenant(acting=owner.acting, name=owner.tenant.name, show_route=True)) == []
+    assert written(lambda: change_tenant(acting=SYSTEM, tenant_id=owner.tenant.id, weight=1.0)) == []
+    make_operator(acting=SYSTEM, tenant_id=owner.tenant.id)
+    assert written(lambda: make_operator(acting=SYSTEM, tenant_id=owner.tenant.id)) == []
 
 
 def test_an_audit_record_tells_who_and_what_and_no_secret(owner: Person) -> None:
@@ -156,7 +171,7 @@ def test_a_stranger_revokes_nothing(stranger: Person, owner_key: Key) -> None:
 def test_a_principal_of_a_key_has_what_the_key_has(owner_key: Key, inference_key: Key) -> None:
     principal = find_principal(owner_key.text)
     assert principal is not None
-    assert principal.permissions == PERMISSIONS
+    assert principal.permissions == PERMISSIONS - OPERATOR_ONLY
     principal = find_principal(inference_key.text)
     assert principal is not None
     assert principal.permissions == {"inference.use", "model.view"}
@@ -196,9 +211,11 @@ def test_bootstrap_makes_what_is_missing_and_repeats_without_harm() -> None:
 
     tenant, user, text = start()
     assert text is not None
+    assert tenant.is_operator
     principal = find_principal(text)
     assert principal is not None
     assert principal.tenant == tenant.id.hex
+    assert principal.permissions == PERMISSIONS
     assert user.check_password(PASSWORD)
     assert written(start) == []
     assert start() == (tenant, user, None)
@@ -217,6 +234,64 @@ def test_bootstrap_goes_on_after_it_was_interrupted() -> None:
     assert user.check_password(PASSWORD)
     with tenant_scope(tenant):
         assert Membership.objects.get().role == "owner"
+
+
+def test_bootstrap_leaves_an_operator_that_there_is(operator: Person) -> None:
+    tenant, user, _ = bootstrap_installation(acting=SYSTEM, email="admin@localhost.example", password=PASSWORD)
+    assert not tenant.is_operator
+    assert "tenant.manage" not in tenants_of(user)[0].permissions
+
+
+def test_there_is_one_operator_and_the_system_names_it(operator: Person, owner: Person) -> None:
+    with pytest.raises(Conflict):
+        make_operator(acting=SYSTEM, tenant_id=owner.tenant.id)
+    with pytest.raises(NotFound):
+        make_operator(acting=SYSTEM, tenant_id=uuid.uuid4())
+    with pytest.raises(Forbidden):
+        make_operator(acting=operator.acting, tenant_id=operator.tenant.id)
+
+
+def test_what_is_the_operators_alone_counts_in_no_other_tenant(owner: Person, operator: Person) -> None:
+    """Not by a role, not in a key that was made with it, and not for whoever says that they have it."""
+    assert "tenant.manage" in ROLES["owner"] & ROLES["admin"] & operator.acting.permissions
+    assert "tenant.manage" not in owner.acting.permissions | ROLES["member"] | ROLES["viewer"]
+    with pytest.raises(Forbidden):
+        issue_key(acting=owner.acting, name="x", permissions=["tenant.manage"])
+    _, text = issue_key(acting=system("x", owner.tenant.id.hex), name="x", permissions=["tenant.manage", "key.view"])
+    found = find_principal(text)
+    assert found is not None
+    assert found.permissions == {"key.view"}
+    impostor = replace(owner.acting, permissions=PERMISSIONS)
+    acts: list[Callable[[], Tenant]] = [
+        lambda: create_tenant(acting=impostor, slug="mine", name="Mine"),
+        lambda: change_tenant(acting=impostor, tenant_id=owner.tenant.id, weight=1000.0),
+        lambda: change_tenant(acting=replace(impostor, tenant=None), tenant_id=owner.tenant.id, weight=1000.0),
+    ]
+    for act in acts:
+        with pytest.raises(Forbidden):
+            act()
+
+
+def test_an_owner_still_makes_owners(owner: Person, operator: Person) -> None:
+    for person in (owner, operator):
+        user = create_user(acting=SYSTEM, email=f"new@{person.tenant.slug}.example", password=PASSWORD)
+        assert add_member(acting=person.acting, tenant=person.tenant, user=user, role="owner").role == "owner"
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, 1001.0, float("nan"), float("inf")])
+def test_a_weight_has_a_range_which_the_database_keeps_too(tenant: Tenant, weight: float) -> None:
+    with pytest.raises(InvalidRequest):
+        change_tenant(acting=SYSTEM, tenant_id=tenant.id, weight=weight)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Tenant.objects.filter(pk=tenant.id).update(weight=weight)
+
+
+@pytest.mark.parametrize("limits", [{"tokens_per_minute": 0}, {"concurrent_requests": 2**31}, {"speed": 1}])
+def test_a_limit_has_a_name_and_a_range(tenant: Tenant, owner: Person, limits: dict[str, int | None]) -> None:
+    with pytest.raises(InvalidRequest):
+        change_tenant(acting=SYSTEM, tenant_id=tenant.id, limits=limits)
+    with pytest.raises(InvalidRequest):
+        issue_key(acting=owner.acting, name="x", limits=limits)
 
 
 def test_keys_have_one_form_and_many_secrets() -> None:

@@ -1,4 +1,4 @@
-"""`/api/v1/keys`: list, issue, look at, revoke."""
+"""`/api/v1/keys`: list, issue, look at, revoke. How they are limited: `test_api_key_limits`."""
 
 from __future__ import annotations
 

@@ -45,11 +45,21 @@ def test_an_existing_user_joins_another_tenant_with_the_password_they_have(owner
     assert {p.slug for p in tenants_of(owner.user)} == {"acme", "second"}
 
 
+def test_the_operator_is_named_once(tenant: Tenant) -> None:
+    assert run("tenant", "operator", "acme") == str(tenant.id)
+    assert run("tenant", "operator", "acme") == str(tenant.id)
+    run("tenant", "create", "second")
+    with pytest.raises(CommandError, match="Another tenant"):
+        run("tenant", "operator", "second")
+    assert Tenant.objects.get(is_operator=True) == tenant
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ("tenant", "create", "acme"),
         ("tenant", "create", "Not A Slug"),
+        ("tenant", "operator", "nowhere"),
         ("user", "create", "x@y.example", "--tenant", "nowhere"),
         ("user", "create", "no-address", "--tenant", "acme"),
         ("user", "create", "owner@acme.example", "--tenant", "acme"),

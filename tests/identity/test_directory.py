@@ -19,17 +19,21 @@ from django.utils import timezone
 from ollamamax.bus import connect, keys, shared
 from ollamamax.bus.directory import Directory
 from ollamamax.identity import access, directory
-from ollamamax.identity.access import KnownKey
-from ollamamax.identity.actions.key import issue_key, revoke_key
+from ollamamax.identity.access import KnownKey, KnownTenant
+from ollamamax.identity.actions.key import change_key, issue_key, revoke_key
 from ollamamax.identity.actions.key_use import move_key_use
-from ollamamax.identity.models import ApiKey
+from ollamamax.identity.actions.tenant import change_own_tenant, change_tenant
+from ollamamax.identity.models import ApiKey, Tenant
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.identity.tasks import publish_directory
 from ollamamax.kernel.errors import Unauthenticated
-from tests.cast import Key, Person, make_key
+from ollamamax.kernel.limits import Limits
+from ollamamax.kernel.principal import system
+from tests.cast import SYSTEM, Key, Person, make_key
 from tests.servers import free_port
 
 TABLE = keys.directory("keys")
+LIMITS = {"requests_per_minute": 60}
 decode = msgspec.json.Decoder(KnownKey).decode
 
 
@@ -41,7 +45,7 @@ def published(client: redis.Redis) -> dict[str, Any]:
 @pytest.mark.django_db(transaction=True)
 def test_a_key_is_published_when_it_is_issued_and_gone_when_it_is_revoked(valkey: redis.Redis, owner: Person) -> None:
     expires = timezone.now() + datetime.timedelta(days=1)
-    key, text = issue_key(acting=owner.acting, name="ci", expires_at=expires)
+    key, text = issue_key(acting=owner.acting, name="ci", expires_at=expires, limits=LIMITS, priority="low")
     assert published(valkey) == {
         key.identifier: {
             "hash": key.secret_hash,
@@ -51,11 +55,47 @@ def test_a_key_is_published_when_it_is_issued_and_gone_when_it_is_revoked(valkey
             "name": "ci",
             "permissions": ["inference.use", "model.view"],
             "expires_at": expires.timestamp(),
+            "limits": {"requests_per_minute": 60},
+            "priority": "low",
         }
     }
     assert text.rpartition("_")[2] not in str(published(valkey))
     revoke_key(acting=owner.acting, key_id=key.id)
     assert published(valkey) == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_changed_key_is_published_and_a_right_that_does_not_count_there_is_not(
+    valkey: redis.Redis, owner: Person
+) -> None:
+    acting = system("tests", owner.tenant.id.hex)
+    key, _ = issue_key(acting=acting, name="ci", permissions=["tenant.manage", "inference.use"])
+    change_key(acting=owner.acting, key_id=key.id, priority="high", limits={"concurrent_requests": 2})
+    known = decode(valkey.hget(TABLE, key.identifier) or b"")
+    assert (known.priority, known.limits, known.permissions) == ("high", Limits(concurrent=2), ["inference.use"])
+
+
+def told(client: redis.Redis, tenant: Tenant) -> KnownTenant:
+    value = client.hget(keys.directory("tenants"), tenant.id.hex)
+    assert value is not None
+    return msgspec.json.decode(value, type=KnownTenant)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_tenant_is_published_when_it_is_made_and_when_it_is_changed(valkey: redis.Redis, owner: Person) -> None:
+    assert told(valkey, owner.tenant) == KnownTenant()
+    change_tenant(acting=SYSTEM, tenant_id=owner.tenant.id, weight=2.5, limits={"tokens_per_minute": 9})
+    change_own_tenant(acting=owner.acting, show_route=False)
+    assert told(valkey, owner.tenant) == KnownTenant(2.5, Limits(tokens_per_minute=9), show_route=False)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_loop_publishes_tenants_that_redis_lost(valkey: redis.Redis, owner: Person) -> None:
+    valkey.flushall()
+    valkey.hset(keys.directory("tenants"), "0" * 32, b"{}")
+    publish_directory()
+    assert told(valkey, owner.tenant) == KnownTenant()
+    assert valkey.hget(keys.directory("tenants"), "0" * 32) is None
 
 
 @pytest.mark.django_db(transaction=True)

@@ -4,6 +4,7 @@ import { api, bodyOf } from './client'
 import type { components } from './schema'
 
 export type Key = components['schemas']['Key']
+export type KeyCreate = components['schemas']['KeyCreate']
 export type CreatedKey = components['schemas']['CreatedKey']
 
 const KEYS = ['keys']
@@ -26,7 +27,7 @@ export function useKeys() {
 export function useCreateKey() {
   const queries = useQueryClient()
   return useMutation({
-    mutationFn: async (body: { name: string; expires_at: string | null }): Promise<CreatedKey> =>
+    mutationFn: async (body: KeyCreate): Promise<CreatedKey> =>
       bodyOf(await api.POST('/api/v1/keys', { body })),
     onSuccess: () => queries.invalidateQueries({ queryKey: KEYS }),
   })

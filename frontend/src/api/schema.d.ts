@@ -74,7 +74,8 @@ export interface paths {
         delete: operations["keys_destroy"];
         options?: never;
         head?: never;
-        patch?: never;
+        /** @description Change a key's name, limits or priority; what is left out stays. */
+        patch: operations["keys_update"];
         trace?: never;
     };
     "/api/v1/me": {
@@ -125,7 +126,7 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** @description Change how the model is served. It counts for new requests within a second. */
+        /** @description Change how the model is served, or share it with every tenant. It counts for new requests within a second. */
         patch: operations["models_update"];
         trace?: never;
     };
@@ -161,7 +162,7 @@ export interface paths {
         delete: operations["nodes_destroy"];
         options?: never;
         head?: never;
-        /** @description Drain a node (``schedulable: false``): new requests go elsewhere, running ones finish. Or resume it. */
+        /** @description Drain a node (``schedulable: false``: new requests go elsewhere, running ones finish), resume, describe or share it. */
         patch: operations["nodes_update"];
         trace?: never;
     };
@@ -217,6 +218,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The caller's requests that wait for a free slot, the next first. */
+        get: operations["queue_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/requests/{request_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One request: every candidate and its score, the wait, the tries, the times. */
+        get: operations["requests_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session": {
         parameters: {
             query?: never;
@@ -234,6 +269,60 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant that the caller acts in. */
+        get: operations["tenant_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** @description Change the tenant's name, or whether its responses show their route. Weight and limits are the operator's. */
+        patch: operations["tenant_update"];
+        trace?: never;
+    };
+    "/api/v1/tenants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Every tenant of the installation, the newest first. For its operator. */
+        get: operations["tenants_list"];
+        put?: never;
+        /** @description Make a tenant. For the operator. */
+        post: operations["tenants_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{tenant_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One tenant. For the operator. */
+        get: operations["tenants_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** @description Change a tenant's weight, limits, name, or whether its responses show their route. For the operator. */
+        patch: operations["tenants_update"];
         trace?: never;
     };
     "/api/v1/usage": {
@@ -293,6 +382,18 @@ export interface components {
             /** @description name, or name:tag; the tag is latest when left out. */
             name: string;
         };
+        /** @description ``error`` is the code of what ended the try; empty when it was answered. */
+        Attempt: {
+            /** Format: uuid */
+            node: string;
+            node_name: string;
+            reason: string;
+            /** Format: date-time */
+            given_at: string;
+            /** Format: date-time */
+            started_at?: string;
+            error?: string;
+        };
         /**
          * @description * `no_capacity` - no_capacity
          *     * `context_too_long` - context_too_long
@@ -322,6 +423,15 @@ export interface components {
             readonly name: string;
             readonly identifier: string;
             readonly permissions: string[];
+            readonly limits: components["schemas"]["Limits"];
+            /**
+             * @description The highest class its requests may ask for.
+             *
+             *     * `high` - High
+             *     * `normal` - Normal
+             *     * `low` - Low
+             */
+            readonly priority: components["schemas"]["PriorityA08Enum"];
             /** Format: uuid */
             readonly created_by: string | null;
             /** Format: date-time */
@@ -392,6 +502,15 @@ export interface components {
             readonly name: string;
             readonly identifier: string;
             readonly permissions: string[];
+            readonly limits: components["schemas"]["Limits"];
+            /**
+             * @description The highest class its requests may ask for.
+             *
+             *     * `high` - High
+             *     * `normal` - Normal
+             *     * `low` - Low
+             */
+            readonly priority: components["schemas"]["PriorityA08Enum"];
             /** Format: uuid */
             readonly created_by: string | null;
             /** Format: date-time */
@@ -409,6 +528,15 @@ export interface components {
             permissions?: components["schemas"]["PermissionsEnum"][];
             /** Format: date-time */
             expires_at?: string | null;
+            limits?: components["schemas"]["Limits"];
+            /**
+             * @description high needs the permission member.manage
+             *
+             *     * `high` - High
+             *     * `normal` - Normal
+             *     * `low` - Low
+             */
+            priority?: components["schemas"]["PriorityA08Enum"];
         };
         /**
          * @description * `user` - user
@@ -416,6 +544,12 @@ export interface components {
          * @enum {string}
          */
         KindEnum: "user" | "key";
+        /** @description ``null`` is no limit. To change limits, one that is left out stays as it is. */
+        Limits: {
+            requests_per_minute?: number | null;
+            tokens_per_minute?: number | null;
+            concurrent_requests?: number | null;
+        };
         LogIn: {
             email: string;
             password: string;
@@ -441,6 +575,8 @@ export interface components {
             details: {
                 [key: string]: unknown;
             };
+            /** @description whether every tenant may use it by its name */
+            shared: boolean;
             /** Format: date-time */
             moved_at: string;
             replicas: components["schemas"]["Replica"][];
@@ -457,6 +593,13 @@ export interface components {
             readonly engine: components["schemas"]["EngineEnum"];
             readonly agent_version: string;
             readonly schedulable: boolean;
+            readonly shared: boolean;
+            readonly region: string;
+            readonly labels: {
+                [key: string]: string;
+            };
+            /** Format: double */
+            readonly hourly_cost: number | null;
             /** Format: date-time */
             readonly joined_at: string;
             /** Format: date-time */
@@ -537,6 +680,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Node"][];
         };
+        PaginatedTenantDetailList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["TenantDetail"][];
+        };
         PaginatedUsageRecordList: {
             /**
              * Format: uri
@@ -556,14 +712,55 @@ export interface components {
             target?: string;
             fallbacks?: components["schemas"]["Fallback"][];
         };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedKeyChange: {
+            name?: string;
+            limits?: components["schemas"]["Limits"];
+            /**
+             * @description high needs the permission member.manage
+             *
+             *     * `high` - High
+             *     * `normal` - Normal
+             *     * `low` - Low
+             */
+            priority?: components["schemas"]["PriorityA08Enum"];
+        };
         /** @description For all names of the model. What is left out stays. */
         PatchedModelChange: {
             profile?: components["schemas"]["Profile"];
             fallbacks?: components["schemas"]["Fallback"][];
+            /** @description whether every tenant may use it; the operator's only */
+            shared?: boolean;
         };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedNodeChange: {
             /** @description false drains the node, true resumes it */
             schedulable?: boolean;
+            /** @description whether it runs requests of every tenant; for nodes of the operator only */
+            shared?: boolean;
+            region?: string;
+            /** @description all the labels the node has from now on, at most 32 */
+            labels?: {
+                [key: string]: string;
+            };
+            /**
+             * Format: double
+             * @description in any currency; null: unknown
+             */
+            hourly_cost?: number | null;
+        };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedOwnTenantChange: {
+            name?: string;
+            show_route?: boolean;
+        };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedTenantChange: {
+            name?: string;
+            show_route?: boolean;
+            /** Format: double */
+            weight?: number;
+            limits?: components["schemas"]["Limits"];
         };
         /**
          * @description * `audit.view` - audit.view
@@ -576,10 +773,25 @@ export interface components {
          *     * `model.view` - model.view
          *     * `node.manage` - node.manage
          *     * `node.view` - node.view
+         *     * `tenant.manage` - tenant.manage
          *     * `usage.view` - usage.view
          * @enum {string}
          */
-        PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.view" | "node.manage" | "node.view" | "usage.view";
+        PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.view" | "node.manage" | "node.view" | "tenant.manage" | "usage.view";
+        /**
+         * @description * `high` - High
+         *     * `normal` - Normal
+         *     * `low` - Low
+         * @enum {string}
+         */
+        PriorityA08Enum: "high" | "normal" | "low";
+        /**
+         * @description * `high` - high
+         *     * `normal` - normal
+         *     * `low` - low
+         * @enum {string}
+         */
+        PriorityFd2Enum: "high" | "normal" | "low";
         /** @description How a model is served. What is left out stays as it is. */
         Profile: {
             /**
@@ -618,32 +830,21 @@ export interface components {
                 [key: string]: string;
             };
         };
+        /** @description ``waiting`` counts the requests of all tenants, ``requests`` are the caller's own. */
+        Queue: {
+            waiting: number;
+            requests: components["schemas"]["Waiting"][];
+        };
         Replica: {
             /** Format: uuid */
             node: string;
             node_name: string;
-            state?: components["schemas"]["StateEnum"];
+            state?: components["schemas"]["ReplicaStateEnum"];
             /** Format: int64 */
             bytes_done?: number;
             error?: string;
             /** Format: date-time */
             changed_at: string;
-        };
-        /**
-         * @description * `owner` - Owner
-         *     * `admin` - Admin
-         *     * `member` - Member
-         *     * `viewer` - Viewer
-         * @enum {string}
-         */
-        RoleEnum: "owner" | "admin" | "member" | "viewer";
-        /** @description Who is logged in with this cookie. ``tenant`` is the one the session acts in. */
-        Session: {
-            authenticated: boolean;
-            user: components["schemas"]["User"] | null;
-            tenant: components["schemas"]["Tenant"] | null;
-            tenants: components["schemas"]["Tenant"][];
-            permissions: components["schemas"]["PermissionsEnum"][];
         };
         /**
          * @description * `pending` - Pending
@@ -654,7 +855,83 @@ export interface components {
          *     * `lost` - Lost
          * @enum {string}
          */
-        StateEnum: "pending" | "fetching" | "ready" | "present" | "failed" | "lost";
+        ReplicaStateEnum: "pending" | "fetching" | "ready" | "present" | "failed" | "lost";
+        /** @description Times in milliseconds, null for what has not happened or is not known. */
+        Request: {
+            /** Format: uuid */
+            request: string;
+            state: components["schemas"]["RequestStateEnum"];
+            /** Format: uuid */
+            key: string;
+            model: string;
+            version: string;
+            api: string;
+            trace: string;
+            priority: components["schemas"]["PriorityFd2Enum"];
+            /** Format: date-time */
+            received_at: string;
+            /** Format: uuid */
+            node: string | null;
+            node_name: string | null;
+            attempts: number;
+            position?: number | null;
+            expected_wait_ms?: number | null;
+            /** Format: double */
+            queue_ms: number | null;
+            /** Format: double */
+            first_token_ms?: number | null;
+            /** Format: double */
+            duration_ms: number;
+            prompt_tokens?: number | null;
+            completion_tokens?: number | null;
+            outcome?: string | null;
+            /** @default  */
+            error: string;
+            route?: components["schemas"]["Route"] | null;
+        };
+        /**
+         * @description * `waiting` - waiting
+         *     * `running` - running
+         *     * `settled` - settled
+         * @enum {string}
+         */
+        RequestStateEnum: "waiting" | "running" | "settled";
+        /**
+         * @description * `owner` - Owner
+         *     * `admin` - Admin
+         *     * `member` - Member
+         *     * `viewer` - Viewer
+         * @enum {string}
+         */
+        RoleEnum: "owner" | "admin" | "member" | "viewer";
+        /** @description The last ranking, best first; who was ruled out, and why; every try. ``waiting``: how many waited when it joined them. */
+        Route: {
+            strategy?: string;
+            candidates?: components["schemas"]["ScoredNode"][];
+            ruled_out?: {
+                [key: string]: string;
+            };
+            attempts?: components["schemas"]["Attempt"][];
+            waiting?: number;
+        };
+        ScoredNode: {
+            /** Format: uuid */
+            node: string;
+            node_name: string;
+            /** Format: double */
+            score: number;
+            parts: {
+                [key: string]: number;
+            };
+        };
+        /** @description Who is logged in with this cookie. ``tenant`` is the one the session acts in. */
+        Session: {
+            authenticated: boolean;
+            user: components["schemas"]["User"] | null;
+            tenant: components["schemas"]["Tenant"] | null;
+            tenants: components["schemas"]["Tenant"][];
+            permissions: components["schemas"]["PermissionsEnum"][];
+        };
         /**
          * @description * `balanced` - balanced
          *     * `least_busy` - least_busy
@@ -672,6 +949,25 @@ export interface components {
             slug: string;
             name: string;
             role: components["schemas"]["RoleEnum"];
+        };
+        TenantCreate: {
+            slug: string;
+            name: string;
+        };
+        /** @description ``weight`` is the tenant's share of what all wait for; ``is_operator``: it runs this installation. */
+        TenantDetail: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly slug: string;
+            readonly name: string;
+            /** Format: double */
+            readonly weight: number;
+            readonly limits: components["schemas"]["Limits"];
+            /** @description Whether responses say in headers which node served them, and why. */
+            readonly show_route: boolean;
+            readonly is_operator: boolean;
+            /** Format: date-time */
+            readonly created_at: string;
         };
         Totals: {
             requests: number;
@@ -705,6 +1001,7 @@ export interface components {
             outcome: string;
             error?: string;
             attempts?: number;
+            priority?: string;
         };
         User: {
             /** Format: uuid */
@@ -713,6 +1010,20 @@ export interface components {
             email: string;
             /** @description How to show the user. */
             name: string;
+        };
+        /** @description ``position`` counts from 1 over all tenants; ``expected_wait_ms`` is null while nothing of the model has ended lately. */
+        Waiting: {
+            /** Format: uuid */
+            request: string;
+            /** Format: uuid */
+            key: string;
+            model: string;
+            api: string;
+            priority: components["schemas"]["PriorityFd2Enum"];
+            /** Format: date-time */
+            received_at: string;
+            position: number;
+            expected_wait_ms: number | null;
         };
     };
     responses: never;
@@ -921,6 +1232,31 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    keys_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedKeyChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Key"];
+                };
             };
         };
     };
@@ -1193,6 +1529,46 @@ export interface operations {
             };
         };
     };
+    queue_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Queue"];
+                };
+            };
+        };
+    };
+    requests_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                request_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+        };
+    };
     session_retrieve: {
         parameters: {
             query?: never;
@@ -1250,6 +1626,141 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    tenant_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantDetail"];
+                };
+            };
+        };
+    };
+    tenant_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedOwnTenantChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantDetail"];
+                };
+            };
+        };
+    };
+    tenants_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedTenantDetailList"];
+                };
+            };
+        };
+    };
+    tenants_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TenantCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantDetail"];
+                };
+            };
+        };
+    };
+    tenants_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantDetail"];
+                };
+            };
+        };
+    };
+    tenants_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedTenantChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantDetail"];
+                };
             };
         };
     };

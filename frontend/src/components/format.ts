@@ -1,4 +1,5 @@
 /** Numbers as people read them. */
+import type { Key } from '../api/keys'
 
 const BINARY = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
 
@@ -80,3 +81,15 @@ export const count = (value: number): string => COUNT.format(value)
 /** Tokens a second: one decimal below a hundred. */
 export const perSecond = (value: number): string =>
   value >= 100 || value === 0 ? COUNT.format(Math.round(value)) : value.toFixed(1)
+
+/** What a key may ask for: "60 requests/min, 4 at once, low priority", or "None". */
+export function limitsOf(key: Pick<Key, 'limits' | 'priority'>): string {
+  const { requests_per_minute, tokens_per_minute, concurrent_requests } = key.limits
+  const parts = [
+    requests_per_minute != null && `${requests_per_minute.toLocaleString('en')} requests/min`,
+    tokens_per_minute != null && `${tokens_per_minute.toLocaleString('en')} tokens/min`,
+    concurrent_requests != null && `${concurrent_requests.toLocaleString('en')} at once`,
+    key.priority !== 'normal' && `${key.priority} priority`,
+  ].filter((part) => part !== false)
+  return parts.length > 0 ? parts.join(', ') : 'None'
+}

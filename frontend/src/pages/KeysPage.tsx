@@ -1,14 +1,14 @@
 /** API keys: list, create with a secret shown once, revoke. */
-import { Alert, Button, Loader, Select, Table, TextInput } from '@mantine/core'
+import { Alert, Button, Loader, Table } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
-import { useEffect, useState, type SubmitEvent } from 'react'
+import { useEffect, useState } from 'react'
 import { sentence } from '../api/client'
-import { useCreateKey, useKeys, useRevokeKey, type Key } from '../api/keys'
+import { useKeys, useRevokeKey, type Key } from '../api/keys'
 import { sessionQuery } from '../api/session'
 import { Card, Empty } from '../components/Card'
-import { Command } from '../components/Command'
+import { CreateKey } from '../components/CreateKey'
 import { Dialog } from '../components/Dialog'
-import { dateTime } from '../components/format'
+import { dateTime, limitsOf } from '../components/format'
 import { Icon } from '../components/Icon'
 import { Tag } from '../components/Tag'
 import tables from '../components/RequestTable.module.css'
@@ -16,7 +16,8 @@ import classes from './KeysPage.module.css'
 
 export function KeysPage() {
   const keys = useKeys()
-  const mayManage = useQuery(sessionQuery).data?.permissions.includes('key.manage') === true
+  const permissions = useQuery(sessionQuery).data?.permissions ?? []
+  const mayManage = permissions.includes('key.manage')
   const [creating, setCreating] = useState(false)
   const [revoking, setRevoking] = useState<Key | null>(null)
   useEffect(() => {
@@ -71,6 +72,7 @@ export function KeysPage() {
                   <Table.Th>Created</Table.Th>
                   <Table.Th>Last used</Table.Th>
                   <Table.Th>Expires</Table.Th>
+                  <Table.Th>Limits</Table.Th>
                   <Table.Th>State</Table.Th>
                   <Table.Th>
                     <span className="sr-only">Actions</span>
@@ -100,6 +102,7 @@ export function KeysPage() {
       </Card>
       <CreateKey
         opened={creating}
+        mayGiveHigh={permissions.includes('member.manage')}
         onClose={() => {
           setCreating(false)
         }}
@@ -133,6 +136,9 @@ function KeyRow({ apiKey, onRevoke }: { apiKey: Key; onRevoke: ((key: Key) => vo
       <Table.Td data-label="Expires" className={tables.wide}>
         {apiKey.expires_at === null ? 'Never' : dateTime(apiKey.expires_at)}
       </Table.Td>
+      <Table.Td data-label="Limits" className={tables.wide}>
+        {limitsOf(apiKey)}
+      </Table.Td>
       <Table.Td data-label="State">
         <Tag tone={state === 'active' ? 'ok' : 'plain'}>{state}</Tag>
       </Table.Td>
@@ -159,85 +165,6 @@ function KeyRow({ apiKey, onRevoke }: { apiKey: Key; onRevoke: ((key: Key) => vo
 function stateOf(key: Key): 'active' | 'expired' | 'revoked' {
   if (key.revoked_at !== null) return 'revoked'
   return key.expires_at !== null && new Date(key.expires_at) <= new Date() ? 'expired' : 'active'
-}
-
-const LIFETIMES = [
-  { value: '30', label: '30 days' },
-  { value: '90', label: '90 days' },
-  { value: '365', label: 'One year' },
-  { value: '', label: 'Never' },
-]
-
-function CreateKey({ opened, onClose }: { opened: boolean; onClose: () => void }) {
-  const create = useCreateKey()
-  const [name, setName] = useState('')
-  const [days, setDays] = useState('90')
-  const close = () => {
-    onClose()
-    setName('')
-    create.reset()
-  }
-  const submit = (event: SubmitEvent) => {
-    event.preventDefault()
-    const expires = days === '' ? null : new Date(Date.now() + Number(days) * 86_400_000).toISOString()
-    create.mutate({ name: name.trim(), expires_at: expires })
-  }
-  const made = create.data
-  return (
-    <Dialog
-      opened={opened}
-      onClose={close}
-      title={made === undefined ? 'Create an API key' : 'The key is made'}
-      closeOnClickOutside={made === undefined}
-    >
-      {made === undefined ? (
-        <form onSubmit={submit} className={classes.form}>
-          {create.error !== null && (
-            <Alert color="red" variant="light" icon={<Icon name="alert" />}>
-              {sentence(create.error)}
-            </Alert>
-          )}
-          <TextInput
-            label="Name"
-            description="What will use it, for example “billing service”."
-            required
-            withAsterisk={false}
-            maxLength={100}
-            data-autofocus
-            value={name}
-            onChange={(event) => {
-              setName(event.currentTarget.value)
-            }}
-          />
-          <Select
-            label="Expires"
-            data={LIFETIMES}
-            value={days}
-            allowDeselect={false}
-            onChange={(value) => {
-              setDays(value ?? '')
-            }}
-          />
-          <div className={classes.buttons}>
-            <Button variant="default" onClick={close}>
-              Cancel
-            </Button>
-            <Button type="submit" loading={create.isPending} disabled={name.trim() === ''}>
-              Create
-            </Button>
-          </div>
-        </form>
-      ) : (
-        <div className={classes.form}>
-          <p className={classes.text}>Copy it now: it is shown this once and cannot be read again.</p>
-          <Command label="The new API key" text={made.secret} wrap />
-          <div className={classes.buttons}>
-            <Button onClick={close}>Done</Button>
-          </div>
-        </div>
-      )}
-    </Dialog>
-  )
 }
 
 function RevokeKey({ apiKey, onClose }: { apiKey: Key | null; onClose: () => void }) {

@@ -13,15 +13,15 @@ async def messages(service: Service, call: Call, scope: Scope, receive: Receive,
     body = http.decode(requests.decoder, await service.body(scope, receive))
     inference = requests.to_inference(body)
     headers = [(b"request-id", call.id.encode())]
-    async with service.execution(call, body.model, inference, receive) as execution:
+    opening = relay.Opening(send, responses.EVENT_STREAM, headers + call.headers(), relay.comment)
+    tell = opening.tell if body.stream else None
+    async with service.execution(call, body.model, inference, receive, tell=tell) as execution:
         if not body.stream:
             answer = responses.message(call.id, body.model, await relay.gather(execution))
             await http.respond(send, 200, answer, headers + execution.headers())
             return
         events = responses.Events(call.id, body.model)
-        await relay.stream(
-            execution, send, responses.EVENT_STREAM, headers, first=events.first, delta=events.delta, last=events.last
-        )
+        await relay.stream(execution, opening, headers, first=events.first, delta=events.delta, last=events.last)
 
 
 async def count_tokens(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:

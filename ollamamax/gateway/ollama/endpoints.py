@@ -48,13 +48,15 @@ async def _answer(
         reason = responses.memory(form, body.model, "unload" if inference.keep_alive == 0 else "load")
         await http.respond(send, 200, reason, headers)
         return
-    async with service.execution(call, body.model, inference, receive) as execution:
+    opening = relay.Opening(send, responses.NDJSON, call.headers(), relay.space)
+    tell = None if body.stream is False else opening.tell
+    async with service.execution(call, body.model, inference, receive, tell=tell) as execution:
         if body.stream is False:
             answer = responses.whole(form, body.model, call.received_at, await relay.gather(execution))
             await http.respond(send, 200, answer, execution.headers())
             return
         lines = responses.Lines(form, body.model, call.received_at)
-        await relay.stream(execution, send, responses.NDJSON, first=bytes, delta=lines.delta, last=lines.last)
+        await relay.stream(execution, opening, first=bytes, delta=lines.delta, last=lines.last)
 
 
 async def tags(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,6 +10,7 @@ from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send
 from ollamamax.gateway.ollama import responses
 from ollamamax.gateway.service import Service
+from ollamamax.kernel import errors
 from ollamamax.kernel.ids import new_id
 
 NEVER = "2318-01-01T00:00:00Z"
@@ -27,19 +28,24 @@ async def load(service: Service, call: Call, model: str, inference: Inference, r
 
 
 async def unload(service: Service, call: Call, model: str, inference: Inference, receive: Receive) -> _Headers:
-    """Take the model out of memory on every node of the tenant that has it there; running requests end first.
+    """Take the model out of memory on every node of the tenant itself that has it there; running requests end first.
 
     When none says that it has, one that could is asked all the same: what a node says may be a second old.
     """
     call.may_fall_back = False
     listed = catalog.resolve(service.directory, call.principal.tenant or "", model)
-    nodes = {state.node: state for state in service.dispatcher.fleet.states(call.principal.tenant or "")}
-    holding: list[str | None] = [node for node, state in nodes.items() if _loaded(state, listed.version)]
+    fleet = service.dispatcher.fleet
+    own = {state.node: state for state in fleet.states(call.principal.tenant or "")}
+    having = {node for node in own if fleet.engine_name(node, listed.version)}
+    if not having:
+        raise errors.Unavailable(
+            f"None of your own nodes has the model '{model}'; where nodes are shared, it stays for all.", model=model
+        )
+    everywhere = {node for node, _ in service.directory.items("nodes")}
     headers: _Headers = []
-    for node in holding or [None]:
+    for asked in [{node} for node in having if _loaded(own[node], listed.version)] or [having]:
         execution = service.execution(call, model, inference, receive)
-        if node is not None:
-            execution.request.tried |= set(nodes) - {node}
+        execution.request.tried |= everywhere - asked
         async with execution:
             await relay.gather(execution)
             headers = headers or execution.headers()
@@ -49,7 +55,7 @@ async def unload(service: Service, call: Call, model: str, inference: Inference,
 
 
 async def ps(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    """All nodes of the tenant, by their own last word; a model that two nodes have loaded is there twice."""
+    """All nodes of the tenant itself, by their own last word; a model that two nodes have loaded is there twice."""
     tenant = call.principal.tenant or ""
     names: dict[str, str] = {}
     details: dict[str, catalog.Details] = {}

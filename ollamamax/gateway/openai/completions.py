@@ -128,11 +128,13 @@ async def completions(service: Service, call: Call, scope: Scope, receive: Recei
     inference = to_inference(body)
     created = int(call.received_at)
     echo = inference.prompt if body.echo else ""
-    async with service.execution(call, body.model, inference, receive) as execution:
+    opening = relay.Opening(send, EVENT_STREAM, call.headers(), relay.comment)
+    tell = opening.tell if body.stream else None
+    async with service.execution(call, body.model, inference, receive, tell=tell) as execution:
         if body.stream:
             include_usage = body.stream_options is not None and body.stream_options.include_usage
             chunks = Chunks(call.id, body.model, created, include_usage=include_usage, echo=echo)
-            await relay.stream(execution, send, EVENT_STREAM, first=chunks.first, delta=chunks.delta, last=chunks.last)
+            await relay.stream(execution, opening, first=chunks.first, delta=chunks.delta, last=chunks.last)
             return
         output = await relay.gather(execution)
         choice = {

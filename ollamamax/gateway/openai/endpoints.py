@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 
 from cluster.wire import Final, Inference
-from ollamamax.gateway import catalog, choices, http, relay
+from ollamamax.gateway import catalog, http, relay
+from ollamamax.gateway.choices import Choices
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send
 from ollamamax.gateway.openai import requests, responses
@@ -19,15 +20,15 @@ async def chat_completions(service: Service, call: Call, scope: Scope, receive: 
     if body.n is not None and body.n > 1:
         await _several(service, call, body, inference, receive, send)
         return
-    async with service.execution(call, body.model, inference, receive) as execution:
+    opening = relay.Opening(send, responses.EVENT_STREAM, call.headers(), relay.comment)
+    tell = opening.tell if body.stream else None
+    async with service.execution(call, body.model, inference, receive, tell=tell) as execution:
         if not body.stream:
             answer = responses.completion(call.id, body.model, created, [await relay.gather(execution)])
             await http.respond(send, 200, answer, execution.headers())
             return
         chunks = responses.Chunks(call.id, body.model, created, include_usage=_usage_too(body))
-        await relay.stream(
-            execution, send, responses.EVENT_STREAM, first=chunks.first, delta=chunks.delta, last=chunks.last
-        )
+        await relay.stream(execution, opening, first=chunks.first, delta=chunks.delta, last=chunks.last)
 
 
 def _usage_too(body: requests.ChatCompletionRequest) -> bool:
@@ -43,25 +44,27 @@ async def _several(
     send: Send,
 ) -> None:
     created = int(call.received_at)
-    async with choices.choices(service, call, body.model, inference, receive, body.n or 1) as executions:
-        headers = executions[0].headers()
+    opening = relay.Opening(send, responses.EVENT_STREAM, call.headers(), relay.comment)
+    tell = opening.tell if body.stream else None
+    async with Choices(service, call, body.model, inference, receive, body.n or 1, tell) as choices:
         if not body.stream:
-            answer = responses.completion(call.id, body.model, created, await choices.gather(executions))
-            await http.respond(send, 200, answer, headers)
+            answer = responses.completion(call.id, body.model, created, await choices.gather())
+            await http.respond(send, 200, answer, choices.executions[0].headers())
             return
         rendered = [
             responses.Chunks(call.id, body.model, created, include_usage=_usage_too(body), index=index)
-            for index in range(len(executions))
+            for index in range(len(choices.executions))
         ]
         finals: list[Final] = []
         begun = False
-        async with contextlib.aclosing(choices.merged(executions)) as events:
+        async with contextlib.aclosing(choices.merged()) as events:
             async for index, event in events:
                 part = b""
                 if not begun:
                     # As with one answer: a failure until now has its true status.
-                    await http.begin(send, responses.EVENT_STREAM, headers)
-                    part, begun = b"".join(chunks.first() for chunks in rendered), True
+                    await opening.begin(call.headers() + choices.executions[index].route_headers())
+                    part = b"".join(chunks.first() for chunks in rendered)
+                    begun = True
                 if isinstance(event, Final):
                     finals.append(event)
                     part += rendered[index].end(event)

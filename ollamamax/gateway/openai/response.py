@@ -20,7 +20,9 @@ Item = dict[str, Any]
 
 async def responses(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
     body = http.decode(decoder, await service.body(scope, receive))
-    async with service.execution(call, body.model, to_inference(body), receive) as execution:
+    opening = relay.Opening(send, EVENT_STREAM, call.headers(), relay.comment)
+    tell = opening.tell if body.stream else None
+    async with service.execution(call, body.model, to_inference(body), receive, tell=tell) as execution:
         if not body.stream:
             output = await relay.gather(execution)
             answer = _response(call.id, body, int(call.received_at), items(call.id, output), output.final)
@@ -28,7 +30,7 @@ async def responses(service: Service, call: Call, scope: Scope, receive: Receive
             return
         events = Events(call.id, body, int(call.received_at))
         try:
-            await relay.stream(execution, send, EVENT_STREAM, first=events.first, delta=events.delta, last=events.last)
+            await relay.stream(execution, opening, first=events.first, delta=events.delta, last=events.last)
         except errors.OllamaMaxError as error:
             error.fields["sequence_number"] = events.number
             raise

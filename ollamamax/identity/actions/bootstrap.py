@@ -7,11 +7,12 @@ from datetime import datetime
 
 from ollamamax.identity.actions.key import issue_key
 from ollamamax.identity.actions.member import add_member
-from ollamamax.identity.actions.tenant import create_tenant
+from ollamamax.identity.actions.tenant import create_tenant, make_operator
 from ollamamax.identity.actions.user import create_user
 from ollamamax.identity.models import Role, Tenant, User
 from ollamamax.identity.queries import key as key_queries
 from ollamamax.identity.queries import member as queries
+from ollamamax.identity.queries import tenant as tenant_queries
 from ollamamax.identity.roles import PERMISSIONS
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.principal import Principal
@@ -23,12 +24,14 @@ KEY_NAME = "bootstrap"
 def bootstrap_installation(
     *, acting: Principal, email: str, password: str, expires_at: datetime | None = None
 ) -> tuple[Tenant, User, str | None]:
-    """Make what is missing of: tenant `default`, the user as its owner, a key with every permission.
+    """Make what is missing of: tenant `default`, an operator (it), the user as its owner, a key with every permission.
 
     Safe to repeat, also after it was interrupted: each step is an action of its own. An existing user keeps their
     password. The key's text is returned when the key was made now, else ``None``.
     """
-    tenant = queries.find_tenant(SLUG) or create_tenant(acting=acting, slug=SLUG, name="Default")
+    tenant = tenant_queries.find_tenant(SLUG) or create_tenant(acting=acting, slug=SLUG, name="Default")
+    if tenant_queries.find_operator() is None:
+        tenant = make_operator(acting=acting, tenant_id=tenant.id)
     user = queries.find_user(email) or create_user(acting=acting, email=email, password=password)
     if not queries.is_member(tenant, user):
         add_member(acting=acting, tenant=tenant, user=user, role=Role.OWNER)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Iterable
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from ollamamax.audit.actions import record
 from ollamamax.identity import directory
+from ollamamax.identity.actions.limits import Given, checked, take_over
 from ollamamax.identity.keys import make_key
-from ollamamax.identity.models import ApiKey
+from ollamamax.identity.models import ApiKey, Priority
 from ollamamax.identity.queries import key as queries
 from ollamamax.identity.rights import require, require_to_grant
 from ollamamax.identity.scope import tenant_scope
-from ollamamax.kernel.errors import InvalidRequest, NotFound
+from ollamamax.kernel.errors import Conflict, InvalidRequest, NotFound
 from ollamamax.kernel.principal import Principal
 
 DEFAULT_PERMISSIONS = frozenset({"inference.use", "model.view"})
@@ -29,17 +31,20 @@ def issue_key(
     permissions: Iterable[str] | None = None,
     expires_at: datetime.datetime | None = None,
     created_by: uuid.UUID | None = None,
+    limits: Given | None = None,
+    priority: str = Priority.NORMAL,
 ) -> tuple[ApiKey, str]:
     """Make a key in the tenant of ``acting``; returns it with its text, which is not kept and cannot be had again.
 
     ``permissions`` default to what inference needs, and never exceed those of ``acting``. ``created_by`` is for the
-    system, which makes keys for others. Raises `InvalidRequest` and `Forbidden`.
+    system, which makes keys for others. High ``priority`` needs the permission to manage members. Raises `InvalidRequest` and `Forbidden`.
     """
     require(acting, "key.manage")
     if acting.tenant is None:
         raise InvalidRequest("A key belongs to a tenant, and none was named.", param="tenant")
-    if not name.strip() or len(name) > 100:
-        raise InvalidRequest("A key's name has 1 to 100 characters.", param="name")
+    name = _named(name)
+    limits = checked(limits or {})
+    _require_priority(acting, priority)
     if expires_at is not None and expires_at <= timezone.now():
         raise InvalidRequest("A key cannot expire in the past.", param="expires_at")
     granted = sorted(DEFAULT_PERMISSIONS if permissions is None else frozenset(permissions))
@@ -51,11 +56,13 @@ def issue_key(
         key = ApiKey.objects.create(
             tenant_id=uuid.UUID(acting.tenant),
             created_by_id=created_by if acting.kind == "system" else queries.person_behind(acting),
-            name=name.strip(),
+            name=name,
             identifier=made.identifier,
             secret_hash=made.secret_hash,
             permissions=granted,
             expires_at=expires_at,
+            priority=priority,
+            **limits,
         )
         record(
             acting=acting,
@@ -68,10 +75,54 @@ def issue_key(
                 "identifier": key.identifier,
                 "permissions": granted,
                 "expires_at": expires_at,
+                "limits": limits,
+                "priority": priority,
             },
         )
         directory.publish_key_on_commit(key)
     return key, made.text
+
+
+def change_key(
+    *,
+    acting: Principal,
+    key_id: uuid.UUID,
+    name: str | None = None,
+    limits: Given | None = None,
+    priority: str | None = None,
+) -> ApiKey:
+    """Change what is given; what is ``None`` stays, and so does a limit that is left out.
+
+    Who may not manage members changes their own keys only, and gives none a high priority. Raises `NotFound` also for
+    keys of others, `InvalidRequest`, and `Conflict` for a key that was revoked.
+    """
+    require(acting, "key.manage")
+    if acting.tenant is None:
+        raise NotFound("There is no such key.")
+    values: dict[str, Any] = dict(checked(limits or {}))
+    if name is not None:
+        values["name"] = _named(name)
+    with tenant_scope(acting.tenant), transaction.atomic(durable=True):
+        key = _locked(acting, key_id)
+        if key.revoked_at is not None:
+            raise Conflict("This key was revoked.")
+        if priority is not None and priority != key.priority:
+            _require_priority(acting, priority)
+            values["priority"] = priority
+        changed = take_over(key, values)
+        if not changed:
+            return key
+        key.save(update_fields=list(changed))
+        record(
+            acting=acting,
+            action="key.change",
+            target_type="key",
+            target_id=key.id,
+            tenant=key.tenant_id,
+            detail={"identifier": key.identifier} | changed,
+        )
+        directory.publish_key_on_commit(key)
+    return key
 
 
 def revoke_key(*, acting: Principal, key_id: uuid.UUID) -> ApiKey:
@@ -83,9 +134,7 @@ def revoke_key(*, acting: Principal, key_id: uuid.UUID) -> ApiKey:
     if acting.tenant is None:
         raise NotFound("There is no such key.")
     with tenant_scope(acting.tenant), transaction.atomic(durable=True):
-        key = queries.restrict(acting, ApiKey.objects.select_for_update()).filter(pk=key_id).first()
-        if key is None:
-            raise NotFound("There is no such key.")
+        key = _locked(acting, key_id)
         if key.revoked_at is not None:
             return key
         key.revoked_at = timezone.now()
@@ -100,3 +149,24 @@ def revoke_key(*, acting: Principal, key_id: uuid.UUID) -> ApiKey:
         )
         directory.publish_key_on_commit(key)
     return key
+
+
+def _locked(acting: Principal, key_id: uuid.UUID) -> ApiKey:
+    key = queries.restrict(acting, ApiKey.objects.select_for_update()).filter(pk=key_id).first()
+    if key is None:
+        raise NotFound("There is no such key.")
+    return key
+
+
+def _named(name: str) -> str:
+    if not name.strip() or len(name) > 100:
+        raise InvalidRequest("A key's name has 1 to 100 characters.", param="name")
+    return name.strip()
+
+
+def _require_priority(acting: Principal, priority: str) -> None:
+    """High is for few, or it is worth nothing: who manages members says for whom."""
+    if priority not in Priority.values:
+        raise InvalidRequest("A key's priority is high, normal or low.", param="priority")
+    if priority == Priority.HIGH:
+        require(acting, "member.manage")

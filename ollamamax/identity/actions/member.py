@@ -22,7 +22,7 @@ def add_member(*, acting: Principal, tenant: Tenant, user: User, role: str) -> M
     require(acting, "member.manage")
     if role not in Role.values:
         raise InvalidRequest(f"There is no role {role!r}.", param="role")
-    require_to_grant(acting, permissions_of(role))
+    require_to_grant(acting, permissions_of(role, in_operator=tenant.is_operator))
     try:
         with transaction.atomic(durable=True):
             membership = Membership.objects.create(tenant=tenant, user=user, role=role)

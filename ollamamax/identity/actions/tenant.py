@@ -1,30 +1,35 @@
-"""Writes of tenants."""
+"""Writes of tenants: by the operator of the installation, and by a tenant of itself."""
 
 from __future__ import annotations
 
 import re
+import uuid
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
 from ollamamax.audit.actions import record
+from ollamamax.identity import directory
+from ollamamax.identity.actions.limits import Given, checked, take_over
 from ollamamax.identity.models import Tenant
-from ollamamax.kernel.errors import Conflict, Forbidden, InvalidRequest
+from ollamamax.identity.models.tenant import LEAST_WEIGHT, MOST_WEIGHT
+from ollamamax.identity.queries import tenant as queries
+from ollamamax.identity.rights import require, require_in_tenant
+from ollamamax.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from ollamamax.kernel.principal import Principal
 
 _SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 
 
 def create_tenant(*, acting: Principal, slug: str, name: str) -> Tenant:
-    """Only the system makes tenants. Raises `InvalidRequest`, or `Conflict` when the slug is taken."""
-    if acting.kind != "system":
-        raise Forbidden("Tenants are made by the operator of this installation.")
+    """The operator makes tenants. Raises `Forbidden`, `InvalidRequest`, or `Conflict` when the slug is taken."""
+    _require_operator(acting)
     if not _SLUG.fullmatch(slug):
         raise InvalidRequest("A slug has 1 to 63 small letters, digits and inner hyphens.", param="slug")
-    if not name.strip() or len(name) > 200:
-        raise InvalidRequest("A tenant's name has 1 to 200 characters.", param="name")
+    name = _named(name)
     try:
         with transaction.atomic(durable=True):
-            tenant = Tenant.objects.create(slug=slug, name=name.strip())
+            tenant = Tenant.objects.create(slug=slug, name=name)
             # In the system's chain: that a tenant was there is known even if its own chain were removed.
             record(
                 acting=acting,
@@ -34,6 +39,121 @@ def create_tenant(*, acting: Principal, slug: str, name: str) -> Tenant:
                 tenant=None,
                 detail={"slug": slug, "name": tenant.name},
             )
+            directory.publish_tenant_on_commit(tenant)
     except IntegrityError as error:
         raise Conflict(f"There is a tenant with the slug '{slug}' already.") from error
     return tenant
+
+
+def make_operator(*, acting: Principal, tenant_id: uuid.UUID) -> Tenant:
+    """The tenant runs the installation from now on; only the system says so, and only once.
+
+    For the one that does already nothing happens. Raises `Forbidden`, `NotFound`, or `Conflict` when it is another.
+    """
+    if acting.kind != "system":
+        raise Forbidden("The operator is named on the machine that runs this installation.")
+    try:
+        with transaction.atomic(durable=True):
+            tenant = _locked(tenant_id)
+            if tenant.is_operator:
+                return tenant
+            tenant.is_operator = True
+            tenant.save(update_fields=["is_operator"])
+            record(
+                acting=acting,
+                action="tenant.make_operator",
+                target_type="tenant",
+                target_id=tenant.id,
+                tenant=None,
+                detail={"slug": tenant.slug},
+            )
+    except IntegrityError as error:
+        raise Conflict("Another tenant is the operator of this installation.") from error
+    return tenant
+
+
+def change_own_tenant(*, acting: Principal, name: str | None = None, show_route: bool | None = None) -> Tenant:
+    """What a tenant may change of itself; what is ``None`` stays. Raises `Forbidden` and `InvalidRequest`."""
+    tenant_id = require_in_tenant(acting, "member.manage")
+    values = _given(name=name, show_route=show_route)
+    with transaction.atomic(durable=True):
+        tenant = _locked(tenant_id)
+        changed = take_over(tenant, values)
+        if not changed:
+            return tenant
+        tenant.save(update_fields=list(changed))
+        record(
+            acting=acting,
+            action="tenant.change",
+            target_type="tenant",
+            target_id=tenant.id,
+            tenant=tenant.id,
+            detail=changed,
+        )
+        directory.publish_tenant_on_commit(tenant)
+    return tenant
+
+
+def change_tenant(
+    *,
+    acting: Principal,
+    tenant_id: uuid.UUID,
+    name: str | None = None,
+    show_route: bool | None = None,
+    weight: float | None = None,
+    limits: Given | None = None,
+) -> Tenant:
+    """What the operator changes of any tenant; what is ``None`` stays, and so does a limit that is left out.
+
+    Raises `Forbidden`, `NotFound` and `InvalidRequest`.
+    """
+    _require_operator(acting)
+    values = _given(name=name, show_route=show_route, weight=weight) | checked(limits or {})
+    # Also what compares with nothing, such as NaN, is no weight.
+    if weight is not None and not LEAST_WEIGHT <= weight <= MOST_WEIGHT:
+        raise InvalidRequest(f"A weight is between {LEAST_WEIGHT} and {MOST_WEIGHT:.0f}.", param="weight")
+    with transaction.atomic(durable=True):
+        tenant = _locked(tenant_id)
+        changed = take_over(tenant, values)
+        if not changed:
+            return tenant
+        tenant.save(update_fields=list(changed))
+        # In the tenant's own chain: it may know what the operator allows it.
+        record(
+            acting=acting,
+            action="tenant.govern",
+            target_type="tenant",
+            target_id=tenant.id,
+            tenant=tenant.id,
+            detail=changed,
+        )
+        directory.publish_tenant_on_commit(tenant)
+    return tenant
+
+
+def _require_operator(acting: Principal) -> None:
+    """Raises `Forbidden` unless it is the system, or somebody of the operator's tenant with the permission.
+
+    Who is a principal of another tenant has it never (`roles.counted`); that is asked here again, as much depends on it.
+    """
+    require(acting, "tenant.manage")
+    if acting.kind != "system" and (acting.tenant is None or not queries.is_operator(uuid.UUID(acting.tenant))):
+        raise Forbidden("Tenants are managed by the operator of this installation.", permission="tenant.manage")
+
+
+def _locked(tenant_id: uuid.UUID) -> Tenant:
+    tenant = Tenant.objects.select_for_update().filter(pk=tenant_id).first()
+    if tenant is None:
+        raise NotFound("There is no such tenant.")
+    return tenant
+
+
+def _given(*, name: str | None, **others: Any) -> dict[str, Any]:
+    values = {key: value for key, value in others.items() if value is not None}
+    return values if name is None else values | {"name": _named(name)}
+
+
+def _named(name: str) -> str:
+    if not name.strip() or len(name) > 200:
+        raise InvalidRequest("A tenant's name has 1 to 200 characters.", param="name")
+    return name.strip()

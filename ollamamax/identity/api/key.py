@@ -10,9 +10,14 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ollamamax.identity.actions.key import issue_key, revoke_key
+from ollamamax.identity.actions.key import change_key, issue_key, revoke_key
 from ollamamax.identity.api.base import View
-from ollamamax.identity.api.serializers import CreatedKeySerializer, KeyCreateSerializer, KeySerializer
+from ollamamax.identity.api.serializers import (
+    CreatedKeySerializer,
+    KeyChangeSerializer,
+    KeyCreateSerializer,
+    KeySerializer,
+)
 from ollamamax.identity.queries.key import get_key, keys_of_tenant
 
 
@@ -39,13 +44,20 @@ class KeyListView(View):
 
 
 class KeyView(View):
-    permissions = {"GET": "key.view", "DELETE": "key.manage"}
+    permissions = {"GET": "key.view", "PATCH": "key.manage", "DELETE": "key.manage"}
     serializer_class = KeySerializer
 
     @extend_schema(operation_id="keys_retrieve", responses=KeySerializer)
     def get(self, request: Request, key_id: uuid.UUID) -> Response:
         """One key."""
         return Response(KeySerializer(get_key(key_id)).data)
+
+    @extend_schema(operation_id="keys_update", request=KeyChangeSerializer, responses=KeySerializer)
+    def patch(self, request: Request, key_id: uuid.UUID) -> Response:
+        """Change a key's name, limits or priority; what is left out stays."""
+        given = KeyChangeSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        return Response(KeySerializer(change_key(acting=self.acting, key_id=key_id, **given.validated_data)).data)
 
     @extend_schema(operation_id="keys_destroy", responses={204: None})
     def delete(self, request: Request, key_id: uuid.UUID) -> Response:

@@ -6,8 +6,43 @@ from typing import Any
 
 from rest_framework import serializers
 
-from ollamamax.identity.models import Role
+from ollamamax.identity.models import Priority, Role
+from ollamamax.identity.models.limits import LIMITS, MOST
+from ollamamax.identity.models.tenant import LEAST_WEIGHT, MOST_WEIGHT
 from ollamamax.identity.roles import PERMISSIONS
+
+
+class ChangeSerializer(serializers.Serializer[Any]):
+    """Fields to change, all of them optional: at least one, and none that cannot be changed here."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
+        if unknown:
+            raise serializers.ValidationError({name: ["This cannot be changed here."] for name in unknown})
+        return super().to_internal_value(data)
+
+    def validate(self, attrs: Any) -> Any:
+        if not attrs:
+            raise serializers.ValidationError("Name at least one field to change.")
+        return attrs
+
+
+def _limit() -> serializers.IntegerField:
+    return serializers.IntegerField(min_value=1, max_value=MOST, required=False, allow_null=True)
+
+
+class LimitsSerializer(serializers.Serializer[Any]):
+    """``null`` is no limit. To change limits, one that is left out stays as it is."""
+
+    requests_per_minute = _limit()
+    tokens_per_minute = _limit()
+    concurrent_requests = _limit()
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = sorted(set(data) - set(LIMITS)) if isinstance(data, dict) else []
+        if unknown:
+            raise serializers.ValidationError({name: ["There is no such limit."] for name in unknown})
+        return super().to_internal_value(data)
 
 
 class UserSerializer(serializers.Serializer[Any]):
@@ -57,6 +92,10 @@ class KeySerializer(serializers.Serializer[Any]):
     name = serializers.CharField(read_only=True)
     identifier = serializers.CharField(read_only=True)
     permissions = serializers.ListField(child=serializers.CharField(), read_only=True)
+    limits = LimitsSerializer(source="*", read_only=True)
+    priority = serializers.ChoiceField(
+        choices=Priority.choices, read_only=True, help_text="The highest class its requests may ask for."
+    )
     created_by = serializers.UUIDField(source="created_by_id", read_only=True, allow_null=True)
     created_at = serializers.DateTimeField(read_only=True)
     expires_at = serializers.DateTimeField(read_only=True, allow_null=True)
@@ -81,6 +120,48 @@ class KeyCreateSerializer(serializers.Serializer[Any]):
         max_length=len(PERMISSIONS),
     )
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    limits = LimitsSerializer(required=False)
+    priority = serializers.ChoiceField(
+        choices=Priority.choices, required=False, help_text="high needs the permission member.manage"
+    )
+
+
+class KeyChangeSerializer(ChangeSerializer):
+    name = serializers.CharField(max_length=100, required=False)
+    limits = LimitsSerializer(required=False)
+    priority = serializers.ChoiceField(
+        choices=Priority.choices, required=False, help_text="high needs the permission member.manage"
+    )
+
+
+class TenantDetailSerializer(serializers.Serializer[Any]):
+    """``weight`` is the tenant's share of what all wait for; ``is_operator``: it runs this installation."""
+
+    id = serializers.UUIDField(read_only=True)
+    slug = serializers.CharField(read_only=True)
+    name = serializers.CharField(read_only=True)
+    weight = serializers.FloatField(read_only=True)
+    limits = LimitsSerializer(source="*", read_only=True)
+    show_route = serializers.BooleanField(
+        read_only=True, help_text="Whether responses say in headers which node served them, and why."
+    )
+    is_operator = serializers.BooleanField(read_only=True)
+    created_at = serializers.DateTimeField(read_only=True)
+
+
+class OwnTenantChangeSerializer(ChangeSerializer):
+    name = serializers.CharField(max_length=200, required=False)
+    show_route = serializers.BooleanField(required=False)
+
+
+class TenantChangeSerializer(OwnTenantChangeSerializer):
+    weight = serializers.FloatField(min_value=LEAST_WEIGHT, max_value=MOST_WEIGHT, required=False)
+    limits = LimitsSerializer(required=False)
+
+
+class TenantCreateSerializer(serializers.Serializer[Any]):
+    slug = serializers.RegexField(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    name = serializers.CharField(max_length=200)
 
 
 class ProblemSerializer(serializers.Serializer[Any]):

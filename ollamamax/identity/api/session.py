@@ -16,7 +16,6 @@ from ollamamax.identity.api.request_id import id_of
 from ollamamax.identity.api.serializers import LogInSerializer, SessionSerializer
 from ollamamax.identity.models import User
 from ollamamax.identity.queries.member import tenants_of
-from ollamamax.identity.roles import permissions_of
 
 
 class SessionView(View):
@@ -59,7 +58,7 @@ class SessionView(View):
                     "user": known,
                     "tenant": place,
                     "tenants": places,
-                    "permissions": sorted(permissions_of(place.role)) if place else [],
+                    "permissions": sorted(place.permissions) if place else [],
                 }
             ).data,
             headers={"Cache-Control": "no-store"},

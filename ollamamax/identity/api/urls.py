@@ -8,12 +8,16 @@ from ollamamax.identity.api.key import KeyListView, KeyView
 from ollamamax.identity.api.me import MeView
 from ollamamax.identity.api.schema import Docs, Schema
 from ollamamax.identity.api.session import SessionView
+from ollamamax.identity.api.tenant import OwnTenantView, TenantListView, TenantView
 
 urlpatterns = [
     path("session", SessionView.as_view(), name="session"),
     path("me", MeView.as_view(), name="me"),
     path("keys", KeyListView.as_view(), name="keys"),
     path("keys/<uuid:key_id>", KeyView.as_view(), name="key"),
+    path("tenant", OwnTenantView.as_view(), name="tenant"),
+    path("tenants", TenantListView.as_view(), name="tenants"),
+    path("tenants/<uuid:tenant_id>", TenantView.as_view(), name="one-tenant"),
     path("schema/", Schema.as_view(), name="schema"),
     path("docs/", Docs.as_view(), name="docs"),
 ]

@@ -6,14 +6,24 @@ import datetime
 
 from django.db import models
 
+from ollamamax.identity.models.limits import Limited, limit_constraints
 from ollamamax.identity.models.tenant import Tenant
 from ollamamax.identity.models.user import User
 from ollamamax.identity.scope import tenant_manager
 from ollamamax.kernel import ids
 
 
-class ApiKey(models.Model):
-    """``permissions`` lists what it may do, never more than its maker could. Revoked is for ever."""
+class Priority(models.TextChoices):
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+class ApiKey(Limited):
+    """``permissions`` lists what it may do, never more than its maker could. Revoked is for ever.
+
+    ``priority`` is the highest class that its requests may ask for.
+    """
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
@@ -22,6 +32,7 @@ class ApiKey(models.Model):
     identifier = models.CharField(max_length=16)
     secret_hash = models.CharField(max_length=64)
     permissions = models.JSONField(default=list)
+    priority = models.CharField(max_length=8, choices=Priority, default=Priority.NORMAL)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
@@ -51,6 +62,12 @@ class ApiKey(models.Model):
                 name="identity_key_name_given",
                 violation_error_message="A key needs a name.",
             ),
+            models.CheckConstraint(
+                condition=models.Q(priority__in=Priority.values),
+                name="identity_key_priority_known",
+                violation_error_message="A key's priority is high, normal or low.",
+            ),
+            *limit_constraints("identity_key"),
         ]
 
     def __str__(self) -> str:

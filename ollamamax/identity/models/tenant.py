@@ -1,17 +1,25 @@
-"""Tenant: an organisation; everything but users belongs to exactly one."""
+"""Tenant: an organisation; everything but users belongs to exactly one. The operator's runs the installation."""
 
 from __future__ import annotations
 
 from django.db import models
 
+from ollamamax.identity.models.limits import Limited, limit_constraints
 from ollamamax.kernel import ids
 
+LEAST_WEIGHT, MOST_WEIGHT = 0.001, 1000.0
 
-class Tenant(models.Model):
+
+class Tenant(Limited):
+    """``weight`` is its share of what all wait for; ``show_route`` says whether its responses name node and reason."""
+
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     slug = models.CharField(max_length=63)
     name = models.CharField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)
+    weight = models.FloatField(default=1.0)
+    show_route = models.BooleanField(default=True)
+    is_operator = models.BooleanField(default=False)
 
     class Meta:
         constraints = [
@@ -25,6 +33,19 @@ class Tenant(models.Model):
                 name="identity_tenant_slug_form",
                 violation_error_message="A slug has 1 to 63 small letters, digits and inner hyphens.",
             ),
+            models.CheckConstraint(
+                # The bound above keeps NaN out too, which is greater than every number to Postgres.
+                condition=models.Q(weight__gte=LEAST_WEIGHT, weight__lte=MOST_WEIGHT),
+                name="identity_tenant_weight_range",
+                violation_error_message="A tenant's weight is between 0.001 and 1000.",
+            ),
+            models.UniqueConstraint(
+                fields=["is_operator"],
+                condition=models.Q(is_operator=True),
+                name="identity_tenant_one_operator",
+                violation_error_message="There is an operator already.",
+            ),
+            *limit_constraints("identity_tenant"),
         ]
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from ollamamax.identity.keys import matches, parse_key
 from ollamamax.identity.models import ApiKey
+from ollamamax.identity.roles import counted
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.errors import NotFound
 from ollamamax.kernel.principal import Principal
@@ -36,8 +37,8 @@ def get_key(key_id: uuid.UUID) -> ApiKey:
 
 
 def usable_keys() -> models.QuerySet[ApiKey]:
-    """The keys of every tenant that are neither revoked nor expired. Needs the scope `every_tenant`."""
-    return ApiKey.objects.filter(revoked_at=None).exclude(expires_at__lte=timezone.now())
+    """The keys of every tenant that are neither revoked nor expired, with their tenants. Needs the scope `every_tenant`."""
+    return ApiKey.objects.select_related("tenant").filter(revoked_at=None).exclude(expires_at__lte=timezone.now())
 
 
 def find_principal(text: str) -> Principal | None:
@@ -50,7 +51,12 @@ def find_principal(text: str) -> Principal | None:
         key = usable_keys().filter(identifier=identifier).first()
     if key is None or not matches(secret, key.secret_hash):
         return None
-    return Principal("key", key.id.hex, key.tenant_id.hex, key.name, frozenset(key.permissions))
+    return Principal("key", key.id.hex, key.tenant_id.hex, key.name, permissions_of_key(key))
+
+
+def permissions_of_key(key: ApiKey) -> frozenset[str]:
+    """What the key may do, in its tenant. Queries, unless the tenant was read with it."""
+    return counted(key.permissions, in_operator=key.tenant.is_operator)
 
 
 def person_behind(acting: Principal) -> uuid.UUID | None:

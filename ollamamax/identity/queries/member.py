@@ -19,17 +19,18 @@ class TenantRole:
     slug: str
     name: str
     role: str
+    is_operator: bool
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        return permissions_of(self.role, in_operator=self.is_operator)
 
 
 def tenants_of(user: User) -> list[TenantRole]:
     """The tenants the user is a member of, the one joined first in front. One query."""
     with every_tenant():
         found = list(Membership.objects.filter(user=user).select_related("tenant").order_by("created_at", "id"))
-    return [TenantRole(m.tenant.id, m.tenant.slug, m.tenant.name, m.role) for m in found]
-
-
-def find_tenant(slug: str) -> Tenant | None:
-    return Tenant.objects.filter(slug=slug).first()
+    return [TenantRole(m.tenant.id, m.tenant.slug, m.tenant.name, m.role, m.tenant.is_operator) for m in found]
 
 
 def find_user(email: str) -> User | None:
@@ -44,4 +45,4 @@ def is_member(tenant: Tenant, user: User) -> bool:
 
 def principal_of(user: User, place: TenantRole, request: str = "") -> Principal:
     """The user acting in a tenant with the permissions of their role there."""
-    return Principal("user", user.id.hex, place.id.hex, user.email, permissions_of(place.role), request)
+    return Principal("user", user.id.hex, place.id.hex, user.email, place.permissions, request)

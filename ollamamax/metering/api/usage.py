@@ -18,7 +18,7 @@ from ollamamax.metering.models import UsageRecord
 class UsageRecordSerializer(serializers.ModelSerializer[UsageRecord]):
     class Meta:
         model = UsageRecord
-        exclude = ["tenant"]
+        exclude = ["tenant", "route"]
 
 
 class UsageFilterSerializer(serializers.Serializer[Any]):

@@ -1,4 +1,4 @@
-"""`manage.py tenant create SLUG`."""
+"""`manage.py tenant create SLUG` and `manage.py tenant operator SLUG`."""
 
 from __future__ import annotations
 
@@ -7,23 +7,33 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ollamamax.identity.actions.tenant import create_tenant
-from ollamamax.kernel.errors import OllamaMaxError
+from ollamamax.identity.actions.tenant import create_tenant, make_operator
+from ollamamax.identity.queries.tenant import find_tenant
+from ollamamax.kernel.errors import NotFound, OllamaMaxError
 from ollamamax.kernel.principal import system
 
 
 class Command(BaseCommand):
-    help = "Tenants. `tenant create` makes one."
+    help = "Tenants. `tenant create` makes one, `tenant operator` names the one that runs this installation."
 
     def add_arguments(self, parser: CommandParser) -> None:
         commands = parser.add_subparsers(dest="command", required=True, parser_class=argparse.ArgumentParser)
         create = commands.add_parser("create", help="Make a tenant.")
         create.add_argument("slug", help="Its short name: small letters, digits, hyphens.")
         create.add_argument("--name", help="Its full name. Default: the slug.")
+        operator = commands.add_parser("operator", help="Name the tenant that runs this installation, for good.")
+        operator.add_argument("slug")
 
-    def handle(self, *args: Any, slug: str, name: str | None, **options: Any) -> None:
+    def handle(self, *args: Any, command: str, slug: str, name: str | None = None, **options: Any) -> None:
+        acting = system("manage.py tenant")
         try:
-            tenant = create_tenant(acting=system("manage.py tenant"), slug=slug, name=name or slug)
+            if command == "create":
+                tenant = create_tenant(acting=acting, slug=slug, name=name or slug)
+            else:
+                found = find_tenant(slug)
+                if found is None:
+                    raise NotFound(f"There is no tenant '{slug}'.")
+                tenant = make_operator(acting=acting, tenant_id=found.id)
         except OllamaMaxError as error:
             raise CommandError(error.message) from error
         self.stdout.write(str(tenant.id))

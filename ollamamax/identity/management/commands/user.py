@@ -12,7 +12,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from ollamamax.identity.actions.member import add_member
 from ollamamax.identity.actions.user import create_user
 from ollamamax.identity.models import Role
-from ollamamax.identity.queries.member import find_tenant, find_user
+from ollamamax.identity.queries.member import find_user
+from ollamamax.identity.queries.tenant import find_tenant
 from ollamamax.kernel.errors import OllamaMaxError
 from ollamamax.kernel.principal import system
 

@@ -1,0 +1,86 @@
+"""The line of all who wait, as a snapshot: who stands where, and how long it may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import redis
+import redis.asyncio
+
+from cluster.dispatch.script import Script, arguments
+from cluster.scheduling.fairness import Waiting, order
+from cluster.wire import OpenRequest
+
+MOST = 10_000
+_script = Script("line")
+
+
+class _Line(msgspec.Struct):
+    # Lua does not tell an empty list from an empty map.
+    waiting: list[tuple[str, str, str, str, str, str, str]] | dict[str, Any]
+    work: dict[str, str] | list[Any]
+    rates: dict[str, str] | list[Any]
+
+
+_decode = msgspec.msgpack.Decoder(_Line).decode
+_decode_open = msgspec.json.Decoder(OpenRequest).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """``position`` counts from 1; ``seconds`` until it is served, ``None`` while nothing of the model has ended lately."""
+
+    position: int
+    waiting: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """Places are those of one queue for all; who waits for a node of its own may be served before."""
+
+    places: dict[str, Outlook] = field(default_factory=dict)
+    own: list[OpenRequest] = field(default_factory=list)
+    """Of the tenant that was asked for, in the order of their places."""
+
+
+async def read(client: redis.asyncio.Redis) -> Line:
+    """Raises `RedisError`."""
+    return _line(await _script.run(client, arguments({"tenant": "", "most": MOST})))
+
+
+def read_own(client: redis.Redis, tenant: str) -> Line:
+    """With the tenant's own requests. Raises `RedisError`."""
+    return _line(_script.run_sync(client, arguments({"tenant": tenant, "most": MOST})))
+
+
+def _line(packed: Any) -> Line:
+    found = _decode(packed)
+    waiting = found.waiting if isinstance(found.waiting, list) else []
+    rates = _numbers(found.rates)
+    given = _numbers(found.work)
+    versions = {request: version for request, _, _, _, _, version, _ in waiting}
+    served = order(
+        (
+            Waiting(request, tenant, float(score), float(cost), float(weight))
+            for request, tenant, score, cost, weight, _, _ in waiting
+        ),
+        given,
+    )
+    # Requests of one version wait for the same nodes: what ends there in a second is how fast their line moves.
+    ahead: dict[str, int] = {}
+    places = {}
+    for position, request in enumerate(served, 1):
+        version = versions[request]
+        ahead[version] = ahead.get(version, 0) + 1
+        rate = rates.get(version, 0.0)
+        places[request] = Outlook(position, len(served), ahead[version] / rate if rate > 1e-3 else None)
+    own = [_decode_open(opened) for *_, opened in waiting if opened]
+    own.sort(key=lambda each: places[each.request].position)
+    return Line(places, own)
+
+
+def _numbers(found: dict[str, str] | list[Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in found.items()} if isinstance(found, dict) else {}

@@ -1,0 +1,23 @@
+-- Look after a request that waits: whether it still does, and for which nodes.
+--
+-- ARGV 1 request, ticket (its id), nodes (each {id, name, capacity}: for which it waits from now on; nil when they are the same)
+-- Returns {'given', node}, {'waits'} or {'lost'} when Redis knows nothing of it.
+local a, at = cmsgpack.unpack(ARGV[1]), now()
+local waiting = entry(a.request)
+if waiting and waiting.ticket == a.ticket then
+  if a.nodes then
+    dequeue(waiting)
+    waiting.nodes = a.nodes
+    redis.call('HSET', key.queue_entry(a.request), 'a', cmsgpack.pack(waiting))
+    enqueue(waiting)
+  end
+  for _, node in ipairs(waiting.nodes) do
+    fill(node[1], at)
+  end
+end
+local opened = redis.call('HGET', key.open, a.request)
+local node = opened and opened:match('^{"node":"(%x+)"')
+if node and redis.call('SISMEMBER', key.node_slots(node), a.ticket) == 1 then
+  return { 'given', node }
+end
+return { redis.call('EXISTS', key.queue_entry(a.request)) == 1 and 'waits' or 'lost' }

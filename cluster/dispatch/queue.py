@@ -1,0 +1,144 @@
+"""The requests of this process that wait for a slot: told when they have one, looked after until then."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from cluster.dispatch import line
+from cluster.dispatch.admission import Admission, Given, Lost
+from cluster.dispatch.line import Line, Outlook
+from cluster.dispatch.request import Request
+from ollamamax import logs
+from ollamamax.kernel import errors
+
+FIRST_WORD = 5.0
+"""Seconds until a client that waits hears the first sign of life; then again every `EACH`."""
+EACH = 10.0
+LOOKS = 300
+"""How many waiting requests are looked after in one second."""
+PATIENCE = 10.0
+"""Seconds for which a request waits on though no node could serve it."""
+_LINE_LIFETIME = 2.0
+_log = logs.get(__name__)
+
+Tell = Callable[[Outlook | None], Awaitable[None]]
+"""Told to a client that waits; ``None`` when its place is not known."""
+Nodes = Callable[[Request], Sequence[str]]
+
+
+class Queue:
+    """``nodes`` ranks a request's nodes as they are now."""
+
+    def __init__(self, client: redis.asyncio.Redis, admission: Admission, nodes: Nodes) -> None:
+        self._client = client
+        self._admission = admission
+        self._nodes = nodes
+        self._expected: dict[str, Request] = {}
+        self._waiting: dict[str, Request] = {}
+        """By ticket, the one looked after the longest ago first."""
+        self._without: dict[str, float] = {}
+        self._line = Line()
+        self._line_at = -_LINE_LIFETIME
+        self._reading = asyncio.Lock()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def expect(self, request: Request) -> None:
+        """Before admission: the grant may be here before its answer."""
+        request.place = asyncio.get_running_loop().create_future()
+        self._expected[request.ticket] = request
+
+    def forget(self, request: Request) -> None:
+        self._expected.pop(request.ticket, None)
+        self._waiting.pop(request.ticket, None)
+        self._without.pop(request.ticket, None)
+        if request.place is not None and request.place.done():
+            request.place.exception()  # nobody may have asked for it: refused and interrupted at once
+        request.place = None
+
+    def granted(self, ticket: str, node: str) -> bool:
+        """Whether somebody here waits for it."""
+        request = self._expected.get(ticket)
+        if request is None or request.place is None:
+            return False
+        if not request.place.done():
+            request.place.set_result(node)
+        return True
+
+    def accept(self, request: Request, given: Given) -> str:
+        """The node that it was given to at once. Raises `Interrupted` when its client left meanwhile."""
+        assert request.place is not None  # noqa: S101 - expected before
+        if request.place.done():
+            return request.place.result()
+        return given.node
+
+    async def wait(self, request: Request, tell: Tell | None) -> str:
+        """The node, once there is one. Raises `Interrupted`, `Unavailable`, and whatever ``tell`` raises."""
+        assert request.place is not None  # noqa: S101 - expected before
+        self._waiting[request.ticket] = request
+        pause = FIRST_WORD
+        while tell is not None:
+            done, _ = await asyncio.wait([request.place], timeout=pause)
+            if done:
+                break
+            pause = EACH
+            await tell(await self.outlook(request))
+        return await request.place
+
+    async def outlook(self, request: Request) -> Outlook | None:
+        """Its place in the line, as of a moment ago."""
+        async with self._reading:
+            if time.monotonic() - self._line_at > _LINE_LIFETIME:
+                try:
+                    self._line = await line.read(self._client)
+                except RedisError as error:
+                    _log.warning("line_unreadable", error=str(error))
+                    self._line = Line()
+                self._line_at = time.monotonic()
+        return self._line.places.get(request.id)
+
+    async def look(self) -> None:
+        """Once a second: take up grants whose message was lost, follow the fleet's changes. Raises `RedisError`."""
+        looked = []
+        for ticket, request in list(self._waiting.items())[:LOOKS]:
+            if request.place is None or request.place.done():
+                continue
+            self._waiting[ticket] = self._waiting.pop(ticket)
+            nodes = self._nodes(request)
+            if not nodes:
+                self._no_node(request)
+                continue
+            self._without.pop(ticket, None)
+            looked.append((request, None if set(nodes) == set(request.asked) else nodes))
+        if not looked:
+            return
+        for (request, nodes_now), found in zip(looked, await self._admission.look(looked), strict=True):
+            if isinstance(found, Given):
+                self.granted(request.ticket, found.node)
+            elif isinstance(found, Lost) and request.place is not None and not request.place.done():
+                await self._join_again(request, nodes_now or list(request.asked))
+        await self._admission.fill({node for request, _ in looked for node in request.asked})
+
+    async def _join_again(self, request: Request, nodes: Sequence[str]) -> None:
+        """Redis lost what it knew."""
+        try:
+            answer = await self._admission.admit(request, nodes, taken=True)
+        except errors.OllamaMaxError as error:
+            if request.place is not None and not request.place.done():
+                request.place.set_exception(error)
+            return
+        if isinstance(answer, Given):
+            self.granted(request.ticket, answer.node)
+        _log.warning("joined_queue_again", request=request.id)
+
+    def _no_node(self, request: Request) -> None:
+        since = self._without.setdefault(request.ticket, time.monotonic())
+        if time.monotonic() - since > PATIENCE and request.place is not None and not request.place.done():
+            problem = f"No node that has the model '{request.model}' is available any more."
+            request.place.set_exception(errors.Unavailable(problem, retry_after=5, model=request.model))

@@ -1,0 +1,36 @@
+"""Reads of tenants."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from ollamamax.identity.models import Tenant
+from ollamamax.kernel.errors import NotFound
+
+
+def tenants() -> models.QuerySet[Tenant]:
+    """Every tenant: for the operator and the system."""
+    return Tenant.objects.all()
+
+
+def get_tenant(tenant_id: uuid.UUID) -> Tenant:
+    """Raises `NotFound`."""
+    found = Tenant.objects.filter(pk=tenant_id).first()
+    if found is None:
+        raise NotFound("There is no such tenant.")
+    return found
+
+
+def find_tenant(slug: str) -> Tenant | None:
+    return Tenant.objects.filter(slug=slug).first()
+
+
+def find_operator() -> Tenant | None:
+    """The tenant that runs this installation; ``None`` until one was named."""
+    return Tenant.objects.filter(is_operator=True).first()
+
+
+def is_operator(tenant_id: uuid.UUID) -> bool:
+    return Tenant.objects.filter(pk=tenant_id, is_operator=True).exists()

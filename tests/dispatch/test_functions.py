@@ -1,0 +1,311 @@
+"""The Redis functions against a plain model of what they should do, in any order of events."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import hypothesis.strategies as st
+import msgspec
+import pytest
+import redis
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from cluster.dispatch.line import read_own
+from cluster.dispatch.lost import settle_lost
+from cluster.dispatch.script import Script, arguments
+from cluster.wire import encode_json
+from ollamamax.bus import keys
+from tests.dispatch.model import Asked, Model, Node
+
+NODES = {name * 32: capacity for name, capacity in (("a", 1), ("b", 2), ("c", 3))}
+GATEWAYS = ("1" * 32, "2" * 32)
+TENANTS = {"d" * 32: 1.0, "e" * 32: 2.0, "f" * 32: 0.5}
+VERSION = "sha256:" + "ab" * 32
+MOST, MOST_OF_TENANT = 6, 4
+
+some_nodes = st.lists(st.sampled_from(sorted(NODES)), min_size=1, max_size=3, unique=True)
+
+
+class Functions(RuleBasedStateMachine):
+    """Each rule is one thing that gateways, nodes or operators do."""
+
+    @initialize()
+    def start(self) -> None:
+        self.client = redis.Redis.from_url(os.environ["REDIS_URL"])
+        self.client.flushall()
+        self.model = Model(
+            {name: Node(capacity) for name, capacity in NODES.items()},
+            MOST,
+            MOST_OF_TENANT,
+            dict.fromkeys(GATEWAYS, True),
+        )
+        self.scripts = {name: Script(name) for name in ("admit", "settle", "withdraw", "look", "fill")}
+        self.number = 0
+        self.granted = self.client.pubsub(ignore_subscribe_messages=True)
+        self.granted.psubscribe(keys.granted("*"))
+        self.granted.get_message(timeout=1)
+        for node in NODES:
+            self._say(node)
+        for gateway in GATEWAYS:
+            self.client.set(keys.gateway_alive(gateway), b"1")
+
+    def teardown(self) -> None:
+        if hasattr(self, "client"):
+            self._everything_ends()
+            self.granted.close()
+            self.client.close()
+
+    def call(self, script: str, named: dict[str, Any], *binary: bytes) -> Any:
+        return self.scripts[script].run_sync(self.client, arguments(named, *binary))
+
+    def _say(self, node: str) -> None:
+        held = self.model.nodes[node]
+        if held.alive:
+            self.client.set(keys.node_state(node), f'{{"node":"{node}","capacity":{held.capacity}}}')
+        else:
+            self.client.delete(keys.node_state(node))
+        entry = msgspec.json.encode({"name": node[0], "schedulable": held.schedulable})
+        self.client.hset(keys.directory("nodes"), node, entry)
+
+    def _shapes(self, nodes: list[str]) -> list[tuple[str, str, int]]:
+        return [(node, node[0], self.model.nodes[node].capacity) for node in nodes]
+
+    @rule(
+        tenant=st.sampled_from(sorted(TENANTS)),
+        gateway=st.sampled_from(GATEWAYS),
+        nodes=some_nodes,
+        cost=st.floats(1, 1000),
+        head_start=st.sampled_from([60.0, 0.0, -600.0]),
+        concurrent=st.sampled_from([None, None, None, 2]),
+        idle=st.sampled_from([False, False, False, True]),
+        count=st.integers(1, 4),
+    )
+    def admit(self, count: int, **wanted: Any) -> None:
+        for _ in range(count):
+            self._admit(**wanted)
+
+    def _admit(
+        self,
+        tenant: str,
+        gateway: str,
+        nodes: list[str],
+        cost: float,
+        head_start: float,
+        concurrent: int | None,
+        idle: bool,
+    ) -> None:
+        if not self.model.gateways[gateway]:
+            return
+        self.number += 1
+        a = Asked(
+            f"{self.number:032x}",
+            tenant,
+            tenant[::-1].replace(tenant[0], "9"),
+            gateway,
+            nodes,
+            self.number - head_start,
+            cost,
+            TENANTS[tenant],
+            concurrent,
+            idle,
+        )
+        named = {
+            "request": a.request,
+            "ticket": a.ticket,
+            "tenant": a.tenant,
+            "key": a.key,
+            "gateway": gateway,
+            "version": VERSION,
+            "open": encode_json(self._open(a))[1:].decode(),
+            "traceparent": "00",
+            "nodes": self._shapes(nodes),
+            "received_at": float(self.number),
+            "score": a.score,
+            "deadline": time.time() + 600,
+            "cost": cost,
+            "weight": a.weight,
+            "limits": [] if concurrent is None else [["concurrent", tenant, concurrent, 1]],
+            "idle": idle,
+            "most_waiting": MOST,
+            "most_waiting_of_tenant": MOST_OF_TENANT,
+        }
+        expected = self.model.admit(a)
+        answer = self.call("admit", named, b"ticket of " + a.ticket.encode())
+        assert answer[0].decode() == expected
+        if expected in {"given", "waits"}:
+            again = self.call("admit", named, b"ticket of " + a.ticket.encode())
+            assert again[0] == answer[0], "a repeated call changes nothing"
+
+    @staticmethod
+    def _open(a: Asked) -> dict[str, Any]:
+        now = time.time()
+        return {
+            "request": a.request,
+            "gateway": a.gateway,
+            "tenant": a.tenant,
+            "key": a.key,
+            "model": "echo",
+            "version": VERSION,
+            "api": "/api/chat",
+            "trace": "c" * 32,
+            "received_at": now,
+            "admitted_at": now,
+        }
+
+    def _settle(self, request: str, work: float) -> None:
+        a, node = self.model.opened[request]
+        account = {
+            "request": request,
+            "ticket": a.ticket,
+            "tenant": a.tenant,
+            "key": a.key,
+            "node": node,
+            "version": VERSION,
+            "weight": a.weight,
+            "work": work,
+            "tokens": 0,
+            "limits": [],
+        }
+        self.model.settle(request, work)
+        self.call("settle", account, b"{}")
+        # Settled again, as after an answer that was lost: nothing is corrected twice.
+        self.call("settle", account, b"{}")
+
+    @precondition(lambda self: self.model.opened)
+    @rule(data=st.data(), work=st.floats(-500, 500))
+    def settle(self, data: st.DataObject, work: float) -> None:
+        self._settle(data.draw(st.sampled_from(sorted(self.model.opened))), work)
+
+    @precondition(lambda self: self.model.opened or self.model.waiting)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        request = data.draw(st.sampled_from(sorted(self.model.opened.keys() | self.model.waiting.keys())))
+        a = self.model.waiting.get(request) or self.model.opened[request][0]
+        nodes = sorted({*a.nodes, self.model.opened[request][1]}) if request in self.model.opened else a.nodes
+        named = {
+            "request": request,
+            "ticket": a.ticket,
+            "tenant": a.tenant,
+            "key": a.key,
+            "nodes": nodes,
+            "close": True,
+        }
+        a.nodes = nodes
+        self.model.withdraw(request)
+        self.call("withdraw", named, b"ticket of " + a.ticket.encode())
+
+    @precondition(lambda self: self.model.waiting)
+    @rule(data=st.data(), nodes=some_nodes)
+    def wait_for_others(self, data: st.DataObject, nodes: list[str]) -> None:
+        request = data.draw(st.sampled_from(sorted(self.model.waiting)))
+        a = self.model.waiting[request]
+        self.model.look(request, nodes)
+        named = {"request": request, "ticket": a.ticket, "nodes": self._shapes(nodes)}
+        answer = self.call("look", named)
+        if request in self.model.opened:
+            assert answer == [b"given", self.model.opened[request][1].encode()]
+        else:
+            assert answer == [b"waits" if request in self.model.waiting else b"lost"]
+
+    @rule(node=st.sampled_from(sorted(NODES)), capacity=st.integers(1, 4))
+    def change_capacity(self, node: str, capacity: int) -> None:
+        self.model.nodes[node].capacity = capacity
+        self._say(node)
+
+    @rule(node=st.sampled_from(sorted(NODES)))
+    def die_or_come_back(self, node: str) -> None:
+        self.model.nodes[node].alive ^= True
+        self._say(node)
+
+    @rule(node=st.sampled_from(sorted(NODES)))
+    def drain_or_resume(self, node: str) -> None:
+        self.model.nodes[node].schedulable ^= True
+        self._say(node)
+
+    @rule(nodes=some_nodes)
+    def fill(self, nodes: list[str]) -> None:
+        for node in nodes:
+            self.model.fill(node)
+        self.call("fill", {"nodes": nodes})
+
+    @rule(gateway=st.sampled_from(GATEWAYS))
+    def lose_or_start_gateway(self, gateway: str) -> None:
+        self.model.gateways[gateway] ^= True
+        if self.model.gateways[gateway]:
+            self.client.set(keys.gateway_alive(gateway), b"1")
+        else:
+            self.client.delete(keys.gateway_alive(gateway))
+
+    @rule()
+    def settle_what_gateways_lost(self) -> None:
+        """Nodes noted how all tickets of dead gateways ended."""
+        lost = [(a, node) for a, node in self.model.opened.values() if not self.model.gateways[a.gateway]]
+        for a, node in lost:
+            self.client.xadd(keys.node_done(node), {"t": a.ticket, "r": b"{}"})
+        self.model.purge()
+        # The order in which records lie in Redis is the order of settlement.
+        for request in [r.decode() for r in self.client.hkeys(keys.OPEN)]:
+            if request in {a.request for a, _ in lost}:
+                self.model.settle(request, 0.0)
+        settle_lost(self.client, grace=0)
+
+    @invariant()
+    def redis_is_as_the_model(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        model, client = self.model, self.client
+        for node, held in model.nodes.items():
+            assert client.smembers(keys.node_slots(node)) == {f"{r}.1".encode() for r in held.slots}
+            assert len(held.slots) <= max(4, held.capacity)
+        assert {r.decode() for r in client.hkeys(keys.OPEN)} == model.opened.keys()
+        assert {r.decode() for r in client.zrange(keys.WAITING, 0, -1)} == model.waiting.keys()
+        for tenant in TENANTS:
+            own = sorted((a.score, a.request) for a in model.waiting.values() if a.tenant == tenant)
+            assert {r.decode() for r in client.smembers(keys.active(tenant))} == model.active.get(tenant, set())
+            for node in NODES:
+                expected = [a for _, a in own if node in model.waiting[a].nodes]
+                line = [r.decode() for r in client.zrange(keys.queue_node_tenant(node, tenant), 0, -1)]
+                assert line == expected
+            held_work = float(client.hget(keys.WORK, tenant) or 0)
+            assert held_work == pytest.approx(model.work.get(tenant, 0.0))
+        grants = []
+        while (message := self.granted.get_message()) is not None:
+            ticket, _, node = message["data"].decode().partition(" ")
+            grants.append((message["channel"].decode().rpartition(":")[2], ticket, node))
+        assert grants == model.grants
+        model.grants.clear()
+        assert set(read_own(client, "").places) == model.waiting.keys()
+
+    def _everything_ends(self) -> None:
+        """Then nothing is left of all that waited and ran."""
+        for gateway in GATEWAYS:
+            self.model.gateways[gateway] = True
+            self.client.set(keys.gateway_alive(gateway), b"1")
+        while self.model.waiting or self.model.opened:
+            for request in list(self.model.waiting):
+                a = self.model.waiting[request]
+                named = {"request": request, "ticket": a.ticket, "tenant": a.tenant, "key": a.key}
+                self.model.withdraw(request)
+                self.call("withdraw", {**named, "nodes": a.nodes, "close": True}, b"")
+                break
+            for request in list(self.model.opened):
+                self._settle(request, 0.0)
+                break
+        left = {key.decode().split(":")[1] for key in self.client.keys("omx:*")} - {
+            "usage",
+            "recent",
+            "drained",
+            "dir",
+            "gw",
+        }
+        assert {key.decode() for key in self.client.keys("omx:queue:*")} <= {keys.WORK}
+        assert left <= {"node", "queue"}
+        assert not list(self.client.keys("omx:node:*:slots"))
+        assert not list(self.client.keys("omx:active:*"))
+
+
+Functions.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestFunctions = Functions.TestCase
