@@ -13,36 +13,10 @@ from benchmarks.product import Product, ask
 
 MODEL = "smollm2:135m"
 STRATEGIES = ("round_robin", "balanced", "affinity")
-_WORDS = [
-    "order",
-    "invoice",
-    "refund",
-    "parcel",
-    "customer",
-    "warranty",
-    "address",
-    "delivery",
-    "price",
-    "contract",
-    "account",
-    "payment",
-    "answer",
-    "question",
-    "article",
-    "shelf",
-    "discount",
-    "week",
-    "month",
-    "service",
-    "repair",
-    "return",
-    "policy",
-    "manager",
-    "branch",
-    "holiday",
-    "number",
-    "letter",
-]
+_TEXT = (
+    "order invoice refund parcel customer warranty address delivery price contract account payment answer question article shelf discount "
+    "week month service repair return policy manager branch holiday number letter"
+)
 
 
 @dataclass(frozen=True)
@@ -91,7 +65,7 @@ def _run(product: Product, size: Size, name: str) -> Read:
     rng = random.Random(name)
 
     def text(words: int) -> str:
-        return " ".join(rng.choices(_WORDS, k=words))
+        return " ".join(rng.choices(_TEXT.split(), k=words))
 
     systems = [f"{name} {number} {text(size.system_words)}" for number in range(size.systems)]
     talks: list[list[dict[str, Any]]] = [

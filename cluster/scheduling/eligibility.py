@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from cluster.scheduling.candidate import Candidate, Wanted
 from cluster.wire import ModelState, NodeState
 
@@ -21,6 +23,14 @@ def bar(state: NodeState, model: ModelState, *, schedulable: bool) -> str:
     if any(engine.kind == model.engine and not engine.healthy for engine in state.engines):
         return "engine"
     return "memory" if can_hold(state, model) is False else ""
+
+
+def admissible(wanted: Wanted, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Those that nothing speaks `against`."""
+    profile, tenant = wanted.profile, wanted.tenant
+    if profile.regions or profile.labels or profile.outside == "route":
+        return [each for each in candidates if not against(wanted, each)]
+    return [each for each in candidates if not each.bar and (each.shared or each.tenant == tenant)]
 
 
 def against(wanted: Wanted, candidate: Candidate) -> str:
