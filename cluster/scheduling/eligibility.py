@@ -28,7 +28,7 @@ def bar(state: NodeState, model: ModelState, *, schedulable: bool) -> str:
 def admissible(wanted: Wanted, candidates: Iterable[Candidate]) -> list[Candidate]:
     """Those that nothing speaks `against`."""
     profile, tenant = wanted.profile, wanted.tenant
-    if profile.regions or profile.labels or profile.outside == "route":
+    if profile.regions or profile.labels or wanted.num_ctx is not None:
         return [each for each in candidates if not against(wanted, each)]
     return [each for each in candidates if not each.bar and (each.shared or each.tenant == tenant)]
 
@@ -50,7 +50,11 @@ def against(wanted: Wanted, candidate: Candidate) -> str:
 def _lacks_context(wanted: Wanted, candidate: Candidate) -> bool:
     """More than the profile gives is had only where an instance with it is loaded: nothing is reloaded for it."""
     profile, asked = wanted.profile, wanted.num_ctx
-    if asked is None or profile.num_ctx is None or asked <= profile.num_ctx or profile.outside != "route":
+    if asked is None:
+        return False
+    if candidate.most_context is not None:
+        return asked > candidate.most_context
+    if profile.num_ctx is None or asked <= profile.num_ctx or profile.outside != "route":
         return False
     return candidate.residence != "loaded" or candidate.context is None or candidate.context < asked
 
