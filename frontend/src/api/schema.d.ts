@@ -918,6 +918,7 @@ export interface components {
             /** Format: uuid */
             node: string;
             node_name: string;
+            reason: string;
             /** Format: double */
             score: number;
             parts: {
