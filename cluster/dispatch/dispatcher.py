@@ -103,7 +103,7 @@ class Dispatcher:
 
     def _rank(self, request: Request) -> list[str]:
         """The nodes that may run it, best first; the ranking is noted in its record."""
-        ranked = self.fleet.route(request.wants(), without=request.tried)
+        ranked = self.fleet.route(request.wants(), without=request.tried, waiting=self._queue.waiting(request.version))
         request.route.strategy = request.profile.strategy
         request.route.candidates = [
             ScoredNode(each.node, self.fleet.name(each.node), each.reason, round(each.score, 4), _rounded(each.parts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -75,6 +76,34 @@ def expect(
         # Those that run are half done on the mean.
         found.append(Expected(wait, load, overhead, prompt, generation, beside * crowding * tokens / 2))
     return found
+
+
+def worth_a_load(
+    wanted: Wanted, candidates: Sequence[Candidate], expected: Sequence[Expected], waiting: int
+) -> list[bool]:
+    """Of each candidate whether a request may go there; not where it must load, while others would have a slot for it sooner.
+
+    Whoever admits takes any node that is offered and has a free slot: where all are busy that have the model in memory, each
+    request would have it loaded somewhere, and put another model out. Shared nodes spare the tenant's own no load.
+    """
+    all_ready = [index for index, each in enumerate(expected) if not each.load]
+    own_ready = [index for index in all_ready if candidates[index].tenant == wanted.tenant]
+    any_wait, own_wait = (_wait(candidates, expected, ready, waiting) for ready in (all_ready, own_ready))
+    return [
+        not each.load or each.wait + each.load < (own_wait if candidate.tenant == wanted.tenant else any_wait)
+        for candidate, each in zip(candidates, expected, strict=True)
+    ]
+
+
+def _wait(candidates: Sequence[Candidate], expected: Sequence[Expected], ready: Sequence[int], waiting: int) -> float:
+    """Milliseconds until a slot of some nodes would be free for the last of those that wait."""
+    if not ready:
+        return math.inf
+    if any(candidates[index].in_flight < candidates[index].capacity for index in ready):
+        return 0.0
+    slots = sum(candidates[index].capacity for index in ready)
+    service = sum(expected[index].overhead + expected[index].prompt + expected[index].generation for index in ready)
+    return min(expected[index].wait for index in ready) + waiting * service / len(ready) / slots
 
 
 def known(candidates: Sequence[Candidate]) -> Known:

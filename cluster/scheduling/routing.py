@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from cluster.scheduling.candidate import Candidate, Ranked, Wanted
 from cluster.scheduling.eligibility import admissible
-from cluster.scheduling.expectation import TOKENS, Expected, expect
+from cluster.scheduling.expectation import TOKENS, Expected, expect, worth_a_load
 from cluster.scheduling.rendezvous import distances
 from cluster.scheduling.strategies import LOADING, STRATEGIES, WAITING, Scene, pull, within_bound
 
@@ -30,12 +30,13 @@ def rank(
     warm: Mapping[str, float] = _NOBODY,
     turn: int = 0,
     tokens: float = TOKENS,
+    waiting: int = 0,
     most: int = MOST,
 ) -> list[Ranked]:
-    """At most ``most`` of those that may run the request, best first.
+    """At most ``most`` of those that may run the request, best first; without those where loading takes longer than waiting elsewhere.
 
     ``warm``: node -> share of the prompt that it has read before. ``turn``: how many requests for this version came before.
-    ``tokens``: how long its answers usually are.
+    ``tokens``: how long its answers usually are. ``waiting``: how many requests for it wait for a slot.
     """
     able = admissible(wanted, candidates)
     able.sort(key=_by_node)
@@ -43,11 +44,16 @@ def rank(
         # A node that is too busy is as good as cold: see `strategies.BOUND`.
         within = within_bound(able)
         warm = {each.node: warm[each.node] for each, may in zip(able, within, strict=True) if may and each.node in warm}
+    expected = expect(wanted, able, warm=warm, tokens=tokens)
+    if any(each.load for each in expected):
+        worth = worth_a_load(wanted, able, expected, waiting)
+        able = [each for each, keep in zip(able, worth, strict=True) if keep]
+        expected = [each for each, keep in zip(expected, worth, strict=True) if keep]
     prefixes = wanted.prefixes
     scene = Scene(
         wanted,
         able,
-        expect(wanted, able, warm=warm, tokens=tokens),
+        expected,
         distances(prefixes[0] if prefixes else turn, [each.salt for each in able]),
         warm,
         turn,
