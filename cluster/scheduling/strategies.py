@@ -17,6 +17,8 @@ from cluster.scheduling.profile import Strategy
 BOUND = 1.25
 """A node that has read the prompt before is preferred until it is so many times busier than the mean (Mirrokni, Thorup and
 Zadimoghaddam 2016: consistent hashing with bounded loads)."""
+FREELY = 0.5
+"""Share of its slots up to which a node is not busy at all: with few requests a second one would be above the bound already."""
 WAITING = 16.0
 """How many times waiting for a slot counts: while it lasts, slots elsewhere lie idle, and those who come next wait longer."""
 LOADING = 30.0
@@ -123,10 +125,13 @@ def cheapest(scene: Scene) -> list[float]:
 
 
 def within_bound(candidates: list[Candidate]) -> list[bool]:
-    """Whether each has at most `BOUND` times its share of all requests, by slots, this request included."""
+    """Whether each has at most `BOUND` times its share of all requests, by slots, this request included, or is half empty."""
     slots = sum(each.capacity for each in candidates)
     mean = (sum(each.in_flight for each in candidates) + 1) / slots if slots else 0.0
-    return [each.in_flight + 1 <= math.ceil(BOUND * mean * each.capacity) for each in candidates]
+    return [
+        each.in_flight + 1 <= max(math.ceil(BOUND * mean * each.capacity), FREELY * each.capacity)
+        for each in candidates
+    ]
 
 
 STRATEGIES: dict[Strategy, Callable[[Scene], list[float]]] = {

@@ -143,6 +143,12 @@ def test_affinity_keeps_the_bound() -> None:
     assert order("affinity", *nodes, warm={"warm": 1.0})[0] == "warm"
 
 
+def test_few_requests_do_not_drive_each_other_away() -> None:
+    nodes = [node("warm", in_flight=1), *(node(name) for name in "abcd")]
+    assert order("affinity", *nodes, warm={"warm": 1.0})[0] == "warm"
+    assert rank(wanted(prompt_tokens=LONG), nodes, warm={"warm": 1.0})[0].node == "warm"
+
+
 @given(candidates)
 def test_somebody_is_always_within_the_bound(given: list[Candidate]) -> None:
     assert not given or any(within_bound(given))
