@@ -63,6 +63,10 @@ class Inference(msgspec.Struct, omit_defaults=True):
     """Whether ``embed`` shortens inputs that are too long; ``None`` is the engine's own habit."""
     verbose: bool = False
     """Whether ``show`` tells long arrays too, such as all tokens."""
+    continued: str = ""
+    """What was answered before, by another node: the answer goes on from there. In a ``completion`` the prompt ends in it."""
+    continued_tokens: int = 0
+    """How many tokens that was; engines leave them out of `Final.prompt_tokens`."""
 
 
 class Load(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -129,6 +133,8 @@ class Final(msgspec.Struct, tag="f", array_like=True, omit_defaults=True):
     """For ``show``: ``template``, ``license``, ``parameters``, ``details``, ``model_info``, ``capabilities``, as far as known."""
     counted: int = 0
     """For ``count``: the tokens. None of them was used."""
+    continued: int = 0
+    """How many times another node went on with the answer."""
 
 
 class Failure(msgspec.Struct, tag="e", array_like=True, omit_defaults=True):
@@ -160,9 +166,9 @@ class Frame(msgspec.Struct, array_like=True):
 
 
 class Control(msgspec.Struct, array_like=True):
-    """To a node: ``cancel`` a ticket, or ``resend`` its events from number ``seq`` on."""
+    """To a node: ``cancel`` a ticket, ``resend`` its events from number ``seq`` on, ``pause`` its engine or let it ``resume``."""
 
-    verb: Literal["cancel", "resend"]
+    verb: Literal["cancel", "resend", "pause", "resume"]
     ticket: str
     gateway: str = ""
     seq: int = 0

@@ -83,15 +83,23 @@ class Fleet:
 
     # -- routing --------------------------------------------------------------------------------------------------
 
-    def route(self, wanted: Wanted, *, without: Iterable[str] = (), waiting: int = 0) -> list[Ranked]:
-        """At most 16 nodes that may run the request, best first. ``waiting``: how many wait for the version, as far as is known."""
-        version = wanted.version
-        turn = self._turns[version] = self._turns.get(version, -1) + 1
-        return self._rank(wanted, without, waiting, turn)
+    def running(self, node: str) -> int:
+        """How many requests the node ran when it last said something; 0 when it never did."""
+        state = self._states.get(node)
+        return state.running if state else 0
 
-    def _rank(self, wanted: Wanted, without: Iterable[str], waiting: int, turn: int) -> list[Ranked]:
+    def route(
+        self, wanted: Wanted, *, without: Iterable[str] = (), waiting: int = 0, despite_breakers: bool = False
+    ) -> list[Ranked]:
+        """At most 16 nodes that may run the request, best first. ``waiting``: how many wait for the version, as far as is known."""
+        turn = self._turns[wanted.version] = self._turns.get(wanted.version, -1) + 1
+        return self._rank(wanted, without, waiting, turn, _none if despite_breakers else self._is_open)
+
+    def _rank(
+        self, wanted: Wanted, without: Iterable[str], waiting: int, turn: int, is_open: Callable[[str, str], bool]
+    ) -> list[Ranked]:
         version, now = wanted.version, time.monotonic()
-        horizon, seen, is_open, excluded = now - STATE_LIFETIME, self._seen, self._is_open, frozenset(without)
+        horizon, seen, excluded = now - STATE_LIFETIME, self._seen, frozenset(without)
         candidates = [
             each
             for each in self._roster.having(version)
@@ -108,7 +116,7 @@ class Fleet:
         ``load`` (it would have to load the model, which takes longer than waiting elsewhere) or ``worse`` (16 others are better).
         """
         excluded = frozenset(without)
-        ranked = self._rank(wanted, excluded, waiting, self._turns.get(wanted.version, 0))
+        ranked = self._rank(wanted, excluded, waiting, self._turns.get(wanted.version, 0), self._is_open)
         offered = {each.node for each in ranked}
         rest = "worse" if len(offered) == MOST else "load"
         found = []

@@ -97,8 +97,7 @@ class LlamaCpp:
         served = self._served_for(version, model)
         served.failed_at = 0.0
         async with served.lock:
-            await self._fit(served, load, num_ctx or 0)
-            took = await self._ensure(served)
+            took = await self._have(served, load, num_ctx or 0)
         if keep_alive is not None:
             served.keep_alive = keep_alive
         served.used_at = time.monotonic()
@@ -139,7 +138,18 @@ class LlamaCpp:
             async for output in openai_stream.stream(
                 self._session, self.kind, process.url, "model", inference, openai_wire.LLAMACPP, headers, meter, load_ms
             ):
+                if inference.continued and isinstance(output, wire.Final):
+                    # What was said counts other tokens when it is read than when it was generated.
+                    output.prompt_tokens = await self._prompt_tokens(process, inference, headers)
                 yield output
+
+    async def _prompt_tokens(self, process: Process, inference: wire.Inference, headers: dict[str, str]) -> int:
+        """Of the prompt alone, when an answer is continued."""
+        if inference.kind == "chat":
+            return (await self._count(process, inference, headers)).counted
+        prompt = inference.prompt.removesuffix(inference.continued)
+        request = {"content": prompt, "add_special": True, "parse_special": True}
+        return len((await self._ask(f"{process.url}/tokenize", request, headers))["tokens"])
 
     async def _count(self, process: Process, inference: wire.Inference, headers: dict[str, str]) -> wire.Final:
         """The tokens of the messages and tools in the model's own template."""
@@ -191,21 +201,31 @@ class LlamaCpp:
 
     async def _acquire(self, served: Served, inference: wire.Inference, load: wire.Load) -> tuple[Process, float]:
         async with served.lock:
-            await self._fit(served, load, inference.options.num_ctx or 0)
             # A model that was made to chat embeds from the first time it is asked to: that costs memory.
             if inference.kind == "embed" and not (served.embedding or made_to_embed(served.model)):
                 await self._unused(served)
                 await self._halt(served)
                 served.embedding = "last"
-            load_ms = await self._ensure(served)
+            load_ms = await self._have(served, load, inference.options.num_ctx or 0)
             process = served.process
             if process is None:
                 raise EngineFailed(f"llama.cpp does not run {served.model.name}.")
             served.users += 1
             return process, load_ms
 
+    async def _have(self, served: Served, load: wire.Load, wanted: int) -> float:
+        """Have it in memory with the context that its profile fixes, or else the request needs (the lock is held)."""
+        former = served.context
+        await self._fit(served, load, wanted)
+        try:
+            return await self._ensure(served)
+        except EngineFailed:
+            if load.num_ctx is None and served.context != former:
+                # What one request asked too much of must not be what all others are loaded with.
+                served.context, served.state = former, "unloaded"
+            raise
+
     async def _fit(self, served: Served, load: wire.Load, wanted: int) -> None:
-        """Have the instance loaded as the profile says, and as large as the request needs (the lock is held)."""
         served.check_context(wanted)
         context, layers = served.aim(load, wanted)
         if (context, layers) != (served.context, served.gpu_layers):

@@ -30,8 +30,7 @@ def test_each_node_that_may_run_it_stands_once_but_for_some_that_would_have_to_l
     assert set(ranked) <= set(may)
     assert bool(ranked) == bool(may)
     for name in set(may) - set(ranked):
-        short = may[name].context is not None and may[name].context < wish.context
-        assert may[name].residence != "loaded" or short
+        assert may[name].residence != "loaded" or (may[name].context or wish.context) < wish.context
 
 
 def test_a_load_is_worth_it_when_enough_wait() -> None:
