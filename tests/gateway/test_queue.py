@@ -55,7 +55,7 @@ async def full(site: Site) -> tuple[Gate, FakeNode]:
 _asked: set[asyncio.Task[Any]] = set()
 
 
-async def ask(site: Site, content: str, *, wait: bool = True, key: str | None = None, **headers: str) -> Any:
+async def ask(site: Site, content: str, *, wait: bool = True, key: str | None = None, **headers: Any) -> Any:
     body = {"model": "echo", "messages": [{"role": "user", "content": content}]}
 
     async def post() -> tuple[int, Any, Any]:
@@ -134,7 +134,7 @@ async def test_a_class_goes_before_others_of_the_same_tenant(site: Site) -> None
         ({"x-ollamamax-timeout": "nan"}, 400),
     ],
 )
-async def test_wishes_that_are_not_granted(site: Site, headers: dict[str, str], status: int) -> None:
+async def test_wishes_that_are_not_granted(site: Site, headers: dict[str, Any], status: int) -> None:
     await site.add_node()
     assert (await ask(site, "x", **headers))[0] == status
 
@@ -142,7 +142,7 @@ async def test_wishes_that_are_not_granted(site: Site, headers: dict[str, str], 
 async def test_the_time_of_a_request_includes_its_wait(site: Site) -> None:
     gate, node = await full(site)
     start = time.monotonic()
-    status, answer, _ = await ask(site, "late", **{"x-ollamamax-timeout": "0.5"})
+    status, answer, _ = await ask(site, "late", **dict[str, Any]({"x-ollamamax-timeout": "0.5"}))
     assert (status, answer["error"]["code"]) == (504, "deadline_exceeded")
     assert time.monotonic() - start < 5
     await queued(site, 0)

@@ -277,7 +277,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description One request: every candidate and its score, the wait, the tries, the times. */
+        /** @description One request, by the id in its ``x-request-id``: every candidate and its score, the wait, the tries, the times. */
         get: operations["requests_retrieve"];
         put?: never;
         post?: never;
