@@ -60,17 +60,17 @@ def _load_everywhere(product: Product) -> None:
     nodes = f"{product.url}/api/v1/nodes"
     ids = [each["id"] for each in ask(nodes, product.key)["results"]]
 
-    def drain(others: list[str], *, drained: bool) -> None:
+    def schedule(others: list[str], *, schedulable: bool) -> None:
         for node in others:
-            ask(f"{nodes}/{node}/{'drain' if drained else 'resume'}", product.key, {}, method="POST")
+            ask(f"{nodes}/{node}", product.key, {"schedulable": schedulable}, method="PATCH")
 
     for node in ids:
         others = [each for each in ids if each != node]
-        drain(others, drained=True)
+        schedule(others, schedulable=False)
         time.sleep(1.0)
         body = {"model": MODEL, "messages": [{"role": "user", "content": "Hello."}], "max_tokens": 1}
         ask(f"{product.url}/v1/chat/completions", product.key, body, seconds=120)
-        drain(others, drained=False)
+        schedule(others, schedulable=True)
     time.sleep(2.0)  # the nodes say so once a second
 
 
