@@ -8,6 +8,7 @@ import pytest
 import redis
 from django.db import connection
 
+import ollamamax.celery  # noqa: F401 - tasks are sent by this application
 from cluster.wire import ModelState
 from models_registry.actions.name import copy_name, delete_name
 from models_registry.actions.replica import reconcile_replicas
