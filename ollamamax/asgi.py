@@ -21,6 +21,9 @@ from dashboard.routing import websocket
 from models_registry.protocol.blobs import Blobs
 from models_registry.protocol.ollama import Limits, Management
 from models_registry.transfer.reference import Allowed
+from ollamamax.batches.protocol.files import Files
+from ollamamax.batches.protocol.routes import Routes
+from ollamamax.batches.store import FileStore
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.http import Receive, Scope, Send, encode, header, respond
 from ollamamax.kernel import errors
@@ -39,6 +42,13 @@ class Web:
             max_body=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
             deadline=settings.ENV["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
             bounds=Bounds(settings.ENV["OLLAMAMAX_QUEUE_LENGTH"], settings.ENV["OLLAMAMAX_QUEUE_PER_TENANT"]),
+            more_routes=Routes(
+                Files(
+                    FileStore(settings.HOME),
+                    settings.ENV["OLLAMAMAX_MAX_FILE_BYTES"],
+                    settings.ENV["OLLAMAMAX_MAX_TENANT_FILES_BYTES"],
+                )
+            ),
         )
         self.blobs = Blobs(settings.HOME / "blobs", self.gateway.directory)
         self.management = Management(

@@ -23,6 +23,8 @@ from ollamamax.kernel.errors import InvalidRequest, Unavailable
 KIND: EngineKind = "llamacpp"
 KEEP_ALIVE = 300.0
 HEADER_BYTES = 1 << 16
+RANK = 4
+"""llama.cpp's number for a model whose head scores a pair of texts."""
 log = logs.get(__name__)
 
 
@@ -125,7 +127,9 @@ class Served:
         """The chat as a completion of the prompt that the version's template makes of it. Raises `InvalidRequest`."""
         today = datetime.datetime.now(datetime.UTC).date()
         prompt = template_of(self.model.recipe.template).render(inference.messages, today)
-        return msgspec.structs.replace(inference, kind="completion", prompt=prompt, messages=[], think=None)
+        return msgspec.structs.replace(
+            inference, kind="completion", prompt=prompt + inference.continued, messages=[], think=None
+        )
 
     @property
     def _thinks(self) -> bool:
@@ -143,21 +147,32 @@ class Served:
             raise unsupported(KIND, "images", f"{self.model.name} does not see")
 
 
+def check_kind(model: LocalModel, inference: wire.Inference) -> None:
+    """Refuse, before anything is loaded, to rerank with what is no reranker, and all else with what is one."""
+    is_reranker = made_to_embed(model) == "rank"
+    if inference.kind == "rerank" and not is_reranker:
+        raise unsupported(KIND, "rerank", f"{model.name} is no reranker: it has no head that ranks")
+    if is_reranker and inference.kind in {"chat", "completion", "embed"}:
+        raise unsupported(KIND, inference.kind, f"{model.name} is a reranker")
+
+
 def made_to_embed(model: LocalModel) -> Pooling:
     """How a model that was made for embeddings pools: its file says so, or its manifest says what it is."""
-    if pools(model.path):
-        return "own"
+    if (pooling := pooling_of(model.path)) is not None:
+        return "rank" if pooling == RANK else "own"
     return "mean" if "embedding" in (model.config.get("capabilities") or []) else ""
 
 
 @cache
-def pools(file: Path) -> bool:
-    """Whether a GGUF file's header has ``<architecture>.pooling_type``, which lies before the long lists of tokens."""
+def pooling_of(file: Path) -> int | None:
+    """What a GGUF file's header says for ``<architecture>.pooling_type``, which lies before the long lists of tokens."""
     try:
         with file.open("rb") as header:
-            return b".pooling_type" in header.read(HEADER_BYTES)
+            _, found, rest = header.read(HEADER_BYTES).partition(b".pooling_type")
     except OSError:
-        return False
+        return None
+    # The type of the value, then the value: both 32 bits.
+    return int.from_bytes(rest[4:8], "little") if found else None
 
 
 def _has_image(message: dict[str, object]) -> bool:

@@ -54,6 +54,8 @@ def serve(order: dict[str, Any]) -> None:
         else:
             # A text to embed must fit into one batch.
             params.n_batch = params.n_ubatch = order["context"]
+        if order["embedding"] == "rank":
+            params.pooling_type = pooling.LLAMA_POOLING_TYPE_RANK
         if order["embedding"] == "mean":
             params.pooling_type = pooling.LLAMA_POOLING_TYPE_MEAN
     if order["adapters"]:

@@ -102,6 +102,8 @@ class Ollama:
             request = {"model": model, "verbose": inference.verbose}
             yield ollama_wire.shown(await self._post("/api/show", request, model, headers))
             return
+        if inference.kind == "rerank":
+            raise unsupported(self.kind, "rerank", "Ollama's API has no reranking")
         if inference.kind == "count":
             raise unsupported(self.kind, "count_tokens", "Ollama has no tokenizer to ask")
         with self._contexts.fixed(version, load, inference.options.num_ctx) as options:

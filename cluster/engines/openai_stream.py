@@ -12,6 +12,7 @@ import msgspec
 from cluster import wire
 from cluster.engines import http, openai_wire
 from cluster.engines.base import Meter, Output, unsupported
+from ollamamax.kernel.errors import InvalidRequest, OllamaMaxError
 
 _decode = msgspec.json.Decoder(dict).decode
 
@@ -69,3 +70,31 @@ async def embed(
             raise await http.refuse(engine, response, model)
         answer = _decode(await response.read())
         return openai_wire.embeddings(answer, total_ms=(time.perf_counter() - start) * 1000)
+
+
+async def rerank(
+    client: aiohttp.ClientSession,
+    engine: str,
+    url: str,
+    model: str,
+    inference: wire.Inference,
+    headers: dict[str, str],
+) -> wire.Final:
+    """Score the documents. The server sorts them and, unless told otherwise, may leave some out."""
+    start = time.perf_counter()
+    documents = inference.inputs
+    request = {"model": model, "query": inference.prompt, "documents": documents, "top_n": len(documents)}
+    async with http.failures_of(engine), http.post(client, f"{url}/v1/rerank", request, headers) as response:
+        if response.status in {404, 405, 501}:
+            raise unsupported(
+                engine, "rerank", http.message_of(await response.read()) or "its server has no /v1/rerank"
+            )
+        if response.status >= 300:
+            raise _too_long(await http.refuse(engine, response, model))
+        answer = _decode(await response.read())
+        return openai_wire.scores(answer, len(documents), total_ms=(time.perf_counter() - start) * 1000)
+
+
+def _too_long(error: OllamaMaxError) -> OllamaMaxError:
+    """llama.cpp answers 500 to a document that does not fit: no other node would fare better."""
+    return InvalidRequest(error.message, param="documents") if "too large to process" in error.message else error

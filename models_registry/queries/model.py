@@ -13,6 +13,7 @@ from models_registry.manifest import split_name
 from models_registry.models import Channel, Version
 from ollamamax import logs
 from ollamamax.bus import keys, shared
+from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.errors import ModelNotFound, NotFound
 
 _log = logs.get(__name__)
@@ -31,6 +32,13 @@ def has_channel(full_name: str) -> bool:
     """Whether the tenant in scope has this ``name:tag``."""
     model, channel = split_name(full_name)
     return Channel.objects.filter(model__name=model, name=channel).exists()
+
+
+def is_shared(full_name: str) -> bool:
+    """Whether every tenant is served this ``name:tag``."""
+    model, channel = split_name(full_name)
+    with every_tenant():
+        return Channel.objects.filter(model__name=model, model__shared=True, name=channel).exists()
 
 
 def find_channel(full_name: str) -> Channel:

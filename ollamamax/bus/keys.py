@@ -128,6 +128,10 @@ def live_published(tenant: str) -> str:
 
 WAITING = "omx:queue:waiting"
 """Sorted set, request id -> Unix seconds of its receipt: every request that waits for a slot."""
+QUARANTINED = "omx:quarantined"
+"""Sorted set of requests (tenant, a colon, a hash) that broke several nodes -> Unix seconds until which they are refused."""
+SUSPECTED = "omx:suspected"
+"""The same, of requests that died together with others -> Unix seconds until which they get one try."""
 WORK = "omx:queue:work"
 """Hash, tenant -> its virtual time: the work it was given over its weight. Under ``""`` the highest at which one was served."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import ollama
 import pytest
@@ -77,10 +76,10 @@ def test_a_model_from_blob_to_removal(
     assert {model.model for model in client.list().models} == {"ahab:1"}
     assert client.chat("ahab:1", SAY).message.content == first.message.content
     # A request that runs ends first.
-    running: Any = client.chat("ahab:1", SAY, stream=True, options={"num_predict": 60, "stop": ["nowhere to be found"]})
-    next(running)
+    telling = client.chat("ahab:1", SAY, stream=True, options={"num_predict": 60, "stop": ["nowhere to be found"]})
+    next(telling)
     client.delete("ahab:1")
-    assert list(running)[-1].done_reason in {"stop", "length"}
+    assert list(telling)[-1].done_reason in {"stop", "length"}
     wait_for(lambda: not (node.state() and node.state().models), 30, "the node empty")  # type: ignore[union-attr]
     wait_for(lambda: not list((node.home / "blobs").iterdir()), what="the node's disk empty")
     collect_garbage()
