@@ -20,6 +20,8 @@ django.setup()
 from cluster import wire  # noqa: E402
 from cluster.engines import ollama_wire, openai_wire  # noqa: E402
 from cluster.engines.openai import OpenAI  # noqa: E402
+from models_registry import recipe  # noqa: E402
+from models_registry.protocol import routes as management  # noqa: E402
 from ollamamax.batches.protocol.batches import BatchRequest  # noqa: E402
 from ollamamax.batches.protocol.files import Files  # noqa: E402
 from ollamamax.batches.protocol.routes import Routes  # noqa: E402
@@ -76,6 +78,8 @@ BODIES = {
     "/api/embed": Body(embed.EmbedRequest, {"options": "but for `num_ctx`, an embedding is not sampled"}),
     "/api/embeddings": Body(embed.EmbeddingsRequest, {"options": "but for `num_ctx`, an embedding is not sampled"}),
     "/api/show": Body(show.ShowRequest, refused=show.UNSUPPORTED),
+    **{path: Body(route.body) for path, route in management.ROUTES.items() if route.body},
+    "/api/create": Body(recipe.CreateRequest, refused=recipe.UNSUPPORTED),
 }
 
 
@@ -99,17 +103,21 @@ def status(body: Body, name: str) -> str:
 def field_table() -> str:
     rows = ["| API | field | status |", "|---|---|---|"]
     for path, body in BODIES.items():
-        rows += [f"| `{path}` | `{name}` | {status(body, name)} |" for name in dict.fromkeys(fields(body))]
+        named = {field.name: field.encode_name for field in msgspec.structs.fields(body.struct)}
+        rows += [
+            f"| `{path}` | `{named.get(name, name)}` | {status(body, name)} |" for name in dict.fromkeys(fields(body))
+        ]
     return "\n".join(rows) + "\n"
 
 
 def route_table() -> str:
     rows = ["| route | method | needs |", "|---|---|---|"]
-    routes = [(path, route) for path, route in ROUTES.items()]
+    known = [(path, route.method, route.permission) for path, route in ROUTES.items()]
+    known += [(path, ", ".join(route.methods), route.permission) for path, route in management.ROUTES.items()]
     files = Files(FileStore(ROOT), most_bytes=0, most_of_tenant=0)
-    routes += [(path, route) for path, methods in Routes(files).table.items() for route in methods.values()]
-    routes.sort(key=lambda each: each[0])
-    rows += [f"| `{path}` | {route.method} | `{route.permission}` |" for path, route in routes]
+    for path, methods in Routes(files).table.items():
+        known.append((path, ", ".join(methods), methods[next(iter(methods))].permission))
+    rows += [f"| `{path}` | {methods} | `{permission}` |" for path, methods, permission in sorted(known)]
     return "\n".join(rows) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The web process: inference gateway, registry blobs, live events, console and management API behind one address."""
+"""The web process: inference gateway, model management, registry blobs, live events, console and management API behind one address."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ django = get_asgi_application()
 from cluster.dispatch.admission import Bounds
 from dashboard.routing import websocket
 from models_registry.protocol.blobs import Blobs
+from models_registry.protocol.ollama import Limits, Management
+from models_registry.transfer.reference import Allowed
 from ollamamax.batches.protocol.files import Files
 from ollamamax.batches.protocol.routes import Routes
 from ollamamax.batches.store import FileStore
@@ -49,6 +51,10 @@ class Web:
             ),
         )
         self.blobs = Blobs(settings.HOME / "blobs", self.gateway.directory)
+        self.management = Management(
+            self.gateway.directory,
+            Limits(Allowed(tuple(settings.ENV["OLLAMAMAX_PULL_REGISTRIES"])), settings.ENV["OLLAMAMAX_MAX_BLOB_BYTES"]),
+        )
         self.static = ServeStaticASGI(
             django,
             root=settings.STATIC_ROOT,
@@ -63,6 +69,8 @@ class Web:
             await self._lifespan(receive, send)
         elif scope["type"] == "websocket":
             await self.live(scope, receive, send)
+        elif Management.serves(scope["path"]):
+            await self.management(scope, receive, send)
         elif Gateway.serves(scope["path"]):
             await self.gateway(scope, receive, send)
         elif Blobs.serves(scope["path"]):

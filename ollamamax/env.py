@@ -167,6 +167,18 @@ SETTINGS = (
         "8",
         "Requests of batches that one `ollamamax batches` process has under way at once.",
     ),
+    Setting(
+        "OLLAMAMAX_MAX_BLOB_BYTES",
+        _integer(1024, 1 << 50),
+        str(256 << 30),
+        "Largest file that a client may send to make a model of, or that is pulled from a registry.",
+    ),
+    Setting(
+        "OLLAMAMAX_PULL_REGISTRIES",
+        _names,
+        "registry.ollama.ai,hf.co",
+        "Registries that models may be pulled from and pushed to, as `host` or `host:port`, separated by commas; no other is spoken to.",
+    ),
 )
 
 

@@ -11,16 +11,21 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError
 
+from cluster.dispatch import continuation, quarantine
 from cluster.dispatch.admission import Admission, Bounds, Waits
+from cluster.dispatch.breaker import Breakers
 from cluster.dispatch.fleet import Fleet
+from cluster.dispatch.quarantine import Quarantine
 from cluster.dispatch.queue import Queue, Tell
 from cluster.dispatch.reloads import ReloadsAvoided, write
 from cluster.dispatch.request import Request
 from cluster.dispatch.settlement import Settlements
 from cluster.dispatch.stream import Stream
+from cluster.scheduling.load import beyond
 from cluster.wire import (
     AttemptRecord,
     Control,
+    Delta,
     Event,
     Failure,
     Final,
@@ -44,8 +49,17 @@ ATTEMPTS = 3
 RECORDED = 8
 """How many candidates a request's record keeps, the best ones."""
 LEASE_MS = 5000
-_TRY_ELSEWHERE = frozenset({"node_lost", "node_restarted", "engine_failed", "unavailable", "cancelled"})
+_BLAMED = frozenset({"node_lost", "node_restarted", "engine_failed", "engine_crashed", "engine_hung", "unavailable"})
+"""Codes of failures that speak against the node."""
+_TRY_ELSEWHERE = _BLAMED | {"cancelled", "overloaded", "model_not_found"}
 """Codes of failures that another node may not have. A node cancels by itself only when it is shut down."""
+DEATHS_APART = 5.0
+"""Seconds between two deaths on one node that have nothing to do with each other."""
+PAUSE_BYTES = 256 << 10
+"""When so much waits for a slow client, its engine is paused."""
+RESUME_BYTES = PAUSE_BYTES // 4
+MOST_BYTES = 16 * PAUSE_BYTES
+"""When so much waits, because the node does not pause, the stream is cut."""
 _log = logs.get(__name__)
 
 
@@ -56,7 +70,10 @@ class Dispatcher:
         self.id = new_id()
         self._client = connect.connect_async(redis_url)
         self._listening = connect.connect_async(redis_url, blocking=True)
-        self.fleet = Fleet(self._listening, directory)
+        self._breakers = Breakers()
+        self._quarantine = Quarantine(self._client)
+        self._deaths: dict[str, float] = {}
+        self.fleet = Fleet(self._listening, directory, is_open=self._breakers.is_open)
         self._admission = Admission(self._client, self.fleet, self.id, bounds)
         self._queue = Queue(self._client, self._admission, self._rank)
         self._settlements = Settlements(self._client)
@@ -103,7 +120,13 @@ class Dispatcher:
 
     def _rank(self, request: Request) -> list[str]:
         """The nodes that may run it, best first; the ranking is noted in its record."""
-        ranked = self.fleet.route(request.wants(), without=request.tried)
+        wants = request.wants()
+        ranked = self.fleet.route(wants, without=request.tried) or self.fleet.route(
+            # A node that failed a moment ago is better than none.
+            wants,
+            without=request.tried,
+            despite_breakers=True,
+        )
         request.route.strategy = request.profile.strategy
         request.route.candidates = [
             ScoredNode(each.node, self.fleet.name(each.node), each.reason, round(each.score, 4), _rounded(each.parts))
@@ -114,15 +137,18 @@ class Dispatcher:
     async def admit(self, request: Request, tell: Tell | None = None) -> None:
         """Give the request to a node, at once or when its turn has come; ``tell`` is called now and then while it waits.
 
-        Raises `Interrupted` (by `Request.interrupt`), `RateLimited`, `Overloaded`, and `Unavailable` when no node has the model.
+        Raises `Interrupted` (by `Request.interrupt`), `RateLimited`, `Overloaded`, `Quarantined`, and `Unavailable` when no node has the model.
         """
         nodes = self._rank(request)
         if not nodes:
             raise errors.Unavailable(
-                f"No node that has the model '{request.model}' is available right now.",
+                f"No node that has the model '{request.model}'{beyond(request.wants())} is available right now.",
                 retry_after=2,
                 model=request.model,
             )
+        if request.attempt == 0:
+            self._quarantine.admit(request)
+            request.said = [] if continuation.may_continue(request) else None
         request.attempt += 1
         request.asked.clear()
         stream = self._streams[request.ticket] = Stream(request.ticket, "")
@@ -161,23 +187,69 @@ class Dispatcher:
         request.given_at = time.time()
         reason = next((each.reason for each in request.route.candidates if each.node == node), "queue")
         request.attempts.append(AttemptRecord(node, request.node_name, reason, round(request.given_at, 6)))
+        self._breakers.given(node, request.version)
+        request.patience = asyncio.get_running_loop().call_later(
+            request.profile.first_byte_seconds, self._hung, request, request.ticket
+        )
         self.fleet.given(node, 1)
         self.fleet.remember(request.wants(), node)
 
     async def next(self, request: Request) -> Event:
         """The request's next event, from whichever attempt is under way.
 
-        A node that fails before the first token is replaced, unseen, while others have the model. Raises `Interrupted`.
+        A node that fails before the first token is replaced, unseen, while others have the model; later another goes on where it
+        stopped, if the model's profile allows that. Raises `Interrupted`.
         """
-        assert request.stream is not None  # noqa: S101 - admit came first
-        event = await request.stream.next()
-        if isinstance(event, Started):
-            request.started_at = request.attempts[-1].started_at = event.started_at
-        if not isinstance(event, Failure):
+        while True:
+            stream = request.stream
+            assert stream is not None  # noqa: S101 - admit came first
+            event = await stream.next()
+            if stream.paused_at is not None and stream.backlog < RESUME_BYTES:
+                stream.paused_at = None
+                await self._control(request.node, Control("resume", request.ticket, self.id))
+            if isinstance(event, Delta):
+                continuation.note(request, event)
+            elif isinstance(event, Started):
+                if request.continued:
+                    continue
+                request.started_at = request.attempts[-1].started_at = event.started_at
+            elif isinstance(event, Final):
+                self._breakers.succeeded(request.node, request.version)
+                if request.suspect:
+                    self.later(self._quarantine.cleared(request))
+                return continuation.whole(request, event) if request.continued else event
+            else:
+                instead = await self._replace(request, event)
+                if instead is None:
+                    continue
+                return instead
             return event
-        request.attempts[-1].error = event.code
-        if event.code not in _TRY_ELSEWHERE or request.first_token_at is not None or request.attempt >= ATTEMPTS:
-            return event
+
+    async def _replace(self, request: Request, failure: Failure) -> Final | Failure | None:
+        """Have another node run the request, or go on with it: ``None``. Or what ends it."""
+        request.attempts[-1].error = failure.code
+        if failure.code in _BLAMED:
+            self._breakers.failed(request.node, request.version)
+        begun = request.first_token_at is not None
+        again = (
+            failure.code in continuation.CONTINUED_AFTER and request.said is not None
+            if begun
+            else failure.code in _TRY_ELSEWHERE
+        )
+        if failure.code in quarantine.DEADLY and await self._broke_too_many(request):
+            again, failure = (
+                False,
+                Failure("engine_failed", "Whatever runs this request breaks; it is not tried again.", 502),
+            )
+        if request.continued:
+            failure = continuation.whole_failure(request, failure)
+        if not again or request.attempt >= ATTEMPTS:
+            return failure
+        if begun:
+            rest = continuation.continued(request)
+            if isinstance(rest, Final):
+                return rest
+            request.original, request.inference = request.original or request.inference, rest
         failed = request.node
         self._leave(request)
         self.later(self._admission.withdraw(_as_it_is(request), close=False))
@@ -185,9 +257,35 @@ class Dispatcher:
         try:
             await self.admit(request)
         except (errors.Unavailable, errors.Overloaded):
-            return event
-        _log.info("tried_elsewhere", request=request.id, failed=failed, node=request.node, reason=event.code)
-        return await self.next(request)
+            return failure
+        if begun:
+            request.continued += 1
+            request.completion_tokens_before = request.completion_tokens
+        _log.info(
+            "tried_elsewhere", request=request.id, failed=failed, node=request.node, reason=failure.code, begun=begun
+        )
+        return None
+
+    async def _broke_too_many(self, request: Request) -> bool:
+        now = time.monotonic()
+        beside = any(s.node == request.node and s.ticket != request.ticket for s in self._streams.values())
+        # Of those that die together the last one has nobody beside it any more.
+        alone = not beside and now - self._deaths.get(request.node, -DEATHS_APART) > DEATHS_APART
+        self._deaths[request.node] = now
+        try:
+            return await self._quarantine.died(request, alone=alone and self.fleet.running(request.node) <= 1)
+        except RedisError as error:
+            _log.warning("quarantine_not_told", request=request.id, error=str(error))
+            return request.deaths >= quarantine.DEATHS
+
+    def _hung(self, request: Request, ticket: str) -> None:
+        """The engine has had its time for the first output."""
+        stream = request.stream
+        if stream is None or stream.ticket != ticket or stream.ended or stream.spoke:
+            return
+        seconds = request.profile.first_byte_seconds
+        stream.end(Failure("engine_hung", f"The engine said nothing for {seconds:g} s.", 504))
+        self.later(self._control(stream.node, Control("cancel", ticket, self.id)))
 
     async def cancel(self, request: Request) -> None:
         """Stop the node's work for a client that left, and wait a moment for what it counted."""
@@ -196,6 +294,8 @@ class Dispatcher:
         await self._control(request.node, Control("cancel", request.ticket, self.id))
 
     def _leave(self, request: Request) -> None:
+        if request.patience is not None:
+            request.patience.cancel()
         if request.stream is not None and self._streams.pop(request.ticket, None) is not None:
             self.fleet.given(request.node, -1)
 
@@ -266,6 +366,8 @@ class Dispatcher:
                 await self._disown(node, frame)
             elif not stream.take(frame):
                 await self._control(node, Control("resend", frame.ticket, self.id, stream.expected))
+            elif stream.backlog > PAUSE_BYTES:
+                await self._hold_back(stream)
 
     async def _disown(self, node: str, frame: Frame) -> None:
         """Nobody waits for this ticket any more: tell the node to stop it, at most once a second."""
@@ -275,6 +377,15 @@ class Dispatcher:
         if now - self._disowned.get(frame.ticket, 0.0) > 1.0:
             self._disowned[frame.ticket] = now
             await self._control(node, Control("cancel", frame.ticket, self.id))
+
+    async def _hold_back(self, stream: Stream) -> None:
+        """The client reads slower than the engine writes."""
+        if stream.backlog > MOST_BYTES and not stream.ended:
+            stream.end(Failure("client_too_slow", "The client reads too slowly.", 408))
+            await self._control(stream.node, Control("cancel", stream.ticket, self.id))
+        elif stream.paused_at is None and not stream.ended:
+            stream.paused_at = time.monotonic()
+            await self._control(stream.node, Control("pause", stream.ticket, self.id))
 
     async def _control(self, node: str, control: Control) -> None:
         try:
@@ -295,6 +406,7 @@ class Dispatcher:
             await self._renew_lease()
             try:
                 await self._queue.look()
+                await self._quarantine.refresh()
             except RedisError as error:
                 _log.warning("queue_not_looked_after", waiting=len(self._queue), error=str(error))
             for stream in list(self._streams.values()):

@@ -83,10 +83,16 @@ class Fleet:
 
     # -- routing --------------------------------------------------------------------------------------------------
 
-    def route(self, wanted: Wanted, *, without: Iterable[str] = ()) -> list[Ranked]:
+    def running(self, node: str) -> int:
+        """How many requests the node ran when it last said something; 0 when it never did."""
+        state = self._states.get(node)
+        return state.running if state else 0
+
+    def route(self, wanted: Wanted, *, without: Iterable[str] = (), despite_breakers: bool = False) -> list[Ranked]:
         """At most 16 nodes that may run the request, best first."""
         version, now = wanted.version, time.monotonic()
-        horizon, seen, is_open, excluded = now - STATE_LIFETIME, self._seen, self._is_open, frozenset(without)
+        horizon, seen, excluded = now - STATE_LIFETIME, self._seen, frozenset(without)
+        is_open = _none if despite_breakers else self._is_open
         candidates = [
             each
             for each in self._roster.having(version)

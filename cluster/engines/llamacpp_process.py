@@ -40,6 +40,10 @@ class Order:
     threads: int
     embedding: Pooling = ""
     gpu_layers: int | None = None
+    adapters: tuple[str, ...] = ()
+    """LoRA files, applied whole."""
+    chat_template: str = ""
+    """Jinja, instead of the model's own."""
 
 
 class Process:

@@ -27,10 +27,14 @@ async def stream(
     headers: dict[str, str],
     meter: Meter | None = None,
     load_ms: float = 0.0,
+    extra: dict[str, Any] | None = None,
 ) -> AsyncGenerator[Output, None]:
-    """Run a chat or a completion; leaving the iterator closes the connection, which stops the server's work."""
+    """Run a chat or a completion; leaving the iterator closes the connection, which stops the server's work.
+
+    ``extra`` are fields of the request that only this server knows.
+    """
     start = time.perf_counter()
-    request = openai_wire.body(engine, inference, model, dialect)
+    request = openai_wire.body(engine, inference, model, dialect) | (extra or {})
     path = "/v1/chat/completions" if inference.kind == "chat" else "/v1/completions"
     chunks = openai_wire.Chunks(engine, inference)
     async with http.failures_of(engine), http.post(client, url + path, request, headers) as response:

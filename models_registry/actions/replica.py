@@ -15,7 +15,7 @@ from cluster.wire import ModelState, NodeState
 from models_registry import publication
 from models_registry.actions.version import register_external
 from models_registry.models import Channel, Replica, Version
-from models_registry.replication.plan import Wanted, missing, observed
+from models_registry.replication.plan import Removal, Wanted, missing, observed, unneeded
 from ollamamax import logs
 from ollamamax.bus import keys, shared
 from ollamamax.identity.scope import every_tenant
@@ -36,13 +36,16 @@ _log = logs.get(__name__)
 
 
 def reconcile_replicas() -> None:
-    """Queries: 3 to read, 1 to write what changed, 3 for the directory; more only for models first seen on an engine."""
+    """Fetch what is missing, remove what no name points at any more, note what became of each replica.
+
+    Queries: 3 to read, 1 to write what changed, 3 for the directory; more only for models first seen on an engine."""
     with every_tenant():
         nodes = {node.id.hex: node for node in Node.objects.all()}
+        client = shared.client()
+        # The nodes' word before the names: else a version that was published in between would be taken off its node.
+        states = read_states(client, list(nodes))
         versions = {(v.tenant_id.hex, v.digest): v for v in Version.objects.all()}
         in_use = set(Channel.objects.values_list("version_id", flat=True))
-    client = shared.client()
-    states = read_states(client, list(nodes))
     _take_note_of_external(nodes, states, versions)
     wanted = [
         Wanted(tenant, digest)
@@ -55,6 +58,9 @@ def reconcile_replicas() -> None:
         # The lease keeps a tick from asking for what the last one asked for.
         if client.set(keys.fetch_asked(fetch.node, fetch.digest), b"1", nx=True, ex=ASK_AGAIN_SECONDS):
             _ask(fetch.node, version)
+    for removal in unneeded(wanted, tenants, states):
+        if client.set(keys.removal_asked(removal.node, removal.digest), b"1", nx=True, ex=ASK_AGAIN_SECONDS):
+            _remove(removal)
     _write(nodes, states, versions)
     publication.announce_all()
 
@@ -72,6 +78,16 @@ def _ask(node: str, version: Version) -> None:
         expires=ASK_AGAIN_SECONDS,
     )
     _log.info("fetch_asked", node=node, version=version.digest)
+
+
+def _remove(removal: Removal) -> None:
+    current_app.send_task(
+        "models_registry.remove_version",
+        kwargs={"version": removal.digest},
+        queue=keys.node_queue(removal.node),
+        expires=ASK_AGAIN_SECONDS,
+    )
+    _log.info("removal_asked", node=removal.node, version=removal.digest)
 
 
 def _take_note_of_external(

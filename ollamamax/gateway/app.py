@@ -30,6 +30,7 @@ from ollamamax.gateway.openai import responses as openai_responses
 from ollamamax.gateway.openai.completions import completions
 from ollamamax.gateway.openai.embeddings import embeddings
 from ollamamax.gateway.openai.rerank import rerank
+from ollamamax.gateway.relay import TooSlow
 from ollamamax.gateway.service import Service
 from ollamamax.identity import access
 from ollamamax.identity.access import KnownKey, KnownTenant
@@ -218,6 +219,8 @@ class Gateway:
                 await fallback.with_fallbacks(service.directory, call, receive, answer, run)
             else:
                 await route.endpoint(service, call, scope, receive, answer)
+        except TooSlow as error:
+            _log.warning("client_too_slow", request=request, api=path, error=error.message)
         except ClientGone:
             _log.info("client_gone", request=request, api=path)
         except errors.OllamaMaxError as error:

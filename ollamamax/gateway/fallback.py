@@ -72,8 +72,8 @@ async def with_fallbacks(directory: Directory, call: Call, receive: Receive, ans
         first, cause = error, cause_of(error)
         if cause is None or answer.begun or not call.may_fall_back:
             raise
-        if cause == "no_capacity" and call.idle_only:
-            raise  # who takes idle slots only waits for one of the model that was asked for
+        if call.idle_only and cause == "no_capacity":
+            raise  # whoever takes only what is idle waits for it
     else:
         return
     request = _decode_object(b"".join(answer.kept))
