@@ -115,8 +115,11 @@ def route_table() -> str:
     known = [(path, route.method, route.permission) for path, route in ROUTES.items()]
     known += [(path, ", ".join(route.methods), route.permission) for path, route in management.ROUTES.items()]
     files = Files(FileStore(ROOT), most_bytes=0, most_of_tenant=0)
-    for path, methods in Routes(files).table.items():
-        known.append((path, ", ".join(methods), methods[next(iter(methods))].permission))
+    known += [
+        (path, route.method, route.permission)
+        for path, methods in Routes(files).table.items()
+        for route in methods.values()
+    ]
     rows += [f"| `{path}` | {methods} | `{permission}` |" for path, methods, permission in sorted(known)]
     return "\n".join(rows) + "\n"
 

@@ -13,51 +13,25 @@ from benchmarks.product import Product, ask
 
 MODEL = "smollm2:135m"
 STRATEGIES = ("round_robin", "balanced", "affinity")
-_WORDS = [
-    "order",
-    "invoice",
-    "refund",
-    "parcel",
-    "customer",
-    "warranty",
-    "address",
-    "delivery",
-    "price",
-    "contract",
-    "account",
-    "payment",
-    "answer",
-    "question",
-    "article",
-    "shelf",
-    "discount",
-    "week",
-    "month",
-    "service",
-    "repair",
-    "return",
-    "policy",
-    "manager",
-    "branch",
-    "holiday",
-    "number",
-    "letter",
-]
+_TEXT = (
+    "order invoice refund parcel customer warranty address delivery price contract account payment answer question article shelf discount "
+    "week month service repair return policy manager branch holiday number letter"
+)
 
 
 @dataclass(frozen=True)
 class Size:
     """``system_words`` is the length of each system prompt; ``clients`` send at once."""
 
-    nodes: int = 2
-    rounds: int = 3
-    systems: int = 4
-    conversations: int = 3
+    nodes: int = 4
+    rounds: int = 2
+    systems: int = 6
+    conversations: int = 2
     """Of each system prompt."""
     turns: int = 4
-    system_words: int = 500
-    question_words: int = 30
-    answer_tokens: int = 24
+    system_words: int = 400
+    question_words: int = 20
+    answer_tokens: int = 8
     clients: int = 2
 
 
@@ -91,7 +65,7 @@ def _run(product: Product, size: Size, name: str) -> Read:
     rng = random.Random(name)
 
     def text(words: int) -> str:
-        return " ".join(rng.choices(_WORDS, k=words))
+        return " ".join(rng.choices(_TEXT.split(), k=words))
 
     systems = [f"{name} {number} {text(size.system_words)}" for number in range(size.systems)]
     talks: list[list[dict[str, Any]]] = [

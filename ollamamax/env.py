@@ -147,6 +147,18 @@ SETTINGS = (
         "Requests of one tenant that may wait for a free slot; more are refused with 429.",
     ),
     Setting(
+        "OLLAMAMAX_MAX_BLOB_BYTES",
+        _integer(1024, 1 << 50),
+        str(256 << 30),
+        "Largest file that a client may send to make a model of, or that is pulled from a registry.",
+    ),
+    Setting(
+        "OLLAMAMAX_PULL_REGISTRIES",
+        _names,
+        "registry.ollama.ai,hf.co",
+        "Registries that models may be pulled from and pushed to, as `host` or `host:port`, separated by commas; no other is spoken to.",
+    ),
+    Setting(
         "OLLAMAMAX_MAX_FILE_BYTES",
         _integer(1024, 1 << 40),
         str(200 << 20),
@@ -166,18 +178,6 @@ SETTINGS = (
         _integer(1, 10_000),
         "8",
         "Requests of batches that one `ollamamax batches` process has under way at once.",
-    ),
-    Setting(
-        "OLLAMAMAX_MAX_BLOB_BYTES",
-        _integer(1024, 1 << 50),
-        str(256 << 30),
-        "Largest file that a client may send to make a model of, or that is pulled from a registry.",
-    ),
-    Setting(
-        "OLLAMAMAX_PULL_REGISTRIES",
-        _names,
-        "registry.ollama.ai,hf.co",
-        "Registries that models may be pulled from and pushed to, as `host` or `host:port`, separated by commas; no other is spoken to.",
     ),
 )
 

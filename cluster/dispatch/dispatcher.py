@@ -120,11 +120,12 @@ class Dispatcher:
 
     def _rank(self, request: Request) -> list[str]:
         """The nodes that may run it, best first; the ranking is noted in its record."""
-        wants = request.wants()
-        ranked = self.fleet.route(wants, without=request.tried) or self.fleet.route(
+        wants, waiting = request.wants(), self._queue.waiting(request.version)
+        ranked = self.fleet.route(wants, without=request.tried, waiting=waiting) or self.fleet.route(
             # A node that failed a moment ago is better than none.
             wants,
             without=request.tried,
+            waiting=waiting,
             despite_breakers=True,
         )
         request.route.strategy = request.profile.strategy

@@ -76,10 +76,10 @@ def test_a_model_from_blob_to_removal(
     assert {model.model for model in client.list().models} == {"ahab:1"}
     assert client.chat("ahab:1", SAY).message.content == first.message.content
     # A request that runs ends first.
-    told: Any = client.chat("ahab:1", SAY, stream=True, options={"num_predict": 60, "stop": ["nowhere to be found"]})
-    next(told)
+    telling = client.chat("ahab:1", SAY, stream=True, options={"num_predict": 60, "stop": ["nowhere to be found"]})
+    next(telling)
     client.delete("ahab:1")
-    assert list(told)[-1].done_reason in {"stop", "length"}
+    assert list(telling)[-1].done_reason in {"stop", "length"}
     wait_for(lambda: not (node.state() and node.state().models), 30, "the node empty")  # type: ignore[union-attr]
     wait_for(lambda: not list((node.home / "blobs").iterdir()), what="the node's disk empty")
     collect_garbage()
