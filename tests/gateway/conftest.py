@@ -18,6 +18,7 @@ import uvicorn
 
 from cluster.dispatch.admission import Bounds
 from ollamamax.bus import directory, keys
+from ollamamax.gateway.alone import Alone
 from ollamamax.gateway.app import Gateway
 from ollamamax.identity.keys import make_key
 from ollamamax.kernel.ids import new_id
@@ -118,7 +119,7 @@ async def site() -> AsyncIterator[Site]:
     gateway = Gateway(redis_url, max_body=100_000, deadline=30, bounds=Bounds(waiting=4, waiting_of_tenant=2))
     port = free_port()
     server = QuietServer(
-        uvicorn.Config(gateway, host="127.0.0.1", port=port, lifespan="off", log_config=None, access_log=False)
+        uvicorn.Config(Alone(gateway), host="127.0.0.1", port=port, lifespan="off", log_config=None, access_log=False)
     )
     async with contextlib.AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
