@@ -86,7 +86,8 @@ async def test_ollamas_client(site: Site) -> None:
 @pytest.mark.parametrize("client", ["openai", "ollama"])
 async def test_a_stream_that_the_client_aborts_ends_on_the_node(site: Site, client: str) -> None:
     node = await site.add_node(script=anything)
-    assert (await run(site, client, "abort"))["count"] == 3
+    # It hands out what it had read already.
+    assert (await run(site, client, "abort"))["count"] >= 3
     await until(lambda: any(control.verb == "cancel" for control in node.controls))
     await until(lambda: len(site.usage()) == 1)
     assert site.usage()[0]["error"] == "client_gone"

@@ -65,4 +65,4 @@ CLIENTS: dict[str, Callable[[], dict[str, Any]]] = {
     "litellm-anthropic": lambda: _litellm("anthropic", URL, vectors=False),
 }
 
-print(json.dumps(CLIENTS[CLIENT](), default=str))
+print(json.dumps(CLIENTS[CLIENT](), default=str))  # noqa: T201
