@@ -1,4 +1,4 @@
-"""``python -m benchmarks [overhead|integrity|beside|start|routing|prefix]``: without a name the first two, which takes a few minutes."""
+"""``python -m benchmarks [overhead|integrity|beside|start|routing|prefix|peers|servers|streams]``: without a name the first two, which takes a few minutes."""
 
 from __future__ import annotations
 
@@ -69,6 +69,17 @@ def prefix_command(nodes: int, rounds: int) -> None:
     size = dataclasses.replace(prefix.Size(), nodes=nodes, rounds=rounds)
     with running_nodes(nodes) as product:
         print(prefix.report(prefix.measure(product, size), size))
+
+
+@main.command(name="peers", help="Ours beside nginx, Portkey's gateway, ollama-herd and LiteLLM, from their packages.")
+@click.option("--rounds", default=3, show_default=True)
+@click.option("--only", default="", help="Peers, separated by commas.")
+def peers_command(rounds: int, only: str) -> None:
+    from benchmarks.peers import run, start
+
+    with running() as product:
+        names = [name for name in start.PEERS if not only or name in only.split(",")]
+        print("\n" + run.report(run.measure(product, rounds, names)))
 
 
 def _run(cost: overhead.Size | None, whole: integrity.Size | None) -> None:

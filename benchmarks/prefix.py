@@ -24,11 +24,11 @@ class Size:
     """``system_words`` is the length of each system prompt; ``clients`` send at once."""
 
     nodes: int = 4
-    rounds: int = 2
-    systems: int = 6
+    rounds: int = 1
+    systems: int = 4
     conversations: int = 2
     """Of each system prompt."""
-    turns: int = 4
+    turns: int = 3
     system_words: int = 400
     question_words: int = 20
     answer_tokens: int = 8
@@ -46,12 +46,32 @@ class Read:
 
 def measure(product: Product, size: Size) -> dict[str, list[Read]]:
     """In each round each strategy, with texts of its own, so that nothing is cached when it begins."""
+    _load_everywhere(product)
     found: dict[str, list[Read]] = {strategy: [] for strategy in STRATEGIES}
     for number in range(size.rounds):
         for strategy in STRATEGIES:
             _choose(product, strategy)
             found[strategy].append(_run(product, size, f"{strategy} {number}"))
     return found
+
+
+def _load_everywhere(product: Product) -> None:
+    """One node after the other takes the only request while all others are drained: else few would ever have the model in memory."""
+    nodes = f"{product.url}/api/v1/nodes"
+    ids = [each["id"] for each in ask(nodes, product.key)["results"]]
+
+    def schedule(others: list[str], *, schedulable: bool) -> None:
+        for node in others:
+            ask(f"{nodes}/{node}", product.key, {"schedulable": schedulable}, method="PATCH")
+
+    for node in ids:
+        others = [each for each in ids if each != node]
+        schedule(others, schedulable=False)
+        time.sleep(1.0)
+        body = {"model": MODEL, "messages": [{"role": "user", "content": "Hello."}], "max_tokens": 1}
+        ask(f"{product.url}/v1/chat/completions", product.key, body, seconds=120)
+        schedule(others, schedulable=True)
+    time.sleep(2.0)  # the nodes say so once a second
 
 
 def _choose(product: Product, strategy: str) -> None:

@@ -1,4 +1,4 @@
-"""The registry's locks: held until the transaction ends; names before blobs, blobs in the order of their digests."""
+"""The registry's locks: held until the transaction ends; names before replicas and blobs, blobs in the order of their digests."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from django.db import connection, transaction
 def lock_names(tenant: uuid.UUID) -> None:
     """Nobody else changes what the tenant's names point at: a version must not go while another name takes it."""
     _lock(f"names:{tenant.hex}")
+
+
+def lock_replicas() -> None:
+    """Nobody else writes replicas, or deletes versions, which takes replicas along."""
+    _lock("replicas")
 
 
 def lock_blobs(digests: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from models_registry import publication
-from models_registry.actions.lock import lock_names
+from models_registry.actions.lock import lock_names, lock_replicas
 from models_registry.manifest import split_name
 from models_registry.models import Channel, Model, Version
 from models_registry.queries.model import find_channel
@@ -58,6 +58,7 @@ def delete_name(*, acting: Principal, name: str) -> None:
     tenant = require_in_tenant(acting, "model.manage")
     with tenant_scope(tenant), transaction.atomic(durable=True):
         lock_names(tenant)
+        lock_replicas()
         channel = find_channel(name)
         model, version, fields = channel.model, channel.version, publication.channel_fields(channel)
         channel.delete()

@@ -13,6 +13,7 @@ from cluster.models import Node
 from cluster.telemetry import read_states
 from cluster.wire import ModelState, NodeState
 from models_registry import publication
+from models_registry.actions.lock import lock_replicas
 from models_registry.actions.version import register_external
 from models_registry.models import Channel, Replica, Version
 from models_registry.replication.plan import Removal, Wanted, missing, observed, unneeded
@@ -114,7 +115,8 @@ def _write(nodes: dict[str, Node], states: dict[str, NodeState], versions: dict[
     """Bring the rows in line with what the nodes say; a row of a node that is silent keeps its last state."""
     now = timezone.now()
     with every_tenant(), transaction.atomic(durable=True):
-        rows = {(r.node_id, r.version_id): r for r in Replica.objects.select_for_update().all()}
+        lock_replicas()
+        rows = {(r.node_id, r.version_id): r for r in Replica.objects.select_for_update().order_by("pk")}
         made: list[Replica] = []
         changed: list[Replica] = []
         for name, state in states.items():
@@ -138,8 +140,10 @@ def _write(nodes: dict[str, Node], states: dict[str, NodeState], versions: dict[
                 row.changed_at = now
             digests = {versions[key].id for key in versions if key[0] == node.tenant_id.hex and key[1] in held}
             changed += _lost(rows, node.id, digests)
+        # A version may have been deleted since it was read; none is from here on.
+        there = set(Version.objects.filter(pk__in={row.version_id for row in made}).values_list("pk", flat=True))
         # Two loops at once may both make a row; the first stands.
-        Replica.objects.bulk_create(made, ignore_conflicts=True)
+        Replica.objects.bulk_create([row for row in made if row.version_id in there], ignore_conflicts=True)
         Replica.objects.bulk_update(changed, ["state", "bytes_done", "error", "changed_at"])
 
 

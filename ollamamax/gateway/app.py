@@ -180,6 +180,7 @@ class Gateway:
         received_at = time.time()
         service = self._service or await self.start()
         answer = _Response(send)
+        http.remember_encodings(scope)
         path: str = scope["path"]
         route = ROUTES.get(path)
         if route is None and path.startswith("/v1/models/"):

@@ -330,3 +330,26 @@ async def test_a_key_without_the_permission_is_refused(house: House) -> None:
     key = await database_sync_to_async(cast.make_key, thread_sensitive=False)(house.owner, permissions=["model.view"])
     with pytest.raises(openai.PermissionDeniedError):
         await house.client(key).batches.list()
+
+
+async def test_a_batch_gives_way_to_whoever_waits(house: House) -> None:
+    async def slow(ticket: Ticket) -> Any:
+        await asyncio.sleep(0.1)
+        async for event in echo(ticket):
+            yield event
+
+    node = await house.add_node(slow, capacity=1)
+    await house.add_runner()
+    name = await house.order([chat(number) for number in range(30)])
+    async with asyncio.timeout(10):
+        while len(node.tickets) < 3:
+            await asyncio.sleep(0.02)
+    client = house.client()
+    messages: Any = [{"role": "user", "content": "at once"}]
+    await asyncio.gather(*(client.chat.completions.create(model="echo", messages=messages) for _ in range(6)))
+    said = [ticket.inference.messages[-1]["content"] for ticket in node.tickets]
+    first = said.index("at once")
+    assert said[first : first + 6].count("at once") >= 5  # the last may come a moment after the queue was empty
+    assert len(said) - said.count("at once") < 30
+    done = await house.ended(name)
+    assert (done.request_counts.completed, done.request_counts.failed) == (30, 0)

@@ -11,7 +11,7 @@ import pytest
 
 from ollamamax.batches.names import BATCH, FILE, id_of
 from ollamamax.batches.runner import lines
-from ollamamax.batches.runner.patience import LEAST, MOST, PAUSES, pause_after, pause_for_room
+from ollamamax.batches.runner.patience import MOST, PAUSES, pause_after, pause_for_room
 from ollamamax.batches.runner.room import Room
 from ollamamax.batches.window import span
 from ollamamax.gateway.inside import Answer
@@ -23,11 +23,11 @@ def answer(status: int, retry_after: float | None = None, code: str = "x") -> An
 
 
 def test_a_lack_of_room_is_waited_out_as_the_gateway_says() -> None:
-    assert pause_for_room(answer(429, 3)) == 3
-    assert pause_for_room(answer(503)) == 2
-    assert pause_for_room(answer(429, 0.1)) == LEAST
-    assert pause_for_room(answer(429, 600)) == MOST
-    assert [pause_for_room(answer(status)) for status in (200, 400, 404, 500, 502, 504)] == [None] * 6
+    assert [pause_for_room(answer(429, 3), refusals) for refusals in range(4)] == [0.05, 0.1, 0.2, 0.4]
+    assert pause_for_room(answer(429, 3), 20) == 3
+    assert pause_for_room(answer(503), 20) == 2
+    assert pause_for_room(answer(429, 600), 9999) == MOST
+    assert [pause_for_room(answer(status), 0) for status in (200, 400, 404, 500, 502, 504)] == [None] * 6
 
 
 def test_a_failure_that_may_pass_is_tried_again_some_times() -> None:

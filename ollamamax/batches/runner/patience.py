@@ -8,8 +8,8 @@ from ollamamax.gateway.inside import Answer
 
 PAUSES = (1.0, 3.0, 10.0)
 """Seconds before each further attempt after a failure that another node, or the same one later, may not have."""
-LEAST, MOST = 0.5, 5.0
-"""Between these the gateway's own word on when to come again is taken."""
+FIRST, MOST = 0.05, 5.0
+"""Seconds of the first pause and the longest of those who find no room."""
 
 
 class _Error(msgspec.Struct):
@@ -23,12 +23,15 @@ class _Body(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Body).decode
 
 
-def pause_for_room(answer: Answer) -> float | None:
+def pause_for_room(answer: Answer, refusals: int) -> float | None:
     """Seconds, where there is no slot, no node, or no more allowed by a limit; ``None`` for every other answer.
 
-    Waiting helps then, until the batch expires.
+    Waiting helps then, until the batch expires. From short to as long as the gateway says, by the ``refusals`` before: the
+    slot of a request that has just ended is free a moment later.
     """
-    return min(MOST, max(LEAST, answer.retry_after or 2.0)) if answer.status in {429, 503} else None
+    if answer.status not in {429, 503}:
+        return None
+    return min(MOST, answer.retry_after or 2.0, FIRST * 2.0 ** min(refusals, 10))
 
 
 def pause_after(answer: Answer, failures: int) -> float | None:

@@ -20,15 +20,17 @@ class Room:
         if waiting := self._waiting.get(place):
             waiting.popleft().set()
 
-    async def wait(self, place: Place, seconds: float) -> None:
-        """Return when it may be worth asking again, at most so much later."""
+    async def wait(self, place: Place, seconds: float) -> bool:
+        """Return when it may be worth asking again, at most so much later; whether another request has ended."""
         freed = asyncio.Event()
         self._waiting[place].append(freed)
         try:
             async with asyncio.timeout(seconds):
                 await freed.wait()
         except TimeoutError:
-            pass
+            return False
+        else:
+            return True
         finally:
             waiting = self._waiting[place]
             if freed in waiting:

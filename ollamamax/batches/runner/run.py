@@ -188,7 +188,7 @@ class Run:
         """Ask until an answer stands; ``None`` when the batch is stopped before."""
         shared = self._shared
         place = (batch.tenant_id.hex, request.model)
-        failures = 0
+        failures = refusals = 0
         while not self._draining.is_set():
             known = access.working_key(shared.directory, batch.key.identifier)
             if known is None:
@@ -199,9 +199,10 @@ class Run:
                 continue
             async with shared.slots:
                 answer = await ask(shared.gateway, known, batch.endpoint, request.body)
-            if (pause := pause_for_room(answer)) is not None:
-                await shared.room.wait(place, pause)
+            if (pause := pause_for_room(answer, refusals)) is not None:
+                refusals = 0 if await shared.room.wait(place, pause) else refusals + 1
                 continue
+            refusals = 0
             shared.room.freed(place)
             if (pause := pause_after(answer, failures)) is None:
                 return lines.answered(request, answer)
