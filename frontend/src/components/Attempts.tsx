@@ -35,11 +35,7 @@ export function Attempts({ attempts }: { attempts: NonNullable<Route['attempts']
                 </time>
               </Table.Td>
               <Table.Td data-label="Begun after" className={classes.right}>
-                {attempt.started_at == null ? (
-                  <NoData />
-                ) : (
-                  duration(Math.max(0, Date.parse(attempt.started_at) - Date.parse(attempt.given_at)))
-                )}
+                <Begun given={attempt.given_at} started={attempt.started_at} />
               </Table.Td>
               <Table.Td data-label="Ended by" className={classes.wide}>
                 {attempt.error ? <Tag tone="bad">{attempt.error}</Tag> : 'its answer'}
@@ -50,4 +46,11 @@ export function Attempts({ attempts }: { attempts: NonNullable<Route['attempts']
       </Table>
     </div>
   )
+}
+
+/** How long it lay at the node. Redis and the node each say when: where their clocks disagree, nothing is known. */
+function Begun({ given, started }: { given: string; started: string | null | undefined }) {
+  const ms = started == null ? -1 : Date.parse(started) - Date.parse(given)
+  if (ms < 0) return <NoData />
+  return ms < 1 ? 'under 1 ms' : duration(ms)
 }

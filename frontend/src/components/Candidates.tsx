@@ -7,6 +7,21 @@ import { AHEAD } from './reasons'
 import { Tag } from './Tag'
 import classes from './RequestTable.module.css'
 
+/** In the order in which they are told; a part that is not here stands after these. */
+const PARTS = [
+  'loaded',
+  'room',
+  'prefix',
+  'home',
+  'own',
+  'wait_ms',
+  'load_ms',
+  'prompt_ms',
+  'first_token_ms',
+  'generation_ms',
+  'harm_ms',
+]
+
 interface CandidatesProps {
   candidates: NonNullable<Route['candidates']>
   /** Id of the node that ran it. */
@@ -14,7 +29,9 @@ interface CandidatesProps {
 }
 
 export function Candidates({ candidates, chosen }: CandidatesProps) {
-  const parts = [...new Set(candidates.flatMap((candidate) => Object.keys(candidate.parts)))]
+  const parts = [...new Set([...PARTS, ...candidates.flatMap((each) => Object.keys(each.parts))])].filter(
+    (part) => candidates.some((each) => part in each.parts),
+  )
   return (
     <div className={classes.scroll} tabIndex={0} role="region" aria-label="Table of the candidates">
       <Table className={classes.table} verticalSpacing={7} horizontalSpacing={14}>

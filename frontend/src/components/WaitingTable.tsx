@@ -46,14 +46,19 @@ export function WaitingTable({ requests, total, at }: WaitingTableProps) {
                 <Table.Td data-label="Expected wait" className={classes.right}>
                   {request.expected_wait_ms === null ? <NoData /> : expected(request.expected_wait_ms)}
                 </Table.Td>
-                <Table.Td data-label="Waiting since" className={classes.right}>
-                  <time
-                    dateTime={new Date(request.received_at * 1000).toISOString()}
-                    title={dateTime(request.received_at)}
-                  >
-                    {clockTime(request.received_at)}
-                  </time>
-                  <span className={classes.reason}>{span(at - request.received_at)}</span>
+                <Table.Td
+                  data-label="Waiting since"
+                  className={`${classes.right ?? ''} ${classes.whole ?? ''}`}
+                >
+                  <span>
+                    <time
+                      dateTime={new Date(request.received_at * 1000).toISOString()}
+                      title={dateTime(request.received_at)}
+                    >
+                      {clockTime(request.received_at)}
+                    </time>
+                    <span className={classes.reason}>{span(at - request.received_at)}</span>
+                  </span>
                 </Table.Td>
               </Table.Tr>
             ))}

@@ -3,7 +3,7 @@ import { Alert, Loader } from '@mantine/core'
 import { Link, useParams } from '@tanstack/react-router'
 import { useEffect, type ReactNode } from 'react'
 import { sentence } from '../api/client'
-import { useRequest, type RequestDetail } from '../api/requests'
+import { useRequest, type RequestDetail, type Route } from '../api/requests'
 import { Attempts } from '../components/Attempts'
 import { Candidates } from '../components/Candidates'
 import { Card } from '../components/Card'
@@ -47,14 +47,6 @@ export function RequestPage() {
 }
 
 function Way({ request }: { request: RequestDetail }) {
-  const route = request.route ?? null
-  const attempts = route?.attempts ?? []
-  const candidates = route?.candidates ?? []
-  const ruledOut = Object.entries(route?.ruled_out ?? {})
-  const none =
-    request.state === 'settled'
-      ? 'No data: the record of this request has no route.'
-      : 'No data yet: it is recorded when the request ends.'
   return (
     <>
       <div>
@@ -71,31 +63,51 @@ function Way({ request }: { request: RequestDetail }) {
       <Card title="Request">
         <Facts request={request} />
       </Card>
+      {request.route == null ? (
+        <Card title="Route" flush>
+          <p className={classes.none}>
+            {request.state === 'settled'
+              ? 'No data: the record of this request has no route.'
+              : 'No data yet: it is recorded when the request ends.'}
+          </p>
+        </Card>
+      ) : (
+        <Routed route={request.route} node={request.node} />
+      )}
+    </>
+  )
+}
+
+function Routed({ route, node }: { route: Route; node: string | null }) {
+  const { attempts = [], candidates = [], ruled_out = {}, strategy = '' } = route
+  const ruledOut = Object.entries(ruled_out)
+  return (
+    <>
       <Card title="Tries" flush>
         {attempts.length > 0 ? (
           <Attempts attempts={attempts} />
         ) : (
-          <p className={classes.none}>{route === null ? none : 'No node was given it.'}</p>
+          <p className={classes.none}>No node was given it.</p>
         )}
       </Card>
-      <Card title="Candidates" aside={route?.strategy && `${route.strategy}, best first`} flush>
+      <Card title="Candidates" aside={strategy === '' ? undefined : `${strategy}, best first`} flush>
         {candidates.length > 0 ? (
-          <Candidates candidates={candidates} chosen={request.node} />
+          <Candidates candidates={candidates} chosen={node} />
         ) : (
-          <p className={classes.none}>{route === null ? none : 'No node was ranked.'}</p>
+          <p className={classes.none}>No node was ranked.</p>
         )}
       </Card>
       <Card title="Ruled out">
         {ruledOut.length > 0 ? (
           <dl className={classes.facts}>
-            {ruledOut.map(([node, reason]) => (
-              <Fact key={node} name={node}>
+            {ruledOut.map(([name, reason]) => (
+              <Fact key={name} name={name}>
                 {RULED_OUT[reason] ?? reason} <span className={classes.code}>{reason}</span>
               </Fact>
             ))}
           </dl>
         ) : (
-          <p className={classes.text}>{route === null ? none : 'No node was ruled out.'}</p>
+          <p className={classes.text}>No node was ruled out.</p>
         )}
       </Card>
     </>
