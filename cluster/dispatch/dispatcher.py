@@ -15,6 +15,7 @@ from cluster.dispatch import continuation, quarantine
 from cluster.dispatch.admission import Admission, Bounds, Waits
 from cluster.dispatch.breaker import Breakers
 from cluster.dispatch.fleet import Fleet
+from cluster.dispatch.presence import LOOK_SECONDS, Presence
 from cluster.dispatch.quarantine import Quarantine
 from cluster.dispatch.queue import Queue, Tell
 from cluster.dispatch.reloads import ReloadsAvoided, write
@@ -74,6 +75,7 @@ class Dispatcher:
         self._quarantine = Quarantine(self._client)
         self._deaths: dict[str, float] = {}
         self.fleet = Fleet(self._listening, directory, is_open=self._breakers.is_open)
+        self._presence = Presence(self._client, self.fleet)
         self._admission = Admission(self._client, self.fleet, self.id, bounds)
         self._queue = Queue(self._client, self._admission, self._rank)
         self._settlements = Settlements(self._client)
@@ -89,6 +91,7 @@ class Dispatcher:
         self._tasks = [
             asyncio.create_task(self._receive(), name="receive"),
             asyncio.create_task(self._watch(), name="watch"),
+            asyncio.create_task(self._watch_nodes(), name="watch nodes"),
             asyncio.create_task(self._settlements.run(), name="settle"),
         ]
         await self._ready.wait()
@@ -401,7 +404,7 @@ class Dispatcher:
                 await self._control(stream.node, Control("resend", stream.ticket, self.id, stream.expected))
 
     async def _watch(self) -> None:
-        """Each second: renew the lease, notice dead nodes, ask after silent streams (a lost last message leaves no gap to see)."""
+        """Each second: renew the lease, ask after silent streams (a lost last message leaves no gap to see)."""
         while True:
             await asyncio.sleep(1.0)
             await self._renew_lease()
@@ -410,12 +413,21 @@ class Dispatcher:
                 await self._quarantine.refresh()
             except RedisError as error:
                 _log.warning("queue_not_looked_after", waiting=len(self._queue), error=str(error))
-            for stream in list(self._streams.values()):
-                if stream.node and not stream.ended and not self.fleet.alive(stream.node):
-                    stream.end(Failure("node_lost", "The node that ran this request stopped answering.", 502))
             await self._ask_again(5.0)
             horizon = time.monotonic() - 60
             self._disowned = {ticket: at for ticket, at in self._disowned.items() if at > horizon}
+
+    async def _watch_nodes(self) -> None:
+        """End the streams of nodes that died."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await self._presence.look()
+            except RedisError as error:
+                _log.warning("nodes_not_looked_after", error=str(error))
+            for stream in list(self._streams.values()):
+                if stream.node and not stream.ended and not self.fleet.alive(stream.node):
+                    stream.end(Failure("node_lost", "The node that ran this request stopped answering.", 502))
 
     async def _renew_lease(self) -> None:
         used = self._settlements.take_used_keys()
