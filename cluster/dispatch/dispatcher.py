@@ -212,6 +212,7 @@ class Dispatcher:
                 stream.paused_at = None
                 await self._control(request.node, Control("resume", request.ticket, self.id))
             if isinstance(event, Delta):
+                self._breakers.spoke(request.node, request.version)
                 continuation.note(request, event)
             elif isinstance(event, Started):
                 if request.continued:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
-
 from cluster.dispatch.presence import SILENCE
 from ollamamax.bus import keys
-from tests.gateway.conftest import Site, site, until
+from tests.gateway.conftest import Site, until
 from tests.gateway.test_recovery import _ask, _goes_on, _stream, _tells_a_little
-
-__all__ = ["site"]
 
 
 async def test_the_death_of_a_node_is_seen_by_its_connections(site: Site) -> None:
