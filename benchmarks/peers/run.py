@@ -46,7 +46,8 @@ def started(product: Product, names: Sequence[str] = tuple(PEERS)) -> Iterator[l
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="omx-peers-")))
         with Load() as load:
             starter = Starter(product.engine_url, folder, stack, load)
-            yield [Way(DIRECT, product.engine_url), ours(product), *(starter.start(name) for name in names)]
+            begun = [starter.begin(name) for name in names]
+            yield [Way(DIRECT, product.engine_url), ours(product), *map(starter.wait, begun)]
 
 
 def measure(product: Product, rounds: int, names: Sequence[str] = tuple(PEERS)) -> Measured:
