@@ -86,6 +86,8 @@ ROUTES: dict[str, Route] = {
 }
 
 
+_LAST_REQUESTS = 2.0
+"""Seconds that a stop waits for them."""
 _UNTOLD = KnownTenant()
 """A tenant of which nothing was published yet."""
 
@@ -117,6 +119,7 @@ class Gateway:
         self._bounds = bounds
         self._service: Service | None = None
         self._starting = asyncio.Lock()
+        self._open = 0
 
     @staticmethod
     def serves(path: str) -> bool:
@@ -151,12 +154,23 @@ class Gateway:
             return self._service
 
     async def stop(self) -> None:
+        # Not every server waits until all requests have returned, and each has still to be settled.
+        patience = time.monotonic() + _LAST_REQUESTS
+        while self._open and time.monotonic() < patience:
+            await asyncio.sleep(0.01)
         if self._service is not None:
             service, self._service = self._service, None
             await service.dispatcher.stop()
             await service.directory.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._open += 1
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            self._open -= 1
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         received_at = time.time()
         service = self._service or await self.start()
         answer = _Response(send)

@@ -105,8 +105,16 @@ def _granian(application: Any, env: Environment, port: int, shared: bool) -> Non
             ssl_key=Path(key) if key else None,
             ssl_protocol_min=SSLProtocols.tls12,
         )
+        told = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, server.stop)
-        await server.serve()
+            asyncio.get_running_loop().add_signal_handler(number, told.set)
+        serving = asyncio.create_task(server.serve())
+        telling = asyncio.create_task(told.wait())
+        await asyncio.wait({serving, telling}, return_when=asyncio.FIRST_COMPLETED)
+        server.stop()
+        # It has no limit of its own to how long streams may go on.
+        await asyncio.wait({serving}, timeout=GRACE_SECONDS)
+        if serving.done():
+            serving.result()
 
     uvloop.run(run())

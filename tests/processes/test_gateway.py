@@ -119,7 +119,7 @@ async def test_streams_go_on_to_their_end_when_it_is_told_to_stop(site: Site, tm
             await response.content.readany()
             process.send_signal(signal.SIGTERM)
             text = await response.text()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             await process.wait()
     assert "[DONE]" in text
     assert '"19 "' in text
