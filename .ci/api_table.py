@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import django
 import msgspec
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+django.setup()
 
 from cluster import wire  # noqa: E402
 from cluster.engines import ollama_wire, openai_wire  # noqa: E402
 from cluster.engines.openai import OpenAI  # noqa: E402
+from models_registry import recipe  # noqa: E402
+from models_registry.protocol import routes as management  # noqa: E402
+from ollamamax.batches.protocol.batches import BatchRequest  # noqa: E402
+from ollamamax.batches.protocol.files import Files  # noqa: E402
+from ollamamax.batches.protocol.routes import Routes  # noqa: E402
+from ollamamax.batches.store import FileStore  # noqa: E402
 from ollamamax.gateway.anthropic import requests as anthropic  # noqa: E402
 from ollamamax.gateway.app import ROUTES  # noqa: E402
 from ollamamax.gateway.ollama import embed, show  # noqa: E402
 from ollamamax.gateway.ollama import requests as ollama  # noqa: E402
-from ollamamax.gateway.openai import completions, embeddings, response_request  # noqa: E402
+from ollamamax.gateway.openai import completions, embeddings, rerank, response_request  # noqa: E402
 from ollamamax.gateway.openai import requests as openai  # noqa: E402
 from ollamamax.kernel.errors import InvalidRequest  # noqa: E402
 
@@ -47,9 +57,11 @@ BODIES = {
     "/v1/chat/completions": Body(openai.ChatCompletionRequest, openai.IGNORED, harmless=openai.UNSUPPORTED),
     "/v1/completions": Body(completions.CompletionRequest, completions.IGNORED, harmless=completions.UNSUPPORTED),
     "/v1/embeddings": Body(embeddings.EmbeddingRequest, embeddings.IGNORED),
+    "/v1/rerank": Body(rerank.RerankRequest, refused=rerank.UNSUPPORTED),
     "/v1/responses": Body(
         response_request.ResponseRequest, response_request.IGNORED, harmless=response_request.UNSUPPORTED
     ),
+    "/v1/batches": Body(BatchRequest, refused=["output_expires_after"]),
     "/v1/messages": Body(
         anthropic.MessagesRequest,
         anthropic.IGNORED,
@@ -66,6 +78,8 @@ BODIES = {
     "/api/embed": Body(embed.EmbedRequest, {"options": "but for `num_ctx`, an embedding is not sampled"}),
     "/api/embeddings": Body(embed.EmbeddingsRequest, {"options": "but for `num_ctx`, an embedding is not sampled"}),
     "/api/show": Body(show.ShowRequest, refused=show.UNSUPPORTED),
+    **{path: Body(route.body) for path, route in management.ROUTES.items() if route.body},
+    "/api/create": Body(recipe.CreateRequest, refused=recipe.UNSUPPORTED),
 }
 
 
@@ -89,13 +103,24 @@ def status(body: Body, name: str) -> str:
 def field_table() -> str:
     rows = ["| API | field | status |", "|---|---|---|"]
     for path, body in BODIES.items():
-        rows += [f"| `{path}` | `{name}` | {status(body, name)} |" for name in dict.fromkeys(fields(body))]
+        named = {field.name: field.encode_name for field in msgspec.structs.fields(body.struct)}
+        rows += [
+            f"| `{path}` | `{named.get(name, name)}` | {status(body, name)} |" for name in dict.fromkeys(fields(body))
+        ]
     return "\n".join(rows) + "\n"
 
 
 def route_table() -> str:
     rows = ["| route | method | needs |", "|---|---|---|"]
-    rows += [f"| `{path}` | {route.method} | `{route.permission}` |" for path, route in sorted(ROUTES.items())]
+    known = [(path, route.method, route.permission) for path, route in ROUTES.items()]
+    known += [(path, ", ".join(route.methods), route.permission) for path, route in management.ROUTES.items()]
+    files = Files(FileStore(ROOT), most_bytes=0, most_of_tenant=0)
+    known += [
+        (path, route.method, route.permission)
+        for path, methods in Routes(files).table.items()
+        for route in methods.values()
+    ]
+    rows += [f"| `{path}` | {methods} | `{permission}` |" for path, methods, permission in sorted(known)]
     return "\n".join(rows) + "\n"
 
 
@@ -164,6 +189,7 @@ BY_HAND = {
     "embeddings": ("yes", IF_MODEL, IF_MODEL, IF_MODEL),
     "dimensions of embeddings": ("refused", "yes", IF_MODEL, IF_MODEL),
     "truncate of embeddings, true": ("refused", "yes", "refused", "refused"),
+    "rerank": (IF_MODEL, "refused", IF_MODEL, "if the server can"),
     "count_tokens": ("yes", "refused", "refused", "refused"),
     "show": ("yes", "yes", "context only", "context only"),
     "loading and unloading": ("yes", "yes", "refused to unload", "refused to unload"),

@@ -59,7 +59,7 @@ def start_command() -> None:
 @click.option("--requests", default=routing.Size.requests, show_default=True)
 @click.option("--seeds", default=routing.Size.seeds, show_default=True)
 def routing_command(requests: int, seeds: int) -> None:
-    print(routing.report(routing.Size(requests, seeds)))
+    routing.report(routing.Size(requests, seeds))
 
 
 @main.command(name="prefix", help="Prompt tokens read again on real engines, by strategy.")

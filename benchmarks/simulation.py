@@ -108,6 +108,9 @@ class Node:
             del self.memory[min(idle, key=lambda each: self.used.get(each, 0.0))]
         return True
 
+    def has_room(self) -> bool:
+        return len(self.running) + len(self.queue) < self.slots
+
     def state(self) -> NodeState:
         return NodeState(
             node=self.name,
@@ -142,8 +145,19 @@ class Node:
         )
 
 
-Choose = Callable[[Job, list[Candidate], int, float], str]
-"""A request, the nodes that have its model, how many requests came before, how long answers usually are -> a node."""
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a gateway sees when it chooses: the nodes that have the model, how many requests came before, how long answers
+    usually are, how many requests for the model wait at this gateway."""
+
+    candidates: list[Candidate]
+    turn: int
+    tokens: float
+    waiting: int
+
+
+Choose = Callable[[Job, Sight], list[str]]
+"""The nodes for a request, best first."""
 
 
 @dataclass(frozen=True)
@@ -206,57 +220,93 @@ def make_jobs(setting: Setting, nodes: list[Node]) -> list[Job]:
     return jobs
 
 
-def simulate(setting: Setting, choose: Choose) -> list[Job]:
-    """Every job of the setting, with its times."""
-    nodes = {node.name: node for node in make_nodes(setting)}
-    jobs = make_jobs(setting, list(nodes.values()))
-    rosters = [Roster() for _ in range(setting.gateways)]
-    turns = [0] * setting.gateways
-    order = itertools.count()
-    events: list[tuple[float, int, str, object]] = [(job.arrived, next(order), "arrive", job) for job in jobs]
-    events.append((0.0, -1, "report", None))
-    heapq.heapify(events)
-    open_jobs = len(jobs)
+class Run:
+    """One run of a setting. ``queued``: as the product admits, a request takes the first chosen node with a free slot, and waits
+    for any of them where none has, its choice renewed each second; else it waits at the first chosen node."""
 
-    def settle(node: Node) -> None:
+    def __init__(self, setting: Setting, choose: Choose, *, queued: bool) -> None:
+        self.nodes = {node.name: node for node in make_nodes(setting)}
+        self.jobs = make_jobs(setting, list(self.nodes.values()))
+        self._choose = choose
+        self._queued = queued
+        self._rosters = [Roster() for _ in range(setting.gateways)]
+        self._turns = [0] * setting.gateways
+        self._waiting: dict[int, tuple[Job, list[str]]] = {}
+        self._order = itertools.count()
+        self._events: list[tuple[float, int, Job | tuple[Node, int] | None]] = []
+
+    def finish(self) -> list[Job]:
+        """Every job, with its times."""
+        left = len(self.jobs)
+        self._push(0.0, None)
+        for job in self.jobs:
+            self._push(job.arrived, job)
+        while left:
+            now, _, about = heapq.heappop(self._events)
+            if about is None:
+                self._hear(now)
+                self._push(now + 1.0, None)
+            elif isinstance(about, Job):
+                self._admit(about, now)
+            elif about[1] == about[0].stamp:
+                left -= self._end(about[0], now)
+        return self.jobs
+
+    def _push(self, when: float, about: Job | tuple[Node, int] | None) -> None:
+        heapq.heappush(self._events, (when, next(self._order), about))
+
+    def _hear(self, now: float) -> None:
+        """Every node reports, and whoever waits chooses again."""
+        for node in self.nodes.values():
+            node.advance(now)
+            for roster in self._rosters:
+                roster.take(node.state(), Registered("t", node.name), now)
+            self._settle(node)
+        for job, _ in list(self._waiting.values()):
+            self._admit(job, now)
+
+    def _admit(self, job: Job, now: float) -> None:
+        self._waiting.pop(job.number, None)
+        roster = self._rosters[job.gateway]
+        beside = sum(job.model == other.model and job.gateway == other.gateway for other, _ in self._waiting.values())
+        sight = Sight(
+            list(roster.having(str(job.model))), self._turns[job.gateway], roster.tokens(str(job.model), now), beside
+        )
+        self._turns[job.gateway] += 1
+        names = self._choose(job, sight)
+        free = [name for name in names if self.nodes[name].has_room()] if self._queued else names
+        if free:
+            self._give(job, self.nodes[free[0]], now)
+        else:
+            self._waiting[job.number] = (job, names)
+
+    def _give(self, job: Job, node: Node, now: float) -> None:
+        self._rosters[job.gateway].given(node.name, 1)
+        node.advance(now)
+        node.queue.append(job)
+        self._settle(node)
+
+    def _settle(self, node: Node) -> None:
         node.stamp += 1
         node.start_waiting()
         if (when := node.next_change()) < math.inf:
-            heapq.heappush(events, (when, next(order), "change", (node, node.stamp)))
+            self._push(when, (node, node.stamp))
 
-    while open_jobs:
-        now, _, kind, about = heapq.heappop(events)
-        if kind == "report":
-            for node in nodes.values():
-                node.advance(now)
-                for roster in rosters:
-                    roster.take(node.state(), Registered("t", node.name), now)
-                settle(node)
-            heapq.heappush(events, (now + 1.0, next(order), "report", None))
-        elif kind == "arrive":
-            assert isinstance(about, Job)
-            roster = rosters[about.gateway]
-            version = str(about.model)
-            candidates = list(roster.having(version))
-            node = nodes[choose(about, candidates, turns[about.gateway], roster.tokens(version, now))]
-            turns[about.gateway] += 1
-            roster.given(node.name, 1)
-            node.advance(now)
-            node.queue.append(about)
-            settle(node)
-        else:
-            assert isinstance(about, tuple)
-            node, stamp = about
-            if stamp != node.stamp:
-                continue
-            node.advance(now)
-            for job in [job for job in node.running if job.loaded <= now and job.left <= _DONE * job.answer + 1e-6]:
-                node.running.remove(job)
-                job.ended = now
-                open_jobs -= 1
-                _report(rosters[job.gateway], node, job, now)
-            settle(node)
-    return jobs
+    def _end(self, node: Node, now: float) -> int:
+        """What ended on the node makes room for what waits, the oldest first; how many ended."""
+        node.advance(now)
+        ended = [job for job in node.running if job.loaded <= now and job.left <= _DONE * job.answer + 1e-6]
+        for job in ended:
+            node.running.remove(job)
+            job.ended = now
+            _report(self._rosters[job.gateway], node, job, now)
+        for job in [job for job, names in self._waiting.values() if node.name in names] if ended else ():
+            if not node.has_room():
+                break
+            del self._waiting[job.number]
+            self._give(job, node, now)
+        self._settle(node)
+        return len(ended)
 
 
 def _report(roster: Roster, node: Node, job: Job, now: float) -> None:

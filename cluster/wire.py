@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Kind = Literal["chat", "completion", "embed", "show", "count"]
+Kind = Literal["chat", "completion", "embed", "rerank", "show", "count"]
 FinishReason = Literal["stop", "length", "tool_calls", "load", "unload"]
 Outcome = Literal["ok", "cancelled", "failed", "gateway_lost", "node_lost"]
 
@@ -19,6 +19,7 @@ class Options(msgspec.Struct, omit_defaults=True):
     """Sampling and load options in one vocabulary; ``None`` means the engine's own default."""
 
     max_tokens: int | None = None
+    """-1: as many as the model makes, whatever the version's own default says."""
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -36,7 +37,7 @@ class Inference(msgspec.Struct, omit_defaults=True):
 
     ``messages`` are OpenAI chat messages (dicts with ``role``, ``content``, perhaps ``tool_calls`` and
     ``tool_call_id``; images as ``image_url`` parts). ``prompt`` is for ``completion`` (no chat template
-    applied); ``inputs`` for ``embed``. ``format`` is ``"json"`` or a JSON schema. ``think`` is passed on
+    applied); ``inputs`` for ``embed``; ``rerank`` has its query in ``prompt`` and its documents in ``inputs``. ``format`` is ``"json"`` or a JSON schema. ``think`` is passed on
     where the engine knows it. ``keep_alive`` is in seconds, negative for ever. A ``chat`` without messages and a
     ``completion`` without a prompt load the model, or unload it when ``keep_alive`` is 0. ``show`` asks what the
     engine knows of the model, ``count`` for the number of tokens that the messages and tools are.
@@ -63,6 +64,10 @@ class Inference(msgspec.Struct, omit_defaults=True):
     """Whether ``embed`` shortens inputs that are too long; ``None`` is the engine's own habit."""
     verbose: bool = False
     """Whether ``show`` tells long arrays too, such as all tokens."""
+    continued: str = ""
+    """What was answered before, by another node: the answer goes on from there. In a ``completion`` the prompt ends in it."""
+    continued_tokens: int = 0
+    """How many tokens that was; engines leave them out of `Final.prompt_tokens`."""
 
 
 class Load(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -129,6 +134,10 @@ class Final(msgspec.Struct, tag="f", array_like=True, omit_defaults=True):
     """For ``show``: ``template``, ``license``, ``parameters``, ``details``, ``model_info``, ``capabilities``, as far as known."""
     counted: int = 0
     """For ``count``: the tokens. None of them was used."""
+    continued: int = 0
+    """How many times another node went on with the answer."""
+    scores: list[float] = []
+    """For ``rerank``: how relevant each document is, in the order they came; the scale is the model's own."""
 
 
 class Failure(msgspec.Struct, tag="e", array_like=True, omit_defaults=True):
@@ -160,9 +169,9 @@ class Frame(msgspec.Struct, array_like=True):
 
 
 class Control(msgspec.Struct, array_like=True):
-    """To a node: ``cancel`` a ticket, or ``resend`` its events from number ``seq`` on."""
+    """To a node: ``cancel`` a ticket, ``resend`` its events from number ``seq`` on, ``pause`` its engine or let it ``resume``."""
 
-    verb: Literal["cancel", "resend"]
+    verb: Literal["cancel", "resend", "pause", "resume"]
     ticket: str
     gateway: str = ""
     seq: int = 0
@@ -246,6 +255,17 @@ class NodeState(msgspec.Struct, omit_defaults=True):
     gpu_note: str | None = None
     """Why ``gpus`` is empty."""
     draining: bool = False
+
+
+class OrderState(msgspec.Struct, omit_defaults=True):
+    """How far a node's engine is with what a job ordered of it. ``progress`` are Ollama's messages, each in its last form."""
+
+    state: Literal["running", "done", "failed"]
+    at: float
+    progress: list[dict[str, Any]] = []
+    error: str = ""
+    code: str = ""
+    status: int = 0
 
 
 class OpenRequest(msgspec.Struct, omit_defaults=True):
@@ -340,5 +360,6 @@ encode_control = msgspec.msgpack.Encoder().encode
 decode_control = msgspec.msgpack.Decoder(Control).decode
 encode_json = msgspec.json.Encoder().encode
 decode_node_state = msgspec.json.Decoder(NodeState).decode
+decode_order = msgspec.json.Decoder(OrderState).decode
 decode_open = msgspec.json.Decoder(OpenRequest).decode
 decode_usage = msgspec.json.Decoder(UsageRecord).decode

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gguf import GGUFReader, LlamaFileType
 
+from cluster.engines.gguf_metadata import read_metadata
 from ollamamax.kernel import errors
 
 
@@ -67,3 +68,16 @@ def _human(count: int) -> str:
         if count >= factor:
             return f"{count / factor:.1f}{unit}"
     return str(count)
+
+
+def kind_of(file: Path) -> Literal["model", "adapter", "projector"]:
+    """What a GGUF file is for. Raises `InvalidRequest` when it is not GGUF."""
+    try:
+        metadata = read_metadata(file)
+    except errors.EngineFailed as error:
+        raise errors.InvalidRequest(error.message) from None
+    if metadata.get("general.type") == "adapter":
+        return "adapter"
+    if metadata.get("general.type") == "mmproj" or metadata.get("general.architecture") == "clip":
+        return "projector"
+    return "model"

@@ -86,6 +86,11 @@ def announce_aliases(ids: Iterable[uuid.UUID], gone: Iterable[str] = ()) -> None
     directory.publish(shared.client(), ALIASES, {**dict.fromkeys(gone), **held})
 
 
+def withdraw(fields: Iterable[str]) -> None:
+    """A name is gone, with all its `channel_fields`."""
+    directory.publish(shared.client(), MODELS, dict.fromkeys(fields))
+
+
 def announce_all() -> None:
     """Compare everything with Postgres and repair. Queries: 4 (again when somebody published meanwhile)."""
     client = shared.client()

@@ -1,4 +1,4 @@
-"""The web process: inference gateway, registry blobs, live events, console and management API behind one address."""
+"""The web process: inference gateway, model management, registry blobs, live events, console and management API behind one address."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ django = get_asgi_application()
 from cluster.dispatch.admission import Bounds
 from dashboard.routing import websocket
 from models_registry.protocol.blobs import Blobs
+from models_registry.protocol.ollama import Limits, Management
+from models_registry.transfer.reference import Allowed
+from ollamamax.batches.protocol.files import Files
+from ollamamax.batches.protocol.routes import Routes
+from ollamamax.batches.store import FileStore
 from ollamamax.gateway import greeting
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.http import Receive, Scope, Send, encode, header, respond
@@ -37,8 +42,19 @@ class Web:
             max_body=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
             deadline=settings.ENV["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
             bounds=Bounds(settings.ENV["OLLAMAMAX_QUEUE_LENGTH"], settings.ENV["OLLAMAMAX_QUEUE_PER_TENANT"]),
+            more_routes=Routes(
+                Files(
+                    FileStore(settings.HOME),
+                    settings.ENV["OLLAMAMAX_MAX_FILE_BYTES"],
+                    settings.ENV["OLLAMAMAX_MAX_TENANT_FILES_BYTES"],
+                )
+            ),
         )
         self.blobs = Blobs(settings.HOME / "blobs", self.gateway.directory)
+        self.management = Management(
+            self.gateway.directory,
+            Limits(Allowed(tuple(settings.ENV["OLLAMAMAX_PULL_REGISTRIES"])), settings.ENV["OLLAMAMAX_MAX_BLOB_BYTES"]),
+        )
         self.static = ServeStaticASGI(
             django,
             root=settings.STATIC_ROOT,
@@ -53,6 +69,8 @@ class Web:
             await self._lifespan(receive, send)
         elif scope["type"] == "websocket":
             await self.live(scope, receive, send)
+        elif Management.serves(scope["path"]):
+            await self.management(scope, receive, send)
         elif Gateway.serves(scope["path"]):
             await self.gateway(scope, receive, send)
         elif Blobs.serves(scope["path"]):

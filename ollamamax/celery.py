@@ -44,6 +44,8 @@ app.conf.update(
         "observe-nodes": _every("cluster.observe_nodes", 2.0),
         "settle-lost": _every("cluster.settle_lost", 2.0),
         "reconcile-replicas": _every("models_registry.reconcile_replicas", 2.0),
+        "run-jobs": _every("models_registry.run_jobs", 1.0),
+        "collect-garbage": _every("models_registry.collect_garbage", 30.0),
         "publish-live": _every("dashboard.publish_live", 1.0),
     },
 )

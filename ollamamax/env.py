@@ -158,6 +158,39 @@ SETTINGS = (
         "500",
         "Requests of one tenant that may wait for a free slot; more are refused with 429.",
     ),
+    Setting(
+        "OLLAMAMAX_MAX_BLOB_BYTES",
+        _integer(1024, 1 << 50),
+        str(256 << 30),
+        "Largest file that a client may send to make a model of, or that is pulled from a registry.",
+    ),
+    Setting(
+        "OLLAMAMAX_PULL_REGISTRIES",
+        _names,
+        "registry.ollama.ai,hf.co",
+        "Registries that models may be pulled from and pushed to, as `host` or `host:port`, separated by commas; no other is spoken to.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_FILE_BYTES",
+        _integer(1024, 1 << 40),
+        str(200 << 20),
+        "Largest file for a batch; a larger one is refused with 413.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_TENANT_FILES_BYTES",
+        _integer(1024, 1 << 50),
+        str(20 << 30),
+        "Bytes that all files of a tenant may have together for it to upload another one.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_BATCH_LINES", _integer(1, 10_000_000), "50000", "Requests that the file of a batch may hold."
+    ),
+    Setting(
+        "OLLAMAMAX_BATCH_CONCURRENCY",
+        _integer(1, 10_000),
+        "8",
+        "Requests of batches that one `ollamamax batches` process has under way at once.",
+    ),
 )
 
 

@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "ollamamax.metering",
     "cluster",
     "models_registry",
+    "ollamamax.batches",
     "ollamamax.processes",
     "dashboard",
 ]

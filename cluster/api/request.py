@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from cluster.queries import request as queries
 from ollamamax.identity.api.base import View
+from ollamamax.kernel.errors import NotFound
 
 
 class _Moment(serializers.DateTimeField):
@@ -122,6 +123,10 @@ class RequestView(View):
     serializer_class = RequestSerializer
 
     @extend_schema(operation_id="requests_retrieve", responses=RequestSerializer)
-    def get(self, request: Request, request_id: uuid.UUID) -> Response:
-        """One request: every candidate and its score, the wait, the tries, the times."""
-        return Response(RequestSerializer(queries.find_request(request_id, self.acting.tenant or "")).data)
+    def get(self, request: Request, request_id: str) -> Response:
+        """One request, by the id in its ``x-request-id``: every candidate and its score, the wait, the tries, the times."""
+        try:
+            known = uuid.UUID(request_id)
+        except ValueError:
+            raise NotFound("There is no such request.") from None
+        return Response(RequestSerializer(queries.find_request(known, self.acting.tenant or "")).data)

@@ -14,6 +14,6 @@ urlpatterns = [
     path("nodes/tokens", JoinTokenListView.as_view(), name="join-tokens"),
     path("nodes/tokens/<uuid:token_id>", JoinTokenView.as_view(), name="join-token"),
     path("queue", QueueView.as_view(), name="queue"),
-    path("requests/<uuid:request_id>", RequestView.as_view(), name="request"),
+    path("requests/<str:request_id>", RequestView.as_view(), name="request"),
     path("nodes/<uuid:node_id>", NodeView.as_view(), name="node"),
 ]

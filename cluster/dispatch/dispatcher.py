@@ -8,28 +8,29 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 from redis.exceptions import RedisError
 
+from cluster.dispatch import continuation, quarantine
 from cluster.dispatch.admission import Admission, Bounds, Waits
+from cluster.dispatch.breaker import Breakers
 from cluster.dispatch.fleet import Fleet
+from cluster.dispatch.quarantine import Quarantine
 from cluster.dispatch.queue import Queue, Tell
 from cluster.dispatch.reloads import ReloadsAvoided, write
 from cluster.dispatch.request import Request
 from cluster.dispatch.settlement import Settlements
 from cluster.dispatch.stream import Stream
+from cluster.dispatch.streams import Streams
+from cluster.scheduling.load import beyond
 from cluster.wire import (
     AttemptRecord,
-    Control,
+    Delta,
     Event,
     Failure,
     Final,
-    Frame,
     Outcome,
     ScoredNode,
     Started,
-    decode_frames,
-    encode_control,
 )
 from ollamamax import logs
 from ollamamax.bus import connect, keys
@@ -43,9 +44,15 @@ __all__ = ["Dispatcher", "Request"]
 ATTEMPTS = 3
 RECORDED = 8
 """How many candidates a request's record keeps, the best ones."""
+RULED_OUT = 64
+"""How many nodes that were no candidates a record names."""
 LEASE_MS = 5000
-_TRY_ELSEWHERE = frozenset({"node_lost", "node_restarted", "engine_failed", "unavailable", "cancelled"})
+_BLAMED = frozenset({"node_lost", "node_restarted", "engine_failed", "engine_crashed", "engine_hung", "unavailable"})
+"""Codes of failures that speak against the node."""
+_TRY_ELSEWHERE = _BLAMED | {"cancelled", "overloaded", "model_not_found"}
 """Codes of failures that another node may not have. A node cancels by itself only when it is shut down."""
+DEATHS_APART = 5.0
+"""Seconds between two deaths on one node that have nothing to do with each other."""
 _log = logs.get(__name__)
 
 
@@ -56,13 +63,15 @@ class Dispatcher:
         self.id = new_id()
         self._client = connect.connect_async(redis_url)
         self._listening = connect.connect_async(redis_url, blocking=True)
-        self.fleet = Fleet(self._listening, directory)
+        self._breakers = Breakers()
+        self._quarantine = Quarantine(self._client)
+        self._deaths: dict[str, float] = {}
+        self.fleet = Fleet(self._listening, directory, is_open=self._breakers.is_open)
         self._admission = Admission(self._client, self.fleet, self.id, bounds)
         self._queue = Queue(self._client, self._admission, self._rank)
         self._settlements = Settlements(self._client)
         self.reloads_avoided = ReloadsAvoided()
-        self._streams: dict[str, Stream] = {}
-        self._disowned: dict[str, float] = {}
+        self._streams = Streams(self.id, self._client, self._listening, self._queue.granted)
         self._tasks: list[asyncio.Task[None]] = []
         self._background: set[asyncio.Task[Any]] = set()
         self._ready = asyncio.Event()
@@ -70,7 +79,7 @@ class Dispatcher:
     async def start(self) -> None:
         self.fleet.start()
         self._tasks = [
-            asyncio.create_task(self._receive(), name="receive"),
+            asyncio.create_task(self._streams.receive(self._listens), name="receive"),
             asyncio.create_task(self._watch(), name="watch"),
             asyncio.create_task(self._settlements.run(), name="settle"),
         ]
@@ -103,7 +112,14 @@ class Dispatcher:
 
     def _rank(self, request: Request) -> list[str]:
         """The nodes that may run it, best first; the ranking is noted in its record."""
-        ranked = self.fleet.route(request.wants(), without=request.tried)
+        wants, waiting = request.wants(), self._queue.waiting(request.version)
+        ranked = self.fleet.route(wants, without=request.tried, waiting=waiting) or self.fleet.route(
+            # A node that failed a moment ago is better than none.
+            wants,
+            without=request.tried,
+            waiting=waiting,
+            despite_breakers=True,
+        )
         request.route.strategy = request.profile.strategy
         request.route.candidates = [
             ScoredNode(each.node, self.fleet.name(each.node), each.reason, round(each.score, 4), _rounded(each.parts))
@@ -111,21 +127,31 @@ class Dispatcher:
         ]
         return [each.node for each in ranked]
 
+    def _rule_out(self, request: Request) -> None:
+        """Note which nodes were no candidates, and why: only where it matters, because it takes as long as to route."""
+        found = self.fleet.ruled_out(
+            request.wants(), without=request.tried, waiting=self._queue.waiting(request.version)
+        )
+        request.route.ruled_out = {self.fleet.name(node): why for node, why in found[:RULED_OUT]}
+
     async def admit(self, request: Request, tell: Tell | None = None) -> None:
         """Give the request to a node, at once or when its turn has come; ``tell`` is called now and then while it waits.
 
-        Raises `Interrupted` (by `Request.interrupt`), `RateLimited`, `Overloaded`, and `Unavailable` when no node has the model.
+        Raises `Interrupted` (by `Request.interrupt`), `RateLimited`, `Overloaded`, `Quarantined`, and `Unavailable` when no node has the model.
         """
         nodes = self._rank(request)
         if not nodes:
             raise errors.Unavailable(
-                f"No node that has the model '{request.model}' is available right now.",
+                f"No node that has the model '{request.model}'{beyond(request.wants())} is available right now.",
                 retry_after=2,
                 model=request.model,
             )
+        if request.attempt == 0:
+            self._quarantine.admit(request)
+            request.said = [] if continuation.may_continue(request) else None
         request.attempt += 1
         request.asked.clear()
-        stream = self._streams[request.ticket] = Stream(request.ticket, "")
+        stream = self._streams.open(request.ticket)
         self._queue.expect(request)
         holds = True
         """Whether Redis may know of this attempt, should it fail from here on."""
@@ -137,11 +163,12 @@ class Dispatcher:
                 raise
             if isinstance(answer, Waits):
                 request.route.waiting = answer.waiting
+                self._rule_out(request)
                 node = await self._queue.wait(request, tell)
             else:
                 node = self._queue.accept(request, answer)
         except BaseException as error:
-            del self._streams[request.ticket]
+            self._streams.close(request.ticket)
             request.stream = None
             if holds:
                 # Whether a node has it is not known: the answer was lost, or it was given at this very moment.
@@ -161,23 +188,63 @@ class Dispatcher:
         request.given_at = time.time()
         reason = next((each.reason for each in request.route.candidates if each.node == node), "queue")
         request.attempts.append(AttemptRecord(node, request.node_name, reason, round(request.given_at, 6)))
+        self._breakers.given(node, request.version)
+        request.patience = asyncio.get_running_loop().call_later(
+            request.profile.first_byte_seconds, self._hung, request, request.ticket
+        )
         self.fleet.given(node, 1)
         self.fleet.remember(request.wants(), node)
 
     async def next(self, request: Request) -> Event:
         """The request's next event, from whichever attempt is under way.
 
-        A node that fails before the first token is replaced, unseen, while others have the model. Raises `Interrupted`.
+        A node that fails before the first token is replaced, unseen, while others have the model; later another goes on where it
+        stopped, if the model's profile allows that. Raises `Interrupted`.
         """
-        assert request.stream is not None  # noqa: S101 - admit came first
-        event = await request.stream.next()
-        if isinstance(event, Started):
-            request.started_at = request.attempts[-1].started_at = event.started_at
-        if not isinstance(event, Failure):
+        while True:
+            stream = request.stream
+            assert stream is not None  # noqa: S101 - admit came first
+            event = await stream.next()
+            if stream.paused_at is not None:
+                await self._streams.resume_if_read(stream)
+            if isinstance(event, Delta):
+                continuation.note(request, event)
+            elif isinstance(event, Started):
+                if request.continued:
+                    continue
+                request.started_at = request.attempts[-1].started_at = event.started_at
+            elif isinstance(event, Final):
+                self._breakers.succeeded(request.node, request.version)
+                if request.suspect:
+                    self.later(self._quarantine.cleared(request))
+                return continuation.whole(request, event) if request.continued else event
+            else:
+                instead = await self._replace(request, event)
+                if instead is None:
+                    continue
+                return instead
             return event
-        request.attempts[-1].error = event.code
-        if event.code not in _TRY_ELSEWHERE or request.first_token_at is not None or request.attempt >= ATTEMPTS:
-            return event
+
+    async def _replace(self, request: Request, failure: Failure) -> Final | Failure | None:
+        """Have another node run the request, or go on with it: ``None``. Or what ends it."""
+        request.attempts[-1].error = failure.code
+        if failure.code in _BLAMED:
+            self._breakers.failed(request.node, request.version)
+        begun = request.first_token_at is not None
+        codes = continuation.CONTINUED_AFTER if begun else _TRY_ELSEWHERE
+        again = failure.code in codes and not (begun and request.said is None)
+        if failure.code in quarantine.DEADLY and await self._broke_too_many(request):
+            again = False
+            failure = Failure("engine_failed", "Whatever runs this request breaks; it is not tried again.", 502)
+        if request.continued:
+            failure = continuation.whole_failure(request, failure)
+        if not again or request.attempt >= ATTEMPTS:
+            return failure
+        if begun:
+            rest = continuation.continued(request)
+            if isinstance(rest, Final):
+                return rest
+            request.original, request.inference = request.original or request.inference, rest
         failed = request.node
         self._leave(request)
         self.later(self._admission.withdraw(_as_it_is(request), close=False))
@@ -185,18 +252,46 @@ class Dispatcher:
         try:
             await self.admit(request)
         except (errors.Unavailable, errors.Overloaded):
-            return event
-        _log.info("tried_elsewhere", request=request.id, failed=failed, node=request.node, reason=event.code)
-        return await self.next(request)
+            return failure
+        self._rule_out(request)
+        if begun:
+            request.continued += 1
+            request.completion_tokens_before = request.completion_tokens
+        _log.info(
+            "tried_elsewhere", request=request.id, failed=failed, node=request.node, reason=failure.code, begun=begun
+        )
+        return None
+
+    async def _broke_too_many(self, request: Request) -> bool:
+        now = time.monotonic()
+        beside = request.stream is not None and self._streams.beside(request.stream)
+        # Of those that die together the last one has nobody beside it any more.
+        alone = not beside and now - self._deaths.get(request.node, -DEATHS_APART) > DEATHS_APART
+        self._deaths[request.node] = now
+        try:
+            return await self._quarantine.died(request, alone=alone and self.fleet.running(request.node) <= 1)
+        except RedisError as error:
+            _log.warning("quarantine_not_told", request=request.id, error=str(error))
+            return request.deaths >= quarantine.DEATHS
+
+    def _hung(self, request: Request, ticket: str) -> None:
+        """The engine has had its time for the first output."""
+        stream = request.stream
+        if stream is None or stream.ticket != ticket or stream.ended or stream.spoke:
+            return
+        seconds = request.profile.first_byte_seconds
+        stream.end(Failure("engine_hung", f"The engine said nothing for {seconds:g} s.", 504))
+        self.later(self._streams.cancel(stream))
 
     async def cancel(self, request: Request) -> None:
         """Stop the node's work for a client that left, and wait a moment for what it counted."""
-        if request.stream is None or request.stream.ended:
-            return
-        await self._control(request.node, Control("cancel", request.ticket, self.id))
+        if request.stream is not None and not request.stream.ended:
+            await self._streams.cancel(request.stream)
 
     def _leave(self, request: Request) -> None:
-        if request.stream is not None and self._streams.pop(request.ticket, None) is not None:
+        if request.patience is not None:
+            request.patience.cancel()
+        if request.stream is not None and self._streams.close(request.ticket):
             self.fleet.given(request.node, -1)
 
     def settle(self, request: Request, outcome: Outcome, error: str = "") -> None:
@@ -232,77 +327,21 @@ class Dispatcher:
 
     # -- loops ----------------------------------------------------------------------------------------------------
 
-    async def _receive(self) -> None:
-        """The one reader of all token streams of this process."""
-        while True:
-            try:
-                async with self._listening.pubsub() as subscription:
-                    await subscription.subscribe(keys.granted(self.id))
-                    await subscription.psubscribe(keys.tokens("*", self.id))
-                    async for message in subscription.listen():
-                        if message["type"] == "pmessage":
-                            await self._take(message["channel"].decode(), message["data"])
-                        elif message["type"] == "message":
-                            ticket, _, node = message["data"].decode().partition(" ")
-                            self._queue.granted(ticket, node)
-                        elif message["type"] == "psubscribe":
-                            await self._renew_lease()
-                            self._ready.set()
-                            await self._ask_again(0.0)
-            except RedisError as error:
-                _log.warning("token_channel_disconnected", streams=len(self._streams), error=str(error))
-                await asyncio.sleep(0.1)
-
-    async def _take(self, channel: str, data: bytes) -> None:
-        node = channel.split(":")[2]
-        try:
-            frames: list[Frame] = decode_frames(data)
-        except msgspec.DecodeError as error:
-            _log.warning("frames_unreadable", node=node, error=str(error))
-            return
-        for frame in frames:
-            stream = self._streams.get(frame.ticket)
-            if stream is None or (stream.node and stream.node != node):
-                await self._disown(node, frame)
-            elif not stream.take(frame):
-                await self._control(node, Control("resend", frame.ticket, self.id, stream.expected))
-
-    async def _disown(self, node: str, frame: Frame) -> None:
-        """Nobody waits for this ticket any more: tell the node to stop it, at most once a second."""
-        if frame.events and isinstance(frame.events[-1], Final | Failure):
-            return
-        now = time.monotonic()
-        if now - self._disowned.get(frame.ticket, 0.0) > 1.0:
-            self._disowned[frame.ticket] = now
-            await self._control(node, Control("cancel", frame.ticket, self.id))
-
-    async def _control(self, node: str, control: Control) -> None:
-        try:
-            await self._client.publish(keys.node_control(node), encode_control(control))
-        except RedisError as error:
-            _log.warning("control_failed", node=node, verb=control.verb, ticket=control.ticket, error=str(error))
-
-    async def _ask_again(self, silent_for: float) -> None:
-        now = time.monotonic()
-        for stream in list(self._streams.values()):
-            if stream.node and not stream.ended and now - stream.heard_at >= silent_for:
-                await self._control(stream.node, Control("resend", stream.ticket, self.id, stream.expected))
+    async def _listens(self) -> None:
+        await self._renew_lease()
+        self._ready.set()
 
     async def _watch(self) -> None:
-        """Each second: renew the lease, notice dead nodes, ask after silent streams (a lost last message leaves no gap to see)."""
+        """Each second: renew the lease, look after those that wait and those that run."""
         while True:
             await asyncio.sleep(1.0)
             await self._renew_lease()
             try:
                 await self._queue.look()
+                await self._quarantine.refresh()
             except RedisError as error:
                 _log.warning("queue_not_looked_after", waiting=len(self._queue), error=str(error))
-            for stream in list(self._streams.values()):
-                if stream.node and not stream.ended and not self.fleet.alive(stream.node):
-                    stream.end(Failure("node_lost", "The node that ran this request stopped answering.", 502))
-            await self._ask_again(5.0)
-            horizon = time.monotonic() - 60
-            self._disowned = {ticket: at for ticket, at in self._disowned.items() if at > horizon}
+            await self._streams.look(self.fleet.alive)
 
     async def _renew_lease(self) -> None:
         used = self._settlements.take_used_keys()

@@ -15,7 +15,7 @@ from cluster.dispatch.roster import Roster
 from cluster.dispatch.warmth import Warmth
 from cluster.scheduling.candidate import Ranked, Wanted
 from cluster.scheduling.eligibility import against
-from cluster.scheduling.routing import rank
+from cluster.scheduling.routing import MOST, rank
 from cluster.wire import NodeState, decode_node_state
 from ollamamax import logs
 from ollamamax.bus import keys
@@ -83,25 +83,42 @@ class Fleet:
 
     # -- routing --------------------------------------------------------------------------------------------------
 
-    def route(self, wanted: Wanted, *, without: Iterable[str] = ()) -> list[Ranked]:
-        """At most 16 nodes that may run the request, best first."""
+    def running(self, node: str) -> int:
+        """How many requests the node ran when it last said something; 0 when it never did."""
+        state = self._states.get(node)
+        return state.running if state else 0
+
+    def route(
+        self, wanted: Wanted, *, without: Iterable[str] = (), waiting: int = 0, despite_breakers: bool = False
+    ) -> list[Ranked]:
+        """At most 16 nodes that may run the request, best first. ``waiting``: how many wait for the version, as far as is known."""
+        turn = self._turns[wanted.version] = self._turns.get(wanted.version, -1) + 1
+        return self._rank(wanted, without, waiting, turn, _none if despite_breakers else self._is_open)
+
+    def _rank(
+        self, wanted: Wanted, without: Iterable[str], waiting: int, turn: int, is_open: Callable[[str, str], bool]
+    ) -> list[Ranked]:
         version, now = wanted.version, time.monotonic()
-        horizon, seen, is_open, excluded = now - STATE_LIFETIME, self._seen, self._is_open, frozenset(without)
+        horizon, seen, excluded = now - STATE_LIFETIME, self._seen, frozenset(without)
         candidates = [
             each
             for each in self._roster.having(version)
             if seen[each.node] > horizon and each.node not in excluded and not is_open(each.node, version)
         ]
-        turn = self._turns[version] = self._turns.get(version, -1) + 1
         warm = self._warmth.warm(wanted.prefixes, scope=_scope(wanted))
-        return rank(wanted, candidates, warm=warm, turn=turn, tokens=self._roster.tokens(version, now))
+        tokens = self._roster.tokens(version, now)
+        return rank(wanted, candidates, warm=warm, turn=turn, tokens=tokens, waiting=waiting)
 
-    def ruled_out(self, wanted: Wanted, *, without: Iterable[str] = ()) -> list[tuple[str, str]]:
+    def ruled_out(self, wanted: Wanted, *, without: Iterable[str] = (), waiting: int = 0) -> list[tuple[str, str]]:
         """The tenant's nodes, and shared ones that have the version, that `route` leaves out now, and why.
 
-        ``silent``, ``model_absent``, ``tried`` (one of ``without``), ``breaker``, or a reason of `cluster.scheduling.eligibility`.
+        ``silent``, ``model_absent``, ``tried`` (one of ``without``), ``breaker``, a reason of `cluster.scheduling.eligibility`,
+        ``load`` (it would have to load the model, which takes longer than waiting elsewhere) or ``worse`` (16 others are better).
         """
         excluded = frozenset(without)
+        ranked = self._rank(wanted, excluded, waiting, self._turns.get(wanted.version, 0), self._is_open)
+        offered = {each.node for each in ranked}
+        rest = "worse" if len(offered) == MOST else "load"
         found = []
         for node, registered in self._directory.items("nodes"):
             candidate = self._roster.find(node, wanted.version)
@@ -114,8 +131,8 @@ class Fleet:
             elif node in excluded:
                 reason = "tried"
             else:
-                reason = against(wanted, candidate) or ("breaker" if self._is_open(node, wanted.version) else "")
-            if reason:
+                reason = against(wanted, candidate) or ("breaker" if self._is_open(node, wanted.version) else rest)
+            if node not in offered:
                 found.append((node, reason))
         return sorted(found)
 

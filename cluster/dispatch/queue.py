@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 import redis.asyncio
@@ -41,6 +42,7 @@ class Queue:
         self._expected: dict[str, Request] = {}
         self._waiting: dict[str, Request] = {}
         """By ticket, the one looked after the longest ago first."""
+        self._of_version: Counter[str] = Counter()
         self._without: dict[str, float] = {}
         self._line = Line()
         self._line_at = -_LINE_LIFETIME
@@ -49,6 +51,10 @@ class Queue:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def waiting(self, version: str) -> int:
+        """How many of this process wait for a version."""
+        return self._of_version[version]
+
     def expect(self, request: Request) -> None:
         """Before admission: the grant may be here before its answer."""
         request.place = asyncio.get_running_loop().create_future()
@@ -56,7 +62,10 @@ class Queue:
 
     def forget(self, request: Request) -> None:
         self._expected.pop(request.ticket, None)
-        self._waiting.pop(request.ticket, None)
+        if self._waiting.pop(request.ticket, None) is not None:
+            self._of_version[request.version] -= 1
+            if not self._of_version[request.version]:
+                del self._of_version[request.version]
         self._without.pop(request.ticket, None)
         if request.place is not None and request.place.done():
             request.place.exception()  # nobody may have asked for it: refused and interrupted at once
@@ -82,6 +91,7 @@ class Queue:
         """The node, once there is one. Raises `Interrupted`, `Unavailable`, and whatever ``tell`` raises."""
         assert request.place is not None  # noqa: S101 - expected before
         self._waiting[request.ticket] = request
+        self._of_version[request.version] += 1
         pause = FIRST_WORD
         while tell is not None:
             done, _ = await asyncio.wait([request.place], timeout=pause)

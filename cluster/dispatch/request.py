@@ -68,6 +68,18 @@ class Request:
     """Every node that this attempt may have been given to, in order."""
     wanted: Wanted | None = None
     final: Final | None = None
+    suspect: str = ""
+    """Its name among the suspects, when it is one: see `quarantine`."""
+    deaths: int = 0
+    died_alone: bool = False
+    said: list[str] | None = None
+    """What the client has of the answer, as long as another node could go on with it."""
+    original: Inference | None = None
+    """What the client asked for, when another node goes on: see `continuation`."""
+    continued: int = 0
+    completion_tokens_before: int = 0
+    """Of the parts before the one under way."""
+    patience: asyncio.TimerHandle | None = None
     reload_avoided: bool = False
     """Its load options differ from those of the instance that serves it, which was not loaded again for that."""
     route: Route = field(default_factory=Route)

@@ -102,7 +102,9 @@ def _describe(candidate: Candidate, state: NodeState, model: ModelState, registe
     candidate.hourly_cost = registered.hourly_cost
     candidate.residence = model.state
     candidate.capacity = state.capacity
-    candidate.context = model.context_length
+    told = model.engine == "openai"
+    candidate.context = None if told else model.context_length
+    candidate.most_context = model.context_length if told else None
     candidate.size = model.size
     candidate.fits = fits(state, model)
     candidate.bar = bar(state, model, schedulable=registered.schedulable)

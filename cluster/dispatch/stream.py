@@ -12,7 +12,19 @@ from cluster.wire import Delta, Event, Failure, Final, Frame
 class Stream:
     """In order, each event once. One reader. ``expected`` is the number of the next event."""
 
-    __slots__ = ("_events", "_interruption", "_waiter", "ended", "expected", "heard_at", "node", "ticket")
+    __slots__ = (
+        "_events",
+        "_interruption",
+        "_waiter",
+        "backlog",
+        "ended",
+        "expected",
+        "heard_at",
+        "node",
+        "paused_at",
+        "spoke",
+        "ticket",
+    )
 
     def __init__(self, ticket: str, node: str) -> None:
         self.ticket = ticket
@@ -21,6 +33,12 @@ class Stream:
         self.ended = False
         """The last event has come (it may not have been read)."""
         self.heard_at = time.monotonic()
+        self.spoke = False
+        """Some output has come."""
+        self.backlog = 0
+        """About how many bytes of output wait to be read."""
+        self.paused_at: float | None = None
+        """Since when its engine is paused, because nobody reads what it writes."""
         self._events: deque[Event] = deque()
         self._interruption: Failure | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -59,6 +77,10 @@ class Stream:
 
     def _put(self, events: list[Event]) -> None:
         self._events.extend(events)
+        for event in events:
+            if isinstance(event, Delta):
+                self.spoke = True
+                self.backlog += _size(event)
         self.ended = isinstance(events[-1], Final | Failure)
         self._wake()
 
@@ -74,4 +96,15 @@ class Stream:
         if self._interruption is not None:
             interruption, self._interruption = self._interruption, None
             return interruption
-        return self._events.popleft()
+        event = self._events.popleft()
+        if isinstance(event, Delta):
+            self.backlog -= _size(event)
+        return event
+
+
+_EVENT_BYTES = 200
+"""What an event takes in memory besides its text."""
+
+
+def _size(delta: Delta) -> int:
+    return _EVENT_BYTES * (1 + len(delta.logprobs)) + len(delta.text) + len(delta.thinking)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from cluster.scheduling.prompt import shared_part
 
 MOST = 65_536
-"""Prefixes kept: about 14 MB with one node each, at most 17 MB."""
+"""Prefixes kept: about 11 MB with one node each, at most 17 MB."""
 NODES = 4
 """Nodes kept for a prefix, the last ones."""
 

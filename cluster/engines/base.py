@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from cluster import wire
+from cluster.engines.recipe import Recipe
 from ollamamax.kernel.errors import Unsupported
 
 EngineKind = Literal["ollama", "openai", "llamacpp"]
@@ -16,13 +17,15 @@ Output = wire.Delta | wire.Final
 
 @dataclass(frozen=True)
 class LocalModel:
-    """A version whose bytes were verified on this node: ``path`` is its GGUF file, ``config`` from its manifest."""
+    """A version whose bytes were verified on this node: ``path`` is its GGUF file, ``config`` from its manifest,
+    ``recipe`` what its other layers add."""
 
     version: str
     name: str
     path: Path
     size: int
     config: dict[str, Any] = field(default_factory=dict)
+    recipe: Recipe = field(default_factory=Recipe)
 
 
 class LocalModels(Protocol):

@@ -14,6 +14,7 @@ from ollamamax.kernel.errors import EngineFailed
 
 _FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
+_RANK = 4
 _MOST = 10_000_000
 """More entries than this in one list are a broken file."""
 
@@ -95,6 +96,8 @@ def shown(metadata: dict[str, Any], *, verbose: bool) -> dict[str, Any]:
         if name not in apart
     }
     capabilities = ["embedding"] if is_for_embeddings(metadata) else ["completion"]
+    if metadata.get(f"{metadata.get('general.architecture')}.pooling_type") == _RANK:
+        capabilities = ["rerank"]
     if "tools" in template:
         capabilities.append("tools")
     if any(word in template for word in ("enable_thinking", "reasoning", "<think>")):

@@ -12,6 +12,7 @@ import msgspec
 from cluster.engines.too_long import too_long
 from ollamamax.kernel.errors import (
     ContextTooLong,
+    EngineCrashed,
     EngineFailed,
     InvalidRequest,
     ModelNotFound,
@@ -47,11 +48,11 @@ async def failures_of(engine: str) -> AsyncIterator[None]:
     try:
         yield
     except aiohttp.ClientConnectorError as error:
-        raise EngineFailed(f"The {engine} engine cannot be reached: {error.os_error.strerror or error}.") from error
+        raise EngineCrashed(f"The {engine} engine cannot be reached: {error.os_error.strerror or error}.") from error
     except TimeoutError as error:
         raise EngineFailed(f"The {engine} engine was silent for too long.") from error
     except (aiohttp.ClientError, ConnectionError) as error:
-        raise EngineFailed(f"The {engine} engine broke off: {type(error).__name__}.") from error
+        raise EngineCrashed(f"The {engine} engine broke off: {type(error).__name__}.") from error
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise EngineFailed(f"The {engine} engine sent what we cannot read: {error}.") from error
 

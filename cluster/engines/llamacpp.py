@@ -20,8 +20,8 @@ from cluster import wire
 from cluster.engines import http, openai_stream, openai_wire
 from cluster.engines.base import Capacity, EngineKind, LocalModels, Meter, Output
 from cluster.engines.gguf_metadata import read_metadata, shown
-from cluster.engines.llamacpp_process import Order, Process
-from cluster.engines.llamacpp_served import KIND, Served, made_to_embed
+from cluster.engines.llamacpp_process import Process
+from cluster.engines.llamacpp_served import KIND, Served, check_kind, made_to_embed
 from ollamamax import logs
 from ollamamax.kernel.errors import EngineFailed, ModelNotFound, OllamaMaxError
 
@@ -97,8 +97,7 @@ class LlamaCpp:
         served = self._served_for(version, model)
         served.failed_at = 0.0
         async with served.lock:
-            await self._fit(served, load, num_ctx or 0)
-            took = await self._ensure(served)
+            took = await self._have(served, load, num_ctx or served.model.recipe.context(served.most_context(load)))
         if keep_alive is not None:
             served.keep_alive = keep_alive
         served.used_at = time.monotonic()
@@ -123,8 +122,10 @@ class LlamaCpp:
         served = self._served_for(version, model)
         if inference.kind == "show":
             metadata = await asyncio.to_thread(read_metadata, served.model.path)
-            yield wire.Final(info=shown(metadata, verbose=inference.verbose))
+            yield wire.Final(info=shown(metadata, verbose=inference.verbose) | served.model.recipe.shown())
             return
+        check_kind(served.model, inference)
+        inference = served.model.recipe.applied(inference, served.most_context(load))
         async with self._using(served, inference, load) as (process, load_ms):
             served.check(inference)
             headers = {"Authorization": f"Bearer {process.api_key}", **http.trace_headers(traceparent)}
@@ -133,20 +134,55 @@ class LlamaCpp:
                 final.load_ms = load_ms
                 yield final
                 return
-            if inference.kind == "count":
-                yield await self._count(process, inference, headers)
+            if inference.kind == "rerank":
+                final = await openai_stream.rerank(self._session, self.kind, process.url, "model", inference, headers)
+                final.load_ms = load_ms
+                yield final
                 return
+            if inference.kind == "count":
+                yield await self._count(served, process, inference, headers)
+                return
+            if served.renders(inference):
+                inference = await asyncio.to_thread(served.rendered, inference)
+            extra = served.model.recipe.server_fields()
             async for output in openai_stream.stream(
-                self._session, self.kind, process.url, "model", inference, openai_wire.LLAMACPP, headers, meter, load_ms
+                self._session,
+                self.kind,
+                process.url,
+                "model",
+                inference,
+                openai_wire.LLAMACPP,
+                headers,
+                meter,
+                load_ms,
+                extra,
             ):
+                if inference.continued and isinstance(output, wire.Final):
+                    # What was said counts other tokens when it is read than when it was generated.
+                    output.prompt_tokens = await self._prompt_tokens(served, process, inference, headers)
                 yield output
 
-    async def _count(self, process: Process, inference: wire.Inference, headers: dict[str, str]) -> wire.Final:
-        """The tokens of the messages and tools in the model's own template."""
+    async def _prompt_tokens(
+        self, served: Served, process: Process, inference: wire.Inference, headers: dict[str, str]
+    ) -> int:
+        """Of the prompt alone, when an answer is continued."""
+        if inference.kind == "chat":
+            return (await self._count(served, process, inference, headers)).counted
+        prompt = inference.prompt.removesuffix(inference.continued)
+        request = {"content": prompt, "add_special": True, "parse_special": True}
+        return len((await self._ask(f"{process.url}/tokenize", request, headers))["tokens"])
+
+    async def _count(
+        self, served: Served, process: Process, inference: wire.Inference, headers: dict[str, str]
+    ) -> wire.Final:
+        """The tokens of the messages and tools in the model's template."""
         request: dict[str, Any] = {"messages": inference.messages} | (
             {"tools": inference.tools} if inference.tools else {}
         )
-        prompt = (await self._ask(f"{process.url}/apply-template", request, headers))["prompt"]
+        if served.renders(inference):
+            prompt = (await asyncio.to_thread(served.rendered, inference)).prompt
+        else:
+            prompt = (await self._ask(f"{process.url}/apply-template", request, headers))["prompt"]
         request = {"content": prompt, "add_special": True, "parse_special": True}
         return wire.Final(counted=len((await self._ask(f"{process.url}/tokenize", request, headers))["tokens"]))
 
@@ -191,21 +227,31 @@ class LlamaCpp:
 
     async def _acquire(self, served: Served, inference: wire.Inference, load: wire.Load) -> tuple[Process, float]:
         async with served.lock:
-            await self._fit(served, load, inference.options.num_ctx or 0)
             # A model that was made to chat embeds from the first time it is asked to: that costs memory.
             if inference.kind == "embed" and not (served.embedding or made_to_embed(served.model)):
                 await self._unused(served)
                 await self._halt(served)
                 served.embedding = "last"
-            load_ms = await self._ensure(served)
+            load_ms = await self._have(served, load, inference.options.num_ctx or 0)
             process = served.process
             if process is None:
                 raise EngineFailed(f"llama.cpp does not run {served.model.name}.")
             served.users += 1
             return process, load_ms
 
+    async def _have(self, served: Served, load: wire.Load, wanted: int) -> float:
+        """Have it in memory with the context that its profile fixes, or else the request needs (the lock is held)."""
+        former = served.context
+        await self._fit(served, load, wanted)
+        try:
+            return await self._ensure(served)
+        except EngineFailed:
+            if load.num_ctx is None and served.context != former:
+                # What one request asked too much of must not be what all others are loaded with.
+                served.context, served.state = former, "unloaded"
+            raise
+
     async def _fit(self, served: Served, load: wire.Load, wanted: int) -> None:
-        """Have the instance loaded as the profile says, and as large as the request needs (the lock is held)."""
         served.check_context(wanted)
         context, layers = served.aim(load, wanted)
         if (context, layers) != (served.context, served.gpu_layers):
@@ -245,9 +291,7 @@ class LlamaCpp:
 
     async def _begin(self, served: Served) -> None:
         served.embedding = served.embedding or made_to_embed(served.model)
-        order = Order(
-            str(served.model.path), self._slots, served.context, self._threads, served.embedding, served.gpu_layers
-        )
+        order = served.order(self._slots, self._threads)
         served.process = process = Process(order)
         await process.ready(self._session)
         headers = {"Authorization": f"Bearer {process.api_key}"}

@@ -22,7 +22,7 @@ from ollamamax.kernel.errors import EngineFailed
 
 READY_SECONDS = 600.0
 STOP_SECONDS = 5.0
-Pooling = Literal["", "own", "mean", "last"]
+Pooling = Literal["", "own", "mean", "last", "rank"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Order:
     """What to serve and how. ``context`` is of each slot; ``gpu_layers`` are put on GPUs, llama.cpp decides for ``None``.
 
     ``embedding``: serve embeddings besides, pooled as the model says (``own``), by the mean for one that does not say
-    (``mean``), or for one that was made to chat from the state after the last token (``last``).
+    (``mean``), or for one that was made to chat from the state after the last token (``last``). ``rank``: serve nothing
+    but scores of documents, with a model that has a head for them.
     """
 
     model: str
@@ -39,6 +40,10 @@ class Order:
     threads: int
     embedding: Pooling = ""
     gpu_layers: int | None = None
+    adapters: tuple[str, ...] = ()
+    """LoRA files, applied whole."""
+    chat_template: str = ""
+    """Jinja, instead of the model's own."""
 
 
 class Process:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import time
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from cluster import wire
 from cluster.engines.base import EngineKind, LocalModel, unsupported
-from cluster.engines.llamacpp_process import Pooling, Process
+from cluster.engines.llamacpp_process import Order, Pooling, Process
+from cluster.engines.template import is_jinja, template_of
+from cluster.engines.template_syntax import TemplateProblem
+from ollamamax import logs
 from ollamamax.kernel.errors import InvalidRequest, Unavailable
 
 KIND: EngineKind = "llamacpp"
 KEEP_ALIVE = 300.0
 HEADER_BYTES = 1 << 16
+RANK = 4
+"""llama.cpp's number for a model whose head scores a pair of texts."""
+log = logs.get(__name__)
 
 
 @dataclass
@@ -48,6 +57,11 @@ class Served:
         most = self.model.config.get("context_length")
         if most and wanted > most:
             raise InvalidRequest(f"num_ctx is {wanted}; {self.model.name} has at most {most}.", param="num_ctx")
+
+    def most_context(self, load: wire.Load) -> int | None:
+        """The bound for a context that nobody asked for in this request: the model's own, and what its profile fixes."""
+        known = [each for each in (self.model.config.get("context_length"), load.num_ctx) if each]
+        return min(known, default=None)
 
     def aim(self, load: wire.Load, wanted: int) -> tuple[int, int | None]:
         """Context and GPU layers that the instance is to have; those that it has, unless there is a reason to load again.
@@ -81,33 +95,84 @@ class Served:
             return None
         return self.used_at + self.keep_alive - time.monotonic()
 
+    def order(self, slots: int, threads: int) -> Order:
+        """How its child process is to serve it."""
+        recipe = self.model.recipe
+        return Order(
+            str(self.model.path),
+            slots,
+            self.context,
+            threads,
+            self.embedding,
+            self.gpu_layers,
+            tuple(str(path) for path in recipe.adapters),
+            recipe.template if is_jinja(recipe.template) else "",
+        )
+
+    def renders(self, inference: wire.Inference) -> bool:
+        """Whether the version's own template makes the prompt. Tools and thoughts are told apart by llama.cpp alone,
+        and so go through the template in the GGUF file."""
+        text = self.model.recipe.template
+        if not text or inference.kind not in {"chat", "count"} or inference.tools or inference.think:
+            return False
+        try:
+            template = template_of(text)
+        except TemplateProblem as error:
+            # Who pulled it was told.
+            log.warning("template_not_applied", version=self.model.version, error=error.message)
+            return False
+        return not is_jinja(text) and not (template.thinks and self._thinks)
+
+    def rendered(self, inference: wire.Inference) -> wire.Inference:
+        """The chat as a completion of the prompt that the version's template makes of it. Raises `InvalidRequest`."""
+        today = datetime.datetime.now(datetime.UTC).date()
+        prompt = template_of(self.model.recipe.template).render(inference.messages, today)
+        return msgspec.structs.replace(
+            inference, kind="completion", prompt=prompt + inference.continued, messages=[], think=None
+        )
+
+    @property
+    def _thinks(self) -> bool:
+        return any(word in self.template for word in ("enable_thinking", "reasoning", "<think>"))
+
     def check(self, inference: wire.Inference) -> None:
         """Refuse what this model cannot do, where llama.cpp itself would ignore it or fail."""
         if inference.kind == "embed" and inference.dimensions is not None:
             raise unsupported(KIND, "dimensions")
         if inference.tools and "tools" not in self.template:
             raise unsupported(KIND, "tools", f"the chat template of {self.model.name} has none")
-        if inference.think and not any(w in self.template for w in ("enable_thinking", "reasoning", "<think>")):
+        if inference.think and not self._thinks:
             raise unsupported(KIND, "think", f"{self.model.name} does not think")
         if not self.vision and any(_has_image(message) for message in inference.messages):
             raise unsupported(KIND, "images", f"{self.model.name} does not see")
 
 
+def check_kind(model: LocalModel, inference: wire.Inference) -> None:
+    """Refuse, before anything is loaded, to rerank with what is no reranker, and all else with what is one."""
+    is_reranker = made_to_embed(model) == "rank"
+    if inference.kind == "rerank" and not is_reranker:
+        raise unsupported(KIND, "rerank", f"{model.name} is no reranker: it has no head that ranks")
+    if is_reranker and inference.kind in {"chat", "completion", "embed"}:
+        raise unsupported(KIND, inference.kind, f"{model.name} is a reranker")
+
+
 def made_to_embed(model: LocalModel) -> Pooling:
     """How a model that was made for embeddings pools: its file says so, or its manifest says what it is."""
-    if pools(model.path):
-        return "own"
+    if (pooling := pooling_of(model.path)) is not None:
+        return "rank" if pooling == RANK else "own"
     return "mean" if "embedding" in (model.config.get("capabilities") or []) else ""
 
 
 @cache
-def pools(file: Path) -> bool:
-    """Whether a GGUF file's header has ``<architecture>.pooling_type``, which lies before the long lists of tokens."""
+def pooling_of(file: Path) -> int | None:
+    """What a GGUF file's header says for ``<architecture>.pooling_type``, which lies before the long lists of tokens."""
     try:
         with file.open("rb") as header:
-            return b".pooling_type" in header.read(HEADER_BYTES)
+            _, found, rest = header.read(HEADER_BYTES).partition(b".pooling_type")
     except OSError:
-        return False
+        return None
+    # The type of the value, then the value: both 32 bits.
+    return int.from_bytes(rest[4:8], "little") if found else None
 
 
 def _has_image(message: dict[str, object]) -> bool:

@@ -54,8 +54,14 @@ def serve(order: dict[str, Any]) -> None:
         else:
             # A text to embed must fit into one batch.
             params.n_batch = params.n_ubatch = order["context"]
+        if order["embedding"] == "rank":
+            params.pooling_type = pooling.LLAMA_POOLING_TYPE_RANK
         if order["embedding"] == "mean":
             params.pooling_type = pooling.LLAMA_POOLING_TYPE_MEAN
+    if order["adapters"]:
+        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(path, 1.0) for path in order["adapters"]]
+    if order["chat_template"]:
+        params.chat_template = order["chat_template"]
     params.endpoint_slots = True
     params.endpoint_metrics = True
     params.use_jinja = True

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import msgspec
@@ -19,6 +19,7 @@ from ollamamax.kernel.errors import EngineFailed, InvalidRequest, OllamaMaxError
 
 SLOTS = 4
 
+Verb = Literal["pull", "create", "delete"]
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -101,6 +102,8 @@ class Ollama:
             request = {"model": model, "verbose": inference.verbose}
             yield ollama_wire.shown(await self._post("/api/show", request, model, headers))
             return
+        if inference.kind == "rerank":
+            raise unsupported(self.kind, "rerank", "Ollama's API has no reranking")
         if inference.kind == "count":
             raise unsupported(self.kind, "count_tokens", "Ollama has no tokenizer to ask")
         with self._contexts.fixed(version, load, inference.options.num_ctx) as options:
@@ -130,6 +133,22 @@ class Ollama:
                 if delta is not None:
                     yield delta
         yield chunks.final()
+
+    async def manage(self, verb: Verb, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """Change what models the server keeps: its own progress messages. Raises `OllamaMaxError`."""
+        method = "DELETE" if verb == "delete" else "POST"
+        model = str(body.get("model", ""))
+        async with (
+            http.failures_of(self.kind),
+            self._session.request(method, f"{self._url}/api/{verb}", json=body) as response,
+        ):
+            if response.status >= 300:
+                raise _named(await http.refuse(self.kind, response, model))
+            async for line in http.lines(response):
+                told = _decode(line)
+                if "error" in told:
+                    raise EngineFailed(f"The ollama engine failed: {told['error']}")
+                yield told
 
     @property
     def _session(self) -> aiohttp.ClientSession:

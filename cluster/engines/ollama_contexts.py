@@ -30,11 +30,15 @@ class Contexts:
 
     def told(self, running: Mapping[str, int | None]) -> None:
         """What the server says is in memory: version -> context, ``None`` from versions of Ollama that do not tell."""
-        self._told = {version: context for version, context in running.items() if context}
-        for version in [*self._sent]:
-            # One that is just being loaded is not on the server's list yet.
-            if version not in running and not self._users[version]:
-                del self._sent[version]
+        for version in {*self._told, *self._sent, *running}:
+            # While a request runs, the server's list may still be that of before it loaded the model.
+            if not self._users[version]:
+                if version not in running:
+                    self._sent.pop(version, None)
+                if context := running.get(version):
+                    self._told[version] = context
+                else:
+                    self._told.pop(version, None)
 
     def forget(self, version: str) -> None:
         self._told.pop(version, None)
@@ -47,21 +51,29 @@ class Contexts:
         context = self._choose(version, load, wanted)
         options = {"num_ctx": context, "num_gpu": load.num_gpu}
         self._loads[version] = load
+        former = self._sent.get(version)
         if context is not None:
             self._sent[version] = context
+            if context != self._told.get(version):
+                self._told.pop(version, None)
         self._users[version] += 1
         try:
             yield {name: value for name, value in options.items() if value is not None}
+        except Exception:
+            # What one request asked too much of must not be what all others are sent.
+            if context != former and self._sent.get(version) == context:
+                self._sent.pop(version, None)
+            raise
         finally:
             self._users[version] -= 1
 
     def _choose(self, version: str, load: Load, wanted: int | None) -> int | None:
-        held = self.of(version)
+        told, sent = self._told.get(version, 0), self._sent.get(version, 0)
         if load.num_ctx is None:
-            return max(held or 0, wanted or 0) or None
+            return max(told, sent, wanted or 0) or None
         # An instance that somebody else loaded larger stays while it is used; one of a former profile does not.
         same = self._loads.get(version, load) == load
-        context = max(load.num_ctx, self._told.get(version, 0)) if same else load.num_ctx
+        context = max(load.num_ctx, told) if same else load.num_ctx
         if wanted is not None and wanted > context:
             raise Unavailable(f"This model is not loaded with num_ctx {wanted} here any more.", retry_after=1)
         return context

@@ -28,7 +28,11 @@ _REASONS: dict[str, wire.FinishReason] = {"length": "length", "load": "load", "u
 
 def chat(inference: wire.Inference, model: str) -> dict[str, Any]:
     """The body for ``/api/chat``. Raises `Unsupported` and `InvalidRequest`."""
-    request = _common(inference, model) | {"messages": messages(inference.messages)}
+    given = inference.messages
+    if inference.continued:
+        # Templates leave the last message open when it is the assistant's.
+        given = [*given, {"role": "assistant", "content": inference.continued}]
+    request = _common(inference, model) | {"messages": messages(given)}
     tools = inference.tools
     if inference.tool_choice == "none":
         tools = []  # what the caller wants: no tool is called

@@ -117,6 +117,9 @@ class OpenAI:
         if inference.kind == "embed":
             yield await openai_stream.embed(self._session, self.kind, self._url, model, inference, headers)
             return
+        if inference.kind == "rerank":
+            yield await openai_stream.rerank(self._session, self.kind, self._url, model, inference, headers)
+            return
         if inference.kind == "show":
             context = self._contexts.get(model)
             yield wire.Final(info={"model_info": {"context_length": context}} if context else {})

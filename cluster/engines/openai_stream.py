@@ -12,6 +12,7 @@ import msgspec
 from cluster import wire
 from cluster.engines import http, openai_wire
 from cluster.engines.base import Meter, Output, unsupported
+from ollamamax.kernel.errors import InvalidRequest, OllamaMaxError
 
 _decode = msgspec.json.Decoder(dict).decode
 
@@ -26,10 +27,14 @@ async def stream(
     headers: dict[str, str],
     meter: Meter | None = None,
     load_ms: float = 0.0,
+    extra: dict[str, Any] | None = None,
 ) -> AsyncGenerator[Output, None]:
-    """Run a chat or a completion; leaving the iterator closes the connection, which stops the server's work."""
+    """Run a chat or a completion; leaving the iterator closes the connection, which stops the server's work.
+
+    ``extra`` are fields of the request that only this server knows.
+    """
     start = time.perf_counter()
-    request = openai_wire.body(engine, inference, model, dialect)
+    request = openai_wire.body(engine, inference, model, dialect) | (extra or {})
     path = "/v1/chat/completions" if inference.kind == "chat" else "/v1/completions"
     chunks = openai_wire.Chunks(engine, inference)
     async with http.failures_of(engine), http.post(client, url + path, request, headers) as response:
@@ -65,3 +70,31 @@ async def embed(
             raise await http.refuse(engine, response, model)
         answer = _decode(await response.read())
         return openai_wire.embeddings(answer, total_ms=(time.perf_counter() - start) * 1000)
+
+
+async def rerank(
+    client: aiohttp.ClientSession,
+    engine: str,
+    url: str,
+    model: str,
+    inference: wire.Inference,
+    headers: dict[str, str],
+) -> wire.Final:
+    """Score the documents. The server sorts them and, unless told otherwise, may leave some out."""
+    start = time.perf_counter()
+    documents = inference.inputs
+    request = {"model": model, "query": inference.prompt, "documents": documents, "top_n": len(documents)}
+    async with http.failures_of(engine), http.post(client, f"{url}/v1/rerank", request, headers) as response:
+        if response.status in {404, 405, 501}:
+            raise unsupported(
+                engine, "rerank", http.message_of(await response.read()) or "its server has no /v1/rerank"
+            )
+        if response.status >= 300:
+            raise _too_long(await http.refuse(engine, response, model))
+        answer = _decode(await response.read())
+        return openai_wire.scores(answer, len(documents), total_ms=(time.perf_counter() - start) * 1000)
+
+
+def _too_long(error: OllamaMaxError) -> OllamaMaxError:
+    """llama.cpp answers 500 to a document that does not fit: no other node would fare better."""
+    return InvalidRequest(error.message, param="documents") if "too large to process" in error.message else error

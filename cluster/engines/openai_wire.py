@@ -30,6 +30,8 @@ class Dialect:
     continuous_usage: bool = False
     thinking: str = "effort"
     suffix: bool = True
+    goes_on: bool = False
+    """Whether it goes on with an answer that was begun."""
 
 
 LLAMACPP = Dialect(
@@ -38,14 +40,16 @@ LLAMACPP = Dialect(
     timings=True,
     thinking="template",
     suffix=False,
+    goes_on=True,
 )
 VLLM = Dialect(
     "vllm",
     {"top_k": "top_k", "min_p": "min_p", "repeat_penalty": "repetition_penalty"},
     continuous_usage=True,
     thinking="template",
+    goes_on=True,
 )
-SGLANG = Dialect("sglang", VLLM.options, thinking="template")
+SGLANG = Dialect("sglang", VLLM.options, thinking="template", goes_on=True)
 PLAIN = Dialect("openai")
 
 
@@ -63,6 +67,8 @@ def body(engine: str, inference: wire.Inference, model: str, dialect: Dialect) -
         request["stream_options"]["continuous_usage_stats"] = True
     request |= _options(engine, inference.options, dialect)
     request |= _chat(inference) if inference.kind == "chat" else _completion(engine, inference, dialect)
+    if inference.continued and inference.kind == "chat":
+        request |= _continued(engine, inference, dialect)
     if inference.format is not None:
         request |= _format(inference, dialect)
     if inference.logprobs:
@@ -92,6 +98,8 @@ def _format(inference: wire.Inference, dialect: Dialect) -> dict[str, Any]:
 
 def _options(engine: str, options: wire.Options, dialect: Dialect) -> dict[str, Any]:
     found = {name: value for name in _COMMON if (value := getattr(options, name)) is not None}
+    if options.max_tokens is not None and options.max_tokens < 0:
+        del found["max_tokens"]  # until the model stops, which is what they do without it
     if options.stop:
         found["stop"] = options.stop
     for name in ("top_k", "min_p", "repeat_penalty"):
@@ -111,6 +119,16 @@ def _chat(inference: wire.Inference) -> dict[str, Any]:
     if inference.parallel_tool_calls is not None:
         found["parallel_tool_calls"] = inference.parallel_tool_calls
     return found
+
+
+def _continued(engine: str, inference: wire.Inference, dialect: Dialect) -> dict[str, Any]:
+    """The last message is the assistant's own, and is not closed. llama.cpp does so by itself."""
+    if not dialect.goes_on:
+        raise unsupported(engine, "continued", f"its server ({dialect.name}) begins every answer anew")
+    messages = [*inference.messages, {"role": "assistant", "content": inference.continued}]
+    if dialect is LLAMACPP:
+        return {"messages": messages}
+    return {"messages": messages, "continue_final_message": True, "add_generation_prompt": False}
 
 
 def _completion(engine: str, inference: wire.Inference, dialect: Dialect) -> dict[str, Any]:
@@ -247,6 +265,18 @@ def _entry(entry: dict[str, Any], top: int) -> dict[str, Any]:
         **{name: entry.get(name) for name in names},
         "top_logprobs": [{name: each.get(name) for name in names} for each in (entry.get("top_logprobs") or [])[:top]],
     }
+
+
+def scores(answer: Any, documents: int, *, total_ms: float) -> wire.Final:
+    """The end of a ``rerank`` request, from the answer of ``/v1/rerank``, in the order of the documents."""
+    rows = {row["index"]: row["relevance_score"] for row in answer["results"]}
+    usage = answer.get("usage") or {}
+    return wire.Final(
+        # Some servers count only the total, which is the same: nothing is generated.
+        prompt_tokens=usage.get("prompt_tokens") or usage.get("total_tokens", 0),
+        total_ms=total_ms,
+        scores=[float(rows[index]) for index in range(documents)],
+    )
 
 
 def embeddings(answer: dict[str, Any], *, total_ms: float, load_ms: float = 0.0) -> wire.Final:

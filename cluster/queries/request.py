@@ -65,7 +65,7 @@ def _in_redis(request: str, tenant: str) -> dict[str, Any] | None:
     for _, fields in entries:
         record: UsageRecord = decode_usage(fields[b"r"])
         if record.request == request:
-            return _settled(msgspec.to_builtins(record))
+            return _settled(msgspec.structs.asdict(record) | {"route": msgspec.to_builtins(record.route)})
     return None
 
 

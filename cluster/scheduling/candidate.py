@@ -50,7 +50,9 @@ class Candidate:
     bar: str = ""
     """Why it takes no request of anybody (`eligibility.bar`); empty when it takes some."""
     context: int | None = None
-    """Of the loaded instance."""
+    """Of the loaded instance, where another could be loaded."""
+    most_context: int | None = None
+    """Of the instance that is always loaded, where no other can be: engines whose server others start."""
     size: int | None = None
     fits: bool | None = None
     """Whether it could be loaded without putting others out; ``None`` when its size is not known."""

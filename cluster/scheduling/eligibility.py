@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from cluster.scheduling.candidate import Candidate, Wanted
 from cluster.wire import ModelState, NodeState
 
@@ -23,6 +25,14 @@ def bar(state: NodeState, model: ModelState, *, schedulable: bool) -> str:
     return "memory" if can_hold(state, model) is False else ""
 
 
+def admissible(wanted: Wanted, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Those that nothing speaks `against`."""
+    profile, tenant = wanted.profile, wanted.tenant
+    if profile.regions or profile.labels or wanted.num_ctx is not None:
+        return [each for each in candidates if not against(wanted, each)]
+    return [each for each in candidates if not each.bar and (each.shared or each.tenant == tenant)]
+
+
 def against(wanted: Wanted, candidate: Candidate) -> str:
     """Why a candidate may not run this request; empty when it may."""
     if candidate.bar:
@@ -40,7 +50,11 @@ def against(wanted: Wanted, candidate: Candidate) -> str:
 def _lacks_context(wanted: Wanted, candidate: Candidate) -> bool:
     """More than the profile gives is had only where an instance with it is loaded: nothing is reloaded for it."""
     profile, asked = wanted.profile, wanted.num_ctx
-    if asked is None or profile.num_ctx is None or asked <= profile.num_ctx or profile.outside != "route":
+    if asked is None:
+        return False
+    if candidate.most_context is not None:
+        return asked > candidate.most_context
+    if profile.num_ctx is None or asked <= profile.num_ctx or profile.outside != "route":
         return False
     return candidate.residence != "loaded" or candidate.context is None or candidate.context < asked
 

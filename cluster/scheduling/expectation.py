@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from cluster.scheduling.candidate import Candidate, Wanted
@@ -41,52 +42,83 @@ class Expected(NamedTuple):
     harm: float
 
 
-def known(candidates: Sequence[Candidate]) -> Known:
-    overhead, prompt_speed, token, crowding = OVERHEAD_MS, PROMPT_SPEED, TOKEN_MS, CROWDING_MS
-    any_overhead = any_prompt = any_token = False
-    for each in candidates:
-        if each.overhead_ms is not None and (not any_overhead or each.overhead_ms < overhead):
-            overhead, any_overhead = each.overhead_ms, True
-        if each.prompt_speed is not None and (not any_prompt or each.prompt_speed > prompt_speed):
-            prompt_speed, any_prompt = each.prompt_speed, True
-        if each.token_ms is not None and each.crowding_ms is not None and (not any_token or each.token_ms < token):
-            token, crowding, any_token = each.token_ms, each.crowding_ms, True
-    return Known(overhead, prompt_speed, token, crowding)
+def expect(
+    wanted: Wanted, candidates: Sequence[Candidate], *, warm: Mapping[str, float], tokens: float
+) -> list[Expected]:
+    """For each candidate. ``warm``: node -> share of the prompt that it has read before; ``tokens``: the length of the answer.
 
-
-def ready(candidate: Candidate, context: int) -> bool:
-    """Whether it is in memory with at least so much context: an engine would load it again for more."""
-    if candidate.residence != "loaded":
-        return False
-    return candidate.context is None or candidate.context >= context
-
-
-def expect(wanted: Wanted, candidate: Candidate, best: Known, *, context: int, warm: float, tokens: float) -> Expected:
-    """``warm`` is the share of the prompt that the node has read before, ``tokens`` the length of the answer.
-
-    A request that finds all slots taken waits for as many of them to end as are before it, each a ``capacity``-th of a request apart.
+    ``load`` is 0 where the model is in memory with enough context, and nowhere else: an engine would load it again for more.
     """
-    overhead = best.overhead_ms if candidate.overhead_ms is None else candidate.overhead_ms
-    token, crowding = candidate.token_ms, candidate.crowding_ms
-    if token is None or crowding is None:
-        token, crowding = best.token_ms, best.crowding_ms
-    capacity, in_flight = candidate.capacity, candidate.in_flight
-    beside = in_flight if in_flight < capacity else capacity - 1
-    generation = tokens * (token + crowding * beside)
-    load = 0.0
-    if candidate.residence != "loaded" or (candidate.context is not None and candidate.context < context):
-        load = _load(candidate)
-        warm = 0.0
-    prompt = wanted.prompt_tokens * (1.0 - warm) * 1000.0 / (candidate.prompt_speed or best.prompt_speed)
-    wait = 0.0
-    behind = in_flight + 1 - capacity
-    if behind > 0:
-        wait = behind * (overhead + prompt + generation) / capacity
-    elif load and in_flight and candidate.fits is False:
-        # What runs there must end before its model can be put out, and what comes for that meanwhile waits, too.
-        wait = generation * (1 + in_flight)
-    # Those that run are half done on the mean.
-    return Expected(wait, load, overhead, prompt, generation, beside * crowding * tokens / 2)
+    best_overhead, best_prompt_speed, best_token, best_crowding = known(candidates)
+    context, prompt_tokens = wanted.context, wanted.prompt_tokens * 1000.0
+    found = []
+    for each in candidates:
+        overhead, token, crowding = each.overhead_ms, each.token_ms, each.crowding_ms
+        if overhead is None:
+            overhead = best_overhead
+        if token is None or crowding is None:
+            token, crowding = best_token, best_crowding
+        capacity, in_flight = each.capacity, each.in_flight
+        beside = in_flight if in_flight < capacity else capacity - 1
+        generation = tokens * (token + crowding * beside)
+        prompt = prompt_tokens / (each.prompt_speed or best_prompt_speed)
+        load = wait = 0.0
+        if each.residence != "loaded" or (each.context is not None and each.context < context):
+            load = _load(each)
+        elif warm and each.node in warm:
+            prompt *= 1.0 - warm[each.node]
+        if in_flight >= capacity:
+            # For as many requests to end as are before it, each a share of a request apart.
+            wait = (in_flight + 1 - capacity) * (overhead + prompt + generation) / capacity
+        elif load and in_flight and each.fits is False:
+            # What runs there must end before its model can be put out, and what comes for that meanwhile waits, too.
+            wait = generation * (1 + in_flight)
+        # Those that run are half done on the mean.
+        found.append(Expected(wait, load, overhead, prompt, generation, beside * crowding * tokens / 2))
+    return found
+
+
+def worth_a_load(
+    wanted: Wanted, candidates: Sequence[Candidate], expected: Sequence[Expected], waiting: int
+) -> list[bool]:
+    """Of each candidate whether a request may go there; not where it must load, while others would have a slot for it sooner.
+
+    Whoever admits takes any node that is offered and has a free slot: where all are busy that have the model in memory, each
+    request would have it loaded somewhere, and put another model out. Shared nodes spare the tenant's own no load.
+    """
+    all_ready = [index for index, each in enumerate(expected) if not each.load]
+    own_ready = [index for index in all_ready if candidates[index].tenant == wanted.tenant]
+    any_wait, own_wait = (_wait(candidates, expected, ready, waiting) for ready in (all_ready, own_ready))
+    return [
+        not each.load or each.wait + each.load < (own_wait if candidate.tenant == wanted.tenant else any_wait)
+        for candidate, each in zip(candidates, expected, strict=True)
+    ]
+
+
+def _wait(candidates: Sequence[Candidate], expected: Sequence[Expected], ready: Sequence[int], waiting: int) -> float:
+    """Milliseconds until a slot of some nodes would be free for the last of those that wait."""
+    if not ready:
+        return math.inf
+    if any(candidates[index].in_flight < candidates[index].capacity for index in ready):
+        return 0.0
+    slots = sum(candidates[index].capacity for index in ready)
+    service = sum(expected[index].overhead + expected[index].prompt + expected[index].generation for index in ready)
+    return min(expected[index].wait for index in ready) + waiting * service / len(ready) / slots
+
+
+def known(candidates: Sequence[Candidate]) -> Known:
+    overheads = [each.overhead_ms for each in candidates if each.overhead_ms is not None]
+    prompts = [each.prompt_speed for each in candidates if each.prompt_speed is not None]
+    tokens = [
+        (each.token_ms, each.crowding_ms)
+        for each in candidates
+        if each.token_ms is not None and each.crowding_ms is not None
+    ]
+    return Known(
+        min(overheads, default=OVERHEAD_MS),
+        max(prompts, default=PROMPT_SPEED),
+        *min(tokens, default=(TOKEN_MS, CROWDING_MS)),
+    )
 
 
 def _load(candidate: Candidate) -> float:

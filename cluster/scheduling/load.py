@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cluster.scheduling.candidate import Wanted
 from cluster.scheduling.profile import Profile
 from cluster.wire import Load
 from ollamamax.kernel.errors import ContextTooLong
@@ -20,6 +21,13 @@ def check(profile: Profile, asked: int | None) -> None:
             param="options.num_ctx",
             num_ctx=profile.num_ctx,
         )
+
+
+def beyond(wanted: Wanted) -> str:
+    """For an error's text: what a node must have loaded, when that is more than the profile gives."""
+    fixed = wanted.profile.num_ctx
+    asked = wanted.num_ctx
+    return f" loaded with num_ctx {asked}" if asked is not None and fixed is not None and asked > fixed else ""
 
 
 def avoided(profile: Profile, asked: int | None, *, loaded: bool, context: int | None) -> bool:

@@ -7,9 +7,12 @@ Highest random weight, Thaler and Ravishankar 1998.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 _MASK = (1 << 64) - 1
-_BITS = 1 << 24
+_ODD = 0x9E3779B97F4A7C15
+"""2 to the 64 by the golden ratio: the upper bits of a product with it depend on all bits of the other factor."""
+_SCALE = 1.0 / (1 << 24)
 
 
 def salt(node: str) -> int:
@@ -17,10 +20,12 @@ def salt(node: str) -> int:
     return int.from_bytes(hashlib.blake2b(node.encode(), digest_size=8).digest())
 
 
-def distance(prompt: int, salt: int) -> float:
-    """From 0 (inclusive) to 1: the node that is nearest to a prompt is its home."""
-    # The finalizer of SplitMix64, which spreads every bit of its input over all of its output.
-    mixed = (prompt ^ salt) & _MASK
-    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
-    return (mixed >> 40) / _BITS
+def distances(prompt: int, salts: Iterable[int]) -> list[float]:
+    """Of each node, given by its salt, from 0 (inclusive) to 1: the nearest to a prompt is its home.
+
+    The prompt is spread over its 64 bits first (SplitMix64's finalizer): it may be as little as a small number.
+    """
+    prompt = ((prompt ^ (prompt >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    prompt = ((prompt ^ (prompt >> 27)) * 0x94D049BB133111EB) & _MASK
+    prompt ^= prompt >> 31
+    return [((((prompt ^ salt) * _ODD) & _MASK) >> 40) * _SCALE for salt in salts]

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 from operator import attrgetter
 
 from cluster.scheduling.candidate import Candidate, Ranked, Wanted
-from cluster.scheduling.eligibility import against
-from cluster.scheduling.expectation import TOKENS, Expected, expect, known, ready
-from cluster.scheduling.strategies import STRATEGIES, Scene, within_bound
+from cluster.scheduling.eligibility import admissible
+from cluster.scheduling.expectation import TOKENS, Expected, expect, worth_a_load
+from cluster.scheduling.rendezvous import distances
+from cluster.scheduling.strategies import LOADING, STRATEGIES, WAITING, Scene, pull, within_bound
 
 MOST = 16
 _OWN_FIRST = 1e6
@@ -29,26 +30,34 @@ def rank(
     warm: Mapping[str, float] = _NOBODY,
     turn: int = 0,
     tokens: float = TOKENS,
+    waiting: int = 0,
     most: int = MOST,
 ) -> list[Ranked]:
-    """At most ``most`` of those that may run the request, best first.
+    """At most ``most`` of those that may run the request, best first; without those where loading takes longer than waiting elsewhere.
 
     ``warm``: node -> share of the prompt that it has read before. ``turn``: how many requests for this version came before.
-    ``tokens``: how long its answers usually are.
+    ``tokens``: how long its answers usually are. ``waiting``: how many requests for it wait for a slot.
     """
-    able = [each for each in candidates if not against(wanted, each)]
+    able = admissible(wanted, candidates)
     able.sort(key=_by_node)
-    context = wanted.context
-    best = known(able)
     if warm:
         # A node that is too busy is as good as cold: see `strategies.BOUND`.
         within = within_bound(able)
         warm = {each.node: warm[each.node] for each, may in zip(able, within, strict=True) if may and each.node in warm}
-    expected = [
-        expect(wanted, each, best, context=context, warm=warm.get(each.node, 0.0) if warm else 0.0, tokens=tokens)
-        for each in able
-    ]
-    scene = Scene(wanted, able, expected, [ready(each, context) for each in able], warm, turn)
+    expected = expect(wanted, able, warm=warm, tokens=tokens)
+    if any(each.load for each in expected):
+        worth = worth_a_load(wanted, able, expected, waiting)
+        able = [each for each, keep in zip(able, worth, strict=True) if keep]
+        expected = [each for each, keep in zip(expected, worth, strict=True) if keep]
+    prefixes = wanted.prefixes
+    scene = Scene(
+        wanted,
+        able,
+        expected,
+        distances(prefixes[0] if prefixes else turn, [each.salt for each in able]),
+        warm,
+        turn,
+    )
     costs = STRATEGIES[wanted.profile.strategy](scene)
     if any(each.shared for each in able):
         _own_first(wanted, able, costs)
@@ -77,8 +86,8 @@ def _parts(scene: Scene, index: int) -> dict[str, float]:
     return {
         "loaded": 1.0 if not load else 0.5 if candidate.residence == "loading" else 0.0,
         "room": max(0.0, 1.0 - candidate.in_flight / candidate.capacity),
-        "prefix": scene.warm.get(candidate.node, 0.0) if scene.ready[index] else 0.0,
-        "home": 1.0 - scene.distance(index),
+        "prefix": 0.0 if load else scene.warm.get(candidate.node, 0.0),
+        "home": 1.0 - scene.distance[index],
         "own": float(candidate.tenant == scene.wanted.tenant),
         "wait_ms": wait,
         "load_ms": load,
@@ -96,14 +105,15 @@ def _reason(scene: Scene, costs: list[float], index: int, following: int | None)
     if costs[following] - costs[index] >= _OWN_FIRST / 2:
         return "own"
     strategy = scene.wanted.profile.strategy
+    ahead_in_memory = not scene.expected[index].load and scene.expected[following].load > 0
     if strategy == "round_robin":
-        return "turn" if scene.ready[index] == scene.ready[following] else "loaded"
+        return "loaded" if ahead_in_memory else "turn"
     if strategy == "affinity":
-        return _affinity_reason(scene, index, following)
+        return "loaded" if ahead_in_memory else _affinity_reason(scene, index, following)
     if strategy == "cheapest" and this.hourly_cost != other.hourly_cost:
         return "cheapest"
     if strategy == "least_busy":
-        if scene.ready[index] and not scene.ready[following]:
+        if ahead_in_memory:
             return "loaded"
         return "idle" if this.in_flight * other.capacity != other.in_flight * this.capacity else "even"
     return _largest(scene, index, following)
@@ -111,8 +121,6 @@ def _reason(scene: Scene, costs: list[float], index: int, following: int | None)
 
 def _affinity_reason(scene: Scene, index: int, following: int) -> str:
     this, other = scene.candidates[index], scene.candidates[following]
-    if scene.ready[index] != scene.ready[following]:
-        return "loaded"
     here, there = (scene.warm.get(each.node, 0.0) for each in (this, other))
     if here > there:
         return "prefix"
@@ -120,14 +128,15 @@ def _affinity_reason(scene: Scene, index: int, following: int) -> str:
 
 
 def _largest(scene: Scene, index: int, following: int) -> str:
-    """The part of the expected time in which the first is ahead most."""
+    """The part of the cost in which the first is ahead most, for the strategies that count in time."""
     this, other = scene.expected[index], scene.expected[following]
+    shared = scene.wanted.profile.strategy == "balanced"  # what it costs others counts, too
     ahead = {
-        "loaded": other.load - this.load,
+        "loaded": (other.load - this.load) * (LOADING if shared else 1.0),
         "prefix": other.prompt - this.prompt,
-        "home": scene.pull(following) - scene.pull(index),
+        "home": pull(scene, following) - pull(scene, index) if shared else 0.0,
         "fastest": other.overhead - this.overhead + _alone(other) - _alone(this),
-        "idle": other.wait - this.wait + 3 * (other.harm - this.harm),
+        "idle": (other.wait - this.wait) * (WAITING if shared else 1.0) + (2 + shared) * (other.harm - this.harm),
     }
     part = max(ahead, key=ahead.__getitem__)
     return part if ahead[part] > _TELLING * (sum(this) or 1.0) else "even"

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from cluster.scheduling.candidate import Candidate, Wanted
 from cluster.scheduling.expectation import Expected
 from cluster.scheduling.profile import Strategy
-from cluster.scheduling.rendezvous import distance
 
 BOUND = 1.25
 """A node that has read the prompt before is preferred until it is so many times busier than the mean (Mirrokni, Thorup and
 Zadimoghaddam 2016: consistent hashing with bounded loads)."""
+FREELY = 0.5
+"""Share of its slots up to which a node is not busy at all: with few requests a second one would be above the bound already."""
 WAITING = 16.0
 """How many times waiting for a slot counts: while it lasts, slots elsewhere lie idle, and those who come next wait longer."""
 LOADING = 30.0
@@ -32,51 +33,57 @@ _FULL, _BEYOND, _UNREADY = 8.0, 4.0, 2.0
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One decision. ``expected`` and ``ready`` stand in the order of ``candidates``, which is that of the nodes' ids.
+    """One decision; its lists are in the order of ``candidates``, which is that of the nodes' ids.
 
     ``warm``: node -> share of the prompt that it has read before, of nodes within the bound. ``turn`` counts the requests
-    for this version.
+    for this version. ``distance``: of each candidate from the prompt (`rendezvous.distances`).
     """
 
     wanted: Wanted
     candidates: list[Candidate]
     expected: list[Expected]
-    ready: list[bool]
+    distance: list[float]
     warm: Mapping[str, float]
     turn: int
 
-    def distance(self, index: int) -> float:
-        """Of a candidate from the prompt: requests that begin alike have the same home, where it is least."""
-        prefixes = self.wanted.prefixes
-        return distance(prefixes[0] if prefixes else self.turn, self.candidates[index].salt)
 
-    def pull(self, index: int) -> float:
-        """Milliseconds that a candidate is taken to be slower because it is not the prompt's home."""
-        _, _, overhead, prompt, generation, _ = self.expected[index]
-        weight = JITTER * (overhead + prompt + generation)
-        return (weight if self.warm else weight + PULL * prompt) * self.distance(index)
+def pull(scene: Scene, index: int) -> float:
+    """Milliseconds that a candidate is taken to be slower because it is not the prompt's home."""
+    _, _, overhead, prompt, generation, _ = scene.expected[index]
+    home = 0.0 if scene.warm else PULL * prompt
+    return (JITTER * (overhead + prompt + generation) + home) * scene.distance[index]
 
 
 def balanced(scene: Scene) -> list[float]:
     """Seconds that the request takes of all: until it would be done, and by how much it slows those beside it."""
+    home = 0.0 if scene.warm else PULL
     return [
-        (WAITING * wait + LOADING * load + overhead + prompt + generation + harm + scene.pull(index)) / 1000.0
-        for index, (wait, load, overhead, prompt, generation, harm) in enumerate(scene.expected)
+        (
+            WAITING * wait
+            + LOADING * load
+            + (overhead + prompt + generation) * (1.0 + JITTER * distance)
+            + home * prompt * distance
+            + harm
+        )
+        / 1000.0
+        for (wait, load, overhead, prompt, generation, harm), distance in zip(
+            scene.expected, scene.distance, strict=True
+        )
     ]
 
 
 def least_busy(scene: Scene) -> list[float]:
     """Taken share of the slots, this request included; a model that is not in memory counts as a full node."""
     return [
-        (each.in_flight + 1) / each.capacity + (not scene.ready[index]) + scene.distance(index) / 1000.0
-        for index, each in enumerate(scene.candidates)
+        (each.in_flight + 1) / each.capacity + (expected.load > 0) + distance / 1000.0
+        for each, expected, distance in zip(scene.candidates, scene.expected, scene.distance, strict=True)
     ]
 
 
 def round_robin(scene: Scene) -> list[float]:
     """One after the other in the order of their ids; those that would have to load come after the others."""
-    order = sorted(range(len(scene.candidates)), key=lambda index: (not scene.ready[index], index))
-    willing = sum(scene.ready) or len(order)
+    order = sorted(range(len(scene.candidates)), key=lambda index: (scene.expected[index].load > 0, index))
+    willing = sum(not expected.load for expected in scene.expected) or len(order)
     costs = [0.0] * len(order)
     for place, index in enumerate(order):
         costs[index] = float((place - scene.turn) % willing if place < willing else place)
@@ -90,14 +97,15 @@ def fastest(scene: Scene) -> list[float]:
 
 def affinity(scene: Scene) -> list[float]:
     """The node that has read most of the prompt, else the prompt's home, else the next from there, within the bound."""
-    within = within_bound(scene.candidates)
     return [
         _FULL * (each.in_flight >= each.capacity)
-        + _BEYOND * (not within[index])
-        + _UNREADY * (not scene.ready[index])
-        + (1.0 - scene.warm.get(each.node, 0.0) * scene.ready[index])
-        + scene.distance(index) / 100.0
-        for index, each in enumerate(scene.candidates)
+        + _BEYOND * (not within)
+        + _UNREADY * (expected.load > 0)
+        + (1.0 if expected.load or not scene.warm else 1.0 - scene.warm.get(each.node, 0.0))
+        + distance / 100.0
+        for each, within, expected, distance in zip(
+            scene.candidates, within_bound(scene.candidates), scene.expected, scene.distance, strict=True
+        )
     ]
 
 
@@ -117,10 +125,13 @@ def cheapest(scene: Scene) -> list[float]:
 
 
 def within_bound(candidates: list[Candidate]) -> list[bool]:
-    """Whether each has at most `BOUND` times its share of all requests, by slots, this request included."""
+    """Whether each has at most `BOUND` times its share of all requests, by slots, this request included, or is half empty."""
     slots = sum(each.capacity for each in candidates)
     mean = (sum(each.in_flight for each in candidates) + 1) / slots if slots else 0.0
-    return [each.in_flight + 1 <= math.ceil(BOUND * mean * each.capacity) for each in candidates]
+    return [
+        each.in_flight + 1 <= max(math.ceil(BOUND * mean * each.capacity), FREELY * each.capacity)
+        for each in candidates
+    ]
 
 
 STRATEGIES: dict[Strategy, Callable[[Scene], list[float]]] = {

@@ -1,4 +1,4 @@
-"""Listens on the node's control channel: cancel, and send again."""
+"""Listens on the node's control channel: cancel, send again, pause, resume."""
 
 from __future__ import annotations
 
@@ -68,6 +68,10 @@ class Listener:
                 self._runs.cancel(control.ticket)
             return
         run = self._runs.find(control.ticket)
+        if control.verb in {"pause", "resume"}:
+            if run is not None:
+                run.going.clear() if control.verb == "pause" else run.going.set()
+            return
         if run is not None:
             again = run.sent.sent[control.seq :]
             if again:

@@ -26,6 +26,12 @@ CANCELLED_STATUS = 499
 log = logs.get("cluster.worker.runs")
 
 
+def _set() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class Run:
     """One ticket here. ``reason`` says why it was stopped, when it was."""
@@ -34,6 +40,8 @@ class Run:
     sent: Sent
     task: asyncio.Task[None] | None = None
     began: bool = False
+    going: asyncio.Event = field(default_factory=_set)
+    """Cleared while the client cannot take more."""
     reason: wire.Failure | None = None
     tokens: int = 0
     meter: Meter = field(default_factory=Meter)
@@ -142,11 +150,17 @@ class Runs:
         async with contextlib.aclosing(output) as events:
             async for event in events:
                 if isinstance(event, wire.Final):
+                    if not engine.hosts_blobs:
+                        # Others count what is continued as part of the prompt.
+                        event.prompt_tokens = max(0, event.prompt_tokens - ticket.inference.continued_tokens)
                     self.tokens += max(0, event.completion_tokens - run.tokens)
                     return event
                 self.tokens += event.tokens
                 run.tokens += event.tokens
                 outlet.put(run.sent, event)
+                # Not asked for more, the engine waits when its connection is full.
+                if not run.going.is_set():
+                    await run.going.wait()
         raise EngineFailed("The engine ended without an answer.")
 
     def _end(self, run: Run, end: wire.Final | wire.Failure) -> None:

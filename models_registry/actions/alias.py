@@ -15,7 +15,7 @@ from models_registry.fallback import Fallback, checked
 from models_registry.manifest import split_name
 from models_registry.models import Alias
 from models_registry.queries import alias as queries
-from models_registry.queries.model import has_channel
+from models_registry.queries.model import has_channel, is_shared
 from ollamamax import logs
 from ollamamax.audit.actions import record
 from ollamamax.identity.rights import require_in_tenant
@@ -27,7 +27,7 @@ _log = logs.get(__name__)
 
 
 def create_alias(*, acting: Principal, name: str, target: str, fallbacks: Sequence[Fallback] = ()) -> Alias:
-    """Let requests for ``name`` be served by ``target``, a model of the same tenant.
+    """Let requests for ``name`` be served by ``target``, a model of the same tenant or one that all share.
 
     Raises `Conflict` for a name that is taken, and `InvalidRequest` for one that cannot be, or a target that is no model.
     """
@@ -122,7 +122,7 @@ def _require_model(name: str, target: str) -> None:
         raise InvalidRequest("A name cannot be an alias of itself.", param="target")
     if queries.is_alias(target):
         raise InvalidRequest(f"'{target}' is an alias itself; name the model.", param="target")
-    if not has_channel(target):
+    if not has_channel(target) and not is_shared(target):
         raise InvalidRequest(f"There is no model '{target}'.", param="target")
 
 

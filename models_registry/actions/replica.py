@@ -13,9 +13,10 @@ from cluster.models import Node
 from cluster.telemetry import read_states
 from cluster.wire import ModelState, NodeState
 from models_registry import publication
+from models_registry.actions.lock import lock_replicas
 from models_registry.actions.version import register_external
 from models_registry.models import Channel, Replica, Version
-from models_registry.replication.plan import Wanted, missing, observed
+from models_registry.replication.plan import Removal, Wanted, missing, observed, unneeded
 from ollamamax import logs
 from ollamamax.bus import keys, shared
 from ollamamax.identity.scope import every_tenant
@@ -36,13 +37,16 @@ _log = logs.get(__name__)
 
 
 def reconcile_replicas() -> None:
-    """Queries: 3 to read, 1 to write what changed, 3 for the directory; more only for models first seen on an engine."""
+    """Fetch what is missing, remove what no name points at any more, note what became of each replica.
+
+    Queries: 3 to read, 1 to write what changed, 3 for the directory; more only for models first seen on an engine."""
     with every_tenant():
         nodes = {node.id.hex: node for node in Node.objects.all()}
+        client = shared.client()
+        # The nodes' word before the names: else a version that was published in between would be taken off its node.
+        states = read_states(client, list(nodes))
         versions = {(v.tenant_id.hex, v.digest): v for v in Version.objects.all()}
         in_use = set(Channel.objects.values_list("version_id", flat=True))
-    client = shared.client()
-    states = read_states(client, list(nodes))
     _take_note_of_external(nodes, states, versions)
     wanted = [
         Wanted(tenant, digest)
@@ -55,6 +59,9 @@ def reconcile_replicas() -> None:
         # The lease keeps a tick from asking for what the last one asked for.
         if client.set(keys.fetch_asked(fetch.node, fetch.digest), b"1", nx=True, ex=ASK_AGAIN_SECONDS):
             _ask(fetch.node, version)
+    for removal in unneeded(wanted, tenants, states):
+        if client.set(keys.removal_asked(removal.node, removal.digest), b"1", nx=True, ex=ASK_AGAIN_SECONDS):
+            _remove(removal)
     _write(nodes, states, versions)
     publication.announce_all()
 
@@ -72,6 +79,16 @@ def _ask(node: str, version: Version) -> None:
         expires=ASK_AGAIN_SECONDS,
     )
     _log.info("fetch_asked", node=node, version=version.digest)
+
+
+def _remove(removal: Removal) -> None:
+    current_app.send_task(
+        "models_registry.remove_version",
+        kwargs={"version": removal.digest},
+        queue=keys.node_queue(removal.node),
+        expires=ASK_AGAIN_SECONDS,
+    )
+    _log.info("removal_asked", node=removal.node, version=removal.digest)
 
 
 def _take_note_of_external(
@@ -98,7 +115,8 @@ def _write(nodes: dict[str, Node], states: dict[str, NodeState], versions: dict[
     """Bring the rows in line with what the nodes say; a row of a node that is silent keeps its last state."""
     now = timezone.now()
     with every_tenant(), transaction.atomic(durable=True):
-        rows = {(r.node_id, r.version_id): r for r in Replica.objects.select_for_update().all()}
+        lock_replicas()
+        rows = {(r.node_id, r.version_id): r for r in Replica.objects.select_for_update().order_by("pk")}
         made: list[Replica] = []
         changed: list[Replica] = []
         for name, state in states.items():
@@ -122,8 +140,10 @@ def _write(nodes: dict[str, Node], states: dict[str, NodeState], versions: dict[
                 row.changed_at = now
             digests = {versions[key].id for key in versions if key[0] == node.tenant_id.hex and key[1] in held}
             changed += _lost(rows, node.id, digests)
+        # A version may have been deleted since it was read; none is from here on.
+        there = set(Version.objects.filter(pk__in={row.version_id for row in made}).values_list("pk", flat=True))
         # Two loops at once may both make a row; the first stands.
-        Replica.objects.bulk_create(made, ignore_conflicts=True)
+        Replica.objects.bulk_create([row for row in made if row.version_id in there], ignore_conflicts=True)
         Replica.objects.bulk_update(changed, ["state", "bytes_done", "error", "changed_at"])
 
 

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from redis.exceptions import RedisError
 
 from models_registry import manifest as manifests
 from models_registry import publication
-from models_registry.blobstore.store import DIGEST, BlobStore
+from models_registry.actions.blob import blob_store, take_over
+from models_registry.actions.lock import lock_blobs, lock_names
+from models_registry.blobstore.store import DIGEST
 from models_registry.gguf_header import read_header
-from models_registry.models import Blob, Channel, Model, Version
+from models_registry.manifest import Layer
+from models_registry.models import Blob, Channel, Model, Upload, Version
 from ollamamax import logs
 from ollamamax.audit.actions import record
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
-from ollamamax.kernel.errors import InvalidRequest
+from ollamamax.kernel.errors import Conflict, InvalidRequest
 from ollamamax.kernel.principal import Principal
 
+__all__ = ["blob_store", "publish_gguf", "publish_version", "register_external"]
+
 _log = logs.get(__name__)
-
-
-def blob_store() -> BlobStore:
-    return BlobStore(settings.HOME / "blobs")
 
 
 def publish_gguf(*, acting: Principal, file: Path, name: str, aliases: tuple[str, ...] = ()) -> Version:
@@ -37,25 +38,61 @@ def publish_gguf(*, acting: Principal, file: Path, name: str, aliases: tuple[str
     Raises `InvalidRequest` for a bad name or a file that is not GGUF.
     """
     tenant = require_in_tenant(acting, "model.manage")
-    model, channel = manifests.split_name(name)
+    manifests.split_name(name)
     header = read_header(file).as_dict()
     # Slow work first: nothing is locked while the bytes are copied.
-    blob_digest, size = blob_store().add(file)
-    manifest = manifests.hosted(f"{model}:{channel}", header, blob_digest, size)
+    incoming = blob_store().stage(file)
+    try:
+        blob = take_over(
+            tenant=tenant,
+            file=incoming.path,
+            digest=incoming.digest,
+            size=incoming.size,
+            media_type=manifests.GGUF,
+        )
+    finally:
+        incoming.discard()
+    layers = [Layer(blob.digest, blob.size, manifests.GGUF)]
+    return publish_version(acting=acting, name=name, config=header, layers=layers, aliases=aliases)
+
+
+def publish_version(
+    *,
+    acting: Principal,
+    name: str,
+    config: dict[str, Any],
+    layers: Sequence[Layer],
+    image_config: Layer | None = None,
+    aliases: tuple[str, ...] = (),
+) -> Version:
+    """Point ``name`` at the version of these layers, all of which the tenant has. Safe to repeat.
+
+    Raises `InvalidRequest` for a bad name, `Conflict` when a blob was removed meanwhile.
+    """
+    tenant = require_in_tenant(acting, "model.manage")
+    model, channel = manifests.split_name(name)
+    manifest = manifests.of_layers(f"{model}:{channel}", config, layers, image_config)
+    needed = {layer.digest for layer in (*layers, *([image_config] if image_config else []))}
     with tenant_scope(tenant), transaction.atomic(durable=True):
-        blob, _ = Blob.objects.get_or_create(digest=blob_digest, defaults={"size": size, "media_type": manifests.GGUF})
+        lock_names(tenant)
+        lock_blobs(needed)
+        blobs = list(Blob.objects.filter(digest__in=needed))
+        if len(blobs) != len(needed):
+            raise Conflict("A blob of this model was removed meanwhile. Send it again.", retry_after=1)
         version, created = Version.objects.get_or_create(
             tenant_id=tenant,
             digest=manifests.digest_of(manifest),
             defaults={
                 "source": Version.Source.HOSTED,
                 "manifest": manifest,
-                "size": size,
-                "details": header,
+                "size": sum(layer.size for layer in layers),
+                "details": config,
             },
         )
         if created:
-            version.blobs.add(blob)
+            version.blobs.add(*blobs)
+        # From now on the version holds them.
+        Upload.objects.filter(blob_id__in=needed).delete()
         moved = _point(tenant, model, (channel, *aliases), version)
         record(
             acting=acting,
@@ -63,14 +100,16 @@ def publish_gguf(*, acting: Principal, file: Path, name: str, aliases: tuple[str
             target_type="version",
             target_id=version.digest,
             tenant=tenant,
-            detail={"model": model, "channels": [each.name for each in moved], "size": size},
+            detail={"model": model, "channels": [each.name for each in moved], "size": version.size},
         )
     _announce(moved)
     return version
 
 
-def register_external(*, acting: Principal, name: str, digest: str, engine: str, size: int | None) -> Version:
-    """A model that an engine reports as its own. A channel that points elsewhere already is left alone.
+def register_external(
+    *, acting: Principal, name: str, digest: str, engine: str, size: int | None, move: bool = False
+) -> Version:
+    """A model that an engine reports as its own. A channel that points elsewhere already is left alone, unless ``move``.
 
     Raises `InvalidRequest` for a name or digest that is none.
     """
@@ -80,12 +119,13 @@ def register_external(*, acting: Principal, name: str, digest: str, engine: str,
         raise InvalidRequest(f"'{digest}' is not a sha256 digest.", param="digest")
     manifest: dict[str, Any] = {"schema": 1, "name": f"{model}:{channel}", "engine": engine, "digest": digest}
     with tenant_scope(tenant), transaction.atomic(durable=True):
+        lock_names(tenant)
         version, _ = Version.objects.get_or_create(
             tenant_id=tenant,
             digest=digest,
             defaults={"source": Version.Source.EXTERNAL, "manifest": manifest, "size": size or 0, "details": {}},
         )
-        taken = Channel.objects.filter(tenant_id=tenant, model__name=model, name=channel).exists()
+        taken = not move and Channel.objects.filter(tenant_id=tenant, model__name=model, name=channel).exists()
         moved = [] if taken else _point(tenant, model, (channel,), version)
         record(
             acting=acting,

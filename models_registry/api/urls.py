@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from models_registry.api.alias import AliasListView, AliasView
+from models_registry.api.job import JobListView, JobView
 from models_registry.api.model import ModelListView, ModelView
 
 urlpatterns = [
@@ -12,4 +13,6 @@ urlpatterns = [
     path("models/<uuid:channel_id>", ModelView.as_view(), name="model"),
     path("aliases", AliasListView.as_view(), name="aliases"),
     path("aliases/<uuid:alias_id>", AliasView.as_view(), name="alias"),
+    path("jobs", JobListView.as_view(), name="jobs"),
+    path("jobs/<uuid:job_id>", JobView.as_view(), name="job"),
 ]

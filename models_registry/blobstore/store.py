@@ -5,11 +5,47 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
 DIGEST = re.compile(r"^sha256:([0-9a-f]{64})$")
 _CHUNK = 1 << 20
+_INCOMING = "incoming-"
+
+
+class Incoming:
+    """Bytes on their way into a store: written, counted and hashed. Nobody sees them before `BlobStore.place`."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=_INCOMING)
+        self._file = os.fdopen(handle, "wb")
+        self._hash: Any = hashlib.sha256()
+        self.path = Path(name)
+        self.size = 0
+
+    def write(self, part: bytes) -> None:
+        self._hash.update(part)
+        self._file.write(part)
+        self.size += len(part)
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def finish(self) -> None:
+        """All was written: make sure that it survives a power cut."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def discard(self) -> None:
+        """Remove what was not placed; harmless for what was."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
 
 
 class BlobStore:
@@ -25,30 +61,65 @@ class BlobStore:
             raise ValueError(f"not a sha256 digest: {digest!r}")
         return self.root / "sha256" / found[1][:2] / found[1]
 
-    def add(self, file: Path) -> tuple[str, int]:
-        """Copy a file in; returns its digest and size in bytes. Adding twice keeps the first.
-
-        The copy is hashed while it is written, so that what is stored is what was hashed; it appears under its name only when whole.
-        """
+    def free(self) -> int:
+        """Bytes that are free on its disk."""
         self.root.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256()
-        size = 0
-        with (
-            file.open("rb") as source,
-            tempfile.NamedTemporaryFile(dir=self.root, prefix="incoming-", delete=False) as copy,
-        ):
-            try:
+        return shutil.disk_usage(self.root).free
+
+    def receive(self) -> Incoming:
+        return Incoming(self.root)
+
+    def stage(self, file: Path) -> Incoming:
+        """A copy of a file on its way in. It is hashed while it is written, so that what is stored is what was hashed."""
+        incoming = self.receive()
+        try:
+            with file.open("rb") as source:
                 while part := source.read(_CHUNK):
-                    digest.update(part)
-                    size += len(part)
-                    copy.write(part)
-                copy.flush()
-                os.fsync(copy.fileno())
-                name = f"sha256:{digest.hexdigest()}"
-                path = self.path(name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Path(copy.name).replace(path)
-            except BaseException:
-                Path(copy.name).unlink(missing_ok=True)
-                raise
-        return name, size
+                    incoming.write(part)
+            incoming.finish()
+        except BaseException:
+            incoming.discard()
+            raise
+        return incoming
+
+    def place(self, file: Path, digest: str) -> None:
+        """Take over a whole file of this store's disk, whose digest was verified. Placing twice keeps the first."""
+        path = self.path(digest)
+        if path.exists():
+            file.unlink(missing_ok=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(path)
+
+    def add(self, file: Path) -> tuple[str, int]:
+        """Copy a file in; returns its digest and size in bytes. Adding twice keeps the first."""
+        incoming = self.stage(file)
+        try:
+            self.place(incoming.path, incoming.digest)
+        except BaseException:
+            incoming.discard()
+            raise
+        return incoming.digest, incoming.size
+
+    def remove(self, digest: str) -> None:
+        self.path(digest).unlink(missing_ok=True)
+
+    def part(self, owner: str, digest: str) -> Path:
+        """Where a download of ``owner`` gathers the blob, to be gone on with later."""
+        self.path(digest)
+        folder = self.root / "parts"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{owner}-{digest.removeprefix('sha256:')}.part"
+
+    def forget_left(self, incoming_seconds: float, part_seconds: float) -> int:
+        """Remove what uploads and downloads that will not come back left behind; how many files that were."""
+        removed = 0
+        for pattern, seconds in ((f"{_INCOMING}*", incoming_seconds), ("parts/*", part_seconds)):
+            for file in self.root.glob(pattern):
+                try:
+                    if time.time() - file.stat().st_mtime > seconds:
+                        file.unlink()
+                        removed += 1
+                except FileNotFoundError:
+                    continue  # it was placed meanwhile
+        return removed

@@ -31,9 +31,11 @@ class Model(models.Model):
                 violation_error_message="There is a model of this name already.",
             ),
             models.CheckConstraint(
-                condition=models.Q(name__regex=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$"),
+                condition=models.Q(
+                    name__regex=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,99}:[0-9]{1,5}/)?[A-Za-z0-9._/-]{0,199}$"
+                ),
                 name="registry_model_name_form",
-                violation_error_message="A model's name has up to 200 letters, digits, and . _ / -.",
+                violation_error_message="A model's name has up to 200 letters, digits, and . _ / -; it may begin with a registry's host and port.",
             ),
         ]
 

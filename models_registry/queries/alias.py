@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from django.db.models import QuerySet
 
 from models_registry.models import Alias
-from models_registry.queries.model import has_channel
+from models_registry.queries.model import has_channel, is_shared
 from ollamamax.kernel.errors import InvalidRequest, NotFound
 
 
@@ -30,7 +30,7 @@ def is_alias(full_name: str) -> bool:
 
 
 def require_known(names: Iterable[str]) -> None:
-    """Raises `InvalidRequest` for the first full name that is neither a model nor an alias of the tenant in scope."""
+    """Raises `InvalidRequest` for the first full name that is no model and no alias for the tenant in scope."""
     for name in names:
-        if not has_channel(name) and not is_alias(name):
+        if not has_channel(name) and not is_alias(name) and not is_shared(name):
             raise InvalidRequest(f"There is no model '{name}' to fall back to.", param="fallbacks")

@@ -22,6 +22,12 @@ class Fetch:
     digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class Removal:
+    node: str
+    digest: str
+
+
 def hosts_blobs(state: NodeState) -> bool:
     return any(engine.hosts_blobs for engine in state.engines)
 
@@ -46,3 +52,19 @@ def missing(wanted: Iterable[Wanted], tenants: Mapping[str, str], states: Mappin
             if held is None or held.state == "failed":
                 fetches.append(Fetch(node, version.digest))
     return fetches
+
+
+def unneeded(wanted: Iterable[Wanted], tenants: Mapping[str, str], states: Mapping[str, NodeState]) -> list[Removal]:
+    """The versions that nodes hold of our blobs and that nobody wants: what an engine keeps by itself is left alone."""
+    kept = {(version.tenant, version.digest) for version in wanted}
+    removals = []
+    for node, state in states.items():
+        if node not in tenants:
+            continue
+        kinds = {engine.kind for engine in state.engines if engine.hosts_blobs}
+        removals += [
+            Removal(node, model.version)
+            for model in state.models
+            if model.engine in kinds and (tenants[node], model.version) not in kept
+        ]
+    return removals

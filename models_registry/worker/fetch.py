@@ -72,6 +72,7 @@ async def _download(
     have, found = await asyncio.to_thread(_start_of, part, size)
     if (free := shutil.disk_usage(part.parent).free) < size - have:
         raise OSError(errno.ENOSPC, f"{size - have} bytes are needed and {free} are free")
+    part.touch()  # an empty blob is one too
     tries = 0
     while have < size:
         before = have

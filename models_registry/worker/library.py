@@ -14,9 +14,10 @@ import msgspec
 from cluster import wire
 from cluster.engines.base import LocalModel
 from cluster.worker.agent import STARTERS, Agent
-from models_registry.manifest import GGUF, digest_of
+from models_registry.manifest import Layer, digest_of, is_weights
 from models_registry.worker import fetch
 from models_registry.worker.blobs import BlobFolder
+from models_registry.worker.recipe import read_recipe
 from ollamamax import logs
 from ollamamax.kernel.errors import InvalidRequest, OllamaMaxError
 
@@ -25,7 +26,7 @@ AT_ONCE = 2
 log = logs.get("models_registry.worker.library")
 
 
-class Layer(msgspec.Struct):
+class _Layer(msgspec.Struct):
     digest: str
     size: int
     media_type: str
@@ -39,7 +40,8 @@ class Wanted(msgspec.Struct):
     manifest: dict[str, Any]
 
     def layers(self) -> list[Layer]:
-        return msgspec.convert(self.manifest.get("layers", []), list[Layer])
+        found = msgspec.convert(self.manifest.get("layers", []), list[_Layer])
+        return [Layer(each.digest, each.size, each.media_type) for each in found]
 
     @property
     def size(self) -> int:
@@ -109,7 +111,7 @@ class Library:
         layers = wanted.layers()
         for layer in layers:
             self._folder.path(layer.digest)
-        if sum(layer.media_type == GGUF for layer in layers) != 1:
+        if sum(is_weights(layer.media_type) for layer in layers) != 1:
             raise InvalidRequest("it has not exactly one GGUF layer.")
 
     def _begin(self, wanted: Wanted, base_url: str = "") -> None:
@@ -172,11 +174,15 @@ class Library:
         return self._manifests / (self._folder.path(version).name.removeprefix("sha256-") + ".json")
 
     def _ready(self, wanted: Wanted) -> None:
-        [gguf] = [layer for layer in wanted.layers() if layer.media_type == GGUF]
+        [weights] = [layer for layer in wanted.layers() if is_weights(layer.media_type)]
         config = wanted.manifest.get("config") or {}
-        self._agent.shelf.put(
-            LocalModel(wanted.version, wanted.name, self._folder.path(gguf.digest), wanted.size, config)
-        )
+        try:
+            recipe = read_recipe(wanted.layers(), self._folder.path)
+        except (OllamaMaxError, OSError) as error:
+            self._failed(wanted, f"The model cannot be used: {error}")
+            return
+        path = self._folder.path(weights.digest)
+        self._agent.shelf.put(LocalModel(wanted.version, wanted.name, path, wanted.size, config, recipe))
         log.info("version_ready", version=wanted.version, name=wanted.name)
 
     def _note(self, wanted: Wanted, state: Any, *, bytes_done: int | None = None, error: str | None = None) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 from celery import shared_task
 
+from cluster.engines.ollama import Verb
 from cluster.worker.tasks import the_agent
 from models_registry.worker.library import library_of
+from models_registry.worker.orders import orders_of
 
 
 @shared_task(name="models_registry.fetch_version")
@@ -30,3 +32,25 @@ def remove_version(version: str) -> None:
         await library_of(agent).remove(version)
 
     agent.submit(work())
+
+
+@shared_task(name="models_registry.order_of_engine")
+def order_of_engine(order: str, verb: Verb, body: dict[str, Any]) -> None:
+    """Let the node's engine change the models that it keeps by itself. Returns at once; Redis tells how it goes."""
+    agent = the_agent()
+
+    async def work() -> None:
+        orders_of(agent).begin(order, verb, body)
+
+    agent.submit(work()).result()
+
+
+@shared_task(name="models_registry.cancel_order")
+def cancel_order(order: str) -> None:
+    """Break off what `order_of_engine` began, where it still runs."""
+    agent = the_agent()
+
+    async def work() -> None:
+        orders_of(agent).cancel(order)
+
+    agent.submit(work()).result()

@@ -111,6 +111,16 @@ def fetch_asked(node: str, digest: str) -> str:
     return f"omx:fetch:{node}:{digest}"
 
 
+def node_order(node: str, order: str) -> str:
+    """JSON of `cluster.wire.OrderState` with a time to live: how far the node's engine is with a job."""
+    return f"omx:node:{node}:order:{order}"
+
+
+def removal_asked(node: str, digest: str) -> str:
+    """Lease: the control plane asked this node to remove this version a moment ago."""
+    return f"omx:remove:{node}:{digest}"
+
+
 def live_published(tenant: str) -> str:
     """Hash: what the last frame said of each node (id -> JSON), and under ``#cursor`` the last record it carried."""
     return f"omx:live:{tenant}:published"
@@ -118,6 +128,10 @@ def live_published(tenant: str) -> str:
 
 WAITING = "omx:queue:waiting"
 """Sorted set, request id -> Unix seconds of its receipt: every request that waits for a slot."""
+QUARANTINED = "omx:quarantined"
+"""Sorted set of requests (tenant, a colon, a hash) that broke several nodes -> Unix seconds until which they are refused."""
+SUSPECTED = "omx:suspected"
+"""The same, of requests that died together with others -> Unix seconds until which they get one try."""
 WORK = "omx:queue:work"
 """Hash, tenant -> its virtual time: the work it was given over its weight. Under ``""`` the highest at which one was served."""
 

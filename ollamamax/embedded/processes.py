@@ -72,6 +72,10 @@ def controller(home: Home) -> Process:
     return Process("controller", module("ollamamax.cli", "controller", "--beat"), 20, folder=str(home.folder))
 
 
+def batches(home: Home) -> Process:
+    return Process("batches", module("ollamamax.cli", "batches"), 20, folder=str(home.folder))
+
+
 def node(home: Home, number: int) -> Process:
     folder = home.node(number)
     command = module("cluster.worker.cli", "run", "--home", str(folder), "--grace", str(GRACE_SECONDS))

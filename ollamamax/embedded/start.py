@@ -36,7 +36,7 @@ def wanted(home: Home, made: Plan) -> list[Process]:
     if made.valkey_port is not None:
         valkey.write_users(home.valkey, secrets["valkey_password"])
         found.append(processes.valkey(home, valkey.command(home.valkey, made.valkey_port)))
-    found += [processes.web(home), processes.controller(home)]
+    found += [processes.web(home), processes.controller(home), processes.batches(home)]
     if made.settings["OLLAMAMAX_GATEWAY_PORT"]:
         found += [processes.gateway(home, number) for number in range(1, made.settings["OLLAMAMAX_GATEWAYS"] + 1)]
     for number in range(1, made.nodes + 1):
@@ -80,6 +80,7 @@ def start(home: Home, made: Plan, supervisor: Supervisor) -> None:
                     _join(home, made, name)
                     supervisor.begin(name)
             _wait(supervisor, nodes[0], lambda: _serves(home, made, len(nodes)), seconds=120)
+    supervisor.begin("batches")  # last: no first request waits for it
     for name in names:
         if supervisor.has_failed(name):
             raise Problem(_ended(home, name))

@@ -29,6 +29,8 @@ from ollamamax.gateway.openai import response
 from ollamamax.gateway.openai import responses as openai_responses
 from ollamamax.gateway.openai.completions import completions
 from ollamamax.gateway.openai.embeddings import embeddings
+from ollamamax.gateway.openai.rerank import rerank
+from ollamamax.gateway.relay import TooSlow
 from ollamamax.gateway.service import Service
 from ollamamax.identity import access
 from ollamamax.identity.access import KnownKey, KnownTenant
@@ -66,6 +68,9 @@ class Route:
     permission: str = "inference.use"
 
 
+MoreRoutes = Callable[[str, str], Route | None]
+"""Method and path to a route of another context; its own method may differ, and is then told to the client."""
+
 ROUTES: dict[str, Route] = {
     "/v1/chat/completions": Route("POST", openai.chat_completions, OPENAI),
     "/v1/responses": Route("POST", response.responses, RESPONSES),
@@ -73,6 +78,7 @@ ROUTES: dict[str, Route] = {
     "/v1/messages/count_tokens": Route("POST", anthropic.count_tokens, ANTHROPIC),
     "/v1/completions": Route("POST", completions, OPENAI),
     "/v1/embeddings": Route("POST", embeddings, OPENAI),
+    "/v1/rerank": Route("POST", rerank, OPENAI),
     "/v1/models": Route("GET", openai.models, OPENAI),
     "/v1/models/{model}": Route("GET", openai.model, OPENAI),
     "/api/chat": Route("POST", ollama.chat, OLLAMA),
@@ -112,11 +118,20 @@ class _Response:
 class Gateway:
     """One per process. Starts with the server's lifespan, or with the first request where the server has none."""
 
-    def __init__(self, redis_url: str, *, max_body: int, deadline: float, bounds: Bounds) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        *,
+        max_body: int,
+        deadline: float,
+        bounds: Bounds,
+        more_routes: MoreRoutes = lambda method, path: None,
+    ) -> None:
         self._redis_url = redis_url
         self._max_body = max_body
         self._deadline = deadline
         self._bounds = bounds
+        self._more_routes = more_routes
         self._service: Service | None = None
         self._starting = asyncio.Lock()
         self._open = 0
@@ -164,13 +179,18 @@ class Gateway:
             await service.directory.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.serve(scope, receive, send)
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send, *, inside: KnownKey | None = None) -> None:
+        """One request. ``inside`` is the key it is made with, when this process itself makes it: no header is looked at,
+        and it takes none but idle slots."""
         self._open += 1
         try:
-            await self._serve(scope, receive, send)
+            await self._serve(scope, receive, send, inside)
         finally:
             self._open -= 1
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, inside: KnownKey | None) -> None:
         received_at = time.time()
         service = self._service or await self.start()
         answer = _Response(send)
@@ -179,6 +199,7 @@ class Gateway:
         route = ROUTES.get(path)
         if route is None and path.startswith("/v1/models/"):
             route = ROUTES["/v1/models/{model}"]
+        route = route or self._more_routes(scope["method"], path)
         protocol = route.protocol if route else OPENAI if path.startswith("/v1/") else OLLAMA
         call: Call | None = None
         traceparent = trace.child(http.header(scope, b"traceparent"))
@@ -186,7 +207,10 @@ class Gateway:
         try:
             if route is None:
                 raise errors.NotFound(f"There is no {path} here.")
-            principal, key = access.identify(_authorization(scope, protocol), service.directory, route.permission)
+            if inside is None:
+                principal, key = access.identify(_authorization(scope, protocol), service.directory, route.permission)
+            else:
+                principal, key = access.principal_of(inside, route.permission), inside
             if scope["method"] != route.method:
                 raise _MethodNotAllowed(route.method)
             call = Call(
@@ -197,7 +221,8 @@ class Gateway:
                 request,
                 tenant=service.directory.get("tenants", key.tenant) or _UNTOLD,
                 limits=key.limits,
-                priority=wishes.priority(scope, key),
+                priority=wishes.priority(scope, key) if inside is None else "low",
+                idle_only=inside is not None,
                 timeout=wishes.timeout(scope),
             )
             if path in fallback.ROUTES:
@@ -209,6 +234,8 @@ class Gateway:
                 await fallback.with_fallbacks(service.directory, call, receive, answer, run)
             else:
                 await route.endpoint(service, call, scope, receive, answer)
+        except TooSlow as error:
+            _log.warning("client_too_slow", request=request, api=path, error=error.message)
         except ClientGone:
             _log.info("client_gone", request=request, api=path)
         except errors.OllamaMaxError as error:

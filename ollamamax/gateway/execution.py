@@ -117,6 +117,7 @@ class Execution:
             (b"x-ollamamax-node", self.request.node_name.encode("ascii", "replace")),
             (b"x-ollamamax-version", self.request.version.encode()),
             (b"x-ollamamax-route", self.request.attempts[-1].reason.encode()),
+            *([(b"x-ollamamax-continued", b"%d" % self.request.continued)] if self.request.continued else []),
         ]
 
     async def __aenter__(self) -> Self:

@@ -24,6 +24,7 @@ from ollamamax.kernel.ids import new_id
 ROUTES = frozenset(
     {
         *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/messages"),
+        "/v1/rerank",
         *("/api/chat", "/api/generate", "/api/embed", "/api/embeddings"),
     }
 )
@@ -71,6 +72,8 @@ async def with_fallbacks(directory: Directory, call: Call, receive: Receive, ans
         first, cause = error, cause_of(error)
         if cause is None or answer.begun or not call.may_fall_back:
             raise
+        if call.idle_only and cause == "no_capacity":
+            raise  # whoever takes only what is idle waits for it
     else:
         return
     request = _decode_object(b"".join(answer.kept))

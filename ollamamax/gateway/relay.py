@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,17 @@ from cluster.wire import Delta, Final
 from ollamamax.gateway import http
 from ollamamax.gateway.execution import Execution
 from ollamamax.gateway.http import Send
+from ollamamax.kernel import errors
+
+WRITE_PATIENCE = 30.0
+"""Seconds for which a client may leave what was sent unread."""
+
+
+class TooSlow(errors.OllamaMaxError):
+    """The connection is cut: there is no room in it to say why."""
+
+    code = "client_too_slow"
+    status = 408
 
 
 @dataclass
@@ -82,6 +94,15 @@ def space(_: Outlook | None) -> bytes:
     return b" "
 
 
+async def write(send: Send, part: bytes) -> None:
+    """Raises `TooSlow` when the client takes nothing for `WRITE_PATIENCE`; until then what it has not read waits here."""
+    try:
+        async with asyncio.timeout(WRITE_PATIENCE):
+            await http.write(send, part)
+    except TimeoutError:
+        raise TooSlow(f"The client took nothing for {WRITE_PATIENCE:g} s.") from None
+
+
 async def stream(
     execution: Execution,
     opening: Opening,
@@ -100,7 +121,7 @@ async def stream(
         part += delta(event)
         # An event may add nothing to what a protocol shows; an empty body would be a needless write.
         if part and not execution.has_more:
-            await http.write(opening.send, part)
+            await write(opening.send, part)
             part = b""
         event = await execution.next()
     assert execution.final is not None  # noqa: S101 - next returned None

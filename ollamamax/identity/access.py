@@ -63,15 +63,23 @@ def identify(
     if parsed is None:
         raise errors.Unauthenticated(_REFUSED)
     identifier, secret = parsed
-    known: KnownKey | None = directory.get("node_keys" if kind == "node" else "keys", identifier)
-    if (
-        known is None
-        or not matches(secret, known.hash)
-        or (known.expires_at is not None and known.expires_at <= time.time())
-        or known.kind != kind
-    ):
+    known = working_key(directory, identifier, kind=kind)
+    if known is None or not matches(secret, known.hash):
         raise errors.Unauthenticated(_REFUSED)
+    return principal_of(known, permission), known
+
+
+def working_key(directory: Directory, identifier: str, *, kind: Kind = "key") -> KnownKey | None:
+    """The key of this public identifier, unless it is revoked or expired."""
+    known: KnownKey | None = directory.get("node_keys" if kind == "node" else "keys", identifier)
+    if known is None or known.kind != kind or (known.expires_at is not None and known.expires_at <= time.time()):
+        return None
+    return known
+
+
+def principal_of(known: KnownKey, permission: str | None) -> Principal:
+    """Raises `Forbidden` when the key lacks the permission."""
     principal = Principal(known.kind, known.id, known.tenant, known.name, frozenset(known.permissions))
     if permission is not None and not principal.may(permission):
         raise errors.Forbidden(f"This API key lacks the permission '{permission}'.")
-    return principal, known
+    return principal

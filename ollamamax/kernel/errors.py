@@ -84,6 +84,12 @@ class EngineFailed(OllamaMaxError):
     status = 502
 
 
+class EngineCrashed(EngineFailed):
+    """The engine went away, before or while it ran the request."""
+
+    code = "engine_crashed"
+
+
 class Unavailable(OllamaMaxError):
     """Nothing that could serve this is reachable now."""
 

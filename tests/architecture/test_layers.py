@@ -59,7 +59,14 @@ def test_migrations_import_no_code_that_may_change() -> None:
 
 
 def test_migrations_are_named_and_linear() -> None:
-    for package in ("ollamamax/audit", "ollamamax/identity", "ollamamax/metering", "cluster", "models_registry"):
+    for package in (
+        "ollamamax/audit",
+        "ollamamax/identity",
+        "ollamamax/metering",
+        "cluster",
+        "models_registry",
+        "ollamamax/batches",
+    ):
         names = sorted(file.stem for file in (ROOT / package / "migrations").glob("0*.py"))
         assert [name[:4] for name in names] == [f"{number:04}" for number in range(1, len(names) + 1)], package
         assert not [name for name in names if "_auto_" in name]

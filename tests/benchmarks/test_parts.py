@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import beside, integrity, overhead, start
+from benchmarks import beside, integrity, overhead, prefix, start
 from benchmarks.conditions import conditions
-from benchmarks.product import NotStarted, Product, running
+from benchmarks.product import NotStarted, Product, running, running_nodes
 
 pytestmark = [pytest.mark.flow, pytest.mark.xdist_group("benchmarks"), pytest.mark.timeout(240)]
 
@@ -55,6 +55,16 @@ def test_beside_pairs_two_products_round_by_round(product: Product) -> None:
 
     assert len(rounds[1]) == 2
     assert "here : there" in beside.report(rounds)
+
+
+def test_prefix_counts_what_real_engines_read_again() -> None:
+    size = prefix.Size(1, 1, systems=1, conversations=2, turns=2, system_words=40, question_words=5, answer_tokens=4)
+    with running_nodes(1) as real:
+        found = prefix.measure(real, size)
+    for (read,) in found.values():
+        assert len(read.seconds) == 4
+        assert 0 < read.again < read.prompt, "the second turn begins as the first did"
+    assert "| affinity |" in prefix.report(found, size)
 
 
 def tree(folder: Path, recipe: str) -> Path:

@@ -167,6 +167,15 @@ async def test_reasons_come_from_profile_breaker_and_what_was_tried(town: Town) 
     assert town.order() == []
 
 
+async def test_a_node_that_would_have_to_load_is_left_out_while_another_has_the_model(town: Town) -> None:
+    ready = await town.node()
+    disk = await town.node(models=[ModelState(VERSION, "m", "ready", "llamacpp", size=10**9)])
+    assert town.order() == [ready]
+    assert town.why_not(disk) == "load"
+    town.fleet.given(ready, 4)
+    assert {each.node for each in town.fleet.route(town.wants(), waiting=20)} == {ready, disk}
+
+
 async def test_a_node_without_the_memory_is_ruled_out(town: Town) -> None:
     node = await town.node(models=[ModelState(VERSION, "m", "ready", "llamacpp", size=10**11)])
     assert town.why_not(node) == "memory"

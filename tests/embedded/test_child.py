@@ -89,5 +89,5 @@ def test_servers_and_nodes_know_no_secret_of_the_control_plane(tmp_path: Path) -
     command = postgres.command(tmp_path, 1)
     for process in (processes.postgres(command), processes.valkey(home, command), processes.node(home, 1)):
         assert set(processes.SECRETS) <= set(process.for_child()["without"])
-    for process in (processes.web(home), processes.controller(home)):
+    for process in (processes.web(home), processes.controller(home), processes.batches(home)):
         assert process.for_child()["without"] == ()

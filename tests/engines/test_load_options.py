@@ -12,10 +12,11 @@ import pytest_asyncio
 
 from cluster import wire
 from cluster.engines.llamacpp import LlamaCpp
+from cluster.engines.llamacpp_served import Served
 from cluster.engines.ollama import Ollama
 from cluster.engines.ollama_contexts import Contexts
 from cluster.wire import Load
-from ollamamax.kernel.errors import ContextTooLong, InvalidRequest, Unavailable
+from ollamamax.kernel.errors import ContextTooLong, EngineFailed, InvalidRequest, Unavailable
 from tests import smollm
 from tests.engines.conftest import VERSION, OneModel, chat
 from tests.fakes.ollama_server import OllamaServer
@@ -115,6 +116,46 @@ def test_an_instance_that_others_loaded_larger_stays_and_serves_what_was_sent_to
         assert options == {"num_ctx": 4096}
     with pytest.raises(Unavailable, match="num_ctx 6000"), contexts.fixed("v", PROFILE, 6000):
         pass
+
+
+def test_what_one_asked_too_much_of_is_not_sent_for_others() -> None:
+    contexts = Contexts()
+    with pytest.raises(EngineFailed), contexts.fixed("v", wire.NOTHING_FIXED, 1 << 20):
+        raise EngineFailed("it does not fit")
+    with contexts.fixed("v", wire.NOTHING_FIXED, None) as options:
+        assert options == {}
+
+
+def test_the_servers_list_of_before_a_load_changes_nothing() -> None:
+    contexts = Contexts()
+    contexts.told({"v": 8192})
+    with contexts.fixed("v", Load(8192), None):
+        pass
+    with contexts.fixed("v", PROFILE, None) as options:
+        assert options == {"num_ctx": 4096}
+        contexts.told({"v": 8192})
+        with contexts.fixed("v", PROFILE, None) as second:
+            assert second == {"num_ctx": 4096}
+    with contexts.fixed("v", wire.NOTHING_FIXED, 6000):
+        contexts.told({"v": 4096})
+        with contexts.fixed("v", wire.NOTHING_FIXED, None) as options:
+            assert options == {"num_ctx": 6000}
+
+
+async def test_a_context_that_cannot_be_had_does_not_stay(llamacpp: LlamaCpp, monkeypatch: pytest.MonkeyPatch) -> None:
+    await run(llamacpp, VERSION, say(None), wire.NOTHING_FIXED)
+    begin = llamacpp._begin
+
+    async def fails(served: Served) -> None:
+        if served.context > 4096:
+            raise EngineFailed("it does not fit into memory")
+        await begin(served)
+
+    monkeypatch.setattr(llamacpp, "_begin", fails)
+    with pytest.raises(EngineFailed, match="could not be loaded"):
+        await run(llamacpp, VERSION, say(8192), wire.NOTHING_FIXED)
+    await run(llamacpp, VERSION, say(None), wire.NOTHING_FIXED)
+    assert llamacpp.context(VERSION) == 512
 
 
 async def test_llamacpp_loads_once_with_what_the_profile_says(llamacpp: LlamaCpp) -> None:

@@ -43,6 +43,11 @@ class OllamaServer:
         self.name = name
         self.path = model
         self.digest = hashlib.sha256(name.encode()).hexdigest()
+        self.models = {name: self.digest}
+        """Names and digests of what it keeps; only ``name`` can be run."""
+        self.registry: dict[str, int] = {}
+        """Names that can be pulled, and how many bytes they have."""
+        self.pull_pause = 0.0
         self.requests: list[tuple[str, dict[str, Any], dict[str, str]]] = []
         self.process: Process | None = None
         self.loads = 0
@@ -72,6 +77,9 @@ class OllamaServer:
         app.router.add_post("/api/chat", self._chat)
         app.router.add_post("/api/generate", self._generate)
         app.router.add_post("/api/embed", self._embed)
+        app.router.add_post("/api/pull", self._pull)
+        app.router.add_post("/api/create", self._create)
+        app.router.add_delete("/api/delete", self._delete)
         runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         self._loop.run_until_complete(runner.setup())
         self._loop.run_until_complete(web.TCPSite(runner, "127.0.0.1", 0).start())
@@ -87,12 +95,13 @@ class OllamaServer:
     async def _version(self, _: web.Request) -> web.Response:
         return web.json_response({"version": VERSION})
 
-    def _row(self) -> dict[str, Any]:
+    def _row(self, name: str = "") -> dict[str, Any]:
+        name = name or self.name
         return {
-            "name": self.name,
-            "model": self.name,
+            "name": name,
+            "model": name,
             "size": self.path.stat().st_size,
-            "digest": self.digest,
+            "digest": self.models.get(name, self.digest),
             "details": {
                 "parent_model": "",
                 "format": "gguf",
@@ -104,7 +113,8 @@ class OllamaServer:
         }
 
     async def _tags(self, _: web.Request) -> web.Response:
-        return web.json_response({"models": [self._row() | {"modified_at": "2026-11-01T10:00:00.123456789+01:00"}]})
+        modified = {"modified_at": "2026-11-01T10:00:00.123456789+01:00"}
+        return web.json_response({"models": [self._row(name) | modified for name in self.models]})
 
     async def _ps(self, _: web.Request) -> web.Response:
         if self.process is None:
@@ -171,6 +181,49 @@ class OllamaServer:
             async with self._post("/apply-template", {"messages": message}) as response:
                 prompt = (await response.json())["prompt"]
         return await self._generated(request, body, prompt, took, chat=False)
+
+    async def _told(self, request: web.Request, *rows: dict[str, Any]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        for row in rows:
+            await response.write(msgspec.json.encode(row) + b"\n")
+            await asyncio.sleep(self.pull_pause)
+        await response.write_eof()
+        return response
+
+    async def _pull(self, request: web.Request) -> web.StreamResponse:
+        body = await self._body(request)
+        name = body["model"].partition("://")[2] or body["model"]
+        if name not in self.registry:
+            missing = {"error": "pull model manifest: file does not exist"}
+            return await self._told(request, {"status": "pulling manifest"}, missing)
+        total, digest = self.registry[name], "sha256:" + hashlib.sha256(name.encode()).hexdigest()
+        rows: list[dict[str, Any]] = [{"status": "pulling manifest"}]
+        rows += [
+            {"status": "pulling abc", "digest": digest, "total": total, "completed": done}
+            for done in (total // 2, total)
+        ]
+        answer = await self._told(request, *rows, {"status": "writing manifest"}, {"status": "success"})
+        self.models[name] = digest.removeprefix("sha256:")
+        return answer
+
+    async def _create(self, request: web.Request) -> web.StreamResponse:
+        body = await self._body(request)
+        if body.get("from") not in self.models:
+            return _error(404, f"model '{body.get('from')}' not found")
+        self.models[body["model"]] = hashlib.sha256(msgspec.json.encode(body)).hexdigest()
+        return await self._told(request, {"status": "writing manifest"}, {"status": "success"})
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        body = await self._body(request)
+        if self.models.pop(body["model"], None) is None:
+            return _error(404, f"model '{body['model']}' not found")
+        return web.Response()
+
+    async def _body(self, request: web.Request) -> dict[str, Any]:
+        body = msgspec.json.decode(await request.read(), type=dict[str, Any])
+        self.requests.append((request.path, body, dict(request.headers)))
+        return body
 
     async def _embed(self, request: web.Request) -> web.StreamResponse:
         _, answer, _ = await self._prepare(request)

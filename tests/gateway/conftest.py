@@ -81,6 +81,10 @@ class Site:
     def get(self, path: str, key: str | None = None, **kwargs: Any) -> Any:
         return self.http.get(self.url + path, headers={"Authorization": f"Bearer {key or self.key}"}, **kwargs)
 
+    def publish_for(self, tenant: str) -> None:
+        """The same model under the same name, of another tenant."""
+        publish_model(self.client, tenant)
+
     def usage(self) -> list[dict[str, Any]]:
         return [msgspec.json.decode(fields[b"r"]) for _, fields in self.client.xrange(keys.USAGE)]
 

@@ -8,10 +8,10 @@ import pytest
 
 from cluster.scheduling.load import avoided
 from cluster.scheduling.profile import Profile
-from cluster.wire import Load
+from cluster.wire import Load, ModelState
 from ollamamax.bus import keys
 from tests.gateway.conftest import Site, until
-from tests.gateway.test_fallbacks import HEADER, SAY, add_model, add_node
+from tests.gateway.test_fallbacks import HEADER, SAY, add_model, add_node, version
 
 
 def ask(num_ctx: int | None, **more: Any) -> dict[str, Any]:
@@ -45,6 +45,26 @@ async def test_more_than_the_profile_gives_is_refused_with_a_reason(site: Site) 
         assert "profile gives 2048" in text
         assert "PATCH /api/v1/models/{id}" in text
     assert node.tickets == []
+
+
+async def test_more_may_be_routed_to_an_instance_that_has_it(site: Site) -> None:
+    await add_model(site, "first", num_ctx=2048, outside="route")
+    small = await add_node(site, "first")
+    async with site.post("/api/chat", ask(6000)) as response:
+        assert response.status == 503
+        assert "loaded with num_ctx 6000" in (await response.json())["error"]
+    large = await add_node(site, "first")
+    large.models = [ModelState(version("first"), "first", "loaded", "ollama", context_length=8192)]
+    await large.say()
+    service = await site.gateway.start()
+    await until(
+        lambda: any(state.models[0].context_length == 8192 for state in service.dispatcher.fleet.states(site.tenant))
+    )
+    for _ in range(3):
+        async with site.post("/api/chat", ask(6000)) as response:
+            assert response.status == 200
+    assert (len(small.tickets), len(large.tickets)) == (0, 3)
+    assert {(ticket.load, ticket.inference.options.num_ctx) for ticket in large.tickets} == {(Load(2048), 6000)}
 
 
 async def test_a_model_with_more_context_may_stand_in(site: Site) -> None:

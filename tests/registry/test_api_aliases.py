@@ -14,8 +14,10 @@ from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
 from models_registry.actions.replica import reconcile_replicas
+from models_registry.models import Model
 from ollamamax.audit.models import AuditRecord
 from ollamamax.bus import keys
+from ollamamax.identity.scope import tenant_scope
 from tests.cast import Person, logged_in
 from tests.registry.conftest import Publish
 
@@ -137,6 +139,18 @@ def test_who_may_look_and_who_may_change(
     assert anonymous_api.get(one).status_code == 401
     assert create(anonymous_api).status_code == 401
     assert owner_api.get(f"{ALIASES}/{uuid.uuid4()}").status_code == 404
+
+
+def test_a_shared_model_can_be_named_and_stand_in(
+    stranger: Person, stranger_api: APIClient, owner: Person, publish: Publish
+) -> None:
+    publish(owner, "theirs")
+    assert create(stranger_api, target="theirs").status_code == 400
+    with tenant_scope(owner.tenant):
+        Model.objects.filter(name="theirs").update(shared=True)
+    publish(stranger)
+    assert create(stranger_api, target="theirs").status_code == 201
+    assert create(stranger_api, name="other", fallbacks=[{"model": "theirs"}]).status_code == 201
 
 
 def test_the_same_name_taken_by_many_at_once_is_taken_once(

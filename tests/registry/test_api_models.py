@@ -7,6 +7,7 @@ import threading
 import uuid
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 from django.db import connection
@@ -15,8 +16,10 @@ from rest_framework.test import APIClient
 
 from cluster.scheduling.profile import Profile
 from models_registry.actions.replica import reconcile_replicas
+from models_registry.fallback import Fallback
 from ollamamax.audit.models import AuditRecord
 from ollamamax.bus import keys, shared
+from ollamamax.gateway.catalog import Alias, Listed
 from tests.cast import Person, logged_in
 from tests.registry.conftest import Publish
 
@@ -78,6 +81,27 @@ def test_every_field_is_kept_told_and_published_for_all_names_of_the_model(
     # One at a time; the others stay.
     assert change(owner_api, where, profile={"num_ctx": None}).json()["profile"] == {**EVERYTHING, "num_ctx": None}
     assert set(EVERYTHING) == set(Profile.__struct_fields__)
+
+
+def test_the_gateway_reads_what_is_published(
+    owner: Person, owner_api: APIClient, publish: Publish, valkey: redis.Redis
+) -> None:
+    publish(owner)
+    publish(owner, "second")
+    change(
+        owner_api, address(owner_api), profile=EVERYTHING, fallbacks=[{"model": "second", "causes": ["engine_error"]}]
+    )
+    create = {"name": "gpt-4o", "target": "tiny:1b", "fallbacks": [{"model": "second"}]}
+    assert owner_api.post("/api/v1/aliases", create, format="json").status_code == 201
+    tenant = owner.tenant.id.hex
+    entry = valkey.hget(keys.directory("models"), f"{tenant}/tiny:1b")
+    listed = msgspec.json.decode(entry or b"", type=Listed)
+    assert listed.profile == msgspec.convert(EVERYTHING, Profile)
+    assert listed.fallbacks == (Fallback("second:latest", ("engine_error",)),)
+    entry = valkey.hget(keys.directory("aliases"), f"{tenant}/gpt-4o:latest")
+    alias = msgspec.json.decode(entry or b"", type=Alias)
+    assert alias.listing(listed).alias_of == "tiny:1b"
+    assert alias.fallbacks == (Fallback("second:latest"),)
 
 
 def test_the_loop_publishes_it_again(

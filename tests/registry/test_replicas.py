@@ -10,14 +10,17 @@ import redis
 from rest_framework.test import APIClient
 
 from cluster.wire import ModelState
+from models_registry.actions.blob import blob_store, collect_garbage
+from models_registry.actions.name import delete_name
 from models_registry.actions.replica import reconcile_replicas
 from models_registry.models import Channel, Replica, Version
 from ollamamax.bus import keys
 from ollamamax.celery import app
 from ollamamax.identity.scope import tenant_scope
+from ollamamax.kernel.errors import ModelNotFound
 from tests.cast import Person
 from tests.cluster.conftest import Join, says
-from tests.registry.conftest import Publish
+from tests.registry.conftest import Publish, write_gguf
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -126,3 +129,63 @@ def test_strangers_see_no_models(
     publish(owner)
     assert stranger_api.get("/api/v1/models").json()["results"] == []
     assert anonymous_api.get("/api/v1/models").status_code == 401
+
+
+def test_what_no_name_points_at_is_taken_off_the_nodes(
+    owner: Person, join: Join, publish: Publish, valkey: redis.Redis, tmp_path: Path
+) -> None:
+    joined = join(owner)
+    old = publish(owner)
+    new = publish(owner, file=write_gguf(tmp_path / "other.gguf", size=16))
+    states = [ModelState(each.digest, "tiny:1b", "ready", "llamacpp", size=1) for each in (old, new)]
+    says(valkey, joined, *states)
+    reconcile_replicas()
+    reconcile_replicas()
+    [message] = [json.loads(each) for each in valkey.lrange(keys.node_queue(joined.node.id.hex), 0, -1)]
+    assert message["headers"]["task"] == "models_registry.remove_version"
+    assert old.digest in message["headers"]["kwargsrepr"]
+
+
+def test_a_deleted_model_leaves_registry_nodes_and_disk(
+    owner: Person, join: Join, publish: Publish, valkey: redis.Redis
+) -> None:
+    joined = join(owner)
+    version = publish(owner, "tiny:1b", "latest")
+    says(valkey, joined, ModelState(version.digest, "tiny:1b", "loaded", "llamacpp", size=1))
+    reconcile_replicas()
+    delete_name(acting=owner.acting, name="tiny:1b")
+    reconcile_replicas()
+    assert asked(valkey, joined.node.id.hex) == []
+    assert collect_garbage() == 0
+    delete_name(acting=owner.acting, name="tiny")
+    assert valkey.hgetall(keys.directory("models")).keys() == {b""}
+    reconcile_replicas()
+    assert asked(valkey, joined.node.id.hex) == ["models_registry.remove_version"]
+    with tenant_scope(owner.tenant):
+        assert (Version.objects.count(), Channel.objects.count(), Replica.objects.count()) == (0, 0, 0)
+    [digest] = [layer["digest"] for layer in version.manifest["layers"]]
+    assert blob_store().path(digest).exists()
+    assert collect_garbage() == 1
+    assert not blob_store().path(digest).exists()
+
+
+def test_another_tenants_model_of_the_same_bytes_keeps_them(owner: Person, stranger: Person, publish: Publish) -> None:
+    version = publish(owner)
+    publish(stranger)
+    delete_name(acting=owner.acting, name="tiny:1b")
+    assert collect_garbage() == 0
+    delete_name(acting=stranger.acting, name="tiny:1b")
+    assert collect_garbage() == 1
+    with pytest.raises(ModelNotFound):
+        delete_name(acting=owner.acting, name="tiny:1b")
+    assert version.digest
+
+
+def test_what_an_engine_keeps_by_itself_is_never_removed(owner: Person, join: Join, valkey: redis.Redis) -> None:
+    joined = join(owner, engine="ollama")
+    says(valkey, joined, ModelState("sha256:" + "ab" * 32, "kept:1", "present", "ollama"))
+    reconcile_replicas()
+    with tenant_scope(owner.tenant):
+        Channel.objects.all().delete()
+    reconcile_replicas()
+    assert asked(valkey, joined.node.id.hex) == []

@@ -82,6 +82,9 @@ def test_a_node_is_barred_for_everyone(
         ({"num_ctx": 4096, "outside": "route"}, 8192, {"residence": "ready"}, "context"),
         ({"num_ctx": 4096, "outside": "route"}, 2048, {"context": 4096}, ""),
         ({"outside": "route"}, 8192, {"context": 4096}, ""),
+        ({}, 8192, {"most_context": 4096}, "context"),
+        ({}, 4096, {"most_context": 4096}, ""),
+        ({"num_ctx": 8192}, None, {"most_context": 4096}, ""),
     ],
 )
 def test_a_candidate_is_ruled_out_for_a_request(

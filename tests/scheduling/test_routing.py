@@ -21,9 +21,38 @@ def test_the_order_does_not_depend_on_the_order_of_the_input(
 
 
 @given(wishes, candidates)
-def test_each_node_that_may_run_it_stands_once_and_no_other(wish: Wanted, given: list[Candidate]) -> None:
+def test_each_node_that_may_run_it_stands_once_but_for_some_that_would_have_to_load(
+    wish: Wanted, given: list[Candidate]
+) -> None:
     ranked = [each.node for each in rank(wish, given, most=99)]
-    assert sorted(ranked) == sorted(each.node for each in given if not against(wish, each))
+    may = {each.node: each for each in given if not against(wish, each)}
+    assert len(ranked) == len(set(ranked))
+    assert set(ranked) <= set(may)
+    assert bool(ranked) == bool(may)
+    for name in set(may) - set(ranked):
+        assert may[name].residence != "loaded" or (may[name].context or wish.context) < wish.context
+
+
+def test_a_load_is_worth_it_when_enough_wait() -> None:
+    full, idle = node("full", in_flight=4), node("idle", residence="ready", size=10**9)
+    assert [each.node for each in rank(wanted(), [full, idle])] == ["full"]
+    assert {each.node for each in rank(wanted(), [full, idle], waiting=8)} == {"full", "idle"}
+
+
+def test_a_load_that_would_wait_for_what_runs_is_offered_later() -> None:
+    full = node("full", in_flight=4)
+    tight = node("tight", residence="ready", size=10**9, fits=False, in_flight=2)
+    assert [each.node for each in rank(wanted(), [full, tight], waiting=8)] == ["full"]
+    assert {each.node for each in rank(wanted(), [full, tight], waiting=80)} == {"full", "tight"}
+
+
+def test_a_shared_node_spares_the_tenants_own_no_load() -> None:
+    own, shared = node("own", residence="ready"), node("shared", tenant="others", shared=True)
+    assert order("balanced", own, shared) == ["own", "shared"]
+
+
+def test_a_model_that_is_in_nobodys_memory_is_loaded() -> None:
+    assert len(order("balanced", node("a", residence="ready"), node("b", residence="present"))) == 2
 
 
 @given(wishes, candidates)

@@ -18,13 +18,12 @@ LONG = 4000
 
 
 def test_balanced_prefers_a_model_in_memory_to_one_on_the_disk() -> None:
-    best = first("balanced", node("a", residence="ready"), node("b", in_flight=3))
-    assert (best.node, best.reason) == ("b", "loaded")
+    assert order("balanced", node("a", residence="ready"), node("b", in_flight=3)) == ["b"]
 
 
 def test_balanced_prefers_an_instance_with_enough_context_to_one_that_would_be_reloaded() -> None:
-    best = rank(wanted(num_ctx=8192), [node("a", context=4096), node("b", context=8192, in_flight=3)])[0]
-    assert (best.node, best.reason) == ("b", "loaded")
+    ranked = rank(wanted(num_ctx=8192), [node("a", context=4096), node("b", context=8192, in_flight=3)])
+    assert [each.node for each in ranked] == ["b"]
 
 
 def test_balanced_prefers_the_freer_of_equals() -> None:
@@ -44,7 +43,7 @@ def test_balanced_waits_for_a_fast_node_rather_than_crawl_on_a_slow_one() -> Non
 def test_balanced_loads_a_model_rather_than_wait_longer_for_it() -> None:
     small = node("idle", residence="ready", size=10**8)
     assert order("balanced", small, node("busy", in_flight=40)) == ["idle", "busy"]
-    assert order("balanced", small, node("busy", in_flight=3)) == ["busy", "idle"]
+    assert order("balanced", small, node("busy", in_flight=3)) == ["busy"]
 
 
 def test_balanced_goes_where_the_prompt_was_read_before() -> None:
@@ -81,8 +80,8 @@ def test_least_busy_counts_requests_by_slots() -> None:
 
 def test_least_busy_does_not_load_a_model_while_an_instance_has_a_free_slot() -> None:
     disk = node("disk", residence="ready")
-    assert order("least_busy", disk, node("a", in_flight=3)) == ["a", "disk"]
-    assert order("least_busy", disk, node("a", in_flight=8)) == ["disk", "a"]
+    assert order("least_busy", disk, node("a", in_flight=3)) == ["a"]
+    assert order("least_busy", disk, node("a", in_flight=12)) == ["disk", "a"]
 
 
 # round_robin
@@ -142,6 +141,12 @@ def test_affinity_keeps_the_bound() -> None:
     for each in nodes:
         each.in_flight = 3
     assert order("affinity", *nodes, warm={"warm": 1.0})[0] == "warm"
+
+
+def test_few_requests_do_not_drive_each_other_away() -> None:
+    nodes = [node("warm", in_flight=1), *(node(name) for name in "abcd")]
+    assert order("affinity", *nodes, warm={"warm": 1.0})[0] == "warm"
+    assert rank(wanted(prompt_tokens=LONG), nodes, warm={"warm": 1.0})[0].node == "warm"
 
 
 @given(candidates)

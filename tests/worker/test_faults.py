@@ -157,4 +157,4 @@ def test_an_engine_that_is_away_is_reported(make_stub: MakeStub, make_node: Make
     gateway = Gateway(node)
     end = gateway.wait(gateway.run()).end
     assert isinstance(end, wire.Failure)
-    assert (end.code, end.status) == ("engine_failed", 502)
+    assert (end.code, end.status) == ("engine_crashed", 502)

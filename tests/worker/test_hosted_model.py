@@ -97,6 +97,17 @@ def test_a_hosted_model_from_fetch_to_unload(control: ControlPlane, node: Node) 
     node.send("cluster.load_model", order["version"])
     wait_for(lambda: model_is(node, "loaded"), what="loaded again")
 
+    # A profile's context is had by whoever asks first; from then on nobody has it loaded again.
+    started: list[tuple[bool, int | None]] = []
+    for num_ctx in (None, 512):
+        ticket = gateway.ticket("Hi", version=order["version"], max_tokens=1, num_ctx=num_ctx)
+        ticket.load = wire.Load(num_ctx=1024)
+        node.push(ticket)
+        first, *_ = gateway.wait(ticket, 40).events
+        assert isinstance(first, wire.Started)
+        started.append((first.loaded, first.context))
+    assert started == [(True, 2048), (True, 1024)]
+
     # SIGKILL of the node ends its llama.cpp too.
     [child] = children(node)
     boot = node.state().boot  # type: ignore[union-attr]

@@ -41,6 +41,41 @@ export interface paths {
         patch: operations["aliases_update"];
         trace?: never;
     };
+    "/api/v1/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's jobs, the newest first. One that is over is kept for 30 days. */
+        get: operations["jobs_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One job. */
+        get: operations["jobs_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Cancel a job; it stops within moments. For one that is over nothing happens. */
+        delete: operations["jobs_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/keys": {
         parameters: {
             query?: never;
@@ -242,7 +277,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description One request: every candidate and its score, the wait, the tries, the times. */
+        /** @description One request, by the id in its ``x-request-id``: every candidate and its score, the wait, the tries, the times. */
         get: operations["requests_retrieve"];
         put?: never;
         post?: never;
@@ -457,6 +492,42 @@ export interface components {
             /** @description All of them, when left out. */
             causes?: components["schemas"]["CausesEnum"][];
         };
+        Job: {
+            /** Format: uuid */
+            readonly id: string;
+            kind: components["schemas"]["JobKindEnum"];
+            model: string;
+            state?: components["schemas"]["JobStateEnum"];
+            progress: components["schemas"]["Progress"][];
+            error?: string;
+            error_code?: string;
+            actor_kind: string;
+            actor_name: string;
+            attempts?: number;
+            /** Format: date-time */
+            created_at?: string;
+            /** Format: date-time */
+            started_at?: string | null;
+            /** Format: date-time */
+            finished_at?: string | null;
+        };
+        /**
+         * @description * `pull` - Pull
+         *     * `push` - Push
+         *     * `create` - Create
+         *     * `delete` - Delete
+         * @enum {string}
+         */
+        JobKindEnum: "pull" | "push" | "create" | "delete";
+        /**
+         * @description * `waiting` - Waiting
+         *     * `running` - Running
+         *     * `done` - Done
+         *     * `failed` - Failed
+         *     * `cancelled` - Cancelled
+         * @enum {string}
+         */
+        JobStateEnum: "waiting" | "running" | "done" | "failed" | "cancelled";
         Join: {
             token: string;
             name: string;
@@ -538,12 +609,6 @@ export interface components {
              */
             priority?: components["schemas"]["PriorityA08Enum"];
         };
-        /**
-         * @description * `user` - user
-         *     * `key` - key
-         * @enum {string}
-         */
-        KindEnum: "user" | "key";
         /** @description ``null`` is no limit. To change limits, one that is left out stays as it is. */
         Limits: {
             requests_per_minute?: number | null;
@@ -556,7 +621,7 @@ export interface components {
         };
         /** @description Who is calling, and what they may do. */
         Me: {
-            kind: components["schemas"]["KindEnum"];
+            kind: components["schemas"]["MeKindEnum"];
             /** Format: uuid */
             id: string;
             name: string;
@@ -564,6 +629,12 @@ export interface components {
             tenant: string | null;
             permissions: components["schemas"]["PermissionsEnum"][];
         };
+        /**
+         * @description * `user` - user
+         *     * `key` - key
+         * @enum {string}
+         */
+        MeKindEnum: "user" | "key";
         Model: {
             /** Format: uuid */
             readonly id: string;
@@ -627,6 +698,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Alias"][];
+        };
+        PaginatedJobList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Job"][];
         };
         PaginatedJoinTokenList: {
             /**
@@ -829,6 +913,14 @@ export interface components {
             labels?: {
                 [key: string]: string;
             };
+        };
+        Progress: {
+            status: string;
+            digest?: string;
+            /** @description bytes */
+            total?: number;
+            /** @description bytes */
+            completed?: number;
         };
         /** @description ``waiting`` counts the requests of all tenants, ``requests`` are the caller's own. */
         Queue: {
@@ -1145,6 +1237,71 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Alias"];
                 };
+            };
+        };
+    };
+    jobs_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedJobList"];
+                };
+            };
+        };
+    };
+    jobs_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+        };
+    };
+    jobs_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };

@@ -138,5 +138,6 @@ class Events:
 
     def last(self, final: Final) -> bytes:
         delta = {"stop_reason": stop_reason(final), "stop_sequence": None}
-        end = _event("message_delta", {"delta": delta, "usage": usage(final)})
+        continued = {"continued": final.continued} if final.continued else {}
+        end = _event("message_delta", {"delta": delta, "usage": usage(final), **continued})
         return self._close() + end + _event("message_stop", {})

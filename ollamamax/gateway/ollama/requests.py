@@ -159,8 +159,8 @@ def _common(request: _Common) -> dict[str, Any]:
         "logprobs": bool(request.logprobs),
         "top_logprobs": request.top_logprobs or 0,
         "options": Options(
-            # -1 means "until the model stops", -2 "until the context is full": both are the engines' default.
-            max_tokens=given.num_predict if given.num_predict is not None and given.num_predict >= 0 else None,
+            # -1 means "until the model stops", -2 "until the context is full": the first, in all our engines.
+            max_tokens=given.num_predict if given.num_predict is None else max(-1, given.num_predict),
             temperature=given.temperature,
             top_p=given.top_p,
             top_k=given.top_k,

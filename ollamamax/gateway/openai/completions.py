@@ -95,8 +95,9 @@ class Chunks:
     def first(self) -> bytes:
         return self._chunk(self._echo) if self._echo else b""
 
-    def _chunk(self, text: str, logprobs: bytes = b"null", reason: bytes = b"null") -> bytes:
-        rest = b',"logprobs":' + logprobs + b',"finish_reason":' + reason + b"}]}\n\n"
+    def _chunk(self, text: str, logprobs: bytes = b"null", reason: bytes = b"null", continued: int = 0) -> bytes:
+        end = f',"continued":{continued}}}\n\n'.encode() if continued else b"}\n\n"
+        rest = b',"logprobs":' + logprobs + b',"finish_reason":' + reason + b"}]" + end
         return self._head + self._text + encode(text) + rest
 
     def delta(self, delta: Delta) -> bytes:
@@ -105,7 +106,7 @@ class Chunks:
         return self._chunk(delta.text, logprobs) if delta.text else b""
 
     def last(self, final: Final) -> bytes:
-        end = self._chunk("", reason=encode(final.finish_reason))
+        end = self._chunk("", reason=encode(final.finish_reason), continued=final.continued)
         if self._include_usage:
             end += self._head + b',"choices":[],"usage":' + encode(usage(final)) + b"}\n\n"
         return end + DONE

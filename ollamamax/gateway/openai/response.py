@@ -61,7 +61,9 @@ def _usage(final: Final) -> Item:
 def _response(request: str, body: ResponseRequest, created: int, output: list[Item], final: Final | None) -> Item:
     """A ``response``; without ``final`` one that is under way."""
     cut = final is not None and final.finish_reason == "length"
+    continued = {"continued": final.continued} if final is not None and final.continued else {}
     return {
+        **continued,
         "id": f"resp_{request}",
         "object": "response",
         "created_at": created,

@@ -88,7 +88,8 @@ class Chunks:
 
     def end(self, final: Final) -> bytes:
         """The end of this choice."""
-        return self._head + self._choices + b'{},"finish_reason":' + encode(final.finish_reason) + _END
+        head = self._head + (f',"continued":{final.continued}'.encode() if final.continued else b"")
+        return head + self._choices + b'{},"finish_reason":' + encode(final.finish_reason) + _END
 
     def done(self, finals: list[Final]) -> bytes:
         """The end of the stream, with what all its choices used."""

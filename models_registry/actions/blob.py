@@ -1,0 +1,106 @@
+"""Blobs: taken over from who sent them, and removed when no version and no sender needs them any more."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from models_registry.actions.lock import lock_blobs
+from models_registry.blobstore.store import BlobStore, Incoming
+from models_registry.models import Blob, Job, Upload
+from ollamamax import logs
+from ollamamax.audit.actions import record
+from ollamamax.identity.rights import require_in_tenant
+from ollamamax.identity.scope import every_tenant, tenant_scope
+from ollamamax.kernel.principal import Principal
+
+KEEP_UPLOADS = datetime.timedelta(hours=24)
+KEEP_PARTS = datetime.timedelta(days=7)
+KEEP_JOBS = datetime.timedelta(days=30)
+_log = logs.get(__name__)
+
+
+def blob_store() -> BlobStore:
+    return BlobStore(settings.HOME / "blobs")
+
+
+def take_over(
+    *, tenant: uuid.UUID, file: Path, digest: str, size: int, media_type: str = "application/octet-stream"
+) -> Blob:
+    """Make a whole file of the store's disk, whose digest was verified, a blob that the tenant has. Safe to repeat.
+
+    Not an entry action: who calls it, tells of it.
+    """
+    with tenant_scope(tenant), transaction.atomic():
+        lock_blobs([digest])
+        blob_store().place(file, digest)
+        blob, _ = Blob.objects.get_or_create(digest=digest, defaults={"size": size, "media_type": media_type})
+        Upload.objects.update_or_create(tenant_id=tenant, blob=blob, defaults={"sent_at": timezone.now()})
+    return blob
+
+
+def put_bytes(*, tenant: uuid.UUID, data: bytes, media_type: str) -> Blob:
+    """A small blob that is made here, for a version of the tenant."""
+    incoming = blob_store().receive()
+    try:
+        incoming.write(data)
+        incoming.finish()
+        return take_over(
+            tenant=tenant, file=incoming.path, digest=incoming.digest, size=incoming.size, media_type=media_type
+        )
+    finally:
+        incoming.discard()
+
+
+def keep_upload(*, acting: Principal, incoming: Incoming) -> Blob:
+    """What a client sent whole, with the digest it said; the caller checked that."""
+    tenant = require_in_tenant(acting, "model.manage")
+    with tenant_scope(tenant), transaction.atomic(durable=True):
+        blob = take_over(tenant=tenant, file=incoming.path, digest=incoming.digest, size=incoming.size)
+        record(
+            acting=acting,
+            action="blob.upload",
+            target_type="blob",
+            target_id=blob.digest,
+            tenant=tenant,
+            detail={"size": blob.size},
+        )
+    return blob
+
+
+def collect_garbage() -> int:
+    """Remove what nobody needs: old uploads, blobs of no version, unfinished files, jobs of long ago. Safe to run twice.
+
+    Returns how many blobs went. Queries: 4, and 4 for each blob that goes.
+    """
+    now = timezone.now()
+    with every_tenant():
+        Upload.objects.filter(sent_at__lt=now - KEEP_UPLOADS).delete()
+        Job.objects.filter(finished_at__lt=now - KEEP_JOBS).delete()
+        unneeded = list(_unneeded().values_list("digest", flat=True))
+        removed = sum(_remove(digest) for digest in unneeded)
+    left = blob_store().forget_left(KEEP_UPLOADS.total_seconds(), KEEP_PARTS.total_seconds())
+    if removed or left:
+        _log.info("garbage_collected", blobs=removed, files=left)
+    return removed
+
+
+def _unneeded() -> QuerySet[Blob]:
+    return Blob.objects.filter(versions=None, uploads=None)
+
+
+def _remove(digest: str) -> bool:
+    with transaction.atomic(durable=True):
+        lock_blobs([digest])
+        if not _unneeded().filter(digest=digest).exists():
+            return False
+        Blob.objects.filter(digest=digest).delete()
+        # Within the lock, or it would take the file of somebody who sends the same bytes at this moment.
+        blob_store().remove(digest)
+    return True

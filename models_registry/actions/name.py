@@ -1,0 +1,82 @@
+"""Names of models: copied, so that two point at one version, and deleted; a version without a name goes with its last."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from models_registry import publication
+from models_registry.actions.lock import lock_names, lock_replicas
+from models_registry.manifest import split_name
+from models_registry.models import Channel, Model, Version
+from models_registry.queries.model import find_channel
+from ollamamax import logs
+from ollamamax.audit.actions import record
+from ollamamax.identity.rights import require_in_tenant
+from ollamamax.identity.scope import tenant_scope
+from ollamamax.kernel.principal import Principal
+
+_log = logs.get(__name__)
+
+
+def copy_name(*, acting: Principal, source: str, destination: str) -> Channel:
+    """Let ``destination`` point at the version of ``source``, wherever it pointed before. Safe to repeat.
+
+    Raises `ModelNotFound`, and `InvalidRequest` for a bad name.
+    """
+    tenant = require_in_tenant(acting, "model.manage")
+    model, name = split_name(destination)
+    with tenant_scope(tenant), transaction.atomic(durable=True):
+        lock_names(tenant)
+        version = find_channel(source).version
+        named, _ = Model.objects.get_or_create(tenant_id=tenant, name=model)
+        channel, _ = Channel.objects.update_or_create(
+            tenant_id=tenant, model=named, name=name, defaults={"version": version, "moved_at": timezone.now()}
+        )
+        record(
+            acting=acting,
+            action="model.copy",
+            target_type="version",
+            target_id=version.digest,
+            tenant=tenant,
+            detail={"source": source, "destination": f"{model}:{name}"},
+        )
+    try:
+        publication.announce([channel])
+    except RedisError as error:
+        _log.warning("models_not_announced_yet", error=str(error))
+    return channel
+
+
+def delete_name(*, acting: Principal, name: str) -> None:
+    """Forget a name. A version that no name points at goes too: the loops take it off the nodes and free its blobs.
+
+    Requests that run on it end first. Raises `ModelNotFound`, and `InvalidRequest` for a bad name.
+    """
+    tenant = require_in_tenant(acting, "model.manage")
+    with tenant_scope(tenant), transaction.atomic(durable=True):
+        lock_names(tenant)
+        lock_replicas()
+        channel = find_channel(name)
+        model, version, fields = channel.model, channel.version, publication.channel_fields(channel)
+        channel.delete()
+        if not model.channels.exists():
+            model.delete()
+        # With it go the versions that were published under this name and that no name points at any more.
+        unnamed = Version.objects.filter(Q(pk=version.pk) | Q(manifest__name=f"{model.name}:{channel.name}"))
+        gone = [each.digest for each in unnamed.filter(channels=None)]
+        Version.objects.filter(digest__in=gone).delete()
+        record(
+            acting=acting,
+            action="model.delete",
+            target_type="version",
+            target_id=version.digest,
+            tenant=tenant,
+            detail={"name": name, "versions_gone": gone},
+        )
+    try:
+        publication.withdraw(fields)
+    except RedisError as error:
+        _log.warning("models_not_announced_yet", error=str(error))

@@ -1,0 +1,76 @@
+"""Jobs of the caller's tenant: pulls, pushes and models that are made, and how far they are."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from models_registry.actions.job import cancel_job
+from models_registry.models import Job
+from models_registry.queries.job import find_job, jobs
+from ollamamax.identity.api.base import View
+
+
+class ProgressSerializer(serializers.Serializer[dict[str, Any]]):
+    status = serializers.CharField()
+    digest = serializers.CharField(required=False)
+    total = serializers.IntegerField(required=False, help_text="bytes")
+    completed = serializers.IntegerField(required=False, help_text="bytes")
+
+
+class JobSerializer(serializers.ModelSerializer[Job]):
+    progress = ProgressSerializer(many=True)
+
+    class Meta:
+        model = Job
+        fields = [
+            "id",
+            "kind",
+            "model",
+            "state",
+            "progress",
+            "error",
+            "error_code",
+            "actor_kind",
+            "actor_name",
+            "attempts",
+            "created_at",
+            "started_at",
+            "finished_at",
+        ]
+
+
+class JobListView(View):
+    permissions = {"GET": "model.view"}
+    serializer_class = JobSerializer
+
+    def get_queryset(self) -> QuerySet[Any]:
+        return jobs()
+
+    @extend_schema(operation_id="jobs_list", responses=JobSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """The tenant's jobs, the newest first. One that is over is kept for 30 days."""
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(JobSerializer(page, many=True).data)
+
+
+class JobView(View):
+    permissions = {"GET": "model.view", "DELETE": "model.manage"}
+    serializer_class = JobSerializer
+
+    @extend_schema(operation_id="jobs_retrieve", responses=JobSerializer)
+    def get(self, request: Request, job_id: uuid.UUID) -> Response:
+        """One job."""
+        return Response(JobSerializer(find_job(job_id)).data)
+
+    @extend_schema(operation_id="jobs_destroy", responses={204: None})
+    def delete(self, request: Request, job_id: uuid.UUID) -> Response:
+        """Cancel a job; it stops within moments. For one that is over nothing happens."""
+        cancel_job(acting=self.acting, job_id=job_id)
+        return Response(status=204)

@@ -1,0 +1,118 @@
+"""Pulls a model from a registry into the blob store, and publishes it; the replicas follow by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.conf import settings
+
+from models_registry import manifest as manifests
+from models_registry.actions.blob import blob_store, take_over
+from models_registry.actions.version import publish_version
+from models_registry.gguf_header import read_header
+from models_registry.jobs.asynchronous import run_until_stopped
+from models_registry.jobs.work import Work
+from models_registry.manifest import Layer
+from models_registry.models import Job
+from models_registry.queries.blob import has_blob
+from models_registry.transfer.download import ATTEMPTS, Progress, download
+from models_registry.transfer.image import read_image, remarks
+from models_registry.transfer.reference import Allowed, Reference
+from models_registry.transfer.session import Broken, Session
+from ollamamax.identity.scope import tenant_scope
+from ollamamax.kernel.errors import NotFound
+from ollamamax.kernel.principal import Principal
+
+_ACCEPT = ", ".join((manifests.IMAGE, manifests.OCI_IMAGE))
+
+
+def allowed() -> Allowed:
+    return Allowed(tuple(settings.ENV["OLLAMAMAX_PULL_REGISTRIES"]))
+
+
+def pull(acting: Principal, job: Job, work: Work) -> None:
+    """What is there already is not fetched again; what was begun is gone on with."""
+    reference = Reference(**job.request)
+    work.tell("pulling manifest")
+    data = run_until_stopped(_manifest(reference), work)
+    layers, config = read_image(data, settings.ENV["OLLAMAMAX_MAX_BLOB_BYTES"])
+    for layer in dict.fromkeys([*layers, *([config] if config else [])]):
+        _have(job.tenant_id, reference, layer, work)
+    work.tell("verifying sha256 digest")
+    [weights] = [layer for layer in layers if manifests.is_weights(layer.media_type)]
+    header = read_header(blob_store().path(weights.digest)).as_dict()
+    for remark in remarks({layer.media_type for layer in layers}, *_texts(layers)):
+        work.tell(remark)
+    work.tell("writing manifest")
+    publish_version(acting=acting, name=reference.name, config=header, layers=layers, image_config=config)
+
+
+async def _manifest(reference: Reference) -> bytes:
+    async with Session(reference, allowed()) as session:
+        for attempt in range(ATTEMPTS):
+            try:
+                return await session.text("GET", f"manifests/{reference.tag}", headers={"Accept": _ACCEPT})
+            except NotFound:
+                raise NotFound("pull model manifest: file does not exist") from None
+            except Broken:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(min(5.0, 0.1 * 2**attempt))
+    raise AssertionError("the loop above returns or raises")
+
+
+def _have(tenant: uuid.UUID, reference: Reference, layer: Layer, work: Work) -> None:
+    """The tenant has the blob. Knowing its digest is not enough: what only others have is downloaded all the same."""
+    status = f"pulling {layer.digest.removeprefix('sha256:')[:12]}"
+    part = blob_store().part(tenant.hex, layer.digest)
+    with _alone(part, work):
+        with tenant_scope(tenant):
+            held = has_blob(layer.digest)
+        if not held:
+            run_until_stopped(
+                _download(reference, layer, part, lambda have: work.tell_bytes(status, layer.digest, layer.size, have)),
+                work,
+            )
+            take_over(tenant=tenant, file=part, digest=layer.digest, size=layer.size, media_type=layer.media_type)
+        work.tell_bytes(status, layer.digest, layer.size, layer.size)
+
+
+async def _download(reference: Reference, layer: Layer, part: Path, progress: Progress) -> None:
+    async with Session(reference, allowed()) as session:
+        await download(session, layer, part, progress)
+
+
+@contextlib.contextmanager
+def _alone(part: Path, work: Work) -> Iterator[None]:
+    """No other job of the tenant writes the same part. The lock goes with the process that held it."""
+    with part.with_suffix(".lock").open("wb") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                work.check()
+                time.sleep(0.1)
+        yield
+
+
+def _texts(layers: list[Layer]) -> tuple[str, dict[str, object]]:
+    """The template and the parameters of what was pulled."""
+    found = {
+        layer.media_type: blob_store().path(layer.digest).read_bytes()
+        for layer in layers
+        if layer.media_type in {manifests.TEMPLATE, manifests.PARAMS}
+    }
+    template = found.get(manifests.TEMPLATE, b"").decode(errors="replace")
+    try:
+        parameters = json.loads(found.get(manifests.PARAMS, b"{}"))
+    except ValueError:
+        parameters = {}
+    return template, parameters if isinstance(parameters, dict) else {}

@@ -1,0 +1,252 @@
+"""Ollama's API for managing models (https://github.com/ollama/ollama/blob/main/docs/api.md), over the whole fleet.
+
+An ASGI application of its own: it uses the database, which the inference gateway never does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from models_registry import recipe
+from models_registry.actions.job import submit_job
+from models_registry.actions.name import copy_name, delete_name
+from models_registry.models import Job
+from models_registry.protocol import requests, uploads
+from models_registry.protocol.routes import BLOBS, route_of
+from models_registry.protocol.threads import in_thread
+from models_registry.queries.job import find_job
+from models_registry.queries.model import find_channel, is_kept_by_engines
+from models_registry.transfer.reference import Allowed, Reference
+from ollamamax import logs
+from ollamamax.bus.directory import Directory
+from ollamamax.identity import access
+from ollamamax.identity.scope import tenant_scope
+from ollamamax.kernel import errors
+from ollamamax.kernel.ids import new_id
+from ollamamax.kernel.principal import Principal
+
+POLL_SECONDS = 0.2
+FIRST_WORD_SECONDS = 5.0
+REPEAT_SECONDS = 5.0
+"""A client that hears nothing for long, or a proxy before it, would take the connection for dead."""
+KNOWN_SECONDS = 2.0
+NDJSON = "application/x-ndjson"
+_log = logs.get(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """``registries`` are those that this installation pulls from and pushes to; ``most_blob`` is in bytes."""
+
+    registries: Allowed
+    most_blob: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, by whom, and what is needed to answer it."""
+
+    request: Request
+    acting: Principal
+    directory: Directory
+    limits: Limits
+
+
+class Management:
+    """Every route needs an API key with the route's permission."""
+
+    def __init__(self, directory: Callable[[], Awaitable[Directory]], limits: Limits) -> None:
+        self._directory = directory
+        self._limits = limits
+
+    @staticmethod
+    def serves(path: str) -> bool:
+        return route_of(path) is not None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        id_ = new_id()
+        try:
+            response = await self._answer(request, id_)
+        except ClientDisconnect:
+            _log.info("client_gone", request=id_, api=scope["path"])
+            return
+        except errors.OllamaMaxError as error:
+            response = _explain(error)
+        except Exception:  # noqa: BLE001 - the last line: the client gets an answer, the log gets the trace
+            _log.exception("request_broke", request=id_, api=scope["path"])
+            response = _explain(errors.OllamaMaxError("Something broke in this server; the log has the details."))
+        response.headers["x-request-id"] = id_
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request, id_: str) -> Response:
+        directory = await self._directory()
+        path: str = request.scope["path"]
+        route = route_of(path)
+        if route is None:
+            raise errors.NotFound(f"There is no {path} here.")
+        principal = access.authenticate(request.headers.get("authorization"), directory, route.permission)
+        acting = replace(principal, request=id_)
+        if request.method not in route.methods:
+            allowed = ", ".join(route.methods)
+            return JSONResponse({"error": f"Only {allowed} is allowed here."}, 405, {"allow": allowed})
+        if path.startswith(BLOBS):
+            return await uploads.answer(request, acting, path.removeprefix(BLOBS), self._limits.most_blob)
+        return await _ENDPOINTS[path](Call(request, acting, directory, self._limits))
+
+
+def _explain(error: errors.OllamaMaxError) -> Response:
+    response = JSONResponse({"error": "unauthorized" if error.status == 401 else error.message}, error.status)
+    if error.status == 401:
+        response.headers["www-authenticate"] = "Bearer"
+    if error.retry_after is not None:
+        response.headers["retry-after"] = str(max(1, round(error.retry_after)))
+    return response
+
+
+async def _create(call: Call) -> Response:
+    body = await requests.read(call.request, recipe.CreateRequest)
+    wanted = recipe.checked(body)
+    return await _run(call, Job.Kind.CREATE, wanted["model"], wanted, body.stream)
+
+
+async def _pull(call: Call) -> Response:
+    return await _transfer(call, Job.Kind.PULL)
+
+
+async def _push(call: Call) -> Response:
+    return await _transfer(call, Job.Kind.PUSH)
+
+
+async def _transfer(call: Call, kind: Job.Kind) -> Response:
+    body = await requests.read(call.request, requests.TransferRequest)
+    reference = Reference.parse(body.model or body.name, insecure=bool(body.insecure))
+    call.limits.registries.check(reference)
+    return await _run(call, kind, reference.name, reference.as_dict(), body.stream)
+
+
+async def _copy(call: Call) -> Response:
+    body = await requests.read(call.request, requests.CopyRequest)
+    source, destination = (recipe.full_name(name) for name in (body.source, body.destination))
+    await in_thread(lambda: copy_name(acting=call.acting, source=source, destination=destination))
+    await _known(call, destination)
+    return Response(status_code=200)
+
+
+async def _delete(call: Call) -> Response:
+    body = await requests.read(call.request, requests.DeleteRequest)
+    name = recipe.full_name(body.model or body.name)
+    if not await in_thread(lambda: _by_engines(call.acting, name)):
+        await in_thread(lambda: delete_name(acting=call.acting, name=name))
+        await _known(call, name)
+        return Response(status_code=200)
+    answer = await _run(call, Job.Kind.DELETE, name, {"model": name}, stream=False)
+    return Response(status_code=200) if answer.status_code == 200 else answer
+
+
+def _by_engines(acting: Principal, name: str) -> bool:
+    with tenant_scope(acting.tenant or ""):
+        return is_kept_by_engines(name)
+
+
+Endpoint = Callable[[Call], Awaitable[Response]]
+_ENDPOINTS: dict[str, Endpoint] = {
+    "/api/create": _create,
+    "/api/pull": _pull,
+    "/api/push": _push,
+    "/api/copy": _copy,
+    "/api/delete": _delete,
+}
+
+
+# Jobs as Ollama's progress
+
+
+async def _run(call: Call, kind: str, model: str, wanted: dict[str, Any], stream: bool | None) -> Response:
+    """Ask for a job and tell how it goes. It goes on when the caller leaves."""
+    job = await in_thread(lambda: submit_job(acting=call.acting, kind=kind, model=model, request=wanted))
+    lines = _lines(call, job.tenant_id, job.id)
+    if stream is False:
+        told = [line async for line in lines]
+        return JSONResponse(told[-1])
+    # What fails at once is told by the status of the answer.
+    first = await anext(lines)
+    return StreamingResponse(_encoded(first, lines), media_type=NDJSON, headers={"x-ollamamax-job": job.id.hex})
+
+
+async def _encoded(first: dict[str, Any], lines: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
+    yield msgspec.json.encode(first) + b"\n"
+    try:
+        async for line in lines:
+            yield msgspec.json.encode(line) + b"\n"
+    except errors.OllamaMaxError as error:
+        yield msgspec.json.encode({"error": error.message}) + b"\n"
+
+
+async def _lines(call: Call, tenant: uuid.UUID, id_: uuid.UUID) -> AsyncIterator[dict[str, Any]]:
+    """The job's progress as it comes, last ``success``. Raises the job's error, and `ClientDisconnect`."""
+    told: list[dict[str, Any]] = []
+    told_at = time.monotonic()
+    while True:
+        job = await in_thread(lambda: _read(tenant, id_))
+        for index, row in enumerate(job.progress):
+            if index >= len(told) or told[index] != row:
+                told_at = time.monotonic()
+                yield row
+        told = job.progress
+        if job.state == Job.State.DONE:
+            await _known(call, job.model)
+            yield {"status": "success"}
+            return
+        if job.is_over:
+            raise JobFailed(job)
+        if time.monotonic() - told_at > (REPEAT_SECONDS if told else FIRST_WORD_SECONDS):
+            told_at = time.monotonic()
+            yield told[-1] if told else {"status": "waiting"}
+        if await call.request.is_disconnected():
+            raise ClientDisconnect
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _known(call: Call, name: str) -> None:
+    """Return when this process's gateway knows what the name stands for now: a client may use it at once."""
+    tenant = call.acting.tenant or ""
+    version = await in_thread(lambda: _version_of(tenant, name))
+    end = time.monotonic() + KNOWN_SECONDS
+    while time.monotonic() < end:
+        listed = call.directory.get("models", f"{tenant}/{name}")
+        if (listed.version if listed else None) == version:
+            return
+        await asyncio.sleep(0.01)
+
+
+def _version_of(tenant: str, name: str) -> str | None:
+    with tenant_scope(tenant):
+        try:
+            return find_channel(name).version.digest
+        except errors.ModelNotFound:
+            return None
+
+
+def _read(tenant: uuid.UUID, id_: uuid.UUID) -> Job:
+    with tenant_scope(tenant):
+        return find_job(id_)
+
+
+class JobFailed(errors.OllamaMaxError):
+    """What a job ended with, as the controller noted it."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job.error)
+        self.code = job.error_code or self.code
+        self.status = job.error_status or self.status

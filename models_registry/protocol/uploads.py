@@ -1,0 +1,76 @@
+"""``/api/blobs/:digest``: what clients send to make models of. Streamed to disk, and kept only when it is what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from models_registry.actions.blob import blob_store, keep_upload
+from models_registry.blobstore.disk import RESERVE, DiskFull
+from models_registry.blobstore.store import DIGEST, Incoming
+from models_registry.protocol.threads import in_thread
+from models_registry.queries.blob import has_blob
+from ollamamax.identity.scope import tenant_scope
+from ollamamax.kernel.errors import InvalidRequest, TooLarge
+from ollamamax.kernel.principal import Principal
+
+_BATCH = 1 << 20
+
+
+async def answer(request: Request, acting: Principal, digest: str, most: int) -> Response:
+    """HEAD: whether the tenant has the blob. POST: take it. Raises what `requests.read` raises, and `DiskFull`."""
+    if not DIGEST.match(digest):
+        raise InvalidRequest("invalid digest format", param="digest")
+    has = await in_thread(lambda: _has(acting, digest))
+    if request.method == "HEAD":
+        return Response(status_code=200 if has else 404)
+    declared = request.headers.get("content-length", "")
+    size = int(declared) if declared.isdigit() else 0
+    if size > most:
+        raise _too_large(most)
+    if has:
+        async for _ in request.stream():
+            pass  # a client that is answered before it has sent everything takes that for a failure
+        return Response(status_code=200)
+    store = blob_store()
+    if await asyncio.to_thread(store.free) < size + RESERVE:
+        raise DiskFull(f"The disk is full: the blob has {size} bytes.")
+    try:
+        incoming = await asyncio.to_thread(store.receive)
+        try:
+            await _receive(request, incoming, most)
+            if incoming.digest != digest:
+                raise InvalidRequest(f'digest mismatch, expected "{digest}", got "{incoming.digest}"', param="digest")
+            await in_thread(lambda: keep_upload(acting=acting, incoming=incoming))
+        finally:
+            await asyncio.to_thread(incoming.discard)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskFull(f"The disk is full: {error.strerror}.") from error
+        raise
+    return Response(status_code=201)
+
+
+def _has(acting: Principal, digest: str) -> bool:
+    with tenant_scope(acting.tenant or ""):
+        return has_blob(digest)
+
+
+async def _receive(request: Request, incoming: Incoming, most: int) -> None:
+    batch = bytearray()
+    async for part in request.stream():
+        batch += part
+        if incoming.size + len(batch) > most:
+            raise _too_large(most)
+        if len(batch) >= _BATCH:
+            await asyncio.to_thread(incoming.write, bytes(batch))
+            batch.clear()
+    await asyncio.to_thread(incoming.write, bytes(batch))
+    await asyncio.to_thread(incoming.finish)
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(f"The blob is larger than the {most} bytes this server accepts.", limit=most)

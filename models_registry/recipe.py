@@ -1,0 +1,153 @@
+"""What `create` is asked for, and what of it can be honoured: Ollama's request, checked and put in order. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from cluster.engines.recipe import PARAMETERS
+from cluster.engines.template import Template
+from models_registry import manifest as manifests
+from models_registry.blobstore.store import DIGEST
+from ollamamax.kernel.errors import InvalidRequest, Unsupported
+
+ROLES = frozenset({"system", "user", "assistant"})
+
+
+class CreateRequest(msgspec.Struct, rename={"from_": "from"}):
+    """The body of ``/api/create``; ``name`` is the older word for ``model``, ``quantization`` for ``quantize``."""
+
+    model: str = ""
+    name: str = ""
+    stream: bool | None = None
+    from_: str = ""
+    files: dict[str, str] | None = None
+    adapters: dict[str, str] | None = None
+    template: str = ""
+    system: str = ""
+    license: str | list[str] | None = None
+    parameters: dict[str, Any] | None = None
+    messages: list[dict[str, Any]] | None = None
+    # Refused.
+    quantize: str = ""
+    quantization: str = ""
+    renderer: str = ""
+    parser: str = ""
+    requires: str = ""
+    info: dict[str, Any] | None = None
+    remote_host: str = ""
+    modelfile: str = ""
+    path: str = ""
+
+
+UNSUPPORTED = {
+    "quantize": "the llamacpp engine here cannot quantize: quantize the file first",
+    "quantization": "the llamacpp engine here cannot quantize: quantize the file first",
+    "renderer": "no engine here has Ollama's renderers",
+    "parser": "no engine here has Ollama's parsers",
+    "requires": "there is no Ollama here whose version could be asked for",
+    "info": "a model says itself what it is",
+    "remote_host": "models run on this fleet only",
+    "modelfile": "send its parts as fields, as Ollama's clients do since 0.5.5",
+    "path": "send the file as a blob and name it in 'files'",
+}
+
+
+def checked(request: CreateRequest) -> dict[str, Any]:
+    """What the job is to do, as JSON. Raises `InvalidRequest` and `Unsupported`, naming the field."""
+    for field, why in UNSUPPORTED.items():
+        if getattr(request, field):
+            raise Unsupported(f"'{field}' is not supported: {why}.", param=field)
+    name = full_name(request.model or request.name)
+    if request.from_ and request.files:
+        raise InvalidRequest("give either 'from' or 'files', not both", param="files")
+    if not request.from_ and not request.files:
+        raise InvalidRequest("neither 'from' or 'files' was specified", param="from")
+    if request.template:
+        Template(request.template)
+    wanted: dict[str, Any] = {"model": name}
+    if request.from_:
+        wanted["from"] = full_name(request.from_)
+    wanted["files"] = digests("files", request.files)
+    wanted["adapters"] = digests("adapters", request.adapters)
+    for field in ("template", "system"):
+        if text := getattr(request, field):
+            wanted[field] = short(field, text)
+    if request.license:
+        texts = [request.license] if isinstance(request.license, str) else request.license
+        wanted["license"] = [short("license", text) for text in texts]
+    if request.parameters:
+        wanted["parameters"] = parameters(request.parameters)
+    if request.messages:
+        wanted["messages"] = [message(each) for each in request.messages]
+    return {field: value for field, value in wanted.items() if value}
+
+
+def full_name(text: str) -> str:
+    """With its tag. Raises `InvalidRequest` in Ollama's words."""
+    try:
+        model, tag = manifests.split_name(text)
+    except InvalidRequest:
+        raise InvalidRequest("invalid model name", param="model") from None
+    return f"{model}:{tag}"
+
+
+def digests(field: str, files: dict[str, str] | None) -> list[str]:
+    """The digests of named files, in the order of their names."""
+    found = []
+    for name, digest in sorted((files or {}).items()):
+        if not DIGEST.match(digest):
+            raise InvalidRequest(f"invalid digest format for '{name}': {digest[:100]}", param=field)
+        found.append(digest)
+    return found
+
+
+def parameters(given: dict[str, Any]) -> dict[str, Any]:
+    """Each of its own type. Raises `Unsupported` for one that no engine here knows."""
+    found = {}
+    for name, value in given.items():
+        if name not in PARAMETERS:
+            raise Unsupported(
+                f"parameter '{name}' is not supported by the llamacpp engine.", param=f"parameters.{name}"
+            )
+        if name == "stop" and isinstance(value, str):
+            value = [value]
+        try:
+            found[name] = msgspec.convert(value, PARAMETERS[name])
+        except msgspec.ValidationError:
+            raise InvalidRequest(
+                f"parameter '{name}' has a wrong value: {json.dumps(value)[:100]}", param=f"parameters.{name}"
+            ) from None
+    return found
+
+
+def message(given: dict[str, Any]) -> dict[str, str]:
+    role, content = given.get("role"), given.get("content", "")
+    if role not in ROLES or not isinstance(content, str):
+        raise InvalidRequest("a message has a role (system, user or assistant) and a text", param="messages")
+    for field in ("images", "tool_calls"):
+        if given.get(field):
+            raise Unsupported(f"'{field}' in the messages of a model is not supported.", param="messages")
+    return {"role": role, "content": short("messages", content)}
+
+
+def short(field: str, text: str) -> str:
+    if len(text.encode()) > manifests.MOST_TEXT:
+        raise InvalidRequest(f"'{field}' is longer than {manifests.MOST_TEXT} bytes.", param=field)
+    return text
+
+
+def text_layers(wanted: dict[str, Any]) -> list[tuple[str, bytes]]:
+    """The layers that the request itself holds: media type and bytes."""
+    layers = [
+        (media_type, wanted[field].encode())
+        for field, media_type in (("template", manifests.TEMPLATE), ("system", manifests.SYSTEM))
+        if field in wanted
+    ]
+    if "parameters" in wanted:
+        layers.append((manifests.PARAMS, json.dumps(wanted["parameters"], sort_keys=True).encode()))
+    if "messages" in wanted:
+        layers.append((manifests.MESSAGES, json.dumps(wanted["messages"], ensure_ascii=False).encode()))
+    return layers + [(manifests.LICENSE, text.encode()) for text in wanted.get("license", [])]

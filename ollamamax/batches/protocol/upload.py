@@ -1,0 +1,147 @@
+"""A multipart upload (RFC 7578), written to the disk as it arrives: a file of any size takes little memory."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from ollamamax.batches.store import FileStore, Incoming
+from ollamamax.gateway.http import ClientGone, Receive, Scope, header
+from ollamamax.kernel.errors import InvalidRequest, TooLarge
+
+_FORM_BYTES = 64 << 10
+"""What a form may have besides the file."""
+_AT_ONCE = 1 << 20
+
+
+@dataclass
+class Upload:
+    """The fields of the form, and its file: stored, without a row yet."""
+
+    id: uuid.UUID
+    size: int = 0
+    sha256: str = ""
+    filename: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+async def receive_upload(scope: Scope, receive: Receive, store: FileStore, file: uuid.UUID, most_bytes: int) -> Upload:
+    """Store the part ``file`` under this id. Raises `InvalidRequest`, `TooLarge`, `ClientGone`; then nothing is left."""
+    declared = header(scope, b"content-length") or ""
+    if declared.isdigit() and int(declared) > most_bytes + _FORM_BYTES:
+        raise _too_large(most_bytes)
+    form = _Form(_boundary(scope))
+    incoming = await asyncio.to_thread(store.incoming, file)
+    try:
+        async for waiting in form.read(receive):
+            if incoming.size + len(waiting) > most_bytes:
+                raise _too_large(most_bytes)
+            if len(waiting) >= _AT_ONCE:
+                await _write(incoming, waiting)
+        await _write(incoming, form.waiting)
+        if form.filename is None:
+            raise InvalidRequest("The form has no part 'file' with a file name.", param="file")
+        size = incoming.size
+        sha256 = await asyncio.to_thread(incoming.keep)
+    except BaseException:
+        incoming.drop()
+        raise
+    return Upload(file, size, sha256, form.filename, {name: bytes(v).decode() for name, v in form.fields.items()})
+
+
+async def _write(incoming: Incoming, waiting: bytearray) -> None:
+    await asyncio.to_thread(incoming.write, waiting)
+    waiting.clear()
+
+
+def _boundary(scope: Scope) -> bytes:
+    kind, options = parse_options_header(header(scope, b"content-type"))
+    if kind != b"multipart/form-data" or not options.get(b"boundary"):
+        raise InvalidRequest("A file is uploaded as multipart/form-data.", param="file")
+    return options[b"boundary"]
+
+
+def _too_large(most_bytes: int) -> TooLarge:
+    return TooLarge(f"A file may have {most_bytes} bytes at most.", param="file", limit=most_bytes)
+
+
+class _Form:
+    """Takes the form apart. The file's bytes gather in ``waiting`` until the reader has written them."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self.waiting = bytearray()
+        self.filename: str | None = None
+        self.fields: dict[str, bytearray] = {}
+        self._name = self._value = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._into: bytearray | None = None
+        self._other_bytes = 0
+        self._ended = False
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": self._header_field,
+                "on_header_value": self._header_value,
+                "on_header_end": self._header_end,
+                "on_headers_finished": self._headers_finished,
+                "on_part_data": self._data,
+                "on_end": self._end,
+            },
+        )
+
+    async def read(self, receive: Receive) -> AsyncIterator[bytearray]:
+        """Yields ``waiting`` after each part of the body."""
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            try:
+                self._parser.write(message.get("body", b""))
+            except (MultipartParseError, UnicodeDecodeError) as error:
+                raise InvalidRequest(f"The form cannot be read: {error}.", param="file") from None
+            yield self.waiting
+            more = message.get("more_body", False)
+        if not self._ended:
+            raise InvalidRequest("The form ends in the middle.", param="file")
+
+    def _begin(self) -> None:
+        self._headers, self._name, self._value = {}, b"", b""
+
+    def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_end(self) -> None:
+        self._headers[self._name.lower()] = self._value
+        self._name = self._value = b""
+
+    def _headers_finished(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        name = options.get(b"name", b"").decode()
+        if b"filename" not in options:
+            self._into = self.fields.setdefault(name, bytearray())
+        elif name != "file" or self.filename is not None:
+            raise InvalidRequest("The form has one file, named 'file'.", param=name)
+        else:
+            self.filename = options[b"filename"].decode().replace("\0", "")[:255]
+            self._into = self.waiting
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._into is not self.waiting:
+            self._other_bytes += end - start
+            if self._other_bytes > _FORM_BYTES:
+                raise TooLarge(f"The fields of the form may have {_FORM_BYTES} bytes at most.", param="file")
+        if self._into is not None:
+            self._into += data[start:end]
+
+    def _end(self) -> None:
+        self._ended = True

@@ -1,0 +1,42 @@
+"""``ollamamax batches``: runs the requests of batches on idle capacity. Several may run."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from cluster.dispatch.admission import Bounds
+from ollamamax.batches.runner.runner import Runner
+from ollamamax.batches.store import FileStore
+from ollamamax.gateway.app import Gateway
+
+
+class Command(BaseCommand):
+    help = "Run the requests of batches; several may run."
+    requires_system_checks = ()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        asyncio.run(_run())
+
+
+async def _run() -> None:
+    gateway = Gateway(
+        settings.REDIS_URL,
+        max_body=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
+        deadline=settings.ENV["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
+        bounds=Bounds(settings.ENV["OLLAMAMAX_QUEUE_LENGTH"], settings.ENV["OLLAMAMAX_QUEUE_PER_TENANT"]),
+    )
+    runner = Runner(
+        gateway,
+        FileStore(settings.HOME),
+        concurrency=settings.ENV["OLLAMAMAX_BATCH_CONCURRENCY"],
+        most_bytes=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
+        most_lines=settings.ENV["OLLAMAMAX_MAX_BATCH_LINES"],
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, runner.stop)
+    await runner.run()

@@ -1,0 +1,308 @@
+"""When what runs a request breaks: continued elsewhere, tried once more, given up, kept out; and clients that do not read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import ollama
+import pytest
+
+from cluster.dispatch import breaker, streams
+from cluster.engines.llamacpp import LlamaCpp
+from cluster.scheduling.profile import Profile
+from cluster.wire import Delta, Event, Failure, Final, Ticket
+from ollamamax.bus import directory, keys
+from ollamamax.gateway import relay
+from tests.engines.conftest import VERSION as HOSTED
+from tests.engines.conftest import OneModel
+from tests.fakes.node import FakeNode, echo
+from tests.gateway.conftest import Site, until
+
+ASK: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
+WORDS = [f"{number} " for number in range(10)]
+
+
+async def _tells_a_little(ticket: Ticket) -> AsyncIterator[Event]:
+    """Four of ten words, and then nothing any more."""
+    for word in WORDS[:4]:
+        yield Delta(text=word, tokens=1)
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(3600)
+
+
+async def _goes_on(ticket: Ticket) -> AsyncIterator[Event]:
+    """The rest, whatever was said."""
+    said = ticket.inference.continued if ticket.inference.kind == "chat" else ticket.inference.prompt
+    begun = sum(word in said for word in WORDS)
+    for word in WORDS[begun:]:
+        yield Delta(text=word, tokens=1)
+    yield Final("stop", prompt_tokens=3, completion_tokens=len(WORDS) - begun)
+
+
+async def set_profile(site: Site, **profile: Any) -> None:
+    listed = site.gateway._service.directory.get("models", f"{site.tenant}/echo:latest")  # type: ignore[union-attr]
+    changed = msgspec.structs.replace(listed, profile=Profile(**profile))
+    directory.publish(site.client, "models", {f"{site.tenant}/echo:latest": msgspec.json.encode(changed)})
+    service = await site.gateway.start()
+    await until(lambda: service.directory.get("models", f"{site.tenant}/echo:latest").profile == Profile(**profile))
+
+
+async def _stream(site: Site, path: str, body: dict[str, Any], dying: FakeNode) -> list[str]:
+    """The parts of a stream whose node dies when it has said a little."""
+    parts: list[str] = []
+    async with site.post(path, {**body, "stream": True}) as response:
+        assert response.status == 200
+        async for line in response.content:
+            if text := line.decode().strip():
+                parts.append(text)
+            if len(dying.tickets) == 1 and not dying.dead and "3 " in text:
+                await dying.kill()
+    return parts
+
+
+async def test_a_stream_goes_on_when_its_node_dies(site: Site) -> None:
+    first = await site.add_node(script=_tells_a_little)
+    answering = asyncio.create_task(_stream(site, "/api/chat", ASK, first))
+    await until(lambda: len(first.tickets) == 1)
+    second = await site.add_node(script=_goes_on)
+    lines = [json.loads(line) for line in await answering]
+    assert "".join(line["message"]["content"] for line in lines) == "".join(WORDS)
+    assert (lines[-1]["done"], lines[-1]["continued"], lines[-1]["eval_count"]) == (True, 1, 10)
+    assert lines[-1]["prompt_eval_count"] == 3
+    assert second.tickets[0].inference.continued == "".join(WORDS[:4])
+    assert second.tickets[0].inference.continued_tokens == 4
+    await until(lambda: len(site.usage()) == 1)
+    [record] = site.usage()
+    assert (record["outcome"], record["attempts"], record["completion_tokens"]) == ("ok", 2, 10)
+    assert [attempt.get("error", "") for attempt in record["route"]["attempts"]] == ["node_lost", ""]
+
+
+async def test_openais_stream_goes_on_too_with_what_is_left_of_max_tokens(site: Site) -> None:
+    first = await site.add_node(script=_tells_a_little)
+    body = {**ASK, "max_tokens": 10, "stream_options": {"include_usage": True}}
+    answering = asyncio.create_task(_stream(site, "/v1/chat/completions", body, first))
+    await until(lambda: len(first.tickets) == 1)
+    second = await site.add_node(script=_goes_on)
+    chunks = [json.loads(part[6:]) for part in await answering if part.startswith("data: {")]
+    text = "".join(c["choices"][0]["delta"].get("content", "") for c in chunks if c["choices"])
+    assert text == "".join(WORDS)
+    assert [chunk["continued"] for chunk in chunks if "continued" in chunk] == [1]
+    assert chunks[-1]["usage"]["completion_tokens"] == 10
+    assert second.tickets[0].inference.options.max_tokens == 6
+
+
+async def test_a_plain_completion_goes_on_from_its_prompt(site: Site) -> None:
+    first = await site.add_node(script=_tells_a_little)
+    answering = asyncio.create_task(_stream(site, "/v1/completions", {"model": "echo", "prompt": "count: "}, first))
+    await until(lambda: len(first.tickets) == 1)
+    second = await site.add_node(script=_goes_on)
+    chunks = [json.loads(part[6:]) for part in await answering if part.startswith("data: {")]
+    assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == "".join(WORDS)
+    assert second.tickets[0].inference.prompt == "count: " + "".join(WORDS[:4])
+
+
+@pytest.mark.parametrize(
+    "changed", [{"format": "json"}, {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]}]
+)
+async def test_what_cannot_be_taken_up_in_the_middle_ends_with_an_error(site: Site, changed: dict[str, Any]) -> None:
+    first = await site.add_node(script=_tells_a_little)
+    answering = asyncio.create_task(_stream(site, "/api/chat", {**ASK, **changed}, first))
+    await until(lambda: len(first.tickets) == 1)
+    second = await site.add_node(script=_goes_on)
+    lines = [json.loads(line) for line in await answering]
+    assert "error" in lines[-1]
+    assert second.tickets == []
+    await until(lambda: len(site.usage()) == 1)
+    assert (site.usage()[0]["outcome"], site.usage()[0]["completion_tokens"]) == ("node_lost", 4)
+
+
+async def test_a_profile_may_forbid_to_go_on(site: Site) -> None:
+    await set_profile(site, continue_streams=False)
+    first = await site.add_node(script=_tells_a_little)
+    answering = asyncio.create_task(_stream(site, "/api/chat", ASK, first))
+    await until(lambda: len(first.tickets) == 1)
+    await site.add_node(script=_goes_on)
+    assert "error" in json.loads((await answering)[-1])
+
+
+async def test_an_engine_that_says_nothing_is_left(site: Site) -> None:
+    async def silent(ticket: Ticket) -> AsyncIterator[Event]:
+        await asyncio.sleep(3600)
+        yield Delta()
+
+    await set_profile(site, first_byte_seconds=0.5)
+    hung = await site.add_node(script=silent)
+    asked = asyncio.create_task(_ask(site))
+    await until(lambda: len(hung.tickets) == 1)
+    await site.add_node(script=echo)
+    status, answer = await asked
+    assert (status, answer["message"]["content"]) == (200, "one two three")
+    await until(lambda: any(control.verb == "cancel" for control in hung.controls))
+    await until(lambda: len(site.usage()) == 1)
+    assert site.usage()[0]["route"]["attempts"][0]["error"] == "engine_hung"
+    # Its breaker is open: the next request does not try it.
+    assert (await _ask(site))[0] == 200
+    assert len(hung.tickets) == 1
+
+
+async def _ask(site: Site, content: str = "one two three") -> tuple[int, Any]:
+    body = {"model": "echo", "messages": [{"role": "user", "content": content}], "stream": False}
+    async with site.post("/api/chat", body) as response:
+        return response.status, await response.json()
+
+
+async def test_a_node_that_failed_is_tried_again_by_one_request(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breaker, "FIRST_PAUSE", 0.5)
+    await set_profile(site, strategy="round_robin")
+    broken = True
+
+    async def sometimes(ticket: Ticket) -> AsyncIterator[Event]:
+        if broken:
+            yield Failure("engine_failed", "broken")
+            return
+        async for event in echo(ticket):
+            yield event
+
+    flaky = await site.add_node(script=sometimes)
+    assert (await _ask(site))[0] == 502
+    steady = await site.add_node(script=echo)
+    for _ in range(5):
+        assert (await _ask(site))[0] == 200
+    assert (len(flaky.tickets), len(steady.tickets)) == (1, 5)
+    broken = False
+    async with asyncio.timeout(10):
+        while len(flaky.tickets) < 4:
+            assert (await _ask(site))[0] == 200
+
+
+async def test_a_request_that_kills_engines_is_stopped_after_two_and_kept_out(site: Site) -> None:
+    async def fragile(ticket: Ticket) -> AsyncIterator[Event]:
+        if ticket.inference.messages[-1]["content"] == "poison":
+            yield Failure("engine_crashed", "the engine broke off")
+            return
+        async for event in echo(ticket):
+            yield event
+
+    nodes = [await site.add_node(script=fragile) for _ in range(4)]
+    status, answer = await _ask(site, "poison")
+    assert (status, "breaks" in answer["error"]) == (502, True)
+    assert sum(len(node.tickets) for node in nodes) == 2
+    status, answer = await _ask(site, "poison")
+    assert status == 422
+    assert sum(len(node.tickets) for node in nodes) == 2
+    assert (await _ask(site, "water"))[0] == 200
+    assert site.client.zcard(keys.QUARANTINED) == 1
+
+
+async def test_those_that_died_with_others_are_only_suspected(site: Site) -> None:
+    """Two requests on one node, which dies twice: neither is convicted, and both are answered when they come again."""
+
+    async def silent(ticket: Ticket) -> AsyncIterator[Event]:
+        await asyncio.sleep(3600)
+        yield Delta()
+
+    first = await site.add_node(script=silent)
+    asked = [asyncio.create_task(_ask(site, content)) for content in ("a", "b")]
+    await until(lambda: len(first.tickets) == 2)
+    second = await site.add_node(script=silent)
+    await first.kill()
+    await until(lambda: len(second.tickets) == 2)
+    await site.add_node(script=echo)
+    await second.kill()
+    assert [status for status, _ in await asyncio.gather(*asked)] == [502, 502]
+    assert (site.client.zcard(keys.QUARANTINED), site.client.zcard(keys.SUSPECTED)) == (0, 2)
+    assert [(await _ask(site, content))[0] for content in ("a", "b")] == [200, 200]
+    await until(lambda: site.client.zcard(keys.SUSPECTED) == 0)
+
+
+async def test_a_client_that_does_not_read_pauses_its_engine_and_is_cut(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "WRITE_PATIENCE", 1.5)
+    monkeypatch.setattr(streams, "PAUSE_BYTES", 64 << 10)
+
+    async def talks(ticket: Ticket) -> AsyncIterator[Event]:
+        while not any(control.verb == "pause" for control in node.controls):
+            yield Delta(text="x" * 20_000, tokens=1)
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(3600)
+
+    node = await site.add_node(script=talks)
+    service = await site.gateway.start()
+    async with site.post("/api/chat", ASK):
+        await until(lambda: any(control.verb == "pause" for control in node.controls))
+        assert max(stream.backlog for stream in service.dispatcher._streams._streams.values()) < 1 << 20
+        await until(lambda: len(site.usage()) == 1)
+    assert (site.usage()[0]["outcome"], site.usage()[0]["error"]) == ("cancelled", "client_too_slow")
+    assert site.client.scard(keys.node_slots(node.node)) == 0
+
+
+async def test_a_client_that_reads_again_gets_all_of_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "PAUSE_BYTES", 64 << 10)
+    monkeypatch.setattr(streams, "RESUME_BYTES", 16 << 10)
+
+    async def talks(ticket: Ticket) -> AsyncIterator[Event]:
+        for number in range(3000):
+            paused = [control.verb for control in node.controls if control.verb in {"pause", "resume"}]
+            while paused and paused[-1] == "pause":
+                await asyncio.sleep(0.01)
+                paused = [control.verb for control in node.controls if control.verb in {"pause", "resume"}]
+            yield Delta(text=f"{number} ".ljust(2000, "."), tokens=1)
+        yield Final("stop", 1, 3000)
+
+    node = await site.add_node(script=talks)
+    async with site.post("/api/chat", ASK, read_bufsize=1 << 12) as response:
+        await until(lambda: any(control.verb == "pause" for control in node.controls))
+        numbers = []
+        async for line in response.content:
+            part = json.loads(line)
+            if not part["done"]:
+                numbers += [int(text) for text in part["message"]["content"].replace(".", "").split()]
+    assert numbers == list(range(3000))
+    assert any(control.verb == "resume" for control in node.controls)
+
+
+async def test_the_real_engine_goes_on_from_what_another_said(site: Site) -> None:
+    """The official client, two llama.cpp engines, greedy decoding: the answer is as if nothing had happened."""
+    engines = [LlamaCpp(OneModel(), slots=2, context=2048, threads=1) for _ in range(2)]
+    asked: Any = {
+        "model": "echo",
+        "messages": [{"role": "user", "content": "Count from one to twenty in words."}],
+        "options": {"temperature": 0, "seed": 1, "num_predict": 40},
+    }
+
+    def serving(engine: LlamaCpp, pace: float) -> Any:
+        async def generate(ticket: Ticket) -> AsyncIterator[Event]:
+            async for event in engine.generate(HOSTED, ticket.model, ticket.inference):
+                yield event
+                await asyncio.sleep(pace)
+
+        return generate
+
+    for engine in engines:
+        await engine.start()
+    client = ollama.AsyncClient(host=site.url, headers={"Authorization": f"Bearer {site.key}"})
+    try:
+        first = await site.add_node(script=serving(engines[0], 0.05))
+        undisturbed = await client.chat(**asked)
+        assert undisturbed.message.content
+        stream = await client.chat(**asked, stream=True)
+        text, said, last = "", 0, None
+        async for part in stream:
+            text, said, last = text + (part.message.content or ""), said + 1, part
+            if said == 8:
+                await site.add_node(script=serving(engines[1], 0.0))
+                await first.kill()
+        assert last is not None
+        assert last.done
+        assert text == undisturbed.message.content
+        assert (last.eval_count, last.prompt_eval_count) == (undisturbed.eval_count, undisturbed.prompt_eval_count)
+        await until(lambda: len(site.usage()) == 2)
+        assert site.usage()[-1]["attempts"] == 2
+    finally:
+        for engine in engines:
+            await engine.close()
