@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -135,6 +136,7 @@ class Gateway:
         self._service: Service | None = None
         self._starting = asyncio.Lock()
         self._open = 0
+        self._quiet = asyncio.Event()
 
     @staticmethod
     def serves(path: str) -> bool:
@@ -170,9 +172,11 @@ class Gateway:
 
     async def stop(self) -> None:
         # Not every server waits until all requests have returned, and each has still to be settled.
-        patience = time.monotonic() + _LAST_REQUESTS
-        while self._open and time.monotonic() < patience:
-            await asyncio.sleep(0.01)
+        self._quiet.clear()
+        if self._open:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_REQUESTS):
+                    await self._quiet.wait()
         if self._service is not None:
             service, self._service = self._service, None
             await service.dispatcher.stop()
@@ -189,6 +193,8 @@ class Gateway:
             await self._serve(scope, receive, send, inside)
         finally:
             self._open -= 1
+            if not self._open:
+                self._quiet.set()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, inside: KnownKey | None) -> None:
         received_at = time.time()
