@@ -105,6 +105,25 @@ def fairness_command() -> None:
     sys.exit(1 if outcome.wrong else 0)
 
 
+@main.command(name="servers", help="uvicorn, daphne, granian; in the web process and in processes of their own.")
+@click.option("--rounds", default=3, show_default=True)
+def servers_command(rounds: int) -> None:
+    from benchmarks import servers
+
+    with running() as product:
+        print("\n" + servers.report(servers.measure(product, rounds)))
+
+
+@main.command(name="streams", help="Memory of one gateway with many open streams.")
+@click.option("--streams", "count", default=1000, show_default=True)
+def streams_command(count: int) -> None:
+    from benchmarks import servers, streams
+
+    size = dataclasses.replace(streams.Size(), streams=count)
+    with running(slots=count) as product, servers.started(product, only=servers.ONE_OF_EACH) as ways:
+        print("\n" + streams.report(streams.measure(product, ways[1:], size), size))
+
+
 def _run(cost: overhead.Size | None, whole: integrity.Size | None) -> None:
     """Exit status 1 when a token was not where it belongs."""
     wrong = 0
