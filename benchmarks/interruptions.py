@@ -94,7 +94,7 @@ class Clients:
         connection = _Connection(told, self.arrived)
         try:
             transport, _ = await asyncio.get_running_loop().create_connection(
-                lambda: connection, str(parts.hostname), parts.port
+                lambda: connection, str(parts.hostname), parts.port or 80
             )
             transport.write(self._request(parts.netloc))
             await connection.ended
