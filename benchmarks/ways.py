@@ -67,7 +67,7 @@ class Test:
             every=20 if self.paced else 0,
             stream=self.stream,
             seconds=self.seconds,
-            patience=20.0,
+            patience=10.0,
             headers=way.headers,
         )
 
@@ -101,7 +101,7 @@ def measure(ways: Sequence[Way], rounds: int, tests: Sequence[Test] = TESTS) -> 
     with Load() as load:
         for way in ways:
             if not way.problem:
-                job = Job(way.url, MODEL, way.key or "none", 4, 32, TOKENS, patience=20.0, headers=way.headers)
+                job = Job(way.url, MODEL, way.key or "none", 4, 32, TOKENS, patience=10.0, headers=way.headers)
                 answer = load.do(job)
                 if not answer.duration:
                     way.problem = f"no good answer: {answer.complaint}"

@@ -14,6 +14,8 @@ from benchmarks.product import Product, ask
 from benchmarks.ways import DIRECT, Measured, Way
 
 OURS = "OllamaMax"
+CARRY = ("web", "valkey", "node")
+"""What a request passes through."""
 MANY = 1_000_000_000
 TIMES = (("portkey", 2.0, 1.5), ("litellm", 25.0, 10.0))
 """What we set out to do: streams a second, and whole answers a second, as many times a peer's."""
@@ -46,7 +48,8 @@ def started(product: Product, names: Sequence[str] = tuple(PEERS)) -> Iterator[l
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="omx-peers-")))
         with Load() as load:
             starter = Starter(product.engine_url, folder, stack, load)
-            yield [Way(DIRECT, product.engine_url), ours(product), *(starter.start(name) for name in names)]
+            begun = [starter.begin(name) for name in names]
+            yield [Way(DIRECT, product.engine_url), ours(product), *map(starter.wait, begun)]
 
 
 def measure(product: Product, rounds: int, names: Sequence[str] = tuple(PEERS)) -> Measured:
@@ -75,9 +78,7 @@ def report(measured: Measured) -> str:
                 lines.append(f"| {test.name}: answers/s beside {peer} | at least {goal:g} times | {said} |")
     if "portkey" in measured.memory:
         theirs, mine = sum(measured.memory["portkey"].values()), measured.memory[OURS]
-        said = (
-            f"web process {mine['web']:.0f}, with Valkey and node {sum(mine[n] for n in ('web', 'valkey', 'node')):.0f}"
-        )
+        said = f"web process {mine['web']:.0f}, with Valkey and node {sum(mine[n] for n in CARRY):.0f}"
         lines.append(f"| memory beside portkey, MB | below {theirs:.0f} | {said}, all {sum(mine.values()):.0f} |")
     return "\n".join(lines)
 

@@ -19,7 +19,7 @@ from benchmarks.ways import Way
 
 READY_SECONDS = 90
 KEY = "sk-benchmark"
-LOOPBACK_ONLY = """
+PORTKEY_FIRST = """
 // The gateway listens on every address; this keeps it on loopback.
 const { Server } = require("node:net");
 const listen = Server.prototype.listen;
@@ -27,6 +27,13 @@ Server.prototype.listen = function (port, ...rest) {
   if (typeof port === "number") return listen.call(this, port, "127.0.0.1", ...rest.filter((each) => typeof each === "function"));
   if (port && typeof port === "object" && "port" in port) port.host = "127.0.0.1";
   return listen.call(this, port, ...rest);
+};
+// It adds to the headers of what the engine answered, which Node.js 20 refuses for streams ("TypeError: immutable").
+const Answer = globalThis.Response;
+const ask = globalThis.fetch;
+globalThis.fetch = async (...given) => {
+  const { body, status, statusText, headers } = await ask(...given);
+  return new Answer(body, { status, statusText, headers: new Headers(headers) });
 };
 """
 UNANNOUNCED = """
@@ -50,19 +57,22 @@ class Starter:
         self._stack = stack
         self._load = load
 
-    def start(self, name: str) -> Way:
-        """A way that works, or one that says why not."""
+    def begin(self, name: str) -> Way:
+        """Install and start it; one that cannot be says why."""
         try:
-            way = PEERS[name](self)
+            return PEERS[name](self)
         except (install.NotInstalled, OSError) as error:
             return Way(name, problem=str(error))
+
+    def wait(self, way: Way) -> Way:
+        """Until it gives a good answer, or is known not to."""
         end = time.monotonic() + READY_SECONDS
         while not way.problem:
             job = Job(way.url, MODEL, way.key or "none", 1, 1, 2, patience=10.0, headers=way.headers)
             answer = self._load.do(job)
             if answer.duration:
                 break
-            log = (self.folder / f"{name}.log").read_text(errors="replace").strip().splitlines()
+            log = (self.folder / f"{way.name}.log").read_text(errors="replace").strip().splitlines()
             if any(not each.is_running() for tops in way.processes.values() for each in tops):
                 way.problem = f"ended: {log[-1] if log else ''}"
             elif time.monotonic() > end:
@@ -131,7 +141,7 @@ def nginx(starter: Starter) -> Way:
 
 def portkey(starter: Starter) -> Way:
     modules, port = install.node("portkey", install.PORTKEY), free_port()
-    hook = starter.write("loopback.cjs", LOOPBACK_ONLY)
+    hook = starter.write("first.cjs", PORTKEY_FIRST)
     program = modules / "@portkey-ai" / "gateway" / "build" / "start-server.js"
     process = starter.run(
         "portkey", "node", "--require", hook, str(program), f"--port={port}", "--headless",

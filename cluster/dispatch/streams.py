@@ -77,11 +77,14 @@ class Streams:
                 _log.warning("token_channel_disconnected", streams=len(self._streams), error=str(error))
                 await asyncio.sleep(0.1)
 
-    async def look(self, alive: Callable[[str], bool]) -> None:
-        """Once a second: end the streams of nodes that are gone and of clients that do not read, ask after those that are silent."""
+    def end_those_of_lost_nodes(self, alive: Callable[[str], bool]) -> None:
         for stream in list(self._streams.values()):
             if stream.node and not stream.ended and not alive(stream.node):
                 stream.end(Failure("node_lost", "The node that ran this request stopped answering.", 502))
+
+    async def look(self) -> None:
+        """Once a second: end the streams of clients that do not read, ask after those that are silent."""
+        for stream in list(self._streams.values()):
             since = stream.unread_since()
             if since is not None and time.monotonic() - since > READ_PATIENCE:
                 stream.give_up()

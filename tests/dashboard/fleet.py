@@ -170,7 +170,7 @@ class Fleet:
             "request": opened.request,
             "ticket": f"{opened.request}.{opened.attempt}",
             "tenant": self.tenant,
-            "key": opened.key,
+            "counted": [],
             "node": opened.node,
             "version": opened.version,
             "weight": 1,
