@@ -95,8 +95,8 @@ def prepare(fleet: Fleet, size: Size) -> list[list[str]]:
     if made.returncode:
         raise RuntimeError(made.stderr[-2000:])
     api = f"{fleet.url}/api/v1"
-    for node in fleet.ids().values():
-        ask(f"{api}/nodes/{node}", fleet.key, {"shared": True}, method="PATCH")
+    for node in ask(f"{api}/nodes", fleet.key)["results"]:
+        ask(f"{api}/nodes/{node['id']}", fleet.key, {"shared": True}, method="PATCH")
     (model,) = [each["id"] for each in ask(f"{api}/models", fleet.key)["results"] if each["name"].startswith("stub")]
     ask(f"{api}/models/{model}", fleet.key, {"shared": True}, method="PATCH")
     time.sleep(3)

@@ -19,6 +19,8 @@ RETRIES = 2
 RETRIED = (b" 408 ", b" 409 ", b" 429 ", b" 500 ", b" 502 ", b" 503 ", b" 504 ")
 PAUSE = 0.5
 """Seconds before the first retry, as OpenAI's client; doubled for the second."""
+AWAY = 14.0
+"""Seconds after which a client that was cut off comes back to its own gateway."""
 End = Literal["ok", "error", "refused", "cut"]
 
 
@@ -75,15 +77,18 @@ class Clients:
 
     async def _client(self, number: int, wait: float, until: asyncio.Event, expected: bytes) -> None:
         await asyncio.sleep(wait * 3)  # not all in step
-        gateway = number % len(self.gateways)
+        gateway = home = number % len(self.gateways)
+        away_until = 0.0
         while not until.is_set():
+            if time.monotonic() > away_until:
+                gateway = home
             for again in range(RETRIES + 1):
                 told = await self.ask(number, self.gateways[gateway], again)
                 told.right = told.text == expected if told.end == "ok" else expected.startswith(told.text)
                 self.told.append(told)
                 if told.end == "cut":
                     # Whatever stands before the gateways sends what comes next to one that answers.
-                    gateway = (gateway + 1) % len(self.gateways)
+                    gateway, away_until = (gateway + 1) % len(self.gateways), time.monotonic() + AWAY
                 if told.first is not None or not (told.end == "cut" or any(each in told.status for each in RETRIED)):
                     break
                 await asyncio.sleep(PAUSE * 2**again)
