@@ -185,7 +185,7 @@ async def run(job: Job) -> Result:
                 async with asyncio.timeout(job.patience):
                     first, duration = await connection.ask(request)
             except (OSError, TimeoutError) as error:
-                wrong(f"no whole answer: {error or type(error).__name__}")
+                wrong(f"no whole answer: {str(error) or type(error).__name__}")
                 if connection is not None:
                     connection.transport.abort()
                 broken += 1

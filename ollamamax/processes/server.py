@@ -111,7 +111,7 @@ def _granian(application: Any, env: Environment, port: int, shared: bool) -> Non
         serving = asyncio.create_task(server.serve())
         telling = asyncio.create_task(told.wait())
         await asyncio.wait({serving, telling}, return_when=asyncio.FIRST_COMPLETED)
-        server.stop()
+        server.stop()  # type: ignore[no-untyped-call]
         # It has no limit of its own to how long streams may go on.
         await asyncio.wait({serving}, timeout=GRACE_SECONDS)
         if serving.done():

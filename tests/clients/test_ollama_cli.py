@@ -85,7 +85,7 @@ async def test_show(cli: aiohttp.ClientSession) -> None:
 async def test_run_with_a_prompt(cli: aiohttp.ClientSession) -> None:
     async with cli.post("/api/show", json=SHOW) as response:
         assert response.status == 200
-    body = {**GENERATE, "prompt": "one two three", "options": {}}
+    body: dict[str, Any] = {**GENERATE, "prompt": "one two three", "options": {}}
     async with cli.post("/api/generate", json=body, headers=LINES) as response:
         lines = await _lines(response)
     assert "".join(line["response"] for line in lines) == "one two three"

@@ -133,7 +133,7 @@ async def _granian(application: Any, port: int) -> AsyncIterator[None]:
     serving = asyncio.create_task(server.serve())
     await until(lambda: _listens(port))
     yield
-    server.stop()
+    server.stop()  # type: ignore[no-untyped-call]
     await serving
 
 
