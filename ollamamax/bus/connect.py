@@ -25,7 +25,7 @@ MOST_CONNECTIONS = 64
 """Of one asynchronous client; a command that finds none free waits for one."""
 
 
-class WaitingPool(redis.asyncio.ConnectionPool):
+class WaitingPool(redis.asyncio.ConnectionPool):  # type: ignore[misc]
     """redis-py's own pool refuses the command that finds no connection free; its blocking one costs 30 µs a command more."""
 
     def __init__(self, *, max_connections: int = MOST_CONNECTIONS, **options: Any) -> None:
