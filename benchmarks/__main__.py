@@ -1,4 +1,4 @@
-"""``python -m benchmarks [overhead|integrity|beside|start|routing|prefix|peers|servers|streams]``: without a name the first two, which takes a few minutes."""
+"""``python -m benchmarks [overhead|integrity|beside|start|routing|prefix|peers|servers|streams|kills|fairness]``: without a name the first two, which takes a few minutes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from benchmarks import beside, integrity, overhead, prefix, routing
+from benchmarks import beside, fairness, integrity, kills, overhead, prefix, routing
 from benchmarks.conditions import conditions
+from benchmarks.fleet import fleet
 from benchmarks.product import running, running_nodes
 
 ahead_option = click.option(
@@ -80,6 +81,28 @@ def peers_command(rounds: int, only: str) -> None:
     with running() as product:
         names = [name for name in start.PEERS if not only or name in only.split(",")]
         print("\n" + run.report(run.measure(product, rounds, names)))
+
+
+@main.command(name="kills", help="What clients see of a node, an engine, a gateway that is killed.")
+@click.option("--streams", default=kills.Size.streams, show_default=True)
+@click.option("--rounds", default=kills.Size.rounds, show_default=True)
+@click.option("--every", default=kills.Size.every, show_default=True, help="Milliseconds from token to token.")
+@click.option("--seed", default=kills.Size.seed, show_default=True)
+def kills_command(streams: int, rounds: int, every: int, seed: int) -> None:
+    size = dataclasses.replace(kills.Size(), streams=streams, rounds=rounds, every=every, seed=seed)
+    with fleet(nodes=size.nodes, slots=size.slots, gateways=size.gateways, engine=size.engine) as product:
+        outcome = kills.measure(product, size)
+    print("\n" + kills.report(outcome, size))
+    sys.exit(1 if outcome.wrong or outcome.left or outcome.without_record else 0)
+
+
+@main.command(name="fairness", help="Who waits how long and gets how much when tenants want more than there is.")
+def fairness_command() -> None:
+    size = fairness.Size()
+    with fleet(nodes=size.nodes, slots=size.slots, gateways=1, engine=size.engine) as product:
+        outcome = fairness.measure(product, size)
+    print("\n" + fairness.report(outcome, size))
+    sys.exit(1 if outcome.wrong else 0)
 
 
 @main.command(name="servers", help="uvicorn, daphne, granian; in the web process and in processes of their own.")

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,19 +69,19 @@ def free_port() -> int:
 @contextlib.contextmanager
 def running(source: Path = ROOT, slots: int = SLOTS) -> Iterator[Product]:
     """Start everything from the code in ``source``, with a stub engine, and end and delete it afterwards."""
-    with _place(source, nodes=0) as place:
+    with placed(source, nodes=0) as place:
         yield _with_stub(place, slots)
 
 
 @contextlib.contextmanager
 def running_nodes(nodes: int, source: Path = ROOT) -> Iterator[Product]:
     """The same with so many nodes of `make up` itself, whose engines are llama.cpp with the bundled model."""
-    with _place(source, nodes) as place:
+    with placed(source, nodes) as place:
         yield Product(place.url, "", place.up(seconds=240), _supervised(source, place.environ))
 
 
 @dataclass
-class _Place:
+class Place:
     """A folder in which a product runs, and what is told to it."""
 
     source: Path
@@ -100,21 +100,22 @@ class _Place:
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
-    def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+    def start(self, name: str, *command: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """``environ``: instead of the one that the product was started with."""
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=self.source,
-            env=self.environ,
-            stdout=self.log(name).open("wb"),
+            env=self.environ if environ is None else environ,
+            stdout=self.log(name).open("ab"),
             stderr=subprocess.STDOUT,
         )
-        self.stack.callback(_end, process)
+        self.stack.callback(end, process)
         return process
 
     def up(self, seconds: float = 120) -> str:
         """Start the product's own processes; the first key."""
         process = self.start("up", "ollamamax.embedded", "up")
-        _wait(lambda: " is ready after " in self.log("up").read_text(), process, self.log("up"), seconds)
+        wait_for(lambda: " is ready after " in self.log("up").read_text(), process, self.log("up"), seconds)
         key: str = json.loads((self.home / "bootstrap.json").read_text())["api_key"]
         return key
 
@@ -125,7 +126,7 @@ class _Place:
 
 
 @contextlib.contextmanager
-def _place(source: Path, nodes: int) -> Iterator[_Place]:
+def placed(source: Path, nodes: int) -> Iterator[Place]:
     folder = Path(tempfile.mkdtemp(prefix="omx-bench-"))
     folder.chmod(0o711)  # PostgreSQL runs as another user when we are root
     environ = {k: v for k, v in os.environ.items() if k not in NOT_OURS}
@@ -137,12 +138,12 @@ def _place(source: Path, nodes: int) -> Iterator[_Place]:
     }
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        place = _Place(source, folder, environ, stack)
+        place = Place(source, folder, environ, stack)
         stack.callback(place.reset)
         yield place
 
 
-def _with_stub(place: _Place, slots: int) -> Product:
+def _with_stub(place: Place, slots: int) -> Product:
     source, folder, start, url = place.source, place.folder, place.start, place.url
     node_home, engine_url = folder / "node", f"http://127.0.0.1:{free_port()}"
     engine = start("engine", "tests.fakes.stub_engine", "--port", engine_url.rpartition(":")[2])
@@ -156,7 +157,7 @@ def _with_stub(place: _Place, slots: int) -> Product:
         raise NotStarted((folder / "join.log").read_text())
     node = start("node", "cluster.worker.cli", "run", "--home", str(node_home))
     # The controller finds the engine's model, and the gateway is told of it.
-    _wait(lambda: f'"{MODEL}:' in json.dumps(ask(f"{url}/v1/models", key)), node, folder / "node.log")
+    wait_for(lambda: f'"{MODEL}:' in json.dumps(ask(f"{url}/v1/models", key)), node, folder / "node.log")
     processes = {
         **_supervised(source, place.environ),
         "node": psutil.Process(node.pid),
@@ -217,15 +218,15 @@ def ask(
         return found
 
 
-def _wait(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
+def wait_for(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 120) -> None:
+    until = time.monotonic() + seconds
     while not ready():
-        if process.poll() is not None or time.monotonic() > end:
+        if process.poll() is not None or time.monotonic() > until:
             raise NotStarted(f"{log.stem} did not start:\n{log.read_text()[-2000:]}")
         time.sleep(0.1)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
     try:

@@ -17,6 +17,8 @@ class _Open:
     until: float
     pause: float
     trial_at: float | None = None
+    spoke: bool = False
+    """The one that tries again has had its first output."""
 
 
 class Breakers:
@@ -30,6 +32,8 @@ class Breakers:
         """Whether requests should keep away: the pause is not over, or the one that tries again has not ended yet."""
         if not self._open or (state := self._open.get((node, version))) is None:
             return False
+        if state.spoke:
+            return False
         now = self._clock()
         return now < state.until or (state.trial_at is not None and now - state.trial_at < TRIAL)
 
@@ -38,10 +42,16 @@ class Breakers:
         if self._open and (state := self._open.get((node, version))) is not None and state.trial_at is None:
             state.trial_at = self._clock()
 
+    def spoke(self, node: str, version: str) -> None:
+        """A request there has its first output. That ends a trial: a long answer must not keep all others away until its end."""
+        if self._open and (state := self._open.get((node, version))) is not None and state.trial_at is not None:
+            state.spoke = True
+
     def failed(self, node: str, version: str) -> None:
         before = self._open.get((node, version))
         # Requests that were there already fail together; that is one failure.
         if before is not None and self._clock() < before.until:
+            before.spoke = False
             return
         pause = FIRST_PAUSE if before is None else min(LONGEST_PAUSE, before.pause * 2)
         self._open[(node, version)] = _Open(self._clock() + pause, pause)

@@ -14,6 +14,7 @@ from cluster.dispatch import continuation, quarantine
 from cluster.dispatch.admission import Admission, Bounds, Waits
 from cluster.dispatch.breaker import Breakers
 from cluster.dispatch.fleet import Fleet
+from cluster.dispatch.presence import LOOK_SECONDS, Presence
 from cluster.dispatch.quarantine import Quarantine
 from cluster.dispatch.queue import Queue, Tell
 from cluster.dispatch.reloads import ReloadsAvoided, write
@@ -67,6 +68,7 @@ class Dispatcher:
         self._quarantine = Quarantine(self._client)
         self._deaths: dict[str, float] = {}
         self.fleet = Fleet(self._listening, directory, is_open=self._breakers.is_open)
+        self._presence = Presence(self._client, self.fleet)
         self._admission = Admission(self._client, self.fleet, self.id, bounds)
         self._queue = Queue(self._client, self._admission, self._rank)
         self._settlements = Settlements(self._client)
@@ -81,6 +83,7 @@ class Dispatcher:
         self._tasks = [
             asyncio.create_task(self._streams.receive(self._listens), name="receive"),
             asyncio.create_task(self._watch(), name="watch"),
+            asyncio.create_task(self._watch_nodes(), name="watch nodes"),
             asyncio.create_task(self._settlements.run(), name="settle"),
         ]
         await self._ready.wait()
@@ -208,6 +211,7 @@ class Dispatcher:
             if stream.paused_at is not None:
                 await self._streams.resume_if_read(stream)
             if isinstance(event, Delta):
+                self._breakers.spoke(request.node, request.version)
                 continuation.note(request, event)
             elif isinstance(event, Started):
                 if request.continued:
@@ -341,7 +345,17 @@ class Dispatcher:
                 await self._quarantine.refresh()
             except RedisError as error:
                 _log.warning("queue_not_looked_after", waiting=len(self._queue), error=str(error))
-            await self._streams.look(self.fleet.alive)
+            await self._streams.look()
+
+    async def _watch_nodes(self) -> None:
+        """End the streams of nodes that died."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await self._presence.look()
+            except RedisError as error:
+                _log.warning("nodes_not_looked_after", error=str(error))
+            self._streams.end_those_of_lost_nodes(self.fleet.alive)
 
     async def _renew_lease(self) -> None:
         used = self._settlements.take_used_keys()

@@ -65,6 +65,17 @@ class Fleet:
     def alive(self, node: str) -> bool:
         return time.monotonic() - self._seen.get(node, -STATE_LIFETIME) < STATE_LIFETIME
 
+    def alive_nodes(self) -> list[str]:
+        return [node for node in self._seen if self.alive(node)]
+
+    def seen(self, node: str) -> float:
+        """When it was heard last (`time.monotonic`)."""
+        return self._seen[node]
+
+    def lost(self, node: str) -> None:
+        """It counts as gone until it is heard again."""
+        self._seen[node] = time.monotonic() - STATE_LIFETIME
+
     def states(self, tenant: str) -> list[NodeState]:
         """The tenant's nodes that are alive."""
         return [state for node, state in self._states.items() if self._is_of(node, tenant) and self.alive(node)]

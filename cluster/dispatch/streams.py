@@ -20,6 +20,8 @@ PAUSE_BYTES = 256 << 10
 RESUME_BYTES = PAUSE_BYTES // 4
 MOST_BYTES = 16 * PAUSE_BYTES
 """When so much waits, because the node does not pause, the stream is cut."""
+READ_PATIENCE = 30.0
+"""Seconds for which a client may leave unread what was sent to it."""
 SILENT_SECONDS = 5.0
 """After so long without a word a node is asked for what comes next: a lost last message leaves no gap to see."""
 _log = logs.get(__name__)
@@ -75,11 +77,17 @@ class Streams:
                 _log.warning("token_channel_disconnected", streams=len(self._streams), error=str(error))
                 await asyncio.sleep(0.1)
 
-    async def look(self, alive: Callable[[str], bool]) -> None:
-        """Once a second: end the streams of nodes that are gone, ask after those that are silent."""
+    def end_those_of_lost_nodes(self, alive: Callable[[str], bool]) -> None:
         for stream in list(self._streams.values()):
             if stream.node and not stream.ended and not alive(stream.node):
                 stream.end(Failure("node_lost", "The node that ran this request stopped answering.", 502))
+
+    async def look(self) -> None:
+        """Once a second: end the streams of clients that do not read, ask after those that are silent."""
+        for stream in list(self._streams.values()):
+            since = stream.unread_since()
+            if since is not None and time.monotonic() - since > READ_PATIENCE:
+                stream.give_up()
         await self._ask_again(SILENT_SECONDS)
         horizon = time.monotonic() - 60
         self._disowned = {ticket: at for ticket, at in self._disowned.items() if at > horizon}

@@ -64,3 +64,18 @@ def test_a_trial_that_never_ends_does_not_shut_the_node_out_for_ever() -> None:
     breakers.given(NODE, VERSION)
     clock.now += TRIAL
     assert not breakers.is_open(NODE, VERSION)
+
+
+def test_the_first_output_of_the_trial_lets_others_in_and_a_later_failure_pauses_longer() -> None:
+    breakers = Breakers(clock := Clock())
+    breakers.failed(NODE, VERSION)
+    clock.now += FIRST_PAUSE
+    breakers.spoke(NODE, VERSION)
+    breakers.given(NODE, VERSION)
+    assert breakers.is_open(NODE, VERSION), "what began before the failure proves nothing"
+    breakers.spoke(NODE, VERSION)
+    breakers.given(NODE, VERSION)
+    assert not breakers.is_open(NODE, VERSION)
+    breakers.failed(NODE, VERSION)
+    clock.now += FIRST_PAUSE
+    assert breakers.is_open(NODE, VERSION)

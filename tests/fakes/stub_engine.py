@@ -3,7 +3,8 @@
 Every token is ``t<number> ``, so that a reader sees what was lost, doubled or out of order. It counts the streams
 that were broken off (``GET /stub``). ``max_tokens`` of a request goes before ``--tokens``, and a message that ends in
 ``every 5 ms`` before ``--token-ms``, with ``first after 10 ms, `` in front of that before ``--first-token-ms``. It speaks
-as much of Ollama's API as a proxy for Ollama needs to send it a chat.
+as much of Ollama's API as a proxy for Ollama needs to send it a chat. With ``--owned-by vllm`` it passes
+for vLLM, and then goes on with an answer that was begun (``continue_final_message``): with the number after the last one in it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Pace:
     first_token_ms: float = 0.0
     token_ms: float = 0.0
     tokens: int = 32
+    owned_by: str = "stub"
 
 
 @dataclass
@@ -76,8 +78,9 @@ async def _stub(request: web.Request) -> web.Response:
     )
 
 
-async def _models(_: web.Request) -> web.Response:
-    return web.json_response({"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "stub"}]})
+async def _models(request: web.Request) -> web.Response:
+    owner = request.app[PACE].owned_by
+    return web.json_response({"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": owner}]})
 
 
 async def _chat(request: web.Request) -> web.StreamResponse:
@@ -103,14 +106,17 @@ async def _answer(request: web.Request, *, chat: bool) -> web.StreamResponse:
     seen.traceparents.append(request.headers.get("traceparent", ""))
     if body["model"] != MODEL:
         return web.json_response({"error": {"message": f"The model `{body['model']}` does not exist."}}, status=404)
-    count = body.get("max_tokens") or request.app[PACE].tokens
-    usage = {"prompt_tokens": 7, "completion_tokens": count, "total_tokens": 7 + count}
+    first = _begun(body)
+    count = body.get("max_tokens") or max(0, request.app[PACE].tokens - first)
+    # What was begun is read like the rest of the prompt.
+    usage = {"prompt_tokens": 7 + first, "completion_tokens": count, "total_tokens": 7 + first + count}
     seen.running += 1
     try:
         if body.get("stream"):
-            response = await _stream(request, count, usage, paced(body, request.app[PACE]), chat=chat)
+            pace = paced(body, request.app[PACE])
+            response = await _stream(request, range(first, first + count), usage, pace, chat=chat)
         else:
-            text = "".join(f"t{n} " for n in range(count))
+            text = "".join(f"t{n} " for n in range(first, first + count))
             response = web.json_response(_whole(text, usage, chat=chat))
     except (ConnectionError, asyncio.CancelledError):
         seen.broken_off += 1
@@ -123,22 +129,30 @@ async def _answer(request: web.Request, *, chat: bool) -> web.StreamResponse:
 
 
 def paced(body: dict[str, Any], otherwise: Pace) -> Pace:
-    messages = body.get("messages") or [{}]
+    messages = [each for each in body.get("messages") or () if each["role"] != "assistant"] or [{}]
     asked = re.search(r"(?:first after (\d+) ms, )?every (\d+) ms$", str(messages[-1].get("content")))
     if asked is None:
         return otherwise
     return Pace(float(asked[1]) if asked[1] else otherwise.first_token_ms, float(asked[2]), otherwise.tokens)
 
 
+def _begun(body: dict[str, Any]) -> int:
+    """The number with which to go on: 0 unless the request holds the beginning of its own answer."""
+    if not body.get("continue_final_message"):
+        return 0
+    said = re.findall(r"t(\d+) ", body["messages"][-1]["content"])
+    return int(said[-1]) + 1 if said else 0
+
+
 async def _stream(
-    request: web.Request, count: int, usage: dict[str, int], pace: Pace, *, chat: bool
+    request: web.Request, numbers: range, usage: dict[str, int], pace: Pace, *, chat: bool
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await asyncio.sleep(pace.first_token_ms / 1000)
     await response.prepare(request)
     kind = "chat.completion.chunk" if chat else "text_completion"
-    for number in range(count):
-        if number and pace.token_ms:
+    for number in numbers:
+        if number > numbers.start and pace.token_ms:
             await asyncio.sleep(pace.token_ms / 1000)
         text = f"t{number} "
         part = {"delta": {"content": text}} if chat else {"text": text}
@@ -165,9 +179,12 @@ def _event(value: dict[str, Any]) -> bytes:
 @click.option("--first-token-ms", default=0.0, show_default=True)
 @click.option("--token-ms", default=0.0, show_default=True)
 @click.option("--tokens", default=32, show_default=True)
-def main(port: int, first_token_ms: float, token_ms: float, tokens: int) -> None:
+@click.option(
+    "--owned-by", default=Pace.owned_by, show_default=True, help="What /v1/models says; vllm goes on with answers."
+)
+def main(port: int, first_token_ms: float, token_ms: float, tokens: int, owned_by: str) -> None:
     web.run_app(
-        application(Pace(first_token_ms, token_ms, tokens)),
+        application(Pace(first_token_ms, token_ms, tokens, owned_by)),
         host="127.0.0.1",
         port=port,
         print=None,

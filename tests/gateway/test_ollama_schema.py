@@ -44,8 +44,8 @@ def _nothing_is_kept() -> None:
 async def _ask(site: Site, route: str, body: dict[str, Any], key: str | None = None) -> tuple[int, str, str]:
     method, path = route.split(" ")
     headers = {"Authorization": f"Bearer {key or site.key}"}
-    given = {"model": "echo", **body} if method == "POST" else None
-    async with site.http.request(method, site.url + path, headers=headers, json=given) as response:
+    sent = {"model": "echo", **body} if method == "POST" else None
+    async with site.http.request(method, site.url + path, headers=headers, json=sent) as response:
         return response.status, response.content_type, await response.text()
 
 

@@ -16,7 +16,6 @@ from cluster.engines.llamacpp import LlamaCpp
 from cluster.scheduling.profile import Profile
 from cluster.wire import Delta, Event, Failure, Final, Ticket
 from ollamamax.bus import directory, keys
-from ollamamax.gateway import relay
 from tests.engines.conftest import VERSION as HOSTED
 from tests.engines.conftest import OneModel
 from tests.fakes.node import FakeNode, echo
@@ -222,7 +221,7 @@ async def test_those_that_died_with_others_are_only_suspected(site: Site) -> Non
 async def test_a_client_that_does_not_read_pauses_its_engine_and_is_cut(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "WRITE_PATIENCE", 1.5)
+    monkeypatch.setattr(streams, "READ_PATIENCE", 1.5)
     monkeypatch.setattr(streams, "PAUSE_BYTES", 64 << 10)
 
     async def talks(ticket: Ticket) -> AsyncIterator[Event]:

@@ -1,0 +1,54 @@
+"""Nodes that died without a word: noticed sooner than by their silence alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import redis.asyncio
+
+from cluster.dispatch.fleet import Fleet
+from ollamamax import logs
+from ollamamax.bus import keys
+
+LOOK_SECONDS = 0.25
+SILENCE = 1.5
+"""Seconds without a listener and without a word. A node that lives says how it is each second, on another connection."""
+_log = logs.get(__name__)
+
+
+class Presence:
+    """Asks Redis who listens to the nodes' control channels: the connections of a process that is killed close with it.
+
+    That alone proves nothing (a node that lost one connection makes it anew, and Redis may have restarted), so a node is lost
+    only when it was not heard either since nobody listened. One that cannot close its connections is left to `Fleet`.
+    """
+
+    def __init__(self, client: redis.asyncio.Redis, fleet: Fleet) -> None:
+        self._client = client
+        self._fleet = fleet
+        self._unheard: dict[str, float] = {}
+        """Node -> since when nobody listens for it and it says nothing."""
+
+    async def look(self) -> None:
+        """Take those that died out of the fleet, for all gateways. Raises `RedisError`."""
+        nodes = self._fleet.alive_nodes()
+        listeners = await self._listeners(nodes)
+        now = time.monotonic()
+        self._unheard = {
+            node: max(self._unheard.get(node, now), self._fleet.seen(node))
+            for node, count in zip(nodes, listeners, strict=True)
+            if not count
+        }
+        for node, since in self._unheard.items():
+            if now - since > SILENCE:
+                _log.warning("node_died", node=node)
+                self._fleet.lost(node)
+                # Its lease: until it lapses by itself, others who wait would be given to it.
+                await self._client.delete(keys.node_state(node))
+
+    async def _listeners(self, nodes: Iterable[str]) -> list[int]:
+        channels = [keys.node_control(node) for node in nodes]
+        if not channels:
+            return []
+        return [int(count) for _, count in await self._client.pubsub_numsub(*channels)]

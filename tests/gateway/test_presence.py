@@ -1,0 +1,55 @@
+"""A node that is killed is missed within two seconds; one that lives, however poorly, is not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from cluster.dispatch.presence import SILENCE
+from ollamamax.bus import keys
+from tests.gateway.conftest import Site, until
+from tests.gateway.test_recovery import _ask, _goes_on, _stream, _tells_a_little
+
+
+async def test_the_death_of_a_node_is_seen_by_its_connections(site: Site) -> None:
+    first, second = await site.add_node(), await site.add_node()
+    fleet = (await site.gateway.start()).dispatcher.fleet
+    await first.kill()
+    killed = time.monotonic()
+    await until(lambda: not fleet.alive(first.node))
+    assert time.monotonic() - killed < SILENCE + 1.0
+    assert fleet.alive(second.node)
+    assert not site.client.exists(keys.node_state(first.node))
+    assert (await _ask(site))[0] == 200
+
+
+async def test_a_stream_goes_on_within_three_seconds(site: Site) -> None:
+    first = await site.add_node(script=_tells_a_little)
+    body = {"model": "echo", "messages": [{"role": "user", "content": "count"}]}
+    answering = asyncio.create_task(_stream(site, "/api/chat", body, first))
+    await until(lambda: len(first.tickets) == 1)
+    second = await site.add_node(script=_goes_on)
+    await until(lambda: first.dead)
+    killed = time.monotonic()
+    await answering
+    assert (len(second.tickets), time.monotonic() - killed < 3.0) == (1, True)
+
+
+async def test_a_node_that_says_how_it_is_lives_though_nobody_listens_to_it(site: Site) -> None:
+    node = await site.add_node()
+    fleet = (await site.gateway.start()).dispatcher.fleet
+    node._tasks[2].cancel()
+    await until(lambda: site.client.pubsub_numsub(keys.node_control(node.node))[0][1] == 0)
+    end = time.monotonic() + SILENCE + 1.0
+    while time.monotonic() < end:
+        assert fleet.alive(node.node)
+        await asyncio.sleep(0.05)
+
+
+async def test_a_silent_node_that_listens_is_left_its_time(site: Site) -> None:
+    node = await site.add_node()
+    fleet = (await site.gateway.start()).dispatcher.fleet
+    node._tasks[0].cancel()
+    silent = time.monotonic()
+    await until(lambda: not fleet.alive(node.node))
+    assert time.monotonic() - silent > 3.0
