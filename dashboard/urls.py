@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import path, re_path
+from django.urls import path
 
 from dashboard.views import console
 
@@ -10,5 +10,5 @@ urlpatterns = [
     path("", console, name="console"),
     path("login", console, name="console-login"),
     path("keys", console, name="console-keys"),
-    re_path(r"^requests/[^/]+$", console, name="console-request"),
+    path("requests/<str:id>", console, name="console-request"),
 ]

@@ -64,7 +64,7 @@ const keysRoute = createRoute({
 
 const requestRoute = createRoute({
   getParentRoute: () => insideRoute,
-  path: '/requests/$request',
+  path: '/requests/$id',
   component: lazyRouteComponent(() => import('./pages/RequestPage'), 'RequestPage'),
 })
 

@@ -1,7 +1,7 @@
 /** Every try of a request, the first one first. */
 import { Table } from '@mantine/core'
 import type { Route } from '../api/requests'
-import { clockTime, dateTime, duration } from './format'
+import { clockTime, dateTime } from './format'
 import { NoData } from './NoData'
 import { AHEAD } from './reasons'
 import { Tag } from './Tag'
@@ -16,7 +16,7 @@ export function Attempts({ attempts }: { attempts: NonNullable<Route['attempts']
             <Table.Th>Node</Table.Th>
             <Table.Th>Why this node</Table.Th>
             <Table.Th className={classes.right}>Given at</Table.Th>
-            <Table.Th className={classes.right}>Begun after</Table.Th>
+            <Table.Th className={classes.right}>Begun at</Table.Th>
             <Table.Th>Ended by</Table.Th>
           </Table.Tr>
         </Table.Thead>
@@ -30,12 +30,10 @@ export function Attempts({ attempts }: { attempts: NonNullable<Route['attempts']
                 {AHEAD[attempt.reason] ?? attempt.reason}
               </Table.Td>
               <Table.Td data-label="Given at" className={classes.right}>
-                <time dateTime={attempt.given_at} title={dateTime(attempt.given_at)}>
-                  {clockTime(Date.parse(attempt.given_at) / 1000)}
-                </time>
+                <Moment at={attempt.given_at} />
               </Table.Td>
-              <Table.Td data-label="Begun after" className={classes.right}>
-                <Begun given={attempt.given_at} started={attempt.started_at} />
+              <Table.Td data-label="Begun at" className={classes.right}>
+                {attempt.started_at == null ? <NoData /> : <Moment at={attempt.started_at} />}
               </Table.Td>
               <Table.Td data-label="Ended by" className={classes.wide}>
                 {attempt.error ? <Tag tone="bad">{attempt.error}</Tag> : 'its answer'}
@@ -48,9 +46,10 @@ export function Attempts({ attempts }: { attempts: NonNullable<Route['attempts']
   )
 }
 
-/** How long it lay at the node. Redis and the node each say when: where their clocks disagree, nothing is known. */
-function Begun({ given, started }: { given: string; started: string | null | undefined }) {
-  const ms = started == null ? -1 : Date.parse(started) - Date.parse(given)
-  if (ms < 0) return <NoData />
-  return ms < 1 ? 'under 1 ms' : duration(ms)
+function Moment({ at }: { at: string }) {
+  return (
+    <time dateTime={at} title={dateTime(at)}>
+      {clockTime(Date.parse(at) / 1000)}
+    </time>
+  )
 }

@@ -38,7 +38,6 @@ export function NodeCard({ node, clock }: NodeCardProps) {
             {node.name}
           </h3>
           {state !== null && <p className={classes.engines}>{state.engines.map(engineName).join(' · ')}</p>}
-          {place !== '' && <p className={classes.engines}>{place}</p>}
         </div>
         <div className={classes.tags}>
           {node.shared && <Tag tone="plain">Shared</Tag>}
@@ -46,6 +45,7 @@ export function NodeCard({ node, clock }: NodeCardProps) {
           <Tag tone={health.tone}>{health.word}</Tag>
         </div>
       </div>
+      {place !== '' && <p className={classes.place}>{place}</p>}
       {state === null ? (
         <p className={classes.silent}>
           {node.last_seen === null ? 'It has joined and not reported yet.' : `No data since ${span(age)}.`}

@@ -5,8 +5,8 @@ import classes from './RequestTable.module.css'
 export function RequestLink({ request, model }: { request: string; model: string }) {
   return (
     <Link
-      to="/requests/$request"
-      params={{ request }}
+      to="/requests/$id"
+      params={{ id: request }}
       className={classes.link}
       aria-label={`${model}, request ${request.slice(-8)}`}
     >

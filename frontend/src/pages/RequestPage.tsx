@@ -19,7 +19,7 @@ import type { FinishedRequest } from '../live/types'
 import classes from './RequestPage.module.css'
 
 export function RequestPage() {
-  const { request: id } = useParams({ from: '/inside/requests/$request' })
+  const { id } = useParams({ from: '/inside/requests/$id' })
   const found = useRequest(id)
   useEffect(() => {
     document.title = 'Request · OllamaMax'
