@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import beside, fairness, integrity, kills, overhead, prefix, routing
+from benchmarks import beside, fairness, integrity, kills, kills_real, overhead, prefix, routing
 from benchmarks.conditions import conditions
 from benchmarks.fleet import fleet
 from benchmarks.product import running, running_nodes
@@ -88,8 +88,15 @@ def peers_command(rounds: int, only: str) -> None:
 @click.option("--rounds", default=kills.Size.rounds, show_default=True)
 @click.option("--every", default=kills.Size.every, show_default=True, help="Milliseconds from token to token.")
 @click.option("--seed", default=kills.Size.seed, show_default=True)
-def kills_command(streams: int, rounds: int, every: int, seed: int) -> None:
-    size = dataclasses.replace(kills.Size(), streams=streams, rounds=rounds, every=every, seed=seed)
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(kills.KINDS), default=kills.KINDS)
+@click.option("--real", is_flag=True, help="The small form, with llama.cpp and the bundled model.")
+def kills_command(streams: int, rounds: int, every: int, seed: int, kinds: tuple[str, ...], real: bool) -> None:
+    if real:
+        small = kills_real.Size()
+        with running_nodes(small.nodes) as whole:
+            print("\n" + kills_real.report(kills_real.measure(whole, small), small))
+        return
+    size = dataclasses.replace(kills.Size(), streams=streams, rounds=rounds, every=every, seed=seed, kinds=kinds)
     with fleet(nodes=size.nodes, slots=size.slots, gateways=size.gateways, engine=size.engine) as product:
         outcome = kills.measure(product, size)
     print("\n" + kills.report(outcome, size))

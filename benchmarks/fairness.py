@@ -31,14 +31,14 @@ class Size:
     nodes: int = 2
     slots: int = 4
     tokens: int = 50
-    steady: tuple[int, ...] = (4, 8, 16, 32)
+    steady: tuple[int, ...] = (4, 16, 32)
     """Clients of the tenant that does not flood."""
     flood: int = 80
     tenants: int = 10
-    flood_seconds: float = 20.0
-    shares_seconds: float = 60.0
-    weights_seconds: float = 30.0
-    classes_seconds: float = 90.0
+    flood_seconds: float = 15.0
+    shares_seconds: float = 40.0
+    weights_seconds: float = 20.0
+    classes_seconds: float = 80.0
 
     @property
     def engine(self) -> list[str]:
@@ -95,8 +95,8 @@ def prepare(fleet: Fleet, size: Size) -> list[list[str]]:
     if made.returncode:
         raise RuntimeError(made.stderr[-2000:])
     api = f"{fleet.url}/api/v1"
-    for node in fleet.ids().values():
-        ask(f"{api}/nodes/{node}", fleet.key, {"shared": True}, method="PATCH")
+    for node in ask(f"{api}/nodes", fleet.key)["results"]:
+        ask(f"{api}/nodes/{node['id']}", fleet.key, {"shared": True}, method="PATCH")
     (model,) = [each["id"] for each in ask(f"{api}/models", fleet.key)["results"] if each["name"].startswith("stub")]
     ask(f"{api}/models/{model}", fleet.key, {"shared": True}, method="PATCH")
     time.sleep(3)

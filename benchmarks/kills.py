@@ -35,6 +35,7 @@ class Size:
     nodes: int = 3
     slots: int = 128
     gateways: int = 2
+    kinds: tuple[str, ...] = KINDS
     seed: int = 1
 
     @property
@@ -55,7 +56,7 @@ class Kill:
     back: float = 0.0
     """Seconds until throughput was back."""
     slots_back: float = 0.0
-    """Seconds until no slot was taken for nobody any more."""
+    """Seconds until no slot was taken for nobody any more, where a gateway was killed."""
 
     def before_first_byte(self) -> list[Told]:
         return [each for each in self.told if each.first is None or each.end == "refused"]
@@ -99,9 +100,9 @@ async def _measure(fleet: Fleet, size: Size) -> Outcome:
     over = asyncio.Event()
     running = asyncio.create_task(clients.run(over, expected_text(size.tokens)))
     await asyncio.sleep(6)
-    kills: dict[str, list[Kill]] = {kind: [] for kind in KINDS}
+    kills: dict[str, list[Kill]] = {kind: [] for kind in size.kinds}
     for number in range(size.rounds):
-        for kind in KINDS:
+        for kind in size.kinds:
             kill = await _kill(fleet, clients, kind, rng)
             kills[kind].append(kill)
             print(f"  {number + 1} {_line(kind, kill)}", flush=True)
@@ -124,7 +125,8 @@ async def _kill(fleet: Fleet, clients: Clients, kind: str, rng: random.Random) -
     usual = clients.rate(kill.at - BEFORE, kill.at)
     if victim is not None:
         victim.kill()
-    kill.slots_back = await _slots_back(fleet, clients, kill.at)
+    if kind == "gateway":
+        kill.slots_back = await _slots_back(fleet, clients, kill.at)
     await asyncio.sleep(max(0.0, kill.at + WATCHED - time.monotonic()))
     kill.told = [each for each in clients.told[tried_before:] if each.begun < kill.at + WATCHED / 2]
     still = [each for each in clients.under_way.values() if each.begun < kill.at + WATCHED / 2]
@@ -141,6 +143,7 @@ async def _kill(fleet: Fleet, clients: Clients, kind: str, rng: random.Random) -
 
 async def _slots_back(fleet: Fleet, clients: Clients, at: float) -> float:
     """Seconds until no more slots are taken than clients are served."""
+    await asyncio.sleep(2.5)  # by then those that were cut are served elsewhere, beside the slots of their first try
     while (waited := time.monotonic() - at) < SLOTS_PATIENCE:
         await asyncio.sleep(0.2)
         if await asyncio.to_thread(fleet.slots) <= len(clients.under_way):
@@ -182,7 +185,8 @@ def report(outcome: Outcome, size: Size) -> str:
             f"| {kind} | {sum(kill.under_way for kill in kills):,} | {sum(len(kill.before_first_byte()) for kill in kills)} | "
             f"{sum(kill.gave_up() for kill in kills)} | {len(gaps)} | "
             + (f"{quantile(gaps, 0.5):.2f}, {quantile(gaps, 0.99):.2f}" if gaps else "-")
-            + f" | {sum(len(kill.broken()) for kill in kills)} | {quantile(back, 0.5):.1f}, {max(back):.1f} | {quantile(slots, 0.5):.1f}, {max(slots):.1f} |"
+            + f" | {sum(len(kill.broken()) for kill in kills)} | {quantile(back, 0.5):.1f}, {max(back):.1f} | "
+            + (f"{quantile(slots, 0.5):.1f}, {max(slots):.1f} |" if kind == "gateway" else "- |")
         )
     lines += [
         "",

@@ -46,7 +46,7 @@ class Read:
 
 def measure(product: Product, size: Size) -> dict[str, list[Read]]:
     """In each round each strategy, with texts of its own, so that nothing is cached when it begins."""
-    _load_everywhere(product)
+    load_everywhere(product)
     found: dict[str, list[Read]] = {strategy: [] for strategy in STRATEGIES}
     for number in range(size.rounds):
         for strategy in STRATEGIES:
@@ -55,7 +55,7 @@ def measure(product: Product, size: Size) -> dict[str, list[Read]]:
     return found
 
 
-def _load_everywhere(product: Product) -> None:
+def load_everywhere(product: Product) -> None:
     """One node after the other takes the only request while all others are drained: else few would ever have the model in memory."""
     nodes = f"{product.url}/api/v1/nodes"
     ids = [each["id"] for each in ask(nodes, product.key)["results"]]

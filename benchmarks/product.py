@@ -38,6 +38,11 @@ class Product:
     engine_url: str
     key: str
     processes: dict[str, psutil.Process]
+    look: Callable[[], dict[str, psutil.Process]] = dict
+
+    def renewed(self, name: str) -> psutil.Process:
+        """A process that the supervisor may have started again."""
+        return self.look()[name]
 
     def put_ahead(self) -> None:
         """Let what a request passes through run before all else on this machine."""
@@ -77,7 +82,14 @@ def running(source: Path = ROOT, slots: int = SLOTS) -> Iterator[Product]:
 def running_nodes(nodes: int, source: Path = ROOT) -> Iterator[Product]:
     """The same with so many nodes of `make up` itself, whose engines are llama.cpp with the bundled model."""
     with placed(source, nodes) as place:
-        yield Product(place.url, "", place.up(seconds=240), _supervised(source, place.environ))
+        key = place.up(seconds=240)
+        yield Product(
+            place.url,
+            "",
+            key,
+            _supervised(source, place.environ),
+            lambda: _supervised(source, place.environ),
+        )
 
 
 @dataclass

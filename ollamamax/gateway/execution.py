@@ -182,7 +182,7 @@ class Execution:
         if self.final is not None:
             if self.request.reload_avoided:
                 self._dispatcher.reloads_avoided.add(self.request.tenant, full_name(self.request.model))
-        elif isinstance(error, EngineError) and self.request.stream is not None and self.request.stream.finished:
+        elif isinstance(error, EngineError) and (self.request.stream is None or self.request.stream.finished):
             self._settle("node_lost" if code == "node_lost" else "failed", code)
         else:
             # The node still works on it: a client that left, a deadline, or a fault of ours.

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import ways
 from benchmarks.client import Result, check, expected_text
+from benchmarks.fairness import jain
 from benchmarks.load import quantile, spread
 
 OK = b"HTTP/1.1 200 OK"
@@ -83,3 +84,8 @@ def test_a_quantile_is_one_of_the_values() -> None:
 def test_rounds_are_told_by_their_median_least_and_most() -> None:
     assert spread([3.0, 1.0, 2.0]) == "2.00 (1.00 to 3.00)"
     assert spread([]) == "-"
+
+
+def test_jains_index_is_one_for_equals_and_one_nth_for_one_that_has_all() -> None:
+    assert jain([5, 5, 5, 5]) == 1
+    assert jain([8, 0, 0, 0]) == 0.25

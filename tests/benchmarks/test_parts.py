@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import beside, integrity, overhead, prefix, start
+from benchmarks import beside, integrity, kills, overhead, prefix, start
 from benchmarks.conditions import conditions
+from benchmarks.fleet import fleet
 from benchmarks.product import NotStarted, Product, running, running_nodes
 
 pytestmark = [pytest.mark.flow, pytest.mark.xdist_group("benchmarks"), pytest.mark.timeout(240)]
@@ -93,3 +94,15 @@ def test_start_says_what_make_printed_when_it_fails(tmp_path: Path) -> None:
 def test_conditions_name_the_machine_and_the_versions() -> None:
     assert "load average" in conditions()
     assert "uvicorn " in conditions()
+
+
+def test_kills_are_survived_and_leave_nothing() -> None:
+    size = kills.Size(streams=6, rounds=1, tokens=40, nodes=2, slots=8, kinds=("node", "engine"))
+    with fleet(nodes=size.nodes, slots=size.slots, gateways=size.gateways, engine=size.engine) as product:
+        outcome = kills.measure(product, size)
+
+    both = [kill for found in outcome.kills.values() for kill in found]
+    assert [(len(kill.before_first_byte()), len(kill.broken())) for kill in both] == [(0, 0), (0, 0)]
+    assert sum(len(kill.went_on()) for kill in both) > 0
+    assert (outcome.wrong, outcome.left, outcome.without_record) == (0, {}, 0)
+    assert "| engine |" in kills.report(outcome, size)
