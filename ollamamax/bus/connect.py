@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import redis
 import redis.asyncio
-import redis.exceptions
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
@@ -25,52 +22,9 @@ def connect(url: str) -> redis.Redis:
     )
 
 
-MOST_CONNECTIONS = 64
-"""Of one asynchronous client; a command that finds none free waits for one."""
-
-
-class WaitingPool(redis.asyncio.ConnectionPool):  # type: ignore[misc]
-    """redis-py's own pool refuses the command that finds no connection free; its blocking one costs 30 µs a command more."""
-
-    def __init__(self, *, max_connections: int = MOST_CONNECTIONS, **options: Any) -> None:
-        super().__init__(max_connections=max_connections, **options)
-        self._free = asyncio.Semaphore(max_connections)
-        self._held: set[int] = set()
-
-    async def get_connection(self, *arguments: Any, **options: Any) -> Any:
-        if self._free.locked():
-            await self._wait()
-        else:
-            await self._free.acquire()
-        try:
-            connection = await super().get_connection(*arguments, **options)
-        except BaseException:
-            self._free.release()
-            raise
-        self._held.add(id(connection))
-        return connection
-
-    async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(5):
-                await self._free.acquire()
-        except TimeoutError:
-            raise redis.exceptions.ConnectionError("No connection became free.") from None
-
-    async def release(self, connection: Any) -> None:
-        # It also releases connections that it could not establish, which nobody got.
-        held = id(connection) in self._held
-        self._held.discard(id(connection))
-        try:
-            await super().release(connection)
-        finally:
-            if held:
-                self._free.release()
-
-
 def connect_async(url: str, *, blocking: bool = False) -> redis.asyncio.Redis:
     """A pooled asynchronous client. ``blocking`` is for one that waits in BLMOVE or pub/sub: no read time-out."""
-    pool = WaitingPool.from_url(
+    return redis.asyncio.Redis.from_url(
         url,
         socket_timeout=None if blocking else 5,
         socket_connect_timeout=3,
@@ -78,7 +32,6 @@ def connect_async(url: str, *, blocking: bool = False) -> redis.asyncio.Redis:
         retry=AsyncRetry(ExponentialBackoff(cap=0.1), 1),
         max_connections=CONNECTIONS,
     )
-    return redis.asyncio.Redis.from_pool(pool)
 
 
 def broker_url(url: str) -> str:
