@@ -10,7 +10,7 @@ PREPARE = @command -v "$(PYTHON)" >/dev/null 2>&1 || { echo "OllamaMax needs Pyt
 	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "OllamaMax needs Python 3.11 or newer and $(PYTHON) is older: install a newer one and name it, as in: make $@ PYTHON=python3.12" >&2; exit 1; }; \
 	"$(PYTHON)" ollamamax/embedded/install.py
 
-.PHONY: help up down status test lint format bench reset lock
+.PHONY: help up down status test clients lint format bench reset lock
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -30,6 +30,9 @@ reset: ## stop it and delete its data; asks first (YES=1 answers)
 
 test: ## all tests, on a real PostgreSQL and Valkey, with coverage (ARGS="-k word" passes on)
 	$(PREPARE) test && exec $(RUN) -m pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
+
+clients: ## tests with clients that others made, langchain-ollama and litellm too, in an environment of their own
+	$(PREPARE) clients && exec $(RUN) -m pytest tests/clients $(ARGS)
 
 lint: ## format, rules, types, layers, settings, migrations, console
 	$(PREPARE) test

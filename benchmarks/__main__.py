@@ -1,4 +1,4 @@
-"""``python -m benchmarks [overhead|integrity|beside|start|routing|prefix|kills|fairness]``: without a name the first two, which takes a few minutes."""
+"""``python -m benchmarks [overhead|integrity|beside|start|routing|prefix|peers|servers|streams|kills|fairness]``: without a name the first two, which takes a few minutes."""
 
 from __future__ import annotations
 
@@ -72,6 +72,17 @@ def prefix_command(nodes: int, rounds: int) -> None:
         print(prefix.report(prefix.measure(product, size), size))
 
 
+@main.command(name="peers", help="Ours beside nginx, Portkey's gateway, ollama-herd and LiteLLM, from their packages.")
+@click.option("--rounds", default=3, show_default=True)
+@click.option("--only", default="", help="Peers, separated by commas.")
+def peers_command(rounds: int, only: str) -> None:
+    from benchmarks.peers import run, start
+
+    with running() as product:
+        names = [name for name in start.PEERS if not only or name in only.split(",")]
+        print("\n" + run.report(run.measure(product, rounds, names)))
+
+
 @main.command(name="kills", help="What clients see of a node, an engine, a gateway that is killed.")
 @click.option("--streams", default=kills.Size.streams, show_default=True)
 @click.option("--rounds", default=kills.Size.rounds, show_default=True)
@@ -99,6 +110,25 @@ def fairness_command() -> None:
         outcome = fairness.measure(product, size)
     print("\n" + fairness.report(outcome, size))
     sys.exit(1 if outcome.wrong else 0)
+
+
+@main.command(name="servers", help="uvicorn, daphne, granian; in the web process and in processes of their own.")
+@click.option("--rounds", default=3, show_default=True)
+def servers_command(rounds: int) -> None:
+    from benchmarks import servers
+
+    with running() as product:
+        print("\n" + servers.report(servers.measure(product, rounds)))
+
+
+@main.command(name="streams", help="Memory of one gateway with many open streams.")
+@click.option("--streams", "count", default=1000, show_default=True)
+def streams_command(count: int) -> None:
+    from benchmarks import servers, streams
+
+    size = dataclasses.replace(streams.Size(), streams=count)
+    with running(slots=count) as product, servers.started(product, only=servers.ONE_OF_EACH) as ways:
+        print("\n" + streams.report(streams.measure(product, ways[1:], size), size))
 
 
 def _run(cost: overhead.Size | None, whole: integrity.Size | None) -> None:

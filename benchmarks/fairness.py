@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from benchmarks.client import expected_text
 from benchmarks.fleet import Fleet
+from benchmarks.interruptions import Clients, Told
 from benchmarks.load import quantile
 from benchmarks.product import ROOT, ask
-from benchmarks.streams import Clients, Told
 
 EVERY = 10
 """Milliseconds from token to token."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from benchmarks.client import expected_text
 from benchmarks.fleet import Fleet, Part
+from benchmarks.interruptions import Clients, Told
 from benchmarks.load import quantile
-from benchmarks.streams import Clients, Told
 
 KINDS = ("nothing", "node", "engine", "gateway")
 """``nothing``: the same measurement without a kill, for what the machine does by itself."""

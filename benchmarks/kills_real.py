@@ -7,10 +7,10 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+from benchmarks.callers import Clients, Told
 from benchmarks.load import quantile
 from benchmarks.prefix import MODEL, load_everywhere
 from benchmarks.product import Product
-from benchmarks.streams import Clients, Told
 
 
 @dataclass(frozen=True)

@@ -54,10 +54,12 @@ class Load:
         every: int = 0,
     ) -> Result:
         """One job; returns when all its streams ended."""
+        url = product.engine_url if way == "direct" else product.url
+        return self.do(Job(url, MODEL, product.key, concurrency, requests, tokens, pause, every))
+
+    def do(self, job: Job) -> Result:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        url = product.engine_url if way == "direct" else product.url
-        job = Job(url, MODEL, product.key, concurrency, requests, tokens, pause, every)
         self._process.stdin.write(msgspec.json.encode(job) + b"\n")
         self._process.stdin.flush()
         return msgspec.json.decode(self._process.stdout.readline(), type=Result)

@@ -72,10 +72,10 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(source: Path = ROOT) -> Iterator[Product]:
+def running(source: Path = ROOT, slots: int = SLOTS) -> Iterator[Product]:
     """Start everything from the code in ``source``, with a stub engine, and end and delete it afterwards."""
     with placed(source, nodes=0) as place:
-        yield _with_stub(place)
+        yield _with_stub(place, slots)
 
 
 @contextlib.contextmanager
@@ -155,7 +155,7 @@ def placed(source: Path, nodes: int) -> Iterator[Place]:
         yield place
 
 
-def _with_stub(place: Place) -> Product:
+def _with_stub(place: Place, slots: int) -> Product:
     source, folder, start, url = place.source, place.folder, place.start, place.url
     node_home, engine_url = folder / "node", f"http://127.0.0.1:{free_port()}"
     engine = start("engine", "tests.fakes.stub_engine", "--port", engine_url.rpartition(":")[2])
@@ -163,7 +163,7 @@ def _with_stub(place: Place) -> Product:
     token = ask(f"{url}/api/v1/nodes/tokens", key, {"expires_in": 600, "max_uses": 1})["token"]
     joined = start(
         "join", "cluster.worker.cli", "join", url, "--token", token, "--engine", "openai", "--engine-url", engine_url,
-        "--home", str(node_home), "--name", "bench", "--slots", str(SLOTS),
+        "--home", str(node_home), "--name", "bench", "--slots", str(slots),
     )  # fmt: skip
     if joined.wait(60):
         raise NotStarted((folder / "join.log").read_text())

@@ -17,6 +17,10 @@ class Entry(msgspec.Struct):
     tenant: str
     name: str
     schedulable: bool = True
+    shared: bool = False
+    region: str = ""
+    labels: dict[str, str] = {}
+    hourly_cost: float | None = None
 
 
 class Said(msgspec.Struct, array_like=True):
@@ -27,6 +31,10 @@ class Said(msgspec.Struct, array_like=True):
     report: str | None
     """``boot.seq`` of the state, ``None`` while it did not report."""
     last_seen: float | None
+    shared: bool = False
+    region: str = ""
+    labels: dict[str, str] = {}
+    hourly_cost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,17 @@ def live_node(node: str, entry: Entry, state: NodeState | None, said: Said | Non
     """A node as the page sees it; one that is silent was last seen when the last frame with a report said so."""
     draining = not entry.schedulable or (state is not None and state.draining)
     last_seen = state.at if state is not None else said.last_seen if said is not None else None
-    return LiveNode(id=node, name=entry.name, draining=draining, state=state, last_seen=last_seen)
+    return LiveNode(
+        id=node,
+        name=entry.name,
+        draining=draining,
+        state=state,
+        last_seen=last_seen,
+        shared=entry.shared,
+        region=entry.region,
+        labels=entry.labels,
+        hourly_cost=entry.hourly_cost,
+    )
 
 
 def changes(entries: Mapping[str, Entry], states: Mapping[str, NodeState], said: Mapping[str, Said]) -> Changes:
@@ -54,17 +72,35 @@ def changes(entries: Mapping[str, Entry], states: Mapping[str, NodeState], said:
         before = said.get(node)
         live = live_node(node, entry, state, before)
         report = f"{state.boot}.{state.seq}" if state else None
-        now = Said(name=live.name, draining=live.draining, report=report, last_seen=live.last_seen)
+        now = Said(
+            name=live.name,
+            draining=live.draining,
+            report=report,
+            last_seen=live.last_seen,
+            shared=live.shared,
+            region=live.region,
+            labels=live.labels,
+            hourly_cost=live.hourly_cost,
+        )
         if now != before:
             nodes.append(live)
             now_said[node] = now
     return Changes(nodes=nodes, gone=[node for node in said if node not in entries], said=now_said)
 
 
-def totals(nodes: int, states: Sequence[NodeState], at: float) -> Point:
+def totals(nodes: int, states: Sequence[NodeState], at: float, *, queued: int) -> Point:
     """Sums over the nodes that report. Where none does, nothing was measured, and the sums are ``None``."""
     if not states:
-        return Point(at=at, nodes=nodes, nodes_up=0, capacity=None, running=None, waiting=None, tokens_per_second=None)
+        return Point(
+            at=at,
+            nodes=nodes,
+            nodes_up=0,
+            capacity=None,
+            running=None,
+            waiting=None,
+            tokens_per_second=None,
+            queued=queued,
+        )
     return Point(
         at=at,
         nodes=nodes,
@@ -73,4 +109,5 @@ def totals(nodes: int, states: Sequence[NodeState], at: float) -> Point:
         running=sum(state.running for state in states),
         waiting=sum(state.waiting for state in states),
         tokens_per_second=round(sum(state.tokens_per_second for state in states), 2),
+        queued=queued,
     )

@@ -6,6 +6,8 @@ a gateway measured, or a sum of such; where nothing measured it there is ``None`
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from cluster.wire import NodeState, OpenRequest, Outcome, UsageRecord
@@ -22,6 +24,12 @@ class LiveNode(msgspec.Struct):
     draining: bool
     state: NodeState | None
     last_seen: float | None
+    shared: bool
+    """Whether it runs requests of every tenant."""
+    region: str
+    labels: dict[str, str]
+    hourly_cost: float | None
+    """In whatever currency the operator counts; ``None`` when nobody said."""
 
 
 class RunningRequest(msgspec.Struct):
@@ -34,6 +42,19 @@ class RunningRequest(msgspec.Struct):
     api: str
     received_at: float
     attempt: int
+
+
+class WaitingRequest(msgspec.Struct):
+    """Waits for a free slot. ``position`` counts from 1 over all tenants; it has no node yet."""
+
+    request: str
+    model: str
+    api: str
+    priority: Literal["high", "normal", "low"]
+    received_at: float
+    position: int
+    expected_wait_ms: int | None
+    """``None`` while nothing of the model has ended lately."""
 
 
 class FinishedRequest(msgspec.Struct):
@@ -55,7 +76,10 @@ class FinishedRequest(msgspec.Struct):
 
 
 class Point(msgspec.Struct):
-    """The tenant's totals of one second. Sums over the nodes that report; ``None`` when none does."""
+    """The tenant's totals of one second. Sums over the nodes that report; ``None`` when none does.
+
+    ``waiting`` is what its nodes hold and have not begun, whosever it is; ``queued`` what the tenant has waiting for a slot.
+    """
 
     at: float
     nodes: int
@@ -64,6 +88,8 @@ class Point(msgspec.Struct):
     running: int | None
     waiting: int | None
     tokens_per_second: float | None
+    queued: int | None = None
+    """``None`` in a point of a version that did not count it."""
 
 
 class Snapshot(msgspec.Struct, tag_field="type", tag="snapshot"):
@@ -76,6 +102,9 @@ class Snapshot(msgspec.Struct, tag_field="type", tag="snapshot"):
     running: list[RunningRequest]
     running_total: int
     """How many there are; ``running`` holds the oldest of them."""
+    waiting: list[WaitingRequest]
+    """Those that are served first."""
+    waiting_total: int
     finished: list[FinishedRequest]
     """Newest first."""
     series: list[Point]
@@ -93,6 +122,8 @@ class Frame(msgspec.Struct, tag_field="type", tag="frame"):
     """Ids of nodes that are no longer the tenant's."""
     running: list[RunningRequest]
     running_total: int
+    waiting: list[WaitingRequest]
+    waiting_total: int
     finished: list[FinishedRequest]
     """Newest first."""
     point: Point

@@ -43,6 +43,8 @@ def _type(schema: dict[str, Any]) -> str:
         case {"type": "array", "items": dict(item)}:
             inner = _type(item)
             return f"({inner})[]" if " | " in inner else f"{inner}[]"
+        case {"type": "object", "additionalProperties": dict(value)}:
+            return f"Record<string, {_type(value)}>"
         case {"type": str(name)} if name in _PLAIN:
             return _PLAIN[name]
     raise ValueError(f"no TypeScript for {schema}")

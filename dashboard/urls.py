@@ -10,4 +10,5 @@ urlpatterns = [
     path("", console, name="console"),
     path("login", console, name="console-login"),
     path("keys", console, name="console-keys"),
+    path("requests/<str:id>", console, name="console-request"),
 ]

@@ -24,11 +24,11 @@ from models_registry.transfer.reference import Allowed
 from ollamamax.batches.protocol.files import Files
 from ollamamax.batches.protocol.routes import Routes
 from ollamamax.batches.store import FileStore
+from ollamamax.gateway import greeting
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.http import Receive, Scope, Send, encode, header, respond
 from ollamamax.kernel import errors
 
-_GREETING = b"Ollama is running"
 MOST_BYTES = 2 << 20
 """Largest body that Django is given; it would keep a larger one on disk before it looks at it."""
 
@@ -75,8 +75,8 @@ class Web:
             await self.gateway(scope, receive, send)
         elif Blobs.serves(scope["path"]):
             await self.blobs(scope, receive, send)
-        elif scope["path"] == "/" and _is_ollama_client(scope):
-            await respond(send, 200, b"" if scope["method"] == "HEAD" else _GREETING, content_type=b"text/plain")
+        elif greeting.is_meant(scope):
+            await greeting.greet(scope, send)
         elif int(header(scope, b"content-length") or 0) > MOST_BYTES:
             await respond(send, 413, _TOO_LARGE, content_type=b"application/problem+json")
         else:
@@ -119,11 +119,6 @@ def _limited(receive: Receive) -> Receive:
         return {"type": "http.disconnect"} if size > MOST_BYTES else message
 
     return receive_some
-
-
-def _is_ollama_client(scope: Scope) -> bool:
-    """Browsers ask the root for HTML; Ollama's clients ask whether it runs."""
-    return scope["method"] in {"GET", "HEAD"} and "text/html" not in (header(scope, b"accept") or "")
 
 
 application = Web()

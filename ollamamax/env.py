@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,19 @@ SETTINGS = (
     Setting(
         "OLLAMAMAX_ALLOWED_HOSTS", _names, "", "Host names to answer to besides the public URL's, separated by commas."
     ),
-    Setting("OLLAMAMAX_ASGI_SERVER", _choice("uvicorn", "daphne"), "uvicorn", "The ASGI server of the web process."),
+    Setting(
+        "OLLAMAMAX_ASGI_SERVER",
+        _choice("uvicorn", "daphne", "granian"),
+        "uvicorn",
+        "The ASGI server of the web process and of gateways: `uvicorn`, `granian`, or `daphne`.",
+    ),
+    Setting(
+        "OLLAMAMAX_GATEWAY_PORT",
+        _integer(1, 65535),
+        "",
+        "Port of gateways in processes of their own (`ollamamax gateway`; `make up` starts them). Empty: none, the web process does it all.",
+    ),
+    Setting("OLLAMAMAX_GATEWAYS", _integer(1, 64), "1", "How many of them `make up` starts; they share the port."),
     Setting(
         "OLLAMAMAX_LOG_LEVEL", _choice("debug", "info", "warning", "error"), "info", "Least severe log line to write."
     ),
@@ -192,11 +204,16 @@ class Environment:
         return self.values[name]
 
 
-def read(environ: Mapping[str, str] = os.environ) -> Environment:
-    """Parse ``environ``. Raises `EnvironmentInvalid` naming every setting that is missing or wrong."""
+def read(environ: Mapping[str, str] = os.environ, *, without: Collection[str] = ()) -> Environment:
+    """Parse ``environ``. Raises `EnvironmentInvalid` naming every setting that is missing or wrong.
+
+    Those in ``without`` are not read, for a process that is not to know them.
+    """
     values: dict[str, Any] = {}
     problems: list[str] = []
     for setting in SETTINGS:
+        if setting.name in without:
+            continue
         text = environ.get(setting.name, setting.default)
         if text is None:
             problems.append(f"{setting.name} is not set. {setting.help}")
@@ -219,6 +236,12 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
     problems = []
     if bool(values.get("OLLAMAMAX_TLS_CERT")) != bool(values.get("OLLAMAMAX_TLS_KEY")):
         problems.append("OLLAMAMAX_TLS_CERT and OLLAMAMAX_TLS_KEY must be set together.")
+    if values.get("OLLAMAMAX_GATEWAY_PORT") and values["OLLAMAMAX_GATEWAY_PORT"] == values.get("PORT"):
+        problems.append("OLLAMAMAX_GATEWAY_PORT is the web process's PORT: choose another one.")
+    if values.get("OLLAMAMAX_GATEWAYS", 1) > 1 and values.get("OLLAMAMAX_ASGI_SERVER") == "daphne":
+        problems.append(
+            "OLLAMAMAX_GATEWAYS is more than 1 and daphne cannot share a port: choose another OLLAMAMAX_ASGI_SERVER."
+        )
     host = values.get("HOST", "127.0.0.1")
     if not _is_loopback(host) and not values.get("OLLAMAMAX_TLS_PROXY") and not values.get("OLLAMAMAX_TLS_CERT"):
         problems.append(

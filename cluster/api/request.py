@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from cluster.queries import request as queries
 from ollamamax.identity.api.base import View
+from ollamamax.identity.models import Priority
 from ollamamax.kernel.errors import NotFound
 
 
@@ -30,7 +31,7 @@ class WaitingSerializer(serializers.Serializer[Any]):
     key = serializers.UUIDField()
     model = serializers.CharField()
     api = serializers.CharField()
-    priority = serializers.ChoiceField(["high", "normal", "low"])
+    priority = serializers.ChoiceField(Priority.choices)
     received_at = _Moment()
     position = serializers.IntegerField()
     expected_wait_ms = serializers.IntegerField(allow_null=True)
@@ -82,7 +83,7 @@ class RequestSerializer(serializers.Serializer[Any]):
     version = serializers.CharField()
     api = serializers.CharField()
     trace = serializers.CharField()
-    priority = serializers.ChoiceField(["high", "normal", "low"])
+    priority = serializers.ChoiceField(Priority.choices)
     received_at = _Moment()
     node = serializers.UUIDField(allow_null=True)
     node_name = serializers.CharField(allow_null=True)

@@ -100,6 +100,7 @@ class Admission:
                     "deadline": request.deadline,
                     "cost": cost(request),
                     "weight": request.weight,
+                    "counted": counted(request),
                     "limits": [[what, owner, most, amount] for _, what, owner, most, amount in limits],
                     "idle": request.idle_only,
                     "most_waiting": self._bounds.waiting,
@@ -158,8 +159,7 @@ class Admission:
             {
                 "request": request.id,
                 "ticket": request.ticket,
-                "tenant": request.tenant,
-                "key": request.key,
+                "counted": counted(request),
                 "nodes": list(request.asked),
                 "close": close,
             },
@@ -220,6 +220,12 @@ class Admission:
 def cost(request: Request) -> float:
     """The work that one attempt is expected to be."""
     return work(request.expected_prompt_tokens, request.expected_completion_tokens)
+
+
+def counted(request: Request) -> list[str]:
+    """Whose requests are counted, because only so many may be under way at once."""
+    owners = ((request.key, request.key_limits), (request.tenant, request.tenant_limits))
+    return [owner for owner, limits in owners if limits.concurrent is not None]
 
 
 _Limit = tuple[str, str, str, int, int]

@@ -9,13 +9,16 @@
 -- A repeated call with the same ticket changes nothing.
 local a, ticket, at = cmsgpack.unpack(ARGV[1]), ARGV[2], now()
 
-for _, node in ipairs(a.nodes) do
-  if redis.call('SISMEMBER', key.node_slots(node[1]), a.ticket) == 1 then
-    return { 'given', node[1] }
+local waiting = redis.call('ZCARD', key.waiting)
+if redis.call('HEXISTS', key.open, a.request) == 1 then
+  for _, node in ipairs(a.nodes) do
+    if redis.call('SISMEMBER', key.node_slots(node[1]), a.ticket) == 1 then
+      return { 'given', node[1] }
+    end
   end
 end
-if redis.call('HGET', key.queue_entry(a.request), 'id') == a.ticket then
-  return { 'waits', redis.call('ZCARD', key.waiting) }
+if waiting > 0 and redis.call('HGET', key.queue_entry(a.request), 'id') == a.ticket then
+  return { 'waits', waiting }
 end
 
 for number, limit in ipairs(a.limits) do
@@ -36,19 +39,21 @@ local chosen, alive
 for _, node in ipairs(a.nodes) do
   if redis.call('EXISTS', key.node_state(node[1])) == 1 then
     alive = true
-    if redis.call('SCARD', key.node_slots(node[1])) < node[3] then
+    local free = redis.call('SCARD', key.node_slots(node[1])) < node[3]
+    if free and waiting > 0 then
       fill(node[1], at)
-      if redis.call('SCARD', key.node_slots(node[1])) < node[3] then
-        chosen = node
-        break
-      end
+      free = redis.call('SCARD', key.node_slots(node[1])) < node[3]
+    end
+    if free then
+      chosen = node
+      break
     end
   end
 end
 if not alive then
   return { 'dead' }
 end
-local waiting = redis.call('ZCARD', key.waiting)
+waiting = waiting > 0 and redis.call('ZCARD', key.waiting) or 0
 if a.idle and (waiting > 0 or not chosen) then
   return { 'busy', waiting, text(drain_rate(a.version, at)) }
 end
@@ -65,12 +70,16 @@ for _, limit in ipairs(a.limits) do
     rate_take(what, owner, most, amount, at)
   end
 end
-redis.call('SADD', key.active(a.key), a.request)
-redis.call('SADD', key.active(a.tenant), a.request)
-catch_up(a.tenant)
+for _, owner in ipairs(a.counted) do
+  redis.call('SADD', key.active(owner), a.request)
+end
+local fresh = waiting == 0 or redis.call('EXISTS', key.queue_tenant(a.tenant)) == 0
 if chosen then
-  give(a, chosen, ticket, at)
+  give(a, chosen, ticket, at, fresh)
   return { 'given', chosen[1] }
+end
+if fresh then
+  catch_up(a.tenant)
 end
 a.limits = nil
 redis.call('HSET', key.queue_entry(a.request), 'a', cmsgpack.pack(a), 't', ticket, 'id', a.ticket)

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 from redis.exceptions import RedisError
 
 from cluster.dispatch import continuation, quarantine
@@ -22,20 +21,17 @@ from cluster.dispatch.reloads import ReloadsAvoided, write
 from cluster.dispatch.request import Request
 from cluster.dispatch.settlement import Settlements
 from cluster.dispatch.stream import Stream
+from cluster.dispatch.streams import Streams
 from cluster.scheduling.load import beyond
 from cluster.wire import (
     AttemptRecord,
-    Control,
     Delta,
     Event,
     Failure,
     Final,
-    Frame,
     Outcome,
     ScoredNode,
     Started,
-    decode_frames,
-    encode_control,
 )
 from ollamamax import logs
 from ollamamax.bus import connect, keys
@@ -49,6 +45,8 @@ __all__ = ["Dispatcher", "Request"]
 ATTEMPTS = 3
 RECORDED = 8
 """How many candidates a request's record keeps, the best ones."""
+RULED_OUT = 64
+"""How many nodes that were no candidates a record names."""
 LEASE_MS = 5000
 _BLAMED = frozenset({"node_lost", "node_restarted", "engine_failed", "engine_crashed", "engine_hung", "unavailable"})
 """Codes of failures that speak against the node."""
@@ -56,11 +54,6 @@ _TRY_ELSEWHERE = _BLAMED | {"cancelled", "overloaded", "model_not_found"}
 """Codes of failures that another node may not have. A node cancels by itself only when it is shut down."""
 DEATHS_APART = 5.0
 """Seconds between two deaths on one node that have nothing to do with each other."""
-PAUSE_BYTES = 256 << 10
-"""When so much waits for a slow client, its engine is paused."""
-RESUME_BYTES = PAUSE_BYTES // 4
-MOST_BYTES = 16 * PAUSE_BYTES
-"""When so much waits, because the node does not pause, the stream is cut."""
 _log = logs.get(__name__)
 
 
@@ -80,8 +73,7 @@ class Dispatcher:
         self._queue = Queue(self._client, self._admission, self._rank)
         self._settlements = Settlements(self._client)
         self.reloads_avoided = ReloadsAvoided()
-        self._streams: dict[str, Stream] = {}
-        self._disowned: dict[str, float] = {}
+        self._streams = Streams(self.id, self._client, self._listening, self._queue.granted)
         self._tasks: list[asyncio.Task[None]] = []
         self._background: set[asyncio.Task[Any]] = set()
         self._ready = asyncio.Event()
@@ -89,7 +81,7 @@ class Dispatcher:
     async def start(self) -> None:
         self.fleet.start()
         self._tasks = [
-            asyncio.create_task(self._receive(), name="receive"),
+            asyncio.create_task(self._streams.receive(self._listens), name="receive"),
             asyncio.create_task(self._watch(), name="watch"),
             asyncio.create_task(self._watch_nodes(), name="watch nodes"),
             asyncio.create_task(self._settlements.run(), name="settle"),
@@ -138,6 +130,13 @@ class Dispatcher:
         ]
         return [each.node for each in ranked]
 
+    def _rule_out(self, request: Request) -> None:
+        """Note which nodes were no candidates, and why: only where it matters, because it takes as long as to route."""
+        found = self.fleet.ruled_out(
+            request.wants(), without=request.tried, waiting=self._queue.waiting(request.version)
+        )
+        request.route.ruled_out = {self.fleet.name(node): why for node, why in found[:RULED_OUT]}
+
     async def admit(self, request: Request, tell: Tell | None = None) -> None:
         """Give the request to a node, at once or when its turn has come; ``tell`` is called now and then while it waits.
 
@@ -155,7 +154,7 @@ class Dispatcher:
             request.said = [] if continuation.may_continue(request) else None
         request.attempt += 1
         request.asked.clear()
-        stream = self._streams[request.ticket] = Stream(request.ticket, "")
+        stream = self._streams.open(request.ticket)
         self._queue.expect(request)
         holds = True
         """Whether Redis may know of this attempt, should it fail from here on."""
@@ -167,11 +166,12 @@ class Dispatcher:
                 raise
             if isinstance(answer, Waits):
                 request.route.waiting = answer.waiting
+                self._rule_out(request)
                 node = await self._queue.wait(request, tell)
             else:
                 node = self._queue.accept(request, answer)
         except BaseException as error:
-            del self._streams[request.ticket]
+            self._streams.close(request.ticket)
             request.stream = None
             if holds:
                 # Whether a node has it is not known: the answer was lost, or it was given at this very moment.
@@ -208,9 +208,8 @@ class Dispatcher:
             stream = request.stream
             assert stream is not None  # noqa: S101 - admit came first
             event = await stream.next()
-            if stream.paused_at is not None and stream.backlog < RESUME_BYTES:
-                stream.paused_at = None
-                await self._control(request.node, Control("resume", request.ticket, self.id))
+            if stream.paused_at is not None:
+                await self._streams.resume_if_read(stream)
             if isinstance(event, Delta):
                 self._breakers.spoke(request.node, request.version)
                 continuation.note(request, event)
@@ -236,16 +235,11 @@ class Dispatcher:
         if failure.code in _BLAMED:
             self._breakers.failed(request.node, request.version)
         begun = request.first_token_at is not None
-        again = (
-            failure.code in continuation.CONTINUED_AFTER and request.said is not None
-            if begun
-            else failure.code in _TRY_ELSEWHERE
-        )
+        codes = continuation.CONTINUED_AFTER if begun else _TRY_ELSEWHERE
+        again = failure.code in codes and not (begun and request.said is None)
         if failure.code in quarantine.DEADLY and await self._broke_too_many(request):
-            again, failure = (
-                False,
-                Failure("engine_failed", "Whatever runs this request breaks; it is not tried again.", 502),
-            )
+            again = False
+            failure = Failure("engine_failed", "Whatever runs this request breaks; it is not tried again.", 502)
         if request.continued:
             failure = continuation.whole_failure(request, failure)
         if not again or request.attempt >= ATTEMPTS:
@@ -263,6 +257,7 @@ class Dispatcher:
             await self.admit(request)
         except (errors.Unavailable, errors.Overloaded):
             return failure
+        self._rule_out(request)
         if begun:
             request.continued += 1
             request.completion_tokens_before = request.completion_tokens
@@ -273,7 +268,7 @@ class Dispatcher:
 
     async def _broke_too_many(self, request: Request) -> bool:
         now = time.monotonic()
-        beside = any(s.node == request.node and s.ticket != request.ticket for s in self._streams.values())
+        beside = request.stream is not None and self._streams.beside(request.stream)
         # Of those that die together the last one has nobody beside it any more.
         alone = not beside and now - self._deaths.get(request.node, -DEATHS_APART) > DEATHS_APART
         self._deaths[request.node] = now
@@ -290,18 +285,17 @@ class Dispatcher:
             return
         seconds = request.profile.first_byte_seconds
         stream.end(Failure("engine_hung", f"The engine said nothing for {seconds:g} s.", 504))
-        self.later(self._control(stream.node, Control("cancel", ticket, self.id)))
+        self.later(self._streams.cancel(stream))
 
     async def cancel(self, request: Request) -> None:
         """Stop the node's work for a client that left, and wait a moment for what it counted."""
-        if request.stream is None or request.stream.ended:
-            return
-        await self._control(request.node, Control("cancel", request.ticket, self.id))
+        if request.stream is not None and not request.stream.ended:
+            await self._streams.cancel(request.stream)
 
     def _leave(self, request: Request) -> None:
         if request.patience is not None:
             request.patience.cancel()
-        if request.stream is not None and self._streams.pop(request.ticket, None) is not None:
+        if request.stream is not None and self._streams.close(request.ticket):
             self.fleet.given(request.node, -1)
 
     def settle(self, request: Request, outcome: Outcome, error: str = "") -> None:
@@ -337,75 +331,12 @@ class Dispatcher:
 
     # -- loops ----------------------------------------------------------------------------------------------------
 
-    async def _receive(self) -> None:
-        """The one reader of all token streams of this process."""
-        while True:
-            try:
-                async with self._listening.pubsub() as subscription:
-                    await subscription.subscribe(keys.granted(self.id))
-                    await subscription.psubscribe(keys.tokens("*", self.id))
-                    async for message in subscription.listen():
-                        if message["type"] == "pmessage":
-                            await self._take(message["channel"].decode(), message["data"])
-                        elif message["type"] == "message":
-                            ticket, _, node = message["data"].decode().partition(" ")
-                            self._queue.granted(ticket, node)
-                        elif message["type"] == "psubscribe":
-                            await self._renew_lease()
-                            self._ready.set()
-                            await self._ask_again(0.0)
-            except RedisError as error:
-                _log.warning("token_channel_disconnected", streams=len(self._streams), error=str(error))
-                await asyncio.sleep(0.1)
-
-    async def _take(self, channel: str, data: bytes) -> None:
-        node = channel.split(":")[2]
-        try:
-            frames: list[Frame] = decode_frames(data)
-        except msgspec.DecodeError as error:
-            _log.warning("frames_unreadable", node=node, error=str(error))
-            return
-        for frame in frames:
-            stream = self._streams.get(frame.ticket)
-            if stream is None or (stream.node and stream.node != node):
-                await self._disown(node, frame)
-            elif not stream.take(frame):
-                await self._control(node, Control("resend", frame.ticket, self.id, stream.expected))
-            elif stream.backlog > PAUSE_BYTES:
-                await self._hold_back(stream)
-
-    async def _disown(self, node: str, frame: Frame) -> None:
-        """Nobody waits for this ticket any more: tell the node to stop it, at most once a second."""
-        if frame.events and isinstance(frame.events[-1], Final | Failure):
-            return
-        now = time.monotonic()
-        if now - self._disowned.get(frame.ticket, 0.0) > 1.0:
-            self._disowned[frame.ticket] = now
-            await self._control(node, Control("cancel", frame.ticket, self.id))
-
-    async def _hold_back(self, stream: Stream) -> None:
-        """The client reads slower than the engine writes."""
-        if stream.backlog > MOST_BYTES and not stream.ended:
-            stream.end(Failure("client_too_slow", "The client reads too slowly.", 408))
-            await self._control(stream.node, Control("cancel", stream.ticket, self.id))
-        elif stream.paused_at is None and not stream.ended:
-            stream.paused_at = time.monotonic()
-            await self._control(stream.node, Control("pause", stream.ticket, self.id))
-
-    async def _control(self, node: str, control: Control) -> None:
-        try:
-            await self._client.publish(keys.node_control(node), encode_control(control))
-        except RedisError as error:
-            _log.warning("control_failed", node=node, verb=control.verb, ticket=control.ticket, error=str(error))
-
-    async def _ask_again(self, silent_for: float) -> None:
-        now = time.monotonic()
-        for stream in list(self._streams.values()):
-            if stream.node and not stream.ended and now - stream.heard_at >= silent_for:
-                await self._control(stream.node, Control("resend", stream.ticket, self.id, stream.expected))
+    async def _listens(self) -> None:
+        await self._renew_lease()
+        self._ready.set()
 
     async def _watch(self) -> None:
-        """Each second: renew the lease, ask after silent streams (a lost last message leaves no gap to see)."""
+        """Each second: renew the lease, look after those that wait and those that run."""
         while True:
             await asyncio.sleep(1.0)
             await self._renew_lease()
@@ -414,9 +345,7 @@ class Dispatcher:
                 await self._quarantine.refresh()
             except RedisError as error:
                 _log.warning("queue_not_looked_after", waiting=len(self._queue), error=str(error))
-            await self._ask_again(5.0)
-            horizon = time.monotonic() - 60
-            self._disowned = {ticket: at for ticket, at in self._disowned.items() if at > horizon}
+            await self._streams.look()
 
     async def _watch_nodes(self) -> None:
         """End the streams of nodes that died."""
@@ -426,9 +355,7 @@ class Dispatcher:
                 await self._presence.look()
             except RedisError as error:
                 _log.warning("nodes_not_looked_after", error=str(error))
-            for stream in list(self._streams.values()):
-                if stream.node and not stream.ended and not self.fleet.alive(stream.node):
-                    stream.end(Failure("node_lost", "The node that ran this request stopped answering.", 502))
+            self._streams.end_those_of_lost_nodes(self.fleet.alive)
 
     async def _renew_lease(self) -> None:
         used = self._settlements.take_used_keys()

@@ -57,7 +57,7 @@ def settle_lost(client: redis.Redis, *, grace: float = GRACE) -> int:
             "request": each.request,
             "ticket": ticket,
             "tenant": each.tenant,
-            "key": each.key,
+            "counted": [each.key, each.tenant],
             "node": each.node,
             "version": each.version,
             "weight": 1,
@@ -95,7 +95,7 @@ def _give_up_places(client: redis.Redis, grace: float) -> None:
     dead = {gateway for gateway in {each.gateway for each in found} if _is_dead(client, gateway, grace)}
     for each in found:
         if each.gateway in dead:
-            account = {"request": each.request, "ticket": each.ticket, "tenant": each.tenant, "key": each.key}
+            account = {"request": each.request, "ticket": each.ticket, "counted": [each.key, each.tenant]}
             _withdraw.run_sync(client, arguments({**account, "nodes": [], "close": True}, b""))
             _log.warning("place_given_up_for_lost_gateway", request=each.request, gateway=each.gateway)
 

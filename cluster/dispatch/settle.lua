@@ -1,7 +1,7 @@
 -- Settle one request: free its slot, close it, correct what it was expected to cost, append its usage record, and give the slot to who
 -- waits for it. A repeated call appends a second record with the same request id, of which Postgres keeps the first.
 --
--- ARGV 1 request, ticket (its id), tenant, key, node, version, weight, work (done more than charged), tokens (used more than taken),
+-- ARGV 1 request, ticket (its id), tenant, counted, node, version, weight, work (done more than charged), tokens (used more than taken),
 --        limits (each {owner, tokens per minute})
 --      2 usage record (JSON)
 local a, record, at = cmsgpack.unpack(ARGV[1]), ARGV[2], now()
@@ -12,7 +12,7 @@ redis.call('XADD', key.usage, '*', 'r', record)
 redis.call('XADD', key.recent(a.tenant), 'MAXLEN', '~', 100, '*', 'r', record)
 if was_open then
   drained(a.version, at)
-  redis.call('HSET', key.work, a.tenant, text(math.max(0, work_of(a.tenant) + a.work / a.weight)))
+  redis.call('HINCRBYFLOAT', key.work, a.tenant, text(a.work / a.weight))
   for _, limit in ipairs(a.limits) do
     rate_take('tokens', limit[1], limit[2], a.tokens, at)
   end

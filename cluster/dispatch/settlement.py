@@ -8,7 +8,7 @@ import time
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from cluster.dispatch.admission import cost
+from cluster.dispatch.admission import cost, counted
 from cluster.dispatch.request import Request
 from cluster.dispatch.script import Arguments, Script, arguments
 from cluster.scheduling.fairness import work
@@ -78,7 +78,7 @@ def _account(request: Request) -> dict[str, object]:
         "request": request.id,
         "ticket": request.ticket,
         "tenant": request.tenant,
-        "key": request.key,
+        "counted": counted(request),
         "node": request.node,
         "version": request.version,
         "weight": request.weight,

@@ -2,7 +2,8 @@
 --
 -- An admission `a` has: request, ticket (its id), tenant, key, gateway, version, open (the open record: a JSON object without
 -- its leading brace), traceparent, nodes (each {id, name, capacity}), score (when it was received, less the head start of its
--- class), deadline, cost (work expected), weight (of the tenant).
+-- class), deadline, cost (work expected), weight (of the tenant), counted (those of key and tenant that may have so many at once only).
+-- A call of Redis from Lua costs more than what most commands do: what is read together is read at once.
 local DRAIN_SECONDS = 60
 
 -- One clock for all gateways.
@@ -39,7 +40,9 @@ local function drained(version, at)
   local rate, last = tonumber(held[1] or 0), tonumber(held[2] or at)
   rate = rate * math.exp((last - at) / DRAIN_SECONDS) + 1 / DRAIN_SECONDS
   redis.call('HSET', name, 'rate', text(rate), 'at', text(at), 'since', held[3] or text(at))
-  redis.call('EXPIRE', name, 20 * DRAIN_SECONDS)
+  if not held[3] or math.floor(at / DRAIN_SECONDS) ~= math.floor(last / DRAIN_SECONDS) then
+    redis.call('EXPIRE', name, 20 * DRAIN_SECONDS)
+  end
 end
 
 local function drain_rate(version, at)
@@ -57,28 +60,29 @@ local function work_of(tenant)
   return tonumber(redis.call('HGET', key.work, tenant) or 0)
 end
 
--- A tenant that had nothing waiting gets no credit for the time before.
-local function catch_up(tenant)
-  if redis.call('EXISTS', key.queue_tenant(tenant)) == 0 and work_of(tenant) < work_of('') then
-    redis.call('HSET', key.work, tenant, text(work_of('')))
-  end
+-- A tenant that has nothing waiting (`fresh`) gets no credit for the time before.
+local function begin_work(tenant, fresh)
+  local held = redis.call('HMGET', key.work, tenant, '')
+  local own, served = tonumber(held[1] or 0), tonumber(held[2] or 0)
+  return fresh and math.max(own, served) or own, served
 end
 
-local function charge(tenant, work, weight)
-  local start = work_of(tenant)
-  if start > work_of('') then
-    redis.call('HSET', key.work, '', text(start))
-  end
-  redis.call('HSET', key.work, tenant, text(start + work / weight))
+local function charge(tenant, work, weight, fresh)
+  local start, served = begin_work(tenant, fresh)
+  redis.call('HSET', key.work, tenant, text(start + work / weight), '', text(math.max(start, served)))
+end
+
+local function catch_up(tenant)
+  redis.call('HSET', key.work, tenant, text(begin_work(tenant, true)))
 end
 
 -- Put the ticket into the node's inbox, and wake the node unless it is awake.
-local function give(a, node, ticket, at)
+local function give(a, node, ticket, at, fresh)
   redis.call('SADD', key.node_slots(node[1]), a.ticket)
   redis.call('HSET', key.open, a.request,
     '{"node":"' .. node[1] .. '","node_name":"' .. node[2] .. '","given_at":' .. text(at) .. ',' .. a.open)
   redis.call('RPUSH', key.node_inbox(node[1]), ticket)
-  charge(a.tenant, a.cost, a.weight)
+  charge(a.tenant, a.cost, a.weight, fresh)
   if redis.call('SET', key.node_drain(node[1]), a.ticket, 'PX', 5000, 'NX') then
     -- Function replacements: ids and trace contexts are taken as they stand, whatever they hold.
     local values = { ID = a.ticket, TRACE = a.traceparent, QUEUE = key.node_queue(node[1]) }
@@ -113,8 +117,9 @@ local function drop(a)
 end
 
 local function release(a)
-  redis.call('SREM', key.active(a.key), a.request)
-  redis.call('SREM', key.active(a.tenant), a.request)
+  for _, owner in ipairs(a.counted) do
+    redis.call('SREM', key.active(owner), a.request)
+  end
 end
 
 local function entry(request)

@@ -22,8 +22,11 @@ class Stream:
         "heard_at",
         "node",
         "paused_at",
+        "read_at",
+        "reader",
         "spoke",
         "ticket",
+        "too_slow",
     )
 
     def __init__(self, ticket: str, node: str) -> None:
@@ -39,6 +42,11 @@ class Stream:
         """About how many bytes of output wait to be read."""
         self.paused_at: float | None = None
         """Since when its engine is paused, because nobody reads what it writes."""
+        self.read_at = self.heard_at
+        """When its reader last came for more."""
+        self.reader: asyncio.Task[object] | None = None
+        self.too_slow = False
+        """Its reader was cancelled, because it did not come for too long."""
         self._events: deque[Event] = deque()
         self._interruption: Failure | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -70,6 +78,16 @@ class Stream:
         if not self.ended:
             self._put([failure])
 
+    def unread_since(self) -> float | None:
+        """Since when (monotonic) events wait for a reader that does something else; ``None`` when it waits, or nothing does."""
+        return self.read_at if self._events and not self.too_slow else None
+
+    def give_up(self) -> None:
+        """End the reader, wherever it is."""
+        self.too_slow = True
+        if self.reader is not None:
+            self.reader.cancel()
+
     def interrupt(self, failure: Failure) -> None:
         """Give the reader this next, once, before anything that waits; the stream itself goes on."""
         self._interruption = failure
@@ -90,6 +108,9 @@ class Stream:
 
     async def next(self) -> Event:
         """The next event; the last one is a `Final` or a `Failure`."""
+        self.read_at = time.monotonic()
+        if self.reader is None:
+            self.reader = asyncio.current_task()
         while not self._events and self._interruption is None:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter

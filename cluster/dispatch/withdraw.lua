@@ -1,7 +1,7 @@
 -- Take back a ticket that waits, or that its node will not serve any more: free its slot, and remove it from the inbox if it still
 -- waits there.
 --
--- ARGV 1 request, ticket (its id), tenant, key, nodes (ids of those that may have it), close (whether the request itself is over)
+-- ARGV 1 request, ticket (its id), counted, nodes (ids of those that may have it), close (whether the request itself is over)
 --      2 the ticket
 -- Returns how many nodes had a slot for it.
 local a, ticket, at = cmsgpack.unpack(ARGV[1]), ARGV[2], now()

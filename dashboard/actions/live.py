@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import msgspec
 import redis.asyncio
 from channels.layers import BaseChannelLayer
 
+from cluster.dispatch import line
+from cluster.dispatch.line import Line
 from cluster.wire import OpenRequest
 from dashboard import groups
 from dashboard.changes import Entry, changes, totals
 from dashboard.payloads import Frame, encode, finished, running
-from dashboard.queries import live
+from dashboard.queries import live, waiting
 from ollamamax.bus import keys
 from ollamamax.kernel.ids import new_id
 
@@ -41,15 +44,35 @@ async def publish_live(client: redis.asyncio.Redis, layer: BaseChannelLayer, *, 
         requests = await live.open_requests(client)
         await client.zremrangebyscore(keys.LIVE_WATCHED, "-inf", at)
         tenants = sorted(set(nodes) | await live.watched_tenants(client, at))
+        read_line = _once(client)
         frames = 0
         for tenant in tenants:
             frames += await _publish_tenant(
-                client, layer, tenant, nodes.get(tenant, {}), requests.get(tenant, []), at=at, token=token
+                client,
+                layer,
+                tenant,
+                nodes.get(tenant, {}),
+                requests.get(tenant, []),
+                read_line=read_line,
+                at=at,
+                token=token,
             )
         return frames
     finally:
         rest = max(1, int((LEAST_PERIOD_SECONDS - (time.monotonic() - began)) * 1000))
         await client.eval(_KEEP_LEASE, 1, LEASE, token, str(rest))
+
+
+def _once(client: redis.asyncio.Redis) -> Callable[[], Awaitable[Line]]:
+    """Reads the line of all tenants when it is first asked for, and no second time."""
+    read: list[Line] = []
+
+    async def read_line() -> Line:
+        if not read:
+            read.append(await line.read(client))
+        return read[0]
+
+    return read_line
 
 
 async def _publish_tenant(
@@ -59,6 +82,7 @@ async def _publish_tenant(
     nodes: dict[str, Entry],
     requests: list[OpenRequest],
     *,
+    read_line: Callable[[], Awaitable[Line]],
     at: float,
     token: str,
 ) -> int:
@@ -66,7 +90,8 @@ async def _publish_tenant(
     states = await live.node_states(client, nodes)
     records, cursor = await live.settled_since(client, tenant, before.cursor)
     changed = changes(nodes, states, before.said)
-    point = totals(len(nodes), list(states.values()), at)
+    queued = await waiting.count(client, tenant)
+    point = totals(len(nodes), list(states.values()), at, queued=queued)
     arguments: list[Any] = [token, encode(point), live.SERIES_POINTS, cursor or "", len(changed.said)]
     for node, said in changed.said.items():
         arguments += [node, msgspec.json.encode(said)]
@@ -82,6 +107,8 @@ async def _publish_tenant(
     )
     if not sequence:
         return 0
+    # Who begins to watch after this has a snapshot with this frame's number, and does not get the frame.
+    shown = queued > 0 and await live.is_watched(client, tenant, at)
     frame = Frame(
         seq=int(sequence),
         at=at,
@@ -89,6 +116,8 @@ async def _publish_tenant(
         gone=changed.gone,
         running=[running(request) for request in requests[: live.RUNNING_SHOWN]],
         running_total=len(requests),
+        waiting=await waiting.first(client, tenant, await read_line()) if shown else [],
+        waiting_total=queued,
         finished=[finished(record) for record in records],
         point=point,
     )

@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 import redis.asyncio
 
+from cluster.dispatch import line
 from cluster.wire import NodeState, OpenRequest, UsageRecord, decode_node_state, decode_open, decode_usage
 from dashboard.changes import Entry, Said, live_node
 from dashboard.payloads import Snapshot, decode_point, finished, running
+from dashboard.queries import waiting
 from ollamamax import logs
 from ollamamax.bus import keys
 
@@ -51,6 +53,11 @@ async def watched_tenants(client: redis.asyncio.Redis, now: float) -> set[str]:
     """Tenants whose live page somebody has open."""
     found: Any = await client.zrangebyscore(keys.LIVE_WATCHED, now, "+inf")
     return {tenant.decode() for tenant in found}
+
+
+async def is_watched(client: redis.asyncio.Redis, tenant: str, now: float) -> bool:
+    until = await client.zscore(keys.LIVE_WATCHED, tenant)
+    return until is not None and until >= now
 
 
 async def node_states(client: redis.asyncio.Redis, nodes: Iterable[str]) -> dict[str, NodeState]:
@@ -115,6 +122,7 @@ async def snapshot(client: redis.asyncio.Redis, tenant: str, now: float) -> Snap
     states = await node_states(client, nodes)
     requests = (await open_requests(client)).get(tenant, [])
     records, _ = await settled_since(client, tenant, None)
+    queued = await waiting.count(client, tenant)
     points: Any = await client.lrange(keys.live_series(tenant), 0, -1)
     return Snapshot(
         seq=int(sequence or 0),
@@ -123,6 +131,8 @@ async def snapshot(client: redis.asyncio.Redis, tenant: str, now: float) -> Snap
         nodes=[live_node(node, entry, states.get(node), said.get(node)) for node, entry in nodes.items()],
         running=[running(request) for request in requests[:RUNNING_SHOWN]],
         running_total=len(requests),
+        waiting=await waiting.first(client, tenant, await line.read(client)) if queued else [],
+        waiting_total=queued,
         finished=[finished(record) for record in records],
         series=[decode_point(point) for point in points],
     )

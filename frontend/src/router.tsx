@@ -62,7 +62,16 @@ const keysRoute = createRoute({
   component: lazyRouteComponent(() => import('./pages/KeysPage'), 'KeysPage'),
 })
 
-const routeTree = rootRoute.addChildren([loginRoute, insideRoute.addChildren([overviewRoute, keysRoute])])
+const requestRoute = createRoute({
+  getParentRoute: () => insideRoute,
+  path: '/requests/$id',
+  component: lazyRouteComponent(() => import('./pages/RequestPage'), 'RequestPage'),
+})
+
+const routeTree = rootRoute.addChildren([
+  loginRoute,
+  insideRoute.addChildren([overviewRoute, keysRoute, requestRoute]),
+])
 
 export function createConsoleRouter(queries: QueryClient) {
   return createRouter({ routeTree, context: { queries }, scrollRestoration: false })

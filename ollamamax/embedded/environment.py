@@ -48,6 +48,15 @@ class Plan:
         return f"{'https' if self.settings['OLLAMAMAX_TLS_CERT'] else 'http'}://{host}:{self.port}"
 
     @property
+    def gateway_port(self) -> int | None:
+        """Of gateways in processes of their own, if there are to be any."""
+        return self.settings["OLLAMAMAX_GATEWAY_PORT"] or None
+
+    @property
+    def gateway_url(self) -> str:
+        return f"{self.local_url.rpartition(':')[0]}:{self.gateway_port}"
+
+    @property
     def url(self) -> str:
         """Where people and nodes reach it."""
         return str(self.settings["OLLAMAMAX_PUBLIC_URL"]) or self.local_url

@@ -105,6 +105,7 @@ class Setup:
         self.python = venv / "bin" / "python"
         self.stamps = venv / ".ollamamax"
         self.frontend = root / "frontend"
+        self.clients = root / "tests" / "clients"
 
     # Stamps: a step is done when the hash of what it reads is the one written when it last ended.
 
@@ -219,6 +220,23 @@ class Setup:
         far("building")
         self._run(["npm", "run", "build"], "The console could not be built", cwd=self.frontend, env=environ)
 
+    def javascript_clients(self, far: Callable[[str], None]) -> None:
+        """What tests/clients runs in Node.js."""
+        environ = dict(os.environ, PATH=f"{self.node_folder(far)}{os.pathsep}{os.environ.get('PATH', '')}", CI="1")
+        self._run(NPM_CI, "The JavaScript clients could not be installed", cwd=self.clients / "js", env=environ)
+
+    def python_clients(self) -> None:
+        """Clients with packages of their own, which the development tools need not agree with."""
+        target, wanted = self.root / "build" / "clients", self.clients / "python" / "requirements.txt"
+        stamp = target / "installed"
+        if stamp.exists() and stamp.read_text() == wanted.read_text():
+            return
+        print("Installing clients for their tests ...", file=sys.stderr, flush=True)
+        self._run([sys.executable, "-m", "venv", "--clear", target], "The virtual environment could not be made")
+        pip: list[str | Path] = [target / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check"]
+        self._run([*pip, "--quiet", "--only-binary", ":all:", "-r", wanted], "The clients could not be installed")
+        stamp.write_text(wanted.read_text())
+
     def npm(self, arguments: list[str]) -> int:
         """Run npm in the console's folder, with the Node.js that builds it and the packages it needs."""
         folder = self.node_folder(lambda _: None)
@@ -275,7 +293,10 @@ class Setup:
         collect = self.ours and (
             environment or build or bool(steps) or not (self.root / "staticfiles").is_dir() or not self.stamp("static")
         )
-        progress = Progress(environment + len(steps) + build + collect)
+        lock = self.digest([self.clients / "js" / "package-lock.json"])
+        there = (self.clients / "js" / "node_modules").is_dir()
+        clients = self.ours and development and (environment or self.stamp("clients") != lock or not there)
+        progress = Progress(environment + len(steps) + build + clients + collect)
         if not progress.steps:
             return
 
@@ -307,6 +328,8 @@ class Setup:
             beside.join()
         if failed:
             raise failed[0]
+        if clients:
+            run("clients", "JavaScript clients for their tests", lock, self.javascript_clients)
         if collect:
             (self.stamps / "static").unlink(missing_ok=True)
             run("static", "The console's files", "done", self.collect_static)
@@ -383,7 +406,9 @@ def main(arguments: list[str]) -> int:
         check_python()
         here = setup()
         with _alone(here.root):
-            here.install(development=arguments[:1] == ["test"])
+            here.install(development=arguments[:1] in (["test"], ["clients"]))
+            if arguments[:1] == ["clients"]:
+                here.python_clients()
         if arguments[:1] == ["npm"]:
             return here.npm(arguments[1:])
     except CannotInstall as error:

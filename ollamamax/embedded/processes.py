@@ -15,6 +15,9 @@ from ollamamax.embedded.reach import NOBODY
 SECRETS = ("OLLAMAMAX_SECRET_KEY", "DATABASE_URL", "REDIS_URL")
 """Not for the database servers, and above all not for nodes, which have their own way in."""
 
+GATEWAY_SECRETS = ("OLLAMAMAX_SECRET_KEY", "DATABASE_URL")
+"""What a gateway does without."""
+
 GRACE_SECONDS = 15
 """How long a node's running requests have when it is stopped."""
 
@@ -58,6 +61,11 @@ def valkey(home: Home, command: Sequence[str]) -> Process:
 
 def web(home: Home) -> Process:
     return Process("web", module("ollamamax.cli", "web"), 20, folder=str(home.folder))
+
+
+def gateway(home: Home, number: int) -> Process:
+    command = module("ollamamax.cli", "gateway")
+    return Process(f"gateway-{number}", command, 20, folder=str(home.folder), without=GATEWAY_SECRETS)
 
 
 def controller(home: Home) -> Process:

@@ -37,6 +37,8 @@ def wanted(home: Home, made: Plan) -> list[Process]:
         valkey.write_users(home.valkey, secrets["valkey_password"])
         found.append(processes.valkey(home, valkey.command(home.valkey, made.valkey_port)))
     found += [processes.web(home), processes.controller(home), processes.batches(home)]
+    if made.settings["OLLAMAMAX_GATEWAY_PORT"]:
+        found += [processes.gateway(home, number) for number in range(1, made.settings["OLLAMAMAX_GATEWAYS"] + 1)]
     for number in range(1, made.nodes + 1):
         home.node(number).mkdir(mode=0o700, exist_ok=True)
         found.append(processes.node(home, number))
@@ -62,11 +64,15 @@ def start(home: Home, made: Plan, supervisor: Supervisor) -> None:
     with _step("Tables and first user"):
         _run(home, made, module("ollamamax.cli", "prepare"), "The database could not be prepared")
     nodes = [name for name in names if name.startswith("node-")]
+    gateways = [name for name in names if name.startswith("gateway-")]
     with _step("Web and controller"):
         # Nodes that have joined before need only the bus to begin; their start-up is as long as that of the web.
-        for name in ["web", "controller", *(name for name in nodes if _has_joined(home, made, name))]:
+        for name in ["web", "controller", *gateways, *(name for name in nodes if _has_joined(home, made, name))]:
             supervisor.begin(name)
         _wait(supervisor, "web", lambda: _get(f"{made.local_url}/readyz") is not None)
+        for name in gateways:
+            # They share a port: one that answers may be any, one that failed is seen at the end.
+            _wait(supervisor, name, lambda: _get(f"{made.gateway_url}/readyz") is not None)
     if nodes:
         with _step("Node" if len(nodes) == 1 else f"{len(nodes)} nodes"):
             for name in nodes:

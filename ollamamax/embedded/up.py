@@ -43,7 +43,8 @@ def up(home: Home, *, detach: bool) -> int:
                 first = not home.bootstrap_file.exists()
                 if first:
                     refuse_full_disk(home.folder)
-                refuse_busy_port(made.host, made.port)
+                for port in filter(None, (made.port, made.gateway_port)):
+                    refuse_busy_port(made.host, port)
                 supervisor = Child.start(home, wanted(home, made), made.environ, lock, orphan=detach)
                 _hold(lock, supervisor.pid, made.url)
             finally:

@@ -34,6 +34,7 @@ def welcome(home: Home, made: Plan, seconds: float, *, first: bool, detach: bool
         f"\nOllamaMax is ready after {seconds:.0f} s: {made.url}\n\n"
         f"  Log in   {facts.get('admin_email', '')}, password {password}\n"
         f"  Try      {curl}\n"
-        f"  Logs     {home.logs}\n"
+        + (f"  Also     {made.gateway_url} serves inference alone\n" if made.gateway_port else "")
+        + f"  Logs     {home.logs}\n"
         f"  Stop     {'make down' if detach else 'Ctrl-C'}\n"
     )

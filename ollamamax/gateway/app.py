@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -92,6 +93,8 @@ ROUTES: dict[str, Route] = {
 }
 
 
+_LAST_REQUESTS = 2.0
+"""Seconds that a stop waits for them."""
 _UNTOLD = KnownTenant()
 """A tenant of which nothing was published yet."""
 
@@ -132,6 +135,8 @@ class Gateway:
         self._more_routes = more_routes
         self._service: Service | None = None
         self._starting = asyncio.Lock()
+        self._open = 0
+        self._quiet = asyncio.Event()
 
     @staticmethod
     def serves(path: str) -> bool:
@@ -166,6 +171,12 @@ class Gateway:
             return self._service
 
     async def stop(self) -> None:
+        # Not every server waits until all requests have returned, and each has still to be settled.
+        self._quiet.clear()
+        if self._open:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_REQUESTS):
+                    await self._quiet.wait()
         if self._service is not None:
             service, self._service = self._service, None
             await service.dispatcher.stop()
@@ -177,9 +188,19 @@ class Gateway:
     async def serve(self, scope: Scope, receive: Receive, send: Send, *, inside: KnownKey | None = None) -> None:
         """One request. ``inside`` is the key it is made with, when this process itself makes it: no header is looked at,
         and it takes none but idle slots."""
+        self._open += 1
+        try:
+            await self._serve(scope, receive, send, inside)
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._quiet.set()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, inside: KnownKey | None) -> None:
         received_at = time.time()
         service = self._service or await self.start()
         answer = _Response(send)
+        http.remember_encodings(scope)
         path: str = scope["path"]
         route = ROUTES.get(path)
         if route is None and path.startswith("/v1/models/"):

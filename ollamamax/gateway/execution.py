@@ -141,6 +141,11 @@ class Execution:
             self.request.interrupt(_GONE)
 
     @property
+    def too_slow(self) -> bool:
+        """Its reader was cancelled because the client takes nothing."""
+        return self.request.stream is not None and self.request.stream.too_slow
+
+    @property
     def has_more(self) -> bool:
         """Whether `next` would return at once, so that the client can have both in one write."""
         return self.request.stream is not None and self.request.stream.has_output
@@ -163,6 +168,8 @@ class Execution:
             elif isinstance(event, Final):
                 self._count(event)
                 self.final = request.final = event
+                # Its slot is free now, however long the client takes to read the rest.
+                self._settle("ok", "")
                 return None
             if isinstance(event, Failure):
                 self._count(event)
@@ -175,8 +182,7 @@ class Execution:
         if self.final is not None:
             if self.request.reload_avoided:
                 self._dispatcher.reloads_avoided.add(self.request.tenant, full_name(self.request.model))
-            self._settle("ok", "")
-        elif isinstance(error, EngineError) and self.request.stream is not None and self.request.stream.finished:
+        elif isinstance(error, EngineError) and (self.request.stream is None or self.request.stream.finished):
             self._settle("node_lost" if code == "node_lost" else "failed", code)
         else:
             # The node still works on it: a client that left, a deadline, or a fault of ours.

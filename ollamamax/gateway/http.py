@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import msgspec
 
+from ollamamax.gateway import compression
 from ollamamax.kernel import errors
 
 T = TypeVar("T")
@@ -17,6 +19,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 JSON = b"application/json"
 encode = msgspec.json.Encoder().encode
+_gzip_wanted = ContextVar("gzip_wanted", default=False)
 
 
 class ClientGone(Exception):
@@ -55,8 +58,27 @@ def _too_large(limit: int) -> errors.TooLarge:
     return errors.TooLarge(f"The body is larger than the {limit} bytes this server accepts.", limit=limit)
 
 
-async def respond(send: Send, status: int, body: bytes, headers: Headers = (), content_type: bytes = JSON) -> None:
-    """One complete response."""
+def remember_encodings(scope: Scope) -> None:
+    """Let `respond` know what this request's client can read."""
+    _gzip_wanted.set(compression.wants_gzip(header(scope, b"accept-encoding")))
+
+
+async def respond(
+    send: Send,
+    status: int,
+    body: bytes,
+    headers: Headers = (),
+    content_type: bytes = JSON,
+    *,
+    shrinks: bool = True,
+) -> None:
+    """One complete response, compressed where the client takes that; ``shrinks`` says whether it could pay."""
+    encoding: list[tuple[bytes, bytes]] = []
+    if shrinks and len(body) >= compression.LEAST_BYTES:
+        encoding = [(b"vary", b"accept-encoding")]
+        if _gzip_wanted.get():
+            encoding.append((b"content-encoding", b"gzip"))
+            body = await compression.gzip(body)
     await send(
         {
             "type": "http.response.start",
@@ -64,6 +86,7 @@ async def respond(send: Send, status: int, body: bytes, headers: Headers = (), c
             "headers": [
                 (b"content-type", content_type),
                 (b"content-length", str(len(body)).encode()),
+                *encoding,
                 *headers,
             ],
         }

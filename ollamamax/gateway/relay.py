@@ -14,12 +14,9 @@ from ollamamax.gateway.execution import Execution
 from ollamamax.gateway.http import Send
 from ollamamax.kernel import errors
 
-WRITE_PATIENCE = 30.0
-"""Seconds for which a client may leave what was sent unread."""
-
 
 class TooSlow(errors.OllamaMaxError):
-    """The connection is cut: there is no room in it to say why."""
+    """The client reads too slowly. The connection is cut: there is no room in it to say why."""
 
     code = "client_too_slow"
     status = 408
@@ -94,15 +91,6 @@ def space(_: Outlook | None) -> bytes:
     return b" "
 
 
-async def write(send: Send, part: bytes) -> None:
-    """Raises `TooSlow` when the client takes nothing for `WRITE_PATIENCE`; until then what it has not read waits here."""
-    try:
-        async with asyncio.timeout(WRITE_PATIENCE):
-            await http.write(send, part)
-    except TimeoutError:
-        raise TooSlow(f"The client took nothing for {WRITE_PATIENCE:g} s.") from None
-
-
 async def stream(
     execution: Execution,
     opening: Opening,
@@ -112,7 +100,27 @@ async def stream(
     delta: Callable[[Delta], bytes],
     last: Callable[[Final], bytes],
 ) -> None:
-    """Send what ``first``, ``delta`` and ``last`` make of the output. Raises what `Execution.next` raises."""
+    """Send what ``first``, ``delta`` and ``last`` make of the output. Raises what `Execution.next` raises, and `TooSlow`."""
+    try:
+        await _stream(execution, opening, headers, first, delta, last)
+    except asyncio.CancelledError:
+        if not execution.too_slow:
+            raise
+        # A write that the client does not take: only its task's end ends it.
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - this runs in one
+        task.uncancel()
+        raise TooSlow("The client took nothing for too long.") from None
+
+
+async def _stream(
+    execution: Execution,
+    opening: Opening,
+    headers: list[tuple[bytes, bytes]] | None,
+    first: Callable[[], bytes],
+    delta: Callable[[Delta], bytes],
+    last: Callable[[Final], bytes],
+) -> None:
     # Nothing is sent before the first event, so that a failure until then has its true status.
     event = await execution.next()
     await opening.begin([*(headers or ()), *execution.headers()])
@@ -121,7 +129,7 @@ async def stream(
         part += delta(event)
         # An event may add nothing to what a protocol shows; an empty body would be a needless write.
         if part and not execution.has_more:
-            await write(opening.send, part)
+            await http.write(opening.send, part)
             part = b""
         event = await execution.next()
     assert execution.final is not None  # noqa: S101 - next returned None

@@ -33,6 +33,7 @@ PUBLIC_PAGES = {
     "",
     "login",
     "keys",
+    "requests/<str:id>",
 }
 
 

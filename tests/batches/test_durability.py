@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,13 +16,15 @@ from channels.db import database_sync_to_async
 from django.db import OperationalError
 
 from cluster.wire import Ticket
-from ollamamax.batches.actions import lease, progress
+from ollamamax.batches.actions import bounded, lease, progress
 from ollamamax.batches.models import Answer, Batch
 from ollamamax.batches.names import BATCH, id_of
 from ollamamax.batches.queries.batch import Given
+from ollamamax.batches.runner.database import in_database
 from ollamamax.bus import directory
 from ollamamax.embedded import valkey as embedded
 from ollamamax.identity.directory import all_keys
+from ollamamax.identity.scope import every_tenant
 from tests.batches.conftest import House, chat, rows, text_of
 from tests.fakes.node import echo
 from tests.gateway.conftest import publish_model
@@ -105,7 +108,7 @@ async def test_a_runner_that_stood_still_writes_nothing_once_another_has_its_bat
     first.send_signal(signal.SIGSTOP)
     held = await rows(lambda: Batch.objects.get().runner)
     await house.add_runner()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while await rows(lambda: Batch.objects.get().runner) == held:
             await asyncio.sleep(0.1)
     first.send_signal(signal.SIGCONT)
@@ -164,6 +167,27 @@ async def test_a_claim_is_one_runners_and_its_writes_are_refused_afterwards(hous
         with pytest.raises(progress.Lost):
             await rows(write)
     assert await rows(lambda: (Batch.objects.get().completed, Answer.objects.count())) == (1, 1)
+
+
+async def test_a_runner_that_stands_still_in_a_transaction_is_cut_off(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.order([chat(0)])
+    await rows(lambda: lease.claim_batch("frozen"))
+    monkeypatch.setattr(bounded, "SECONDS", 1)
+
+    totals: list[int] = []
+
+    def freeze_once() -> None:
+        with every_tenant(), bounded.bounded():
+            totals.append(Batch.objects.get().total)
+            Batch.objects.update(total=7)
+            if len(totals) == 1:
+                time.sleep(3)
+
+    await in_database(freeze_once)
+    assert totals == [0, 0]  # the first was undone, and tried again
+    assert await rows(lambda: Batch.objects.get().total) == 7
 
 
 async def test_a_write_that_is_repeated_counts_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

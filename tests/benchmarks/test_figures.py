@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.client import check, expected_text
+from benchmarks import ways
+from benchmarks.client import Result, check, expected_text
 from benchmarks.fairness import jain
 from benchmarks.load import quantile, spread
 
@@ -39,6 +40,38 @@ def test_a_broken_stream_is_noticed(body: bytes) -> None:
 
 def test_an_error_is_no_stream_even_with_the_right_text() -> None:
     assert check(b"HTTP/1.1 502 Bad Gateway", stream("t0 "), expected_text(1)) != ""
+
+
+def test_a_whole_answer_is_read_though_a_chunk_ends_within_a_token() -> None:
+    head = OK + b"\r\nTransfer-Encoding: chunked"
+    body = b'13\r\n{"content":"t0 t1 t\r\n4\r\n2 "}\r\n0\r\n\r\n'
+    assert check(head, body, expected_text(3), stream=False) == ""
+    assert check(head, body.replace(b"t1", b"t2"), expected_text(3), stream=False) != ""
+
+
+def _result(*first_token: float, wrong: int = 0) -> Result:
+    return Result(2.0, list(first_token), list(first_token), 0, wrong, "lost" if wrong else "")
+
+
+def test_ways_are_compared_round_by_round_and_failures_are_told() -> None:
+    found = [ways.Way(ways.DIRECT), ways.Way("ours"), ways.Way("theirs", problem="it is not there")]
+    results = {
+        (ways.ALONE.name, ways.DIRECT): [_result(0.001), _result(0.003)],
+        (ways.ALONE.name, "ours"): [_result(0.003), _result(0.004, wrong=1)],
+        (ways.TESTS[1].name, ways.DIRECT): [_result(1, 1, 1, 1)],
+        (ways.TESTS[1].name, "ours"): [_result(1, 1)],
+        (ways.PACED.name, ways.DIRECT): [_result(0.01)],
+        (ways.PACED.name, "ours"): [_result()],
+    }
+    measured = ways.Measured(found, results, {"ours": {"web": 100.0, "node": 50.0}})
+    assert ways.added(measured, ways.ALONE.name, "ours", 0.5) == pytest.approx([2.0, 1.0])
+    assert ways.ratio(measured, ways.TESTS[1].name, "ours", ways.DIRECT) == 0.5
+    assert ways.ratio(measured, ways.TESTS[1].name, "ours", "theirs") is None
+    text = ways.report(measured)
+    assert "| ours | 1.5 (1.0 to 2.0) | 1.5 (1.0 to 2.0) | 1 (1 to 1) | failed |" in text
+    assert "| theirs | not measured: it is not there |" in text
+    assert "| ours | 150 | web 100, node 50 |" in text
+    assert "ours, 1 client, streams: 1 of 3 answers wrong or missing (lost)." in text
 
 
 def test_a_quantile_is_one_of_the_values() -> None:

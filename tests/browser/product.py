@@ -22,6 +22,7 @@ from tests.servers import free_port
 
 ROOT: Path = settings.BASE_DIR
 NODE = "browser-test-node"
+SLOTS = 2
 
 
 @dataclass
@@ -136,6 +137,7 @@ def join_node(product: Product, *, token: str) -> None:
         [
             sys.executable, "-m", "cluster.worker.cli", "join", product.url, "--home", home, "--token", token,
             "--engine", "openai", "--engine-url", product.environ["ENGINE_URL"], "--name", NODE,
+            "--slots", str(SLOTS),
         ],
         cwd=ROOT, env=product.environ, capture_output=True, text=True,
     )  # fmt: skip

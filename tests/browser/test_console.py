@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import product as products
 from tests.browser.conftest import AXE, Watched
-from tests.browser.product import NODE, Product
+from tests.browser.product import NODE, SLOTS, Product
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.xdist_group("browser")]
 
@@ -29,9 +29,9 @@ def _log_in(page: Page, product: Product) -> None:
     expect(page.get_by_role("status").filter(has_text=re.compile("^Live$"))).to_be_visible()
 
 
-def _ask(product: Product, model: str) -> threading.Thread:
+def _ask(product: Product, model: str, *, pace: str = "") -> threading.Thread:
     """A streamed request that takes some seconds, from another program."""
-    body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+    body = {"model": model, "messages": [{"role": "user", "content": f"Hello {pace}"}], "stream": True}
     request = urllib.request.Request(
         product.url + "/v1/chat/completions",
         data=json.dumps(body).encode(),
@@ -110,6 +110,58 @@ def test_a_node_and_a_request_appear_live(watched: Watched, product: Product) ->
     expect(page.get_by_text("No request is running.")).to_be_visible()
     assert _violations(page) == []
     assert watched.complaints == []
+
+
+def test_a_request_that_waits_is_shown_and_its_way_is_told_to_the_end(watched: Watched, product: Product) -> None:
+    page = watched.page
+    _log_in(page, product)
+    expect(page.get_by_text("No request is waiting.")).to_be_visible()
+    model = products.model_of(product)
+    asking = [_ask(product, model, pace="every 80 ms") for _ in range(SLOTS + 2)]
+    waiting = page.get_by_label("Table of the requests that wait")
+    rows = waiting.locator("tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.locator('[data-label="Place in line"]')).to_have_text(["1", "2"])
+    expect(rows.first).to_contain_text("normal")
+    expect(page.get_by_label("Totals now")).to_contain_text("Requests waiting2")
+    assert _violations(page) == []
+
+    rows.nth(1).click()
+    expect(page).to_have_url(re.compile(r"/requests/[0-9a-f]{32}$"))
+    request = page.url.rpartition("/")[2]
+    expect(page.get_by_role("heading", name=model)).to_be_visible()
+    expect(page.get_by_text("Place in line")).to_be_visible()
+    expect(page.get_by_text("No data yet: it is recorded when the request ends.")).to_be_visible()
+    assert _violations(page) == []
+    for each in asking:
+        each.join()
+    tries = page.get_by_label("Table of the tries").locator("tbody tr")
+    expect(tries).to_have_count(1)
+    expect(tries).to_contain_text(NODE)
+    expect(tries).to_contain_text("its answer")
+    candidates = page.get_by_label("Table of the candidates").locator("tbody tr")
+    expect(candidates).to_have_count(1)
+    expect(candidates).to_contain_text("ran it")
+    times = page.get_by_label("Times and tokens")
+    expect(times).to_contain_text("in line")
+    expect(times).to_contain_text("Tokens out100")
+    assert _violations(page) == []
+
+    page.get_by_role("link", name="Overview").first.click()
+    expect(page.get_by_text("No request is waiting.")).to_be_visible()
+    page.get_by_role("link", name=f"{model}, request {request[-8:]}").click()
+    expect(page).to_have_url(re.compile(f"/requests/{request}$"))
+    assert watched.complaints == []
+
+
+def test_a_request_that_is_not_there_is_said_so(watched: Watched, product: Product) -> None:
+    page = watched.page
+    _log_in(page, product)
+    page.goto("/requests/" + "0" * 32)
+    expect(page.get_by_role("alert")).to_have_text("There is no such request.")
+    assert _violations(page) == []
+    # Chromium itself reports the 404; nothing else may be there.
+    assert [line for line in watched.complaints if "404" not in line] == []
 
 
 def test_it_reconnects_by_itself_and_says_meanwhile_that_it_is_stale(watched: Watched, product: Product) -> None:
@@ -200,13 +252,20 @@ def test_every_width_and_scheme_is_accessible(
     watched = Watched(context.new_page())
     page = watched.page
     _log_in(page, product)
-    asking = _ask(product, products.model_of(product))
-    for name, address in (("overview", "/"), ("keys", "/keys")):
+    asking = [_ask(product, products.model_of(product), pace="every 60 ms") for _ in range(SLOTS + 2)]
+    waits = page.get_by_label("Table of the requests that wait").get_by_role("link").first
+    waits.wait_for()
+    waiting = str(waits.get_attribute("href"))
+    finished = page.get_by_label("Table of the last requests").get_by_role("link").first.get_attribute("href")
+    for name, address in (("overview", "/"), ("waits", waiting), ("keys", "/keys"), ("request", str(finished))):
         page.goto(address)
         expect(page.get_by_role("status").filter(has_text=re.compile("^Live$"))).to_be_visible()
+        if address.startswith("/requests/"):
+            expect(page.get_by_role("heading", name=re.compile("Route|Candidates"))).to_be_visible()
         page.screenshot(path=Path(SHOTS or tmp_path) / f"{name}-{scheme}-{width}.png", full_page=True)
         assert _violations(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width, "it scrolls sideways"
-    asking.join()
+    for each in asking:
+        each.join()
     assert watched.complaints == []
     context.close()

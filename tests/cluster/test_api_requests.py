@@ -66,6 +66,7 @@ def admit(valkey: redis.Redis, person: Person, node: str, *, number: int = 0) ->
         "deadline": now + 600,
         "cost": 10.0,
         "weight": 1.0,
+        "counted": [],
         "limits": [],
         "idle": False,
         "most_waiting": 10,

@@ -9,10 +9,12 @@ import msgspec
 import redis
 
 from cluster.dispatch.script import Script, arguments
-from cluster.wire import Engine, ModelState, NodeState, OpenRequest, UsageRecord, encode_json
+from cluster.scheduling.fairness import score
+from cluster.wire import Engine, ModelState, NodeState, OpenRequest, UsageRecord, decode_open, encode_json
 from ollamamax.bus import keys
 from ollamamax.kernel.ids import new_id
 
+_ADMIT = Script("admit")
 _SETTLE = Script("settle")
 VERSION = "sha256:" + "5f" * 32
 
@@ -25,10 +27,10 @@ class Fleet:
         self.tenant = tenant
         self._seq: dict[str, int] = {}
 
-    def register(self, name: str) -> str:
+    def register(self, name: str, **facts: Any) -> str:
         """A node in the directory that has not reported."""
         node = new_id()
-        entry = msgspec.json.encode({"tenant": self.tenant, "name": name, "schedulable": True})
+        entry = msgspec.json.encode({"tenant": self.tenant, "name": name, "schedulable": True, **facts})
         self.client.hset(keys.directory("nodes"), node, entry)
         return node
 
@@ -102,6 +104,45 @@ class Fleet:
         self.client.hset(keys.OPEN, opened.request, encode_json(opened))
         return opened
 
+    def ask(self, node: str, node_name: str, *, slots: int = 1, **changed: Any) -> OpenRequest:
+        """As a gateway admits it, with the product's own script: to one of the node's slots, or to a place in the queue."""
+        facts: dict[str, Any] = {"model": "smollm2:135m", "api": "/v1/chat/completions", "received_at": time.time()}
+        facts |= changed
+        opened = OpenRequest(
+            request=new_id(),
+            gateway="g1",
+            tenant=self.tenant,
+            key="k1",
+            version=VERSION,
+            trace="0" * 32,
+            admitted_at=facts["received_at"],
+            **facts,
+        )
+        admission = {
+            "request": opened.request,
+            "ticket": f"{opened.request}.1",
+            "tenant": self.tenant,
+            "key": opened.key,
+            "gateway": opened.gateway,
+            "version": opened.version,
+            "open": encode_json(opened)[1:].decode(),
+            "traceparent": "00",
+            "nodes": [(node, node_name, slots)],
+            "received_at": opened.received_at,
+            "score": score(opened.received_at, opened.priority),
+            "deadline": opened.received_at + 600,
+            "cost": 10.0,
+            "weight": 1.0,
+            "limits": [],
+            "idle": False,
+            "most_waiting": 1000,
+            "most_waiting_of_tenant": 1000,
+        }
+        self.client.set(keys.gateway_alive(opened.gateway), b"1")
+        _ADMIT.run_sync(self.client, arguments(admission, b"ticket"))
+        given: Any = self.client.hget(keys.OPEN, opened.request)
+        return opened if given is None else decode_open(given)
+
     def settle(self, opened: OpenRequest, **changed: Any) -> UsageRecord:
         """As a gateway settles it, with the product's own script."""
         facts: dict[str, Any] = {
@@ -129,7 +170,7 @@ class Fleet:
             "request": opened.request,
             "ticket": f"{opened.request}.{opened.attempt}",
             "tenant": self.tenant,
-            "key": opened.key,
+            "counted": [],
             "node": opened.node,
             "version": opened.version,
             "weight": 1,

@@ -36,7 +36,8 @@ def test_every_address_of_the_console_serves_the_page(path: str, index: Path) ->
 
 def test_the_addresses_are_those_of_the_router() -> None:
     router = (settings.BASE_DIR / "frontend" / "src" / "router.tsx").read_text()
-    assert {"/" + path.pattern._route for path in _urls()} == set(re.findall(r"path: '([^']+)'", router))
+    served = {re.sub(r"<str:(\w+)>", r"$\1", "/" + path.pattern._route) for path in _urls()}
+    assert served == set(re.findall(r"path: '([^']+)'", router))
 
 
 def _urls() -> list[Any]:

@@ -204,6 +204,7 @@ async def test_a_publisher_whose_lease_was_taken_changes_nothing(
         fleet.tenant,
         {node: Entry(fleet.tenant, "alpha")},
         [],
+        read_line=live._once(aclient),
         at=time.time(),
         token="stale",
     )
@@ -241,11 +242,16 @@ async def test_a_snapshot_and_the_frames_after_it_equal_a_fresh_snapshot(
     nodes = {name: fleet.register(name) for name in ("alpha", "beta", "gamma")}
     fleet.report(nodes["alpha"])
     fleet.settle(fleet.admit(nodes["alpha"], "alpha"))
+    await aclient.zadd(keys.LIVE_WATCHED, {fleet.tenant: time.time() + 60})
+    fleet.ask(nodes["alpha"], "alpha")
+    fleet.ask(nodes["alpha"], "alpha")
     await publish(aclient)
     await seat.frame()
     held = await snapshot(aclient, fleet.tenant, time.time())
+    assert held.waiting_total == 1
 
     fleet.report(nodes["beta"])
+    fleet.ask(nodes["alpha"], "alpha", priority="high")
     open_one = fleet.admit(nodes["beta"], "beta")
     await publish(aclient)
     fleet.fall_silent(nodes["alpha"])
@@ -276,6 +282,8 @@ def _with(held: Snapshot, frame: Frame) -> Snapshot:
         nodes=list(nodes.values()),
         running=frame.running,
         running_total=frame.running_total,
+        waiting=frame.waiting,
+        waiting_total=frame.waiting_total,
         finished=[*frame.finished, *(record for record in held.finished if record.request not in fresh)],
         series=[*held.series, frame.point],
     )

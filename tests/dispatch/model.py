@@ -81,7 +81,7 @@ class Model:
         a, node = self.opened.pop(request)
         self.nodes[node].slots.remove(request)
         self._release(a)
-        self.work[a.tenant] = max(0.0, self.work[a.tenant] + work / a.weight)
+        self.work[a.tenant] += work / a.weight
         self.fill(node)
 
     def withdraw(self, request: str) -> None:

@@ -127,6 +127,7 @@ class Functions(RuleBasedStateMachine):
             "deadline": time.time() + 600,
             "cost": cost,
             "weight": a.weight,
+            "counted": [a.key, a.tenant],
             "limits": [] if concurrent is None else [["concurrent", tenant, concurrent, 1]],
             "idle": idle,
             "most_waiting": MOST,
@@ -161,7 +162,7 @@ class Functions(RuleBasedStateMachine):
             "request": request,
             "ticket": a.ticket,
             "tenant": a.tenant,
-            "key": a.key,
+            "counted": [a.key, a.tenant],
             "node": node,
             "version": VERSION,
             "weight": a.weight,
@@ -188,8 +189,7 @@ class Functions(RuleBasedStateMachine):
         named = {
             "request": request,
             "ticket": a.ticket,
-            "tenant": a.tenant,
-            "key": a.key,
+            "counted": [a.key, a.tenant],
             "nodes": nodes,
             "close": True,
         }
@@ -287,7 +287,7 @@ class Functions(RuleBasedStateMachine):
         while self.model.waiting or self.model.opened:
             for request in list(self.model.waiting):
                 a = self.model.waiting[request]
-                named = {"request": request, "ticket": a.ticket, "tenant": a.tenant, "key": a.key}
+                named = {"request": request, "ticket": a.ticket, "counted": [a.key, a.tenant]}
                 self.model.withdraw(request)
                 self.call("withdraw", {**named, "nodes": a.nodes, "close": True}, b"")
                 break

@@ -2,8 +2,9 @@
 
 Every token is ``t<number> ``, so that a reader sees what was lost, doubled or out of order. It counts the streams
 that were broken off (``GET /stub``). ``max_tokens`` of a request goes before ``--tokens``, and a message that ends in
-``every 5 ms`` before ``--token-ms``. With ``--owned-by vllm`` it passes for vLLM, and then goes on with an answer that was begun
-(``continue_final_message``): with the number after the last one in it.
+``every 5 ms`` before ``--token-ms``, with ``first after 10 ms, `` in front of that before ``--first-token-ms``. It speaks
+as much of Ollama's API as a proxy for Ollama needs to send it a chat. With ``--owned-by vllm`` it passes
+for vLLM, and then goes on with an answer that was begun (``continue_final_message``): with the number after the last one in it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any
 import click
 import msgspec
 from aiohttp import web
+
+from tests.fakes import stub_ollama
 
 MODEL = "stub"
 
@@ -55,6 +58,7 @@ def application(pace: Pace) -> web.Application:
     app.router.add_post("/v1/chat/completions", _chat)
     app.router.add_post("/v1/completions", _completion)
     app.router.add_post("/v1/embeddings", _embed)
+    stub_ollama.add_routes(app, MODEL, lambda body: paced(body, pace))
     return app
 
 
@@ -109,8 +113,8 @@ async def _answer(request: web.Request, *, chat: bool) -> web.StreamResponse:
     seen.running += 1
     try:
         if body.get("stream"):
-            token_ms = _token_ms(body, request.app[PACE].token_ms)
-            response = await _stream(request, range(first, first + count), usage, token_ms, chat=chat)
+            pace = paced(body, request.app[PACE])
+            response = await _stream(request, range(first, first + count), usage, pace, chat=chat)
         else:
             text = "".join(f"t{n} " for n in range(first, first + count))
             response = web.json_response(_whole(text, usage, chat=chat))
@@ -124,10 +128,12 @@ async def _answer(request: web.Request, *, chat: bool) -> web.StreamResponse:
         seen.running -= 1
 
 
-def _token_ms(body: dict[str, Any], otherwise: float) -> float:
+def paced(body: dict[str, Any], otherwise: Pace) -> Pace:
     messages = [each for each in body.get("messages") or () if each["role"] != "assistant"] or [{}]
-    asked = re.search(r"every (\d+) ms$", str(messages[-1].get("content")))
-    return float(asked[1]) if asked else otherwise
+    asked = re.search(r"(?:first after (\d+) ms, )?every (\d+) ms$", str(messages[-1].get("content")))
+    if asked is None:
+        return otherwise
+    return Pace(float(asked[1]) if asked[1] else otherwise.first_token_ms, float(asked[2]), otherwise.tokens)
 
 
 def _begun(body: dict[str, Any]) -> int:
@@ -139,16 +145,15 @@ def _begun(body: dict[str, Any]) -> int:
 
 
 async def _stream(
-    request: web.Request, numbers: range, usage: dict[str, int], token_ms: float, *, chat: bool
+    request: web.Request, numbers: range, usage: dict[str, int], pace: Pace, *, chat: bool
 ) -> web.StreamResponse:
-    pace = request.app[PACE]
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await asyncio.sleep(pace.first_token_ms / 1000)
     await response.prepare(request)
     kind = "chat.completion.chunk" if chat else "text_completion"
     for number in numbers:
-        if number > numbers.start and token_ms:
-            await asyncio.sleep(token_ms / 1000)
+        if number > numbers.start and pace.token_ms:
+            await asyncio.sleep(pace.token_ms / 1000)
         text = f"t{number} "
         part = {"delta": {"content": text}} if chat else {"text": text}
         await response.write(_event({"object": kind, "choices": [{"index": 0, **part, "finish_reason": None}]}))

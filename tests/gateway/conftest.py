@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import granian.constants
+import granian.server.embed
 import msgspec
 import pytest
 import pytest_asyncio
@@ -18,6 +21,7 @@ import uvicorn
 
 from cluster.dispatch.admission import Bounds
 from ollamamax.bus import directory, keys
+from ollamamax.gateway.alone import Alone
 from ollamamax.gateway.app import Gateway
 from ollamamax.identity.keys import make_key
 from ollamamax.kernel.ids import new_id
@@ -110,6 +114,38 @@ class QuietServer(uvicorn.Server):
         yield
 
 
+@contextlib.asynccontextmanager
+async def _uvicorn(application: Any, port: int) -> AsyncIterator[None]:
+    config = uvicorn.Config(application, host="127.0.0.1", port=port, lifespan="off", log_config=None, access_log=False)
+    server = QuietServer(config)
+    serving = asyncio.create_task(server.serve())
+    await until(lambda: server.started)
+    yield
+    server.should_exit = True
+    await serving
+
+
+@contextlib.asynccontextmanager
+async def _granian(application: Any, port: int) -> AsyncIterator[None]:
+    server = granian.server.embed.Server(
+        application, "127.0.0.1", port, interface=granian.constants.Interfaces.ASGINL, log_enabled=False
+    )
+    serving = asyncio.create_task(server.serve())
+    await until(lambda: _listens(port))
+    yield
+    server.stop()  # type: ignore[no-untyped-call]
+    await serving
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+SERVERS = {"uvicorn": _uvicorn, "granian": _granian}
+"""OMX_TEST_ASGI_SERVER chooses; without it the tests run on uvicorn."""
+
+
 @pytest_asyncio.fixture
 async def site() -> AsyncIterator[Site]:
     redis_url = os.environ["REDIS_URL"]
@@ -121,22 +157,17 @@ async def site() -> AsyncIterator[Site]:
     publish_model(client, tenant)
     gateway = Gateway(redis_url, max_body=100_000, deadline=30, bounds=Bounds(waiting=4, waiting_of_tenant=2))
     port = free_port()
-    server = QuietServer(
-        uvicorn.Config(gateway, host="127.0.0.1", port=port, lifespan="off", log_config=None, access_log=False)
-    )
+    serve = SERVERS[os.environ.get("OMX_TEST_ASGI_SERVER", "uvicorn")]
     async with contextlib.AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        serving = asyncio.create_task(server.serve())
-        await until(lambda: server.started)
+        await stack.enter_async_context(serve(Alone(gateway), port))
         made = Site(f"http://127.0.0.1:{port}", redis_url, client, gateway, tenant, "", http, stack)
         made.key = made.issue_key(tenant)
         service = await gateway.start()
         await until(lambda: len(service.directory.items("keys")) == 1 and len(service.directory.items("models")) == 1)
         yield made
         await http.close()
-        server.should_exit = True
-        await serving
-        await gateway.stop()
+    await gateway.stop()
     client.close()
 
 

@@ -11,12 +11,11 @@ import msgspec
 import ollama
 import pytest
 
-from cluster.dispatch import breaker, dispatcher
+from cluster.dispatch import breaker, streams
 from cluster.engines.llamacpp import LlamaCpp
 from cluster.scheduling.profile import Profile
 from cluster.wire import Delta, Event, Failure, Final, Ticket
 from ollamamax.bus import directory, keys
-from ollamamax.gateway import relay
 from tests.engines.conftest import VERSION as HOSTED
 from tests.engines.conftest import OneModel
 from tests.fakes.node import FakeNode, echo
@@ -222,8 +221,8 @@ async def test_those_that_died_with_others_are_only_suspected(site: Site) -> Non
 async def test_a_client_that_does_not_read_pauses_its_engine_and_is_cut(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "WRITE_PATIENCE", 1.5)
-    monkeypatch.setattr(dispatcher, "PAUSE_BYTES", 64 << 10)
+    monkeypatch.setattr(streams, "READ_PATIENCE", 1.5)
+    monkeypatch.setattr(streams, "PAUSE_BYTES", 64 << 10)
 
     async def talks(ticket: Ticket) -> AsyncIterator[Event]:
         while not any(control.verb == "pause" for control in node.controls):
@@ -235,15 +234,15 @@ async def test_a_client_that_does_not_read_pauses_its_engine_and_is_cut(
     service = await site.gateway.start()
     async with site.post("/api/chat", ASK):
         await until(lambda: any(control.verb == "pause" for control in node.controls))
-        assert max(stream.backlog for stream in service.dispatcher._streams.values()) < 1 << 20
+        assert max(stream.backlog for stream in service.dispatcher._streams._streams.values()) < 1 << 20
         await until(lambda: len(site.usage()) == 1)
     assert (site.usage()[0]["outcome"], site.usage()[0]["error"]) == ("cancelled", "client_too_slow")
     assert site.client.scard(keys.node_slots(node.node)) == 0
 
 
 async def test_a_client_that_reads_again_gets_all_of_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher, "PAUSE_BYTES", 64 << 10)
-    monkeypatch.setattr(dispatcher, "RESUME_BYTES", 16 << 10)
+    monkeypatch.setattr(streams, "PAUSE_BYTES", 64 << 10)
+    monkeypatch.setattr(streams, "RESUME_BYTES", 16 << 10)
 
     async def talks(ticket: Ticket) -> AsyncIterator[Event]:
         for number in range(3000):

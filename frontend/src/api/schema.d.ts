@@ -466,7 +466,7 @@ export interface components {
              *     * `normal` - Normal
              *     * `low` - Low
              */
-            readonly priority: components["schemas"]["PriorityA08Enum"];
+            readonly priority: components["schemas"]["PriorityEnum"];
             /** Format: uuid */
             readonly created_by: string | null;
             /** Format: date-time */
@@ -581,7 +581,7 @@ export interface components {
              *     * `normal` - Normal
              *     * `low` - Low
              */
-            readonly priority: components["schemas"]["PriorityA08Enum"];
+            readonly priority: components["schemas"]["PriorityEnum"];
             /** Format: uuid */
             readonly created_by: string | null;
             /** Format: date-time */
@@ -607,7 +607,7 @@ export interface components {
              *     * `normal` - Normal
              *     * `low` - Low
              */
-            priority?: components["schemas"]["PriorityA08Enum"];
+            priority?: components["schemas"]["PriorityEnum"];
         };
         /** @description ``null`` is no limit. To change limits, one that is left out stays as it is. */
         Limits: {
@@ -807,7 +807,7 @@ export interface components {
              *     * `normal` - Normal
              *     * `low` - Low
              */
-            priority?: components["schemas"]["PriorityA08Enum"];
+            priority?: components["schemas"]["PriorityEnum"];
         };
         /** @description For all names of the model. What is left out stays. */
         PatchedModelChange: {
@@ -868,14 +868,7 @@ export interface components {
          *     * `low` - Low
          * @enum {string}
          */
-        PriorityA08Enum: "high" | "normal" | "low";
-        /**
-         * @description * `high` - high
-         *     * `normal` - normal
-         *     * `low` - low
-         * @enum {string}
-         */
-        PriorityFd2Enum: "high" | "normal" | "low";
+        PriorityEnum: "high" | "normal" | "low";
         /** @description How a model is served. What is left out stays as it is. */
         Profile: {
             /**
@@ -959,7 +952,7 @@ export interface components {
             version: string;
             api: string;
             trace: string;
-            priority: components["schemas"]["PriorityFd2Enum"];
+            priority: components["schemas"]["PriorityEnum"];
             /** Format: date-time */
             received_at: string;
             /** Format: uuid */
@@ -1112,7 +1105,7 @@ export interface components {
             key: string;
             model: string;
             api: string;
-            priority: components["schemas"]["PriorityFd2Enum"];
+            priority: components["schemas"]["PriorityEnum"];
             /** Format: date-time */
             received_at: string;
             position: number;

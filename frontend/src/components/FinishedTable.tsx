@@ -5,19 +5,12 @@ import { useState } from 'react'
 import type { FinishedRequest } from '../live/types'
 import { CopyText } from './CopyText'
 import { clockTime, count, dateTime, duration } from './format'
-import { Tag, type Tone } from './Tag'
+import { Outcome } from './Outcome'
+import { RequestLink } from './RequestLink'
 import classes from './RequestTable.module.css'
 
 const FIRST_SHOWN = 20
 const FIRST_SHOWN_NARROW = 8
-
-const OUTCOME: Record<FinishedRequest['outcome'], { word: string; tone: Tone }> = {
-  ok: { word: 'ok', tone: 'ok' },
-  cancelled: { word: 'cancelled', tone: 'warn' },
-  failed: { word: 'failed', tone: 'bad' },
-  gateway_lost: { word: 'gateway lost', tone: 'bad' },
-  node_lost: { word: 'node lost', tone: 'bad' },
-}
 
 export function FinishedTable({ requests }: { requests: readonly FinishedRequest[] }) {
   const [all, setAll] = useState(false)
@@ -67,9 +60,8 @@ export function FinishedTable({ requests }: { requests: readonly FinishedRequest
 }
 
 function Row({ request }: { request: FinishedRequest }) {
-  const outcome = OUTCOME[request.outcome]
   return (
-    <Table.Tr>
+    <Table.Tr className={classes.row}>
       <Table.Td data-label="Time">
         <time
           dateTime={new Date(request.received_at * 1000).toISOString()}
@@ -79,7 +71,7 @@ function Row({ request }: { request: FinishedRequest }) {
         </time>
       </Table.Td>
       <Table.Td data-label="Model" className={classes.strong}>
-        {request.model}
+        <RequestLink request={request.request} model={request.model} />
       </Table.Td>
       <Table.Td data-label="Node" className={classes.wide}>
         {request.node_name === '' ? '–' : request.node_name}
@@ -103,10 +95,7 @@ function Row({ request }: { request: FinishedRequest }) {
         {duration(request.duration_ms)}
       </Table.Td>
       <Table.Td data-label="Outcome" className={classes.outcome} data-failed={request.error !== ''}>
-        <Tag tone={outcome.tone} title={request.error === '' ? undefined : request.error}>
-          {outcome.word}
-        </Tag>
-        {request.error !== '' && <span className={classes.reason}>{request.error}</span>}
+        <Outcome outcome={request.outcome} error={request.error} />
       </Table.Td>
       <Table.Td data-label="Request" className={classes.id}>
         <span className={classes.mono} title={request.request}>

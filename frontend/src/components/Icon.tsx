@@ -8,6 +8,7 @@ const PATHS = {
   user: 'M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8M4 21c0-4 3.6-6 8-6s8 2 8 6',
   server: 'M4 4h16v7H4zM4 13h16v7H4zM8 7.5h.01M8 16.5h.01',
   down: 'M6 9l6 6 6-6',
+  back: 'M15 6l-6 6 6 6',
   alert: 'M12 3.5 2.5 20h19zM12 10v4M12 17h.01',
   leave: 'M14 4H5v16h9M10 12h11M17 8l4 4-4 4',
   plus: 'M12 5v14M5 12h14',

@@ -21,6 +21,7 @@ export function NodeCard({ node, clock }: NodeCardProps) {
   const age = (clock - node.heardAt) / 1000
   const stale = state !== null && age * 1000 > STALE_AFTER
   const health = healthOf(node, stale)
+  const place = placeOf(node)
   return (
     <article
       className={classes.card}
@@ -39,10 +40,12 @@ export function NodeCard({ node, clock }: NodeCardProps) {
           {state !== null && <p className={classes.engines}>{state.engines.map(engineName).join(' · ')}</p>}
         </div>
         <div className={classes.tags}>
+          {node.shared && <Tag tone="plain">Shared</Tag>}
           {node.draining && <Tag tone="warn">Draining</Tag>}
           <Tag tone={health.tone}>{health.word}</Tag>
         </div>
       </div>
+      {place !== '' && <p className={classes.place}>{place}</p>}
       {state === null ? (
         <p className={classes.silent}>
           {node.last_seen === null ? 'It has joined and not reported yet.' : `No data since ${span(age)}.`}
@@ -226,6 +229,17 @@ const ENGINE_NAME: Record<Engine['kind'], string> = {
 function engineName(engine: Engine): string {
   const name = ENGINE_NAME[engine.kind]
   return engine.version == null ? name : `${name} ${engine.version}`
+}
+
+/** What routing goes by besides telemetry: "eu · tier=gold · 1.25 an hour". */
+function placeOf(node: NodeView): string {
+  return [
+    node.region,
+    ...Object.entries(node.labels).map(([name, value]) => `${name}=${value}`),
+    node.hourly_cost === null ? '' : `${node.hourly_cost} an hour`,
+  ]
+    .filter((part) => part !== '')
+    .join(' · ')
 }
 
 function healthOf(node: NodeView, stale: boolean): { word: string; tone: Tone } {

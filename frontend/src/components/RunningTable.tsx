@@ -2,6 +2,7 @@
 import { Table } from '@mantine/core'
 import type { RunningRequest } from '../live/types'
 import { count, duration } from './format'
+import { RequestLink } from './RequestLink'
 import classes from './RequestTable.module.css'
 
 interface RunningTableProps {
@@ -32,9 +33,9 @@ export function RunningTable({ requests, total, at }: RunningTableProps) {
           </Table.Thead>
           <Table.Tbody>
             {requests.map((request) => (
-              <Table.Tr key={request.request}>
+              <Table.Tr key={request.request} className={classes.row}>
                 <Table.Td data-label="Model" className={classes.strong}>
-                  {request.model}
+                  <RequestLink request={request.request} model={request.model} />
                 </Table.Td>
                 <Table.Td data-label="Node" className={classes.wide}>
                   {request.node_name}

@@ -1,9 +1,10 @@
 /** One total. */
+import type { ReactNode } from 'react'
 import classes from './Tile.module.css'
 
 interface TileProps {
   name: string
-  value: string
+  value: ReactNode
   of?: string | undefined
   warn?: boolean
 }

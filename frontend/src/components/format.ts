@@ -59,6 +59,9 @@ export function span(seconds: number): string {
   return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`
 }
 
+/** An expected wait in milliseconds: "under 1 s", "12 s". It is an estimate, and no finer. */
+export const expected = (ms: number): string => (ms < 1000 ? 'under 1 s' : span(Math.round(ms / 1000)))
+
 const CLOCK = new Intl.DateTimeFormat(undefined, {
   hour: '2-digit',
   minute: '2-digit',

@@ -1,5 +1,13 @@
 /** What the page knows, and how a message changes it. Pure. */
-import type { FinishedRequest, Frame, LiveNode, Point, RunningRequest, Snapshot } from './types'
+import type {
+  FinishedRequest,
+  Frame,
+  LiveNode,
+  Point,
+  RunningRequest,
+  Snapshot,
+  WaitingRequest,
+} from './types'
 
 export interface NodeView extends LiveNode {
   /** When this node's state last changed, on this browser's own clock (ms): the server's clock may differ. */
@@ -14,6 +22,9 @@ export interface Fleet {
   nodes: ReadonlyMap<string, NodeView>
   running: readonly RunningRequest[]
   runningTotal: number
+  /** The next first. */
+  waiting: readonly WaitingRequest[]
+  waitingTotal: number
   /** Newest first. */
   finished: readonly FinishedRequest[]
   /** Oldest first. */
@@ -39,6 +50,8 @@ export function fromSnapshot(message: Snapshot, clock: number): Fleet {
     nodes,
     running: message.running,
     runningTotal: message.running_total,
+    waiting: message.waiting,
+    waitingTotal: message.waiting_total,
     finished: message.finished,
     series: within(message.series, message.at),
     // An old point says nothing of now: nobody published for a while.
@@ -65,6 +78,8 @@ export function withFrame(fleet: Fleet, frame: Frame, clock: number): Fleet | nu
     nodes,
     running: frame.running,
     runningTotal: frame.running_total,
+    waiting: frame.waiting,
+    waitingTotal: frame.waiting_total,
     finished:
       fresh.size === 0
         ? fleet.finished

@@ -35,6 +35,8 @@ export interface Frame {
   gone: string[]
   running: RunningRequest[]
   running_total: number
+  waiting: WaitingRequest[]
+  waiting_total: number
   finished: FinishedRequest[]
   point: Point
 }
@@ -56,6 +58,10 @@ export interface LiveNode {
   draining: boolean
   state: NodeState | null
   last_seen: number | null
+  shared: boolean
+  region: string
+  labels: Record<string, string>
+  hourly_cost: number | null
 }
 
 export interface ModelState {
@@ -106,6 +112,7 @@ export interface Point {
   running: number | null
   waiting: number | null
   tokens_per_second: number | null
+  queued?: number | null
 }
 
 export interface RunningRequest {
@@ -126,8 +133,20 @@ export interface Snapshot {
   nodes: LiveNode[]
   running: RunningRequest[]
   running_total: number
+  waiting: WaitingRequest[]
+  waiting_total: number
   finished: FinishedRequest[]
   series: Point[]
+}
+
+export interface WaitingRequest {
+  request: string
+  model: string
+  api: string
+  priority: 'high' | 'low' | 'normal'
+  received_at: number
+  position: number
+  expected_wait_ms: number | null
 }
 
 export type Message = Snapshot | Frame

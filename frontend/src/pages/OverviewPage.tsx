@@ -13,6 +13,7 @@ import { NodeCard } from '../components/NodeCard'
 import { RunningTable } from '../components/RunningTable'
 import { SeriesChart } from '../components/SeriesChart'
 import { Tile } from '../components/Tile'
+import { WaitingTable } from '../components/WaitingTable'
 import type { Fleet, NodeView } from '../live/state'
 import type { Point } from '../live/types'
 import { STALE_AFTER, useClock, useLive } from '../live/useLive'
@@ -27,7 +28,7 @@ const TOKENS = [
 ] as const
 const REQUESTS = [
   { name: 'Running', color: '--accent', read: (point: Point) => point.running, stepped: true },
-  { name: 'Waiting', color: '--second', read: (point: Point) => point.waiting, stepped: true },
+  { name: 'Waiting', color: '--second', read: (point: Point) => point.queued ?? null, stepped: true },
 ] as const
 
 export function OverviewPage() {
@@ -96,13 +97,18 @@ function Overview({ fleet, clock, at }: { fleet: Fleet; clock: number; at: numbe
         <SeriesChart title="Requests" lines={REQUESTS} format={count} series={fleet.series} at={fleet.at} />
       </div>
       <Nodes nodes={nodes} clock={clock} />
-      <Card
-        title="Running now"
-        aside={fleet.runningTotal === 0 ? undefined : count(fleet.runningTotal)}
-        flush
-      >
-        <RunningTable requests={fleet.running} total={fleet.runningTotal} at={at} />
-      </Card>
+      <div className={classes.now}>
+        <Card
+          title="Running now"
+          aside={fleet.runningTotal === 0 ? undefined : count(fleet.runningTotal)}
+          flush
+        >
+          <RunningTable requests={fleet.running} total={fleet.runningTotal} at={at} />
+        </Card>
+        <Card title="Waiting" aside={fleet.waitingTotal === 0 ? undefined : count(fleet.waitingTotal)} flush>
+          <WaitingTable requests={fleet.waiting} total={fleet.waitingTotal} at={at} />
+        </Card>
+      </div>
       <Card title="Last requests" flush>
         {fleet.finished.length === 0 ? <FirstRequest /> : <FinishedTable requests={fleet.finished} />}
       </Card>
@@ -126,7 +132,7 @@ function Totals({ now }: { now: Point | null }) {
         value={shown(now?.running, count)}
         of={now?.capacity == null ? undefined : `of ${count(now.capacity)} slots`}
       />
-      <Tile name="Requests waiting" value={shown(now?.waiting, count)} />
+      <Tile name="Requests waiting" value={shown(now?.queued, count)} />
       <Tile name="Tokens per second" value={shown(now?.tokens_per_second, perSecond)} />
     </section>
   )

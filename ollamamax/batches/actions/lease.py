@@ -10,9 +10,10 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from django.db import models, transaction
+from django.db import models
 from django.db.models.functions import Now
 
+from ollamamax.batches.actions.bounded import bounded
 from ollamamax.batches.models import Batch
 from ollamamax.identity.scope import every_tenant
 
@@ -32,7 +33,7 @@ class Held:
 
 def claim_batch(runner: str) -> uuid.UUID | None:
     """The oldest batch that nobody works on becomes this runner's."""
-    with every_tenant(), transaction.atomic(durable=True):
+    with every_tenant(), bounded():
         unfinished = Batch.objects.filter(status__in=Batch.UNFINISHED)
         own = unfinished.filter(runner=runner, lease_until__gt=Now()).values("tenant")
         full = own.annotate(held=models.Count("pk")).filter(held__gte=OF_ONE_TENANT).values("tenant")

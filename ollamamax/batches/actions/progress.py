@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import models, transaction
+from django.db import models
 from django.utils import timezone
 
+from ollamamax.batches.actions.bounded import bounded
 from ollamamax.batches.models import Answer, Batch, File
 from ollamamax.batches.queries.batch import Given
 from ollamamax.identity.scope import tenant_scope
@@ -47,7 +48,7 @@ def begin_finalizing(batch: Batch, runner: str) -> None:
 def add_answers(batch: Batch, runner: str, answers: Sequence[Given]) -> None:
     """Store answers and count them, together or not at all. Raises `Lost`."""
     good = sum(answer.is_success for answer in answers)
-    with tenant_scope(batch.tenant_id), transaction.atomic(durable=True):
+    with tenant_scope(batch.tenant_id), bounded():
         # First of all: it locks the row, so that the batch cannot be claimed by another until this is over.
         counted = Batch.objects.filter(pk=batch.pk, runner=runner).update(
             completed=models.F("completed") + good, failed=models.F("failed") + len(answers) - good
@@ -79,7 +80,7 @@ def finish(
 
     Raises `Lost`.
     """
-    with tenant_scope(batch.tenant_id), transaction.atomic(durable=True):
+    with tenant_scope(batch.tenant_id), bounded():
         now = Batch.objects.select_for_update().filter(pk=batch.pk, runner=runner).first()
         if now is None:
             raise Lost

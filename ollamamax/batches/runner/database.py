@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from channels.db import database_sync_to_async
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
+from psycopg.errors import IdleInTransactionSessionTimeout
 
 from ollamamax import logs
 
@@ -22,7 +23,9 @@ async def in_database(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
     while True:
         try:
             found: T = await database_sync_to_async(call, thread_sensitive=False)(*args, **kwargs)
-        except (OperationalError, InterfaceError) as error:
+        except (OperationalError, InterfaceError, InternalError) as error:
+            if isinstance(error, InternalError) and not isinstance(error.__cause__, IdleInTransactionSessionTimeout):
+                raise
             _log.warning("batches_wait_for_postgres", error=type(error).__name__)
             await asyncio.sleep(PAUSE)
         else:

@@ -72,4 +72,4 @@ async def embeddings(service: Service, call: Call, scope: Scope, receive: Receiv
             ],
             "usage": {"prompt_tokens": final.prompt_tokens, "total_tokens": final.prompt_tokens},
         }
-        await http.respond(send, 200, http.encode(answer), execution.headers())
+        await http.respond(send, 200, http.encode(answer), execution.headers(), shrinks=not as_text)

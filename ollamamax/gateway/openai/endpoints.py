@@ -71,7 +71,7 @@ async def _several(
                 else:
                     part += rendered[index].delta(event)
                 if part:
-                    await relay.write(send, part)
+                    await http.write(send, part)
         await http.finish(send, rendered[0].done(finals))
 
 

@@ -1,0 +1,34 @@
+"""``ollamamax gateway``: inference in a process of its own, on OLLAMAMAX_GATEWAY_PORT. Without Django; the database it need not reach."""
+
+from __future__ import annotations
+
+import sys
+
+from cluster.dispatch.admission import Bounds
+from ollamamax import env, logs
+from ollamamax.gateway.alone import Alone
+from ollamamax.gateway.app import Gateway
+from ollamamax.processes.server import serve
+
+NOT_NEEDED = ("DATABASE_URL", "OLLAMAMAX_SECRET_KEY")
+
+
+def main() -> None:
+    try:
+        read = env.read(without=NOT_NEEDED)
+    except env.EnvironmentInvalid as error:
+        sys.exit(str(error))
+    if not read["OLLAMAMAX_GATEWAY_PORT"]:
+        sys.exit("Set OLLAMAMAX_GATEWAY_PORT to the port that this process is to listen on.")
+    logs.configure(read["OLLAMAMAX_LOG_LEVEL"])
+    gateway = Gateway(
+        read["REDIS_URL"],
+        max_body=read["OLLAMAMAX_MAX_BODY_BYTES"],
+        deadline=read["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
+        bounds=Bounds(read["OLLAMAMAX_QUEUE_LENGTH"], read["OLLAMAMAX_QUEUE_PER_TENANT"]),
+    )
+    serve(Alone(gateway), read, read["OLLAMAMAX_GATEWAY_PORT"], shared=True)
+
+
+if __name__ == "__main__":
+    main()
