@@ -13,12 +13,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-TEXT = re.compile(rb'"content":"([^"]*)"')
+TEXT = re.compile(rb'"content":"((?:[^"\\]|\\.)*)"')
 RETRIES = 2
 """What the official clients do by themselves, when the connection or the server fails before the answer begins."""
 RETRIED = (b" 408 ", b" 409 ", b" 429 ", b" 500 ", b" 502 ", b" 503 ", b" 504 ")
 PAUSE = 0.5
 """Seconds before the first retry, as OpenAI's client; doubled for the second."""
+AWAY = 14.0
+"""Seconds after which a client that was cut off comes back to its own gateway."""
 End = Literal["ok", "error", "refused", "cut"]
 
 
@@ -75,20 +77,24 @@ class Clients:
 
     async def _client(self, number: int, wait: float, until: asyncio.Event, expected: bytes) -> None:
         await asyncio.sleep(wait * 3)  # not all in step
-        gateway = number % len(self.gateways)
+        gateway = home = number % len(self.gateways)
+        away_until = 0.0
         while not until.is_set():
+            if time.monotonic() > away_until:
+                gateway = home
             for again in range(RETRIES + 1):
-                told = await self._ask(number, self.gateways[gateway], again)
+                told = await self.ask(number, self.gateways[gateway], again)
                 told.right = told.text == expected if told.end == "ok" else expected.startswith(told.text)
                 self.told.append(told)
                 if told.end == "cut":
                     # Whatever stands before the gateways sends what comes next to one that answers.
-                    gateway = (gateway + 1) % len(self.gateways)
+                    gateway, away_until = (gateway + 1) % len(self.gateways), time.monotonic() + AWAY
                 if told.first is not None or not (told.end == "cut" or any(each in told.status for each in RETRIED)):
                     break
                 await asyncio.sleep(PAUSE * 2**again)
 
-    async def _ask(self, number: int, gateway: str, again: int) -> Told:
+    async def ask(self, number: int, gateway: str, again: int) -> Told:
+        """One request, once."""
         parts = urlsplit(gateway)
         told = self.under_way[number] = Told(number, gateway, time.monotonic(), again=again)
         connection = _Connection(told, self.arrived)
@@ -144,7 +150,7 @@ class _Connection(asyncio.Protocol):
             told.gap = max(told.gap, now - told.last)
         told.last = now
         self._received += data
-        tokens = data.count(b'"content":"t')
+        tokens = data.count(b'"content":"') - data.count(b'"content":""')
         if tokens:
             self._arrived.append((now, tokens))
             told.token = told.token or now

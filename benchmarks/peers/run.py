@@ -33,12 +33,10 @@ def set_limits(product: Product) -> None:
 
 def ours(product: Product) -> Way:
     """All of its processes but the engine; the node would be on a host of its own."""
-    names = [name for name in product.processes if name != "stub engine"]
-    names.sort(key=["web", "valkey", "node", "controller", "postgres", "supervisor"].index)
     # The supervisor is the parent of most others, which must not be counted twice.
-    return Way(
-        OURS, product.url, product.key, processes={n: [product.processes[n]] for n in names if n != "supervisor"}
-    )
+    names = [name for name in product.processes if name not in {"stub engine", "supervisor"}]
+    names.sort(key=lambda name: name not in CARRY)
+    return Way(OURS, product.url, product.key, processes={name: [product.processes[name]] for name in names})
 
 
 @contextlib.contextmanager

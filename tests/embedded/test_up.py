@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,16 @@ def test_tables_that_cannot_be_made_are_told_with_the_reason(home: Home, monkeyp
 def test_daphne_serves_it_too(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLLAMAMAX_ASGI_SERVER", "daphne")
     assert up(home, detach=True) == 0
+
+
+def test_granian_serves_it_too_and_gateways_beside_it(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMAMAX_ASGI_SERVER", "granian")
+    monkeypatch.setenv("OLLAMAMAX_GATEWAY_PORT", str(free_port()))
+    monkeypatch.setenv("OLLAMAMAX_GATEWAYS", "2")
+    assert up(home, detach=True) == 0
+    made = plan(home)
+    with urllib.request.urlopen(f"{made.gateway_url}/") as answer:
+        assert answer.read() == b"Ollama is running"
 
 
 def test_a_node_that_joined_follows_a_changed_port(home: Home) -> None:
