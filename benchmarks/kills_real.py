@@ -7,11 +7,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-<<<<<<< HEAD
-from benchmarks.callers import Clients, Told
-=======
 from benchmarks.interruptions import Clients, Told
->>>>>>> main
 from benchmarks.load import quantile
 from benchmarks.prefix import MODEL, load_everywhere
 from benchmarks.product import Product
