@@ -141,7 +141,7 @@ def test_a_request_that_waits_is_shown_and_its_way_is_told_to_the_end(watched: W
     expect(tries).to_contain_text("its answer")
     candidates = page.get_by_label("Table of the candidates").locator("tbody tr")
     expect(candidates).to_have_count(1)
-    expect(candidates).to_contain_text("ran it")
+    expect(candidates).to_contain_text("given it")
     times = page.get_by_label("Times and tokens")
     expect(times).to_contain_text("in line")
     expect(times).to_contain_text("Tokens out100")

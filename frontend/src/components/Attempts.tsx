@@ -7,7 +7,16 @@ import { AHEAD } from './reasons'
 import { Tag } from './Tag'
 import classes from './RequestTable.module.css'
 
-export function Attempts({ attempts }: { attempts: NonNullable<Route['attempts']> }) {
+/** What ended a try that no error ended. */
+const ENDED: Readonly<Record<string, string>> = { ok: 'its answer', cancelled: 'its cancellation' }
+
+interface AttemptsProps {
+  attempts: NonNullable<Route['attempts']>
+  /** How the request itself ended. */
+  outcome: string
+}
+
+export function Attempts({ attempts, outcome }: AttemptsProps) {
   return (
     <div className={classes.scroll} tabIndex={0} role="region" aria-label="Table of the tries">
       <Table className={classes.table} verticalSpacing={7} horizontalSpacing={18}>
@@ -36,7 +45,7 @@ export function Attempts({ attempts }: { attempts: NonNullable<Route['attempts']
                 {attempt.started_at == null ? <NoData /> : <Moment at={attempt.started_at} />}
               </Table.Td>
               <Table.Td data-label="Ended by" className={classes.wide}>
-                {attempt.error ? <Tag tone="bad">{attempt.error}</Tag> : 'its answer'}
+                {attempt.error ? <Tag tone="bad">{attempt.error}</Tag> : (ENDED[outcome] ?? <NoData />)}
               </Table.Td>
             </Table.Tr>
           ))}

@@ -24,7 +24,7 @@ const PARTS = [
 
 interface CandidatesProps {
   candidates: NonNullable<Route['candidates']>
-  /** Id of the node that ran it. */
+  /** Id of the node that had it last. */
   chosen: string | null
 }
 
@@ -51,7 +51,7 @@ export function Candidates({ candidates, chosen }: CandidatesProps) {
           {candidates.map((candidate) => (
             <Table.Tr key={candidate.node}>
               <Table.Td data-label="Node" className={classes.strong}>
-                {candidate.node_name} {candidate.node === chosen && <Tag tone="ok">ran it</Tag>}
+                {candidate.node_name} {candidate.node === chosen && <Tag tone="ok">given it</Tag>}
               </Table.Td>
               <Table.Td data-label="Ahead by" className={classes.wide}>
                 {AHEAD[candidate.reason] ?? candidate.reason}

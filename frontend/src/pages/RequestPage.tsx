@@ -72,20 +72,20 @@ function Way({ request }: { request: RequestDetail }) {
           </p>
         </Card>
       ) : (
-        <Routed route={request.route} node={request.node} />
+        <Routed route={request.route} node={request.node} outcome={request.outcome ?? ''} />
       )}
     </>
   )
 }
 
-function Routed({ route, node }: { route: Route; node: string | null }) {
+function Routed({ route, node, outcome }: { route: Route; node: string | null; outcome: string }) {
   const { attempts = [], candidates = [], ruled_out = {}, strategy = '' } = route
   const ruledOut = Object.entries(ruled_out)
   return (
     <>
       <Card title="Tries" flush>
         {attempts.length > 0 ? (
-          <Attempts attempts={attempts} />
+          <Attempts attempts={attempts} outcome={outcome} />
         ) : (
           <p className={classes.none}>No node was given it.</p>
         )}
