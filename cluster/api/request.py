@@ -24,11 +24,18 @@ class _Moment(serializers.DateTimeField):
         return str(super().to_representation(datetime.datetime.fromtimestamp(value, datetime.UTC)))
 
 
+class _Id(serializers.UUIDField):
+    """In Redis ids have no hyphens, in Postgres they are UUIDs; here they always have their hyphens."""
+
+    def to_representation(self, value: Any) -> str:
+        return str(uuid.UUID(str(value)))
+
+
 class WaitingSerializer(serializers.Serializer[Any]):
     """``position`` counts from 1 over all tenants; ``expected_wait_ms`` is null while nothing of the model has ended lately."""
 
-    request = serializers.UUIDField()
-    key = serializers.UUIDField()
+    request = _Id()
+    key = _Id()
     model = serializers.CharField()
     api = serializers.CharField()
     priority = serializers.ChoiceField(Priority.choices)
@@ -45,7 +52,7 @@ class QueueSerializer(serializers.Serializer[Any]):
 
 
 class ScoredNodeSerializer(serializers.Serializer[Any]):
-    node = serializers.UUIDField()
+    node = _Id()
     node_name = serializers.CharField()
     reason = serializers.CharField()
     score = serializers.FloatField()
@@ -55,7 +62,7 @@ class ScoredNodeSerializer(serializers.Serializer[Any]):
 class AttemptSerializer(serializers.Serializer[Any]):
     """``error`` is the code of what ended the try; empty when it was answered."""
 
-    node = serializers.UUIDField()
+    node = _Id()
     node_name = serializers.CharField()
     reason = serializers.CharField()
     given_at = _Moment()
@@ -76,16 +83,16 @@ class RouteSerializer(serializers.Serializer[Any]):
 class RequestSerializer(serializers.Serializer[Any]):
     """Times in milliseconds, null for what has not happened or is not known."""
 
-    request = serializers.UUIDField()
+    request = _Id()
     state = serializers.ChoiceField(["waiting", "running", "settled"])
-    key = serializers.UUIDField()
+    key = _Id()
     model = serializers.CharField()
     version = serializers.CharField()
     api = serializers.CharField()
     trace = serializers.CharField()
     priority = serializers.ChoiceField(Priority.choices)
     received_at = _Moment()
-    node = serializers.UUIDField(allow_null=True)
+    node = _Id(allow_null=True)
     node_name = serializers.CharField(allow_null=True)
     attempts = serializers.IntegerField()
     position = serializers.IntegerField(default=None, allow_null=True)

@@ -139,6 +139,7 @@ def test_a_request_is_told_in_every_state(owner: Person, owner_api: APIClient, v
     for answer in (before, after):
         assert (answer["state"], answer["outcome"], answer["queue_ms"]) == ("settled", "ok", 12.5)
         assert answer["route"]["candidates"][0]["parts"] == {"loaded": 1.0, "room": 0.5}
+        assert answer["route"]["attempts"][0]["node"] == answer["node"]
         assert answer["route"]["ruled_out"] == {"gpu-2": "draining"}
         assert answer["route"]["attempts"][0]["given_at"] == "2023-11-14T22:13:20Z"
         assert answer["route"]["waiting"] == 3

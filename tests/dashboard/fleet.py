@@ -133,6 +133,7 @@ class Fleet:
             "deadline": opened.received_at + 600,
             "cost": 10.0,
             "weight": 1.0,
+            "counted": [],
             "limits": [],
             "idle": False,
             "most_waiting": 1000,
