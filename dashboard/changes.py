@@ -7,20 +7,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from cluster.dispatch.registered import Registered
 from cluster.wire import NodeState
 from dashboard.payloads import LiveNode, Point
-
-
-class Entry(msgspec.Struct):
-    """What the directory says of a node, as far as the page needs it."""
-
-    tenant: str
-    name: str
-    schedulable: bool = True
-    shared: bool = False
-    region: str = ""
-    labels: dict[str, str] = {}
-    hourly_cost: float | None = None
 
 
 class Said(msgspec.Struct, array_like=True):
@@ -46,7 +35,7 @@ class Changes:
     said: dict[str, Said]
 
 
-def live_node(node: str, entry: Entry, state: NodeState | None, said: Said | None) -> LiveNode:
+def live_node(node: str, entry: Registered, state: NodeState | None, said: Said | None) -> LiveNode:
     """A node as the page sees it; one that is silent was last seen when the last frame with a report said so."""
     draining = not entry.schedulable or (state is not None and state.draining)
     last_seen = state.at if state is not None else said.last_seen if said is not None else None
@@ -63,7 +52,7 @@ def live_node(node: str, entry: Entry, state: NodeState | None, said: Said | Non
     )
 
 
-def changes(entries: Mapping[str, Entry], states: Mapping[str, NodeState], said: Mapping[str, Said]) -> Changes:
+def changes(entries: Mapping[str, Registered], states: Mapping[str, NodeState], said: Mapping[str, Said]) -> Changes:
     """Compare the tenant's nodes and the states of those that report with what was said before."""
     nodes: list[LiveNode] = []
     now_said: dict[str, Said] = {}

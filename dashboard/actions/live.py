@@ -13,9 +13,10 @@ from channels.layers import BaseChannelLayer
 
 from cluster.dispatch import line
 from cluster.dispatch.line import Line
+from cluster.dispatch.registered import Registered
 from cluster.wire import OpenRequest
 from dashboard import groups
-from dashboard.changes import Entry, changes, totals
+from dashboard.changes import changes, totals
 from dashboard.payloads import Frame, encode, finished, running
 from dashboard.queries import live, waiting
 from ollamamax.bus import keys
@@ -79,7 +80,7 @@ async def _publish_tenant(
     client: redis.asyncio.Redis,
     layer: BaseChannelLayer,
     tenant: str,
-    nodes: dict[str, Entry],
+    nodes: dict[str, Registered],
     requests: list[OpenRequest],
     *,
     read_line: Callable[[], Awaitable[Line]],

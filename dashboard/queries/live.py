@@ -11,8 +11,9 @@ import msgspec
 import redis.asyncio
 
 from cluster.dispatch import line
+from cluster.dispatch.registered import Registered
 from cluster.wire import NodeState, OpenRequest, UsageRecord, decode_node_state, decode_open, decode_usage
-from dashboard.changes import Entry, Said, live_node
+from dashboard.changes import Said, live_node
 from dashboard.payloads import Snapshot, decode_point, finished, running
 from dashboard.queries import waiting
 from ollamamax import logs
@@ -26,7 +27,7 @@ FINISHED_SHOWN = 100
 SERIES_POINTS = 300
 
 _log = logs.get(__name__)
-_decode_entry = msgspec.json.Decoder(Entry).decode
+_decode_entry = msgspec.json.Decoder(Registered).decode
 _decode_said = msgspec.json.Decoder(Said).decode
 
 
@@ -38,9 +39,9 @@ class Published:
     cursor: str | None
 
 
-async def node_entries(client: redis.asyncio.Redis) -> dict[str, dict[str, Entry]]:
+async def node_entries(client: redis.asyncio.Redis) -> dict[str, dict[str, Registered]]:
     """Tenant -> node id -> entry, of every node in the directory."""
-    tenants: dict[str, dict[str, Entry]] = defaultdict(dict)
+    tenants: dict[str, dict[str, Registered]] = defaultdict(dict)
     entries: Any = await client.hgetall(keys.directory("nodes"))
     entries.pop(MARK, None)
     for node, value in entries.items():

@@ -9,8 +9,8 @@ import pytest
 import redis.asyncio
 from channels.layers import get_channel_layer
 
+from cluster.dispatch.registered import Registered
 from dashboard.actions import live
-from dashboard.changes import Entry
 from dashboard.payloads import Frame, Snapshot
 from dashboard.queries.live import SERIES_POINTS, snapshot
 from ollamamax.bus import keys
@@ -202,7 +202,7 @@ async def test_a_publisher_whose_lease_was_taken_changes_nothing(
         aclient,
         get_channel_layer(),
         fleet.tenant,
-        {node: Entry(fleet.tenant, "alpha")},
+        {node: Registered(fleet.tenant, "alpha")},
         [],
         read_line=live._once(aclient),
         at=time.time(),

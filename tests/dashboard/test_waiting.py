@@ -7,7 +7,8 @@ import time
 import pytest_asyncio
 import redis.asyncio
 
-from dashboard.changes import Entry, changes
+from cluster.dispatch.registered import Registered
+from dashboard.changes import changes
 from dashboard.queries import waiting
 from dashboard.queries.live import snapshot
 from ollamamax.bus import keys
@@ -125,9 +126,9 @@ async def test_a_point_of_a_version_that_did_not_count_is_still_shown(
 
 
 async def test_a_node_is_told_with_its_place_and_again_when_that_changes() -> None:
-    entry = Entry("t", "alpha", shared=True, region="eu", labels={"tier": "gold"}, hourly_cost=1.25)
+    entry = Registered("t", "alpha", shared=True, region="eu", labels={"tier": "gold"}, hourly_cost=1.25)
     told = changes({"n": entry}, {}, {})
     node = told.nodes[0]
     assert (node.shared, node.region, node.labels, node.hourly_cost) == (True, "eu", {"tier": "gold"}, 1.25)
     assert changes({"n": entry}, {}, told.said).nodes == []
-    assert changes({"n": Entry("t", "alpha", region="us")}, {}, told.said).nodes[0].region == "us"
+    assert changes({"n": Registered("t", "alpha", region="us")}, {}, told.said).nodes[0].region == "us"
