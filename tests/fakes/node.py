@@ -33,12 +33,14 @@ Script = Callable[[Ticket], AsyncIterator[Event]]
 
 
 async def echo(ticket: Ticket) -> AsyncIterator[Event]:
-    """Says the last message back, a word a delta; one token for each word."""
-    messages = ticket.inference.messages
-    words = str(messages[-1]["content"] if messages else ticket.inference.prompt).split(" ")
-    for index, word in enumerate(words):
-        yield Delta(text=word if index == 0 else f" {word}", tokens=1)
-    yield Final("stop", prompt_tokens=7, completion_tokens=len(words), prompt_ms=1.5, eval_ms=2.5)
+    """Says the last message back, a word a delta; one token for each word. What another node has said is not said again."""
+    asked = ticket.inference
+    whole = str(asked.messages[-1]["content"]) if asked.messages else asked.prompt.removesuffix(asked.continued)
+    words = [(" " if index else "") + word for index, word in enumerate(whole.split(" "))]
+    left = words[asked.continued_tokens :]
+    for word in left:
+        yield Delta(text=word, tokens=1)
+    yield Final("stop", prompt_tokens=7, completion_tokens=len(left), prompt_ms=1.5, eval_ms=2.5)
 
 
 class FakeNode:
