@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,9 +95,13 @@ class Fleet:
             found[name] = sum(1 for _ in self.redis.scan_iter(pattern, count=1000))
         return {name: int(count) for name, count in found.items() if count}
 
-    def slots(self) -> int:
-        """How many are taken."""
-        return sum(int(self.redis.scard(name)) for name in self.redis.scan_iter(keys.node_slots("*"), count=1000))
+    def orphans(self) -> int:
+        """Requests that hold a slot for a gateway whose connections are gone."""
+        owners = Counter(json.loads(opened)["gateway"] for opened in self.redis.hvals(keys.OPEN))
+        if not owners:
+            return 0
+        listeners = self.redis.pubsub_numsub(*(keys.granted(gateway) for gateway in owners))
+        return sum(count for count, (_, heard) in zip(owners.values(), listeners, strict=True) if not heard)
 
     def settled(self, seconds: float) -> tuple[float, dict[str, int]]:
         """Wait until Redis holds nothing of any request: how long that took, and what is left when it took too long."""

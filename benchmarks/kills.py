@@ -126,7 +126,7 @@ async def _kill(fleet: Fleet, clients: Clients, kind: str, rng: random.Random) -
     if victim is not None:
         victim.kill()
     if kind == "gateway":
-        kill.slots_back = await _slots_back(fleet, clients, kill.at)
+        kill.slots_back = await _slots_back(fleet, kill.at)
     await asyncio.sleep(max(0.0, kill.at + WATCHED - time.monotonic()))
     kill.told = [each for each in clients.told[tried_before:] if each.begun < kill.at + WATCHED / 2]
     still = [each for each in clients.under_way.values() if each.begun < kill.at + WATCHED / 2]
@@ -141,13 +141,13 @@ async def _kill(fleet: Fleet, clients: Clients, kind: str, rng: random.Random) -
     return kill
 
 
-async def _slots_back(fleet: Fleet, clients: Clients, at: float) -> float:
-    """Seconds until no more slots are taken than clients are served."""
-    await asyncio.sleep(2.5)  # by then those that were cut are served elsewhere, beside the slots of their first try
+async def _slots_back(fleet: Fleet, at: float) -> float:
+    """Seconds until no slot is taken for a gateway that is gone."""
+    await asyncio.sleep(0.3)  # its connections close
     while (waited := time.monotonic() - at) < SLOTS_PATIENCE:
-        await asyncio.sleep(0.2)
-        if await asyncio.to_thread(fleet.slots) <= len(clients.under_way):
-            return time.monotonic() - at
+        if not await asyncio.to_thread(fleet.orphans):
+            break
+        await asyncio.sleep(0.1)
     return waited
 
 

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from cluster.dispatch import continuation, quarantine
 from cluster.dispatch.admission import Admission, Bounds, Waits
 from cluster.dispatch.breaker import Breakers
+from cluster.dispatch.departed import LEASE_MS
 from cluster.dispatch.fleet import Fleet
 from cluster.dispatch.presence import LOOK_SECONDS, Presence
 from cluster.dispatch.quarantine import Quarantine
@@ -47,7 +48,6 @@ RECORDED = 8
 """How many candidates a request's record keeps, the best ones."""
 RULED_OUT = 64
 """How many nodes that were no candidates a record names."""
-LEASE_MS = 5000
 _BLAMED = frozenset({"node_lost", "node_restarted", "engine_failed", "engine_crashed", "engine_hung", "unavailable"})
 """Codes of failures that speak against the node."""
 _TRY_ELSEWHERE = _BLAMED | {"cancelled", "overloaded", "model_not_found"}
@@ -354,7 +354,9 @@ class Dispatcher:
             try:
                 await self._presence.look()
             except RedisError as error:
+                # Nor is anybody heard: `Presence` makes up for it.
                 _log.warning("nodes_not_looked_after", error=str(error))
+                continue
             self._streams.end_those_of_lost_nodes(self.fleet.alive)
 
     async def _renew_lease(self) -> None:
@@ -362,6 +364,7 @@ class Dispatcher:
         avoided = self.reloads_avoided.take()
         try:
             async with self._client.pipeline(transaction=False) as pipe:
+                pipe.sadd(keys.GATEWAYS, self.id)
                 pipe.set(keys.gateway_alive(self.id), b"1", px=LEASE_MS)
                 if used:
                     pipe.hset(keys.KEYS_USED, mapping={key: str(at) for key, at in used.items()})

@@ -65,8 +65,9 @@ class Fleet:
     def alive(self, node: str) -> bool:
         return time.monotonic() - self._seen.get(node, -STATE_LIFETIME) < STATE_LIFETIME
 
-    def alive_nodes(self) -> list[str]:
-        return [node for node in self._seen if self.alive(node)]
+    def nodes(self) -> list[str]:
+        """All that were heard, whether they are alive or not."""
+        return list(self._seen)
 
     def seen(self, node: str) -> float:
         """When it was heard last (`time.monotonic`)."""
@@ -75,6 +76,13 @@ class Fleet:
     def lost(self, node: str) -> None:
         """It counts as gone until it is heard again."""
         self._seen[node] = time.monotonic() - STATE_LIFETIME
+
+    def excuse(self, since: float) -> None:
+        """Since then (`time.monotonic`) this process could hear nobody: that time is not counted as the nodes' silence."""
+        now = time.monotonic()
+        for node, seen in self._seen.items():
+            if since - seen < STATE_LIFETIME:
+                self._seen[node] = min(now, seen + now - since)
 
     def states(self, tenant: str) -> list[NodeState]:
         """The tenant's nodes that are alive."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence, Set
 from typing import Any, cast
 
 import msgspec
 import redis
 
+from cluster.dispatch.departed import Patience, departed, forget
 from cluster.dispatch.script import Script, arguments
 from cluster.wire import Control, OpenRequest, UsageRecord, decode_open, encode_control, encode_json
 from ollamamax import logs
 from ollamamax.bus import keys
 
-GRACE = 5.0
-"""Seconds for which a gateway's lease must be missing before its requests count as lost."""
+ANSWER = 0.5
+"""Seconds for which one look waits until the nodes that it told to stop say what they did."""
 PATIENCE = 60.0
 """Seconds from when the node was given it after which a request is settled though its living node never said how it ended."""
 
@@ -33,43 +35,70 @@ class Counted(msgspec.Struct):
 _decode_counted = msgspec.json.Decoder(Counted).decode
 
 
-def settle_lost(client: redis.Redis, *, grace: float = GRACE) -> int:
+def settle_lost(client: redis.Redis, patience: Patience | None = None) -> int:
     """Safe to run twice, also at once: a second record of a request is not taken over to Postgres. Returns how many it settled.
 
-    A node that still works for a dead gateway is told to stop, and settled at a later run. What only waited gives up its place.
+    A node that still works for a dead gateway is told to stop; if it does not at once, a later run settles the request. What only
+    waited gives up its place. Raises `RedisError`.
     """
-    _give_up_places(client, grace)
+    dead = departed(client, patience or Patience())
+    if not dead:
+        return 0
+    _give_up_places(client, dead)
     opened = [decode_open(value) for value in cast("dict[bytes, bytes]", client.hgetall(keys.OPEN)).values()]
-    dead = {gateway for gateway in {each.gateway for each in opened} if _is_dead(client, gateway, grace)}
     lost = [each for each in opened if each.gateway in dead]
-    settled = 0
-    done = {node: _done(client, node) for node in {each.node for each in lost}}
+    left = _settle_known(client, lost)
+    _stop(client, left)
+    end = time.monotonic() + ANSWER
+    while left and time.monotonic() < end:
+        time.sleep(ANSWER / 10)
+        left = _settle_known(client, left)
+    forget(client, sorted(dead - {each.gateway for each in left}))
+    return len(lost) - len(left)
+
+
+def _settle_known(client: redis.Redis, lost: Sequence[OpenRequest]) -> list[OpenRequest]:
+    """Settle those whose node has said how they ended, or will not any more. Returns the others."""
+    nodes = {each.node for each in lost}
+    done = {node: _done(client, node) for node in nodes}
+    alive = {node for node in nodes if client.exists(keys.node_state(node))}
+    left = []
     for each in lost:
-        ticket = f"{each.request}.{each.attempt}"
-        counted = done[each.node].get(ticket)
-        waiting = time.time() - max(each.admitted_at, each.given_at) < PATIENCE and client.exists(
-            keys.node_state(each.node)
-        )
-        if counted is None and waiting:
-            client.publish(keys.node_control(each.node), encode_control(Control("cancel", ticket, each.gateway)))
-            continue
-        account = {
-            "request": each.request,
-            "ticket": ticket,
-            "tenant": each.tenant,
-            "counted": [each.key, each.tenant],
-            "node": each.node,
-            "version": each.version,
-            "weight": 1,
-            # What was expected stands: nobody knows any more what that was.
-            "work": 0,
-            "tokens": 0,
-            "limits": [],
-        }
-        _settle.run_sync(client, arguments(account, encode_json(_record(each, counted or Counted()))))
-        settled += 1
-        _log.warning("settled_for_lost_gateway", request=each.request, gateway=each.gateway)
-    return settled
+        counted = done[each.node].get(_ticket(each))
+        if counted is None and each.node in alive and time.time() - max(each.admitted_at, each.given_at) < PATIENCE:
+            left.append(each)
+        else:
+            _settle_one(client, each, counted or Counted())
+    return left
+
+
+def _settle_one(client: redis.Redis, lost: OpenRequest, counted: Counted) -> None:
+    account = {
+        "request": lost.request,
+        "ticket": _ticket(lost),
+        "tenant": lost.tenant,
+        "counted": [lost.key, lost.tenant],
+        "node": lost.node,
+        "version": lost.version,
+        "weight": 1,
+        # What was expected stands: nobody knows any more what that was.
+        "work": 0,
+        "tokens": 0,
+        "limits": [],
+    }
+    _settle.run_sync(client, arguments(account, encode_json(_record(lost, counted))))
+    _log.warning("settled_for_lost_gateway", request=lost.request, gateway=lost.gateway)
+
+
+def _stop(client: redis.Redis, requests: Sequence[OpenRequest]) -> None:
+    with client.pipeline(transaction=False) as pipe:
+        for each in requests:
+            pipe.publish(keys.node_control(each.node), encode_control(Control("cancel", _ticket(each), each.gateway)))
+        pipe.execute()
+
+
+def _ticket(opened: OpenRequest) -> str:
+    return f"{opened.request}.{opened.attempt}"
 
 
 class _Entry(msgspec.Struct):
@@ -83,32 +112,20 @@ class _Entry(msgspec.Struct):
 _decode_entry = msgspec.msgpack.Decoder(_Entry).decode
 
 
-def _give_up_places(client: redis.Redis, grace: float) -> None:
-    waiting = cast("list[bytes]", client.zrange(keys.WAITING, 0, -1))
-    found = []
-    for request in waiting:
-        packed = cast("bytes | None", client.hget(keys.queue_entry(request.decode()), "a"))
-        if packed is None:
+def _give_up_places(client: redis.Redis, dead: Set[str]) -> None:
+    waiting = [request.decode() for request in cast("list[bytes]", client.zrange(keys.WAITING, 0, -1))]
+    with client.pipeline(transaction=False) as pipe:
+        for request in waiting:
+            pipe.hget(keys.queue_entry(request), "a")
+        packed = pipe.execute()
+    for request, entry in zip(waiting, packed, strict=True):
+        each = None if entry is None else _decode_entry(entry)
+        if each is None:
             client.zrem(keys.WAITING, request)
-        else:
-            found.append(_decode_entry(packed))
-    dead = {gateway for gateway in {each.gateway for each in found} if _is_dead(client, gateway, grace)}
-    for each in found:
-        if each.gateway in dead:
+        elif each.gateway in dead:
             account = {"request": each.request, "ticket": each.ticket, "counted": [each.key, each.tenant]}
             _withdraw.run_sync(client, arguments({**account, "nodes": [], "close": True}, b""))
             _log.warning("place_given_up_for_lost_gateway", request=each.request, gateway=each.gateway)
-
-
-def _is_dead(client: redis.Redis, gateway: str, grace: float) -> bool:
-    """Whether its lease has been missing for ``grace`` seconds. A living gateway renews it as soon as Redis is back."""
-    missed = keys.gateway_missed(gateway)
-    if client.exists(keys.gateway_alive(gateway)):
-        client.delete(missed)
-        return False
-    now = time.time()
-    client.set(missed, str(now), nx=True, ex=3600)
-    return now - float(cast("bytes", client.get(missed)) or now) >= grace
 
 
 def _done(client: redis.Redis, node: str) -> dict[str, Counted]:

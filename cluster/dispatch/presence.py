@@ -14,6 +14,8 @@ from ollamamax.bus import keys
 LOOK_SECONDS = 0.25
 SILENCE = 1.5
 """Seconds without a listener and without a word. A node that lives says how it is each second, on another connection."""
+OWN_PAUSE = 1.0
+"""Seconds between two looks, after which it was this process that heard nobody: it was stopped, or Redis was away."""
 _log = logs.get(__name__)
 
 
@@ -29,16 +31,20 @@ class Presence:
         self._fleet = fleet
         self._unheard: dict[str, float] = {}
         """Node -> since when nobody listens for it and it says nothing."""
+        self._looked = time.monotonic()
 
     async def look(self) -> None:
         """Take those that died out of the fleet, for all gateways. Raises `RedisError`."""
-        nodes = self._fleet.alive_nodes()
+        nodes = self._fleet.nodes()
         listeners = await self._listeners(nodes)
         now = time.monotonic()
+        if now - self._looked > OWN_PAUSE:
+            self._fleet.excuse(self._looked)
+        self._looked = now
         self._unheard = {
             node: max(self._unheard.get(node, now), self._fleet.seen(node))
             for node, count in zip(nodes, listeners, strict=True)
-            if not count
+            if not count and self._fleet.alive(node)
         }
         for node, since in self._unheard.items():
             if now - since > SILENCE:

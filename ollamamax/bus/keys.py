@@ -18,6 +18,8 @@ KEYS_USED = "omx:key:used"
 """Hash, id of an API key -> Unix seconds of its last use; moved to Postgres by `identity.publish_directory`."""
 RELOADS_AVOIDED = "omx:reloads:avoided"
 """Hash, `named` model -> how many requests were served without the reload that their load options would have caused."""
+GATEWAYS = "omx:gateways"
+"""Set of the gateway processes that run, or died and left something open."""
 LIVE_WATCHED = "omx:live:watched"
 """Sorted set, tenant -> Unix time until which somebody has its live page open."""
 
@@ -38,7 +40,7 @@ def gateway_alive(gateway: str) -> str:
 
 
 def gateway_missed(gateway: str) -> str:
-    """Unix time at which the gateway's lease was first found missing."""
+    """When the gateway was first missed: the run id of Redis, a space, and its Unix time."""
     return f"omx:gw:{gateway}:missed"
 
 

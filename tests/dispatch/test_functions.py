@@ -13,6 +13,7 @@ import redis
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from cluster.dispatch.departed import Patience
 from cluster.dispatch.line import read_own
 from cluster.dispatch.lost import settle_lost
 from cluster.dispatch.script import Script, arguments
@@ -51,6 +52,7 @@ class Functions(RuleBasedStateMachine):
             self._say(node)
         for gateway in GATEWAYS:
             self.client.set(keys.gateway_alive(gateway), b"1")
+        self.client.sadd(keys.GATEWAYS, *GATEWAYS)
 
     def teardown(self) -> None:
         if hasattr(self, "client"):
@@ -236,6 +238,7 @@ class Functions(RuleBasedStateMachine):
         self.model.gateways[gateway] ^= True
         if self.model.gateways[gateway]:
             self.client.set(keys.gateway_alive(gateway), b"1")
+            self.client.sadd(keys.GATEWAYS, gateway)
         else:
             self.client.delete(keys.gateway_alive(gateway))
 
@@ -250,7 +253,7 @@ class Functions(RuleBasedStateMachine):
         for request in [r.decode() for r in self.client.hkeys(keys.OPEN)]:
             if request in {a.request for a, _ in lost}:
                 self.model.settle(request, 0.0)
-        settle_lost(self.client, grace=0)
+        settle_lost(self.client, Patience(apart=0, calm=0))
 
     @invariant()
     def redis_is_as_the_model(self) -> None:
@@ -300,6 +303,7 @@ class Functions(RuleBasedStateMachine):
             "drained",
             "dir",
             "gw",
+            "gateways",
         }
         assert {key.decode() for key in self.client.keys("omx:queue:*")} <= {keys.WORK}
         assert left <= {"node", "queue"}

@@ -11,10 +11,13 @@ import msgspec
 import pytest
 import redis
 
+from cluster.dispatch.departed import LEASE_MS, Patience
 from cluster.dispatch.lost import settle_lost
 from cluster.wire import OpenRequest, decode_control, encode_json
 from ollamamax.bus import keys
 from ollamamax.kernel.ids import new_id
+
+AT_ONCE = Patience(apart=0, lapsed=0, calm=0)
 
 
 @pytest.fixture
@@ -43,6 +46,7 @@ def opened(client: redis.Redis, **changes: Any) -> OpenRequest:
             **changes,
         }
     )
+    client.sadd(keys.GATEWAYS, request.gateway)
     client.hset(keys.OPEN, request.request, encode_json(request))
     client.sadd(keys.node_slots(request.node), f"{request.request}.1")
     return request
@@ -54,8 +58,8 @@ def records(client: redis.Redis) -> list[dict[str, Any]]:
 
 def test_requests_of_a_living_gateway_are_left_alone(client: redis.Redis) -> None:
     request = opened(client)
-    client.set(keys.gateway_alive(request.gateway), b"1", px=5000)
-    assert settle_lost(client, grace=0) == 0
+    client.set(keys.gateway_alive(request.gateway), b"1", px=LEASE_MS)
+    assert settle_lost(client, AT_ONCE) == 0
     assert records(client) == []
 
 
@@ -63,8 +67,8 @@ def test_a_lost_request_is_settled_with_the_nodes_counts(client: redis.Redis) ->
     request = opened(client)
     done = {"t": f"{request.request}.1", "r": b'{"prompt_tokens": 4, "completion_tokens": 6, "outcome": "ok"}'}
     client.xadd(keys.node_done(request.node), done)
-    assert settle_lost(client, grace=0) == 1
-    assert settle_lost(client, grace=0) == 0
+    assert settle_lost(client, AT_ONCE) == 1
+    assert settle_lost(client, AT_ONCE) == 0
     (record,) = records(client)
     assert (record["outcome"], record["prompt_tokens"], record["completion_tokens"]) == ("gateway_lost", 4, 6)
     assert client.hlen(keys.OPEN) == 0
@@ -77,7 +81,7 @@ def test_a_node_that_still_works_for_it_is_told_to_stop_first(client: redis.Redi
     with client.pubsub(ignore_subscribe_messages=True) as heard:
         heard.subscribe(keys.node_control(request.node))
         heard.get_message(timeout=1)
-        assert settle_lost(client, grace=0) == 0
+        assert settle_lost(client, AT_ONCE) == 0
         message = heard.get_message(timeout=1)
     assert message is not None
     assert decode_control(message["data"]).verb == "cancel"
@@ -87,20 +91,10 @@ def test_a_node_that_still_works_for_it_is_told_to_stop_first(client: redis.Redi
 def test_a_node_that_never_says_how_it_ended_is_not_waited_for_for_ever(client: redis.Redis) -> None:
     request = opened(client, admitted_at=time.time() - 100)
     client.set(keys.node_state(request.node), b"alive", px=4000)
-    assert settle_lost(client, grace=0) == 1
+    assert settle_lost(client, AT_ONCE) == 1
     assert records(client)[0]["completion_tokens"] == 0
 
 
 def test_a_lost_request_on_a_dead_node_is_settled_at_once(client: redis.Redis) -> None:
     opened(client)
-    assert settle_lost(client, grace=0) == 1
-
-
-def test_a_gateway_whose_lease_is_missing_for_a_moment_is_not_lost(client: redis.Redis) -> None:
-    request = opened(client)
-    assert settle_lost(client) == 0
-    client.set(keys.gateway_alive(request.gateway), b"1", px=5000)
-    assert settle_lost(client) == 0
-    client.delete(keys.gateway_alive(request.gateway))
-    assert settle_lost(client, grace=60) == 0
-    assert client.hlen(keys.OPEN) == 1
+    assert settle_lost(client, AT_ONCE) == 1

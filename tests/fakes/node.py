@@ -145,6 +145,9 @@ class FakeNode:
             raise
         finally:
             await self._client.lrem(keys.node_claimed(self.node), 1, payload)
+            if not self.dead:
+                counts = {"completion_tokens": sum(isinstance(each, Delta) for each in self._sent[ticket.id][1])}
+                await self._client.xadd(keys.node_done(self.node), {"t": ticket.id, "r": encode_json(counts)})
             self._running.pop(ticket.id, None)
 
     async def _send(self, ticket: Ticket, event: Event) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 
+from cluster.dispatch.fleet import STATE_LIFETIME
 from cluster.dispatch.presence import SILENCE
+from cluster.wire import Delta, Event, Final, Ticket
 from ollamamax.bus import keys
 from tests.gateway.conftest import Site, until
 from tests.gateway.test_recovery import _ask, _goes_on, _stream, _tells_a_little
@@ -53,3 +56,20 @@ async def test_a_silent_node_that_listens_is_left_its_time(site: Site) -> None:
     silent = time.monotonic()
     await until(lambda: not fleet.alive(node.node))
     assert time.monotonic() - silent > 3.0
+
+
+async def test_nobody_dies_while_redis_says_nothing(site: Site) -> None:
+    async def slowly(ticket: Ticket) -> AsyncIterator[Event]:
+        for number in range(60):
+            yield Delta(text=f"{number} ", tokens=1)
+            await asyncio.sleep(0.1)
+        yield Final("stop", prompt_tokens=1, completion_tokens=60)
+
+    await site.add_node(script=slowly)
+    body = {"model": "echo", "messages": [{"role": "user", "content": "count"}]}
+    async with site.post("/api/chat", body) as response:
+        await response.content.readany()
+        site.client.client_pause(round(STATE_LIFETIME * 1000) + 500)
+        text = await response.text()
+    assert '"59 "' in text
+    assert [each["outcome"] for each in site.usage()] == ["ok"]
