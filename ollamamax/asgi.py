@@ -42,6 +42,7 @@ class Web:
             max_body=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
             deadline=settings.ENV["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
             bounds=Bounds(settings.ENV["OLLAMAMAX_QUEUE_LENGTH"], settings.ENV["OLLAMAMAX_QUEUE_PER_TENANT"]),
+            region=settings.ENV["OLLAMAMAX_REGION"],
             more_routes=Routes(
                 Files(
                     FileStore(settings.HOME),

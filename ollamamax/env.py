@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,12 @@ def _choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
+def _region(text: str) -> str:
+    if re.fullmatch(r"[a-z0-9-]{0,63}", text) is None:
+        raise ValueError("must have up to 63 small letters, digits and hyphens")
+    return text
+
+
 def _secret_key(text: str) -> str:
     if len(text) < 50:
         raise ValueError("must have at least 50 characters")
@@ -131,6 +138,12 @@ SETTINGS = (
         "Port of gateways in processes of their own (`ollamamax gateway`; `make up` starts them). Empty: none, the web process does it all.",
     ),
     Setting("OLLAMAMAX_GATEWAYS", _integer(1, 64), "1", "How many of them `make up` starts; they share the port."),
+    Setting(
+        "OLLAMAMAX_REGION",
+        _region,
+        "",
+        "Region that this web process or gateway is in: of equally good nodes it prefers those that are not in another one. Empty: not known.",
+    ),
     Setting(
         "OLLAMAMAX_LOG_LEVEL", _choice("debug", "info", "warning", "error"), "info", "Least severe log line to write."
     ),

@@ -61,7 +61,7 @@ _log = logs.get(__name__)
 class Dispatcher:
     """Owns this process's connections to the nodes, its lease, its waiting and its unsettled requests."""
 
-    def __init__(self, redis_url: str, directory: Directory, bounds: Bounds) -> None:
+    def __init__(self, redis_url: str, directory: Directory, bounds: Bounds, region: str = "") -> None:
         self.id = new_id()
         self._client = connect.connect_async(redis_url)
         self._commands = Pipelined(redis_url)
@@ -69,7 +69,7 @@ class Dispatcher:
         self._breakers = Breakers()
         self._quarantine = Quarantine(self._client)
         self._deaths: dict[str, float] = {}
-        self.fleet = Fleet(self._listening, directory, is_open=self._breakers.is_open)
+        self.fleet = Fleet(self._listening, directory, is_open=self._breakers.is_open, region=region)
         self._presence = Presence(self._client, self.fleet)
         self._admission = Admission(self._commands, self.fleet, self.id, bounds)
         self._queue = Queue(self._commands, self._admission, self._rank)

@@ -38,15 +38,21 @@ def _none(node: str, version: str) -> bool:
 class Fleet:
     """Follows the nodes that the directory lists in its table ``nodes``.
 
-    ``is_open`` tells of a node and a version whether their circuit breaker keeps requests away.
+    ``is_open`` tells of a node and a version whether their circuit breaker keeps requests away. ``region`` is this process's own.
     """
 
     def __init__(
-        self, client: redis.asyncio.Redis, directory: Directory, *, is_open: Callable[[str, str], bool] = _none
+        self,
+        client: redis.asyncio.Redis,
+        directory: Directory,
+        *,
+        is_open: Callable[[str, str], bool] = _none,
+        region: str = "",
     ) -> None:
         self._client = client
         self._directory = directory
         self._is_open = is_open
+        self._region = region
         self._states: dict[str, NodeState] = {}
         self._seen: dict[str, float] = {}
         self._roster = Roster()
@@ -126,7 +132,7 @@ class Fleet:
         ]
         warm = self._warmth.warm(wanted.prefixes, scope=_scope(wanted))
         tokens = self._roster.tokens(version, now)
-        return rank(wanted, candidates, warm=warm, turn=turn, tokens=tokens, waiting=waiting)
+        return rank(wanted, candidates, warm=warm, turn=turn, tokens=tokens, waiting=waiting, here=self._region)
 
     def ruled_out(self, wanted: Wanted, *, without: Iterable[str] = (), waiting: int = 0) -> list[tuple[str, str]]:
         """The tenant's nodes, and shared ones that have the version, that `route` leaves out now, and why.

@@ -79,9 +79,9 @@ class Ranked:
 
     ``parts``, from 0 to 1: ``loaded`` (1: in memory with enough context), ``room`` (free share of the slots), ``prefix`` (share of the
     prompt that it has read before), ``own`` (1: the tenant's own node), ``home`` (1: where every gateway would send this
-    prompt first). Expected milliseconds: ``wait_ms`` (for a slot), ``load_ms``, ``first_token_ms`` (the prompt included),
+    prompt first), ``region`` (1: not known to be in another region than the gateway; only where that knows its own). Expected milliseconds: ``wait_ms`` (for a slot), ``load_ms``, ``first_token_ms`` (the prompt included),
     ``prompt_ms`` (reading what is not cached), ``generation_ms``, ``harm_ms`` (added to those that run there).
-    ``reason`` is the part in which it is ahead of the next: ``loaded``, ``prefix``, ``home``, ``idle``, ``fastest``, ``cheapest``, ``own``,
+    ``reason`` is the part in which it is ahead of the next: ``loaded``, ``prefix``, ``home``, ``idle``, ``fastest``, ``cheapest``, ``own``, ``region``,
     ``turn``, ``even`` (nothing tells them apart), ``last`` (there is no next), ``only``.
     """
 

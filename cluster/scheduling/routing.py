@@ -12,7 +12,7 @@ from cluster.scheduling.candidate import Candidate, Ranked, Wanted
 from cluster.scheduling.eligibility import admissible
 from cluster.scheduling.expectation import TOKENS, Expected, expect, worth_a_load
 from cluster.scheduling.rendezvous import distances
-from cluster.scheduling.strategies import LOADING, STRATEGIES, WAITING, Scene, pull, within_bound
+from cluster.scheduling.strategies import AWAY, AWAY_MS, LOADING, STRATEGIES, WAITING, Scene, pull, within_bound
 
 MOST = 16
 _OWN_FIRST = 1e6
@@ -31,12 +31,14 @@ def rank(
     turn: int = 0,
     tokens: float = TOKENS,
     waiting: int = 0,
+    here: str = "",
     most: int = MOST,
 ) -> list[Ranked]:
     """At most ``most`` of those that may run the request, best first; without those where loading takes longer than waiting elsewhere.
 
     ``warm``: node -> share of the prompt that it has read before. ``turn``: how many requests for this version came before.
-    ``tokens``: how long its answers usually are. ``waiting``: how many requests for it wait for a slot.
+    ``tokens``: how long its answers usually are. ``waiting``: how many requests for it wait for a slot. ``here``: the gateway's region;
+    empty when it knows none.
     """
     able = admissible(wanted, candidates)
     able.sort(key=_by_node)
@@ -57,8 +59,12 @@ def rank(
         distances(prefixes[0] if prefixes else turn, [each.salt for each in able]),
         warm,
         turn,
+        [each.region != here and each.region != "" for each in able] if here else [],
     )
     costs = STRATEGIES[wanted.profile.strategy](scene)
+    if here:
+        far = AWAY[wanted.profile.strategy]
+        costs = [cost + far if away else cost for cost, away in zip(costs, scene.away, strict=True)]
     if any(each.shared for each in able):
         _own_first(wanted, able, costs)
     order = sorted(range(len(able)), key=costs.__getitem__)[: most + 1]
@@ -83,7 +89,7 @@ def _own_first(wanted: Wanted, able: list[Candidate], costs: list[float]) -> Non
 
 def _parts(scene: Scene, index: int) -> dict[str, float]:
     candidate, (wait, load, overhead, prompt, generation, harm) = scene.candidates[index], scene.expected[index]
-    return {
+    parts = {
         "loaded": 1.0 if not load else 0.5 if candidate.residence == "loading" else 0.0,
         "room": max(0.0, 1.0 - candidate.in_flight / candidate.capacity),
         "prefix": 0.0 if load else scene.warm.get(candidate.node, 0.0),
@@ -96,6 +102,9 @@ def _parts(scene: Scene, index: int) -> dict[str, float]:
         "generation_ms": generation,
         "harm_ms": harm,
     }
+    if scene.away:
+        parts["region"] = 0.0 if scene.away[index] else 1.0
+    return parts
 
 
 def _reason(scene: Scene, costs: list[float], index: int, following: int | None) -> str:
@@ -115,7 +124,9 @@ def _reason(scene: Scene, costs: list[float], index: int, following: int | None)
     if strategy == "least_busy":
         if ahead_in_memory:
             return "loaded"
-        return "idle" if this.in_flight * other.capacity != other.in_flight * this.capacity else "even"
+        if this.in_flight * other.capacity != other.in_flight * this.capacity:
+            return "idle"
+        return "region" if _nearer(scene, index, following) else "even"
     return _largest(scene, index, following)
 
 
@@ -124,7 +135,13 @@ def _affinity_reason(scene: Scene, index: int, following: int) -> str:
     here, there = (scene.warm.get(each.node, 0.0) for each in (this, other))
     if here > there:
         return "prefix"
+    if here == there and _nearer(scene, index, following):
+        return "region"
     return "home" if here == there and this.in_flight >= other.in_flight else "idle"
+
+
+def _nearer(scene: Scene, index: int, following: int) -> bool:
+    return bool(scene.away) and scene.away[following] and not scene.away[index]
 
 
 def _largest(scene: Scene, index: int, following: int) -> str:
@@ -136,6 +153,7 @@ def _largest(scene: Scene, index: int, following: int) -> str:
         "prefix": other.prompt - this.prompt,
         "home": pull(scene, following) - pull(scene, index) if shared else 0.0,
         "fastest": other.overhead - this.overhead + _alone(other) - _alone(this),
+        "region": AWAY_MS * _nearer(scene, index, following),
         "idle": (other.wait - this.wait) * (WAITING if shared else 1.0) + (2 + shared) * (other.harm - this.harm),
     }
     part = max(ahead, key=ahead.__getitem__)

@@ -28,6 +28,17 @@ PULL = 0.25
 """How much of reading the prompt the prompt's home is taken to save while no node is known to have read it."""
 JITTER = 0.02
 """Share of the expected time by which gateways that see equal nodes prefer different ones for different prompts."""
+AWAY_MS = 100.0
+"""What the way to a node in another region than the gateway's is taken to cost."""
+AWAY: dict[Strategy, float] = {
+    "balanced": AWAY_MS / 1000.0,
+    "fastest": AWAY_MS / 1000.0,
+    "least_busy": 0.01,  # of equally busy nodes a near one
+    "affinity": 0.02,  # a near home; what was read far away is worth the way
+    "cheapest": AWAY_MS * 1e-9,  # of equally dear nodes a near one
+    "round_robin": 0.0,
+}
+"""The same in each strategy's own unit."""
 _FULL, _BEYOND, _UNREADY = 8.0, 4.0, 2.0
 
 
@@ -36,7 +47,8 @@ class Scene:
     """One decision; its lists are in the order of ``candidates``, which is that of the nodes' ids.
 
     ``warm``: node -> share of the prompt that it has read before, of nodes within the bound. ``turn`` counts the requests
-    for this version. ``distance``: of each candidate from the prompt (`rendezvous.distances`).
+    for this version. ``distance``: of each candidate from the prompt (`rendezvous.distances`). ``away``: whether each is known to be in
+    another region than the gateway; empty when that does not know its own. Strategies leave it to `AWAY`.
     """
 
     wanted: Wanted
@@ -45,6 +57,7 @@ class Scene:
     distance: list[float]
     warm: Mapping[str, float]
     turn: int
+    away: list[bool]
 
 
 def pull(scene: Scene, index: int) -> float:

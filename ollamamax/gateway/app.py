@@ -126,12 +126,14 @@ class Gateway:
         max_body: int,
         deadline: float,
         bounds: Bounds,
+        region: str = "",
         more_routes: MoreRoutes = lambda method, path: None,
     ) -> None:
         self._redis_url = redis_url
         self._max_body = max_body
         self._deadline = deadline
         self._bounds = bounds
+        self._region = region
         self._more_routes = more_routes
         self._service: Service | None = None
         self._starting = asyncio.Lock()
@@ -164,7 +166,7 @@ class Gateway:
                 )
                 await directory.start()
                 await directory.wait_loaded()
-                dispatcher = Dispatcher(self._redis_url, directory, self._bounds)
+                dispatcher = Dispatcher(self._redis_url, directory, self._bounds, self._region)
                 await dispatcher.start()
                 self._service = Service(directory, dispatcher, self._max_body, self._deadline)
                 _log.info("gateway_started", gateway=dispatcher.id)

@@ -26,6 +26,7 @@ def main() -> None:
         max_body=read["OLLAMAMAX_MAX_BODY_BYTES"],
         deadline=read["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
         bounds=Bounds(read["OLLAMAMAX_QUEUE_LENGTH"], read["OLLAMAMAX_QUEUE_PER_TENANT"]),
+        region=read["OLLAMAMAX_REGION"],
     )
     serve(Alone(gateway), read, read["OLLAMAMAX_GATEWAY_PORT"], shared=True)
 

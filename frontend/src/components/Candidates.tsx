@@ -14,6 +14,7 @@ const PARTS = [
   'prefix',
   'home',
   'own',
+  'region',
   'wait_ms',
   'load_ms',
   'prompt_ms',

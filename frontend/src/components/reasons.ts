@@ -9,6 +9,7 @@ export const AHEAD: Readonly<Record<string, string>> = {
   fastest: 'expected to be faster',
   cheapest: 'costs less',
   own: "the tenant's own",
+  region: "in the gateway's region",
   turn: 'its turn',
   even: 'nothing tells them apart',
   last: 'last of the ranking',
