@@ -39,7 +39,7 @@ _log = logs.get(__name__)
 def reconcile_replicas() -> None:
     """Fetch what is missing, remove what no name points at any more, note what became of each replica.
 
-    Queries: 3 to read, 1 to write what changed, 3 for the directory; more only for models first seen on an engine."""
+    Queries: 3 to read, 1 to write what changed, 3 for the directory; more only for what is first seen on a node."""
     with every_tenant():
         nodes = {node.id.hex: node for node in Node.objects.all()}
         client = shared.client()
@@ -142,9 +142,23 @@ def _write(nodes: dict[str, Node], states: dict[str, NodeState], versions: dict[
             changed += _lost(rows, node.id, digests)
         # A version may have been deleted since it was read; none is from here on.
         there = set(Version.objects.filter(pk__in={row.version_id for row in made}).values_list("pk", flat=True))
+        nodes_there = _held_nodes({row.node_id for row in made})
         # Two loops at once may both make a row; the first stands.
-        Replica.objects.bulk_create([row for row in made if row.version_id in there], ignore_conflicts=True)
+        Replica.objects.bulk_create(
+            [row for row in made if row.version_id in there and row.node_id in nodes_there], ignore_conflicts=True
+        )
         Replica.objects.bulk_update(changed, ["state", "bytes_done", "error", "changed_at"])
+
+
+def _held_nodes(nodes: set[uuid.UUID]) -> set[uuid.UUID]:
+    """Those that are there, and stay until the transaction ends; without those that somebody changes or removes just now.
+
+    Whoever removes a node has it locked and waits for its replicas, which are locked here: waiting for the node would be for ever.
+    """
+    if not nodes:
+        return set()
+    there = Node.objects.filter(pk__in=nodes).select_for_update(skip_locked=True, no_key=True)
+    return set(there.values_list("pk", flat=True))
 
 
 def _same(row: Replica, model: ModelState) -> bool:
