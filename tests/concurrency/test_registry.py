@@ -16,10 +16,10 @@ import ollamamax.celery  # noqa: F401 - tasks are sent by this application
 from cluster.actions.node import remove_node
 from cluster.models import Node
 from cluster.wire import ModelState
-from models_registry.actions import replica
 from models_registry.actions.name import copy_name, delete_name
 from models_registry.actions.replica import reconcile_replicas
 from models_registry.models import Channel, Replica, Version
+from models_registry.replication.plan import observed as looks
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import ModelNotFound
 from tests.cast import Person
@@ -96,7 +96,6 @@ class Meanwhile:
         self.problems: list[BaseException] = []
         self._work = work
         self._thread: threading.Thread | None = None
-        looks = replica.observed
 
         def observed(*given: Any) -> Any:
             if self._thread is None:
@@ -106,7 +105,7 @@ class Meanwhile:
                     time.sleep(0.01)
             return looks(*given)
 
-        monkeypatch.setattr(replica, "observed", observed)
+        monkeypatch.setattr("models_registry.actions.replica.observed", observed)
 
     def _run(self) -> None:
         try:
