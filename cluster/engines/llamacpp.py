@@ -20,6 +20,7 @@ from cluster import wire
 from cluster.engines import http, openai_stream, openai_wire
 from cluster.engines.base import Capacity, EngineKind, LocalModels, Meter, Output
 from cluster.engines.gguf_metadata import read_metadata, shown
+from cluster.engines.llamacpp_memory import cache_share, needed
 from cluster.engines.llamacpp_process import Process
 from cluster.engines.llamacpp_served import KIND, Served, check_kind, made_to_embed
 from ollamamax import logs
@@ -30,7 +31,6 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 STEADY = 60.0
 COOL_DOWN = 60.0
-MEMORY_MARGIN = 256 << 20
 
 log = logs.get("cluster.engines.llamacpp")
 
@@ -291,7 +291,8 @@ class LlamaCpp:
 
     async def _begin(self, served: Served) -> None:
         served.embedding = served.embedding or made_to_embed(served.model)
-        order = served.order(self._slots, self._threads)
+        free = self._unpromised(served) - needed(served.model.size)
+        order = served.order(self._slots, self._threads, cache_share(free))
         served.process = process = Process(order)
         await process.ready(self._session)
         headers = {"Authorization": f"Bearer {process.api_key}"}
@@ -361,8 +362,8 @@ class LlamaCpp:
 
     async def _make_room(self, wanted: Served) -> None:
         """Unload what was used longest ago until the model fits; `EngineFailed` when it does not."""
-        need = wanted.model.size * 5 // 4 + MEMORY_MARGIN
-        while need > (free := self._available_memory()):
+        need = needed(wanted.model.size)
+        while need > (free := self._unpromised(wanted)):
             idle = [
                 served
                 for served in self._served.values()
@@ -373,6 +374,11 @@ class LlamaCpp:
                     f"{wanted.model.name} needs about {need >> 20} MiB of memory and {free >> 20} MiB are free."
                 )
             await self._stop(min(idle, key=lambda served: served.used_at))
+
+    def _unpromised(self, wanted: Served) -> int:
+        """Bytes that are free, without those that the prompt caches of other models may still take."""
+        others = (each.process for each in self._served.values() if each is not wanted and each.process is not None)
+        return self._available_memory() - sum(process.cache_to_come() for process in others)
 
     async def _unload_idle(self) -> None:
         while True:

@@ -44,6 +44,8 @@ class Order:
     """LoRA files, applied whole."""
     chat_template: str = ""
     """Jinja, instead of the model's own."""
+    cache_mib: int = 0
+    """Memory for prompts that had to leave their slot; 0 keeps none."""
 
 
 class Process:
@@ -51,6 +53,7 @@ class Process:
 
     def __init__(self, order: Order) -> None:
         self.order = order
+        self._own_at_ready = 0
         self.api_key = secrets.token_urlsafe(24)
         self.last_lines: collections.deque[str] = collections.deque(maxlen=20)
         port = _free_port()
@@ -83,6 +86,19 @@ class Process:
         except psutil.Error:
             return None
 
+    def cache_to_come(self) -> int:
+        """Bytes by which its cache of prompts may still grow, as far as its memory tells."""
+        most = self.order.cache_mib << 20
+        return min(most, max(0, most - (self._own_memory() - self._own_at_ready)))
+
+    def _own_memory(self) -> int:
+        """Resident bytes without mapped files, which the weights are in."""
+        try:
+            memory = psutil.Process(self.pid).memory_info()
+        except psutil.Error:
+            return 0
+        return int(memory.rss - getattr(memory, "shared", 0))
+
     async def ready(self, client: aiohttp.ClientSession) -> None:
         """Wait until the model is loaded. Raises `EngineFailed` with what the child said when it ends before."""
         pause = 0.02
@@ -93,6 +109,7 @@ class Process:
                 try:
                     async with client.get(f"{self.url}/health", timeout=http.QUICK) as response:
                         if response.status == 200:
+                            self._own_at_ready = self._own_memory()
                             return
                 except (aiohttp.ClientError, TimeoutError):
                     pass  # not listening yet

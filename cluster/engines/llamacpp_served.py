@@ -95,8 +95,8 @@ class Served:
             return None
         return self.used_at + self.keep_alive - time.monotonic()
 
-    def order(self, slots: int, threads: int) -> Order:
-        """How its child process is to serve it."""
+    def order(self, slots: int, threads: int, cache: int) -> Order:
+        """How its child process is to serve it. ``cache``: bytes that its prompts may take; texts to embed are not kept."""
         recipe = self.model.recipe
         return Order(
             str(self.model.path),
@@ -107,6 +107,7 @@ class Served:
             self.gpu_layers,
             tuple(str(path) for path in recipe.adapters),
             recipe.template if is_jinja(recipe.template) else "",
+            cache >> 20 if self.embedding in {"", "last"} else 0,
         )
 
     def renders(self, inference: wire.Inference) -> bool:

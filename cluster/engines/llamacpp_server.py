@@ -40,6 +40,7 @@ def serve(order: dict[str, Any]) -> None:
     # llama.cpp divides the context between its slots.
     params.n_ctx = order["context"] * order["slots"]
     params.kv_unified = False
+    params.cache_ram_mib = order["cache_mib"]
     if order["gpu_layers"] is not None:
         params.n_gpu_layers = order["gpu_layers"]
     for cpu in (params.cpuparams, params.cpuparams_batch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from cluster import wire
 from cluster.engines import llamacpp as module
 from cluster.engines.base import LocalModel
 from cluster.engines.llamacpp import LlamaCpp
+from cluster.engines.llamacpp_memory import SHARE, cache_share, needed
 from ollamamax.kernel.errors import EngineFailed, InvalidRequest, ModelNotFound
 from tests import smollm
 from tests.engines.conftest import chat
@@ -237,3 +239,80 @@ async def test_closing_ends_the_children() -> None:
     assert process is not None
     await engine.close()
     assert not process.alive
+
+
+def test_the_cache_of_prompts_has_a_bounded_share_of_what_is_free() -> None:
+    assert [cache_share(free) for free in (0, (640 << 20) - 1, 640 << 20, 30 << 30, 500 << 30)] == [
+        0,
+        0,
+        64 << 20,
+        3 << 30,
+        8 << 30,
+    ]
+
+
+def _topic(number: int) -> wire.Inference:
+    return chat(f"{number} " + "word " * 250, max_tokens=1)
+
+
+@asynccontextmanager
+async def _with_cache_of(mib: int) -> AsyncIterator[LlamaCpp]:
+    """An engine of one slot that has found just enough memory for such a cache."""
+    free = needed(smollm.path().stat().st_size) + (mib * SHARE << 20)
+    engine = LlamaCpp(TwoModels(), slots=1, context=512, threads=1, available_memory=lambda: free)
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+async def test_a_prompt_that_left_its_slot_is_taken_up_again_from_the_cache() -> None:
+    async with _with_cache_of(128) as engine:
+        first = await run(engine, _topic(1))
+        await run(engine, _topic(2))
+        again = await run(engine, _topic(1))
+    assert first.prompt_tokens > 250
+    assert again.cached_tokens > 250
+
+
+async def test_where_memory_is_short_no_prompt_is_kept_besides_the_slots() -> None:
+    async with _with_cache_of(63) as engine:
+        await run(engine, _topic(1))
+        await run(engine, _topic(2))
+        again = await run(engine, _topic(1))
+        process = engine._served[FIRST].process
+        assert process is not None
+        assert (process.order.cache_mib, process.cache_to_come()) == (0, 0)
+    assert again.cached_tokens < 50
+
+
+async def test_the_cache_stays_within_its_share_and_what_is_left_of_it_is_spoken_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cluster.engines.llamacpp_memory.LEAST_CACHE", 1 << 20)
+    async with _with_cache_of(16) as engine:
+        await run(engine, _topic(0))
+        process = engine._served[FIRST].process
+        assert process is not None
+        before, promised = process._own_memory(), process.cache_to_come()
+        assert 0 < promised <= 16 << 20
+        # A prompt takes about 6 MiB.
+        for number in range(1, 8):
+            await run(engine, _topic(number))
+        assert process._own_memory() - before < 26 << 20
+        assert process.cache_to_come() < promised
+
+
+async def test_a_model_does_not_get_what_the_cache_of_another_may_take() -> None:
+    size = smollm.path().stat().st_size
+    free = needed(size) + (640 << 20)
+    engine = LlamaCpp(TwoModels(), slots=1, context=512, threads=1, available_memory=lambda: free)
+    await engine.start()
+    try:
+        await run(engine, chat("Hi", max_tokens=2))
+        free = needed(size) + (1 << 20)
+        await run(engine, chat("Hi", max_tokens=2), SECOND)
+        assert (engine.loaded(FIRST), engine.loaded(SECOND)) == (False, True)
+    finally:
+        await engine.close()
