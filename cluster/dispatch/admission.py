@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import redis.asyncio
 from redis.exceptions import RedisError
 
 from cluster.dispatch.fleet import Fleet
@@ -19,6 +18,7 @@ from cluster.scheduling.fairness import score, work
 from cluster.scheduling.load import load_of
 from cluster.wire import OpenRequest, Ticket, encode_json, encode_ticket
 from ollamamax import logs
+from ollamamax.bus.pipelined import Pipelined
 from ollamamax.kernel import errors
 
 PAUSE = 0.5
@@ -63,8 +63,8 @@ class Bounds:
 class Admission:
     """``gateway`` is this process."""
 
-    def __init__(self, client: redis.asyncio.Redis, fleet: Fleet, gateway: str, bounds: Bounds) -> None:
-        self._client = client
+    def __init__(self, commands: Pipelined, fleet: Fleet, gateway: str, bounds: Bounds) -> None:
+        self._commands = commands
         self._fleet = fleet
         self._gateway = gateway
         self._bounds = bounds
@@ -83,7 +83,7 @@ class Admission:
         request.asked.update(dict.fromkeys(nodes))
         payload = self._ticket(request, nodes[0])
         answer = await self._admit.run(
-            self._client,
+            self._commands.do,
             arguments(
                 {
                     "request": request.id,
@@ -136,7 +136,7 @@ class Admission:
                 named["nodes"] = self._nodes(nodes)
             calls.append(arguments(named))
         found: list[Given | Waits | Lost] = []
-        for answer in await self._look.run_all(self._client, calls):
+        for answer in await self._look.run_all(self._commands, calls):
             match answer:
                 case [b"given", node]:
                     found.append(Given(node.decode()))
@@ -148,7 +148,7 @@ class Admission:
 
     async def fill(self, nodes: Iterable[str]) -> None:
         """Give free slots of ``nodes`` to those who wait. Raises `RedisError`."""
-        await self._fill.run(self._client, arguments({"nodes": list(nodes)}))
+        await self._fill.run(self._commands.do, arguments({"nodes": list(nodes)}))
 
     async def withdraw(self, request: Request, *, close: bool) -> None:
         """Take the ticket back from wherever it is; ``close`` forgets the request itself, too.
@@ -167,7 +167,7 @@ class Admission:
         )
         while True:
             try:
-                await self._withdraw.run(self._client, call)
+                await self._withdraw.run(self._commands.do, call)
             except RedisError as error:
                 _log.warning("withdraw_waits", request=request.id, error=str(error))
                 await asyncio.sleep(PAUSE)

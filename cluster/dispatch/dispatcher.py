@@ -36,6 +36,7 @@ from cluster.wire import (
 from ollamamax import logs
 from ollamamax.bus import connect, keys
 from ollamamax.bus.directory import Directory
+from ollamamax.bus.pipelined import Pipelined
 from ollamamax.kernel import errors
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
@@ -63,15 +64,16 @@ class Dispatcher:
     def __init__(self, redis_url: str, directory: Directory, bounds: Bounds) -> None:
         self.id = new_id()
         self._client = connect.connect_async(redis_url)
+        self._commands = Pipelined(redis_url)
         self._listening = connect.connect_async(redis_url, blocking=True)
         self._breakers = Breakers()
         self._quarantine = Quarantine(self._client)
         self._deaths: dict[str, float] = {}
         self.fleet = Fleet(self._listening, directory, is_open=self._breakers.is_open)
         self._presence = Presence(self._client, self.fleet)
-        self._admission = Admission(self._client, self.fleet, self.id, bounds)
-        self._queue = Queue(self._client, self._admission, self._rank)
-        self._settlements = Settlements(self._client)
+        self._admission = Admission(self._commands, self.fleet, self.id, bounds)
+        self._queue = Queue(self._commands, self._admission, self._rank)
+        self._settlements = Settlements(self._commands)
         self.reloads_avoided = ReloadsAvoided()
         self._streams = Streams(self.id, self._client, self._listening, self._queue.granted)
         self._tasks: list[asyncio.Task[None]] = []
@@ -100,6 +102,7 @@ class Dispatcher:
             await self._client.delete(keys.gateway_alive(self.id))
         except RedisError as error:
             _log.warning("stopped_unsettled", requests=len(self._settlements), error=str(error))
+        await self._commands.aclose()
         await self._client.aclose()
         await self._listening.aclose()
 

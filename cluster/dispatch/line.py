@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 import redis
-import redis.asyncio
 
-from cluster.dispatch.script import Script, arguments
+from cluster.dispatch.script import Do, Script, arguments
 from cluster.scheduling.fairness import Waiting, order
 from cluster.wire import OpenRequest
 
@@ -46,9 +45,9 @@ class Line:
     """Of the tenant that was asked for, in the order of their places."""
 
 
-async def read(client: redis.asyncio.Redis) -> Line:
+async def read(do: Do) -> Line:
     """Raises `RedisError`."""
-    return _line(await _script.run(client, arguments({"tenant": "", "most": MOST})))
+    return _line(await _script.run(do, arguments({"tenant": "", "most": MOST})))
 
 
 def read_own(client: redis.Redis, tenant: str) -> Line:

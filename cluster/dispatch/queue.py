@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
-import redis.asyncio
 from redis.exceptions import RedisError
 
 from cluster.dispatch import line
@@ -15,6 +14,7 @@ from cluster.dispatch.admission import Admission, Given, Lost
 from cluster.dispatch.line import Line, Outlook
 from cluster.dispatch.request import Request
 from ollamamax import logs
+from ollamamax.bus.pipelined import Pipelined
 from ollamamax.kernel import errors
 
 FIRST_WORD = 5.0
@@ -35,8 +35,8 @@ Nodes = Callable[[Request], Sequence[str]]
 class Queue:
     """``nodes`` ranks a request's nodes as they are now."""
 
-    def __init__(self, client: redis.asyncio.Redis, admission: Admission, nodes: Nodes) -> None:
-        self._client = client
+    def __init__(self, commands: Pipelined, admission: Admission, nodes: Nodes) -> None:
+        self._commands = commands
         self._admission = admission
         self._nodes = nodes
         self._expected: dict[str, Request] = {}
@@ -106,7 +106,7 @@ class Queue:
         async with self._reading:
             if time.monotonic() - self._line_at > _LINE_LIFETIME:
                 try:
-                    self._line = await line.read(self._client)
+                    self._line = await line.read(self._commands.do)
                 except RedisError as error:
                     _log.warning("line_unreadable", error=str(error))
                     self._line = Line()

@@ -10,21 +10,23 @@ redis-py's own scripts ask Redis before every pipeline whether it knows them: on
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
 
 import msgspec
 import redis
-import redis.asyncio
 from redis.exceptions import NoScriptError
 
 from cluster.dispatch.celery_message import TEMPLATE
 from ollamamax.bus import keys
+from ollamamax.bus.pipelined import Command, Pipelined
 
 Arguments = Sequence[bytes]
 """What `arguments` made, for one call."""
+Do = Callable[..., Awaitable[Any]]
+"""Sends a command: `Pipelined.do`, or the ``execute_command`` of one of redis-py's clients."""
 
 _NAMES = {"open": keys.OPEN, "usage": keys.USAGE, "waiting": keys.WAITING, "work": keys.WORK}
 _ONE: tuple[Callable[[str], str], ...] = (
@@ -80,12 +82,12 @@ class Script:
         self._text = source(name)
         self._hash = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
-    async def run(self, client: redis.asyncio.Redis, call: Arguments) -> Any:
+    async def run(self, do: Do, call: Arguments) -> Any:
         """Call it. Raises `RedisError`."""
         try:
-            return await client.execute_command("EVALSHA", self._hash, 0, *call)
+            return await do("EVALSHA", self._hash, 0, *call)
         except NoScriptError:
-            return await client.eval(self._text, 0, *call)
+            return await do("EVAL", self._text, 0, *call)
 
     def run_sync(self, client: redis.Redis, call: Arguments) -> Any:
         """The same, for the control plane's loops."""
@@ -94,19 +96,11 @@ class Script:
         except NoScriptError:
             return client.eval(self._text, 0, *call)
 
-    async def run_all(self, client: redis.asyncio.Redis, calls: Sequence[Arguments]) -> list[Any]:
+    async def run_all(self, commands: Pipelined, calls: Sequence[Arguments]) -> list[Any]:
         """Call it for each of ``calls`` in one round trip; when one raises, others may have run. Raises `RedisError`."""
-        if len(calls) == 1:
-            return [await self.run(client, calls[0])]
+        evaluations: list[Command] = [("EVALSHA", self._hash, 0, *call) for call in calls]
         try:
-            return await self._pipeline(client, calls)
+            return await commands.do_all(evaluations)
         except NoScriptError:
-            await client.script_load(self._text)
-            return await self._pipeline(client, calls)
-
-    async def _pipeline(self, client: redis.asyncio.Redis, calls: Sequence[Arguments]) -> list[Any]:
-        async with client.pipeline(transaction=False) as pipe:
-            for call in calls:
-                pipe.execute_command("EVALSHA", self._hash, 0, *call)
-            answers: list[Any] = await pipe.execute()
-        return answers
+            await commands.do("SCRIPT", "LOAD", self._text)
+            return await commands.do_all(evaluations)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 
-import redis.asyncio
 from redis.exceptions import RedisError
 
 from cluster.dispatch.admission import cost, counted
@@ -14,6 +13,7 @@ from cluster.dispatch.script import Arguments, Script, arguments
 from cluster.scheduling.fairness import work
 from cluster.wire import Outcome, UsageRecord, encode_json
 from ollamamax import logs
+from ollamamax.bus.pipelined import Pipelined
 
 MOST_WAITING = 100_000
 _BATCH = 200
@@ -23,8 +23,8 @@ _log = logs.get(__name__)
 class Settlements:
     """What this process has settled and not yet written, and when each key was last used."""
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
-        self._client = client
+    def __init__(self, commands: Pipelined) -> None:
+        self._commands = commands
         self._settle = Script("settle")
         self._waiting: list[Arguments] = []
         self._some = asyncio.Event()
@@ -59,7 +59,7 @@ class Settlements:
         """Write all that waits. Raises `RedisError`; what was not written still waits."""
         while self._waiting:
             batch = self._waiting[:_BATCH]
-            await self._settle.run_all(self._client, batch)
+            await self._settle.run_all(self._commands, batch)
             del self._waiting[: len(batch)]
 
     def take_used_keys(self) -> dict[str, float]:

@@ -31,6 +31,7 @@ from cluster.worker.shelf import Shelf
 from cluster.worker.telemetry import Sampler
 from ollamamax import logs
 from ollamamax.bus.connect import connect_async
+from ollamamax.bus.pipelined import Pipelined
 from ollamamax.kernel.errors import ModelNotFound, OllamaMaxError
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
@@ -145,13 +146,14 @@ class Agent:
         self._stop = asyncio.Event()
         client = connect_async(self.identity.redis_url)
         blocking = connect_async(self.identity.redis_url, blocking=True)
-        outlets = Outlets(lambda gateway: Outlet(client, self.identity.node, gateway))
+        commands, claiming = Pipelined(self.identity.redis_url), Pipelined(self.identity.redis_url)
+        outlets = Outlets(lambda gateway: Outlet(commands, self.identity.node, gateway))
         self.engine = self._make_engine(self.shelf)
         await self.engine.start()
         self.runs = Runs(outlets, self._pick)
         slots = (await self.engine.capacity()).slots
         node = self.identity.node
-        self.inbox = Inbox(client, blocking, node, self.boot, slots, self.runs, outlets)
+        self.inbox = Inbox(client, claiming, node, self.boot, slots, self.runs, outlets)
         listener = Listener(blocking, node, self.runs, self.inbox, outlets)
         sampler = await asyncio.to_thread(Sampler, self.home)
         reporter = Reporter(client, self.identity, self.boot, self.engine, self.shelf, self.runs, self.inbox, sampler)
@@ -182,6 +184,8 @@ class Agent:
         await self.engine.close()
         for close in self.closers:
             await close()
+        await commands.aclose()
+        await claiming.aclose()
         await client.aclose()
         await blocking.aclose()
 

@@ -20,6 +20,7 @@ from cluster.worker.outlet import DONE_LENGTH, Outlets
 from cluster.worker.runs import Runs, cancelled
 from ollamamax import logs
 from ollamamax.bus import keys
+from ollamamax.bus.pipelined import Pipelined
 
 LEASE_MILLISECONDS = 5000
 RENEW_SECONDS = 1.5
@@ -30,12 +31,12 @@ log = logs.get("cluster.worker.inbox")
 
 
 class Inbox:
-    """``blocking`` is a client without a read time-out; ``slots`` is how many tickets run at once."""
+    """``claiming`` is for this alone: it waits in Redis. ``slots`` is how many tickets run at once."""
 
     def __init__(
         self,
         client: redis.asyncio.Redis,
-        blocking: redis.asyncio.Redis,
+        claiming: Pipelined,
         node: str,
         boot: str,
         slots: int,
@@ -43,7 +44,7 @@ class Inbox:
         outlets: Outlets,
     ) -> None:
         self._redis = client
-        self._blocking = blocking
+        self._claiming = claiming
         self._node = node
         self._boot = boot
         self.slots = slots
@@ -95,9 +96,7 @@ class Inbox:
             self._runs.changed.clear()
             await self._runs.changed.wait()
             return False
-        # The outer time-out is for a connection that died silently.
-        async with asyncio.timeout(IDLE_SECONDS + 4):
-            raw: Any = await self._blocking.blmove(self._inbox, self._claimed, IDLE_SECONDS, "LEFT", "RIGHT")
+        raw = await self._claiming.do("BLMOVE", self._inbox, self._claimed, "LEFT", "RIGHT", IDLE_SECONDS)
         if raw is not None:
             await self._begin(raw)
             # The request goes to the engine before we ask for the next ticket.

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import redis.asyncio
 from redis.exceptions import RedisError
 
 from cluster import wire
 from ollamamax import logs
 from ollamamax.bus import keys
+from ollamamax.bus.pipelined import Command, Pipelined
 
 HOLD_SECONDS = 0.05
 """How long a ticket's first event may wait for its first output, so that both travel in one frame."""
@@ -54,8 +54,8 @@ class Sent:
 class Outlet:
     """The one writer to one gateway. It lives while something waits to be written."""
 
-    def __init__(self, client: redis.asyncio.Redis, node: str, gateway: str) -> None:
-        self._redis = client
+    def __init__(self, commands: Pipelined, node: str, gateway: str) -> None:
+        self._commands = commands
         self._node = node
         self.gateway = gateway
         self._channel = keys.tokens(node, gateway)
@@ -106,7 +106,7 @@ class Outlet:
         pause = 0.05
         while True:
             try:
-                self._heard(await _publish(self._redis, self._node, self._channel, data, ended))
+                self._heard(await _publish(self._commands, self._node, self._channel, data, ended))
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("frames_wait_for_redis", gateway=self.gateway, error=str(error))
                 await asyncio.sleep(pause)
@@ -121,21 +121,18 @@ class Outlet:
             self.deaf_since = asyncio.get_running_loop().time()
 
 
-async def _publish(client: redis.asyncio.Redis, node: str, channel: str, data: bytes, ended: list[Sent]) -> int:
+async def _publish(redis: Pipelined, node: str, channel: str, data: bytes, ended: list[Sent]) -> int:
+    """How many listened."""
     if not ended:
-        return int(await client.publish(channel, data))
+        return int(await redis.do("PUBLISH", channel, data))
+    claimed, done = keys.node_claimed(node), keys.node_done(node)
+    commands: list[Command] = [("MULTI",), ("PUBLISH", channel, data)]
+    for sent in ended:
+        commands.append(("LREM", claimed, 1, sent.raw))
+        commands.append(("XADD", done, "MAXLEN", "~", DONE_LENGTH, "*", "t", sent.ticket, "r", sent.done or b"{}"))
     # One transaction: a ticket that is off the list has its end in the done stream.
-    async with client.pipeline(transaction=True) as pipe:
-        pipe.publish(channel, data)
-        for sent in ended:
-            pipe.lrem(keys.node_claimed(node), 1, sent.raw)
-            pipe.xadd(
-                keys.node_done(node),
-                {"t": sent.ticket, "r": sent.done or b"{}"},
-                maxlen=DONE_LENGTH,
-                approximate=True,
-            )
-        return int((await pipe.execute())[0])
+    *_, answers = await redis.do_all([*commands, ("EXEC",)])
+    return int(answers[0])
 
 
 class Outlets:

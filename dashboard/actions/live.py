@@ -70,7 +70,7 @@ def _once(client: redis.asyncio.Redis) -> Callable[[], Awaitable[Line]]:
 
     async def read_line() -> Line:
         if not read:
-            read.append(await line.read(client))
+            read.append(await line.read(client.execute_command))
         return read[0]
 
     return read_line

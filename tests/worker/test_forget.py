@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+
 import pytest
 
 from cluster import wire
 from cluster.worker import runs as module
 from cluster.worker.outlet import Outlet, Outlets
 from cluster.worker.runs import Runs
-from ollamamax.bus.connect import connect_async
+from ollamamax.bus.pipelined import Pipelined
 from ollamamax.kernel.errors import ModelNotFound
 
 
@@ -28,8 +30,8 @@ def ticket(number: int) -> wire.Ticket:
 async def test_an_ended_ticket_is_kept_for_a_while_and_forgotten_with_its_gateway(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with connect_async(redis_url) as client:
-        outlets = Outlets(lambda gateway: Outlet(client, "node", gateway))
+    async with aclosing(Pipelined(redis_url)) as commands:
+        outlets = Outlets(lambda gateway: Outlet(commands, "node", gateway))
 
         def pick(asked: wire.Ticket) -> object:
             raise ModelNotFound("This node has nothing.")
