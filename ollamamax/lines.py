@@ -23,7 +23,7 @@ class Lines:
     """Whole lines, written in the order they came. For all threads of a process and for signal handlers; make one.
 
     What gathers is written at the latest `GATHER_SECONDS` later, at the end of the process, before a fork, and when
-    SIGTERM ends a process that has no handler for it. SIGKILL loses what has gathered. Nothing here raises.
+    SIGTERM ends a process that has no handler for it. SIGKILL and `os._exit` lose what has gathered. Nothing here raises.
     """
 
     def __init__(self) -> None:
