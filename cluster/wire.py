@@ -12,6 +12,7 @@ import msgspec
 
 Kind = Literal["chat", "completion", "embed", "rerank", "show", "count"]
 FinishReason = Literal["stop", "length", "tool_calls", "load", "unload"]
+Delivery = Literal["stream", "whole", "once"]
 Outcome = Literal["ok", "cancelled", "failed", "gateway_lost", "node_lost"]
 
 
@@ -68,6 +69,9 @@ class Inference(msgspec.Struct, omit_defaults=True):
     """What was answered before, by another node: the answer goes on from there. In a ``completion`` the prompt ends in it."""
     continued_tokens: int = 0
     """How many tokens that was; engines leave them out of `Final.prompt_tokens`."""
+    delivery: Delivery = "stream"
+    """``whole``: the client reads nothing before the end, so that output may gather. ``once``: it is short besides, and may
+    be had from the engine in one piece, which costs engine and node less; broken off, nothing is known of it."""
 
 
 class Load(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -116,6 +120,19 @@ class Delta(msgspec.Struct, tag="d", array_like=True, omit_defaults=True):
     tokens: int = 0
     tool_calls: list[dict[str, Any]] = []
     logprobs: list[dict[str, Any]] = []
+
+
+def joined(deltas: list[Delta]) -> Delta:
+    """The output of all, as one."""
+    if len(deltas) == 1:
+        return deltas[0]
+    return Delta(
+        "".join([each.text for each in deltas]),
+        "".join([each.thinking for each in deltas]),
+        sum([each.tokens for each in deltas]),
+        [call for each in deltas for call in each.tool_calls],
+        [entry for each in deltas for entry in each.logprobs],
+    )
 
 
 class Final(msgspec.Struct, tag="f", array_like=True, omit_defaults=True):

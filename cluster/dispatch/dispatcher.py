@@ -75,7 +75,7 @@ class Dispatcher:
         self._queue = Queue(self._commands, self._admission, self._rank)
         self._settlements = Settlements(self._commands)
         self.reloads_avoided = ReloadsAvoided()
-        self._streams = Streams(self.id, self._client, self._listening, self._queue.granted)
+        self._streams = Streams(self.id, self._commands, redis_url, self._queue.granted)
         self._tasks: list[asyncio.Task[None]] = []
         self._background: set[asyncio.Task[Any]] = set()
         self._ready = asyncio.Event()
@@ -237,7 +237,8 @@ class Dispatcher:
         request.attempts[-1].error = failure.code
         if failure.code in _BLAMED:
             self._breakers.failed(request.node, request.version)
-        begun = request.first_token_at is not None
+        whole = request.inference.delivery != "stream"
+        begun = request.first_token_at is not None and not (whole and request.said is None)
         codes = continuation.CONTINUED_AFTER if begun else _TRY_ELSEWHERE
         again = failure.code in codes and not (begun and request.said is None)
         if failure.code in quarantine.DEADLY and await self._broke_too_many(request):
@@ -252,6 +253,8 @@ class Dispatcher:
             if isinstance(rest, Final):
                 return rest
             request.original, request.inference = request.original or request.inference, rest
+        elif whole:
+            request.begin_anew()
         failed = request.node
         self._leave(request)
         self.later(self._admission.withdraw(_as_it_is(request), close=False))

@@ -79,6 +79,8 @@ class Request:
     continued: int = 0
     completion_tokens_before: int = 0
     """Of the parts before the one under way."""
+    anew: int = 0
+    """How many times its output began anew: what was there before is void."""
     patience: asyncio.TimerHandle | None = None
     reload_avoided: bool = False
     """Its load options differ from those of the instance that serves it, which was not loaded again for that."""
@@ -100,6 +102,19 @@ class Request:
                 prompt_tokens=estimate_tokens(self.inference),
             )
         return self.wanted
+
+    @property
+    def came_at_once(self) -> bool:
+        """Its first output came with its end: when it was made is not known."""
+        return self.inference.delivery != "stream" and self.stream is not None and self.stream.ended
+
+    def begin_anew(self) -> None:
+        """Nobody has seen what was said until now."""
+        self.anew += 1
+        self.inference = self.original or self.inference
+        self.first_token_at = self.original = None
+        self.completion_tokens = self.completion_tokens_before = self.continued = 0
+        self.said = None if self.said is None else []
 
     @property
     def ticket(self) -> str:

@@ -104,22 +104,18 @@ def message_of(body: bytes) -> str:
     return str(error)[:1000]
 
 
-async def lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """The body's lines as they arrive, without their ends; a line may be of any length."""
+async def lines(response: aiohttp.ClientResponse) -> AsyncIterator[list[bytes]]:
+    """The body's lines as they arrive, those that came together at once, without their ends; a line may be of any length."""
     rest = b""
     async for chunk in response.content.iter_any():
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            if line := line.strip():
-                yield line
+        *whole, rest = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
+        if found := [line for each in whole if (line := each.strip())]:
+            yield found
     if rest := rest.strip():
-        yield rest
+        yield [rest]
 
 
-async def server_sent(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """The ``data:`` payloads of a stream of server-sent events, ``[DONE]`` excepted."""
-    async for line in lines(response):
-        if line.startswith(b"data:"):
-            data = line[5:].strip()
-            if data != b"[DONE]":
-                yield data
+async def server_sent(response: aiohttp.ClientResponse) -> AsyncIterator[list[bytes]]:
+    """The ``data:`` payloads of a stream of server-sent events, ``[DONE]`` excepted; those that came together at once."""
+    async for found in lines(response):
+        yield [data for line in found if line.startswith(b"data:") and (data := line[5:].strip()) != b"[DONE]"]

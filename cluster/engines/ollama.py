@@ -128,10 +128,10 @@ class Ollama:
         ):
             if response.status >= 300:
                 raise _named(await http.refuse(self.kind, response, model))
-            async for line in http.lines(response):
-                delta = chunks.delta(_decode(line))
-                if delta is not None:
-                    yield delta
+            async for found in http.lines(response):
+                deltas = [delta for line in found if (delta := chunks.delta(_decode(line))) is not None]
+                if deltas:
+                    yield wire.joined(deltas)
         yield chunks.final()
 
     async def manage(self, verb: Verb, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
@@ -144,11 +144,12 @@ class Ollama:
         ):
             if response.status >= 300:
                 raise _named(await http.refuse(self.kind, response, model))
-            async for line in http.lines(response):
-                told = _decode(line)
-                if "error" in told:
-                    raise EngineFailed(f"The ollama engine failed: {told['error']}")
-                yield told
+            async for found in http.lines(response):
+                for line in found:
+                    told = _decode(line)
+                    if "error" in told:
+                        raise EngineFailed(f"The ollama engine failed: {told['error']}")
+                    yield told
 
     @property
     def _session(self) -> aiohttp.ClientSession:

@@ -31,7 +31,7 @@ async def stream(
 ) -> AsyncGenerator[Output, None]:
     """Run a chat or a completion; leaving the iterator closes the connection, which stops the server's work.
 
-    ``extra`` are fields of the request that only this server knows.
+    What the server sent in one piece is one delta. ``extra`` are fields of the request that only this server knows.
     """
     start = time.perf_counter()
     request = openai_wire.body(engine, inference, model, dialect) | (extra or {})
@@ -40,12 +40,16 @@ async def stream(
     async with http.failures_of(engine), http.post(client, url + path, request, headers) as response:
         if response.status >= 300:
             raise await http.refuse(engine, response, model)
-        async for data in http.server_sent(response):
-            delta = chunks.delta(_decode(data))
-            if meter is not None and not meter.prompt_tokens:
-                meter.prompt_tokens = chunks.prompt_tokens()
-            if delta is not None:
+        if inference.delivery == "once":
+            if (delta := chunks.delta(_decode(await response.read()))) is not None:
                 yield delta
+        else:
+            async for found in http.server_sent(response):
+                deltas = [delta for data in found if (delta := chunks.delta(_decode(data))) is not None]
+                if meter is not None and not meter.prompt_tokens:
+                    meter.prompt_tokens = chunks.prompt_tokens()
+                if deltas:
+                    yield wire.joined(deltas)
     if calls := chunks.tool_calls():
         yield wire.Delta(tool_calls=calls)
     yield chunks.final(load_ms=load_ms, total_ms=load_ms + (time.perf_counter() - start) * 1000)

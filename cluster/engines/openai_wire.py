@@ -60,11 +60,9 @@ def dialect_of(owner: str) -> Dialect:
 
 def body(engine: str, inference: wire.Inference, model: str, dialect: Dialect) -> dict[str, Any]:
     """The JSON body for ``/v1/chat/completions`` or ``/v1/completions``. Raises `Unsupported`."""
-    request: dict[str, Any] = {"model": model, "stream": True, "stream_options": {"include_usage": True}}
-    if dialect.timings:
-        request["timings_per_token"] = True
-    if dialect.continuous_usage:
-        request["stream_options"]["continuous_usage_stats"] = True
+    request: dict[str, Any] = {"model": model}
+    if inference.delivery != "once":
+        request |= _streamed(dialect)
     request |= _options(engine, inference.options, dialect)
     request |= _chat(inference) if inference.kind == "chat" else _completion(engine, inference, dialect)
     if inference.continued and inference.kind == "chat":
@@ -76,6 +74,15 @@ def body(engine: str, inference: wire.Inference, model: str, dialect: Dialect) -
     if inference.think is not None:
         request |= _thinking(engine, inference, dialect)
     return request
+
+
+def _streamed(dialect: Dialect) -> dict[str, Any]:
+    found: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+    if dialect.timings:
+        found["timings_per_token"] = True
+    if dialect.continuous_usage:
+        found["stream_options"]["continuous_usage_stats"] = True
+    return found
 
 
 def _logprobs(inference: wire.Inference, dialect: Dialect) -> dict[str, Any]:
@@ -155,7 +162,7 @@ def _thinking(engine: str, inference: wire.Inference, dialect: Dialect) -> dict[
 
 
 class Chunks:
-    """Reads the chunks of one stream: `delta` for each, then `final`."""
+    """Reads the chunks of one stream, or an answer that came in one piece: `delta` for each, then `final`."""
 
     def __init__(self, engine: str = "openai", inference: wire.Inference | None = None) -> None:
         self._engine = engine
@@ -183,7 +190,7 @@ class Chunks:
         if reason := choice.get("finish_reason"):
             self.reason = _REASONS.get(reason, "stop")
             self.ended = True
-        part = choice.get("delta") or {}
+        part = choice.get("delta") or choice.get("message") or {}
         for call in part.get("tool_calls") or []:
             self._add(call)
         text = part.get("content") or choice.get("text") or ""

@@ -11,10 +11,13 @@ from redis.exceptions import RedisError
 from cluster import wire
 from ollamamax import logs
 from ollamamax.bus import keys
-from ollamamax.bus.pipelined import Command, Pipelined
+from ollamamax.bus.link import Command
+from ollamamax.bus.pipelined import Pipelined
 
-HOLD_SECONDS = 0.05
+FIRST_SECONDS = 0.05
 """How long a ticket's first event may wait for its first output, so that both travel in one frame."""
+GATHER_SECONDS = 1.0
+"""How long output may wait that its client does not read before the end. Another node goes on from what has left."""
 DONE_LENGTH = 1000
 
 log = logs.get("cluster.worker.outlet")
@@ -29,17 +32,14 @@ class Sent:
     sent: list[wire.Event] = field(default_factory=list)
     pending: list[wire.Event] = field(default_factory=list)
     done: bytes | None = None
+    held: asyncio.TimerHandle | None = None
+    """What waits is written then, if nothing has it written before."""
 
     def add(self, event: wire.Event) -> None:
         """Add an event; output that waits already takes the new output in."""
         last = self.pending[-1] if self.pending else None
         if isinstance(event, wire.Delta) and isinstance(last, wire.Delta):
-            self.pending[-1] = wire.Delta(
-                last.text + event.text,
-                last.thinking + event.thinking,
-                last.tokens + event.tokens,
-                [*last.tool_calls, *event.tool_calls],
-            )
+            self.pending[-1] = wire.joined([last, event])
         else:
             self.pending.append(event)
 
@@ -48,6 +48,9 @@ class Sent:
         frame = wire.Frame(self.ticket, len(self.sent), self.pending)
         self.sent += self.pending
         self.pending = []
+        if self.held is not None:
+            self.held.cancel()
+            self.held = None
         return frame
 
 
@@ -65,13 +68,13 @@ class Outlet:
         self.deaf_since: float | None = None
         """Since when nobody listens on the gateway's channel."""
 
-    def put(self, sent: Sent, event: wire.Event, *, hold: bool = False) -> None:
-        """Write ``event`` as soon as the last send is over; ``hold`` lets it wait a little for the next."""
+    def put(self, sent: Sent, event: wire.Event, *, hold: float = 0.0) -> None:
+        """Write ``event`` as soon as the last send is over; it may wait so many seconds for the next."""
         sent.add(event)
-        if hold:
-            asyncio.get_running_loop().call_later(HOLD_SECONDS, self._wake, sent)
-        else:
+        if not hold:
             self._wake(sent)
+        elif sent.held is None:
+            sent.held = asyncio.get_running_loop().call_later(hold, self._wake, sent)
 
     def frame(self, frame: wire.Frame) -> None:
         """Write a frame as it is: one that is sent again, or the end of an unknown ticket."""

@@ -14,7 +14,7 @@ import msgspec
 
 from cluster import wire
 from cluster.engines.base import Engine, Meter
-from cluster.worker.outlet import Outlets, Sent
+from cluster.worker.outlet import FIRST_SECONDS, GATHER_SECONDS, Outlets, Sent
 from ollamamax import logs
 from ollamamax.kernel.errors import EngineFailed, OllamaMaxError
 
@@ -141,7 +141,8 @@ class Runs:
         outlet = self._outlets.to(ticket.gateway)
         loaded = engine.loaded(ticket.version)
         started = wire.Started(time.time(), loaded, engine.context(ticket.version))
-        outlet.put(run.sent, started, hold=True)
+        outlet.put(run.sent, started, hold=FIRST_SECONDS)
+        hold = 0.0
         if (end := await _only_memory(engine, ticket)) is not None:
             return end
         output = engine.generate(
@@ -157,7 +158,9 @@ class Runs:
                     return event
                 self.tokens += event.tokens
                 run.tokens += event.tokens
-                outlet.put(run.sent, event)
+                outlet.put(run.sent, event, hold=hold)
+                if ticket.inference.delivery != "stream":
+                    hold = GATHER_SECONDS
                 # Not asked for more, the engine waits when its connection is full.
                 if not run.going.is_set():
                     await run.going.wait()

@@ -50,7 +50,7 @@ class Choices:
             asked = msgspec.structs.replace(inference, options=options)
             # One voice is enough for a client that waits.
             said = tell if index == 0 else None
-            self.executions.append(service.execution(own, model, asked, self._told, tell=said))
+            self.executions.append(service.execution(own, model, asked, self._told, tell=said, whole=tell is None))
 
     async def __aenter__(self) -> Self:
         self._gone = asyncio.create_task(_gone(self._receive))

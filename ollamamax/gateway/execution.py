@@ -159,7 +159,8 @@ class Execution:
             except Interrupted as interruption:
                 raise _as_error(interruption.failure, request) from None
             if isinstance(event, Delta):
-                request.first_token_at = request.first_token_at or time.time()
+                if request.first_token_at is None and not request.came_at_once:
+                    request.first_token_at = time.time()
                 request.completion_tokens += event.tokens
                 return event
             if isinstance(event, Started):

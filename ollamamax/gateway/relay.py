@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.dispatch.line import Outlook
-from cluster.wire import Delta, Final
+from cluster.wire import Delta, Final, joined
 from ollamamax.gateway import http
 from ollamamax.gateway.execution import Execution
 from ollamamax.gateway.http import Send
@@ -35,17 +35,18 @@ class Output:
 
 async def gather(execution: Execution) -> Output:
     """The whole output. Raises what `Execution.next` raises."""
-    text: list[str] = []
-    thinking: list[str] = []
-    output = Output(Final())
+    deltas: list[Delta] = []
+    anew = 0
     while (delta := await execution.next()) is not None:
-        text.append(delta.text)
-        thinking.append(delta.thinking)
-        output.tool_calls += delta.tool_calls
-        output.logprobs += delta.logprobs
+        if execution.request.anew != anew:
+            anew = execution.request.anew
+            deltas.clear()
+        deltas.append(delta)
     assert execution.final is not None  # noqa: S101 - next returned None
-    output.final, output.text, output.thinking = execution.final, "".join(text), "".join(thinking)
-    return output
+    if not deltas or execution.request.anew != anew:
+        return Output(execution.final)
+    all_ = joined(deltas)
+    return Output(execution.final, all_.text, all_.thinking, all_.tool_calls, all_.logprobs)
 
 
 class Opening:

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.queue import Tell
 from cluster.scheduling import load
+from cluster.scheduling.profile import Profile
 from cluster.wire import Inference
 from ollamamax.bus.directory import Directory
 from ollamamax.gateway import catalog
 from ollamamax.gateway.execution import Call, Execution
 from ollamamax.gateway.http import Receive, Scope, read_body
 from ollamamax.kernel import errors
+
+ONCE_TOKENS = 64
+"""Answers of at most so many tokens are had from the engine in one piece, where the client does not stream."""
+ONCE_PATIENCE = 60.0
+"""Seconds that a model's profile must give an engine until its first output, so that such an answer fits in."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +42,27 @@ class Service:
         *,
         deadline: float | None = None,
         tell: Tell | None = None,
+        whole: bool = False,
     ) -> Execution:
-        """``deadline`` is in seconds, instead of this service's own; ``tell`` is called while it waits. Raises `ModelNotFound`, and `Unsupported` for an
-        image that would have to be fetched."""
+        """``deadline`` is in seconds, instead of this service's own; ``tell`` is called while it waits; of a ``whole`` answer the
+        client reads nothing before its end. Raises `ModelNotFound`, and `Unsupported` for an image that would have to be fetched."""
         _refuse_addresses(inference)
         listed = catalog.resolve(self.directory, call.principal.tenant or "", model)
         load.check(listed.profile, inference.options.num_ctx)
+        if whole:
+            inference.delivery = "once" if _is_short(inference, listed.profile) else "whole"
         return Execution(self.dispatcher, call, model, listed, inference, deadline or self.deadline, receive, tell)
+
+
+def _is_short(inference: Inference, profile: Profile) -> bool:
+    """Whether its first output is not needed to tell an engine that works from one that hangs."""
+    most = inference.options.max_tokens
+    return (
+        most is not None
+        and 0 < most <= ONCE_TOKENS
+        and not inference.tools
+        and profile.first_byte_seconds >= ONCE_PATIENCE
+    )
 
 
 def _refuse_addresses(inference: Inference) -> None:

@@ -55,6 +55,20 @@ async def test_a_chat_is_streamed_with_true_counts(subject: Subject) -> None:
     assert final.total_ms >= final.eval_ms > 0
 
 
+async def test_an_answer_that_nobody_streams_may_come_in_one_piece_and_is_the_same(subject: Subject) -> None:
+    asked = chat("Write one sentence about the sea.", max_tokens=16, seed=3, temperature=0)
+    deltas, final = await run(subject, asked)
+    asked.delivery = "once"
+    at_once, same = await run(subject, asked)
+    assert text(at_once) == text(deltas)
+    if subject.engine.kind != "ollama":  # which is always streamed
+        assert len(at_once) == 1
+        assert at_once[0].tokens == 16
+    counts = ("finish_reason", "prompt_tokens", "completion_tokens")
+    assert [getattr(same, name) for name in counts] == [getattr(final, name) for name in counts]
+    assert same.total_ms > 0
+
+
 async def test_it_is_healthy_and_says_its_version(subject: Subject) -> None:
     health = await subject.engine.health()
     assert health.healthy

@@ -84,6 +84,11 @@ class FakeNode:
         await self._client.aclose()
         await self._blocking.aclose()
 
+    @property
+    def said(self) -> int:
+        """How many events of its latest ticket it has sent."""
+        return len(self._sent[self.tickets[-1].id][1]) if self.tickets and self.tickets[-1].id in self._sent else 0
+
     async def kill(self) -> None:
         """As a power cut: nothing is said any more."""
         self.dead = True

@@ -119,6 +119,42 @@ async def test_what_cannot_be_taken_up_in_the_middle_ends_with_an_error(site: Si
     assert (site.usage()[0]["outcome"], site.usage()[0]["completion_tokens"]) == ("node_lost", 4)
 
 
+@pytest.mark.parametrize(
+    ("profile", "changed", "tells"),
+    [
+        ({}, {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]}, ""),
+        ({"continue_streams": False}, {}, ""),
+        ({}, {}, "".join(WORDS[:4])),
+    ],
+    ids=["cannot be taken up", "may not be taken up", "is taken up"],
+)
+async def test_a_whole_answer_survives_its_node_whatever_was_asked(
+    site: Site, profile: dict[str, Any], changed: dict[str, Any], tells: str
+) -> None:
+    """Its client has read nothing: what cannot be taken up in the middle begins anew."""
+    await set_profile(site, **profile)
+    first = await site.add_node(script=_tells_a_little)
+
+    async def answer() -> dict[str, Any]:
+        async with site.post("/api/chat", {**ASK, **changed, "stream": False}) as response:
+            assert response.status == 200
+            found: dict[str, Any] = await response.json()
+            return found
+
+    answering = asyncio.create_task(answer())
+    await until(lambda: first.said == 5)
+    second = await site.add_node(script=_goes_on)
+    await first.kill()
+    answered = await answering
+    assert answered["message"]["content"] == "".join(WORDS)
+    assert answered["eval_count"] == 10
+    assert answered.get("continued") == (1 if tells else None)
+    assert second.tickets[0].inference.continued == tells
+    await until(lambda: len(site.usage()) == 1)
+    [record] = site.usage()
+    assert (record["outcome"], record["attempts"], record["completion_tokens"]) == ("ok", 2, 10)
+
+
 async def test_a_profile_may_forbid_to_go_on(site: Site) -> None:
     await set_profile(site, continue_streams=False)
     first = await site.add_node(script=_tells_a_little)

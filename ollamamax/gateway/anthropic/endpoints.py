@@ -15,7 +15,7 @@ async def messages(service: Service, call: Call, scope: Scope, receive: Receive,
     headers = [(b"request-id", call.id.encode())]
     opening = relay.Opening(send, responses.EVENT_STREAM, headers + call.headers(), relay.comment)
     tell = opening.tell if body.stream else None
-    async with service.execution(call, body.model, inference, receive, tell=tell) as execution:
+    async with service.execution(call, body.model, inference, receive, tell=tell, whole=not body.stream) as execution:
         if not body.stream:
             answer = responses.message(call.id, body.model, await relay.gather(execution))
             await http.respond(send, 200, answer, headers + execution.headers())

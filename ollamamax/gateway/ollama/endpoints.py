@@ -49,9 +49,10 @@ async def _answer(
         await http.respond(send, 200, reason, headers)
         return
     opening = relay.Opening(send, responses.NDJSON, call.headers(), relay.space)
-    tell = None if body.stream is False else opening.tell
-    async with service.execution(call, body.model, inference, receive, tell=tell) as execution:
-        if body.stream is False:
+    whole = body.stream is False
+    tell = None if whole else opening.tell
+    async with service.execution(call, body.model, inference, receive, tell=tell, whole=whole) as execution:
+        if whole:
             answer = responses.whole(form, body.model, call.received_at, await relay.gather(execution))
             await http.respond(send, 200, answer, execution.headers())
             return

@@ -131,7 +131,7 @@ async def completions(service: Service, call: Call, scope: Scope, receive: Recei
     echo = inference.prompt if body.echo else ""
     opening = relay.Opening(send, EVENT_STREAM, call.headers(), relay.comment)
     tell = opening.tell if body.stream else None
-    async with service.execution(call, body.model, inference, receive, tell=tell) as execution:
+    async with service.execution(call, body.model, inference, receive, tell=tell, whole=not body.stream) as execution:
         if body.stream:
             include_usage = body.stream_options is not None and body.stream_options.include_usage
             chunks = Chunks(call.id, body.model, created, include_usage=include_usage, echo=echo)

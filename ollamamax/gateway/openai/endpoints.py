@@ -22,7 +22,7 @@ async def chat_completions(service: Service, call: Call, scope: Scope, receive: 
         return
     opening = relay.Opening(send, responses.EVENT_STREAM, call.headers(), relay.comment)
     tell = opening.tell if body.stream else None
-    async with service.execution(call, body.model, inference, receive, tell=tell) as execution:
+    async with service.execution(call, body.model, inference, receive, tell=tell, whole=not body.stream) as execution:
         if not body.stream:
             answer = responses.completion(call.id, body.model, created, [await relay.gather(execution)])
             await http.respond(send, 200, answer, execution.headers())

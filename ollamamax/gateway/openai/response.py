@@ -22,7 +22,8 @@ async def responses(service: Service, call: Call, scope: Scope, receive: Receive
     body = http.decode(decoder, await service.body(scope, receive))
     opening = relay.Opening(send, EVENT_STREAM, call.headers(), relay.comment)
     tell = opening.tell if body.stream else None
-    async with service.execution(call, body.model, to_inference(body), receive, tell=tell) as execution:
+    inference, whole = to_inference(body), not body.stream
+    async with service.execution(call, body.model, inference, receive, tell=tell, whole=whole) as execution:
         if not body.stream:
             output = await relay.gather(execution)
             answer = _response(call.id, body, int(call.received_at), items(call.id, output), output.final)
