@@ -1,31 +1,57 @@
-"""Structured logs: one JSON object a line on standard error. No prompts, no secrets; Django is not needed."""
+"""Structured logs: one JSON object a line on standard error. No prompts, no secrets; Django is not needed.
+
+Lines below `warning` are written together with what comes in the next tenth of a second (`ollamamax.lines`).
+"""
 
 from __future__ import annotations
 
+import datetime
 import logging
-import sys
 
 import msgspec
 import structlog
 
-_SHARED: list[structlog.typing.Processor] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.add_logger_name,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-    structlog.processors.format_exc_info,
-]
-
+from ollamamax.lines import Lines
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
+_lines = Lines()
 
 
-def _render(_logger: object, _method: str, facts: structlog.typing.EventDict) -> bytes:
-    return _encode(facts)
+class _Ours:
+    """What structlog hands lines to."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    debug = info = staticmethod(_lines.gather)
+    warning = error = critical = staticmethod(_lines.write)
 
 
-def _render_text(_logger: object, _method: str, facts: structlog.typing.EventDict) -> str:
-    return _encode(facts).decode()
+class _Theirs(logging.Handler):
+    """What the standard library hands records to."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            write = _lines.write if record.levelno >= logging.WARNING else _lines.gather
+            facts: structlog.typing.EventDict = {"event": record.getMessage()}
+            if record.exc_info:
+                facts["exc_info"] = record.exc_info
+            if record.stack_info:
+                facts["stack_info"] = record.stack_info
+            write(_line(record, record.levelname.lower(), facts))
+        except Exception:  # noqa: BLE001 - as every handler of the standard library
+            self.handleError(record)
+
+
+def _line(says: _Ours | logging.LogRecord, level: str, facts: structlog.typing.EventDict) -> bytes:
+    """Add who says it, how grave it is and when. In one step: with one for each, a line costs half as much again."""
+    facts = structlog.contextvars.merge_contextvars(None, level, facts)
+    facts["level"] = level
+    facts["logger"] = says.name
+    facts["timestamp"] = datetime.datetime.now(datetime.UTC)
+    if "exc_info" in facts:
+        facts = structlog.processors.format_exc_info(None, level, facts)
+    return _encode(facts) + b"\n"
 
 
 def configure(level: str) -> None:
@@ -34,24 +60,15 @@ def configure(level: str) -> None:
     Ours do not pass through the standard library, which would make up most of what a line costs.
     """
     structlog.configure(
-        processors=[*_SHARED, _render],
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        processors=[_line],
+        logger_factory=_Ours,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=_SHARED,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _render_text,
-            ],
-        )
-    )
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [_Theirs()]
     root.setLevel(level.upper())
+    _lines.flush_before_sigterm_ends_us()
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:

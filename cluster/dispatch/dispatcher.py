@@ -75,7 +75,7 @@ class Dispatcher:
         self._queue = Queue(self._commands, self._admission, self._rank)
         self._settlements = Settlements(self._commands)
         self.reloads_avoided = ReloadsAvoided()
-        self._streams = Streams(self.id, self._client, self._listening, self._queue.granted)
+        self._streams = Streams(self.id, self._commands, redis_url, self._queue.granted)
         self._tasks: list[asyncio.Task[None]] = []
         self._background: set[asyncio.Task[Any]] = set()
         self._ready = asyncio.Event()

@@ -21,7 +21,8 @@ from redis.exceptions import NoScriptError
 
 from cluster.dispatch.celery_message import TEMPLATE
 from ollamamax.bus import keys
-from ollamamax.bus.pipelined import Command, Pipelined
+from ollamamax.bus.link import Command
+from ollamamax.bus.pipelined import Pipelined
 
 Arguments = Sequence[bytes]
 """What `arguments` made, for one call."""

@@ -7,13 +7,14 @@ import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
-import redis.asyncio
 from redis.exceptions import RedisError
 
 from cluster.dispatch.stream import Stream
 from cluster.wire import Control, Failure, Final, Frame, decode_frames, encode_control
 from ollamamax import logs
 from ollamamax.bus import keys
+from ollamamax.bus.pipelined import Pipelined
+from ollamamax.bus.subscription import Subscription
 
 PAUSE_BYTES = 256 << 10
 """When so much waits for a slow client, its engine is paused."""
@@ -33,13 +34,13 @@ class Streams:
     def __init__(
         self,
         gateway: str,
-        client: redis.asyncio.Redis,
-        listening: redis.asyncio.Redis,
+        commands: Pipelined,
+        url: str,
         granted: Callable[[str, str], object],
     ) -> None:
         self._gateway = gateway
-        self._client = client
-        self._listening = listening
+        self._commands = commands
+        self._url = url
         self._granted = granted
         self._streams: dict[str, Stream] = {}
         self._disowned: dict[str, float] = {}
@@ -59,20 +60,21 @@ class Streams:
 
     async def receive(self, on_ready: Callable[[], Awaitable[None]]) -> None:
         """The one reader. ``on_ready`` is called whenever it listens (again)."""
+        granted = keys.granted(self._gateway)
         while True:
             try:
-                async with self._listening.pubsub() as subscription:
-                    await subscription.subscribe(keys.granted(self._gateway))
-                    await subscription.psubscribe(keys.tokens("*", self._gateway))
-                    async for message in subscription.listen():
-                        if message["type"] == "pmessage":
-                            await self._take(message["channel"].decode(), message["data"])
-                        elif message["type"] == "message":
-                            ticket, _, node = message["data"].decode().partition(" ")
-                            self._granted(ticket, node)
-                        elif message["type"] == "psubscribe":
-                            await on_ready()
-                            await self._ask_again(0.0)
+                async with Subscription(
+                    self._url, channels=[granted], patterns=[keys.tokens("*", self._gateway)]
+                ) as said:
+                    await on_ready()
+                    await self._ask_again(0.0)
+                    while True:
+                        for channel, data in await said.messages():
+                            if channel == granted.encode():
+                                ticket, _, node = data.decode().partition(" ")
+                                self._granted(ticket, node)
+                            else:
+                                await self._take(channel.decode(), data)
             except RedisError as error:
                 _log.warning("token_channel_disconnected", streams=len(self._streams), error=str(error))
                 await asyncio.sleep(0.1)
@@ -138,7 +140,7 @@ class Streams:
 
     async def _control(self, node: str, control: Control) -> None:
         try:
-            await self._client.publish(keys.node_control(node), encode_control(control))
+            await self._commands.do("PUBLISH", keys.node_control(node), encode_control(control))
         except RedisError as error:
             _log.warning("control_failed", node=node, verb=control.verb, ticket=control.ticket, error=str(error))
 

@@ -11,7 +11,8 @@ from redis.exceptions import RedisError
 from cluster import wire
 from ollamamax import logs
 from ollamamax.bus import keys
-from ollamamax.bus.pipelined import Command, Pipelined
+from ollamamax.bus.link import Command
+from ollamamax.bus.pipelined import Pipelined
 
 FIRST_SECONDS = 0.05
 """How long a ticket's first event may wait for its first output, so that both travel in one frame."""

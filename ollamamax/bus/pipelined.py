@@ -1,46 +1,14 @@
-"""Commands of many tasks over one Redis connection: written at once, answered in their order.
-
-For the ways that every request takes (https://redis.io/docs/latest/develop/using-commands/pipelining/). redis-py takes a
-connection from its pool and makes a dozen calls for each command; its addresses, certificates and errors are used here.
-"""
+"""Commands of many tasks over one Redis connection (https://redis.io/docs/latest/develop/using-commands/pipelining/)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any, cast
 
-import hiredis
-from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
-from redis.asyncio.connection import parse_url
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    NoPermissionError,
-    NoScriptError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
-from redis.exceptions import ConnectionError as Broken
+from redis.exceptions import RedisError
 
-CONNECT_SECONDS = 3.0
-ANSWER_SECONDS = 5.0
-"""After so long without an answer the connection counts as broken."""
-_KINDS: dict[str, type[RedisError]] = {
-    "LOADING": BusyLoadingError,
-    "NOAUTH": AuthenticationError,
-    "NOPERM": NoPermissionError,
-    "NOSCRIPT": NoScriptError,
-    "READONLY": ReadOnlyError,
-    "WRONGPASS": AuthenticationError,
-}
-
-Command = tuple[bytes | str | int | float, ...]
-_pack = cast("Callable[[Command], bytes]", hiredis.pack_command)
-"""Its own types tell of commands of one word only."""
+from ollamamax.bus.link import Broken, Command, Link, opened, pack
 
 
 class Pipelined:
@@ -52,12 +20,12 @@ class Pipelined:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._link: _Link | None = None
+        self._link: Link | None = None
         self._connecting = asyncio.Lock()
 
     async def do(self, *command: bytes | str | int | float) -> Any:
         """The answer to one command. Raises `RedisError`."""
-        packed = _pack(command)
+        packed = pack(command)
         try:
             return await (self._open() or await self._connect()).send(packed, None)
         except Broken:
@@ -65,7 +33,7 @@ class Pipelined:
 
     async def do_all(self, commands: Sequence[Command]) -> list[Any]:
         """The answers to ``commands``, between which no other comes. Raises `RedisError`: the first error among them, when all have run."""
-        packed = b"".join(map(_pack, commands))
+        packed = b"".join(map(pack, commands))
         try:
             answers = await (self._open() or await self._connect()).send(packed, len(commands))
         except Broken:
@@ -83,139 +51,12 @@ class Pipelined:
         if link is not None:
             link.close()
 
-    def _open(self) -> _Link | None:
+    def _open(self) -> Link | None:
         return self._link if self._link is not None and not self._link.broken else None
 
-    async def _connect(self) -> _Link:
+    async def _connect(self) -> Link:
         async with self._connecting:
             if (link := self._open()) is not None:
                 return link
-            try:
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    self._link = await _connected(self._url)
-            except OSError as error:  # which a time-out is, too
-                raise Broken(f"Redis cannot be reached: {error.strerror or 'no answer in time'}.") from error
+            self._link = await opened(self._url)
             return self._link
-
-
-async def _connected(url: str) -> _Link:
-    """A connection that is logged in."""
-    known: dict[str, Any] = dict(parse_url(url))
-    kind = known.pop("connection_class", Connection)
-    where = kind(**known)
-    loop = asyncio.get_running_loop()
-
-    if isinstance(where, UnixDomainSocketConnection):
-        _, link = await loop.create_unix_connection(_Link, where.path)
-    elif isinstance(where, SSLConnection):
-        _, link = await loop.create_connection(_Link, where.host, where.port, ssl=where.ssl_context.get())
-    else:
-        _, link = await loop.create_connection(_Link, where.host, where.port)
-    login: list[Command] = []
-    if where.password:
-        login.append(("AUTH", where.username or "default", where.password))
-    if where.db:
-        login.append(("SELECT", where.db))
-    try:
-        for command in login:
-            await link.send(_pack(command), None)
-    except BaseException:
-        link.close()
-        raise
-    return link
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """Who waits for the next answer, or for so many (``wanted``) together."""
-
-    future: asyncio.Future[Any]
-    wanted: int | None
-    since: float
-    answers: list[Any] = field(default_factory=list)
-
-
-class _Link(asyncio.Protocol):
-    """One connection. ``broken`` once it takes no more commands."""
-
-    def __init__(self) -> None:
-        self.broken = False
-        self._loop = asyncio.get_running_loop()
-        self._reader = hiredis.Reader(replyError=_error)
-        self._waiting: deque[_Waiting] = deque()
-        self._watch: asyncio.TimerHandle | None = None
-        self._transport: asyncio.Transport
-
-    def send(self, packed: bytes, wanted: int | None) -> asyncio.Future[Any]:
-        """``wanted``: how many commands these are, whose answers come as a list; ``None`` for one by itself.
-
-        A caller that is cancelled leaves its place: its answer is dropped when it comes.
-        """
-        future = self._loop.create_future()
-        if self.broken:
-            future.set_exception(Broken("The connection to Redis is closed."))
-            return future
-        self._waiting.append(_Waiting(future, wanted, self._loop.time()))
-        self._transport.write(packed)
-        if self._watch is None:
-            self._watch = self._loop.call_later(ANSWER_SECONDS, self._look)
-        return future
-
-    def close(self) -> None:
-        self._fail(Broken("The connection to Redis was closed."))
-        self._transport.close()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own class is no subclass of it
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(Broken(f"The connection to Redis broke: {exc or 'it was closed'}."))
-
-    def data_received(self, data: bytes) -> None:
-        self._reader.feed(data)
-        while self._waiting:
-            answer = self._reader.gets()
-            if answer is False:
-                return
-            self._answer(answer)
-
-    def _answer(self, answer: Any) -> None:
-        first = self._waiting[0]
-        if first.wanted is not None:
-            first.answers.append(answer)
-            if len(first.answers) < first.wanted:
-                return
-            answer = first.answers
-        self._waiting.popleft()
-        if first.future.done():
-            return
-        if isinstance(answer, RedisError):
-            first.future.set_exception(answer)
-        else:
-            first.future.set_result(answer)
-
-    def _look(self) -> None:
-        """Whether the oldest command has waited for too long."""
-        self._watch = None
-        if not self._waiting:
-            return
-        left = self._waiting[0].since + ANSWER_SECONDS - self._loop.time()
-        if left > 0:
-            self._watch = self._loop.call_later(left, self._look)
-        else:
-            self._fail(Broken("Redis did not answer in time."))
-            self._transport.abort()
-
-    def _fail(self, error: Broken) -> None:
-        self.broken = True
-        if self._watch is not None:
-            self._watch.cancel()
-        while self._waiting:
-            future = self._waiting.popleft().future
-            if not future.done():
-                future.set_exception(error)
-
-
-def _error(text: str) -> RedisError:
-    kind, _, message = text.partition(" ")
-    return _KINDS.get(kind, ResponseError)(message if kind in _KINDS else text)

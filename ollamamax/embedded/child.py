@@ -24,6 +24,7 @@ def main(file: str, name: str) -> None:
     most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    os.nice(process["nice"])
     user = process["user"]
     if user is not None and os.geteuid() == 0:
         os.setgroups([])

@@ -18,6 +18,9 @@ SECRETS = ("OLLAMAMAX_SECRET_KEY", "DATABASE_URL", "REDIS_URL")
 GATEWAY_SECRETS = ("OLLAMAMAX_SECRET_KEY", "DATABASE_URL")
 """What a gateway does without."""
 
+BACKGROUND = 5
+"""The niceness of what nobody waits for: on a busy machine the data plane goes first, and loops and batches catch up."""
+
 GRACE_SECONDS = 15
 """How long a node's running requests have when it is stopped."""
 
@@ -39,10 +42,12 @@ class Process:
     on_orphaned: int = signal.SIGKILL
     """Sent by the kernel when the supervisor died. Servers with data stop cleanly; others' leases lapse as in any crash."""
 
+    nice: int = 0
+
     def for_child(self) -> dict[str, Any]:
         """What `ollamamax.embedded.child` reads."""
         facts = asdict(self)
-        return {k: facts[k] for k in ("command", "folder", "user", "without", "environment", "on_orphaned")}
+        return {k: facts[k] for k in ("command", "folder", "user", "without", "environment", "on_orphaned", "nice")}
 
 
 def module(name: str, *arguments: str) -> list[str]:
@@ -69,11 +74,12 @@ def gateway(home: Home, number: int) -> Process:
 
 
 def controller(home: Home) -> Process:
-    return Process("controller", module("ollamamax.cli", "controller", "--beat"), 20, folder=str(home.folder))
+    command = module("ollamamax.cli", "controller", "--beat")
+    return Process("controller", command, 20, folder=str(home.folder), nice=BACKGROUND)
 
 
 def batches(home: Home) -> Process:
-    return Process("batches", module("ollamamax.cli", "batches"), 20, folder=str(home.folder))
+    return Process("batches", module("ollamamax.cli", "batches"), 20, folder=str(home.folder), nice=BACKGROUND)
 
 
 def node(home: Home, number: int) -> Process:

@@ -14,7 +14,7 @@ import redis
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as Broken
 
-from ollamamax.bus import pipelined
+from ollamamax.bus import link
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.embedded.valkey import Temporary
 from tests.servers import free_port
@@ -95,8 +95,8 @@ async def test_a_broken_connection_is_made_again_and_its_commands_are_sent_again
 async def test_a_server_that_is_away_or_silent_is_an_error_and_no_wait_for_ever(
     server: Temporary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipelined, "ANSWER_SECONDS", 0.3)
-    monkeypatch.setattr(pipelined, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(link, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(link, "CONNECT_SECONDS", 0.3)
     async with aclosing(Pipelined(server.url)) as commands:
         assert await commands.do("PING") == b"PONG"
         os.kill(server.process.pid, signal.SIGSTOP)

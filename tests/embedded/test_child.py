@@ -39,6 +39,7 @@ def become(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             "user": None,
             "without": [],
             "environment": {},
+            "nice": 0,
         }
         file = tmp_path / "processes.json"
         file.write_text(json.dumps({"x": {**default, "on_orphaned": 0, **facts}}))
@@ -79,7 +80,7 @@ def test_root_becomes_the_other_user_with_no_group_left(tmp_path: Path) -> None:
     show = ["/bin/sh", "-c", "id -u; id -g; id -G"]
     facts = {"command": show, "folder": "/", "user": 65534, "without": [], "environment": {}}
     file = tmp_path / "processes.json"
-    file.write_text(json.dumps({"x": {**facts, "on_orphaned": int(signal.SIGTERM)}}))
+    file.write_text(json.dumps({"x": {**facts, "nice": 0, "on_orphaned": int(signal.SIGTERM)}}))
     start = [sys.executable, "-I", "-S", child.__file__, str(file), "x"]
     assert subprocess.run(start, capture_output=True, text=True).stdout.split() == ["65534"] * 3
 

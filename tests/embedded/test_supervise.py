@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from ollamamax.embedded import supervise
+from ollamamax.embedded import processes, supervise
 from ollamamax.embedded.down import down, recover, status
 from ollamamax.embedded.home import Home
 from ollamamax.embedded.processes import Process
@@ -121,6 +122,19 @@ def test_a_secret_does_not_reach_a_process_that_must_not_have_it(home: Home) -> 
     child = started(home, sleeper(home, "node", 30))
     (facts,) = child.states()
     assert "A_SECRET" not in psutil.Process(facts["pid"]).environ()
+    down(home)
+
+
+def test_what_nobody_waits_for_lets_the_others_go_first(home: Home) -> None:
+    background = [processes.controller(home), processes.batches(home)]
+    programs = [replace(p, command=sleeper(home, p.name, p.order).command) for p in [*background, processes.web(home)]]
+    child = started(home, *programs)
+    own = os.nice(0)
+    assert {facts["name"]: psutil.Process(facts["pid"]).nice() - own for facts in child.states()} == {
+        "controller": processes.BACKGROUND,
+        "batches": processes.BACKGROUND,
+        "web": 0,
+    }
     down(home)
 
 

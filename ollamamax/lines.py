@@ -1,0 +1,116 @@
+"""Lines for standard error, which gather for a moment and are written together. Knows nothing of what they say."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import queue
+import select
+import signal
+import threading
+import time
+from collections import deque
+from types import FrameType
+
+STANDARD_ERROR = 2
+GATHER_SECONDS = 0.1
+_MOST = 2000
+"""Lines that gather before whoever brings one more writes them itself, and so waits for a slow reader."""
+
+
+class Lines:
+    """Whole lines, written in the order they came. For all threads of a process and for signal handlers; make one.
+
+    What gathers is written at the latest `GATHER_SECONDS` later, at the end of the process, before a fork, and when
+    SIGTERM ends a process that has no handler for it. SIGKILL and `os._exit` lose what has gathered. Nothing here raises.
+    """
+
+    def __init__(self) -> None:
+        self._gathered: deque[bytes] = deque()
+        self._at_end = False
+        self._begin()
+        atexit.register(self._end)
+        os.register_at_fork(before=self.flush, after_in_child=self._begin)
+
+    def _begin(self) -> None:
+        # In a forked child: its threads are gone, locks may be held by them, and what gathered is the parent's to write.
+        self._gathered.clear()
+        self._writing = threading.RLock()
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._woken = False
+        self._thread: threading.Thread | None = None
+
+    def gather(self, line: bytes) -> None:
+        """Write the line, newline included, within a moment."""
+        # No lock here, only steps that are whole: this runs in event loops and in signal handlers.
+        self._gathered.append(line)
+        if self._at_end or len(self._gathered) > _MOST:
+            self.flush()
+        elif not self._woken:
+            self._woken = True
+            if self._thread is None:
+                self._start()
+            self._wake.put(None)
+
+    def write(self, line: bytes) -> None:
+        """Write what has gathered, and the line, now."""
+        self._gathered.append(line)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what has gathered."""
+        with self._writing:
+            while piece := self._piece():
+                _write(piece)
+
+    def _piece(self) -> bytes:
+        """Take the oldest lines: as many as a pipe keeps together when other processes write to it too."""
+        taken: list[bytes] = []
+        size = 0
+        # A signal handler may write here between any two steps, so that nothing is there any more.
+        with contextlib.suppress(IndexError):
+            while True:
+                line = self._gathered.popleft()
+                if taken and size + len(line) > select.PIPE_BUF:
+                    self._gathered.appendleft(line)
+                    break
+                taken.append(line)
+                size += len(line)
+        return b"".join(taken)
+
+    def _start(self) -> None:
+        with self._writing:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, args=(self._wake,), name="lines", daemon=True)
+                self._thread.start()
+
+    def _run(self, wake: queue.SimpleQueue[None]) -> None:
+        while True:
+            wake.get()
+            time.sleep(GATHER_SECONDS)
+            # Before the writing: who brings a line and still finds us woken has its line written below.
+            self._woken = False
+            self.flush()
+
+    def _end(self) -> None:
+        # From here on no thread may live long enough.
+        self._at_end = True
+        self.flush()
+
+    def flush_before_sigterm_ends_us(self) -> None:
+        """To be called in the main thread; does nothing where the process has a handler of its own."""
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._end_by)
+
+    def _end_by(self, number: int, _frame: FrameType | None) -> None:
+        self.flush()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+
+def _write(data: bytes) -> None:
+    # Whoever reads may be gone, or the disk full: no reason to fail what is logged about.
+    with contextlib.suppress(OSError):
+        while data:
+            data = data[os.write(STANDARD_ERROR, data) :]
