@@ -62,12 +62,13 @@ async def post(
     client: aiohttp.ClientSession, url: str, body: Any, headers: dict[str, str]
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """POST ``body`` as JSON; once more when a connection that was kept open turns out to be closed."""
+    data, headers = msgspec.json.encode(body), {"Content-Type": "application/json", **headers}
     try:
-        response = await client.post(url, json=body, headers=headers)
+        response = await client.post(url, data=data, headers=headers)
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-        response = await client.post(url, json=body, headers=headers)
+        response = await client.post(url, data=data, headers=headers)
     async with response:
         yield response
 

@@ -12,6 +12,7 @@ import msgspec
 from cluster import wire
 from cluster.engines import http, openai_wire
 from cluster.engines.base import Meter, Output, unsupported
+from cluster.engines.openai_chunks import Chunks
 from ollamamax.kernel.errors import InvalidRequest, OllamaMaxError
 
 _decode = msgspec.json.Decoder(dict).decode
@@ -36,16 +37,16 @@ async def stream(
     start = time.perf_counter()
     request = openai_wire.body(engine, inference, model, dialect) | (extra or {})
     path = "/v1/chat/completions" if inference.kind == "chat" else "/v1/completions"
-    chunks = openai_wire.Chunks(engine, inference)
+    chunks = Chunks(engine, inference)
     async with http.failures_of(engine), http.post(client, url + path, request, headers) as response:
         if response.status >= 300:
             raise await http.refuse(engine, response, model)
         if inference.delivery == "once":
-            if (delta := chunks.delta(_decode(await response.read()))) is not None:
+            if (delta := chunks.delta(await response.read())) is not None:
                 yield delta
         else:
             async for found in http.server_sent(response):
-                deltas = [delta for data in found if (delta := chunks.delta(_decode(data))) is not None]
+                deltas = [delta for data in found if (delta := chunks.delta(data)) is not None]
                 if meter is not None and not meter.prompt_tokens:
                     meter.prompt_tokens = chunks.prompt_tokens()
                 if deltas:

@@ -1,4 +1,4 @@
-"""OpenAI's inference API as the engines speak it: bodies out of an `Inference`, deltas out of chunks. Pure.
+"""OpenAI's inference API as the engines speak it: bodies out of an `Inference`, and answers of one piece. Pure.
 
 Servers differ in what they accept beyond OpenAI's own fields; a `Dialect` says what.
 """
@@ -10,10 +10,7 @@ from typing import Any
 
 from cluster import wire
 from cluster.engines.base import unsupported
-from cluster.engines.too_long import too_long
-from ollamamax.kernel.errors import ContextTooLong, EngineFailed
 
-_REASONS: dict[str, wire.FinishReason] = {"length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
 _COMMON = ("max_tokens", "temperature", "top_p", "seed", "presence_penalty", "frequency_penalty")
 
 
@@ -159,119 +156,6 @@ def _thinking(engine: str, inference: wire.Inference, dialect: Dialect) -> dict[
     if dialect.thinking == "template":
         return {"chat_template_kwargs": {"enable_thinking": inference.think}}
     raise unsupported(engine, "think", f"its server ({dialect.name}) knows only levels of effort")
-
-
-class Chunks:
-    """Reads the chunks of one stream, or an answer that came in one piece: `delta` for each, then `final`."""
-
-    def __init__(self, engine: str = "openai", inference: wire.Inference | None = None) -> None:
-        self._engine = engine
-        self._logprobs = inference is not None and inference.logprobs
-        self._top = inference.top_logprobs if inference is not None else 0
-        self.reason: wire.FinishReason = "stop"
-        self.ended = False
-        self.tokens = 0
-        self.calls: dict[int, dict[str, Any]] = {}
-        self.usage: dict[str, Any] = {}
-        self.timings: dict[str, Any] = {}
-
-    def delta(self, chunk: dict[str, Any]) -> wire.Delta | None:
-        """What ``chunk`` adds; ``None`` for one without output. Raises `EngineFailed` for an error in the stream."""
-        if "error" in chunk:
-            error = chunk["error"]
-            message = str(error.get("message", error)) if isinstance(error, dict) else str(error)
-            raise ContextTooLong(message, param="messages") if too_long(str(error)) else EngineFailed(message)
-        self.usage = chunk.get("usage") or self.usage
-        self.timings = chunk.get("timings") or self.timings
-        choices = chunk.get("choices") or []
-        if not choices:
-            return None
-        choice = choices[0]
-        if reason := choice.get("finish_reason"):
-            self.reason = _REASONS.get(reason, "stop")
-            self.ended = True
-        part = choice.get("delta") or choice.get("message") or {}
-        for call in part.get("tool_calls") or []:
-            self._add(call)
-        text = part.get("content") or choice.get("text") or ""
-        thinking = part.get("reasoning_content") or part.get("reasoning") or ""
-        logprobs = self._probabilities(choice, text) if self._logprobs else []
-        made = self._made(bool(text or thinking or part.get("tool_calls")))
-        if not text and not thinking and not made:
-            return None
-        return wire.Delta(text, thinking, made, [], logprobs)
-
-    def _probabilities(self, choice: dict[str, Any], text: str) -> list[dict[str, Any]]:
-        """One entry for each token, whichever of OpenAI's two forms the server uses."""
-        found = choice.get("logprobs") or {}
-        if found.get("content"):
-            return [_entry(entry, self._top) for entry in found["content"]]
-        if found.get("tokens"):
-            tops = found.get("top_logprobs") or [None] * len(found["tokens"])
-            return [
-                {
-                    **_probability(token, logprob),
-                    "top_logprobs": [_probability(*each) for each in list((top or {}).items())[: self._top]],
-                }
-                for token, logprob, top in zip(found["tokens"], found["token_logprobs"], tops, strict=True)
-            ]
-        if text:
-            raise unsupported(self._engine, "logprobs", "its server sends none")
-        return []
-
-    def _made(self, output: bool) -> int:
-        """Tokens since the last chunk: by the server's own count where it gives one, else one for each chunk."""
-        total = self.timings.get("predicted_n") or self.usage.get("completion_tokens")
-        made = max(0, total - self.tokens) if total is not None else int(output)
-        self.tokens += made
-        return made
-
-    def _add(self, part: dict[str, Any]) -> None:
-        call = self.calls.setdefault(
-            part.get("index", 0), {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
-        )
-        call["id"] = part.get("id") or call["id"]
-        function = part.get("function") or {}
-        call["function"]["name"] += function.get("name") or ""
-        call["function"]["arguments"] += function.get("arguments") or ""
-
-    def tool_calls(self) -> list[dict[str, Any]]:
-        """The calls, complete, in their order."""
-        return [self.calls[index] for index in sorted(self.calls)]
-
-    def prompt_tokens(self) -> int:
-        """The prompt's tokens, those from the cache included; 0 while the server has not said."""
-        counted: int = self.usage.get("prompt_tokens", 0)
-        return counted or self.timings.get("prompt_n", 0) + self.timings.get("cache_n", 0)
-
-    def final(self, *, load_ms: float, total_ms: float) -> wire.Final:
-        """The end, with the engine's own counts and times; `EngineFailed` when the stream ended without one."""
-        if not self.ended:
-            raise EngineFailed("The engine ended the stream without finishing the answer.")
-        details = self.usage.get("prompt_tokens_details") or {}
-        timings = self.timings
-        return wire.Final(
-            finish_reason="tool_calls" if self.calls and self.reason == "stop" else self.reason,
-            prompt_tokens=self.prompt_tokens(),
-            completion_tokens=self.usage.get("completion_tokens", timings.get("predicted_n", self.tokens)),
-            cached_tokens=details.get("cached_tokens") or timings.get("cache_n") or 0,
-            load_ms=load_ms,
-            prompt_ms=timings.get("prompt_ms", 0.0),
-            eval_ms=timings.get("predicted_ms", 0.0),
-            total_ms=total_ms,
-        )
-
-
-def _probability(token: str, logprob: float) -> dict[str, Any]:
-    return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
-
-
-def _entry(entry: dict[str, Any], top: int) -> dict[str, Any]:
-    names = ("token", "logprob", "bytes")
-    return {
-        **{name: entry.get(name) for name in names},
-        "top_logprobs": [{name: each.get(name) for name in names} for each in (entry.get("top_logprobs") or [])[:top]],
-    }
 
 
 def scores(answer: Any, documents: int, *, total_ms: float) -> wire.Final:

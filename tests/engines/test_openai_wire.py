@@ -9,7 +9,8 @@ import pytest
 
 from cluster import wire
 from cluster.engines.openai import read_metrics, version_of
-from cluster.engines.openai_wire import LLAMACPP, PLAIN, VLLM, Chunks, body, dialect_of
+from cluster.engines.openai_chunks import Chunks
+from cluster.engines.openai_wire import LLAMACPP, PLAIN, VLLM, body, dialect_of
 from ollamamax.kernel.errors import EngineFailed, Unsupported
 
 
@@ -75,8 +76,12 @@ def test_servers_are_known_by_their_owner() -> None:
     assert dialect_of("somebody") is PLAIN
 
 
-def choice(**delta: Any) -> dict[str, Any]:
-    return {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+def chunk(**fields: Any) -> bytes:
+    return msgspec.json.encode({"id": "c", "object": "chat.completion.chunk", **fields})
+
+
+def choice(**delta: Any) -> list[dict[str, Any]]:
+    return [{"index": 0, "delta": delta, "finish_reason": None}]
 
 
 def test_tool_calls_are_put_together() -> None:
@@ -87,8 +92,8 @@ def test_tool_calls_are_put_together() -> None:
         {"index": 1, "id": "b", "function": {"name": "g", "arguments": "{}"}},
         {"index": 0, "function": {"arguments": "1}"}},
     ):
-        chunks.delta(choice(tool_calls=[part]))
-    chunks.delta({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]})
+        chunks.delta(chunk(choices=choice(tool_calls=[part])))
+    chunks.delta(chunk(choices=[{"delta": {}, "finish_reason": "tool_calls"}]))
     assert [call["function"] for call in chunks.tool_calls()] == [
         {"name": "f", "arguments": '{"x":1}'},
         {"name": "g", "arguments": "{}"},
@@ -98,24 +103,24 @@ def test_tool_calls_are_put_together() -> None:
 
 def test_thoughts_and_the_servers_own_counts() -> None:
     chunks = Chunks()
-    assert chunks.delta(choice(reasoning_content="hm")) == wire.Delta("", "hm", 1)
+    assert chunks.delta(chunk(choices=choice(reasoning_content="hm"))) == wire.Delta("", "hm", 1)
     assert chunks.delta(
-        choice(content="a") | {"timings": {"predicted_n": 4, "prompt_n": 3, "cache_n": 2}}
+        chunk(choices=choice(content="a"), timings={"predicted_n": 4, "prompt_n": 3, "cache_n": 2})
     ) == wire.Delta("a", "", 3)
     assert chunks.prompt_tokens() == 5
-    chunks.delta({"choices": [{"delta": {}, "finish_reason": "stop"}]})
-    chunks.delta({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 5}})
+    chunks.delta(chunk(choices=[{"delta": {}, "finish_reason": "stop"}]))
+    chunks.delta(chunk(choices=[], usage={"prompt_tokens": 5, "completion_tokens": 5, "prompt_tokens_details": None}))
     final = chunks.final(load_ms=1, total_ms=2)
     assert (final.prompt_tokens, final.completion_tokens, final.finish_reason) == (5, 5, "stop")
 
 
 def test_a_stream_that_breaks_off_is_no_answer() -> None:
     chunks = Chunks()
-    chunks.delta(choice(content="a"))
+    chunks.delta(chunk(choices=choice(content="a")))
     with pytest.raises(EngineFailed, match="without finishing"):
         chunks.final(load_ms=0, total_ms=0)
     with pytest.raises(EngineFailed, match="too hot"):
-        chunks.delta({"error": {"message": "too hot"}})
+        chunks.delta(chunk(error={"message": "too hot"}))
 
 
 def test_metrics_of_one_name_are_added_up() -> None:

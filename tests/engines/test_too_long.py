@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from cluster.engines import ollama_wire, openai_wire
+from cluster.engines import ollama_wire, openai_chunks
 from cluster.engines.too_long import too_long
 from ollamamax.kernel.errors import ContextTooLong, EngineFailed
 
@@ -42,7 +42,7 @@ def test_other_errors_are_not_taken_for_it(body: str) -> None:
 
 def test_it_is_understood_in_a_stream_too() -> None:
     with pytest.raises(ContextTooLong):
-        openai_wire.Chunks().delta(msgspec.json.decode(TOO_LONG["llama.cpp"]))
+        openai_chunks.Chunks().delta(TOO_LONG["llama.cpp"].encode())
     with pytest.raises(ContextTooLong):
         ollama_wire.Chunks().delta(msgspec.json.decode(TOO_LONG["Ollama, chat"]))
     with pytest.raises(EngineFailed, match="memory"):
