@@ -70,11 +70,16 @@ class Roster:
     def observe(self, node: str, version: str, *, now: float, completion_tokens: int, **measures: float | None) -> None:
         """Take into account a finished request that is no longer counted at its node; ``measures`` as in `Measured.add`."""
         if completion_tokens > 0:
-            self._lengths.setdefault(version, Decayed()).add(completion_tokens, now=now)
+            if version not in self._lengths:
+                self._lengths[version] = Decayed()
+            self._lengths[version].add(completion_tokens, now=now)
         candidate = self.find(node, version)
         if candidate is None:
             return
-        measured = self._measured.setdefault(node, {}).setdefault(version, Measured())
+        held = self._measured.setdefault(node, {})
+        if version not in held:
+            held[version] = Measured()
+        measured = held[version]
         beside = min(candidate.in_flight, candidate.capacity - 1)
         measured.add(now=now, completion_tokens=completion_tokens, beside=beside, **measures)  # type: ignore[arg-type]
         measured.write(candidate, now)

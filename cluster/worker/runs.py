@@ -19,7 +19,7 @@ from ollamamax import logs
 from ollamamax.kernel.errors import EngineFailed, OllamaMaxError
 
 KEEP_SECONDS = 60.0
-KEEP_MOST = 10_000
+KEEP_MOST = 5_000
 """Ended tickets whose events can be sent again; a node that runs hundreds a second must not fill its memory with them."""
 CANCELLED_STATUS = 499
 

@@ -100,6 +100,7 @@ class Link(asyncio.Protocol):
         """Takes what is no answer; ``None`` when the connection is broken."""
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(replyError=_error)
+        self._packed: list[bytes] = []
         self._waiting: deque[_Waiting] = deque()
         self._watch: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
@@ -114,12 +115,22 @@ class Link(asyncio.Protocol):
             future.set_exception(Broken("The connection to Redis is closed."))
             return future
         self._waiting.append(_Waiting(future, wanted, self._loop.time()))
-        self._transport.write(packed)
+        if not self._packed:
+            # Redis is woken once for all that the tasks of this turn of the loop ask, and not before they have asked.
+            self._loop.call_soon(self._write)
+        self._packed.append(packed)
         if self._watch is None:
             self._watch = self._loop.call_later(ANSWER_SECONDS, self._look)
         return future
 
+    def _write(self) -> None:
+        if self._packed:
+            packed, self._packed = self._packed, []
+            self._transport.write(b"".join(packed))
+
     def close(self) -> None:
+        """What was sent still goes out, unanswered."""
+        self._write()
         self._fail(Broken("The connection to Redis was closed."))
         self._transport.close()
 

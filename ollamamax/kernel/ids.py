@@ -9,12 +9,15 @@ import uuid
 
 def uuid7() -> uuid.UUID:
     """A UUID of 48 bits of Unix milliseconds and 74 random bits (RFC 9562, section 5.7)."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return uuid.UUID(int=value)
+    return uuid.UUID(int=_number())
 
 
 def new_id() -> str:
     """A version 7 UUID as 32 hexadecimal digits: request ids, process ids, node ids on the wire."""
-    return uuid7().hex
+    return f"{_number():032x}"
+
+
+def _number() -> int:
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    return value & ~(0x3 << 62) | 0x2 << 62
