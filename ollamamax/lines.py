@@ -29,6 +29,8 @@ class Lines:
     def __init__(self) -> None:
         self._gathered: deque[bytes] = deque()
         self._at_end = False
+        self._ended_by = 0
+        """The signal that ends the process once the writing that it interrupted is done."""
         self._begin()
         atexit.register(self._end)
         os.register_at_fork(before=self.flush, after_in_child=self._begin)
@@ -37,6 +39,8 @@ class Lines:
         # In a forked child: its threads are gone, locks may be held by them, and what gathered is the parent's to write.
         self._gathered.clear()
         self._writing = threading.RLock()
+        self._writer: int | None = None
+        """The thread that is writing; it may be interrupted by a signal handler that writes, too."""
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._woken = False
         self._thread: threading.Thread | None = None
@@ -61,8 +65,12 @@ class Lines:
     def flush(self) -> None:
         """Write what has gathered."""
         with self._writing:
+            outer, self._writer = self._writer, threading.get_ident()
             while piece := self._piece():
                 _write(piece)
+            self._writer = outer
+        if self._ended_by and outer is None and threading.current_thread() is threading.main_thread():
+            self._end_by(self._ended_by, None)
 
     def _piece(self) -> bytes:
         """Take the oldest lines: as many as a pipe keeps together when other processes write to it too."""
@@ -104,6 +112,9 @@ class Lines:
             signal.signal(signal.SIGTERM, self._end_by)
 
     def _end_by(self, number: int, _frame: FrameType | None) -> None:
+        if self._writer == threading.get_ident():
+            self._ended_by = number
+            return
         self.flush()
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)

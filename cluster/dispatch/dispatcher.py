@@ -77,6 +77,7 @@ class Dispatcher:
         self.reloads_avoided = ReloadsAvoided()
         self._streams = Streams(self.id, self._commands, redis_url, self._queue.granted)
         self._tasks: list[asyncio.Task[None]] = []
+        self._settling: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
         self._ready = asyncio.Event()
 
@@ -86,8 +87,8 @@ class Dispatcher:
             asyncio.create_task(self._streams.receive(self._listens), name="receive"),
             asyncio.create_task(self._watch(), name="watch"),
             asyncio.create_task(self._watch_nodes(), name="watch nodes"),
-            asyncio.create_task(self._settlements.run(), name="settle"),
         ]
+        self._settling = asyncio.create_task(self._settlements.run(), name="settle")
         await self._ready.wait()
 
     async def stop(self) -> None:
@@ -102,6 +103,8 @@ class Dispatcher:
             await self._client.delete(keys.gateway_alive(self.id))
         except RedisError as error:
             _log.warning("stopped_unsettled", requests=len(self._settlements), error=str(error))
+        if self._settling is not None:
+            await end([self._settling])
         await self._commands.aclose()
         await self._client.aclose()
         await self._listening.aclose()

@@ -29,6 +29,7 @@ class Settlements:
         self._waiting: list[Arguments] = []
         self._some = asyncio.Event()
         self._used_keys: dict[str, float] = {}
+        self._writing = asyncio.Lock()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -57,10 +58,11 @@ class Settlements:
 
     async def flush(self) -> None:
         """Write all that waits. Raises `RedisError`; what was not written still waits."""
-        while self._waiting:
-            batch = self._waiting[:_BATCH]
-            await self._settle.run_all(self._commands, batch)
-            del self._waiting[: len(batch)]
+        async with self._writing:
+            while self._waiting:
+                batch = self._waiting[:_BATCH]
+                await self._settle.run_all(self._commands, batch)
+                del self._waiting[: len(batch)]
 
     def take_used_keys(self) -> dict[str, float]:
         """Key id -> Unix seconds of its last use, since the last call."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from cluster import wire
 from ollamamax.bus import keys
+from ollamamax.lines import GATHER_SECONDS
 from tests.worker.node import Gateway, Node, wait_for
 
 
@@ -23,6 +24,8 @@ def test_one_message_serves_a_busy_spell(stub_node: Node, gateway: Gateway) -> N
     before = received()
     for _ in range(5):
         gateway.wait(gateway.run())
+    wait_for(lambda: received() > before, what="the line of the message's receipt")
+    time.sleep(2 * GATHER_SECONDS)
     assert received() == before + 1
 
 

@@ -1,0 +1,56 @@
+"""Settlements are written once, also when their writer is told to stop in the middle of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing
+
+import redis
+
+from cluster.dispatch.request import Request
+from cluster.dispatch.settlement import Settlements
+from cluster.wire import Inference
+from ollamamax.bus import keys
+from ollamamax.bus.pipelined import Pipelined
+from ollamamax.kernel.ids import new_id
+from ollamamax.kernel.tasks import end
+
+
+def settled(number: int) -> Request:
+    now = time.time()
+    return Request(
+        id=f"{number:032x}",
+        tenant=new_id(),
+        key=new_id(),
+        model="m",
+        version="sha256:" + "0" * 64,
+        api="/v1/chat/completions",
+        traceparent="",
+        trace="",
+        received_at=now,
+        deadline=now + 60,
+        inference=Inference("chat"),
+        node=new_id(),
+        attempt=1,
+        admitted_at=now,
+    )
+
+
+async def test_a_flush_waits_for_the_one_under_way_and_writes_nothing_twice(
+    redis_url: str, valkey: redis.Redis
+) -> None:
+    async with aclosing(Pipelined(redis_url)) as commands:
+        settlements = Settlements(commands)
+        writing = asyncio.create_task(settlements.run())
+        settlements.add(settled(1), "ok", "")
+        await asyncio.sleep(0.2)
+        valkey.client_pause(400)
+        for number in range(2, 12):
+            settlements.add(settled(number), "ok", "")
+        await asyncio.sleep(0.1)  # under way, and not answered
+        settlements.add(settled(12), "ok", "")
+        await settlements.flush()
+        await end([writing])
+    assert not len(settlements)
+    assert valkey.xlen(keys.USAGE) == 12
