@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import msgspec
 
+from cluster.engines.poster import Answer, NotReached
 from cluster.engines.too_long import too_long
 from ollamamax.kernel.errors import (
     ContextTooLong,
@@ -49,6 +50,8 @@ async def failures_of(engine: str) -> AsyncIterator[None]:
         yield
     except aiohttp.ClientConnectorError as error:
         raise EngineCrashed(f"The {engine} engine cannot be reached: {error.os_error.strerror or error}.") from error
+    except NotReached as error:
+        raise EngineCrashed(f"The {engine} engine cannot be reached: {error}.") from error
     except TimeoutError as error:
         raise EngineFailed(f"The {engine} engine was silent for too long.") from error
     except (aiohttp.ClientError, ConnectionError) as error:
@@ -73,7 +76,7 @@ async def post(
         yield response
 
 
-async def refuse(engine: str, response: aiohttp.ClientResponse, model: str) -> OllamaMaxError:
+async def refuse(engine: str, response: aiohttp.ClientResponse | Answer, model: str) -> OllamaMaxError:
     """The error that a response other than 2xx stands for."""
     body = await response.read()
     message = message_of(body) or f"HTTP {response.status}"
@@ -105,10 +108,13 @@ def message_of(body: bytes) -> str:
     return str(error)[:1000]
 
 
-async def lines(response: aiohttp.ClientResponse) -> AsyncIterator[list[bytes]]:
-    """The body's lines as they arrive, those that came together at once, without their ends; a line may be of any length."""
+async def lines(part: Callable[[], Awaitable[bytes]]) -> AsyncIterator[list[bytes]]:
+    """A body's lines as they arrive, those that came together at once, without their ends; a line may be of any length.
+
+    ``part`` gives what came since its last call, and nothing at the end.
+    """
     rest = b""
-    async for chunk in response.content.iter_any():
+    while chunk := await part():
         *whole, rest = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
         if found := [line for each in whole if (line := each.strip())]:
             yield found
@@ -116,7 +122,7 @@ async def lines(response: aiohttp.ClientResponse) -> AsyncIterator[list[bytes]]:
         yield [rest]
 
 
-async def server_sent(response: aiohttp.ClientResponse) -> AsyncIterator[list[bytes]]:
+async def server_sent(part: Callable[[], Awaitable[bytes]]) -> AsyncIterator[list[bytes]]:
     """The ``data:`` payloads of a stream of server-sent events, ``[DONE]`` excepted; those that came together at once."""
-    async for found in lines(response):
+    async for found in lines(part):
         yield [data for line in found if line.startswith(b"data:") and (data := line[5:].strip()) != b"[DONE]"]

@@ -23,6 +23,7 @@ from cluster.engines.gguf_metadata import read_metadata, shown
 from cluster.engines.llamacpp_memory import cache_share, needed
 from cluster.engines.llamacpp_process import Process
 from cluster.engines.llamacpp_served import KIND, Served, check_kind, made_to_embed
+from cluster.engines.poster import Poster
 from ollamamax import logs
 from ollamamax.kernel.errors import EngineFailed, ModelNotFound, OllamaMaxError
 
@@ -56,10 +57,11 @@ class LlamaCpp:
         self._available_memory = available_memory
         self._served: dict[str, Served] = {}
         self._client: aiohttp.ClientSession | None = None
+        # llama.cpp keeps a thread for each open connection.
+        self._poster = Poster(reuse=False)
         self._reaper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        # llama.cpp keeps a thread for each open connection.
         self._client = http.session({}, reuse=False)
         self._reaper = asyncio.create_task(self._unload_idle())
 
@@ -146,7 +148,7 @@ class LlamaCpp:
                 inference = await asyncio.to_thread(served.rendered, inference)
             extra = served.model.recipe.server_fields()
             async for output in openai_stream.stream(
-                self._session,
+                self._poster,
                 self.kind,
                 process.url,
                 "model",

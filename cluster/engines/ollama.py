@@ -128,7 +128,7 @@ class Ollama:
         ):
             if response.status >= 300:
                 raise _named(await http.refuse(self.kind, response, model))
-            async for found in http.lines(response):
+            async for found in http.lines(response.content.readany):
                 deltas = [delta for line in found if (delta := chunks.delta(_decode(line))) is not None]
                 if deltas:
                     yield wire.joined(deltas)
@@ -144,7 +144,7 @@ class Ollama:
         ):
             if response.status >= 300:
                 raise _named(await http.refuse(self.kind, response, model))
-            async for found in http.lines(response):
+            async for found in http.lines(response.content.readany):
                 for line in found:
                     told = _decode(line)
                     if "error" in told:

@@ -12,6 +12,7 @@ import msgspec
 from cluster import wire
 from cluster.engines import http, openai_stream, openai_wire
 from cluster.engines.base import Capacity, EngineKind, Meter, Output, unsupported
+from cluster.engines.poster import Poster
 from ollamamax.kernel.errors import EngineFailed, ModelNotFound
 
 SLOTS = 64
@@ -37,11 +38,13 @@ class OpenAI:
         self._contexts: dict[str, int] = {}
         self._present: dict[str, str] = {}
         self._client: aiohttp.ClientSession | None = None
+        self._poster = Poster(self._headers)
 
     async def start(self) -> None:
         self._client = http.session(self._headers)
 
     async def close(self) -> None:
+        self._poster.close()
         if self._client is not None:
             await self._client.close()
 
@@ -127,7 +130,7 @@ class OpenAI:
         if inference.kind == "count":
             raise unsupported(self.kind, "count_tokens", "OpenAI's API has no tokenizer to ask")
         async for output in openai_stream.stream(
-            self._session, self.kind, self._url, model, inference, self._dialect, headers, meter
+            self._poster, self.kind, self._url, model, inference, self._dialect, headers, meter
         ):
             yield output
 

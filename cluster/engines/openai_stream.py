@@ -13,13 +13,14 @@ from cluster import wire
 from cluster.engines import http, openai_wire
 from cluster.engines.base import Meter, Output, unsupported
 from cluster.engines.openai_chunks import Chunks
+from cluster.engines.poster import Poster
 from ollamamax.kernel.errors import InvalidRequest, OllamaMaxError
 
 _decode = msgspec.json.Decoder(dict).decode
 
 
 async def stream(
-    client: aiohttp.ClientSession,
+    poster: Poster,
     engine: str,
     url: str,
     model: str,
@@ -38,14 +39,14 @@ async def stream(
     request = openai_wire.body(engine, inference, model, dialect) | (extra or {})
     path = "/v1/chat/completions" if inference.kind == "chat" else "/v1/completions"
     chunks = Chunks(engine, inference)
-    async with http.failures_of(engine), http.post(client, url + path, request, headers) as response:
+    async with http.failures_of(engine), poster.post(url + path, msgspec.json.encode(request), headers) as response:
         if response.status >= 300:
             raise await http.refuse(engine, response, model)
         if inference.delivery == "once":
             if (delta := chunks.delta(await response.read())) is not None:
                 yield delta
         else:
-            async for found in http.server_sent(response):
+            async for found in http.server_sent(response.part):
                 deltas = [delta for data in found if (delta := chunks.delta(data)) is not None]
                 if meter is not None and not meter.prompt_tokens:
                     meter.prompt_tokens = chunks.prompt_tokens()

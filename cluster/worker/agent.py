@@ -171,8 +171,10 @@ class Agent:
             self.runs.forget_old()
 
         await reporter.first_look()
-        # What was loaded until now stays: no full collection, at which all streams stand still, looks at it again.
+        # What was loaded until now stays: no full collection, at which all streams stand still, looks at it again. And of the
+        # 700 new objects after which Python would look for cycles, each request makes some hundred that are none.
         gc.freeze()
+        gc.set_threshold(10_000, 20, 100)
         loops = (reporter.survey, reporter.measure, lambda: reporter.beat(after_beat))
         for loop in loops:
             self.spawn(_again(loop), "loop")

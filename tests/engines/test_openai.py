@@ -142,7 +142,7 @@ async def test_a_server_that_is_not_there() -> None:
 
 async def test_an_engine_that_was_not_started_says_so() -> None:
     with pytest.raises(EngineFailed, match="not been started"):
-        await run(OpenAI("http://127.0.0.1:1"), chat("Hi"))
+        await run(OpenAI("http://127.0.0.1:1"), wire.Inference("embed", inputs=["Hi"]))
 
 
 def test_dialects() -> None:
