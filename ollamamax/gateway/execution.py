@@ -23,6 +23,8 @@ from ollamamax.kernel.principal import Principal
 
 _log = logs.get(__name__)
 _CANCEL_PATIENCE = 3.0
+_WATCHED_AFTER = 0.05
+"""Seconds until somebody looks whether the client is still there: most of what is over by then needs no task for that."""
 _GONE = Failure("client_gone", "The client closed the connection.", 499)
 _LATE = Failure("deadline_exceeded", "The request did not finish within the time allowed for it.", 504)
 
@@ -122,10 +124,12 @@ class Execution:
 
     async def __aenter__(self) -> Self:
         """Returns when a node has it. Raises what `Dispatcher.admit` raises, `ClientGone`, and `DeadlineExceeded`."""
-        gone = asyncio.create_task(_disconnected(self._receive))
-        gone.add_done_callback(self._left)
+        loop = asyncio.get_running_loop()
         remaining = max(0.0, self.request.deadline - time.time())
-        self._watchers = [gone, asyncio.get_running_loop().call_later(remaining, self.request.interrupt, _LATE)]
+        self._watchers = [
+            loop.call_later(_WATCHED_AFTER, self._watch),
+            loop.call_later(remaining, self.request.interrupt, _LATE),
+        ]
         try:
             await self._dispatcher.admit(self.request, self._tell)
         except BaseException as error:
@@ -135,6 +139,11 @@ class Execution:
                 raise
             raise _as_error(error.failure, self.request) from None
         return self
+
+    def _watch(self) -> None:
+        gone = asyncio.create_task(_disconnected(self._receive))
+        gone.add_done_callback(self._left)
+        self._watchers.append(gone)
 
     def _left(self, watcher: asyncio.Task[None]) -> None:
         if not watcher.cancelled():
