@@ -359,7 +359,7 @@ class UsageRecord(msgspec.Struct, omit_defaults=True):
     queue_ms: float | None
     """From admission until the node began to run it, waiting included; ``None`` when it never began."""
     first_token_ms: float | None
-    """From receipt until the first token left for the client; ``None`` when none did."""
+    """From receipt until the first token came; ``None`` when none did, or all came at once with the end."""
     duration_ms: float
     outcome: Outcome
     error: str = ""

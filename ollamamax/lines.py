@@ -11,7 +11,9 @@ import signal
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 STANDARD_ERROR = 2
 GATHER_SECONDS = 0.1
@@ -23,12 +25,14 @@ class Lines:
     """Whole lines, written in the order they came. For all threads of a process and for signal handlers; make one.
 
     What gathers is written at the latest `GATHER_SECONDS` later, at the end of the process, before a fork, and when
-    SIGTERM ends a process that has no handler for it. SIGKILL and `os._exit` lose what has gathered. Nothing here raises.
+    SIGTERM comes, unless a handler for it was set later. SIGKILL and `os._exit` lose what has gathered. Nothing here raises.
     """
 
     def __init__(self) -> None:
         self._gathered: deque[bytes] = deque()
         self._at_end = False
+        self._then: Callable[[int, FrameType | None], Any] | int | None = None
+        """What SIGTERM does besides."""
         self._ended_by = 0
         """The signal that ends the process once the writing that it interrupted is done."""
         self._begin()
@@ -107,17 +111,22 @@ class Lines:
         self.flush()
 
     def flush_before_sigterm_ends_us(self) -> None:
-        """To be called in the main thread; does nothing where the process has a handler of its own."""
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        """To be called in the main thread. A handler that is there already has its turn afterwards; one that comes later replaces this."""
+        handler = signal.getsignal(signal.SIGTERM)
+        if handler is signal.SIG_DFL or (callable(handler) and handler != self._end_by):
+            self._then = handler
             signal.signal(signal.SIGTERM, self._end_by)
 
-    def _end_by(self, number: int, _frame: FrameType | None) -> None:
+    def _end_by(self, number: int, frame: FrameType | None) -> None:
         if self._writer == threading.get_ident():
             self._ended_by = number
             return
         self.flush()
-        signal.signal(number, signal.SIG_DFL)
-        signal.raise_signal(number)
+        if callable(self._then):
+            self._then(number, frame)
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
 
 def _write(data: bytes) -> None:

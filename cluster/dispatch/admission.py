@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from redis.exceptions import RedisError
 
 from cluster.dispatch.fleet import Fleet
@@ -24,8 +23,6 @@ from ollamamax.kernel import errors
 PAUSE = 0.5
 LONGEST_WAIT = 600.0
 """The longest time after which a client is told to come back, in seconds."""
-_FIRST = ("node", "node_name", "given_at")
-"""Fields of the open record that the Redis function writes, when it has chosen the node."""
 _log = logs.get(__name__)
 
 
@@ -195,7 +192,7 @@ class Admission:
         return request.payload
 
     def _open(self, request: Request) -> str:
-        """The open record without its opening brace and the fields that the function writes."""
+        """The open record without its opening brace, and without the node and the time, which the function writes."""
         request.admitted_at = request.admitted_at or time.time()
         opened = OpenRequest(
             request=request.id,
@@ -211,10 +208,7 @@ class Admission:
             attempt=request.attempt,
             priority=request.priority,
         )
-        fields = msgspec.structs.asdict(opened)
-        for name in _FIRST:
-            del fields[name]
-        return encode_json(fields)[1:].decode()
+        return encode_json(opened)[1:].decode()
 
 
 def cost(request: Request) -> float:

@@ -25,7 +25,8 @@ for number, limit in ipairs(a.limits) do
   local what, owner, most, amount = unpack(limit)
   local wait = 0
   if what ~= 'concurrent' then
-    wait = rate_wait(what, owner, most, amount, at)
+    limit.arrival = rate_arrival(what, owner, at)
+    wait = rate_wait(limit.arrival, most, amount, at)
   elseif redis.call('SCARD', key.active(owner)) >= most then
     local rate = drain_rate(a.version, at)
     wait = rate > 0 and 1 / rate or DRAIN_SECONDS
@@ -67,7 +68,7 @@ end
 for _, limit in ipairs(a.limits) do
   local what, owner, most, amount = unpack(limit)
   if what ~= 'concurrent' then
-    rate_take(what, owner, most, amount, at)
+    rate_take(limit.arrival, what, owner, most, amount, at)
   end
 end
 for _, owner in ipairs(a.counted) do

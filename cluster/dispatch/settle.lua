@@ -14,7 +14,7 @@ if was_open then
   drained(a.version, at)
   redis.call('HINCRBYFLOAT', key.work, a.tenant, text(a.work / a.weight))
   for _, limit in ipairs(a.limits) do
-    rate_take('tokens', limit[1], limit[2], a.tokens, at)
+    rate_take(rate_arrival('tokens', limit[1], at), 'tokens', limit[1], limit[2], a.tokens, at)
   end
 end
 fill(a.node, at)

@@ -18,14 +18,17 @@ local function text(number)
 end
 
 -- Rates: the generic cell rate algorithm (ITU-T I.371) with a minute's worth of burst. A key holds the theoretical arrival time.
-local function rate_wait(what, owner, most, amount, at)
-  local arrival = math.max(tonumber(redis.call('GET', key.rate(what, owner)) or at), at)
+local function rate_arrival(what, owner, at)
+  return math.max(tonumber(redis.call('GET', key.rate(what, owner)) or at), at)
+end
+
+local function rate_wait(arrival, most, amount, at)
   -- What is larger than the whole burst passes when nothing else was taken.
   return math.max(0, arrival + math.min(amount, most) * 60 / most - 60 - at)
 end
 
-local function rate_take(what, owner, most, amount, at)
-  local arrival = math.max(tonumber(redis.call('GET', key.rate(what, owner)) or at), at) + amount * 60 / most
+local function rate_take(arrival, what, owner, most, amount, at)
+  arrival = arrival + amount * 60 / most
   if arrival > at then
     redis.call('SET', key.rate(what, owner), text(arrival), 'PX', math.ceil((arrival - at) * 1000) + 1000)
   else

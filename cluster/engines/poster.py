@@ -193,6 +193,7 @@ class _Connection(asyncio.Protocol):
     def ask(self, packed: bytes) -> Answer:
         self._answer = Answer(self)
         self._measured = False
+        self.resume()
         self._transport.write(packed)
         if self.closed:
             self._answer.fail(ConnectionError("The connection is closed."))

@@ -175,6 +175,7 @@ class Link(asyncio.Protocol):
 
     def _fail(self, error: Broken) -> None:
         self.broken = True
+        self._packed.clear()
         if self._watch is not None:
             self._watch.cancel()
         while self._waiting:

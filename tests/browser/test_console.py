@@ -6,12 +6,17 @@ import json
 import os
 import re
 import threading
+import time
 import urllib.request
 from pathlib import Path
 
 import pytest
+import redis
 from playwright.sync_api import Browser, Page, expect
 
+from cluster.wire import AttemptRecord, Route, ScoredNode, UsageRecord, encode_json
+from ollamamax.bus import keys
+from ollamamax.kernel.ids import new_id
 from tests.browser import product as products
 from tests.browser.conftest import AXE, Watched
 from tests.browser.product import NODE, SLOTS, Product
@@ -151,6 +156,74 @@ def test_a_request_that_waits_is_shown_and_its_way_is_told_to_the_end(watched: W
     expect(page.get_by_text("No request is waiting.")).to_be_visible()
     page.get_by_role("link", name=f"{model}, request {request[-8:]}").click()
     expect(page).to_have_url(re.compile(f"/requests/{request}$"))
+    assert watched.complaints == []
+
+
+def test_a_request_that_had_to_be_tried_again_tells_every_try_and_every_node(
+    watched: Watched, product: Product
+) -> None:
+    nodes = {name: f"{number:032x}" for number, name in enumerate(("berlin-1", "berlin-2", "paris-1"), 1)}
+    at = time.time() - 5
+    record = UsageRecord(
+        request=new_id(),
+        tenant=product.get("/api/v1/tenant")["id"].replace("-", ""),
+        key=new_id(),
+        model="told-elsewhere",
+        version="sha256:" + "0" * 64,
+        node=nodes["berlin-2"],
+        node_name="berlin-2",
+        api="/v1/chat/completions",
+        trace="0" * 32,
+        received_at=at,
+        prompt_tokens=7,
+        completion_tokens=32,
+        queue_ms=12.0,
+        first_token_ms=None,
+        duration_ms=2345.0,
+        outcome="ok",
+        attempts=2,
+        route=Route(
+            strategy="balanced",
+            candidates=[
+                ScoredNode(
+                    nodes["berlin-2"], "berlin-2", "region", 0.5, {"loaded": 1.0, "wait_ms": 0.0, "region": 1.0}
+                ),
+                ScoredNode(
+                    nodes["paris-1"], "paris-1", "last", 0.25, {"loaded": 0.0, "load_ms": 2500.0, "region": 0.0}
+                ),
+            ],
+            ruled_out={"berlin-1": "tried", "oslo-1": "memory"},
+            attempts=[
+                AttemptRecord(nodes["berlin-1"], "berlin-1", "idle", at + 0.1, at + 0.2, "node_lost"),
+                AttemptRecord(nodes["berlin-2"], "berlin-2", "region", at + 1.1, at + 1.2),
+            ],
+        ),
+    )
+    with redis.Redis.from_url(product.servers[1].url) as bus:
+        bus.xadd(keys.USAGE, {"r": encode_json(record)})
+    page = watched.page
+    _log_in(page, product)
+    products.until(lambda: product.answers(f"/api/v1/requests/{record.request}", key=True), product)
+    page.goto(f"/requests/{record.request}")
+
+    tries = page.get_by_label("Table of the tries").locator("tbody tr")
+    expect(tries).to_have_count(2)
+    expect(tries.nth(0)).to_contain_text("berlin-1more room")
+    expect(tries.nth(0)).to_contain_text("node_lost")
+    expect(tries.nth(1)).to_contain_text("berlin-2in the gateway's region")
+    expect(tries.nth(1)).to_contain_text("its answer")
+    candidates = page.get_by_label("Table of the candidates").locator("tbody tr")
+    expect(candidates).to_have_count(2)
+    expect(candidates.nth(0)).to_contain_text("given it")
+    expect(candidates.nth(1)).to_contain_text("paris-1")
+    expect(candidates.nth(1).locator('[data-label="Load"]')).to_have_text("2.5 s")
+    # What was told of one candidate only is missing for the other, and not 0.
+    expect(candidates.nth(0).locator('[data-label="Load"]')).to_have_text("no data")
+    ruled_out = page.locator("dl", has_text="oslo-1")
+    expect(ruled_out).to_contain_text("It failed with this request.")
+    expect(ruled_out).to_contain_text("The model does not fit into its memory.")
+    expect(page.get_by_label("Times and tokens")).to_contain_text("no data")
+    assert _violations(page) == []
     assert watched.complaints == []
 
 

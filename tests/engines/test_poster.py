@@ -203,6 +203,17 @@ async def test_a_reader_that_pauses_lets_the_server_wait() -> None:
                 assert len(await answer.read()) == 1000 * 65536
 
 
+async def test_a_connection_that_was_paused_is_read_again_for_the_next_request() -> None:
+    body = b"HTTP/1.1 200 OK\r\nContent-Length: 600000\r\n\r\n" + b"x" * 600_000
+    async with serving(writes(body)) as server:
+        with closing(Poster()) as poster:
+            async with poster.post(server.url, b"{}", {}) as answer:
+                while not answer.reusable:
+                    await answer.part()
+            assert await ask(poster, server) == (200, b"x" * 600_000)
+            assert server.connections == 1
+
+
 async def test_silence_and_a_closed_port_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SILENT_SECONDS", 0.2)
 

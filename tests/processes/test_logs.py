@@ -45,6 +45,11 @@ def ended(script: str) -> tuple[int, list[str]]:
         ("sys.exit(3)", 3),
         ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM),
         ("signal.signal(signal.SIGTERM, lambda *_: sys.exit(4)); os.kill(os.getpid(), signal.SIGTERM)", 4),
+        (
+            "signal.signal(signal.SIGTERM, lambda *_: os._exit(7)); logs.configure('info'); logs.configure('info'); "
+            "os.kill(os.getpid(), signal.SIGTERM)",
+            7,
+        ),
         ("log.warning('last'); os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
         ("log.exception('last'); os._exit(5)", 5),
         ("logging.getLogger('c').error('last'); os._exit(6)", 6),
