@@ -216,7 +216,7 @@ def test_a_request_that_had_to_be_tried_again_tells_every_try_and_every_node(
     expect(candidates).to_have_count(2)
     expect(candidates.nth(0)).to_contain_text("given it")
     expect(candidates.nth(1)).to_contain_text("paris-1")
-    expect(candidates.nth(1).locator('[data-label="Load"]')).to_have_text("2.5 s")
+    expect(candidates.nth(1).locator('[data-label="Load"]')).to_have_text("2.50 s")
     # What was told of one candidate only is missing for the other, and not 0.
     expect(candidates.nth(0).locator('[data-label="Load"]')).to_have_text("no data")
     ruled_out = page.locator("dl", has_text="oslo-1")
