@@ -25,19 +25,11 @@ class Pipelined:
 
     async def do(self, *command: bytes | str | int | float) -> Any:
         """The answer to one command. Raises `RedisError`."""
-        packed = pack(command)
-        try:
-            return await (self._open() or await self._connect()).send(packed, None)
-        except Broken:
-            return await (self._open() or await self._connect()).send(packed, None)
+        return await self._answered(pack(command), None)
 
     async def do_all(self, commands: Sequence[Command]) -> list[Any]:
         """The answers to ``commands``, between which no other comes. Raises `RedisError`: the first error among them, when all have run."""
-        packed = b"".join(map(pack, commands))
-        try:
-            answers = await (self._open() or await self._connect()).send(packed, len(commands))
-        except Broken:
-            answers = await (self._open() or await self._connect()).send(packed, len(commands))
+        answers = await self._answered(b"".join(map(pack, commands)), len(commands))
         for answer in answers:
             # A transaction's are a list within the list.
             for each in answer if isinstance(answer, list) else (answer,):
@@ -50,6 +42,12 @@ class Pipelined:
         link, self._link = self._link, None
         if link is not None:
             link.close()
+
+    async def _answered(self, packed: bytes, wanted: int | None) -> Any:
+        try:
+            return await (self._open() or await self._connect()).send(packed, wanted)
+        except Broken:
+            return await (self._open() or await self._connect()).send(packed, wanted)
 
     def _open(self) -> Link | None:
         return self._link if self._link is not None and not self._link.broken else None

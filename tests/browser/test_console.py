@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import redis
@@ -24,6 +25,8 @@ from tests.browser.product import NODE, SLOTS, Product
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.xdist_group("browser")]
 
 SHOTS = os.environ.get("OMX_TEST_SCREENSHOTS", "")
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+WIDTHS = (1440, 390)
 
 
 def _log_in(page: Page, product: Product) -> None:
@@ -160,7 +163,7 @@ def test_a_request_that_waits_is_shown_and_its_way_is_told_to_the_end(watched: W
 
 
 def test_a_request_that_had_to_be_tried_again_tells_every_try_and_every_node(
-    watched: Watched, product: Product
+    watched: Watched, product: Product, tmp_path: Path
 ) -> None:
     nodes = {name: f"{number:032x}" for number, name in enumerate(("berlin-1", "berlin-2", "paris-1"), 1)}
     at = time.time() - 5
@@ -223,7 +226,13 @@ def test_a_request_that_had_to_be_tried_again_tells_every_try_and_every_node(
     expect(ruled_out).to_contain_text("It failed with this request.")
     expect(ruled_out).to_contain_text("The model does not fit into its memory.")
     expect(page.get_by_label("Times and tokens")).to_contain_text("no data")
-    assert _violations(page) == []
+    for scheme in SCHEMES:
+        for width in WIDTHS:
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.set_viewport_size({"width": width, "height": 900})
+            page.screenshot(path=Path(SHOTS or tmp_path) / f"tries-{scheme}-{width}.png", full_page=True)
+            assert _violations(page) == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, "it scrolls sideways"
     assert watched.complaints == []
 
 
@@ -310,8 +319,8 @@ def test_the_files_of_the_build_are_compressed_and_kept_for_good_and_the_page_is
             assert "immutable" in answer.headers["Cache-Control"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
 def test_every_width_and_scheme_is_accessible(
     width: int, scheme: str, browser: Browser, product: Product, tmp_path: Path
 ) -> None:

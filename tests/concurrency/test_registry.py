@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,9 @@ __all__ = ["_home", "gguf", "join", "publish"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_models_come_and_go_while_the_loop_notes_where_they_are(
-    owner: Person, join: Join, publish: Publish, valkey: redis.Redis
-) -> None:
-    joined = join(owner)
+@contextlib.contextmanager
+def looping() -> Iterator[None]:
+    """Two loops that note where models are, meanwhile; what they raise fails the test."""
     failures: list[BaseException] = []
     over = threading.Event()
 
@@ -50,14 +50,22 @@ def test_models_come_and_go_while_the_loop_notes_where_they_are(
     threads = [threading.Thread(target=loop) for _ in range(2)]
     for thread in threads:
         thread.start()
-    for _ in range(15):
-        version = publish(owner)
-        says(valkey, joined, ModelState(version.digest, "tiny:1b", "ready", "llamacpp", size=1))
-        delete_name(acting=owner.acting, name="tiny:1b")
+    yield
     over.set()
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_models_come_and_go_while_the_loop_notes_where_they_are(
+    owner: Person, join: Join, publish: Publish, valkey: redis.Redis
+) -> None:
+    joined = join(owner)
+    with looping():
+        for _ in range(15):
+            version = publish(owner)
+            says(valkey, joined, ModelState(version.digest, "tiny:1b", "ready", "llamacpp", size=1))
+            delete_name(acting=owner.acting, name="tiny:1b")
     with tenant_scope(owner.tenant):
         assert Version.objects.count() == 0
 
@@ -166,27 +174,9 @@ def test_nodes_come_and_go_while_the_loop_notes_what_they_have(
     owner: Person, join: Join, publish: Publish, valkey: redis.Redis
 ) -> None:
     version = publish(owner)
-    failures: list[BaseException] = []
-    over = threading.Event()
-
-    def loop() -> None:
-        try:
-            while not over.is_set():
-                reconcile_replicas()
-        except BaseException as error:  # noqa: BLE001 - told below
-            failures.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=loop) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for _ in range(15):
-        joined = join(owner)
-        _says_ready(valkey, joined, version)
-        remove_node(acting=owner.acting, node_id=joined.node.id)
-    over.set()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with looping():
+        for _ in range(15):
+            joined = join(owner)
+            _says_ready(valkey, joined, version)
+            remove_node(acting=owner.acting, node_id=joined.node.id)
     _nothing_is_left(owner)
