@@ -82,13 +82,13 @@ class Dispatcher:
         self._ready = asyncio.Event()
 
     async def start(self) -> None:
-        self.fleet.start()
         self._tasks = [
             asyncio.create_task(self._streams.receive(self._listens), name="receive"),
             asyncio.create_task(self._watch(), name="watch"),
             asyncio.create_task(self._watch_nodes(), name="watch nodes"),
         ]
         self._settling = asyncio.create_task(self._settlements.run(), name="settle")
+        await self.fleet.start()
         await self._ready.wait()
 
     async def stop(self) -> None:

@@ -58,11 +58,14 @@ class Fleet:
         self._roster = Roster()
         self._warmth = Warmth()
         self._turns: dict[str, int] = {}
+        self._loaded = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         directory.on_change(self._registered_changed)
 
-    def start(self) -> None:
+    async def start(self) -> None:
+        """Return when the nodes are known that reported before."""
         self._task = asyncio.create_task(self._follow(), name="fleet")
+        await self._loaded.wait()
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -232,6 +235,7 @@ class Fleet:
                             self._take(message["channel"], message["data"])
                         elif message["type"] == "psubscribe":
                             await self._load()
+                            self._loaded.set()
             except RedisError as error:
                 _log.warning("fleet_disconnected", error=str(error))
                 await asyncio.sleep(0.2)

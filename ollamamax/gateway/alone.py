@@ -21,7 +21,8 @@ class Alone:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
         elif scope["path"] in {"/healthz", "/readyz"}:
-            # It answers only once its directory is loaded: the server waits for its lifespan.
+            if scope["path"] == "/readyz":
+                await self.gateway.start()  # not every server has a lifespan
             await respond(send, 200, b'{"status":"ok"}')
         elif greeting.is_meant(scope):
             await greeting.greet(scope, send)

@@ -79,11 +79,11 @@ class Fleet:
             agent_version="0.1.0",
             **(facts | changed),
         )
-        self.client.set(keys.node_state(node), encode_json(state), ex=4)
+        self.client.set(keys.node_state(node), encode_json(state))
         return state
 
     def fall_silent(self, node: str) -> None:
-        """What Redis does when the state's time to live is over."""
+        """What Redis does when the state's time to live is over; these states have none, however slow the machine."""
         self.client.delete(keys.node_state(node))
 
     def admit(self, node: str, node_name: str, **changed: Any) -> OpenRequest:

@@ -96,9 +96,7 @@ async def town() -> AsyncIterator[Town]:
     listening = connect.connect_async(url, blocking=True)
     fleet = Fleet(listening, following, is_open=lambda node, version: (node, version) in made.broken)
     made = Town(client, following, fleet)
-    fleet.start()
-    channel = keys.node_state_channel("*")
-    await until(lambda: client.pubsub_numpat() > 0 and channel is not None)
+    await fleet.start()
     yield made
     await fleet.stop()
     await following.stop()
@@ -249,8 +247,7 @@ async def test_what_nodes_said_before_we_listened_is_known(town: Town) -> None:
     node = await town.node()
     listening = connect.connect_async(os.environ["REDIS_URL"], blocking=True)
     late = Fleet(listening, town.directory)
-    late.start()
-    await until(lambda: late.alive(node))
+    await late.start()
     assert [each.node for each in late.route(town.wants())] == [node]
     await late.stop()
     await listening.aclose()
