@@ -10,6 +10,8 @@ from benchmarks.load import WAYS, Load, quantile, spread
 from benchmarks.product import Product
 
 TOKENS = 32
+ALONE_EVERY = 1
+"""Milliseconds between the tokens that a lone client gets: the first does not wait for the others to be read."""
 IDLE_PAUSE = 2.5
 """Seconds: longer than a drain stays after its last request, so that each request has to wake the node."""
 
@@ -54,14 +56,23 @@ def measure(product: Product, size: Size) -> Measured:
             for concurrency, requests in size.requests:
                 for way in WAYS:
                     before = product.cpu()
-                    result = load.run(product, way, concurrency=concurrency, requests=requests, tokens=TOKENS)
+                    every = ALONE_EVERY if concurrency == 1 else 0
+                    result = load.run(
+                        product, way, concurrency=concurrency, requests=requests, tokens=TOKENS, every=every
+                    )
                     measured.results.setdefault((concurrency, way), []).append(result)
                     if way == "gateway" and concurrency == size.requests[-1][0]:
                         for name, spent in product.cpu().items():
                             measured.cpu.setdefault(name, []).append((spent - before[name]) * 1000 / requests)
         if size.idle:
             measured.idle = load.run(
-                product, "gateway", concurrency=1, requests=size.idle, tokens=TOKENS, pause=IDLE_PAUSE
+                product,
+                "gateway",
+                concurrency=1,
+                requests=size.idle,
+                tokens=TOKENS,
+                pause=IDLE_PAUSE,
+                every=ALONE_EVERY,
             )
     return measured
 

@@ -158,7 +158,7 @@ def placed(source: Path, nodes: int) -> Iterator[Place]:
 def _with_stub(place: Place, slots: int) -> Product:
     source, folder, start, url = place.source, place.folder, place.start, place.url
     node_home, engine_url = folder / "node", f"http://127.0.0.1:{free_port()}"
-    engine = start("engine", "tests.fakes.stub_engine", "--port", engine_url.rpartition(":")[2])
+    engine = start("engine", "benchmarks.engine", "--port", engine_url.rpartition(":")[2])
     key = place.up()
     token = ask(f"{url}/api/v1/nodes/tokens", key, {"expires_in": 600, "max_uses": 1})["token"]
     joined = start(

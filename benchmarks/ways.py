@@ -46,12 +46,17 @@ def _weigh(top: psutil.Process) -> int:
 
 @dataclass(frozen=True)
 class Test:
-    """One kind of load. ``seconds`` bounds how long requests begin, ``requests`` how many."""
+    """One kind of load. ``seconds`` bounds how long requests begin, ``requests`` how many.
+
+    The engine makes the first token after ``first`` ms, and one each ``every`` ms from then on; at 0 all at once.
+    """
 
     name: str
     clients: int
     stream: bool = True
-    paced: bool = False
+    first: int = 0
+    every: int = 0
+    tokens: int = TOKENS
     seconds: float = 2.5
     requests: int = 1_000_000
 
@@ -62,9 +67,9 @@ class Test:
             way.key or "none",
             self.clients,
             self.requests,
-            TOKENS,
-            first=10 if self.paced else 0,
-            every=20 if self.paced else 0,
+            self.tokens,
+            first=self.first,
+            every=self.every,
             stream=self.stream,
             seconds=self.seconds,
             patience=10.0,
@@ -72,8 +77,9 @@ class Test:
         )
 
 
-ALONE = Test("1 client, streams", 1, seconds=2.0)
-PACED = Test("64 paced streams", 64, paced=True, requests=128, seconds=4.0)
+ALONE = Test("1 client, streams", 1, every=1, tokens=8, seconds=5.0)
+"""Its tokens come one by one: of those that come at once the first would wait for the others to be read."""
+PACED = Test("64 paced streams", 64, first=10, every=20, requests=128, seconds=4.0)
 TESTS = (
     ALONE,
     Test("16 clients, streams", 16),

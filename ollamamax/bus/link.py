@@ -30,6 +30,9 @@ from redis.exceptions import ConnectionError as Broken
 __all__ = ["ANSWER_SECONDS", "Broken", "Command", "Link", "opened", "pack"]
 
 CONNECT_SECONDS = 3.0
+GATHERED = 4
+"""Commands that are written together at most: of a hundred requests that come at once the first are on their way to their nodes
+while the last are still read."""
 ANSWER_SECONDS = 5.0
 """After so long without an answer the connection counts as broken."""
 _KINDS: dict[str, type[RedisError]] = {
@@ -116,9 +119,11 @@ class Link(asyncio.Protocol):
             return future
         self._waiting.append(_Waiting(future, wanted, self._loop.time()))
         if not self._packed:
-            # Redis is woken once for all that the tasks of this turn of the loop ask, and not before they have asked.
+            # Redis is woken once for what the tasks of this turn of the loop ask, and not before they have asked.
             self._loop.call_soon(self._write)
         self._packed.append(packed)
+        if len(self._packed) == GATHERED:
+            self._write()
         if self._watch is None:
             self._watch = self._loop.call_later(ANSWER_SECONDS, self._look)
         return future

@@ -21,7 +21,7 @@ from aiohttp import web
 
 from tests.fakes import stub_ollama
 
-MODEL = "stub"
+MODEL = stub_ollama.MODEL
 
 
 @dataclass
@@ -58,7 +58,7 @@ def application(pace: Pace) -> web.Application:
     app.router.add_post("/v1/chat/completions", _chat)
     app.router.add_post("/v1/completions", _completion)
     app.router.add_post("/v1/embeddings", _embed)
-    stub_ollama.add_routes(app, MODEL, lambda body: paced(body, pace))
+    stub_ollama.add_routes(app, lambda body: paced(body, pace))
     return app
 
 

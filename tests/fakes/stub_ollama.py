@@ -18,22 +18,25 @@ class Pace(Protocol):
     tokens: int
 
 
-def add_routes(app: web.Application, model: str, pace_of: Callable[[dict[str, Any]], Pace]) -> None:
-    """``pace_of`` a request's body."""
-    details = {
+MODEL = "stub"
+ENTRY: dict[str, Any] = {
+    "name": f"{MODEL}:latest",
+    "model": f"{MODEL}:latest",
+    "size": 1000,
+    "digest": "0" * 64,
+    "details": {
         "format": "gguf",
         "family": "stub",
         "families": ["stub"],
         "parameter_size": "1B",
         "quantization_level": "Q4_0",
-    }
-    entry = {
-        "name": f"{model}:latest",
-        "model": f"{model}:latest",
-        "size": 1000,
-        "digest": "0" * 64,
-        "details": details,
-    }
+    },
+}
+"""The one model, as ``/api/tags`` lists it."""
+
+
+def add_routes(app: web.Application, pace_of: Callable[[dict[str, Any]], Pace]) -> None:
+    """``pace_of`` a request's body."""
 
     async def root(_: web.Request) -> web.Response:
         return web.Response(text="Ollama is running")
@@ -42,26 +45,26 @@ def add_routes(app: web.Application, model: str, pace_of: Callable[[dict[str, An
         return web.json_response({"version": "0.12.11"})
 
     async def tags(_: web.Request) -> web.Response:
-        return web.json_response({"models": [entry | {"modified_at": _now()}]})
+        return web.json_response({"models": [ENTRY | {"modified_at": _now()}]})
 
     async def ps(_: web.Request) -> web.Response:
         loaded = {"expires_at": "2318-01-01T00:00:00Z", "size_vram": 0, "context_length": 4096}
-        return web.json_response({"models": [entry | loaded]})
+        return web.json_response({"models": [ENTRY | loaded]})
 
     async def chat(request: web.Request) -> web.StreamResponse:
         body = msgspec.json.decode(await request.read())
         pace = pace_of(body)
         count = (body.get("options") or {}).get("num_predict") or pace.tokens
         if body.get("stream") is False:
-            return web.json_response(_line(model, "".join(f"t{n} " for n in range(count)), count))
+            return web.json_response(line("".join(f"t{n} " for n in range(count)), count))
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await asyncio.sleep(pace.first_token_ms / 1000)
         await response.prepare(request)
         for number in range(count):
             if number and pace.token_ms:
                 await asyncio.sleep(pace.token_ms / 1000)
-            await response.write(msgspec.json.encode(_line(model, f"t{number} ", None)) + b"\n")
-        await response.write(msgspec.json.encode(_line(model, "", count)) + b"\n")
+            await response.write(msgspec.json.encode(line(f"t{number} ", None)) + b"\n")
+        await response.write(msgspec.json.encode(line("", count)) + b"\n")
         await response.write_eof()
         return response
 
@@ -76,8 +79,8 @@ def _now() -> str:
     return datetime.fromtimestamp(time.time(), UTC).isoformat()
 
 
-def _line(model: str, text: str, count: int | None) -> dict[str, Any]:
-    line = {"model": f"{model}:latest", "created_at": _now(), "message": {"role": "assistant", "content": text}}
+def line(text: str, count: int | None) -> dict[str, Any]:
+    line = {"model": f"{MODEL}:latest", "created_at": _now(), "message": {"role": "assistant", "content": text}}
     if count is None:
         return line | {"done": False}
     counts = {"total_duration": 1, "load_duration": 1, "prompt_eval_count": 7, "prompt_eval_duration": 1}
