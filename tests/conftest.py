@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
+import ollamamax.celery  # noqa: F401 - the first application that is made is that of all threads
 from ollamamax.bus import connect
 
 if TYPE_CHECKING:
@@ -22,20 +24,43 @@ if TYPE_CHECKING:
     from tests.cast import Key, Person
 
 
+KEPT = {"django_content_type", "auth_permission"}
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _audit_trail_can_be_flushed() -> Iterator[None]:
+def _tables_are_emptied_quickly() -> Iterator[None]:
     """Tests with real transactions empty all tables after them, which the audit trail's triggers refuse.
 
-    As superuser, and for that one transaction, the triggers do not fire.
+    As superuser, and for that one transaction, the triggers do not fire. Rows are deleted, since there are few:
+    TRUNCATE makes new files for every table and index. Django's own tables of types and permissions stay, so that
+    it need not fill them anew; it does so whenever it is handed SQL to flush with, hence none is.
     """
     original = connection.ops.sql_flush
 
-    def sql_flush(*args: Any, **kwargs: Any) -> list[str]:
-        return ["SET LOCAL session_replication_role = replica", *original(*args, **kwargs)]
+    def sql_flush(style: Any, tables: list[str], **kwargs: Any) -> list[str]:
+        names = [connection.ops.quote_name(name) for name in tables if name not in KEPT]
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL session_replication_role = replica")
+            # As TRUNCATE does: what another connection has begun is over, or nothing is emptied yet.
+            cursor.execute(f"LOCK TABLE {', '.join(names)} IN ACCESS EXCLUSIVE MODE")
+            cursor.execute("; ".join(f"DELETE FROM {name}" for name in names))
+        return []
 
-    connection.ops.sql_flush = sql_flush  # type: ignore[method-assign]
+    connection.ops.sql_flush = sql_flush  # type: ignore[assignment, method-assign]
     yield
     connection.ops.sql_flush = original  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="module")
+def processes_without_coverage() -> Iterator[None]:
+    """What is started meanwhile is not measured, which takes a third of its time.
+
+    For modules that start the whole product: which of its lines run is shown by `tests/embedded/test_up.py` already.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+            patch.delenv(name)
+        yield
 
 
 @pytest.fixture
