@@ -12,7 +12,12 @@ from benchmarks.conditions import conditions
 from benchmarks.fleet import fleet
 from benchmarks.product import NotStarted, Product, running, running_nodes
 
-pytestmark = [pytest.mark.flow, pytest.mark.xdist_group("benchmarks"), pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.flow,
+    pytest.mark.xdist_group("benchmarks"),
+    pytest.mark.timeout(240),
+    pytest.mark.usefixtures("processes_without_coverage"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,12 @@ import pytest
 
 from benchmarks.product import ROOT, placed
 
-pytestmark = [pytest.mark.flow, pytest.mark.xdist_group("benchmarks"), pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.flow,
+    pytest.mark.xdist_group("benchmarks"),
+    pytest.mark.timeout(400),
+    pytest.mark.usefixtures("processes_without_coverage"),
+]
 
 
 def test_the_script_in_the_document_shows_it(tmp_path: Path) -> None:
