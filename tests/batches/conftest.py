@@ -38,6 +38,7 @@ from tests import cast
 from tests.cast import Key, Person
 from tests.fakes.node import FakeNode, Script, echo
 from tests.gateway.conftest import VERSION, QuietServer, publish_model
+from tests.patience import LONG
 from tests.servers import free_port
 
 MOST_FILE_BYTES = 200_000
@@ -123,7 +124,7 @@ class House:
     async def batch(self, name: str) -> Any:
         return await self.client().batches.retrieve(name)
 
-    async def ended(self, name: str, seconds: float = 40) -> Any:
+    async def ended(self, name: str, seconds: float = 60) -> Any:
         """The batch, once it has ended."""
         async with asyncio.timeout(seconds):
             while (found := await self.batch(name)).status not in {"completed", "failed", "expired", "cancelled"}:
@@ -153,7 +154,7 @@ def text_of(line: dict[str, Any]) -> str:
     return str(line["response"]["body"]["choices"][0]["message"]["content"])
 
 
-async def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = LONG) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)

@@ -13,6 +13,7 @@ from ollamamax.audit.models import AuditRecord
 from ollamamax.batches.models import Answer, Batch
 from tests.batches.conftest import House, chat, rows, text_of
 from tests.fakes.node import echo
+from tests.patience import BUSY, LONG
 
 
 async def test_a_batch_answers_every_line_in_the_order_of_its_file(house: House) -> None:
@@ -121,7 +122,7 @@ async def test_counts_are_true_while_it_runs(house: House) -> None:
     for wanted in (3, 7):
         for _ in range(wanted - (await house.batch(name)).request_counts.completed):
             gate.release()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LONG):
             while (found := await house.batch(name)).request_counts.completed < wanted:
                 await asyncio.sleep(0.05)
         assert (found.status, found.request_counts.total, found.request_counts.completed) == ("in_progress", 10, wanted)
@@ -173,15 +174,15 @@ async def test_a_cancelled_batch_stops_within_a_second_and_keeps_what_it_has(hou
     node = await house.add_node(slow)
     await house.add_runner()
     name = await house.order([chat(number) for number in range(8)])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LONG):
         while (await house.batch(name)).request_counts.completed < 1 or len(node.tickets) < 5:
             await asyncio.sleep(0.05)
     asked = asyncio.get_running_loop().time()
     assert (await house.client().batches.cancel(name)).status == "cancelling"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG):
         while len([control for control in node.controls if control.verb == "cancel"]) < 4:
             await asyncio.sleep(0.02)
-    assert asyncio.get_running_loop().time() - asked < 1.0
+    assert asyncio.get_running_loop().time() - asked < 1.0 + BUSY
     done = await house.ended(name)
     assert done.status == "cancelled"
     assert [line["custom_id"] for line in await house.lines(done.output_file_id)] == ["r0"]
@@ -226,7 +227,7 @@ async def test_a_revoked_key_stops_its_batches(house: House) -> None:
     await house.add_runner(concurrency=1)
     other = await database_sync_to_async(_another_key, thread_sensitive=False)(house)
     name = await house.order([chat(number) for number in range(50)])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LONG):
         while (await house.batch(name)).request_counts.completed < 2:
             await asyncio.sleep(0.05)
     await database_sync_to_async(revoke_key, thread_sensitive=False)(acting=house.owner.acting, key_id=house.key.row.id)
@@ -341,7 +342,7 @@ async def test_a_batch_gives_way_to_whoever_waits(house: House) -> None:
     node = await house.add_node(slow, capacity=1)
     await house.add_runner()
     name = await house.order([chat(number) for number in range(30)])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LONG):
         while len(node.tickets) < 3:
             await asyncio.sleep(0.02)
     client = house.client()

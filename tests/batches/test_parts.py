@@ -16,6 +16,7 @@ from ollamamax.batches.runner.room import Room
 from ollamamax.batches.window import span
 from ollamamax.gateway.inside import Answer
 from ollamamax.kernel.errors import InvalidRequest
+from tests.patience import LONG
 
 
 def answer(status: int, retry_after: float | None = None, code: str = "x") -> Answer:
@@ -40,7 +41,7 @@ def test_a_failure_that_may_pass_is_tried_again_some_times() -> None:
 async def test_who_waits_for_room_is_woken_in_turn_and_only_for_the_same_model() -> None:
     room, woken = Room(), []
 
-    async def wait(name: str, model: str, seconds: float = 5) -> None:
+    async def wait(name: str, model: str, seconds: float = LONG) -> None:
         await room.wait(("t", model), seconds)
         woken.append(name)
 
@@ -53,7 +54,7 @@ async def test_who_waits_for_room_is_woken_in_turn_and_only_for_the_same_model()
     room.freed(("t", "x"))
     room.freed(("t", "x"))
     room.freed(("t", "y"))
-    await asyncio.wait_for(asyncio.gather(*tasks), 1)
+    await asyncio.wait_for(asyncio.gather(*tasks), LONG)
     assert woken == ["a", "b", "c"]
     await wait("late", "x", 0.01)
     tasks = [asyncio.create_task(wait(*each)) for each in (("gone", "x"), ("next", "x"))]
@@ -61,7 +62,7 @@ async def test_who_waits_for_room_is_woken_in_turn_and_only_for_the_same_model()
     tasks[0].cancel()
     await asyncio.sleep(0.01)
     room.freed(("t", "x"))
-    await asyncio.wait_for(tasks[1], 1)
+    await asyncio.wait_for(tasks[1], LONG)
     assert not room._waiting
 
 

@@ -32,6 +32,7 @@ from ollamamax.kernel.errors import Conflict
 from ollamamax.kernel.limits import Limits
 from ollamamax.kernel.principal import system
 from tests.cast import PASSWORD, SYSTEM, Key, Person, make_key, make_tenant
+from tests.patience import LONG
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,7 +43,7 @@ def in_parallel(*acts: Callable[[], Any]) -> list[Any]:
 
     def run(act: Callable[[], Any]) -> Any:
         try:
-            barrier.wait(10)
+            barrier.wait(LONG)
             return act()
         except Exception as error:  # noqa: BLE001 - the test looks at it
             return error
@@ -214,7 +215,7 @@ async def test_every_key_that_a_reader_shows_can_be_read(valkey: redis.Redis, re
     made = await database_sync_to_async(make_key)(owner)
     reader = Directory(redis_url, {"keys": msgspec.json.Decoder(KnownKey).decode})
     await reader.start()
-    await asyncio.wait_for(reader.wait_loaded(), 5)
+    await asyncio.wait_for(reader.wait_loaded(), LONG)
     known = reader.get("keys", made.row.identifier)
     assert (known.id, known.kind) == (made.row.id.hex, "key")
     await reader.stop()

@@ -25,6 +25,7 @@ from ollamamax.identity.scope import every_tenant
 from tests import cast
 from tests.dashboard.conftest import publish
 from tests.dashboard.fleet import Fleet
+from tests.patience import LONG
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,7 +44,7 @@ async def connect() -> AsyncIterator[Connect]:
             client = await database_sync_to_async(cast.logged_in)(person)
             headers.append((b"cookie", f"sessionid={client.cookies['sessionid'].value}".encode()))
         socket = WebsocketCommunicator(websocket, "/ws/live/", headers=headers)
-        connected, _ = await socket.connect(timeout=5)
+        connected, _ = await socket.connect(timeout=LONG)
         socket.entered = connected
         opened.append(socket)
         return socket
@@ -61,11 +62,11 @@ def fleet(client: Any, owner: cast.Person) -> Fleet:
 
 
 async def _message(socket: WebsocketCommunicator) -> dict[str, Any]:
-    message: dict[str, Any] = json.loads(await socket.receive_from(timeout=5))
+    message: dict[str, Any] = json.loads(await socket.receive_from(timeout=LONG))
     return message
 
 
-async def _closed(socket: WebsocketCommunicator, seconds: float = 5) -> int:
+async def _closed(socket: WebsocketCommunicator, seconds: float = LONG) -> int:
     """The code it is closed with; what comes before is skipped."""
     while True:
         output = await socket.receive_output(timeout=seconds)
@@ -229,7 +230,7 @@ async def test_a_client_that_takes_nothing_is_dropped_and_leaves_the_group(
     scope = {"type": "websocket", "path": "/ws/live/", "session": _Session(), "user": AnonymousUser()}
     running = asyncio.create_task(LiveConsumer.as_asgi()(scope, receive, send))
     group = f"omx:channels:group:{groups.live(fleet.tenant)}"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG):
         await snapshot_sent.wait()
         assert await aclient.zcard(group) == 1
         await publish(aclient)

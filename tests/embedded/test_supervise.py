@@ -20,6 +20,7 @@ from ollamamax.embedded.home import Home
 from ollamamax.embedded.processes import Process
 from ollamamax.embedded.supervise import INSTANCE, Child
 from ollamamax.embedded.up import _hold
+from tests.patience import LONG
 
 SAYS_WHEN_IT_ENDS = """
 import pathlib, signal, sys, time
@@ -33,7 +34,7 @@ while True: time.sleep(1)
 """
 
 
-def wait(condition: Callable[[], bool], seconds: float = 15) -> None:
+def wait(condition: Callable[[], bool], seconds: float = LONG) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come about in time"
@@ -180,7 +181,7 @@ os.kill(os.getpid(), 9)
 def test_the_supervisor_ends_with_its_parent_when_it_is_told_to(home: Home) -> None:
     killed = subprocess.run([sys.executable, "-c", PARENT, home.folder], stdout=subprocess.PIPE, text=True)
     assert (killed.returncode, killed.stdout) == (-signal.SIGKILL, "begun\n")
-    wait(lambda: supervise.marked(home.instance()) == [], seconds=30)
+    wait(lambda: supervise.marked(home.instance()) == [])
 
 
 def test_status_tells_what_runs(home: Home, capsys: pytest.CaptureFixture[str]) -> None:

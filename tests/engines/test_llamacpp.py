@@ -18,6 +18,7 @@ from cluster.engines.llamacpp_memory import SHARE, cache_share, needed
 from ollamamax.kernel.errors import EngineFailed, InvalidRequest, ModelNotFound
 from tests import smollm
 from tests.engines.conftest import chat
+from tests.patience import LONG
 
 FIRST, SECOND = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 
@@ -50,7 +51,7 @@ async def run(engine: LlamaCpp, inference: wire.Inference, version: str = FIRST)
     return final
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool], seconds: float = LONG) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

@@ -11,6 +11,7 @@ import pytest
 
 from cluster.engines import poster as module
 from cluster.engines.poster import NotReached, Poster
+from tests.patience import LONG
 from tests.servers import free_port
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -180,7 +181,7 @@ async def test_leaving_early_closes_the_connection_at_once() -> None:
         with closing(Poster()) as poster:
             async with poster.post(server.url, b"{}", {}) as answer:
                 await answer.part()
-            await asyncio.wait_for(gone.wait(), 1)
+            await asyncio.wait_for(gone.wait(), LONG)
 
 
 async def test_a_reader_that_pauses_lets_the_server_wait() -> None:

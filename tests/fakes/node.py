@@ -46,6 +46,9 @@ async def echo(ticket: Ticket) -> AsyncIterator[Event]:
 class FakeNode:
     """``async with`` runs it. ``tickets`` and ``controls`` hold what it received."""
 
+    state_lifetime = 4.0
+    """Seconds for which Redis keeps what it said last."""
+
     def __init__(
         self, redis_url: str, node: str, tenant: str, version: str, *, script: Script = echo, capacity: int = 4
     ) -> None:
@@ -121,7 +124,7 @@ class FakeNode:
             gpu_note=None if self.gpus else "a test",
         )
         data = encode_json(state)
-        await self._client.set(keys.node_state(self.node), data, px=4000)
+        await self._client.set(keys.node_state(self.node), data, px=round(1000 * self.state_lifetime))
         await self._client.publish(keys.node_state_channel(self.node), data)
 
     async def _tell(self) -> None:

@@ -26,6 +26,7 @@ from ollamamax.gateway.app import Gateway
 from ollamamax.identity.keys import make_key
 from ollamamax.kernel.ids import new_id
 from tests.fakes.node import FakeNode, Script, echo
+from tests.patience import LONG
 from tests.servers import free_port
 
 VERSION = "sha256:" + "ab" * 32
@@ -89,7 +90,7 @@ class Site:
         return [msgspec.json.decode(fields[b"r"]) for _, fields in self.client.xrange(keys.USAGE)]
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = LONG) -> None:
     """Wait for a condition; fails when it does not come true."""
     async with asyncio.timeout(seconds):
         while not condition():

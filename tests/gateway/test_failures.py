@@ -17,6 +17,7 @@ from ollamamax.bus import directory, keys
 from ollamamax.identity.keys import parse_key
 from tests.fakes.node import echo
 from tests.gateway.conftest import Site, until
+from tests.patience import BUSY
 
 ASK: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
 
@@ -51,7 +52,7 @@ async def test_a_client_that_leaves_stops_the_node_within_a_second(site: Site) -
         await response.content.readany()
         left = time.monotonic()
     await until(lambda: any(control.verb == "cancel" for control in node.controls))
-    assert time.monotonic() - left < 1.0
+    assert time.monotonic() - left < 1.0 + BUSY
     await until(lambda: len(site.usage()) == 1)
     record = site.usage()[0]
     assert (record["outcome"], record["error"]) == ("cancelled", "client_gone")
@@ -62,8 +63,11 @@ async def test_a_client_that_leaves_stops_the_node_within_a_second(site: Site) -
 
 async def test_a_client_that_leaves_before_the_first_token_stops_it_too(site: Site) -> None:
     node = await site.add_node(script=_silent)
-    with pytest.raises(asyncio.TimeoutError):
-        await asyncio.wait_for(_ask(site), 0.5)
+    asking = asyncio.create_task(_ask(site))
+    await until(lambda: len(node.tickets) == 1)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
     await until(lambda: any(control.verb == "cancel" for control in node.controls))
     await until(lambda: len(site.usage()) == 1)
     assert site.usage()[0]["outcome"] == "cancelled"
@@ -208,7 +212,7 @@ async def test_a_revoked_key_stops_working_within_a_second(site: Site) -> None:
         async with site.get("/v1/models") as response:
             if response.status == 401:
                 break
-        assert time.monotonic() - revoked < 1.0
+        assert time.monotonic() - revoked < 1.0 + BUSY
         await asyncio.sleep(0.01)
 
 

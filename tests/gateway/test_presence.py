@@ -6,26 +6,40 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import pytest
+
+from cluster.dispatch import fleet as fleets
 from cluster.dispatch.fleet import STATE_LIFETIME
 from cluster.dispatch.presence import SILENCE
 from cluster.wire import Delta, Event, Final, Ticket
 from ollamamax.bus import keys
+from tests.fakes.node import FakeNode
 from tests.gateway.conftest import Site, until
 from tests.gateway.test_recovery import _ask, _goes_on, _stream, _tells_a_little
+from tests.patience import BUSY
 
 
+@pytest.fixture
+def silence_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what else tells of a death can do so in the time of these tests, however slow the machine."""
+    monkeypatch.setattr(fleets, "STATE_LIFETIME", 60.0)
+    monkeypatch.setattr(FakeNode, "state_lifetime", 60.0)
+
+
+@pytest.mark.usefixtures("silence_proves_nothing")
 async def test_the_death_of_a_node_is_seen_by_its_connections(site: Site) -> None:
     first, second = await site.add_node(), await site.add_node()
     fleet = (await site.gateway.start()).dispatcher.fleet
     await first.kill()
     killed = time.monotonic()
     await until(lambda: not fleet.alive(first.node))
-    assert time.monotonic() - killed < SILENCE + 1.0
+    assert time.monotonic() - killed < SILENCE + 1.0 + BUSY
     assert fleet.alive(second.node)
     assert not site.client.exists(keys.node_state(first.node))
     assert (await _ask(site))[0] == 200
 
 
+@pytest.mark.usefixtures("silence_proves_nothing")
 async def test_a_stream_goes_on_within_three_seconds(site: Site) -> None:
     first = await site.add_node(script=_tells_a_little)
     body = {"model": "echo", "messages": [{"role": "user", "content": "count"}]}
@@ -35,7 +49,7 @@ async def test_a_stream_goes_on_within_three_seconds(site: Site) -> None:
     await until(lambda: first.dead)
     killed = time.monotonic()
     await answering
-    assert (len(second.tickets), time.monotonic() - killed < 3.0) == (1, True)
+    assert (len(second.tickets), time.monotonic() - killed < 3.0 + BUSY) == (1, True)
 
 
 async def test_a_node_that_says_how_it_is_lives_though_nobody_listens_to_it(site: Site) -> None:
@@ -53,6 +67,7 @@ async def test_a_silent_node_that_listens_is_left_its_time(site: Site) -> None:
     node = await site.add_node()
     fleet = (await site.gateway.start()).dispatcher.fleet
     node._tasks[0].cancel()
+    await node.say()
     silent = time.monotonic()
     await until(lambda: not fleet.alive(node.node))
     assert time.monotonic() - silent > 3.0

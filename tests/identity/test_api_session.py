@@ -202,8 +202,9 @@ def test_an_unknown_address_takes_as_long_as_a_wrong_password(browser: Browser, 
     owner.user.save()
 
     def took(email: str) -> float:
-        start = time.perf_counter()
+        # Of the processor, whatever else it has to do.
+        start = time.process_time()
         browser.log_in(email, "wrong-password")
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     assert took("nobody@acme.example") > 0.3 * took(owner.email)

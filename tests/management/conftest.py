@@ -30,6 +30,7 @@ from ollamamax.asgi import Web
 from ollamamax.bus import directory
 from tests.cast import Key, Person
 from tests.gateway.conftest import QuietServer
+from tests.patience import LONG
 from tests.registry.conftest import gguf, write_gguf
 from tests.servers import free_port
 from tests.worker.node import Node, wait_for
@@ -111,7 +112,7 @@ def client(served: Served, controller: Controller, owner_key: Key) -> ollama.Cli
 
 def knows(call: Callable[[], Any]) -> Any:
     """The answer, once the gateway has heard of the key."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + LONG
     while True:
         try:
             return call()

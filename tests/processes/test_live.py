@@ -32,6 +32,7 @@ from tests import cast
 from tests.dashboard.conftest import publish
 from tests.dashboard.fleet import Fleet
 from tests.gateway.conftest import until
+from tests.patience import BUSY, LONG
 from tests.processes.test_gateway import KEPT, SERVERS
 from tests.servers import free_port
 
@@ -101,12 +102,12 @@ def fleet(valkey: redis.Redis, owner: cast.Person) -> Fleet:
 
 
 async def _next(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
-    message: dict[str, Any] = json.loads(await socket.receive_str(timeout=5))
+    message: dict[str, Any] = json.loads(await socket.receive_str(timeout=LONG))
     return message
 
 
 async def _close_code(socket: aiohttp.ClientWebSocketResponse) -> int | None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LONG):
         async for _ in socket:
             pass
     return socket.close_code
@@ -126,7 +127,7 @@ async def test_events_come_as_they_happen(server: str, tmp_path: Path, owner: ca
             told = time.monotonic()
             frame = await _next(socket)
             assert frame["type"] == "frame"
-            assert time.monotonic() - told < 1.0
+            assert time.monotonic() - told < 1.0 + BUSY
         group = f"omx:channels:group:{groups.live(fleet.tenant)}"
         assert fleet.client.zcard(group) == 1
         await socket.close()
@@ -148,10 +149,22 @@ async def test_nobody_in_particular_and_another_sites_page_are_refused(
 ) -> None:
     async with page(tmp_path, server, owner) as opened:
         assert await _close_code(await opened.open(cookie="")) == consumers.UNAUTHENTICATED
-        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            await opened.open(origin="https://evil.example")
-        assert refused.value.status == 403
+        assert await _refusal(opened) == 403
     assert fleet.client.keys("omx:channels:group:*") == []
+
+
+async def _refusal(opened: Page) -> int:
+    """The status that another site's page gets.
+
+    One in some hundred refusals Granian (2.8) does not answer at all, as in its issue 818: it is asked again.
+    """
+    for _ in range(3):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                    await opened.open(origin="https://evil.example")
+                return refused.value.status
+    raise AssertionError("three times without an answer")
 
 
 @pytest.mark.parametrize("server", SERVERS)

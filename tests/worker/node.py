@@ -23,12 +23,13 @@ from cluster.worker import identity as identities
 from cluster.worker.identity import Identity
 from ollamamax.bus import keys
 from ollamamax.kernel.ids import new_id
+from tests.patience import LONG
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def wait_for(condition: Callable[[], T], seconds: float = 20.0, what: str = "") -> T:
+def wait_for(condition: Callable[[], T], seconds: float = LONG, what: str = "") -> T:
     """The first true value of ``condition``; fails the test when there is none in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -271,7 +272,7 @@ class Gateway:
         got.doubles += expected - frame.seq
         got.events += frame.events[expected - frame.seq :]
 
-    def until(self, condition: Callable[[], Any], seconds: float = 20.0, what: str = "") -> None:
+    def until(self, condition: Callable[[], Any], seconds: float = LONG, what: str = "") -> None:
         """Read until ``condition`` holds."""
         end = time.monotonic() + seconds
         while not condition():

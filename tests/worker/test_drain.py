@@ -8,6 +8,7 @@ from typing import Any
 from cluster import wire
 from ollamamax.bus import keys
 from ollamamax.lines import GATHER_SECONDS
+from tests.patience import BUSY
 from tests.worker.node import Gateway, Node, wait_for
 
 
@@ -20,7 +21,7 @@ def test_one_message_serves_a_busy_spell(stub_node: Node, gateway: Gateway) -> N
     def received() -> int:
         return sum("Task cluster.drain_inbox" in line.get("event", "") for line in stub_node.log_lines())
 
-    wait_for(lambda: lease(stub_node) is None, 8, "no drain")
+    wait_for(lambda: lease(stub_node) is None, what="no drain")
     before = received()
     for _ in range(5):
         gateway.wait(gateway.run())
@@ -32,7 +33,7 @@ def test_one_message_serves_a_busy_spell(stub_node: Node, gateway: Gateway) -> N
 def test_the_lease_is_given_up_when_nothing_comes(stub_node: Node, gateway: Gateway) -> None:
     gateway.wait(gateway.run())
     assert lease(stub_node) is not None
-    wait_for(lambda: lease(stub_node) is None, 4, "the lease's end")
+    wait_for(lambda: lease(stub_node) is None, what="the lease's end")
     # The next ticket needs a message again, and gets one.
     assert isinstance(gateway.wait(gateway.run()).end, wire.Final)
 
@@ -44,7 +45,7 @@ def test_a_ticket_at_any_moment_is_taken(stub_node: Node, gateway: Gateway) -> N
         time.sleep(pause)
     started = time.monotonic()
     gateway.wait(gateway.run())
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 1.0 + BUSY
 
 
 def test_two_drains_at_once_run_each_ticket_once(stub_node: Node, gateway: Gateway) -> None:

@@ -114,10 +114,10 @@ def test_a_node_lives_through_a_restart_of_redis(own_redis: OwnRedis, make_stub:
     got = gateway.wait(ticket, 20)
     assert isinstance(got.end, wire.Final)
     assert got.text == "".join(f"t{n} " for n in range(150)), "what was generated meanwhile came too"
-    wait_for(lambda: node.state(), 10, "the state")
+    wait_for(lambda: node.state(), what="the state")
     # New work is taken, at first by the agent itself, later on Celery's message.
     assert isinstance(gateway.wait(gateway.run(), 20).end, wire.Final)
-    wait_for(lambda: node.redis.get(keys.node_drain(node.id)) is None, 20)
+    wait_for(lambda: node.redis.get(keys.node_drain(node.id)) is None)
     wait_for(lambda: node.redis.llen(keys.node_queue(node.id)) == 0, 20, "Celery's own reconnection")
 
     def messages() -> int:
@@ -150,7 +150,7 @@ def test_an_engine_that_is_away_is_reported(make_stub: MakeStub, make_node: Make
     node = make_node(EngineChoice("openai", stub.url))
     wait_for(lambda: (s := node.state()) is not None and s.engines[0].healthy, 20)
     stub.stop()
-    wait_for(lambda: (s := node.state()) is not None and not s.engines[0].healthy, 10)
+    wait_for(lambda: (s := node.state()) is not None and not s.engines[0].healthy)
     state = node.wait_ready()
     assert "cannot be reached" in (state.engines[0].error or "")
     assert state.models == []

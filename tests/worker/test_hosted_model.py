@@ -112,7 +112,7 @@ def test_a_hosted_model_from_fetch_to_unload(control: ControlPlane, node: Node) 
     [child] = children(node)
     boot = node.state().boot  # type: ignore[union-attr]
     node.kill()
-    wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 5, "the child's end")
+    wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, what="the child's end")
 
     # After a start the model is there without another download.
     node.restart()

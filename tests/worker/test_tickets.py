@@ -9,6 +9,7 @@ import pytest
 from cluster import wire
 from cluster.engines.build import EngineChoice
 from ollamamax.bus import keys
+from tests.patience import BUSY
 from tests.worker.conftest import MakeNode, MakeStub
 from tests.worker.node import Gateway, Node, wait_for
 
@@ -87,7 +88,7 @@ def test_a_cancel_stops_the_engine_at_once(make_stub: MakeStub, make_node: MakeN
     assert isinstance(got.end, wire.Failure)
     assert (got.end.code, got.end.status) == ("cancelled", 499)
     assert got.end.completion_tokens == got.tokens
-    wait_for(lambda: stub.seen()["running"] == 0, 1.0, "the engine's end")
+    wait_for(lambda: stub.seen()["running"] == 0, 1.0 + BUSY, "the engine's end")
     assert node.done()[ticket.id]["outcome"] == "cancelled"
 
 
@@ -130,7 +131,7 @@ def test_a_ticket_whose_time_runs_out_is_stopped(make_stub: MakeStub, make_node:
     end = gateway.wait(gateway.run(deadline=0.6), 3).end
     assert isinstance(end, wire.Failure)
     assert end.code == "deadline_exceeded"
-    wait_for(lambda: stub.seen()["running"] == 0, 1.0, "the engine's end")
+    wait_for(lambda: stub.seen()["running"] == 0, 1.0 + BUSY, "the engine's end")
 
 
 def test_the_engines_refusal_reaches_the_caller(stub_node: Node, gateway: Gateway) -> None:
