@@ -159,7 +159,7 @@ def request_bytes(job: Job) -> bytes:
 
 
 async def run(job: Job) -> Result:
-    """Do the job. Every stream is checked after its end, outside of its own time."""
+    """Do the job. All connect before anybody asks. Every stream is checked after its end, outside of its own time."""
     parts = urlsplit(job.url)
     host, port = str(parts.hostname), parts.port or 80
     request = request_bytes(job)
@@ -167,14 +167,19 @@ async def run(job: Job) -> Result:
     result = Result(0.0, [], [], 0, 0)
     left = iter(range(job.requests))
     loop = asyncio.get_running_loop()
-    begun = time.perf_counter()
 
     def wrong(complaint: str) -> None:
         result.wrong += 1
         result.complaint = result.complaint or complaint
 
-    async def one_client() -> None:
-        connection: Connection | None = None
+    async def connected() -> Connection | None:
+        try:
+            _, connection = await loop.create_connection(Connection, host, port)
+        except OSError:
+            return None  # the first request tells why, or succeeds
+        return connection
+
+    async def one_client(connection: Connection | None) -> None:
         broken = 0
         for _ in left:
             if job.seconds and time.perf_counter() - begun > job.seconds:
@@ -204,7 +209,9 @@ async def run(job: Job) -> Result:
         if connection is not None:
             connection.transport.close()
 
-    await asyncio.gather(*(one_client() for _ in range(job.concurrency)))
+    connections = await asyncio.gather(*(connected() for _ in range(job.concurrency)))
+    begun = time.perf_counter()
+    await asyncio.gather(*map(one_client, connections))
     result.seconds = time.perf_counter() - begun
     return result
 

@@ -16,8 +16,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psutil
+
+from ollamamax.embedded.home import Home
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = "stub"
@@ -164,6 +167,7 @@ def _with_stub(place: Place, slots: int) -> Product:
     joined = start(
         "join", "cluster.worker.cli", "join", url, "--token", token, "--engine", "openai", "--engine-url", engine_url,
         "--home", str(node_home), "--name", "bench", "--slots", str(slots),
+        *_local_bus(place),
     )  # fmt: skip
     if joined.wait(60):
         raise NotStarted((folder / "join.log").read_text())
@@ -176,6 +180,12 @@ def _with_stub(place: Place, slots: int) -> Product:
         "stub engine": psutil.Process(engine.pid),
     }
     return Product(url, engine_url, key, processes)
+
+
+def _local_bus(place: Place) -> list[str]:
+    """By its socket, as the nodes of `up` itself; code from before there was one has none."""
+    socket = Home(place.home).socket("valkey")
+    return ["--redis-url", f"unix://{quote(str(socket))}?db=0"] if socket.exists() else []
 
 
 def _supervised(source: Path, environ: dict[str, str]) -> dict[str, psutil.Process]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 import msgspec
 import redis
@@ -13,6 +13,7 @@ from django.conf import settings
 from cluster.dispatch.fleet import Registered
 from cluster.models import Node
 from ollamamax.bus import directory, keys, shared
+from ollamamax.bus.connect import elsewhere
 
 NODES = "nodes"
 NODE_KEYS = "node_keys"
@@ -24,12 +25,8 @@ def redis_user(node: Node) -> str:
 
 def redis_url(node: Node, password: str) -> str:
     """Where the node reaches Redis, as its own user."""
-    parts = urlsplit(settings.ENV["OLLAMAMAX_NODE_REDIS_URL"] or settings.REDIS_URL)
-    credentials = f"{quote(redis_user(node))}:{quote(password)}"
-    if parts.scheme == "unix":
-        return urlunsplit(parts._replace(netloc=f"{credentials}@"))
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{credentials}@{host}"))
+    place = settings.ENV["OLLAMAMAX_NODE_REDIS_URL"] or settings.REDIS_URL
+    return elsewhere(f"redis://{quote(redis_user(node))}:{quote(password)}@", place)
 
 
 def node_entry(node: Node) -> bytes:

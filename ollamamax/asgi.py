@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import MutableMapping
 from typing import Any
@@ -27,7 +26,7 @@ from ollamamax.batches.store import FileStore
 from ollamamax.gateway import greeting
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.http import Receive, Scope, Send, encode, header, respond
-from ollamamax.kernel import errors
+from ollamamax.kernel import errors, heap
 
 MOST_BYTES = 2 << 20
 """Largest body that Django is given; it would keep a larger one on disk before it looks at it."""
@@ -88,9 +87,7 @@ class Web:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await self.gateway.start()
-                # What was loaded until now stays: without this every full collection looks at all of it, and all
-                # streams of this process stand still meanwhile.
-                gc.freeze()
+                heap.keep()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self.gateway.stop()

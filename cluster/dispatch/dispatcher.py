@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,13 +12,14 @@ from redis.exceptions import RedisError
 from cluster.dispatch import continuation, quarantine
 from cluster.dispatch.admission import Admission, Bounds, Waits
 from cluster.dispatch.breaker import Breakers
-from cluster.dispatch.departed import LEASE_MS
 from cluster.dispatch.fleet import Fleet
+from cluster.dispatch.lease import Lease
 from cluster.dispatch.presence import LOOK_SECONDS, Presence
 from cluster.dispatch.quarantine import Quarantine
 from cluster.dispatch.queue import Queue, Tell
-from cluster.dispatch.reloads import ReloadsAvoided, write
+from cluster.dispatch.reloads import ReloadsAvoided
 from cluster.dispatch.request import Request
+from cluster.dispatch.router import Router
 from cluster.dispatch.settlement import Settlements
 from cluster.dispatch.stream import Stream
 from cluster.dispatch.streams import Streams
@@ -31,7 +31,6 @@ from cluster.wire import (
     Failure,
     Final,
     Outcome,
-    ScoredNode,
     Started,
 )
 from ollamamax import logs
@@ -45,10 +44,6 @@ from ollamamax.kernel.tasks import end
 __all__ = ["Dispatcher", "Request"]
 
 ATTEMPTS = 3
-RECORDED = 8
-"""How many candidates a request's record keeps, the best ones."""
-RULED_OUT = 64
-"""How many nodes that were no candidates a record names."""
 _BLAMED = frozenset({"node_lost", "node_restarted", "engine_failed", "engine_crashed", "engine_hung", "unavailable"})
 """Codes of failures that speak against the node."""
 _TRY_ELSEWHERE = _BLAMED | {"cancelled", "overloaded", "model_not_found"}
@@ -72,9 +67,11 @@ class Dispatcher:
         self.fleet = Fleet(self._listening, directory, is_open=self._breakers.is_open, region=region)
         self._presence = Presence(self._client, self.fleet)
         self._admission = Admission(self._commands, self.fleet, self.id, bounds)
-        self._queue = Queue(self._commands, self._admission, self._rank)
+        self.router = Router(self.fleet, lambda version: self._queue.waiting(version))
+        self._queue = Queue(self._commands, self._admission, self.router.rank)
         self._settlements = Settlements(self._commands)
         self.reloads_avoided = ReloadsAvoided()
+        self._lease = Lease(self._client, self.id, self._settlements, self.reloads_avoided)
         self._streams = Streams(self.id, self._commands, redis_url, self._queue.granted)
         self._tasks: list[asyncio.Task[None]] = []
         self._settling: asyncio.Task[None] | None = None
@@ -99,7 +96,7 @@ class Dispatcher:
         await self.fleet.stop()
         try:
             await self._settlements.flush()
-            await self._renew_lease()
+            await self._lease.renew()
             await self._client.delete(keys.gateway_alive(self.id))
         except RedisError as error:
             _log.warning("stopped_unsettled", requests=len(self._settlements), error=str(error))
@@ -111,44 +108,12 @@ class Dispatcher:
 
     # -- a request ------------------------------------------------------------------------------------------------
 
-    def expect(self, request: Request) -> None:
-        """Note what the request is expected to use; corrected when it is settled."""
-        request.expected_prompt_tokens = request.wants().prompt_tokens
-        if request.inference.kind in {"chat", "completion"}:
-            usual = round(self.fleet.answer_tokens(request.version))
-            most = request.inference.options.max_tokens
-            request.expected_completion_tokens = usual if most is None or most < 0 else min(usual, most)
-
-    def _rank(self, request: Request) -> list[str]:
-        """The nodes that may run it, best first; the ranking is noted in its record."""
-        wants, waiting = request.wants(), self._queue.waiting(request.version)
-        ranked = self.fleet.route(wants, without=request.tried, waiting=waiting) or self.fleet.route(
-            # A node that failed a moment ago is better than none.
-            wants,
-            without=request.tried,
-            waiting=waiting,
-            despite_breakers=True,
-        )
-        request.route.strategy = request.profile.strategy
-        request.route.candidates = [
-            ScoredNode(each.node, self.fleet.name(each.node), each.reason, round(each.score, 4), _rounded(each.parts))
-            for each in ranked[:RECORDED]
-        ]
-        return [each.node for each in ranked]
-
-    def _rule_out(self, request: Request) -> None:
-        """Note which nodes were no candidates, and why: only where it matters, because it takes as long as to route."""
-        found = self.fleet.ruled_out(
-            request.wants(), without=request.tried, waiting=self._queue.waiting(request.version)
-        )
-        request.route.ruled_out = {self.fleet.name(node): why for node, why in found[:RULED_OUT]}
-
     async def admit(self, request: Request, tell: Tell | None = None) -> None:
         """Give the request to a node, at once or when its turn has come; ``tell`` is called now and then while it waits.
 
         Raises `Interrupted` (by `Request.interrupt`), `RateLimited`, `Overloaded`, `Quarantined`, and `Unavailable` when no node has the model.
         """
-        nodes = self._rank(request)
+        nodes = self.router.rank(request)
         if not nodes:
             raise errors.Unavailable(
                 f"No node that has the model '{request.model}'{beyond(request.wants())} is available right now.",
@@ -172,7 +137,7 @@ class Dispatcher:
                 raise
             if isinstance(answer, Waits):
                 request.route.waiting = answer.waiting
-                self._rule_out(request)
+                self.router.rule_out(request)
                 node = await self._queue.wait(request, tell)
             else:
                 node = self._queue.accept(request, answer)
@@ -266,7 +231,7 @@ class Dispatcher:
             await self.admit(request)
         except (errors.Unavailable, errors.Overloaded):
             return failure
-        self._rule_out(request)
+        self.router.rule_out(request)
         if begun:
             request.continued += 1
             request.completion_tokens_before = request.completion_tokens
@@ -312,25 +277,8 @@ class Dispatcher:
         if request.admitted_at is None or not request.node:
             return
         self._leave(request)
-        self._observe(request)
+        self.router.learn(request)
         self._settlements.add(request, outcome, error)
-
-    def _observe(self, request: Request) -> None:
-        final = request.final
-        if final is None or request.given_at is None:
-            return
-        first = request.first_token_at
-        self.fleet.observe(
-            request.node,
-            request.version,
-            first_token_ms=None if first is None else max(0.0, first - request.given_at) * 1000,
-            prompt_tokens=final.prompt_tokens,
-            cached_tokens=final.cached_tokens,
-            prompt_ms=final.prompt_ms,
-            completion_tokens=final.completion_tokens,
-            eval_ms=final.eval_ms,
-            load_ms=final.load_ms,
-        )
 
     def later(self, work: Any) -> None:
         """Run a coroutine to its end after the client's request is over."""
@@ -341,14 +289,14 @@ class Dispatcher:
     # -- loops ----------------------------------------------------------------------------------------------------
 
     async def _listens(self) -> None:
-        await self._renew_lease()
+        await self._lease.renew()
         self._ready.set()
 
     async def _watch(self) -> None:
         """Each second: renew the lease, look after those that wait and those that run."""
         while True:
             await asyncio.sleep(1.0)
-            await self._renew_lease()
+            await self._lease.renew()
             try:
                 await self._queue.look()
                 await self._quarantine.refresh()
@@ -367,26 +315,6 @@ class Dispatcher:
                 _log.warning("nodes_not_looked_after", error=str(error))
                 continue
             self._streams.end_those_of_lost_nodes(self.fleet.alive)
-
-    async def _renew_lease(self) -> None:
-        used = self._settlements.take_used_keys()
-        avoided = self.reloads_avoided.take()
-        try:
-            async with self._client.pipeline(transaction=False) as pipe:
-                pipe.sadd(keys.GATEWAYS, self.id)
-                pipe.set(keys.gateway_alive(self.id), b"1", px=LEASE_MS)
-                if used:
-                    pipe.hset(keys.KEYS_USED, mapping={key: str(at) for key, at in used.items()})
-                write(pipe, avoided)
-                await pipe.execute()
-        except RedisError as error:
-            self.reloads_avoided.put_back(avoided)
-            self._settlements.put_back_used_keys(used)
-            _log.warning("lease_not_renewed", error=str(error))
-
-
-def _rounded(parts: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(value, 3) for name, value in parts.items()}
 
 
 def _as_it_is(request: Request) -> Request:

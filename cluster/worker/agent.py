@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import sys
@@ -32,6 +31,7 @@ from cluster.worker.telemetry import Sampler
 from ollamamax import logs
 from ollamamax.bus.connect import connect_async
 from ollamamax.bus.pipelined import Pipelined
+from ollamamax.kernel import heap
 from ollamamax.kernel.errors import ModelNotFound, OllamaMaxError
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
@@ -171,10 +171,7 @@ class Agent:
             self.runs.forget_old()
 
         await reporter.first_look()
-        # What was loaded until now stays: no full collection, at which all streams stand still, looks at it again. And of the
-        # 700 new objects after which Python would look for cycles, each request makes some hundred that are none.
-        gc.freeze()
-        gc.set_threshold(10_000, 20, 100)
+        heap.keep()
         loops = (reporter.survey, reporter.measure, lambda: reporter.beat(after_beat))
         for loop in loops:
             self.spawn(_again(loop), "loop")

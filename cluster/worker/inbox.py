@@ -1,4 +1,4 @@
-"""The way in: takes tickets from the node's inbox, one at a time and only while a slot is free.
+"""The way in: takes tickets from the node's inbox, no more than there are free slots.
 
 While a drain is under way its lease stands in Redis, and admission sends no Celery message. The lease is given up only
 in a transaction that fails when a ticket came in, so that none is left lying.
@@ -20,12 +20,15 @@ from cluster.worker.outlet import DONE_LENGTH, Outlets
 from cluster.worker.runs import Runs, cancelled
 from ollamamax import logs
 from ollamamax.bus import keys
+from ollamamax.bus.link import Command
 from ollamamax.bus.pipelined import Pipelined
 
 LEASE_MILLISECONDS = 5000
 RENEW_SECONDS = 1.5
 IDLE_SECONDS = 1.0
 PAUSE_SECONDS = 0.5
+MOST_AT_ONCE = 8
+"""The first of many that come together goes to the engine before the last is read."""
 
 log = logs.get("cluster.worker.inbox")
 
@@ -53,6 +56,8 @@ class Inbox:
         self._inbox = keys.node_inbox(node)
         self._claimed = keys.node_claimed(node)
         self._again = False
+        self._more = 0
+        """How many tickets waited when the last were taken."""
         self._sweep: asyncio.Task[None] | None = None
         self._unseen: set[str] = set()
         self._leased = False
@@ -91,18 +96,26 @@ class Inbox:
                     await self._adopt()
 
     async def _step(self) -> bool:
-        """Take one ticket, or wait for one or for a free slot; True when the drain is over."""
-        if len(self._runs.running) >= self.slots:
+        """Take tickets, or wait for one or for a free slot; True when the drain is over."""
+        free = self.slots - len(self._runs.running)
+        if free <= 0:
             self._runs.changed.clear()
             await self._runs.changed.wait()
             return False
-        raw = await self._claiming.do("BLMOVE", self._inbox, self._claimed, "LEFT", "RIGHT", IDLE_SECONDS)
-        if raw is not None:
+        *taken, self._more = await self._claiming.do_all([*self._take(min(free, self._more)), ("LLEN", self._inbox)])
+        for raw in filter(None, taken):
             await self._begin(raw)
-            # The request goes to the engine before we ask for the next ticket.
+        if any(taken):
+            # The requests go to the engine before we ask for the next tickets.
             await asyncio.sleep(0)
             return False
-        return not self._runs.running and await self._release()
+        return not self._more and not self._runs.running and await self._release()
+
+    def _take(self, waiting: int) -> list[Command]:
+        """As many as are known to wait, in one round trip; the first of them when none is."""
+        if not waiting:
+            return [("BLMOVE", self._inbox, self._claimed, "LEFT", "RIGHT", IDLE_SECONDS)]
+        return [("LMOVE", self._inbox, self._claimed, "LEFT", "RIGHT")] * min(waiting, MOST_AT_ONCE)
 
     async def _begin(self, raw: bytes) -> None:
         try:

@@ -11,6 +11,7 @@ import msgspec
 from cluster.engines.build import EngineChoice
 from cluster.worker.identity import Identity
 from cluster.worker.version import AGENT
+from ollamamax.bus.connect import elsewhere
 
 
 class JoinFailed(Exception):
@@ -71,7 +72,7 @@ async def join(url: str, token: str, name: str, engine: EngineChoice, redis_url:
         name=answer.name,
         tenant=answer.tenant,
         secret=answer.secret,
-        redis_url=_own_redis(redis_url, answer.redis_url),
+        redis_url=elsewhere(answer.redis_url, redis_url) if redis_url else answer.redis_url,
         url=url,
         engine=engine,
     )
@@ -86,11 +87,3 @@ def _refusal(url: str, status: int, body: bytes) -> str:
     if status in {401, 403}:
         return f"The join token was refused: {detail}"
     return f"{url} refused to let this node join: {detail}"
-
-
-def _own_redis(override: str, given: str) -> str:
-    """``override`` says where Redis is from here; user and password stay the node's own."""
-    if not override:
-        return given
-    place, credentials = urlsplit(override), urlsplit(given).netloc.rpartition("@")[0]
-    return place._replace(netloc=f"{credentials}@{place.netloc.rpartition('@')[2]}").geturl()

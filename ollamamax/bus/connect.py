@@ -47,3 +47,9 @@ def broker_url(url: str) -> str:
         database = query.pop("db", "0")
         return urlunsplit(parts._replace(scheme="redis+socket", query=urlencode(query | {"virtual_host": database})))
     return url
+
+
+def elsewhere(url: str, place: str) -> str:
+    """The user and password of ``url``, at the address of ``place``."""
+    credentials, address = urlsplit(url).netloc.rpartition("@")[0], urlsplit(place)
+    return urlunsplit(address._replace(netloc=f"{credentials}@{address.netloc.rpartition('@')[2]}"))

@@ -20,7 +20,7 @@ def down(home: Home) -> int:
     holder = home.running()
     if pid := holder.get("pid"):
         print("Stopping ...", flush=True)
-        supervise.stop(pid, home.supervisor_socket())
+        supervise.stop(pid, home.socket("supervisor"))
     end = time.monotonic() + 30
     while (lock := home.lock()) is None:
         if time.monotonic() > end:
@@ -56,7 +56,7 @@ def status(home: Home) -> int:
         print(f"OllamaMax does not run (home: {home.folder}).")
         return 3
     try:
-        states = Supervisor(home, home.supervisor_socket()).states()
+        states = Supervisor(home, home.socket("supervisor")).states()
     except supervise.UNREACHABLE:
         print("OllamaMax is starting or stopping.")
         return 1

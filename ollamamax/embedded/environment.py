@@ -73,7 +73,8 @@ def plan(home: Home, environ: Mapping[str, str] = os.environ) -> Plan:
     if postgres_port is not None:
         full["DATABASE_URL"] = postgres.url(secrets["postgres_password"], postgres_port)
     if valkey_port is not None:
-        full["REDIS_URL"] = valkey.url(secrets["valkey_password"], valkey_port)
+        full["REDIS_URL"] = valkey.url(secrets["valkey_password"], home.socket("valkey"))
+        full.setdefault("OLLAMAMAX_NODE_REDIS_URL", valkey.public_url(valkey_port))
     full["PYTHONPATH"] = os.pathsep.join([str(source()), *filter(None, [environ.get("PYTHONPATH")])])
     full["PYTHONSAFEPATH"] = "1"
     full["PYTHONUNBUFFERED"] = "1"
@@ -97,7 +98,7 @@ def of_running(home: Home) -> dict[str, str]:
         "OLLAMAMAX_HOME": str(home.folder),
         "OLLAMAMAX_SECRET_KEY": secrets["secret_key"],
         "DATABASE_URL": postgres.url(secrets["postgres_password"], ports["postgres"]),
-        "REDIS_URL": valkey.url(secrets["valkey_password"], ports["valkey"]),
+        "REDIS_URL": valkey.url(secrets["valkey_password"], home.socket("valkey")),
     }
 
 

@@ -112,16 +112,16 @@ class Home:
             self.remember(ports=ports | {name: port})
         return port
 
-    def supervisor_socket(self) -> Path:
-        """Where the supervisor listens: in the home, or in a private short folder when that path is too long."""
-        path = self.run / "supervisor.sock"
+    def socket(self, name: str) -> Path:
+        """Where ``name`` listens: in the home, or in a private short folder when that path is too long."""
+        path = self.run / f"{name}.sock"
         if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
             return path
         short = Path(self.state().get("runtime") or "/nonexistent")
         if not is_private(short):
             short = Path(tempfile.mkdtemp(prefix="omx-"))
             self.remember(runtime=str(short))
-        return short / "supervisor.sock"
+        return short / path.name
 
     def lock(self) -> int | None:
         """Take the lock; its descriptor, or ``None`` when an installation runs (or starts, or stops) here."""

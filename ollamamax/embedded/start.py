@@ -10,8 +10,8 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
+from ollamamax.bus.connect import elsewhere
 from ollamamax.embedded import postgres, processes, reach, valkey
 from ollamamax.embedded.down import tail
 from ollamamax.embedded.environment import Plan
@@ -35,7 +35,7 @@ def wanted(home: Home, made: Plan) -> list[Process]:
         found.append(processes.postgres(postgres.command(data, made.postgres_port, programs)))
     if made.valkey_port is not None:
         valkey.write_users(home.valkey, secrets["valkey_password"])
-        found.append(processes.valkey(home, valkey.command(home.valkey, made.valkey_port)))
+        found.append(processes.valkey(home, valkey.command(home.valkey, made.valkey_port, home.socket("valkey"))))
     found += [processes.web(home), processes.controller(home), processes.batches(home)]
     if made.settings["OLLAMAMAX_GATEWAY_PORT"]:
         found += [processes.gateway(home, number) for number in range(1, made.settings["OLLAMAMAX_GATEWAYS"] + 1)]
@@ -78,6 +78,7 @@ def start(home: Home, made: Plan, supervisor: Supervisor) -> None:
             for name in nodes:
                 if not (home.folder / name / IDENTITY).exists():
                     _join(home, made, name)
+                    _has_joined(home, made, name)
                     supervisor.begin(name)
             _wait(supervisor, nodes[0], lambda: _serves(home, made, len(nodes)), seconds=120)
     supervisor.begin("batches")  # last: no first request waits for it
@@ -87,12 +88,12 @@ def start(home: Home, made: Plan, supervisor: Supervisor) -> None:
 
 
 def _has_joined(home: Home, made: Plan, name: str) -> bool:
-    """Whether the node has an identity; brings the addresses in it up to date, which PORT and other programs change."""
+    """Whether the node has an identity; brings the addresses in it up to date: another start may have others."""
     identity = home.folder / name / IDENTITY
     known = read_json(identity)
     if not known:
         return False
-    moved = known | {"url": made.url, "redis_url": _moved(known["redis_url"], made.valkey_port)}
+    moved = known | {"url": made.url, "redis_url": _moved(known["redis_url"], made)}
     if moved != known:
         write_private(identity, json.dumps(moved, indent=2))
     return True
@@ -105,12 +106,9 @@ def _join(home: Home, made: Plan, name: str) -> None:
     _run(home, made, module("cluster.worker.cli", *join), "The node could not join", stdin=token, secret=False)
 
 
-def _moved(redis_url: str, port: int | None) -> str:
-    """The node's way to the embedded Valkey, which another program's port may have moved since it joined."""
-    if port is None:
-        return redis_url
-    parts = urlsplit(redis_url)
-    return urlunsplit(parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{port}"))
+def _moved(redis_url: str, made: Plan) -> str:
+    """The node's way to the embedded Valkey, whose socket another start may have put elsewhere."""
+    return redis_url if made.valkey_port is None else elsewhere(redis_url, made.environ["REDIS_URL"])
 
 
 def _serves(home: Home, made: Plan, nodes: int) -> bool:

@@ -125,7 +125,7 @@ class Child(Supervisor):
         cls, home: Home, processes: Sequence[Process], environ: Mapping[str, str], lock: int, *, orphan: bool
     ) -> Child:
         """Start supervisord with every process stopped, and hand it the lock. It survives us only when ``orphan``."""
-        socket = home.supervisor_socket()
+        socket = home.socket("supervisor")
         socket.unlink(missing_ok=True)
         file, configured = home.run / "processes.json", home.run / "supervisord.conf"
         command = [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "--configuration", str(configured)]

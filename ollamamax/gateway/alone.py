@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
-
 from ollamamax.gateway import greeting
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.http import Receive, Scope, Send, respond
+from ollamamax.kernel import heap
 
 
 class Alone:
@@ -34,7 +33,7 @@ class Alone:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await self.gateway.start()
-                gc.freeze()  # as in the web process
+                heap.keep()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self.gateway.stop()

@@ -105,7 +105,7 @@ class Execution:
             key_limits=call.limits,
             tenant_limits=call.tenant.limits,
         )
-        dispatcher.expect(self.request)
+        dispatcher.router.expect(self.request)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Headers of the response, once it is admitted."""

@@ -71,8 +71,8 @@ def test_only_one_holds_the_lock(home: Home) -> None:
 def test_a_supervisor_socket_never_has_too_long_a_path(tmp_path: Path) -> None:
     deep = Home(tmp_path / ("very-long-name-" * 8))
     deep.create()
-    path = deep.supervisor_socket()
-    assert deep.supervisor_socket() == path
+    path = deep.socket("supervisor")
+    assert deep.socket("supervisor") == path
     assert mode(path.parent) == 0o700
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
@@ -82,7 +82,7 @@ def test_a_supervisor_socket_never_has_too_long_a_path(tmp_path: Path) -> None:
 
 def test_a_short_home_holds_its_own_socket() -> None:
     home = Home(Path("/home/somebody/ollamamax/.ollamamax"))
-    assert home.supervisor_socket() == home.run / "supervisor.sock"
+    assert home.socket("supervisor") == home.run / "supervisor.sock"
 
 
 def test_the_home_is_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -137,7 +138,7 @@ def test_granian_serves_it_too_and_gateways_beside_it(home: Home, monkeypatch: p
         assert answer.read() == b"Ollama is running"
 
 
-def test_a_node_that_joined_follows_a_changed_port(home: Home) -> None:
+def test_a_node_that_joined_follows_a_changed_address(home: Home) -> None:
     identity = home.node(7) / start.IDENTITY
     home.node(7).mkdir()
     known = {"node": "n", "url": "http://127.0.0.1:1", "redis_url": "redis://node-n:secret@127.0.0.1:2/0"}
@@ -147,7 +148,8 @@ def test_a_node_that_joined_follows_a_changed_port(home: Home) -> None:
     assert json.loads(identity.read_text()) == {
         "node": "n",
         "url": made.url,
-        "redis_url": f"redis://node-n:secret@127.0.0.1:{made.valkey_port}/0",
+        "redis_url": f"unix://node-n:secret@{quote(str(home.socket('valkey')))}?db=0",
     }
     assert not start._has_joined(home, made, "node-8")
-    assert start._moved("rediss://node-n:s@redis.example:1/0", None) == "rediss://node-n:s@redis.example:1/0"
+    others = plan(home, {"REDIS_URL": "rediss://redis.example:1/0"})
+    assert start._moved("rediss://node-n:s@redis.example:1/0", others) == "rediss://node-n:s@redis.example:1/0"

@@ -15,8 +15,9 @@ from tests.servers import free_port
 class Server:
     def __init__(self, folder: Path, port: int, password: str) -> None:
         valkey.write_users(folder, password)
-        self.url = valkey.url(password, port)
-        self.process = subprocess.Popen(valkey.command(folder, port), stdout=subprocess.DEVNULL)
+        socket = folder / "a socket"
+        self.url = valkey.url(password, socket)
+        self.process = subprocess.Popen(valkey.command(folder, port, socket), stdout=subprocess.DEVNULL)
         valkey.wait_ready(self.url, self.process)
         self.client = redis.Redis.from_url(self.url)
 
@@ -32,7 +33,8 @@ def test_nobody_gets_in_without_the_password(tmp_path: Path) -> None:
     try:
         with pytest.raises(redis.AuthenticationError):
             redis.Redis.from_url(f"redis://127.0.0.1:{port}").ping()
-        assert not valkey.is_ready(valkey.url("wrong", port))
+        assert not valkey.is_ready(valkey.url("wrong", tmp_path / "a socket"))
+        assert (tmp_path / "a socket").stat().st_mode & 0o777 == 0o700, "for this user alone"
         assert valkey.is_ready(server.url)
     finally:
         server.stop()
