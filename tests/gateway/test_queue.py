@@ -273,7 +273,7 @@ async def test_streams_that_wait_hear_their_place(site: Site) -> None:
         assert response.status == 200
         first = await response.content.readline()
         assert first.startswith(b": waiting, place 1 of 1")
-        gate.let(2)
+        gate.let(3)
         text = (await response.text()).split("\n\n")
     assert text[-2] == "data: [DONE]"
     assert "x-ollamamax-node" not in response.headers
