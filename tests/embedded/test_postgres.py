@@ -15,6 +15,7 @@ import pytest
 from ollamamax.embedded import postgres, reach
 from ollamamax.embedded.home import Home
 from ollamamax.embedded.problem import Problem
+from tests.patience import LONG
 from tests.servers import free_port
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root must become another user")
@@ -70,7 +71,7 @@ def test_a_half_made_cluster_is_made_again(open_folder: Path, programs: Path) ->
 def test_a_server_that_was_left_behind_is_ended(open_folder: Path) -> None:
     server = postgres.Temporary(open_folder, free_port())
     assert postgres.end_leftover(open_folder / "data") == 1
-    assert server.process.wait(5) is not None
+    assert server.process.wait(LONG) is not None
     assert postgres.end_leftover(open_folder / "data") == 0
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from ollamamax.kernel.ids import new_id
+from tests.patience import LONG
 
 
 class ControlPlane:
@@ -30,7 +31,7 @@ class ControlPlane:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
-        self._ready.wait(10)
+        self._ready.wait(LONG)
 
     def add(self, data: bytes) -> str:
         digest = "sha256:" + hashlib.sha256(data).hexdigest()

@@ -19,6 +19,7 @@ import msgspec
 from aiohttp import web
 
 from cluster.engines.llamacpp_process import Order, Process
+from tests.patience import LONG
 
 VERSION = "0.12.6"
 _OPTIONS = {
@@ -57,7 +58,7 @@ class OllamaServer:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
-        self._ready.wait(10)
+        self._ready.wait(LONG)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -11,6 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.patience import LONG
+
 KINDS = "application/vnd.ollama.image."
 IMAGE = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"
@@ -41,7 +43,7 @@ class Registry:
         self._port = port
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
-        self._ready.wait(10)
+        self._ready.wait(LONG)
 
     @property
     def host(self) -> str:

@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from cluster.engines.build import EngineChoice
+from tests.patience import LONG
 from tests.servers import free_port
 from tests.worker.node import ROOT, Gateway, Node, make_identity, wait_for
 
@@ -48,7 +49,7 @@ class Stub:
 
     def stop(self) -> None:
         self.process.kill()
-        self.process.wait(5)
+        self.process.wait(LONG)
 
 
 @pytest.fixture

@@ -141,7 +141,7 @@ class Node:
     def kill(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(10)
+        self.process.wait(LONG)
 
 
 def celery_message(task: str, queue: str, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> bytes:

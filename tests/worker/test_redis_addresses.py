@@ -25,6 +25,7 @@ from cluster.engines.build import EngineChoice
 from cluster.worker import identity as identities
 from ollamamax.bus.connect import broker_url
 from ollamamax.embedded import valkey
+from tests.patience import LONG
 from tests.servers import free_port
 from tests.worker.conftest import MakeNode, MakeStub
 from tests.worker.node import Gateway, Node, wait_for
@@ -68,7 +69,7 @@ class TlsProxy:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
-        self._ready.wait(5)
+        self._ready.wait(LONG)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -149,7 +150,7 @@ def test_a_node_works_by_a_unix_socket(tmp_path: Path, make_stub: MakeStub, make
         node.stop()
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(LONG)
 
 
 def test_addresses_for_celery() -> None:
