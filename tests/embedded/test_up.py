@@ -25,6 +25,8 @@ from ollamamax.embedded.up import up
 from ollamamax.embedded.welcome import welcome
 from tests.servers import free_port
 
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
