@@ -70,7 +70,7 @@ async def llamacpp() -> Subject:
     await engine.start()
 
     def process() -> Process:
-        found = engine._served[VERSION].process
+        found = engine.residents.served[VERSION].process
         assert found is not None
         return found
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cluster import wire
-from cluster.engines import llamacpp as module
+from cluster.engines import llamacpp_residents as module
 from cluster.engines.base import LocalModel
 from cluster.engines.llamacpp import LlamaCpp
 from cluster.engines.llamacpp_memory import SHARE, cache_share, needed
@@ -59,7 +59,7 @@ async def until(condition: Callable[[], bool], seconds: float = LONG) -> None:
 
 
 def pid(engine: LlamaCpp, version: str = FIRST) -> int:
-    process = engine._served[version].process
+    process = engine.residents.served[version].process
     assert process is not None
     return process.pid
 
@@ -85,12 +85,12 @@ async def test_ten_first_requests_load_once(engine: LlamaCpp) -> None:
 async def test_a_caller_that_leaves_while_it_loads_does_not_stop_the_loading(engine: LlamaCpp) -> None:
     first = asyncio.create_task(run(engine, chat("Hi", max_tokens=2)))
     second = asyncio.create_task(run(engine, chat("Hi", max_tokens=2)))
-    await until(lambda: FIRST in engine._served and engine._served[FIRST].process is not None)
+    await until(lambda: FIRST in engine.residents.served and engine.residents.served[FIRST].process is not None)
     child = pid(engine)
     first.cancel()
     assert (await second).completion_tokens == 2
     assert pid(engine) == child
-    await until(lambda: engine._served[FIRST].users == 0)
+    await until(lambda: engine.residents.served[FIRST].users == 0)
 
 
 async def test_keep_alive_zero_unloads_after_the_request(engine: LlamaCpp) -> None:
@@ -138,11 +138,11 @@ async def test_the_model_used_longest_ago_makes_room() -> None:
         def room() -> int:
             return 0 if engine.loaded(FIRST) else 10 << 30
 
-        engine._available_memory = room
+        engine.residents.available_memory = room
         await run(engine, chat("Hi", max_tokens=1), SECOND)
         assert not engine.loaded(FIRST)
         assert engine.loaded(SECOND)
-        engine._available_memory = lambda: 0
+        engine.residents.available_memory = lambda: 0
         await engine.unload(SECOND, "m")
         with pytest.raises(EngineFailed, match="MiB of memory"):
             await run(engine, chat("Hi", max_tokens=1), FIRST)
@@ -153,7 +153,7 @@ async def test_the_model_used_longest_ago_makes_room() -> None:
 async def test_a_child_that_dies_is_started_again(engine: LlamaCpp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE", 0.05)
     await run(engine, chat("Hi", max_tokens=2))
-    process = engine._served[FIRST].process
+    process = engine.residents.served[FIRST].process
     assert process is not None
     process._child.kill()
     await until(lambda: not engine.loaded(FIRST))
@@ -171,11 +171,11 @@ async def test_one_that_dies_again_and_again_is_given_up(engine: LlamaCpp, monke
     await run(engine, chat("Hi", max_tokens=2))
     for _ in range(2):
         await until(lambda: engine.loaded(FIRST))
-        process = engine._served[FIRST].process
+        process = engine.residents.served[FIRST].process
         assert process is not None
         process._child.kill()
-        await until(lambda process=process: engine._served[FIRST].process is not process)  # type: ignore[misc]
-    await until(lambda: engine._served[FIRST].state == "failed")
+        await until(lambda process=process: engine.residents.served[FIRST].process is not process)  # type: ignore[misc]
+    await until(lambda: engine.residents.served[FIRST].state == "failed")
     [state] = await engine.models()
     assert "died 2 times" in (state.error or "")
     with pytest.raises(EngineFailed, match="does not run"):
@@ -221,7 +221,7 @@ async def test_a_model_made_for_embeddings_embeds_and_chats() -> None:
 
 async def test_unloading_waits_for_the_running_request(engine: LlamaCpp) -> None:
     task = asyncio.create_task(run(engine, chat("Tell a story.", max_tokens=60)))
-    await until(lambda: FIRST in engine._served and engine._served[FIRST].users > 0)
+    await until(lambda: FIRST in engine.residents.served and engine.residents.served[FIRST].users > 0)
     await engine.unload(FIRST, "m")
     assert task.done() or (await task).completion_tokens
     assert not engine.loaded(FIRST)
@@ -236,7 +236,7 @@ async def test_closing_ends_the_children() -> None:
     engine = LlamaCpp(TwoModels(), slots=1, context=512, threads=1)
     await engine.start()
     await engine.load(FIRST, "m")
-    process = engine._served[FIRST].process
+    process = engine.residents.served[FIRST].process
     assert process is not None
     await engine.close()
     assert not process.alive
@@ -282,7 +282,7 @@ async def test_where_memory_is_short_no_prompt_is_kept_besides_the_slots() -> No
         await run(engine, _topic(1))
         await run(engine, _topic(2))
         again = await run(engine, _topic(1))
-        process = engine._served[FIRST].process
+        process = engine.residents.served[FIRST].process
         assert process is not None
         assert (process.order.cache_mib, process.cache_to_come()) == (0, 0)
     assert again.cached_tokens < 50
@@ -294,7 +294,7 @@ async def test_the_cache_stays_within_its_share_and_what_is_left_of_it_is_spoken
     monkeypatch.setattr("cluster.engines.llamacpp_memory.LEAST_CACHE", 1 << 20)
     async with _with_cache_of(16) as engine:
         await run(engine, _topic(0))
-        process = engine._served[FIRST].process
+        process = engine.residents.served[FIRST].process
         assert process is not None
         before, promised = process._own_memory(), process.cache_to_come()
         assert 0 < promised <= 16 << 20

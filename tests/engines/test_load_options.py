@@ -144,14 +144,14 @@ def test_the_servers_list_of_before_a_load_changes_nothing() -> None:
 
 async def test_a_context_that_cannot_be_had_does_not_stay(llamacpp: LlamaCpp, monkeypatch: pytest.MonkeyPatch) -> None:
     await run(llamacpp, VERSION, say(None), wire.NOTHING_FIXED)
-    begin = llamacpp._begin
+    begin = llamacpp.residents._begin
 
     async def fails(served: Served) -> None:
         if served.context > 4096:
             raise EngineFailed("it does not fit into memory")
         await begin(served)
 
-    monkeypatch.setattr(llamacpp, "_begin", fails)
+    monkeypatch.setattr(llamacpp.residents, "_begin", fails)
     with pytest.raises(EngineFailed, match="could not be loaded"):
         await run(llamacpp, VERSION, say(8192), wire.NOTHING_FIXED)
     await run(llamacpp, VERSION, say(None), wire.NOTHING_FIXED)
@@ -177,14 +177,14 @@ async def test_a_changed_profile_is_followed_when_the_running_requests_are_over(
     long = chat("Count.", max_tokens=60, seed=1)
     long.format = {"type": "array", "items": {"type": "integer"}, "minItems": 100}
     first = asyncio.create_task(run(llamacpp, VERSION, long, Load(1024)))
-    while not (VERSION in llamacpp._served and llamacpp._served[VERSION].users):
+    while not (VERSION in llamacpp.residents.served and llamacpp.residents.served[VERSION].users):
         await asyncio.sleep(0.02)
     second = await run(llamacpp, VERSION, say(None), Load(2048, num_gpu=0))
     assert first.done()
     assert (await first).completion_tokens == 60
     assert second.load_ms > 0
     assert llamacpp.context(VERSION) == 2048
-    process = llamacpp._served[VERSION].process
+    process = llamacpp.residents.served[VERSION].process
     assert process is not None
     assert process.order.gpu_layers == 0
 
