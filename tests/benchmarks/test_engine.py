@@ -1,0 +1,74 @@
+"""The stub engine of the benchmarks says what the stub engine of the tests says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from benchmarks import client
+from benchmarks.client import Job
+from tests.servers import free_port
+
+SAID = "".join(f"t{number} " for number in range(5))
+
+
+@pytest.fixture(scope="module", params=["benchmarks.engine", "tests.fakes.stub_engine"])
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", request.param, "--port", str(port)])
+    url = f"http://127.0.0.1:{port}"
+    until = time.monotonic() + 30
+    while not _answers(url):
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    yield url
+    process.terminate()
+    process.wait(10)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_every_token_is_there(engine: str, stream: bool) -> None:
+    result = await client.run(Job(engine, "stub", "", concurrency=4, requests=20, tokens=50, stream=stream))
+    assert (result.wrong, result.complaint, len(result.duration)) == (0, "", 20)
+
+
+async def test_tokens_come_at_their_pace(engine: str) -> None:
+    result = await client.run(Job(engine, "stub", "", concurrency=2, requests=2, tokens=5, first=200, every=50))
+    assert result.wrong == 0
+    # Clocks of two processes: a timer may be a millisecond early.
+    assert min(result.first_token) > 0.195
+    assert min(result.duration) > 0.195 + 4 * 0.05
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_it_speaks_as_much_of_ollamas_api_as_its_proxies_need(engine: str, stream: bool) -> None:
+    asked = {"model": "stub", "messages": [{"role": "user", "content": "Count"}], "options": {"num_predict": 5}}
+    body = msgspec.json.encode(asked | {"stream": stream})
+    with urllib.request.urlopen(urllib.request.Request(f"{engine}/api/chat", body), timeout=30) as answer:
+        lines = [msgspec.json.decode(line) for line in answer.read().splitlines()]
+    assert "".join(line["message"]["content"] for line in lines) == SAID
+    assert (lines[-1]["done"], lines[-1]["eval_count"], len(lines)) == (True, 5, 6 if stream else 1)
+    for path, key in (("version", "version"), ("tags", "models"), ("ps", "models")):
+        with urllib.request.urlopen(f"{engine}/api/{path}", timeout=30) as answer:
+            assert msgspec.json.decode(answer.read())[key]
+
+
+def test_what_it_does_not_have_is_not_found(engine: str) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{engine}/v1/nothing", timeout=30)
