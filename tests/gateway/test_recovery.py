@@ -310,27 +310,34 @@ async def test_the_real_engine_goes_on_from_what_another_said(site: Site) -> Non
         "options": {"temperature": 0, "seed": 1, "num_predict": 40},
     }
 
-    def serving(engine: LlamaCpp, pace: float) -> Any:
-        async def generate(ticket: Ticket) -> AsyncIterator[Event]:
-            async for event in engine.generate(HOSTED, ticket.model, ticket.inference):
-                yield event
-                await asyncio.sleep(pace)
+    in_the_middle = asyncio.Event()
 
-        return generate
+    async def stops_at_the_second(ticket: Ticket) -> AsyncIterator[Event]:
+        said = 0
+        async for event in engines[0].generate(HOSTED, ticket.model, ticket.inference):
+            yield event
+            said += 1
+            if said == 8 and len(first.tickets) == 2:
+                in_the_middle.set()
+                await asyncio.sleep(3600)
+
+    def goes_on(ticket: Ticket) -> AsyncIterator[Event]:
+        return engines[1].generate(HOSTED, ticket.model, ticket.inference)
 
     for engine in engines:
         await engine.start()
     client = ollama.AsyncClient(host=site.url, headers={"Authorization": f"Bearer {site.key}"})
     try:
-        first = await site.add_node(script=serving(engines[0], 0.05))
+        first = await site.add_node(script=stops_at_the_second)
         undisturbed = await client.chat(**asked)
         assert undisturbed.message.content
         stream = await client.chat(**asked, stream=True)
-        text, said, last = "", 0, None
+        text, last = "", None
         async for part in stream:
-            text, said, last = text + (part.message.content or ""), said + 1, part
-            if said == 8:
-                await site.add_node(script=serving(engines[1], 0.0))
+            text, last = text + (part.message.content or ""), part
+            if not first.dead:
+                await in_the_middle.wait()
+                await site.add_node(script=goes_on)
                 await first.kill()
         assert last is not None
         assert last.done
