@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from typing import Any
 from urllib.parse import quote
 
@@ -76,16 +77,24 @@ def withdraw(node: Node) -> None:
 
 def grant(client: redis.Redis, node: Node) -> None:
     """Make or repair the node's Redis user. Only the SHA-256 of its password is known here."""
-    client.execute_command(
-        "ACL", "SETUSER", redis_user(node), "reset", "on", f"#{node.redis_password_hash}", *keys.node_acl(node.id.hex)
-    )
-
+    client.execute_command("ACL", "SETUSER", redis_user(node), *_rules(node))
+    client.hset(keys.NODE_RIGHTS, redis_user(node), rights(node))
     _save_users(client)
+
+
+def rights(node: Node) -> str:
+    """A digest of what the node's user may do, and of its password."""
+    return hashlib.sha256("\n".join(_rules(node)).encode()).hexdigest()
+
+
+def _rules(node: Node) -> list[str]:
+    return ["reset", "on", f"#{node.redis_password_hash}", *keys.node_acl(node.id.hex)]
 
 
 def forget_user(client: redis.Redis, name: str) -> None:
     """The user goes, with its open connections."""
     client.acl_deluser(name)
+    client.hdel(keys.NODE_RIGHTS, name)
     _save_users(client)
 
 
@@ -95,8 +104,9 @@ def _save_users(client: redis.Redis) -> None:
         client.acl_save()
 
 
-def granted(client: redis.Redis) -> set[str]:
-    """The node users that Redis knows."""
+def granted(client: redis.Redis) -> dict[str, str]:
+    """The node users that Redis knows, with their `rights`; empty where these are not known."""
     users: list[Any] = client.execute_command("ACL", "USERS")
     names = {user.decode() if isinstance(user, bytes) else str(user) for user in users}
-    return {name for name in names if name.startswith("node.")}
+    held: dict[bytes, bytes] = client.hgetall(keys.NODE_RIGHTS)
+    return {name: held.get(name.encode(), b"").decode() for name in names if name.startswith("node.")}

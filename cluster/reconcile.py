@@ -31,9 +31,9 @@ def observe_nodes() -> int:
         nodes = list(Node.objects.all())
         known = membership.granted(client)
         for node in nodes:
-            if membership.redis_user(node) not in known:
+            if known.get(membership.redis_user(node)) != membership.rights(node):
                 membership.grant(client, node)
-        for name in known - {membership.redis_user(node) for node in nodes}:
+        for name in known.keys() - {membership.redis_user(node) for node in nodes}:
             membership.forget_user(client, name)
         states = read_states(client, [node.id.hex for node in nodes])
         heard = []

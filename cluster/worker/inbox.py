@@ -92,6 +92,7 @@ class Inbox:
                         return
                 except (RedisError, OSError, TimeoutError) as error:
                     log.warning("inbox_waits_for_redis", error=str(error))
+                    self._more = 0
                     await asyncio.sleep(PAUSE_SECONDS)
                     await self._adopt()
 

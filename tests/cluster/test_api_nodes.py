@@ -96,6 +96,19 @@ def test_a_removed_node_is_locked_out_at_once(
     assert owner_api.get(f"{NODES}/{uuid.uuid4()}").status_code == 404
 
 
+def test_the_loop_gives_a_node_what_this_version_grants(owner: Person, join: Join, valkey: redis.Redis) -> None:
+    joined = join(owner)
+    user = membership.redis_user(joined.node)
+    valkey.execute_command("ACL", "SETUSER", user, "-lmove")
+    valkey.hset(keys.NODE_RIGHTS, user, "of a former version")
+    inbox, claimed = keys.node_inbox(joined.node.id.hex), keys.node_claimed(joined.node.id.hex)
+    with redis.Redis.from_url(membership.redis_url(joined.node, joined.redis_password)) as own:
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            own.lmove(inbox, claimed)
+        observe_nodes()
+        assert own.lmove(inbox, claimed) is None
+
+
 def test_the_loop_repairs_what_redis_lost_and_notes_who_was_heard(
     owner: Person, join: Join, valkey: redis.Redis
 ) -> None:
@@ -106,7 +119,7 @@ def test_the_loop_repairs_what_redis_lost_and_notes_who_was_heard(
     says(valkey, joined)
     assert observe_nodes() == 1
     assert valkey.hget(keys.directory("nodes"), joined.node.id.hex) is not None
-    assert membership.granted(valkey) == {membership.redis_user(joined.node)}
+    assert membership.granted(valkey) == {membership.redis_user(joined.node): membership.rights(joined.node)}
     with redis.Redis.from_url(membership.redis_url(joined.node, joined.redis_password)) as own:
         own.lpush(keys.node_inbox(joined.node.id.hex), b"x")
     with tenant_scope(owner.tenant):
