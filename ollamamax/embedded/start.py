@@ -67,7 +67,7 @@ def start(home: Home, made: Plan, supervisor: Supervisor) -> None:
     gateways = [name for name in names if name.startswith("gateway-")]
     with _step("Web and controller"):
         # Nodes that have joined before need only the bus to begin; their start-up is as long as that of the web.
-        for name in ["web", "controller", *gateways, *(name for name in nodes if _has_joined(home, made, name))]:
+        for name in ["web", "controller", *gateways, *(name for name in nodes if _bring_up_to_date(home, made, name))]:
             supervisor.begin(name)
         _wait(supervisor, "web", lambda: _get(f"{made.local_url}/readyz") is not None)
         for name in gateways:
@@ -78,7 +78,7 @@ def start(home: Home, made: Plan, supervisor: Supervisor) -> None:
             for name in nodes:
                 if not (home.folder / name / IDENTITY).exists():
                     _join(home, made, name)
-                    _has_joined(home, made, name)
+                    _bring_up_to_date(home, made, name)
                     supervisor.begin(name)
             _wait(supervisor, nodes[0], lambda: _serves(home, made, len(nodes)), seconds=120)
     supervisor.begin("batches")  # last: no first request waits for it
@@ -87,8 +87,8 @@ def start(home: Home, made: Plan, supervisor: Supervisor) -> None:
             raise Problem(_ended(home, name))
 
 
-def _has_joined(home: Home, made: Plan, name: str) -> bool:
-    """Whether the node has an identity; brings the addresses in it up to date: another start may have others."""
+def _bring_up_to_date(home: Home, made: Plan, name: str) -> bool:
+    """The addresses in a node's identity, of which another start may have others; ``False`` for a node that has none yet."""
     identity = home.folder / name / IDENTITY
     known = read_json(identity)
     if not known:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,24 +13,25 @@ import pytest
 
 from benchmarks import client
 from benchmarks.client import Job
+from benchmarks.product import end, wait_for
 from tests.servers import free_port
 
 SAID = "".join(f"t{number} " for number in range(5))
 
 
 @pytest.fixture(scope="module", params=["benchmarks.engine", "tests.fakes.stub_engine"])
-def engine(request: pytest.FixtureRequest) -> Iterator[str]:
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", request.param, "--port", str(port)])
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    port, log = free_port(), tmp_path_factory.mktemp("engine") / "engine.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", request.param, "--port", str(port)], stdout=out, stderr=subprocess.STDOUT
+        )
     url = f"http://127.0.0.1:{port}"
-    until = time.monotonic() + 30
-    while not _answers(url):
-        assert process.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    yield url
-    process.terminate()
-    process.wait(10)
+    try:
+        wait_for(lambda: _answers(url), process, log)
+        yield url
+    finally:
+        end(process)
 
 
 def _answers(url: str) -> bool:

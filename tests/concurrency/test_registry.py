@@ -50,10 +50,12 @@ def looping() -> Iterator[None]:
     threads = [threading.Thread(target=loop) for _ in range(2)]
     for thread in threads:
         thread.start()
-    yield
-    over.set()
-    for thread in threads:
-        thread.join()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
     assert failures == []
 
 

@@ -146,12 +146,12 @@ def test_a_node_that_joined_follows_a_changed_address(home: Home) -> None:
     known = {"node": "n", "url": "http://127.0.0.1:1", "redis_url": "redis://node-n:secret@127.0.0.1:2/0"}
     write_private(identity, json.dumps(known))
     made = plan(home)
-    assert start._has_joined(home, made, "node-7")
+    assert start._bring_up_to_date(home, made, "node-7")
     assert json.loads(identity.read_text()) == {
         "node": "n",
         "url": made.url,
         "redis_url": f"unix://node-n:secret@{quote(str(home.socket('valkey')))}?db=0",
     }
-    assert not start._has_joined(home, made, "node-8")
+    assert not start._bring_up_to_date(home, made, "node-8")
     others = plan(home, {"REDIS_URL": "rediss://redis.example:1/0"})
     assert start._moved("rediss://node-n:s@redis.example:1/0", others) == "rediss://node-n:s@redis.example:1/0"
