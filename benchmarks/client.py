@@ -19,6 +19,8 @@ _TEXT = re.compile(rb'"content": ?"([^"]*)"')
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"transfer-encoding: *chunked", re.IGNORECASE)
 _END = b"0\r\n\r\n"
+_ACCEPTED_AFTER = 0.05
+"""Seconds until a server has surely taken up connections that its system accepted: that is no part of a request."""
 _MOST_BROKEN = 2
 """Connections that may break for one client before it gives up."""
 
@@ -210,6 +212,7 @@ async def run(job: Job) -> Result:
             connection.transport.close()
 
     connections = await asyncio.gather(*(connected() for _ in range(job.concurrency)))
+    await asyncio.sleep(_ACCEPTED_AFTER)
     begun = time.perf_counter()
     await asyncio.gather(*map(one_client, connections))
     result.seconds = time.perf_counter() - begun

@@ -13,12 +13,12 @@ TOKENS = 32
 ALONE_EVERY = 1
 """Milliseconds between the tokens that a lone client gets: the first does not wait for the others to be read."""
 IDLE_PAUSE = 2.5
-"""Seconds: longer than a drain stays after its last request, so that each request has to wake the node."""
+"""Seconds between requests of somebody who is alone and in no hurry."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Rounds, and requests by concurrency in each; ``idle`` requests that each find the node asleep.
+    """Rounds, and requests by concurrency in each; ``idle`` requests with a pause before each.
 
     ``ahead``: with real-time priority, for a machine that does other work too.
     """
@@ -92,7 +92,7 @@ def report(measured: Measured, memory: dict[str, float], idle_memory: dict[str, 
         direct = measured.results[levels[0], "direct"]
         base = statistics.median(quantile(result.first_token, 0.5) * 1000 for result in direct)
         woken = quantile(measured.idle.first_token, 0.5) * 1000
-        lines.append(f"  node asleep  p50   {base:>24.2f}{woken:>24.2f}{woken - base:>24.2f}")
+        lines.append(f"  after a pause p50  {base:>24.2f}{woken:>24.2f}{woken - base:>24.2f}")
     lines.append("\nThroughput" + f"{'direct':>44}{'gateway':>24}{'ratio':>24}")
     for concurrency in levels:
         rates = [

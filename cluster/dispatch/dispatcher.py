@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 from redis.exceptions import RedisError
 
 from cluster.dispatch import continuation, quarantine
@@ -160,7 +160,7 @@ class Dispatcher:
         stream.node = request.node = node
         request.node_name = self.fleet.name(node)
         request.given_at = time.time()
-        reason = next((each.reason for each in request.route.candidates if each.node == node), "queue")
+        reason = next((each.reason for each in request.ranked if each.node == node), "queue")
         request.attempts.append(AttemptRecord(node, request.node_name, reason, round(request.given_at, 6)))
         self._breakers.given(node, request.version)
         request.patience = asyncio.get_running_loop().call_later(
@@ -278,6 +278,7 @@ class Dispatcher:
             return
         self._leave(request)
         self.router.learn(request)
+        self.router.note(request)
         self._settlements.add(request, outcome, error)
 
     def later(self, work: Any) -> None:
@@ -319,4 +320,4 @@ class Dispatcher:
 
 def _as_it_is(request: Request) -> Request:
     """For work that goes on when the request itself is elsewhere."""
-    return replace(request, asked=dict(request.asked))
+    return msgspec.structs.replace(request, asked=dict(request.asked))

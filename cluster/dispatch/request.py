@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+
+import msgspec
 
 from cluster.dispatch.stream import Stream
-from cluster.scheduling.candidate import Wanted
+from cluster.scheduling.candidate import Ranked, Wanted
 from cluster.scheduling.fairness import Priority
 from cluster.scheduling.profile import Profile
 from cluster.scheduling.prompt import estimate_tokens, prefixes
@@ -25,8 +27,7 @@ class Interrupted(Exception):
         self.failure = failure
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct, eq=False):
     """One inference request of a client, from its receipt to its settlement. Times are Unix seconds."""
 
     id: str
@@ -59,12 +60,12 @@ class Request:
     first_token_at: float | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    tried: set[str] = field(default_factory=set)
+    tried: set[str] = msgspec.field(default_factory=set)
     stream: Stream | None = None
     payload: bytes = b""
     place: asyncio.Future[str] | None = None
     """Resolves to the node, once there is one."""
-    asked: dict[str, None] = field(default_factory=dict)
+    asked: dict[str, None] = msgspec.field(default_factory=dict)
     """Every node that this attempt may have been given to, in order."""
     wanted: Wanted | None = None
     final: Final | None = None
@@ -84,7 +85,9 @@ class Request:
     patience: asyncio.TimerHandle | None = None
     reload_avoided: bool = False
     """Its load options differ from those of the instance that serves it, which was not loaded again for that."""
-    route: Route = field(default_factory=Route)
+    ranked: Sequence[Ranked] = ()
+    """Where it may run, best first, as it was ranked last."""
+    route: Route = msgspec.field(default_factory=Route)
 
     @property
     def attempts(self) -> list[AttemptRecord]:

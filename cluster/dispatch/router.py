@@ -30,7 +30,7 @@ class Router:
             request.expected_completion_tokens = usual if most is None or most < 0 else min(usual, most)
 
     def rank(self, request: Request) -> list[str]:
-        """The nodes that may run it, best first; the ranking is noted in its record."""
+        """The nodes that may run it, best first; the ranking is kept, for `note`."""
         wants, waiting = request.wants(), self._waiting(request.version)
         ranked = self._fleet.route(wants, without=request.tried, waiting=waiting) or self._fleet.route(
             # A node that failed a moment ago is better than none.
@@ -39,12 +39,16 @@ class Router:
             waiting=waiting,
             despite_breakers=True,
         )
+        request.ranked = ranked
+        return [each.node for each in ranked]
+
+    def note(self, request: Request) -> None:
+        """Write the last ranking into the request's record, once its answer has gone out."""
         request.route.strategy = request.profile.strategy
         request.route.candidates = [
             ScoredNode(each.node, self._fleet.name(each.node), each.reason, round(each.score, 4), _rounded(each.parts))
-            for each in ranked[:RECORDED]
+            for each in request.ranked[:RECORDED]
         ]
-        return [each.node for each in ranked]
 
     def rule_out(self, request: Request) -> None:
         """Note which nodes were no candidates, and why: only where it matters, because it takes as long as to route."""

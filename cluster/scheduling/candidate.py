@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from cluster.scheduling.profile import Profile
 
 Residence = Literal["present", "ready", "loading", "loaded", "fetching", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """A request, as far as its node depends on it. ``prefixes`` is `cluster.scheduling.prompt.prefixes` of it."""
 
     tenant: str
     version: str
-    profile: Profile = Profile()  # noqa: RUF009 - frozen
+    profile: Profile = Profile()
     prefixes: tuple[int, ...] = ()
     num_ctx: int | None = None
     """The context that the request asks for; ``None`` leaves it to the profile and the engine."""
@@ -73,8 +74,7 @@ class Candidate:
     """`rendezvous.salt` of the node."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(msgspec.Struct, frozen=True):
     """A node with its place. ``score``: above 0 and at most 1, comparable within one decision only.
 
     ``parts``, from 0 to 1: ``loaded`` (1: in memory with enough context), ``room`` (free share of the slots), ``prefix`` (share of the

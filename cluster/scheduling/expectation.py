@@ -49,19 +49,21 @@ def expect(
 
     ``load`` is 0 where the model is in memory with enough context, and nowhere else: an engine would load it again for more.
     """
-    best_overhead, best_prompt_speed, best_token, best_crowding = known(candidates)
+    best: Known | None = None
     context, prompt_tokens = wanted.context, wanted.prompt_tokens * 1000.0
     found = []
     for each in candidates:
-        overhead, token, crowding = each.overhead_ms, each.token_ms, each.crowding_ms
-        if overhead is None:
-            overhead = best_overhead
-        if token is None or crowding is None:
-            token, crowding = best_token, best_crowding
+        overhead, speed, token, crowding = each.overhead_ms, each.prompt_speed, each.token_ms, each.crowding_ms
+        if overhead is None or not speed or token is None or crowding is None:
+            best = best or known(candidates)
+            overhead = best.overhead_ms if overhead is None else overhead
+            speed = speed or best.prompt_speed
+            if token is None or crowding is None:
+                token, crowding = best.token_ms, best.crowding_ms
         capacity, in_flight = each.capacity, each.in_flight
         beside = in_flight if in_flight < capacity else capacity - 1
         generation = tokens * (token + crowding * beside)
-        prompt = prompt_tokens / (each.prompt_speed or best_prompt_speed)
+        prompt = prompt_tokens / speed
         load = wait = 0.0
         if each.residence != "loaded" or (each.context is not None and each.context < context):
             load = _load(each)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -38,11 +39,11 @@ def prefixes(inference: Inference) -> tuple[int, ...]:
             start += room
             at += room
             last = at
-            places.append(_place(chain.copy().digest(), at))
+            places.append(_place(chain.digest(), at))
         chain.update(part[start:])
         at += len(part) - start
         if ends_message and (at - last >= max(_SPACING, at // 16) or not places):
-            places.append(_place(chain.copy().digest(), at))
+            places.append(_place(chain.digest(), at))
             last = at
     if at > last:
         places.append(_place(chain.digest(), at))
@@ -81,11 +82,20 @@ def _parts(inference: Inference) -> Iterator[tuple[bytes, bool]]:
     for message in inference.messages:
         content = message.get("content")
         text = content.encode(errors="surrogatepass") if isinstance(content, str) else b""
-        rest = {name: value for name, value in message.items() if name != "content" or not text}
-        yield b"\0" + _encode(rest) + b"\0", False
+        if text and len(message) == 2 and isinstance(role := message.get("role"), str):
+            yield _of_role(role), False
+        else:
+            rest = {name: value for name, value in message.items() if name != "content" or not text}
+            yield b"\0" + _encode(rest) + b"\0", False
         yield text, True
     for text in _texts(inference):
         yield text.encode(errors="surrogatepass"), True
+
+
+@lru_cache(64)
+def _of_role(role: str) -> bytes:
+    """What is hashed of a message besides its text, where it has nothing else."""
+    return b"\0" + _encode({"role": role}) + b"\0"
 
 
 def _texts(inference: Inference) -> Sequence[Any]:

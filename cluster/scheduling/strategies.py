@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from cluster.scheduling.candidate import Candidate, Wanted
 from cluster.scheduling.expectation import Expected
@@ -42,8 +43,7 @@ AWAY: dict[Strategy, float] = {
 _FULL, _BEYOND, _UNREADY = 8.0, 4.0, 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(msgspec.Struct, frozen=True):
     """One decision; its lists are in the order of ``candidates``, which is that of the nodes' ids.
 
     ``warm``: node -> share of the prompt that it has read before, of nodes within the bound. ``turn`` counts the requests

@@ -37,7 +37,6 @@ from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
 
 DEAF_SECONDS = 10.0
-GRACE_SECONDS = 25.0
 
 T = TypeVar("T")
 Starter = Callable[["Agent"], Awaitable[None]]
@@ -50,7 +49,7 @@ current: Agent | None = None
 
 
 class Agent:
-    """``make_engine`` builds the engine from the shelf, in the agent's loop. ``slots`` overrides the engine's own."""
+    """``make_engine`` builds the engine from the shelf, in the agent's loop. ``awake`` as `Inbox` takes it."""
 
     def __init__(
         self,
@@ -58,7 +57,8 @@ class Agent:
         home: Path,
         make_engine: Callable[[LocalModels], Engine],
         *,
-        grace: float = GRACE_SECONDS,
+        grace: float,
+        awake: float,
     ) -> None:
         self.identity = identity
         self.home = home
@@ -67,6 +67,7 @@ class Agent:
         self.boot = new_id()
         self.failed = False
         self.grace = grace
+        self._awake = awake
         self._make_engine = make_engine
         self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
         self._started: Future[None] = Future()
@@ -153,7 +154,7 @@ class Agent:
         self.runs = Runs(outlets, self._pick)
         slots = (await self.engine.capacity()).slots
         node = self.identity.node
-        self.inbox = Inbox(client, claiming, node, self.boot, slots, self.runs, outlets)
+        self.inbox = Inbox(client, claiming, node, self.boot, slots, self.runs, outlets, self._awake)
         listener = Listener(blocking, node, self.runs, self.inbox, outlets)
         sampler = await asyncio.to_thread(Sampler, self.home)
         reporter = Reporter(client, self.identity, self.boot, self.engine, self.shelf, self.runs, self.inbox, sampler)

@@ -92,8 +92,15 @@ def join_command(
 @main.command()
 @home_option
 @click.option("--grace", default=25.0, show_default=True, help="Seconds that running requests have after SIGTERM.")
+@click.option(
+    "--awake",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    help="Seconds without a request after which it sleeps, until a message wakes it.",
+)
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]))
-def run(home: Path, grace: float, log_level: str) -> None:
+def run(home: Path, grace: float, awake: float, log_level: str) -> None:
     """Run this node until SIGTERM."""
     from cluster.engines.build import build as build_engine
     from cluster.worker import app
@@ -105,7 +112,7 @@ def run(home: Path, grace: float, log_level: str) -> None:
         identity = identities.read(home)
     except identities.IdentityMissing as error:
         raise click.ClickException(str(error)) from None
-    agent = Agent(identity, home, lambda models: build_engine(identity.engine, models), grace=grace)
+    agent = Agent(identity, home, lambda models: build_engine(identity.engine, models), grace=grace, awake=awake)
     sys.exit(app.serve(app.build(identity), agent))
 
 

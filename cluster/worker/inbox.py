@@ -1,7 +1,8 @@
 """The way in: takes tickets from the node's inbox, no more than there are free slots.
 
 While a drain is under way its lease stands in Redis, and admission sends no Celery message. The lease is given up only
-in a transaction that fails when a ticket came in, so that none is left lying.
+in a transaction that fails when a ticket came in, so that none is left lying. It is kept for a while after the last ticket:
+Celery takes longer to wake a node than all else that a short request needs.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ log = logs.get("cluster.worker.inbox")
 
 
 class Inbox:
-    """``claiming`` is for this alone: it waits in Redis. ``slots`` is how many tickets run at once."""
+    """``claiming`` is for this alone: it waits in Redis. ``slots`` is how many tickets run at once.
+
+    ``awake``: seconds without a ticket after which a drain ends.
+    """
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class Inbox:
         slots: int,
         runs: Runs,
         outlets: Outlets,
+        awake: float,
     ) -> None:
         self._redis = client
         self._claiming = claiming
@@ -55,6 +60,9 @@ class Inbox:
         self._outlets = outlets
         self._inbox = keys.node_inbox(node)
         self._claimed = keys.node_claimed(node)
+        self._awake = awake
+        self._busy_at = 0.0
+        """When there was something to do last."""
         self._again = False
         self._more = 0
         """How many tickets waited when the last were taken."""
@@ -106,11 +114,14 @@ class Inbox:
         *taken, self._more = await self._claiming.do_all([*self._take(min(free, self._more)), ("LLEN", self._inbox)])
         for raw in filter(None, taken):
             await self._begin(raw)
+        now = asyncio.get_running_loop().time()
+        if any(taken) or self._runs.running:
+            self._busy_at = now
         if any(taken):
             # The requests go to the engine before we ask for the next tickets.
             await asyncio.sleep(0)
             return False
-        return not self._more and not self._runs.running and await self._release()
+        return not self._more and now - self._busy_at >= self._awake and await self._release()
 
     def _take(self, waiting: int) -> list[Command]:
         """As many as are known to wait, in one round trip; the first of them when none is."""

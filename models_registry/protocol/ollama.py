@@ -9,7 +9,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -96,7 +96,7 @@ class Management:
         if route is None:
             raise errors.NotFound(f"There is no {path} here.")
         principal = access.authenticate(request.headers.get("authorization"), directory, route.permission)
-        acting = replace(principal, request=id_)
+        acting = msgspec.structs.replace(principal, request=id_)
         if request.method not in route.methods:
             allowed = ", ".join(route.methods)
             return JSONResponse({"error": f"Only {allowed} is allowed here."}, 405, {"allow": allowed})

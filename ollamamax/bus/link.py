@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 import hiredis
+import msgspec
 from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import parse_url
 from redis.exceptions import (
@@ -84,14 +84,13 @@ async def _connected(url: str) -> Link:
     return link
 
 
-@dataclass(slots=True)
-class _Waiting:
+class _Waiting(msgspec.Struct, eq=False):
     """Who waits for the next answer, or for so many (``wanted``) together."""
 
     future: asyncio.Future[Any]
     wanted: int | None
     since: float
-    answers: list[Any] = field(default_factory=list)
+    answers: list[Any] = []
 
 
 class Link(asyncio.Protocol):

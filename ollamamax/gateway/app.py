@@ -33,6 +33,7 @@ from ollamamax.gateway.openai.embeddings import embeddings
 from ollamamax.gateway.openai.rerank import rerank
 from ollamamax.gateway.relay import TooSlow
 from ollamamax.gateway.service import Service
+from ollamamax.gateway.turns import Turns
 from ollamamax.identity import access
 from ollamamax.identity.access import KnownKey, KnownTenant
 from ollamamax.kernel import errors, trace
@@ -137,6 +138,7 @@ class Gateway:
         self._more_routes = more_routes
         self._service: Service | None = None
         self._starting = asyncio.Lock()
+        self._turns = Turns()
         self._open = 0
         self._quiet = asyncio.Event()
 
@@ -192,6 +194,7 @@ class Gateway:
         and it takes none but idle slots."""
         self._open += 1
         try:
+            await self._turns.begin()
             await self._serve(scope, receive, send, inside)
         finally:
             self._open -= 1

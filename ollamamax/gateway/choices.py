@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, MutableMapping
-from dataclasses import replace
 from typing import Any, Self
 
 import msgspec
@@ -46,7 +45,7 @@ class Choices:
             options = inference.options
             if options.seed is not None:
                 options = msgspec.structs.replace(options, seed=options.seed + index)
-            own = call if index == 0 else replace(call, id=new_id())
+            own = call if index == 0 else msgspec.structs.replace(call, id=new_id())
             asked = msgspec.structs.replace(inference, options=options)
             # One voice is enough for a client that waits.
             said = tell if index == 0 else None

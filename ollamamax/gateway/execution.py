@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
 from typing import Self
+
+import msgspec
 
 from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.queue import Tell
@@ -38,17 +39,16 @@ class EngineError(errors.EngineFailed):
         self.status = failure.status
 
 
-@dataclass
-class Call:
+class Call(msgspec.Struct, eq=False):
     """What a protocol knows of a request before it is run."""
 
     principal: Principal
     api: str
     received_at: float
     traceparent: str
-    id: str = field(default_factory=new_id)
-    tenant: KnownTenant = field(default_factory=KnownTenant)
-    limits: Limits = field(default_factory=Limits)
+    id: str = msgspec.field(default_factory=new_id)
+    tenant: KnownTenant = msgspec.field(default_factory=KnownTenant)
+    limits: Limits = msgspec.field(default_factory=Limits)
     """Of the key."""
     priority: Priority = "normal"
     idle_only: bool = False
@@ -93,7 +93,7 @@ class Execution:
             model=listed.alias_of or model,
             version=listed.version,
             api=call.api,
-            traceparent=trace.child(call.traceparent),
+            traceparent=trace.below(call.traceparent),
             trace=trace.trace_id(call.traceparent),
             received_at=call.received_at,
             deadline=call.received_at + min(deadline, call.timeout or deadline),

@@ -7,7 +7,6 @@ behind a name is told by the answer itself: its ``model`` is the one that served
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 import msgspec
@@ -86,7 +85,7 @@ async def with_fallbacks(directory: Directory, call: Call, receive: Receive, ans
     while (chosen := _next(directory, tenant, left, cause, tried)) is not None:
         hops.append(f"{name};{cause}")
         _log.info("fallback", request=call.id, model=name, cause=cause, to=chosen)
-        call, name = replace(call, id=new_id()), chosen
+        call, name = msgspec.structs.replace(call, id=new_id()), chosen
         request["model"] = msgspec.Raw(msgspec.json.encode(name))
         try:
             await run(call, _replay(msgspec.json.encode(request), receive), _tell(answer, ", ".join(hops)))

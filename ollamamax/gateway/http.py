@@ -19,6 +19,8 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 JSON = b"application/json"
 encode = msgspec.json.Encoder().encode
+_NAMED = "ollamamax.headers"
+"""Where a scope's headers are kept by their names, for those that follow."""
 _gzip_wanted = ContextVar("gzip_wanted", default=False)
 
 
@@ -28,10 +30,11 @@ class ClientGone(Exception):
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The value of the first header of that (lower-case) name."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return str(value.decode("latin-1"))
-    return None
+    named: dict[bytes, bytes] | None = scope.get(_NAMED)
+    if named is None:
+        named = scope[_NAMED] = dict(reversed(list(scope["headers"])))
+    value = named.get(name)
+    return None if value is None else value.decode("latin-1")
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:

@@ -10,15 +10,16 @@ from ollamamax.kernel import errors
 
 PRIORITY = "x-ollamamax-priority"
 TIMEOUT = "x-ollamamax-timeout"
+_PRIORITY, _TIMEOUT = PRIORITY.encode(), TIMEOUT.encode()
 _CLASSES: tuple[Priority, ...] = get_args(Priority)
 """From the first served to the last."""
 
 
 def priority(scope: Scope, key: KnownKey) -> Priority:
     """``normal``, or the key's own class where that is lower. Raises `InvalidRequest`, and `Forbidden` above the key's class."""
-    asked = header(scope, PRIORITY.encode())
+    asked = header(scope, _PRIORITY)
     if asked is None:
-        return max("normal", key.priority, key=_CLASSES.index)
+        return "low" if key.priority == "low" else "normal"
     for known in _CLASSES:
         if asked == known:
             if _CLASSES.index(known) < _CLASSES.index(key.priority):
@@ -29,7 +30,7 @@ def priority(scope: Scope, key: KnownKey) -> Priority:
 
 def timeout(scope: Scope) -> float | None:
     """Seconds, waiting included. Raises `InvalidRequest`."""
-    asked = header(scope, TIMEOUT.encode())
+    asked = header(scope, _TIMEOUT)
     if asked is None:
         return None
     try:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 Kind = Literal["user", "key", "node", "system"]
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True):
     """``id`` is the UUID (hex) of the user, key or node, or a name for the system's own parts.
 
     ``tenant`` is the UUID (hex) of the tenant it acts in; ``None`` only for the system.

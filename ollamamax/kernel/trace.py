@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import random
 import re
 
+_bits = random.getrandbits
+"""Names, not secrets; after a fork Python seeds it anew."""
 _TRACEPARENT = re.compile(r"^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$")
 
 
@@ -13,8 +15,13 @@ def child(parent: str | None) -> str:
 
     A parent that the specification calls invalid (section 3.2.2) starts a new trace.
     """
-    trace_id, flags = _parse(parent) or (os.urandom(16).hex(), "01")
-    return f"00-{trace_id}-{os.urandom(8).hex()}-{flags}"
+    trace_id, flags = _parse(parent) or (f"{_bits(128):032x}", "01")
+    return f"00-{trace_id}-{_bits(64):016x}-{flags}"
+
+
+def below(ours: str) -> str:
+    """A new span in the trace of a ``traceparent`` that `child` made."""
+    return f"{ours[:36]}{_bits(64):016x}{ours[52:]}"
 
 
 def trace_id(traceparent: str) -> str:
@@ -23,7 +30,7 @@ def trace_id(traceparent: str) -> str:
 
 
 def _parse(value: str | None) -> tuple[str, str] | None:
-    found = _TRACEPARENT.match(value or "")
+    found = _TRACEPARENT.match(value) if value else None
     if found is None:
         return None
     version, trace, span, flags, rest = found.groups()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -261,11 +261,13 @@ def test_what_is_the_operators_alone_counts_in_no_other_tenant(owner: Person, op
     found = find_principal(text)
     assert found is not None
     assert found.permissions == {"key.view"}
-    impostor = replace(owner.acting, permissions=PERMISSIONS)
+    impostor = msgspec.structs.replace(owner.acting, permissions=PERMISSIONS)
     acts: list[Callable[[], Tenant]] = [
         lambda: create_tenant(acting=impostor, slug="mine", name="Mine"),
         lambda: change_tenant(acting=impostor, tenant_id=owner.tenant.id, weight=1000.0),
-        lambda: change_tenant(acting=replace(impostor, tenant=None), tenant_id=owner.tenant.id, weight=1000.0),
+        lambda: change_tenant(
+            acting=msgspec.structs.replace(impostor, tenant=None), tenant_id=owner.tenant.id, weight=1000.0
+        ),
     ]
     for act in acts:
         with pytest.raises(Forbidden):

@@ -87,10 +87,11 @@ def make_node(tmp_path: Path, redis_url: str) -> Iterator[MakeNode]:
         url: str = redis_url,
         control: str = "http://127.0.0.1:1",
         grace: float = 1.0,
+        awake: float = 0.0,
     ) -> Node:
         home = tmp_path / f"node{len(nodes)}"
         home.mkdir()
-        nodes.append(Node(make_identity(url, engine, control), home, url, f"--grace={grace}"))
+        nodes.append(Node(make_identity(url, engine, control), home, url, f"--grace={grace}", f"--awake={awake}"))
         return nodes[-1]
 
     yield make
@@ -104,7 +105,7 @@ def stub_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     stub = Stub()
     url = os.environ["REDIS_URL"]
     choice = EngineChoice("openai", stub.url, slots=8)
-    node = Node(make_identity(url, choice), tmp_path_factory.mktemp("node"), url)
+    node = Node(make_identity(url, choice), tmp_path_factory.mktemp("node"), url, "--awake=0")
     node.wait_ready()
     yield node
     node.end()

@@ -6,9 +6,12 @@ import time
 from typing import Any
 
 from cluster import wire
+from cluster.engines.build import EngineChoice
+from cluster.worker.inbox import IDLE_SECONDS
 from ollamamax.bus import keys
 from ollamamax.lines import GATHER_SECONDS
 from tests.patience import BUSY
+from tests.worker.conftest import MakeNode, MakeStub
 from tests.worker.node import Gateway, Node, wait_for
 
 
@@ -17,17 +20,18 @@ def lease(node: Node) -> bytes | None:
     return found
 
 
-def test_one_message_serves_a_busy_spell(stub_node: Node, gateway: Gateway) -> None:
-    def received() -> int:
-        return sum("Task cluster.drain_inbox" in line.get("event", "") for line in stub_node.log_lines())
+def received(node: Node) -> int:
+    return sum("Task cluster.drain_inbox" in line.get("event", "") for line in node.log_lines())
 
+
+def test_one_message_serves_a_busy_spell(stub_node: Node, gateway: Gateway) -> None:
     wait_for(lambda: lease(stub_node) is None, what="no drain")
-    before = received()
+    before = received(stub_node)
     for _ in range(5):
         gateway.wait(gateway.run())
-    wait_for(lambda: received() > before, what="the line of the message's receipt")
+    wait_for(lambda: received(stub_node) > before, what="the line of the message's receipt")
     time.sleep(2 * GATHER_SECONDS)
-    assert received() == before + 1
+    assert received(stub_node) == before + 1
 
 
 def test_the_lease_is_given_up_when_nothing_comes(stub_node: Node, gateway: Gateway) -> None:
@@ -36,6 +40,19 @@ def test_the_lease_is_given_up_when_nothing_comes(stub_node: Node, gateway: Gate
     wait_for(lambda: lease(stub_node) is None, what="the lease's end")
     # The next ticket needs a message again, and gets one.
     assert isinstance(gateway.wait(gateway.run()).end, wire.Final)
+
+
+def test_a_node_that_worked_a_moment_ago_is_awake(make_node: MakeNode, make_stub: MakeStub) -> None:
+    node = make_node(EngineChoice("openai", make_stub().url), awake=60)
+    node.wait_ready()
+    gateway = Gateway(node)
+    gateway.wait(gateway.run())
+    held = wait_for(lambda: (found := lease(node)) != b"test" and found, what="the lease, held by the node itself")
+    time.sleep(2 * IDLE_SECONDS + 0.5)
+    assert lease(node) == held
+    assert isinstance(gateway.wait(gateway.run()).end, wire.Final)
+    time.sleep(2 * GATHER_SECONDS)
+    assert received(node) == 1
 
 
 def test_a_ticket_at_any_moment_is_taken(stub_node: Node, gateway: Gateway) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -48,7 +47,7 @@ async def create(service: Service, call: Call, scope: Scope, receive: Receive, s
     _check_metadata(body.metadata or {})
     batch = await in_database(
         create_batch,
-        acting=replace(call.principal, request=call.id),
+        acting=msgspec.structs.replace(call.principal, request=call.id),
         input_file=id_of(body.input_file_id, FILE),
         endpoint=body.endpoint,
         completion_window=body.completion_window,
@@ -73,7 +72,7 @@ async def one(service: Service, call: Call, scope: Scope, receive: Receive, send
 
 
 async def cancel(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    acting = replace(call.principal, request=call.id)
+    acting = msgspec.structs.replace(call.principal, request=call.id)
     await _answer(send, call, await in_database(cancel_batch, acting=acting, batch_id=_id(scope)))
 
 

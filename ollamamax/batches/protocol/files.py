@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+import msgspec
 from starlette.responses import FileResponse
 
 from ollamamax.batches.actions.file import create_file, delete_file
@@ -42,7 +43,7 @@ class Files:
             _check(upload)
             made = await in_database(
                 create_file,
-                acting=replace(call.principal, request=call.id),
+                acting=msgspec.structs.replace(call.principal, request=call.id),
                 file_id=file,
                 name=upload.filename,
                 size=upload.size,
@@ -84,7 +85,7 @@ class Files:
 
     async def delete(self, service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         file = _id(scope)
-        await in_database(delete_file, acting=replace(call.principal, request=call.id), file_id=file)
+        await in_database(delete_file, acting=msgspec.structs.replace(call.principal, request=call.id), file_id=file)
         if file is not None:
             await asyncio.to_thread(self.store.remove, file)
             answer = {"id": file_name(file), "object": "file", "deleted": True}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import msgspec
 
 from cluster.wire import Inference, ModelState, NodeState
 from ollamamax.gateway import catalog, http, relay
@@ -50,7 +50,7 @@ async def unload(service: Service, call: Call, model: str, inference: Inference,
             await relay.gather(execution)
             headers = headers or execution.headers()
         # Each is admitted and recorded by itself.
-        call = replace(call, id=new_id())
+        call = msgspec.structs.replace(call, id=new_id())
     return headers
 
 

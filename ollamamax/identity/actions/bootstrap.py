@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
+
+import msgspec
 
 from ollamamax.identity.actions.key import issue_key
 from ollamamax.identity.actions.member import add_member
@@ -39,7 +40,7 @@ def bootstrap_installation(
         if key_queries.has_key_named(KEY_NAME):
             return tenant, user, None
     _, text = issue_key(
-        acting=replace(acting, tenant=tenant.id.hex),
+        acting=msgspec.structs.replace(acting, tenant=tenant.id.hex),
         name=KEY_NAME,
         permissions=PERMISSIONS,
         expires_at=expires_at,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, ClassVar, cast
 
+import msgspec
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -132,7 +132,7 @@ class View(GenericAPIView[Any]):
 def principal_behind(request: Request) -> Principal | None:
     """The key, or the logged-in user in their current tenant. One query for a user."""
     if isinstance(request.auth, Principal):
-        return dataclasses.replace(request.auth, request=id_of(request))
+        return msgspec.structs.replace(request.auth, request=id_of(request))
     if not isinstance(request.user, User):
         return None
     place = current_place(request, tenants_of(request.user))
