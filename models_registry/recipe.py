@@ -98,7 +98,7 @@ def digests(field: str, files: dict[str, str] | None) -> list[str]:
     """The digests of named files, in the order of their names."""
     found = []
     for name, digest in sorted((files or {}).items()):
-        if not DIGEST.match(digest):
+        if not DIGEST.fullmatch(digest):
             raise InvalidRequest(f"invalid digest format for '{name}': {digest[:100]}", param=field)
         found.append(digest)
     return found

@@ -115,7 +115,7 @@ def register_external(
     """
     tenant = require_in_tenant(acting, "model.manage")
     model, channel = manifests.split_name(name)
-    if DIGEST.match(digest) is None:
+    if DIGEST.fullmatch(digest) is None:
         raise InvalidRequest(f"'{digest}' is not a sha256 digest.", param="digest")
     manifest: dict[str, Any] = {"schema": 1, "name": f"{model}:{channel}", "engine": engine, "digest": digest}
     with tenant_scope(tenant), transaction.atomic(durable=True):

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-DIGEST = re.compile(r"^sha256:([0-9a-f]{64})$")
+DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _CHUNK = 1 << 20
 _INCOMING = "incoming-"
 
@@ -56,7 +56,7 @@ class BlobStore:
 
     def path(self, digest: str) -> Path:
         """Where the blob lies or would lie. Raises `ValueError` for what is not a sha256 digest."""
-        found = DIGEST.match(digest)
+        found = DIGEST.fullmatch(digest)
         if found is None:
             raise ValueError(f"not a sha256 digest: {digest!r}")
         return self.root / "sha256" / found[1][:2] / found[1]

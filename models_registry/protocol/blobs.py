@@ -63,7 +63,7 @@ class Blobs:
         if scope["method"] not in {"GET", "HEAD"}:
             raise _OnlyRead("Blobs can only be read here.")
         digest = scope["path"].removeprefix(PREFIX)
-        if not DIGEST.match(digest) or directory.get("blobs", f"{node.tenant}/{digest}") is None:
+        if not DIGEST.fullmatch(digest) or directory.get("blobs", f"{node.tenant}/{digest}") is None:
             raise errors.NotFound("There is no such blob.")
         path = self._store.path(digest)
         if not path.is_file():

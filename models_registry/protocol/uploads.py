@@ -22,7 +22,7 @@ _BATCH = 1 << 20
 
 async def answer(request: Request, acting: Principal, digest: str, most: int) -> Response:
     """HEAD: whether the tenant has the blob. POST: take it. Raises what `requests.read` raises, and `DiskFull`."""
-    if not DIGEST.match(digest):
+    if not DIGEST.fullmatch(digest):
         raise InvalidRequest("invalid digest format", param="digest")
     has = await in_thread(lambda: _has(acting, digest))
     if request.method == "HEAD":

@@ -50,7 +50,7 @@ def read_image(data: bytes, most: int) -> tuple[list[Layer], Layer | None]:
 
 
 def _layer(given: _Descriptor, most: int) -> Layer:
-    if not DIGEST.match(given.digest) or given.size < 0:
+    if not DIGEST.fullmatch(given.digest) or given.size < 0:
         raise RegistryFailed("The registry's manifest names a blob that cannot be.")
     if given.size > most:
         raise TooLarge(f"A blob of this model has {given.size} bytes; this server takes at most {most}.", limit=most)

@@ -14,8 +14,8 @@ from ollamamax.kernel.errors import Forbidden, InvalidRequest
 
 DEFAULT_HOST = "registry.ollama.ai"
 DEFAULT_NAMESPACE = "library"
-_HOST = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?$|^localhost(?::[0-9]{1,5})?$")
-_PART = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?")
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Reference:
         host = before.pop(0) if len(before) > 1 else DEFAULT_HOST
         namespace = before.pop(0) if before else DEFAULT_NAMESPACE
         tag = tag if colon else "latest"
-        if before or not _HOST.match(host) or not all(_PART.match(each) for each in (namespace, model, tag)):
+        if before or not _HOST.fullmatch(host) or not all(_PART.fullmatch(each) for each in (namespace, model, tag)):
             raise InvalidRequest("invalid model name", param="model")
         if scheme not in {"", "http", "https"}:
             raise InvalidRequest(f"'{scheme}' is not a way to reach a registry.", param="model")

@@ -16,7 +16,7 @@ import msgspec
 
 from ollamamax.kernel.errors import InvalidRequest
 
-DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 CHUNK = 1 << 20
 
 
@@ -32,7 +32,7 @@ class BlobFolder:
 
     def path(self, digest: str) -> Path:
         """Where the blob lies, or will lie. Raises `InvalidRequest` for what is no digest."""
-        if not DIGEST.match(digest):
+        if not DIGEST.fullmatch(digest):
             raise InvalidRequest(f"{digest[:100]!r} is not a sha256 digest.", param="digest")
         return self._folder / digest.replace(":", "-")
 

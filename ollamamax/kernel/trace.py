@@ -7,7 +7,7 @@ import re
 
 _bits = random.getrandbits
 """Names, not secrets; after a fork Python seeds it anew."""
-_TRACEPARENT = re.compile(r"^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$")
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
 
 def child(parent: str | None) -> str:
@@ -30,7 +30,7 @@ def trace_id(traceparent: str) -> str:
 
 
 def _parse(value: str | None) -> tuple[str, str] | None:
-    found = _TRACEPARENT.match(value) if value else None
+    found = _TRACEPARENT.fullmatch(value) if value else None
     if found is None:
         return None
     version, trace, span, flags, rest = found.groups()

@@ -22,7 +22,10 @@ def test_a_file_is_found_under_its_digest(tmp_path: Path) -> None:
     assert [p.name for p in store.root.iterdir()] == ["sha256"]
 
 
-@pytest.mark.parametrize("digest", ["", "sha256:", "sha256:../../etc/passwd", "sha256:" + "A" * 64, "md5:" + "a" * 64])
+@pytest.mark.parametrize(
+    "digest",
+    ["", "sha256:", "sha256:../../etc/passwd", "sha256:" + "A" * 64, "md5:" + "a" * 64, f"sha256:{'a' * 64}\n"],
+)
 def test_only_digests_are_names(tmp_path: Path, digest: str) -> None:
     with pytest.raises(ValueError, match="digest"):
         BlobStore(tmp_path).path(digest)

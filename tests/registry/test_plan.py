@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cluster.wire import Engine, ModelState, NodeState
@@ -65,6 +65,7 @@ def test_names_are_split_as_ollama_does(text: str, split: tuple[str, str]) -> No
 
 
 @given(st.text(max_size=30))
+@example("0\n")
 def test_any_text_is_a_name_or_refused(text: str) -> None:
     try:
         model, channel = manifest.split_name(text)
