@@ -121,7 +121,8 @@ class Inbox:
             # The requests go to the engine before we ask for the next tickets.
             await asyncio.sleep(0)
             return False
-        return not self._more and now - self._busy_at >= self._awake and await self._release()
+        over = not self._more and not self._runs.running and now - self._busy_at >= self._awake
+        return over and await self._release()
 
     def _take(self, waiting: int) -> list[Command]:
         """As many as are known to wait, in one round trip; the first of them when none is."""

@@ -55,6 +55,19 @@ def test_a_node_that_worked_a_moment_ago_is_awake(make_node: MakeNode, make_stub
     assert received(node) == 1
 
 
+def test_the_lease_is_kept_while_a_ticket_runs(make_node: MakeNode, make_stub: MakeStub) -> None:
+    node = make_node(EngineChoice("openai", make_stub(token_ms=25, tokens=200).url), awake=0)
+    node.wait_ready()
+    gateway = Gateway(node)
+    ticket = gateway.run()
+    gateway.until(lambda: ticket.id in gateway.got and gateway.got[ticket.id].tokens > 2)
+    until = time.monotonic() + 2 * IDLE_SECONDS + 0.5
+    while time.monotonic() < until:
+        assert lease(node) is not None
+        time.sleep(0.05)
+    assert isinstance(gateway.wait(ticket).end, wire.Final)
+
+
 def test_a_ticket_at_any_moment_is_taken(stub_node: Node, gateway: Gateway) -> None:
     """Tickets that come just when the lease is given up: at 0.9 to 1.1 s after the last one."""
     for pause in (0.9, 0.96, 0.98, 1.0, 1.01, 1.02, 1.04, 1.1):
