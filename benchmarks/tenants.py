@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 
 def make(wishes: list[dict[str, Any]]) -> list[list[str]]:
@@ -27,7 +28,7 @@ def make(wishes: list[dict[str, Any]]) -> list[list[str]]:
         tenant = create_tenant(acting=acting, slug=wish["slug"], name=wish["slug"])
         change_tenant(acting=acting, tenant_id=tenant.id, weight=wish["weight"])
         add_member(acting=acting, tenant=tenant, user=owner, role=Role.OWNER)
-        within = replace(acting, tenant=tenant.id.hex)
+        within = msgspec.structs.replace(acting, tenant=tenant.id.hex)
         found.append(
             [
                 issue_key(acting=within, name=priority, created_by=owner.id, priority=priority)[1]
