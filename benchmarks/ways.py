@@ -79,15 +79,17 @@ class Test:
 
 ALONE = Test("1 client, streams", 1, every=1, tokens=8, seconds=5.0)
 """Its tokens come one by one: of those that come at once the first would wait for the others to be read."""
-PACED = Test("64 paced streams", 64, first=10, every=20, requests=128, seconds=4.0)
-TESTS = (
-    ALONE,
+TOGETHER = Test("64 paced streams that begin together", 64, first=10, every=20, requests=128, seconds=4.0)
+"""All begin at one moment, and once more when the first have ended."""
+PACED = Test("64 paced streams for 10 s", 64, first=10, every=20, seconds=10.0)
+"""Each client begins the next when its last has ended: after some rounds they no longer begin together."""
+CARRIED = (
     Test("16 clients, streams", 16),
     Test("64 clients, streams", 64),
     Test("16 clients, whole", 16, stream=False),
     Test("64 clients, whole", 64, stream=False),
-    PACED,
 )
+TESTS = (ALONE, *CARRIED, TOGETHER, PACED)
 
 
 @dataclass
@@ -150,15 +152,14 @@ def _cell(values: Sequence[float], form: str) -> str:
 
 def report(measured: Measured) -> str:
     """Markdown: a row a way."""
-    carries = [test for test in TESTS if test not in (ALONE, PACED) and (test.name, DIRECT) in measured.results]
+    carries = [
+        test for test in TESTS if test not in (ALONE, TOGETHER, PACED) and (test.name, DIRECT) in measured.results
+    ]
     columns: list[tuple[str, Callable[[str], str]]] = [
-        ("added to first token, 1 client: p50, ms", lambda way: _cell(added(measured, ALONE.name, way, 0.5), "{:.1f}")),
+        ("added to first token, 1 client: p50, ms", _added(measured, ALONE.name)),
         ("p99, ms", lambda way: _cell(added(measured, ALONE.name, way, 0.99), "{:.1f}")),
         *((f"{test.name}: requests/s", _rates(measured, test.name)) for test in carries),
-        (
-            "added to first token, 64 paced: p50, ms",
-            lambda way: _cell(added(measured, PACED.name, way, 0.5), "{:.1f}"),
-        ),
+        *((f"added to first token, {test.name}: p50, ms", _added(measured, test.name)) for test in (PACED, TOGETHER)),
     ]
     lines = [
         "| | " + " | ".join(name for name, _ in columns) + " |",
@@ -173,6 +174,10 @@ def report(measured: Measured) -> str:
         lines.append(f"| {name} | {sum(parts.values()):.0f} | {of_which} |")
     lines += ["", f"Load average {measured.busy[0]:.2f} before, {measured.busy[1]:.2f} after."]
     return "\n".join([*lines, *wrongs(measured)])
+
+
+def _added(measured: Measured, test: str) -> Callable[[str], str]:
+    return lambda way: _cell(added(measured, test, way, 0.5), "{:.1f}")
 
 
 def _rates(measured: Measured, test: str) -> Callable[[str], str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -14,11 +15,12 @@ import psutil
 from benchmarks.client import Job
 from benchmarks.load import Load
 from benchmarks.peers import install
-from benchmarks.product import MODEL, free_port
+from benchmarks.product import MODEL, ROOT, free_port
 from benchmarks.ways import Way
 
 READY_SECONDS = 90
 KEY = "sk-benchmark"
+BARE = "bare ASGI proxy"
 PORTKEY_FIRST = """
 // The gateway listens on every address; this keeps it on loopback.
 const { Server } = require("node:net");
@@ -118,6 +120,16 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             each.kill()
 
 
+def bare(starter: Starter) -> Way:
+    port = free_port()
+    process = starter.run(
+        BARE, sys.executable, "-m", "uvicorn", "benchmarks.peers.bare:app", "--app-dir", str(ROOT), "--port", str(port),
+        "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning",
+        environ={"ENGINE": starter.engine_url},
+    )  # fmt: skip
+    return Way(BARE, f"http://127.0.0.1:{port}", processes={"proxy": [process]})
+
+
 def nginx(starter: Starter) -> Way:
     root, port = install.debian("nginx", "nginx", "nginx-common"), free_port()
     engine = starter.engine_url.removeprefix("http://")
@@ -189,6 +201,7 @@ def herd(starter: Starter) -> Way:
 
 
 PEERS: dict[str, Callable[[Starter], Way]] = {
+    BARE: bare,
     "nginx": nginx,
     "portkey": portkey,
     "ollama-herd": herd,
