@@ -60,6 +60,8 @@ def test_ways_are_compared_round_by_round_and_failures_are_told() -> None:
         (ways.ALONE.name, "ours"): [_result(0.003), _result(0.004, wrong=1)],
         (ways.TESTS[1].name, ways.DIRECT): [_result(1, 1, 1, 1)],
         (ways.TESTS[1].name, "ours"): [_result(1, 1)],
+        (ways.TOGETHER.name, ways.DIRECT): [_result(0.01)],
+        (ways.TOGETHER.name, "ours"): [_result(0.018)],
         (ways.PACED.name, ways.DIRECT): [_result(0.01)],
         (ways.PACED.name, "ours"): [_result()],
     }
