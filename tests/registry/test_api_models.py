@@ -170,10 +170,17 @@ def test_fallbacks_are_kept_in_their_order_and_published(
 ) -> None:
     for name in ("tiny:1b", "second", "third:x"):
         publish(owner, name)
-    given = [{"model": "third:x", "causes": ["engine_error", "no_capacity"]}, {"model": "second"}]
+    given = [
+        {"model": "third:x", "causes": ["engine_error", "no_capacity"], "after_seconds": 3},
+        {"model": "second"},
+    ]
     kept = [
-        {"model": "third:x", "causes": ["no_capacity", "engine_error"]},
-        {"model": "second:latest", "causes": ["no_capacity", "context_too_long", "engine_error"]},
+        {"model": "third:x", "causes": ["no_capacity", "engine_error"], "after_seconds": 3.0},
+        {
+            "model": "second:latest",
+            "causes": ["no_capacity", "context_too_long", "engine_error"],
+            "after_seconds": None,
+        },
     ]
     answer = change(owner_api, address(owner_api), fallbacks=given)
     assert answer.status_code == 200
@@ -193,6 +200,13 @@ def test_fallbacks_are_kept_in_their_order_and_published(
         ([{"model": "second", "causes": ["rain"]}], "rain"),
         ([{"model": "second", "weight": 1}], "no such field"),
         ([{"causes": ["no_capacity"]}], "required"),
+        ([{"model": "second", "after_seconds": "3"}], "number"),
+        ([{"model": "second", "after_seconds": True}], "number"),
+        ([{"model": "second", "after_seconds": [3]}], "number"),
+        ([{"model": "second", "after_seconds": 60.5}], "60"),
+        ([{"model": "second", "after_seconds": 10**400}], "60"),
+        ([{"model": "second", "after_seconds": -0.5}], "greater than or equal to 0"),
+        ([{"model": "second", "causes": ["engine_error"], "after_seconds": 3}], "does not serve 'no_capacity'"),
         ([{"model": f"m{number}"} for number in range(6)], "5 fallbacks at most"),
         ("second", "list"),
     ],
