@@ -67,7 +67,7 @@ class Queue:
             if not self._of_version[request.version]:
                 del self._of_version[request.version]
         self._without.pop(request.ticket, None)
-        if request.place is not None and request.place.done():
+        if request.place is not None and request.place.done() and not request.place.cancelled():
             request.place.exception()  # nobody may have asked for it: refused and interrupted at once
         request.place = None
 
