@@ -17,9 +17,11 @@ from rest_framework.test import APIClient
 from cluster.scheduling.profile import Profile
 from models_registry.actions.replica import reconcile_replicas
 from models_registry.fallback import Fallback
+from models_registry.models import Model
 from ollamamax.audit.models import AuditRecord
 from ollamamax.bus import keys, shared
 from ollamamax.gateway.catalog import Alias, Listed
+from ollamamax.identity.scope import every_tenant
 from tests.cast import Person, logged_in
 from tests.registry.conftest import Publish
 
@@ -187,6 +189,16 @@ def test_fallbacks_are_kept_in_their_order_and_published(
     assert answer.json()["fallbacks"] == kept
     assert published(valkey, owner)["fallbacks"] == kept
     assert change(owner_api, address(owner_api), fallbacks=[]).json()["fallbacks"] == []
+
+
+def test_fallbacks_from_before_there_was_a_time_have_none(
+    owner: Person, owner_api: APIClient, publish: Publish
+) -> None:
+    publish(owner)
+    kept = {"model": "second:latest", "causes": ["no_capacity"]}
+    with every_tenant():
+        Model.objects.update(fallbacks=[kept])
+    assert owner_api.get(address(owner_api)).json()["fallbacks"] == [{**kept, "after_seconds": None}]
 
 
 @pytest.mark.parametrize(
