@@ -367,7 +367,7 @@ async def test_limits_are_taken_once(site: Site) -> None:
     assert (await ask(site, "one two", key=key)).status == 429
     await until(lambda: len(site.usage()) == 2)
     # A token a second: 7 of the prompt and 2 of the answer.
-    assert float(site.client.get(keys.rate("tokens", owner)) or 0) - start == pytest.approx(9, abs=2)  # type: ignore[arg-type]
+    assert float(site.client.get(keys.rate("tokens", owner)) or 0) - start == pytest.approx(9, abs=2)
     gate.let()
     await nothing_left(site)
 
