@@ -361,11 +361,14 @@ async def test_limits_are_taken_once(site: Site) -> None:
     gate, _ = await busy(site, ("second", SOON))
     await add_model(site, "second")
     await add_node(site, "second")
+    # Its answers are expected to be of another length than those of the first.
+    await ask(site, "word " * 40, model="second")
+    await until(lambda: len(site.usage()) == 1)
     key, owner = await limited(site, requests_per_minute=1, tokens_per_minute=60)
     start = time.time()
     assert (await ask(site, "one two", key=key)).hops == "first;no_capacity"
     assert (await ask(site, "one two", key=key)).status == 429
-    await until(lambda: len(site.usage()) == 2)
+    await until(lambda: len(site.usage()) == 3)
     # A token a second: 7 of the prompt and 2 of the answer.
     assert float(site.client.get(keys.rate("tokens", owner)) or 0) - start == pytest.approx(9, abs=2)
     gate.let()
