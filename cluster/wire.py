@@ -39,7 +39,7 @@ class Inference(msgspec.Struct, omit_defaults=True):
     ``messages`` are OpenAI chat messages (dicts with ``role``, ``content``, perhaps ``tool_calls`` and
     ``tool_call_id``; images as ``image_url`` parts). ``prompt`` is for ``completion`` (no chat template
     applied); ``inputs`` for ``embed``; ``rerank`` has its query in ``prompt`` and its documents in ``inputs``. ``format`` is ``"json"`` or a JSON schema. ``think`` is passed on
-    where the engine knows it. ``keep_alive`` is in seconds, negative for ever. A ``chat`` without messages and a
+    where the engine knows it. ``keep_alive`` is in seconds, negative for ever; nodes obey their own tenant's. A ``chat`` without messages and a
     ``completion`` without a prompt load the model, or unload it when ``keep_alive`` is 0. ``show`` asks what the
     engine knows of the model, ``count`` for the number of tokens that the messages and tools are.
     """
@@ -102,11 +102,12 @@ class Ticket(msgspec.Struct, omit_defaults=True):
 
 class Started(msgspec.Struct, tag="s", array_like=True, omit_defaults=True):
     """The node began to run the ticket; always the first event. ``loaded``: the model was in memory by then, with
-    ``context`` tokens of it, as far as the engine tells."""
+    ``context`` tokens of it, as far as the engine tells. ``keep_alive_ignored``: the node left the ticket's out."""
 
     started_at: float
     loaded: bool = True
     context: int | None = None
+    keep_alive_ignored: bool = False
 
 
 class Delta(msgspec.Struct, tag="d", array_like=True, omit_defaults=True):
@@ -155,6 +156,8 @@ class Final(msgspec.Struct, tag="f", array_like=True, omit_defaults=True):
     """How many times another node went on with the answer."""
     scores: list[float] = []
     """For ``rerank``: how relevant each document is, in the order they came; the scale is the model's own."""
+    keep_alive_ignored: bool = False
+    """As in `Started`: all that is heard of it when another node went on with the answer."""
 
 
 class Failure(msgspec.Struct, tag="e", array_like=True, omit_defaults=True):

@@ -36,6 +36,9 @@ for number, limit in ipairs(a.limits) do
   end
 end
 
+if waiting > 0 then
+  came_back(a.tenant, at)
+end
 local chosen, alive
 for _, node in ipairs(a.nodes) do
   if redis.call('EXISTS', key.node_state(node[1])) == 1 then
@@ -43,7 +46,9 @@ for _, node in ipairs(a.nodes) do
     local free = redis.call('SCARD', key.node_slots(node[1])) < node[3]
     if free and waiting > 0 then
       fill(node[1], at)
-      free = redis.call('SCARD', key.node_slots(node[1])) < node[3]
+      local start = begin_work(a.tenant, redis.call('EXISTS', key.queue_tenant(a.tenant)) == 0)
+      local kept = kept_from(a.tenant, node[1], start, a.cost / a.weight, at)
+      free = redis.call('SCARD', key.node_slots(node[1])) + kept < node[3]
     end
     if free then
       chosen = node
@@ -76,6 +81,9 @@ for _, owner in ipairs(a.counted) do
 end
 local fresh = waiting == 0 or redis.call('EXISTS', key.queue_tenant(a.tenant)) == 0
 if chosen then
+  if waiting > 0 then
+    take_kept(a.tenant, chosen[1], at)
+  end
   give(a, chosen, ticket, at, fresh)
   return { 'given', chosen[1] }
 end

@@ -70,7 +70,7 @@ class Dispatcher:
         self._admission = Admission(self._commands, self.fleet, self.id, bounds)
         self.router = Router(self.fleet, lambda version: self._queue.waiting(version))
         self._queue = Queue(self._commands, self._admission, self.router.rank)
-        self._settlements = Settlements(self._commands)
+        self._settlements = Settlements(self._commands, lambda node: self.later(self._fill(node)))
         self.reloads_avoided = ReloadsAvoided()
         self._lease = Lease(self._client, self.id, self._settlements, self.reloads_avoided)
         self._streams = Streams(self.id, self._commands, redis_url, self._queue.granted)
@@ -309,6 +309,13 @@ class Dispatcher:
         self.router.learn(request)
         self.router.note(request)
         self._settlements.add(request, outcome, error)
+
+    async def _fill(self, node: str) -> None:
+        """Give away a slot that was kept for nothing."""
+        try:
+            await self._admission.fill([node])
+        except RedisError as error:
+            _log.warning("kept_slot_waits", node=node, error=str(error))  # `Queue.look` gives it away
 
     def later(self, work: Any) -> None:
         """Run a coroutine to its end after the client's request is over."""

@@ -36,6 +36,7 @@ _ONE: tuple[Callable[[str], str], ...] = (
     keys.drained,
     keys.gateway_alive,
     keys.granted,
+    keys.kept,
     keys.node_drain,
     keys.node_inbox,
     keys.node_queue,
@@ -45,6 +46,7 @@ _ONE: tuple[Callable[[str], str], ...] = (
     keys.queue_node,
     keys.queue_tenant,
     keys.recent,
+    keys.returns,
 )
 _TWO: tuple[Callable[[str, str], str], ...] = (keys.queue_node_tenant, keys.rate)
 

@@ -2,8 +2,9 @@
 -- waits for it. A repeated call appends a second record with the same request id, of which Postgres keeps the first.
 --
 -- ARGV 1 request, ticket (its id), tenant, counted, node, version, weight, work (done more than charged), tokens (used more than taken),
---        limits (each {owner, tokens per minute})
+--        limits (each {owner, tokens per minute}), pause (for how many seconds the slot may be kept for the tenant; nil for none)
 --      2 usage record (JSON)
+-- Returns the seconds for which it is kept (text), after which the node wants to be filled.
 local a, record, at = cmsgpack.unpack(ARGV[1]), ARGV[2], now()
 local was_open = redis.call('HDEL', key.open, a.request) == 1
 redis.call('SREM', key.node_slots(a.node), a.ticket)
@@ -17,5 +18,9 @@ if was_open then
     rate_take(rate_arrival('tokens', limit[1], at), 'tokens', limit[1], limit[2], a.tokens, at)
   end
 end
+if redis.call('EXISTS', key.queue_node(a.node)) == 0 then
+  return '0'
+end
+local kept = was_open and keep(a, at) or 0
 fill(a.node, at)
-return 1
+return text(kept)

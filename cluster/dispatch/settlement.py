@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
 from cluster.dispatch.admission import cost, counted
 from cluster.dispatch.request import Request
 from cluster.dispatch.script import Arguments, Script, arguments
-from cluster.scheduling.fairness import work
+from cluster.scheduling.fairness import pause, work
 from cluster.wire import Outcome, UsageRecord, encode_json
 from ollamamax import logs
 from ollamamax.bus.pipelined import Pipelined
 
 MOST_WAITING = 100_000
 _BATCH = 200
+_JUST_AFTER = 0.002
+"""Seconds after which what was to happen at a time of Redis's clock has surely happened there."""
 _log = logs.get(__name__)
 
 
 class Settlements:
-    """What this process has settled and not yet written, and when each key was last used."""
+    """What this process has settled and not yet written, and when each key was last used.
 
-    def __init__(self, commands: Pipelined) -> None:
+    ``fill`` gives a node's free slots to those who wait: called when a slot was kept for a tenant long enough.
+    """
+
+    def __init__(self, commands: Pipelined, fill: Callable[[str], None]) -> None:
         self._commands = commands
+        self._fill = fill
         self._settle = Script("settle")
-        self._waiting: list[Arguments] = []
+        self._waiting: list[tuple[str, Arguments]] = []
+        """Each with its node."""
         self._some = asyncio.Event()
         self._used_keys: dict[str, float] = {}
         self._writing = asyncio.Lock()
@@ -40,7 +48,8 @@ class Settlements:
             _log.error("usage_lost", request=request.id, tenant=request.tenant)
             return
         now = time.time()
-        self._waiting.append(arguments(_account(request), encode_json(_record(request, outcome, error, now))))
+        account = arguments(_account(request, now), encode_json(_record(request, outcome, error, now)))
+        self._waiting.append((request.node, account))
         self._used_keys[request.key] = now
         self._some.set()
 
@@ -61,8 +70,11 @@ class Settlements:
         async with self._writing:
             while self._waiting:
                 batch = self._waiting[:_BATCH]
-                await self._settle.run_all(self._commands, batch)
+                kept = await self._settle.run_all(self._commands, [account for _, account in batch])
                 del self._waiting[: len(batch)]
+                for (node, _), seconds in zip(batch, kept, strict=True):
+                    if seconds != b"0":
+                        asyncio.get_running_loop().call_later(float(seconds) + _JUST_AFTER, self._fill, node)
 
     def take_used_keys(self) -> dict[str, float]:
         """Key id -> Unix seconds of its last use, since the last call."""
@@ -73,7 +85,7 @@ class Settlements:
         self._used_keys = used | self._used_keys
 
 
-def _account(request: Request) -> dict[str, object]:
+def _account(request: Request, now: float) -> dict[str, object]:
     """What `settle.lua` corrects: what was charged and taken is what was expected, once for each time a node was given it."""
     used = request.prompt_tokens + request.completion_tokens
     return {
@@ -85,6 +97,7 @@ def _account(request: Request) -> dict[str, object]:
         "version": request.version,
         "weight": request.weight,
         "work": work(request.prompt_tokens, request.completion_tokens) - cost(request) * len(request.attempts),
+        "pause": pause(now - request.given_at) if request.given_at and not request.idle_only else None,
         "tokens": used - request.expected_prompt_tokens - request.expected_completion_tokens,
         "limits": [
             (owner, limits.tokens_per_minute)

@@ -5,6 +5,10 @@
 -- class), deadline, cost (work expected), weight (of the tenant), counted (those of key and tenant that may have so many at once only).
 -- A call of Redis from Lua costs more than what most commands do: what is read together is read at once.
 local DRAIN_SECONDS = 60
+local RETURNS_SECONDS = 600 -- for which it is remembered how often a tenant comes back at once
+local RETURNS_ENOUGH = 0.5 -- share of returns in time from which slots are kept
+local RETURNS_NEWEST = 0.25 -- weight of the last one
+local AHEAD = 4 -- so many of its requests a tenant may be ahead, and slots are still kept for it
 
 -- One clock for all gateways.
 local function now()
@@ -151,6 +155,58 @@ local function head(node, tenant, at)
   end
 end
 
+-- Anticipation (Iyer and Druschel, 2001): a slot that a tenant left while others wait is kept for it for a moment, when it is one that
+-- comes back at once. Otherwise one that stays within its share would wait, at each step of its work, behind one that floods.
+-- Returns for how many seconds.
+local function keep(a, at)
+  if not a.pause or redis.call('EXISTS', key.queue_tenant(a.tenant)) == 1 then
+    return 0
+  end
+  local returns, kept = key.returns(a.tenant), key.kept(a.node)
+  local share = tonumber(redis.call('HGET', returns, 'share') or 1)
+  redis.call('HSET', returns, 'until', text(at + a.pause))
+  redis.call('EXPIRE', returns, RETURNS_SECONDS)
+  if share < RETURNS_ENOUGH then
+    return 0
+  end
+  redis.call('ZADD', kept, text(at + a.pause), a.tenant .. ' ' .. a.ticket)
+  redis.call('PEXPIREAT', kept, math.ceil((at + a.pause) * 1000) + 1000)
+  return a.pause
+end
+
+-- Whether the tenant was back in time counts for whether slots are kept for it.
+local function came_back(tenant, at)
+  local returns = key.returns(tenant)
+  local held = redis.call('HMGET', returns, 'until', 'share')
+  if held[1] then
+    local share = tonumber(held[2] or 1) * (1 - RETURNS_NEWEST) + (at <= tonumber(held[1]) and RETURNS_NEWEST or 0)
+    redis.call('HSET', returns, 'share', text(share))
+    redis.call('HDEL', returns, 'until')
+  end
+end
+
+-- How many of the node's slots are kept from a tenant with a request of this cost: those of tenants that are not too far ahead of it.
+local function kept_from(tenant, node, start, cost, at)
+  local count = 0
+  for _, kept in ipairs(redis.call('ZRANGEBYSCORE', key.kept(node), text(at), '+inf')) do
+    local other = kept:match('^%x+')
+    if other ~= tenant and work_of(other) <= start + AHEAD * cost then
+      count = count + 1
+    end
+  end
+  return count
+end
+
+-- It came back.
+local function take_kept(tenant, node, at)
+  for _, kept in ipairs(redis.call('ZRANGEBYSCORE', key.kept(node), text(at), '+inf')) do
+    if kept:match('^%x+') == tenant then
+      redis.call('ZREM', key.kept(node), kept)
+      return
+    end
+  end
+end
+
 -- Free slots of a node, as it says itself and the control plane allows.
 local function room(node)
   local state = redis.call('GET', key.node_state(node))
@@ -169,7 +225,7 @@ local function fill(node, at)
   if #tenants == 0 then
     return
   end
-  for _ = 1, room(node) do
+  for left = room(node), 1, -1 do
     local best, least
     for _, tenant in ipairs(tenants) do
       local a = head(node, tenant, at)
@@ -178,7 +234,7 @@ local function fill(node, at)
         best, least = a, work
       end
     end
-    if not best then
+    if not best or left <= kept_from(best.tenant, node, least, best.cost / best.weight, at) then
       return
     end
     local ticket = redis.call('HGET', key.queue_entry(best.request), 't')

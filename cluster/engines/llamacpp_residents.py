@@ -18,7 +18,7 @@ from cluster.engines import http
 from cluster.engines.base import LocalModels
 from cluster.engines.llamacpp_memory import cache_share, needed
 from cluster.engines.llamacpp_process import Process
-from cluster.engines.llamacpp_served import Served, made_to_embed
+from cluster.engines.llamacpp_served import KEEP_ALIVE, Served, made_to_embed
 from ollamamax import logs
 from ollamamax.kernel.errors import EngineFailed, ModelNotFound, OllamaMaxError
 
@@ -242,6 +242,7 @@ class Residents:
             served.watcher = None
         await self._halt(served)
         served.embedding, served.context, served.gpu_layers = "", self._context, None
+        served.keep_alive = KEEP_ALIVE
         log.info("model_unloaded", version=served.model.version)
 
     async def _make_room(self, wanted: Served) -> None:

@@ -19,6 +19,11 @@ HEAD_START: dict[Priority, float] = {"high": 60.0, "normal": 0.0, "low": -600.0}
 PROMPT_TOKENS_FOR_ONE = 10
 """So many prompt tokens are as much work as one generated token: a prompt is read in parallel."""
 
+KEPT_SHARE = 0.05
+"""Share of the time that a request took for which its slot may be kept for its tenant's next one: what that may cost at most."""
+LONGEST_KEPT = 0.1
+"""The longest such time, in seconds."""
+
 
 def work(prompt_tokens: float, completion_tokens: float) -> float:
     """The work of a request, in generated tokens; at least one."""
@@ -28,6 +33,15 @@ def work(prompt_tokens: float, completion_tokens: float) -> float:
 def score(received_at: float, priority: Priority) -> float:
     """Where a request stands among its own tenant's: the lowest is served first. Unix seconds, less its class's head start."""
     return received_at - HEAD_START[priority]
+
+
+def pause(took: float) -> float:
+    """For how long the slot of a request that took so long may be kept for its tenant. Both in seconds.
+
+    Anticipation (Iyer and Druschel, "Anticipatory scheduling", SOSP 2001): whoever asks one thing after another never has a
+    request waiting at the moment when its slot becomes free.
+    """
+    return min(LONGEST_KEPT, KEPT_SHARE * took)
 
 
 @dataclass(frozen=True, slots=True)

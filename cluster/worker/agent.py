@@ -151,7 +151,7 @@ class Agent:
         outlets = Outlets(lambda gateway: Outlet(commands, self.identity.node, gateway))
         self.engine = self._make_engine(self.shelf)
         await self.engine.start()
-        self.runs = Runs(outlets, self._pick)
+        self.runs = Runs(outlets, self._pick, self.identity.tenant)
         slots = (await self.engine.capacity()).slots
         node = self.identity.node
         self.inbox = Inbox(client, claiming, node, self.boot, slots, self.runs, outlets, self._awake)

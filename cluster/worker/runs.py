@@ -14,6 +14,7 @@ import msgspec
 
 from cluster import wire
 from cluster.engines.base import Engine, Meter
+from cluster.worker import memory
 from cluster.worker.outlet import FIRST_SECONDS, GATHER_SECONDS, Outlets, Sent
 from ollamamax import logs
 from ollamamax.kernel.errors import EngineFailed, OllamaMaxError
@@ -48,11 +49,12 @@ class Run:
 
 
 class Runs:
-    """``pick`` gives the engine for a version. ``changed`` is set whenever a run ends."""
+    """``pick`` gives the engine for a version; ``tenant`` is the node's own. ``changed`` is set whenever a run ends."""
 
-    def __init__(self, outlets: Outlets, pick: Callable[[wire.Ticket], Engine]) -> None:
+    def __init__(self, outlets: Outlets, pick: Callable[[wire.Ticket], Engine], tenant: str) -> None:
         self._outlets = outlets
         self._pick = pick
+        self._tenant = tenant
         self._runs: dict[str, Run] = {}
         self._ended: deque[tuple[float, Run]] = deque()
         self._gateways: Counter[str] = Counter()
@@ -138,12 +140,14 @@ class Runs:
     async def _generate(self, run: Run) -> wire.Final:
         ticket = run.ticket
         engine = self._pick(ticket)
+        ignored = memory.leave_out_keep_alive(ticket, self._tenant)
         outlet = self._outlets.to(ticket.gateway)
         loaded = engine.loaded(ticket.version)
-        started = wire.Started(time.time(), loaded, engine.context(ticket.version))
+        started = wire.Started(time.time(), loaded, engine.context(ticket.version), ignored)
         outlet.put(run.sent, started, hold=FIRST_SECONDS)
         hold = 0.0
-        if (end := await _only_memory(engine, ticket)) is not None:
+        if (end := await memory.load_or_unload(engine, ticket)) is not None:
+            end.keep_alive_ignored = ignored
             return end
         output = engine.generate(
             ticket.version, ticket.model, ticket.inference, ticket.traceparent, run.meter, ticket.load
@@ -155,6 +159,7 @@ class Runs:
                         # Others count what is continued as part of the prompt.
                         event.prompt_tokens = max(0, event.prompt_tokens - ticket.inference.continued_tokens)
                     self.tokens += max(0, event.completion_tokens - run.tokens)
+                    event.keep_alive_ignored = ignored
                     return event
                 self.tokens += event.tokens
                 run.tokens += event.tokens
@@ -201,16 +206,3 @@ def _done(run: Run, end: wire.Final | wire.Failure) -> dict[str, Any]:
         "prompt_tokens": run.meter.prompt_tokens,
         "completion_tokens": run.tokens,
     }
-
-
-async def _only_memory(engine: Engine, ticket: wire.Ticket) -> wire.Final | None:
-    """A chat without messages or a completion without a prompt loads the model, or with ``keep_alive`` 0 unloads it."""
-    inference = ticket.inference
-    empty = not (inference.messages or inference.prompt or inference.suffix or inference.inputs)
-    if not empty or inference.kind not in {"chat", "completion"}:
-        return None
-    if inference.keep_alive == 0:
-        await engine.unload(ticket.version, ticket.model)
-        return wire.Final("unload")
-    took = await engine.load(ticket.version, ticket.model, inference.keep_alive, ticket.load, inference.options.num_ctx)
-    return wire.Final("load", load_ms=took, total_ms=took)

@@ -160,6 +160,16 @@ def queue_node_tenant(node: str, tenant: str) -> str:
     return f"omx:queue:node:{node}:{tenant}"
 
 
+def kept(node: str) -> str:
+    """Sorted set of the node's slots that are kept for tenants that left them (tenant, a space, the ticket that ended) -> Unix seconds until when."""
+    return f"omx:kept:{node}"
+
+
+def returns(tenant: str) -> str:
+    """Hash: ``until`` when the tenant is back in time, and in which ``share`` of the last times it was."""
+    return f"omx:returns:{tenant}"
+
+
 def granted(gateway: str) -> str:
     """Pub/sub to a gateway: ticket id, a space, and the node that a waiting ticket was given to."""
     return f"omx:granted:{gateway}"

@@ -93,6 +93,8 @@ class Execution:
         self.call = call
         self.model = model
         self.final: Final | None = None
+        self.keep_alive_ignored = False
+        """Whether the node that runs it, which is not its tenant's, left its ``keep_alive`` out."""
         self._at_first: float | None = None
         """Seconds in the queue until another model is asked."""
         if call.tried_until is not None and call.may_fall_back:
@@ -129,7 +131,10 @@ class Execution:
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Headers of the response, once it is admitted."""
-        return [*self.call.headers(), *self.route_headers()]
+        found = [*self.call.headers(), *self.route_headers()]
+        if self.keep_alive_ignored:
+            found.append((b"x-ollamamax-keep-alive", b"ignored"))
+        return found
 
     def route_headers(self) -> list[tuple[bytes, bytes]]:
         """Where it runs, and why; none for a tenant that has them switched off."""
@@ -196,11 +201,14 @@ class Execution:
                 request.completion_tokens += event.tokens
                 return event
             if isinstance(event, Started):
+                self.keep_alive_ignored = event.keep_alive_ignored
                 asked, profile = request.inference.options.num_ctx, request.profile
                 request.reload_avoided = avoided(profile, asked, loaded=event.loaded, context=event.context)
             elif isinstance(event, Final):
                 self._count(event)
                 self.final = request.final = event
+                if request.continued:
+                    self.keep_alive_ignored = event.keep_alive_ignored
                 # Its slot is free now, however long the client takes to read the rest.
                 self._settle("ok", "")
                 return None

@@ -27,6 +27,9 @@ TENANTS = {"d" * 32: 1.0, "e" * 32: 2.0, "f" * 32: 0.5}
 VERSION = "sha256:" + "ab" * 32
 MOST, MOST_OF_TENANT = 6, 4
 
+LONG = 600.0
+"""Seconds for which slots are kept here: until `Functions.nobody_came`."""
+
 some_nodes = st.lists(st.sampled_from(sorted(NODES)), min_size=1, max_size=3, unique=True)
 
 
@@ -99,7 +102,7 @@ class Functions(RuleBasedStateMachine):
         head_start: float,
         concurrent: int | None,
         idle: bool,
-        at_once: bool,
+        at_once: bool = False,
     ) -> None:
         if not self.model.gateways[gateway]:
             return
@@ -161,7 +164,7 @@ class Functions(RuleBasedStateMachine):
             "admitted_at": now,
         }
 
-    def _settle(self, request: str, work: float) -> None:
+    def _settle(self, request: str, work: float, *, may_keep: bool = False) -> None:
         a, node = self.model.opened[request]
         account = {
             "request": request,
@@ -174,16 +177,58 @@ class Functions(RuleBasedStateMachine):
             "work": work,
             "tokens": 0,
             "limits": [],
+            "pause": LONG if may_keep else None,
         }
-        self.model.settle(request, work)
+        self.model.settle(request, work, may_keep=may_keep)
         self.call("settle", account, b"{}")
         # Settled again, as after an answer that was lost: nothing is corrected twice.
         self.call("settle", account, b"{}")
 
     @precondition(lambda self: self.model.opened)
-    @rule(data=st.data(), work=st.floats(-500, 500))
-    def settle(self, data: st.DataObject, work: float) -> None:
-        self._settle(data.draw(st.sampled_from(sorted(self.model.opened))), work)
+    @rule(data=st.data(), work=st.floats(-500, 500), may_keep=st.booleans())
+    def settle(self, data: st.DataObject, work: float, may_keep: bool) -> None:
+        self._settle(data.draw(st.sampled_from(sorted(self.model.opened))), work, may_keep=may_keep)
+
+    def _last_ones(self) -> list[str]:
+        """Requests that others wait behind, of tenants that have nothing waiting themselves."""
+        model = self.model
+        wait = {each.tenant for each in model.waiting.values()}
+        wanted = {node for each in model.waiting.values() for node in each.nodes}
+        return sorted(r for r, (a, node) in model.opened.items() if a.tenant not in wait and node in wanted)
+
+    @precondition(lambda self: self._last_ones())
+    @rule(data=st.data(), comes=st.sampled_from(["the same", "another", "nobody"]), times=st.integers(1, 5))
+    def one_thing_after_another(self, data: st.DataObject, comes: str, times: int) -> None:
+        """A request ends; its tenant, or another one, asks next."""
+        request = data.draw(st.sampled_from(self._last_ones()))
+        for _ in range(times):
+            a, node = self.model.opened[request]
+            self._settle(request, 0.0, may_keep=True)
+            if comes == "nobody":
+                self.nobody_came()
+            others = sorted(TENANTS.keys() - {a.tenant})
+            tenant = a.tenant if comes != "another" else data.draw(st.sampled_from(others))
+            self._admit(tenant, a.gateway, [node], a.cost, 0.0, None, idle=False)
+            request = f"{self.number:032x}"
+            if comes == "another" or request not in self.model.opened or request not in self._last_ones():
+                return
+
+    @rule(tenant=st.sampled_from(sorted(TENANTS)), cost=st.floats(1, 1000))
+    def flood(self, tenant: str, cost: float) -> None:
+        for node in NODES:
+            for _ in range(2):
+                self._admit(tenant, GATEWAYS[0], [node], cost, 0.0, None, idle=False)
+
+    @rule()
+    def nobody_came(self) -> None:
+        """The time for which slots are kept is over."""
+        self.model.nobody_came()
+        for key in self.client.keys(keys.kept("*")):
+            for kept in self.client.zrange(key, 0, -1):
+                self.client.zadd(key, {kept: time.time() - 1})
+        for key in self.client.keys(keys.returns("*")):
+            if self.client.hexists(key, "until"):
+                self.client.hset(key, "until", str(time.time() - 1))
 
     @precondition(lambda self: self.model.opened or self.model.waiting)
     @rule(data=st.data())
@@ -255,7 +300,7 @@ class Functions(RuleBasedStateMachine):
         # The order in which records lie in Redis is the order of settlement.
         for request in [r.decode() for r in self.client.hkeys(keys.OPEN)]:
             if request in {a.request for a, _ in lost}:
-                self.model.settle(request, 0.0)
+                self.model.settle(request, 0.0, may_keep=False)
         settle_lost(self.client, Patience(apart=0, calm=0))
 
     @invariant()
@@ -266,6 +311,8 @@ class Functions(RuleBasedStateMachine):
         for node, held in model.nodes.items():
             assert client.smembers(keys.node_slots(node)) == {f"{r}.1".encode() for r in held.slots}
             assert len(held.slots) <= max(4, held.capacity)
+            kept = {k.decode() for k in client.zrangebyscore(keys.kept(node), time.time(), "+inf")}
+            assert kept == {" ".join(each) for each in held.kept}
         assert {r.decode() for r in client.hkeys(keys.OPEN)} == model.opened.keys()
         assert {r.decode() for r in client.zrange(keys.WAITING, 0, -1)} == model.waiting.keys()
         for tenant in TENANTS:
@@ -307,6 +354,8 @@ class Functions(RuleBasedStateMachine):
             "dir",
             "gw",
             "gateways",
+            "kept",
+            "returns",
         }
         assert {key.decode() for key in self.client.keys("omx:queue:*")} <= {keys.WORK}
         assert left <= {"node", "queue"}

@@ -41,7 +41,7 @@ async def test_a_flush_waits_for_the_one_under_way_and_writes_nothing_twice(
     redis_url: str, valkey: redis.Redis
 ) -> None:
     async with aclosing(Pipelined(redis_url)) as commands:
-        settlements = Settlements(commands)
+        settlements = Settlements(commands, lambda node: None)
         writing = asyncio.create_task(settlements.run())
         settlements.add(settled(1), "ok", "")
         await asyncio.sleep(0.2)

@@ -99,6 +99,11 @@ async def test_keep_alive_zero_unloads_after_the_request(engine: LlamaCpp) -> No
     await run(engine, inference)
     await until(lambda: not engine.loaded(FIRST), 3)
     assert await engine.models() == []
+    # It was asked for that once: what comes next does not ask, and the model stays as usual.
+    await run(engine, chat("Hi", max_tokens=2))
+    [state] = await engine.models()
+    assert state.expires_at is not None
+    assert state.expires_at - time.time() > 290
 
 
 async def test_a_negative_keep_alive_keeps_it(engine: LlamaCpp) -> None:

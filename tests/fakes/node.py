@@ -26,7 +26,9 @@ from cluster.wire import (
     encode_frames,
     encode_json,
 )
+from cluster.worker.memory import leave_out_keep_alive
 from ollamamax.bus import connect, keys
+from ollamamax.kernel.errors import OllamaMaxError
 from ollamamax.kernel.tasks import end
 
 Script = Callable[[Ticket], AsyncIterator[Event]]
@@ -145,9 +147,14 @@ class FakeNode:
     async def _run(self, ticket: Ticket, payload: bytes) -> None:
         self._sent[ticket.id] = (ticket.gateway, [])
         try:
-            await self._send(ticket, Started(time.time(), self.loaded, self.loaded_context))
+            ignored = leave_out_keep_alive(ticket, self._tenant)
+            await self._send(ticket, Started(time.time(), self.loaded, self.loaded_context, ignored))
             async for event in self._script(ticket):
+                if isinstance(event, Final):
+                    event.keep_alive_ignored = ignored
                 await self._send(ticket, event)
+        except OllamaMaxError as error:
+            await self._send(ticket, Failure(error.code, error.message, error.status))
         except asyncio.CancelledError:
             await self._send(ticket, Failure("cancelled", "cancelled", 499, None, 7, len(self._sent[ticket.id][1]) - 1))
             raise

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from cluster.engines.llamacpp import LlamaCpp
 from cluster.wire import Event, Failure, Ticket
-from cluster.worker.runs import _only_memory
+from cluster.worker.memory import load_or_unload
 from ollamamax.gateway.ollama import show
 from ollamamax.kernel.errors import OllamaMaxError
 from tests.engines.conftest import VERSION as HOSTED
@@ -33,7 +33,7 @@ async def engine(site: Site) -> AsyncIterator[LlamaCpp]:
     async def generate(ticket: Ticket) -> AsyncIterator[Event]:
         ticket.version = HOSTED
         try:
-            if (end := await _only_memory(made, ticket)) is not None:
+            if (end := await load_or_unload(made, ticket)) is not None:
                 yield end
                 return
             async for event in made.generate(HOSTED, ticket.model, ticket.inference):

@@ -36,7 +36,7 @@ async def test_an_ended_ticket_is_kept_for_a_while_and_forgotten_with_its_gatewa
         def pick(asked: wire.Ticket) -> object:
             raise ModelNotFound("This node has nothing.")
 
-        runs = Runs(outlets, pick)  # type: ignore[arg-type]
+        runs = Runs(outlets, pick, "t")  # type: ignore[arg-type]
         for number in (1, 2):
             runs.start(ticket(number), b"raw")
         for run in list(runs.running.values()):

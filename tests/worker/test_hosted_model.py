@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import ANY
 
 import psutil
 import pytest
@@ -11,10 +13,11 @@ import pytest
 from cluster import wire
 from cluster.engines.build import EngineChoice
 from models_registry.manifest import digest_of, hosted
+from ollamamax.kernel.ids import new_id
 from tests import smollm
 from tests.fakes.control_plane import ControlPlane
 from tests.worker.conftest import MakeNode
-from tests.worker.node import Gateway, Node, wait_for
+from tests.worker.node import Gateway, Got, Node, wait_for
 
 
 @pytest.fixture
@@ -124,6 +127,57 @@ def test_a_hosted_model_from_fetch_to_unload(control: ControlPlane, node: Node) 
     wait_for(lambda: model(node) is None, what="removed")
     assert list((node.home / "blobs").iterdir()) == []
     assert node.stop() == 0
+
+
+def test_another_tenants_keep_alive_neither_evicts_nor_pins(control: ControlPlane, node: Node) -> None:
+    order = publish(control)
+    node.send("models_registry.fetch_version", **order)
+    wait_for(lambda: model_is(node, "ready"), 30, "the model on the disk")
+    gateway = Gateway(node)
+    other = new_id()
+
+    def say(tenant: str, keep_alive: float | None, *, empty: bool = False) -> Got:
+        ticket = gateway.ticket("Hi", version=order["version"], max_tokens=1)
+        ticket.tenant, ticket.inference.keep_alive = tenant, keep_alive
+        if empty:
+            ticket.inference.messages = []
+        node.push(ticket)
+        return gateway.wait(ticket, 40)
+
+    def expires_in() -> float | None:
+        """As the node says from now on: its next word may still be of before."""
+        seq = node.state().seq  # type: ignore[union-attr]
+        wait_for(lambda: node.state().seq > seq + 2, what="the node's next words")  # type: ignore[union-attr]
+        found = model(node)
+        assert found is not None
+        assert found.state == "loaded"
+        return None if found.expires_at is None else found.expires_at - time.time()
+
+    for keep_alive in (0.0, -1.0, 3600.0):
+        got = say(other, keep_alive)
+        first, end = got.events[0], got.end
+        assert isinstance(first, wire.Started)
+        assert isinstance(end, wire.Final)
+        assert first.keep_alive_ignored
+        assert end.keep_alive_ignored
+        left = expires_in()
+        assert left is not None
+        assert 280 < left <= 300
+    [child] = children(node)
+
+    # What only unloads is not for this node.
+    end = say(other, 0.0, empty=True).end
+    assert isinstance(end, wire.Failure)
+    assert end.code == "model_not_found"
+
+    # Its own tenant pins it, and another does not undo that; its own unloads it after a request.
+    assert say(node.identity.tenant, -1.0).events[0] == wire.Started(ANY, keep_alive_ignored=False, context=ANY)
+    say(other, 0.0)
+    assert expires_in() is None
+    assert children(node) == [child]
+    say(node.identity.tenant, 0.0)
+    wait_for(lambda: model_is(node, "ready"), what="unloaded")
+    assert children(node) == []
 
 
 def test_a_fetch_that_fails_says_why_and_can_be_asked_again(control: ControlPlane, node: Node) -> None:

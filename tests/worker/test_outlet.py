@@ -62,7 +62,7 @@ async def frames_of(redis_url: str, engine: Engine, delivery: wire.Delivery) -> 
     ):
         await heard.subscribe(keys.tokens("n", "g"))
         await heard.get_message(timeout=1)
-        runs = Runs(Outlets(lambda gateway: Outlet(commands, "n", gateway)), lambda _: engine)  # type: ignore[arg-type, return-value]
+        runs = Runs(Outlets(lambda gateway: Outlet(commands, "n", gateway)), lambda _: engine, "t")  # type: ignore[arg-type, return-value]
         runs.start(ticket(delivery), b"raw")
         while not frames or not isinstance(frames[-1].events[-1], wire.Final):
             message = await heard.get_message(ignore_subscribe_messages=True, timeout=5)

@@ -9,6 +9,7 @@ import pytest
 from cluster import wire
 from cluster.engines.build import EngineChoice
 from ollamamax.bus import keys
+from ollamamax.kernel.ids import new_id
 from tests.patience import BUSY
 from tests.worker.conftest import MakeNode, MakeStub
 from tests.worker.node import Gateway, Node, wait_for
@@ -171,6 +172,21 @@ def test_loading_without_a_message(stub_node: Node, gateway: Gateway) -> None:
     end = gateway.wait(ticket).end
     assert isinstance(end, wire.Final)
     assert end.finish_reason == "load"
+
+
+def test_an_engine_does_not_refuse_what_is_left_out_for_other_tenants(stub_node: Node, gateway: Gateway) -> None:
+    for tenant, refused in ((stub_node.identity.tenant, True), (new_id(), False)):
+        ticket = gateway.ticket(max_tokens=2)
+        ticket.tenant, ticket.inference.keep_alive = tenant, 0
+        stub_node.push(ticket)
+        got = gateway.wait(ticket)
+        assert isinstance(got.events[0], wire.Started)
+        assert got.events[0].keep_alive_ignored is not refused
+        if refused:
+            assert isinstance(got.end, wire.Failure)
+            assert (got.end.code, got.end.param) == ("unsupported", "keep_alive")
+        else:
+            assert got.text == "t0 t1 "
 
 
 def test_embeddings_come_with_the_end(stub_node: Node, gateway: Gateway) -> None:

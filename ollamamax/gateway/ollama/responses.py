@@ -93,6 +93,7 @@ def whole(form: Form, model: str, received_at: float, answer: Output) -> bytes:
             **({"logprobs": answer.logprobs} if answer.logprobs else {}),
             "done": True,
             **({"continued": final.continued} if final.continued else {}),
+            **({"keep_alive": "ignored"} if final.keep_alive_ignored else {}),
             "done_reason": "stop" if final.finish_reason == "tool_calls" else final.finish_reason,
             "total_duration": nanoseconds((now - received_at) * 1000),
             "load_duration": nanoseconds(final.load_ms),
