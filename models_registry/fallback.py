@@ -13,6 +13,7 @@ from ollamamax.kernel.errors import InvalidRequest
 Cause = Literal["no_capacity", "context_too_long", "engine_error"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 MOST = 5
+MOST_SECONDS = 60.0
 
 
 class Fallback(msgspec.Struct, frozen=True):
@@ -20,6 +21,19 @@ class Fallback(msgspec.Struct, frozen=True):
 
     model: str
     causes: tuple[Cause, ...] = CAUSES
+    after_seconds: float | None = None
+    """It serves ``no_capacity`` after so long in the queue, too; ``None``: only when the request is refused."""
+
+
+def next_time(fallbacks: Iterable[Fallback], waited: float) -> float | None:
+    """For how many seconds a request waits until one of them may serve it, when those up to ``waited`` could not."""
+    times = (each.after_seconds for each in fallbacks)
+    return min((time for time in times if time is not None and time > waited), default=None)
+
+
+def due(fallbacks: Iterable[Fallback], waited: float) -> list[Fallback]:
+    """Those that may serve a request that has waited for so many seconds."""
+    return [each for each in fallbacks if each.after_seconds is not None and each.after_seconds <= waited]
 
 
 def checked(names: Iterable[str], fallbacks: Sequence[Fallback]) -> list[Fallback]:
@@ -34,7 +48,11 @@ def checked(names: Iterable[str], fallbacks: Sequence[Fallback]) -> list[Fallbac
             raise InvalidRequest(f"'{full}' is among the fallbacks twice.", param="fallbacks")
         if not fallback.causes:
             raise InvalidRequest(f"The fallback '{full}' serves no cause.", param="fallbacks")
-        found.append(Fallback(full, tuple(cause for cause in CAUSES if cause in fallback.causes)))
+        if fallback.after_seconds is not None and "no_capacity" not in fallback.causes:
+            problem = f"The fallback '{full}' has 'after_seconds', but does not serve 'no_capacity'."
+            raise InvalidRequest(problem, param="fallbacks")
+        causes = tuple(cause for cause in CAUSES if cause in fallback.causes)
+        found.append(Fallback(full, causes, fallback.after_seconds))
     if len(found) > MOST:
         raise InvalidRequest(f"A name has {MOST} fallbacks at most.", param="fallbacks")
     return found

@@ -100,7 +100,8 @@ class Admission:
                     "counted": counted(request),
                     "limits": [[what, owner, most, amount] for _, what, owner, most, amount in limits],
                     "idle": request.idle_only,
-                    "most_waiting": self._bounds.waiting,
+                    # Where nobody may wait, it has a slot at once or is refused.
+                    "most_waiting": 0 if request.at_once and request.attempt == 1 else self._bounds.waiting,
                     "most_waiting_of_tenant": self._bounds.waiting_of_tenant,
                 },
                 payload,

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from cluster.dispatch import line
 from cluster.dispatch.admission import Admission, Given, Lost
 from cluster.dispatch.line import Line, Outlook
-from cluster.dispatch.request import Request
+from cluster.dispatch.request import Request, Waited
 from ollamamax import logs
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.kernel import errors
@@ -67,7 +67,7 @@ class Queue:
             if not self._of_version[request.version]:
                 del self._of_version[request.version]
         self._without.pop(request.ticket, None)
-        if request.place is not None and request.place.done():
+        if request.place is not None and request.place.done() and not request.place.cancelled():
             request.place.exception()  # nobody may have asked for it: refused and interrupted at once
         request.place = None
 
@@ -87,12 +87,23 @@ class Queue:
             return request.place.result()
         return given.node
 
-    async def wait(self, request: Request, tell: Tell | None) -> str:
-        """The node, once there is one. Raises `Interrupted`, `Unavailable`, and whatever ``tell`` raises."""
+    async def wait(self, request: Request, tell: Tell | None, at_first: float | None = None) -> str:
+        """The node, once there is one. Raises `Interrupted`, `Unavailable`, and whatever ``tell`` raises.
+
+        ``at_first``: raises `Waited` when it has no node so many seconds after it was admitted, and tells nobody anything until
+        then. It keeps its place; a second call waits on.
+        """
         assert request.place is not None  # noqa: S101 - expected before
-        self._waiting[request.ticket] = request
-        self._of_version[request.version] += 1
-        pause = FIRST_WORD
+        if request.ticket not in self._waiting:
+            self._waiting[request.ticket] = request
+            self._of_version[request.version] += 1
+        waited = time.time() - (request.admitted_at or time.time())
+        if at_first is not None:
+            done, _ = await asyncio.wait([request.place], timeout=max(0.0, at_first - waited))
+            if not done:
+                raise Waited(request, at_first)
+            return await request.place
+        pause = max(0.0, FIRST_WORD - waited)
         while tell is not None:
             done, _ = await asyncio.wait([request.place], timeout=pause)
             if done:

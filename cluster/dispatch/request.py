@@ -27,6 +27,15 @@ class Interrupted(Exception):
         self.failure = failure
 
 
+class Waited(Exception):
+    """A request had no slot for as long as it was to wait at first. It keeps its place until it waits on, or leaves."""
+
+    def __init__(self, request: Request, seconds: float) -> None:
+        super().__init__(f"It waited for {seconds:g} s.")
+        self.request = request
+        self.seconds = seconds
+
+
 class Request(msgspec.Struct, eq=False):
     """One inference request of a client, from its receipt to its settlement. Times are Unix seconds."""
 
@@ -45,6 +54,8 @@ class Request(msgspec.Struct, eq=False):
     priority: Priority = "normal"
     idle_only: bool = False
     """Take a slot that nobody waits for, or none."""
+    at_once: bool = False
+    """Take a free slot or none, in its first attempt. It is in another's stead, to which the limits were applied."""
     weight: float = 1.0
     """Of the tenant, when slots are short."""
     key_limits: Limits = _NONE
@@ -65,6 +76,8 @@ class Request(msgspec.Struct, eq=False):
     payload: bytes = b""
     place: asyncio.Future[str] | None = None
     """Resolves to the node, once there is one."""
+    kept: Stream | None = None
+    """Of the attempt that waits for a slot."""
     asked: dict[str, None] = msgspec.field(default_factory=dict)
     """Every node that this attempt may have been given to, in order."""
     wanted: Wanted | None = None
@@ -118,6 +131,11 @@ class Request(msgspec.Struct, eq=False):
         self.first_token_at = self.original = None
         self.completion_tokens = self.completion_tokens_before = self.continued = 0
         self.said = None if self.said is None else []
+
+    @property
+    def waits(self) -> bool:
+        """It keeps its place, and its turn has not come."""
+        return self.kept is not None and self.place is not None and not self.place.done()
 
     @property
     def ticket(self) -> str:

@@ -85,4 +85,4 @@ def _under_way(state: str, opened: OpenRequest) -> dict[str, Any]:
 
 
 def _settled(values: dict[str, Any]) -> dict[str, Any]:
-    return {**values, "state": "settled"}
+    return {**values, "node": values["node"] or None, "state": "settled"}

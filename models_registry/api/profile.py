@@ -7,7 +7,7 @@ from typing import Any, get_args
 from rest_framework import serializers
 
 from cluster.scheduling.profile import Outside, Strategy
-from models_registry.fallback import CAUSES, Fallback
+from models_registry.fallback import CAUSES, MOST_SECONDS, Fallback
 
 _NAME = 340
 
@@ -71,6 +71,16 @@ class ProfileSerializer(Strict):
         return labels
 
 
+class _Seconds(serializers.FloatField):
+    """A number of JSON's, not a text or a truth value that could be read as one."""
+
+    def to_internal_value(self, data: Any) -> float:
+        # What is no number is neither below nor above anything.
+        if isinstance(data, bool) or not isinstance(data, int | float) or data != data:
+            self.fail("invalid")
+        return super().to_internal_value(max(-1, min(data, MOST_SECONDS + 1)))
+
+
 class FallbackSerializer(Strict):
     """A model that stands in, and the causes for which it does."""
 
@@ -82,10 +92,17 @@ class FallbackSerializer(Strict):
         max_length=len(CAUSES),
         help_text="All of them, when left out.",
     )
+    after_seconds = _Seconds(
+        min_value=0,
+        max_value=MOST_SECONDS,
+        required=False,
+        allow_null=True,
+        help_text="With no_capacity: seconds without a free slot after which it stands in; null is only when refused.",
+    )
 
 
 def fallbacks(given: list[dict[str, Any]] | None) -> list[Fallback] | None:
     """What `FallbackSerializer` validated."""
     if given is None:
         return None
-    return [Fallback(each["model"], tuple(each.get("causes", CAUSES))) for each in given]
+    return [Fallback(each["model"], tuple(each.get("causes", CAUSES)), each.get("after_seconds")) for each in given]

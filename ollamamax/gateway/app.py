@@ -242,7 +242,7 @@ class Gateway:
                 async def run(call: Call, receive: Receive, send: Send) -> None:
                     await endpoint(service, call, scope, receive, send)
 
-                await fallback.with_fallbacks(service.directory, call, receive, answer, run)
+                await fallback.with_fallbacks(service, call, receive, answer, run)
             else:
                 await route.endpoint(service, call, scope, receive, answer)
         except TooSlow as error:

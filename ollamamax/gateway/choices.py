@@ -38,6 +38,9 @@ class Choices:
         count: int,
         tell: Tell | None = None,
     ) -> None:
+        if count > 1:
+            # Some of them may have a slot when others have waited for too long: they wait without being left for another model.
+            call = msgspec.structs.replace(call, tried_until=None)
         self._receive = receive
         self._gone: asyncio.Task[MutableMapping[str, Any]] | None = None
         self.executions = []

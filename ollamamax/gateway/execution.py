@@ -13,6 +13,7 @@ from cluster.dispatch.queue import Tell
 from cluster.dispatch.request import Interrupted, Request
 from cluster.scheduling.load import avoided
 from cluster.wire import Delta, Failure, Final, Inference, Outcome, Started
+from models_registry.fallback import next_time
 from ollamamax import logs
 from ollamamax.gateway.catalog import Listed, full_name
 from ollamamax.gateway.http import ClientGone, Receive
@@ -57,6 +58,12 @@ class Call(msgspec.Struct, eq=False):
     """Seconds, when the client asks for less than the installation allows."""
     may_fall_back: bool = True
     """Whether another model may do it; not when it is about the model itself."""
+    tried_until: float | None = None
+    """The fallbacks up to so many seconds in the queue were tried; ``None``: it waits without being left for others."""
+    kept: Request | None = None
+    """The one that keeps its place in the queue, and waits on."""
+    instead_of: Request | None = None
+    """The one that keeps its place until this one has a slot; that it has at once, or not at all."""
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         return [(b"x-request-id", self.id.encode()), (b"traceparent", self.traceparent.encode())]
@@ -88,7 +95,14 @@ class Execution:
         self.final: Final | None = None
         self.keep_alive_ignored = False
         """Whether the node that runs it, which is not its tenant's, left its ``keep_alive`` out."""
-        self.request = Request(
+        self._at_first: float | None = None
+        """Seconds in the queue until another model is asked."""
+        if call.tried_until is not None and call.may_fall_back:
+            self._at_first = next_time(listed.fallbacks, call.tried_until)
+        self.request = call.kept or self._new(call, model, listed, inference, deadline)
+
+    def _new(self, call: Call, model: str, listed: Listed, inference: Inference, deadline: float) -> Request:
+        request = Request(
             id=call.id,
             tenant=call.principal.tenant or "",
             key=call.principal.id,
@@ -103,11 +117,17 @@ class Execution:
             profile=listed.profile,
             priority=call.priority,
             idle_only=call.idle_only,
+            at_once=call.instead_of is not None,
             weight=call.tenant.weight,
             key_limits=call.limits,
             tenant_limits=call.tenant.limits,
         )
-        dispatcher.router.expect(self.request)
+        self._dispatcher.router.expect(request)
+        if call.instead_of is not None:
+            # So much was taken from the limits; it is corrected when this one is settled.
+            request.expected_prompt_tokens = call.instead_of.expected_prompt_tokens
+            request.expected_completion_tokens = call.instead_of.expected_completion_tokens
+        return request
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Headers of the response, once it is admitted."""
@@ -128,7 +148,8 @@ class Execution:
         ]
 
     async def __aenter__(self) -> Self:
-        """Returns when a node has it. Raises what `Dispatcher.admit` raises, `ClientGone`, and `DeadlineExceeded`."""
+        """Returns when a node has it. Raises what `Dispatcher.admit` raises (`Waited`, if its call says so), `ClientGone`, and
+        `DeadlineExceeded`."""
         loop = asyncio.get_running_loop()
         remaining = max(0.0, self.request.deadline - time.time())
         self._watchers = [
@@ -136,13 +157,15 @@ class Execution:
             loop.call_later(remaining, self.request.interrupt, _LATE),
         ]
         try:
-            await self._dispatcher.admit(self.request, self._tell)
+            await self._dispatcher.admit(self.request, self._tell, self._at_first)
         except BaseException as error:
             for watcher in self._watchers:
                 watcher.cancel()
             if not isinstance(error, Interrupted):
                 raise
             raise _as_error(error.failure, self.request) from None
+        if self.call.instead_of is not None:
+            self._dispatcher.give_up(self.call.instead_of, "no_capacity")
         return self
 
     def _watch(self) -> None:

@@ -2,6 +2,9 @@
 
 It is run again from its beginning, under another name, and only as long as nothing of an answer was sent. So whatever is
 behind a name is told by the answer itself: its ``model`` is the one that served it, and so is its usage record's.
+
+A request that waits for a slot keeps its place while it is tried with those whose time has come: each has a slot at once, or
+not at all. So it never loses its turn by trying.
 """
 
 from __future__ import annotations
@@ -11,12 +14,14 @@ from typing import Any, Protocol
 
 import msgspec
 
-from models_registry.fallback import Cause, Fallback
+from cluster.dispatch.request import Request, Waited
+from models_registry.fallback import Cause, Fallback, due
 from ollamamax import logs
 from ollamamax.bus.directory import Directory
 from ollamamax.gateway import catalog
 from ollamamax.gateway.execution import Call, EngineError
 from ollamamax.gateway.http import Receive, Send
+from ollamamax.gateway.service import Service
 from ollamamax.kernel import errors
 from ollamamax.kernel.ids import new_id
 
@@ -30,6 +35,7 @@ ROUTES = frozenset(
 """Those that run a model. What only asks about one, or changes it, is meant for that one."""
 HEADER = b"x-ollamamax-fallback"
 _NO_CAPACITY = frozenset({"overloaded", "unavailable"})
+_NOT_YET = -1.0
 _NOT_THE_ENGINE = frozenset({"deadline_exceeded", "cancelled", "unsupported"})
 _log = logs.get(__name__)
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -59,14 +65,16 @@ def cause_of(error: errors.OllamaMaxError) -> Cause | None:
     return None
 
 
-async def with_fallbacks(directory: Directory, call: Call, receive: Receive, answer: Answer, run: Run) -> None:
+async def with_fallbacks(service: Service, call: Call, receive: Receive, answer: Answer, run: Run) -> None:
     """``run`` the request; when it fails for a cause that a fallback of its model serves, run it with that one.
 
     Raises what the first run raised when no fallback could serve it either. Each run is a request of its own, with its
     own record; they share their trace and their deadline.
     """
+    directory = service.directory
+    call = msgspec.structs.replace(call, tried_until=_NOT_YET)
     try:
-        await run(call, _keeping(receive, answer), answer)
+        await _first(service, call, receive, answer, run)
     except errors.OllamaMaxError as error:
         first, cause = error, cause_of(error)
         if cause is None or answer.begun or not call.may_fall_back:
@@ -85,7 +93,7 @@ async def with_fallbacks(directory: Directory, call: Call, receive: Receive, ans
     while (chosen := _next(directory, tenant, left, cause, tried)) is not None:
         hops.append(f"{name};{cause}")
         _log.info("fallback", request=call.id, model=name, cause=cause, to=chosen)
-        call, name = msgspec.structs.replace(call, id=new_id()), chosen
+        call, name = msgspec.structs.replace(call, id=new_id(), tried_until=None), chosen
         request["model"] = msgspec.Raw(msgspec.json.encode(name))
         try:
             await run(call, _replay(msgspec.json.encode(request), receive), _tell(answer, ", ".join(hops)))
@@ -97,6 +105,57 @@ async def with_fallbacks(directory: Directory, call: Call, receive: Receive, ans
         else:
             return
     raise first
+
+
+async def _first(service: Service, call: Call, receive: Receive, answer: Answer, run: Run) -> None:
+    """With its own model, or with another while it waits for a slot of that."""
+    source = _keeping(receive, answer)
+    place: Request | None = None
+    try:
+        while True:
+            try:
+                await run(call, source, answer)
+            except Waited as waited:
+                place = waited.request
+                if await _meanwhile(service, call, waited, receive, answer, run):
+                    return
+                # One that took its place and failed before it said anything has a record; who joins again is another request.
+                again = call.id if place.kept is not None else new_id()
+                kept = place if place.kept is not None else None
+                call = msgspec.structs.replace(call, id=again, tried_until=waited.seconds, kept=kept)
+                source = _replay(b"".join(answer.kept), receive)
+            else:
+                return
+    except BaseException as error:
+        if place is not None:
+            code = error.code if isinstance(error, errors.OllamaMaxError) else "client_gone"
+            service.dispatcher.give_up(place, code)
+        raise
+
+
+async def _meanwhile(service: Service, call: Call, waited: Waited, receive: Receive, answer: Answer, run: Run) -> bool:
+    """Run a request that waits with one of those whose time has come. Whether it was answered."""
+    place = waited.request
+    request = _decode_object(b"".join(answer.kept))
+    tenant = call.principal.tenant or ""
+    name = _decode_name(request["model"])
+    listed = catalog.resolve(service.directory, tenant, name)
+    tried = {listed.alias_of or catalog.full_name(name)}
+    left = due(listed.fallbacks, waited.seconds)
+    while place.waits and (chosen := _next(service.directory, tenant, left, "no_capacity", tried)) is not None:
+        instead = msgspec.structs.replace(call, id=new_id(), tried_until=None, kept=None, instead_of=place)
+        request["model"] = msgspec.Raw(msgspec.json.encode(chosen))
+        body = msgspec.json.encode(request)
+        try:
+            await run(instead, _replay(body, receive), _tell(answer, f"{name};no_capacity"))
+        except errors.OllamaMaxError as error:
+            if answer.begun:
+                raise
+            _log.info("fallback_failed", request=instead.id, model=chosen, code=error.code)
+        else:
+            _log.info("fallback", request=call.id, model=name, cause="waited", to=chosen)
+            return True
+    return False
 
 
 def _next(directory: Directory, tenant: str, left: list[Fallback], cause: Cause, tried: set[str]) -> str | None:

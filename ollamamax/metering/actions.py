@@ -20,10 +20,10 @@ INSERT INTO metering_usagerecord (
   queue_ms, first_token_ms, duration_ms, outcome, error, attempts, priority, route
 )
 SELECT
-  request, tenant, key, model, version, node, node_name, api, trace, to_timestamp(received_at), prompt_tokens, completion_tokens,
+  request, tenant, key, model, version, NULLIF(node, '')::uuid, node_name, api, trace, to_timestamp(received_at), prompt_tokens, completion_tokens,
   queue_ms, first_token_ms, duration_ms, outcome, COALESCE(error, ''), COALESCE(attempts, 1), COALESCE(priority, 'normal'), route
 FROM string_to_table(%s, %s) AS entry (record), jsonb_to_record(record::jsonb) AS field (
-  request uuid, tenant uuid, key uuid, model text, version text, node uuid, node_name text, api text, trace text,
+  request uuid, tenant uuid, key uuid, model text, version text, node text, node_name text, api text, trace text,
   received_at float8, prompt_tokens bigint, completion_tokens bigint,
   queue_ms float8, first_token_ms float8, duration_ms float8, outcome text, error text, attempts smallint, priority text, route jsonb
 )

@@ -16,7 +16,8 @@ class UsageRecord(models.Model):
     key = models.UUIDField()
     model = models.CharField(max_length=400)
     version = models.CharField(max_length=71)
-    node = models.UUIDField()
+    node = models.UUIDField(null=True)
+    """``None``: it left the queue before any node was given it."""
     node_name = models.CharField(max_length=100)
     api = models.CharField(max_length=100)
     trace = models.CharField(max_length=32)

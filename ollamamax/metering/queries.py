@@ -36,8 +36,8 @@ def find_record(request: uuid.UUID) -> UsageRecord | None:
 
 
 def totals(found: QuerySet[UsageRecord]) -> dict[str, int]:
-    """Sums over the records. Queries: 1."""
+    """Sums over the records; one that no node was given is no request of its own. Queries: 1."""
     summed = found.aggregate(
-        requests=Count("request"), prompt_tokens=Sum("prompt_tokens"), completion_tokens=Sum("completion_tokens")
+        requests=Count("node"), prompt_tokens=Sum("prompt_tokens"), completion_tokens=Sum("completion_tokens")
     )
     return {name: value or 0 for name, value in summed.items()}

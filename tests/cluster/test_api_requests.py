@@ -145,6 +145,36 @@ def test_a_request_is_told_in_every_state(owner: Person, owner_api: APIClient, v
         assert answer["route"]["waiting"] == 3
 
 
+def test_one_that_left_the_queue_for_another_model_is_told(
+    owner: Person, owner_api: APIClient, valkey: redis.Redis
+) -> None:
+    left = settled(
+        valkey,
+        owner,
+        node="",
+        node_name="",
+        queue_ms=None,
+        first_token_ms=None,
+        duration_ms=3000.5,
+        outcome="cancelled",
+        error="no_capacity",
+        prompt_tokens=0,
+        completion_tokens=0,
+        route={"strategy": "balanced", "waiting": 3},
+    )
+    before = owner_api.get(f"/api/v1/requests/{left}").json()
+    write_usage()
+    valkey.flushall()
+    after = owner_api.get(f"/api/v1/requests/{left}").json()
+    for answer in (before, after):
+        assert (answer["state"], answer["outcome"], answer["error"]) == ("settled", "cancelled", "no_capacity")
+        assert (answer["node"], answer["queue_ms"], answer["duration_ms"]) == (None, None, 3000.5)
+        assert (answer["route"]["waiting"], "attempts" in answer["route"]) == (3, False)
+    assert owner_api.get("/api/v1/usage").json()["results"][0]["node"] is None
+    # What no node was given is not counted: the other model's record is the one that counts.
+    assert owner_api.get("/api/v1/usage/totals").json()["requests"] == 0
+
+
 def test_a_stranger_learns_nothing(
     owner: Person, stranger_api: APIClient, anonymous_api: APIClient, valkey: redis.Redis
 ) -> None:

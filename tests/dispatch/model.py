@@ -21,6 +21,8 @@ class Asked:
     weight: float
     concurrent: int | None = None
     idle: bool = False
+    at_once: bool = False
+    """It may not wait."""
 
     @property
     def ticket(self) -> str:
@@ -79,7 +81,7 @@ class Model:
         if a.idle and (self.waiting or chosen is None):
             return "busy"
         own = sum(each.tenant == a.tenant for each in self.waiting.values())
-        if chosen is None and (own >= self.most_of_tenant or len(self.waiting) >= self.most):
+        if chosen is None and (a.at_once or own >= self.most_of_tenant or len(self.waiting) >= self.most):
             return "full"
         for owner in (a.key, a.tenant):
             self.active.setdefault(owner, set()).add(a.request)

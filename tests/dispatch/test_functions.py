@@ -86,6 +86,7 @@ class Functions(RuleBasedStateMachine):
         head_start=st.sampled_from([60.0, 0.0, -600.0]),
         concurrent=st.sampled_from([None, None, None, 2]),
         idle=st.sampled_from([False, False, False, True]),
+        at_once=st.sampled_from([False, False, False, True]),
         count=st.integers(1, 4),
     )
     def admit(self, count: int, **wanted: Any) -> None:
@@ -101,6 +102,7 @@ class Functions(RuleBasedStateMachine):
         head_start: float,
         concurrent: int | None,
         idle: bool,
+        at_once: bool = False,
     ) -> None:
         if not self.model.gateways[gateway]:
             return
@@ -116,6 +118,7 @@ class Functions(RuleBasedStateMachine):
             TENANTS[tenant],
             concurrent,
             idle,
+            at_once,
         )
         named = {
             "request": a.request,
@@ -135,7 +138,7 @@ class Functions(RuleBasedStateMachine):
             "counted": [a.key, a.tenant],
             "limits": [] if concurrent is None else [["concurrent", tenant, concurrent, 1]],
             "idle": idle,
-            "most_waiting": MOST,
+            "most_waiting": 0 if at_once else MOST,
             "most_waiting_of_tenant": MOST_OF_TENANT,
         }
         expected = self.model.admit(a)

@@ -57,8 +57,8 @@ def version(name: str) -> str:
     return "sha256:" + (name.encode().hex() + "0" * 64)[:64]
 
 
-async def add_model(site: Site, name: str, *fallbacks: tuple[str, str] | str, **profile: Any) -> None:
-    """A model of its own; a fallback is a name, or a name and a cause."""
+async def add_model(site: Site, name: str, *fallbacks: tuple[str, str | float] | str, **profile: Any) -> None:
+    """A model of its own; a fallback is a name, a name and a cause, or a name and the seconds after which it stands in."""
     entry = {
         "version": version(name),
         "size": 1,
@@ -68,6 +68,8 @@ async def add_model(site: Site, name: str, *fallbacks: tuple[str, str] | str, **
             {"model": f"{each}:latest"}
             if isinstance(each, str)
             else {"model": f"{each[0]}:latest", "causes": [each[1]]}
+            if isinstance(each[1], str)
+            else {"model": f"{each[0]}:latest", "causes": ["no_capacity"], "after_seconds": each[1]}
             for each in fallbacks
         ],
     }

@@ -40,10 +40,10 @@ def test_an_alias_is_made_changed_and_deleted_and_the_gateways_are_told(
 ) -> None:
     publish(owner)
     publish(owner, "second")
-    made = create(owner_api, fallbacks=[{"model": "second", "causes": ["no_capacity"]}])
+    made = create(owner_api, fallbacks=[{"model": "second", "causes": ["no_capacity"], "after_seconds": 0}])
     assert made.status_code == 201
     alias = made.json()
-    fallback = {"model": "second:latest", "causes": ["no_capacity"]}
+    fallback = {"model": "second:latest", "causes": ["no_capacity"], "after_seconds": 0.0}
     assert (alias["name"], alias["target"], alias["fallbacks"]) == ("gpt-4o:latest", "tiny:1b", [fallback])
     told = published(valkey, owner)
     assert told is not None
@@ -98,6 +98,8 @@ def test_the_loop_publishes_it_again(
         ({"name": ""}, 400, "name"),
         ({"fallbacks": [{"model": "tiny:1b"}]}, 400, "itself"),
         ({"fallbacks": [{"model": "nothing"}]}, 400, "no model"),
+        ({"fallbacks": [{"model": "second", "after_seconds": 61}]}, 400, "60"),
+        ({"fallbacks": [{"model": "second", "causes": ["engine_error"], "after_seconds": 0}]}, 400, "no_capacity"),
         ({"to": "tiny:1b"}, 400, "no such field"),
     ],
 )

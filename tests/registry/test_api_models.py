@@ -17,9 +17,11 @@ from rest_framework.test import APIClient
 from cluster.scheduling.profile import Profile
 from models_registry.actions.replica import reconcile_replicas
 from models_registry.fallback import Fallback
+from models_registry.models import Model
 from ollamamax.audit.models import AuditRecord
 from ollamamax.bus import keys, shared
 from ollamamax.gateway.catalog import Alias, Listed
+from ollamamax.identity.scope import every_tenant
 from tests.cast import Person, logged_in
 from tests.registry.conftest import Publish
 
@@ -170,16 +172,33 @@ def test_fallbacks_are_kept_in_their_order_and_published(
 ) -> None:
     for name in ("tiny:1b", "second", "third:x"):
         publish(owner, name)
-    given = [{"model": "third:x", "causes": ["engine_error", "no_capacity"]}, {"model": "second"}]
+    given = [
+        {"model": "third:x", "causes": ["engine_error", "no_capacity"], "after_seconds": 3},
+        {"model": "second"},
+    ]
     kept = [
-        {"model": "third:x", "causes": ["no_capacity", "engine_error"]},
-        {"model": "second:latest", "causes": ["no_capacity", "context_too_long", "engine_error"]},
+        {"model": "third:x", "causes": ["no_capacity", "engine_error"], "after_seconds": 3.0},
+        {
+            "model": "second:latest",
+            "causes": ["no_capacity", "context_too_long", "engine_error"],
+            "after_seconds": None,
+        },
     ]
     answer = change(owner_api, address(owner_api), fallbacks=given)
     assert answer.status_code == 200
     assert answer.json()["fallbacks"] == kept
     assert published(valkey, owner)["fallbacks"] == kept
     assert change(owner_api, address(owner_api), fallbacks=[]).json()["fallbacks"] == []
+
+
+def test_fallbacks_from_before_there_was_a_time_have_none(
+    owner: Person, owner_api: APIClient, publish: Publish
+) -> None:
+    publish(owner)
+    kept = {"model": "second:latest", "causes": ["no_capacity"]}
+    with every_tenant():
+        Model.objects.update(fallbacks=[kept])
+    assert owner_api.get(address(owner_api)).json()["fallbacks"] == [{**kept, "after_seconds": None}]
 
 
 @pytest.mark.parametrize(
@@ -193,6 +212,13 @@ def test_fallbacks_are_kept_in_their_order_and_published(
         ([{"model": "second", "causes": ["rain"]}], "rain"),
         ([{"model": "second", "weight": 1}], "no such field"),
         ([{"causes": ["no_capacity"]}], "required"),
+        ([{"model": "second", "after_seconds": "3"}], "number"),
+        ([{"model": "second", "after_seconds": True}], "number"),
+        ([{"model": "second", "after_seconds": [3]}], "number"),
+        ([{"model": "second", "after_seconds": 60.5}], "60"),
+        ([{"model": "second", "after_seconds": 10**400}], "60"),
+        ([{"model": "second", "after_seconds": -0.5}], "greater than or equal to 0"),
+        ([{"model": "second", "causes": ["engine_error"], "after_seconds": 3}], "does not serve 'no_capacity'"),
         ([{"model": f"m{number}"} for number in range(6)], "5 fallbacks at most"),
         ("second", "list"),
     ],

@@ -491,6 +491,11 @@ export interface components {
             model: string;
             /** @description All of them, when left out. */
             causes?: components["schemas"]["CausesEnum"][];
+            /**
+             * Format: double
+             * @description With no_capacity: seconds without a free slot after which it stands in; null is only when refused.
+             */
+            after_seconds?: number | null;
         };
         Job: {
             /** Format: uuid */
@@ -1068,7 +1073,7 @@ export interface components {
             model: string;
             version: string;
             /** Format: uuid */
-            node: string;
+            node?: string | null;
             node_name: string;
             api: string;
             trace: string;
