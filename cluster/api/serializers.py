@@ -13,6 +13,7 @@ from cluster.actions.node import MOST_LABELS
 from cluster.models import JoinToken, Node
 from cluster.models.node import MOST_HOURLY_COST
 from cluster.wire import NodeState
+from ollamamax.identity.api.fields import Number
 from ollamamax.identity.api.serializers import ChangeSerializer
 
 
@@ -66,7 +67,7 @@ class NodeChangeSerializer(ChangeSerializer):
         required=False,
         help_text=f"all the labels the node has from now on, at most {MOST_LABELS}",
     )
-    hourly_cost = serializers.FloatField(
+    hourly_cost = Number(
         required=False,
         allow_null=True,
         min_value=0,

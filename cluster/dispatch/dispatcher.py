@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from redis.exceptions import RedisError
 
 from cluster.dispatch import continuation, quarantine
-from cluster.dispatch.admission import Admission, Bounds, Waits
+from cluster.dispatch.admission import Admission, Bounds
 from cluster.dispatch.breaker import Breakers
 from cluster.dispatch.fleet import Fleet
 from cluster.dispatch.lease import Lease
+from cluster.dispatch.places import Places
 from cluster.dispatch.presence import LOOK_SECONDS, Presence
 from cluster.dispatch.quarantine import Quarantine
 from cluster.dispatch.queue import Queue, Tell
 from cluster.dispatch.reloads import ReloadsAvoided
-from cluster.dispatch.request import Request, Waited
+from cluster.dispatch.request import Request
 from cluster.dispatch.router import Router
 from cluster.dispatch.settlement import Settlements
 from cluster.dispatch.stream import Stream
 from cluster.dispatch.streams import Streams
-from cluster.scheduling.load import beyond
 from cluster.wire import (
     AttemptRecord,
     Delta,
@@ -74,6 +72,9 @@ class Dispatcher:
         self.reloads_avoided = ReloadsAvoided()
         self._lease = Lease(self._client, self.id, self._settlements, self.reloads_avoided)
         self._streams = Streams(self.id, self._commands, redis_url, self._queue.granted)
+        self._places = Places(
+            self.router, self._quarantine, self._streams, self._queue, self._admission, self._settlements, self.later
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._settling: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
@@ -115,74 +116,11 @@ class Dispatcher:
         Raises `Interrupted` (by `Request.interrupt`), `RateLimited`, `Overloaded`, `Quarantined`, and `Unavailable` when no node has the model;
         and `Waited` after ``at_first`` seconds in the queue: then a second call waits on, and `give_up` gives the place up.
         """
-        if request.kept is None:
-            nodes = self.router.rank(request)
-            if not nodes:
-                raise errors.Unavailable(
-                    f"No node that has the model '{request.model}'{beyond(request.wants())} is available right now.",
-                    retry_after=2,
-                    model=request.model,
-                )
-            if request.attempt == 0:
-                self._quarantine.admit(request)
-                request.said = [] if continuation.may_continue(request) else None
-            request.attempt += 1
-            request.asked.clear()
-            request.kept = self._streams.open(request.ticket)
-            self._queue.expect(request)
-            placed = self._place(request, nodes, tell, at_first)
-        else:
-            placed = self._queue.wait(request, tell, at_first)
-        stream = request.kept
-        try:
-            node = await placed
-        except Waited:
-            raise
-        except BaseException as error:
-            self._let_go(request)
-            if request.asked:
-                # Whether a node has it is not known: the answer was lost, or it was given at this very moment.
-                self.later(self._admission.withdraw(_as_it_is(request), close=True))
-            if not isinstance(error, RedisError):
-                raise
-            _log.error("admission_failed", request=request.id, error=str(error))
-            raise errors.Unavailable("The queue of this installation cannot be reached.", retry_after=1) from error
-        self._queue.forget(request)
-        request.kept = None
-        self._begin(request, stream, node)
-
-    async def _place(self, request: Request, nodes: Sequence[str], tell: Tell | None, at_first: float | None) -> str:
-        """The node, at once or once it is its turn."""
-        try:
-            answer = await self._admission.admit(request, nodes, taken=request.attempt > 1 or request.at_once)
-        except errors.OllamaMaxError:
-            # Refused: Redis knows nothing of this attempt.
-            request.asked.clear()
-            raise
-        if not isinstance(answer, Waits):
-            return self._queue.accept(request, answer)
-        request.route.waiting = answer.waiting
-        self.router.rule_out(request)
-        return await self._queue.wait(request, tell, at_first)
+        self._begin(request, *await self._places.take(request, tell, at_first))
 
     def give_up(self, request: Request, error: str) -> None:
-        """Give up the place in the queue, if it still keeps one, and a slot that it is given at this very moment.
-
-        Its record has ``error`` as the code of why, and no node.
-        """
-        if request.kept is not None:
-            self._let_go(request)
-            self.later(self._gave_up(_as_it_is(request), error))
-
-    async def _gave_up(self, request: Request, error: str) -> None:
-        await self._admission.withdraw(request, close=True)
-        self.router.note(request)
-        self._settlements.add(request, "cancelled", error)
-
-    def _let_go(self, request: Request) -> None:
-        self._queue.forget(request)
-        self._streams.close(request.ticket)
-        request.stream = request.kept = None
+        """Give up the place in the queue, if it still keeps one; its record has ``error`` as the code of why, and no node."""
+        self._places.give_up(request, error)
 
     def _begin(self, request: Request, stream: Stream, node: str) -> None:
         request.stream = stream
@@ -254,7 +192,7 @@ class Dispatcher:
             request.begin_anew()
         failed = request.node
         self._leave(request)
-        self.later(self._admission.withdraw(_as_it_is(request), close=False))
+        self.later(self._admission.withdraw(request.as_it_is(), close=False))
         request.tried.add(failed)
         try:
             await self.admit(request)
@@ -352,8 +290,3 @@ class Dispatcher:
                 _log.warning("nodes_not_looked_after", error=str(error))
                 continue
             self._streams.end_those_of_lost_nodes(self.fleet.alive)
-
-
-def _as_it_is(request: Request) -> Request:
-    """For work that goes on when the request itself is elsewhere."""
-    return msgspec.structs.replace(request, asked=dict(request.asked))

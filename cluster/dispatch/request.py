@@ -141,6 +141,10 @@ class Request(msgspec.Struct, eq=False):
     def ticket(self) -> str:
         return f"{self.id}.{self.attempt}"
 
+    def as_it_is(self) -> Request:
+        """For work that goes on when the request itself is elsewhere."""
+        return msgspec.structs.replace(self, asked=dict(self.asked))
+
     def interrupt(self, failure: Failure) -> None:
         """Give whoever waits for this request ``failure`` next."""
         if self.place is not None and not self.place.done():

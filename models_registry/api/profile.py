@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from cluster.scheduling.profile import Outside, Strategy
 from models_registry.fallback import CAUSES, MOST_SECONDS, Fallback
+from ollamamax.identity.api.fields import Number
 
 _NAME = 340
 
@@ -49,7 +50,7 @@ class ProfileSerializer(Strict):
     continue_streams = serializers.BooleanField(
         required=False, help_text="Whether a stream whose node died goes on elsewhere."
     )
-    first_byte_seconds = serializers.FloatField(
+    first_byte_seconds = Number(
         min_value=1, max_value=3600, required=False, help_text="Without output for so long, an engine counts as hung."
     )
     regions = serializers.ListField(
@@ -71,16 +72,6 @@ class ProfileSerializer(Strict):
         return labels
 
 
-class _Seconds(serializers.FloatField):
-    """A number of JSON's, not a text or a truth value that could be read as one."""
-
-    def to_internal_value(self, data: Any) -> float:
-        # What is no number is neither below nor above anything.
-        if isinstance(data, bool) or not isinstance(data, int | float) or data != data:
-            self.fail("invalid")
-        return super().to_internal_value(max(-1, min(data, MOST_SECONDS + 1)))
-
-
 class FallbackSerializer(Strict):
     """A model that stands in, and the causes for which it does."""
 
@@ -92,7 +83,7 @@ class FallbackSerializer(Strict):
         max_length=len(CAUSES),
         help_text="All of them, when left out.",
     )
-    after_seconds = _Seconds(
+    after_seconds = Number(
         min_value=0,
         max_value=MOST_SECONDS,
         required=False,

@@ -104,6 +104,7 @@ def test_strangers_and_members_describe_nothing(
         (json.dumps({"labels": {"gpu": "x" * 256}}), "labels"),
         ('{"hourly_cost": -1}', "hourly_cost"),
         ('{"hourly_cost": 1e999}', "hourly_cost"),
+        ('{"hourly_cost": "nan"}', "hourly_cost"),
         ('{"hourly_cost": "dear"}', "hourly_cost"),
         ('{"shared": "perhaps"}', "shared"),
         ('{"name": "other"}', "name"),

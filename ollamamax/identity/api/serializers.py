@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from ollamamax.identity.api.fields import Number
 from ollamamax.identity.models import Priority, Role
 from ollamamax.identity.models.limits import LIMITS, MOST
 from ollamamax.identity.models.tenant import LEAST_WEIGHT, MOST_WEIGHT
@@ -155,7 +156,7 @@ class OwnTenantChangeSerializer(ChangeSerializer):
 
 
 class TenantChangeSerializer(OwnTenantChangeSerializer):
-    weight = serializers.FloatField(min_value=LEAST_WEIGHT, max_value=MOST_WEIGHT, required=False)
+    weight = Number(min_value=LEAST_WEIGHT, max_value=MOST_WEIGHT, required=False)
     limits = LimitsSerializer(required=False)
 
 
