@@ -15,6 +15,7 @@ from ollamamax.bus import keys
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
+from tests.dispatch.one_node import FLOODS, NODE, STEADY, Line
 
 
 def settled(number: int) -> Request:
@@ -54,3 +55,21 @@ async def test_a_flush_waits_for_the_one_under_way_and_writes_nothing_twice(
         await end([writing])
     assert not len(settlements)
     assert valkey.xlen(keys.USAGE) == 12
+
+
+async def test_a_node_is_filled_as_soon_as_a_slot_was_kept_in_vain(redis_url: str, valkey: redis.Redis) -> None:
+    line = Line(valkey, 1)
+    request = settled(1)
+    request.id, request.tenant, request.node = line.ask(STEADY), STEADY, NODE
+    request.given_at = time.time() - 2
+    line.ask(FLOODS)
+    filled: asyncio.Queue[str] = asyncio.Queue()
+    async with aclosing(Pipelined(redis_url)) as commands:
+        settlements = Settlements(commands, filled.put_nowait)
+        settlements.add(request, "ok", "")
+        await settlements.flush()
+        assert (line.running(), filled.qsize()) == (0, 0)
+        async with asyncio.timeout(5):
+            assert await filled.get() == NODE
+    line.fill()
+    assert line.running() == 1
