@@ -120,9 +120,9 @@ async def _first(service: Service, call: Call, receive: Receive, answer: Answer,
                 if await _meanwhile(service, call, waited, receive, answer, run):
                     return
                 # One that took its place and failed before it said anything has a record; who joins again is another request.
-                again = call.id if place.kept is not None else new_id()
-                kept = place if place.kept is not None else None
-                call = msgspec.structs.replace(call, id=again, tried_until=waited.seconds, kept=kept)
+                call = msgspec.structs.replace(call, tried_until=waited.seconds, kept=place)
+                if place.kept is None:
+                    call.id, call.kept = new_id(), None
                 source = _replay(b"".join(answer.kept), receive)
             else:
                 return
