@@ -8,6 +8,7 @@ proxies that know no other, straight on httptools. It says what `tests.fakes.stu
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, cast
@@ -83,26 +84,31 @@ class Connection(asyncio.Protocol):
         pace = paced(asked, _AT_ONCE)
         parts = _openai_stream(count) if is_openai else _ollama_stream(count)
         if pace.first_token_ms or pace.token_ms:
-            loop = asyncio.get_running_loop()
             _streaming.add(self)
-            self._say(parts, 0, count, loop.time() + pace.first_token_ms / 1000, pace.token_ms / 1000)
+            self._say(parts, 0, count, _now() + pace.first_token_ms, pace.token_ms)
         else:
             self._transport.write(b"".join(parts))
 
     def _say(self, parts: Sequence[bytes], number: int, tokens: int, at: float, every: float) -> None:
         """Write the parts from ``number`` on, each at its time; what comes after the last token comes with it."""
-        loop = asyncio.get_running_loop()
         while number < len(parts):
-            if at > loop.time():
-                self._next = loop.call_at(at, self._say, parts, number, tokens, at, every)
+            if (wait := math.ceil(at - _now())) > 0:
+                self._next = asyncio.get_running_loop().call_later(
+                    wait / 1000, self._say, parts, number, tokens, at, every
+                )
                 return
             self._transport.write(parts[number])
             number += 1
-            at += every if number < tokens else 0.0
+            at += every if number < tokens else 0
         _streaming.discard(self)
 
 
 _AT_ONCE = Pace()
+
+
+def _now() -> int:
+    """Milliseconds, as libuv counts them: of a part of one that is left it makes none, and calls again and again until it is over."""
+    return round(asyncio.get_running_loop().time() * 1000)
 
 
 def _whole(body: bytes, *, status: bytes = b"200 OK") -> bytes:
