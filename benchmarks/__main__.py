@@ -106,7 +106,7 @@ def kills_command(streams: int, rounds: int, every: int, seed: int, kinds: tuple
 @main.command(name="fairness", help="Who waits how long and gets how much when tenants want more than there is.")
 def fairness_command() -> None:
     size = fairness.Size()
-    with fleet(nodes=size.nodes, slots=size.slots, gateways=1, engine=size.engine) as product:
+    with fleet(nodes=size.nodes, slots=size.slots, gateways=1, engine=size.engine, settings=size.settings) as product:
         outcome = fairness.measure(product, size)
     print("\n" + fairness.report(outcome, size))
     sys.exit(1 if outcome.wrong else 0)

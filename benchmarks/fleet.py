@@ -9,8 +9,9 @@ import subprocess
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -125,8 +126,10 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def fleet(*, nodes: int, slots: int, gateways: int, engine: list[str]) -> Iterator[Fleet]:
-    """Start it; ``engine`` are further options of each stub engine. It is ended and deleted afterwards."""
+def fleet(
+    *, nodes: int, slots: int, gateways: int, engine: list[str], settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Fleet]:
+    """Start it; ``engine`` are further options of each stub engine, ``settings`` those of the gateways. It is ended and deleted afterwards."""
     with placed(ROOT, nodes=0) as place:
         ports = {f"node-{number}": free_port() for number in range(1, nodes + 1)}
 
@@ -159,7 +162,7 @@ def fleet(*, nodes: int, slots: int, gateways: int, engine: list[str]) -> Iterat
         made.nodes = {name: _part(name, starts_node(name)) for name in ports}
         for number in range(gateways):
             port = free_port()
-            start = _starts_gateway(place, f"gateway-{number + 1}", environ | {"PORT": str(port)})
+            start = _starts_gateway(place, f"gateway-{number + 1}", environ | {"PORT": str(port), **settings})
             made.gateways[f"http://127.0.0.1:{port}"] = _part(f"gateway-{number + 1}", start)
         some = next(iter(made.nodes.values())).process
         # The controller finds the engines' model, and the gateways are told of it.

@@ -93,7 +93,7 @@ class Admission:
                     "traceparent": request.traceparent,
                     "nodes": self._nodes(nodes),
                     "received_at": request.received_at,
-                    "score": score(request.received_at, request.priority),
+                    "score": score(request.received_at, request.priority, request.allowed),
                     "deadline": request.deadline,
                     "cost": cost(request),
                     "weight": request.weight,

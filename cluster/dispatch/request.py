@@ -49,6 +49,8 @@ class Request(msgspec.Struct, eq=False):
     trace: str
     received_at: float
     deadline: float
+    allowed: float
+    """Seconds that it had at its receipt, had its client not asked for less."""
     inference: Inference
     profile: Profile = _PROFILE
     priority: Priority = "normal"

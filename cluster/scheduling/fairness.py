@@ -14,8 +14,9 @@ from typing import Literal
 
 Priority = Literal["high", "normal", "low"]
 
-HEAD_START: dict[Priority, float] = {"high": 60.0, "normal": 0.0, "low": -600.0}
-"""Seconds by which a class stands before others of its own tenant. Time evens them out, so that nothing starves."""
+HEAD_START: dict[Priority, float] = {"high": 0.1, "normal": 0.0, "low": -0.4}
+"""By how much a class stands before others of its own tenant, as a share of the time that a request is allowed. Time evens that out
+before it is over, so that nothing starves: not even `low` beside `high` without end, which has waited half of its time then."""
 PROMPT_TOKENS_FOR_ONE = 10
 """So many prompt tokens are as much work as one generated token: a prompt is read in parallel."""
 
@@ -30,9 +31,12 @@ def work(prompt_tokens: float, completion_tokens: float) -> float:
     return max(1.0, completion_tokens + prompt_tokens / PROMPT_TOKENS_FOR_ONE)
 
 
-def score(received_at: float, priority: Priority) -> float:
-    """Where a request stands among its own tenant's: the lowest is served first. Unix seconds, less its class's head start."""
-    return received_at - HEAD_START[priority]
+def score(received_at: float, priority: Priority, allowed: float) -> float:
+    """Where a request stands among its own tenant's: the lowest is served first. Unix seconds, less its class's head start.
+
+    ``allowed``: for how many seconds requests may wait and run. A client that allows its own less is served no sooner for that.
+    """
+    return received_at - HEAD_START[priority] * allowed
 
 
 def pause(took: float) -> float:

@@ -113,6 +113,7 @@ class Execution:
             trace=trace.trace_id(call.traceparent),
             received_at=call.received_at,
             deadline=call.received_at + min(deadline, call.timeout or deadline),
+            allowed=deadline,
             inference=inference,
             profile=listed.profile,
             priority=call.priority,

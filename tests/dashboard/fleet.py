@@ -8,14 +8,12 @@ from typing import Any
 import msgspec
 import redis
 
-from cluster.dispatch.script import Script, arguments
 from cluster.scheduling.fairness import score
 from cluster.wire import Engine, ModelState, NodeState, OpenRequest, UsageRecord, decode_open, encode_json
 from ollamamax.bus import keys
 from ollamamax.kernel.ids import new_id
+from tests.dispatch.calls import ALLOWED, Calls, account, admission
 
-_ADMIT = Script("admit")
-_SETTLE = Script("settle")
 VERSION = "sha256:" + "5f" * 32
 
 
@@ -25,6 +23,7 @@ class Fleet:
     def __init__(self, client: redis.Redis, tenant: str) -> None:
         self.client = client
         self.tenant = tenant
+        self._call = Calls(client)
         self._seq: dict[str, int] = {}
 
     def register(self, name: str, **facts: Any) -> str:
@@ -118,29 +117,19 @@ class Fleet:
             admitted_at=facts["received_at"],
             **facts,
         )
-        admission = {
-            "request": opened.request,
-            "ticket": f"{opened.request}.1",
-            "tenant": self.tenant,
-            "key": opened.key,
-            "gateway": opened.gateway,
-            "version": opened.version,
-            "open": encode_json(opened)[1:].decode(),
-            "traceparent": "00",
-            "nodes": [(node, node_name, slots)],
-            "received_at": opened.received_at,
-            "score": score(opened.received_at, opened.priority),
-            "deadline": opened.received_at + 600,
-            "cost": 10.0,
-            "weight": 1.0,
-            "counted": [],
-            "limits": [],
-            "idle": False,
-            "most_waiting": 1000,
-            "most_waiting_of_tenant": 1000,
-        }
+        named = admission(
+            opened.request,
+            self.tenant,
+            [(node, node_name, slots)],
+            key=opened.key,
+            gateway=opened.gateway,
+            version=opened.version,
+            open=encode_json(opened)[1:].decode(),
+            received_at=opened.received_at,
+            score=score(opened.received_at, opened.priority, ALLOWED),
+        )
         self.client.set(keys.gateway_alive(opened.gateway), b"1")
-        _ADMIT.run_sync(self.client, arguments(admission, b"ticket"))
+        self._call("admit", named, b"ticket")
         given: Any = self.client.hget(keys.OPEN, opened.request)
         return opened if given is None else decode_open(given)
 
@@ -167,17 +156,7 @@ class Fleet:
             received_at=opened.received_at,
             **(facts | changed),
         )
-        account = {
-            "request": opened.request,
-            "ticket": f"{opened.request}.{opened.attempt}",
-            "tenant": self.tenant,
-            "counted": [],
-            "node": opened.node,
-            "version": opened.version,
-            "weight": 1,
-            "work": 0,
-            "tokens": 0,
-            "limits": [],
-        }
-        _SETTLE.run_sync(self.client, arguments(account, encode_json(record)))
+        self._call(
+            "settle", account(opened.request, self.tenant, opened.node, version=opened.version), encode_json(record)
+        )
         return record

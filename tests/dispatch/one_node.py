@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
 import redis
 
-from cluster.dispatch.script import Script, arguments
 from ollamamax.bus import keys
 from ollamamax.kernel.ids import new_id
+from tests.dispatch.calls import Calls, account, admission
 
 NODE, GATEWAY = "a" * 32, "1" * 32
 FLOODS, STEADY, OTHER = "d" * 32, "e" * 32, "f" * 32
-VERSION = "sha256:" + "ab" * 32
 PAUSE = 60.0
 """Seconds for which a slot may be kept: longer than any test."""
 
@@ -24,59 +20,22 @@ class Line:
     def __init__(self, client: redis.Redis, slots: int) -> None:
         self._client = client
         self._slots = slots
-        self._scripts = {name: Script(name) for name in ("admit", "settle", "fill")}
+        self._call = Calls(client)
         client.set(keys.node_state(NODE), f'{{"node":"{NODE}","capacity":{slots}}}')
         client.hset(keys.directory("nodes"), NODE, '{"schedulable":true}')
         client.set(keys.gateway_alive(GATEWAY), b"1")
 
-    def _call(self, script: str, named: dict[str, Any], *binary: bytes) -> Any:
-        return self._scripts[script].run_sync(self._client, arguments(named, *binary))
-
     def ask(self, tenant: str, cost: float = 10.0) -> str:
         """A new request; its id. Whether it runs tells `runs`."""
-        request, now = new_id(), time.time()
+        request = new_id()
         self._call(
-            "admit",
-            {
-                "request": request,
-                "ticket": f"{request}.1",
-                "tenant": tenant,
-                "gateway": GATEWAY,
-                "version": VERSION,
-                "open": '"x":1}',
-                "traceparent": "",
-                "nodes": [(NODE, "gpu", self._slots)],
-                "received_at": now,
-                "score": now,
-                "deadline": now + 600,
-                "cost": cost,
-                "weight": 1.0,
-                "counted": [],
-                "limits": [],
-                "idle": False,
-                "most_waiting": 100,
-                "most_waiting_of_tenant": 100,
-            },
-            b"a ticket",
+            "admit", admission(request, tenant, [(NODE, "gpu", self._slots)], gateway=GATEWAY, cost=cost), b"a ticket"
         )
         return request
 
     def end(self, request: str, tenant: str, pause: float | None = PAUSE) -> float:
         """For how many seconds its slot is kept."""
-        account = {
-            "request": request,
-            "ticket": f"{request}.1",
-            "tenant": tenant,
-            "counted": [],
-            "node": NODE,
-            "version": VERSION,
-            "weight": 1.0,
-            "work": 0.0,
-            "tokens": 0,
-            "limits": [],
-            "pause": pause,
-        }
-        return float(self._call("settle", account, b"{}"))
+        return float(self._call("settle", account(request, tenant, NODE, pause=pause), b"{}"))
 
     def runs(self, request: str) -> bool:
         return bool(self._client.sismember(keys.node_slots(NODE), f"{request}.1"))

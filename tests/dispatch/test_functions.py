@@ -16,15 +16,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from cluster.dispatch.departed import Patience
 from cluster.dispatch.line import read_own
 from cluster.dispatch.lost import settle_lost
-from cluster.dispatch.script import Script, arguments
 from cluster.wire import encode_json
 from ollamamax.bus import keys
+from tests.dispatch.calls import VERSION, Calls, account, admission
 from tests.dispatch.model import Asked, Model, Node
 
 NODES = {name * 32: capacity for name, capacity in (("a", 1), ("b", 2), ("c", 3))}
 GATEWAYS = ("1" * 32, "2" * 32)
 TENANTS = {"d" * 32: 1.0, "e" * 32: 2.0, "f" * 32: 0.5}
-VERSION = "sha256:" + "ab" * 32
 MOST, MOST_OF_TENANT = 6, 4
 
 LONG = 600.0
@@ -46,7 +45,7 @@ class Functions(RuleBasedStateMachine):
             MOST_OF_TENANT,
             dict.fromkeys(GATEWAYS, True),
         )
-        self.scripts = {name: Script(name) for name in ("admit", "settle", "withdraw", "look", "fill")}
+        self.call = Calls(self.client)
         self.number = 0
         self.granted = self.client.pubsub(ignore_subscribe_messages=True)
         self.granted.psubscribe(keys.granted("*"))
@@ -62,9 +61,6 @@ class Functions(RuleBasedStateMachine):
             self._everything_ends()
             self.granted.close()
             self.client.close()
-
-    def call(self, script: str, named: dict[str, Any], *binary: bytes) -> Any:
-        return self.scripts[script].run_sync(self.client, arguments(named, *binary))
 
     def _say(self, node: str) -> None:
         held = self.model.nodes[node]
@@ -120,27 +116,24 @@ class Functions(RuleBasedStateMachine):
             idle,
             at_once,
         )
-        named = {
-            "request": a.request,
-            "ticket": a.ticket,
-            "tenant": a.tenant,
-            "key": a.key,
-            "gateway": gateway,
-            "version": VERSION,
-            "open": encode_json(self._open(a))[1:].decode(),
-            "traceparent": "00",
-            "nodes": self._shapes(nodes),
-            "received_at": float(self.number),
-            "score": a.score,
-            "deadline": time.time() + 600,
-            "cost": cost,
-            "weight": a.weight,
-            "counted": [a.key, a.tenant],
-            "limits": [] if concurrent is None else [["concurrent", tenant, concurrent, 1]],
-            "idle": idle,
-            "most_waiting": 0 if at_once else MOST,
-            "most_waiting_of_tenant": MOST_OF_TENANT,
-        }
+        named = admission(
+            a.request,
+            a.tenant,
+            self._shapes(nodes),
+            key=a.key,
+            gateway=gateway,
+            version=VERSION,
+            open=encode_json(self._open(a))[1:].decode(),
+            received_at=float(self.number),
+            score=a.score,
+            cost=cost,
+            weight=a.weight,
+            counted=[a.key, a.tenant],
+            limits=[] if concurrent is None else [["concurrent", tenant, concurrent, 1]],
+            idle=idle,
+            most_waiting=0 if at_once else MOST,
+            most_waiting_of_tenant=MOST_OF_TENANT,
+        )
         expected = self.model.admit(a)
         answer = self.call("admit", named, b"ticket of " + a.ticket.encode())
         assert answer[0].decode() == expected
@@ -166,23 +159,20 @@ class Functions(RuleBasedStateMachine):
 
     def _settle(self, request: str, work: float, *, may_keep: bool = False) -> None:
         a, node = self.model.opened[request]
-        account = {
-            "request": request,
-            "ticket": a.ticket,
-            "tenant": a.tenant,
-            "counted": [a.key, a.tenant],
-            "node": node,
-            "version": VERSION,
-            "weight": a.weight,
-            "work": work,
-            "tokens": 0,
-            "limits": [],
-            "pause": LONG if may_keep else None,
-        }
+        named = account(
+            request,
+            a.tenant,
+            node,
+            version=VERSION,
+            counted=[a.key, a.tenant],
+            weight=a.weight,
+            work=work,
+            pause=LONG if may_keep else None,
+        )
         self.model.settle(request, work, may_keep=may_keep)
-        self.call("settle", account, b"{}")
+        self.call("settle", named, b"{}")
         # Settled again, as after an answer that was lost: nothing is corrected twice.
-        self.call("settle", account, b"{}")
+        self.call("settle", named, b"{}")
 
     @precondition(lambda self: self.model.opened)
     @rule(data=st.data(), work=st.floats(-500, 500), may_keep=st.booleans())

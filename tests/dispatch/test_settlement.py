@@ -31,6 +31,7 @@ def settled(number: int) -> Request:
         trace="",
         received_at=now,
         deadline=now + 60,
+        allowed=60,
         inference=Inference("chat"),
         node=new_id(),
         attempt=1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import time
 from collections.abc import AsyncIterator
@@ -122,6 +123,28 @@ async def test_a_class_goes_before_others_of_the_same_tenant(site: Site) -> None
     gate.let(3)
     await until(lambda: len(gate.said) == 3)
     assert gate.said == ["first", "high", "normal"]
+
+
+async def test_a_low_class_has_aged_when_half_of_its_time_is_over(site: Site) -> None:
+    service = await site.gateway.start()
+    site.gateway._service = dataclasses.replace(service, deadline=6.0)
+    gate, _ = await full(site)
+    urgent = site.issue_key(site.tenant, priority="high")
+
+    async def add(content: str, priority: str, waiting: int) -> None:
+        await ask(site, content, wait=False, key=urgent, **{"x-ollamamax-priority": priority})
+        await queued(site, waiting)
+
+    await add("low", "low", 1)
+    await add("high", "high", 2)
+    gate.let()
+    await until(lambda: gate.said == ["first", "high"])
+    await asyncio.sleep(3)
+    await add("late", "high", 2)
+    gate.let(2)
+    await until(lambda: len(gate.said) == 4)
+    gate.let()
+    assert gate.said == ["first", "high", "low", "late"]
 
 
 @pytest.mark.parametrize(
