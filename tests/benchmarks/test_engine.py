@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
+import uvloop
 
 from benchmarks import client
 from benchmarks.client import Job
+from benchmarks.engine import Connection, _now
 from benchmarks.product import end, wait_for
 from tests.servers import free_port
 
@@ -54,6 +58,38 @@ async def test_tokens_come_at_their_pace(engine: str) -> None:
     # Clocks of two processes: a timer may be a millisecond early.
     assert min(result.first_token) > 0.195
     assert min(result.duration) > 0.195 + 4 * 0.05
+
+
+def test_it_waits_for_the_next_token_without_looking_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, say = 0, Connection._say
+
+    def counted(self: Connection, *given: Any) -> None:
+        nonlocal looks
+        looks += 1
+        say(self, *given)
+
+    async def speak() -> list[bytes]:
+        connection, written = Connection(), Written()
+        connection.connection_made(written)
+        # Not whole milliseconds: the first timer is due before the first token.
+        connection._say(list(map(bytes, range(20))), 0, 20, _now() + 0.5, 2.5)
+        while len(written.parts) < 20:
+            await asyncio.sleep(0.01)
+        return written.parts
+
+    monkeypatch.setattr(Connection, "_say", counted)
+    assert len(uvloop.run(speak())) == 20
+    # Nor is it more than one look for each token, and one that is a millisecond early now and then.
+    assert looks <= 30
+
+
+class Written(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[bytes] = []
+
+    def write(self, data: Any) -> None:
+        self.parts.append(data)
 
 
 @pytest.mark.parametrize("stream", [True, False])
