@@ -15,7 +15,7 @@ from ollamamax.kernel.ids import new_id
 from tests.fakes.node import FakeNode
 from tests.gateway.conftest import Site, until
 from tests.gateway.test_fallbacks import HEADER, add_model, add_node, said
-from tests.gateway.test_queue import Gate
+from tests.gateway.waiting import Gate, begun
 
 PATHS = {
     "/api/chat": {},
@@ -24,8 +24,6 @@ PATHS = {
 }
 SOON = 0.2
 NEVER = 60.0
-
-_asked: set[asyncio.Task[Any]] = set()
 
 
 class Answer:
@@ -57,10 +55,7 @@ def ask(
             text = await response.text()
             return Answer(response.status, response.headers, text, time.monotonic() - start)
 
-    task = asyncio.create_task(post())
-    _asked.add(task)
-    task.add_done_callback(_asked.discard)
-    return task
+    return begun(post())
 
 
 async def full(site: Site, name: str) -> tuple[Gate, FakeNode]:

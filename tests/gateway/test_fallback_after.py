@@ -13,7 +13,7 @@ from tests.fakes.node import echo
 from tests.gateway.conftest import Site, until
 from tests.gateway.standing_in import NEVER, PATHS, SOON, ask, busy, full, limited, nothing_left, records, refusals
 from tests.gateway.test_fallbacks import add_model, add_node, said, version
-from tests.gateway.test_queue import queued
+from tests.gateway.waiting import queued
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -14,7 +14,7 @@ from tests.fakes.node import FakeNode
 from tests.gateway.conftest import Site, until
 from tests.gateway.standing_in import NEVER, SOON, ask, busy, full, limited, nothing_left, records, refusals
 from tests.gateway.test_fallbacks import _breaks, add_model, add_node
-from tests.gateway.test_queue import Gate, queued
+from tests.gateway.waiting import Gate, queued
 
 
 async def test_nobody_who_waits_there_is_overtaken(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
