@@ -188,10 +188,13 @@ class Frame(msgspec.Struct, array_like=True):
     events: list[Event]
 
 
+Verb = Literal["cancel", "resend", "pause", "resume"]
+
+
 class Control(msgspec.Struct, array_like=True):
     """To a node: ``cancel`` a ticket, ``resend`` its events from number ``seq`` on, ``pause`` its engine or let it ``resume``."""
 
-    verb: Literal["cancel", "resend", "pause", "resume"]
+    verb: Verb
     ticket: str
     gateway: str = ""
     seq: int = 0

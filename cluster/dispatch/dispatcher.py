@@ -83,6 +83,7 @@ class Dispatcher:
     async def start(self) -> None:
         self._tasks = [
             asyncio.create_task(self._streams.receive(self._listens), name="receive"),
+            asyncio.create_task(self._streams.speak(), name="speak"),
             asyncio.create_task(self._watch(), name="watch"),
             asyncio.create_task(self._watch_nodes(), name="watch nodes"),
         ]
@@ -147,7 +148,7 @@ class Dispatcher:
             assert stream is not None  # noqa: S101 - admit came first
             event = await stream.next()
             if stream.paused_at is not None:
-                await self._streams.resume_if_read(stream)
+                self._streams.resume_if_read(stream)
             if isinstance(event, Delta):
                 self._breakers.spoke(request.node, request.version)
                 continuation.note(request, event)
@@ -226,12 +227,12 @@ class Dispatcher:
             return
         seconds = request.profile.first_byte_seconds
         stream.end(Failure("engine_hung", f"The engine said nothing for {seconds:g} s.", 504))
-        self.later(self._streams.cancel(stream))
+        self._streams.cancel(stream)
 
-    async def cancel(self, request: Request) -> None:
-        """Stop the node's work for a client that left, and wait a moment for what it counted."""
+    def cancel(self, request: Request) -> None:
+        """Stop the node's work for a client that left; what it counted still comes."""
         if request.stream is not None and not request.stream.ended:
-            await self._streams.cancel(request.stream)
+            self._streams.cancel(request.stream)
 
     def _leave(self, request: Request) -> None:
         if request.patience is not None:
@@ -277,7 +278,7 @@ class Dispatcher:
                 await self._quarantine.refresh()
             except RedisError as error:
                 _log.warning("queue_not_looked_after", waiting=len(self._queue), error=str(error))
-            await self._streams.look()
+            self._streams.look()
 
     async def _watch_nodes(self) -> None:
         """End the streams of nodes that died."""

@@ -10,7 +10,7 @@ import msgspec
 from redis.exceptions import RedisError
 
 from cluster.dispatch.stream import Stream
-from cluster.wire import Control, Failure, Final, Frame, decode_frames, encode_control
+from cluster.wire import Control, Failure, Final, Frame, Verb, decode_frames, encode_control
 from ollamamax import logs
 from ollamamax.bus import keys
 from ollamamax.bus.pipelined import Pipelined
@@ -41,9 +41,11 @@ class Streams:
         self._gateway = gateway
         self._commands = commands
         self._url = url
+        self._grants = keys.granted(gateway).encode()
         self._granted = granted
         self._streams: dict[str, Stream] = {}
         self._disowned: dict[str, float] = {}
+        self._unsaid: asyncio.Queue[tuple[str, Control]] = asyncio.Queue()
 
     def open(self, ticket: str) -> Stream:
         """Before the ticket is given away: its frames may come from any node until `Stream.node` is known."""
@@ -60,51 +62,69 @@ class Streams:
 
     async def receive(self, on_ready: Callable[[], Awaitable[None]]) -> None:
         """The one reader. ``on_ready`` is called whenever it listens (again)."""
-        granted = keys.granted(self._gateway)
         while True:
             try:
                 async with Subscription(
-                    self._url, channels=[granted], patterns=[keys.tokens("*", self._gateway)]
-                ) as said:
+                    self._url,
+                    self._hear,
+                    channels=[keys.granted(self._gateway)],
+                    patterns=[keys.tokens("*", self._gateway)],
+                ) as subscription:
                     await on_ready()
-                    await self._ask_again(0.0)
-                    while True:
-                        for channel, data in await said.messages():
-                            if channel == granted.encode():
-                                ticket, _, node = data.decode().partition(" ")
-                                self._granted(ticket, node)
-                            else:
-                                await self._take(channel.decode(), data)
+                    self._ask_again(0.0)
+                    await subscription.broken()
+                    problem = "The connection to Redis broke."
             except RedisError as error:
-                _log.warning("token_channel_disconnected", streams=len(self._streams), error=str(error))
-                await asyncio.sleep(0.1)
+                problem = str(error)
+            _log.warning("token_channel_disconnected", streams=len(self._streams), error=problem)
+            await asyncio.sleep(0.1)
+
+    def _hear(self, channel: bytes, data: bytes) -> None:
+        if channel == self._grants:
+            ticket, _, node = data.decode().partition(" ")
+            self._granted(ticket, node)
+        else:
+            self._take(channel.decode(), data)
+
+    async def speak(self) -> None:
+        """The one writer: nodes hear what they are told in its order, so that none is paused for good."""
+        while True:
+            said = [await self._unsaid.get()]
+            while not self._unsaid.empty():
+                said.append(self._unsaid.get_nowait())
+            try:
+                await self._commands.do_all(
+                    [("PUBLISH", keys.node_control(node), encode_control(control)) for node, control in said]
+                )
+            except RedisError as error:
+                _log.warning("controls_failed", controls=len(said), error=str(error))
 
     def end_those_of_lost_nodes(self, alive: Callable[[str], bool]) -> None:
         for stream in list(self._streams.values()):
             if stream.node and not stream.ended and not alive(stream.node):
                 stream.end(Failure("node_lost", "The node that ran this request stopped answering.", 502))
 
-    async def look(self) -> None:
+    def look(self) -> None:
         """Once a second: end the streams of clients that do not read, ask after those that are silent."""
         for stream in list(self._streams.values()):
             since = stream.unread_since()
             if since is not None and time.monotonic() - since > READ_PATIENCE:
                 stream.give_up()
-        await self._ask_again(SILENT_SECONDS)
+        self._ask_again(SILENT_SECONDS)
         horizon = time.monotonic() - 60
         self._disowned = {ticket: at for ticket, at in self._disowned.items() if at > horizon}
 
-    async def cancel(self, stream: Stream) -> None:
+    def cancel(self, stream: Stream) -> None:
         """Have its node stop the work; the last counts still come."""
-        await self._control(stream.node, Control("cancel", stream.ticket, self._gateway))
+        self._tell(stream.node, "cancel", stream.ticket)
 
-    async def resume_if_read(self, stream: Stream) -> None:
+    def resume_if_read(self, stream: Stream) -> None:
         """Its client has read some."""
         if stream.paused_at is not None and stream.backlog < RESUME_BYTES:
             stream.paused_at = None
-            await self._control(stream.node, Control("resume", stream.ticket, self._gateway))
+            self._tell(stream.node, "resume", stream.ticket)
 
-    async def _take(self, channel: str, data: bytes) -> None:
+    def _take(self, channel: str, data: bytes) -> None:
         node = channel.split(":")[2]
         try:
             frames: list[Frame] = decode_frames(data)
@@ -114,38 +134,35 @@ class Streams:
         for frame in frames:
             stream = self._streams.get(frame.ticket)
             if stream is None or (stream.node and stream.node != node):
-                await self._disown(node, frame)
+                self._disown(node, frame)
             elif not stream.take(frame):
-                await self._control(node, Control("resend", frame.ticket, self._gateway, stream.expected))
+                self._tell(node, "resend", frame.ticket, stream.expected)
             elif stream.backlog > PAUSE_BYTES:
-                await self._hold_back(stream)
+                self._hold_back(stream)
 
-    async def _disown(self, node: str, frame: Frame) -> None:
+    def _disown(self, node: str, frame: Frame) -> None:
         """Nobody waits for this ticket any more: tell the node to stop it, at most once a second."""
         if frame.events and isinstance(frame.events[-1], Final | Failure):
             return
         now = time.monotonic()
         if now - self._disowned.get(frame.ticket, 0.0) > 1.0:
             self._disowned[frame.ticket] = now
-            await self._control(node, Control("cancel", frame.ticket, self._gateway))
+            self._tell(node, "cancel", frame.ticket)
 
-    async def _hold_back(self, stream: Stream) -> None:
+    def _hold_back(self, stream: Stream) -> None:
         """The client reads slower than the engine writes."""
         if stream.backlog > MOST_BYTES and not stream.ended:
             stream.end(Failure("client_too_slow", "The client reads too slowly.", 408))
-            await self._control(stream.node, Control("cancel", stream.ticket, self._gateway))
+            self.cancel(stream)
         elif stream.paused_at is None and not stream.ended:
             stream.paused_at = time.monotonic()
-            await self._control(stream.node, Control("pause", stream.ticket, self._gateway))
+            self._tell(stream.node, "pause", stream.ticket)
 
-    async def _control(self, node: str, control: Control) -> None:
-        try:
-            await self._commands.do("PUBLISH", keys.node_control(node), encode_control(control))
-        except RedisError as error:
-            _log.warning("control_failed", node=node, verb=control.verb, ticket=control.ticket, error=str(error))
+    def _tell(self, node: str, verb: Verb, ticket: str, seq: int = 0) -> None:
+        self._unsaid.put_nowait((node, Control(verb, ticket, self._gateway, seq)))
 
-    async def _ask_again(self, silent_for: float) -> None:
+    def _ask_again(self, silent_for: float) -> None:
         now = time.monotonic()
         for stream in list(self._streams.values()):
             if stream.node and not stream.ended and now - stream.heard_at >= silent_for:
-                await self._control(stream.node, Control("resend", stream.ticket, self._gateway, stream.expected))
+                self._tell(stream.node, "resend", stream.ticket, stream.expected)

@@ -11,6 +11,7 @@ import base64
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
@@ -29,7 +30,7 @@ class Poster:
     """``headers`` go with every request. ``reuse`` keeps connections open between requests."""
 
     def __init__(self, headers: Mapping[str, str] | None = None, *, reuse: bool = True) -> None:
-        self._headers = dict(headers or {})
+        self._headers = tuple((headers or {}).items())
         self._reuse = reuse
         self._idle: dict[str, list[_Connection]] = {}
         self._secured: ssl.SSLContext | None = None
@@ -41,9 +42,8 @@ class Poster:
         Sent once more when a connection that was kept open turns out to be closed. Raises `ConnectionError` when the
         connection breaks, `NotReached` when there is none, and `TimeoutError` after `SILENT_SECONDS` without a word.
         """
-        parts = urlsplit(url)
-        origin = f"{parts.scheme}://{parts.netloc}"
-        packed = _packed(url, body, {**self._headers, **headers}, keep=self._reuse)
+        origin, head = _head(url, self._headers, self._reuse)
+        packed = _packed(head, body, headers)
         connection = self._kept(origin)
         if connection is not None:
             answer = connection.ask(packed)
@@ -120,6 +120,8 @@ class Answer:
         self._ended = False
         self._error: ConnectionError | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._since = 0.0
+        """When it was waited for last, in the loop's time."""
 
     async def head(self) -> None:
         while not self.status:
@@ -146,16 +148,8 @@ class Answer:
         if self._error is not None:
             raise self._error
         loop = asyncio.get_running_loop()
-        self._waiter = loop.create_future()
-        silent = loop.call_later(SILENT_SECONDS, self._silent)
-        try:
-            await self._waiter
-        finally:
-            silent.cancel()
-
-    def _silent(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(TimeoutError())
+        self._waiter, self._since = loop.create_future(), loop.time()
+        await self._waiter
 
     # -- what its connection tells it -----------------------------------------------------------------------------
 
@@ -173,6 +167,15 @@ class Answer:
         if not self._ended:
             self._error = error
 
+    def look(self, now: float) -> float:
+        """End the wait for a word if it takes too long; seconds until the next look."""
+        if self._waiter is None or self._waiter.done():
+            return SILENT_SECONDS
+        left = self._since + SILENT_SECONDS - now
+        if left <= 0:
+            self._waiter.set_exception(TimeoutError())
+        return left if left > 0 else SILENT_SECONDS
+
     def wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -189,6 +192,13 @@ class _Connection(asyncio.Protocol):
         """The body's length is told; else it ends with the connection."""
         self._paused = False
         self._transport: asyncio.Transport
+        self._loop = asyncio.get_running_loop()
+        # One for the connection: each part that is waited for would need its own otherwise.
+        self._watch = self._loop.call_later(SILENT_SECONDS, self._look)
+
+    def _look(self) -> None:
+        left = SILENT_SECONDS if self._answer is None else self._answer.look(self._loop.time())
+        self._watch = self._loop.call_later(left, self._look)
 
     def ask(self, packed: bytes) -> Answer:
         self._answer = Answer(self)
@@ -211,6 +221,7 @@ class _Connection(asyncio.Protocol):
 
     def close(self) -> None:
         self.closed = True
+        self._watch.cancel()
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -218,6 +229,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
+        self._watch.cancel()
         if self._answer is not None:
             if self._answer.status and not self._measured and exc is None:
                 self._answer.end(reusable=False)
@@ -256,22 +268,31 @@ class _Connection(asyncio.Protocol):
             self._answer.end(reusable=self._parser.should_keep_alive())
 
 
-def _packed(url: str, body: bytes, headers: Mapping[str, str], *, keep: bool) -> bytes:
+@lru_cache(maxsize=256)
+def _head(url: str, headers: tuple[tuple[str, str], ...], keep: bool) -> tuple[str, bytes]:
+    """What is the same in every request to ``url``: its origin, and its head as far as that."""
     parts = urlsplit(url)
     sent = {
         "Host": parts.netloc.rpartition("@")[2],
         "Accept": "*/*",
         "Accept-Encoding": "identity",
         "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
         **({} if keep else {"Connection": "close"}),
-        **headers,
+        **dict(headers),
     }
     if parts.username is not None and "Authorization" not in sent:
         known = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         sent["Authorization"] = f"Basic {base64.b64encode(known.encode()).decode()}"
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
+    return f"{parts.scheme}://{parts.netloc}", _lines(f"POST {target} HTTP/1.1", sent)
+
+
+def _packed(head: bytes, body: bytes, headers: Mapping[str, str]) -> bytes:
+    return head + _lines(f"Content-Length: {len(body)}", headers) + b"\r\n" + body
+
+
+def _lines(first: str, headers: Mapping[str, str]) -> bytes:
+    lines = [first, *[f"{name}: {value}" for name, value in headers.items()]]
     if any("\r" in line or "\n" in line for line in lines):
         raise ValueError("A header holds the end of a line.")
-    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+    return "\r\n".join([*lines, ""]).encode("latin-1")

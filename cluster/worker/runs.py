@@ -123,19 +123,18 @@ class Runs:
         if left <= 0:
             return _late()
         # The run's own task may be cancelled while it waits for anything below; `_run` then says why.
-        timeout = asyncio.timeout(left)
+        late = asyncio.get_running_loop().call_later(left, self.cancel, run.ticket.id, _late())
         try:
-            async with timeout:
-                return await self._generate(run)
+            return await self._generate(run)
         except TimeoutError:
-            if timeout.expired():
-                return _late()
             return wire.Failure("engine_failed", "The engine did not answer in time.")
         except OllamaMaxError as error:
             return wire.Failure(error.code, error.message, error.status, error.fields.get("param"))
         except Exception:  # a defect in one request must not end the node
             log.exception("run_failed", ticket=run.ticket.id)
             return wire.Failure("engine_failed", "The node failed to run the request.")
+        finally:
+            late.cancel()
 
     async def _generate(self, run: Run) -> wire.Final:
         ticket = run.ticket

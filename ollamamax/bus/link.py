@@ -30,9 +30,6 @@ from redis.exceptions import ConnectionError as Broken
 __all__ = ["ANSWER_SECONDS", "Broken", "Command", "Link", "opened", "pack"]
 
 CONNECT_SECONDS = 3.0
-GATHERED = 4
-"""Commands that are written together at most: of a hundred requests that come at once the first are on their way to their nodes
-while the last are still read."""
 ANSWER_SECONDS = 5.0
 """After so long without an answer the connection counts as broken."""
 _KINDS: dict[str, type[RedisError]] = {
@@ -102,7 +99,6 @@ class Link(asyncio.Protocol):
         """Takes what is no answer; ``None`` when the connection is broken."""
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(replyError=_error)
-        self._packed: list[bytes] = []
         self._waiting: deque[_Waiting] = deque()
         self._watch: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
@@ -117,24 +113,14 @@ class Link(asyncio.Protocol):
             future.set_exception(Broken("The connection to Redis is closed."))
             return future
         self._waiting.append(_Waiting(future, wanted, self._loop.time()))
-        if not self._packed:
-            # Redis is woken once for what the tasks of this turn of the loop ask, and not before they have asked.
-            self._loop.call_soon(self._write)
-        self._packed.append(packed)
-        if len(self._packed) == GATHERED:
-            self._write()
+        # uvloop sends what was written in one turn of the loop together, at its end.
+        self._transport.write(packed)
         if self._watch is None:
             self._watch = self._loop.call_later(ANSWER_SECONDS, self._look)
         return future
 
-    def _write(self) -> None:
-        if self._packed:
-            packed, self._packed = self._packed, []
-            self._transport.write(b"".join(packed))
-
     def close(self) -> None:
         """What was sent still goes out, unanswered."""
-        self._write()
         self._fail(Broken("The connection to Redis was closed."))
         self._transport.close()
 
@@ -179,7 +165,6 @@ class Link(asyncio.Protocol):
 
     def _fail(self, error: Broken) -> None:
         self.broken = True
-        self._packed.clear()
         if self._watch is not None:
             self._watch.cancel()
         while self._waiting:

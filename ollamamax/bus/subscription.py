@@ -4,37 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from ollamamax.bus import link
 from ollamamax.bus.link import Broken, Command, Link, opened, pack
 from ollamamax.kernel.tasks import end
 
+Hear = Callable[[bytes, bytes], None]
+"""Told channel and data of each message, as it is read; it must not raise."""
+
 
 class Subscription:
-    """What is published on ``channels`` and on those that match ``patterns``, in its order, while ``async with`` holds it.
+    """``hear`` is told what is published on ``channels`` and on those that match ``patterns``, in its order, while ``async with`` holds it.
 
     Its connection is asked for a sign of life when nothing comes for long.
     """
 
-    def __init__(self, url: str, *, channels: Sequence[str] = (), patterns: Sequence[str] = ()) -> None:
+    def __init__(self, url: str, hear: Hear, *, channels: Sequence[str] = (), patterns: Sequence[str] = ()) -> None:
         self._url = url
+        self._hear = hear
         self._asked: list[Command] = [
             *(("SUBSCRIBE", channel) for channel in channels),
             *(("PSUBSCRIBE", pattern) for pattern in patterns),
         ]
         self._link: Link
-        self._came: deque[tuple[bytes, bytes]] = deque()
-        self._some = asyncio.Event()
+        self._broken = asyncio.Event()
         self._alive: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Subscribed. Raises `RedisError`."""
         self._link = await opened(self._url)
         try:
-            self._link.told = self._hear
+            self._link.told = self._told
             for command in self._asked:
                 await self._link.send(pack(command), None)
         except BaseException:
@@ -48,26 +50,18 @@ class Subscription:
             await end([self._alive])
         self._link.close()
 
-    async def messages(self) -> list[tuple[bytes, bytes]]:
-        """Channel and data of all that came since the last call, at least one. Raises redis-py's `ConnectionError`."""
-        while not self._came:
-            if self._link.broken:
-                raise Broken("The connection to Redis broke.")
-            self._some.clear()
-            await self._some.wait()
-        came = list(self._came)
-        self._came.clear()
-        return came
+    async def broken(self) -> None:
+        """Return when nothing more will be heard."""
+        await self._broken.wait()
 
-    def _hear(self, answer: Any) -> bool:
+    def _told(self, answer: Any) -> bool:
         """Whether it was a message, and no answer; ``None`` is the end."""
-        if answer is None:
-            self._some.set()
-            return True
         match answer:
             case [b"message", bytes(channel), bytes(data)] | [b"pmessage", _, bytes(channel), bytes(data)]:
-                self._came.append((channel, data))
-                self._some.set()
+                self._hear(channel, data)
+                return True
+            case None:
+                self._broken.set()
                 return True
         return False
 

@@ -132,7 +132,11 @@ class Execution:
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Headers of the response, once it is admitted."""
-        found = [*self.call.headers(), *self.route_headers()]
+        return self.call.headers() + self.own_headers()
+
+    def own_headers(self) -> list[tuple[bytes, bytes]]:
+        """Those that are not known before."""
+        found = self.route_headers()
         if self.keep_alive_ignored:
             found.append((b"x-ollamamax-keep-alive", b"ignored"))
         return found
@@ -233,7 +237,7 @@ class Execution:
     async def _cancel(self, outcome: Outcome, error: str) -> None:
         """Stop the node's work and take its last counts into the record."""
         request = self.request
-        await self._dispatcher.cancel(request)
+        self._dispatcher.cancel(request)
         try:
             async with asyncio.timeout(_CANCEL_PATIENCE):
                 while request.stream is not None and not request.stream.finished:

@@ -70,13 +70,13 @@ class Opening:
 
     async def tell(self, outlook: Outlook | None) -> None:
         """From now on a failure can only be told in the stream."""
-        await self.begin(self._headers)
+        await self.begin([])
         await http.write(self.send, self._sign(outlook))
 
-    async def begin(self, headers: list[tuple[bytes, bytes]]) -> None:
+    async def begin(self, more_headers: list[tuple[bytes, bytes]]) -> None:
         if not self._begun:
             self._begun = True
-            await http.begin(self.send, self._content_type, headers)
+            await http.begin(self.send, self._content_type, self._headers + more_headers)
 
 
 def comment(outlook: Outlook | None) -> bytes:
@@ -95,7 +95,6 @@ def space(_: Outlook | None) -> bytes:
 async def stream(
     execution: Execution,
     opening: Opening,
-    headers: list[tuple[bytes, bytes]] | None = None,
     *,
     first: Callable[[], bytes],
     delta: Callable[[Delta], bytes],
@@ -103,7 +102,7 @@ async def stream(
 ) -> None:
     """Send what ``first``, ``delta`` and ``last`` make of the output. Raises what `Execution.next` raises, and `TooSlow`."""
     try:
-        await _stream(execution, opening, headers, first, delta, last)
+        await _stream(execution, opening, first, delta, last)
     except asyncio.CancelledError:
         if not execution.too_slow:
             raise
@@ -117,15 +116,14 @@ async def stream(
 async def _stream(
     execution: Execution,
     opening: Opening,
-    headers: list[tuple[bytes, bytes]] | None,
     first: Callable[[], bytes],
     delta: Callable[[Delta], bytes],
     last: Callable[[Final], bytes],
 ) -> None:
-    # Nothing is sent before the first event, so that a failure until then has its true status.
-    event = await execution.next()
-    await opening.begin([*(headers or ()), *execution.headers()])
+    # Made while the node works, but not sent before the first event: a failure until then has its true status.
     part = first()
+    event = await execution.next()
+    await opening.begin(execution.own_headers())
     while event is not None:
         part += delta(event)
         # An event may add nothing to what a protocol shows; an empty body would be a needless write.

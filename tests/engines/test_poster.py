@@ -215,6 +215,28 @@ async def test_a_connection_that_was_paused_is_read_again_for_the_next_request()
             assert server.connections == 1
 
 
+async def test_silence_is_counted_from_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SILENT_SECONDS", 0.5)
+
+    async def says(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD)
+        for _part in range(4):
+            await asyncio.sleep(0.3)
+            writer.write(b"2\r\nhi\r\n")
+        await asyncio.sleep(LONG)
+
+    async with serving(says) as server:
+        with closing(Poster()) as poster:
+            async with poster.post(server.url, b"{}", {}) as answer:
+                began = asyncio.get_running_loop().time()
+                assert [await answer.part() for _ in range(4)] == [b"hi"] * 4
+                heard = asyncio.get_running_loop().time()
+                assert heard - began > 2 * module.SILENT_SECONDS
+                with pytest.raises(TimeoutError):
+                    await answer.part()
+                assert asyncio.get_running_loop().time() - heard >= module.SILENT_SECONDS - 0.05
+
+
 async def test_silence_and_a_closed_port_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SILENT_SECONDS", 0.2)
 

@@ -28,6 +28,7 @@ from cluster.wire import (
 )
 from cluster.worker.memory import leave_out_keep_alive
 from ollamamax.bus import connect, keys
+from ollamamax.bus.pipelined import Pipelined
 from ollamamax.kernel.errors import OllamaMaxError
 from ollamamax.kernel.tasks import end
 
@@ -67,6 +68,8 @@ class FakeNode:
         self._script = script
         self._capacity = capacity
         self._client = connect.connect_async(redis_url)
+        # As in the real node: a task that is cancelled while redis-py writes may go on as if nothing had been said.
+        self._frames = Pipelined(redis_url)
         self._blocking = connect.connect_async(redis_url, blocking=True)
         self._tasks: list[asyncio.Task[None]] = []
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -86,6 +89,7 @@ class FakeNode:
 
     async def __aexit__(self, *_: object) -> None:
         await self.kill()
+        await self._frames.aclose()
         await self._client.aclose()
         await self._blocking.aclose()
 
@@ -176,7 +180,7 @@ class FakeNode:
         await self._publish(gateway, Frame(ticket.id, len(events) - 1, [event]))
 
     async def _publish(self, gateway: str, frame: Frame) -> None:
-        await self._client.publish(keys.tokens(self.node, gateway), encode_frames([frame]))
+        await self._frames.do("PUBLISH", keys.tokens(self.node, gateway), encode_frames([frame]))
 
     async def _listen(self, listening: asyncio.Event) -> None:
         async with self._blocking.pubsub() as subscription:

@@ -21,7 +21,7 @@ async def messages(service: Service, call: Call, scope: Scope, receive: Receive,
             await http.respond(send, 200, answer, headers + execution.headers())
             return
         events = responses.Events(call.id, body.model)
-        await relay.stream(execution, opening, headers, first=events.first, delta=events.delta, last=events.last)
+        await relay.stream(execution, opening, first=events.first, delta=events.delta, last=events.last)
 
 
 async def count_tokens(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
