@@ -174,7 +174,7 @@ class Dispatcher:
         if failure.code in _BLAMED:
             self._breakers.failed(request.node, request.version)
         whole = request.inference.delivery != "stream"
-        begun = request.first_token_at is not None and not (whole and request.said is None)
+        begun = request.spoke and not (whole and request.said is None)
         codes = continuation.CONTINUED_AFTER if begun else _TRY_ELSEWHERE
         again = failure.code in codes and not (begun and request.said is None)
         if failure.code in quarantine.DEADLY and await self._broke_too_many(request):

@@ -189,7 +189,7 @@ class Fleet:
         eval_ms: float = 0.0,
         load_ms: float = 0.0,
     ) -> None:
-        """What a finished request measured, after ``given(node, -1)``. ``first_token_ms``: from the node's start on it (`Started`), loading included."""
+        """What a finished request measured, after ``given(node, -1)``. ``first_token_ms``: since the node was given it, loading included."""
         self._roster.observe(
             node,
             version,

@@ -122,9 +122,15 @@ class Request(msgspec.Struct, eq=False):
         return self.wanted
 
     @property
+    def spoke(self) -> bool:
+        """Some output has come, from the node that has it now or from one that it went on from."""
+        return self.continued > 0 or (self.stream is not None and self.stream.spoke)
+
+    @property
     def came_at_once(self) -> bool:
-        """Its first output came with its end: when it was made is not known."""
-        return self.inference.delivery != "stream" and self.stream is not None and self.stream.ended
+        """Its first output came with the end of its first part: when it was made is not known."""
+        ended = self.continued > 0 or (self.stream is not None and self.stream.ended)
+        return self.inference.delivery != "stream" and ended
 
     def begin_anew(self) -> None:
         """Nobody has seen what was said until now."""

@@ -60,6 +60,16 @@ class Router:
         final = request.final
         if final is None or request.given_at is None:
             return
+        if request.continued:
+            # The first token was another node's, and this one's times include reading what that one had said.
+            self._fleet.observe(
+                request.node,
+                request.version,
+                first_token_ms=None,
+                completion_tokens=final.completion_tokens,
+                load_ms=final.load_ms,
+            )
+            return
         first = request.first_token_at
         self._fleet.observe(
             request.node,

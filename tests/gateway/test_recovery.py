@@ -19,7 +19,7 @@ from ollamamax.bus import directory, keys
 from tests.engines.conftest import VERSION as HOSTED
 from tests.engines.conftest import OneModel
 from tests.fakes.node import FakeNode, echo
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import VERSION, Site, until
 
 ASK: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
 WORDS = [f"{number} " for number in range(10)]
@@ -39,7 +39,7 @@ async def _goes_on(ticket: Ticket) -> AsyncIterator[Event]:
     begun = sum(word in said for word in WORDS)
     for word in WORDS[begun:]:
         yield Delta(text=word, tokens=1)
-    yield Final("stop", prompt_tokens=3, completion_tokens=len(WORDS) - begun)
+    yield Final("stop", prompt_tokens=3, completion_tokens=len(WORDS) - begun, prompt_ms=30.0, eval_ms=60.0)
 
 
 async def set_profile(site: Site, **profile: Any) -> None:
@@ -78,6 +78,44 @@ async def test_a_stream_goes_on_when_its_node_dies(site: Site) -> None:
     [record] = site.usage()
     assert (record["outcome"], record["attempts"], record["completion_tokens"]) == ("ok", 2, 10)
     assert [attempt.get("error", "") for attempt in record["route"]["attempts"]] == ["node_lost", ""]
+    # The times of a part say nothing of the node's speed; those of a whole answer do.
+    assert await _measured(site, second) == (None, None, None)
+    await _stream(site, "/api/chat", ASK, first)
+    assert all(value is not None for value in await _measured(site, second))
+
+
+async def _measured(site: Site, node: FakeNode) -> tuple[float | None, float | None, float | None]:
+    """What the gateway learned of the node."""
+    fleet = (await site.gateway.start()).dispatcher.fleet
+    candidate = fleet._roster.find(node.node, VERSION)
+    assert candidate is not None
+    return candidate.first_token_ms, candidate.prompt_speed, candidate.speed
+
+
+async def test_what_came_with_the_failure_is_not_asked_for_again(site: Site) -> None:
+    """The first part and its failure come in one frame; the client of a whole answer has waited for both."""
+
+    gate = asyncio.Event()
+
+    async def breaks(ticket: Ticket) -> AsyncIterator[Event]:
+        await gate.wait()
+        for word in WORDS[:4]:
+            yield Delta(text=word, tokens=1)
+        yield Failure("engine_failed", "The engine broke.", 502)
+
+    first = await site.add_node(script=breaks)
+    first.lose_frames = 5
+    answering = asyncio.create_task(_ask(site))
+    await until(lambda: len(first.tickets) == 1)
+    second = await site.add_node(script=_goes_on)
+    gate.set()
+    status, answer = await answering
+    assert (status, answer["message"]["content"], answer["continued"]) == (200, "".join(WORDS), 1)
+    assert answer["eval_count"] == 10
+    assert second.tickets[0].inference.continued == "".join(WORDS[:4])
+    assert "resend" in {control.verb for control in first.controls}
+    await until(lambda: len(site.usage()) == 1)
+    assert site.usage()[0]["first_token_ms"] is None, "when the first one was made is not known"
 
 
 async def test_openais_stream_goes_on_too_with_what_is_left_of_max_tokens(site: Site) -> None:
