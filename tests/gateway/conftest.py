@@ -14,7 +14,6 @@ import aiohttp
 import granian.constants
 import granian.server.embed
 import msgspec
-import pytest
 import pytest_asyncio
 import redis
 import uvicorn
@@ -46,7 +45,8 @@ class Site:
     stack: contextlib.AsyncExitStack
     nodes: list[FakeNode] = field(default_factory=list)
 
-    def issue_key(self, tenant: str, **changes: Any) -> str:
+    async def issue_key(self, tenant: str, **changes: Any) -> str:
+        """Known to the gateway."""
         made = make_key()
         entry = {
             "hash": made.secret_hash,
@@ -58,6 +58,8 @@ class Site:
             **changes,
         }
         directory.publish(self.client, "keys", {made.identifier: msgspec.json.encode(entry)})
+        service = await self.gateway.start()
+        await until(lambda: service.directory.get("keys", made.identifier) is not None)
         return made.text
 
     async def add_node(
@@ -163,16 +165,16 @@ async def site() -> AsyncIterator[Site]:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         await stack.enter_async_context(serve(Alone(gateway), port))
         made = Site(f"http://127.0.0.1:{port}", redis_url, client, gateway, tenant, "", http, stack)
-        made.key = made.issue_key(tenant)
+        made.key = await made.issue_key(tenant)
         service = await gateway.start()
-        await until(lambda: len(service.directory.items("keys")) == 1 and len(service.directory.items("models")) == 1)
+        await until(lambda: len(service.directory.items("models")) == 1)
         yield made
         await http.close()
     await gateway.stop()
     client.close()
 
 
-@pytest.fixture
-def stranger(site: Site) -> str:
+@pytest_asyncio.fixture
+async def stranger(site: Site) -> str:
     """A good key of another tenant."""
-    return site.issue_key(new_id())
+    return await site.issue_key(new_id())

@@ -92,9 +92,7 @@ def records(site: Site) -> dict[str, dict[str, Any]]:
 
 async def limited(site: Site, **limits: int) -> tuple[str, str]:
     """A key, and its id."""
-    key = site.issue_key(site.tenant, id=(owner := new_id()), limits=limits)
-    service = await site.gateway.start()
-    await until(lambda: len(service.directory.items("keys")) == 2)
+    key = await site.issue_key(site.tenant, id=(owner := new_id()), limits=limits)
     return key, owner
 
 

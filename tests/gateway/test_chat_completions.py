@@ -128,7 +128,7 @@ async def test_a_body_that_is_not_json_is_refused(site: Site) -> None:
 
 async def test_wrong_keys_are_refused_alike(site: Site) -> None:
     wrong_secret = site.key[:-3] + "AAA"
-    expired = site.issue_key(site.tenant, expires_at=1.0)
+    expired = await site.issue_key(site.tenant, expires_at=1.0)
     for key in ("", "sk-123", wrong_secret, expired, "omx_" + "a" * 16 + "_" + "b" * 43):
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         async with site.http.post(f"{site.url}/v1/chat/completions", json=ASK, headers=headers) as response:
@@ -140,9 +140,7 @@ async def test_wrong_keys_are_refused_alike(site: Site) -> None:
 
 
 async def test_a_key_without_the_permission_is_forbidden(site: Site) -> None:
-    key = site.issue_key(site.tenant, permissions=["node.view"])
-    service = await site.gateway.start()
-    await until(lambda: len(service.directory.items("keys")) == 2)
+    key = await site.issue_key(site.tenant, permissions=["node.view"])
     async with site.post("/v1/chat/completions", ASK, key=key) as response:
         assert response.status == 403
 
@@ -164,9 +162,7 @@ async def test_a_stranger_with_a_model_of_the_same_version_does_not_reach_the_ot
     node = await site.add_node()
     other = new_id()
     publish_model(site.client, other)
-    key = site.issue_key(other)
-    service = await site.gateway.start()
-    await until(lambda: len(service.directory.items("keys")) == 2)
+    key = await site.issue_key(other)
     async with site.post("/v1/chat/completions", ASK, key=key) as response:
         assert response.status == 503
     assert node.tickets == []

@@ -11,7 +11,7 @@ from tests.gateway.waiting import ASK, Gate, ask, full, queued
 
 async def test_limits_of_a_key_are_429_with_the_time_to_wait(site: Site) -> None:
     await site.add_node()
-    few = site.issue_key(site.tenant, limits={"requests_per_minute": 2})
+    few = await site.issue_key(site.tenant, limits={"requests_per_minute": 2})
     assert [(await ask(site, "x", key=few))[0] for _ in range(3)] == [200, 200, 429]
     _, answer, headers = await ask(site, "x", key=few)
     assert answer["error"]["code"] == "rate_limit_exceeded"
@@ -23,7 +23,7 @@ async def test_limits_of_a_key_are_429_with_the_time_to_wait(site: Site) -> None
 async def test_tokens_are_taken_as_expected_and_corrected_to_what_was_used(site: Site) -> None:
     gate = Gate()
     await site.add_node(script=gate)
-    limited = site.issue_key(site.tenant, limits={"tokens_per_minute": 200})
+    limited = await site.issue_key(site.tenant, limits={"tokens_per_minute": 200})
 
     async def large() -> int:
         async with site.post("/v1/chat/completions", {**ASK, "max_tokens": 900}, limited) as response:
@@ -42,7 +42,7 @@ async def test_tokens_are_taken_as_expected_and_corrected_to_what_was_used(site:
 
 async def test_how_many_at_once_counts_those_who_wait(site: Site) -> None:
     gate, _ = await full(site)
-    limited = site.issue_key(site.tenant, limits={"concurrent": 1})
+    limited = await site.issue_key(site.tenant, limits={"concurrent": 1})
     await ask(site, "waits", wait=False, key=limited)
     await queued(site, 1)
     status, answer, _ = await ask(site, "x", key=limited)

@@ -14,7 +14,7 @@ from tests.gateway.waiting import ask, full, queued
 
 async def test_a_class_goes_before_others_of_the_same_tenant(site: Site) -> None:
     gate, _ = await full(site)
-    urgent = site.issue_key(site.tenant, priority="high")
+    urgent = await site.issue_key(site.tenant, priority="high")
     await ask(site, "normal", wait=False)
     await queued(site, 1)
     await ask(site, "high", wait=False, key=urgent, **{"x-ollamamax-priority": "high"})
@@ -28,7 +28,7 @@ async def test_a_low_class_has_aged_when_half_of_its_time_is_over(site: Site) ->
     service = await site.gateway.start()
     site.gateway._service = dataclasses.replace(service, deadline=6.0)
     gate, _ = await full(site)
-    urgent = site.issue_key(site.tenant, priority="high")
+    urgent = await site.issue_key(site.tenant, priority="high")
 
     async def add(content: str, priority: str, waiting: int) -> None:
         await ask(site, content, wait=False, key=urgent, **{"x-ollamamax-priority": priority})

@@ -38,7 +38,7 @@ async def test_two_tenants_take_turns_however_many_one_asks_for(site: Site, stra
     """The node is shared; the stranger's single request is served before the flood that came earlier."""
     gate, node = await full(site)
     share(site, node)
-    theirs = site.issue_key(other := new_id())
+    theirs = await site.issue_key(other := new_id())
     site.publish_for(other)
     for number in range(2):
         await ask(site, f"flood {number}", wait=False)

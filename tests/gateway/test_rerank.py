@@ -99,7 +99,6 @@ async def test_a_stranger_finds_no_such_model(site: Site, stranger: str) -> None
     await site.add_node(script=lengths)
     async with site.post("/v1/rerank", ASKED, key=stranger) as response:
         assert response.status == 404
-    viewer = site.issue_key(site.tenant, permissions=["model.view"])
-    await until(lambda: len(site.gateway._service.directory.items("keys")) == 3)  # type: ignore[union-attr]
+    viewer = await site.issue_key(site.tenant, permissions=["model.view"])
     async with site.post("/v1/rerank", ASKED, key=viewer) as response:
         assert response.status == 403

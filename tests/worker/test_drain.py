@@ -21,7 +21,8 @@ def lease(node: Node) -> bytes | None:
 
 
 def received(node: Node) -> int:
-    return sum("Task cluster.drain_inbox" in line.get("event", "") for line in node.log_lines())
+    events = [line.get("event", "") for line in node.log_lines()]
+    return sum(event.startswith("Task cluster.drain_inbox") and event.endswith("received") for event in events)
 
 
 def test_one_message_serves_a_busy_spell(stub_node: Node, gateway: Gateway) -> None:
