@@ -87,4 +87,4 @@ async def test_nobody_dies_while_redis_says_nothing(site: Site) -> None:
         site.client.client_pause(round(STATE_LIFETIME * 1000) + 500)
         text = await response.text()
     assert '"59 "' in text
-    assert [each["outcome"] for each in site.usage()] == ["ok"]
+    await until(lambda: [each["outcome"] for each in site.usage()] == ["ok"])
