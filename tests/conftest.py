@@ -55,7 +55,8 @@ def _tables_are_emptied_quickly() -> Iterator[None]:
 def processes_without_coverage() -> Iterator[None]:
     """What is started meanwhile is not measured, which takes a third of its time.
 
-    For modules that start the whole product: which of its lines run is shown by `tests/embedded/test_up.py` already.
+    For modules that start the whole product, which of whose lines run is shown by `tests/embedded/test_up.py` already,
+    and for those where coverage is in the way.
     """
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
