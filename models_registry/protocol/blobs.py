@@ -59,7 +59,7 @@ class Blobs:
 
     async def _find(self, scope: Scope) -> FileResponse:
         directory = await self._directory()
-        node = access.authenticate(Headers(scope=scope).get("authorization"), directory, None, kind="node")
+        node = await access.authenticate(Headers(scope=scope).get("authorization"), directory, None, kind="node")
         if scope["method"] not in {"GET", "HEAD"}:
             raise _OnlyRead("Blobs can only be read here.")
         digest = scope["path"].removeprefix(PREFIX)

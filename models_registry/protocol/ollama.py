@@ -95,7 +95,7 @@ class Management:
         route = route_of(path)
         if route is None:
             raise errors.NotFound(f"There is no {path} here.")
-        principal = access.authenticate(request.headers.get("authorization"), directory, route.permission)
+        principal = await access.authenticate(request.headers.get("authorization"), directory, route.permission)
         acting = msgspec.structs.replace(principal, request=id_)
         if request.method not in route.methods:
             allowed = ", ".join(route.methods)

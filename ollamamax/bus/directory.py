@@ -9,6 +9,7 @@ table was published: when Redis lost it, readers keep the copy they have until a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
 from collections.abc import Callable, ItemsView, Iterable, Mapping
@@ -33,6 +34,7 @@ _BATCH = 500
 _CHECK_SECONDS = 5.0
 _SILENCE_SECONDS = 12.0
 _ATTEMPTS = 5
+_CATCH_UP_SECONDS = 1.0
 
 log = logs.get(__name__)
 
@@ -129,6 +131,10 @@ class Directory:
         self._tables: dict[str, dict[str, Any]] = {name: {} for name in tables}
         self._incomplete: frozenset[str] = frozenset(tables)
         self._version = -1
+        self._moved = asyncio.Event()
+        self._asking = asyncio.Lock()
+        self._asked = 0
+        self._newest = -1
         self._loaded = asyncio.Event()
         self._callbacks: list[OnChange] = []
         self._task: asyncio.Task[None] | None = None
@@ -152,6 +158,26 @@ class Directory:
     async def wait_loaded(self) -> None:
         """Return when all tables were read once."""
         await self._loaded.wait()
+
+    async def catch_up(self) -> None:
+        """Return when this copy has what Redis had at the call: for one who misses what may have been published just now.
+
+        Gives up, with what there is, when Redis does not answer or a change does not arrive within a second.
+        """
+        with contextlib.suppress(TimeoutError, redis.RedisError, OSError):
+            async with asyncio.timeout(_CATCH_UP_SECONDS):
+                newest = await self._ask()
+                while self._version < newest:
+                    await self._moved.wait()
+
+    async def _ask(self) -> int:
+        """The number of the last change, asked of Redis after this call: once for all who call while another asks."""
+        before = self._asked
+        async with self._asking:
+            if self._asked == before:
+                self._asked += 1
+                self._newest = int(await self._client.get(keys.DIRECTORY_VERSION) or -1)
+            return self._newest
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._follow(), name="directory")
@@ -209,7 +235,7 @@ class Directory:
             return
         is_next = version == self._version + 1
         if is_next:
-            self._version = version
+            self._reach(version)
         elif version > self._version:
             log.info("directory_gap", known=self._version, told=version)
             await self._load()
@@ -234,7 +260,7 @@ class Directory:
             for name in self._tables:
                 pipe.hgetall(keys.directory(name))
             version, *hashes = await pipe.execute()
-        self._version = int(version or -1)
+        self._reach(int(version or -1))
         for name, fields in zip(list(self._tables), hashes, strict=True):
             complete = fields.pop(_MARK, b"").startswith(b"=")
             before = self._tables[name]
@@ -246,6 +272,12 @@ class Directory:
             self._incomplete = self._incomplete - {name} if complete else self._incomplete | {name}
             self._tell(name, frozenset(f for f in before.keys() | fresh.keys() if before.get(f) != fresh.get(f)))
         self._loaded.set()
+
+    def _reach(self, version: int) -> None:
+        """Those who wait for it go on when the changes are in the tables: after the caller's next ``await``."""
+        self._version = version
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     def _decode_into(self, table: dict[str, Any], name: str, field: str, value: bytes) -> None:
         try:

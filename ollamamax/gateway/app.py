@@ -219,7 +219,8 @@ class Gateway:
             if route is None:
                 raise errors.NotFound(f"There is no {path} here.")
             if inside is None:
-                principal, key = access.identify(_authorization(scope, protocol), service.directory, route.permission)
+                given = _authorization(scope, protocol)
+                principal, key = await access.identify(given, service.directory, route.permission)
             else:
                 principal, key = access.principal_of(inside, route.permission), inside
             if scope["method"] != route.method:

@@ -43,20 +43,20 @@ class KnownTenant(msgspec.Struct):
 _REFUSED = "The API key is missing, wrong, expired or revoked. Send it as 'Authorization: Bearer omx_...'."
 
 
-def authenticate(
+async def authenticate(
     authorization: str | None, directory: Directory, permission: str | None, *, kind: Kind = "key"
 ) -> Principal:
     """As `identify`, where only the principal matters."""
-    return identify(authorization, directory, permission, kind=kind)[0]
+    return (await identify(authorization, directory, permission, kind=kind))[0]
 
 
-def identify(
+async def identify(
     authorization: str | None, directory: Directory, permission: str | None, *, kind: Kind = "key"
 ) -> tuple[Principal, KnownKey]:
     """The principal and the key of an ``Authorization: Bearer`` header (RFC 6750).
 
     Raises `Unauthenticated` for every key that is not good, without saying why, and `Forbidden` for one that lacks
-    the permission.
+    the permission. A key that this process has not heard of may be new: it is refused when the directory has caught up.
     """
     scheme, _, text = (authorization or "").partition(" ")
     parsed = parse_key(text.strip(), kind) if scheme.lower() == "bearer" else None
@@ -64,6 +64,9 @@ def identify(
         raise errors.Unauthenticated(_REFUSED)
     identifier, secret = parsed
     known = working_key(directory, identifier, kind=kind)
+    if known is None:
+        await directory.catch_up()
+        known = working_key(directory, identifier, kind=kind)
     if known is None or not matches(secret, known.hash):
         raise errors.Unauthenticated(_REFUSED)
     return principal_of(known, permission), known

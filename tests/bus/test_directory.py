@@ -63,6 +63,37 @@ async def test_a_change_reaches_a_reader_at_once(client: redis.Redis, directory:
     assert directory.get("keys", "a") is None
 
 
+async def test_who_misses_what_was_published_just_now_can_wait_for_it(
+    client: redis.Redis, directory: Directory
+) -> None:
+    for number in range(50):
+        publish(client, "keys", {f"{number}": b"1"})
+        assert directory.get("keys", f"{number}") is None
+        await asyncio.wait_for(directory.catch_up(), 1)
+        assert directory.get("keys", f"{number}") == "1"
+
+
+async def test_many_who_miss_something_at_once_ask_redis_together(client: redis.Redis, directory: Directory) -> None:
+    def asked() -> int:
+        return int(client.info("commandstats").get("cmdstat_get", {"calls": 0})["calls"])
+
+    before = asked()
+    await asyncio.gather(*(directory.catch_up() for _ in range(200)))
+    assert 1 <= asked() - before <= 4
+
+
+async def test_who_waits_for_what_does_not_come_goes_on(client: redis.Redis, directory: Directory) -> None:
+    client.incr(keys.DIRECTORY_VERSION)  # a change whose message was lost
+    start = time.monotonic()
+    await directory.catch_up()
+    lost = time.monotonic() - start
+    client.client_pause(3500)
+    start = time.monotonic()
+    await directory.catch_up()
+    away = time.monotonic() - start
+    assert max(lost, away) < 3
+
+
 async def test_a_reader_that_starts_later_finds_everything(redis_url: str, client: redis.Redis) -> None:
     publish(client, "models", {f"m{i}": b"x" for i in range(1200)})
     late = Directory(redis_url, {"models": decode})

@@ -17,12 +17,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from ollamamax.bus import connect, keys, shared
-from ollamamax.bus.directory import Directory
+from ollamamax.bus.directory import Directory, publish
 from ollamamax.identity import access, directory
 from ollamamax.identity.access import KnownKey, KnownTenant
 from ollamamax.identity.actions.key import change_key, issue_key, revoke_key
 from ollamamax.identity.actions.key_use import move_key_use
 from ollamamax.identity.actions.tenant import change_own_tenant, change_tenant
+from ollamamax.identity.keys import make_key as new_key
 from ollamamax.identity.models import ApiKey, Tenant
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.identity.tasks import publish_directory
@@ -158,13 +159,28 @@ async def test_a_revoked_key_is_refused_by_a_gateway_within_a_second(
     try:
         await asyncio.wait_for(gateway.wait_loaded(), LONG)
         key, text = await database_sync_to_async(issue_key)(acting=owner.acting, name="x")
-        await until(lambda: gateway.get("keys", key.identifier))
-        principal = access.authenticate(f"Bearer {text}", gateway, "inference.use")
+        principal = await access.authenticate(f"Bearer {text}", gateway, "inference.use")
         assert principal.tenant == owner.tenant.id.hex
         await database_sync_to_async(revoke_key)(acting=owner.acting, key_id=key.id)
         assert await until(lambda: gateway.get("keys", key.identifier) is None) < 1.0 + BUSY
         with pytest.raises(Unauthenticated):
-            access.authenticate(f"Bearer {text}", gateway, "inference.use")
+            await access.authenticate(f"Bearer {text}", gateway, "inference.use")
+    finally:
+        await gateway.stop()
+
+
+async def test_a_key_is_good_from_the_moment_it_is_published(valkey: redis.Redis, redis_url: str) -> None:
+    gateway = Directory(redis_url, {"keys": decode})
+    await gateway.start()
+    try:
+        await asyncio.wait_for(gateway.wait_loaded(), LONG)
+        for _ in range(20):
+            made = new_key()
+            known = KnownKey(made.secret_hash, "key", "id", "tenant", "name", ["inference.use"])
+            publish(valkey, "keys", {made.identifier: msgspec.json.encode(known)})
+            assert gateway.get("keys", made.identifier) is None  # this loop has not read the message yet
+            principal = await access.authenticate(f"Bearer {made.text}", gateway, "inference.use")
+            assert principal.tenant == "tenant"
     finally:
         await gateway.stop()
 
