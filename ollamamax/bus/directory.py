@@ -221,8 +221,7 @@ class Directory:
                 await self._check()
 
     async def _check(self) -> None:
-        held = await self._client.get(keys.DIRECTORY_VERSION)
-        if held is None or int(held) != self._version:
+        if await self._ask() != self._version:
             await self._load()
 
     async def _apply(self, data: bytes) -> None:
