@@ -17,11 +17,11 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
 
-from cluster import wire  # noqa: E402
 from cluster.engines import ollama_wire, openai_wire  # noqa: E402
 from cluster.engines.openai import OpenAI  # noqa: E402
 from models_registry import recipe  # noqa: E402
 from models_registry.protocol import routes as management  # noqa: E402
+from ollamamax import contract  # noqa: E402
 from ollamamax.batches.protocol.batches import BatchRequest  # noqa: E402
 from ollamamax.batches.protocol.files import Files  # noqa: E402
 from ollamamax.batches.protocol.routes import Routes  # noqa: E402
@@ -133,15 +133,15 @@ def _image(url: str) -> list[dict[str, Any]]:
     return [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]
 
 
-def _chat(**given: Any) -> wire.Inference:
-    return wire.Inference("chat", **{"messages": CHAT, **given})
+def _chat(**given: Any) -> contract.Inference:
+    return contract.Inference("chat", **{"messages": CHAT, **given})
 
 
-def _option(**given: Any) -> wire.Inference:
-    return _chat(options=wire.Options(**given))
+def _option(**given: Any) -> contract.Inference:
+    return _chat(options=contract.Options(**given))
 
 
-FEATURES: dict[str, tuple[wire.Inference, bool]] = {
+FEATURES: dict[str, tuple[contract.Inference, bool]] = {
     "temperature, top_p, seed, stop, penalties, a limit of tokens": (_option(temperature=1, top_p=1, seed=1), False),
     "top_k": (_option(top_k=1), False),
     "min_p": (_option(min_p=0.1), False),
@@ -157,21 +157,21 @@ FEATURES: dict[str, tuple[wire.Inference, bool]] = {
     "thinking on or off": (_chat(think=True), True),
     "a level of thinking": (_chat(think="low"), True),
     "log probabilities of a chat": (_chat(logprobs=True), False),
-    "log probabilities of a completion": (wire.Inference("completion", prompt="x", logprobs=True), False),
-    "suffix": (wire.Inference("completion", prompt="x", suffix="y"), True),
+    "log probabilities of a completion": (contract.Inference("completion", prompt="x", logprobs=True), False),
+    "suffix": (contract.Inference("completion", prompt="x", suffix="y"), True),
 }
 
 
-def _llamacpp(inference: wire.Inference) -> None:
+def _llamacpp(inference: contract.Inference) -> None:
     openai_wire.body("llamacpp", inference, "m", openai_wire.LLAMACPP)
 
 
-def _ollama(inference: wire.Inference) -> None:
+def _ollama(inference: contract.Inference) -> None:
     (ollama_wire.chat if inference.kind == "chat" else ollama_wire.generate)(inference, "m")
 
 
-def _openai(dialect: openai_wire.Dialect) -> Callable[[wire.Inference], None]:
-    def ask(inference: wire.Inference) -> None:
+def _openai(dialect: openai_wire.Dialect) -> Callable[[contract.Inference], None]:
+    def ask(inference: contract.Inference) -> None:
         OpenAI("http://127.0.0.1")._check("m", inference)
         openai_wire.body("openai", inference, "m", dialect)
 
@@ -205,7 +205,7 @@ def engine_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def _verdict(ask: Callable[[wire.Inference], None], inference: wire.Inference, by_model: bool) -> str:
+def _verdict(ask: Callable[[contract.Inference], None], inference: contract.Inference, by_model: bool) -> str:
     try:
         ask(inference)
     except InvalidRequest:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from cluster.dispatch.registered import Registered
 from cluster.dispatch.roster import Roster
 from cluster.scheduling.candidate import Candidate
-from cluster.wire import Engine, ModelState, NodeState
+from ollamamax.contract import Engine, ModelState, NodeState
 
 OVERHEAD_S = 0.03
 PROMPT_TIMES = 20.0

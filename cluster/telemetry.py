@@ -8,9 +8,9 @@ from typing import Any, cast
 import msgspec
 import redis
 
-from cluster.wire import NodeState, decode_node_state
 from ollamamax import logs
 from ollamamax.bus import keys
+from ollamamax.contract import NodeState, decode_node_state
 
 _log = logs.get(__name__)
 

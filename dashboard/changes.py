@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import msgspec
 
 from cluster.dispatch.registered import Registered
-from cluster.wire import NodeState
 from dashboard.payloads import LiveNode, Point
+from ollamamax.contract import NodeState
 
 
 class Said(msgspec.Struct, array_like=True):

@@ -1,6 +1,6 @@
 """What the live page receives: one snapshot, then frames. `frontend/src/live/types.ts` is generated from these.
 
-Times are Unix seconds, durations milliseconds, sizes bytes, as in `cluster.wire`. Every number is one that a node or
+Times are Unix seconds, durations milliseconds, sizes bytes, as in `ollamamax.contract`. Every number is one that a node or
 a gateway measured, or a sum of such; where nothing measured it there is ``None``.
 """
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from cluster.wire import NodeState, OpenRequest, Outcome, UsageRecord
+from ollamamax.contract import NodeState, OpenRequest, Outcome, UsageRecord
 
 
 class LiveNode(msgspec.Struct):

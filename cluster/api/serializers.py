@@ -12,7 +12,7 @@ from cluster.actions.join_token import MOST_USES
 from cluster.actions.node import MOST_LABELS
 from cluster.models import JoinToken, Node
 from cluster.models.node import MOST_HOURLY_COST
-from cluster.wire import NodeState
+from ollamamax.contract import NodeState
 from ollamamax.identity.api.fields import Number
 from ollamamax.identity.api.serializers import ChangeSerializer
 

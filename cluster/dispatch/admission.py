@@ -15,9 +15,9 @@ from cluster.dispatch.request import Request
 from cluster.dispatch.script import Arguments, Script, arguments
 from cluster.scheduling.fairness import score, work
 from cluster.scheduling.load import load_of
-from cluster.wire import OpenRequest, Ticket, encode_json, encode_ticket
 from ollamamax import logs
 from ollamamax.bus.pipelined import Pipelined
+from ollamamax.contract import OpenRequest, Ticket, encode_json, encode_ticket
 from ollamamax.kernel import errors
 
 PAUSE = 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from cluster.dispatch.request import Request
-from cluster.wire import Delta, Failure, Final, Inference, Options
+from ollamamax.contract import Delta, Failure, Final, Inference, Options
 
 CONTINUED_AFTER = frozenset(
     {"node_lost", "node_restarted", "engine_crashed", "engine_failed", "engine_hung", "unavailable", "cancelled"}

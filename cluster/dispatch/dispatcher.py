@@ -23,7 +23,11 @@ from cluster.dispatch.router import Router
 from cluster.dispatch.settlement import Settlements
 from cluster.dispatch.stream import Stream
 from cluster.dispatch.streams import Streams
-from cluster.wire import (
+from ollamamax import logs
+from ollamamax.bus import connect, keys
+from ollamamax.bus.directory import Directory
+from ollamamax.bus.pipelined import Pipelined
+from ollamamax.contract import (
     AttemptRecord,
     Delta,
     Event,
@@ -32,10 +36,6 @@ from cluster.wire import (
     Outcome,
     Started,
 )
-from ollamamax import logs
-from ollamamax.bus import connect, keys
-from ollamamax.bus.directory import Directory
-from ollamamax.bus.pipelined import Pipelined
 from ollamamax.kernel import errors
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end

@@ -16,10 +16,10 @@ from cluster.dispatch.warmth import Warmth
 from cluster.scheduling.candidate import Ranked, Wanted
 from cluster.scheduling.eligibility import against
 from cluster.scheduling.routing import MOST, rank
-from cluster.wire import NodeState, decode_node_state
 from ollamamax import logs
 from ollamamax.bus import keys
 from ollamamax.bus.directory import Directory
+from ollamamax.contract import NodeState, decode_node_state
 from ollamamax.kernel.tasks import end
 
 __all__ = ["Fleet", "Registered"]

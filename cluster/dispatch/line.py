@@ -10,7 +10,7 @@ import redis
 
 from cluster.dispatch.script import Do, Script, arguments
 from cluster.scheduling.fairness import Waiting, order
-from cluster.wire import OpenRequest
+from ollamamax.contract import OpenRequest
 
 MOST = 10_000
 _script = Script("line")

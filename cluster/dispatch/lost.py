@@ -11,9 +11,9 @@ import redis
 
 from cluster.dispatch.departed import Patience, departed, forget
 from cluster.dispatch.script import Script, arguments
-from cluster.wire import Control, OpenRequest, UsageRecord, decode_open, encode_control, encode_json
 from ollamamax import logs
 from ollamamax.bus import keys
+from ollamamax.contract import Control, OpenRequest, UsageRecord, decode_open, encode_control, encode_json
 
 ANSWER = 0.5
 """Seconds for which one look waits until the nodes that it told to stop say what they did."""

@@ -12,8 +12,8 @@ import time
 import redis.asyncio
 
 from cluster.dispatch.request import Request
-from cluster.wire import encode_ticket
 from ollamamax.bus import keys
+from ollamamax.contract import encode_ticket
 from ollamamax.kernel.errors import OllamaMaxError
 
 DEATHS = 2

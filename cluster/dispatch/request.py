@@ -12,7 +12,7 @@ from cluster.scheduling.candidate import Ranked, Wanted
 from cluster.scheduling.fairness import Priority
 from cluster.scheduling.profile import Profile
 from cluster.scheduling.prompt import estimate_tokens, prefixes
-from cluster.wire import AttemptRecord, Failure, Final, Inference, Route
+from ollamamax.contract import AttemptRecord, Failure, Final, Inference, Route
 from ollamamax.kernel.limits import Limits
 
 _NONE = Limits()

@@ -11,7 +11,7 @@ from cluster.scheduling.decayed import Decayed
 from cluster.scheduling.eligibility import bar, fits
 from cluster.scheduling.expectation import TOKENS
 from cluster.scheduling.rendezvous import salt
-from cluster.wire import ModelState, NodeState
+from ollamamax.contract import ModelState, NodeState
 
 
 class Roster:

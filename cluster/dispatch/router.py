@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from cluster.dispatch.fleet import Fleet
 from cluster.dispatch.request import Request
-from cluster.wire import ScoredNode
+from ollamamax.contract import ScoredNode
 
 RECORDED = 8
 """How many candidates a request's record keeps, the best ones."""

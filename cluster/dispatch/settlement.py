@@ -12,9 +12,9 @@ from cluster.dispatch.admission import cost, counted
 from cluster.dispatch.request import Request
 from cluster.dispatch.script import Arguments, Script, arguments
 from cluster.scheduling.fairness import pause, work
-from cluster.wire import Outcome, UsageRecord, encode_json
 from ollamamax import logs
 from ollamamax.bus.pipelined import Pipelined
+from ollamamax.contract import Outcome, UsageRecord, encode_json
 
 MOST_WAITING = 100_000
 _BATCH = 200

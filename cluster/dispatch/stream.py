@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 
-from cluster.wire import Delta, Event, Failure, Final, Frame
+from ollamamax.contract import Delta, Event, Failure, Final, Frame
 
 
 class Stream:

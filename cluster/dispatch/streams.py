@@ -10,11 +10,11 @@ import msgspec
 from redis.exceptions import RedisError
 
 from cluster.dispatch.stream import Stream
-from cluster.wire import Control, Failure, Final, Frame, Verb, decode_frames, encode_control
 from ollamamax import logs
 from ollamamax.bus import keys
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.bus.subscription import Subscription
+from ollamamax.contract import Control, Failure, Final, Frame, Verb, decode_frames, encode_control
 
 PAUSE_BYTES = 256 << 10
 """When so much waits for a slow client, its engine is paused."""

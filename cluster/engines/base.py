@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from cluster import wire
 from cluster.engines.recipe import Recipe
+from ollamamax import contract
 from ollamamax.kernel.errors import Unsupported
 
 EngineKind = Literal["ollama", "openai", "llamacpp"]
-Output = wire.Delta | wire.Final
+Output = contract.Delta | contract.Final
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Engine(Protocol):
     """One engine of a node.
 
     ``generate`` runs a request of any kind: it loads the model if need be, yields what was generated and, last, one
-    `wire.Final`. Closing the iterator (or cancelling the task that reads it) stops the engine's work. Errors are
+    `contract.Final`. Closing the iterator (or cancelling the task that reads it) stops the engine's work. Errors are
     `OllamaMaxError`s; a feature the engine cannot do is `Unsupported`, never dropped.
 
     ``load`` is what the model's profile fixes: a request whose ``num_ctx`` the loaded instance has never makes it
@@ -70,11 +70,11 @@ class Engine(Protocol):
     async def close(self) -> None:
         """Stop what the engine started; running requests break."""
 
-    async def health(self) -> wire.Engine: ...
+    async def health(self) -> contract.Engine: ...
 
     async def capacity(self) -> Capacity: ...
 
-    async def models(self) -> list[wire.ModelState]:
+    async def models(self) -> list[contract.ModelState]:
         """The versions the engine reports; for one that hosts blobs, those with a process."""
 
     def loaded(self, version: str) -> bool:
@@ -88,7 +88,7 @@ class Engine(Protocol):
         version: str,
         model: str,
         keep_alive: float | None = None,
-        load: wire.Load = wire.NOTHING_FIXED,
+        load: contract.Load = contract.NOTHING_FIXED,
         num_ctx: int | None = None,
     ) -> float:
         """Bring the version into memory as ``load`` fixes it; the milliseconds it took (0.0 when it was there).
@@ -102,14 +102,14 @@ class Engine(Protocol):
         self,
         version: str,
         model: str,
-        inference: wire.Inference,
+        inference: contract.Inference,
         traceparent: str = "",
         meter: Meter | None = None,
-        load: wire.Load = wire.NOTHING_FIXED,
+        load: contract.Load = contract.NOTHING_FIXED,
     ) -> AsyncGenerator[Output, None]: ...
 
 
 def unsupported(engine: str, feature: str, why: str = "") -> Unsupported:
-    """The error for a field of `wire.Inference` that ``engine`` cannot do."""
+    """The error for a field of `contract.Inference` that ``engine`` cannot do."""
     text = f"The {engine} engine cannot do {feature}" + (f": {why}." if why else ".")
     return Unsupported(text, param=feature, engine=engine)

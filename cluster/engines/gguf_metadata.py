@@ -87,7 +87,7 @@ def is_for_embeddings(metadata: dict[str, Any]) -> bool:
 
 
 def shown(metadata: dict[str, Any], *, verbose: bool) -> dict[str, Any]:
-    """As `wire.Final.info`: Ollama's form of it, lists left empty unless ``verbose``."""
+    """As `contract.Final.info`: Ollama's form of it, lists left empty unless ``verbose``."""
     template = metadata.get("tokenizer.chat_template", "")
     apart = {"general.name", "tokenizer.chat_template"}
     info = {

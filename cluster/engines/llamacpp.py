@@ -11,7 +11,6 @@ from typing import Any
 import aiohttp
 import psutil
 
-from cluster import wire
 from cluster.engines import http, openai_stream, openai_wire
 from cluster.engines.base import Capacity, EngineKind, LocalModels, Meter, Output
 from cluster.engines.gguf_metadata import read_metadata, shown
@@ -19,6 +18,7 @@ from cluster.engines.llamacpp_process import Process
 from cluster.engines.llamacpp_residents import Residents
 from cluster.engines.llamacpp_served import KIND, Served, check_kind
 from cluster.engines.poster import Poster
+from ollamamax import contract
 from ollamamax.kernel.errors import EngineFailed
 
 
@@ -59,13 +59,13 @@ class LlamaCpp:
         if self._client is not None:
             await self._client.close()
 
-    async def health(self) -> wire.Engine:
-        return wire.Engine("llamacpp", healthy=True, version=metadata.version("xllamacpp"), hosts_blobs=True)
+    async def health(self) -> contract.Engine:
+        return contract.Engine("llamacpp", healthy=True, version=metadata.version("xllamacpp"), hosts_blobs=True)
 
     async def capacity(self) -> Capacity:
         return Capacity(self._slots, running=sum(s.users for s in self.residents.served.values()))
 
-    async def models(self) -> list[wire.ModelState]:
+    async def models(self) -> list[contract.ModelState]:
         return [_state(served) for served in self.residents.served.values() if served.state != "unloaded"]
 
     def loaded(self, version: str) -> bool:
@@ -80,7 +80,7 @@ class LlamaCpp:
         version: str,
         model: str,
         keep_alive: float | None = None,
-        load: wire.Load = wire.NOTHING_FIXED,
+        load: contract.Load = contract.NOTHING_FIXED,
         num_ctx: int | None = None,
     ) -> float:
         return await self.residents.load(version, model, keep_alive, load, num_ctx)
@@ -92,15 +92,15 @@ class LlamaCpp:
         self,
         version: str,
         model: str,
-        inference: wire.Inference,
+        inference: contract.Inference,
         traceparent: str = "",
         meter: Meter | None = None,
-        load: wire.Load = wire.NOTHING_FIXED,
+        load: contract.Load = contract.NOTHING_FIXED,
     ) -> AsyncGenerator[Output, None]:
         served = self.residents.find(version, model)
         if inference.kind == "show":
             metadata = await asyncio.to_thread(read_metadata, served.model.path)
-            yield wire.Final(info=shown(metadata, verbose=inference.verbose) | served.model.recipe.shown())
+            yield contract.Final(info=shown(metadata, verbose=inference.verbose) | served.model.recipe.shown())
             return
         check_kind(served.model, inference)
         inference = served.model.recipe.applied(inference, served.most_context(load))
@@ -135,13 +135,13 @@ class LlamaCpp:
                 load_ms,
                 extra,
             ):
-                if inference.continued and isinstance(output, wire.Final):
+                if inference.continued and isinstance(output, contract.Final):
                     # What was said counts other tokens when it is read than when it was generated.
                     output.prompt_tokens = await self._prompt_tokens(served, process, inference, headers)
                 yield output
 
     async def _prompt_tokens(
-        self, served: Served, process: Process, inference: wire.Inference, headers: dict[str, str]
+        self, served: Served, process: Process, inference: contract.Inference, headers: dict[str, str]
     ) -> int:
         """Of the prompt alone, when an answer is continued."""
         if inference.kind == "chat":
@@ -151,8 +151,8 @@ class LlamaCpp:
         return len((await self._ask(f"{process.url}/tokenize", request, headers))["tokens"])
 
     async def _count(
-        self, served: Served, process: Process, inference: wire.Inference, headers: dict[str, str]
-    ) -> wire.Final:
+        self, served: Served, process: Process, inference: contract.Inference, headers: dict[str, str]
+    ) -> contract.Final:
         """The tokens of the messages and tools in the model's template."""
         request: dict[str, Any] = {"messages": inference.messages} | (
             {"tools": inference.tools} if inference.tools else {}
@@ -162,7 +162,7 @@ class LlamaCpp:
         else:
             prompt = (await self._ask(f"{process.url}/apply-template", request, headers))["prompt"]
         request = {"content": prompt, "add_special": True, "parse_special": True}
-        return wire.Final(counted=len((await self._ask(f"{process.url}/tokenize", request, headers))["tokens"]))
+        return contract.Final(counted=len((await self._ask(f"{process.url}/tokenize", request, headers))["tokens"]))
 
     async def _ask(self, url: str, request: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
         async with http.failures_of(self.kind), http.post(self._session, url, request, headers) as response:
@@ -178,9 +178,9 @@ class LlamaCpp:
         return self._client
 
 
-def _state(served: Served) -> wire.ModelState:
+def _state(served: Served) -> contract.ModelState:
     left = served.expires_in()
-    return wire.ModelState(
+    return contract.ModelState(
         version=served.model.version,
         name=served.model.name,
         state="ready" if served.state == "unloaded" else served.state,

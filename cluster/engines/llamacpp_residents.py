@@ -13,13 +13,12 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
-from cluster import wire
 from cluster.engines import http
 from cluster.engines.base import LocalModels
 from cluster.engines.llamacpp_memory import cache_share, needed
 from cluster.engines.llamacpp_process import Process
 from cluster.engines.llamacpp_served import KEEP_ALIVE, Served, made_to_embed
-from ollamamax import logs
+from ollamamax import contract, logs
 from ollamamax.kernel.errors import EngineFailed, ModelNotFound, OllamaMaxError
 
 MOST_DEATHS = 5
@@ -70,7 +69,7 @@ class Residents:
         return self.served.setdefault(version, Served(found, self._context))
 
     async def load(
-        self, version: str, model: str, keep_alive: float | None, load: wire.Load, num_ctx: int | None
+        self, version: str, model: str, keep_alive: float | None, load: contract.Load, num_ctx: int | None
     ) -> float:
         """Milliseconds it took; 0 when it was there."""
         served = self.find(version, model)
@@ -92,7 +91,7 @@ class Residents:
 
     @asynccontextmanager
     async def using(
-        self, served: Served, inference: wire.Inference, load: wire.Load
+        self, served: Served, inference: contract.Inference, load: contract.Load
     ) -> AsyncIterator[tuple[Process, float]]:
         """Hold the model in memory, with the context that its profile fixes, or else the request asks for."""
         task = asyncio.create_task(self._acquire(served, inference, load))
@@ -109,7 +108,9 @@ class Residents:
             if inference.keep_alive is not None:
                 served.keep_alive = inference.keep_alive
 
-    async def _acquire(self, served: Served, inference: wire.Inference, load: wire.Load) -> tuple[Process, float]:
+    async def _acquire(
+        self, served: Served, inference: contract.Inference, load: contract.Load
+    ) -> tuple[Process, float]:
         async with served.lock:
             # A model that was made to chat embeds from the first time it is asked to: that costs memory.
             if inference.kind == "embed" and not (served.embedding or made_to_embed(served.model)):
@@ -123,7 +124,7 @@ class Residents:
             served.users += 1
             return process, load_ms
 
-    async def _have(self, served: Served, load: wire.Load, wanted: int) -> float:
+    async def _have(self, served: Served, load: contract.Load, wanted: int) -> float:
         """Have it in memory with the context that its profile fixes, or else the request needs (the lock is held)."""
         former = served.context
         await self._fit(served, load, wanted)
@@ -135,7 +136,7 @@ class Residents:
                 served.context, served.state = former, "unloaded"
             raise
 
-    async def _fit(self, served: Served, load: wire.Load, wanted: int) -> None:
+    async def _fit(self, served: Served, load: contract.Load, wanted: int) -> None:
         served.check_context(wanted)
         context, layers = served.aim(load, wanted)
         if (context, layers) != (served.context, served.gpu_layers):

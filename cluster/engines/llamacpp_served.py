@@ -12,12 +12,11 @@ from typing import Literal
 
 import msgspec
 
-from cluster import wire
 from cluster.engines.base import EngineKind, LocalModel, unsupported
 from cluster.engines.llamacpp_process import Order, Pooling, Process
 from cluster.engines.template import is_jinja, template_of
 from cluster.engines.template_syntax import TemplateProblem
-from ollamamax import logs
+from ollamamax import contract, logs
 from ollamamax.kernel.errors import InvalidRequest, Unavailable
 
 KIND: EngineKind = "llamacpp"
@@ -49,7 +48,7 @@ class Served:
     vision: bool = False
     embedding: Pooling = ""
     gpu_layers: int | None = None
-    load: wire.Load = wire.NOTHING_FIXED
+    load: contract.Load = contract.NOTHING_FIXED
     """What the last request's profile fixed."""
 
     def check_context(self, wanted: int) -> None:
@@ -58,12 +57,12 @@ class Served:
         if most and wanted > most:
             raise InvalidRequest(f"num_ctx is {wanted}; {self.model.name} has at most {most}.", param="num_ctx")
 
-    def most_context(self, load: wire.Load) -> int | None:
+    def most_context(self, load: contract.Load) -> int | None:
         """The bound for a context that nobody asked for in this request: the model's own, and what its profile fixes."""
         known = [each for each in (self.model.config.get("context_length"), load.num_ctx) if each]
         return min(known, default=None)
 
-    def aim(self, load: wire.Load, wanted: int) -> tuple[int, int | None]:
+    def aim(self, load: contract.Load, wanted: int) -> tuple[int, int | None]:
         """Context and GPU layers that the instance is to have; those that it has, unless there is a reason to load again.
 
         Reasons: the profile changed, the instance is idle and differs from it, or no profile fixes the context and
@@ -81,7 +80,7 @@ class Served:
                 return self.context, self.gpu_layers
         if wanted > context:
             raise Unavailable(f"{self.model.name} is not loaded with num_ctx {wanted} here any more.", retry_after=1)
-        return context, load.num_gpu if load != wire.NOTHING_FIXED else self.gpu_layers
+        return context, load.num_gpu if load != contract.NOTHING_FIXED else self.gpu_layers
 
     def release(self) -> None:
         """One user less."""
@@ -110,7 +109,7 @@ class Served:
             cache >> 20 if self.embedding in {"", "last"} else 0,
         )
 
-    def renders(self, inference: wire.Inference) -> bool:
+    def renders(self, inference: contract.Inference) -> bool:
         """Whether the version's own template makes the prompt. Tools and thoughts are told apart by llama.cpp alone,
         and so go through the template in the GGUF file."""
         text = self.model.recipe.template
@@ -124,7 +123,7 @@ class Served:
             return False
         return not is_jinja(text) and not (template.thinks and self._thinks)
 
-    def rendered(self, inference: wire.Inference) -> wire.Inference:
+    def rendered(self, inference: contract.Inference) -> contract.Inference:
         """The chat as a completion of the prompt that the version's template makes of it. Raises `InvalidRequest`."""
         today = datetime.datetime.now(datetime.UTC).date()
         prompt = template_of(self.model.recipe.template).render(inference.messages, today)
@@ -136,7 +135,7 @@ class Served:
     def _thinks(self) -> bool:
         return any(word in self.template for word in ("enable_thinking", "reasoning", "<think>"))
 
-    def check(self, inference: wire.Inference) -> None:
+    def check(self, inference: contract.Inference) -> None:
         """Refuse what this model cannot do, where llama.cpp itself would ignore it or fail."""
         if inference.kind == "embed" and inference.dimensions is not None:
             raise unsupported(KIND, "dimensions")
@@ -148,7 +147,7 @@ class Served:
             raise unsupported(KIND, "images", f"{self.model.name} does not see")
 
 
-def check_kind(model: LocalModel, inference: wire.Inference) -> None:
+def check_kind(model: LocalModel, inference: contract.Inference) -> None:
     """Refuse, before anything is loaded, to rerank with what is no reranker, and all else with what is one."""
     is_reranker = made_to_embed(model) == "rank"
     if inference.kind == "rerank" and not is_reranker:

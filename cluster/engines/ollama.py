@@ -11,10 +11,10 @@ from typing import Any, Literal
 import aiohttp
 import msgspec
 
-from cluster import wire
 from cluster.engines import http, ollama_wire
 from cluster.engines.base import Capacity, EngineKind, Meter, Output, unsupported
 from cluster.engines.ollama_contexts import Contexts
+from ollamamax import contract
 from ollamamax.kernel.errors import EngineFailed, InvalidRequest, OllamaMaxError
 
 SLOTS = 4
@@ -44,17 +44,17 @@ class Ollama:
         if self._client is not None:
             await self._client.close()
 
-    async def health(self) -> wire.Engine:
+    async def health(self) -> contract.Engine:
         try:
             found = await self._get("/api/version")
         except OllamaMaxError as error:
-            return wire.Engine(self.kind, healthy=False, error=error.message)
-        return wire.Engine(self.kind, healthy=True, version=found.get("version"))
+            return contract.Engine(self.kind, healthy=False, error=error.message)
+        return contract.Engine(self.kind, healthy=True, version=found.get("version"))
 
     async def capacity(self) -> Capacity:
         return Capacity(self._slots)
 
-    async def models(self) -> list[wire.ModelState]:
+    async def models(self) -> list[contract.ModelState]:
         # Servers that speak Ollama's API without being it may not tell what is in memory.
         running = {row["digest"]: row for row in (await self._get("/api/ps", optional=True)).get("models", [])}
         rows = (await self._get("/api/tags"))["models"]
@@ -73,7 +73,7 @@ class Ollama:
         version: str,
         model: str,
         keep_alive: float | None = None,
-        load: wire.Load = wire.NOTHING_FIXED,
+        load: contract.Load = contract.NOTHING_FIXED,
         num_ctx: int | None = None,
     ) -> float:
         start = time.perf_counter()
@@ -92,10 +92,10 @@ class Ollama:
         self,
         version: str,
         model: str,
-        inference: wire.Inference,
+        inference: contract.Inference,
         traceparent: str = "",
         meter: Meter | None = None,
-        load: wire.Load = wire.NOTHING_FIXED,
+        load: contract.Load = contract.NOTHING_FIXED,
     ) -> AsyncGenerator[Output, None]:
         headers = http.trace_headers(traceparent)
         if inference.kind == "show":
@@ -116,7 +116,7 @@ class Ollama:
                     yield output
 
     async def _stream(
-        self, model: str, inference: wire.Inference, options: dict[str, Any], headers: dict[str, str]
+        self, model: str, inference: contract.Inference, options: dict[str, Any], headers: dict[str, str]
     ) -> AsyncGenerator[Output, None]:
         chat = inference.kind == "chat"
         request = ollama_wire.chat(inference, model) if chat else ollama_wire.generate(inference, model)
@@ -131,7 +131,7 @@ class Ollama:
             async for found in http.lines(response.content.readany):
                 deltas = [delta for line in found if (delta := chunks.delta(_decode(line))) is not None]
                 if deltas:
-                    yield wire.joined(deltas)
+                    yield contract.joined(deltas)
         yield chunks.final()
 
     async def manage(self, verb: Verb, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
@@ -189,8 +189,8 @@ def version_of(digest: str) -> str:
     return "sha256:" + digest.removeprefix("sha256:")
 
 
-def _state(row: dict[str, Any], running: dict[str, Any] | None) -> wire.ModelState:
-    return wire.ModelState(
+def _state(row: dict[str, Any], running: dict[str, Any] | None) -> contract.ModelState:
+    return contract.ModelState(
         version_of(row["digest"]),
         row["name"],
         "loaded" if running else "present",

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from cluster.wire import Load
+from ollamamax.contract import Load
 from ollamamax.kernel.errors import Unavailable
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from cluster import wire
 from cluster.engines.base import unsupported
 from cluster.engines.too_long import too_long
+from ollamamax import contract
 from ollamamax.kernel.errors import ContextTooLong, EngineFailed, InvalidRequest
 from ollamamax.kernel.ids import new_id
 
@@ -23,10 +23,10 @@ _OPTIONS = {
     "frequency_penalty": "frequency_penalty",
     "repeat_penalty": "repeat_penalty",
 }
-_REASONS: dict[str, wire.FinishReason] = {"length": "length", "load": "load", "unload": "unload"}
+_REASONS: dict[str, contract.FinishReason] = {"length": "length", "load": "load", "unload": "unload"}
 
 
-def chat(inference: wire.Inference, model: str) -> dict[str, Any]:
+def chat(inference: contract.Inference, model: str) -> dict[str, Any]:
     """The body for ``/api/chat``. Raises `Unsupported` and `InvalidRequest`."""
     given = inference.messages
     if inference.continued:
@@ -45,7 +45,7 @@ def chat(inference: wire.Inference, model: str) -> dict[str, Any]:
     return request
 
 
-def generate(inference: wire.Inference, model: str) -> dict[str, Any]:
+def generate(inference: contract.Inference, model: str) -> dict[str, Any]:
     """The body for ``/api/generate``. A suffix needs the model's own template; otherwise no template is applied."""
     if inference.tools:
         raise unsupported("ollama", "tools", "a plain completion has no chat template")
@@ -55,7 +55,7 @@ def generate(inference: wire.Inference, model: str) -> dict[str, Any]:
     return request | {"raw": True}
 
 
-def embed(inference: wire.Inference, model: str) -> dict[str, Any]:
+def embed(inference: contract.Inference, model: str) -> dict[str, Any]:
     """The body for ``/api/embed``."""
     request: dict[str, Any] = {"model": model, "input": inference.inputs}
     if inference.keep_alive is not None:
@@ -66,7 +66,7 @@ def embed(inference: wire.Inference, model: str) -> dict[str, Any]:
     return request
 
 
-def _common(inference: wire.Inference, model: str) -> dict[str, Any]:
+def _common(inference: contract.Inference, model: str) -> dict[str, Any]:
     request: dict[str, Any] = {"model": model, "stream": True, "options": options(inference.options)}
     for name in ("format", "think", "keep_alive"):
         if (value := getattr(inference, name)) is not None:
@@ -76,7 +76,7 @@ def _common(inference: wire.Inference, model: str) -> dict[str, Any]:
     return request
 
 
-def options(given: wire.Options) -> dict[str, Any]:
+def options(given: contract.Options) -> dict[str, Any]:
     found = {theirs: value for ours, theirs in _OPTIONS.items() if (value := getattr(given, ours)) is not None}
     return found | {"stop": given.stop} if given.stop else found
 
@@ -144,7 +144,7 @@ class Chunks:
         self.called = False
         self._logprobs = logprobs
 
-    def delta(self, chunk: dict[str, Any]) -> wire.Delta | None:
+    def delta(self, chunk: dict[str, Any]) -> contract.Delta | None:
         """What ``chunk`` adds; ``None`` for one without output. Raises `EngineFailed` for an error in the stream."""
         if "error" in chunk:
             if too_long(str(chunk["error"])):
@@ -162,15 +162,15 @@ class Chunks:
         logprobs = chunk.get("logprobs") or []
         if self._logprobs and text and not logprobs:
             raise unsupported("ollama", "logprobs", "this version of Ollama, or this model's runner, gives none")
-        return wire.Delta(text, thinking, 1, calls, logprobs)
+        return contract.Delta(text, thinking, 1, calls, logprobs)
 
-    def final(self) -> wire.Final:
+    def final(self) -> contract.Final:
         """The end, with Ollama's own counts. Raises `EngineFailed` when the stream ended without one."""
         if self.last is None:
             raise EngineFailed("The ollama engine ended the stream without finishing the answer.")
         last = self.last
         reason = _REASONS.get(last.get("done_reason") or "stop", "stop")
-        return wire.Final(
+        return contract.Final(
             finish_reason="tool_calls" if self.called and reason == "stop" else reason,
             prompt_tokens=last.get("prompt_eval_count", 0),
             completion_tokens=last.get("eval_count", 0),
@@ -181,8 +181,8 @@ class Chunks:
         )
 
 
-def embedded(answer: dict[str, Any]) -> wire.Final:
-    return wire.Final(
+def embedded(answer: dict[str, Any]) -> contract.Final:
+    return contract.Final(
         prompt_tokens=answer.get("prompt_eval_count", 0),
         load_ms=_ms(answer, "load_duration"),
         total_ms=_ms(answer, "total_duration"),
@@ -190,10 +190,10 @@ def embedded(answer: dict[str, Any]) -> wire.Final:
     )
 
 
-def shown(answer: dict[str, Any]) -> wire.Final:
+def shown(answer: dict[str, Any]) -> contract.Final:
     """The end of a ``show`` request: Ollama's own answer, without what only its own host could use."""
     kept = ("template", "license", "system", "parameters", "modelfile", "details", "model_info", "capabilities")
-    return wire.Final(info={name: answer[name] for name in kept if answer.get(name)})
+    return contract.Final(info={name: answer[name] for name in kept if answer.get(name)})
 
 
 def _ms(answer: dict[str, Any], name: str) -> float:

@@ -9,10 +9,10 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from cluster import wire
 from cluster.engines import http, openai_stream, openai_wire
 from cluster.engines.base import Capacity, EngineKind, Meter, Output, unsupported
 from cluster.engines.poster import Poster
+from ollamamax import contract
 from ollamamax.kernel.errors import EngineFailed, ModelNotFound
 
 SLOTS = 64
@@ -48,13 +48,13 @@ class OpenAI:
         if self._client is not None:
             await self._client.close()
 
-    async def health(self) -> wire.Engine:
+    async def health(self) -> contract.Engine:
         """Healthy when the server lists its models, which every such server does."""
         try:
             await self.models()
         except EngineFailed as error:
-            return wire.Engine(self.kind, healthy=False, error=error.message)
-        return wire.Engine(self.kind, healthy=True, version=await self._server_version())
+            return contract.Engine(self.kind, healthy=False, error=error.message)
+        return contract.Engine(self.kind, healthy=True, version=await self._server_version())
 
     async def capacity(self) -> Capacity:
         metrics = await self._metrics() if self._dialect is openai_wire.VLLM else {}
@@ -66,7 +66,7 @@ class OpenAI:
             kv_cache_percent=cache * 100 if cache is not None else None,
         )
 
-    async def models(self) -> list[wire.ModelState]:
+    async def models(self) -> list[contract.ModelState]:
         async with (
             http.failures_of(self.kind),
             self._session.get(f"{self._url}/v1/models", timeout=http.QUICK) as response,
@@ -76,7 +76,7 @@ class OpenAI:
             rows = (await response.json(content_type=None))["data"]
             self._learn(rows)
         return [
-            wire.ModelState(
+            contract.ModelState(
                 version_of(row["id"]), row["id"], "loaded", "openai", context_length=self._contexts.get(row["id"])
             )
             for row in rows
@@ -93,7 +93,7 @@ class OpenAI:
         version: str,
         model: str,
         keep_alive: float | None = None,
-        load: wire.Load = wire.NOTHING_FIXED,
+        load: contract.Load = contract.NOTHING_FIXED,
         num_ctx: int | None = None,
     ) -> float:
         """Nothing to do: such a server keeps its models loaded. Raises `ModelNotFound` when it has not got it."""
@@ -110,10 +110,10 @@ class OpenAI:
         self,
         version: str,
         model: str,
-        inference: wire.Inference,
+        inference: contract.Inference,
         traceparent: str = "",
         meter: Meter | None = None,
-        load: wire.Load = wire.NOTHING_FIXED,
+        load: contract.Load = contract.NOTHING_FIXED,
     ) -> AsyncGenerator[Output, None]:
         self._check(model, inference, load)
         headers = http.trace_headers(traceparent)
@@ -125,7 +125,7 @@ class OpenAI:
             return
         if inference.kind == "show":
             context = self._contexts.get(model)
-            yield wire.Final(info={"model_info": {"context_length": context}} if context else {})
+            yield contract.Final(info={"model_info": {"context_length": context}} if context else {})
             return
         if inference.kind == "count":
             raise unsupported(self.kind, "count_tokens", "OpenAI's API has no tokenizer to ask")
@@ -140,13 +140,13 @@ class OpenAI:
             raise EngineFailed("The openai engine has not been started.")
         return self._client
 
-    def _check(self, model: str, inference: wire.Inference, load: wire.Load = wire.NOTHING_FIXED) -> None:
+    def _check(self, model: str, inference: contract.Inference, load: contract.Load = contract.NOTHING_FIXED) -> None:
         """Refuse what only the server's own start options could change."""
         if inference.keep_alive == 0:
             raise unsupported(self.kind, "keep_alive", "its server decides what it keeps in memory")
         self._check_context(model, inference.options.num_ctx, load)
 
-    def _check_context(self, model: str, wanted: int | None, load: wire.Load) -> None:
+    def _check_context(self, model: str, wanted: int | None, load: contract.Load) -> None:
         # Where the server does not tell, the profile says what it was started with.
         if wanted is not None and wanted > self._contexts.get(model, load.num_ctx or 0):
             raise unsupported(self.kind, "num_ctx", "its server's context was set when it started")

@@ -6,12 +6,16 @@ from typing import Any
 
 import msgspec
 
-from cluster import wire
 from cluster.engines.base import unsupported
 from cluster.engines.too_long import too_long
+from ollamamax import contract
 from ollamamax.kernel.errors import ContextTooLong, EngineFailed
 
-_REASONS: dict[str, wire.FinishReason] = {"length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
+_REASONS: dict[str, contract.FinishReason] = {
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+}
 
 
 class _Part(msgspec.Struct, gc=False):
@@ -62,18 +66,18 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 class Chunks:
     """Reads the chunks of one stream, or an answer that came in one piece: `delta` for each, then `final`."""
 
-    def __init__(self, engine: str = "openai", inference: wire.Inference | None = None) -> None:
+    def __init__(self, engine: str = "openai", inference: contract.Inference | None = None) -> None:
         self._engine = engine
         self._logprobs = inference is not None and inference.logprobs
         self._top = inference.top_logprobs if inference is not None else 0
-        self.reason: wire.FinishReason = "stop"
+        self.reason: contract.FinishReason = "stop"
         self.ended = False
         self.tokens = 0
         self.calls: dict[int, dict[str, Any]] = {}
         self.usage = _Usage()
         self.timings = _Timings()
 
-    def delta(self, data: bytes) -> wire.Delta | None:
+    def delta(self, data: bytes) -> contract.Delta | None:
         """What the chunk ``data`` adds; ``None`` for one without output. Raises `EngineFailed` for an error in the stream."""
         chunk = _decode(data)
         if chunk.error is not None:
@@ -99,7 +103,7 @@ class Chunks:
         made = self._made(bool(text or thinking or part.tool_calls))
         if not text and not thinking and not made:
             return None
-        return wire.Delta(text, thinking, made, [], logprobs)
+        return contract.Delta(text, thinking, made, [], logprobs)
 
     def _probabilities(self, choice: _Choice, text: str) -> list[dict[str, Any]]:
         """One entry for each token, whichever of OpenAI's two forms the server uses."""
@@ -143,13 +147,13 @@ class Chunks:
         """The prompt's tokens, those from the cache included; 0 while the server has not said."""
         return self.usage.prompt_tokens or self.timings.prompt_n + self.timings.cache_n
 
-    def final(self, *, load_ms: float, total_ms: float) -> wire.Final:
+    def final(self, *, load_ms: float, total_ms: float) -> contract.Final:
         """The end, with the engine's own counts and times; `EngineFailed` when the stream ended without one."""
         if not self.ended:
             raise EngineFailed("The engine ended the stream without finishing the answer.")
         usage, timings = self.usage, self.timings
         made = usage.completion_tokens if usage.completion_tokens is not None else timings.predicted_n
-        return wire.Final(
+        return contract.Final(
             finish_reason="tool_calls" if self.calls and self.reason == "stop" else self.reason,
             prompt_tokens=self.prompt_tokens(),
             completion_tokens=self.tokens if made is None else made,

@@ -9,11 +9,11 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from cluster import wire
 from cluster.engines import http, openai_wire
 from cluster.engines.base import Meter, Output, unsupported
 from cluster.engines.openai_chunks import Chunks
 from cluster.engines.poster import Poster
+from ollamamax import contract
 from ollamamax.kernel.errors import InvalidRequest, OllamaMaxError
 
 _decode = msgspec.json.Decoder(dict).decode
@@ -24,7 +24,7 @@ async def stream(
     engine: str,
     url: str,
     model: str,
-    inference: wire.Inference,
+    inference: contract.Inference,
     dialect: openai_wire.Dialect,
     headers: dict[str, str],
     meter: Meter | None = None,
@@ -51,9 +51,9 @@ async def stream(
                 if meter is not None and not meter.prompt_tokens:
                     meter.prompt_tokens = chunks.prompt_tokens()
                 if deltas:
-                    yield wire.joined(deltas)
+                    yield contract.joined(deltas)
     if calls := chunks.tool_calls():
-        yield wire.Delta(tool_calls=calls)
+        yield contract.Delta(tool_calls=calls)
     yield chunks.final(load_ms=load_ms, total_ms=load_ms + (time.perf_counter() - start) * 1000)
 
 
@@ -62,9 +62,9 @@ async def embed(
     engine: str,
     url: str,
     model: str,
-    inference: wire.Inference,
+    inference: contract.Inference,
     headers: dict[str, str],
-) -> wire.Final:
+) -> contract.Final:
     start = time.perf_counter()
     if inference.truncate:
         raise unsupported(engine, "truncate", "its server takes an input whole or refuses it")
@@ -83,9 +83,9 @@ async def rerank(
     engine: str,
     url: str,
     model: str,
-    inference: wire.Inference,
+    inference: contract.Inference,
     headers: dict[str, str],
-) -> wire.Final:
+) -> contract.Final:
     """Score the documents. The server sorts them and, unless told otherwise, may leave some out."""
     start = time.perf_counter()
     documents = inference.inputs

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster import wire
 from cluster.engines.base import unsupported
+from ollamamax import contract
 
 _COMMON = ("max_tokens", "temperature", "top_p", "seed", "presence_penalty", "frequency_penalty")
 
@@ -55,7 +55,7 @@ def dialect_of(owner: str) -> Dialect:
     return {d.name: d for d in (LLAMACPP, VLLM, SGLANG)}.get(owner.lower().replace(".", ""), PLAIN)
 
 
-def body(engine: str, inference: wire.Inference, model: str, dialect: Dialect) -> dict[str, Any]:
+def body(engine: str, inference: contract.Inference, model: str, dialect: Dialect) -> dict[str, Any]:
     """The JSON body for ``/v1/chat/completions`` or ``/v1/completions``. Raises `Unsupported`."""
     request: dict[str, Any] = {"model": model}
     if inference.delivery != "once":
@@ -82,14 +82,14 @@ def _streamed(dialect: Dialect) -> dict[str, Any]:
     return found
 
 
-def _logprobs(inference: wire.Inference, dialect: Dialect) -> dict[str, Any]:
+def _logprobs(inference: contract.Inference, dialect: Dialect) -> dict[str, Any]:
     if inference.kind == "chat":
         return {"logprobs": True, "top_logprobs": inference.top_logprobs}
     # llama.cpp takes 0 for "none at all".
     return {"logprobs": max(1, inference.top_logprobs) if dialect is LLAMACPP else inference.top_logprobs}
 
 
-def _format(inference: wire.Inference, dialect: Dialect) -> dict[str, Any]:
+def _format(inference: contract.Inference, dialect: Dialect) -> dict[str, Any]:
     value = inference.format
     if dialect is LLAMACPP and inference.kind == "completion":
         # It would ignore response_format here.
@@ -100,7 +100,7 @@ def _format(inference: wire.Inference, dialect: Dialect) -> dict[str, Any]:
     return {"response_format": {"type": "json_object"}}
 
 
-def _options(engine: str, options: wire.Options, dialect: Dialect) -> dict[str, Any]:
+def _options(engine: str, options: contract.Options, dialect: Dialect) -> dict[str, Any]:
     found = {name: value for name in _COMMON if (value := getattr(options, name)) is not None}
     if options.max_tokens is not None and options.max_tokens < 0:
         del found["max_tokens"]  # until the model stops, which is what they do without it
@@ -114,7 +114,7 @@ def _options(engine: str, options: wire.Options, dialect: Dialect) -> dict[str, 
     return found
 
 
-def _chat(inference: wire.Inference) -> dict[str, Any]:
+def _chat(inference: contract.Inference) -> dict[str, Any]:
     found: dict[str, Any] = {"messages": inference.messages}
     if inference.tools:
         found["tools"] = inference.tools
@@ -125,7 +125,7 @@ def _chat(inference: wire.Inference) -> dict[str, Any]:
     return found
 
 
-def _continued(engine: str, inference: wire.Inference, dialect: Dialect) -> dict[str, Any]:
+def _continued(engine: str, inference: contract.Inference, dialect: Dialect) -> dict[str, Any]:
     """The last message is the assistant's own, and is not closed. llama.cpp does so by itself."""
     if not dialect.goes_on:
         raise unsupported(engine, "continued", f"its server ({dialect.name}) begins every answer anew")
@@ -135,7 +135,7 @@ def _continued(engine: str, inference: wire.Inference, dialect: Dialect) -> dict
     return {"messages": messages, "continue_final_message": True, "add_generation_prompt": False}
 
 
-def _completion(engine: str, inference: wire.Inference, dialect: Dialect) -> dict[str, Any]:
+def _completion(engine: str, inference: contract.Inference, dialect: Dialect) -> dict[str, Any]:
     if inference.tools:
         raise unsupported(engine, "tools", "a plain completion has no chat template")
     found: dict[str, Any] = {"prompt": inference.prompt}
@@ -146,7 +146,7 @@ def _completion(engine: str, inference: wire.Inference, dialect: Dialect) -> dic
     return found
 
 
-def _thinking(engine: str, inference: wire.Inference, dialect: Dialect) -> dict[str, Any]:
+def _thinking(engine: str, inference: contract.Inference, dialect: Dialect) -> dict[str, Any]:
     if inference.kind != "chat":
         raise unsupported(engine, "think", "a plain completion has no chat template")
     if isinstance(inference.think, str):
@@ -158,11 +158,11 @@ def _thinking(engine: str, inference: wire.Inference, dialect: Dialect) -> dict[
     raise unsupported(engine, "think", f"its server ({dialect.name}) knows only levels of effort")
 
 
-def scores(answer: Any, documents: int, *, total_ms: float) -> wire.Final:
+def scores(answer: Any, documents: int, *, total_ms: float) -> contract.Final:
     """The end of a ``rerank`` request, from the answer of ``/v1/rerank``, in the order of the documents."""
     rows = {row["index"]: row["relevance_score"] for row in answer["results"]}
     usage = answer.get("usage") or {}
-    return wire.Final(
+    return contract.Final(
         # Some servers count only the total, which is the same: nothing is generated.
         prompt_tokens=usage.get("prompt_tokens") or usage.get("total_tokens", 0),
         total_ms=total_ms,
@@ -170,11 +170,11 @@ def scores(answer: Any, documents: int, *, total_ms: float) -> wire.Final:
     )
 
 
-def embeddings(answer: dict[str, Any], *, total_ms: float, load_ms: float = 0.0) -> wire.Final:
+def embeddings(answer: dict[str, Any], *, total_ms: float, load_ms: float = 0.0) -> contract.Final:
     """The end of an ``embed`` request, from the answer of ``/v1/embeddings``, in the order of the inputs."""
     rows = sorted(answer["data"], key=lambda row: row["index"])
     usage = answer.get("usage") or {}
-    return wire.Final(
+    return contract.Final(
         prompt_tokens=usage.get("prompt_tokens", 0),
         load_ms=load_ms,
         total_ms=total_ms,

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from cluster import wire
+from ollamamax import contract
 
 PARAMETERS: Mapping[str, Any] = {
     "num_predict": int,
@@ -38,7 +38,7 @@ PARAMETERS: Mapping[str, Any] = {
 """The parameters of a version and their types; the names are Ollama's."""
 
 _OPTIONS = {
-    **{name: name for name in wire.Options.__struct_fields__ if name in PARAMETERS},
+    **{name: name for name in contract.Options.__struct_fields__ if name in PARAMETERS},
     "num_predict": "max_tokens",
 }
 _SERVER = {
@@ -62,7 +62,7 @@ class Recipe:
     license: tuple[str, ...] = ()
     adapters: tuple[Path, ...] = ()
 
-    def applied(self, inference: wire.Inference, most_context: int | None) -> wire.Inference:
+    def applied(self, inference: contract.Inference, most_context: int | None) -> contract.Inference:
         """The request with this version's defaults. ``most_context`` bounds the default of ``num_ctx``."""
         changes: dict[str, Any] = {}
         if self.parameters:
@@ -77,7 +77,7 @@ class Recipe:
         return min(wanted, most) if most else wanted
 
     def server_fields(self) -> dict[str, Any]:
-        """Fields of a request to llama.cpp's server that `wire.Options` has no place for."""
+        """Fields of a request to llama.cpp's server that `contract.Options` has no place for."""
         return {theirs: self.parameters[ours] for ours, theirs in _SERVER.items() if ours in self.parameters}
 
     def shown(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class Recipe:
             found["messages"] = list(self.messages)
         return {name: value for name, value in found.items() if value}
 
-    def _options(self, given: wire.Options, most_context: int | None) -> wire.Options:
+    def _options(self, given: contract.Options, most_context: int | None) -> contract.Options:
         defaults = {}
         for name, value in self.parameters.items():
             ours = _OPTIONS.get(name)

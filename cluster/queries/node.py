@@ -10,9 +10,9 @@ from redis.exceptions import RedisError
 
 from cluster.models import JoinToken, Node
 from cluster.telemetry import read_states
-from cluster.wire import NodeState
 from ollamamax import logs
 from ollamamax.bus import shared
+from ollamamax.contract import NodeState
 from ollamamax.identity.models import Tenant
 from ollamamax.kernel.errors import NotFound
 

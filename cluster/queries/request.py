@@ -11,9 +11,9 @@ from redis.exceptions import RedisError
 
 from cluster.dispatch import line
 from cluster.dispatch.line import Line
-from cluster.wire import OpenRequest, UsageRecord, decode_open, decode_usage
 from ollamamax import logs
 from ollamamax.bus import keys, shared
+from ollamamax.contract import OpenRequest, UsageRecord, decode_open, decode_usage
 from ollamamax.kernel.errors import NotFound, Unavailable
 from ollamamax.metering import queries as metering
 

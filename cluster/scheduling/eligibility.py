@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cluster.scheduling.candidate import Candidate, Wanted
-from cluster.wire import ModelState, NodeState
+from ollamamax.contract import ModelState, NodeState
 
 _LOCAL = frozenset({"llamacpp", "ollama"})
 """Engines that load models into the memory of the host they are on; another's server may be anywhere."""

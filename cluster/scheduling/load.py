@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cluster.scheduling.candidate import Wanted
 from cluster.scheduling.profile import Profile
-from cluster.wire import Load
+from ollamamax.contract import Load
 from ollamamax.kernel.errors import ContextTooLong
 
 

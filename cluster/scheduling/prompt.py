@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from cluster.wire import Inference
+from ollamamax.contract import Inference
 
 _LENGTH_BITS = 24
 _LENGTH = (1 << _LENGTH_BITS) - 1

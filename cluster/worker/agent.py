@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 
-from cluster import wire
 from cluster.engines.base import Engine, LocalModels
 from cluster.worker.control import Listener
 from cluster.worker.identity import Identity
@@ -28,7 +27,7 @@ from cluster.worker.reporter import Reporter
 from cluster.worker.runs import Runs
 from cluster.worker.shelf import Shelf
 from cluster.worker.telemetry import Sampler
-from ollamamax import logs
+from ollamamax import contract, logs
 from ollamamax.bus.connect import connect_async
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.kernel import heap
@@ -212,7 +211,7 @@ class Agent:
                 for outlet in outlets.all():
                     await outlet.flush()
 
-    def _pick(self, ticket: wire.Ticket) -> Engine:
+    def _pick(self, ticket: contract.Ticket) -> Engine:
         if self.engine.hosts_blobs and self.shelf.find(ticket.version) is None:
             raise ModelNotFound(f"This node does not have {ticket.model} ({ticket.version}).", param="model")
         return self.engine
@@ -240,7 +239,7 @@ class Agent:
         gone = {o.gateway for o in outlets.all() if o.deaf_since is not None and now - o.deaf_since > DEAF_SECONDS}
         for run in list(self.runs.running.values()):
             if run.ticket.gateway in gone:
-                self.runs.cancel(run.ticket.id, wire.Failure("gateway_lost", "The gateway is gone.", 503))
+                self.runs.cancel(run.ticket.id, contract.Failure("gateway_lost", "The gateway is gone.", 503))
 
 
 async def _again(loop: Callable[[], Awaitable[None]]) -> None:

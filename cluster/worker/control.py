@@ -9,11 +9,10 @@ import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from cluster import wire
 from cluster.worker.inbox import Inbox, restarted
 from cluster.worker.outlet import Outlets
 from cluster.worker.runs import Runs
-from ollamamax import logs
+from ollamamax import contract, logs
 from ollamamax.bus import keys
 
 PING_SECONDS = 5.0
@@ -57,7 +56,7 @@ class Listener:
     def obey(self, data: bytes) -> None:
         """Do what one message says; an unreadable one is ignored."""
         try:
-            control = wire.decode_control(data)
+            control = contract.decode_control(data)
         except msgspec.DecodeError as error:
             log.warning("control_unreadable", error=str(error))
             return
@@ -75,15 +74,15 @@ class Listener:
         if run is not None:
             again = run.sent.sent[control.seq :]
             if again:
-                self._outlets.to(control.gateway).frame(wire.Frame(control.ticket, control.seq, again))
+                self._outlets.to(control.gateway).frame(contract.Frame(control.ticket, control.seq, again))
             return
         task = asyncio.create_task(self._unknown(control))
         self._questions.add(task)
         task.add_done_callback(self._questions.discard)
 
-    async def _unknown(self, control: wire.Control) -> None:
+    async def _unknown(self, control: contract.Control) -> None:
         """A ticket that neither waits nor ran here lately was lost with the node's former process."""
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             if not await self._inbox.holds(control.ticket):
-                frame = wire.Frame(control.ticket, control.seq, [restarted()])
+                frame = contract.Frame(control.ticket, control.seq, [restarted()])
                 self._outlets.to(control.gateway).frame(frame)

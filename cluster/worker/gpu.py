@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cluster import wire
+from ollamamax import contract
 
 DRM = Path("/sys/class/drm")
 AMD = "0x1002"
@@ -23,7 +23,7 @@ class Reader:
         self._drm = drm
         self._nvml, self._nvml_note = _open_nvml()
 
-    def read(self) -> tuple[list[wire.Gpu], str | None]:
+    def read(self) -> tuple[list[contract.Gpu], str | None]:
         """The GPUs, or none and the reason."""
         found = _nvidia(self._nvml) if self._nvml is not None else []
         found += amd(self._drm, len(found))
@@ -40,12 +40,12 @@ def _open_nvml() -> tuple[Any, str]:
     return pynvml, "NVML found no device"
 
 
-def _nvidia(nvml: Any) -> list[wire.Gpu]:
+def _nvidia(nvml: Any) -> list[contract.Gpu]:
     count = _known(nvml.nvmlDeviceGetCount) or 0
     return [gpu for index in range(count) if (gpu := _nvidia_gpu(nvml, index)) is not None]
 
 
-def _nvidia_gpu(nvml: Any, index: int) -> wire.Gpu | None:
+def _nvidia_gpu(nvml: Any, index: int) -> contract.Gpu | None:
     handle = _known(lambda: nvml.nvmlDeviceGetHandleByIndex(index))
     if handle is None:
         return None
@@ -58,7 +58,7 @@ def _nvidia_gpu(nvml: Any, index: int) -> wire.Gpu | None:
             handle, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC
         )
     )
-    return wire.Gpu(
+    return contract.Gpu(
         index=index,
         name=name.decode() if isinstance(name, bytes) else name,
         load_percent=float(load.gpu) if load is not None else None,
@@ -70,16 +70,16 @@ def _nvidia_gpu(nvml: Any, index: int) -> wire.Gpu | None:
     )
 
 
-def amd(drm: Path, first_index: int = 0) -> list[wire.Gpu]:
+def amd(drm: Path, first_index: int = 0) -> list[contract.Gpu]:
     """The AMD cards below ``drm``, in the units that the kernel documents for each file."""
-    found: list[wire.Gpu] = []
+    found: list[contract.Gpu] = []
     for device in sorted(drm.glob("card[0-9]*/device")):
         if "-" in device.parent.name or _text(device / "vendor") != AMD:
             continue  # a connector, or another maker's card
         power = _sensor(device, "power1_average")
         temperature = _sensor(device, "temp1_input")
         found.append(
-            wire.Gpu(
+            contract.Gpu(
                 index=first_index + len(found),
                 name=_text(device / "product_name") or f"AMD GPU {_text(device / 'device') or ''}".strip(),
                 load_percent=_float(_number(device / "gpu_busy_percent")),

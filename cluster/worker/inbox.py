@@ -16,10 +16,9 @@ import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError, WatchError
 
-from cluster import wire
 from cluster.worker.outlet import DONE_LENGTH, Outlets
 from cluster.worker.runs import Runs, cancelled
-from ollamamax import logs
+from ollamamax import contract, logs
 from ollamamax.bus import keys
 from ollamamax.bus.link import Command
 from ollamamax.bus.pipelined import Pipelined
@@ -132,7 +131,7 @@ class Inbox:
 
     async def _begin(self, raw: bytes) -> None:
         try:
-            ticket = wire.decode_ticket(raw)
+            ticket = contract.decode_ticket(raw)
         except msgspec.DecodeError as error:
             log.error("ticket_unreadable", error=str(error))  # noqa: TRY400 - the trace tells nothing more
             await self._redis.lrem(self._claimed, 1, raw)
@@ -184,12 +183,12 @@ class Inbox:
         """End the tickets that the node's former process had claimed."""
         for raw in await self._tickets(self._claimed):
             try:
-                ticket = wire.decode_ticket(raw)
+                ticket = contract.decode_ticket(raw)
             except msgspec.DecodeError:
                 await self._redis.lrem(self._claimed, 1, raw)
                 continue
             log.warning("ticket_lost", ticket=ticket.id)
-            await self._refuse(ticket, raw, self._claimed, restarted(), wire.LOST)
+            await self._refuse(ticket, raw, self._claimed, restarted(), contract.LOST)
 
     def cancel(self, ticket: str) -> None:
         """End a ticket that has not been taken yet: at the latest when its turn comes."""
@@ -204,7 +203,7 @@ class Inbox:
             while self._unseen:
                 wanted, self._unseen = self._unseen, set()
                 for raw in await self._tickets(self._inbox):
-                    ticket = wire.decode_ticket(raw)
+                    ticket = contract.decode_ticket(raw)
                     if ticket.id in wanted:
                         await self._refuse(ticket, raw, self._inbox, cancelled(), 0)
 
@@ -212,11 +211,11 @@ class Inbox:
         """Whether the ticket waits, or was claimed a moment ago."""
         for name in (self._inbox, self._claimed):
             for raw in await self._tickets(name):
-                if wire.decode_ticket(raw).id == ticket:
+                if contract.decode_ticket(raw).id == ticket:
                     return True
         return self._runs.knows(ticket)
 
-    async def _refuse(self, ticket: wire.Ticket, raw: bytes, where: str, end: wire.Failure, seq: int) -> None:
+    async def _refuse(self, ticket: contract.Ticket, raw: bytes, where: str, end: contract.Failure, seq: int) -> None:
         """End a ticket that does not run here, if it is still at ``where``."""
         if not await self._redis.lrem(where, 1, raw):
             return  # it was taken in between; `Runs.cancel` ends it
@@ -227,7 +226,7 @@ class Inbox:
             maxlen=DONE_LENGTH,
             approximate=True,
         )
-        self._outlets.to(ticket.gateway).frame(wire.Frame(ticket.id, seq, [end]))
+        self._outlets.to(ticket.gateway).frame(contract.Frame(ticket.id, seq, [end]))
 
     async def _tickets(self, name: str) -> list[bytes]:
         found: list[Any] = await self._redis.lrange(name, 0, -1)
@@ -237,9 +236,9 @@ class Inbox:
         return int(await self._redis.llen(self._inbox))
 
 
-def restarted() -> wire.Failure:
-    return wire.Failure("node_restarted", "The node was restarted while it ran the request.", 503)
+def restarted() -> contract.Failure:
+    return contract.Failure("node_restarted", "The node was restarted while it ran the request.", 503)
 
 
-def stopping() -> wire.Failure:
-    return wire.Failure("unavailable", "The node was stopped before the request was finished.", 503)
+def stopping() -> contract.Failure:
+    return contract.Failure("unavailable", "The node was stopped before the request was finished.", 503)

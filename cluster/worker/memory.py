@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from cluster import wire
 from cluster.engines.base import Engine
+from ollamamax import contract
 from ollamamax.kernel.errors import ModelNotFound
 
 
-def leave_out_keep_alive(ticket: wire.Ticket, owner: str) -> bool:
+def leave_out_keep_alive(ticket: contract.Ticket, owner: str) -> bool:
     """Take ``keep_alive`` out of a ticket of another tenant than ``owner``, whose node this is; whether there was one.
 
     Others use the model here, too: one of them neither evicts it nor pins it. Decided here, because where a request
@@ -22,18 +22,18 @@ def leave_out_keep_alive(ticket: wire.Ticket, owner: str) -> bool:
     return True
 
 
-async def load_or_unload(engine: Engine, ticket: wire.Ticket) -> wire.Final | None:
+async def load_or_unload(engine: Engine, ticket: contract.Ticket) -> contract.Final | None:
     """A chat without messages or a completion without a prompt loads the model, or with ``keep_alive`` 0 unloads it."""
     inference = ticket.inference
     if not _is_empty(inference):
         return None
     if inference.keep_alive == 0:
         await engine.unload(ticket.version, ticket.model)
-        return wire.Final("unload")
+        return contract.Final("unload")
     took = await engine.load(ticket.version, ticket.model, inference.keep_alive, ticket.load, inference.options.num_ctx)
-    return wire.Final("load", load_ms=took, total_ms=took)
+    return contract.Final("load", load_ms=took, total_ms=took)
 
 
-def _is_empty(inference: wire.Inference) -> bool:
+def _is_empty(inference: contract.Inference) -> bool:
     given = inference.messages or inference.prompt or inference.suffix or inference.inputs
     return not given and inference.kind in {"chat", "completion"}

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 from redis.exceptions import RedisError
 
-from cluster import wire
-from ollamamax import logs
+from ollamamax import contract, logs
 from ollamamax.bus import keys
 from ollamamax.bus.link import Command
 from ollamamax.bus.pipelined import Pipelined
@@ -29,23 +28,23 @@ class Sent:
 
     ticket: str
     raw: bytes
-    sent: list[wire.Event] = field(default_factory=list)
-    pending: list[wire.Event] = field(default_factory=list)
+    sent: list[contract.Event] = field(default_factory=list)
+    pending: list[contract.Event] = field(default_factory=list)
     done: bytes | None = None
     held: asyncio.TimerHandle | None = None
     """What waits is written then, if nothing has it written before."""
 
-    def add(self, event: wire.Event) -> None:
+    def add(self, event: contract.Event) -> None:
         """Add an event; output that waits already takes the new output in."""
         last = self.pending[-1] if self.pending else None
-        if isinstance(event, wire.Delta) and isinstance(last, wire.Delta):
-            self.pending[-1] = wire.joined([last, event])
+        if isinstance(event, contract.Delta) and isinstance(last, contract.Delta):
+            self.pending[-1] = contract.joined([last, event])
         else:
             self.pending.append(event)
 
-    def take(self) -> wire.Frame:
+    def take(self) -> contract.Frame:
         """A frame of what waits, which counts as sent from now on."""
-        frame = wire.Frame(self.ticket, len(self.sent), self.pending)
+        frame = contract.Frame(self.ticket, len(self.sent), self.pending)
         self.sent += self.pending
         self.pending = []
         if self.held is not None:
@@ -63,12 +62,12 @@ class Outlet:
         self.gateway = gateway
         self._channel = keys.tokens(node, gateway)
         self._waiting: dict[str, Sent] = {}
-        self._frames: list[wire.Frame] = []
+        self._frames: list[contract.Frame] = []
         self._task: asyncio.Task[None] | None = None
         self.deaf_since: float | None = None
         """Since when nobody listens on the gateway's channel."""
 
-    def put(self, sent: Sent, event: wire.Event, *, hold: float = 0.0) -> None:
+    def put(self, sent: Sent, event: contract.Event, *, hold: float = 0.0) -> None:
         """Write ``event`` as soon as the last send is over; it may wait so many seconds for the next."""
         sent.add(event)
         if not hold:
@@ -76,7 +75,7 @@ class Outlet:
         elif sent.held is None:
             sent.held = asyncio.get_running_loop().call_later(hold, self._wake, sent)
 
-    def frame(self, frame: wire.Frame) -> None:
+    def frame(self, frame: contract.Frame) -> None:
         """Write a frame as it is: one that is sent again, or the end of an unknown ticket."""
         self._frames.append(frame)
         self._start()
@@ -102,7 +101,7 @@ class Outlet:
             frames += [sent.take() for sent in waiting.values() if sent.pending]
             ended = [sent for sent in waiting.values() if sent.done is not None]
             if frames:
-                await self._send(wire.encode_frames(frames), ended)
+                await self._send(contract.encode_frames(frames), ended)
 
     async def _send(self, data: bytes, ended: list[Sent]) -> None:
         """Publish, and take tickets that ended off the list of claimed ones in the same step; until it succeeds."""

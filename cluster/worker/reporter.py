@@ -9,7 +9,6 @@ from collections.abc import Callable
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from cluster import wire
 from cluster.engines.base import Engine
 from cluster.worker import state
 from cluster.worker.identity import Identity
@@ -18,7 +17,7 @@ from cluster.worker.runs import Runs
 from cluster.worker.shelf import Shelf
 from cluster.worker.telemetry import Host, Sampler
 from cluster.worker.version import AGENT
-from ollamamax import logs
+from ollamamax import contract, logs
 from ollamamax.bus import keys
 
 BEAT_SECONDS = 1.0
@@ -51,8 +50,8 @@ class Reporter:
         self._inbox = inbox
         self._sampler = sampler
         self._seq = 0
-        self._health: list[wire.Engine] = []
-        self._models: list[wire.ModelState] = []
+        self._health: list[contract.Engine] = []
+        self._models: list[contract.ModelState] = []
         self._host: Host | None = None
         self.waiting = 0
         """Tickets in the inbox at the last beat."""
@@ -105,7 +104,7 @@ class Reporter:
                     health.kv_cache_percent = load.kv_cache_percent
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the engine, the node reports it
             told = str(error) or type(error).__name__
-            health = wire.Engine(engine.kind, healthy=False, error=told, hosts_blobs=engine.hosts_blobs)
+            health = contract.Engine(engine.kind, healthy=False, error=told, hosts_blobs=engine.hosts_blobs)
         if not health.healthy:
             self._models = []
         self._health = [health]
@@ -131,7 +130,7 @@ class Reporter:
             host=self._host,
             draining=self.draining,
         )
-        data = wire.encode_json(told)
+        data = contract.encode_json(told)
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.set(keys.node_state(told.node), data, px=STATE_MILLISECONDS)
             pipe.publish(keys.node_state_channel(told.node), data)

@@ -12,11 +12,10 @@ from typing import Any
 
 import msgspec
 
-from cluster import wire
 from cluster.engines.base import Engine, Meter
 from cluster.worker import memory
 from cluster.worker.outlet import FIRST_SECONDS, GATHER_SECONDS, Outlets, Sent
-from ollamamax import logs
+from ollamamax import contract, logs
 from ollamamax.kernel.errors import EngineFailed, OllamaMaxError
 
 KEEP_SECONDS = 60.0
@@ -37,13 +36,13 @@ def _set() -> asyncio.Event:
 class Run:
     """One ticket here. ``reason`` says why it was stopped, when it was."""
 
-    ticket: wire.Ticket
+    ticket: contract.Ticket
     sent: Sent
     task: asyncio.Task[None] | None = None
     began: bool = False
     going: asyncio.Event = field(default_factory=_set)
     """Cleared while the client cannot take more."""
-    reason: wire.Failure | None = None
+    reason: contract.Failure | None = None
     tokens: int = 0
     meter: Meter = field(default_factory=Meter)
 
@@ -51,7 +50,7 @@ class Run:
 class Runs:
     """``pick`` gives the engine for a version; ``tenant`` is the node's own. ``changed`` is set whenever a run ends."""
 
-    def __init__(self, outlets: Outlets, pick: Callable[[wire.Ticket], Engine], tenant: str) -> None:
+    def __init__(self, outlets: Outlets, pick: Callable[[contract.Ticket], Engine], tenant: str) -> None:
         self._outlets = outlets
         self._pick = pick
         self._tenant = tenant
@@ -70,7 +69,7 @@ class Runs:
     def find(self, ticket: str) -> Run | None:
         return self._runs.get(ticket)
 
-    def start(self, ticket: wire.Ticket, raw: bytes) -> None:
+    def start(self, ticket: contract.Ticket, raw: bytes) -> None:
         """Run ``ticket``; once, however often it comes."""
         if ticket.id in self._runs:
             return
@@ -81,7 +80,7 @@ class Runs:
             run.reason = cancelled()
         run.task = asyncio.create_task(self._run(run), name=f"run {ticket.id}")
 
-    def cancel(self, ticket: str, reason: wire.Failure | None = None) -> bool:
+    def cancel(self, ticket: str, reason: contract.Failure | None = None) -> bool:
         """Stop a run at once; a ticket that has not come yet ends when it comes. Whether it ran."""
         run = self.running.get(ticket)
         if run is None:
@@ -113,10 +112,10 @@ class Runs:
         try:
             end = await self._last_event(run)
         except asyncio.CancelledError:
-            end = run.reason or wire.Failure("cancelled", "The node stopped the request.", CANCELLED_STATUS)
+            end = run.reason or contract.Failure("cancelled", "The node stopped the request.", CANCELLED_STATUS)
         self._end(run, end)
 
-    async def _last_event(self, run: Run) -> wire.Final | wire.Failure:
+    async def _last_event(self, run: Run) -> contract.Final | contract.Failure:
         left = run.ticket.deadline - time.time()
         if run.reason is not None:
             return run.reason
@@ -127,22 +126,22 @@ class Runs:
         try:
             return await self._generate(run)
         except TimeoutError:
-            return wire.Failure("engine_failed", "The engine did not answer in time.")
+            return contract.Failure("engine_failed", "The engine did not answer in time.")
         except OllamaMaxError as error:
-            return wire.Failure(error.code, error.message, error.status, error.fields.get("param"))
+            return contract.Failure(error.code, error.message, error.status, error.fields.get("param"))
         except Exception:  # a defect in one request must not end the node
             log.exception("run_failed", ticket=run.ticket.id)
-            return wire.Failure("engine_failed", "The node failed to run the request.")
+            return contract.Failure("engine_failed", "The node failed to run the request.")
         finally:
             late.cancel()
 
-    async def _generate(self, run: Run) -> wire.Final:
+    async def _generate(self, run: Run) -> contract.Final:
         ticket = run.ticket
         engine = self._pick(ticket)
         ignored = memory.leave_out_keep_alive(ticket, self._tenant)
         outlet = self._outlets.to(ticket.gateway)
         loaded = engine.loaded(ticket.version)
-        started = wire.Started(time.time(), loaded, engine.context(ticket.version), ignored)
+        started = contract.Started(time.time(), loaded, engine.context(ticket.version), ignored)
         outlet.put(run.sent, started, hold=FIRST_SECONDS)
         hold = 0.0
         if (end := await memory.load_or_unload(engine, ticket)) is not None:
@@ -153,7 +152,7 @@ class Runs:
         )
         async with contextlib.aclosing(output) as events:
             async for event in events:
-                if isinstance(event, wire.Final):
+                if isinstance(event, contract.Final):
                     if not engine.hosts_blobs:
                         # Others count what is continued as part of the prompt.
                         event.prompt_tokens = max(0, event.prompt_tokens - ticket.inference.continued_tokens)
@@ -170,8 +169,8 @@ class Runs:
                     await run.going.wait()
         raise EngineFailed("The engine ended without an answer.")
 
-    def _end(self, run: Run, end: wire.Final | wire.Failure) -> None:
-        if isinstance(end, wire.Failure):
+    def _end(self, run: Run, end: contract.Final | contract.Failure) -> None:
+        if isinstance(end, contract.Failure):
             end.prompt_tokens, end.completion_tokens = run.meter.prompt_tokens, run.tokens
         self._ended.append((time.monotonic(), run))
         run.sent.done = msgspec.json.encode(_done(run, end))
@@ -181,17 +180,17 @@ class Runs:
         log.info("run_ended", ticket=run.ticket.id, trace=run.ticket.traceparent, **_done(run, end))
 
 
-def cancelled() -> wire.Failure:
-    return wire.Failure("cancelled", "The request was cancelled.", CANCELLED_STATUS)
+def cancelled() -> contract.Failure:
+    return contract.Failure("cancelled", "The request was cancelled.", CANCELLED_STATUS)
 
 
-def _late() -> wire.Failure:
-    return wire.Failure("deadline_exceeded", "The request's time ran out on the node.", 504)
+def _late() -> contract.Failure:
+    return contract.Failure("deadline_exceeded", "The request's time ran out on the node.", 504)
 
 
-def _done(run: Run, end: wire.Final | wire.Failure) -> dict[str, Any]:
+def _done(run: Run, end: contract.Final | contract.Failure) -> dict[str, Any]:
     """How a ticket ended, for its line in the done stream."""
-    if isinstance(end, wire.Final):
+    if isinstance(end, contract.Final):
         return {
             "outcome": "ok",
             "finish": end.finish_reason,

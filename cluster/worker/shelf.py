@@ -5,14 +5,14 @@ Who puts bytes on the disk and verifies them says so here; this module does not 
 
 from __future__ import annotations
 
-from cluster import wire
 from cluster.engines.base import LocalModel
+from ollamamax import contract
 
 
 class Shelf:
     def __init__(self) -> None:
         self._ready: dict[str, LocalModel] = {}
-        self._states: dict[str, wire.ModelState] = {}
+        self._states: dict[str, contract.ModelState] = {}
 
     def find(self, version: str) -> LocalModel | None:
         """The version, if its bytes were verified."""
@@ -21,7 +21,7 @@ class Shelf:
     def put(self, model: LocalModel) -> None:
         """The version's bytes are here and verified."""
         self._ready[model.version] = model
-        self._states[model.version] = wire.ModelState(
+        self._states[model.version] = contract.ModelState(
             model.version,
             model.name,
             "ready",
@@ -31,7 +31,7 @@ class Shelf:
             context_length=model.config.get("context_length"),
         )
 
-    def note(self, state: wire.ModelState) -> None:
+    def note(self, state: contract.ModelState) -> None:
         """Say how far a version is that is not ready."""
         self._ready.pop(state.version, None)
         self._states[state.version] = state
@@ -40,5 +40,5 @@ class Shelf:
         self._ready.pop(version, None)
         self._states.pop(version, None)
 
-    def states(self) -> list[wire.ModelState]:
+    def states(self) -> list[contract.ModelState]:
         return list(self._states.values())

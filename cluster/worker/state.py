@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from cluster import wire
 from cluster.worker.telemetry import Host
+from ollamamax import contract
 
 
-def models(on_disk: list[wire.ModelState], in_engines: list[wire.ModelState]) -> list[wire.ModelState]:
+def models(on_disk: list[contract.ModelState], in_engines: list[contract.ModelState]) -> list[contract.ModelState]:
     """One state for each version: what an engine says of it goes before what lies on the disk."""
     found = {state.version: state for state in on_disk}
     for state in in_engines:
@@ -22,16 +22,16 @@ def compose(
     seq: int,
     at: float,
     agent_version: str,
-    engines: list[wire.Engine],
+    engines: list[contract.Engine],
     capacity: int,
     running: int,
     waiting: int,
     tokens_per_second: float,
-    models: list[wire.ModelState],
+    models: list[contract.ModelState],
     host: Host,
     draining: bool,
-) -> wire.NodeState:
-    return wire.NodeState(
+) -> contract.NodeState:
+    return contract.NodeState(
         node=node,
         tenant=tenant,
         boot=boot,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from cluster import wire
 from cluster.worker import gpu
+from ollamamax import contract
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Host:
     disk_total: int
     received_per_second: float
     sent_per_second: float
-    gpus: list[wire.Gpu]
+    gpus: list[contract.Gpu]
     gpu_note: str | None
 
 

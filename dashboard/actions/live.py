@@ -14,12 +14,12 @@ from channels.layers import BaseChannelLayer
 from cluster.dispatch import line
 from cluster.dispatch.line import Line
 from cluster.dispatch.registered import Registered
-from cluster.wire import OpenRequest
 from dashboard import groups
 from dashboard.changes import changes, totals
 from dashboard.payloads import Frame, encode, finished, running
 from dashboard.queries import live, waiting
 from ollamamax.bus import keys
+from ollamamax.contract import OpenRequest
 from ollamamax.kernel.ids import new_id
 
 LEASE = keys.loop_lock("publish_live")

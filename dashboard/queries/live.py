@@ -12,12 +12,12 @@ import redis.asyncio
 
 from cluster.dispatch import line
 from cluster.dispatch.registered import Registered
-from cluster.wire import NodeState, OpenRequest, UsageRecord, decode_node_state, decode_open, decode_usage
 from dashboard.changes import Said, live_node
 from dashboard.payloads import Snapshot, decode_point, finished, running
 from dashboard.queries import waiting
 from ollamamax import logs
 from ollamamax.bus import keys
+from ollamamax.contract import NodeState, OpenRequest, UsageRecord, decode_node_state, decode_open, decode_usage
 
 CURSOR = "#cursor"
 MARK = b""

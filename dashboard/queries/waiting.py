@@ -8,9 +8,9 @@ import msgspec
 import redis.asyncio
 
 from cluster.dispatch.line import Line
-from cluster.wire import decode_open
 from dashboard.payloads import WaitingRequest
 from ollamamax.bus import keys
+from ollamamax.contract import decode_open
 
 SHOWN = 100
 

@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from cluster.models import Node
 from cluster.telemetry import read_states
-from cluster.wire import ModelState, NodeState
 from models_registry import publication
 from models_registry.actions.lock import lock_replicas
 from models_registry.actions.version import register_external
@@ -19,6 +18,7 @@ from models_registry.models import Channel, Replica, Version
 from models_registry.replication.plan import Removal, Wanted, missing, observed, unneeded
 from ollamamax import logs
 from ollamamax.bus import keys, shared
+from ollamamax.contract import ModelState, NodeState
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel import errors
 from ollamamax.kernel.principal import system

@@ -9,7 +9,6 @@ from typing import Any
 from celery import current_app
 
 from cluster.telemetry import read_states
-from cluster.wire import NodeState, OrderState, decode_order
 from models_registry.actions.name import delete_name
 from models_registry.actions.version import register_external
 from models_registry.jobs.work import Stopped, Work
@@ -17,6 +16,7 @@ from models_registry.models import Job, Version
 from models_registry.queries.model import find_channel
 from models_registry.queries.node import nodes_of_tenant
 from ollamamax.bus import keys, shared
+from ollamamax.contract import NodeState, OrderState, decode_order
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import OllamaMaxError, Unavailable, Unsupported
 from ollamamax.kernel.principal import Principal

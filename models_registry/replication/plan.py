@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cluster.wire import ModelState, NodeState
+from ollamamax.contract import ModelState, NodeState
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,13 @@ from weakref import WeakKeyDictionary
 import aiohttp
 import msgspec
 
-from cluster import wire
 from cluster.engines.base import LocalModel
 from cluster.worker.agent import STARTERS, Agent
 from models_registry.manifest import Layer, digest_of, is_weights
 from models_registry.worker import fetch
 from models_registry.worker.blobs import BlobFolder
 from models_registry.worker.recipe import read_recipe
-from ollamamax import logs
+from ollamamax import contract, logs
 from ollamamax.kernel.errors import InvalidRequest, OllamaMaxError
 
 AT_ONCE = 2
@@ -187,14 +186,14 @@ class Library:
 
     def _note(self, wanted: Wanted, state: Any, *, bytes_done: int | None = None, error: str | None = None) -> None:
         self._agent.shelf.note(
-            wire.ModelState(
+            contract.ModelState(
                 wanted.version, wanted.name, state, "llamacpp", size=wanted.size, bytes_done=bytes_done, error=error
             )
         )
 
     def _failed(self, wanted: Wanted, error: str) -> None:
         log.error("fetch_failed", version=wanted.version, error=error)
-        self._agent.shelf.note(wire.ModelState(wanted.version, wanted.name, "failed", "llamacpp", error=error))
+        self._agent.shelf.note(contract.ModelState(wanted.version, wanted.name, "failed", "llamacpp", error=error))
 
     async def close(self) -> None:
         if self._client is not None:

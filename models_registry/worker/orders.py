@@ -9,11 +9,10 @@ from weakref import WeakKeyDictionary
 
 from redis.exceptions import RedisError
 
-from cluster import wire
 from cluster.engines.base import unsupported
 from cluster.engines.ollama import Ollama, Verb
 from cluster.worker.agent import Agent
-from ollamamax import logs
+from ollamamax import contract, logs
 from ollamamax.bus import keys
 from ollamamax.bus.connect import connect_async
 from ollamamax.kernel.errors import OllamaMaxError
@@ -43,7 +42,7 @@ class Orders:
             task.cancel()
 
     async def _carry_out(self, order: str, verb: Verb, body: dict[str, Any]) -> None:
-        state = wire.OrderState("running", time.time())
+        state = contract.OrderState("running", time.time())
         beat = asyncio.create_task(self._beat(order, state))
         try:
             engine = self._agent.engine
@@ -62,16 +61,16 @@ class Orders:
         log.info("order_ended", order=order, verb=verb, state=state.state, error=state.error)
         await self._tell(order, state)
 
-    async def _beat(self, order: str, state: wire.OrderState) -> None:
+    async def _beat(self, order: str, state: contract.OrderState) -> None:
         while True:
             await self._tell(order, state)
             await asyncio.sleep(BEAT_SECONDS)
 
-    async def _tell(self, order: str, state: wire.OrderState) -> None:
+    async def _tell(self, order: str, state: contract.OrderState) -> None:
         state.at = time.time()
         try:
             key = keys.node_order(self._agent.identity.node, order)
-            await self._redis.set(key, wire.encode_json(state), ex=KEEP_SECONDS)
+            await self._redis.set(key, contract.encode_json(state), ex=KEEP_SECONDS)
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("order_not_told", order=order, error=str(error))
 

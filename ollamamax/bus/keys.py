@@ -8,9 +8,9 @@ from __future__ import annotations
 DIRECTORY_CHANNEL = "omx:dir"
 DIRECTORY_VERSION = "omx:dir:version"
 OPEN = "omx:open"
-"""Hash, request id -> JSON of `cluster.wire.OpenRequest`: admitted and not yet settled."""
+"""Hash, request id -> JSON of `ollamamax.contract.OpenRequest`: admitted and not yet settled."""
 USAGE = "omx:usage"
-"""Stream of settled requests waiting for Postgres; field ``r`` holds JSON of `cluster.wire.UsageRecord`."""
+"""Stream of settled requests waiting for Postgres; field ``r`` holds JSON of `ollamamax.contract.UsageRecord`."""
 
 USAGE_REFUSED = "omx:usage:refused"
 """Stream of records that Postgres refused, for a person to look at."""
@@ -47,7 +47,7 @@ def gateway_missed(gateway: str) -> str:
 
 
 def node_state(node: str) -> str:
-    """JSON of `cluster.wire.NodeState` with a time to live: the node's telemetry and its lease."""
+    """JSON of `ollamamax.contract.NodeState` with a time to live: the node's telemetry and its lease."""
     return f"omx:node:{node}:state"
 
 
@@ -92,7 +92,7 @@ def node_queue(node: str) -> str:
 
 
 def tokens(node: str, gateway: str) -> str:
-    """Pub/sub from one node to one gateway process: batches of `cluster.wire.Frame`."""
+    """Pub/sub from one node to one gateway process: batches of `ollamamax.contract.Frame`."""
     return f"omx:tok:{node}:{gateway}"
 
 
@@ -116,7 +116,7 @@ def fetch_asked(node: str, digest: str) -> str:
 
 
 def node_order(node: str, order: str) -> str:
-    """JSON of `cluster.wire.OrderState` with a time to live: how far the node's engine is with a job."""
+    """JSON of `ollamamax.contract.OrderState` with a time to live: how far the node's engine is with a job."""
     return f"omx:node:{node}:order:{order}"
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import msgspec
 
 from cluster.dispatch.queue import Tell
-from cluster.wire import Delta, Final, Inference
+from ollamamax.contract import Delta, Final, Inference
 from ollamamax.gateway import relay
 from ollamamax.gateway.execution import Call, Execution
 from ollamamax.gateway.http import Receive

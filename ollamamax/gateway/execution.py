@@ -12,9 +12,9 @@ from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.queue import Tell
 from cluster.dispatch.request import Interrupted, Request
 from cluster.scheduling.load import avoided
-from cluster.wire import Delta, Failure, Final, Inference, Outcome, Started
 from models_registry.fallback import next_time
 from ollamamax import logs
+from ollamamax.contract import Delta, Failure, Final, Inference, Outcome, Started
 from ollamamax.gateway.catalog import Listed, full_name
 from ollamamax.gateway.http import ClientGone, Receive
 from ollamamax.identity.access import KnownTenant, Priority

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.dispatch.line import Outlook
-from cluster.wire import Delta, Final, joined
+from ollamamax.contract import Delta, Final, joined
 from ollamamax.gateway import http
 from ollamamax.gateway.execution import Execution
 from ollamamax.gateway.http import Send

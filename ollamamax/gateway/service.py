@@ -8,8 +8,8 @@ from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.queue import Tell
 from cluster.scheduling import load
 from cluster.scheduling.profile import Profile
-from cluster.wire import Inference
 from ollamamax.bus.directory import Directory
+from ollamamax.contract import Inference
 from ollamamax.gateway import catalog
 from ollamamax.gateway.execution import Call, Execution
 from ollamamax.gateway.http import Receive, Scope, read_body

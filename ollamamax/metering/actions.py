@@ -72,7 +72,7 @@ def _refuse(client: redis.Redis, fields: dict[bytes, bytes], error: Exception) -
 
 
 def _insert(records: list[bytes]) -> None:
-    """Insert all or none; ``records`` are in the JSON of `cluster.wire.UsageRecord`, which Postgres itself reads.
+    """Insert all or none; ``records`` are in the JSON of `ollamamax.contract.UsageRecord`, which Postgres itself reads.
 
     To decode them here and make models of them took four times the processor time of both together.
     """

@@ -32,7 +32,7 @@ class UsageRecord(models.Model):
     attempts = models.PositiveSmallIntegerField(default=1)
     priority = models.CharField(max_length=10, default="normal")
     route = models.JSONField(null=True)
-    """`cluster.wire.Route`: the candidates, their scores, the tries; ``None`` where nobody was left to tell."""
+    """`ollamamax.contract.Route`: the candidates, their scores, the tries; ``None`` where nobody was left to tell."""
 
     objects: models.Manager[UsageRecord] = tenant_manager()
 

@@ -8,9 +8,9 @@ from typing import Any
 import openai
 import pytest
 
-from cluster.wire import Failure, Final, Ticket
 from ollamamax.audit.models import AuditRecord
 from ollamamax.batches.models import Answer, Batch
+from ollamamax.contract import Failure, Final, Ticket
 from tests.batches.conftest import House, chat, rows, text_of
 from tests.fakes.node import echo
 from tests.patience import BUSY, LONG

@@ -15,13 +15,13 @@ import pytest
 from channels.db import database_sync_to_async
 from django.db import OperationalError
 
-from cluster.wire import Ticket
 from ollamamax.batches.actions import bounded, lease, progress
 from ollamamax.batches.models import Answer, Batch
 from ollamamax.batches.names import BATCH, id_of
 from ollamamax.batches.queries.batch import Given
 from ollamamax.batches.runner.database import in_database
 from ollamamax.bus import directory
+from ollamamax.contract import Ticket
 from ollamamax.embedded import valkey as embedded
 from ollamamax.identity.directory import all_keys
 from ollamamax.identity.scope import every_tenant

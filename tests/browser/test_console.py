@@ -15,8 +15,8 @@ import pytest
 import redis
 from playwright.sync_api import Browser, Page, expect
 
-from cluster.wire import AttemptRecord, Route, ScoredNode, UsageRecord, encode_json
 from ollamamax.bus import keys
+from ollamamax.contract import AttemptRecord, Route, ScoredNode, UsageRecord, encode_json
 from ollamamax.kernel.ids import new_id
 from tests.browser import product as products
 from tests.browser.conftest import AXE, Watched

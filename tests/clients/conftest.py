@@ -11,7 +11,7 @@ import pytest
 
 from cluster.dispatch import queue
 from cluster.dispatch.line import Outlook
-from cluster.wire import Delta, Event, Final, Ticket
+from ollamamax.contract import Delta, Event, Final, Ticket
 from ollamamax.gateway import relay
 from tests.fakes.node import echo
 from tests.gateway.conftest import Site, site, stranger

@@ -12,8 +12,8 @@ import redis
 
 from cluster.actions.join_token import issue_join_token
 from cluster.actions.node import Joined, join_node
-from cluster.wire import Engine, ModelState, NodeState, encode_json
 from ollamamax.bus import keys
+from ollamamax.contract import Engine, ModelState, NodeState, encode_json
 from tests.cast import Person
 
 Join = Callable[..., Joined]

@@ -12,8 +12,8 @@ import redis
 from rest_framework.test import APIClient
 
 from cluster.dispatch.script import Script, arguments
-from cluster.wire import encode_json
 from ollamamax.bus import keys
+from ollamamax.contract import encode_json
 from ollamamax.kernel.ids import new_id
 from ollamamax.metering.actions import write_usage
 from tests.cast import Person

@@ -16,11 +16,11 @@ from django.db import connection
 import ollamamax.celery  # noqa: F401 - tasks are sent by this application
 from cluster.actions.node import remove_node
 from cluster.models import Node
-from cluster.wire import ModelState
 from models_registry.actions.name import copy_name, delete_name
 from models_registry.actions.replica import reconcile_replicas
 from models_registry.models import Channel, Replica, Version
 from models_registry.replication.plan import observed as looks
+from ollamamax.contract import ModelState
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import ModelNotFound
 from tests.cast import Person

@@ -9,8 +9,8 @@ import msgspec
 import redis
 
 from cluster.scheduling.fairness import score
-from cluster.wire import Engine, ModelState, NodeState, OpenRequest, UsageRecord, decode_open, encode_json
 from ollamamax.bus import keys
+from ollamamax.contract import Engine, ModelState, NodeState, OpenRequest, UsageRecord, decode_open, encode_json
 from ollamamax.kernel.ids import new_id
 from tests.dispatch.calls import ALLOWED, Calls, account, admission
 

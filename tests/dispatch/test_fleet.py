@@ -14,9 +14,9 @@ from cluster.dispatch.fleet import Fleet, Registered
 from cluster.scheduling.candidate import Wanted
 from cluster.scheduling.profile import Profile
 from cluster.scheduling.prompt import prefixes
-from cluster.wire import Engine, Inference, ModelState, NodeState, encode_json
 from ollamamax.bus import connect, directory, keys
 from ollamamax.bus.directory import Directory
+from ollamamax.contract import Engine, Inference, ModelState, NodeState, encode_json
 from ollamamax.kernel.ids import new_id
 from tests.gateway.conftest import until
 

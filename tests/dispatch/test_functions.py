@@ -16,8 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from cluster.dispatch.departed import Patience
 from cluster.dispatch.line import read_own
 from cluster.dispatch.lost import settle_lost
-from cluster.wire import encode_json
 from ollamamax.bus import keys
+from ollamamax.contract import encode_json
 from tests.dispatch.calls import VERSION, Calls, account, admission
 from tests.dispatch.model import Asked, Model, Node
 

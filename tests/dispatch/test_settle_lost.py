@@ -13,8 +13,8 @@ import redis
 
 from cluster.dispatch.departed import LEASE_MS, Patience
 from cluster.dispatch.lost import settle_lost
-from cluster.wire import OpenRequest, decode_control, encode_json
 from ollamamax.bus import keys
+from ollamamax.contract import OpenRequest, decode_control, encode_json
 from ollamamax.kernel.ids import new_id
 
 AT_ONCE = Patience(apart=0, lapsed=0, calm=0)

@@ -10,9 +10,9 @@ import redis
 
 from cluster.dispatch.request import Request
 from cluster.dispatch.settlement import Settlements
-from cluster.wire import Inference
 from ollamamax.bus import keys
 from ollamamax.bus.pipelined import Pipelined
+from ollamamax.contract import Inference
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
 from tests.dispatch.one_node import FLOODS, NODE, STEADY, Line

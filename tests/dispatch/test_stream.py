@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.dispatch.stream import Stream
-from cluster.wire import Delta, Event, Failure, Final, Frame
+from ollamamax.contract import Delta, Event, Failure, Final, Frame
 
 EVENTS: list[Event] = [*[Delta(text=str(index), tokens=1) for index in range(20)], Final("stop")]
 

@@ -8,10 +8,10 @@ from contextlib import aclosing
 import redis
 
 from cluster.dispatch.streams import PAUSE_BYTES, Streams
-from cluster.wire import Control, Delta, Frame, decode_control, encode_frames
 from ollamamax.bus import keys
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.bus.subscription import Subscription
+from ollamamax.contract import Control, Delta, Frame, decode_control, encode_frames
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
 

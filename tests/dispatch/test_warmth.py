@@ -6,7 +6,7 @@ import tracemalloc
 
 from cluster.dispatch.warmth import MOST, NODES, Warmth
 from cluster.scheduling.prompt import prefixes
-from cluster.wire import Inference
+from ollamamax.contract import Inference
 
 SYSTEM = {"role": "system", "content": "You know the whole of our handbook. " * 100}
 

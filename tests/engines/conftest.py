@@ -10,12 +10,12 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from cluster import wire
 from cluster.engines.base import Engine, LocalModel
 from cluster.engines.llamacpp import LlamaCpp
 from cluster.engines.llamacpp_process import Order, Process
 from cluster.engines.ollama import Ollama
 from cluster.engines.openai import OpenAI, version_of
+from ollamamax import contract
 from tests import smollm
 from tests.fakes.ollama_server import OllamaServer
 
@@ -127,10 +127,10 @@ async def mortal(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     await made.close()
 
 
-def chat(content: str, *, system: str = "", **options: object) -> wire.Inference:
+def chat(content: str, *, system: str = "", **options: object) -> contract.Inference:
     messages = [{"role": "system", "content": system}] if system else []
-    return wire.Inference(
+    return contract.Inference(
         "chat",
         messages=[*messages, {"role": "user", "content": content}],
-        options=wire.Options(**options),  # type: ignore[arg-type]
+        options=contract.Options(**options),  # type: ignore[arg-type]
     )

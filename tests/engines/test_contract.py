@@ -10,24 +10,24 @@ from typing import Any
 
 import pytest
 
-from cluster import wire
 from cluster.engines.base import Meter
+from ollamamax import contract
 from ollamamax.kernel.errors import EngineFailed, ModelNotFound, Unsupported
 from tests.engines.conftest import Subject, chat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def run(subject: Subject, inference: wire.Inference) -> tuple[list[wire.Delta], wire.Final]:
+async def run(subject: Subject, inference: contract.Inference) -> tuple[list[contract.Delta], contract.Final]:
     """All output of a request; the last event must be its `Final`, and the only one."""
     events = [event async for event in subject.engine.generate(subject.version, subject.model, inference)]
     *deltas, final = events
-    assert isinstance(final, wire.Final)
-    assert all(isinstance(delta, wire.Delta) for delta in deltas)
+    assert isinstance(final, contract.Final)
+    assert all(isinstance(delta, contract.Delta) for delta in deltas)
     return deltas, final  # type: ignore[return-value]
 
 
-def endless() -> wire.Inference:
+def endless() -> contract.Inference:
     """A request whose answer cannot end soon: the grammar does not let it."""
     inference = chat("Count.", max_tokens=1800)
     inference.format = {"type": "array", "items": {"type": "integer"}, "minItems": 500}
@@ -41,7 +41,7 @@ async def until_busy(subject: Subject, busy: bool, seconds: float) -> None:
         await asyncio.sleep(0.02)
 
 
-def text(deltas: list[wire.Delta]) -> str:
+def text(deltas: list[contract.Delta]) -> str:
     return "".join(delta.text for delta in deltas)
 
 
@@ -115,8 +115,8 @@ async def test_a_system_prompt_counts(subject: Subject) -> None:
 
 
 async def test_a_completion_has_no_template(subject: Subject) -> None:
-    inference = wire.Inference(
-        "completion", prompt="The capital of France is", options=wire.Options(max_tokens=4, temperature=0.0)
+    inference = contract.Inference(
+        "completion", prompt="The capital of France is", options=contract.Options(max_tokens=4, temperature=0.0)
     )
     deltas, final = await run(subject, inference)
     assert final.prompt_tokens == 5
@@ -140,8 +140,8 @@ async def test_a_json_schema_is_kept(subject: Subject) -> None:
 
 async def test_a_json_schema_is_kept_in_a_completion(subject: Subject) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 99}}, "required": ["n"]}
-    inference = wire.Inference(
-        "completion", prompt="A number:", format=schema, options=wire.Options(max_tokens=40, seed=1)
+    inference = contract.Inference(
+        "completion", prompt="A number:", format=schema, options=contract.Options(max_tokens=40, seed=1)
     )
     deltas, _ = await run(subject, inference)
     assert text(deltas).lstrip().startswith("{")
@@ -234,7 +234,7 @@ async def test_what_it_cannot_do_is_refused_not_dropped(subject: Subject, featur
 
 
 async def test_embedding_is_done_or_refused_by_name(subject: Subject) -> None:
-    inference = wire.Inference("embed", inputs=["The sea is blue.", "The ocean is blue.", "Stock prices fell."])
+    inference = contract.Inference("embed", inputs=["The sea is blue.", "The ocean is blue.", "Stock prices fell."])
     if subject.engine.kind != "llamacpp":  # the other two servers were started without it
         with pytest.raises((Unsupported, EngineFailed)) as error:
             await run(subject, inference)
@@ -251,15 +251,15 @@ async def test_embedding_is_done_or_refused_by_name(subject: Subject) -> None:
     # It still chats, and a field that llama.cpp would ignore is refused.
     assert (await run(subject, chat("Hi", max_tokens=2)))[1].completion_tokens == 2
     with pytest.raises(Unsupported, match="dimensions"):
-        await run(subject, wire.Inference("embed", inputs=["one"], dimensions=3))
+        await run(subject, contract.Inference("embed", inputs=["one"], dimensions=3))
     with pytest.raises(Unsupported, match="truncate"):
-        await run(subject, wire.Inference("embed", inputs=["one"], truncate=True))
+        await run(subject, contract.Inference("embed", inputs=["one"], truncate=True))
 
 
 async def test_it_tells_what_it_knows_of_a_model(subject: Subject) -> None:
     if subject.engine.kind == "ollama":
         pytest.skip("the server behind it has no such page")
-    deltas, final = await run(subject, wire.Inference("show"))
+    deltas, final = await run(subject, contract.Inference("show"))
     assert deltas == []
     if subject.engine.kind == "openai":
         assert final.info == {"model_info": {"context_length": 2048}}
@@ -270,13 +270,13 @@ async def test_it_tells_what_it_knows_of_a_model(subject: Subject) -> None:
     assert info["tokenizer.ggml.tokens"] == []
     assert "im_start" in final.info["template"]
     assert final.info["capabilities"] == ["completion"]
-    _, final = await run(subject, wire.Inference("show", verbose=True))
+    _, final = await run(subject, contract.Inference("show", verbose=True))
     assert len(final.info["model_info"]["tokenizer.ggml.tokens"]) == 49152
 
 
 async def test_it_counts_tokens_truly_or_not_at_all(subject: Subject) -> None:
     message = "Write one sentence about the sea."
-    inference = wire.Inference("count", messages=[{"role": "user", "content": message}])
+    inference = contract.Inference("count", messages=[{"role": "user", "content": message}])
     if subject.engine.kind != "llamacpp":
         with pytest.raises(Unsupported, match="count_tokens"):
             await run(subject, inference)
@@ -290,11 +290,11 @@ async def test_it_counts_tokens_truly_or_not_at_all(subject: Subject) -> None:
 async def test_log_probabilities_come_with_each_token_or_are_refused(subject: Subject) -> None:
     if subject.engine.kind == "ollama":
         with pytest.raises(Unsupported, match="logprobs"):
-            await run(subject, wire.Inference("chat", messages=[{"role": "user", "content": "Hi"}], logprobs=True))
+            await run(subject, contract.Inference("chat", messages=[{"role": "user", "content": "Hi"}], logprobs=True))
         return
     for kind in (
         chat("Hi", max_tokens=4),
-        wire.Inference("completion", prompt="A", options=wire.Options(max_tokens=4)),
+        contract.Inference("completion", prompt="A", options=contract.Options(max_tokens=4)),
     ):
         kind.logprobs, kind.top_logprobs = True, 2
         deltas, _ = await run(subject, kind)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from cluster import wire
 from cluster.engines import llamacpp_residents as module
 from cluster.engines.base import LocalModel
 from cluster.engines.llamacpp import LlamaCpp
 from cluster.engines.llamacpp_memory import SHARE, cache_share, needed
+from ollamamax import contract
 from ollamamax.kernel.errors import EngineFailed, InvalidRequest, ModelNotFound
 from tests import smollm
 from tests.engines.conftest import chat
@@ -45,9 +45,9 @@ async def engine() -> AsyncIterator[LlamaCpp]:
     await made.close()
 
 
-async def run(engine: LlamaCpp, inference: wire.Inference, version: str = FIRST) -> wire.Final:
+async def run(engine: LlamaCpp, inference: contract.Inference, version: str = FIRST) -> contract.Final:
     *_, final = [event async for event in engine.generate(version, "m", inference)]
-    assert isinstance(final, wire.Final)
+    assert isinstance(final, contract.Final)
     return final
 
 
@@ -213,7 +213,7 @@ async def test_a_model_made_for_embeddings_embeds_and_chats() -> None:
     engine = LlamaCpp(models, slots=2, context=512, threads=1)
     await engine.start()
     try:
-        final = await run(engine, wire.Inference("embed", inputs=["one", "two three", "one"]))
+        final = await run(engine, contract.Inference("embed", inputs=["one", "two three", "one"]))
         assert [len(vector) for vector in final.embeddings] == [576] * 3
         assert final.embeddings[0] == pytest.approx(final.embeddings[2], abs=1e-4)
         assert final.embeddings[0] != pytest.approx(final.embeddings[1], abs=1e-2)
@@ -257,7 +257,7 @@ def test_the_cache_of_prompts_has_a_bounded_share_of_what_is_free() -> None:
     ]
 
 
-def _topic(number: int) -> wire.Inference:
+def _topic(number: int) -> contract.Inference:
     return chat(f"{number} " + "word " * 250, max_tokens=1)
 
 

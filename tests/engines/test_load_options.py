@@ -10,12 +10,12 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from cluster import wire
 from cluster.engines.llamacpp import LlamaCpp
 from cluster.engines.llamacpp_served import Served
 from cluster.engines.ollama import Ollama
 from cluster.engines.ollama_contexts import Contexts
-from cluster.wire import Load
+from ollamamax import contract
+from ollamamax.contract import Load
 from ollamamax.kernel.errors import ContextTooLong, EngineFailed, InvalidRequest, Unavailable
 from tests import smollm
 from tests.engines.conftest import VERSION, OneModel, chat
@@ -26,13 +26,13 @@ ASKED = (2048, 1024, 4096, None)
 """What the clients ask for in turn; the last leaves it open."""
 
 
-def say(num_ctx: int | None, content: str = "Hi") -> wire.Inference:
+def say(num_ctx: int | None, content: str = "Hi") -> contract.Inference:
     return chat(content, max_tokens=1, num_ctx=num_ctx)
 
 
-async def run(engine: Any, version: str, inference: wire.Inference, load: Load) -> wire.Final:
+async def run(engine: Any, version: str, inference: contract.Inference, load: Load) -> contract.Final:
     *_, final = [event async for event in engine.generate(version, "smollm2:135m", inference, load=load)]
-    assert isinstance(final, wire.Final)
+    assert isinstance(final, contract.Final)
     return final
 
 
@@ -87,11 +87,11 @@ async def test_without_a_profile_an_ollama_host_loads_for_more_and_never_for_les
 ) -> None:
     version = "sha256:" + server.digest
     for num_ctx in (1024, 2048, 1024, None, 2048):
-        await run(ollama, version, say(num_ctx), wire.NOTHING_FIXED)
+        await run(ollama, version, say(num_ctx), contract.NOTHING_FIXED)
         await ollama.models()
     assert server.loads == 2
     await ollama.unload(version, server.name)
-    await run(ollama, version, say(1024), wire.NOTHING_FIXED)
+    await run(ollama, version, say(1024), contract.NOTHING_FIXED)
     await ollama.models()
     assert ollama.context(version) == 1024
 
@@ -120,9 +120,9 @@ def test_an_instance_that_others_loaded_larger_stays_and_serves_what_was_sent_to
 
 def test_what_one_asked_too_much_of_is_not_sent_for_others() -> None:
     contexts = Contexts()
-    with pytest.raises(EngineFailed), contexts.fixed("v", wire.NOTHING_FIXED, 1 << 20):
+    with pytest.raises(EngineFailed), contexts.fixed("v", contract.NOTHING_FIXED, 1 << 20):
         raise EngineFailed("it does not fit")
-    with contexts.fixed("v", wire.NOTHING_FIXED, None) as options:
+    with contexts.fixed("v", contract.NOTHING_FIXED, None) as options:
         assert options == {}
 
 
@@ -136,14 +136,14 @@ def test_the_servers_list_of_before_a_load_changes_nothing() -> None:
         contexts.told({"v": 8192})
         with contexts.fixed("v", PROFILE, None) as second:
             assert second == {"num_ctx": 4096}
-    with contexts.fixed("v", wire.NOTHING_FIXED, 6000):
+    with contexts.fixed("v", contract.NOTHING_FIXED, 6000):
         contexts.told({"v": 4096})
-        with contexts.fixed("v", wire.NOTHING_FIXED, None) as options:
+        with contexts.fixed("v", contract.NOTHING_FIXED, None) as options:
             assert options == {"num_ctx": 6000}
 
 
 async def test_a_context_that_cannot_be_had_does_not_stay(llamacpp: LlamaCpp, monkeypatch: pytest.MonkeyPatch) -> None:
-    await run(llamacpp, VERSION, say(None), wire.NOTHING_FIXED)
+    await run(llamacpp, VERSION, say(None), contract.NOTHING_FIXED)
     begin = llamacpp.residents._begin
 
     async def fails(served: Served) -> None:
@@ -153,8 +153,8 @@ async def test_a_context_that_cannot_be_had_does_not_stay(llamacpp: LlamaCpp, mo
 
     monkeypatch.setattr(llamacpp.residents, "_begin", fails)
     with pytest.raises(EngineFailed, match="could not be loaded"):
-        await run(llamacpp, VERSION, say(8192), wire.NOTHING_FIXED)
-    await run(llamacpp, VERSION, say(None), wire.NOTHING_FIXED)
+        await run(llamacpp, VERSION, say(8192), contract.NOTHING_FIXED)
+    await run(llamacpp, VERSION, say(None), contract.NOTHING_FIXED)
     assert llamacpp.context(VERSION) == 512
 
 
@@ -168,7 +168,8 @@ async def test_llamacpp_loads_once_with_what_the_profile_says(llamacpp: LlamaCpp
 
 async def test_llamacpp_without_a_profile_loads_for_more(llamacpp: LlamaCpp) -> None:
     loads = [
-        (await run(llamacpp, VERSION, say(num_ctx), wire.NOTHING_FIXED)).load_ms > 0 for num_ctx in (1024, 2048, 1024)
+        (await run(llamacpp, VERSION, say(num_ctx), contract.NOTHING_FIXED)).load_ms > 0
+        for num_ctx in (1024, 2048, 1024)
     ]
     assert loads == [True, True, False]
 
@@ -190,7 +191,7 @@ async def test_a_changed_profile_is_followed_when_the_running_requests_are_over(
 
 
 async def test_more_than_the_profile_gives_is_served_by_a_larger_instance_only(llamacpp: LlamaCpp) -> None:
-    await run(llamacpp, VERSION, say(2048), wire.NOTHING_FIXED)
+    await run(llamacpp, VERSION, say(2048), contract.NOTHING_FIXED)
     assert (await run(llamacpp, VERSION, say(2000), Load(1024))).load_ms == 0
     assert llamacpp.context(VERSION) == 2048
     # An ordinary request finds it idle: from then on it is as the profile says.
@@ -208,4 +209,4 @@ async def test_a_prompt_that_is_too_long_is_said_by_its_code(llamacpp: LlamaCpp)
         await run(llamacpp, VERSION, say(None, "word " * 1200), Load(1024))
     assert (error.value.code, error.value.status) == ("context_length_exceeded", 400)
     with pytest.raises(ContextTooLong):
-        await run(llamacpp, VERSION, wire.Inference("embed", inputs=["word " * 1200]), Load(1024))
+        await run(llamacpp, VERSION, contract.Inference("embed", inputs=["word " * 1200]), Load(1024))

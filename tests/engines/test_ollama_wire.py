@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from cluster import wire
 from cluster.engines import ollama_wire
 from cluster.engines.ollama import _moment
+from ollamamax import contract
 from ollamamax.kernel.errors import EngineFailed, InvalidRequest, Unsupported
 
 
 def chat(*messages: dict[str, Any], **given: Any) -> dict[str, Any]:
-    return ollama_wire.chat(wire.Inference("chat", messages=list(messages), **given), "m")
+    return ollama_wire.chat(contract.Inference("chat", messages=list(messages), **given), "m")
 
 
 def test_options_have_ollamas_names_and_those_that_load_are_apart() -> None:
-    options = wire.Options(max_tokens=5, temperature=0.0, num_ctx=2048, stop=["a"], repeat_penalty=1.1)
+    options = contract.Options(max_tokens=5, temperature=0.0, num_ctx=2048, stop=["a"], repeat_penalty=1.1)
     assert chat({"role": "user", "content": "Hi"}, options=options)["options"] == {
         "num_predict": 5,
         "temperature": 0.0,
@@ -67,12 +67,12 @@ def test_a_choice_of_tools() -> None:
 
 
 def test_completions_are_raw_unless_they_have_a_suffix() -> None:
-    assert ollama_wire.generate(wire.Inference("completion", prompt="p"), "m")["raw"] is True
-    made = ollama_wire.generate(wire.Inference("completion", prompt="p", suffix="s"), "m")
+    assert ollama_wire.generate(contract.Inference("completion", prompt="p"), "m")["raw"] is True
+    made = ollama_wire.generate(contract.Inference("completion", prompt="p", suffix="s"), "m")
     assert made["suffix"] == "s"
     assert "raw" not in made
     with pytest.raises(Unsupported):
-        ollama_wire.generate(wire.Inference("completion", prompt="p", tools=[{}]), "m")
+        ollama_wire.generate(contract.Inference("completion", prompt="p", tools=[{}]), "m")
 
 
 def test_format_think_and_keep_alive_are_passed_on() -> None:
@@ -83,7 +83,7 @@ def test_format_think_and_keep_alive_are_passed_on() -> None:
 
 def test_chunks() -> None:
     chunks = ollama_wire.Chunks()
-    assert chunks.delta({"message": {"content": "", "thinking": "hm"}, "done": False}) == wire.Delta("", "hm", 1)
+    assert chunks.delta({"message": {"content": "", "thinking": "hm"}, "done": False}) == contract.Delta("", "hm", 1)
     call = {"function": {"name": "f", "arguments": {"x": 1}}}
     delta = chunks.delta({"message": {"content": "", "tool_calls": [call]}, "done": False})
     assert delta is not None

@@ -9,9 +9,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from cluster import wire
 from cluster.engines import openai_wire
 from cluster.engines.openai import OpenAI, version_of
+from ollamamax import contract
 from ollamamax.kernel.errors import EngineFailed, InvalidRequest, OllamaMaxError, Overloaded, Unavailable, Unsupported
 from tests.engines.conftest import chat
 
@@ -65,7 +65,7 @@ async def engine(vllm: Vllm) -> AsyncIterator[OpenAI]:
         await made.close()
 
 
-async def run(engine: OpenAI, inference: wire.Inference) -> list[Any]:
+async def run(engine: OpenAI, inference: contract.Inference) -> list[Any]:
     return [event async for event in engine.generate(version_of("big"), "big", inference)]
 
 
@@ -89,7 +89,7 @@ async def test_vllm_gets_its_own_names_and_counts_as_it_goes(engine: OpenAI, vll
     ]
     vllm.answer = web.Response(body=b"\n\n".join(chunks), content_type="text/event-stream")
     delta, final = await run(engine, chat("Hi", repeat_penalty=1.2, top_k=5, num_ctx=4096))
-    assert delta == wire.Delta("ab", "", 2)
+    assert delta == contract.Delta("ab", "", 2)
     assert (final.prompt_tokens, final.completion_tokens) == (4, 3)
     [body] = vllm.bodies
     assert (body["repetition_penalty"], body["top_k"]) == (1.2, 5)
@@ -142,7 +142,7 @@ async def test_a_server_that_is_not_there() -> None:
 
 async def test_an_engine_that_was_not_started_says_so() -> None:
     with pytest.raises(EngineFailed, match="not been started"):
-        await run(OpenAI("http://127.0.0.1:1"), wire.Inference("embed", inputs=["Hi"]))
+        await run(OpenAI("http://127.0.0.1:1"), contract.Inference("embed", inputs=["Hi"]))
 
 
 def test_dialects() -> None:

@@ -7,19 +7,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from cluster import wire
 from cluster.engines.openai import read_metrics, version_of
 from cluster.engines.openai_chunks import Chunks
 from cluster.engines.openai_wire import LLAMACPP, PLAIN, VLLM, body, dialect_of
+from ollamamax import contract
 from ollamamax.kernel.errors import EngineFailed, Unsupported
 
 
-def inference(**given: Any) -> wire.Inference:
-    return wire.Inference("chat", **{"messages": [{"role": "user", "content": "Hi"}], **given})
+def inference(**given: Any) -> contract.Inference:
+    return contract.Inference("chat", **{"messages": [{"role": "user", "content": "Hi"}], **given})
 
 
 def test_every_option_is_passed_on_under_the_servers_own_name() -> None:
-    options = wire.Options(
+    options = contract.Options(
         max_tokens=5,
         temperature=0.0,
         top_p=0.9,
@@ -44,7 +44,7 @@ def test_every_option_is_passed_on_under_the_servers_own_name() -> None:
 @pytest.mark.parametrize("name", ["top_k", "min_p", "repeat_penalty"])
 def test_an_option_that_a_plain_server_has_not_is_refused(name: str) -> None:
     with pytest.raises(Unsupported) as error:
-        body("openai", inference(options=msgspec.convert({name: 1}, wire.Options)), "m", PLAIN)
+        body("openai", inference(options=msgspec.convert({name: 1}, contract.Options)), "m", PLAIN)
     assert error.value.fields["param"] == name
 
 
@@ -66,8 +66,8 @@ def test_completions_take_neither_tools_nor_thoughts() -> None:
     changes: list[dict[str, Any]] = [{"tools": [{}]}, {"think": True}, {"suffix": "x"}]
     for change in changes:
         with pytest.raises(Unsupported):
-            body("e", wire.Inference("completion", prompt="p", **change), "m", LLAMACPP)
-    assert body("e", wire.Inference("completion", prompt="p", suffix="s"), "m", PLAIN)["suffix"] == "s"
+            body("e", contract.Inference("completion", prompt="p", **change), "m", LLAMACPP)
+    assert body("e", contract.Inference("completion", prompt="p", suffix="s"), "m", PLAIN)["suffix"] == "s"
 
 
 def test_servers_are_known_by_their_owner() -> None:
@@ -103,10 +103,10 @@ def test_tool_calls_are_put_together() -> None:
 
 def test_thoughts_and_the_servers_own_counts() -> None:
     chunks = Chunks()
-    assert chunks.delta(chunk(choices=choice(reasoning_content="hm"))) == wire.Delta("", "hm", 1)
+    assert chunks.delta(chunk(choices=choice(reasoning_content="hm"))) == contract.Delta("", "hm", 1)
     assert chunks.delta(
         chunk(choices=choice(content="a"), timings={"predicted_n": 4, "prompt_n": 3, "cache_n": 2})
-    ) == wire.Delta("a", "", 3)
+    ) == contract.Delta("a", "", 3)
     assert chunks.prompt_tokens() == 5
     chunks.delta(chunk(choices=[{"delta": {}, "finish_reason": "stop"}]))
     chunks.delta(chunk(choices=[], usage={"prompt_tokens": 5, "completion_tokens": 5, "prompt_tokens_details": None}))

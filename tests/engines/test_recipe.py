@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from cluster import wire
 from cluster.engines.ollama_wire import options as ollama_options
 from cluster.engines.openai_wire import LLAMACPP, body
 from cluster.engines.recipe import Recipe
+from ollamamax import contract
 
 USER: dict[str, Any] = {"role": "user", "content": "hi"}
 
 
-def chat(**given: Any) -> wire.Inference:
-    return wire.Inference("chat", messages=[USER], options=wire.Options(**given))
+def chat(**given: Any) -> contract.Inference:
+    return contract.Inference("chat", messages=[USER], options=contract.Options(**given))
 
 
 def test_parameters_are_defaults() -> None:
@@ -26,7 +26,7 @@ def test_parameters_are_defaults() -> None:
 
 def test_as_many_tokens_as_the_model_makes_goes_before_a_versions_own_limit() -> None:
     assert "max_tokens" not in body("llamacpp", chat(max_tokens=-1), "m", LLAMACPP)
-    assert ollama_options(wire.Options(max_tokens=-1)) == {"num_predict": -1}
+    assert ollama_options(contract.Options(max_tokens=-1)) == {"num_predict": -1}
     assert Recipe(parameters={"num_predict": -1}).applied(chat(), None).options.max_tokens is None
 
 
@@ -34,10 +34,10 @@ def test_system_and_messages_stand_before_the_conversation() -> None:
     before = ({"role": "user", "content": "1"}, {"role": "assistant", "content": "2"})
     recipe = Recipe(system="S", messages=before)
     assert [m["content"] for m in recipe.applied(chat(), None).messages] == ["S", "1", "2", "hi"]
-    asked = wire.Inference("chat", messages=[{"role": "system", "content": "mine"}, USER])
+    asked = contract.Inference("chat", messages=[{"role": "system", "content": "mine"}, USER])
     assert [m["content"] for m in Recipe(system="S").applied(asked, None).messages] == ["mine", "hi"]
     # Nothing is added where no template is applied.
-    raw = wire.Inference("completion", prompt="p")
+    raw = contract.Inference("completion", prompt="p")
     assert Recipe(system="S").applied(raw, None) == raw
 
 

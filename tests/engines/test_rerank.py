@@ -10,11 +10,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from cluster import wire
 from cluster.engines.base import LocalModel
 from cluster.engines.llamacpp import LlamaCpp
 from cluster.engines.ollama import Ollama
 from cluster.engines.openai import OpenAI, version_of
+from ollamamax import contract
 from ollamamax.kernel.errors import EngineFailed, InvalidRequest, Unsupported
 from tests import reranker, smollm
 from tests.engines.conftest import chat
@@ -45,13 +45,13 @@ async def llamacpp(tmp_path: Path) -> AsyncIterator[LlamaCpp]:
     await made.close()
 
 
-def ask(documents: list[str], query: str = "cat sat") -> wire.Inference:
-    return wire.Inference("rerank", prompt=query, inputs=documents)
+def ask(documents: list[str], query: str = "cat sat") -> contract.Inference:
+    return contract.Inference("rerank", prompt=query, inputs=documents)
 
 
-async def run(engine: Any, version: str, inference: wire.Inference, model: str = "m") -> wire.Final:
+async def run(engine: Any, version: str, inference: contract.Inference, model: str = "m") -> contract.Final:
     *_, final = [event async for event in engine.generate(version, model, inference)]
-    assert isinstance(final, wire.Final)
+    assert isinstance(final, contract.Final)
     return final
 
 
@@ -71,11 +71,11 @@ async def test_llamacpp_scores_each_document_in_their_order(llamacpp: LlamaCpp) 
 async def test_llamacpp_refuses_what_the_model_was_not_made_for(llamacpp: LlamaCpp) -> None:
     with pytest.raises(Unsupported, match="talker is no reranker"):
         await run(llamacpp, TALKER, ask(DOCUMENTS))
-    for other in (chat("Hi"), wire.Inference("completion", prompt="x"), wire.Inference("embed", inputs=["x"])):
+    for other in (chat("Hi"), contract.Inference("completion", prompt="x"), contract.Inference("embed", inputs=["x"])):
         with pytest.raises(Unsupported, match="ranker is a reranker"):
             await run(llamacpp, RANKER, other)
     assert not await llamacpp.models()  # nothing was loaded to find that out
-    shown = await run(llamacpp, RANKER, wire.Inference("show"))
+    shown = await run(llamacpp, RANKER, contract.Inference("show"))
     assert shown.info["capabilities"] == ["rerank"]
 
 

@@ -8,7 +8,10 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
-from cluster.wire import (
+from cluster.worker.memory import leave_out_keep_alive
+from ollamamax.bus import connect, keys
+from ollamamax.bus.pipelined import Pipelined
+from ollamamax.contract import (
     Control,
     Delta,
     Engine,
@@ -26,9 +29,6 @@ from cluster.wire import (
     encode_frames,
     encode_json,
 )
-from cluster.worker.memory import leave_out_keep_alive
-from ollamamax.bus import connect, keys
-from ollamamax.bus.pipelined import Pipelined
 from ollamamax.kernel.errors import OllamaMaxError
 from ollamamax.kernel.tasks import end
 

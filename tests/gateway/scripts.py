@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from cluster.wire import Delta, Event, Failure, Final, Ticket
+from ollamamax.contract import Delta, Event, Failure, Final, Ticket
 
 
 async def embeds(ticket: Ticket) -> AsyncIterator[Event]:

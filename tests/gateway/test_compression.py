@@ -12,7 +12,7 @@ import ollama
 import openai
 import pytest
 
-from cluster.wire import Event, Final, Ticket
+from ollamamax.contract import Event, Final, Ticket
 from ollamamax.gateway import compression
 from tests.gateway.conftest import Site, publish_model, until
 

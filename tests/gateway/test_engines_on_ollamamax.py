@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from cluster import wire
 from cluster.engines.base import Engine
 from cluster.engines.ollama import Ollama
 from cluster.engines.openai import OpenAI
 from cluster.engines.openai import version_of as openai_version
+from ollamamax import contract
 from ollamamax.kernel.errors import EngineFailed, ModelNotFound
 from tests.gateway.conftest import VERSION, Site
 
 MODEL = "echo:latest"
 
 
-async def run(engine: Engine, model: str, inference: wire.Inference) -> tuple[str, wire.Final]:
+async def run(engine: Engine, model: str, inference: contract.Inference) -> tuple[str, contract.Final]:
     *deltas, final = [event async for event in engine.generate(VERSION, model, inference)]
-    assert isinstance(final, wire.Final)
-    return "".join(delta.text for delta in deltas if isinstance(delta, wire.Delta)), final
+    assert isinstance(final, contract.Final)
+    return "".join(delta.text for delta in deltas if isinstance(delta, contract.Delta)), final
 
 
-def chat(text: str, **options: object) -> wire.Inference:
-    return wire.Inference("chat", messages=[{"role": "user", "content": text}], **options)  # type: ignore[arg-type]
+def chat(text: str, **options: object) -> contract.Inference:
+    return contract.Inference("chat", messages=[{"role": "user", "content": text}], **options)  # type: ignore[arg-type]
 
 
 async def test_the_ollama_engine(site: Site) -> None:
@@ -36,7 +36,7 @@ async def test_the_ollama_engine(site: Site) -> None:
         said, final = await run(engine, MODEL, chat("one two three"))
         assert said == "one two three"
         assert (final.prompt_tokens, final.completion_tokens, final.eval_ms) == (7, 3, 2.5)
-        said, final = await run(engine, MODEL, wire.Inference("completion", prompt="four five"))
+        said, final = await run(engine, MODEL, contract.Inference("completion", prompt="four five"))
         assert said == "four five"
         assert node.tickets[-1].inference.kind == "completion"
         with pytest.raises(ModelNotFound):

@@ -12,8 +12,8 @@ import pytest
 import redis
 
 from cluster.dispatch.script import Script
-from cluster.wire import Delta, Event, Failure, Final, Ticket
 from ollamamax.bus import directory, keys
+from ollamamax.contract import Delta, Event, Failure, Final, Ticket
 from ollamamax.identity.keys import parse_key
 from tests.fakes.node import echo
 from tests.gateway.conftest import Site, until

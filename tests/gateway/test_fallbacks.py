@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from cluster.wire import Delta, Event, Failure, Final, ModelState, Ticket
 from ollamamax.bus import directory, keys
+from ollamamax.contract import Delta, Event, Failure, Final, ModelState, Ticket
 from tests.fakes.node import echo
 from tests.gateway.conftest import Site, until
 from tests.gateway.scripts import counts_not, remembers

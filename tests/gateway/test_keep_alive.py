@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from cluster.dispatch import queue
-from cluster.wire import Delta, Event, Failure, Ticket
 from ollamamax.bus import directory
+from ollamamax.contract import Delta, Event, Failure, Ticket
 from ollamamax.kernel.ids import new_id
 from tests.fakes.node import FakeNode, Script, echo
 from tests.gateway.conftest import Site, until

@@ -9,7 +9,7 @@ from typing import Any
 import ollama
 import pytest
 
-from cluster.wire import Failure, Gpu, ModelState
+from ollamamax.contract import Failure, Gpu, ModelState
 from tests.gateway.conftest import VERSION, Site, until
 from tests.gateway.scripts import remembers
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cluster import wire
 from cluster.engines.base import Engine
 from cluster.engines.build import EngineChoice, build
-from cluster.wire import Event, Final, ModelState, Ticket
+from ollamamax import contract
+from ollamamax.contract import Event, Final, ModelState, Ticket
 from ollamamax.kernel.errors import EngineFailed, ModelNotFound, Unsupported
 from tests.fakes.node import echo
 from tests.gateway.conftest import VERSION, Site, until
@@ -53,11 +53,11 @@ async def _engine(site: Site, folder: Path, key: str | None = None) -> AsyncIter
         await engine.close()
 
 
-async def _run(engine: Engine, inference: wire.Inference) -> tuple[str, list[wire.Delta], wire.Final]:
+async def _run(engine: Engine, inference: contract.Inference) -> tuple[str, list[contract.Delta], contract.Final]:
     events = [event async for event in engine.generate(VERSION, "echo:latest", inference)]
     *deltas, final = events
-    assert isinstance(final, wire.Final)
-    return "".join(d.text for d in deltas if isinstance(d, wire.Delta)), deltas, final  # type: ignore[return-value]
+    assert isinstance(final, contract.Final)
+    return "".join(d.text for d in deltas if isinstance(d, contract.Delta)), deltas, final  # type: ignore[return-value]
 
 
 async def test_it_is_healthy_and_lists_the_fleets_models(site: Site, tmp_path: Path) -> None:
@@ -78,16 +78,16 @@ async def test_it_is_healthy_and_lists_the_fleets_models(site: Site, tmp_path: P
 async def test_it_chats_generates_and_embeds(site: Site, tmp_path: Path) -> None:
     node = await site.add_node(script=_all)
     async with _engine(site, tmp_path) as engine:
-        chat = wire.Inference("chat", messages=[{"role": "user", "content": "one two"}])
+        chat = contract.Inference("chat", messages=[{"role": "user", "content": "one two"}])
         text, deltas, final = await _run(engine, chat)
         # Lines that are read together are one delta.
         assert (text, sum(delta.tokens for delta in deltas)) == ("one two", 2)
         assert (final.prompt_tokens, final.completion_tokens) == (7, 2)
-        assert (await _run(engine, wire.Inference("completion", prompt="three")))[0] == "three"
+        assert (await _run(engine, contract.Inference("completion", prompt="three")))[0] == "three"
         assert node.tickets[-1].inference.kind == "completion"
-        _, _, final = await _run(engine, wire.Inference("embed", inputs=["four"]))
+        _, _, final = await _run(engine, contract.Inference("embed", inputs=["four"]))
         assert final.embeddings == [[4.0, 0.1]]
-        _, deltas, _ = await _run(engine, wire.Inference("chat", messages=chat.messages, logprobs=True))
+        _, deltas, _ = await _run(engine, contract.Inference("chat", messages=chat.messages, logprobs=True))
         assert [entry["token"] for delta in deltas for entry in delta.logprobs] == ["Hé", "llo"]
 
 
@@ -98,7 +98,7 @@ async def test_it_loads_unloads_and_describes(site: Site, tmp_path: Path) -> Non
         assert node.tickets[-1].inference.keep_alive == 60
         await engine.unload(VERSION, "echo:latest")
         assert node.tickets[-1].inference.keep_alive == 0
-        _, _, final = await _run(engine, wire.Inference("show"))
+        _, _, final = await _run(engine, contract.Inference("show"))
         assert final.info["capabilities"] == ["completion"]
         assert final.info["details"]["family"] == "llama"
 
@@ -107,10 +107,10 @@ async def test_what_it_cannot_do_comes_through_as_such(site: Site, tmp_path: Pat
     await site.add_node(script=embeds_not)
     async with _engine(site, tmp_path) as engine:
         with pytest.raises(Exception, match="cannot do embed") as error:
-            await _run(engine, wire.Inference("embed", inputs=["x"]))
+            await _run(engine, contract.Inference("embed", inputs=["x"]))
         assert getattr(error.value, "status", None) == 400
         with pytest.raises(Unsupported):
-            await _run(engine, wire.Inference("count", messages=[{"role": "user", "content": "x"}]))
+            await _run(engine, contract.Inference("count", messages=[{"role": "user", "content": "x"}]))
         with pytest.raises(ModelNotFound):
             await engine.load(VERSION, "nothing")
 

@@ -11,8 +11,8 @@ import pytest
 from cluster.dispatch import fleet as fleets
 from cluster.dispatch.fleet import STATE_LIFETIME
 from cluster.dispatch.presence import SILENCE
-from cluster.wire import Delta, Event, Final, Ticket
 from ollamamax.bus import keys
+from ollamamax.contract import Delta, Event, Final, Ticket
 from tests.fakes.node import FakeNode
 from tests.gateway.conftest import Site, until
 from tests.gateway.test_recovery import _ask, _goes_on, _stream, _tells_a_little

@@ -8,8 +8,8 @@ import pytest
 
 from cluster.scheduling.load import avoided
 from cluster.scheduling.profile import Profile
-from cluster.wire import Load, ModelState
 from ollamamax.bus import keys
+from ollamamax.contract import Load, ModelState
 from tests.gateway.conftest import Site, until
 from tests.gateway.test_fallbacks import HEADER, SAY, add_model, add_node, version
 

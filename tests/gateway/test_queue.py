@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from cluster.wire import Delta, Event, Final, Ticket
 from ollamamax.bus import directory, keys
+from ollamamax.contract import Delta, Event, Final, Ticket
 from ollamamax.kernel.ids import new_id
 from tests.fakes.node import echo
 from tests.gateway.conftest import Site, until

@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from cluster.engines.llamacpp import LlamaCpp
-from cluster.wire import Event, Failure, Ticket
 from cluster.worker.memory import load_or_unload
+from ollamamax.contract import Event, Failure, Ticket
 from ollamamax.gateway.ollama import show
 from ollamamax.kernel.errors import OllamaMaxError
 from tests.engines.conftest import VERSION as HOSTED

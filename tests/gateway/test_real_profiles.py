@@ -8,8 +8,8 @@ import ollama
 import pytest_asyncio
 
 from cluster.engines.llamacpp import LlamaCpp
-from cluster.wire import Event, Failure, ModelState, Ticket
 from ollamamax.bus import keys
+from ollamamax.contract import Event, Failure, ModelState, Ticket
 from ollamamax.kernel.errors import OllamaMaxError
 from tests.engines.conftest import VERSION as HOSTED
 from tests.engines.conftest import OneModel

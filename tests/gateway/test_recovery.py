@@ -14,8 +14,8 @@ import pytest
 from cluster.dispatch import breaker, streams
 from cluster.engines.llamacpp import LlamaCpp
 from cluster.scheduling.profile import Profile
-from cluster.wire import Delta, Event, Failure, Final, Ticket
 from ollamamax.bus import directory, keys
+from ollamamax.contract import Delta, Event, Failure, Final, Ticket
 from tests.engines.conftest import VERSION as HOSTED
 from tests.engines.conftest import OneModel
 from tests.fakes.node import FakeNode, echo

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cluster.wire import Event, Failure, Final, Ticket
+from ollamamax.contract import Event, Failure, Final, Ticket
 from tests.gateway.conftest import Site, until
 
 DOCUMENTS = ["bb", "a", "dddd", "ccc"]

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from cluster.wire import Event, Failure, ModelState, Ticket
 from ollamamax.bus import directory, keys
+from ollamamax.contract import Event, Failure, ModelState, Ticket
 from ollamamax.kernel.ids import new_id
 from tests.gateway.conftest import VERSION, Site, publish_model, until
 from tests.gateway.scripts import remembers

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from cluster.wire import Event, Ticket
 from ollamamax.bus import directory, keys
+from ollamamax.contract import Event, Ticket
 from tests.fakes.node import FakeNode, echo
 from tests.gateway.conftest import Site, until
 

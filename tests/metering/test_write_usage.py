@@ -17,9 +17,9 @@ from django.db import OperationalError, connection
 from pytest_django import DjangoAssertNumQueries
 from pytest_django.plugin import DjangoDbBlocker
 
-from cluster.wire import Route, encode_json
-from cluster.wire import UsageRecord as Wire
 from ollamamax.bus import keys
+from ollamamax.contract import Route, encode_json
+from ollamamax.contract import UsageRecord as Wire
 from ollamamax.identity.models import Tenant
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.ids import new_id

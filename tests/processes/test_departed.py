@@ -16,8 +16,8 @@ import redis
 
 from cluster.dispatch.departed import LEASE_MS
 from cluster.dispatch.lost import settle_lost
-from cluster.wire import Delta, Event, Final, Ticket
 from ollamamax.bus import keys
+from ollamamax.contract import Delta, Event, Final, Ticket
 from ollamamax.embedded import valkey
 from tests.fakes.node import FakeNode
 from tests.gateway.conftest import Site, site, until

@@ -16,7 +16,7 @@ import aiohttp
 import psutil
 import pytest
 
-from cluster.wire import Delta, Event, Final, Ticket
+from ollamamax.contract import Delta, Event, Final, Ticket
 from tests.gateway.conftest import Site, site, until
 from tests.servers import free_port
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from cluster.wire import Delta, Event, Final, Ticket
 from ollamamax.bus import directory
+from ollamamax.contract import Delta, Event, Final, Ticket
 from tests.fakes.node import FakeNode
 from tests.gateway.conftest import Site, site, until
 from tests.processes.test_gateway import ASK, _post, gateway

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cluster.wire import Engine, ModelState, NodeState
 from models_registry import manifest
 from models_registry.replication.plan import Fetch, Wanted, missing
+from ollamamax.contract import Engine, ModelState, NodeState
 from ollamamax.kernel.errors import InvalidRequest
 
 

@@ -9,13 +9,13 @@ import pytest
 import redis
 from rest_framework.test import APIClient
 
-from cluster.wire import ModelState
 from models_registry.actions.blob import blob_store, collect_garbage
 from models_registry.actions.name import delete_name
 from models_registry.actions.replica import reconcile_replicas
 from models_registry.models import Channel, Replica, Version
 from ollamamax.bus import keys
 from ollamamax.celery import app
+from ollamamax.contract import ModelState
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import ModelNotFound
 from tests.cast import Person

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cluster.scheduling.eligibility import against, bar, can_hold, fits
-from cluster.wire import Engine, Gpu, ModelState, NodeState
+from ollamamax.contract import Engine, Gpu, ModelState, NodeState
 from tests.scheduling.nodes import node, wanted
 
 GB = 10**9

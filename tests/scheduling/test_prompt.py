@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.scheduling.prompt import estimate_tokens, prefixes, shared_part
-from cluster.wire import Inference
+from ollamamax.contract import Inference
 
 texts = st.text(max_size=50) | st.integers(1, 4000).map(lambda n: "a long text " * n)
 messages = st.lists(

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 import msgspec
 import redis
 
-from cluster import wire
 from cluster.engines.build import EngineChoice
 from cluster.worker import identity as identities
 from cluster.worker.identity import Identity
+from ollamamax import contract
 from ollamamax.bus import keys
 from ollamamax.kernel.ids import new_id
 from tests.patience import LONG
@@ -87,12 +87,12 @@ class Node:
     def restart(self) -> None:
         self.process = self._start()
 
-    def state(self) -> wire.NodeState | None:
+    def state(self) -> contract.NodeState | None:
         data = self.redis.get(keys.node_state(self.id))
-        return wire.decode_node_state(data) if data else None
+        return contract.decode_node_state(data) if data else None
 
-    def wait_ready(self, boot_other_than: str = "") -> wire.NodeState:
-        def ready() -> wire.NodeState | None:
+    def wait_ready(self, boot_other_than: str = "") -> contract.NodeState:
+        def ready() -> contract.NodeState | None:
             if self.process.poll() is not None:
                 raise AssertionError(f"the node ended: {self.log.read_text()[-3000:]}")
             state = self.state()
@@ -110,12 +110,12 @@ class Node:
         """One Celery message (protocol 2), written as kombu writes it."""
         self.redis.lpush(keys.node_queue(self.id), celery_message(task, keys.node_queue(self.id), args, kwargs))
 
-    def push(self, ticket: wire.Ticket) -> None:
-        self.redis.rpush(keys.node_inbox(self.id), wire.encode_ticket(ticket))
+    def push(self, ticket: contract.Ticket) -> None:
+        self.redis.rpush(keys.node_inbox(self.id), contract.encode_ticket(ticket))
         self.wake()
 
-    def control(self, control: wire.Control) -> int:
-        return int(self.redis.publish(keys.node_control(self.id), wire.encode_control(control)))
+    def control(self, control: contract.Control) -> int:
+        return int(self.redis.publish(keys.node_control(self.id), contract.encode_control(control)))
 
     def done(self) -> dict[str, dict[str, Any]]:
         """The node's done stream: ticket -> how it ended."""
@@ -185,33 +185,33 @@ def celery_message(task: str, queue: str, args: tuple[Any, ...] = (), kwargs: di
 class Got:
     """What one ticket's frames brought, and how the numbering looked."""
 
-    events: list[wire.Event] = field(default_factory=list)
+    events: list[contract.Event] = field(default_factory=list)
     gaps: int = 0
     doubles: int = 0
     frames: int = 0
 
     @property
-    def end(self) -> wire.Final | wire.Failure | None:
+    def end(self) -> contract.Final | contract.Failure | None:
         last = self.events[-1] if self.events else None
-        return last if isinstance(last, wire.Final | wire.Failure) else None
+        return last if isinstance(last, contract.Final | contract.Failure) else None
 
     @property
     def text(self) -> str:
-        return "".join(event.text for event in self.events if isinstance(event, wire.Delta))
+        return "".join(event.text for event in self.events if isinstance(event, contract.Delta))
 
     @property
     def tokens(self) -> int:
-        return sum(event.tokens for event in self.events if isinstance(event, wire.Delta))
+        return sum(event.tokens for event in self.events if isinstance(event, contract.Delta))
 
 
 class Gateway:
     """The far end: listens to one node as a gateway does, with the numbering checked."""
 
-    def __init__(self, node: Node, *, drop: Callable[[wire.Frame], bool] = lambda _: False) -> None:
+    def __init__(self, node: Node, *, drop: Callable[[contract.Frame], bool] = lambda _: False) -> None:
         self.id = new_id()
         self.node = node
         self.drop = drop
-        self.frames: list[wire.Frame] = []
+        self.frames: list[contract.Frame] = []
         self.got: dict[str, Got] = {}
         self._listen()
 
@@ -228,11 +228,11 @@ class Gateway:
         version: str = "sha256:" + "0" * 64,
         deadline: float = 60.0,
         **options: Any,
-    ) -> wire.Ticket:
-        inference = wire.Inference(
-            "chat", messages=[{"role": "user", "content": content}], options=wire.Options(**options)
+    ) -> contract.Ticket:
+        inference = contract.Inference(
+            "chat", messages=[{"role": "user", "content": content}], options=contract.Options(**options)
         )
-        return wire.Ticket(
+        return contract.Ticket(
             id=new_id() + ".1",
             gateway=self.id,
             tenant=self.node.identity.tenant,
@@ -243,7 +243,7 @@ class Gateway:
             inference=inference,
         )
 
-    def run(self, content: str = "Say hello.", **how: Any) -> wire.Ticket:
+    def run(self, content: str = "Say hello.", **how: Any) -> contract.Ticket:
         """Give the node a ticket."""
         ticket = self.ticket(content, **how)
         self.node.push(ticket)
@@ -254,11 +254,11 @@ class Gateway:
         message = self.pubsub.get_message(timeout=seconds)
         while message is not None:
             if message["type"] == "message":
-                for frame in wire.decode_frames(message["data"]):
+                for frame in contract.decode_frames(message["data"]):
                     self.take(frame)
             message = self.pubsub.get_message(timeout=0.0)
 
-    def take(self, frame: wire.Frame) -> None:
+    def take(self, frame: contract.Frame) -> None:
         self.frames.append(frame)
         if self.drop(frame):
             return
@@ -267,7 +267,7 @@ class Gateway:
         expected = len(got.events)
         if frame.seq > expected:
             got.gaps += 1
-            self.node.control(wire.Control("resend", frame.ticket, self.id, expected))
+            self.node.control(contract.Control("resend", frame.ticket, self.id, expected))
             return
         got.doubles += expected - frame.seq
         got.events += frame.events[expected - frame.seq :]
@@ -280,7 +280,7 @@ class Gateway:
                 raise AssertionError(f"not within {seconds} s: {what}; {self.got}"[:2000])
             self.read(0.05)
 
-    def wait(self, ticket: wire.Ticket, seconds: float = 30.0) -> Got:
+    def wait(self, ticket: contract.Ticket, seconds: float = 30.0) -> Got:
         """Read until ``ticket`` has ended."""
         self.until(lambda: (got := self.got.get(ticket.id)) is not None and got.end is not None, seconds, ticket.id)
         return self.got[ticket.id]

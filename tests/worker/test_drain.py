@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from cluster import wire
 from cluster.engines.build import EngineChoice
 from cluster.worker.inbox import IDLE_SECONDS
+from ollamamax import contract
 from ollamamax.bus import keys
 from ollamamax.lines import GATHER_SECONDS
 from tests.patience import BUSY
@@ -40,7 +40,7 @@ def test_the_lease_is_given_up_when_nothing_comes(stub_node: Node, gateway: Gate
     assert lease(stub_node) is not None
     wait_for(lambda: lease(stub_node) is None, what="the lease's end")
     # The next ticket needs a message again, and gets one.
-    assert isinstance(gateway.wait(gateway.run()).end, wire.Final)
+    assert isinstance(gateway.wait(gateway.run()).end, contract.Final)
 
 
 def test_a_node_that_worked_a_moment_ago_is_awake(make_node: MakeNode, make_stub: MakeStub) -> None:
@@ -51,7 +51,7 @@ def test_a_node_that_worked_a_moment_ago_is_awake(make_node: MakeNode, make_stub
     held = wait_for(lambda: (found := lease(node)) != b"test" and found, what="the lease, held by the node itself")
     time.sleep(2 * IDLE_SECONDS + 0.5)
     assert lease(node) == held
-    assert isinstance(gateway.wait(gateway.run()).end, wire.Final)
+    assert isinstance(gateway.wait(gateway.run()).end, contract.Final)
     time.sleep(2 * GATHER_SECONDS)
     assert received(node) == 1
 
@@ -66,7 +66,7 @@ def test_the_lease_is_kept_while_a_ticket_runs(make_node: MakeNode, make_stub: M
     while time.monotonic() < until:
         assert lease(node) is not None
         time.sleep(0.05)
-    assert isinstance(gateway.wait(ticket).end, wire.Final)
+    assert isinstance(gateway.wait(ticket).end, contract.Final)
 
 
 def test_a_ticket_at_any_moment_is_taken(stub_node: Node, gateway: Gateway) -> None:
@@ -94,5 +94,5 @@ def test_two_drains_at_once_run_each_ticket_once(stub_node: Node, gateway: Gatew
 
 def test_tickets_whose_message_was_lost_are_found(stub_node: Node, gateway: Gateway) -> None:
     ticket = gateway.ticket()
-    stub_node.redis.rpush(keys.node_inbox(stub_node.id), wire.encode_ticket(ticket))
-    assert isinstance(gateway.wait(ticket, 5).end, wire.Final)
+    stub_node.redis.rpush(keys.node_inbox(stub_node.id), contract.encode_ticket(ticket))
+    assert isinstance(gateway.wait(ticket, 5).end, contract.Final)

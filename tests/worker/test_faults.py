@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from cluster import wire
 from cluster.engines.build import EngineChoice
+from ollamamax import contract
 from ollamamax.bus import keys
 from ollamamax.embedded import valkey
 from tests.servers import free_port
@@ -50,16 +50,16 @@ def test_a_killed_node_ends_its_tickets_when_it_comes_back(make_stub: MakeStub, 
     gateway.until(lambda: running.id in gateway.got and gateway.got[running.id].tokens > 2)
     node.kill()
     waiting = gateway.ticket(max_tokens=3)
-    node.redis.rpush(keys.node_inbox(node.id), wire.encode_ticket(waiting))
+    node.redis.rpush(keys.node_inbox(node.id), contract.encode_ticket(waiting))
     node.restart()
     node.wait_ready(boot)
     # The frame's number is beyond all; the resend that follows is answered with the end.
     end = gateway.wait(running, 30).end
-    assert isinstance(end, wire.Failure)
+    assert isinstance(end, contract.Failure)
     assert (end.code, end.status) == ("node_restarted", 503)
     assert gateway.got[running.id].gaps >= 1
     # What nobody had taken is run by the new process, without a message.
-    assert isinstance(gateway.wait(waiting, 30).end, wire.Final)
+    assert isinstance(gateway.wait(waiting, 30).end, contract.Final)
     assert node.redis.llen(keys.node_claimed(node.id)) == 0
     assert node.done()[running.id]["outcome"] == "failed"
 
@@ -72,9 +72,9 @@ def test_sigterm_lets_running_requests_finish(make_stub: MakeStub, make_node: Ma
     first = gateway.run()
     gateway.until(lambda: first.id in gateway.got)
     second = gateway.ticket()
-    node.redis.rpush(keys.node_inbox(node.id), wire.encode_ticket(second))
+    node.redis.rpush(keys.node_inbox(node.id), contract.encode_ticket(second))
     node.process.terminate()
-    assert isinstance(gateway.wait(first, 30).end, wire.Final)
+    assert isinstance(gateway.wait(first, 30).end, contract.Final)
     assert node.stop() == 0
     # What it had not taken stays in the inbox, for its next start.
     assert node.redis.llen(keys.node_inbox(node.id)) == 1
@@ -91,7 +91,7 @@ def test_sigterm_cancels_what_outlasts_the_grace_time(make_stub: MakeStub, make_
     gateway.until(lambda: ticket.id in gateway.got)
     node.process.terminate()
     end = gateway.wait(ticket, 30).end
-    assert isinstance(end, wire.Failure)
+    assert isinstance(end, contract.Failure)
     assert (end.code, end.status) == ("unavailable", 503)
     assert node.stop() == 0
     assert wait_for(lambda: stub.seen()["running"] == 0)
@@ -112,11 +112,11 @@ def test_a_node_lives_through_a_restart_of_redis(own_redis: OwnRedis, make_stub:
     make_user(node.redis, node.id, node.identity.redis_url.split(":")[2].partition("@")[0])
     gateway._listen()
     got = gateway.wait(ticket, 20)
-    assert isinstance(got.end, wire.Final)
+    assert isinstance(got.end, contract.Final)
     assert got.text == "".join(f"t{n} " for n in range(150)), "what was generated meanwhile came too"
     wait_for(lambda: node.state(), what="the state")
     # New work is taken, at first by the agent itself, later on Celery's message.
-    assert isinstance(gateway.wait(gateway.run(), 20).end, wire.Final)
+    assert isinstance(gateway.wait(gateway.run(), 20).end, contract.Final)
     wait_for(lambda: node.redis.get(keys.node_drain(node.id)) is None)
     wait_for(lambda: node.redis.llen(keys.node_queue(node.id)) == 0, 20, "Celery's own reconnection")
 
@@ -142,7 +142,7 @@ def test_a_node_starts_before_redis_does(own_redis: OwnRedis, make_stub: MakeStu
     make_user(node.redis, node.id, password)
     node.wait_ready()
     gateway = Gateway(node)
-    assert isinstance(gateway.wait(gateway.run(), 20).end, wire.Final)
+    assert isinstance(gateway.wait(gateway.run(), 20).end, contract.Final)
 
 
 def test_an_engine_that_is_away_is_reported(make_stub: MakeStub, make_node: MakeNode) -> None:
@@ -156,5 +156,5 @@ def test_an_engine_that_is_away_is_reported(make_stub: MakeStub, make_node: Make
     assert state.models == []
     gateway = Gateway(node)
     end = gateway.wait(gateway.run()).end
-    assert isinstance(end, wire.Failure)
+    assert isinstance(end, contract.Failure)
     assert (end.code, end.status) == ("engine_crashed", 502)

@@ -6,16 +6,16 @@ from contextlib import aclosing
 
 import pytest
 
-from cluster import wire
 from cluster.worker import runs as module
 from cluster.worker.outlet import Outlet, Outlets
 from cluster.worker.runs import Runs
+from ollamamax import contract
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.kernel.errors import ModelNotFound
 
 
-def ticket(number: int) -> wire.Ticket:
-    return wire.Ticket(
+def ticket(number: int) -> contract.Ticket:
+    return contract.Ticket(
         id=f"r{number}.1",
         gateway=f"gateway{number}",
         tenant="t",
@@ -23,7 +23,7 @@ def ticket(number: int) -> wire.Ticket:
         model="m",
         deadline=4e9,
         traceparent="",
-        inference=wire.Inference("chat"),
+        inference=contract.Inference("chat"),
     )
 
 
@@ -33,7 +33,7 @@ async def test_an_ended_ticket_is_kept_for_a_while_and_forgotten_with_its_gatewa
     async with aclosing(Pipelined(redis_url)) as commands:
         outlets = Outlets(lambda gateway: Outlet(commands, "node", gateway))
 
-        def pick(asked: wire.Ticket) -> object:
+        def pick(asked: contract.Ticket) -> object:
             raise ModelNotFound("This node has nothing.")
 
         runs = Runs(outlets, pick, "t")  # type: ignore[arg-type]

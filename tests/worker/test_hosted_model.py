@@ -10,9 +10,9 @@ from unittest.mock import ANY
 import psutil
 import pytest
 
-from cluster import wire
 from cluster.engines.build import EngineChoice
 from models_registry.manifest import digest_of, hosted
+from ollamamax import contract
 from ollamamax.kernel.ids import new_id
 from tests import smollm
 from tests.fakes.control_plane import ControlPlane
@@ -39,7 +39,7 @@ def publish(control: ControlPlane) -> dict[str, Any]:
     }
 
 
-def model(node: Node) -> wire.ModelState | None:
+def model(node: Node) -> contract.ModelState | None:
     state = node.state()
     return state.models[0] if state and state.models else None
 
@@ -72,8 +72,8 @@ def test_a_hosted_model_from_fetch_to_unload(control: ControlPlane, node: Node) 
     gateway = Gateway(node)
     ticket = gateway.run("Say hello.", version=order["version"], max_tokens=12, seed=1)
     got = gateway.wait(ticket, 40)
-    assert isinstance(got.end, wire.Final), got
-    assert isinstance(got.events[0], wire.Started)
+    assert isinstance(got.end, contract.Final), got
+    assert isinstance(got.events[0], contract.Started)
     assert not got.events[0].loaded
     assert got.end.load_ms > 0
     assert got.tokens == got.end.completion_tokens
@@ -85,9 +85,9 @@ def test_a_hosted_model_from_fetch_to_unload(control: ControlPlane, node: Node) 
     ticket.inference.format = {"type": "array", "items": {"type": "integer"}, "minItems": 500}
     node.push(ticket)
     gateway.until(lambda: ticket.id in gateway.got and gateway.got[ticket.id].tokens > 5)
-    node.control(wire.Control("cancel", ticket.id, gateway.id))
+    node.control(contract.Control("cancel", ticket.id, gateway.id))
     end = gateway.wait(ticket, 1.0).end
-    assert isinstance(end, wire.Failure)
+    assert isinstance(end, contract.Failure)
     assert (end.code, end.status) == ("cancelled", 499)
     assert end.completion_tokens == gateway.got[ticket.id].tokens
     assert end.prompt_tokens > 10
@@ -104,10 +104,10 @@ def test_a_hosted_model_from_fetch_to_unload(control: ControlPlane, node: Node) 
     started: list[tuple[bool, int | None]] = []
     for num_ctx in (None, 512):
         ticket = gateway.ticket("Hi", version=order["version"], max_tokens=1, num_ctx=num_ctx)
-        ticket.load = wire.Load(num_ctx=1024)
+        ticket.load = contract.Load(num_ctx=1024)
         node.push(ticket)
         first, *_ = gateway.wait(ticket, 40).events
-        assert isinstance(first, wire.Started)
+        assert isinstance(first, contract.Started)
         started.append((first.loaded, first.context))
     assert started == [(True, 2048), (True, 1024)]
 
@@ -156,8 +156,8 @@ def test_another_tenants_keep_alive_neither_evicts_nor_pins(control: ControlPlan
     for keep_alive in (0.0, -1.0, 3600.0):
         got = say(other, keep_alive)
         first, end = got.events[0], got.end
-        assert isinstance(first, wire.Started)
-        assert isinstance(end, wire.Final)
+        assert isinstance(first, contract.Started)
+        assert isinstance(end, contract.Final)
         assert first.keep_alive_ignored
         assert end.keep_alive_ignored
         left = expires_in()
@@ -167,11 +167,11 @@ def test_another_tenants_keep_alive_neither_evicts_nor_pins(control: ControlPlan
 
     # What only unloads is not for this node.
     end = say(other, 0.0, empty=True).end
-    assert isinstance(end, wire.Failure)
+    assert isinstance(end, contract.Failure)
     assert end.code == "model_not_found"
 
     # Its own tenant pins it, and another does not undo that; its own unloads it after a request.
-    assert say(node.identity.tenant, -1.0).events[0] == wire.Started(ANY, keep_alive_ignored=False, context=ANY)
+    assert say(node.identity.tenant, -1.0).events[0] == contract.Started(ANY, keep_alive_ignored=False, context=ANY)
     say(other, 0.0)
     assert expires_in() is None
     assert children(node) == [child]
@@ -217,5 +217,5 @@ def test_a_manifest_of_another_version_is_refused(control: ControlPlane, node: N
 def test_a_ticket_for_a_version_that_is_not_here_fails_clearly(node: Node) -> None:
     gateway = Gateway(node)
     end = gateway.wait(gateway.run()).end
-    assert isinstance(end, wire.Failure)
+    assert isinstance(end, contract.Failure)
     assert (end.code, end.status) == ("model_not_found", 404)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from cluster import wire
 from cluster.worker.outlet import Outlet, Outlets, Sent
 from cluster.worker.runs import Runs
+from ollamamax import contract
 from ollamamax.bus import keys
 from ollamamax.bus.connect import connect_async
 from ollamamax.bus.pipelined import Pipelined
@@ -32,15 +32,15 @@ class Engine:
     def context(self, version: str) -> None:
         return None
 
-    async def generate(self, *_: Any) -> AsyncIterator[wire.Delta | wire.Final]:
+    async def generate(self, *_: Any) -> AsyncIterator[contract.Delta | contract.Final]:
         for number in range(self._words):
             await asyncio.sleep(self._pause)
-            yield wire.Delta(f"{number} ", tokens=1, logprobs=[{"token": f"{number} "}])
-        yield wire.Final(completion_tokens=self._words)
+            yield contract.Delta(f"{number} ", tokens=1, logprobs=[{"token": f"{number} "}])
+        yield contract.Final(completion_tokens=self._words)
 
 
-def ticket(delivery: wire.Delivery) -> wire.Ticket:
-    return wire.Ticket(
+def ticket(delivery: contract.Delivery) -> contract.Ticket:
+    return contract.Ticket(
         id="r.1",
         gateway="g",
         tenant="t",
@@ -48,13 +48,13 @@ def ticket(delivery: wire.Delivery) -> wire.Ticket:
         model="m",
         deadline=4e9,
         traceparent="",
-        inference=wire.Inference("chat", messages=[{"role": "user", "content": "count"}], delivery=delivery),
+        inference=contract.Inference("chat", messages=[{"role": "user", "content": "count"}], delivery=delivery),
     )
 
 
-async def frames_of(redis_url: str, engine: Engine, delivery: wire.Delivery) -> list[wire.Frame]:
+async def frames_of(redis_url: str, engine: Engine, delivery: contract.Delivery) -> list[contract.Frame]:
     """What a gateway hears of one run."""
-    frames: list[wire.Frame] = []
+    frames: list[contract.Frame] = []
     async with (
         connect_async(redis_url, blocking=True) as client,
         aclosing(Pipelined(redis_url)) as commands,
@@ -64,19 +64,19 @@ async def frames_of(redis_url: str, engine: Engine, delivery: wire.Delivery) -> 
         await heard.get_message(timeout=1)
         runs = Runs(Outlets(lambda gateway: Outlet(commands, "n", gateway)), lambda _: engine, "t")  # type: ignore[arg-type, return-value]
         runs.start(ticket(delivery), b"raw")
-        while not frames or not isinstance(frames[-1].events[-1], wire.Final):
+        while not frames or not isinstance(frames[-1].events[-1], contract.Final):
             message = await heard.get_message(ignore_subscribe_messages=True, timeout=5)
-            frames += wire.decode_frames(message["data"]) if message else []
+            frames += contract.decode_frames(message["data"]) if message else []
     return frames
 
 
-def output(frames: list[wire.Frame]) -> wire.Delta:
-    return wire.joined([event for frame in frames for event in frame.events if isinstance(event, wire.Delta)])
+def output(frames: list[contract.Frame]) -> contract.Delta:
+    return contract.joined([event for frame in frames for event in frame.events if isinstance(event, contract.Delta)])
 
 
 @pytest.mark.parametrize(("delivery", "least", "most"), [("stream", 20, 21), ("whole", 2, 2)])
 async def test_what_its_client_reads_at_the_end_gathers_and_nothing_of_it_is_lost(
-    redis_url: str, delivery: wire.Delivery, least: int, most: int
+    redis_url: str, delivery: contract.Delivery, least: int, most: int
 ) -> None:
     frames = await frames_of(redis_url, Engine(20, 0.01), delivery)
     assert least <= len(frames) <= most
@@ -94,8 +94,8 @@ async def test_a_long_whole_answer_leaves_now_and_then(redis_url: str) -> None:
 def test_what_waits_together_keeps_all_its_parts() -> None:
     sent = Sent("t", b"")
     for number in range(3):
-        sent.add(wire.Delta(f"{number}", f"-{number}", 1, [{"id": number}], [{"token": f"{number}"}]))
+        sent.add(contract.Delta(f"{number}", f"-{number}", 1, [{"id": number}], [{"token": f"{number}"}]))
     [joined] = sent.take().events
-    assert joined == wire.Delta(
+    assert joined == contract.Delta(
         "012", "-0-1-2", 3, [{"id": 0}, {"id": 1}, {"id": 2}], [{"token": "0"}, {"token": "1"}, {"token": "2"}]
     )

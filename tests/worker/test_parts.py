@@ -8,30 +8,30 @@ from pathlib import Path
 
 import pytest
 
-from cluster import wire
 from cluster.worker import gpu, state
 from cluster.worker.outlet import Sent
 from cluster.worker.shelf import Shelf
 from cluster.worker.telemetry import Host, Sampler, Traffic, rates
+from ollamamax import contract
 
 
 def test_output_that_waits_is_joined_and_numbered_as_sent() -> None:
     sent = Sent("t.1", b"")
-    sent.add(wire.Started(1.0))
-    sent.add(wire.Delta("a", "", 1))
-    sent.add(wire.Delta("b", "x", 2, [{"id": "c"}]))
+    sent.add(contract.Started(1.0))
+    sent.add(contract.Delta("a", "", 1))
+    sent.add(contract.Delta("b", "x", 2, [{"id": "c"}]))
     frame = sent.take()
-    assert frame == wire.Frame("t.1", 0, [wire.Started(1.0), wire.Delta("ab", "x", 3, [{"id": "c"}])])
-    sent.add(wire.Delta("c", "", 1))
-    sent.add(wire.Final())
-    assert sent.take() == wire.Frame("t.1", 2, [wire.Delta("c", "", 1), wire.Final()])
-    assert sent.sent[2:] == [wire.Delta("c", "", 1), wire.Final()]
+    assert frame == contract.Frame("t.1", 0, [contract.Started(1.0), contract.Delta("ab", "x", 3, [{"id": "c"}])])
+    sent.add(contract.Delta("c", "", 1))
+    sent.add(contract.Final())
+    assert sent.take() == contract.Frame("t.1", 2, [contract.Delta("c", "", 1), contract.Final()])
+    assert sent.sent[2:] == [contract.Delta("c", "", 1), contract.Final()]
 
 
 def test_what_an_engine_says_goes_before_what_lies_on_the_disk() -> None:
-    ready = wire.ModelState("v1", "a", "ready", "llamacpp")
-    loaded = wire.ModelState("v1", "a", "loaded", "llamacpp")
-    other = wire.ModelState("v0", "b", "fetching", "llamacpp")
+    ready = contract.ModelState("v1", "a", "ready", "llamacpp")
+    loaded = contract.ModelState("v1", "a", "loaded", "llamacpp")
+    other = contract.ModelState("v0", "b", "fetching", "llamacpp")
     assert state.models([ready, other], [loaded]) == [other, loaded]
 
 
@@ -79,7 +79,7 @@ def test_amd_cards_as_the_kernel_shows_them(tmp_path: Path) -> None:
     put(tmp_path / "card0-DP-1" / "device", vendor="0x1002")
     put(tmp_path / "card2" / "device", vendor="0x1002", device="0x1234")
     first, second = gpu.amd(tmp_path)
-    assert first == wire.Gpu(
+    assert first == contract.Gpu(
         index=0,
         name="Radeon RX 7900",
         load_percent=37.0,
@@ -88,7 +88,7 @@ def test_amd_cards_as_the_kernel_shows_them(tmp_path: Path) -> None:
         temperature_celsius=54.0,
         power_watts=123.0,
     )
-    assert second == wire.Gpu(index=1, name="AMD GPU 0x1234")
+    assert second == contract.Gpu(index=1, name="AMD GPU 0x1234")
 
 
 class Nvml:
@@ -123,7 +123,7 @@ class Nvml:
 
 def test_what_a_driver_does_not_tell_is_left_out() -> None:
     assert gpu._nvidia(Nvml()) == [
-        wire.Gpu(0, "NVIDIA T4", 71.0, 5, 16, temperature_celsius=60.0, power_watts=70.5, ecc_errors=None)
+        contract.Gpu(0, "NVIDIA T4", 71.0, 5, 16, temperature_celsius=60.0, power_watts=70.5, ecc_errors=None)
     ]
 
 
@@ -140,12 +140,12 @@ def test_a_version_is_found_only_when_it_is_ready(tmp_path: Path) -> None:
     from cluster.engines.base import LocalModel
 
     shelf = Shelf()
-    shelf.note(wire.ModelState("v", "m", "fetching", "llamacpp", bytes_done=3))
+    shelf.note(contract.ModelState("v", "m", "fetching", "llamacpp", bytes_done=3))
     assert shelf.find("v") is None
     shelf.put(LocalModel("v", "m", tmp_path, 10))
     assert shelf.find("v") is not None
     assert shelf.states()[0].state == "ready"
-    shelf.note(wire.ModelState("v", "m", "failed", "llamacpp", error="x"))
+    shelf.note(contract.ModelState("v", "m", "failed", "llamacpp", error="x"))
     assert shelf.find("v") is None
     shelf.drop("v")
     assert shelf.states() == []
@@ -160,7 +160,7 @@ def test_a_state_is_complete_json() -> None:
         seq=1,
         at=time.time(),
         agent_version="0",
-        engines=[wire.Engine("llamacpp", True)],
+        engines=[contract.Engine("llamacpp", True)],
         capacity=4,
         running=1,
         waiting=2,
@@ -169,7 +169,7 @@ def test_a_state_is_complete_json() -> None:
         host=host,
         draining=False,
     )
-    assert wire.decode_node_state(wire.encode_json(told)) == told
+    assert contract.decode_node_state(contract.encode_json(told)) == told
     assert told.tokens_per_second == 3.46
 
 

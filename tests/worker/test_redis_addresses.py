@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from cluster import wire
 from cluster.engines.build import EngineChoice
 from cluster.worker import identity as identities
+from ollamamax import contract
 from ollamamax.bus.connect import broker_url
 from ollamamax.embedded import valkey
 from tests.patience import LONG
@@ -116,7 +116,7 @@ def test_a_node_works_by_tls(proxy: TlsProxy, make_stub: MakeStub, make_node: Ma
     move(node, f"rediss://127.0.0.1:{proxy.port}/0?ssl_ca_certs={proxy.certificate}")
     node.wait_ready()
     gateway = Gateway(node)
-    assert isinstance(gateway.wait(gateway.run()).end, wire.Final)
+    assert isinstance(gateway.wait(gateway.run()).end, contract.Final)
     wait_for(lambda: "Task cluster.drain_inbox" in node.log.read_text(), what="Celery's connection")
 
 
@@ -145,7 +145,7 @@ def test_a_node_works_by_a_unix_socket(tmp_path: Path, make_stub: MakeStub, make
         move(node, f"unix://{socket}")
         node.wait_ready()
         gateway = Gateway(node)
-        assert isinstance(gateway.wait(gateway.run()).end, wire.Final)
+        assert isinstance(gateway.wait(gateway.run()).end, contract.Final)
         wait_for(lambda: "Task cluster.drain_inbox" in node.log.read_text(), what="Celery's connection")
         node.stop()
     finally:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from cluster.wire import Inference, Options
+from ollamamax.contract import Inference, Options
 from ollamamax.kernel import errors
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cluster.wire import Delta, Final
+from ollamamax.contract import Delta, Final
 from ollamamax.gateway import tool_calls
 from ollamamax.gateway.http import encode
 from ollamamax.gateway.relay import Output

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from cluster.wire import Final, Inference, Options
+from ollamamax.contract import Final, Inference, Options
 from ollamamax.gateway import http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send

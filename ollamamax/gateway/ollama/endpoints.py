@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from cluster.wire import Inference
+from ollamamax.contract import Inference
 from ollamamax.gateway import catalog, http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send

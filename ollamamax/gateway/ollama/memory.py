@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from cluster.wire import Inference, ModelState, NodeState
+from ollamamax.contract import Inference, ModelState, NodeState
 from ollamamax.gateway import catalog, http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send

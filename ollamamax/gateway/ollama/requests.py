@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from cluster.wire import Inference, Options
+from ollamamax.contract import Inference, Options
 from ollamamax.kernel import errors
 
 # Ollama ignores fields that it does not know, so these structs do too.

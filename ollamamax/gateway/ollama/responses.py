@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from cluster.wire import Delta, Final
+from ollamamax.contract import Delta, Final
 from ollamamax.gateway.catalog import Details, Listed
 from ollamamax.gateway.http import encode
 from ollamamax.gateway.relay import Output

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from cluster.wire import Inference
 from ollamamax import logs
+from ollamamax.contract import Inference
 from ollamamax.gateway import catalog, http, relay
 from ollamamax.gateway.catalog import Listed
 from ollamamax.gateway.execution import Call, EngineError

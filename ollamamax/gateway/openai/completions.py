@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from cluster.wire import Delta, Final, Inference
+from ollamamax.contract import Delta, Final, Inference
 from ollamamax.gateway import http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send, encode

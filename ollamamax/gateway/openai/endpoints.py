@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from cluster.wire import Final, Inference
+from ollamamax.contract import Final, Inference
 from ollamamax.gateway import catalog, http, relay
 from ollamamax.gateway.choices import Choices
 from ollamamax.gateway.execution import Call

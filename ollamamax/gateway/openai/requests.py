@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from cluster.wire import Inference, Options
+from ollamamax.contract import Inference, Options
 from ollamamax.kernel import errors
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from cluster.wire import Inference
+from ollamamax.contract import Inference
 from ollamamax.gateway import http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from cluster.wire import Inference, Options
+from ollamamax.contract import Inference, Options
 from ollamamax.gateway.openai.requests import IGNORED as IGNORED_IN_CHAT
 from ollamamax.gateway.openai.requests import between, refuse
 from ollamamax.kernel import errors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from cluster.wire import Delta, Final
+from ollamamax.contract import Delta, Final
 from ollamamax.gateway.catalog import Listed
 from ollamamax.gateway.http import encode
 from ollamamax.gateway.relay import Output

@@ -1,0 +1,101 @@
+"""What comes of a ticket, from a node to a gateway: numbered events."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+FinishReason = Literal["stop", "length", "tool_calls", "load", "unload"]
+
+
+class Started(msgspec.Struct, tag="s", array_like=True, omit_defaults=True):
+    """The node began to run the ticket; always the first event. ``loaded``: the model was in memory by then, with
+    ``context`` tokens of it, as far as the engine tells. ``keep_alive_ignored``: the node left the ticket's out."""
+
+    started_at: float
+    loaded: bool = True
+    context: int | None = None
+    keep_alive_ignored: bool = False
+
+
+class Delta(msgspec.Struct, tag="d", array_like=True, omit_defaults=True):
+    """Output since the last delta. ``tool_calls`` are complete OpenAI tool calls; ``tokens`` counts generated ones.
+
+    ``logprobs`` has one entry for each token: ``token``, ``logprob``, ``bytes``, ``top_logprobs`` (the same again).
+    """
+
+    text: str = ""
+    thinking: str = ""
+    tokens: int = 0
+    tool_calls: list[dict[str, Any]] = []
+    logprobs: list[dict[str, Any]] = []
+
+
+def joined(deltas: list[Delta]) -> Delta:
+    """The output of all, as one."""
+    if len(deltas) == 1:
+        return deltas[0]
+    return Delta(
+        "".join([each.text for each in deltas]),
+        "".join([each.thinking for each in deltas]),
+        sum([each.tokens for each in deltas]),
+        [call for each in deltas for call in each.tool_calls],
+        [entry for each in deltas for entry in each.logprobs],
+    )
+
+
+class Final(msgspec.Struct, tag="f", array_like=True, omit_defaults=True):
+    """The end of a request, with the engine's own counts and times (milliseconds)."""
+
+    finish_reason: FinishReason = "stop"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    load_ms: float = 0.0
+    prompt_ms: float = 0.0
+    eval_ms: float = 0.0
+    total_ms: float = 0.0
+    embeddings: list[list[float]] = []
+    info: dict[str, Any] = {}
+    """For ``show``: ``template``, ``license``, ``parameters``, ``details``, ``model_info``, ``capabilities``, as far as known."""
+    counted: int = 0
+    """For ``count``: the tokens. None of them was used."""
+    continued: int = 0
+    """How many times another node went on with the answer."""
+    scores: list[float] = []
+    """For ``rerank``: how relevant each document is, in the order they came; the scale is the model's own."""
+    keep_alive_ignored: bool = False
+    """As in `Started`: all that is heard of it when another node went on with the answer."""
+
+
+class Failure(msgspec.Struct, tag="e", array_like=True, omit_defaults=True):
+    """The request failed on the node; ``code`` and ``status`` as in `ollamamax.kernel.errors`."""
+
+    code: str
+    message: str
+    status: int = 502
+    param: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    """What the engine had counted by then, also when the request was cancelled."""
+
+
+Event = Started | Delta | Final | Failure
+
+
+LOST = 1 << 31
+"""`Frame.seq` of the end of a ticket that a node's former process held: a gap to every reader, whose ``resend`` is
+answered with a `Failure` numbered as asked. A node answers so for every ticket it does not know."""
+
+
+class Frame(msgspec.Struct, array_like=True):
+    """Events of one ticket; ``seq`` numbers the first of them, counting from 0, so a gap is seen."""
+
+    ticket: str
+    seq: int
+    events: list[Event]
+
+
+encode_frames = msgspec.msgpack.Encoder().encode
+decode_frames = msgspec.msgpack.Decoder(list[Frame]).decode
