@@ -256,6 +256,9 @@ class Gateway:
             _log.exception("request_broke", request=request, api=path)
             problem = errors.OllamaMaxError("Something broke in this server; the log has the details.")
             await _explain(answer, protocol, problem, request, traceparent)
+        finally:
+            if call is not None and call.ignored:
+                _log.info("fields_ignored", request=request, api=path, fields=list(call.ignored))
 
 
 def _authorization(scope: Scope, protocol: Protocol) -> str | None:

@@ -17,6 +17,7 @@ from ollamamax import logs
 from ollamamax.contract import Delta, Failure, Final, Inference, Outcome, Started
 from ollamamax.gateway.catalog import Listed, full_name
 from ollamamax.gateway.http import ClientGone, Receive
+from ollamamax.gateway.ignored import Ignored
 from ollamamax.identity.access import KnownTenant, Priority
 from ollamamax.kernel import errors, trace
 from ollamamax.kernel.ids import new_id
@@ -64,9 +65,12 @@ class Call(msgspec.Struct, eq=False):
     """The one that keeps its place in the queue, and waits on."""
     instead_of: Request | None = None
     """The one that keeps its place until this one has a slot; that it has at once, or not at all."""
+    ignored: Ignored = msgspec.field(default_factory=Ignored)
+    """Filled before the response begins."""
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        return [(b"x-request-id", self.id.encode()), (b"traceparent", self.traceparent.encode())]
+        own = [(b"x-request-id", self.id.encode()), (b"traceparent", self.traceparent.encode())]
+        return own + self.ignored.headers() if self.ignored else own
 
 
 class Execution:
