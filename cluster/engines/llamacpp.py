@@ -105,6 +105,7 @@ class LlamaCpp:
         check_kind(served.model, inference)
         inference = served.model.recipe.applied(inference, served.most_context(load))
         async with self.residents.using(served, inference, load) as (process, load_ms):
+            inference = served.able(inference)
             served.check(inference)
             headers = {"Authorization": f"Bearer {process.api_key}", **http.trace_headers(traceparent)}
             if inference.kind == "embed":

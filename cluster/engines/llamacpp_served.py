@@ -135,6 +135,12 @@ class Served:
     def _thinks(self) -> bool:
         return any(word in self.template for word in ("enable_thinking", "reasoning", "<think>"))
 
+    def able(self, inference: contract.Inference) -> contract.Inference:
+        """Without the wish to think, for a model that cannot."""
+        if inference.think and inference.think_if_able and not self._thinks:
+            return msgspec.structs.replace(inference, think=None)
+        return inference
+
     def check(self, inference: contract.Inference) -> None:
         """Refuse what this model cannot do, where llama.cpp itself would ignore it or fail."""
         if inference.kind == "embed" and inference.dimensions is not None:

@@ -22,7 +22,13 @@ _OPTIONS = {
     "presence_penalty": "presence_penalty",
     "frequency_penalty": "frequency_penalty",
     "repeat_penalty": "repeat_penalty",
+    "typical_p": "typical_p",
+    "repeat_last_n": "repeat_last_n",
+    "mirostat": "mirostat",
+    "mirostat_tau": "mirostat_tau",
+    "mirostat_eta": "mirostat_eta",
 }
+_CANNOT = ("logit_bias", "min_tokens", "stop_token_ids", "ignore_eos")
 _REASONS: dict[str, contract.FinishReason] = {"length": "length", "load": "load", "unload": "unload"}
 
 
@@ -49,6 +55,8 @@ def generate(inference: contract.Inference, model: str) -> dict[str, Any]:
     """The body for ``/api/generate``. A suffix needs the model's own template; otherwise no template is applied."""
     if inference.tools:
         raise unsupported("ollama", "tools", "a plain completion has no chat template")
+    if inference.prompt_ids:
+        raise unsupported("ollama", "prompt", "Ollama takes text only, no tokens")
     request = _common(inference, model) | {"prompt": inference.prompt}
     if inference.suffix:
         return request | {"suffix": inference.suffix}
@@ -56,7 +64,9 @@ def generate(inference: contract.Inference, model: str) -> dict[str, Any]:
 
 
 def embed(inference: contract.Inference, model: str) -> dict[str, Any]:
-    """The body for ``/api/embed``."""
+    """The body for ``/api/embed``. Raises `Unsupported`."""
+    if inference.input_ids:
+        raise unsupported("ollama", "input", "Ollama takes text only, no tokens")
     request: dict[str, Any] = {"model": model, "input": inference.inputs}
     if inference.keep_alive is not None:
         request["keep_alive"] = inference.keep_alive
@@ -71,12 +81,17 @@ def _common(inference: contract.Inference, model: str) -> dict[str, Any]:
     for name in ("format", "think", "keep_alive"):
         if (value := getattr(inference, name)) is not None:
             request[name] = value
+    if inference.template_kwargs:
+        raise unsupported("ollama", "chat_template_kwargs", "Ollama's templates have no switches but 'think'")
     if inference.logprobs:
         request |= {"logprobs": True, "top_logprobs": inference.top_logprobs}
     return request
 
 
 def options(given: contract.Options) -> dict[str, Any]:
+    for name in _CANNOT:
+        if getattr(given, name):
+            raise unsupported("ollama", name, "Ollama has no such option")
     found = {theirs: value for ours, theirs in _OPTIONS.items() if (value := getattr(given, ours)) is not None}
     return found | {"stop": given.stop} if given.stop else found
 

@@ -68,7 +68,11 @@ async def embed(
     start = time.perf_counter()
     if inference.truncate:
         raise unsupported(engine, "truncate", "its server takes an input whole or refuses it")
-    request: dict[str, Any] = {"model": model, "input": inference.inputs, "encoding_format": "float"}
+    request: dict[str, Any] = {
+        "model": model,
+        "input": inference.input_ids or inference.inputs,
+        "encoding_format": "float",
+    }
     if inference.dimensions is not None:
         request["dimensions"] = inference.dimensions
     async with http.failures_of(engine), http.post(client, f"{url}/v1/embeddings", request, headers) as response:

@@ -12,6 +12,11 @@ from cluster.engines.base import unsupported
 from ollamamax import contract
 
 _COMMON = ("max_tokens", "temperature", "top_p", "seed", "presence_penalty", "frequency_penalty")
+_BEYOND = (
+    *("top_k", "min_p", "repeat_penalty", "min_tokens", "stop_token_ids", "ignore_eos"),
+    *("typical_p", "repeat_last_n", "mirostat", "mirostat_tau", "mirostat_eta"),
+)
+"""Options that OpenAI's own API does not have."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Dialect:
 
 LLAMACPP = Dialect(
     "llamacpp",
-    {"top_k": "top_k", "min_p": "min_p", "repeat_penalty": "repeat_penalty"},
+    {name: name for name in _BEYOND if name not in {"min_tokens", "stop_token_ids"}},
     timings=True,
     thinking="template",
     suffix=False,
@@ -41,7 +46,10 @@ LLAMACPP = Dialect(
 )
 VLLM = Dialect(
     "vllm",
-    {"top_k": "top_k", "min_p": "min_p", "repeat_penalty": "repetition_penalty"},
+    {
+        **{name: name for name in ("top_k", "min_p", "min_tokens", "stop_token_ids", "ignore_eos")},
+        "repeat_penalty": "repetition_penalty",
+    },
     continuous_usage=True,
     thinking="template",
     goes_on=True,
@@ -70,6 +78,10 @@ def body(engine: str, inference: contract.Inference, model: str, dialect: Dialec
         request |= _logprobs(inference, dialect)
     if inference.think is not None:
         request |= _thinking(engine, inference, dialect)
+    if inference.template_kwargs:
+        if dialect.thinking != "template" or inference.kind != "chat":
+            raise unsupported(engine, "chat_template_kwargs", f"its server ({dialect.name}) has no such field")
+        request["chat_template_kwargs"] = request.get("chat_template_kwargs", {}) | inference.template_kwargs
     return request
 
 
@@ -106,8 +118,10 @@ def _options(engine: str, options: contract.Options, dialect: Dialect) -> dict[s
         del found["max_tokens"]  # until the model stops, which is what they do without it
     if options.stop:
         found["stop"] = options.stop
-    for name in ("top_k", "min_p", "repeat_penalty"):
-        if (value := getattr(options, name)) is not None:
+    if options.logit_bias:
+        found["logit_bias"] = options.logit_bias
+    for name in _BEYOND:
+        if (value := getattr(options, name)) not in (None, []):
             if name not in dialect.options:
                 raise unsupported(engine, name, f"its server ({dialect.name}) has no such option")
             found[dialect.options[name]] = value
@@ -138,7 +152,7 @@ def _continued(engine: str, inference: contract.Inference, dialect: Dialect) -> 
 def _completion(engine: str, inference: contract.Inference, dialect: Dialect) -> dict[str, Any]:
     if inference.tools:
         raise unsupported(engine, "tools", "a plain completion has no chat template")
-    found: dict[str, Any] = {"prompt": inference.prompt}
+    found: dict[str, Any] = {"prompt": inference.prompt_ids or inference.prompt}
     if inference.suffix:
         if not dialect.suffix:
             raise unsupported(engine, "suffix")

@@ -68,6 +68,7 @@ def estimate_tokens(inference: Inference) -> int:
             images += sum(part.get("type") == "image_url" for part in content)
     size = sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
     size += len(_encode(inference.tools)) if inference.tools else 0
+    size += BYTES_PER_TOKEN * (len(inference.prompt_ids) + sum(map(len, inference.input_ids)))
     return size // BYTES_PER_TOKEN + images * IMAGE_TOKENS
 
 
@@ -90,6 +91,10 @@ def _parts(inference: Inference) -> Iterator[tuple[bytes, bool]]:
         yield text, True
     for text in _texts(inference):
         yield text.encode(errors="surrogatepass"), True
+    for ids in (inference.prompt_ids, *inference.input_ids):
+        if ids:
+            # Comma by comma, so that prompts which begin with the same tokens begin with the same bytes.
+            yield ",".join(map(str, ids)).encode() + b",", True
 
 
 @lru_cache(64)

@@ -35,5 +35,5 @@ async def load_or_unload(engine: Engine, ticket: contract.Ticket) -> contract.Fi
 
 
 def _is_empty(inference: contract.Inference) -> bool:
-    given = inference.messages or inference.prompt or inference.suffix or inference.inputs
+    given = inference.messages or inference.prompt or inference.prompt_ids or inference.suffix or inference.inputs
     return not given and inference.kind in {"chat", "completion"}

@@ -25,6 +25,16 @@ class Options(msgspec.Struct, omit_defaults=True):
     frequency_penalty: float | None = None
     repeat_penalty: float | None = None
     num_ctx: int | None = None
+    logit_bias: dict[str, float] = {}
+    """Token, as a number in decimal -> what is added to its logit."""
+    min_tokens: int | None = None
+    stop_token_ids: list[int] = []
+    ignore_eos: bool | None = None
+    typical_p: float | None = None
+    repeat_last_n: int | None = None
+    mirostat: int | None = None
+    mirostat_tau: float | None = None
+    mirostat_eta: float | None = None
 
 
 class Inference(msgspec.Struct, omit_defaults=True):
@@ -43,12 +53,20 @@ class Inference(msgspec.Struct, omit_defaults=True):
     prompt: str = ""
     suffix: str | None = None
     inputs: list[str] = []
+    prompt_ids: list[int] = []
+    """In place of ``prompt``: tokens of the model's own tokenizer."""
+    input_ids: list[list[int]] = []
+    """In place of ``inputs``, each as tokens of the model's own tokenizer."""
     tools: list[dict[str, Any]] = []
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     """Whether the model may call several tools at once; ``None`` is the engine's own habit."""
     format: str | dict[str, Any] | None = None
     think: bool | str | None = None
+    think_if_able: bool = False
+    """``think`` is a wish: a model that cannot think answers without, instead of refusing."""
+    template_kwargs: dict[str, Any] = {}
+    """Switches for the model's chat template, by the template's own names."""
     keep_alive: float | None = None
     options: Options = msgspec.field(default_factory=Options)
     logprobs: bool = False

@@ -117,3 +117,28 @@ def test_moments() -> None:
     assert _moment("2026-11-01T10:00:00.123456789+01:00") == pytest.approx(1793523600.123, abs=0.001)
     assert _moment("2318-01-01T00:00:00Z") is None
     assert _moment(None) is None
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in contract.Options.__struct_fields__ if name not in {"num_ctx", "stop"}]
+)
+def test_no_option_is_dropped_in_silence(name: str) -> None:
+    values: dict[str, Any] = {"logit_bias": {"7": 1.0}, "stop_token_ids": [3], "ignore_eos": True}
+    value = values.get(name, 1)
+    try:
+        made = chat({"role": "user", "content": "Hi"}, options=contract.Options(**{name: value}))["options"]
+    except Unsupported as error:
+        refused = error.fields["param"]
+    else:
+        assert list(made.values()) == [value]
+        return
+    assert refused == name
+
+
+def test_tokens_and_switches_of_a_template_are_refused() -> None:
+    with pytest.raises(Unsupported):
+        ollama_wire.generate(contract.Inference("completion", prompt_ids=[1]), "m")
+    with pytest.raises(Unsupported):
+        ollama_wire.embed(contract.Inference("embed", input_ids=[[1]]), "m")
+    with pytest.raises(Unsupported):
+        chat({"role": "user", "content": "Hi"}, template_kwargs={"x": 1})

@@ -9,7 +9,7 @@ import pytest
 
 from cluster.engines.openai import read_metrics, version_of
 from cluster.engines.openai_chunks import Chunks
-from cluster.engines.openai_wire import LLAMACPP, PLAIN, VLLM, body, dialect_of
+from cluster.engines.openai_wire import LLAMACPP, PLAIN, SGLANG, VLLM, Dialect, body, dialect_of
 from ollamamax import contract
 from ollamamax.kernel.errors import EngineFailed, Unsupported
 
@@ -46,6 +46,37 @@ def test_an_option_that_a_plain_server_has_not_is_refused(name: str) -> None:
     with pytest.raises(Unsupported) as error:
         body("openai", inference(options=msgspec.convert({name: 1}, contract.Options)), "m", PLAIN)
     assert error.value.fields["param"] == name
+
+
+GIVEN: dict[str, Any] = {"stop": ["x"], "logit_bias": {"7": -1.5}, "stop_token_ids": [3], "ignore_eos": True}
+OPTIONS = [name for name in contract.Options.__struct_fields__ if name != "num_ctx"]  # the server's own affair
+
+
+@pytest.mark.parametrize("dialect", [LLAMACPP, VLLM, SGLANG, PLAIN], ids=lambda each: each.name)
+@pytest.mark.parametrize("name", OPTIONS)
+def test_no_option_is_dropped_in_silence(name: str, dialect: Dialect) -> None:
+    given = GIVEN.get(name, 1)
+    options = msgspec.convert({name: given}, contract.Options)
+    try:
+        made = body("e", inference(options=options), "m", dialect)
+    except Unsupported as error:
+        refused = error.fields["param"]
+    else:
+        assert given in made.values()
+        return
+    assert refused == name
+
+
+def test_tokens_go_in_place_of_text() -> None:
+    asked = contract.Inference("completion", prompt_ids=[5, 6])
+    assert body("e", asked, "m", PLAIN)["prompt"] == [5, 6]
+
+
+def test_switches_for_the_template_go_where_there_is_one_to_switch() -> None:
+    asked = inference(think=False, template_kwargs={"documents": ["x"]})
+    assert body("e", asked, "m", VLLM)["chat_template_kwargs"] == {"enable_thinking": False, "documents": ["x"]}
+    with pytest.raises(Unsupported):
+        body("e", asked, "m", PLAIN)
 
 
 def test_formats() -> None:

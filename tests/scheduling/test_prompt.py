@@ -96,3 +96,11 @@ def test_tokens_are_estimated_from_texts_tools_and_images() -> None:
     image = {"type": "image_url", "image_url": {"url": "data:" + "x" * 100_000}}
     assert 100 < estimate_tokens(chat({"role": "user", "content": [{"type": "text", "text": "x" * 40}, image]})) < 5000
     assert estimate_tokens(chat(tools=[{"type": "function", "function": {"name": "x" * 400}}])) > 100
+
+
+def test_prompts_of_tokens_share_what_their_beginnings_share() -> None:
+    ids = list(range(5000))
+    one, other = Inference("completion", prompt_ids=ids), Inference("completion", prompt_ids=[*ids[:4000], 7])
+    assert estimate_tokens(one) == 5000
+    assert common(prefixes(one), prefixes(other)) > 3
+    assert prefixes(one)[-1] != prefixes(other)[-1]
