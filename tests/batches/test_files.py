@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -115,6 +116,74 @@ async def test_what_is_no_form_is_refused(house: House) -> None:
         async with http.get(f"{house.url}/v1/files/a/b", headers=headers) as response:
             assert response.status == 404
     assert stored(house) == []
+
+
+PART = b'--zz\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+PURPOSE = b'--zz\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n'
+BROKEN = {
+    "a field that is not UTF-8": PURPOSE + b"\xff\r\n" + PART + b"x" * 50_000 + b"\r\n--zz--\r\n",
+    "a name that is not UTF-8": PART + b"x\r\n" + PURPOSE.replace(b"purpose", b"\xff") + b"batch\r\n--zz--\r\n",
+    "a file name that is not UTF-8": PART.replace(b'"a"', b'"\xff"') + b"x\r\n--zz--\r\n",
+    "cut in the file": PURPOSE + b"batch\r\n" + PART + b"x" * 50_000,
+    "cut in a header": PART[:-10],
+    "another boundary": (PURPOSE + b"batch\r\n" + PART + b"x\r\n--zz--\r\n").replace(b"--zz", b"--yy"),
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+async def test_a_broken_form_is_the_clients_fault_and_leaves_nothing(house: House, what: str) -> None:
+    headers = {"Authorization": f"Bearer {house.key.text}", "Content-Type": "multipart/form-data; boundary=zz"}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{house.url}/v1/files", data=BROKEN[what], headers=headers) as response,
+    ):
+        assert response.status == 400
+        assert (await response.json())["error"]["code"] == "invalid_request"
+    assert stored(house) == []
+
+
+def _parts(number: int) -> bytes:
+    return b'--zz\r\nContent-Disposition: form-data; name="%d"\r\n\r\n\r\n' % number
+
+
+ENDLESS = {
+    "one header": (b"--zz\r\nX-A: ", lambda number: b"a" * 4096),
+    "headers": (b"--zz\r\n", lambda number: b"x%d: a\r\n" % number),
+    "parts": (b"", _parts),
+    "one name": (b'--zz\r\nContent-Disposition: form-data; name="', lambda number: b"n" * 4096),
+    "one value": (PURPOSE, lambda number: b"v" * 4096),
+    "what follows the end": (PURPOSE + b"batch\r\n" + PART + b"x\r\n--zz--\r\n", lambda number: b"e" * 4096),
+    "a boundary": (b"", lambda number: b"-" * 4096),
+    "a file": (PART, lambda number: b"f" * 4096),
+}
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+async def test_a_form_without_end_is_refused_early(house: House, what: str) -> None:
+    """What a form may hold besides its file is little, so little is kept of it and little is read."""
+    start, more = ENDLESS[what]
+    sent = 0
+    address = urlsplit(house.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        writer.write(
+            f"POST /v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {house.key.text}\r\nContent-Type: "
+            "multipart/form-data; boundary=zz\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        )
+        answered = asyncio.create_task(reader.readline())
+        for part in itertools.chain([start] if start else [], map(more, itertools.count())):
+            writer.write(b"%x\r\n%b\r\n" % (len(part), part))
+            sent += len(part)
+            await writer.drain()
+            await asyncio.sleep(0)
+            if answered.done():
+                break
+        assert (await answered).split()[1] in {b"400", b"413"}
+    finally:
+        writer.close()
+    await until(lambda: stored(house) == [])
+    assert sent < 8 << 20
 
 
 async def test_a_client_that_leaves_midway_leaves_nothing(house: House) -> None:

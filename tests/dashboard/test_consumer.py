@@ -128,8 +128,9 @@ async def test_a_user_without_membership_is_refused(connect: Connect, member: ca
     assert fleet.client.keys("omx:channels:group:*") == []
 
 
-async def test_another_sites_page_cannot_connect(connect: Connect, owner: cast.Person) -> None:
-    socket = await connect(owner, origin="https://evil.example")
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:9999", "https://localhost", ""])
+async def test_another_sites_page_cannot_connect(connect: Connect, owner: cast.Person, origin: str) -> None:
+    socket = await connect(owner, origin=origin)
     assert not socket.entered
 
 
