@@ -60,6 +60,8 @@ class Call:
     acting: Principal
     directory: Directory
     limits: Limits
+    still_works: Callable[[], None]
+    """Raises `Unauthenticated` when the caller's key was revoked, or has expired, since."""
 
 
 class Management:
@@ -95,14 +97,20 @@ class Management:
         route = route_of(path)
         if route is None:
             raise errors.NotFound(f"There is no {path} here.")
-        principal = await access.authenticate(request.headers.get("authorization"), directory, route.permission)
-        acting = msgspec.structs.replace(principal, request=id_)
+        known = await access.identify(request.headers.get("authorization"), directory, route.permission)
+        acting = msgspec.structs.replace(known.principal, request=id_)
+
+        def still_works() -> None:
+            if access.working_key(directory, known.identifier) is None:
+                raise errors.Unauthenticated(access.REVOKED_MEANWHILE)
+
         if request.method not in route.methods:
             allowed = ", ".join(route.methods)
             return JSONResponse({"error": f"Only {allowed} is allowed here."}, 405, {"allow": allowed})
         if path.startswith(BLOBS):
-            return await uploads.answer(request, acting, path.removeprefix(BLOBS), self._limits.most_blob)
-        return await _ENDPOINTS[path](Call(request, acting, directory, self._limits))
+            digest = path.removeprefix(BLOBS)
+            return await uploads.answer(request, acting, digest, self._limits.most_blob, still_works)
+        return await _ENDPOINTS[path](Call(request, acting, directory, self._limits, still_works))
 
 
 def _explain(error: errors.OllamaMaxError) -> Response:
@@ -173,7 +181,7 @@ _ENDPOINTS: dict[str, Endpoint] = {
 
 
 async def _run(call: Call, kind: str, model: str, wanted: dict[str, Any], stream: bool | None) -> Response:
-    """Ask for a job and tell how it goes. It goes on when the caller leaves."""
+    """Ask for a job and tell how it goes. It is the tenant's: it goes on when the caller leaves, or their key is revoked."""
     job = await in_thread(lambda: submit_job(acting=call.acting, kind=kind, model=model, request=wanted))
     lines = _lines(call, job.tenant_id, job.id)
     if stream is False:
@@ -215,6 +223,7 @@ async def _lines(call: Call, tenant: uuid.UUID, id_: uuid.UUID) -> AsyncIterator
             yield told[-1] if told else {"status": "waiting"}
         if await call.request.is_disconnected():
             raise ClientDisconnect
+        call.still_works()
         await asyncio.sleep(POLL_SECONDS)
 
 

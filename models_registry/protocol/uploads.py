@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,8 +21,10 @@ from ollamamax.kernel.principal import Principal
 _BATCH = 1 << 20
 
 
-async def answer(request: Request, acting: Principal, digest: str, most: int) -> Response:
-    """HEAD: whether the tenant has the blob. POST: take it. Raises what `requests.read` raises, and `DiskFull`."""
+async def answer(
+    request: Request, acting: Principal, digest: str, most: int, still_works: Callable[[], None]
+) -> Response:
+    """HEAD: whether the tenant has the blob. POST: take it. Raises what `requests.read` and ``still_works`` raise, and `DiskFull`."""
     if not DIGEST.fullmatch(digest):
         raise InvalidRequest("invalid digest format", param="digest")
     has = await in_thread(lambda: _has(acting, digest))
@@ -41,7 +44,7 @@ async def answer(request: Request, acting: Principal, digest: str, most: int) ->
     try:
         incoming = await asyncio.to_thread(store.receive)
         try:
-            await _receive(request, incoming, most)
+            await _receive(request, incoming, most, still_works)
             if incoming.digest != digest:
                 raise InvalidRequest(f'digest mismatch, expected "{digest}", got "{incoming.digest}"', param="digest")
             await in_thread(lambda: keep_upload(acting=acting, incoming=incoming))
@@ -59,15 +62,17 @@ def _has(acting: Principal, digest: str) -> bool:
         return has_blob(digest)
 
 
-async def _receive(request: Request, incoming: Incoming, most: int) -> None:
+async def _receive(request: Request, incoming: Incoming, most: int, still_works: Callable[[], None]) -> None:
     batch = bytearray()
     async for part in request.stream():
         batch += part
         if incoming.size + len(batch) > most:
             raise _too_large(most)
         if len(batch) >= _BATCH:
+            still_works()
             await asyncio.to_thread(incoming.write, bytes(batch))
             batch.clear()
+    still_works()
     await asyncio.to_thread(incoming.write, bytes(batch))
     await asyncio.to_thread(incoming.finish)
 

@@ -31,7 +31,7 @@ _PUBLISH = Path(__file__).with_name("publish_directory.lua").read_text()
 _MARK = b""
 _BATCH = 500
 """Fields in one change, so that one call never holds Redis for long."""
-_CHECK_SECONDS = 5.0
+_CHECK_SECONDS = 1.0
 _SILENCE_SECONDS = 12.0
 _ATTEMPTS = 5
 _CATCH_UP_SECONDS = 1.0

@@ -18,6 +18,7 @@ from ollamamax.bus.directory import Directory
 from ollamamax.gateway import fallback, http, wishes
 from ollamamax.gateway.anthropic import endpoints as anthropic
 from ollamamax.gateway.anthropic import responses as anthropic_responses
+from ollamamax.gateway.callers import REVOKED, Caller, Callers
 from ollamamax.gateway.catalog import Alias, Listed
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import ClientGone, Receive, Scope, Send
@@ -35,7 +36,7 @@ from ollamamax.gateway.relay import TooSlow
 from ollamamax.gateway.service import Service
 from ollamamax.gateway.turns import Turns
 from ollamamax.identity import access
-from ollamamax.identity.access import KnownKey, KnownTenant
+from ollamamax.identity.access import Identified, KnownKey, KnownTenant
 from ollamamax.kernel import errors, trace
 from ollamamax.kernel.ids import new_id
 
@@ -96,6 +97,8 @@ ROUTES: dict[str, Route] = {
 
 _LAST_REQUESTS = 2.0
 """Seconds that a stop waits for them."""
+_LAST_WORDS = 1.0
+"""Seconds that a client whose key was revoked has to take the error, where it may be taking nothing."""
 _UNTOLD = KnownTenant()
 """A tenant of which nothing was published yet."""
 
@@ -137,6 +140,7 @@ class Gateway:
         self._region = region
         self._more_routes = more_routes
         self._service: Service | None = None
+        self._callers = Callers()
         self._starting = asyncio.Lock()
         self._turns = Turns()
         self._open = 0
@@ -170,6 +174,7 @@ class Gateway:
                 await directory.wait_loaded()
                 dispatcher = Dispatcher(self._redis_url, directory, self._bounds, self._region)
                 await dispatcher.start()
+                self._callers.follow(directory)
                 self._service = Service(directory, dispatcher, self._max_body, self._deadline)
                 _log.info("gateway_started", gateway=dispatcher.id)
             return self._service
@@ -189,7 +194,7 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.serve(scope, receive, send)
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send, *, inside: KnownKey | None = None) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send, *, inside: Identified | None = None) -> None:
         """One request. ``inside`` is the key it is made with, when this process itself makes it: no header is looked at,
         and it takes none but idle slots."""
         self._open += 1
@@ -201,7 +206,7 @@ class Gateway:
             if not self._open:
                 self._quiet.set()
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, inside: KnownKey | None) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, inside: Identified | None) -> None:
         received_at = time.time()
         service = self._service or await self.start()
         answer = _Response(send)
@@ -213,6 +218,7 @@ class Gateway:
         route = route or self._more_routes(scope["method"], path)
         protocol = route.protocol if route else OPENAI if path.startswith("/v1/") else OLLAMA
         call: Call | None = None
+        caller: Caller | None = None
         traceparent = trace.child(http.header(scope, b"traceparent"))
         request = new_id()
         try:
@@ -220,13 +226,16 @@ class Gateway:
                 raise errors.NotFound(f"There is no {path} here.")
             if inside is None:
                 given = _authorization(scope, protocol)
-                principal, key = await access.identify(given, service.directory, route.permission)
+                known = await access.identify(given, service.directory, route.permission)
             else:
-                principal, key = access.principal_of(inside, route.permission), inside
+                known = inside
+                access.principal_of(known.key, route.permission)
+            key = known.key
+            caller = self._callers.enter(known, route.permission)
             if scope["method"] != route.method:
                 raise _MethodNotAllowed(route.method)
             call = Call(
-                principal,
+                known.principal,
                 path,
                 received_at,
                 traceparent,
@@ -236,6 +245,7 @@ class Gateway:
                 priority=wishes.priority(scope, key) if inside is None else "low",
                 idle_only=inside is not None,
                 timeout=wishes.timeout(scope),
+                caller=caller,
             )
             if path in fallback.ROUTES:
                 endpoint = route.endpoint
@@ -251,14 +261,33 @@ class Gateway:
         except ClientGone:
             _log.info("client_gone", request=request, api=path)
         except errors.OllamaMaxError as error:
+            self._callers.leave(caller)  # what is explained is not to be cut off
             await _explain(answer, protocol, error, request, traceparent)
+        except asyncio.CancelledError:
+            if caller is None or not caller.is_revoked:
+                raise
+            self._callers.leave(caller)
+            await _tell_revoked(answer, protocol, request, traceparent)
         except Exception:  # noqa: BLE001 - the last line: the client gets an answer, the log gets the trace
             _log.exception("request_broke", request=request, api=path)
+            self._callers.leave(caller)
             problem = errors.OllamaMaxError("Something broke in this server; the log has the details.")
             await _explain(answer, protocol, problem, request, traceparent)
         finally:
             if call is not None and call.ignored:
                 _log.info("fields_ignored", request=request, api=path, fields=list(call.ignored))
+            self._callers.leave(caller)
+
+
+async def _tell_revoked(response: _Response, protocol: Protocol, request: str, traceparent: str) -> None:
+    """To one that was cancelled because its key does not work any more, if it takes that in time."""
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()
+    error = errors.Unauthenticated(REVOKED.message)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_WORDS):
+            await _explain(response, protocol, error, request, traceparent)
 
 
 def _authorization(scope: Scope, protocol: Protocol) -> str | None:

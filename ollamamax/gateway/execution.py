@@ -15,6 +15,7 @@ from cluster.scheduling.load import avoided
 from models_registry.fallback import next_time
 from ollamamax import logs
 from ollamamax.contract import Delta, Failure, Final, Inference, Outcome, Started
+from ollamamax.gateway.callers import REVOKED, Caller
 from ollamamax.gateway.catalog import Listed, full_name
 from ollamamax.gateway.http import ClientGone, Receive
 from ollamamax.gateway.ignored import Ignored
@@ -67,6 +68,8 @@ class Call(msgspec.Struct, eq=False):
     """The one that keeps its place until this one has a slot; that it has at once, or not at all."""
     ignored: Ignored = msgspec.field(default_factory=Ignored)
     """Filled before the response begins."""
+    caller: Caller | None = None
+    """Whose request it is, in a gateway's hands."""
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         own = [(b"x-request-id", self.id.encode()), (b"traceparent", self.traceparent.encode())]
@@ -128,6 +131,8 @@ class Execution:
             tenant_limits=call.tenant.limits,
         )
         self._dispatcher.router.expect(request)
+        if call.caller is not None:
+            call.caller.requests.append(request)
         if call.instead_of is not None:
             # So much was taken from the limits; it is corrected when this one is settled.
             request.expected_prompt_tokens = call.instead_of.expected_prompt_tokens
@@ -284,6 +289,8 @@ class Execution:
 def _as_error(failure: Failure, request: Request) -> Exception:
     if failure is _GONE:
         return ClientGone()
+    if failure is REVOKED:
+        return errors.Unauthenticated(REVOKED.message)
     if failure is _LATE and request.given_at is None:
         waited = time.time() - request.received_at
         return errors.DeadlineExceeded(f"The request waited {waited:.0f} s in the queue; its time is over.")

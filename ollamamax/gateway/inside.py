@@ -9,7 +9,7 @@ from typing import Any
 
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.http import Scope
-from ollamamax.identity.access import KnownKey
+from ollamamax.identity.access import Identified
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Answer:
     body: bytes
 
 
-async def ask(gateway: Gateway, key: KnownKey, path: str, body: bytes) -> Answer:
+async def ask(gateway: Gateway, key: Identified, path: str, body: bytes) -> Answer:
     """POST ``body`` to a route of the gateway as the owner of ``key``. Cancelling the task is as a client that leaves."""
     asked = False
     status = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -41,6 +41,7 @@ class KnownTenant(msgspec.Struct):
 
 
 _REFUSED = "The API key is missing, wrong, expired or revoked. Send it as 'Authorization: Bearer omx_...'."
+REVOKED_MEANWHILE = "The API key was revoked or has expired while the request ran."
 
 
 async def authenticate(
@@ -50,9 +51,17 @@ async def authenticate(
     return (await identify(authorization, directory, permission, kind=kind))[0]
 
 
+class Identified(NamedTuple):
+    """``identifier`` is the public part of the key's text, by which the directory knows it."""
+
+    principal: Principal
+    key: KnownKey
+    identifier: str
+
+
 async def identify(
     authorization: str | None, directory: Directory, permission: str | None, *, kind: Kind = "key"
-) -> tuple[Principal, KnownKey]:
+) -> Identified:
     """The principal and the key of an ``Authorization: Bearer`` header (RFC 6750).
 
     Raises `Unauthenticated` for every key that is not good, without saying why, and `Forbidden` for one that lacks
@@ -69,7 +78,7 @@ async def identify(
         known = working_key(directory, identifier, kind=kind)
     if known is None or not matches(secret, known.hash):
         raise errors.Unauthenticated(_REFUSED)
-    return principal_of(known, permission), known
+    return Identified(principal_of(known, permission), known, identifier)
 
 
 def working_key(directory: Directory, identifier: str, *, kind: Kind = "key") -> KnownKey | None:
@@ -78,6 +87,11 @@ def working_key(directory: Directory, identifier: str, *, kind: Kind = "key") ->
     if known is None or known.kind != kind or (known.expires_at is not None and known.expires_at <= time.time()):
         return None
     return known
+
+
+def identified(known: KnownKey, identifier: str) -> Identified:
+    """Of a key that `working_key` found: for requests from inside a process."""
+    return Identified(principal_of(known, None), known, identifier)
 
 
 def principal_of(known: KnownKey, permission: str | None) -> Principal:

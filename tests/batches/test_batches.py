@@ -213,22 +213,26 @@ async def test_a_batch_expires_with_its_window(house: House) -> None:
     assert {line["error"]["code"] for line in errors} <= {"batch_expired"}
 
 
-async def test_a_revoked_key_stops_its_batches(house: House) -> None:
+async def test_a_revoked_key_stops_its_batches_and_the_request_that_runs(house: House) -> None:
     from channels.db import database_sync_to_async
 
     from ollamamax.identity.actions.key import revoke_key
 
-    async def slow(ticket: Ticket) -> Any:
-        await asyncio.sleep(0.4)
+    asked: list[str] = []
+
+    async def two_and_no_more(ticket: Ticket) -> Any:
+        asked.append(ticket.id)
+        if len(asked) > 2:
+            await asyncio.sleep(3600)
         async for event in echo(ticket):
             yield event
 
-    await house.add_node(slow, capacity=1)
+    node = await house.add_node(two_and_no_more, capacity=1)
     await house.add_runner(concurrency=1)
     other = await database_sync_to_async(_another_key, thread_sensitive=False)(house)
     name = await house.order([chat(number) for number in range(50)])
     async with asyncio.timeout(LONG):
-        while (await house.batch(name)).request_counts.completed < 2:
+        while (await house.batch(name)).request_counts.completed < 2 or len(asked) < 3:
             await asyncio.sleep(0.05)
     await database_sync_to_async(revoke_key, thread_sensitive=False)(acting=house.owner.acting, key_id=house.key.row.id)
     house.key = other
@@ -236,8 +240,8 @@ async def test_a_revoked_key_stops_its_batches(house: House) -> None:
     assert done.status == "failed"
     assert done.errors.data[0].code == "key_revoked"
     output, errors = await house.lines(done.output_file_id), await house.lines(done.error_file_id)
-    assert 2 <= len(output) < 50
-    assert len(output) == done.request_counts.completed
+    assert len(output) == done.request_counts.completed == 2
+    assert [control.verb for control in node.controls] == ["cancel"]
     assert len(output) + len(errors) == 50
     assert {line["error"]["code"] for line in errors} == {"key_revoked"}
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy
 import ollama
 import pytest
@@ -18,7 +21,10 @@ from models_registry.actions.blob import blob_store
 from models_registry.actions.version import register_external
 from models_registry.models import Job, Version
 from ollamamax.audit.models import AuditRecord
-from ollamamax.identity.scope import tenant_scope
+from ollamamax.identity.access import REVOKED_MEANWHILE
+from ollamamax.identity.actions.key import revoke_key
+from ollamamax.identity.scope import every_tenant, tenant_scope
+from tests import cast
 from tests.cast import Key, Person
 from tests.management.conftest import Controller, Served, knows, write_gguf
 
@@ -229,3 +235,29 @@ def test_jobs_end_with_the_controller_and_begin_with_the_next(
         again = Controller()
         assert json.loads(list(lines)[-1]) == {"status": "success"}
     again.stop()
+
+
+def test_a_revoked_keys_upload_and_progress_end_while_its_job_goes_on(
+    served: Served, client: ollama.Client, controller: Controller, owner: Person, owner_key: Key, digest: str
+) -> None:
+    controller.stop()
+    other = cast.make_key(owner)
+
+    def parts() -> Iterator[bytes]:
+        yield b"x" * (1 << 20)
+        revoke_key(acting=owner.acting, key_id=other.row.id)
+        yield from itertools.repeat(b"x" * (1 << 20), 1000)
+
+    knows(lambda: served.ollama(other).list())
+    with served.http(other) as http, contextlib.suppress(httpx.WriteError):
+        assert http.post("/api/blobs/sha256:" + "0" * 64, content=parts()).status_code == 401
+    with (
+        served.http(owner_key) as http,
+        http.stream("POST", "/api/create", json={"model": "later", "files": {"m": digest}}) as told,
+    ):
+        lines = told.iter_lines()
+        assert json.loads(next(lines)) == {"status": "waiting"}
+        revoke_key(acting=owner.acting, key_id=owner_key.row.id)
+        assert json.loads(list(lines)[-1]) == {"error": REVOKED_MEANWHILE}
+    with every_tenant():
+        assert [job.state for job in Job.objects.all()] == [Job.State.WAITING]

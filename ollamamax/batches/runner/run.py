@@ -29,6 +29,7 @@ from ollamamax.gateway.inside import ask
 from ollamamax.identity import access
 from ollamamax.kernel.tasks import end
 
+UNAUTHENTICATED = 401
 _READ_AT_ONCE = 32
 _WRITE_AT_ONCE = 200
 _log = logs.get(__name__)
@@ -198,7 +199,11 @@ class Run:
                 await self._rest(1.0)  # Redis lost the keys; they are published again soon
                 continue
             async with shared.slots:
-                answer = await ask(shared.gateway, known, batch.endpoint, request.body)
+                answer = await ask(
+                    shared.gateway, access.identified(known, batch.key.identifier), batch.endpoint, request.body
+                )
+            if answer.status == UNAUTHENTICATED:
+                continue  # revoked while it ran: looked up again, and no answer to the line
             if (pause := pause_for_room(answer, refusals)) is not None:
                 refusals = 0 if await shared.room.wait(place, pause) else refusals + 1
                 continue

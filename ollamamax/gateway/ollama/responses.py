@@ -23,7 +23,8 @@ def error_body(error: errors.OllamaMaxError) -> bytes:
 
 
 def error_event(error: errors.OllamaMaxError) -> bytes:
-    return error_body(error) + b"\n"
+    # In a stream the one word, which clients know as the answer to a key that never was good, would say too little.
+    return encode({"error": error.message}) + b"\n"
 
 
 def timestamp(moment: float) -> str:
