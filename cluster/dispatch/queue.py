@@ -19,7 +19,7 @@ from ollamamax.kernel import errors
 
 FIRST_WORD = 5.0
 """Seconds until a client that waits hears the first sign of life; then again every `EACH`."""
-EACH = 10.0
+EACH = 5.0
 LOOKS = 300
 """How many waiting requests are looked after in one second."""
 PATIENCE = 10.0
@@ -90,27 +90,28 @@ class Queue:
     async def wait(self, request: Request, tell: Tell | None, at_first: float | None = None) -> str:
         """The node, once there is one. Raises `Interrupted`, `Unavailable`, and whatever ``tell`` raises.
 
-        ``at_first``: raises `Waited` when it has no node so many seconds after it was admitted, and tells nobody anything until
-        then. It keeps its place; a second call waits on.
+        ``at_first``: raises `Waited` when it has no node so many seconds after it was admitted. It keeps its place; a second call
+        waits on.
         """
         assert request.place is not None  # noqa: S101 - expected before
         if request.ticket not in self._waiting:
             self._waiting[request.ticket] = request
             self._of_version[request.version] += 1
-        waited = time.time() - (request.admitted_at or time.time())
-        if at_first is not None:
-            done, _ = await asyncio.wait([request.place], timeout=max(0.0, at_first - waited))
-            if not done:
-                raise Waited(request, at_first)
-            return await request.place
-        pause = max(0.0, FIRST_WORD - waited)
-        while tell is not None:
-            done, _ = await asyncio.wait([request.place], timeout=pause)
+        begun = request.admitted_at or time.time()
+        waited = max(0.0, time.time() - begun)
+        # After a wait with signs the next one is due as if that had gone on.
+        word = FIRST_WORD if waited < FIRST_WORD else waited + EACH
+        while True:
+            until = [each for each in (at_first, word if tell is not None else None) if each is not None]
+            done, _ = await asyncio.wait([request.place], timeout=max(0.0, min(until) - waited) if until else None)
             if done:
-                break
-            pause = EACH
-            await tell(await self.outlook(request))
-        return await request.place
+                return await request.place
+            waited = max(0.0, time.time() - begun)
+            if tell is not None and waited >= word:
+                word = waited + EACH
+                await tell(await self.outlook(request))
+            elif at_first is not None and waited >= at_first:
+                raise Waited(request, at_first)
 
     async def outlook(self, request: Request) -> Outlook | None:
         """Its place in the line, as of a moment ago."""

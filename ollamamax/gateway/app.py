@@ -104,19 +104,30 @@ _UNTOLD = KnownTenant()
 
 
 class _Response:
-    """`send`, remembering whether the response has begun; until then, what was read of the request's body."""
+    """`send`, remembering how far the response is; until an answer has begun, what was read of the request's body.
 
-    __slots__ = ("_send", "begun", "kept")
+    A client that waits has the head and signs of life before anything of an answer. A second head (of another model, which
+    answers in the first one's stead) is left out then.
+    """
+
+    __slots__ = ("_send", "begun", "headed", "kept")
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self.headed = False
+        """The head is out: what goes wrong can only be told in the body."""
         self.begun = False
+        """Something of an answer is out."""
         self.kept: list[bytes] = []
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
-        if not self.begun:
+        if not message.pop(http.SIGN, False) and not self.begun:
             self.begun = True
             self.kept.clear()
+        if message["type"] == "http.response.start":
+            if self.headed:
+                return
+            self.headed = True
         await self._send(message)
 
 
@@ -309,7 +320,7 @@ class _MethodNotAllowed(errors.OllamaMaxError):
 async def _explain(
     response: _Response, protocol: Protocol, error: errors.OllamaMaxError, request: str, traceparent: str
 ) -> None:
-    if response.begun:
+    if response.headed:
         await http.finish(response, protocol.error_event(error))
         return
     headers = [(b"x-request-id", request.encode()), (b"traceparent", traceparent.encode())]

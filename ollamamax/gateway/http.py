@@ -19,6 +19,8 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 JSON = b"application/json"
 encode = msgspec.json.Encoder().encode
+SIGN = "ollamamax.sign"
+"""Marks a message of a response that is a sign of life, and nothing of an answer."""
 _NAMED = "ollamamax.headers"
 """Where a scope's headers are kept by their names, for those that follow."""
 _gzip_wanted = ContextVar("gzip_wanted", default=False)
@@ -97,12 +99,13 @@ async def respond(
     await send({"type": "http.response.body", "body": body})
 
 
-async def begin(send: Send, content_type: bytes, headers: Headers) -> None:
-    """Start a stream; proxies are asked not to hold it back."""
+async def begin(send: Send, content_type: bytes, headers: Headers, *, sign: bool = False) -> None:
+    """Start a stream; proxies are asked not to hold it back. ``sign``: for a sign of life."""
     await send(
         {
             "type": "http.response.start",
             "status": 200,
+            SIGN: sign,
             "headers": [
                 (b"content-type", content_type),
                 (b"cache-control", b"no-cache"),
@@ -113,8 +116,8 @@ async def begin(send: Send, content_type: bytes, headers: Headers) -> None:
     )
 
 
-async def write(send: Send, part: bytes) -> None:
-    await send({"type": "http.response.body", "body": part, "more_body": True})
+async def write(send: Send, part: bytes, *, sign: bool = False) -> None:
+    await send({"type": "http.response.body", "body": part, "more_body": True, SIGN: sign})
 
 
 async def finish(send: Send, part: bytes = b"") -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +15,11 @@ from ollamamax.gateway import http
 from ollamamax.gateway.execution import Execution
 from ollamamax.gateway.http import Send
 from ollamamax.kernel import errors
+from ollamamax.kernel.tasks import end
+
+SIGN_SECONDS = 5.0
+"""The longest silence of a stream: after so long without output its client gets a sign of life. Half of what proxies and
+clients commonly bear at least, so that one that is late harms nobody."""
 
 
 class TooSlow(errors.OllamaMaxError):
@@ -50,9 +57,10 @@ async def gather(execution: Execution) -> Output:
 
 
 class Opening:
-    """The head of a streamed response: sent with its first output, or before, to a client that waits in the queue.
+    """The head of a streamed response, and the signs of life in it: sent with its first output, or before, to a client that waits.
 
-    ``sign`` makes a sign of life that the protocol's clients read over.
+    ``sign`` makes a sign of life that the protocol's clients read over. Signs are marked (`http.SIGN`): until something of an
+    answer was said, another model may still be asked.
     """
 
     def __init__(
@@ -67,24 +75,74 @@ class Opening:
         self._headers = headers
         self._sign = sign
         self._begun = False
+        self._said_at = time.monotonic()
+        self._writing = False
+        self._signing: asyncio.Task[None] | None = None
 
     async def tell(self, outlook: Outlook | None) -> None:
         """From now on a failure can only be told in the stream."""
-        await self.begin([])
-        await http.write(self.send, self._sign(outlook))
+        self._said_at = time.monotonic()
+        await self.begin([], sign=True)
+        await http.write(self.send, self._sign(outlook), sign=True)
 
-    async def begin(self, more_headers: list[tuple[bytes, bytes]]) -> None:
+    async def begin(self, more_headers: list[tuple[bytes, bytes]], *, sign: bool = False) -> None:
+        """``sign``: something is said, and nothing of an answer yet."""
         if not self._begun:
             self._begun = True
-            await http.begin(self.send, self._content_type, self._headers + more_headers)
+            await http.begin(self.send, self._content_type, self._headers + more_headers, sign=sign)
+
+    async def write(self, part: bytes) -> None:
+        """A whole event: signs go between two of them."""
+        if self._signing is not None:
+            await asyncio.wait([self._signing])
+        self._said_at = time.monotonic()
+        self._writing = True
+        await http.write(self.send, part)
+        self._writing = False
+
+    async def finish(self, part: bytes) -> None:
+        """The last part; no sign comes after it."""
+        if self._signing is not None:
+            await asyncio.wait([self._signing])
+        self._writing = True
+        await http.finish(self.send, part)
+
+    @contextlib.asynccontextmanager
+    async def alive(self, headers: Callable[[], list[tuple[bytes, bytes]]]) -> AsyncIterator[None]:
+        """Give a sign of life whenever nothing was written for `SIGN_SECONDS`; ``headers`` are added when it is the first."""
+        loop = asyncio.get_running_loop()
+
+        def look() -> None:
+            nonlocal timer
+            left = self._said_at + SIGN_SECONDS - time.monotonic()
+            if left <= 0 and not self._writing and (self._signing is None or self._signing.done()):
+                self._signing = loop.create_task(say())
+            timer = loop.call_later(left if left > 0 else SIGN_SECONDS, look)
+
+        async def say() -> None:
+            with contextlib.suppress(Exception):  # whoever writes next hears of it
+                self._said_at = time.monotonic()
+                await self.begin(headers(), sign=True)
+                await http.write(self.send, self._sign(None), sign=True)
+
+        timer = loop.call_later(max(0.0, self._said_at + SIGN_SECONDS - time.monotonic()), look)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            if self._signing is not None:
+                await end([self._signing])
 
 
 def comment(outlook: Outlook | None) -> bytes:
-    """A comment in an event stream (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream)."""
+    """A comment in an event stream (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
+
+    One line: after a blank one simple parsers take it for an event without data, and fail.
+    """
     if outlook is None:
-        return b": waiting\n\n"
+        return b": waiting\n"
     when = "" if outlook.seconds is None else f", about {outlook.seconds:.0f} s"
-    return f": waiting, place {outlook.position} of {outlook.waiting}{when}\n\n".encode()
+    return f": waiting, place {outlook.position} of {outlook.waiting}{when}\n".encode()
 
 
 def space(_: Outlook | None) -> bytes:
@@ -102,7 +160,8 @@ async def stream(
 ) -> None:
     """Send what ``first``, ``delta`` and ``last`` make of the output. Raises what `Execution.next` raises, and `TooSlow`."""
     try:
-        await _stream(execution, opening, first, delta, last)
+        async with opening.alive(execution.own_headers):
+            await _stream(execution, opening, first, delta, last)
     except asyncio.CancelledError:
         if not execution.too_slow:
             raise
@@ -128,8 +187,8 @@ async def _stream(
         part += delta(event)
         # An event may add nothing to what a protocol shows; an empty body would be a needless write.
         if part and not execution.has_more:
-            await http.write(opening.send, part)
+            await opening.write(part)
             part = b""
         event = await execution.next()
     assert execution.final is not None  # noqa: S101 - next returned None
-    await http.finish(opening.send, part + last(execution.final))
+    await opening.finish(part + last(execution.final))

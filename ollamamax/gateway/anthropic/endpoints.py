@@ -13,7 +13,7 @@ async def messages(service: Service, call: Call, scope: Scope, receive: Receive,
     body = http.decode(requests.decoder, await service.body(scope, receive))
     inference = requests.to_inference(body)
     headers = [(b"request-id", call.id.encode())]
-    opening = relay.Opening(send, responses.EVENT_STREAM, headers + call.headers(), relay.comment)
+    opening = relay.Opening(send, responses.EVENT_STREAM, headers + call.headers(), responses.ping)
     tell = opening.tell if body.stream else None
     async with service.execution(call, body.model, inference, receive, tell=tell, whole=not body.stream) as execution:
         if not body.stream:

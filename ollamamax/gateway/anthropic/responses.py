@@ -83,6 +83,11 @@ def _event(name: str, fields: dict[str, Any]) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + encode({"type": name, **fields}) + b"\n\n"
 
 
+def ping(_: object) -> bytes:
+    """A sign of life, as Anthropic's own streams have them."""
+    return _event("ping", {})
+
+
 _BLOCKS: dict[str, dict[str, Any]] = {
     "text": {"type": "text", "text": ""},
     "thinking": {"type": "thinking", "thinking": "", "signature": ""},

@@ -57,7 +57,7 @@ async def _several(
         ]
         finals: list[Final] = []
         begun = False
-        async with contextlib.aclosing(choices.merged()) as events:
+        async with opening.alive(list), contextlib.aclosing(choices.merged()) as events:
             async for index, event in events:
                 part = b""
                 if not begun:
@@ -71,8 +71,8 @@ async def _several(
                 else:
                     part += rendered[index].delta(event)
                 if part:
-                    await http.write(send, part)
-        await http.finish(send, rendered[0].done(finals))
+                    await opening.write(part)
+            await opening.finish(rendered[0].done(finals))
 
 
 async def models(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
