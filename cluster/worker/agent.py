@@ -167,6 +167,7 @@ class Agent:
             reporter.draining = self._stop.is_set()
             if leftovers.done():
                 self._drain_by_itself(reporter.waiting)
+                self.spawn(self.inbox.heal(), "heal")
             self._stop_unheard(outlets)
             self.runs.forget_old()
 

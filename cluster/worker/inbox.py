@@ -27,6 +27,7 @@ LEASE_MILLISECONDS = 5000
 RENEW_SECONDS = 1.5
 IDLE_SECONDS = 1.0
 PAUSE_SECONDS = 0.5
+LOOKS_ASTRAY = 2
 MOST_AT_ONCE = 8
 """The first of many that come together goes to the engine before the last is read."""
 
@@ -67,6 +68,8 @@ class Inbox:
         """How many tickets waited when the last were taken."""
         self._sweep: asyncio.Task[None] | None = None
         self._unseen: set[str] = set()
+        self._astray = 0
+        """At how many looks in a row more tickets were claimed than came here."""
         self._leased = False
         self._lease_lock = asyncio.Lock()
         self.stopping = False
@@ -110,7 +113,10 @@ class Inbox:
             self._runs.changed.clear()
             await self._runs.changed.wait()
             return False
-        *taken, self._more = await self._claiming.do_all([*self._take(min(free, self._more)), ("LLEN", self._inbox)])
+        # Never sent twice: the answer to the first would be a ticket that nobody runs. `_adopt` looks what became of it.
+        *taken, self._more = await self._claiming.do_all(
+            [*self._take(min(free, self._more)), ("LLEN", self._inbox)], once=True
+        )
         for raw in filter(None, taken):
             await self._begin(raw)
         now = asyncio.get_running_loop().time()
@@ -232,8 +238,23 @@ class Inbox:
         found: list[Any] = await self._redis.lrange(name, 0, -1)
         return found
 
-    async def waiting(self) -> int:
-        return int(await self._redis.llen(self._inbox))
+    async def look(self) -> int:
+        """How many tickets wait. Finds besides whether some were claimed that never came here: see `heal`."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.llen(self._inbox)
+            pipe.llen(self._claimed)
+            waiting, claimed = await pipe.execute()
+        self._astray = self._astray + 1 if claimed > self._runs.claimed() else 0
+        return int(waiting)
+
+    async def heal(self) -> None:
+        """Run the tickets that were claimed and never came here, because the answer to a claim was lost.
+
+        One that is on its way is counted for a moment: only what was there at two looks in a row counts.
+        """
+        if self._astray >= LOOKS_ASTRAY and not self.stopping:
+            self._astray = 0
+            await self._adopt()
 
 
 def restarted() -> contract.Failure:

@@ -31,6 +31,8 @@ class Sent:
     sent: list[contract.Event] = field(default_factory=list)
     pending: list[contract.Event] = field(default_factory=list)
     done: bytes | None = None
+    written: bool = False
+    """Its end was published, and it is off the list of claimed tickets."""
     held: asyncio.TimerHandle | None = None
     """What waits is written then, if nothing has it written before."""
 
@@ -114,6 +116,8 @@ class Outlet:
                 await asyncio.sleep(pause)
                 pause = min(1.0, pause * 2)
             else:
+                for sent in ended:
+                    sent.written = True
                 return
 
     def _heard(self, listeners: int) -> None:

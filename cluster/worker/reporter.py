@@ -110,7 +110,7 @@ class Reporter:
         self._health = [health]
 
     async def _tell(self, rate: state.TokenRate) -> None:
-        self.waiting = await self._inbox.waiting()
+        self.waiting = await self._inbox.look()
         if self._host is None:
             return
         self._seq += 1

@@ -58,6 +58,7 @@ class Runs:
         self._ended: deque[tuple[float, Run]] = deque()
         self._gateways: Counter[str] = Counter()
         self._cancelled: dict[str, float] = {}
+        self._claimed: dict[str, Sent] = {}
         self.running: dict[str, Run] = {}
         self.changed = asyncio.Event()
         self.tokens = 0
@@ -75,10 +76,16 @@ class Runs:
             return
         run = Run(ticket, Sent(ticket.id, raw))
         self._runs[ticket.id] = self.running[ticket.id] = run
+        self._claimed[ticket.id] = run.sent
         self._gateways[ticket.gateway] += 1
         if self._cancelled.pop(ticket.id, None) is not None:
             run.reason = cancelled()
         run.task = asyncio.create_task(self._run(run), name=f"run {ticket.id}")
+
+    def claimed(self) -> int:
+        """How many tickets are on the node's list of claimed ones, as far as they came here: those whose end is not written."""
+        self._claimed = {ticket: sent for ticket, sent in self._claimed.items() if not sent.written}
+        return len(self._claimed)
 
     def cancel(self, ticket: str, reason: contract.Failure | None = None) -> bool:
         """Stop a run at once; a ticket that has not come yet ends when it comes. Whether it ran."""
@@ -98,7 +105,12 @@ class Runs:
         """Forget what ended, or was cancelled unseen, long ago, and what ended before many others."""
         limit = time.monotonic() - KEEP_SECONDS
         # In the order of their ends, so that a look each second costs nothing for all that stay.
-        while self._ended and (self._ended[0][0] <= limit or len(self._ended) > KEEP_MOST):
+        # One whose end could not be written yet still is on the list of claimed ones: forgotten, it would be run again.
+        while (
+            self._ended
+            and (self._ended[0][0] <= limit or len(self._ended) > KEEP_MOST)
+            and self._ended[0][1].sent.written
+        ):
             _, run = self._ended.popleft()
             del self._runs[run.ticket.id]
             self._gateways[run.ticket.gateway] -= 1

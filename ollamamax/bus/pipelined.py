@@ -15,7 +15,8 @@ class Pipelined:
     """``url`` as redis-py takes it. A command that waits in Redis needs one of these for itself.
 
     It connects with its first command, and again when the connection broke. A command whose connection breaks is sent once
-    more, as redis-py does: it may run twice.
+    more, as redis-py does: it may run twice. What must not (it takes from a list, or counts) is sent ``once``: whether it ran is not
+    known when its connection broke, and whoever sent it has to look.
     """
 
     def __init__(self, url: str) -> None:
@@ -27,9 +28,9 @@ class Pipelined:
         """The answer to one command. Raises `RedisError`."""
         return await self._answered(pack(command), None)
 
-    async def do_all(self, commands: Sequence[Command]) -> list[Any]:
+    async def do_all(self, commands: Sequence[Command], *, once: bool = False) -> list[Any]:
         """The answers to ``commands``, between which no other comes. Raises `RedisError`: the first error among them, when all have run."""
-        answers = await self._answered(b"".join(map(pack, commands)), len(commands))
+        answers = await self._answered(b"".join(map(pack, commands)), len(commands), once=once)
         for answer in answers:
             # A transaction's are a list within the list.
             for each in answer if isinstance(answer, list) else (answer,):
@@ -43,10 +44,13 @@ class Pipelined:
         if link is not None:
             link.close()
 
-    async def _answered(self, packed: bytes, wanted: int | None) -> Any:
+    async def _answered(self, packed: bytes, wanted: int | None, *, once: bool = False) -> Any:
+        link = self._open() or await self._connect()
         try:
-            return await (self._open() or await self._connect()).send(packed, wanted)
+            return await link.send(packed, wanted)
         except Broken:
+            if once:
+                raise
             return await (self._open() or await self._connect()).send(packed, wanted)
 
     def _open(self) -> Link | None:

@@ -111,6 +111,7 @@ class Opening:
     async def alive(self, headers: Callable[[], list[tuple[bytes, bytes]]]) -> AsyncIterator[None]:
         """Give a sign of life whenever nothing was written for `SIGN_SECONDS`; ``headers`` are added when it is the first."""
         loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle
 
         def look() -> None:
             nonlocal timer

@@ -92,6 +92,18 @@ async def test_a_broken_connection_is_made_again_and_its_commands_are_sent_again
         assert await commands.do("CLIENT", "ID") != own
 
 
+async def test_what_takes_from_a_list_is_not_sent_again(redis_url: str, valkey: redis.Redis) -> None:
+    async with aclosing(Pipelined(redis_url)) as commands:
+        own = await commands.do("CLIENT", "ID")
+        takes = asyncio.create_task(commands.do_all([("BLPOP", "pipelined:taken", 3)], once=True))
+        await asyncio.sleep(0.1)
+        valkey.client_kill_filter(_id=str(own))
+        with pytest.raises(Broken):
+            await takes
+        valkey.rpush("pipelined:taken", "stays")
+        assert await commands.do("LLEN", "pipelined:taken") == 1
+
+
 async def test_a_server_that_is_away_or_silent_is_an_error_and_no_wait_for_ever(
     server: Temporary, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -202,7 +202,7 @@ async def test_a_whole_answer_keeps_its_true_status(site: Site) -> None:
 
     async def post() -> int:
         async with site.post("/v1/chat/completions", {"model": "echo", "messages": CHAT}) as response:
-            return response.status
+            return int(response.status)
 
     asking = asyncio.create_task(post())
     await until(lambda: len(site.nodes[0].tickets) == 1)

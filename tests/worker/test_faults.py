@@ -158,3 +158,16 @@ def test_an_engine_that_is_away_is_reported(make_stub: MakeStub, make_node: Make
     end = gateway.wait(gateway.run()).end
     assert isinstance(end, contract.Failure)
     assert (end.code, end.status) == ("engine_crashed", 502)
+
+
+def test_a_ticket_whose_claim_was_never_answered_is_run(make_stub: MakeStub, make_node: MakeNode) -> None:
+    stub = make_stub(tokens=3)
+    node = make_node(EngineChoice("openai", stub.url, slots=2))
+    node.wait_ready()
+    gateway = Gateway(node)
+    assert isinstance(gateway.wait(gateway.run(), 20).end, contract.Final)
+    # Redis moved it, and the answer was lost with its connection.
+    ticket = gateway.ticket()
+    node.redis.rpush(keys.node_claimed(node.id), contract.encode_ticket(ticket))
+    assert isinstance(gateway.wait(ticket, 20).end, contract.Final)
+    wait_for(lambda: node.redis.llen(keys.node_claimed(node.id)) == 0)
