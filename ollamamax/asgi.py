@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ollamamax.settings")
@@ -19,12 +19,15 @@ from cluster.dispatch.admission import Bounds
 from dashboard.routing import websocket
 from models_registry.protocol.blobs import Blobs
 from models_registry.protocol.ollama import Limits, Management
+from models_registry.protocol.routes import route_of
 from models_registry.transfer.reference import Allowed
 from ollamamax.batches.protocol.files import Files
 from ollamamax.batches.protocol.routes import Routes
 from ollamamax.batches.store import FileStore
-from ollamamax.gateway import greeting
+from ollamamax.gateway import greeting, paths
 from ollamamax.gateway.app import Gateway
+from ollamamax.gateway.cors import Origins
+from ollamamax.gateway.front import Application, Front
 from ollamamax.gateway.http import Receive, Scope, Send, encode, header, respond
 from ollamamax.kernel import errors, heap
 
@@ -55,6 +58,7 @@ class Web:
             self.gateway.directory,
             Limits(Allowed(tuple(settings.ENV["OLLAMAMAX_PULL_REGISTRIES"])), settings.ENV["OLLAMAMAX_MAX_BLOB_BYTES"]),
         )
+        self._front = Front(Origins(settings.ENV["OLLAMA_ORIGINS"]), self._methods)
         self.static = ServeStaticASGI(
             django,
             root=settings.STATIC_ROOT,
@@ -69,18 +73,31 @@ class Web:
             await self._lifespan(receive, send)
         elif scope["type"] == "websocket":
             await self.live(scope, receive, send)
-        elif Management.serves(scope["path"]):
-            await self.management(scope, receive, send)
-        elif Gateway.serves(scope["path"]):
-            await self.gateway(scope, receive, send)
+        elif (application := self._for_clients(scope)) is not None:
+            await self._front(application, scope, receive, send)
         elif Blobs.serves(scope["path"]):
             await self.blobs(scope, receive, send)
-        elif greeting.is_meant(scope):
-            await greeting.greet(scope, send)
         elif int(header(scope, b"content-length") or 0) > MOST_BYTES:
             await respond(send, 413, _TOO_LARGE, content_type=b"application/problem+json")
         else:
             await self.static(scope, _limited(receive), send)
+
+    def _for_clients(self, scope: Scope) -> Application | None:
+        """What answers an inference client or one of Ollama's; ``None`` for a browser, and for all other paths."""
+        path = scope["path"] = paths.mended(scope["path"])
+        if Management.serves(path):
+            return self.management
+        if paths.is_ours(path):
+            return self.gateway
+        if greeting.is_meant(scope):
+            return greeting.greet
+        if "text/html" in (header(scope, b"accept") or ""):
+            return None
+        return self.gateway if Gateway.serves(path) else None
+
+    def _methods(self, path: str) -> Sequence[str]:
+        route = route_of(path)
+        return route.methods if route is not None else ["GET"] if path == "/" else self.gateway.methods(path)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -60,6 +60,14 @@ def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _origins(text: str) -> list[str]:
+    origins = _names(text)
+    for origin in origins:
+        if origin != "*" and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s*]*\*?[^/\s*]*", origin) is None:
+            raise ValueError(f"has {origin!r}, which is no origin such as https://chat.example, https://*.example or *")
+    return origins
+
+
 def _choice(*allowed: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in allowed:
@@ -124,6 +132,13 @@ SETTINGS = (
     Setting("OLLAMAMAX_TLS_KEY", str, "", "Private key file (PEM) of OLLAMAMAX_TLS_CERT."),
     Setting(
         "OLLAMAMAX_ALLOWED_HOSTS", _names, "", "Host names to answer to besides the public URL's, separated by commas."
+    ),
+    Setting(
+        "OLLAMA_ORIGINS",
+        _origins,
+        "",
+        "Origins whose pages may ask the inference APIs, besides those of this machine and of desktop programs, separated by commas: "
+        "as `https://chat.example`, `https://*.example`, `chrome-extension://*`, or `*` for all. As Ollama reads it.",
     ),
     Setting(
         "OLLAMAMAX_ASGI_SERVER",
@@ -232,7 +247,7 @@ def read(environ: Mapping[str, str] = os.environ, *, without: Collection[str] = 
             problems.append(f"{setting.name} is not set. {setting.help}")
             continue
         if text == "" and setting.default == "":
-            values[setting.name] = setting.parse("") if setting.parse in (_names, str) else ""
+            values[setting.name] = setting.parse("") if setting.parse in (_names, _origins, str) else ""
             continue
         try:
             values[setting.name] = setting.parse(text)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from ollamamax.gateway import greeting
+from ollamamax.gateway import greeting, paths
 from ollamamax.gateway.app import Gateway
+from ollamamax.gateway.cors import Origins
+from ollamamax.gateway.front import Front
 from ollamamax.gateway.http import Receive, Scope, Send, respond
 from ollamamax.kernel import heap
 
@@ -11,8 +13,9 @@ from ollamamax.kernel import heap
 class Alone:
     """What the web process serves beside inference is not found here."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, origins: Origins | None = None) -> None:
         self.gateway = gateway
+        self._front = Front(origins or Origins(), self._methods)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -23,10 +26,13 @@ class Alone:
             if scope["path"] == "/readyz":
                 await self.gateway.start()  # not every server has a lifespan
             await respond(send, 200, b'{"status":"ok"}')
-        elif greeting.is_meant(scope):
-            await greeting.greet(scope, send)
         else:
-            await self.gateway(scope, receive, send)
+            scope["path"] = paths.mended(scope["path"])
+            application = greeting.greet if scope["path"] == "/" else self.gateway
+            await self._front(application, scope, receive, send)
+
+    def _methods(self, path: str) -> list[str]:
+        return ["GET"] if path == "/" else self.gateway.methods(path)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -15,12 +15,13 @@ from cluster.dispatch.fleet import Registered
 from models_registry.protocol.blobs import PublishedBlob
 from ollamamax import logs
 from ollamamax.bus.directory import Directory
-from ollamamax.gateway import fallback, http, wishes
+from ollamamax.gateway import fallback, http, packed, paths, wishes
 from ollamamax.gateway.anthropic import endpoints as anthropic
 from ollamamax.gateway.anthropic import responses as anthropic_responses
 from ollamamax.gateway.callers import REVOKED, Caller, Callers
 from ollamamax.gateway.catalog import Alias, Listed
 from ollamamax.gateway.execution import Call
+from ollamamax.gateway.front import allowed
 from ollamamax.gateway.http import ClientGone, Receive, Scope, Send
 from ollamamax.gateway.ollama import embed, memory
 from ollamamax.gateway.ollama import endpoints as ollama
@@ -95,6 +96,7 @@ ROUTES: dict[str, Route] = {
 }
 
 
+_METHODS = ("GET", "POST", "DELETE")
 _LAST_REQUESTS = 2.0
 """Seconds that a stop waits for them."""
 _LAST_WORDS = 1.0
@@ -159,8 +161,15 @@ class Gateway:
 
     @staticmethod
     def serves(path: str) -> bool:
-        """Whether a path belongs to the inference APIs (``/api/v1/`` is the management API)."""
-        return path.startswith("/v1/") or (path.startswith("/api/") and not path.startswith("/api/v1/"))
+        """Whether a path belongs to the inference APIs, or is one by which somebody means one of their routes."""
+        return paths.is_ours(path) or paths.suggested(path, ROUTES) is not None
+
+    def methods(self, path: str) -> list[str]:
+        """Which methods a path has; none when there is no such path."""
+        if (route := _route(path)) is not None:
+            return [route.method]
+        each = ((method, self._more_routes(method, path)) for method in _METHODS)
+        return [method for method, more in each if more is not None and more.method == method]
 
     async def directory(self) -> Directory:
         """The directory in this process's memory, for others that need it."""
@@ -223,18 +232,17 @@ class Gateway:
         answer = _Response(send)
         http.remember_encodings(scope)
         path: str = scope["path"]
-        route = ROUTES.get(path)
-        if route is None and path.startswith("/v1/models/"):
-            route = ROUTES["/v1/models/{model}"]
-        route = route or self._more_routes(scope["method"], path)
-        protocol = route.protocol if route else OPENAI if path.startswith("/v1/") else OLLAMA
+        route = _route(path) or self._more_routes(scope["method"], path)
+        protocol = route.protocol if route else _protocol(path)
         call: Call | None = None
         caller: Caller | None = None
         traceparent = trace.child(http.header(scope, b"traceparent"))
         request = new_id()
         try:
             if route is None:
-                raise errors.NotFound(f"There is no {path} here.")
+                raise errors.NotFound(paths.explained(path, paths.suggested(path, ROUTES)))
+            if scope["method"] != route.method:
+                raise _MethodNotAllowed(self.methods(path))
             if inside is None:
                 given = _authorization(scope, protocol)
                 known = await access.identify(given, service.directory, route.permission)
@@ -243,8 +251,6 @@ class Gateway:
                 access.principal_of(known.key, route.permission)
             key = known.key
             caller = self._callers.enter(known, route.permission)
-            if scope["method"] != route.method:
-                raise _MethodNotAllowed(route.method)
             call = Call(
                 known.principal,
                 path,
@@ -301,6 +307,19 @@ async def _tell_revoked(response: _Response, protocol: Protocol, request: str, t
             await _explain(response, protocol, error, request, traceparent)
 
 
+def _route(path: str) -> Route | None:
+    """Of the gateway's own; one model's address ends in its name."""
+    return ROUTES.get(path) or (ROUTES["/v1/models/{model}"] if path.startswith("/v1/models/") else None)
+
+
+def _protocol(path: str) -> Protocol:
+    """In whose form it is told that there is no such path."""
+    meant = paths.suggested(path, ROUTES)
+    if meant is not None:
+        return ROUTES[meant].protocol
+    return OLLAMA if path.startswith("/api") else OPENAI
+
+
 def _authorization(scope: Scope, protocol: Protocol) -> str | None:
     given = http.header(scope, b"authorization")
     if given is None and protocol.key_header and (key := http.header(scope, protocol.key_header)):
@@ -312,9 +331,9 @@ class _MethodNotAllowed(errors.OllamaMaxError):
     code = "method_not_allowed"
     status = 405
 
-    def __init__(self, allowed: str) -> None:
-        super().__init__(f"Only {allowed} is allowed here.")
-        self.allowed = allowed
+    def __init__(self, methods: list[str]) -> None:
+        super().__init__(f"Only {' and '.join(methods)} {'is' if len(methods) == 1 else 'are'} allowed here.")
+        self.allowed = allowed(methods)
 
 
 async def _explain(
@@ -329,7 +348,9 @@ async def _explain(
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, _MethodNotAllowed):
-        headers.append((b"allow", error.allowed.encode()))
+        headers.append((b"allow", error.allowed))
+    if isinstance(error, packed.UnsupportedEncoding):
+        headers.append((b"accept-encoding", packed.ENCODINGS))
     if error.retry_after is not None:
         headers.append((b"retry-after", str(max(1, round(error.retry_after))).encode()))
     await http.respond(response, error.status, protocol.error_body(error), headers)

@@ -18,7 +18,7 @@ from cluster.dispatch.request import Request, Waited
 from models_registry.fallback import Cause, Fallback, due
 from ollamamax import logs
 from ollamamax.bus.directory import Directory
-from ollamamax.gateway import catalog
+from ollamamax.gateway import catalog, http
 from ollamamax.gateway.execution import Call, EngineError
 from ollamamax.gateway.http import Receive, Send
 from ollamamax.gateway.service import Service
@@ -38,7 +38,7 @@ _NO_CAPACITY = frozenset({"overloaded", "unavailable"})
 _NOT_YET = -1.0
 _NOT_THE_ENGINE = frozenset({"deadline_exceeded", "cancelled", "unsupported"})
 _log = logs.get(__name__)
-_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _decode_name = msgspec.json.Decoder(str).decode
 
 Message = MutableMapping[str, Any]
@@ -83,7 +83,7 @@ async def with_fallbacks(service: Service, call: Call, receive: Receive, answer:
             raise  # whoever takes only what is idle waits for it
     else:
         return
-    request = _decode_object(b"".join(answer.kept))
+    request = _object(answer)
     tenant = call.principal.tenant or ""
     name = _decode_name(request["model"])
     listed = catalog.resolve(directory, tenant, name)
@@ -136,7 +136,7 @@ async def _first(service: Service, call: Call, receive: Receive, answer: Answer,
 async def _meanwhile(service: Service, call: Call, waited: Waited, receive: Receive, answer: Answer, run: Run) -> bool:
     """Run a request that waits with one of those whose time has come. Whether it was answered."""
     place = waited.request
-    request = _decode_object(b"".join(answer.kept))
+    request = _object(answer)
     tenant = call.principal.tenant or ""
     name = _decode_name(request["model"])
     listed = catalog.resolve(service.directory, tenant, name)
@@ -172,6 +172,10 @@ def _next(directory: Directory, tenant: str, left: list[Fallback], cause: Cause,
             tried.add(stands_for)
             return fallback.model
     return None
+
+
+def _object(answer: Answer) -> dict[str, msgspec.Raw]:
+    return http.decode(_objects, b"".join(answer.kept))
 
 
 def _keeping(more: Receive, answer: Answer) -> Receive:

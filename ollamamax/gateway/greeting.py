@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ollamamax.gateway.http import Scope, Send, header, respond
+from ollamamax.gateway.http import Receive, Scope, Send, header, respond
 
 _GREETING = b"Ollama is running"
 
@@ -16,5 +16,5 @@ def is_meant(scope: Scope) -> bool:
     )
 
 
-async def greet(scope: Scope, send: Send) -> None:
+async def greet(scope: Scope, receive: Receive, send: Send) -> None:
     await respond(send, 200, b"" if scope["method"] == "HEAD" else _GREETING, content_type=b"text/plain")

@@ -18,10 +18,12 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = Iterable[tuple[bytes, bytes]]
 
 JSON = b"application/json"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""What some clients put before UTF-8."""
 encode = msgspec.json.Encoder().encode
 SIGN = "ollamamax.sign"
 """Marks a message of a response that is a sign of life, and nothing of an answer."""
-_NAMED = "ollamamax.headers"
+NAMED = "ollamamax.headers"
 """Where a scope's headers are kept by their names, for those that follow."""
 _gzip_wanted = ContextVar("gzip_wanted", default=False)
 
@@ -32,9 +34,9 @@ class ClientGone(Exception):
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The value of the first header of that (lower-case) name."""
-    named: dict[bytes, bytes] | None = scope.get(_NAMED)
+    named: dict[bytes, bytes] | None = scope.get(NAMED)
     if named is None:
-        named = scope[_NAMED] = dict(reversed(list(scope["headers"])))
+        named = scope[NAMED] = dict(reversed(list(scope["headers"])))
     value = named.get(name)
     return None if value is None else value.decode("latin-1")
 
@@ -138,7 +140,7 @@ def validation_problem(error: msgspec.ValidationError) -> errors.InvalidRequest:
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     """Decode and validate a JSON body; raises `InvalidRequest` with ``param``."""
     try:
-        return decoder.decode(body)
+        return decoder.decode(body.removeprefix(BYTE_ORDER_MARK))
     except msgspec.ValidationError as error:
         raise validation_problem(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

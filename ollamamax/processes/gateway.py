@@ -8,6 +8,7 @@ from cluster.dispatch.admission import Bounds
 from ollamamax import env, logs
 from ollamamax.gateway.alone import Alone
 from ollamamax.gateway.app import Gateway
+from ollamamax.gateway.cors import Origins
 from ollamamax.processes.server import serve
 
 NOT_NEEDED = ("DATABASE_URL", "OLLAMAMAX_SECRET_KEY")
@@ -28,7 +29,7 @@ def main() -> None:
         bounds=Bounds(read["OLLAMAMAX_QUEUE_LENGTH"], read["OLLAMAMAX_QUEUE_PER_TENANT"]),
         region=read["OLLAMAMAX_REGION"],
     )
-    serve(Alone(gateway), read, read["OLLAMAMAX_GATEWAY_PORT"], shared=True)
+    serve(Alone(gateway, Origins(read["OLLAMA_ORIGINS"])), read, read["OLLAMAMAX_GATEWAY_PORT"], shared=True)
 
 
 if __name__ == "__main__":

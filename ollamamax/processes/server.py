@@ -37,10 +37,12 @@ def _listen(host: str, port: int, shared: bool) -> socket.socket:
 def _uvicorn(application: Any, env: Environment, port: int, shared: bool) -> None:
     import uvicorn
 
+    from ollamamax.processes.uvicorn_http import Http
+
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http="httptools",
+        http=Http,
         ws="wsproto",
         lifespan="on",
         ssl_certfile=env["OLLAMAMAX_TLS_CERT"] or None,

@@ -24,6 +24,7 @@ from ollamamax.gateway.alone import Alone
 from ollamamax.gateway.app import Gateway
 from ollamamax.identity.keys import make_key
 from ollamamax.kernel.ids import new_id
+from ollamamax.processes.uvicorn_http import Http
 from tests.fakes.node import FakeNode, Script, echo
 from tests.patience import LONG
 from tests.servers import free_port
@@ -116,7 +117,9 @@ class QuietServer(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def _uvicorn(application: Any, port: int) -> AsyncIterator[None]:
-    config = uvicorn.Config(application, host="127.0.0.1", port=port, lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(
+        application, host="127.0.0.1", port=port, http=Http, lifespan="off", log_config=None, access_log=False
+    )
     server = QuietServer(config)
     serving = asyncio.create_task(server.serve())
     await until(lambda: server.started)

@@ -171,7 +171,7 @@ async def test_a_stranger_with_a_model_of_the_same_version_does_not_reach_the_ot
 async def test_the_wrong_method_is_said_so(site: Site) -> None:
     async with site.get("/v1/chat/completions") as response:
         assert response.status == 405
-        assert response.headers["allow"] == "POST"
+        assert response.headers["allow"] == "POST, OPTIONS"
     async with site.get("/v1/nothing") as response:
         assert response.status == 404
 

@@ -30,6 +30,6 @@ async def test_a_model_that_is_not_there_is_not_found(site: Site, stranger: str)
 async def test_only_get_is_allowed_and_a_key_is_needed(site: Site) -> None:
     async with site.post("/v1/models/echo", {}) as response:
         assert response.status == 405
-        assert response.headers["allow"] == "GET"
+        assert response.headers["allow"] == "GET, HEAD, OPTIONS"
     async with site.http.get(f"{site.url}/v1/models/echo") as response:
         assert response.status == 401

@@ -98,12 +98,13 @@ def test_what_nobody_has_words_for_is_our_own_fault() -> None:
     assert problems.handle(KeyError("x"), {}) is None
 
 
-def test_an_unknown_address_of_the_api_is_a_problem_and_another_is_a_page(client: Client) -> None:
+def test_an_unknown_address_is_a_page_for_browsers_alone(client: Client) -> None:
     for path in ("/api/v1/nothing", "/api/v1/", "/api/v1/me/", "/api/v1/keys/not-a-uuid"):
         found = client.get(path)
         assert (found.status_code, found["Content-Type"]) == (404, "application/problem+json"), path
         assert found.json()["code"] == "not_found"
-    assert client.get("/api/v2/nothing")["Content-Type"].startswith("text/html")
+    assert client.get("/nothing", headers={"accept": "text/html"})["Content-Type"].startswith("text/html")
+    assert client.post("/nothing")["Content-Type"] == "application/problem+json"
 
 
 @pytest.mark.django_db

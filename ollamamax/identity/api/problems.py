@@ -71,7 +71,7 @@ def body(status: int, code: str, detail: str, more: Mapping[str, Any] | None = N
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if not request.path.startswith(PREFIX):
+    if not request.path.startswith(PREFIX) and "text/html" in request.headers.get("accept", ""):
         return defaults.page_not_found(request, exception)
     return _plain(404, "not_found", "There is nothing at this address.")
 
