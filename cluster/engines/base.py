@@ -98,6 +98,10 @@ class Engine(Protocol):
 
     async def unload(self, version: str, model: str) -> None: ...
 
+    async def restart(self, version: str, reason: str) -> bool:
+        """End the process that runs the version and hangs, by force, and start it again. ``False`` when the engine has not
+        started it: then it is left alone."""
+
     def generate(
         self,
         version: str,

@@ -88,6 +88,9 @@ class LlamaCpp:
     async def unload(self, version: str, model: str) -> None:
         await self.residents.unload(version)
 
+    async def restart(self, version: str, reason: str) -> bool:
+        return self.residents.restart(version, reason)
+
     async def generate(
         self,
         version: str,

@@ -122,6 +122,10 @@ class Process:
             await asyncio.sleep(0.1)
         return status
 
+    def kill(self) -> None:
+        """End a child that does not listen, a stopped one too."""
+        self._child.kill()
+
     async def stop(self) -> None:
         """End the child; by force when it does not listen."""
         if self.alive:

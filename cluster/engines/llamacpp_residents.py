@@ -89,6 +89,15 @@ class Residents:
                 await self._unused(served)
                 await self._stop(served)
 
+    def restart(self, version: str, reason: str) -> bool:
+        """End the child, which hangs, by force: whoever watches it starts it again."""
+        served = self.served.get(version)
+        if served is None or served.process is None:
+            return False
+        served.state, served.error = "loading", reason
+        served.process.kill()
+        return True
+
     @asynccontextmanager
     async def using(
         self, served: Served, inference: contract.Inference, load: contract.Load

@@ -88,6 +88,10 @@ class Ollama:
         self._in_memory.discard(version)
         self._contexts.forget(version)
 
+    async def restart(self, version: str, reason: str) -> bool:
+        """Its server is others'."""
+        return False
+
     async def generate(
         self,
         version: str,

@@ -106,6 +106,10 @@ class OpenAI:
     async def unload(self, version: str, model: str) -> None:
         raise unsupported(self.kind, "unload", "its server decides what it keeps in memory")
 
+    async def restart(self, version: str, reason: str) -> bool:
+        """Its server is others'."""
+        return False
+
     async def generate(
         self,
         version: str,

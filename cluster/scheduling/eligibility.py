@@ -20,8 +20,12 @@ def bar(state: NodeState, model: ModelState, *, schedulable: bool) -> str:
         return model.state
     if state.capacity < 1:
         return "no_slots"
-    if any(engine.kind == model.engine and not engine.healthy for engine in state.engines):
-        return "engine"
+    for engine in state.engines:
+        if engine.kind == model.engine and not engine.healthy:
+            if engine.quarantined is None:
+                return "engine"
+            if model.version in engine.quarantined:
+                return "hung"
     return "memory" if can_hold(state, model) is False else ""
 
 

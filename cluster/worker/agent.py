@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from redis.exceptions import RedisError
 
 from cluster.engines.base import Engine, LocalModels
+from cluster.scheduling.silence import FLOOR
 from cluster.worker.control import Listener
 from cluster.worker.identity import Identity
 from cluster.worker.inbox import Inbox, stopping
@@ -27,6 +28,7 @@ from cluster.worker.reporter import Reporter
 from cluster.worker.runs import Runs
 from cluster.worker.shelf import Shelf
 from cluster.worker.telemetry import Sampler
+from cluster.worker.watch import Watch
 from ollamamax import contract, logs
 from ollamamax.bus.connect import connect_async
 from ollamamax.bus.pipelined import Pipelined
@@ -48,7 +50,8 @@ current: Agent | None = None
 
 
 class Agent:
-    """``make_engine`` builds the engine from the shelf, in the agent's loop. ``awake`` as `Inbox` takes it."""
+    """``make_engine`` builds the engine from the shelf, in the agent's loop. ``awake`` as `Inbox` takes it,
+    ``silence`` as `Watch` takes its floor."""
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class Agent:
         *,
         grace: float,
         awake: float,
+        silence: float = FLOOR,
     ) -> None:
         self.identity = identity
         self.home = home
@@ -67,6 +71,7 @@ class Agent:
         self.failed = False
         self.grace = grace
         self._awake = awake
+        self._silence = silence
         self._make_engine = make_engine
         self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
         self._started: Future[None] = Future()
@@ -156,7 +161,10 @@ class Agent:
         self.inbox = Inbox(client, claiming, node, self.boot, slots, self.runs, outlets, self._awake)
         listener = Listener(blocking, node, self.runs, self.inbox, outlets)
         sampler = await asyncio.to_thread(Sampler, self.home)
-        reporter = Reporter(client, self.identity, self.boot, self.engine, self.shelf, self.runs, self.inbox, sampler)
+        watch = Watch(self.runs, lambda: self.engine, self._silence)
+        reporter = Reporter(
+            client, self.identity, self.boot, self.engine, self.shelf, self.runs, self.inbox, sampler, watch
+        )
         self._started.set_result(None)
         for starter in STARTERS:
             self.spawn(_as_coroutine(starter(self)), "starter")
@@ -173,7 +181,7 @@ class Agent:
 
         await reporter.first_look()
         heap.keep()
-        loops = (reporter.survey, reporter.measure, lambda: reporter.beat(after_beat))
+        loops = (reporter.survey, reporter.measure, watch.watch, lambda: reporter.beat(after_beat))
         for loop in loops:
             self.spawn(_again(loop), "loop")
         await self._stop.wait()
@@ -181,6 +189,7 @@ class Agent:
         await end(list(self._tasks))
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             await reporter.forget()
+        await watch.close()
         await self.engine.close()
         for close in self.closers:
             await close()

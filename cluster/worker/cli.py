@@ -11,6 +11,7 @@ import click
 
 from cluster.engines.base import EngineKind
 from cluster.engines.build import EngineChoice
+from cluster.scheduling.silence import FLOOR
 from cluster.worker import identity as identities
 from cluster.worker import join as joining
 from ollamamax import logs
@@ -99,8 +100,15 @@ def join_command(
     show_default=True,
     help="Seconds without a request after which it sleeps, until a message wakes it.",
 )
+@click.option(
+    "--silence",
+    type=click.FloatRange(0.1),
+    default=FLOOR,
+    show_default=True,
+    help="Seconds without a token in the middle of an answer after which the engine may count as hung.",
+)
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]))
-def run(home: Path, grace: float, awake: float, log_level: str) -> None:
+def run(home: Path, grace: float, awake: float, silence: float, log_level: str) -> None:
     """Run this node until SIGTERM."""
     from cluster.engines.build import build as build_engine
     from cluster.worker import app
@@ -112,7 +120,14 @@ def run(home: Path, grace: float, awake: float, log_level: str) -> None:
         identity = identities.read(home)
     except identities.IdentityMissing as error:
         raise click.ClickException(str(error)) from None
-    agent = Agent(identity, home, lambda models: build_engine(identity.engine, models), grace=grace, awake=awake)
+    agent = Agent(
+        identity,
+        home,
+        lambda models: build_engine(identity.engine, models),
+        grace=grace,
+        awake=awake,
+        silence=silence,
+    )
     sys.exit(app.serve(app.build(identity), agent))
 
 

@@ -17,12 +17,15 @@ from cluster.worker.runs import Runs
 from cluster.worker.shelf import Shelf
 from cluster.worker.telemetry import Host, Sampler
 from cluster.worker.version import AGENT
+from cluster.worker.watch import Watch
 from ollamamax import contract, logs
 from ollamamax.bus import keys
 
 BEAT_SECONDS = 1.0
 STATE_MILLISECONDS = 4000
 ENGINE_SECONDS = 4.0
+SLOW_SECONDS = 15.0
+"""For so long an engine that does not answer when it is asked how it is still counts as it was; one that refuses does not."""
 
 log = logs.get("cluster.worker.reporter")
 
@@ -40,6 +43,7 @@ class Reporter:
         runs: Runs,
         inbox: Inbox,
         sampler: Sampler,
+        watch: Watch,
     ) -> None:
         self._redis = client
         self._identity = identity
@@ -49,6 +53,8 @@ class Reporter:
         self._runs = runs
         self._inbox = inbox
         self._sampler = sampler
+        self._watch = watch
+        self._answered_at = -SLOW_SECONDS
         self._seq = 0
         self._health: list[contract.Engine] = []
         self._models: list[contract.ModelState] = []
@@ -102,10 +108,21 @@ class Reporter:
                     load = await engine.capacity()
                     health.running, health.waiting = load.running, load.waiting
                     health.kv_cache_percent = load.kv_cache_percent
+        except TimeoutError:
+            loop = asyncio.get_running_loop()
+            slow = loop.time() - self._answered_at
+            if slow < SLOW_SECONDS:
+                # A slow answer is no death: what was known stands.
+                log.warning("engine_slow", seconds=round(slow, 1))
+                return
+            told = f"The {engine.kind} engine has not answered for {slow:.0f} s."
+            health = contract.Engine(engine.kind, healthy=False, error=told, hosts_blobs=engine.hosts_blobs)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the engine, the node reports it
             told = str(error) or type(error).__name__
             health = contract.Engine(engine.kind, healthy=False, error=told, hosts_blobs=engine.hosts_blobs)
-        if not health.healthy:
+        if health.healthy:
+            self._answered_at = asyncio.get_running_loop().time()
+        else:
             self._models = []
         self._health = [health]
 
@@ -121,7 +138,7 @@ class Reporter:
             seq=self._seq,
             at=time.time(),
             agent_version=AGENT,
-            engines=self._health,
+            engines=[self._watch.described(health) for health in self._health],
             capacity=self._inbox.slots,
             running=len(self._runs.running),
             waiting=self.waiting,

@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 
 from cluster.engines.base import Engine, Meter
+from cluster.scheduling.prompt import estimate_tokens
+from cluster.scheduling.silence import Pace
 from cluster.worker import memory
 from cluster.worker.outlet import FIRST_SECONDS, GATHER_SECONDS, Outlets, Sent
 from ollamamax import contract, logs
@@ -43,6 +45,13 @@ class Run:
     going: asyncio.Event = field(default_factory=_set)
     """Cleared while the client cannot take more."""
     reason: contract.Failure | None = None
+    heard_at: float = 0.0
+    """When the engine said something last, or could begin to (the loop's time)."""
+    loading: bool = False
+    """The model was not in memory yet when it was looked at last."""
+    spoke: bool = False
+    to_read: int = 0
+    """About how many tokens the prompt has."""
     tokens: int = 0
     meter: Meter = field(default_factory=Meter)
 
@@ -61,6 +70,11 @@ class Runs:
         self._claimed: dict[str, Sent] = {}
         self.running: dict[str, Run] = {}
         self.changed = asyncio.Event()
+        self.paces: dict[str, Pace] = {}
+        self.progress: dict[str, float] = {}
+        """Version -> when its engine said something last."""
+        self.quarantined: dict[str, str] = {}
+        """Versions that are not run, and why."""
         self.tokens = 0
         """Tokens generated since the process began."""
 
@@ -81,6 +95,12 @@ class Runs:
         if self._cancelled.pop(ticket.id, None) is not None:
             run.reason = cancelled()
         run.task = asyncio.create_task(self._run(run), name=f"run {ticket.id}")
+
+    def excuse(self, seconds: float) -> None:
+        """So long this process stood still: nobody was silent meanwhile."""
+        for run in self.running.values():
+            run.heard_at += seconds
+        self.progress = {version: at + seconds for version, at in self.progress.items()}
 
     def claimed(self) -> int:
         """How many tickets are on the node's list of claimed ones, as far as they came here: those whose end is not written."""
@@ -133,6 +153,8 @@ class Runs:
             return run.reason
         if left <= 0:
             return _late()
+        if (hangs := self.quarantined.get(run.ticket.version)) is not None:
+            return contract.Failure("unavailable", hangs, 503)
         # The run's own task may be cancelled while it waits for anything below; `_run` then says why.
         late = asyncio.get_running_loop().call_later(left, self.cancel, run.ticket.id, _late())
         try:
@@ -156,6 +178,9 @@ class Runs:
         started = contract.Started(time.time(), loaded, engine.context(ticket.version), ignored)
         outlet.put(run.sent, started, hold=FIRST_SECONDS)
         hold = 0.0
+        now = asyncio.get_running_loop().time
+        run.heard_at, run.loading, run.to_read = now(), not loaded, estimate_tokens(ticket.inference)
+        pace = self.paces.setdefault(ticket.version, Pace())
         if (end := await memory.load_or_unload(engine, ticket)) is not None:
             end.keep_alive_ignored = ignored
             return end
@@ -164,6 +189,15 @@ class Runs:
         )
         async with contextlib.aclosing(output) as events:
             async for event in events:
+                heard = now()
+                gap = heard - run.heard_at
+                run.heard_at = self.progress[ticket.version] = heard
+                if not run.spoke:
+                    if not run.loading:
+                        pace.read(gap, run.to_read)
+                    run.spoke, run.loading = True, False
+                elif gap > pace.gap:
+                    pace.heard(gap)
                 if isinstance(event, contract.Final):
                     if not engine.hosts_blobs:
                         # Others count what is continued as part of the prompt.
@@ -179,6 +213,7 @@ class Runs:
                 # Not asked for more, the engine waits when its connection is full.
                 if not run.going.is_set():
                     await run.going.wait()
+                    run.heard_at = now()
         raise EngineFailed("The engine ended without an answer.")
 
     def _end(self, run: Run, end: contract.Final | contract.Failure) -> None:

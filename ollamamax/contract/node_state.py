@@ -33,6 +33,8 @@ class Engine(msgspec.Struct, omit_defaults=True):
     waiting: int | None = None
     kv_cache_percent: float | None = None
     """What the engine's server itself counts, other clients' requests included; ``None`` where it does not tell."""
+    quarantined: list[str] | None = None
+    """Of an engine that is not healthy the versions that take no requests; ``None`` when none of its versions does."""
 
 
 class ModelState(msgspec.Struct, omit_defaults=True):

@@ -13,6 +13,8 @@ import pytest
 import redis
 
 from cluster.engines.build import EngineChoice
+from cluster.scheduling.silence import FLOOR
+from tests.fakes.control_plane import ControlPlane
 from tests.patience import LONG
 from tests.servers import free_port
 from tests.worker.node import ROOT, Gateway, Node, make_identity, wait_for
@@ -88,15 +90,24 @@ def make_node(tmp_path: Path, redis_url: str) -> Iterator[MakeNode]:
         control: str = "http://127.0.0.1:1",
         grace: float = 1.0,
         awake: float = 0.0,
+        silence: float = FLOOR,
     ) -> Node:
         home = tmp_path / f"node{len(nodes)}"
         home.mkdir()
-        nodes.append(Node(make_identity(url, engine, control), home, url, f"--grace={grace}", f"--awake={awake}"))
+        options = (f"--grace={grace}", f"--awake={awake}", f"--silence={silence}")
+        nodes.append(Node(make_identity(url, engine, control), home, url, *options))
         return nodes[-1]
 
     yield make
     for node in nodes:
         node.end()
+
+
+@pytest.fixture
+def control() -> Iterator[ControlPlane]:
+    plane = ControlPlane()
+    yield plane
+    plane.stop()
 
 
 @pytest.fixture(scope="module")

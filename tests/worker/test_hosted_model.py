@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 from unittest.mock import ANY
 
@@ -18,13 +17,6 @@ from tests import smollm
 from tests.fakes.control_plane import ControlPlane
 from tests.worker.conftest import MakeNode
 from tests.worker.node import Gateway, Got, Node, wait_for
-
-
-@pytest.fixture
-def control() -> Iterator[ControlPlane]:
-    plane = ControlPlane()
-    yield plane
-    plane.stop()
 
 
 def publish(control: ControlPlane) -> dict[str, Any]:

@@ -1,0 +1,122 @@
+"""How long an engine may say nothing until it counts as hung, as a pure decision. Durations are in seconds.
+
+A living process proves nothing: what counts is progress. How long a silence is usual is learned for each model on its node, in
+the node itself, which hears its engine whatever becomes of Redis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+FLOOR = 10.0
+"""The least silence in the middle of an answer that is taken for more than a pause."""
+GAPS = 4.0
+"""So many times what was the longest of late is too long."""
+MOST = 120.0
+FIRST = 3.0
+"""The least silence before the first output, in floors: some engines say nothing while others run."""
+LOADING = 60.0
+"""The least silence while a model is loaded, in floors."""
+SLOW = 20.0
+"""Tokens of a prompt that are read in a second, until that was measured."""
+HALF_LIFE = 300.0
+LONGEST_LEARNED = MOST / GAPS
+
+Phase = Literal["loading", "reading", "writing"]
+
+
+class Pace:
+    """What one model was like on one node of late."""
+
+    __slots__ = ("gap", "wait")
+
+    def __init__(self) -> None:
+        self.gap = 0.0
+        """The longest silence between two outputs."""
+        self.wait = 0.0
+        """The longest time that the token of a prompt took to be read."""
+
+    def heard(self, gap: float) -> None:
+        """Output came so long after the one before it."""
+        self.gap = max(self.gap, min(gap, LONGEST_LEARNED))
+
+    def read(self, seconds: float, tokens: int) -> None:
+        """The first output came so long after a prompt of so many tokens was given."""
+        if tokens > 0:
+            self.wait = max(self.wait, min(seconds / tokens, LONGEST_LEARNED))
+
+    def fade(self, seconds: float) -> None:
+        kept = 0.5 ** (seconds / HALF_LIFE)
+        self.gap *= kept
+        self.wait *= kept
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """A request that runs: since when it has said nothing, and what it is at. ``tokens``: about how long its prompt is."""
+
+    ticket: str
+    version: str
+    phase: Phase
+    seconds: float
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hung:
+    """``tickets`` -> how long each was silent; ``versions``: those that make no progress at all -> the same."""
+
+    tickets: dict[str, float] = field(default_factory=dict)
+    versions: dict[str, float] = field(default_factory=dict)
+
+
+def reading(pace: Pace, tokens: int) -> float:
+    """How long it may take to read a prompt of so many tokens."""
+    return tokens * (GAPS * pace.wait if pace.wait else 1 / SLOW)
+
+
+def limit(pace: Pace, phase: Phase, tokens: int, beside: int = 0, floor: float = FLOOR) -> float:
+    """How long a request may say nothing. ``beside``: tokens of prompts that are read on the same engine meanwhile,
+    during which it may answer nobody."""
+    if phase == "loading":
+        return LOADING * floor + reading(pace, tokens)
+    if phase == "reading":
+        return max(FIRST * floor, GAPS * pace.gap) + reading(pace, tokens + beside)
+    return max(floor, GAPS * pace.gap) + reading(pace, beside)
+
+
+def hung(
+    running: Sequence[Silent],
+    paces: Mapping[str, Pace],
+    heard: Mapping[str, float],
+    *,
+    alone: bool,
+    floor: float = FLOOR,
+) -> Hung:
+    """Which requests wait in vain, and for which versions. ``heard``: version -> seconds since it said something to anybody.
+
+    ``alone``: each version has a process of its own. Where they share one, it may keep a request waiting until another model's is over.
+    A version hangs when nobody has heard it for as long as one of its requests may be silent; all its requests end then.
+    """
+    known = {version: paces.get(version) or Pace() for version in {each.version for each in running}}
+    anybody = min(heard.values(), default=float("inf"))
+    tickets: dict[str, float] = {}
+    versions: dict[str, float] = {}
+    for each in running:
+        beside = sum(
+            other.tokens
+            for other in running
+            if other is not each and other.phase == "reading" and (other.version == each.version or not alone)
+        )
+        most = limit(known[each.version], each.phase, each.tokens, beside, floor)
+        own = heard.get(each.version, float("inf"))
+        progress = own if alone else anybody
+        silent = each.seconds if each.phase == "writing" else min(each.seconds, progress)
+        if silent >= most:
+            tickets[each.ticket] = each.seconds
+            if own >= most:
+                versions[each.version] = max(versions.get(each.version, 0.0), each.seconds)
+    tickets |= {each.ticket: each.seconds for each in running if each.version in versions}
+    return Hung(tickets, versions)
