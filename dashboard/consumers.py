@@ -19,6 +19,7 @@ from dashboard.queries.viewer import find_viewer
 from ollamamax import logs
 from ollamamax.bus import keys
 from ollamamax.bus.connect import connect_async
+from ollamamax.identity.sockets import group_of
 from ollamamax.kernel.principal import Principal
 
 UNAUTHENTICATED = 4401
@@ -45,18 +46,25 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # channels has
             await self._leave(UNAUTHENTICATED if viewer is None else FORBIDDEN)
             return
         self._principal = viewer
-        self._group = groups.live(viewer.tenant)
+        self._groups = (groups.live(viewer.tenant), group_of(viewer.id))
         async with connect_async(settings.REDIS_URL) as client:
             await self._join(client, viewer.tenant)
             snapshot = await live.snapshot(client, viewer.tenant, time.time())
         self._sequence = snapshot.seq
         await self._send(encode(snapshot).decode())
+        self._told = asyncio.Event()
         self._recheck = asyncio.create_task(self._watch(viewer.tenant), name="live-recheck")
 
     async def live_frame(self, message: dict[str, Any]) -> None:
         """A frame from the group. Those that the snapshot holds already are left out."""
         if message["seq"] > self._sequence:
             await self._send(message["text"])
+
+    async def live_recheck(self, message: dict[str, Any]) -> None:
+        """Something about the user or their sessions has changed: look now what it is."""
+        del message
+        if self._recheck is not None:
+            self._told.set()
 
     async def disconnect(self, code: int) -> None:
         await self._forget()
@@ -70,7 +78,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # channels has
 
     async def _join(self, client: Any, tenant: str) -> None:
         # Membership of a group lapses after a day, and watching after some seconds: both are renewed while it is open.
-        await self.channel_layer.group_add(self._group, self.channel_name)
+        for group in self._groups:
+            await self.channel_layer.group_add(group, self.channel_name)
         await client.zadd(keys.LIVE_WATCHED, {tenant: time.time() + WATCHED_SECONDS})
 
     async def _watch(self, tenant: str) -> None:
@@ -79,7 +88,10 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # channels has
         try:
             async with connect_async(settings.REDIS_URL) as client:
                 while True:
-                    await asyncio.sleep(RECHECK_SECONDS)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(RECHECK_SECONDS):
+                            await self._told.wait()
+                    self._told.clear()
                     viewer = await self._viewer()
                     if viewer is None or viewer.tenant != tenant:
                         code = UNAUTHENTICATED if viewer is None else FORBIDDEN if viewer.tenant is None else 1012
@@ -113,5 +125,5 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # channels has
         if self._recheck is not None:
             self._recheck.cancel()
             self._recheck = None
-        if hasattr(self, "_group"):
-            await self.channel_layer.group_discard(self._group, self.channel_name)
+        for group in getattr(self, "_groups", ()):
+            await self.channel_layer.group_discard(group, self.channel_name)

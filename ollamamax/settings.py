@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ollamamax import env, logs
@@ -32,6 +33,7 @@ ALLOWED_HOSTS = [
 ]
 
 INSTALLED_APPS = [
+    "ollamamax.identity",  # before Django's users: its commands take the place of theirs
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -39,10 +41,8 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "axes",
     "channels",
     "ollamamax.audit",
-    "ollamamax.identity",
     "ollamamax.metering",
     "cluster",
     "models_registry",
@@ -59,7 +59,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "ollamamax.urls"
 ASGI_APPLICATION = "ollamamax.asgi.application"
@@ -68,6 +67,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
+
+
+POOL: dict[str, Any] = {"min_size": 1, "max_size": 8, "timeout": 5, "reconnect_timeout": 1.0}
+"""The pool doubles its pause while the server is away, up to the last: minutes after minutes. It gives up early instead, and
+the next request that needs a connection makes a new attempt."""
 
 
 def _database(url: str) -> dict[str, object]:
@@ -83,7 +87,9 @@ def _database(url: str) -> dict[str, object]:
         "HOST": host,
         "PORT": str(options.pop("port", None) or parts.port or ""),
         "CONN_MAX_AGE": 0,
-        "OPTIONS": {"connect_timeout": 5, "pool": {"min_size": 1, "max_size": 8, "timeout": 5}, **options},
+        # Of a server that was restarted, the pool's connections are found broken before a request is given one.
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 5, "pool": dict(POOL), **options},
     }
 
 
@@ -98,20 +104,14 @@ CHANNEL_LAYERS = {
 
 AUTH_USER_MODEL = "identity.User"
 # An email address is unique whatever its case: a constraint on lower(email), which this check does not see.
-SILENCED_SYSTEM_CHECKS = ["auth.W004"]
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+SILENCED_SYSTEM_CHECKS = ["auth.E003"]
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
-AXES_VERBOSE = False  # a line of log in every process at its start
-AXES_FAILURE_LIMIT = 10
-AXES_COOLOFF_TIME = 0.25  # hours
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_USERNAME_FORM_FIELD = "email"
-AXES_LOCKOUT_CALLABLE = "ollamamax.identity.api.problems.locked_out"
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -8,7 +8,7 @@ from typing import cast
 
 import msgspec
 import redis
-from django.db import transaction
+from django.db import models, transaction
 
 from ollamamax import logs
 from ollamamax.bus import directory, shared
@@ -17,9 +17,11 @@ from ollamamax.identity.models import ApiKey, Tenant
 from ollamamax.identity.queries import key as queries
 from ollamamax.identity.queries import tenant as tenant_queries
 from ollamamax.identity.scope import every_tenant
+from ollamamax.kernel.errors import Unavailable
 
 TABLE = "keys"
 TENANTS = "tenants"
+WRITABLE = "omx:writable"
 log = logs.get(__name__)
 
 
@@ -64,6 +66,21 @@ def publish_key_on_commit(key: ApiKey) -> None:
     transaction.on_commit(lambda: _publish_key(key.id, key.identifier))
 
 
+def publish_keys_on_commit(keys: models.QuerySet[ApiKey]) -> None:
+    """After the commit, tell all gateways what has become of these keys, which are found now. Queries."""
+    identifiers = list(keys.values_list("identifier", flat=True))
+    transaction.on_commit(lambda: _publish_keys(identifiers))
+
+
+def require_writable() -> None:
+    """Raises `Unavailable` when what is published now would not arrive: for what is worthless until it has."""
+    try:
+        shared.client().set(WRITABLE, b"", ex=60)
+    except redis.RedisError as error:
+        log.warning("directory_refuses_writes", error=type(error).__name__)
+        raise Unavailable("The key could not be told to the gateways, and was not made.", retry_after=5) from error
+
+
 def publish_on_commit(table: str, changes: Mapping[str, bytes | None]) -> None:
     """After the commit, tell all gateways. When Redis is away this only logs: the table's loop repairs it."""
     transaction.on_commit(lambda: _publish(table, changes))
@@ -74,6 +91,12 @@ def _publish_key(key_id: uuid.UUID, identifier: str) -> None:
     with every_tenant():
         key = queries.usable_keys().filter(pk=key_id).first()
     _publish(TABLE, {identifier: None if key is None else entry(key)})
+
+
+def _publish_keys(identifiers: list[str]) -> None:
+    with every_tenant():
+        working = {key.identifier: entry(key) for key in queries.usable_keys().filter(identifier__in=identifiers)}
+    _publish(TABLE, {identifier: working.get(identifier) for identifier in identifiers})
 
 
 def _publish_tenant(tenant_id: uuid.UUID) -> None:

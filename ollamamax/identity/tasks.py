@@ -7,6 +7,7 @@ from celery import shared_task
 from ollamamax.bus import directory as bus_directory
 from ollamamax.bus import shared
 from ollamamax.identity import directory
+from ollamamax.identity.actions import attempt
 from ollamamax.identity.actions.key_use import move_key_use
 
 
@@ -16,3 +17,4 @@ def publish_directory() -> None:
     bus_directory.reconcile(client, directory.TABLE, directory.all_keys)
     bus_directory.reconcile(client, directory.TENANTS, directory.all_tenants)
     move_key_use(client)
+    attempt.tell_and_sweep()

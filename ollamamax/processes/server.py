@@ -64,6 +64,7 @@ def _daphne(application: Any, env: Environment, port: int, shared: bool) -> None
     del shared
     from daphne.endpoints import build_endpoint_description_strings
     from daphne.server import Server
+    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
     cert, key = env["OLLAMAMAX_TLS_CERT"], env["OLLAMAMAX_TLS_KEY"]
     if cert:
@@ -71,13 +72,13 @@ def _daphne(application: Any, env: Environment, port: int, shared: bool) -> None
         endpoints = [f"ssl:{port}:privateKey={key}:certKey={cert}:interface={address}"]
     else:
         endpoints = build_endpoint_description_strings(host=env["HOST"], port=port)
-    proxied = env["OLLAMAMAX_TLS_PROXY"]
+    if env["OLLAMAMAX_TLS_PROXY"]:
+        # Daphne's own way takes the first name in the header, which the client wrote, and from whoever connects.
+        application = ProxyHeadersMiddleware(application, trusted_hosts=env["OLLAMAMAX_PROXY_ADDRESSES"])
     Server(
         application,
         endpoints=endpoints,
         server_name="",
-        proxy_forwarded_address_header="X-Forwarded-For" if proxied else None,
-        proxy_forwarded_proto_header="X-Forwarded-Proto" if proxied else None,
         application_close_timeout=GRACE_SECONDS,
         verbosity=0,
     ).run()

@@ -14,6 +14,7 @@ OURS = {"audit", "identity", "metering", "cluster", "models_registry", "dashboar
 WITHOUT_TENANT = {
     "identity.Tenant",
     "identity.User",  # a person may be a member of several
+    "identity.LogInCounter",  # counts before it is known who it is
     "audit.AuditRecord",  # refers to nothing; its chain names the tenant
     "audit.ChainHead",
     "models_registry.Blob",  # bytes, known by their digest alone; versions own them

@@ -15,11 +15,18 @@ from channels.db import database_sync_to_async
 from channels.layers import channel_layers, get_channel_layer
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
+from django.http import HttpRequest
 
 from dashboard import consumers, groups
 from dashboard.consumers import LiveConsumer
 from dashboard.routing import websocket
 from ollamamax.bus import keys
+from ollamamax.identity.actions.member import remove_member
+from ollamamax.identity.actions.session import log_out
+from ollamamax.identity.actions.tenant import set_tenant_suspended
+from ollamamax.identity.actions.user import change_password, set_user_active
 from ollamamax.identity.models import Membership, User
 from ollamamax.identity.scope import every_tenant
 from tests import cast
@@ -173,6 +180,42 @@ async def test_a_new_password_closes_the_socket(connect: Connect, owner: cast.Pe
 
     await database_sync_to_async(change)()
     assert await _closed(socket) == consumers.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("how", ["deactivated", "removed", "suspended", "logged out", "password"])
+async def test_a_socket_closes_as_soon_as_its_user_may_not_look_any_more(
+    connect: Connect, owner: cast.Person, member: cast.Person, fleet: Fleet, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Told, not found out: by themselves sockets would look long after this test."""
+    monkeypatch.setattr(consumers, "RECHECK_SECONDS", 600)
+    theirs, others = await connect(member), await connect(owner)
+    await _message(theirs)
+    await _message(others)
+    user, tenant = member.user, member.tenant
+    acts: dict[str, tuple[Callable[[], Any], int]] = {
+        "deactivated": (lambda: set_user_active(acting=cast.SYSTEM, user_id=user.id, active=False), 4401),
+        "removed": (lambda: remove_member(acting=owner.acting, tenant=tenant, user=user), 4403),
+        "suspended": (lambda: set_tenant_suspended(acting=cast.SYSTEM, tenant_id=tenant.id, suspended=True), 4403),
+        "logged out": (lambda: _log_out(member), 4401),
+        "password": (lambda: change_password(acting=cast.SYSTEM, user_id=user.id, password="x" * 20), 4401),
+    }
+    act, code = acts[how]
+    await database_sync_to_async(act)()
+    assert await _closed(theirs) == code
+    if how == "suspended":
+        assert await _closed(others) == code
+    else:
+        assert await others.receive_nothing(timeout=0.2)
+
+
+def _log_out(person: cast.Person) -> None:
+    """In the browser that the socket was opened in."""
+    request = HttpRequest()
+    keys = [
+        row.session_key for row in Session.objects.all() if row.get_decoded()["_auth_user_id"] == str(person.user.pk)
+    ]
+    request.session = SessionStore(*keys)
+    log_out(request=request, acting=person.acting)
 
 
 @pytest.mark.usefixtures("_often")

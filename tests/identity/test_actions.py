@@ -16,9 +16,15 @@ from ollamamax.audit.models import AuditRecord
 from ollamamax.audit.verify import verify
 from ollamamax.identity.actions.bootstrap import bootstrap_installation
 from ollamamax.identity.actions.key import change_key, issue_key, revoke_key
-from ollamamax.identity.actions.member import add_member
-from ollamamax.identity.actions.tenant import change_own_tenant, change_tenant, create_tenant, make_operator
-from ollamamax.identity.actions.user import create_user
+from ollamamax.identity.actions.member import add_member, remove_member
+from ollamamax.identity.actions.tenant import (
+    change_own_tenant,
+    change_tenant,
+    create_tenant,
+    make_operator,
+    set_tenant_suspended,
+)
+from ollamamax.identity.actions.user import change_password, create_user, set_user_active
 from ollamamax.identity.keys import make_key, matches, parse_key
 from ollamamax.identity.models import ApiKey, Membership, Tenant, User
 from ollamamax.identity.queries.key import find_principal
@@ -27,7 +33,7 @@ from ollamamax.identity.roles import OPERATOR_ONLY, PERMISSIONS, ROLES
 from ollamamax.identity.scope import ScopeError, current_tenant, every_tenant, tenant_scope
 from ollamamax.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from ollamamax.kernel.principal import system
-from tests.cast import PASSWORD, SYSTEM, Key, Person
+from tests.cast import PASSWORD, SYSTEM, Key, Person, make_person
 
 pytestmark = pytest.mark.django_db
 
@@ -49,6 +55,16 @@ def test_each_action_writes_exactly_one_audit_record(tenant: Tenant, owner: Pers
             tenant.id.hex,
             "member.add",
         ),
+        (lambda: remove_member(acting=owner.acting, tenant=tenant, user=user), tenant.id.hex, "member.remove"),
+        (lambda: set_user_active(acting=SYSTEM, user_id=user.id, active=False), "system", "user.deactivate"),
+        (lambda: set_user_active(acting=SYSTEM, user_id=user.id, active=True), "system", "user.activate"),
+        (
+            lambda: change_password(acting=SYSTEM, user_id=user.id, password="another-" + PASSWORD),
+            "system",
+            "user.change_password",
+        ),
+        (lambda: set_tenant_suspended(acting=SYSTEM, tenant_id=tenant.id, suspended=True), "system", "tenant.suspend"),
+        (lambda: set_tenant_suspended(acting=SYSTEM, tenant_id=tenant.id, suspended=False), "system", "tenant.resume"),
         (lambda: issue_key(acting=owner.acting, name="x"), tenant.id.hex, "key.issue"),
         (
             lambda: change_key(acting=owner.acting, key_id=owner_key.row.id, name="y", limits={"tokens_per_minute": 5}),
@@ -321,3 +337,37 @@ def test_roles_grow_from_viewer_to_owner() -> None:
 def test_after_all_that_the_trail_is_whole(owner: Person, owner_key: Key, stranger_key: Key) -> None:
     revoke_key(acting=owner.acting, key_id=owner_key.row.id)
     assert list(verify()) == []
+
+
+def test_a_member_is_removed_by_who_may_do_as_much_and_the_last_owner_stays(
+    tenant: Tenant, owner: Person, member: Person, stranger: Person
+) -> None:
+    admin = make_person(tenant, "admin", "admin")
+    with pytest.raises(Forbidden):
+        remove_member(acting=member.acting, tenant=tenant, user=admin.user)
+    with pytest.raises(Forbidden):
+        remove_member(acting=admin.acting, tenant=tenant, user=owner.user)
+    with pytest.raises(NotFound):
+        remove_member(acting=stranger.acting, tenant=tenant, user=member.user)
+    with pytest.raises(NotFound):
+        remove_member(acting=owner.acting, tenant=tenant, user=stranger.user)
+    with pytest.raises(Conflict, match="last owner"):
+        remove_member(acting=owner.acting, tenant=tenant, user=owner.user)
+    remove_member(acting=admin.acting, tenant=tenant, user=member.user)
+    assert tenants_of(member.user) == []
+
+
+def test_users_and_tenants_are_switched_off_by_those_above_them(owner: Person, operator: Person) -> None:
+    with pytest.raises(Forbidden):
+        set_user_active(acting=operator.acting, user_id=owner.user.id, active=False)
+    with pytest.raises(Forbidden):
+        set_tenant_suspended(acting=owner.acting, tenant_id=owner.tenant.id, suspended=True)
+    with pytest.raises(Conflict, match="operator's tenant"):
+        set_tenant_suspended(acting=operator.acting, tenant_id=operator.tenant.id, suspended=True)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Tenant.objects.filter(is_operator=True).update(suspended_at=timezone.now())
+    assert set_tenant_suspended(acting=operator.acting, tenant_id=owner.tenant.id, suspended=True).suspended_at
+    with pytest.raises(Forbidden):
+        change_password(acting=operator.acting, user_id=owner.user.id, password=PASSWORD + "x")
+    change_password(acting=owner.acting, user_id=owner.user.id, password=PASSWORD + "x")
+    assert User.objects.get(pk=owner.user.id).check_password(PASSWORD + "x")

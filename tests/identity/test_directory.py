@@ -22,12 +22,16 @@ from ollamamax.identity import access, directory
 from ollamamax.identity.access import KnownKey, KnownTenant
 from ollamamax.identity.actions.key import change_key, issue_key, revoke_key
 from ollamamax.identity.actions.key_use import move_key_use
-from ollamamax.identity.actions.tenant import change_own_tenant, change_tenant
+from ollamamax.identity.actions.member import add_member, remove_member
+from ollamamax.identity.actions.tenant import change_own_tenant, change_tenant, set_tenant_suspended
+from ollamamax.identity.actions.user import set_user_active
 from ollamamax.identity.keys import make_key as new_key
 from ollamamax.identity.models import ApiKey, Tenant
+from ollamamax.identity.queries.key import find_principal
+from ollamamax.identity.queries.member import tenants_of
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.identity.tasks import publish_directory
-from ollamamax.kernel.errors import Unauthenticated
+from ollamamax.kernel.errors import Unauthenticated, Unavailable
 from ollamamax.kernel.limits import Limits
 from ollamamax.kernel.principal import system
 from tests.cast import SYSTEM, Key, Person, make_key
@@ -110,16 +114,61 @@ def test_what_was_rolled_back_is_never_published(valkey: redis.Redis, owner_key:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_key_is_issued_also_while_redis_is_away_and_the_loop_publishes_it(
-    valkey: redis.Redis, owner: Person, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", ["away", "full", "a replica"])
+def test_no_key_is_issued_while_redis_takes_no_writes(
+    valkey: redis.Redis, owner: Person, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    nowhere = connect.connect(f"redis://127.0.0.1:{free_port()}/0")
-    with monkeypatch.context() as away:
-        away.setattr(shared, "client", lambda: nowhere)
-        key = make_key(owner)
-    assert published(valkey) == {}
-    publish_directory()
+    with monkeypatch.context() as patched:
+        if how == "away":
+            nowhere = connect.connect(f"redis://127.0.0.1:{free_port()}/0")
+            patched.setattr(shared, "client", lambda: nowhere)
+        elif how == "full":
+            valkey.config_set("maxmemory", 1)
+        else:
+            valkey.replicaof("127.0.0.1", str(free_port()))
+        try:
+            with pytest.raises(Unavailable, match="was not made"):
+                make_key(owner)
+        finally:
+            valkey.replicaof("NO", "ONE")
+            valkey.config_set("maxmemory", 0)
+    with every_tenant():
+        assert not ApiKey.objects.exists()
+    key = make_key(owner)
     assert list(published(valkey)) == [key.row.identifier]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_is_switched_off_removed_or_suspended_takes_their_keys_along_and_brings_them_back(
+    valkey: redis.Redis, owner: Person, member: Person, stranger_key: Key
+) -> None:
+    kept, theirs = make_key(owner), make_key(member)
+    both, one = {kept.row.identifier, theirs.row.identifier}, {kept.row.identifier}
+    others = {stranger_key.row.identifier}
+
+    def works() -> set[str]:
+        """By what was told; and the same by Postgres, and by all that the loop would publish."""
+        found = set(published(valkey))
+        publish_directory()
+        assert set(published(valkey)) == found
+        assert {key.row.identifier for key in (kept, theirs) if find_principal(key.text)} == found - others
+        return found - others
+
+    assert works() == both
+    set_user_active(acting=SYSTEM, user_id=member.user.id, active=False)
+    assert works() == one
+    set_user_active(acting=SYSTEM, user_id=member.user.id, active=True)
+    assert works() == both
+    remove_member(acting=owner.acting, tenant=owner.tenant, user=member.user)
+    assert works() == one
+    add_member(acting=owner.acting, tenant=owner.tenant, user=member.user, role="member")
+    assert works() == both
+    set_tenant_suspended(acting=SYSTEM, tenant_id=owner.tenant.id, suspended=True)
+    assert works() == set()
+    assert tenants_of(owner.user) == []
+    set_tenant_suspended(acting=SYSTEM, tenant_id=owner.tenant.id, suspended=False)
+    assert works() == both
+    assert set(published(valkey)) == both | others
 
 
 @pytest.mark.django_db(transaction=True)

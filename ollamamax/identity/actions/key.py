@@ -37,7 +37,8 @@ def issue_key(
     """Make a key in the tenant of ``acting``; returns it with its text, which is not kept and cannot be had again.
 
     ``permissions`` default to what inference needs, and never exceed those of ``acting``. ``created_by`` is for the
-    system, which makes keys for others. High ``priority`` needs the permission to manage members. Raises `InvalidRequest` and `Forbidden`.
+    system, which makes keys for others. High ``priority`` needs the permission to manage members. Raises `InvalidRequest`,
+    `Forbidden`, and `Unavailable` while Redis takes no writes.
     """
     require(acting, "key.manage")
     if acting.tenant is None:
@@ -52,6 +53,8 @@ def issue_key(
         raise InvalidRequest("A key without permissions is of no use.", param="permissions")
     require_to_grant(acting, granted)
     made = make_key()
+    # A key that no gateway can be told of would be shown, and refused for as long as Redis is away.
+    directory.require_writable()
     with tenant_scope(acting.tenant), transaction.atomic(durable=True):
         key = ApiKey.objects.create(
             tenant_id=uuid.UUID(acting.tenant),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.contrib.auth import authenticate, login, logout
 from django.db import transaction
 from django.http import HttpRequest
 
 from ollamamax import logs
 from ollamamax.audit.actions import record
+from ollamamax.identity import sockets
+from ollamamax.identity.actions import attempt
 from ollamamax.identity.models import User
 from ollamamax.identity.queries.member import TenantRole, tenants_of
-from ollamamax.kernel.errors import Overloaded, Unauthenticated
+from ollamamax.kernel.errors import Unauthenticated
 from ollamamax.kernel.principal import Principal
 
 TENANT = "tenant"
@@ -23,17 +27,18 @@ log = logs.get(__name__)
 def log_in(*, request: HttpRequest, email: str, password: str, request_id: str = "") -> User:
     """Begin a session under a new session id. The same `Unauthenticated` for an unknown address and a wrong password.
 
-    Raises `Overloaded` while this address is locked out after too many failures.
+    Raises `Overloaded` while too many log-ins have failed, of this account or from this address: see `throttle`.
     """
-    # Small letters, so that another case of the same address does not get attempts of its own.
-    found = authenticate(request, email=email.strip().lower(), password=password)
-    if getattr(request, "axes_locked_out", False):
-        raise Overloaded("Too many failed attempts. Try again later.", retry_after=lock_out_seconds())
+    email = email.strip().lower()
+    tried = attempt.begin(email=email, address=request.META.get("REMOTE_ADDR", ""), request=request_id)
+    found = authenticate(request, email=email, password=password)
     if not isinstance(found, User):
         log.info("log_in_refused", request=request_id)
+        attempt.failed(tried)
         raise Unauthenticated(REFUSED)
     with transaction.atomic(durable=True):
         login(request, found)
+        attempt.succeeded(tried)
         places = tenants_of(found)
         if places:
             request.session[TENANT] = places[0].id.hex
@@ -55,14 +60,7 @@ def log_out(*, request: HttpRequest, acting: Principal | None) -> None:
     with transaction.atomic(durable=True):
         logout(request)
         record(acting=acting, action="session.log_out", target_type="user", target_id=acting.id, tenant=acting.tenant)
-
-
-def lock_out_seconds() -> float:
-    """How long a lock-out lasts."""
-    from axes.helpers import get_cool_off  # reads the settings when imported
-
-    lasts = get_cool_off()
-    return 900.0 if lasts is None else lasts.total_seconds()
+        sockets.recheck_on_commit([uuid.UUID(acting.id)])
 
 
 def _acting(user: User, places: list[TenantRole], request_id: str) -> Principal:

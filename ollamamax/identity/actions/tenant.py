@@ -7,14 +7,18 @@ import uuid
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from ollamamax.audit.actions import record
-from ollamamax.identity import directory
+from ollamamax.identity import directory, sockets
 from ollamamax.identity.actions.limits import Given, checked, take_over
 from ollamamax.identity.models import Tenant
 from ollamamax.identity.models.tenant import LEAST_WEIGHT, MOST_WEIGHT
 from ollamamax.identity.queries import tenant as queries
+from ollamamax.identity.queries.key import keys_of_tenant
+from ollamamax.identity.queries.member import members_of_tenant
 from ollamamax.identity.rights import require, require_in_tenant
+from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from ollamamax.kernel.principal import Principal
 
@@ -128,6 +132,35 @@ def change_tenant(
             detail=changed,
         )
         directory.publish_tenant_on_commit(tenant)
+    return tenant
+
+
+def set_tenant_suspended(*, acting: Principal, tenant_id: uuid.UUID, suspended: bool) -> Tenant:
+    """Refuse a tenant's keys and people, and end what runs for them; or let them in again.
+
+    Its data, models and nodes stay, and a node that it shares serves others. By the operator, of any tenant but their own.
+    Raises `Forbidden`, `NotFound` and `Conflict`.
+    """
+    _require_operator(acting)
+    with transaction.atomic(durable=True):
+        tenant = _locked(tenant_id)
+        if tenant.is_operator:
+            raise Conflict("The operator's tenant cannot be suspended.")
+        if (tenant.suspended_at is not None) == suspended:
+            return tenant
+        tenant.suspended_at = timezone.now() if suspended else None
+        tenant.save(update_fields=["suspended_at"])
+        record(
+            acting=acting,
+            action="tenant.suspend" if suspended else "tenant.resume",
+            target_type="tenant",
+            target_id=tenant.id,
+            tenant=None,
+            detail={"slug": tenant.slug},
+        )
+        with tenant_scope(tenant):
+            directory.publish_keys_on_commit(keys_of_tenant())
+            sockets.recheck_on_commit(members_of_tenant())
     return tenant
 
 

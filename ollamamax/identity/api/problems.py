@@ -18,7 +18,6 @@ from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from ollamamax.identity.actions.session import lock_out_seconds
 from ollamamax.kernel import errors
 from ollamamax.kernel.errors import OllamaMaxError
 
@@ -67,7 +66,7 @@ def body(status: int, code: str, detail: str, more: Mapping[str, Any] | None = N
     }
 
 
-# Outside DRF: no such address, a broken view, a log-in that is locked out.
+# Outside DRF: no such address, a broken view.
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -86,13 +85,6 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if not request.path.startswith(PREFIX):
         return defaults.server_error(request)
     return _plain(500, "internal_error", "Something went wrong here. The log has the details, under this request's id.")
-
-
-def locked_out(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-    """What axes answers while an address is locked out."""
-    response = _plain(429, "overloaded", "Too many failed attempts. Try again later.")
-    response["Retry-After"] = str(math.ceil(lock_out_seconds()))
-    return response
 
 
 def _known(error: Exception) -> OllamaMaxError | None:

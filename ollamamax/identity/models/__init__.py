@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ollamamax.identity.models.key import ApiKey, Priority
+from ollamamax.identity.models.log_in import LogInCounter
 from ollamamax.identity.models.membership import Membership, Role
 from ollamamax.identity.models.tenant import Tenant
 from ollamamax.identity.models.user import User
 
-__all__ = ["ApiKey", "Membership", "Priority", "Role", "Tenant", "User"]
+__all__ = ["ApiKey", "LogInCounter", "Membership", "Priority", "Role", "Tenant", "User"]

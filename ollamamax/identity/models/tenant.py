@@ -20,6 +20,8 @@ class Tenant(Limited):
     weight = models.FloatField(default=1.0)
     show_route = models.BooleanField(default=True)
     is_operator = models.BooleanField(default=False)
+    suspended_at = models.DateTimeField(null=True)
+    """Since when its keys and people are refused; ``None`` for a tenant that is not."""
 
     class Meta:
         constraints = [
@@ -44,6 +46,11 @@ class Tenant(Limited):
                 condition=models.Q(is_operator=True),
                 name="identity_tenant_one_operator",
                 violation_error_message="There is an operator already.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(is_operator=False) | models.Q(suspended_at=None),
+                name="identity_tenant_operator_not_suspended",
+                violation_error_message="The operator's tenant cannot be suspended.",
             ),
             *limit_constraints("identity_tenant"),
         ]

@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from ollamamax.identity.keys import matches, parse_key
-from ollamamax.identity.models import ApiKey
+from ollamamax.identity.models import ApiKey, Membership
 from ollamamax.identity.roles import counted
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.errors import NotFound
@@ -37,8 +37,24 @@ def get_key(key_id: uuid.UUID) -> ApiKey:
 
 
 def usable_keys() -> models.QuerySet[ApiKey]:
-    """The keys of every tenant that are neither revoked nor expired, with their tenants. Needs the scope `every_tenant`."""
-    return ApiKey.objects.select_related("tenant").filter(revoked_at=None).exclude(expires_at__lte=timezone.now())
+    """The keys of every tenant that work, with their tenants. Needs the scope `every_tenant`.
+
+    A key works until it is revoked or expires, while its tenant is not suspended, and whoever made it is active and a member.
+    """
+    makers = Membership.objects.filter(
+        tenant=models.OuterRef("tenant"), user=models.OuterRef("created_by"), user__is_active=True
+    )
+    return (
+        ApiKey.objects.select_related("tenant")
+        .filter(revoked_at=None, tenant__suspended_at=None)
+        .filter(models.Q(created_by=None) | models.Exists(makers))
+        .exclude(expires_at__lte=timezone.now())
+    )
+
+
+def keys_made_by(user_id: uuid.UUID) -> models.QuerySet[ApiKey]:
+    """All that a person made, in the tenants in scope."""
+    return ApiKey.objects.filter(created_by=user_id)
 
 
 def find_principal(text: str) -> Principal | None:

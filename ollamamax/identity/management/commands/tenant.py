@@ -1,4 +1,4 @@
-"""`manage.py tenant create SLUG` and `manage.py tenant operator SLUG`."""
+"""`manage.py tenant create|operator|suspend|resume SLUG`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ollamamax.identity.actions.tenant import create_tenant, make_operator
+from ollamamax.identity.actions.tenant import create_tenant, make_operator, set_tenant_suspended
 from ollamamax.identity.queries.tenant import find_tenant
 from ollamamax.kernel.errors import NotFound, OllamaMaxError
 from ollamamax.kernel.principal import system
 
 
 class Command(BaseCommand):
-    help = "Tenants. `tenant create` makes one, `tenant operator` names the one that runs this installation."
+    help = "Tenants: make one, name the one that runs this installation, suspend one and let it in again."
 
     def add_arguments(self, parser: CommandParser) -> None:
         commands = parser.add_subparsers(dest="command", required=True, parser_class=argparse.ArgumentParser)
@@ -23,6 +23,11 @@ class Command(BaseCommand):
         create.add_argument("--name", help="Its full name. Default: the slug.")
         operator = commands.add_parser("operator", help="Name the tenant that runs this installation, for good.")
         operator.add_argument("slug")
+        for name, text in (
+            ("suspend", "Refuse its keys and people, and end what runs for them."),
+            ("resume", "Let a suspended tenant in again."),
+        ):
+            commands.add_parser(name, help=text).add_argument("slug")
 
     def handle(self, *args: Any, command: str, slug: str, name: str | None = None, **options: Any) -> None:
         acting = system("manage.py tenant")
@@ -33,7 +38,11 @@ class Command(BaseCommand):
                 found = find_tenant(slug)
                 if found is None:
                     raise NotFound(f"There is no tenant '{slug}'.")
-                tenant = make_operator(acting=acting, tenant_id=found.id)
+                if command == "operator":
+                    tenant = make_operator(acting=acting, tenant_id=found.id)
+                else:
+                    suspended = command == "suspend"
+                    tenant = set_tenant_suspended(acting=acting, tenant_id=found.id, suspended=suspended)
         except OllamaMaxError as error:
             raise CommandError(error.message) from error
         self.stdout.write(str(tenant.id))
