@@ -30,6 +30,7 @@ from ollamamax.gateway.anthropic import requests as anthropic  # noqa: E402
 from ollamamax.gateway.app import ROUTES  # noqa: E402
 from ollamamax.gateway.ollama import embed, show  # noqa: E402
 from ollamamax.gateway.ollama import requests as ollama  # noqa: E402
+from ollamamax.gateway.ollama.options import LEFT_TO_THE_FLEET, SamplingOptions  # noqa: E402
 from ollamamax.gateway.openai import completions, embeddings, rerank, response_request  # noqa: E402
 from ollamamax.gateway.openai import requests as openai  # noqa: E402
 from ollamamax.kernel.errors import InvalidRequest  # noqa: E402
@@ -50,9 +51,8 @@ class Body:
 
 
 FLEET = "the fleet decides how a node loads a model"
-OPTIONS = {"options": ollama.SamplingOptions}
-LOAD = {f"options.{name}": FLEET for name in ollama.LEFT_TO_THE_FLEET}
-NO_OPTIONS = [f"options.{name}" for name in ollama.UNSUPPORTED_OPTIONS]
+OPTIONS = {"options": SamplingOptions}
+OLLAMA = {**ollama.IGNORED, **{f"options.{name}": FLEET for name in LEFT_TO_THE_FLEET}}
 BODIES = {
     "/v1/chat/completions": Body(openai.ChatCompletionRequest, openai.IGNORED, harmless=openai.UNSUPPORTED),
     "/v1/completions": Body(completions.CompletionRequest, completions.IGNORED, harmless=completions.UNSUPPORTED),
@@ -73,8 +73,8 @@ BODIES = {
         {name: why for name, why in anthropic.IGNORED.items() if name not in {"metadata", "service_tier"}},
         harmless=anthropic.UNSUPPORTED,
     ),
-    "/api/chat": Body(ollama.ChatRequest, LOAD, NO_OPTIONS, inner=OPTIONS),
-    "/api/generate": Body(ollama.GenerateRequest, LOAD, [*NO_OPTIONS, *ollama.UNSUPPORTED], inner=OPTIONS),
+    "/api/chat": Body(ollama.ChatRequest, OLLAMA, ["_debug_render_only"], inner=OPTIONS),
+    "/api/generate": Body(ollama.GenerateRequest, OLLAMA, ollama.REFUSED, inner=OPTIONS),
     "/api/embed": Body(embed.EmbedRequest, {"options": "but for `num_ctx`, an embedding is not sampled"}),
     "/api/embeddings": Body(embed.EmbeddingsRequest, {"options": "but for `num_ctx`, an embedding is not sampled"}),
     "/api/show": Body(show.ShowRequest, refused=show.UNSUPPORTED),
@@ -84,10 +84,10 @@ BODIES = {
 
 
 def fields(body: Body) -> Iterator[str]:
-    for name in body.struct.__struct_fields__:
+    for name in body.struct.__struct_encode_fields__:
         yield name
         if name in body.inner:
-            yield from (f"{name}.{each}" for each in body.inner[name].__struct_fields__)
+            yield from (f"{name}.{each}" for each in body.inner[name].__struct_encode_fields__)
     yield from (name for name in body.ignored if "." in name and name.partition(".")[0] in body.inner)
 
 
@@ -103,10 +103,7 @@ def status(body: Body, name: str) -> str:
 def field_table() -> str:
     rows = ["| API | field | status |", "|---|---|---|"]
     for path, body in BODIES.items():
-        named = {field.name: field.encode_name for field in msgspec.structs.fields(body.struct)}
-        rows += [
-            f"| `{path}` | `{named.get(name, name)}` | {status(body, name)} |" for name in dict.fromkeys(fields(body))
-        ]
+        rows += [f"| `{path}` | `{name}` | {status(body, name)} |" for name in dict.fromkeys(fields(body))]
     return "\n".join(rows) + "\n"
 
 

@@ -11,6 +11,7 @@ from cluster.engines.recipe import PARAMETERS
 from cluster.engines.template import Template
 from models_registry import manifest as manifests
 from models_registry.blobstore.store import DIGEST
+from models_registry.spelling import shortest
 from ollamamax.kernel.errors import InvalidRequest, Unsupported
 
 ROLES = frozenset({"system", "user", "assistant"})
@@ -86,9 +87,9 @@ def checked(request: CreateRequest) -> dict[str, Any]:
 
 
 def full_name(text: str) -> str:
-    """With its tag. Raises `InvalidRequest` in Ollama's words."""
+    """With its tag, and without what Ollama adds by itself. Raises `InvalidRequest` in Ollama's words."""
     try:
-        model, tag = manifests.split_name(text)
+        model, tag = manifests.split_name(shortest(text))
     except InvalidRequest:
         raise InvalidRequest("invalid model name", param="model") from None
     return f"{model}:{tag}"

@@ -17,6 +17,16 @@ _BEYOND = (
     *("typical_p", "repeat_last_n", "mirostat", "mirostat_tau", "mirostat_eta"),
 )
 """Options that OpenAI's own API does not have."""
+_OFF: dict[str, tuple[float, ...]] = {
+    "top_k": (0, -1),
+    "min_p": (0.0,),
+    "typical_p": (1.0,),
+    "repeat_penalty": (1.0,),
+    "mirostat": (0,),
+    "min_tokens": (0,),
+    "ignore_eos": (False,),
+}
+"""Their values that ask for nothing."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +133,20 @@ def _options(engine: str, options: contract.Options, dialect: Dialect) -> dict[s
     for name in _BEYOND:
         if (value := getattr(options, name)) not in (None, []):
             if name not in dialect.options:
+                if _asks_nothing(name, options):
+                    continue
                 raise unsupported(engine, name, f"its server ({dialect.name}) has no such option")
             found[dialect.options[name]] = value
     return found
+
+
+def _asks_nothing(name: str, options: contract.Options) -> bool:
+    """Whether an option has the value that switches it off, or belongs to one that is off."""
+    if name == "repeat_last_n":
+        return options.repeat_penalty in (None, 1.0)
+    if name in {"mirostat_tau", "mirostat_eta"}:
+        return not options.mirostat
+    return getattr(options, name) in _OFF.get(name, ())
 
 
 def _chat(inference: contract.Inference) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from models_registry.protocol import requests, uploads
 from models_registry.protocol.routes import BLOBS, route_of
 from models_registry.protocol.threads import in_thread
 from models_registry.queries.job import find_job
-from models_registry.queries.model import find_channel, is_kept_by_engines
+from models_registry.queries.model import find_channel, is_kept_by_engines, spelled
 from models_registry.transfer.reference import Allowed, Reference
 from ollamamax import logs
 from ollamamax.bus.directory import Directory
@@ -125,6 +125,7 @@ def _explain(error: errors.OllamaMaxError) -> Response:
 async def _create(call: Call) -> Response:
     body = await requests.read(call.request, recipe.CreateRequest)
     wanted = recipe.checked(body)
+    wanted["model"] = await _spelled(call, wanted["model"])
     return await _run(call, Job.Kind.CREATE, wanted["model"], wanted, body.stream)
 
 
@@ -146,6 +147,7 @@ async def _transfer(call: Call, kind: Job.Kind) -> Response:
 async def _copy(call: Call) -> Response:
     body = await requests.read(call.request, requests.CopyRequest)
     source, destination = (recipe.full_name(name) for name in (body.source, body.destination))
+    destination = await _spelled(call, destination)
     await in_thread(lambda: copy_name(acting=call.acting, source=source, destination=destination))
     await _known(call, destination)
     return Response(status_code=200)
@@ -160,6 +162,16 @@ async def _delete(call: Call) -> Response:
         return Response(status_code=200)
     answer = await _run(call, Job.Kind.DELETE, name, {"model": name}, stream=False)
     return Response(status_code=200) if answer.status_code == 200 else answer
+
+
+async def _spelled(call: Call, name: str) -> str:
+    """The name of a model that there may be in another case: as in Ollama, that one is meant."""
+
+    def look() -> str:
+        with tenant_scope(call.acting.tenant or ""):
+            return spelled(name)
+
+    return await in_thread(look)
 
 
 def _by_engines(acting: Principal, name: str) -> bool:

@@ -42,12 +42,29 @@ def is_shared(full_name: str) -> bool:
 
 
 def find_channel(full_name: str) -> Channel:
-    """The name of the tenant in scope, with model and version. Raises `ModelNotFound`, `InvalidRequest`. Queries: 1."""
-    model, channel = split_name(full_name)
-    found = Channel.objects.select_related("model", "version").filter(model__name=model, name=channel).first()
+    """The name of the tenant in scope, in this case or else in any, with model and version.
+
+    Raises `ModelNotFound`, `InvalidRequest`. Queries: 1, and another for a name that is not there as it is.
+    """
+    found = _channel(full_name)
     if found is None:
         raise ModelNotFound(f"model '{full_name}' not found", param="model", model=full_name)
     return found
+
+
+def spelled(full_name: str) -> str:
+    """The name as the tenant in scope has it, which may be in another case; itself when it is new. Raises `InvalidRequest`."""
+    found = _channel(full_name)
+    return f"{found.model.name}:{found.name}" if found is not None else full_name
+
+
+def _channel(full_name: str) -> Channel | None:
+    model, channel = split_name(full_name)
+    named = Channel.objects.select_related("model", "version")
+    return (
+        named.filter(model__name=model, name=channel).first()
+        or named.filter(model__name__iexact=model, name__iexact=channel).order_by("model__name", "name").first()
+    )
 
 
 def is_kept_by_engines(full_name: str) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 
 import msgspec
 
 from cluster.scheduling.profile import Profile
 from models_registry.fallback import Fallback
+from models_registry.spelling import canonical, with_tag
 from ollamamax.bus.directory import Directory
 from ollamamax.kernel import errors
 
@@ -32,7 +34,7 @@ class Listed(msgspec.Struct):
     profile: Profile = Profile()
     fallbacks: tuple[Fallback, ...] = ()
     alias_of: str = ""
-    """The full name of the model, when the name that was looked up is an alias."""
+    """The full name of the model, when the name that was looked up is an alias, or another spelling of it."""
 
 
 class Alias(msgspec.Struct):
@@ -52,20 +54,67 @@ SHARED = "*"
 """Stands for the tenant in the names of shared models: a tenant finds its own names first, then these."""
 
 
-def full_name(name: str) -> str:
-    """``name:tag``; the tag is ``latest`` when none is given, as in Ollama."""
-    return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
+full_name = with_tag
 
 
 def resolve(directory: Directory, tenant: str, name: str) -> Listed:
-    """An alias is followed, once. Raises `ModelNotFound`, for a name of another tenant just the same."""
+    """By the name as it is, else by another spelling of it; an alias is followed, once.
+
+    Raises `ModelNotFound`, for a name of another tenant just the same.
+    """
     full = full_name(name)
+    if (listed := _named(directory, tenant, full)) is not None:
+        return listed
+    spelled = _spellings_of(directory).find(tenant, name)
+    if spelled is not None and (listed := _named(directory, tenant, spelled)) is not None:
+        return listed if listed.alias_of else msgspec.structs.replace(listed, alias_of=spelled)
+    alias: Alias | None = directory.get("aliases", f"{tenant}/{spelled or full}")
+    why = f": it is an alias of '{alias.target}', which is not there any more" if alias else ""
+    raise errors.ModelNotFound(f"model '{name}' not found{why}", param="model", model=name)
+
+
+def _named(directory: Directory, tenant: str, full: str) -> Listed | None:
     alias: Alias | None = directory.get("aliases", f"{tenant}/{full}")
     listed = _model(directory, tenant, alias.target if alias else full)
-    if listed is None:
-        why = f": it is an alias of '{alias.target}', which is not there any more" if alias else ""
-        raise errors.ModelNotFound(f"model '{name}' not found{why}", param="model", model=name)
-    return alias.listing(listed) if alias else listed
+    return alias.listing(listed) if alias and listed else listed
+
+
+class _Spellings:
+    """The names of a directory by their `canonical` spelling: made when a name is not found as it is, and kept until names change."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = weakref.ref(directory)
+        self._names: dict[str, str] | None = None
+        directory.on_change(self._changed)
+
+    def find(self, tenant: str, name: str) -> str | None:
+        """The full name that is meant; a tenant's own goes before a shared one, the first in order before others."""
+        if self._names is None:
+            self._names = self._made()
+        meant = canonical(name)
+        return self._names.get(f"{tenant}/{meant}") or self._names.get(f"{SHARED}/{meant}")
+
+    def _made(self) -> dict[str, str]:
+        directory = self._directory()
+        assert directory is not None  # noqa: S101 - it is what was asked
+        found: dict[str, str] = {}
+        for field in sorted(field for table in ("aliases", "models") for field, _ in directory.items(table)):
+            owner, _, name = field.partition("/")
+            found.setdefault(f"{owner}/{canonical(name)}", name)
+        return found
+
+    def _changed(self, table: str, fields: frozenset[str]) -> None:
+        if table in {"models", "aliases"}:
+            self._names = None
+
+
+_spellings: weakref.WeakKeyDictionary[Directory, _Spellings] = weakref.WeakKeyDictionary()
+
+
+def _spellings_of(directory: Directory) -> _Spellings:
+    if directory not in _spellings:
+        _spellings[directory] = _Spellings(directory)
+    return _spellings[directory]
 
 
 def names(directory: Directory, tenant: str) -> Iterator[tuple[str, Listed]]:

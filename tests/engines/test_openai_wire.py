@@ -44,8 +44,26 @@ def test_every_option_is_passed_on_under_the_servers_own_name() -> None:
 @pytest.mark.parametrize("name", ["top_k", "min_p", "repeat_penalty"])
 def test_an_option_that_a_plain_server_has_not_is_refused(name: str) -> None:
     with pytest.raises(Unsupported) as error:
-        body("openai", inference(options=msgspec.convert({name: 1}, contract.Options)), "m", PLAIN)
+        body("openai", inference(options=msgspec.convert({name: 2}, contract.Options)), "m", PLAIN)
     assert error.value.fields["param"] == name
+
+
+def test_options_that_ask_for_nothing_are_left_out_where_a_server_has_none_of_them() -> None:
+    off = contract.Options(
+        top_k=0,
+        min_p=0.0,
+        typical_p=1.0,
+        repeat_penalty=1.0,
+        repeat_last_n=64,
+        mirostat=0,
+        mirostat_tau=5.0,
+        min_tokens=0,
+        ignore_eos=False,
+    )
+    plain = body("openai", inference(options=contract.Options()), "m", PLAIN)
+    assert body("openai", inference(options=off), "m", PLAIN) == plain
+    with pytest.raises(Unsupported):
+        body("openai", inference(options=contract.Options(repeat_last_n=64, repeat_penalty=1.2)), "m", PLAIN)
 
 
 GIVEN: dict[str, Any] = {"stop": ["x"], "logit_bias": {"7": -1.5}, "stop_token_ids": [3], "ignore_eos": True}

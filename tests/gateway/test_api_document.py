@@ -15,6 +15,7 @@ import pytest
 from models_registry.protocol.routes import ROUTES as MANAGEMENT
 from ollamamax.gateway.anthropic import requests as anthropic
 from ollamamax.gateway.app import ROUTES
+from ollamamax.gateway.ignored import Ignored
 from ollamamax.gateway.ollama import requests as ollama
 from ollamamax.gateway.openai import completions, response_request
 from ollamamax.gateway.openai import requests as openai
@@ -51,7 +52,7 @@ def test_every_route_with_a_body_is_in_it() -> None:
 @pytest.mark.parametrize("path", sorted(table.BODIES))
 def test_what_is_ignored_or_refused_is_a_field(path: str) -> None:
     body = table.BODIES[path]
-    known = set(body.struct.__struct_fields__)
+    known = set(body.struct.__struct_encode_fields__)
     for name in [*body.ignored, *body.refused, *body.harmless]:
         assert name.partition(".")[0] in known
 
@@ -62,8 +63,11 @@ MAKERS: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
     "/v1/responses": (response_request.to_inference, {"input": "x"}),
     "/v1/messages": (anthropic.to_inference, {"messages": [{"role": "user", "content": "x"}], "max_tokens": 5}),
     "/v1/messages/count_tokens": (anthropic.count_inference, {"messages": [{"role": "user", "content": "x"}]}),
-    "/api/generate": (ollama.generate_inference, {"prompt": "x"}),
-    "/api/chat": (ollama.chat_inference, {"messages": [{"role": "user", "content": "x"}]}),
+    "/api/generate": (lambda body: ollama.generate_inference(body, Ignored()), {"prompt": "x"}),
+    "/api/chat": (
+        lambda body: ollama.chat_inference(body, Ignored()),
+        {"messages": [{"role": "user", "content": "x"}]},
+    ),
 }
 CASES = [(path, name) for path in MAKERS for name in [*table.BODIES[path].refused, *table.BODIES[path].harmless]]
 

@@ -78,9 +78,11 @@ async def test_version_is_told_to_those_with_a_key(site: Site) -> None:
 
 BAD: list[tuple[str, Any, int]] = [
     ("/api/chat", {"messages": []}, 400),
+    ("/api/chat", {"model": ""}, 400),
+    ("/api/embed", {"input": "x"}, 400),
     ("/api/chat", {**ASK, "messages": [{"role": "king", "content": ""}]}, 400),
     ("/api/chat", {**ASK, "options": {"temperature": "warm"}}, 400),
-    ("/api/chat", {**ASK, "options": {"mirostat": 2}}, 400),
+    ("/api/chat", {**ASK, "options": {"seed": "one"}}, 400),
     ("/api/chat", {**ASK, "format": "poem"}, 400),
     ("/api/chat", {**ASK, "keep_alive": "soon"}, 400),
     ("/api/chat", {**ASK, "messages": [{"role": "user", "content": "", "images": ["&&&"]}]}, 400),
@@ -100,6 +102,16 @@ async def test_bad_input_is_refused_in_ollamas_form(site: Site, path: str, body:
         assert set(answer) == {"error"}
         assert isinstance(answer["error"], str)
     assert site.usage() == []
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_was_ignored_is_told_in_a_header(site: Site, stream: bool) -> None:
+    await site.add_node()
+    options = {"mirostat": 2, "num_gpu": 99, "top_k": 40.0}
+    async with site.post("/api/chat", {**ASK, "tool_choice": "auto", "stream": stream, "options": options}) as response:
+        assert response.status == 200
+        told = response.headers["x-ollamamax-ignored"]
+    assert set(told.split(", ")) == {"tool_choice", "options.mirostat", "options.num_gpu"}
 
 
 async def test_tool_calls_and_thinking_take_each_protocols_form(site: Site) -> None:
@@ -134,7 +146,7 @@ async def test_log_probabilities_stand_beside_the_message(site: Site) -> None:
         lines = [json.loads(line) for line in (await response.text()).splitlines()]
     assert [line["logprobs"][0]["token"] for line in lines if "logprobs" in line] == ["Hé", "llo"]
     async with site.post("/api/chat", {**ASK, "top_logprobs": 2}) as response:
-        assert response.status == 400
+        assert response.headers["x-ollamamax-ignored"] == "top_logprobs"
 
 
 async def test_arguments_that_are_no_json_are_the_models_failure(site: Site) -> None:

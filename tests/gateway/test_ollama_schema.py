@@ -101,7 +101,7 @@ async def test_errors(site: Site) -> None:
         (404, "GET /api/nothing", {}, None),
         (405, "GET /api/chat", {}, None),
         (400, "POST /api/chat", {"messages": 3}, None),
-        (400, "POST /api/embed", {}, None),
+        (400, "POST /api/embed", {"input": 3}, None),
         (413, "POST /api/generate", {"prompt": "x" * 200_000}, None),
     ]
     for expected, route, body, key in cases:

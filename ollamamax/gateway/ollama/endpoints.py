@@ -11,7 +11,8 @@ from ollamamax.contract import Inference
 from ollamamax.gateway import catalog, http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send
-from ollamamax.gateway.ollama import memory, requests, responses
+from ollamamax.gateway.ignored import Ignored
+from ollamamax.gateway.ollama import lenient, memory, requests, responses
 from ollamamax.gateway.service import Service
 
 API_VERSION = "0.12.11"
@@ -38,10 +39,11 @@ async def _answer(
     send: Send,
     form: responses.Form,
     decoder: msgspec.json.Decoder[_Asked],
-    to_inference: Callable[[_Asked], Inference],
+    to_inference: Callable[[_Asked, Ignored], Inference],
 ) -> None:
-    body = http.decode(decoder, await service.body(scope, receive))
-    inference = to_inference(body)
+    body = lenient.read(decoder, await service.body(scope, receive), call.ignored)
+    lenient.named(body.model)
+    inference = to_inference(body, call.ignored)
     if requests.only_memory(inference):
         change = memory.unload if inference.keep_alive == 0 else memory.load
         headers = await change(service, call, body.model, inference, receive)

@@ -1,32 +1,36 @@
-"""Ollama's requests (https://github.com/ollama/ollama/blob/main/docs/api.md) and what we make of them."""
+"""Ollama's requests (https://github.com/ollama/ollama/blob/main/docs/api.md) and what we make of them; its server is the judge."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import re
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from ollamamax.contract import Inference, Options
+from ollamamax.gateway.ignored import Ignored
+from ollamamax.gateway.ollama.durations import seconds
+from ollamamax.gateway.ollama.options import SamplingOptions, context, sampling
 from ollamamax.kernel import errors
 
-# Ollama ignores fields that it does not know, so these structs do too.
+THINK_LEVELS = ("high", "medium", "low", "max")
 
 
-class ToolFunction(msgspec.Struct):
-    name: str
-    arguments: dict[str, Any] = {}
+class ToolFunction(msgspec.Struct, forbid_unknown_fields=True):
+    name: str = ""
+    arguments: dict[str, Any] | str = {}
+    index: int | None = None
 
 
-class ToolCall(msgspec.Struct):
+class ToolCall(msgspec.Struct, forbid_unknown_fields=True):
     function: ToolFunction
     id: str | None = None
+    type: str | None = None
 
 
-class Message(msgspec.Struct):
-    role: Literal["system", "user", "assistant", "tool"]
+class Message(msgspec.Struct, forbid_unknown_fields=True):
+    role: str
     content: str = ""
     thinking: str | None = None
     images: list[str] | None = None
@@ -35,37 +39,11 @@ class Message(msgspec.Struct):
     tool_call_id: str | None = None
 
 
-class SamplingOptions(msgspec.Struct):
-    """Ollama's ``options``. What only concerns how a host loads a model is decided by the fleet, not by a request."""
-
-    num_predict: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
-    seed: int | None = None
-    stop: list[str] | str | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    repeat_penalty: float | None = None
-    num_ctx: int | None = None
-    # Refused: they would change the answer, and the engines have no common form of them.
-    typical_p: float | None = None
-    mirostat: int | None = None
-    repeat_last_n: int | None = None
-    tfs_z: float | None = None
+ROLES = frozenset({"system", "user", "assistant", "tool"})
 
 
-LEFT_TO_THE_FLEET = (
-    *("num_keep", "num_batch", "num_gpu", "main_gpu", "low_vram", "f16_kv", "vocab_only", "use_mmap", "use_mlock"),
-    *("num_thread", "numa", "logits_all", "embedding_only", "mirostat_tau", "mirostat_eta", "penalize_newline"),
-)
-"""Options that are taken and change nothing: how a node loads a model is its owner's affair, the rest is of no effect alone."""
-UNSUPPORTED_OPTIONS = ("typical_p", "mirostat", "repeat_last_n", "tfs_z")
-
-
-class _Common(msgspec.Struct):
-    model: str
+class _Common(msgspec.Struct, forbid_unknown_fields=True):
+    model: str = ""
     stream: bool | None = True
     options: SamplingOptions | None = None
     format: str | dict[str, Any] | None = None
@@ -73,6 +51,9 @@ class _Common(msgspec.Struct):
     think: bool | str | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
+    truncate: bool | None = None
+    shift: bool | None = None
+    debug_render_only: bool | None = msgspec.field(default=None, name="_debug_render_only")
 
 
 class ChatRequest(_Common, kw_only=True):
@@ -82,55 +63,64 @@ class ChatRequest(_Common, kw_only=True):
 
 class GenerateRequest(_Common, kw_only=True):
     prompt: str = ""
-    suffix: str | None = None
-    system: str | None = None
-    template: str | None = None
+    suffix: str = ""
+    system: str = ""
+    template: str = ""
     raw: bool | None = False
     images: list[str] | None = None
     context: list[int] | None = None
-    # For models that make images.
-    width: int | None = None
-    height: int | None = None
-    steps: int | None = None
 
 
-UNSUPPORTED = ("template", "context", "width", "height", "steps")
-"""Fields of ``/api/generate`` that are refused."""
+REFUSED = {
+    "template": "a model is rendered by its own template; make one with another by /api/create",
+    "context": "send the conversation as messages to /api/chat",
+    "_debug_render_only": "prompts are rendered on the nodes",
+}
+"""Fields that are refused unless they ask for nothing, and why."""
+IGNORED = {
+    "truncate": "a prompt that is too long is refused, never cut",
+    "shift": "a prompt that is too long is refused, never cut",
+}
 
 chat_decoder = msgspec.json.Decoder(ChatRequest)
 generate_decoder = msgspec.json.Decoder(GenerateRequest)
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
-
-def chat_inference(request: ChatRequest) -> Inference:
+def chat_inference(request: ChatRequest, ignored: Ignored) -> Inference:
     """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
+    common = _common(request, ignored)
     if not request.messages:
         return _memory(request)
     return Inference(
         kind="chat",
-        messages=[_message(message) for message in request.messages],
-        tools=request.tools or [],
-        **_common(request),
+        messages=[_message(message, index) for index, message in enumerate(request.messages)],
+        tools=[_tool(tool, index) for index, tool in enumerate(request.tools or [])],
+        **common,
     )
 
 
-def generate_inference(request: GenerateRequest) -> Inference:
+def generate_inference(request: GenerateRequest, ignored: Ignored) -> Inference:
     """A prompt goes through the model's chat template, as in Ollama, unless it is ``raw``."""
-    for name in UNSUPPORTED:
+    common = _common(request, ignored)
+    if request.raw and any((request.template, request.system, request.context)):
+        raise errors.InvalidRequest("raw mode does not support template, system, or context", param="raw")
+    for name in ("template", "context"):
         if getattr(request, name):
-            raise errors.Unsupported(f"'{name}' is not supported by this server.", param=name)
+            raise _refused(name)
     if not request.prompt:
         return _memory(request)
-    if request.raw or request.suffix is not None:
-        for name in ("system", "images"):
-            if getattr(request, name):
-                raise errors.InvalidRequest(f"'{name}' does not go with a raw prompt or a suffix.", param=name)
-        return Inference(kind="completion", prompt=request.prompt, suffix=request.suffix, **_common(request))
+    if request.raw or request.suffix:
+        if request.images:
+            raise errors.Unsupported("'images' does not go with a raw prompt or a suffix here.", param="images")
+        if request.system:
+            ignored.add(["system"])  # it is not in the template of a suffix
+        suffix = request.suffix if not request.raw else ""
+        if request.suffix and request.raw:
+            ignored.add(["suffix"])
+        return Inference(kind="completion", prompt=request.prompt, suffix=suffix or None, **common)
     messages = [_message(Message("system", request.system))] if request.system else []
     messages.append(_message(Message("user", request.prompt, images=request.images)))
-    return Inference(kind="chat", messages=messages, **_common(request))
+    return Inference(kind="chat", messages=messages, **common)
 
 
 def only_memory(inference: Inference) -> bool:
@@ -138,67 +128,58 @@ def only_memory(inference: Inference) -> bool:
     return inference.kind == "chat" and not inference.messages
 
 
+def _refused(name: str) -> errors.Unsupported:
+    return errors.Unsupported(f"'{name}' is not supported by this server: {REFUSED[name]}.", param=name)
+
+
 def _memory(request: _Common) -> Inference:
-    options = Options(num_ctx=request.options.num_ctx if request.options else None)
-    return Inference(kind="chat", keep_alive=seconds(request.keep_alive), options=options)
+    return Inference(
+        kind="chat", keep_alive=seconds(request.keep_alive), options=Options(num_ctx=context(request.options))
+    )
 
 
-def _common(request: _Common) -> dict[str, Any]:
-    if request.top_logprobs and not request.logprobs:
-        raise errors.InvalidRequest("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
+def _common(request: _Common, ignored: Ignored) -> dict[str, Any]:
+    if request.debug_render_only:
+        raise _refused("_debug_render_only")
     if request.top_logprobs is not None and not 0 <= request.top_logprobs <= 20:
-        raise errors.InvalidRequest("'top_logprobs' must be between 0 and 20.", param="top_logprobs")
-    given = request.options or SamplingOptions()
-    refuse_options(given)
+        raise errors.InvalidRequest("top_logprobs must be between 0 and 20", param="top_logprobs")
+    if request.top_logprobs and not request.logprobs:
+        ignored.add(["top_logprobs"])
     if isinstance(request.format, str) and request.format not in {"", "json"}:
         raise errors.InvalidRequest("'format' must be \"json\" or a JSON schema.", param="format")
+    if isinstance(request.think, str) and request.think not in THINK_LEVELS:
+        raise errors.InvalidRequest(
+            f'invalid think value: {request.think[:50]!r} (must be "high", "medium", "low", "max", true, or false)',
+            param="think",
+        )
     return {
+        # An empty schema is none, as is an empty text.
         "format": request.format or None,
         "think": request.think,
         "keep_alive": seconds(request.keep_alive),
         "logprobs": bool(request.logprobs),
-        "top_logprobs": request.top_logprobs or 0,
-        "options": Options(
-            # -1 means "until the model stops", -2 "until the context is full": the first, in all our engines.
-            max_tokens=given.num_predict if given.num_predict is None else max(-1, given.num_predict),
-            temperature=given.temperature,
-            top_p=given.top_p,
-            top_k=given.top_k,
-            min_p=given.min_p,
-            seed=given.seed,
-            stop=[given.stop] if isinstance(given.stop, str) else given.stop or [],
-            presence_penalty=given.presence_penalty,
-            frequency_penalty=given.frequency_penalty,
-            repeat_penalty=given.repeat_penalty,
-            num_ctx=given.num_ctx,
-        ),
+        "top_logprobs": (request.top_logprobs or 0) if request.logprobs else 0,
+        "options": sampling(request.options, ignored),
     }
 
 
-def refuse_options(given: SamplingOptions) -> None:
-    for name in UNSUPPORTED_OPTIONS:
-        if getattr(given, name) is not None:
-            raise errors.Unsupported(f"option '{name}' is not supported by this server.", param=f"options.{name}")
+def _tool(tool: dict[str, Any], index: int) -> dict[str, Any]:
+    """As an OpenAI tool: the only type there is may be left out."""
+    function = tool.get("function")
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise errors.InvalidRequest("A tool has a 'function' with a 'name'.", param=f"tools[{index}].function")
+    return tool if tool.get("type") else {**tool, "type": "function"}
 
 
-def seconds(keep_alive: float | str | None) -> float | None:
-    """A number of seconds, or a Go duration such as ``5m`` or ``1h30m``; negative means for ever."""
-    if keep_alive is None or isinstance(keep_alive, int | float):
-        return keep_alive
-    text = keep_alive.strip()
-    sign = -1 if text.startswith("-") else 1
-    text = text.lstrip("+-")
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return sign * float(text)
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise errors.InvalidRequest(f"'keep_alive' is not a duration: {keep_alive!r}.", param="keep_alive")
-    return sign * sum(float(number) * _SECONDS[unit] for number, unit in parts)
-
-
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: Message, index: int = 0) -> dict[str, Any]:
     """As an OpenAI chat message."""
-    made: dict[str, Any] = {"role": message.role, "content": message.content}
+    role = message.role.lower()
+    if role not in ROLES:
+        raise errors.InvalidRequest(
+            f"A message's role is one of system, user, assistant and tool, not {role[:50]!r}.",
+            param=f"messages[{index}].role",
+        )
+    made: dict[str, Any] = {"role": role, "content": message.content}
     if message.images:
         made["content"] = [
             *([{"type": "text", "text": message.content}] if message.content else []),
@@ -209,26 +190,37 @@ def _message(message: Message) -> dict[str, Any]:
     if message.tool_calls:
         made["tool_calls"] = [
             {
-                "id": call.id or f"call_{index}",
+                "id": call.id or f"call_{number}",
                 "type": "function",
-                "function": {
-                    "name": call.function.name,
-                    "arguments": msgspec.json.encode(call.function.arguments).decode(),
-                },
+                "function": {"name": call.function.name, "arguments": _arguments(call.function.arguments)},
             }
-            for index, call in enumerate(message.tool_calls)
+            for number, call in enumerate(message.tool_calls)
         ]
-    if message.role == "tool":
+    if role == "tool":
         made["tool_call_id"] = message.tool_call_id or "call_0"
         if message.tool_name:
             made["name"] = message.tool_name
     return made
 
 
+def _arguments(given: dict[str, Any] | str) -> str:
+    """As JSON text, which OpenAI's clients give themselves."""
+    if isinstance(given, dict):
+        return msgspec.json.encode(given).decode()
+    try:
+        msgspec.json.decode(given, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeError):
+        raise errors.InvalidRequest("The arguments of a tool call are not a JSON object.", param="messages") from None
+    return given
+
+
 _MEDIA_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp", b"GIF8": "image/gif"}
 
 
 def _data_url(image: str) -> str:
+    """Of base64 text, or of a ``data:`` URL, which some send instead."""
+    if image.startswith("data:"):
+        image = image.partition(",")[2]
     try:
         start = base64.b64decode(image[:16], validate=True)
     except binascii.Error:

@@ -12,7 +12,7 @@ from ollamamax.gateway import catalog, http, relay
 from ollamamax.gateway.catalog import Listed
 from ollamamax.gateway.execution import Call, EngineError
 from ollamamax.gateway.http import Receive, Scope, Send
-from ollamamax.gateway.ollama import responses
+from ollamamax.gateway.ollama import lenient, responses
 from ollamamax.gateway.service import Service
 from ollamamax.kernel import errors
 
@@ -23,7 +23,7 @@ _kept: dict[tuple[str, str], dict[str, Any]] = {}
 """What nodes said, by tenant and version; a version never changes. Verbose answers are too large to keep."""
 
 
-class ShowRequest(msgspec.Struct):
+class ShowRequest(msgspec.Struct, forbid_unknown_fields=True):
     """``name`` is the older word for ``model``."""
 
     model: str = ""
@@ -41,7 +41,7 @@ decoder = msgspec.json.Decoder(ShowRequest)
 
 
 async def show(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    body = http.decode(decoder, await service.body(scope, receive))
+    body = lenient.read(decoder, await service.body(scope, receive), call.ignored)
     name = body.model or body.name
     if not name:
         raise errors.InvalidRequest("'model' is required.", param="model")

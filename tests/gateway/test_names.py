@@ -1,0 +1,83 @@
+"""A model is found by each spelling of its name that Ollama reads, and by no other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models_registry.spelling import canonical, shortest
+from tests.gateway.conftest import Site
+from tests.gateway.test_fallbacks import add_model, add_node
+
+SPELLINGS = [
+    *("Echo", "ECHO:Latest", "echo:latest", " echo ", "library/echo", "Library/Echo:latest"),
+    *("registry.ollama.ai/library/echo", "https://registry.ollama.ai/library/echo:latest"),
+    *("http://Registry.Ollama.AI/library/echo", "echo:local", "registry.ollama.ai/echo"),
+]
+OTHERS = [
+    "library/library/echo",
+    "other/echo",
+    "example.com/library/echo",
+    "echo:1",
+    "ech",
+    "https://echo",
+    ":latest",
+    "/",
+]
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+async def test_every_spelling_is_the_model_in_every_api(site: Site, name: str) -> None:
+    node = await site.add_node()
+    say = [{"role": "user", "content": "one"}]
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("/api/chat", {"messages": say, "stream": False}),
+        ("/v1/chat/completions", {"messages": say}),
+        ("/v1/messages", {"messages": say, "max_tokens": 5}),
+    ]
+    for path, body in calls:
+        async with site.post(path, {"model": name, **body}) as response:
+            assert response.status == 200, path
+            assert (await response.json())["model"] == name
+    assert {ticket.model for ticket in node.tickets} == {"echo"} or {t.model for t in node.tickets} == {"echo:latest"}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+async def test_another_name_is_not_found(site: Site, name: str) -> None:
+    async with site.post("/api/chat", {"model": name, "messages": []}) as response:
+        assert response.status == 404
+
+
+async def test_a_name_as_it_is_goes_before_its_spellings_and_new_ones_are_known_at_once(site: Site) -> None:
+    for name in ("Twin", "twin"):
+        await add_model(site, name)
+        await add_node(site, name)
+        for asked in ("TWIN", name):
+            async with site.post(
+                "/api/chat", {"model": asked, "messages": [{"role": "user", "content": "x"}]}
+            ) as response:
+                assert response.status == 200
+                node = response.headers["x-ollamamax-node"]
+        assert node == f"node-{len(site.nodes) - 1}"
+
+
+async def test_a_stranger_finds_none_of_them(site: Site, stranger: str) -> None:
+    for name in SPELLINGS:
+        async with site.post("/api/show", {"model": name}, key=stranger) as response:
+            assert response.status == 404
+
+
+NAMES = st.from_regex(
+    r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,8}/){0,3}[A-Za-z0-9_][A-Za-z0-9_.-]{0,8}(:[a-z0-9]{1,5})?", fullmatch=True
+)
+
+
+@given(NAMES)
+def test_a_canonical_name_is_its_own_and_shortening_changes_nothing_but_what_ollama_adds(name: str) -> None:
+    assert canonical(canonical(name)) == canonical(name)
+    assert canonical(shortest(name)) == canonical(name)
+    assert canonical(name.upper()) == canonical(name)
+    assert name.endswith(shortest(name))
