@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
-
 from django.db import transaction
+from django.utils import timezone
 
 from cluster import membership
 from cluster.models import Node
@@ -36,11 +35,13 @@ def observe_nodes() -> int:
         for name in known.keys() - {membership.redis_user(node) for node in nodes}:
             membership.forget_user(client, name)
         states = read_states(client, [node.id.hex for node in nodes])
+        now = timezone.now()
         heard = []
         for node in nodes:
             state = states.get(node.id.hex)
             if state is not None:
-                node.last_seen_at = datetime.datetime.fromtimestamp(state.at, datetime.UTC)
+                # Its state lapses within seconds, so it was heard now; what its own clock says is no matter.
+                node.last_seen_at = now
                 node.agent_version = state.agent_version[:50]
                 heard.append(node)
         with transaction.atomic():

@@ -79,6 +79,7 @@ class Admission:
         limits = [] if taken else _limits(request)
         request.asked.update(dict.fromkeys(nodes))
         payload = self._ticket(request, nodes[0])
+        now = time.time()
         answer = await self._admit.run(
             self._commands.do,
             arguments(
@@ -92,9 +93,10 @@ class Admission:
                     "open": self._open(request),
                     "traceparent": request.traceparent,
                     "nodes": self._nodes(nodes),
-                    "received_at": request.received_at,
-                    "score": score(request.received_at, request.priority, request.allowed),
-                    "deadline": request.deadline,
+                    # Durations: which clocks other gateways have is not known, and Redis has its own.
+                    "age": now - request.received_at,
+                    "score": score(request.received_at - now, request.priority, request.allowed),
+                    "left": request.deadline - now,
                     "cost": cost(request),
                     "weight": request.weight,
                     "counted": counted(request),
@@ -185,6 +187,7 @@ class Admission:
                 # Nodes find the model by its version; the name is for people who read logs.
                 model=self._fleet.engine_name(node, request.version) or request.model,
                 deadline=request.deadline,
+                left=max(0.0, request.deadline - time.time()),
                 traceparent=request.traceparent,
                 inference=request.inference,
                 load=load_of(request.profile),

@@ -1,13 +1,15 @@
 -- Admit one attempt of a request: within the limits of its key and tenant, to the first node that has a free slot, or to a place
 -- in the queue. Nobody overtakes those who wait for the same node.
 --
--- ARGV 1 the admission (see shared.lua), with besides: limits (each {what, owner, most, amount}; none for a later attempt),
+-- ARGV 1 the admission (see shared.lua), its times as seconds from now: age (since it was received), score, left (until its deadline); with
+--      besides: limits (each {what, owner, most, amount}; none for a later attempt),
 --      idle (only to a slot that nobody waits for), most_waiting, most_waiting_of_tenant
 --      2 the ticket
 -- Returns {'given', node}, {'waits', how many wait}, {'limited', number of the limit, seconds to wait}, {'full', how many of the tenant wait,
 -- how many requests of the version end in a second}, {'busy', ..the same..} or {'dead'} when none of the nodes is alive. Seconds and rates are text.
 -- A repeated call with the same ticket changes nothing.
 local a, ticket, at = cmsgpack.unpack(ARGV[1]), ARGV[2], now()
+a.received_at, a.score, a.deadline = at - a.age, at + a.score, at + a.left
 
 local waiting = redis.call('ZCARD', key.waiting)
 if redis.call('HEXISTS', key.open, a.request) == 1 then

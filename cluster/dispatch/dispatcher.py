@@ -47,6 +47,8 @@ _BLAMED = frozenset({"node_lost", "node_restarted", "engine_failed", "engine_cra
 """Codes of failures that speak against the node."""
 _TRY_ELSEWHERE = _BLAMED | {"cancelled", "overloaded", "model_not_found"}
 """Codes of failures that another node may not have. A node cancels by itself only when it is shut down."""
+_EARLY = 1.0
+"""Seconds that a request must have left for a node that says its time is over to be wrong."""
 DEATHS_APART = 5.0
 """Seconds between two deaths on one node that have nothing to do with each other."""
 _log = logs.get(__name__)
@@ -155,7 +157,7 @@ class Dispatcher:
             elif isinstance(event, Started):
                 if request.continued:
                     continue
-                request.started_at = request.attempts[-1].started_at = event.started_at
+                request.attempts[-1].started_at = request.began(event)
             elif isinstance(event, Final):
                 self._breakers.succeeded(request.node, request.version)
                 if request.suspect:
@@ -170,8 +172,17 @@ class Dispatcher:
 
     async def _replace(self, request: Request, failure: Failure) -> Final | Failure | None:
         """Have another node run the request, or go on with it: ``None``. Or what ends it."""
+        if failure.code == "deadline_exceeded" and request.deadline - time.time() > _EARLY:
+            # Whose clock is wrong, or who is out of order: it would answer all at once, and look free for that.
+            failure = Failure(
+                "unavailable",
+                "The node said that the request's time is over, which it is not.",
+                503,
+                prompt_tokens=failure.prompt_tokens,
+                completion_tokens=failure.completion_tokens,
+            )
         request.attempts[-1].error = failure.code
-        if failure.code in _BLAMED:
+        if failure.code in _BLAMED or (failure.status >= 500 and failure.code != "deadline_exceeded"):
             self._breakers.failed(request.node, request.version)
         whole = request.inference.delivery != "stream"
         begun = request.spoke and not (whole and request.said is None)

@@ -62,10 +62,12 @@ def _settle_known(client: redis.Redis, lost: Sequence[OpenRequest]) -> list[Open
     nodes = {each.node for each in lost}
     done = {node: _done(client, node) for node in nodes}
     alive = {node for node in nodes if client.exists(keys.node_state(node))}
+    seconds, micros = cast("tuple[int, int]", client.time())
+    now = seconds + micros / 1e6
     left = []
     for each in lost:
         counted = done[each.node].get(_ticket(each))
-        if counted is None and each.node in alive and time.time() - max(each.admitted_at, each.given_at) < PATIENCE:
+        if counted is None and each.node in alive and now - each.given_at < PATIENCE:
             left.append(each)
         else:
             _settle_one(client, each, counted or Counted())

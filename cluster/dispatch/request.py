@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import msgspec
@@ -12,7 +13,7 @@ from cluster.scheduling.candidate import Ranked, Wanted
 from cluster.scheduling.fairness import Priority
 from cluster.scheduling.profile import Profile
 from cluster.scheduling.prompt import estimate_tokens, prefixes
-from ollamamax.contract import AttemptRecord, Failure, Final, Inference, Route
+from ollamamax.contract import AttemptRecord, Failure, Final, Inference, Route, Started
 from ollamamax.kernel.limits import Limits
 
 _NONE = Limits()
@@ -120,6 +121,11 @@ class Request(msgspec.Struct, eq=False):
                 prompt_tokens=estimate_tokens(self.inference),
             )
         return self.wanted
+
+    def began(self, event: Started) -> float:
+        """Its node says that it began: when that was, by this process's clock."""
+        self.started_at = max(self.given_at or 0.0, time.time() - max(0.0, event.ago))
+        return self.started_at
 
     @property
     def spoke(self) -> bool:

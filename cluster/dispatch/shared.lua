@@ -1,8 +1,8 @@
 -- What admission, settlement and withdrawal share. Before this text stands the table `key`, which names all keys.
 --
 -- An admission `a` has: request, ticket (its id), tenant, key, gateway, version, open (the open record: a JSON object without
--- its leading brace), traceparent, nodes (each {id, name, capacity}), score (when it was received, less the head start of its
--- class), deadline, cost (work expected), weight (of the tenant), counted (those of key and tenant that may have so many at once only).
+-- its leading brace), traceparent, nodes (each {id, name, capacity}), received_at, score (the same, less the head start of its
+-- class), deadline (all by this server's clock), cost (work expected), weight (of the tenant), counted (those of key and tenant that may have so many at once only).
 -- A call of Redis from Lua costs more than what most commands do: what is read together is read at once.
 local DRAIN_SECONDS = 60
 local RETURNS_SECONDS = 600 -- for which it is remembered how often a tenant comes back at once

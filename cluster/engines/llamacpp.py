@@ -194,4 +194,5 @@ def _state(served: Served) -> contract.ModelState:
         error=served.error,
         context_length=served.context,
         expires_at=time.time() + left if left is not None and served.state == "loaded" else None,
+        expires_in=left if served.state == "loaded" else None,
     )

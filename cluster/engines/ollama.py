@@ -194,6 +194,7 @@ def version_of(digest: str) -> str:
 
 
 def _state(row: dict[str, Any], running: dict[str, Any] | None) -> contract.ModelState:
+    expires_at = _moment(running.get("expires_at")) if running else None
     return contract.ModelState(
         version_of(row["digest"]),
         row["name"],
@@ -203,7 +204,9 @@ def _state(row: dict[str, Any], running: dict[str, Any] | None) -> contract.Mode
         memory=running.get("size") if running else None,
         vram=running.get("size_vram") if running else None,
         context_length=running.get("context_length") if running else None,
-        expires_at=_moment(running.get("expires_at")) if running else None,
+        expires_at=expires_at,
+        # The engine's clock is the node's, mostly.
+        expires_in=None if expires_at is None else expires_at - time.time(),
     )
 
 

@@ -32,7 +32,7 @@ def work(prompt_tokens: float, completion_tokens: float) -> float:
 
 
 def score(received_at: float, priority: Priority, allowed: float) -> float:
-    """Where a request stands among its own tenant's: the lowest is served first. Unix seconds, less its class's head start.
+    """Where a request stands among its own tenant's: the lowest is served first. When it was received, less its class's head start.
 
     ``allowed``: for how many seconds requests may wait and run. A client that allows its own less is served no sooner for that.
     """

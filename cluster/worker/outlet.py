@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -46,6 +47,8 @@ class Sent:
 
     def take(self) -> contract.Frame:
         """A frame of what waits, which counts as sent from now on."""
+        if not self.sent and isinstance(self.pending[0], contract.Started):
+            self.pending[0].ago = max(0.0, time.time() - self.pending[0].started_at)
         frame = contract.Frame(self.ticket, len(self.sent), self.pending)
         self.sent += self.pending
         self.pending = []

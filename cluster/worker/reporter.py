@@ -24,6 +24,8 @@ from ollamamax.bus import keys
 BEAT_SECONDS = 1.0
 STATE_MILLISECONDS = 4000
 ENGINE_SECONDS = 4.0
+SKEW_TAKES = 0.5
+"""Seconds within which Redis must have told its clock for that to say anything of ours."""
 SLOW_SECONDS = 15.0
 """For so long an engine that does not answer when it is asked how it is still counts as it was; one that refuses does not."""
 
@@ -56,6 +58,7 @@ class Reporter:
         self._watch = watch
         self._answered_at = -SLOW_SECONDS
         self._seq = 0
+        self._skew: float | None = None
         self._health: list[contract.Engine] = []
         self._models: list[contract.ModelState] = []
         self._host: Host | None = None
@@ -146,9 +149,19 @@ class Reporter:
             models=state.models(self._shelf.states(), self._models),
             host=self._host,
             draining=self.draining,
+            clock_skew_seconds=self._skew,
         )
         data = contract.encode_json(told)
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.set(keys.node_state(told.node), data, px=STATE_MILLISECONDS)
             pipe.publish(keys.node_state_channel(told.node), data)
-            await pipe.execute()
+            pipe.time()
+            before, asked = time.time(), time.monotonic()
+            *said, clock = await pipe.execute(raise_on_error=False)
+            took = time.monotonic() - asked
+        for answer in said:
+            if isinstance(answer, RedisError):
+                raise answer
+        # The rights of a node that joined an older control plane do not have the clock until that renews them.
+        if not isinstance(clock, RedisError) and took < SKEW_TAKES:
+            self._skew = round(before + took / 2 - (clock[0] + clock[1] / 1e6), 3)

@@ -148,7 +148,7 @@ class Runs:
         self._end(run, end)
 
     async def _last_event(self, run: Run) -> contract.Final | contract.Failure:
-        left = run.ticket.deadline - time.time()
+        left = run.ticket.left if run.ticket.left is not None else run.ticket.deadline - time.time()
         if run.reason is not None:
             return run.reason
         if left <= 0:

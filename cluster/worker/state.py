@@ -30,6 +30,7 @@ def compose(
     models: list[contract.ModelState],
     host: Host,
     draining: bool,
+    clock_skew_seconds: float | None = None,
 ) -> contract.NodeState:
     return contract.NodeState(
         node=node,
@@ -55,6 +56,7 @@ def compose(
         gpus=host.gpus,
         gpu_note=host.gpu_note,
         draining=draining,
+        clock_skew_seconds=clock_skew_seconds,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -35,8 +36,12 @@ SEEN_SECONDS = 20.0
 class _Order:
     node: str
     name: str
-    asked_at: float = 0.0
+    asked_at: float = -math.inf
+    """This process's monotonic clock."""
     asked: int = 0
+    told_at: float = 0.0
+    """What its state said last of when it was told, by the node's clock; ``heard_at`` by this one's, when that changed."""
+    heard_at: float = -math.inf
     state: OrderState | None = None
 
 
@@ -144,12 +149,17 @@ def _look(client: Any, job: Job, order: _Order, verb: str, body: dict[str, Any])
     data = client.get(keys.node_order(order.node, _id(job)))
     if data is not None:
         order.state = decode_order(data)
-    now = time.time()
-    heard = max(order.asked_at, order.state.at if order.state else 0.0)
+    now = time.monotonic()
+    if order.state is not None and order.state.at != order.told_at:
+        # By the node's clock: that it changed is what counts, and when it was seen to.
+        order.told_at, order.heard_at = order.state.at, now
+    heard = max(order.asked_at, order.heard_at)
     if now - heard < SILENT_SECONDS or (order.state and order.state.state != "running"):
         return
     if order.asked >= MOST_ASKED:
-        order.state = OrderState("failed", now, error="The node does not answer.", code="unavailable", status=503)
+        order.state = OrderState(
+            "failed", order.told_at, error="The node does not answer.", code="unavailable", status=503
+        )
         return
     order.asked_at, order.asked = now, order.asked + 1
     current_app.send_task(

@@ -210,7 +210,7 @@ _NODE_COMMANDS = (
     *("brpop", "lpush", "rpush", "llen", "sadd", "smembers"),
     *("watch", "unwatch", "multi", "exec", "discard"),
     # the agent: state, lease, inbox, frames, control
-    *("set", "del", "publish", "subscribe", "unsubscribe", "blmove", "lmove", "lrange", "lrem", "xadd"),
+    *("set", "del", "publish", "subscribe", "unsubscribe", "blmove", "lmove", "lrange", "lrem", "xadd", "time"),
 )
 
 

@@ -56,10 +56,12 @@ class ModelState(msgspec.Struct, omit_defaults=True):
     error: str | None = None
     context_length: int | None = None
     expires_at: float | None = None
+    expires_in: float | None = None
+    """Seconds after this was said until it is unloaded, whatever the node's clock says; ``None`` where it stays."""
 
 
 class NodeState(msgspec.Struct, omit_defaults=True):
-    """A node's telemetry of one second; ``seq`` counts up from the start of its process (``boot``)."""
+    """A node's telemetry of one second; ``seq`` counts up from the start of its process (``boot``), ``at`` is by its own clock."""
 
     node: str
     tenant: str
@@ -87,6 +89,8 @@ class NodeState(msgspec.Struct, omit_defaults=True):
     gpu_note: str | None = None
     """Why ``gpus`` is empty."""
     draining: bool = False
+    clock_skew_seconds: float | None = None
+    """By how much the node's clock is ahead of Redis's. Nothing depends on it; a person wants to know."""
 
 
 class OrderState(msgspec.Struct, omit_defaults=True):

@@ -17,6 +17,8 @@ class Started(msgspec.Struct, tag="s", array_like=True, omit_defaults=True):
     loaded: bool = True
     context: int | None = None
     keep_alive_ignored: bool = False
+    ago: float = 0.0
+    """Seconds before this was sent. ``started_at`` is by the node's clock, which nobody else should trust."""
 
 
 class Delta(msgspec.Struct, tag="d", array_like=True, omit_defaults=True):

@@ -25,6 +25,9 @@ class Ticket(msgspec.Struct, omit_defaults=True):
     traceparent: str
     inference: Inference
     load: Load = NOTHING_FIXED
+    left: float | None = None
+    """Seconds that the request had left when the ticket was written: the node counts them from when it takes it. Its gateway ends it
+    in time, by its own clock; ``None``, of an older gateway, leaves only ``deadline``, which another clock has set."""
 
 
 class Control(msgspec.Struct, array_like=True):

@@ -254,7 +254,7 @@ class Execution:
                     if isinstance(event, Delta):
                         request.completion_tokens += event.tokens
                     elif isinstance(event, Started):
-                        request.started_at = event.started_at
+                        request.began(event)
                     else:
                         self._count(event)
                         break

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,14 +16,13 @@ ALLOWED = 600.0
 
 def admission(request: str, tenant: str, nodes: Sequence[tuple[str, str, int]], **facts: Any) -> dict[str, Any]:
     """Of a request's first attempt. ``nodes``: id, name and slots; ``facts`` change what is usual."""
-    now = time.time()
     usual: dict[str, Any] = {
         "key": "k" * 32,
         "gateway": "1" * 32,
         "version": VERSION,
         "open": '"request":""}',
-        "received_at": now,
-        "score": now,
+        "age": 0.0,
+        "score": 0.0,
         "cost": 10.0,
         "weight": 1.0,
         "counted": [],
@@ -34,7 +32,7 @@ def admission(request: str, tenant: str, nodes: Sequence[tuple[str, str, int]], 
         "most_waiting_of_tenant": 1000,
     }
     fixed = {"request": request, "ticket": f"{request}.1", "tenant": tenant, "nodes": nodes, "traceparent": "00"}
-    return {**usual, **fixed, "deadline": now + ALLOWED, **facts}
+    return {**usual, **fixed, "left": ALLOWED, **facts}
 
 
 def account(request: str, tenant: str, node: str, **facts: Any) -> dict[str, Any]:

@@ -43,6 +43,7 @@ def opened(client: redis.Redis, **changes: Any) -> OpenRequest:
             "trace": "c" * 32,
             "received_at": now,
             "admitted_at": now,
+            "given_at": now,
             **changes,
         }
     )
@@ -89,7 +90,7 @@ def test_a_node_that_still_works_for_it_is_told_to_stop_first(client: redis.Redi
 
 
 def test_a_node_that_never_says_how_it_ended_is_not_waited_for_for_ever(client: redis.Redis) -> None:
-    request = opened(client, admitted_at=time.time() - 100)
+    request = opened(client, given_at=time.time() - 100)
     client.set(keys.node_state(request.node), b"alive", px=4000)
     assert settle_lost(client, AT_ONCE) == 1
     assert records(client)[0]["completion_tokens"] == 0

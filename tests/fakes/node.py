@@ -49,6 +49,8 @@ async def echo(ticket: Ticket) -> AsyncIterator[Event]:
 class FakeNode:
     """``async with`` runs it. ``tickets`` and ``controls`` hold what it received."""
 
+    ahead = 0.0
+    """Seconds by which its clock is wrong."""
     state_lifetime = 4.0
     """Seconds for which Redis keeps what it said last."""
 
@@ -110,7 +112,7 @@ class FakeNode:
             tenant=self._tenant,
             boot="boot",
             seq=self._seq,
-            at=time.time(),
+            at=time.time() + self.ahead,
             agent_version="test",
             engines=[Engine("llamacpp", True, hosts_blobs=True)],
             capacity=self._capacity,
@@ -152,7 +154,7 @@ class FakeNode:
         self._sent[ticket.id] = (ticket.gateway, [])
         try:
             ignored = leave_out_keep_alive(ticket, self._tenant)
-            await self._send(ticket, Started(time.time(), self.loaded, self.loaded_context, ignored))
+            await self._send(ticket, Started(time.time() + self.ahead, self.loaded, self.loaded_context, ignored))
             async for event in self._script(ticket):
                 if isinstance(event, Final):
                     event.keep_alive_ignored = ignored

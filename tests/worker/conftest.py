@@ -91,11 +91,12 @@ def make_node(tmp_path: Path, redis_url: str) -> Iterator[MakeNode]:
         grace: float = 1.0,
         awake: float = 0.0,
         silence: float = FLOOR,
+        ahead: float = 0.0,
     ) -> Node:
         home = tmp_path / f"node{len(nodes)}"
         home.mkdir()
         options = (f"--grace={grace}", f"--awake={awake}", f"--silence={silence}")
-        nodes.append(Node(make_identity(url, engine, control), home, url, *options))
+        nodes.append(Node(make_identity(url, engine, control), home, url, *options, ahead=ahead))
         return nodes[-1]
 
     yield make

@@ -62,9 +62,10 @@ def make_identity(url: str, engine: EngineChoice, control: str = "http://127.0.0
 
 
 class Node:
-    """`ollamamax-node run` as a process of its own."""
+    """`ollamamax-node run` as a process of its own. ``ahead``: seconds by which its clock is wrong."""
 
-    def __init__(self, identity: Identity, home: Path, redis_url: str, *options: str) -> None:
+    def __init__(self, identity: Identity, home: Path, redis_url: str, *options: str, ahead: float = 0.0) -> None:
+        self.ahead = ahead
         self.identity = identity
         self.id = identity.node
         self.home = home
@@ -77,12 +78,18 @@ class Node:
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "cluster.worker.cli", "run", "--home", str(self.home), *self.options],
+            [sys.executable, *self._program(), "run", "--home", str(self.home), *self.options],
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdout=self.log.open("ab"),
             stderr=subprocess.STDOUT,
         )
+
+    def _program(self) -> list[str]:
+        if not self.ahead:
+            return ["-m", "cluster.worker.cli"]
+        shifted = f"import time; true = time.time; time.time = lambda: true() + {self.ahead}"
+        return ["-c", f"{shifted}; from cluster.worker.cli import main; main()"]
 
     def restart(self) -> None:
         self.process = self._start()
@@ -227,6 +234,7 @@ class Gateway:
         model: str = "stub",
         version: str = "sha256:" + "0" * 64,
         deadline: float = 60.0,
+        left: float | None = None,
         **options: Any,
     ) -> contract.Ticket:
         inference = contract.Inference(
@@ -239,6 +247,7 @@ class Gateway:
             version=version,
             model=model,
             deadline=time.time() + deadline,
+            left=left,
             traceparent="00-" + secrets.token_hex(16) + "-" + secrets.token_hex(8) + "-01",
             inference=inference,
         )

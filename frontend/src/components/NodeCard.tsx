@@ -57,6 +57,8 @@ export function NodeCard({ node, clock }: NodeCardProps) {
   )
 }
 
+const SKEW_SECONDS = 2
+
 function Reported({ state, age, stale }: { state: NodeState; age: number; stale: boolean }) {
   const gpus = state.gpus ?? []
   return (
@@ -74,6 +76,11 @@ function Reported({ state, age, stale }: { state: NodeState; age: number; stale:
         <Number name="Tokens/s" value={perSecond(state.tokens_per_second)} />
         <Number name="Last seen" value={stale ? `${span(age)} ago` : 'now'} />
       </dl>
+      {Math.abs(state.clock_skew_seconds ?? 0) >= SKEW_SECONDS && (
+        <p className={classes.note}>
+          Its clock is {span(Math.abs(state.clock_skew_seconds ?? 0))} {(state.clock_skew_seconds ?? 0) > 0 ? 'ahead' : 'behind'}.
+        </p>
+      )}
       <div className={classes.meters}>
         <Meter
           label={`CPU, ${state.cpu_count} ${state.cpu_count === 1 ? 'core' : 'cores'}`}

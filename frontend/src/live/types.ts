@@ -9,6 +9,7 @@ export interface Engine {
   running?: number | null
   waiting?: number | null
   kv_cache_percent?: number | null
+  quarantined?: string[] | null
 }
 
 export interface FinishedRequest {
@@ -76,6 +77,7 @@ export interface ModelState {
   error?: string | null
   context_length?: number | null
   expires_at?: number | null
+  expires_in?: number | null
 }
 
 export interface NodeState {
@@ -102,6 +104,7 @@ export interface NodeState {
   gpus?: Gpu[]
   gpu_note?: string | null
   draining?: boolean
+  clock_skew_seconds?: number | null
 }
 
 export interface Point {

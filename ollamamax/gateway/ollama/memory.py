@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 
 from ollamamax.contract import Inference, ModelState, NodeState
@@ -80,7 +82,7 @@ def _row(name: str, model: ModelState, state: NodeState, details: catalog.Detail
         "size": model.memory or model.size or 0,
         "digest": model.version.removeprefix("sha256:"),
         "details": responses.described(details),
-        "expires_at": responses.timestamp(model.expires_at) if model.expires_at is not None else NEVER,
+        "expires_at": _expires_at(model),
     }
     vram = model.vram if model.vram is not None or state.gpus else 0
     if vram is not None:
@@ -88,6 +90,12 @@ def _row(name: str, model: ModelState, state: NodeState, details: catalog.Detail
     if model.context_length is not None:
         row["context_length"] = model.context_length
     return row
+
+
+def _expires_at(model: ModelState) -> str:
+    """By this process's clock, where the node tells how long it is until then."""
+    moment = model.expires_at if model.expires_in is None else time.time() + model.expires_in
+    return NEVER if moment is None else responses.timestamp(moment)
 
 
 def _loaded(state: NodeState, version: str) -> bool:
