@@ -7,6 +7,7 @@ from typing import TypeVar
 import msgspec
 from starlette.requests import Request
 
+from ollamamax.contract.from_client import decode
 from ollamamax.kernel.errors import InvalidRequest, TooLarge
 
 MOST_BYTES = 16 << 20
@@ -43,9 +44,4 @@ async def read(request: Request, kind: type[T]) -> T:
             raise TooLarge(f"The body is larger than the {MOST_BYTES} bytes this server accepts.", limit=MOST_BYTES)
     if not body:
         raise InvalidRequest("missing request body")
-    try:
-        return msgspec.json.decode(bytes(body), type=kind)
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(f"{error}.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"The body is not valid JSON: {error}.") from None
+    return decode(msgspec.json.Decoder(kind), bytes(body))

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ollamamax.contract.from_client import decode as decode  # the one decoder of clients' bodies
 from ollamamax.gateway import compression
 from ollamamax.kernel import errors
 
@@ -18,8 +19,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = Iterable[tuple[bytes, bytes]]
 
 JSON = b"application/json"
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""What some clients put before UTF-8."""
 encode = msgspec.json.Encoder().encode
 SIGN = "ollamamax.sign"
 """Marks a message of a response that is a sign of life, and nothing of an answer."""
@@ -125,26 +124,6 @@ async def write(send: Send, part: bytes, *, sign: bool = False) -> None:
 async def finish(send: Send, part: bytes = b"") -> None:
     """End the stream, with its last part."""
     await send({"type": "http.response.body", "body": part})
-
-
-def validation_problem(error: msgspec.ValidationError) -> errors.InvalidRequest:
-    """msgspec's text ends in `` - at `$.path` ``; the path becomes ``param``."""
-    message, _, path = str(error).partition(" - at `")
-    param = path.rstrip("`").removeprefix("$").lstrip(".") or None
-    if param is None and "missing required field" in message:
-        param = message.split("`")[1]
-    where = f" (at '{param}')" if param and path else ""
-    return errors.InvalidRequest(f"{message}{where}.", param=param)
-
-
-def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """Decode and validate a JSON body; raises `InvalidRequest` with ``param``."""
-    try:
-        return decoder.decode(body.removeprefix(BYTE_ORDER_MARK))
-    except msgspec.ValidationError as error:
-        raise validation_problem(error) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise errors.InvalidRequest(f"The body is not valid JSON: {error}.", param=None) from None
 
 
 def json_decoder(kind: type[T]) -> Callable[[bytes], T]:

@@ -9,8 +9,10 @@ from typing import Any, BinaryIO
 import msgspec
 
 from ollamamax.batches.queries.batch import Given
+from ollamamax.contract.from_client import decode
 from ollamamax.gateway.http import encode
 from ollamamax.gateway.inside import Answer
+from ollamamax.kernel.errors import InvalidRequest
 from ollamamax.kernel.ids import new_id
 
 MOST_CUSTOM_ID = 512
@@ -76,13 +78,14 @@ def understand(number: int, line: bytes | None, endpoint: str) -> Request | Prob
     if line is None:
         return Problem("line_too_long", "This line is longer than a request may be.", None, number)
     try:
-        _raw.decode(line)  # a field that is wrong must not hide that the rest is no JSON
-        found = _line.decode(line)
-        body = _body.decode(found.body)
-    except msgspec.ValidationError as error:
-        return Problem("invalid_request", f"This line is no request of a batch: {error}.", None, number)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        decode(_raw, line)  # a field that is wrong must not hide that the rest is no JSON
+    except InvalidRequest:
         return Problem("invalid_json_line", "This line is not parseable as valid JSON.", None, number)
+    try:
+        found = decode(_line, line)
+        body = decode(_body, bytes(found.body))
+    except InvalidRequest as error:
+        return Problem("invalid_request", f"This line is no request of a batch: {error.message}", None, number)
     return _judge(number, found, body, endpoint)
 
 

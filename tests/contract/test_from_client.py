@@ -1,0 +1,142 @@
+"""Whatever a client sends is understood, or refused as its fault; what is understood can be passed on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ollamamax.contract.from_client import MOST_DEPTH, decode
+from ollamamax.kernel.errors import InvalidRequest
+
+
+class Part(msgspec.Struct):
+    content: str | list[dict[str, Any]] | None = None
+    count: int | None = None
+
+
+class Body(msgspec.Struct):
+    model: str
+    parts: list[Part] = []
+    schema: dict[str, Any] = {}
+    seed: int | None = None
+    anything: Any = None
+
+
+anything, typed = msgspec.json.Decoder(), msgspec.json.Decoder(Body)
+scraps = st.lists(
+    st.sampled_from(
+        [
+            *(
+                b"{",
+                b"}",
+                b"[",
+                b"]",
+                b":",
+                b",",
+                b'"model"',
+                b'"parts"',
+                b'"schema"',
+                b'"seed"',
+                b'"content"',
+                b'"x"',
+                b'"',
+            ),
+            *(
+                b"18446744073709552000",
+                b"-9223372036854775809",
+                b"9" * 400,
+                b"1e999",
+                b"-0",
+                b"1.5",
+                b"0x1",
+                b"NaN",
+                b"Infinity",
+            ),
+            *(
+                b"null",
+                b"true",
+                b'"\\ud800"',
+                b'"\\udc00"',
+                b'"\\u0000"',
+                b'"\xff"',
+                b'"\xed\xa0\x80"',
+                b"[" * 70,
+                b'{"a":' * 2000,
+            ),
+        ]
+    )
+    | st.binary(max_size=8),
+    max_size=40,
+).map(b"".join)
+
+
+@given(scraps)
+def test_random_bytes_are_understood_or_refused(body: bytes) -> None:
+    for decoder in (anything, typed):
+        try:
+            found = decode(decoder, body)
+        except InvalidRequest:
+            pass
+        else:
+            msgspec.msgpack.encode(found)
+            msgspec.json.encode(found)
+
+
+numbers = st.integers(-(1 << 70), 1 << 70) | st.integers(-(10**400), 10**400)
+values = st.recursive(
+    numbers | st.none() | st.booleans() | st.text(max_size=5) | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(values, numbers)
+def test_numbers_beyond_64_bits_pass_where_they_are_anothers_and_are_refused_where_they_are_ours(
+    value: Any, ours: int
+) -> None:
+    body = msgspec.json.encode({"model": "m", "anything": [value]})
+    try:
+        found = decode(typed, body)
+    except InvalidRequest:
+        assert any(abs(number) > 1e308 for number in _numbers(value))
+    else:
+        msgspec.msgpack.encode(found)
+        assert [float(each) for each in _numbers(found.anything)] == [float(each) for each in _numbers(value)]
+    try:
+        found = decode(typed, msgspec.json.encode({"model": "m", "seed": ours}))
+    except InvalidRequest:
+        assert not -(1 << 63) <= ours < 1 << 64
+    else:
+        assert found.seed == ours
+
+
+def _numbers(value: Any) -> list[float]:
+    if isinstance(value, dict):
+        return [number for each in value.values() for number in _numbers(each)]
+    if isinstance(value, list):
+        return [number for each in value for number in _numbers(each)]
+    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
+
+
+@pytest.mark.parametrize(
+    ("depth", "good"), [(MOST_DEPTH - 5, True), (MOST_DEPTH + 5, False), (500, False), (100_000, False)]
+)
+@pytest.mark.parametrize("opening", [b"[", b'{"a":'])
+def test_nesting_has_a_bound(opening: bytes, depth: int, good: bool) -> None:
+    closing = b"]" if opening == b"[" else b"}"
+    body = b'{"model":"m","anything":' + opening * depth + b"1" + closing * depth + b"}"
+    for decoder in (anything, typed):
+        if good:
+            decode(decoder, body)
+            continue
+        with pytest.raises(InvalidRequest, match="nested"):
+            decode(decoder, body)
+
+
+def test_a_schema_with_the_largest_number_of_javascript_is_kept() -> None:
+    found = decode(typed, b'{"model":"m","schema":{"maximum":18446744073709552000,"x":[18446744073709551615]}}')
+    assert found.schema == {"maximum": 18446744073709552000.0, "x": [18446744073709551615]}
