@@ -77,7 +77,7 @@ BODIES = {
     "/api/generate": Body(ollama.GenerateRequest, OLLAMA, ollama.REFUSED, inner=OPTIONS),
     "/api/embed": Body(embed.EmbedRequest, {"options": "but for `num_ctx`, an embedding is not sampled"}),
     "/api/embeddings": Body(embed.EmbeddingsRequest, {"options": "but for `num_ctx`, an embedding is not sampled"}),
-    "/api/show": Body(show.ShowRequest, refused=show.UNSUPPORTED),
+    "/api/show": Body(show.ShowRequest, show.IGNORED),
     **{path: Body(route.body) for path, route in management.ROUTES.items() if route.body},
     "/api/create": Body(recipe.CreateRequest, refused=recipe.UNSUPPORTED),
 }

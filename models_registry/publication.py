@@ -33,7 +33,8 @@ def channel_fields(channel: Channel) -> list[str]:
 def channel_entry(channel: Channel) -> bytes:
     """As `ollamamax.gateway.catalog.Listed`."""
     version, model = channel.version, channel.model
-    known = {name: version.details.get(name) for name in ("format", "family", "parameter_size", "quantization_level")}
+    texts = ("format", "family", "parameter_size", "quantization_level", "parent_model")
+    known = {name: version.details.get(name) for name in texts}
     return msgspec.json.encode(
         {
             "version": version.digest,

@@ -11,6 +11,7 @@ from cluster.engines.recipe import PARAMETERS
 from cluster.engines.template import Template
 from models_registry import manifest as manifests
 from models_registry.blobstore.store import DIGEST
+from models_registry.modelfile import as_fields, parse
 from models_registry.spelling import shortest
 from ollamamax.kernel.errors import InvalidRequest, Unsupported
 
@@ -18,7 +19,10 @@ ROLES = frozenset({"system", "user", "assistant"})
 
 
 class CreateRequest(msgspec.Struct, rename={"from_": "from"}):
-    """The body of ``/api/create``; ``name`` is the older word for ``model``, ``quantization`` for ``quantize``."""
+    """The body of ``/api/create``; ``name`` is the older word for ``model``, ``quantization`` for ``quantize``.
+
+    ``modelfile`` is how clients from before Ollama 0.5.5 say all of it; fields go before what it says.
+    """
 
     model: str = ""
     name: str = ""
@@ -31,6 +35,7 @@ class CreateRequest(msgspec.Struct, rename={"from_": "from"}):
     license: str | list[str] | None = None
     parameters: dict[str, Any] | None = None
     messages: list[dict[str, Any]] | None = None
+    modelfile: str = ""
     # Refused.
     quantize: str = ""
     quantization: str = ""
@@ -39,7 +44,6 @@ class CreateRequest(msgspec.Struct, rename={"from_": "from"}):
     requires: str = ""
     info: dict[str, Any] | None = None
     remote_host: str = ""
-    modelfile: str = ""
     path: str = ""
 
 
@@ -51,13 +55,14 @@ UNSUPPORTED = {
     "requires": "there is no Ollama here whose version could be asked for",
     "info": "a model says itself what it is",
     "remote_host": "models run on this fleet only",
-    "modelfile": "send its parts as fields, as Ollama's clients do since 0.5.5",
     "path": "send the file as a blob and name it in 'files'",
 }
 
 
 def checked(request: CreateRequest) -> dict[str, Any]:
     """What the job is to do, as JSON. Raises `InvalidRequest` and `Unsupported`, naming the field."""
+    if request.modelfile:
+        request = _with_modelfile(request)
     for field, why in UNSUPPORTED.items():
         if getattr(request, field):
             raise Unsupported(f"'{field}' is not supported: {why}.", param=field)
@@ -86,6 +91,33 @@ def checked(request: CreateRequest) -> dict[str, Any]:
     return {field: value for field, value in wanted.items() if value}
 
 
+def _with_modelfile(request: CreateRequest) -> CreateRequest:
+    """The request with the fields that its Modelfile stands for, where it has none of its own."""
+    said = as_fields(parse(request.modelfile))
+    said["from_"] = said.pop("from", "")
+    said["parameters"] = {name: _typed(name, values) for name, values in said.get("parameters", {}).items()}
+    if request.from_ or request.files:
+        said = {field: value for field, value in said.items() if field not in {"from_", "files"}}
+    known = {field: value for field, value in said.items() if field in CreateRequest.__struct_fields__}
+    unknown = said.keys() - known.keys()
+    if unknown:
+        raise Unsupported(f"{min(unknown).upper()} in a Modelfile is not supported.", param="modelfile")
+    return msgspec.structs.replace(
+        request, modelfile="", **{field: value for field, value in known.items() if not getattr(request, field)}
+    )
+
+
+def _typed(name: str, values: list[str]) -> Any:
+    """A parameter out of a Modelfile, where all values are text; the first counts where there is one only."""
+    kind = PARAMETERS.get(name)
+    if kind is None or kind == list[str]:
+        return values
+    try:
+        return msgspec.convert(values[0], kind, strict=False)
+    except msgspec.ValidationError:
+        return values[0]  # refused with its name, as any other of a wrong type
+
+
 def full_name(text: str) -> str:
     """With its tag, and without what Ollama adds by itself. Raises `InvalidRequest` in Ollama's words."""
     try:
@@ -109,12 +141,16 @@ def parameters(given: dict[str, Any]) -> dict[str, Any]:
     """Each of its own type. Raises `Unsupported` for one that no engine here knows."""
     found = {}
     for name, value in given.items():
+        if value is None:
+            continue
         if name not in PARAMETERS:
             raise Unsupported(
                 f"parameter '{name}' is not supported by the llamacpp engine.", param=f"parameters.{name}"
             )
         if name == "stop" and isinstance(value, str):
             value = [value]
+        if PARAMETERS[name] is int and isinstance(value, float) and value.is_integer():
+            value = int(value)
         try:
             found[name] = msgspec.convert(value, PARAMETERS[name])
         except msgspec.ValidationError:

@@ -86,25 +86,43 @@ def is_for_embeddings(metadata: dict[str, Any]) -> bool:
     return f"{metadata.get('general.architecture')}.pooling_type" in metadata
 
 
-def shown(metadata: dict[str, Any], *, verbose: bool) -> dict[str, Any]:
-    """As `contract.Final.info`: Ollama's form of it, lists left empty unless ``verbose``."""
-    template = metadata.get("tokenizer.chat_template", "")
+def shown(metadata: dict[str, Any], *, verbose: bool, template: str = "") -> dict[str, Any]:
+    """As `contract.Final.info`: Ollama's form of it, lists left empty unless ``verbose``.
+
+    ``template`` stands in for the file's own in chats.
+    """
+    own = metadata.get("tokenizer.chat_template", "")
     apart = {"general.name", "tokenizer.chat_template"}
     info = {
         name: [] if isinstance(value, list) and not verbose else value
         for name, value in metadata.items()
         if name not in apart
     }
-    capabilities = ["embedding"] if is_for_embeddings(metadata) else ["completion"]
-    if metadata.get(f"{metadata.get('general.architecture')}.pooling_type") == _RANK:
-        capabilities = ["rerank"]
-    if "tools" in template:
-        capabilities.append("tools")
-    if any(word in template for word in ("enable_thinking", "reasoning", "<think>")):
-        capabilities.append("thinking")
-    found = {"model_info": info, "capabilities": capabilities}
-    if template:
-        found["template"] = template
+    found: dict[str, Any] = {"model_info": info, "capabilities": capabilities(metadata, template or own)}
+    if own:
+        found["template"] = own
     if license_name := metadata.get("general.license"):
         found["license"] = license_name
     return found
+
+
+def capabilities(metadata: dict[str, Any], template: str) -> list[str]:
+    """In Ollama's words, and ``rerank``: what the file was made for, and what ``template`` (Jinja) has a place for."""
+    if metadata.get(f"{metadata.get('general.architecture')}.pooling_type") == _RANK:
+        return ["rerank"]
+    if is_for_embeddings(metadata):
+        return ["embedding"]
+    found = ["completion"]
+    if knows_tools(template):
+        found.append("tools")
+    if thinks(template):
+        found.append("thinking")
+    return found
+
+
+def knows_tools(template: str) -> bool:
+    return "tools" in template
+
+
+def thinks(template: str) -> bool:
+    return any(word in template for word in ("enable_thinking", "reasoning", "<think>"))

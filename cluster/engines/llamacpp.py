@@ -18,6 +18,7 @@ from cluster.engines.llamacpp_process import Process
 from cluster.engines.llamacpp_residents import Residents
 from cluster.engines.llamacpp_served import KIND, Served, check_kind
 from cluster.engines.poster import Poster
+from cluster.engines.template import is_jinja
 from ollamamax import contract
 from ollamamax.kernel.errors import EngineFailed
 
@@ -103,7 +104,10 @@ class LlamaCpp:
         served = self.residents.find(version, model)
         if inference.kind == "show":
             metadata = await asyncio.to_thread(read_metadata, served.model.path)
-            yield contract.Final(info=shown(metadata, verbose=inference.verbose) | served.model.recipe.shown())
+            recipe = served.model.recipe
+            # Templates in Go are rendered by us, for plain chats; tools and thoughts go through the file's own.
+            applied = recipe.template if is_jinja(recipe.template) else ""
+            yield contract.Final(info=shown(metadata, verbose=inference.verbose, template=applied) | recipe.shown())
             return
         check_kind(served.model, inference)
         inference = served.model.recipe.applied(inference, served.most_context(load))

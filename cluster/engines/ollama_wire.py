@@ -206,8 +206,8 @@ def embedded(answer: dict[str, Any]) -> contract.Final:
 
 
 def shown(answer: dict[str, Any]) -> contract.Final:
-    """The end of a ``show`` request: Ollama's own answer, without what only its own host could use."""
-    kept = ("template", "license", "system", "parameters", "modelfile", "details", "model_info", "capabilities")
+    """The end of a ``show`` request: Ollama's own answer, without what only its own host could use (its Modelfile names files there)."""
+    kept = ("template", "license", "system", "parameters", "messages", "details", "model_info", "capabilities")
     return contract.Final(info={name: answer[name] for name in kept if answer.get(name)})
 
 

@@ -66,7 +66,7 @@ def _from_model(name: str) -> tuple[dict[str, Any], list[Layer]]:
             param="from",
             engine=engine,
         )
-    return dict(version.details), manifests.layers_of(version.manifest)
+    return {**version.details, "parent_model": name}, manifests.layers_of(version.manifest)
 
 
 def _from_files(digests: list[str]) -> tuple[dict[str, Any], list[Layer]]:

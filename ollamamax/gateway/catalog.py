@@ -22,6 +22,8 @@ class Details(msgspec.Struct, omit_defaults=True):
     parameter_size: str = ""
     quantization_level: str = ""
     context_length: int | None = None
+    parent_model: str = ""
+    """The name of the model that it was made from by `create`."""
 
 
 class Listed(msgspec.Struct):

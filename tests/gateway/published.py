@@ -21,8 +21,13 @@ BEYOND: dict[str, dict[str, Any]] = {
         **dict.fromkeys(_COUNTS, WHOLE),
         "logprobs": {"type": "array", "items": {"$ref": "#/$defs/Logprob"}},
     },
-    "GenerateStreamEvent": {"logprobs": {"type": "array", "items": {"$ref": "#/$defs/Logprob"}}},
+    "GenerateStreamEvent": {
+        "logprobs": {"type": "array", "items": {"$ref": "#/$defs/Logprob"}},
+        "context": {"type": "array", "items": WHOLE},
+    },
+    "GenerateResponse": {"context": {"type": "array", "items": WHOLE}},
     "ToolCall": {"id": TEXT},
+    "ShowResponse": {"modelfile": TEXT, "system": TEXT, "messages": {"type": "array"}},
     "ListResponse.models.details": {"parent_model": TEXT},
     # Ours.
     "PsResponse.models": {"node": TEXT},

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import ollama
 import pytest
 
+from models_registry.modelfile import as_fields, parse
+from ollamamax.contract import Event, Final, Ticket
 from ollamamax.gateway.ollama import show
 from tests.gateway.conftest import Site
 from tests.gateway.scripts import describes
+from tests.gateway.test_fallbacks import add_model, add_node
+
+MUCH: dict[str, Any] = {
+    "template": '{{ if .System }}{{ .System }}\n{{ end }}{{ .Prompt }} "quoted" ',
+    "system": "Be brief.\nAnd kind.",
+    "license": "A license\nof two lines",
+    "parameters": 'temperature                    0.5\nstop                           "a b"\nstop                           "\\""',
+    "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": " ho "}],
+    "capabilities": ["completion", "tools"],
+}
+
+
+async def describes_much(ticket: Ticket) -> AsyncIterator[Event]:
+    yield Final(info=MUCH)
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +53,37 @@ async def test_the_official_client_sees_what_a_node_knows(site: Site) -> None:
     assert len(node.tickets) == 1
 
 
+async def test_the_modelfile_says_all_that_create_needs(site: Site) -> None:
+    await site.add_node(script=describes_much)
+    body = {"model": "Echo", "options": {"num_ctx": 512, "stop": ["e"]}}
+    async with site.post("/api/show", body) as response:
+        answer = await response.json()
+    fields = as_fields(parse(answer["modelfile"]))
+    assert fields["from"] == "echo:latest"
+    assert {name: fields[name] for name in ("template", "system", "messages")} == {
+        name: MUCH[name] for name in ("template", "system", "messages")
+    }
+    assert fields["license"] == [MUCH["license"]]
+    # The last of a name counts, as in Ollama; texts that are lists gather.
+    assert fields["parameters"] == {"temperature": ["0.5"], "stop": ["a b", '"', "e"], "num_ctx": ["512"]}
+    async with site.post("/api/show", {"model": "echo", "system": "Be loud.", "template": "x"}) as response:
+        answer = await response.json()
+        assert response.headers["x-ollamamax-ignored"] == "template"
+    assert answer["system"] == as_fields(parse(answer["modelfile"]))["system"] == "Be loud."
+
+
+async def test_what_only_an_engine_knows_is_told_under_the_keys_that_clients_read(site: Site) -> None:
+    async def tells_length(ticket: Ticket) -> AsyncIterator[Event]:
+        yield Final(info={"model_info": {"context_length": 8192}})
+
+    await add_model(site, "bare")
+    await add_node(site, "bare", script=tells_length)
+    async with site.post("/api/show", {"model": "bare"}) as response:
+        answer = await response.json()
+    assert answer["model_info"] == {"general.architecture": "unknown", "unknown.context_length": 8192}
+    assert answer["capabilities"] == ["completion"]
+
+
 async def test_verbose_tells_the_long_lists_too(site: Site) -> None:
     await site.add_node(script=describes)
     async with site.post("/api/show", {"name": "echo", "verbose": True}) as response:
@@ -57,7 +105,7 @@ async def test_without_a_node_the_directory_answers(site: Site) -> None:
         ({}, 400),
         ({"model": 3}, 400),
         ({"model": "echo", "verbose": "very"}, 400),
-        ({"model": "echo", "system": "be brief"}, 400),
+        ({"model": "echo", "system": 5}, 400),
         ({"model": "nothing"}, 404),
     ],
 )

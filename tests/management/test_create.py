@@ -105,6 +105,37 @@ def test_the_same_again_and_at_once_is_one_model(
         assert set(Job.objects.values_list("state", flat=True)) == {"done"}
 
 
+def test_a_modelfile_is_taken_as_its_fields(
+    client: ollama.Client, served: Served, owner_key: Key, digest: str, owner: Person
+) -> None:
+    text = f"FROM @{digest}\nSYSTEM one\nPARAMETER temperature 0.5\nPARAMETER stop a\nPARAMETER stop b\nPARAMETER num_ctx 128\n"
+    with served.http(owner_key) as http:
+        made = http.post("/api/create", json={"name": "old", "modelfile": text, "stream": False})
+        assert made.json() == {"status": "success"}
+        again = {"model": "New", "modelfile": "FROM Old\nMESSAGE user hi", "system": "two", "stream": False}
+        assert http.post("/api/create", json=again).json() == {"status": "success"}
+        bad = http.post("/api/create", json={"name": "x", "modelfile": f"FROM @{digest}\nPARAMETER num_ctx many"})
+        assert (bad.status_code, "num_ctx" in bad.json()["error"]) == (400, True)
+        bad = http.post("/api/create", json={"name": "x", "modelfile": "PARAMETER stop x"})
+        assert (bad.status_code, bad.json()) == (400, {"error": "no FROM line"})
+    old, new = version(owner, "old:latest"), version(owner, "New:latest")
+    assert json.loads(layer(old, manifests.PARAMS)) == {"num_ctx": 128, "stop": ["a", "b"], "temperature": 0.5}
+    assert (layer(old, manifests.SYSTEM), layer(new, manifests.SYSTEM)) == (b"one", b"two")
+    assert json.loads(layer(new, manifests.MESSAGES)) == [{"role": "user", "content": "hi"}]
+    assert new.details["parent_model"] == "Old:latest"
+
+
+def test_names_are_found_in_any_case_and_with_what_ollama_adds(
+    client: ollama.Client, digest: str, owner: Person
+) -> None:
+    client.create("Named", files={"m.gguf": digest})
+    client.create("named", from_="registry.ollama.ai/library/NAMED", system="new")  # the same model, made anew
+    client.copy("library/named", "other")
+    client.delete("OTHER")
+    assert [model.model for model in client.list().models] == ["Named:latest"]
+    assert layer(version(owner, "Named:latest"), manifests.SYSTEM) == b"new"
+
+
 REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({}, 400, "invalid model name"),
     ({"model": "a b", "files": {"m": "D"}}, 400, "invalid model name"),

@@ -133,7 +133,7 @@ def _tag(name: str, listed: Listed) -> dict[str, Any]:
 
 def described(details: Details) -> dict[str, Any]:
     return {
-        "parent_model": "",
+        "parent_model": details.parent_model,
         "format": details.format,
         "family": details.family,
         "families": [details.family] if details.family else [],
