@@ -34,6 +34,7 @@ from ollamamax.gateway.ollama.options import LEFT_TO_THE_FLEET, SamplingOptions 
 from ollamamax.gateway.openai import completions, embeddings, rerank, response_request  # noqa: E402
 from ollamamax.gateway.openai import requests as openai  # noqa: E402
 from ollamamax.kernel.errors import InvalidRequest  # noqa: E402
+from ollamamax.responses.protocol import routes as kept_responses  # noqa: E402
 
 DOCUMENT = ROOT / "docs" / "api.md"
 BEGIN, END = "<!-- written by .ci/api_table.py -->\n", "<!-- end -->\n"
@@ -114,7 +115,7 @@ def route_table() -> str:
     files = Files(FileStore(ROOT), most_bytes=0, most_of_tenant=0)
     known += [
         (path, route.method, route.permission)
-        for path, methods in Routes(files).table.items()
+        for path, methods in (Routes(files).table | kept_responses.TABLE).items()
         for route in methods.values()
     ]
     rows += [f"| `{path}` | {methods} | `{permission}` |" for path, methods, permission in sorted(known)]

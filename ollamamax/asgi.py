@@ -30,6 +30,8 @@ from ollamamax.gateway.cors import Origins
 from ollamamax.gateway.front import Application, Front
 from ollamamax.gateway.http import Receive, Scope, Send, encode, header, respond
 from ollamamax.kernel import errors, heap
+from ollamamax.responses.protocol.keeper import Keeper
+from ollamamax.responses.protocol.routes import routes as response_routes
 
 MOST_BYTES = 2 << 20
 """Largest body that Django is given; it would keep a larger one on disk before it looks at it."""
@@ -39,18 +41,25 @@ class Web:
     """Chooses by path. The gateway comes before Django, so that inference never passes its middleware."""
 
     def __init__(self) -> None:
+        batch_routes = Routes(
+            Files(
+                FileStore(settings.HOME),
+                settings.ENV["OLLAMAMAX_MAX_FILE_BYTES"],
+                settings.ENV["OLLAMAMAX_MAX_TENANT_FILES_BYTES"],
+            )
+        )
         self.gateway = Gateway(
             settings.REDIS_URL,
             max_body=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
             deadline=settings.ENV["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
             bounds=Bounds(settings.ENV["OLLAMAMAX_QUEUE_LENGTH"], settings.ENV["OLLAMAMAX_QUEUE_PER_TENANT"]),
             region=settings.ENV["OLLAMAMAX_REGION"],
-            more_routes=Routes(
-                Files(
-                    FileStore(settings.HOME),
-                    settings.ENV["OLLAMAMAX_MAX_FILE_BYTES"],
-                    settings.ENV["OLLAMAMAX_MAX_TENANT_FILES_BYTES"],
-                )
+            more_routes=lambda method, path: batch_routes(method, path) or response_routes(method, path),
+            keeping=Keeper(
+                days=settings.ENV["OLLAMAMAX_RESPONSE_DAYS"],
+                deadline=settings.ENV["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
+                most_body=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
+                most_bytes=settings.ENV["OLLAMAMAX_MAX_TENANT_RESPONSES_BYTES"],
             ),
         )
         self.blobs = Blobs(settings.HOME / "blobs", self.gateway.directory)

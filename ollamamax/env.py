@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -83,6 +85,17 @@ def _region(text: str) -> str:
     return text
 
 
+def _box_keys(text: str) -> list[bytes]:
+    """Each of 32 bytes."""
+    try:
+        keys = [base64.b64decode(part, validate=True) for part in _names(text)]
+    except binascii.Error:
+        keys = [b""]
+    if any(len(key) != 32 for key in keys):
+        raise ValueError("must be keys of 32 bytes in base64, separated by commas")
+    return keys
+
+
 def _secret_key(text: str) -> str:
     if len(text) < 50:
         raise ValueError("must have at least 50 characters")
@@ -92,6 +105,14 @@ def _secret_key(text: str) -> str:
 SETTINGS = (
     Setting(
         "OLLAMAMAX_SECRET_KEY", _secret_key, None, "Signs sessions and tokens. At least 50 characters.", secret=True
+    ),
+    Setting(
+        "OLLAMAMAX_SECRET_BOX_KEYS",
+        _box_keys,
+        "",
+        "Keys of what is kept encrypted in Postgres, each 32 bytes in base64 (`openssl rand -base64 32`), separated by commas, the newest "
+        "first: that one seals, all open. Default: one made of OLLAMAMAX_SECRET_KEY.",
+        secret=True,
     ),
     Setting(
         "DATABASE_URL",
@@ -214,6 +235,24 @@ SETTINGS = (
         "OLLAMAMAX_MAX_BATCH_LINES", _integer(1, 10_000_000), "50000", "Requests that the file of a batch may hold."
     ),
     Setting(
+        "OLLAMAMAX_RESPONSE_DAYS",
+        _integer(1, 3650),
+        "30",
+        "Days for which responses are kept, where a tenant has them kept, and conversations after their last change.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_TENANT_RESPONSES_BYTES",
+        _integer(1024, 1 << 50),
+        str(10 << 30),
+        "Bytes that the kept responses and conversations of a tenant may have together for it to keep another one.",
+    ),
+    Setting(
+        "OLLAMAMAX_BACKGROUND_CONCURRENCY",
+        _integer(1, 10_000),
+        "16",
+        "Background responses that one `ollamamax batches` process has under way at once.",
+    ),
+    Setting(
         "OLLAMAMAX_BATCH_CONCURRENCY",
         _integer(1, 10_000),
         "8",
@@ -247,7 +286,7 @@ def read(environ: Mapping[str, str] = os.environ, *, without: Collection[str] = 
             problems.append(f"{setting.name} is not set. {setting.help}")
             continue
         if text == "" and setting.default == "":
-            values[setting.name] = setting.parse("") if setting.parse in (_names, _origins, str) else ""
+            values[setting.name] = setting.parse("") if setting.parse in (_names, _origins, _box_keys, str) else ""
             continue
         try:
             values[setting.name] = setting.parse(text)

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ollamamax import env, logs
+from ollamamax.secret_box import SecretBox, derived_key
 
 try:
     ENV = env.read()
@@ -16,6 +17,7 @@ except env.EnvironmentInvalid as error:
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 SECRET_KEY: str = ENV["OLLAMAMAX_SECRET_KEY"]
+SECRET_BOX = SecretBox([*ENV["OLLAMAMAX_SECRET_BOX_KEYS"], derived_key(SECRET_KEY)])
 DEBUG = False
 HOME: Path = ENV["OLLAMAMAX_HOME"].resolve()
 REDIS_URL: str = ENV["REDIS_URL"]
@@ -47,6 +49,7 @@ INSTALLED_APPS = [
     "cluster",
     "models_registry",
     "ollamamax.batches",
+    "ollamamax.responses",
     "ollamamax.processes",
     "dashboard",
 ]

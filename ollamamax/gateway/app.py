@@ -32,6 +32,7 @@ from ollamamax.gateway.openai import response
 from ollamamax.gateway.openai import responses as openai_responses
 from ollamamax.gateway.openai.completions import completions
 from ollamamax.gateway.openai.embeddings import embeddings
+from ollamamax.gateway.openai.keeping import Keeping
 from ollamamax.gateway.openai.rerank import rerank
 from ollamamax.gateway.relay import TooSlow
 from ollamamax.gateway.service import Service
@@ -78,6 +79,7 @@ MoreRoutes = Callable[[str, str], Route | None]
 ROUTES: dict[str, Route] = {
     "/v1/chat/completions": Route("POST", openai.chat_completions, OPENAI),
     "/v1/responses": Route("POST", response.responses, RESPONSES),
+    "/v1/responses/input_tokens": Route("POST", response.input_tokens, OPENAI),
     "/v1/messages": Route("POST", anthropic.messages, ANTHROPIC),
     "/v1/messages/count_tokens": Route("POST", anthropic.count_tokens, ANTHROPIC),
     "/v1/completions": Route("POST", completions, OPENAI),
@@ -145,6 +147,7 @@ class Gateway:
         bounds: Bounds,
         region: str = "",
         more_routes: MoreRoutes = lambda method, path: None,
+        keeping: Keeping | None = None,
     ) -> None:
         self._redis_url = redis_url
         self._max_body = max_body
@@ -152,6 +155,7 @@ class Gateway:
         self._bounds = bounds
         self._region = region
         self._more_routes = more_routes
+        self._keeping = keeping
         self._service: Service | None = None
         self._callers = Callers()
         self._starting = asyncio.Lock()
@@ -195,7 +199,7 @@ class Gateway:
                 dispatcher = Dispatcher(self._redis_url, directory, self._bounds, self._region)
                 await dispatcher.start()
                 self._callers.follow(directory)
-                self._service = Service(directory, dispatcher, self._max_body, self._deadline)
+                self._service = Service(directory, dispatcher, self._max_body, self._deadline, self._keeping)
                 _log.info("gateway_started", gateway=dispatcher.id)
             return self._service
 
@@ -214,19 +218,23 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.serve(scope, receive, send)
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send, *, inside: Identified | None = None) -> None:
+    async def serve(
+        self, scope: Scope, receive: Receive, send: Send, *, inside: Identified | None = None, idle_only: bool = True
+    ) -> None:
         """One request. ``inside`` is the key it is made with, when this process itself makes it: no header is looked at,
-        and it takes none but idle slots."""
+        and it takes none but idle slots, unless ``idle_only`` says otherwise."""
         self._open += 1
         try:
             await self._turns.begin()
-            await self._serve(scope, receive, send, inside)
+            await self._serve(scope, receive, send, inside, idle_only)
         finally:
             self._open -= 1
             if not self._open:
                 self._quiet.set()
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, inside: Identified | None) -> None:
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, inside: Identified | None, idle_only: bool
+    ) -> None:
         received_at = time.time()
         service = self._service or await self.start()
         answer = _Response(send)
@@ -259,8 +267,8 @@ class Gateway:
                 request,
                 tenant=service.directory.get("tenants", key.tenant) or _UNTOLD,
                 limits=key.limits,
-                priority=wishes.priority(scope, key) if inside is None else "low",
-                idle_only=inside is not None,
+                priority="low" if inside is not None and idle_only else wishes.priority(scope, key),
+                idle_only=inside is not None and idle_only,
                 timeout=wishes.timeout(scope),
                 caller=caller,
             )

@@ -22,8 +22,11 @@ class Answer:
     body: bytes
 
 
-async def ask(gateway: Gateway, key: Identified, path: str, body: bytes) -> Answer:
-    """POST ``body`` to a route of the gateway as the owner of ``key``. Cancelling the task is as a client that leaves."""
+async def ask(gateway: Gateway, key: Identified, path: str, body: bytes, *, idle_only: bool = True) -> Answer:
+    """POST ``body`` to a route of the gateway as the owner of ``key``. Cancelling the task is as a client that leaves.
+
+    ``idle_only``: it takes slots that nobody waits for, or none; else it waits its turn in the queue.
+    """
     asked = False
     status = 0
     headers: dict[bytes, bytes] = {}
@@ -45,7 +48,7 @@ async def ask(gateway: Gateway, key: Identified, path: str, body: bytes) -> Answ
             parts.append(message.get("body", b""))
 
     scope: Scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": []}
-    await gateway.serve(scope, receive, send, inside=key)
+    await gateway.serve(scope, receive, send, inside=key, idle_only=idle_only)
     retry_after = headers.get(b"retry-after")
     return Answer(
         status,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -158,11 +158,15 @@ async def stream(
     first: Callable[[], bytes],
     delta: Callable[[Delta], bytes],
     last: Callable[[Final], bytes],
+    before_end: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Send what ``first``, ``delta`` and ``last`` make of the output. Raises what `Execution.next` raises, and `TooSlow`."""
+    """Send what ``first``, ``delta`` and ``last`` make of the output; ``before_end`` is waited for before the last part goes out.
+
+    Raises what `Execution.next` and ``before_end`` raise, and `TooSlow`.
+    """
     try:
         async with opening.alive(execution.own_headers):
-            await _stream(execution, opening, first, delta, last)
+            await _stream(execution, opening, first, delta, last, before_end)
     except asyncio.CancelledError:
         if not execution.too_slow:
             raise
@@ -179,6 +183,7 @@ async def _stream(
     first: Callable[[], bytes],
     delta: Callable[[Delta], bytes],
     last: Callable[[Final], bytes],
+    before_end: Callable[[], Awaitable[None]] | None,
 ) -> None:
     # Made while the node works, but not sent before the first event: a failure until then has its true status.
     part = first()
@@ -192,4 +197,7 @@ async def _stream(
             part = b""
         event = await execution.next()
     assert execution.final is not None  # noqa: S101 - next returned None
-    await opening.finish(part + last(execution.final))
+    part += last(execution.final)
+    if before_end is not None:
+        await before_end()
+    await opening.finish(part)

@@ -13,6 +13,7 @@ from ollamamax.contract import Inference
 from ollamamax.gateway import catalog
 from ollamamax.gateway.execution import Call, Execution
 from ollamamax.gateway.http import Receive, Scope, read_body
+from ollamamax.gateway.openai.keeping import Keeping
 from ollamamax.kernel import errors
 
 ONCE_TOKENS = 64
@@ -23,12 +24,13 @@ ONCE_PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Service:
-    """``max_body`` is in bytes, ``deadline`` in seconds."""
+    """``max_body`` is in bytes, ``deadline`` in seconds. ``keeping`` keeps responses, where this process has somebody who does."""
 
     directory: Directory
     dispatcher: Dispatcher
     max_body: int
     deadline: float
+    keeping: Keeping | None = None
 
     async def body(self, scope: Scope, receive: Receive) -> bytes:
         return await read_body(scope, receive, self.max_body)

@@ -38,6 +38,8 @@ class KnownTenant(msgspec.Struct):
     limits: Limits = Limits()
     show_route: bool = True
     """Whether responses say in headers which node served them, and why."""
+    store_responses: bool = False
+    """Whether answers of ``/v1/responses`` are kept, where the request does not say otherwise."""
 
 
 _REFUSED = "The API key is missing, wrong, expired or revoked. Send it as 'Authorization: Bearer omx_...'."

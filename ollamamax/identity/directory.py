@@ -53,7 +53,7 @@ def all_tenants() -> dict[str, bytes]:
 
 
 def tenant_entry(tenant: Tenant) -> bytes:
-    return msgspec.json.encode(KnownTenant(tenant.weight, tenant.limits, tenant.show_route))
+    return msgspec.json.encode(KnownTenant(tenant.weight, tenant.limits, tenant.show_route, tenant.store_responses))
 
 
 def publish_tenant_on_commit(tenant: Tenant) -> None:

@@ -18,7 +18,7 @@ def test_the_reference_says_what_the_code_says() -> None:
 def test_no_secret_has_a_default() -> None:
     for setting in SETTINGS:
         if setting.secret:
-            assert setting.default is None
+            assert not setting.default
 
 
 def test_every_default_is_a_value_that_the_reader_takes() -> None:

@@ -10,7 +10,7 @@ from django_scopes import ScopeError
 from ollamamax.identity.models import Tenant
 from ollamamax.identity.scope import tenant_scope
 
-OURS = {"audit", "identity", "metering", "cluster", "models_registry", "dashboard", "gateway", "batches"}
+OURS = {"audit", "identity", "metering", "cluster", "models_registry", "dashboard", "gateway", "batches", "responses"}
 WITHOUT_TENANT = {
     "identity.Tenant",
     "identity.User",  # a person may be a member of several

@@ -34,6 +34,8 @@ from ollamamax.identity.directory import all_keys
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
+from ollamamax.responses.protocol.keeper import Keeper
+from ollamamax.responses.protocol.routes import routes as response_routes
 from tests import cast
 from tests.cast import Key, Person
 from tests.fakes.node import FakeNode, Script, echo
@@ -199,7 +201,14 @@ async def house(
     await database_sync_to_async(directory.reconcile, thread_sensitive=False)(valkey, "keys", all_keys)
     publish_model(valkey, owner.tenant.id.hex)
     routes = Routes(Files(FileStore(tmp_path), MOST_FILE_BYTES, MOST_TENANT_BYTES))
-    gateway = Gateway(redis_url, max_body=50_000, deadline=30, bounds=Bounds(20, 10), more_routes=routes)
+    gateway = Gateway(
+        redis_url,
+        max_body=50_000,
+        deadline=30,
+        bounds=Bounds(20, 10),
+        more_routes=lambda method, path: routes(method, path) or response_routes(method, path),
+        keeping=Keeper(days=30, deadline=30, most_body=50_000, most_bytes=MOST_TENANT_BYTES),
+    )
     port = free_port()
     server = QuietServer(
         uvicorn.Config(gateway, host="127.0.0.1", port=port, lifespan="off", log_config=None, access_log=False)

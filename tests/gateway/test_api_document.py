@@ -44,6 +44,7 @@ def test_the_document_is_current() -> None:
 
 def test_every_route_with_a_body_is_in_it() -> None:
     inference = {path for path, route in ROUTES.items() if route.method == "POST"}
+    inference.discard("/v1/responses/input_tokens")  # takes the body of the route above it
     # A file is a form, and to cancel says nothing.
     own = inference | {path for path, route in MANAGEMENT.items() if route.body}
     assert set(table.BODIES) == own | {"/v1/batches"}

@@ -33,6 +33,7 @@ def test_everybody_in_a_tenant_sees_it(viewer_api: APIClient, key_api: APIClient
             "weight": 1.0,
             "limits": NONE,
             "show_route": True,
+            "store_responses": False,
             "is_operator": False,
         }
 
@@ -40,7 +41,8 @@ def test_everybody_in_a_tenant_sees_it(viewer_api: APIClient, key_api: APIClient
 def test_an_owner_changes_the_name_and_what_responses_show(owner_api: APIClient, tenant: Tenant) -> None:
     changed = patch(owner_api, OWN, name=" Acme Ltd ", show_route=False).json()
     assert (changed["name"], changed["show_route"]) == ("Acme Ltd", False)
-    assert patch(owner_api, OWN, show_route=True).json()["name"] == "Acme Ltd"
+    assert patch(owner_api, OWN, show_route=True, store_responses=True).json()["store_responses"] is True
+    assert patch(owner_api, OWN, store_responses=False).json()["name"] == "Acme Ltd"
 
 
 def test_members_strangers_and_the_unknown_change_nothing(

@@ -842,11 +842,13 @@ export interface components {
         PatchedOwnTenantChange: {
             name?: string;
             show_route?: boolean;
+            store_responses?: boolean;
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedTenantChange: {
             name?: string;
             show_route?: boolean;
+            store_responses?: boolean;
             /** Format: double */
             weight?: number;
             limits?: components["schemas"]["Limits"];
@@ -1056,6 +1058,8 @@ export interface components {
             readonly limits: components["schemas"]["Limits"];
             /** @description Whether responses say in headers which node served them, and why. */
             readonly show_route: boolean;
+            /** @description Whether answers of /v1/responses are kept, where the request does not say otherwise. */
+            readonly store_responses: boolean;
             readonly is_operator: boolean;
             /** Format: date-time */
             readonly created_at: string;

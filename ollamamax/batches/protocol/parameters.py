@@ -39,6 +39,10 @@ def choice(scope: Scope, name: str, default: str | None, *allowed: str) -> str |
     return given
 
 
+def text(scope: Scope, name: str) -> str | None:
+    return _given(scope, name)
+
+
 def _given(scope: Scope, name: str) -> str | None:
     values = parse_qs(scope["query_string"].decode("latin-1")).get(name)
     return values[-1] if values else None

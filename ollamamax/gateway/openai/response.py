@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
-from ollamamax.contract import Delta, Final
+import msgspec
+
+from ollamamax.contract import Delta, Final, Inference
 from ollamamax.gateway import http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send, encode
+from ollamamax.gateway.openai.kept import Kept, kept
 from ollamamax.gateway.openai.response_request import ResponseRequest, decoder, to_inference
 from ollamamax.gateway.openai.responses import EVENT_STREAM, error_fields
 from ollamamax.gateway.relay import Output
@@ -19,22 +23,64 @@ Item = dict[str, Any]
 
 
 async def responses(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    body = http.decode(decoder, await service.body(scope, receive))
+    raw = await service.body(scope, receive)
+    body = http.decode(decoder, raw)
+    keeps = await kept(service, call, body)
+    if keeps.is_stored:
+        # It is one response, whichever model answers: it waits without being left for another one.
+        call = msgspec.structs.replace(call, tried_until=None)
+    shown = Shown(call.id, body, int(call.received_at), keeps.fields)
+    if body.background:
+        queued = shown.response([], None) | {"status": "queued"}
+        await keeps.queue(queued, raw)
+        await http.respond(send, 200, encode(queued), call.headers())
+        return
+    inference = to_inference(keeps.asked)
+    await keeps.begin(shown.response([], None))
+    try:
+        await _answer(service, call, shown, inference, receive, send, keeps)
+    except BaseException as error:
+        keeps.fail(error)
+        raise
+
+
+async def _answer(
+    service: Service, call: Call, shown: Shown, inference: Inference, receive: Receive, send: Send, keeps: Kept
+) -> None:
+    body = shown.body
     opening = relay.Opening(send, EVENT_STREAM, call.headers(), relay.comment)
     tell = opening.tell if body.stream else None
-    inference, whole = to_inference(body), not body.stream
-    async with service.execution(call, body.model, inference, receive, tell=tell, whole=whole) as execution:
+    async with service.execution(call, body.model, inference, receive, tell=tell, whole=not body.stream) as execution:
         if not body.stream:
             output = await relay.gather(execution)
-            answer = _response(call.id, body, int(call.received_at), items(call.id, output), output.final)
+            answer = shown.response(items(call.id, output), output.final)
+            await keeps.end(answer)
             await http.respond(send, 200, encode(answer), execution.headers())
             return
-        events = Events(call.id, body, int(call.received_at))
+        events = Events(shown)
         try:
-            await relay.stream(execution, opening, first=events.first, delta=events.delta, last=events.last)
+            await relay.stream(
+                execution,
+                opening,
+                first=events.first,
+                delta=events.delta,
+                last=events.last,
+                before_end=lambda: keeps.end(events.answer),
+            )
         except errors.OllamaMaxError as error:
             error.fields["sequence_number"] = events.number
             raise
+
+
+async def input_tokens(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+    """How many tokens the input of a response would have."""
+    body = http.decode(decoder, await service.body(scope, receive))
+    keeps = await kept(service, call, msgspec.structs.replace(body, store=False, background=False))
+    inference = msgspec.structs.replace(to_inference(keeps.asked), kind="count")
+    async with service.execution(call, body.model, inference, receive) as execution:
+        counted = (await relay.gather(execution)).final.counted
+        answer = {"object": "response.input_tokens", "input_tokens": counted}
+        await http.respond(send, 200, encode(answer), execution.headers())
 
 
 def error_event(error: errors.OllamaMaxError) -> bytes:
@@ -59,8 +105,21 @@ def _usage(final: Final) -> Item:
     }
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What all pictures of one response share; ``more`` are fields besides, ``created`` is in Unix seconds."""
+
+    request: str
+    body: ResponseRequest
+    created: int
+    more: Item
+
+    def response(self, output: list[Item], final: Final | None) -> Item:
+        """A ``response``; without ``final`` one that is under way."""
+        return _response(self.request, self.body, self.created, output, final) | self.more
+
+
 def _response(request: str, body: ResponseRequest, created: int, output: list[Item], final: Final | None) -> Item:
-    """A ``response``; without ``final`` one that is under way."""
     cut = final is not None and final.finish_reason == "length"
     continued = {"continued": final.continued} if final is not None and final.continued else {}
     return {
@@ -78,9 +137,7 @@ def _response(request: str, body: ResponseRequest, created: int, output: list[It
         "model": body.model,
         "output": output,
         "parallel_tool_calls": body.parallel_tool_calls is not False,
-        "previous_response_id": None,
         "reasoning": {"effort": body.reasoning.effort if body.reasoning else None, "summary": None},
-        "store": False,
         "temperature": body.temperature,
         "text": {"format": (body.text and body.text.format) or {"type": "text"}},
         "tool_choice": body.tool_choice or "auto",
@@ -137,10 +194,11 @@ def items(request: str, output: Output) -> list[Item]:
 class Events:
     """Renders the events of one stream: output items one after the other, each opened, filled and closed."""
 
-    def __init__(self, request: str, body: ResponseRequest, created: int) -> None:
-        self._request = request
-        self._body = body
-        self._created = created
+    def __init__(self, shown: Shown) -> None:
+        self._request = shown.request
+        self._shown = shown
+        self.answer: Item = {}
+        """The response, once it has ended."""
         self.number = 0
         self._items: list[Item] = []
         self._open = ""
@@ -154,7 +212,7 @@ class Events:
         return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
 
     def _response(self, final: Final | None) -> Item:
-        return _response(self._request, self._body, self._created, self._items, final)
+        return self._shown.response(self._items, final)
 
     def first(self) -> bytes:
         begun = self._event("response.created", response=self._response(None))
@@ -228,4 +286,5 @@ class Events:
         cut = final.finish_reason == "length"
         part = b"" if self._items or self._open else self._into("message")
         part += self._close("incomplete" if cut else "completed")
-        return part + self._event(f"response.{'incomplete' if cut else 'completed'}", response=self._response(final))
+        self.answer = self._response(final)
+        return part + self._event(f"response.{'incomplete' if cut else 'completed'}", response=self.answer)

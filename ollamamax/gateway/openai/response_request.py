@@ -24,8 +24,6 @@ class Reasoning(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ResponseRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Nothing of an answer is kept here, so that all that refers to a former answer is refused."""
-
     model: str
     input: str | list[dict[str, Any]]
     instructions: str | None = None
@@ -45,11 +43,12 @@ class ResponseRequest(msgspec.Struct, forbid_unknown_fields=True):
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
-    # Refused.
+    # What is kept of answers: see `kept`.
     store: bool | None = None
     previous_response_id: str | None = None
     conversation: Any = None
     background: bool | None = None
+    # Refused.
     include: list[str] | None = None
     prompt: Any = None
     truncation: str | None = None
@@ -62,10 +61,6 @@ decoder = msgspec.json.Decoder(ResponseRequest)
 
 IGNORED = {name: why for name, why in IGNORED_IN_CHAT.items() if name not in {"metadata", "store"}}
 UNSUPPORTED: dict[str, tuple[Any, ...]] = {
-    "store": (None, False),
-    "previous_response_id": (None,),
-    "conversation": (None,),
-    "background": (None, False),
     "include": (None, []),
     "prompt": (None,),
     "truncation": (None, "disabled"),

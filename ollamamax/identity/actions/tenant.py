@@ -76,10 +76,16 @@ def make_operator(*, acting: Principal, tenant_id: uuid.UUID) -> Tenant:
     return tenant
 
 
-def change_own_tenant(*, acting: Principal, name: str | None = None, show_route: bool | None = None) -> Tenant:
+def change_own_tenant(
+    *,
+    acting: Principal,
+    name: str | None = None,
+    show_route: bool | None = None,
+    store_responses: bool | None = None,
+) -> Tenant:
     """What a tenant may change of itself; what is ``None`` stays. Raises `Forbidden` and `InvalidRequest`."""
     tenant_id = require_in_tenant(acting, "member.manage")
-    values = _given(name=name, show_route=show_route)
+    values = _given(name=name, show_route=show_route, store_responses=store_responses)
     with transaction.atomic(durable=True):
         tenant = _locked(tenant_id)
         changed = take_over(tenant, values)
@@ -104,6 +110,7 @@ def change_tenant(
     tenant_id: uuid.UUID,
     name: str | None = None,
     show_route: bool | None = None,
+    store_responses: bool | None = None,
     weight: float | None = None,
     limits: Given | None = None,
 ) -> Tenant:
@@ -112,7 +119,9 @@ def change_tenant(
     Raises `Forbidden`, `NotFound` and `InvalidRequest`.
     """
     _require_operator(acting)
-    values = _given(name=name, show_route=show_route, weight=weight) | checked(limits or {})
+    values = _given(name=name, show_route=show_route, store_responses=store_responses, weight=weight) | checked(
+        limits or {}
+    )
     # Also what compares with nothing, such as NaN, is no weight.
     if weight is not None and not LEAST_WEIGHT <= weight <= MOST_WEIGHT:
         raise InvalidRequest(f"A weight is between {LEAST_WEIGHT} and {MOST_WEIGHT:.0f}.", param="weight")

@@ -146,6 +146,9 @@ class TenantDetailSerializer(serializers.Serializer[Any]):
     show_route = serializers.BooleanField(
         read_only=True, help_text="Whether responses say in headers which node served them, and why."
     )
+    store_responses = serializers.BooleanField(
+        read_only=True, help_text="Whether answers of /v1/responses are kept, where the request does not say otherwise."
+    )
     is_operator = serializers.BooleanField(read_only=True)
     created_at = serializers.DateTimeField(read_only=True)
 
@@ -153,6 +156,7 @@ class TenantDetailSerializer(serializers.Serializer[Any]):
 class OwnTenantChangeSerializer(ChangeSerializer):
     name = serializers.CharField(max_length=200, required=False)
     show_route = serializers.BooleanField(required=False)
+    store_responses = serializers.BooleanField(required=False)
 
 
 class TenantChangeSerializer(OwnTenantChangeSerializer):

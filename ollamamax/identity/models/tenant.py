@@ -11,7 +11,10 @@ LEAST_WEIGHT, MOST_WEIGHT = 0.001, 1000.0
 
 
 class Tenant(Limited):
-    """``weight`` is its share of what all wait for; ``show_route`` says whether its responses name node and reason."""
+    """``weight`` is its share of what all wait for; ``show_route`` says whether its responses name node and reason.
+
+    ``store_responses`` says whether answers of ``/v1/responses`` are kept, where the request does not say otherwise.
+    """
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     slug = models.CharField(max_length=63)
@@ -19,6 +22,7 @@ class Tenant(Limited):
     created_at = models.DateTimeField(auto_now_add=True)
     weight = models.FloatField(default=1.0)
     show_route = models.BooleanField(default=True)
+    store_responses = models.BooleanField(default=False)
     is_operator = models.BooleanField(default=False)
     suspended_at = models.DateTimeField(null=True)
     """Since when its keys and people are refused; ``None`` for a tenant that is not."""

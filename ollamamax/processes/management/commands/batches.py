@@ -1,4 +1,4 @@
-"""``ollamamax batches``: runs the requests of batches on idle capacity. Several may run."""
+"""``ollamamax batches``: runs the requests of batches on idle capacity, and responses in the background. Several may run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from cluster.dispatch.admission import Bounds
 from ollamamax.batches.runner.runner import Runner
 from ollamamax.batches.store import FileStore
 from ollamamax.gateway.app import Gateway
+from ollamamax.kernel.tasks import end
+from ollamamax.responses.runner.background import Background
 
 
 class Command(BaseCommand):
-    help = "Run the requests of batches; several may run."
+    help = "Run the requests of batches, and responses in the background; several may run."
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -40,4 +42,9 @@ async def _run() -> None:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, runner.stop)
-    await runner.run()
+    background = Background(gateway, concurrency=settings.ENV["OLLAMAMAX_BACKGROUND_CONCURRENCY"])
+    working = asyncio.create_task(background.run(), name="background responses")
+    try:
+        await runner.run()
+    finally:
+        await end([working])

@@ -1,0 +1,46 @@
+"""The house of the batches, whose tenant has responses kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+from channels.db import database_sync_to_async
+
+from cluster.dispatch.admission import Bounds
+from ollamamax.gateway.app import Gateway
+from ollamamax.identity.actions.tenant import change_own_tenant
+from ollamamax.kernel.tasks import end
+from ollamamax.responses.runner.background import Background
+from tests.batches.conftest import House, house, people, until
+
+__all__ = ["house", "people"]
+
+
+@pytest_asyncio.fixture
+async def keeping(house: House) -> AsyncIterator[House]:
+    """With a node that answers what it was told last."""
+    await store_responses(house, wanted=True)
+    await house.add_node()
+    yield house
+
+
+@pytest_asyncio.fixture
+async def background(keeping: House) -> AsyncIterator[Background]:
+    """Who makes responses in the background, in this process."""
+    gateway = Gateway(keeping.redis_url, max_body=50_000, deadline=30, bounds=Bounds(20, 10))
+    runner = Background(gateway, concurrency=4)
+    task = asyncio.create_task(runner.run())
+    yield runner
+    await end([task])
+    await gateway.stop()
+
+
+async def store_responses(house: House, *, wanted: bool) -> None:
+    """As the tenant's owner sets it."""
+    change = database_sync_to_async(change_own_tenant, thread_sensitive=False)
+    await change(acting=house.owner.acting, store_responses=wanted)
+    directory = (await house.gateway.start()).directory
+    tenant = house.owner.tenant.id.hex
+    await until(lambda: (known := directory.get("tenants", tenant)) is not None and known.store_responses is wanted)
