@@ -11,7 +11,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from cluster.dispatch.fleet import Fleet
-from cluster.dispatch.request import Request
+from cluster.dispatch.request import Level, Request
 from cluster.dispatch.script import Arguments, Script, arguments
 from cluster.scheduling.fairness import score, work
 from cluster.scheduling.load import load_of
@@ -47,6 +47,8 @@ class RateLimited(errors.Overloaded):
     """A limit of the key or the tenant is reached."""
 
     code = "rate_limit_exceeded"
+    levels: tuple[Level, ...] = ()
+    """Of all rates that were asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +112,14 @@ class Admission:
             ),
         )
         match answer:
-            case [b"given", node]:
+            case [b"given", node, *levels]:
+                request.levels = _levels(limits, levels) or request.levels
                 return Given(node.decode())
-            case [b"waits", waiting]:
+            case [b"waits", waiting, *levels]:
+                request.levels = _levels(limits, levels) or request.levels
                 return Waits(int(waiting))
-            case [b"limited", number, seconds]:
-                raise _limited(limits[number - 1], float(seconds))
+            case [b"limited", number, seconds, *levels]:
+                raise _limited(limits[number - 1], float(seconds), _levels(limits, levels))
             case [b"full", waiting, rate]:
                 raise errors.Overloaded(
                     f"The queue is full: {waiting} requests of yours wait for a free slot.",
@@ -247,10 +251,21 @@ def _limits(request: Request) -> list[_Limit]:
     return found
 
 
-def _limited(limit: _Limit, seconds: float) -> RateLimited:
+def _levels(limits: list[_Limit], told: list[Any]) -> tuple[Level, ...]:
+    """What the function says of those limits that are rates, in their order."""
+    rates = [limit for limit in limits if limit[1] != "concurrent"]
+    return tuple(
+        Level(what, most, int(float(left)), float(seconds))
+        for (_, what, _, most, _), (left, seconds) in zip(rates, told[0] if told else (), strict=bool(told))
+    )
+
+
+def _limited(limit: _Limit, seconds: float, levels: tuple[Level, ...]) -> RateLimited:
     whose, what, _, most, _ = limit
     unit = "requests at once" if what == "concurrent" else f"{what} a minute"
-    return RateLimited(f"This {whose} is limited to {most} {unit}.", retry_after=seconds, limit=f"{what}", most=most)
+    error = RateLimited(f"This {whose} is limited to {most} {unit}.", retry_after=seconds, limit=f"{what}", most=most)
+    error.levels = levels
+    return error
 
 
 def _pause(rate: float) -> float:

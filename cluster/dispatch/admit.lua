@@ -5,9 +5,10 @@
 --      besides: limits (each {what, owner, most, amount}; none for a later attempt),
 --      idle (only to a slot that nobody waits for), most_waiting, most_waiting_of_tenant
 --      2 the ticket
--- Returns {'given', node}, {'waits', how many wait}, {'limited', number of the limit, seconds to wait}, {'full', how many of the tenant wait,
--- how many requests of the version end in a second}, {'busy', ..the same..} or {'dead'} when none of the nodes is alive. Seconds and rates are text.
--- A repeated call with the same ticket changes nothing.
+-- Returns {'given', node, levels}, {'waits', how many wait, levels}, {'limited', number of the limit, seconds to wait, levels}, {'full', how many
+-- of the tenant wait, how many requests of the version end in a second}, {'busy', ..the same..} or {'dead'} when none of the nodes is alive. Seconds
+-- and rates are text. Levels: of each limit of a rate what is left, and seconds until all of it is. A repeated call with the same ticket changes nothing,
+-- and has no levels.
 local a, ticket, at = cmsgpack.unpack(ARGV[1]), ARGV[2], now()
 a.received_at, a.score, a.deadline = at - a.age, at + a.score, at + a.left
 
@@ -34,7 +35,13 @@ for number, limit in ipairs(a.limits) do
     wait = rate > 0 and 1 / rate or DRAIN_SECONDS
   end
   if wait > 0 then
-    return { 'limited', number, text(wait) }
+    local levels = {}
+    for _, each in ipairs(a.limits) do
+      if each[1] ~= 'concurrent' then
+        table.insert(levels, rate_level(rate_arrival(each[1], each[2], at), each[3], at))
+      end
+    end
+    return { 'limited', number, text(wait), levels }
   end
 end
 
@@ -72,10 +79,11 @@ if not chosen then
   end
 end
 
+local levels = {}
 for _, limit in ipairs(a.limits) do
   local what, owner, most, amount = unpack(limit)
   if what ~= 'concurrent' then
-    rate_take(limit.arrival, what, owner, most, amount, at)
+    table.insert(levels, rate_level(rate_take(limit.arrival, what, owner, most, amount, at), most, at))
   end
 end
 for _, owner in ipairs(a.counted) do
@@ -87,7 +95,7 @@ if chosen then
     take_kept(a.tenant, chosen[1], at)
   end
   give(a, chosen, ticket, at, fresh)
-  return { 'given', chosen[1] }
+  return { 'given', chosen[1], levels }
 end
 if fresh then
   catch_up(a.tenant)
@@ -97,4 +105,4 @@ redis.call('HSET', key.queue_entry(a.request), 'a', cmsgpack.pack(a), 't', ticke
 redis.call('ZADD', key.queue_tenant(a.tenant), text(a.score), a.request)
 redis.call('ZADD', key.waiting, text(a.received_at), a.request)
 enqueue(a)
-return { 'waits', waiting + 1 }
+return { 'waits', waiting + 1, levels }

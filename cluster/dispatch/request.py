@@ -37,6 +37,15 @@ class Waited(Exception):
         self.seconds = seconds
 
 
+class Level(msgspec.Struct, frozen=True):
+    """Of a limit of a rate: ``left`` of the ``most`` ``requests`` or ``tokens`` in a minute, and seconds until all of it is."""
+
+    what: str
+    most: int
+    left: int
+    seconds: float
+
+
 class Request(msgspec.Struct, eq=False):
     """One inference request of a client, from its receipt to its settlement. Times are Unix seconds."""
 
@@ -63,6 +72,8 @@ class Request(msgspec.Struct, eq=False):
     """Of the tenant, when slots are short."""
     key_limits: Limits = _NONE
     tenant_limits: Limits = _NONE
+    levels: tuple[Level, ...] = ()
+    """How far the limits of key and tenant were from being reached when it was admitted."""
     expected_prompt_tokens: int = 0
     expected_completion_tokens: int = 0
     attempt: int = 0

@@ -38,6 +38,12 @@ local function rate_take(arrival, what, owner, most, amount, at)
   else
     redis.call('DEL', key.rate(what, owner))
   end
+  return arrival
+end
+
+local function rate_level(arrival, most, at)
+  local ahead = math.max(0, arrival - at)
+  return { text(math.max(0, most - ahead * most / 60)), text(ahead) }
 end
 
 -- How fast requests of a version end: an exponentially weighted count, true from its first second on.

@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.dispatch.admission import Bounds
+from cluster.dispatch.admission import Bounds, RateLimited
 from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.fleet import Registered
 from models_registry.protocol.blobs import PublishedBlob
 from ollamamax import logs
 from ollamamax.bus.directory import Directory
-from ollamamax.gateway import fallback, http, packed, paths, wishes
+from ollamamax.gateway import fallback, http, packed, paths, rate_limits, wishes
 from ollamamax.gateway.anthropic import endpoints as anthropic
 from ollamamax.gateway.anthropic import responses as anthropic_responses
 from ollamamax.gateway.callers import REVOKED, Caller, Callers
@@ -357,6 +357,9 @@ async def _explain(
         headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, _MethodNotAllowed):
         headers.append((b"allow", error.allowed))
+    if isinstance(error, RateLimited) and error.levels:
+        api = rate_limits.ANTHROPIC if protocol is ANTHROPIC else ""
+        headers += rate_limits.headers(error.levels, api, time.time())
     if isinstance(error, packed.UnsupportedEncoding):
         headers.append((b"accept-encoding", packed.ENCODINGS))
     if error.retry_after is not None:

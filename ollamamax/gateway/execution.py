@@ -15,6 +15,7 @@ from cluster.scheduling.load import avoided
 from models_registry.fallback import next_time
 from ollamamax import logs
 from ollamamax.contract import Delta, Failure, Final, Inference, Outcome, Started
+from ollamamax.gateway import rate_limits
 from ollamamax.gateway.callers import REVOKED, Caller
 from ollamamax.gateway.catalog import Listed, full_name
 from ollamamax.gateway.http import ClientGone, Receive
@@ -145,10 +146,15 @@ class Execution:
 
     def own_headers(self) -> list[tuple[bytes, bytes]]:
         """Those that are not known before."""
-        found = self.route_headers()
+        found = self.route_headers() + self.limit_headers()
         if self.keep_alive_ignored:
             found.append((b"x-ollamamax-keep-alive", b"ignored"))
         return found
+
+    def limit_headers(self) -> list[tuple[bytes, bytes]]:
+        """How far the limits of key and tenant are from being reached; none where none is set."""
+        levels = self.request.levels
+        return rate_limits.headers(levels, self.call.api, time.time()) if levels else []
 
     def route_headers(self) -> list[tuple[bytes, bytes]]:
         """Where it runs, and why; none for a tenant that has them switched off."""

@@ -62,7 +62,7 @@ async def _several(
                 part = b""
                 if not begun:
                     # As with one answer: a failure until now has its true status.
-                    await opening.begin(choices.executions[index].route_headers())
+                    await opening.begin(choices.executions[index].own_headers())
                     part = b"".join(chunks.first() for chunks in rendered)
                     begun = True
                 if isinstance(event, Final):
