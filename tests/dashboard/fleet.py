@@ -125,8 +125,8 @@ class Fleet:
             gateway=opened.gateway,
             version=opened.version,
             open=encode_json(opened)[1:].decode(),
-            received_at=opened.received_at,
-            score=score(opened.received_at, opened.priority, ALLOWED),
+            age=(age := time.time() - opened.received_at),
+            score=score(-age, opened.priority, ALLOWED),
         )
         self.client.set(keys.gateway_alive(opened.gateway), b"1")
         self._call("admit", named, b"ticket")
