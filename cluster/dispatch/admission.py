@@ -16,8 +16,9 @@ from cluster.dispatch.script import Arguments, Script, arguments
 from cluster.scheduling.fairness import score, work
 from cluster.scheduling.load import load_of
 from ollamamax import logs
+from ollamamax.bus import keys
 from ollamamax.bus.pipelined import Pipelined
-from ollamamax.contract import OpenRequest, Ticket, encode_json, encode_ticket
+from ollamamax.contract import OpenRequest, Ticket, decode_open, encode_json, encode_ticket
 from ollamamax.kernel import errors
 
 PAUSE = 0.5
@@ -177,6 +178,20 @@ class Admission:
                 await asyncio.sleep(PAUSE)
             else:
                 return
+
+    async def give_back(self, request: str, ticket: str, node: str) -> None:
+        """Close a request that nobody waits for, whose ticket ``node`` was given. Raises `RedisError`."""
+        opened = await self._commands.do("HGET", keys.OPEN, request)
+        known = None if opened is None else decode_open(opened)
+        call = {
+            "request": request,
+            "ticket": ticket,
+            "counted": [] if known is None else [known.key, known.tenant],
+            "nodes": [node],
+            "close": True,
+        }
+        await self._withdraw.run(self._commands.do, arguments(call, b""))
+        _log.warning("ticket_given_back", request=request, node=node)
 
     def _nodes(self, nodes: Iterable[str]) -> list[tuple[str, str, int]]:
         return [(node, self._fleet.name(node), self._fleet.capacity(node)) for node in nodes]

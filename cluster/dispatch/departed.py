@@ -11,6 +11,8 @@ import redis
 
 from ollamamax.bus import keys
 
+LOOKED_AT_MS = 3000
+"""Without a look for so long, Redis may have stood still, and its clock gone on."""
 LEASE_MS = 5000
 """A gateway's lease; it renews it each second, and as soon as it listens (again)."""
 
@@ -43,11 +45,12 @@ def departed(client: redis.Redis, patience: Patience) -> set[str]:
     with client.pipeline(transaction=False) as pipe:
         pipe.info("server")
         pipe.time()
+        pipe.set(keys.GATEWAYS_LOOKED_AT, b"1", px=LOOKED_AT_MS, get=True)
         pipe.pubsub_numsub(*(keys.granted(gateway) for gateway in gateways))
         for gateway in gateways:
             pipe.pttl(keys.gateway_alive(gateway))
             pipe.get(keys.gateway_missed(gateway))
-        server, (seconds, micros), listening, *each = pipe.execute()
+        server, (seconds, micros), looked, listening, *each = pipe.execute()
     if server["uptime_in_seconds"] < patience.calm:
         return set()
     now, run = seconds + micros / 1e6, str(server["run_id"])
@@ -60,7 +63,8 @@ def departed(client: redis.Redis, patience: Patience) -> set[str]:
                 if note is not None:
                     pipe.delete(keys.gateway_missed(gateway))
                 continue
-            since = _since(note, run)
+            # Where nobody could look for a while, maybe nobody could renew a lease either: what was noted then is void.
+            since = None if looked is None else _since(note, run)
             if since is None:
                 since = now
                 pipe.set(keys.gateway_missed(gateway), f"{run} {now!r}", ex=3600)

@@ -73,7 +73,7 @@ class Dispatcher:
         self._settlements = Settlements(self._commands, lambda node: self.later(self._fill(node)))
         self.reloads_avoided = ReloadsAvoided()
         self._lease = Lease(self._client, self.id, self._settlements, self.reloads_avoided)
-        self._streams = Streams(self.id, self._commands, redis_url, self._queue.granted)
+        self._streams = Streams(self.id, self._commands, redis_url, self._queue.granted, self._is_astray)
         self._places = Places(
             self.router, self._quarantine, self._streams, self._queue, self._admission, self._settlements, self.later
         )
@@ -128,6 +128,7 @@ class Dispatcher:
     def _begin(self, request: Request, stream: Stream, node: str) -> None:
         request.stream = stream
         stream.node = request.node = node
+        stream.replaceable = lambda: self.router.has_other(request)
         request.node_name = self.fleet.name(node)
         request.given_at = time.time()
         reason = next((each.reason for each in request.ranked if each.node == node), "queue")
@@ -267,6 +268,19 @@ class Dispatcher:
         except RedisError as error:
             _log.warning("kept_slot_waits", node=node, error=str(error))  # `Queue.look` gives it away
 
+    def _is_astray(self, ticket: str, node: str) -> None:
+        request = ticket.rpartition(".")[0]
+        if not self._streams.has_attempt_of(request):
+            self.later(self._give_back(request, ticket, node))
+
+    async def _give_back(self, request: str, ticket: str, node: str) -> None:
+        """Free the slot of a ticket that was given when its request was over already; of one that was settled nothing is left."""
+        try:
+            if await self._client.sismember(keys.node_slots(node), ticket):
+                await self._admission.give_back(request, ticket, node)
+        except RedisError as error:
+            _log.warning("ticket_astray", ticket=ticket, node=node, error=str(error))
+
     def later(self, work: Any) -> None:
         """Run a coroutine to its end after the client's request is over."""
         task = asyncio.create_task(work)
@@ -301,4 +315,4 @@ class Dispatcher:
                 # Nor is anybody heard: `Presence` makes up for it.
                 _log.warning("nodes_not_looked_after", error=str(error))
                 continue
-            self._streams.end_those_of_lost_nodes(self.fleet.alive)
+            self._streams.end_those_of_lost_nodes(self.fleet.alive, self.fleet.may_return)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterable
 
@@ -10,6 +11,7 @@ import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from cluster.dispatch.grace import Grace
 from cluster.dispatch.registered import Registered
 from cluster.dispatch.roster import Roster
 from cluster.dispatch.warmth import Warmth
@@ -25,9 +27,11 @@ from ollamamax.kernel.tasks import end
 __all__ = ["Fleet", "Registered"]
 
 STATE_LIFETIME = 4.0
-"""Seconds after which a node that says nothing counts as gone."""
+"""Seconds after which a node that says nothing serves no more: for a while longer it is waited for (`grace`)."""
 
 _log = logs.get(__name__)
+_PASSING = frozenset({"", "engine", "hung"})
+"""Reasons of `eligibility.against` that may be over in a moment."""
 _SERVABLE = frozenset({"present", "ready", "loading", "loaded"})
 
 
@@ -56,6 +60,7 @@ class Fleet:
         self._states: dict[str, NodeState] = {}
         self._seen: dict[str, float] = {}
         self._roster = Roster()
+        self._grace = Grace()
         self._warmth = Warmth()
         self._turns: dict[str, int] = {}
         self._loaded = asyncio.Event()
@@ -84,7 +89,40 @@ class Fleet:
 
     def lost(self, node: str) -> None:
         """It counts as gone until it is heard again."""
+        self._grace.lost(node)
         self._seen[node] = time.monotonic() - STATE_LIFETIME
+
+    def may_return(self, node: str) -> bool:
+        """Whether it is waited for: it is silent, and not for long."""
+        return self._grace.may_return(node, self._seen.get(node, -math.inf), time.monotonic())
+
+    def may_be_served(self, wanted: Wanted, *, without: Iterable[str] = ()) -> bool:
+        """Whether a node that takes no request now, because it is silent or its engine is not well, may take this one in a moment."""
+        now, excluded, version = time.monotonic(), frozenset(without), wanted.version
+        troubled = self._grace.troubled(version, now)
+        for each in self._roster.having(version):
+            if each.node in excluded:
+                continue
+            reason = against(wanted, each)
+            if reason not in _PASSING:
+                continue
+            if self.alive(each.node):
+                if reason and each.node in troubled:
+                    return True
+            elif self.may_return(each.node):
+                return True
+        # What an engine does not tell any more is no candidate.
+        return any(
+            node not in excluded
+            and self._roster.find(node, version) is None
+            and self._may_use(wanted, node)
+            and (self.alive(node) or self.may_return(node))
+            for node in troubled
+        )
+
+    def _may_use(self, wanted: Wanted, node: str) -> bool:
+        registered = self._registered(node)
+        return registered is not None and (registered.shared or registered.tenant == wanted.tenant)
 
     def excuse(self, since: float) -> None:
         """Since then (`time.monotonic`) this process could hear nobody: that time is not counted as the nodes' silence."""
@@ -222,6 +260,7 @@ class Fleet:
                 self._states.pop(node, None)
                 self._seen.pop(node, None)
                 self._roster.drop(node)
+                self._grace.forget(node)
             elif state is not None:
                 self._roster.take(state, registered, time.monotonic())
 
@@ -260,6 +299,7 @@ class Fleet:
         if keys.node_state_channel(state.node).encode() != channel:
             return
         now = time.monotonic()
+        self._grace.heard(state, self._states.get(state.node), now)
         self._states[state.node] = state
         self._seen[state.node] = now
         registered = self._registered(state.node)

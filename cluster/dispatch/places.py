@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.exceptions import RedisError
 
-from cluster.dispatch import continuation
-from cluster.dispatch.admission import Admission, Waits
+from cluster.dispatch import continuation, grace, queue
+from cluster.dispatch.admission import Admission, Given, Waits
 from cluster.dispatch.quarantine import Quarantine
 from cluster.dispatch.queue import Queue, Tell
 from cluster.dispatch.request import Request, Waited
@@ -19,7 +22,10 @@ from cluster.dispatch.streams import Streams
 from cluster.scheduling.load import beyond
 from ollamamax import logs
 from ollamamax.kernel import errors
+from ollamamax.kernel.tasks import end
 
+AGAIN_SECONDS = 0.25
+LOOK_SECONDS = 0.1
 _log = logs.get(__name__)
 
 
@@ -47,7 +53,7 @@ class Places:
     async def take(self, request: Request, tell: Tell | None, at_first: float | None) -> tuple[Stream, str]:
         """The stream of its next attempt, and the node. Raises what `Dispatcher.admit` does."""
         if request.kept is None:
-            nodes = self._router.rank(request)
+            nodes = self._router.rank(request) or await self._awaited(request, tell, at_first)
             if not nodes:
                 raise errors.Unavailable(
                     f"No node that has the model '{request.model}'{beyond(request.wants())} is available right now.",
@@ -84,17 +90,64 @@ class Places:
 
     async def _place(self, request: Request, nodes: Sequence[str], tell: Tell | None, at_first: float | None) -> str:
         """The node, at once or once it is its turn."""
-        try:
-            answer = await self._admission.admit(request, nodes, taken=request.attempt > 1 or request.at_once)
-        except errors.OllamaMaxError:
-            # Refused: Redis knows nothing of this attempt.
-            request.asked.clear()
-            raise
+        answer = await self._admitted(request, nodes, tell)
         if not isinstance(answer, Waits):
             return self._queue.accept(request, answer)
         request.route.waiting = answer.waiting
         self._router.rule_out(request)
         return await self._queue.wait(request, tell, at_first)
+
+    async def _admitted(self, request: Request, nodes: Sequence[str], tell: Tell | None) -> Given | Waits:
+        """Asked again while Redis does not answer, or has none of the nodes for alive, and not for long."""
+        asking, taken = _Wait(request, tell), request.attempt > 1 or request.at_once
+        try:
+            while True:
+                try:
+                    return await self._admission.admit(request, nodes, taken=taken)
+                except errors.Unavailable:
+                    problem = "alive"
+                    request.asked.clear()
+                    if not asking.may_go_on:
+                        raise
+                except errors.OllamaMaxError:
+                    # Refused: Redis knows nothing of this attempt.
+                    request.asked.clear()
+                    raise
+                except RedisError as error:
+                    # Whether it was done is not known; asked again it is not done twice.
+                    problem = str(error)
+                    if not asking.may_go_on:
+                        raise
+                _log.warning("admission_waits", request=request.id, problem=problem)
+                await asyncio.sleep(AGAIN_SECONDS)
+                if request.place is not None and request.place.done():
+                    request.place.result()  # its client left meanwhile
+                nodes = self._router.rank(request) or nodes
+        finally:
+            await asking.end()
+
+    async def _awaited(self, request: Request, tell: Tell | None, at_first: float | None) -> Sequence[str]:
+        """The nodes that may run it, when none may now, and one may in a moment. Raises `Interrupted`."""
+        nodes: Sequence[str] = ()
+        if not request.waits_for_nodes or request.idle_only or request.at_once:
+            return nodes
+        waiting = _Wait(request, tell)
+        place = request.place = asyncio.get_running_loop().create_future()
+        try:
+            while (
+                not nodes
+                and waiting.may_go_on
+                and (at_first is None or waiting.seconds < at_first)
+                and self._router.may_be_served(request)
+            ):
+                done, _ = await asyncio.wait([place], timeout=LOOK_SECONDS)
+                if done:
+                    place.result()
+                nodes = self._router.rank(request)
+        finally:
+            request.place = None
+            await waiting.end()
+        return nodes
 
     def give_up(self, request: Request, error: str) -> None:
         """Give up the place that a request keeps, and a slot that it is given at this very moment."""
@@ -111,3 +164,40 @@ class Places:
         self._queue.forget(request)
         self._streams.close(request.ticket)
         request.stream = request.kept = None
+
+
+class _Wait:
+    """A wait for what may be back in a moment: it has an end, and its client hears signs of life meanwhile."""
+
+    def __init__(self, request: Request, tell: Tell | None) -> None:
+        self._began = time.monotonic()
+        self._patient = request.waits_for_nodes and not request.idle_only
+        self._tell = tell
+        self._telling: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        if tell is not None:
+            self._timer = asyncio.get_running_loop().call_later(queue.FIRST_WORD, self._begin)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    @property
+    def may_go_on(self) -> bool:
+        return self._patient and self.seconds < grace.SECONDS
+
+    async def end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._telling is not None:
+            await end([self._telling])
+
+    def _begin(self) -> None:
+        self._telling = asyncio.create_task(self._signs())
+
+    async def _signs(self) -> None:
+        assert self._tell is not None  # noqa: S101 - begun for it
+        with contextlib.suppress(Exception):  # whoever writes next hears of it
+            while True:
+                await self._tell(None)
+                await asyncio.sleep(queue.EACH)

@@ -44,7 +44,7 @@ class Presence:
         self._unheard = {
             node: max(self._unheard.get(node, now), self._fleet.seen(node))
             for node, count in zip(nodes, listeners, strict=True)
-            if not count and self._fleet.alive(node)
+            if not count and self._fleet.may_return(node)
         }
         for node, since in self._unheard.items():
             if now - since > SILENCE:

@@ -68,6 +68,8 @@ class Request(msgspec.Struct, eq=False):
     """Take a slot that nobody waits for, or none."""
     at_once: bool = False
     """Take a free slot or none, in its first attempt. It is in another's stead, to which the limits were applied."""
+    waits_for_nodes: bool = True
+    """Wait for nodes that may be back in a moment; not where another model may be asked instead."""
     weight: float = 1.0
     """Of the tenant, when slots are short."""
     key_limits: Limits = _NONE

@@ -42,6 +42,15 @@ class Router:
         request.ranked = ranked
         return [each.node for each in ranked]
 
+    def has_other(self, request: Request) -> bool:
+        """Whether another node than the one that has it could run it now."""
+        without = request.tried | {request.node}
+        return bool(self._fleet.route(request.wants(), without=without, waiting=0, despite_breakers=True))
+
+    def may_be_served(self, request: Request) -> bool:
+        """Whether a node that `rank` leaves out may run it in a moment."""
+        return self._fleet.may_be_served(request.wants(), without=request.tried)
+
     def note(self, request: Request) -> None:
         """Write the last ranking into the request's record, once its answer has gone out."""
         request.route.strategy = request.profile.strategy

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 
 from ollamamax.contract import Delta, Event, Failure, Final, Frame
 
@@ -24,6 +25,7 @@ class Stream:
         "paused_at",
         "read_at",
         "reader",
+        "replaceable",
         "spoke",
         "ticket",
         "too_slow",
@@ -45,6 +47,8 @@ class Stream:
         self.read_at = self.heard_at
         """When its reader last came for more."""
         self.reader: asyncio.Task[object] | None = None
+        self.replaceable: Callable[[], bool] | None = None
+        """Whether another node could take over."""
         self.too_slow = False
         """Its reader was cancelled, because it did not come for too long."""
         self._events: deque[Event] = deque()

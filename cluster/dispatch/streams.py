@@ -29,7 +29,8 @@ _log = logs.get(__name__)
 
 
 class Streams:
-    """``gateway`` is this process. ``granted(ticket, node)`` is told of waiting tickets that a node was given."""
+    """``gateway`` is this process. ``granted(ticket, node)`` is told of waiting tickets that a node was given,
+    ``astray(ticket, node)`` of those that a node runs for nobody here."""
 
     def __init__(
         self,
@@ -37,12 +38,14 @@ class Streams:
         commands: Pipelined,
         url: str,
         granted: Callable[[str, str], object],
+        astray: Callable[[str, str], object],
     ) -> None:
         self._gateway = gateway
         self._commands = commands
         self._url = url
         self._grants = keys.granted(gateway).encode()
         self._granted = granted
+        self._astray = astray
         self._streams: dict[str, Stream] = {}
         self._disowned: dict[str, float] = {}
         self._unsaid: asyncio.Queue[tuple[str, Control]] = asyncio.Queue()
@@ -55,6 +58,9 @@ class Streams:
     def close(self, ticket: str) -> bool:
         """Whether it was open. What still comes is disowned."""
         return self._streams.pop(ticket, None) is not None
+
+    def has_attempt_of(self, request: str) -> bool:
+        return any(ticket.startswith(f"{request}.") for ticket in self._streams)
 
     def beside(self, stream: Stream) -> bool:
         """Whether its node has another one of this process."""
@@ -99,9 +105,12 @@ class Streams:
             except RedisError as error:
                 _log.warning("controls_failed", controls=len(said), error=str(error))
 
-    def end_those_of_lost_nodes(self, alive: Callable[[str], bool]) -> None:
+    def end_those_of_lost_nodes(self, alive: Callable[[str], bool], may_return: Callable[[str], bool]) -> None:
+        """Those of nodes that may return are left to them, where no other node could take over."""
         for stream in list(self._streams.values()):
             if stream.node and not stream.ended and not alive(stream.node):
+                if may_return(stream.node) and stream.replaceable is not None and not stream.replaceable():
+                    continue
                 stream.end(Failure("node_lost", "The node that ran this request stopped answering.", 502))
 
     def look(self) -> None:
@@ -142,11 +151,15 @@ class Streams:
 
     def _disown(self, node: str, frame: Frame) -> None:
         """Nobody waits for this ticket any more: tell the node to stop it, at most once a second."""
-        if frame.events and isinstance(frame.events[-1], Final | Failure):
-            return
         now = time.monotonic()
-        if now - self._disowned.get(frame.ticket, 0.0) > 1.0:
-            self._disowned[frame.ticket] = now
+        known = self._disowned.get(frame.ticket)
+        if known is not None and now - known <= 1.0:
+            return
+        self._disowned[frame.ticket] = now
+        if known is None:
+            # Perhaps it was given when nobody waited for the answer any more: then its slot is given back.
+            self._astray(frame.ticket, node)
+        if not (frame.events and isinstance(frame.events[-1], Final | Failure)):
             self._tell(node, "cancel", frame.ticket)
 
     def _hold_back(self, stream: Stream) -> None:

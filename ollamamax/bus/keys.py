@@ -41,6 +41,10 @@ def gateway_alive(gateway: str) -> str:
     return f"omx:gw:{gateway}:alive"
 
 
+GATEWAYS_LOOKED_AT = "omx:gateways:looked_at"
+"""Lapses when nobody has looked for dead gateways for a while."""
+
+
 def gateway_missed(gateway: str) -> str:
     """When the gateway was first missed: the run id of Redis, a space, and its Unix time."""
     return f"omx:gw:{gateway}:missed"

@@ -9,6 +9,7 @@ from typing import Any, cast
 from redis.exceptions import RedisError
 
 from ollamamax.bus.link import Broken, Command, Link, opened, pack
+from ollamamax.kernel.tasks import end
 
 
 class Pipelined:
@@ -22,7 +23,7 @@ class Pipelined:
     def __init__(self, url: str) -> None:
         self._url = url
         self._link: Link | None = None
-        self._connecting = asyncio.Lock()
+        self._connecting: asyncio.Task[Link] | None = None
 
     async def do(self, *command: bytes | str | int | float) -> Any:
         """The answer to one command. Raises `RedisError`."""
@@ -40,6 +41,8 @@ class Pipelined:
 
     async def aclose(self) -> None:
         """Those that still wait for an answer get redis-py's `ConnectionError`."""
+        if self._connecting is not None:
+            await end([self._connecting])
         link, self._link = self._link, None
         if link is not None:
             link.close()
@@ -57,8 +60,11 @@ class Pipelined:
         return self._link if self._link is not None and not self._link.broken else None
 
     async def _connect(self) -> Link:
-        async with self._connecting:
-            if (link := self._open()) is not None:
-                return link
-            self._link = await opened(self._url)
-            return self._link
+        # One attempt for all who wait: in turn each would wait for those of all before it.
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.create_task(opened(self._url))
+        connecting = self._connecting
+        link = await asyncio.shield(connecting)
+        if self._open() is None and not link.broken:
+            self._link = link
+        return link

@@ -127,6 +127,7 @@ class Execution:
             priority=call.priority,
             idle_only=call.idle_only,
             at_once=call.instead_of is not None,
+            waits_for_nodes=not (call.tried_until is not None and call.may_fall_back and listed.fallbacks),
             weight=call.tenant.weight,
             key_limits=call.limits,
             tenant_limits=call.tenant.limits,

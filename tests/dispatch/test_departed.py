@@ -95,3 +95,14 @@ def test_of_the_forgotten_nothing_is_left(client: redis.Redis) -> None:
     forget(client, [GATEWAY])
     assert client.keys("omx:gw*") + client.keys(keys.GATEWAYS) == []
     assert departed(client, SECOND_LOOK) == set()
+
+
+def test_what_was_noted_before_nobody_could_look_is_void(client: redis.Redis) -> None:
+    """Redis stood still, and its clock went on: every lease has lapsed, and nobody could renew one."""
+    patience = Patience(calm=0)
+    run = client.info("server")["run_id"]
+    assert departed(client, patience) == set()
+    client.set(keys.gateway_missed(GATEWAY), f"{run} {client.time()[0] - 20}")
+    client.delete(keys.GATEWAYS_LOOKED_AT)
+    assert departed(client, patience) == set()
+    assert departed(client, patience) == set()

@@ -29,7 +29,7 @@ async def test_a_node_that_is_paused_and_let_go_at_once_hears_both_in_this_order
         aclosing(Pipelined(redis_url)) as commands,
         Subscription(redis_url, hear, channels=[keys.node_control(node)]),
     ):
-        streams = Streams(gateway, commands, redis_url, lambda ticket, node: None)
+        streams = Streams(gateway, commands, redis_url, lambda ticket, node: None, lambda ticket, node: None)
         listening = asyncio.Event()
 
         async def ready() -> None:

@@ -63,6 +63,10 @@ class FakeNode:
         self.dead = False
         self.lose_frames = 0
         self.models = [ModelState(version, "echo", "loaded", "llamacpp")]
+        self.engines = [Engine("llamacpp", True, hosts_blobs=True)]
+        self.draining = False
+        self.mute = False
+        """It says nothing of how it is, and does all else."""
         self.loaded = True
         self.loaded_context: int | None = None
         self.gpus: list[Gpu] = []
@@ -114,7 +118,7 @@ class FakeNode:
             seq=self._seq,
             at=time.time() + self.ahead,
             agent_version="test",
-            engines=[Engine("llamacpp", True, hosts_blobs=True)],
+            engines=self.engines,
             capacity=self._capacity,
             running=len(self._running),
             waiting=0,
@@ -130,6 +134,7 @@ class FakeNode:
             network_sent_per_second=0.0,
             gpus=self.gpus,
             gpu_note=None if self.gpus else "a test",
+            draining=self.draining,
         )
         data = encode_json(state)
         await self._client.set(keys.node_state(self.node), data, px=round(1000 * self.state_lifetime))
@@ -138,7 +143,8 @@ class FakeNode:
     async def _tell(self) -> None:
         while True:
             await asyncio.sleep(0.3)
-            await self.say()
+            if not self.mute:
+                await self.say()
 
     async def _claim(self) -> None:
         inbox, claimed = keys.node_inbox(self.node), keys.node_claimed(self.node)

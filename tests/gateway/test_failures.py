@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import redis
 
+from cluster.dispatch import grace
 from cluster.dispatch.script import Script
 from ollamamax.bus import directory, keys
 from ollamamax.contract import Delta, Event, Failure, Final, Ticket
@@ -233,8 +234,14 @@ async def test_a_hundred_at_once_are_each_answered_and_recorded_once(site: Site)
     assert site.client.hlen(keys.OPEN) == 0
 
 
-async def test_a_lost_answer_to_the_admission_leaves_no_slot_taken(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    node = await site.add_node(script=_silent)
+@pytest.mark.parametrize("patient", [True, False])
+async def test_a_lost_answer_to_the_admission_leaves_no_slot_taken(
+    site: Site, monkeypatch: pytest.MonkeyPatch, patient: bool
+) -> None:
+    """Asked again it is told the same; where there is no time for that, what was given is taken back."""
+    node = await site.add_node(script=echo if patient else _silent)
+    if not patient:
+        monkeypatch.setattr(grace, "SECONDS", 0.0)
     run = Script.run
     cut = True
 
@@ -248,10 +255,12 @@ async def test_a_lost_answer_to_the_admission_leaves_no_slot_taken(site: Site, m
 
     monkeypatch.setattr(Script, "run", cut_off)
     async with site.post("/api/chat", ASK) as response:
-        assert response.status == 503
+        assert response.status == (200 if patient else 503)
+        await response.read()
     await until(lambda: site.client.scard(keys.node_slots(node.node)) == 0)
-    assert site.client.hlen(keys.OPEN) == 0
-    assert site.usage() == []
+    await until(lambda: site.client.hlen(keys.OPEN) == 0)
+    assert len(site.usage()) == patient
+    assert len(node.tickets) <= 1
 
 
 async def test_a_gateway_that_stops_leaves_nothing_open(site: Site) -> None:

@@ -1,0 +1,159 @@
+"""Silence is no death at once: what may be back in a moment is waited for, what is gone is not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from cluster.dispatch import fleet as fleets
+from cluster.dispatch import grace
+from ollamamax.bus import keys, link
+from ollamamax.contract import Delta, Engine, Event, Final, Inference, OpenRequest, Ticket, encode_json, encode_ticket
+from ollamamax.kernel.ids import new_id
+from tests.fakes.node import FakeNode
+from tests.gateway.conftest import VERSION, Site, until
+from tests.gateway.waiting import ASK, begun
+
+WELL = [Engine("llamacpp", True, hosts_blobs=True)]
+HUNG = [Engine("llamacpp", False, error="no token for 10 s", quarantined=[VERSION])]
+DOWN = [Engine("llamacpp", False, error="cannot be reached")]
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes count as silent soon."""
+    monkeypatch.setattr(fleets, "STATE_LIFETIME", 0.8)
+    monkeypatch.setattr(FakeNode, "state_lifetime", 0.8)
+
+
+async def _post(site: Site, **more: Any) -> int:
+    async with site.post("/v1/chat/completions", {**ASK, **more}) as response:
+        await response.read()
+        return int(response.status)
+
+
+async def _silent(site: Site, node: FakeNode) -> None:
+    node.mute = True
+    fleet = (await site.gateway.start()).dispatcher.fleet
+    await until(lambda: not fleet.alive(node.node) and not site.client.exists(keys.node_state(node.node)))
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("stream", [True, False])
+async def test_requests_wait_for_a_node_that_is_silent(site: Site, stream: bool) -> None:
+    node = await site.add_node()
+    await _silent(site, node)
+    asking = [begun(_post(site, stream=stream)) for _ in range(3)]
+    done, _ = await asyncio.wait(asking, timeout=0.4)
+    assert not done
+    node.mute = False
+    assert await asyncio.gather(*asking) == [200] * 3
+
+
+@pytest.mark.usefixtures("soon")
+async def test_they_do_not_wait_for_ever(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = await site.add_node()
+    await _silent(site, node)
+    monkeypatch.setattr(grace, "SECONDS", 1.5)
+    assert await _post(site) == 503
+
+
+@pytest.mark.usefixtures("soon")
+async def test_nobody_waits_for_a_node_that_is_gone_or_leaves(site: Site) -> None:
+    node = await site.add_node()
+    fleet = (await site.gateway.start()).dispatcher.fleet
+    await node.kill()
+    await until(lambda: not fleet.may_return(node.node))
+    assert await _post(site) == 503
+    leaving = await site.add_node()
+    leaving.draining = True
+    await leaving.say()
+    await _silent(site, leaving)
+    assert await _post(site) == 503
+
+
+@pytest.mark.parametrize("engines", [HUNG, DOWN])
+async def test_requests_wait_for_an_engine_that_is_not_well(site: Site, engines: list[Engine]) -> None:
+    node = await site.add_node()
+    models = node.models
+    node.engines, node.models = engines, [] if engines is DOWN else models
+    await node.say()
+    fleet = (await site.gateway.start()).dispatcher.fleet
+    await until(lambda: fleet._states[node.node].engines[0].error is not None)
+    asking = begun(_post(site))
+    done, _ = await asyncio.wait([asking], timeout=0.4)
+    assert not done
+    node.engines, node.models = WELL, models
+    assert await asking == 200
+
+
+async def test_requests_wait_for_redis(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(link, "CONNECT_SECONDS", 0.3)
+    node = await site.add_node()
+    assert await _post(site) == 200
+    site.client.client_pause(2500)
+    assert await asyncio.gather(*[_post(site, stream=bool(number % 2)) for number in range(6)]) == [200] * 6
+    await until(lambda: len({record["request"] for record in site.usage()}) == 7)
+    await until(lambda: site.client.scard(keys.node_slots(node.node)) == 0 and site.client.hlen(keys.OPEN) == 0)
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_stream_is_left_to_a_silent_node_until_another_can_take_it(site: Site) -> None:
+    gate = asyncio.Event()
+
+    async def says_one(ticket: Ticket) -> AsyncIterator[Event]:
+        yield Delta(text="one", tokens=1)
+        await gate.wait()
+        yield Delta(text=" two", tokens=1)
+        yield Final("stop", 7, 2)
+
+    async def goes_on(ticket: Ticket) -> AsyncIterator[Event]:
+        yield Delta(text=" three", tokens=1)
+        yield Final("stop", 7, 2)
+
+    first = await site.add_node(script=says_one)
+    asked = {**ASK, "stream": True}
+    async with site.post("/v1/chat/completions", asked) as stays:
+        await stays.content.readany()
+        await _silent(site, first)
+        await asyncio.sleep(0.6)  # two looks of who watches the nodes
+        gate.set()
+        assert " two" in await stays.text()
+    gate.clear()
+    first.mute = False
+    async with site.post("/v1/chat/completions", asked) as goes:
+        await goes.content.readany()
+        await _silent(site, first)
+        await site.add_node(script=goes_on)
+        assert " three" in await goes.text()
+
+
+async def test_a_ticket_that_was_given_too_late_gives_its_slot_back(site: Site) -> None:
+    """As when Redis runs a command of a gateway that has given up on it."""
+    node = await site.add_node()
+    gateway, request = (await site.gateway.start()).dispatcher.id, new_id()
+    ticket = Ticket(
+        id=f"{request}.1",
+        gateway=gateway,
+        tenant=site.tenant,
+        version=VERSION,
+        model="echo",
+        deadline=0.0,
+        traceparent="",
+        inference=Inference("chat", messages=ASK["messages"]),
+        left=30.0,
+    )
+    opened = OpenRequest(
+        request, gateway, site.tenant, "k", "echo", VERSION, "/api/chat", "", 0.0, 0.0, node=node.node, given_at=0.0
+    )
+    site.client.hset(keys.OPEN, request, encode_json(opened))
+    site.client.sadd(keys.active("k"), request)
+    site.client.sadd(keys.node_slots(node.node), ticket.id)
+    site.client.rpush(keys.node_inbox(node.node), encode_ticket(ticket))
+    await until(lambda: site.client.scard(keys.node_slots(node.node)) == 0)
+    assert site.client.hlen(keys.OPEN) == 0
+    assert not site.client.exists(keys.active("k"))
