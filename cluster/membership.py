@@ -64,15 +64,9 @@ def withdraw(node: Node) -> None:
     directory.publish(client, NODES, {node.id.hex: None})
     forget_user(client, redis_user(node))
     node_id = node.id.hex
-    client.delete(
-        keys.node_state(node_id),
-        keys.node_inbox(node_id),
-        keys.node_claimed(node_id),
-        keys.node_drain(node_id),
-        keys.node_slots(node_id),
-        keys.node_done(node_id),
-        keys.node_queue(node_id),
-    )
+    client.unlink(*keys.node_keys(node_id), keys.node_slots(node_id), keys.kept(node_id))
+    client.hdel(keys.NODE_FAULTS, node_id)
+    client.hdel(keys.NODES_CUT, node_id)
 
 
 def grant(client: redis.Redis, node: Node) -> None:

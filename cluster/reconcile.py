@@ -35,14 +35,13 @@ def observe_nodes() -> int:
         for name in known.keys() - {membership.redis_user(node) for node in nodes}:
             membership.forget_user(client, name)
         states = read_states(client, [node.id.hex for node in nodes])
-        now = timezone.now()
-        heard = []
+        now, heard = timezone.now(), []
         for node in nodes:
             state = states.get(node.id.hex)
             if state is not None:
                 # Its state lapses within seconds, so it was heard now; what its own clock says is no matter.
                 node.last_seen_at = now
-                node.agent_version = state.agent_version[:50]
+                node.agent_version = state.agent_version
                 heard.append(node)
         with transaction.atomic():
             Node.objects.bulk_update(heard, ["last_seen_at", "agent_version"])

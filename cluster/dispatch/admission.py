@@ -135,16 +135,24 @@ class Admission:
         """What became of requests that wait; each waits for ``nodes`` from now on, where they are given. Raises `RedisError`."""
         calls: list[Arguments] = []
         for request, nodes in looks:
-            named: dict[str, Any] = {"request": request.id, "ticket": request.ticket}
             if nodes is not None:
                 request.asked.update(dict.fromkeys(nodes))
-                named["nodes"] = self._nodes(nodes)
+            named: dict[str, Any] = {
+                "request": request.id,
+                "ticket": request.ticket,
+                "nodes": self._nodes(request.asked if nodes is None else nodes),
+                "moved": nodes is not None,
+            }
             calls.append(arguments(named))
         found: list[Given | Waits | Lost] = []
-        for answer in await self._look.run_all(self._commands, calls):
+        for (request, _), answer in zip(looks, await self._look.run_all(self._commands, calls), strict=True):
             match answer:
                 case [b"given", node]:
                     found.append(Given(node.decode()))
+                case RedisError():
+                    # Of this one only, whatever is wrong with it: it waits on, and the others were looked after.
+                    _log.error("look_refused", request=request.id, error=str(answer))
+                    found.append(Waits(0))
                 case [b"waits"]:
                     found.append(Waits(0))
                 case _:
@@ -153,7 +161,7 @@ class Admission:
 
     async def fill(self, nodes: Iterable[str]) -> None:
         """Give free slots of ``nodes`` to those who wait. Raises `RedisError`."""
-        await self._fill.run(self._commands.do, arguments({"nodes": list(nodes)}))
+        await self._fill.run(self._commands.do, arguments({"nodes": self._rooms(nodes)}))
 
     async def withdraw(self, request: Request, *, close: bool) -> None:
         """Take the ticket back from wherever it is; ``close`` forgets the request itself, too.
@@ -165,7 +173,7 @@ class Admission:
                 "request": request.id,
                 "ticket": request.ticket,
                 "counted": counted(request),
-                "nodes": list(request.asked),
+                "nodes": self._rooms(request.asked),
                 "close": close,
             },
             request.payload,
@@ -194,7 +202,10 @@ class Admission:
         _log.warning("ticket_given_back", request=request, node=node)
 
     def _nodes(self, nodes: Iterable[str]) -> list[tuple[str, str, int]]:
-        return [(node, self._fleet.name(node), self._fleet.capacity(node)) for node in nodes]
+        return [(node, self._fleet.name(node), self._fleet.room(node)) for node in nodes]
+
+    def _rooms(self, nodes: Iterable[str]) -> list[tuple[str, int]]:
+        return [(node, self._fleet.room(node)) for node in nodes]
 
     def _ticket(self, request: Request, node: str) -> bytes:
         request.payload = encode_ticket(

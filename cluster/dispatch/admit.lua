@@ -54,7 +54,7 @@ for _, node in ipairs(a.nodes) do
     alive = true
     local free = redis.call('SCARD', key.node_slots(node[1])) < node[3]
     if free and waiting > 0 then
-      fill(node[1], at)
+      fill(node[1], node[3], at)
       local start = begin_work(a.tenant, redis.call('EXISTS', key.queue_tenant(a.tenant)) == 0)
       local kept = kept_from(a.tenant, node[1], start, a.cost / a.weight, at)
       free = redis.call('SCARD', key.node_slots(node[1])) + kept < node[3]

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from cluster.dispatch import continuation, quarantine
 from cluster.dispatch.admission import Admission, Bounds
 from cluster.dispatch.breaker import Breakers
+from cluster.dispatch.budget import Budgets
 from cluster.dispatch.fleet import Fleet
 from cluster.dispatch.lease import Lease
 from cluster.dispatch.places import Places
@@ -25,6 +26,7 @@ from cluster.dispatch.stream import Stream
 from cluster.dispatch.streams import Streams
 from ollamamax import logs
 from ollamamax.bus import connect, keys
+from ollamamax.bus.background import Background
 from ollamamax.bus.directory import Directory
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.contract import (
@@ -35,6 +37,7 @@ from ollamamax.contract import (
     Final,
     Outcome,
     Started,
+    encode_json,
 )
 from ollamamax.kernel import errors
 from ollamamax.kernel.ids import new_id
@@ -61,55 +64,60 @@ class Dispatcher:
         self.id = new_id()
         self._client = connect.connect_async(redis_url)
         self._commands = Pipelined(redis_url)
-        self._listening = connect.connect_async(redis_url, blocking=True)
+        self.background = Background()
+        self._budgets = Budgets()
         self._breakers = Breakers()
         self._quarantine = Quarantine(self._client)
         self._deaths: dict[str, float] = {}
-        self.fleet = Fleet(self._listening, directory, is_open=self._breakers.is_open, region=region)
+        self.fleet = Fleet(
+            redis_url,
+            self._client,
+            directory,
+            self._budgets,
+            self.background,
+            is_open=self._breakers.is_open,
+            region=region,
+        )
         self._presence = Presence(self._client, self.fleet)
         self._admission = Admission(self._commands, self.fleet, self.id, bounds)
         self.router = Router(self.fleet, lambda version: self._queue.waiting(version))
         self._queue = Queue(self._commands, self._admission, self.router.rank)
-        self._settlements = Settlements(self._commands, lambda node: self.later(self._fill(node)))
+        self._settlements = Settlements(self._commands, self.fleet.room, lambda node: self.later(self._fill(node)))
         self.reloads_avoided = ReloadsAvoided()
         self._lease = Lease(self._client, self.id, self._settlements, self.reloads_avoided)
-        self._streams = Streams(self.id, self._commands, redis_url, self._queue.granted, self._is_astray)
+        self._streams = Streams(
+            self.id, self._commands, redis_url, self._queue.granted, self._is_astray, self._budgets, self.background
+        )
         self._places = Places(
             self.router, self._quarantine, self._streams, self._queue, self._admission, self._settlements, self.later
         )
-        self._tasks: list[asyncio.Task[None]] = []
-        self._settling: asyncio.Task[None] | None = None
-        self._background: set[asyncio.Task[Any]] = set()
+        self._later: set[asyncio.Task[Any]] = set()
         self._ready = asyncio.Event()
 
     async def start(self) -> None:
-        self._tasks = [
-            asyncio.create_task(self._streams.receive(self._listens), name="receive"),
-            asyncio.create_task(self._streams.speak(), name="speak"),
-            asyncio.create_task(self._watch(), name="watch"),
-            asyncio.create_task(self._watch_nodes(), name="watch nodes"),
-        ]
-        self._settling = asyncio.create_task(self._settlements.run(), name="settle")
+        self.background.run("tokens", lambda: self._streams.receive(self._listens))
+        self.background.run("controls", self._streams.speak)
+        self.background.run("requests", self._watch)
+        self.background.run("nodes", self._watch_nodes)
+        self.background.run("settlements", self._settlements.run)
         await self.fleet.start()
         await self._ready.wait()
 
     async def stop(self) -> None:
         """Settle what is unsettled, give the lease back, close."""
-        if self._background:
-            await asyncio.wait(self._background, timeout=5)
-        await end([*self._tasks, *self._background])
-        await self.fleet.stop()
+        if self._later:
+            await asyncio.wait(self._later, timeout=5)
+        await self.background.stop(but="settlements")
+        await end(self._later)
         try:
             await self._settlements.flush()
             await self._lease.renew()
             await self._client.delete(keys.gateway_alive(self.id))
         except RedisError as error:
             _log.warning("stopped_unsettled", requests=len(self._settlements), error=str(error))
-        if self._settling is not None:
-            await end([self._settling])
+        await self.background.stop()
         await self._commands.aclose()
         await self._client.aclose()
-        await self._listening.aclose()
 
     # -- a request ------------------------------------------------------------------------------------------------
 
@@ -284,8 +292,13 @@ class Dispatcher:
     def later(self, work: Any) -> None:
         """Run a coroutine to its end after the client's request is over."""
         task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        self._later.add(task)
+        task.add_done_callback(self._ran)
+
+    def _ran(self, task: asyncio.Task[Any]) -> None:
+        self._later.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("work_after_a_request_failed", error=repr(error), exc_info=error)
 
     # -- loops ----------------------------------------------------------------------------------------------------
 
@@ -301,9 +314,20 @@ class Dispatcher:
             try:
                 await self._queue.look()
                 await self._quarantine.refresh()
+                await self._tell_faults()
             except RedisError as error:
                 _log.warning("queue_not_looked_after", waiting=len(self._queue), error=str(error))
             self._streams.look()
+
+    async def _tell_faults(self) -> None:
+        """What was wrong with nodes in the last second, for their owners and for who cuts them off. Raises `RedisError`."""
+        faults = self._budgets.take_faults()
+        if faults:
+            await self._commands.do(
+                "HSET",
+                keys.NODE_FAULTS,
+                *(part for node, fault in faults.items() for part in (node, encode_json(fault))),
+            )
 
     async def _watch_nodes(self) -> None:
         """End the streams of nodes that died."""

@@ -7,10 +7,10 @@ import math
 import time
 from collections.abc import Callable, Iterable
 
-import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from cluster.dispatch.budget import Budgets
 from cluster.dispatch.grace import Grace
 from cluster.dispatch.registered import Registered
 from cluster.dispatch.roster import Roster
@@ -18,11 +18,13 @@ from cluster.dispatch.warmth import Warmth
 from cluster.scheduling.candidate import Ranked, Wanted
 from cluster.scheduling.eligibility import against
 from cluster.scheduling.routing import MOST, rank
+from cluster.telemetry import read_soon
 from ollamamax import logs
 from ollamamax.bus import keys
+from ollamamax.bus.background import Background
 from ollamamax.bus.directory import Directory
-from ollamamax.contract import NodeState, decode_node_state
-from ollamamax.kernel.tasks import end
+from ollamamax.bus.subscription import Subscription
+from ollamamax.contract import NodeState, Nonsense, decode_node_state
 
 __all__ = ["Fleet", "Registered"]
 
@@ -32,6 +34,7 @@ STATE_LIFETIME = 4.0
 _log = logs.get(__name__)
 _PASSING = frozenset({"", "engine", "hung"})
 """Reasons of `eligibility.against` that may be over in a moment."""
+_CHANNEL = keys.node_state_channel("").encode()
 _SERVABLE = frozenset({"present", "ready", "loading", "loaded"})
 
 
@@ -42,19 +45,25 @@ def _none(node: str, version: str) -> bool:
 class Fleet:
     """Follows the nodes that the directory lists in its table ``nodes``.
 
-    ``is_open`` tells of a node and a version whether their circuit breaker keeps requests away. ``region`` is this process's own.
+    ``url`` and ``client`` are of one Redis; ``budgets`` counts what nodes say. ``is_open`` tells of a node and a version whether their circuit breaker keeps requests away. ``region`` is this process's own.
     """
 
     def __init__(
         self,
+        url: str,
         client: redis.asyncio.Redis,
         directory: Directory,
+        budgets: Budgets,
+        background: Background,
         *,
         is_open: Callable[[str, str], bool] = _none,
         region: str = "",
     ) -> None:
+        self._url = url
         self._client = client
         self._directory = directory
+        self._budgets = budgets
+        self._background = background
         self._is_open = is_open
         self._region = region
         self._states: dict[str, NodeState] = {}
@@ -64,17 +73,12 @@ class Fleet:
         self._warmth = Warmth()
         self._turns: dict[str, int] = {}
         self._loaded = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         directory.on_change(self._registered_changed)
 
     async def start(self) -> None:
         """Return when the nodes are known that reported before."""
-        self._task = asyncio.create_task(self._follow(), name="fleet")
+        self._background.run("fleet", self._follow)
         await self._loaded.wait()
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            await end([self._task])
 
     def alive(self, node: str) -> bool:
         return time.monotonic() - self._seen.get(node, -STATE_LIFETIME) < STATE_LIFETIME
@@ -144,8 +148,11 @@ class Fleet:
         models = self._states[node].models if node in self._states else ()
         return next((model.name for model in models if model.version == version and model.state in _SERVABLE), None)
 
-    def capacity(self, node: str) -> int:
-        return self._states[node].capacity
+    def room(self, node: str) -> int:
+        """How many requests it takes at once; 0 when it takes none: because it drains, or nothing is known of it."""
+        state, registered = self._states.get(node), self._registered(node)
+        takes = state is not None and registered is not None and registered.schedulable and not state.draining
+        return state.capacity if state is not None and takes else 0
 
     # -- routing --------------------------------------------------------------------------------------------------
 
@@ -261,43 +268,45 @@ class Fleet:
                 self._seen.pop(node, None)
                 self._roster.drop(node)
                 self._grace.forget(node)
+                self._budgets.forget(node)
             elif state is not None:
                 self._roster.take(state, registered, time.monotonic())
 
     async def _follow(self) -> None:
-        while True:
-            try:
-                async with self._client.pubsub() as subscription:
-                    await subscription.psubscribe(keys.node_state_channel("*"))
-                    async for message in subscription.listen():
-                        if message["type"] == "pmessage":
-                            self._take(message["channel"], message["data"])
-                        elif message["type"] == "psubscribe":
-                            await self._load()
-                            self._loaded.set()
-            except RedisError as error:
-                _log.warning("fleet_disconnected", error=str(error))
-                await asyncio.sleep(0.2)
+        """Listen to all nodes; whenever the connection is new, know first what they said before."""
+        try:
+            async with Subscription(self._url, self._hear, patterns=[keys.node_state_channel("*")]) as subscription:
+                await self._load()
+                self._loaded.set()
+                self._background.up("fleet")
+                await subscription.broken()
+            problem = "The connection to Redis broke."
+        except RedisError as error:
+            problem = str(error)
+        self._background.down("fleet", problem)
+        _log.warning("fleet_disconnected", error=problem)
+        await asyncio.sleep(0.2)
 
     async def _load(self) -> None:
         """What the nodes said before we listened, as long as it has not lapsed."""
-        nodes = [node for node, _ in self._directory.items("nodes")]
-        if nodes:
-            for node, data in zip(
-                nodes, await self._client.mget([keys.node_state(node) for node in nodes]), strict=True
-            ):
-                if data is not None and node not in self._states:
-                    self._take(keys.node_state_channel(node).encode(), data)
+        nodes = [node for node, _ in self._directory.items("nodes") if node not in self._states]
+        for node, state in (await read_soon(self._client, nodes)).states.items():
+            if node not in self._states:
+                self._take(state)
 
-    def _take(self, channel: bytes, data: bytes) -> None:
-        try:
-            state = decode_node_state(data)
-        except msgspec.DecodeError as error:
-            _log.warning("node_state_unreadable", channel=channel.decode(), error=str(error))
-            return
+    def _hear(self, channel: bytes, data: bytes) -> None:
         # The channel is protected by the node's Redis user, the text in it is not.
-        if keys.node_state_channel(state.node).encode() != channel:
+        node = channel[len(_CHANNEL) :].decode("ascii", "replace")
+        if not self._budgets.state(node, len(data)):
             return
+        try:
+            state = decode_node_state(data, node)
+        except Nonsense as error:
+            self._budgets.nonsense(node, len(data), error.reason)
+        else:
+            self._take(state)
+
+    def _take(self, state: NodeState) -> None:
         now = time.monotonic()
         self._grace.heard(state, self._states.get(state.node), now)
         self._states[state.node] = state

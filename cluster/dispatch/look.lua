@@ -1,18 +1,18 @@
 -- Look after a request that waits: whether it still does, and for which nodes.
 --
--- ARGV 1 request, ticket (its id), nodes (each {id, name, capacity}: for which it waits from now on; nil when they are the same)
+-- ARGV 1 request, ticket (its id), nodes (each {id, name, capacity}: for which it waits), moved (whether these are others than before)
 -- Returns {'given', node}, {'waits'} or {'lost'} when Redis knows nothing of it.
 local a, at = cmsgpack.unpack(ARGV[1]), now()
 local waiting = entry(a.request)
 if waiting and waiting.ticket == a.ticket then
-  if a.nodes then
+  if a.moved then
     dequeue(waiting)
     waiting.nodes = a.nodes
     redis.call('HSET', key.queue_entry(a.request), 'a', cmsgpack.pack(waiting))
     enqueue(waiting)
   end
-  for _, node in ipairs(waiting.nodes) do
-    fill(node[1], at)
+  for _, node in ipairs(a.nodes) do
+    fill(node[1], node[3], at)
   end
 end
 local opened = redis.call('HGET', key.open, a.request)

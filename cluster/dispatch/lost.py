@@ -11,28 +11,30 @@ import redis
 
 from cluster.dispatch.departed import Patience, departed, forget
 from cluster.dispatch.script import Script, arguments
+from cluster.telemetry import ignore, read
 from ollamamax import logs
 from ollamamax.bus import keys
-from ollamamax.contract import Control, OpenRequest, UsageRecord, decode_open, encode_control, encode_json
+from ollamamax.contract import (
+    Control,
+    Counted,
+    Nonsense,
+    OpenRequest,
+    UsageRecord,
+    decode_done,
+    decode_open,
+    encode_control,
+    encode_json,
+)
 
 ANSWER = 0.5
 """Seconds for which one look waits until the nodes that it told to stop say what they did."""
+LAST_ENDS = 2000
 PATIENCE = 60.0
 """Seconds from when the node was given it after which a request is settled though its living node never said how it ended."""
 
 _settle = Script("settle")
 _withdraw = Script("withdraw")
 _log = logs.get(__name__)
-
-
-class Counted(msgspec.Struct):
-    """What a node notes of a ticket it finished (stream `keys.node_done`)."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
-_decode_counted = msgspec.json.Decoder(Counted).decode
 
 
 def settle_lost(client: redis.Redis, patience: Patience | None = None) -> int:
@@ -65,22 +67,26 @@ def _settle_known(client: redis.Redis, lost: Sequence[OpenRequest]) -> list[Open
     seconds, micros = cast("tuple[int, int]", client.time())
     now = seconds + micros / 1e6
     left = []
+    rooms = {
+        node: 0 if state.draining else state.capacity for node, state in read(client, sorted(nodes)).states.items()
+    }
     for each in lost:
         counted = done[each.node].get(_ticket(each))
         if counted is None and each.node in alive and now - each.given_at < PATIENCE:
             left.append(each)
         else:
-            _settle_one(client, each, counted or Counted())
+            _settle_one(client, each, counted or Counted(), rooms.get(each.node, 0))
     return left
 
 
-def _settle_one(client: redis.Redis, lost: OpenRequest, counted: Counted) -> None:
+def _settle_one(client: redis.Redis, lost: OpenRequest, counted: Counted, room: int) -> None:
     account = {
         "request": lost.request,
         "ticket": _ticket(lost),
         "tenant": lost.tenant,
         "counted": [lost.key, lost.tenant],
         "node": lost.node,
+        "room": room,
         "version": lost.version,
         "weight": 1,
         # What was expected stands: nobody knows any more what that was.
@@ -131,8 +137,23 @@ def _give_up_places(client: redis.Redis, dead: Set[str]) -> None:
 
 
 def _done(client: redis.Redis, node: str) -> dict[str, Counted]:
-    entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrevrange(keys.node_done(node), count=2000))
-    return {fields[b"t"].decode(): _decode_counted(fields[b"r"]) for _, fields in entries}
+    """What the node counted, by ticket. An entry that makes no sense is left out; it stops the settlement of nobody."""
+    try:
+        entries = cast(
+            "list[tuple[bytes, dict[bytes, bytes]]]", client.xrevrange(keys.node_done(node), count=LAST_ENDS)
+        )
+    except redis.ResponseError as error:
+        ignore(node, str(error)[:200])
+        return {}
+    found: dict[str, Counted] = {}
+    for _, fields in entries:
+        try:
+            ticket, counted = decode_done(fields)
+        except Nonsense as error:
+            ignore(node, error.reason)
+        else:
+            found.setdefault(ticket, counted)
+    return found
 
 
 def _record(opened: OpenRequest, counted: Counted) -> UsageRecord:

@@ -32,7 +32,6 @@ Do = Callable[..., Awaitable[Any]]
 _NAMES = {"open": keys.OPEN, "usage": keys.USAGE, "waiting": keys.WAITING, "work": keys.WORK}
 _ONE: tuple[Callable[[str], str], ...] = (
     keys.active,
-    keys.directory,
     keys.drained,
     keys.gateway_alive,
     keys.granted,
@@ -100,10 +99,16 @@ class Script:
             return client.eval(self._text, 0, *call)
 
     async def run_all(self, commands: Pipelined, calls: Sequence[Arguments]) -> list[Any]:
-        """Call it for each of ``calls`` in one round trip; when one raises, others may have run. Raises `RedisError`."""
+        """Call it for each of ``calls`` in one round trip; the answer of one that Redis refused is its error, and the others have run.
+
+        Raises `RedisError` when it is not known which have.
+        """
         evaluations: list[Command] = [("EVALSHA", self._hash, 0, *call) for call in calls]
-        try:
-            return await commands.do_all(evaluations)
-        except NoScriptError:
+        answers = await commands.do_each(evaluations)
+        unknown = [number for number, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:
             await commands.do("SCRIPT", "LOAD", self._text)
-            return await commands.do_all(evaluations)
+            again = await commands.do_each([evaluations[number] for number in unknown])
+            for number, answer in zip(unknown, again, strict=True):
+                answers[number] = answer
+        return answers

@@ -1,7 +1,7 @@
 -- Settle one request: free its slot, close it, correct what it was expected to cost, append its usage record, and give the slot to who
 -- waits for it. A repeated call appends a second record with the same request id, of which Postgres keeps the first.
 --
--- ARGV 1 request, ticket (its id), tenant, counted, node, version, weight, work (done more than charged), tokens (used more than taken),
+-- ARGV 1 request, ticket (its id), tenant, counted, node, room (how many requests the node takes at once), version, weight, work (done more than charged), tokens (used more than taken),
 --        limits (each {owner, tokens per minute}), pause (for how many seconds the slot may be kept for the tenant; nil for none)
 --      2 usage record (JSON)
 -- Returns the seconds for which it is kept (text), after which the node wants to be filled.
@@ -22,5 +22,5 @@ if redis.call('EXISTS', key.queue_node(a.node)) == 0 then
   return '0'
 end
 local kept = was_open and keep(a, at) or 0
-fill(a.node, at)
+fill(a.node, a.room, at)
 return text(kept)

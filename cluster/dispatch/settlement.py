@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from cluster.dispatch.admission import cost, counted
 from cluster.dispatch.request import Request
 from cluster.dispatch.script import Arguments, Script, arguments
 from cluster.scheduling.fairness import pause, work
 from ollamamax import logs
+from ollamamax.bus import keys
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.contract import Outcome, UsageRecord, encode_json
 
@@ -26,11 +27,12 @@ _log = logs.get(__name__)
 class Settlements:
     """What this process has settled and not yet written, and when each key was last used.
 
-    ``fill`` gives a node's free slots to those who wait: called when a slot was kept for a tenant long enough.
+    ``room`` says how many requests a node takes at once; ``fill`` gives a node's free slots to those who wait: called when a slot was kept for a tenant long enough.
     """
 
-    def __init__(self, commands: Pipelined, fill: Callable[[str], None]) -> None:
+    def __init__(self, commands: Pipelined, room: Callable[[str], int], fill: Callable[[str], None]) -> None:
         self._commands = commands
+        self._room = room
         self._fill = fill
         self._settle = Script("settle")
         self._waiting: list[tuple[str, Arguments]] = []
@@ -48,7 +50,9 @@ class Settlements:
             _log.error("usage_lost", request=request.id, tenant=request.tenant)
             return
         now = time.time()
-        account = arguments(_account(request, now), encode_json(_record(request, outcome, error, now)))
+        account = arguments(
+            _account(request, now, self._room(request.node)), encode_json(_record(request, outcome, error, now))
+        )
         self._waiting.append((request.node, account))
         self._used_keys[request.key] = now
         self._some.set()
@@ -70,11 +74,21 @@ class Settlements:
         async with self._writing:
             while self._waiting:
                 batch = self._waiting[:_BATCH]
-                kept = await self._settle.run_all(self._commands, [account for _, account in batch])
+                answers = await self._settle.run_all(self._commands, [account for _, account in batch])
+                waits = next((each for each in answers if isinstance(each, RedisError) and not _is_final(each)), None)
+                if waits is not None:
+                    raise waits
                 del self._waiting[: len(batch)]
-                for (node, _), seconds in zip(batch, kept, strict=True):
-                    if seconds != b"0":
+                for (node, account), seconds in zip(batch, answers, strict=True):
+                    if isinstance(seconds, RedisError):
+                        await self._put_aside(account, seconds)
+                    elif seconds != b"0":
                         asyncio.get_running_loop().call_later(float(seconds) + _JUST_AFTER, self._fill, node)
+
+    async def _put_aside(self, account: Arguments, error: RedisError) -> None:
+        """A request whose settlement Redis refuses for good: the others go on, and its record is kept for a person to look at."""
+        _log.error("settlement_refused", error=str(error))
+        await self._commands.do("XADD", keys.USAGE_REFUSED, "MAXLEN", "~", 10_000, "*", "r", account[1])
 
     def take_used_keys(self) -> dict[str, float]:
         """Key id -> Unix seconds of its last use, since the last call."""
@@ -85,7 +99,12 @@ class Settlements:
         self._used_keys = used | self._used_keys
 
 
-def _account(request: Request, now: float) -> dict[str, object]:
+def _is_final(error: RedisError) -> bool:
+    """Whether the function itself failed, and would again; not when Redis takes no writes now, or is just starting."""
+    return isinstance(error, ResponseError) and str(error).startswith(("WRONGTYPE", "ERR "))
+
+
+def _account(request: Request, now: float, room: int) -> dict[str, object]:
     """What `settle.lua` corrects: what was charged and taken is what was expected, once for each time a node was given it."""
     used = request.prompt_tokens + request.completion_tokens
     return {
@@ -94,6 +113,7 @@ def _account(request: Request, now: float) -> dict[str, object]:
         "tenant": request.tenant,
         "counted": counted(request),
         "node": request.node,
+        "room": room,
         "version": request.version,
         "weight": request.weight,
         "work": work(request.prompt_tokens, request.completion_tokens) - cost(request) * len(request.attempts),

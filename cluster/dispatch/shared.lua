@@ -1,8 +1,9 @@
 -- What admission, settlement and withdrawal share. Before this text stands the table `key`, which names all keys.
 --
 -- An admission `a` has: request, ticket (its id), tenant, key, gateway, version, open (the open record: a JSON object without
--- its leading brace), traceparent, nodes (each {id, name, capacity}), received_at, score (the same, less the head start of its
--- class), deadline (all by this server's clock), cost (work expected), weight (of the tenant), counted (those of key and tenant that may have so many at once only).
+-- its leading brace), traceparent, nodes (each {id, name, capacity}; the capacity is what a gateway read and checked, and 0 of a node that takes
+-- nothing), received_at, score (the same, less the head start of its class), deadline (all by this server's clock), cost (work expected),
+-- weight (of the tenant), counted (those of key and tenant that may have so many at once only).
 -- A call of Redis from Lua costs more than what most commands do: what is read together is read at once.
 local DRAIN_SECONDS = 60
 local RETURNS_SECONDS = 600 -- for which it is remembered how often a tenant comes back at once
@@ -19,6 +20,19 @@ end
 -- Redis turns numbers into text with 14 digits, of which Unix seconds need 10.
 local function text(number)
   return string.format('%.17g', number)
+end
+
+-- A command on a key that its node may write, too. Whatever the node left there: what is of another type goes.
+local function on_node(command, name, ...)
+  local answer = redis.pcall(command, name, ...)
+  if type(answer) == 'table' and answer.err then
+    if not answer.err:find('WRONGTYPE', 1, true) then
+      error(answer.err)
+    end
+    redis.call('DEL', name)
+    answer = redis.call(command, name, ...)
+  end
+  return answer
 end
 
 -- Rates: the generic cell rate algorithm (ITU-T I.371) with a minute's worth of burst. A key holds the theoretical arrival time.
@@ -94,13 +108,13 @@ local function give(a, node, ticket, at, fresh)
   redis.call('SADD', key.node_slots(node[1]), a.ticket)
   redis.call('HSET', key.open, a.request,
     '{"node":"' .. node[1] .. '","node_name":"' .. node[2] .. '","given_at":' .. text(at) .. ',' .. a.open)
-  redis.call('RPUSH', key.node_inbox(node[1]), ticket)
+  on_node('RPUSH', key.node_inbox(node[1]), ticket)
   charge(a.tenant, a.cost, a.weight, fresh)
   if redis.call('SET', key.node_drain(node[1]), a.ticket, 'PX', 5000, 'NX') then
     -- Function replacements: ids and trace contexts are taken as they stand, whatever they hold.
     local values = { ID = a.ticket, TRACE = a.traceparent, QUEUE = key.node_queue(node[1]) }
     local message = wake_message:gsub('@(%u+)@', function(name) return values[name] end)
-    redis.call('LPUSH', key.node_queue(node[1]), message)
+    on_node('LPUSH', key.node_queue(node[1]), message)
   end
 end
 
@@ -213,25 +227,14 @@ local function take_kept(tenant, node, at)
   end
 end
 
--- Free slots of a node, as it says itself and the control plane allows.
-local function room(node)
-  local state = redis.call('GET', key.node_state(node))
-  -- A pattern: the state of a node with many models is long, and this is asked at every settlement while requests wait.
-  local capacity = state and state:match('"capacity":(%d+)')
-  local registered = redis.call('HGET', key.directory('nodes'), node)
-  if not capacity or state:find('"draining":true', 1, true) or (registered and registered:find('"schedulable":false', 1, true)) then
-    return 0
-  end
-  return tonumber(capacity) - redis.call('SCARD', key.node_slots(node))
-end
-
--- Give the node's free slots to those who wait for it, the tenant that had the least work first.
-local function fill(node, at)
+-- Give the node's free slots to those who wait for it, the tenant that had the least work first. `capacity`: how many requests it takes at
+-- once. Of the node's own keys only whether it lives is asked: what it says of itself is read, and checked, by those who call.
+local function fill(node, capacity, at)
   local tenants = redis.call('SMEMBERS', key.queue_node(node))
-  if #tenants == 0 then
+  if #tenants == 0 or redis.call('EXISTS', key.node_state(node)) == 0 then
     return
   end
-  for left = room(node), 1, -1 do
+  for left = capacity - redis.call('SCARD', key.node_slots(node)), 1, -1 do
     local best, least
     for _, tenant in ipairs(tenants) do
       local a = head(node, tenant, at)

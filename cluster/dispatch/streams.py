@@ -6,15 +6,17 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-import msgspec
 from redis.exceptions import RedisError
 
+from cluster.dispatch.budget import Budgets
 from cluster.dispatch.stream import Stream
 from ollamamax import logs
 from ollamamax.bus import keys
+from ollamamax.bus.background import Background
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.bus.subscription import Subscription
-from ollamamax.contract import Control, Failure, Final, Frame, Verb, decode_frames, encode_control
+from ollamamax.contract import Control, Failure, Final, Frame, Nonsense, Verb, decode_frames, encode_control
+from ollamamax.contract.bounds import USUAL_FRAMES_BYTES
 
 PAUSE_BYTES = 256 << 10
 """When so much waits for a slow client, its engine is paused."""
@@ -25,6 +27,8 @@ READ_PATIENCE = 30.0
 """Seconds for which a client may leave unread what was sent to it."""
 SILENT_SECONDS = 5.0
 """After so long without a word a node is asked for what comes next: a lost last message leaves no gap to see."""
+MOST_DISOWNED = 10_000
+"""Tickets of which is remembered that a node was told to stop them: there are as many as a node likes to invent."""
 _log = logs.get(__name__)
 
 
@@ -39,6 +43,8 @@ class Streams:
         url: str,
         granted: Callable[[str, str], object],
         astray: Callable[[str, str], object],
+        budgets: Budgets,
+        background: Background,
     ) -> None:
         self._gateway = gateway
         self._commands = commands
@@ -46,6 +52,8 @@ class Streams:
         self._grants = keys.granted(gateway).encode()
         self._granted = granted
         self._astray = astray
+        self._budgets = budgets
+        self._background = background
         self._streams: dict[str, Stream] = {}
         self._disowned: dict[str, float] = {}
         self._unsaid: asyncio.Queue[tuple[str, Control]] = asyncio.Queue()
@@ -67,30 +75,31 @@ class Streams:
         return any(each.node == stream.node and each is not stream for each in self._streams.values())
 
     async def receive(self, on_ready: Callable[[], Awaitable[None]]) -> None:
-        """The one reader. ``on_ready`` is called whenever it listens (again)."""
-        while True:
-            try:
-                async with Subscription(
-                    self._url,
-                    self._hear,
-                    channels=[keys.granted(self._gateway)],
-                    patterns=[keys.tokens("*", self._gateway)],
-                ) as subscription:
-                    await on_ready()
-                    self._ask_again(0.0)
-                    await subscription.broken()
-                    problem = "The connection to Redis broke."
-            except RedisError as error:
-                problem = str(error)
-            _log.warning("token_channel_disconnected", streams=len(self._streams), error=problem)
-            await asyncio.sleep(0.1)
+        """The one reader, until its connection breaks. ``on_ready`` is called as soon as it listens (again)."""
+        try:
+            async with Subscription(
+                self._url,
+                self._hear,
+                channels=[keys.granted(self._gateway)],
+                patterns=[keys.tokens("*", self._gateway)],
+            ) as subscription:
+                await on_ready()
+                self._background.up("tokens")
+                self._ask_again(0.0)
+                await subscription.broken()
+                problem = "The connection to Redis broke."
+        except RedisError as error:
+            problem = str(error)
+        self._background.down("tokens", problem)
+        _log.warning("token_channel_disconnected", streams=len(self._streams), error=problem)
+        await asyncio.sleep(0.1)
 
     def _hear(self, channel: bytes, data: bytes) -> None:
         if channel == self._grants:
             ticket, _, node = data.decode().partition(" ")
             self._granted(ticket, node)
         else:
-            self._take(channel.decode(), data)
+            self._take(channel, data)
 
     async def speak(self) -> None:
         """The one writer: nodes hear what they are told in its order, so that none is paused for good."""
@@ -133,27 +142,45 @@ class Streams:
             stream.paused_at = None
             self._tell(stream.node, "resume", stream.ticket)
 
-    def _take(self, channel: str, data: bytes) -> None:
-        node = channel.split(":")[2]
-        try:
-            frames: list[Frame] = decode_frames(data)
-        except msgspec.DecodeError as error:
-            _log.warning("frames_unreadable", node=node, error=str(error))
+    def _take(self, channel: bytes, data: bytes) -> None:
+        # What stands before the node's id is ours, the rest is whatever it chose.
+        node = channel.split(b":")[2].decode("ascii", "replace")
+        if len(data) > USUAL_FRAMES_BYTES and not any(each.node in {"", node} for each in self._streams.values()):
+            self._budgets.useless(node, len(data))
             return
+        try:
+            frames = decode_frames(data)
+        except Nonsense as error:
+            self._budgets.nonsense(node, len(data), error.reason)
+            self._end_those_of(node)
+            return
+        useless = 0
         for frame in frames:
             stream = self._streams.get(frame.ticket)
             if stream is None or (stream.node and stream.node != node):
                 self._disown(node, frame)
-            elif not stream.take(frame):
+                useless += 1
+                continue
+            before = stream.expected
+            if not stream.take(frame):
                 self._tell(node, "resend", frame.ticket, stream.expected)
-            elif stream.backlog > PAUSE_BYTES:
+            useless += stream.expected == before
+            if stream.backlog > PAUSE_BYTES:
                 self._hold_back(stream)
+        if useless:
+            self._budgets.useless(node, len(data) if useless == len(frames) else 0, count=useless)
+
+    def _end_those_of(self, node: str) -> None:
+        """Which request the nonsense was about is not known; waiting for its rest would be waiting for more of it."""
+        for stream in list(self._streams.values()):
+            if stream.node == node and not stream.ended:
+                stream.end(Failure("engine_failed", "What the node sent cannot be read.", 502))
 
     def _disown(self, node: str, frame: Frame) -> None:
         """Nobody waits for this ticket any more: tell the node to stop it, at most once a second."""
         now = time.monotonic()
         known = self._disowned.get(frame.ticket)
-        if known is not None and now - known <= 1.0:
+        if (known is not None and now - known <= 1.0) or len(self._disowned) >= MOST_DISOWNED:
             return
         self._disowned[frame.ticket] = now
         if known is None:

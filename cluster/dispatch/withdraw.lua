@@ -1,7 +1,7 @@
 -- Take back a ticket that waits, or that its node will not serve any more: free its slot, and remove it from the inbox if it still
 -- waits there.
 --
--- ARGV 1 request, ticket (its id), counted, nodes (ids of those that may have it), close (whether the request itself is over)
+-- ARGV 1 request, ticket (its id), counted, nodes (each {id, capacity}: those that may have it), close (whether the request itself is over)
 --      2 the ticket
 -- Returns how many nodes had a slot for it.
 local a, ticket, at = cmsgpack.unpack(ARGV[1]), ARGV[2], now()
@@ -15,8 +15,8 @@ if a.close then
 end
 local held = 0
 for _, node in ipairs(a.nodes) do
-  held = held + redis.call('SREM', key.node_slots(node), a.ticket)
-  redis.call('LREM', key.node_inbox(node), 1, ticket)
-  fill(node, at)
+  held = held + redis.call('SREM', key.node_slots(node[1]), a.ticket)
+  on_node('LREM', key.node_inbox(node[1]), 1, ticket)
+  fill(node[1], node[2], at)
 end
 return held

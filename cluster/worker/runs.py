@@ -162,7 +162,7 @@ class Runs:
         except TimeoutError:
             return contract.Failure("engine_failed", "The engine did not answer in time.")
         except OllamaMaxError as error:
-            return contract.Failure(error.code, error.message, error.status, error.fields.get("param"))
+            return contract.Failure(error.code, contract.told(error.message), error.status, error.fields.get("param"))
         except Exception:  # a defect in one request must not end the node
             log.exception("run_failed", ticket=run.ticket.id)
             return contract.Failure("engine_failed", "The node failed to run the request.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cluster.worker.telemetry import Host
 from ollamamax import contract
+from ollamamax.contract.bounds import MOST_MODELS
 
 
 def models(on_disk: list[contract.ModelState], in_engines: list[contract.ModelState]) -> list[contract.ModelState]:
@@ -11,7 +12,20 @@ def models(on_disk: list[contract.ModelState], in_engines: list[contract.ModelSt
     found = {state.version: state for state in on_disk}
     for state in in_engines:
         found[state.version] = state
-    return [found[version] for version in sorted(found)]
+    # More than that, and longer names, nobody takes from a node.
+    return [_bounded(found[version]) for version in sorted(found) if len(found[version].name) <= 400][:MOST_MODELS]
+
+
+def _bounded(model: contract.ModelState) -> contract.ModelState:
+    if model.error is not None:
+        model.error = contract.told(model.error)
+    return model
+
+
+def _told(engine: contract.Engine) -> contract.Engine:
+    if engine.error is not None:
+        engine.error = contract.told(engine.error)
+    return engine
 
 
 def compose(
@@ -39,7 +53,7 @@ def compose(
         seq=seq,
         at=at,
         agent_version=agent_version,
-        engines=engines,
+        engines=[_told(engine) for engine in engines],
         capacity=capacity,
         running=running,
         waiting=waiting,

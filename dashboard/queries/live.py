@@ -12,12 +12,13 @@ import redis.asyncio
 
 from cluster.dispatch import line
 from cluster.dispatch.registered import Registered
+from cluster.telemetry import read_soon
 from dashboard.changes import Said, live_node
 from dashboard.payloads import Snapshot, decode_point, finished, running
 from dashboard.queries import waiting
 from ollamamax import logs
 from ollamamax.bus import keys
-from ollamamax.contract import NodeState, OpenRequest, UsageRecord, decode_node_state, decode_open, decode_usage
+from ollamamax.contract import NodeState, OpenRequest, UsageRecord, decode_open, decode_usage
 
 CURSOR = "#cursor"
 MARK = b""
@@ -63,20 +64,7 @@ async def is_watched(client: redis.asyncio.Redis, tenant: str, now: float) -> bo
 
 async def node_states(client: redis.asyncio.Redis, nodes: Iterable[str]) -> dict[str, NodeState]:
     """States of those of the nodes that report now."""
-    ids = list(nodes)
-    if not ids:
-        return {}
-    values: Any = await client.mget([keys.node_state(node) for node in ids])
-    states = {}
-    for node, value in zip(ids, values, strict=True):
-        if value is None:
-            continue
-        try:
-            states[node] = decode_node_state(value)
-        except msgspec.MsgspecError as error:
-            # Nodes write these themselves: one that writes nonsense must not take the page from the others.
-            _log.warning("node_state_unreadable", node=node, error=str(error))
-    return states
+    return (await read_soon(client, list(nodes))).states
 
 
 async def open_requests(client: redis.asyncio.Redis) -> dict[str, list[OpenRequest]]:

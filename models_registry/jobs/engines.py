@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import redis
 from celery import current_app
 
-from cluster.telemetry import read_states
+from cluster.telemetry import ignore, read_states
 from models_registry.actions.name import delete_name
 from models_registry.actions.version import register_external
 from models_registry.jobs.work import Stopped, Work
@@ -17,7 +18,8 @@ from models_registry.models import Job, Version
 from models_registry.queries.model import find_channel
 from models_registry.queries.node import nodes_of_tenant
 from ollamamax.bus import keys, shared
-from ollamamax.contract import NodeState, OrderState, decode_order
+from ollamamax.contract import NodeState, Nonsense, OrderState, decode_order
+from ollamamax.contract.bounds import MOST_ORDER_BYTES
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import OllamaMaxError, Unavailable, Unsupported
 from ollamamax.kernel.principal import Principal
@@ -146,10 +148,15 @@ def _id(job: Job) -> str:
 def _look(client: Any, job: Job, order: _Order, verb: str, body: dict[str, Any]) -> None:
     if order.state is not None and order.state.state != "running":
         return
-    data = client.get(keys.node_order(order.node, _id(job)))
-    if data is not None:
-        order.state = decode_order(data)
     now = time.monotonic()
+    data = _told(client, order.node, _id(job))
+    if data is not None:
+        try:
+            order.state = decode_order(data)
+        except Nonsense as error:
+            ignore(order.node, error.reason)
+            problem = f"What the node says of it cannot be read: {error.reason}."
+            order.state = OrderState("failed", time.time(), error=problem, code="engine_failed", status=502)
     if order.state is not None and order.state.at != order.told_at:
         # By the node's clock: that it changed is what counts, and when it was seen to.
         order.told_at, order.heard_at = order.state.at, now
@@ -170,19 +177,29 @@ def _look(client: Any, job: Job, order: _Order, verb: str, body: dict[str, Any])
     )
 
 
+def _told(client: Any, node: str, order: str) -> bytes | None:
+    try:
+        if client.hstrlen(keys.node_orders(node), order) > MOST_ORDER_BYTES:
+            return b""
+        told: bytes | None = client.hget(keys.node_orders(node), order)
+    except redis.ResponseError:  # the node left something else there
+        return b""
+    return told
+
+
 def _merge(work: Work, orders: list[_Order]) -> None:
     """One message for each blob, its bytes summed over the nodes."""
     total: dict[tuple[str, str], list[int]] = {}
     for order in orders:
         for row in order.state.progress if order.state else []:
-            status, digest = str(row.get("status", "")), row.get("digest")
+            status, digest = row.get("status", ""), row.get("digest")
             if not digest:
                 if status != "success":
                     work.tell_once(status)
                 continue
-            sums = total.setdefault((status, str(digest)), [0, 0])
-            sums[0] += int(row.get("total") or 0)
-            sums[1] += int(row.get("completed") or 0)
+            sums = total.setdefault((status, digest), [0, 0])
+            sums[0] += row.get("total") or 0
+            sums[1] += row.get("completed") or 0
     for (status, digest), (size, completed) in total.items():
         work.tell_bytes(status, digest, size, completed)
 

@@ -30,6 +30,7 @@ class Orders:
         self._agent = agent
         self._redis = connect_async(agent.identity.redis_url)
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._ended: dict[str, float] = {}
 
     def begin(self, order: str, verb: Verb, body: dict[str, Any]) -> None:
         """Carry it out beside everything else. Ordered again while it runs, nothing happens."""
@@ -52,12 +53,14 @@ class Orders:
                 _note(state.progress, told)
             state.state = "done"
         except OllamaMaxError as error:
-            state.state, state.error, state.code, state.status = "failed", error.message, error.code, error.status
+            state.state, state.error = "failed", contract.told(error.message)
+            state.code, state.status = error.code, error.status
         except asyncio.CancelledError:
             state.state, state.error, state.code, state.status = "failed", "The order was cancelled.", "cancelled", 499
         finally:
             beat.cancel()
             self._running.pop(order, None)
+        self._ended[order] = time.monotonic()
         log.info("order_ended", order=order, verb=verb, state=state.state, error=state.error)
         await self._tell(order, state)
 
@@ -69,8 +72,16 @@ class Orders:
     async def _tell(self, order: str, state: contract.OrderState) -> None:
         state.at = time.time()
         try:
-            key = keys.node_order(self._agent.identity.node, order)
-            await self._redis.set(key, contract.encode_json(state), ex=KEEP_SECONDS)
+            key = keys.node_orders(self._agent.identity.node)
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.hset(key, order, contract.encode_json(state))
+                pipe.expire(key, KEEP_SECONDS)
+                gone = [each for each, at in self._ended.items() if at < time.monotonic() - KEEP_SECONDS]
+                if gone:
+                    pipe.hdel(key, *gone)
+                await pipe.execute()
+            for each in gone:
+                del self._ended[each]
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("order_not_told", order=order, error=str(error))
 
@@ -78,8 +89,14 @@ class Orders:
         await self._redis.aclose()
 
 
-def _note(progress: list[dict[str, Any]], told: dict[str, Any]) -> None:
-    """A message about the same blob takes the place of the last one."""
+def _note(progress: list[contract.Progress], message: dict[str, Any]) -> None:
+    """A message about the same blob takes the place of the last one. What does not count is left out."""
+    told = contract.Progress(status=str(message.get("status", "")))
+    if isinstance(message.get("digest"), str):
+        told["digest"] = message["digest"]
+    for name in ("total", "completed"):
+        if isinstance(message.get(name), int):
+            told[name] = max(0, message[name])
     for index, held in enumerate(progress):
         if held.get("digest") == told.get("digest") and held.get("status") == told.get("status"):
             progress[index] = told

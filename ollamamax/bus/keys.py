@@ -20,6 +20,10 @@ RELOADS_AVOIDED = "omx:reloads:avoided"
 """Hash, `named` model -> how many requests were served without the reload that their load options would have caused."""
 NODE_RIGHTS = "omx:node-rights"
 """Hash, Redis user of a node -> digest of what it was granted: another version of this program may grant something else."""
+NODE_FAULTS = "omx:node-faults"
+"""Hash, node -> JSON of `ollamamax.contract.Fault`: what gateways did not take of its words, lately."""
+NODES_CUT = "omx:nodes-cut"
+"""Hash, node -> JSON of `ollamamax.contract.Cut`: it used more than it may, and its Redis user is off for a while."""
 GATEWAYS = "omx:gateways"
 """Set of the gateway processes that run, or died and left something open."""
 LIVE_WATCHED = "omx:live:watched"
@@ -76,8 +80,8 @@ def node_drain(node: str) -> str:
 
 
 def node_slots(node: str) -> str:
-    """Set of the request ids that were given to the node and are not settled."""
-    return f"omx:node:{node}:slots"
+    """Set of the request ids that were given to the node and are not settled. The control plane's: no node reaches it."""
+    return f"omx:slots:{node}"
 
 
 def node_done(node: str) -> str:
@@ -119,9 +123,9 @@ def fetch_asked(node: str, digest: str) -> str:
     return f"omx:fetch:{node}:{digest}"
 
 
-def node_order(node: str, order: str) -> str:
-    """JSON of `ollamamax.contract.OrderState` with a time to live: how far the node's engine is with a job."""
-    return f"omx:node:{node}:order:{order}"
+def node_orders(node: str) -> str:
+    """Hash, order -> JSON of `ollamamax.contract.OrderState`: how far the node's engine is with what jobs ordered of it."""
+    return f"omx:node:{node}:orders"
 
 
 def removal_asked(node: str, digest: str) -> str:
@@ -207,34 +211,56 @@ def node_transport_options(node: str) -> dict[str, object]:
     return {"priority_steps": [0], "ack_emulation": False}
 
 
-_NODE_COMMANDS = (
-    # the connection
+_CONNECTION = (
     *("auth", "hello", "ping", "select", "client|setinfo"),
-    # kombu: messages, the queue's binding
-    *("brpop", "lpush", "rpush", "llen", "sadd", "smembers"),
-    *("watch", "unwatch", "multi", "exec", "discard"),
-    # the agent: state, lease, inbox, frames, control
-    *("set", "del", "publish", "subscribe", "unsubscribe", "blmove", "lmove", "lrange", "lrem", "xadd", "time"),
+    *("unwatch", "multi", "exec", "discard"),
+    *("publish", "subscribe", "unsubscribe", "time"),
 )
 
 
-def node_acl(node: str) -> list[str]:
-    """Redis ACL rules (`ACL SETUSER`) for one node: the commands it uses, on its own keys and channels.
+def node_keys(node: str) -> list[str]:
+    """Every key that a node's user reaches: its own. Who takes a node out deletes all of them."""
+    return [key for _, names in _node_rights(node) for key in names]
 
-    Commands are listed one by one: ``+@write`` would let a node change the server's functions, ``+@read`` count the
-    keys of all others.
+
+def _node_rights(node: str) -> list[tuple[tuple[str, ...], list[str]]]:
+    """Commands, and the keys on which a node may use them.
+
+    Of its tickets a node can only move and remove what was put there: nothing of the control plane's reads a key into which it wrote
+    what it likes, but for its state, its ends of tickets and its orders, which are checked where they are read.
     """
     queue = node_queue(node)
     return [
+        # what it says of itself, and the lease of its drain
+        (("set", "del"), [node_state(node), node_drain(node)]),
+        # tickets
+        (("blmove", "lmove", "lrange", "llen", "lrem", "watch"), [node_inbox(node), node_claimed(node)]),
+        (("xadd",), [node_done(node)]),
+        (("hset", "hdel", "expire"), [node_orders(node)]),
+        # kombu: messages, the queue's binding
+        (("brpop", "lpush", "rpush", "llen"), [queue]),
+        (("sadd", "smembers"), [f"_kombu.binding.{queue}", f"_kombu.binding_permanent.{queue}"]),
+    ]
+
+
+def node_acl(node: str) -> list[str]:
+    """Redis ACL rules (`ACL SETUSER`) for one node: the commands it uses, each on those of its own keys where it uses it.
+
+    Keys are named exactly, one selector for each use (Redis 7, https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/#selectors).
+    Commands are listed one by one: ``+@write`` would let a node change the server's functions, ``+@read`` count the
+    keys of all others.
+    """
+    return [
         "resetkeys",
         "resetchannels",
+        "clearselectors",
         "-@all",
-        *(f"+{command}" for command in _NODE_COMMANDS),
-        f"~{queue}",
-        f"~_kombu.binding.{queue}",
-        f"~_kombu.binding_permanent.{queue}",
-        f"~omx:node:{node}:*",
+        *(f"+{command}" for command in _CONNECTION),
         f"&{node_control(node)}",
         f"&{node_state_channel(node)}",
         f"&omx:tok:{node}:*",
+        *(
+            f"({' '.join([*(f'+{command}' for command in commands), *(f'~{key}' for key in names)])})"
+            for commands, names in _node_rights(node)
+        ),
     ]

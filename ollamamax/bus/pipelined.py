@@ -31,13 +31,17 @@ class Pipelined:
 
     async def do_all(self, commands: Sequence[Command], *, once: bool = False) -> list[Any]:
         """The answers to ``commands``, between which no other comes. Raises `RedisError`: the first error among them, when all have run."""
-        answers = await self._answered(b"".join(map(pack, commands)), len(commands), once=once)
+        answers = await self.do_each(commands, once=once)
         for answer in answers:
             # A transaction's are a list within the list.
             for each in answer if isinstance(answer, list) else (answer,):
                 if isinstance(each, RedisError):
                     raise each
-        return cast("list[Any]", answers)
+        return answers
+
+    async def do_each(self, commands: Sequence[Command], *, once: bool = False) -> list[Any]:
+        """The same, where the answer to a command that Redis refused is its error. Raises `RedisError` when the connection breaks."""
+        return cast("list[Any]", await self._answered(b"".join(map(pack, commands)), len(commands), once=once))
 
     async def aclose(self) -> None:
         """Those that still wait for an answer get redis-py's `ConnectionError`."""

@@ -7,12 +7,14 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
+from ollamamax import logs
 from ollamamax.bus import link
 from ollamamax.bus.link import Broken, Command, Link, opened, pack
 from ollamamax.kernel.tasks import end
 
 Hear = Callable[[bytes, bytes], None]
-"""Told channel and data of each message, as it is read; it must not raise."""
+"""Told channel and data of each message, as it is read. What it raises is logged: one message ends the hearing of no other."""
+_log = logs.get(__name__)
 
 
 class Subscription:
@@ -58,7 +60,10 @@ class Subscription:
         """Whether it was a message, and no answer; ``None`` is the end."""
         match answer:
             case [b"message", bytes(channel), bytes(data)] | [b"pmessage", _, bytes(channel), bytes(data)]:
-                self._hear(channel, data)
+                try:
+                    self._hear(channel, data)
+                except Exception:  # noqa: BLE001 - a defect in what is done with one message
+                    _log.exception("message_broke_its_reader")
                 return True
             case None:
                 self._broken.set()

@@ -4,15 +4,18 @@ Encoding: MessagePack for tickets and frames, JSON for states and usage records 
 Times are Unix seconds (float), durations milliseconds (float), sizes bytes.
 """
 
+from ollamamax.contract.bounds import told
+from ollamamax.contract.faults import Cut, Fault, decode_cut, decode_fault
+from ollamamax.contract.from_node import Nonsense, decode_done, decode_frames, decode_node_state, decode_order
 from ollamamax.contract.inference import NOTHING_FIXED, Delivery, Inference, Kind, Load, Options
 from ollamamax.contract.node_state import (
+    Counted,
     Engine,
     Gpu,
     ModelState,
     NodeState,
     OrderState,
-    decode_node_state,
-    decode_order,
+    Progress,
 )
 from ollamamax.contract.output import (
     LOST,
@@ -23,7 +26,6 @@ from ollamamax.contract.output import (
     FinishReason,
     Frame,
     Started,
-    decode_frames,
     encode_frames,
     joined,
 )
@@ -53,11 +55,14 @@ __all__ = [
     "NOTHING_FIXED",
     "AttemptRecord",
     "Control",
+    "Counted",
+    "Cut",
     "Delivery",
     "Delta",
     "Engine",
     "Event",
     "Failure",
+    "Fault",
     "Final",
     "FinishReason",
     "Frame",
@@ -67,10 +72,12 @@ __all__ = [
     "Load",
     "ModelState",
     "NodeState",
+    "Nonsense",
     "OpenRequest",
     "Options",
     "OrderState",
     "Outcome",
+    "Progress",
     "Route",
     "ScoredNode",
     "Started",
@@ -78,6 +85,9 @@ __all__ = [
     "UsageRecord",
     "Verb",
     "decode_control",
+    "decode_cut",
+    "decode_done",
+    "decode_fault",
     "decode_frames",
     "decode_node_state",
     "decode_open",
@@ -89,4 +99,5 @@ __all__ = [
     "encode_json",
     "encode_ticket",
     "joined",
+    "told",
 ]

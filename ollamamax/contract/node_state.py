@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Literal, TypedDict
 
 import msgspec
+from msgspec import Meta
+
+from ollamamax.contract.bounds import (
+    MOST_MODELS,
+    Capacity,
+    Count,
+    Digest,
+    Few,
+    Id,
+    Measure,
+    Name,
+    Status,
+    Text,
+    Time,
+    Token,
+    Tokens,
+    Word,
+)
 
 
 class Gpu(msgspec.Struct, omit_defaults=True):
     """One GPU as its vendor's library reports it; what the library does not tell is ``None``."""
 
-    index: int
-    name: str
-    load_percent: float | None = None
-    memory_used: int | None = None
-    memory_total: int | None = None
-    temperature_celsius: float | None = None
-    power_watts: float | None = None
-    ecc_errors: int | None = None
+    index: Few
+    name: Name
+    load_percent: Measure | None = None
+    memory_used: Count | None = None
+    memory_total: Count | None = None
+    temperature_celsius: Measure | None = None
+    power_watts: Measure | None = None
+    ecc_errors: Count | None = None
 
 
 class Engine(msgspec.Struct, omit_defaults=True):
@@ -25,15 +43,15 @@ class Engine(msgspec.Struct, omit_defaults=True):
 
     kind: Literal["ollama", "openai", "llamacpp"]
     healthy: bool
-    version: str | None = None
-    error: str | None = None
+    version: Name | None = None
+    error: Text | None = None
     hosts_blobs: bool = False
     """Whether it runs models from the registry's blobs, rather than models it keeps itself."""
-    running: int | None = None
-    waiting: int | None = None
-    kv_cache_percent: float | None = None
+    running: Count | None = None
+    waiting: Count | None = None
+    kv_cache_percent: Measure | None = None
     """What the engine's server itself counts, other clients' requests included; ``None`` where it does not tell."""
-    quarantined: list[str] | None = None
+    quarantined: Annotated[list[Digest], Meta(max_length=MOST_MODELS)] | None = None
     """Of an engine that is not healthy the versions that take no requests; ``None`` when none of its versions does."""
 
 
@@ -44,65 +62,77 @@ class ModelState(msgspec.Struct, omit_defaults=True):
     ``loading``; ``loaded``: in memory; ``failed``: ``error`` says why.
     """
 
-    version: str
-    name: str
+    version: Digest
+    name: Name
     state: Literal["present", "fetching", "ready", "loading", "loaded", "failed"]
     engine: Literal["ollama", "openai", "llamacpp"]
-    size: int | None = None
-    memory: int | None = None
-    vram: int | None = None
+    size: Count | None = None
+    memory: Count | None = None
+    vram: Count | None = None
     """The part of ``memory`` that is on GPUs; ``None`` where the engine does not tell."""
-    bytes_done: int | None = None
-    error: str | None = None
-    context_length: int | None = None
-    expires_at: float | None = None
-    expires_in: float | None = None
+    bytes_done: Count | None = None
+    error: Text | None = None
+    context_length: Count | None = None
+    expires_at: Measure | None = None
+    expires_in: Measure | None = None
     """Seconds after this was said until it is unloaded, whatever the node's clock says; ``None`` where it stays."""
 
 
 class NodeState(msgspec.Struct, omit_defaults=True):
     """A node's telemetry of one second; ``seq`` counts up from the start of its process (``boot``), ``at`` is by its own clock."""
 
-    node: str
-    tenant: str
-    boot: str
-    seq: int
-    at: float
-    agent_version: str
-    engines: list[Engine]
-    capacity: int
+    node: Id
+    tenant: Id
+    boot: Token
+    seq: Count
+    at: Time
+    agent_version: Word
+    engines: Annotated[list[Engine], Meta(max_length=16)]
+    capacity: Capacity
     """Requests it runs at once."""
-    running: int
-    waiting: int
+    running: Few
+    waiting: Few
     """Claimed by the node or in its inbox, not yet running."""
-    tokens_per_second: float
-    models: list[ModelState]
-    cpu_percent: float
-    cpu_count: int
-    memory_used: int
-    memory_total: int
-    disk_used: int
-    disk_total: int
-    network_received_per_second: float
-    network_sent_per_second: float
-    gpus: list[Gpu] = []
-    gpu_note: str | None = None
+    tokens_per_second: Measure
+    models: Annotated[list[ModelState], Meta(max_length=MOST_MODELS)]
+    cpu_percent: Measure
+    cpu_count: Few
+    memory_used: Count
+    memory_total: Count
+    disk_used: Count
+    disk_total: Count
+    network_received_per_second: Measure
+    network_sent_per_second: Measure
+    gpus: Annotated[list[Gpu], Meta(max_length=256)] = []
+    gpu_note: Text | None = None
     """Why ``gpus`` is empty."""
     draining: bool = False
-    clock_skew_seconds: float | None = None
+    clock_skew_seconds: Measure | None = None
     """By how much the node's clock is ahead of Redis's. Nothing depends on it; a person wants to know."""
+
+
+class Progress(TypedDict, total=False):
+    """One of Ollama's messages on a pull or a creation; what else it says is left out."""
+
+    status: Text
+    digest: Name | None
+    total: Count | None
+    completed: Count | None
 
 
 class OrderState(msgspec.Struct, omit_defaults=True):
     """How far a node's engine is with what a job ordered of it. ``progress`` are Ollama's messages, each in its last form."""
 
     state: Literal["running", "done", "failed"]
-    at: float
-    progress: list[dict[str, Any]] = []
-    error: str = ""
-    code: str = ""
-    status: int = 0
+    at: Time
+    progress: Annotated[list[Progress], Meta(max_length=1000)] = []
+    error: Text = ""
+    code: Token | Literal[""] = ""
+    status: Status | Literal[0] = 0
 
 
-decode_node_state = msgspec.json.Decoder(NodeState).decode
-decode_order = msgspec.json.Decoder(OrderState).decode
+class Counted(msgspec.Struct):
+    """What a node notes of a ticket it finished (stream `ollamamax.bus.keys.node_done`)."""
+
+    prompt_tokens: Tokens = 0
+    completion_tokens: Tokens = 0

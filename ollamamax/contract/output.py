@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
+
+from ollamamax.contract.bounds import Count, Milliseconds, Status, Text, Time, Token, Tokens
 
 FinishReason = Literal["stop", "length", "tool_calls", "load", "unload"]
 
@@ -13,9 +16,9 @@ class Started(msgspec.Struct, tag="s", array_like=True, omit_defaults=True):
     """The node began to run the ticket; always the first event. ``loaded``: the model was in memory by then, with
     ``context`` tokens of it, as far as the engine tells. ``keep_alive_ignored``: the node left the ticket's out."""
 
-    started_at: float
+    started_at: Time
     loaded: bool = True
-    context: int | None = None
+    context: Count | None = None
     keep_alive_ignored: bool = False
     ago: float = 0.0
     """Seconds before this was sent. ``started_at`` is by the node's clock, which nobody else should trust."""
@@ -29,7 +32,7 @@ class Delta(msgspec.Struct, tag="d", array_like=True, omit_defaults=True):
 
     text: str = ""
     thinking: str = ""
-    tokens: int = 0
+    tokens: Tokens = 0
     tool_calls: list[dict[str, Any]] = []
     logprobs: list[dict[str, Any]] = []
 
@@ -51,19 +54,19 @@ class Final(msgspec.Struct, tag="f", array_like=True, omit_defaults=True):
     """The end of a request, with the engine's own counts and times (milliseconds)."""
 
     finish_reason: FinishReason = "stop"
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
-    load_ms: float = 0.0
-    prompt_ms: float = 0.0
-    eval_ms: float = 0.0
-    total_ms: float = 0.0
+    prompt_tokens: Tokens = 0
+    completion_tokens: Tokens = 0
+    cached_tokens: Tokens = 0
+    load_ms: Milliseconds = 0.0
+    prompt_ms: Milliseconds = 0.0
+    eval_ms: Milliseconds = 0.0
+    total_ms: Milliseconds = 0.0
     embeddings: list[list[float]] = []
     info: dict[str, Any] = {}
     """For ``show``: ``template``, ``license``, ``parameters``, ``details``, ``model_info``, ``capabilities``, as far as known."""
-    counted: int = 0
+    counted: Tokens = 0
     """For ``count``: the tokens. None of them was used."""
-    continued: int = 0
+    continued: Tokens = 0
     """How many times another node went on with the answer."""
     scores: list[float] = []
     """For ``rerank``: how relevant each document is, in the order they came; the scale is the model's own."""
@@ -74,12 +77,12 @@ class Final(msgspec.Struct, tag="f", array_like=True, omit_defaults=True):
 class Failure(msgspec.Struct, tag="e", array_like=True, omit_defaults=True):
     """The request failed on the node; ``code`` and ``status`` as in `ollamamax.kernel.errors`."""
 
-    code: str
-    message: str
-    status: int = 502
-    param: str | None = None
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    code: Token
+    message: Text
+    status: Status = 502
+    param: Annotated[str, Meta(max_length=200)] | None = None
+    prompt_tokens: Tokens = 0
+    completion_tokens: Tokens = 0
     """What the engine had counted by then, also when the request was cancelled."""
 
 
@@ -94,10 +97,9 @@ answered with a `Failure` numbered as asked. A node answers so for every ticket 
 class Frame(msgspec.Struct, array_like=True):
     """Events of one ticket; ``seq`` numbers the first of them, counting from 0, so a gap is seen."""
 
-    ticket: str
-    seq: int
+    ticket: Annotated[str, Meta(max_length=64)]
+    seq: Count
     events: list[Event]
 
 
 encode_frames = msgspec.msgpack.Encoder().encode
-decode_frames = msgspec.msgpack.Decoder(list[Frame]).decode

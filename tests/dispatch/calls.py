@@ -37,7 +37,16 @@ def admission(request: str, tenant: str, nodes: Sequence[tuple[str, str, int]], 
 
 def account(request: str, tenant: str, node: str, **facts: Any) -> dict[str, Any]:
     """Of a request that ended after its first attempt, having used what was expected."""
-    usual = {"version": VERSION, "counted": [], "weight": 1.0, "work": 0.0, "tokens": 0, "limits": [], "pause": None}
+    usual = {
+        "version": VERSION,
+        "counted": [],
+        "weight": 1.0,
+        "work": 0.0,
+        "tokens": 0,
+        "limits": [],
+        "pause": None,
+        "room": 0,
+    }
     return {**usual, "request": request, "ticket": f"{request}.1", "tenant": tenant, "node": node, **facts}
 
 

@@ -39,6 +39,11 @@ class Node:
     kept: list[tuple[str, str]] = field(default_factory=list)
     """Slots that tenants left and that are kept for them: tenant, ticket."""
 
+    @property
+    def room(self) -> int:
+        """How many requests it takes at once, as gateways know it."""
+        return self.capacity if self.schedulable else 0
+
 
 @dataclass
 class Model:
@@ -140,7 +145,7 @@ class Model:
         node = self.nodes[name]
         if not any(name in each.nodes for each in self.waiting.values()):
             return
-        free = node.capacity - len(node.slots) if node.alive and node.schedulable else 0
+        free = node.room - len(node.slots) if node.alive else 0
         for left in range(free, 0, -1):
             heads = self._heads(name)
             if not heads:
@@ -167,7 +172,7 @@ class Model:
 
     def _free(self, name: str, kept: int = 0) -> bool:
         # The gateway knows the capacity from the node's last word.
-        return len(self.nodes[name].slots) + kept < self.nodes[name].capacity
+        return len(self.nodes[name].slots) + kept < self.nodes[name].room
 
     def _kept_from(self, a: Asked, name: str, start: float) -> int:
         """Slots kept for others, unless some of this tenant's requests would end before theirs begin."""

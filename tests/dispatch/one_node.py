@@ -5,8 +5,10 @@ from __future__ import annotations
 import redis
 
 from ollamamax.bus import keys
+from ollamamax.contract import encode_json
 from ollamamax.kernel.ids import new_id
 from tests.dispatch.calls import Calls, account, admission
+from tests.fakes.state import node_state
 
 NODE, GATEWAY = "a" * 32, "1" * 32
 FLOODS, STEADY, OTHER = "d" * 32, "e" * 32, "f" * 32
@@ -21,7 +23,7 @@ class Line:
         self._client = client
         self._slots = slots
         self._call = Calls(client)
-        client.set(keys.node_state(NODE), f'{{"node":"{NODE}","capacity":{slots}}}')
+        client.set(keys.node_state(NODE), encode_json(node_state(NODE, capacity=slots)))
         client.hset(keys.directory("nodes"), NODE, '{"schedulable":true}')
         client.set(keys.gateway_alive(GATEWAY), b"1")
 
@@ -35,7 +37,7 @@ class Line:
 
     def end(self, request: str, tenant: str, pause: float | None = PAUSE) -> float:
         """For how many seconds its slot is kept."""
-        return float(self._call("settle", account(request, tenant, NODE, pause=pause), b"{}"))
+        return float(self._call("settle", account(request, tenant, NODE, room=self._slots, pause=pause), b"{}"))
 
     def runs(self, request: str) -> bool:
         return bool(self._client.sismember(keys.node_slots(NODE), f"{request}.1"))
@@ -44,4 +46,4 @@ class Line:
         return int(self._client.scard(keys.node_slots(NODE)))
 
     def fill(self) -> None:
-        self._call("fill", {"nodes": [NODE]})
+        self._call("fill", {"nodes": [(NODE, self._slots)]})

@@ -10,11 +10,13 @@ import msgspec
 import pytest_asyncio
 import redis
 
+from cluster.dispatch.budget import Budgets
 from cluster.dispatch.fleet import Fleet, Registered
 from cluster.scheduling.candidate import Wanted
 from cluster.scheduling.profile import Profile
 from cluster.scheduling.prompt import prefixes
 from ollamamax.bus import connect, directory, keys
+from ollamamax.bus.background import Background
 from ollamamax.bus.directory import Directory
 from ollamamax.contract import Engine, Inference, ModelState, NodeState, encode_json
 from ollamamax.kernel.ids import new_id
@@ -93,12 +95,15 @@ async def town() -> AsyncIterator[Town]:
     following = Directory(url, {"nodes": msgspec.json.Decoder(Registered).decode})
     await following.start()
     await following.wait_loaded()
-    listening = connect.connect_async(url, blocking=True)
-    fleet = Fleet(listening, following, is_open=lambda node, version: (node, version) in made.broken)
+    listening = connect.connect_async(url)
+    background = Background()
+    fleet = Fleet(
+        url, listening, following, Budgets(), background, is_open=lambda node, version: (node, version) in made.broken
+    )
     made = Town(client, following, fleet)
     await fleet.start()
     yield made
-    await fleet.stop()
+    await background.stop()
     await following.stop()
     await listening.aclose()
     client.close()
@@ -245,9 +250,10 @@ async def test_turns_are_taken_by_version(town: Town) -> None:
 
 async def test_what_nodes_said_before_we_listened_is_known(town: Town) -> None:
     node = await town.node()
-    listening = connect.connect_async(os.environ["REDIS_URL"], blocking=True)
-    late = Fleet(listening, town.directory)
+    url, background = os.environ["REDIS_URL"], Background()
+    client = connect.connect_async(url)
+    late = Fleet(url, client, town.directory, Budgets(), background)
     await late.start()
     assert [each.node for each in late.route(town.wants())] == [node]
-    await late.stop()
-    await listening.aclose()
+    await background.stop()
+    await client.aclose()

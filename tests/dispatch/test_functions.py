@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 import hypothesis.strategies as st
-import msgspec
 import pytest
 import redis
 from hypothesis import settings
@@ -20,6 +19,7 @@ from ollamamax.bus import keys
 from ollamamax.contract import encode_json
 from tests.dispatch.calls import VERSION, Calls, account, admission
 from tests.dispatch.model import Asked, Model, Node
+from tests.fakes.state import node_state
 
 NODES = {name * 32: capacity for name, capacity in (("a", 1), ("b", 2), ("c", 3))}
 GATEWAYS = ("1" * 32, "2" * 32)
@@ -65,14 +65,19 @@ class Functions(RuleBasedStateMachine):
     def _say(self, node: str) -> None:
         held = self.model.nodes[node]
         if held.alive:
-            self.client.set(keys.node_state(node), f'{{"node":"{node}","capacity":{held.capacity}}}')
+            state = node_state(node, capacity=held.capacity, draining=not held.schedulable)
+            self.client.set(keys.node_state(node), encode_json(state))
         else:
             self.client.delete(keys.node_state(node))
-        entry = msgspec.json.encode({"name": node[0], "schedulable": held.schedulable})
-        self.client.hset(keys.directory("nodes"), node, entry)
+
+    def _room(self, node: str) -> int:
+        return self.model.nodes[node].room
 
     def _shapes(self, nodes: list[str]) -> list[tuple[str, str, int]]:
-        return [(node, node[0], self.model.nodes[node].capacity) for node in nodes]
+        return [(node, node[0], self._room(node)) for node in nodes]
+
+    def _rooms(self, nodes: list[str]) -> list[tuple[str, int]]:
+        return [(node, self._room(node)) for node in nodes]
 
     @rule(
         tenant=st.sampled_from(sorted(TENANTS)),
@@ -166,6 +171,7 @@ class Functions(RuleBasedStateMachine):
             version=VERSION,
             counted=[a.key, a.tenant],
             weight=a.weight,
+            room=self._room(node),
             work=work,
             pause=LONG if may_keep else None,
         )
@@ -230,7 +236,7 @@ class Functions(RuleBasedStateMachine):
             "request": request,
             "ticket": a.ticket,
             "counted": [a.key, a.tenant],
-            "nodes": nodes,
+            "nodes": self._rooms(nodes),
             "close": True,
         }
         a.nodes = nodes
@@ -243,7 +249,7 @@ class Functions(RuleBasedStateMachine):
         request = data.draw(st.sampled_from(sorted(self.model.waiting)))
         a = self.model.waiting[request]
         self.model.look(request, nodes)
-        named = {"request": request, "ticket": a.ticket, "nodes": self._shapes(nodes)}
+        named = {"request": request, "ticket": a.ticket, "nodes": self._shapes(nodes), "moved": True}
         answer = self.call("look", named)
         if request in self.model.opened:
             assert answer == [b"given", self.model.opened[request][1].encode()]
@@ -269,7 +275,7 @@ class Functions(RuleBasedStateMachine):
     def fill(self, nodes: list[str]) -> None:
         for node in nodes:
             self.model.fill(node)
-        self.call("fill", {"nodes": nodes})
+        self.call("fill", {"nodes": self._rooms(nodes)})
 
     @rule(gateway=st.sampled_from(GATEWAYS))
     def lose_or_start_gateway(self, gateway: str) -> None:
@@ -332,7 +338,7 @@ class Functions(RuleBasedStateMachine):
                 a = self.model.waiting[request]
                 named = {"request": request, "ticket": a.ticket, "counted": [a.key, a.tenant]}
                 self.model.withdraw(request)
-                self.call("withdraw", {**named, "nodes": a.nodes, "close": True}, b"")
+                self.call("withdraw", {**named, "nodes": self._rooms(a.nodes), "close": True}, b"")
                 break
             for request in list(self.model.opened):
                 self._settle(request, 0.0)
@@ -349,7 +355,7 @@ class Functions(RuleBasedStateMachine):
         }
         assert {key.decode() for key in self.client.keys("omx:queue:*")} <= {keys.WORK}
         assert left <= {"node", "queue"}
-        assert not list(self.client.keys("omx:node:*:slots"))
+        assert not list(self.client.keys(keys.node_slots("*")))
         assert not list(self.client.keys("omx:active:*"))
 
 

@@ -43,7 +43,7 @@ async def test_a_flush_waits_for_the_one_under_way_and_writes_nothing_twice(
     redis_url: str, valkey: redis.Redis
 ) -> None:
     async with aclosing(Pipelined(redis_url)) as commands:
-        settlements = Settlements(commands, lambda node: None)
+        settlements = Settlements(commands, lambda node: 0, lambda node: None)
         writing = asyncio.create_task(settlements.run())
         settlements.add(settled(1), "ok", "")
         await asyncio.sleep(0.2)
@@ -66,7 +66,7 @@ async def test_a_node_is_filled_as_soon_as_a_slot_was_kept_in_vain(redis_url: st
     line.ask(FLOODS)
     filled: asyncio.Queue[str] = asyncio.Queue()
     async with aclosing(Pipelined(redis_url)) as commands:
-        settlements = Settlements(commands, filled.put_nowait)
+        settlements = Settlements(commands, lambda node: 1, filled.put_nowait)
         settlements.add(request, "ok", "")
         await settlements.flush()
         assert (line.running(), filled.qsize()) == (0, 0)

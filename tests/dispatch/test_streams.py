@@ -7,8 +7,10 @@ from contextlib import aclosing
 
 import redis
 
+from cluster.dispatch.budget import Budgets
 from cluster.dispatch.streams import PAUSE_BYTES, Streams
 from ollamamax.bus import keys
+from ollamamax.bus.background import Background
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.bus.subscription import Subscription
 from ollamamax.contract import Control, Delta, Frame, decode_control, encode_frames
@@ -29,7 +31,15 @@ async def test_a_node_that_is_paused_and_let_go_at_once_hears_both_in_this_order
         aclosing(Pipelined(redis_url)) as commands,
         Subscription(redis_url, hear, channels=[keys.node_control(node)]),
     ):
-        streams = Streams(gateway, commands, redis_url, lambda ticket, node: None, lambda ticket, node: None)
+        streams = Streams(
+            gateway,
+            commands,
+            redis_url,
+            lambda ticket, node: None,
+            lambda ticket, node: None,
+            Budgets(),
+            Background(),
+        )
         listening = asyncio.Event()
 
         async def ready() -> None:

@@ -96,7 +96,7 @@ class Node:
 
     def state(self) -> contract.NodeState | None:
         data = self.redis.get(keys.node_state(self.id))
-        return contract.decode_node_state(data) if data else None
+        return contract.decode_node_state(data, self.id) if data else None
 
     def wait_ready(self, boot_other_than: str = "") -> contract.NodeState:
         def ready() -> contract.NodeState | None:

@@ -82,13 +82,41 @@ def test_it_may_not(as_node: redis.Redis, command: list[Any]) -> None:
         as_node.execute_command(*command)
 
 
-def test_it_may_use_its_own(as_node: redis.Redis, node: str) -> None:
+def test_it_may_use_its_own(as_node: redis.Redis, admin: redis.Redis, node: str) -> None:
     as_node.set(keys.node_state(node), "x", px=1000)
     as_node.publish(keys.node_state_channel(node), "x")
     as_node.publish(keys.tokens(node, new_id()), "x")
     as_node.lpush(keys.node_queue(node), "x")
-    as_node.rpush(keys.node_inbox(node), "x")
+    admin.rpush(keys.node_inbox(node), "x")
     assert as_node.lrange(keys.node_inbox(node), 0, -1) == [b"x"]
+    assert as_node.lmove(keys.node_inbox(node), keys.node_claimed(node)) == b"x"
+    assert as_node.lrem(keys.node_claimed(node), 1, "x") == 1
+
+
+def test_what_the_control_plane_owns_of_it_is_out_of_its_reach(as_node: redis.Redis, node: str) -> None:
+    own = [
+        keys.node_slots(node),
+        keys.kept(node),
+        keys.queue_node(node),
+        f"omx:node:{node}:slots",
+        f"omx:node:{node}:junk",
+    ]
+    for command in (["SET", "x"], ["DEL"], ["RPUSH", "x"], ["XADD", "*", "a", "b"], ["HSET", "a", "b"], ["SADD", "x"]):
+        for key in own:
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                as_node.execute_command(command[0], key, *command[1:])
+
+
+def test_it_may_put_nothing_where_its_tickets_lie(as_node: redis.Redis, node: str) -> None:
+    for key in (keys.node_inbox(node), keys.node_claimed(node)):
+        for command in (["SET", key, "x"], ["DEL", key], ["RPUSH", key, "x"], ["XADD", key, "*", "a", "b"]):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                as_node.execute_command(*command)
+    for key in (keys.node_state(node), keys.node_done(node), keys.node_queue(node)):
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            as_node.lmove(key, keys.node_inbox(node))
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            as_node.lmove(keys.node_inbox(node), key)
 
 
 def test_a_wrong_password_is_refused(admin: redis.Redis, redis_url: str, node: str) -> None:

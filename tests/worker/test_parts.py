@@ -154,8 +154,8 @@ def test_a_version_is_found_only_when_it_is_ready(tmp_path: Path) -> None:
 def test_a_state_is_complete_json() -> None:
     host = Host(1.0, 2, 3, 4, 5, 6, 7.0, 8.0, [], "none")
     told = state.compose(
-        node="n",
-        tenant="t",
+        node="0" * 32,
+        tenant="1" * 32,
         boot="b",
         seq=1,
         at=time.time(),
@@ -169,7 +169,7 @@ def test_a_state_is_complete_json() -> None:
         host=host,
         draining=False,
     )
-    assert contract.decode_node_state(contract.encode_json(told)) == told
+    assert contract.decode_node_state(contract.encode_json(told), told.node) == told
     assert told.tokens_per_second == 3.46
 
 
