@@ -15,6 +15,7 @@ from cluster.dispatch.fleet import Registered
 from cluster.models import Node
 from ollamamax.bus import directory, keys, shared
 from ollamamax.bus.connect import elsewhere
+from ollamamax.identity.scope import every_tenant
 
 NODES = "nodes"
 NODE_KEYS = "node_keys"
@@ -55,6 +56,14 @@ def announce(node: Node) -> None:
     grant(client, node)
     directory.publish(client, NODE_KEYS, {node.identifier: key_entry(node)})
     directory.publish(client, NODES, {node.id.hex: node_entry(node)})
+
+
+def announce_all() -> None:
+    """Compare both tables with Postgres and repair. Queries: 2 (again when somebody published meanwhile)."""
+    client = shared.client()
+    with every_tenant():
+        directory.reconcile(client, NODES, lambda: {n.id.hex: node_entry(n) for n in Node.objects.all()})
+        directory.reconcile(client, NODE_KEYS, lambda: {n.identifier: key_entry(n) for n in Node.objects.all()})
 
 
 def withdraw(node: Node) -> None:

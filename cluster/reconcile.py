@@ -8,7 +8,7 @@ from django.utils import timezone
 from cluster import membership
 from cluster.models import Node
 from cluster.telemetry import read_states
-from ollamamax.bus import directory, shared
+from ollamamax.bus import shared
 from ollamamax.identity.scope import every_tenant
 
 
@@ -19,14 +19,7 @@ def observe_nodes() -> int:
     """
     with every_tenant():
         client = shared.client()
-        directory.reconcile(
-            client, membership.NODES, lambda: {n.id.hex: membership.node_entry(n) for n in Node.objects.all()}
-        )
-        directory.reconcile(
-            client,
-            membership.NODE_KEYS,
-            lambda: {n.identifier: membership.key_entry(n) for n in Node.objects.all()},
-        )
+        membership.announce_all()
         nodes = list(Node.objects.all())
         known = membership.granted(client)
         for node in nodes:

@@ -24,7 +24,7 @@ from models_registry.transfer.reference import Allowed
 from ollamamax.batches.protocol.files import Files
 from ollamamax.batches.protocol.routes import Routes
 from ollamamax.batches.store import FileStore
-from ollamamax.gateway import greeting, paths
+from ollamamax.gateway import greeting, paths, readiness
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.cors import Origins
 from ollamamax.gateway.front import Application, Front
@@ -86,6 +86,8 @@ class Web:
             await self._front(application, scope, receive, send)
         elif Blobs.serves(scope["path"]):
             await self.blobs(scope, receive, send)
+        elif scope["path"] == readiness.PATH and (problems := await self.gateway.problems()):
+            await readiness.tell(send, problems)
         elif int(header(scope, b"content-length") or 0) > MOST_BYTES:
             await respond(send, 413, _TOO_LARGE, content_type=b"application/problem+json")
         else:
@@ -112,7 +114,7 @@ class Web:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await self.gateway.start()
+                await self.gateway.begin()
                 heap.keep()
                 await send({"type": "lifespan.startup.complete"})
             else:

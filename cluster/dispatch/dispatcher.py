@@ -46,6 +46,8 @@ from ollamamax.kernel.tasks import end
 __all__ = ["Dispatcher", "Request"]
 
 ATTEMPTS = 3
+ANSWER = 2.0
+"""Seconds within which Redis must answer for this process to be ready."""
 _BLAMED = frozenset({"node_lost", "node_restarted", "engine_failed", "engine_crashed", "engine_hung", "unavailable"})
 """Codes of failures that speak against the node."""
 _TRY_ELSEWHERE = _BLAMED | {"cancelled", "overloaded", "model_not_found"}
@@ -118,6 +120,14 @@ class Dispatcher:
         await self.background.stop()
         await self._commands.aclose()
         await self._client.aclose()
+
+    async def reaches_redis(self) -> bool:
+        """Whether Redis answers within a moment."""
+        try:
+            async with asyncio.timeout(ANSWER):
+                return bool(await self._commands.do("PING"))
+        except (RedisError, TimeoutError):
+            return False
 
     # -- a request ------------------------------------------------------------------------------------------------
 

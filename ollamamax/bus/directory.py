@@ -25,7 +25,7 @@ from redis.backoff import NoBackoff
 
 from ollamamax import logs
 from ollamamax.bus import connect, keys
-from ollamamax.kernel.tasks import end
+from ollamamax.bus.background import Background
 
 _PUBLISH = Path(__file__).with_name("publish_directory.lua").read_text()
 _MARK = b""
@@ -130,6 +130,7 @@ class Directory:
         self._decoders = dict(tables)
         self._tables: dict[str, dict[str, Any]] = {name: {} for name in tables}
         self._incomplete: frozenset[str] = frozenset(tables)
+        self._whole: frozenset[str] = frozenset()
         self._version = -1
         self._moved = asyncio.Event()
         self._asking = asyncio.Lock()
@@ -137,7 +138,7 @@ class Directory:
         self._newest = -1
         self._loaded = asyncio.Event()
         self._callbacks: list[OnChange] = []
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background()
         self._client = connect.connect_async(redis_url)
         # A subscription that reconnected in silence would hide what it missed: here it fails, and we load again.
         self._listener = connect.connect_async(redis_url, blocking=True)
@@ -154,6 +155,16 @@ class Directory:
     def on_change(self, callback: OnChange) -> None:
         """Call ``callback(table, fields)`` after each change that reached this process."""
         self._callbacks.append(callback)
+
+    def is_whole(self, table: str) -> bool:
+        """Whether this process ever had all of a table: else what it does not find may be there all the same."""
+        return table in self._whole
+
+    def problems(self) -> dict[str, str]:
+        """Why this copy must not be relied on, under the name of the part; nothing while it can be."""
+        missing = sorted(name for name in self._tables if name not in self._whole)
+        found = {"directory": f"It was not published yet: {', '.join(missing)}."} if missing else {}
+        return found | self._background.problems()
 
     async def wait_loaded(self) -> None:
         """Return when all tables were read once."""
@@ -180,12 +191,10 @@ class Directory:
             return self._newest
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._follow(), name="directory")
+        self._background.run("directory", self._follow)
 
     async def stop(self) -> None:
-        if self._task is not None:
-            await end([self._task])
-            self._task = None
+        await self._background.stop()
         await self._client.aclose()
         await self._listener.aclose()
 
@@ -199,6 +208,7 @@ class Directory:
                     await self._listen(pubsub)
             except (redis.RedisError, OSError) as error:
                 log.warning("directory_disconnected", error=type(error).__name__)
+                self._background.down("directory", f"It does not hear of changes: {type(error).__name__}.")
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)
 
@@ -211,6 +221,7 @@ class Directory:
                 heard = now
                 if message["type"] == "subscribe":
                     await self._load()
+                    self._background.up("directory")
                 elif message["type"] == "message":
                     await self._apply(message["data"])
             if now - checked >= _CHECK_SECONDS:
@@ -268,6 +279,7 @@ class Directory:
             for field, value in fields.items():
                 self._decode_into(fresh, name, field.decode(), value)
             self._tables[name] = fresh
+            self._whole |= {name} if complete else frozenset()
             self._incomplete = self._incomplete - {name} if complete else self._incomplete | {name}
             self._tell(name, frozenset(f for f in before.keys() | fresh.keys() if before.get(f) != fresh.get(f)))
         self._loaded.set()

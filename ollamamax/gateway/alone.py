@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ollamamax.gateway import greeting, paths
+from ollamamax.gateway import greeting, paths, readiness
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.cors import Origins
 from ollamamax.gateway.front import Front
@@ -22,10 +22,10 @@ class Alone:
             await self._lifespan(receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
-        elif scope["path"] in {"/healthz", "/readyz"}:
-            if scope["path"] == "/readyz":
-                await self.gateway.start()  # not every server has a lifespan
+        elif scope["path"] == "/healthz":
             await respond(send, 200, b'{"status":"ok"}')
+        elif scope["path"] == readiness.PATH:
+            await readiness.tell(send, await self.gateway.problems())
         else:
             scope["path"] = paths.mended(scope["path"])
             application = greeting.greet if scope["path"] == "/" else self.gateway
@@ -38,7 +38,7 @@ class Alone:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await self.gateway.start()
+                await self.gateway.begin()
                 heap.keep()
                 await send({"type": "lifespan.startup.complete"})
             else:

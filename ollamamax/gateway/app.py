@@ -41,6 +41,7 @@ from ollamamax.identity import access
 from ollamamax.identity.access import Identified, KnownKey, KnownTenant
 from ollamamax.kernel import errors, trace
 from ollamamax.kernel.ids import new_id
+from ollamamax.kernel.tasks import end
 
 _log = logs.get(__name__)
 
@@ -103,6 +104,8 @@ _LAST_REQUESTS = 2.0
 """Seconds that a stop waits for them."""
 _LAST_WORDS = 1.0
 """Seconds that a client whose key was revoked has to take the error, where it may be taking nothing."""
+_START_PATIENCE = 5.0
+"""Seconds that a request, or the server, waits for a gateway that starts."""
 _UNTOLD = KnownTenant()
 """A tenant of which nothing was published yet."""
 
@@ -158,6 +161,7 @@ class Gateway:
         self._keeping = keeping
         self._service: Service | None = None
         self._callers = Callers()
+        self._started: asyncio.Task[Service] | None = None
         self._starting = asyncio.Lock()
         self._turns = Turns()
         self._open = 0
@@ -179,7 +183,41 @@ class Gateway:
         """The directory in this process's memory, for others that need it."""
         return (self._service or await self.start()).directory
 
+    async def begin(self) -> None:
+        """Start, with the server that it belongs to: where it takes longer the server begins all the same, and says so."""
+        with contextlib.suppress(errors.Unavailable):
+            await self.start()
+
     async def start(self) -> Service:
+        """What endpoints share, as soon as there is one. Raises `Unavailable` when that takes too long; the start goes on."""
+        if self._service is not None:
+            return self._service
+        if self._started is None or (self._started.done() and not self._starts_well()):
+            self._started = asyncio.create_task(self._start(), name="gateway start")
+        try:
+            async with asyncio.timeout(_START_PATIENCE):
+                return await asyncio.shield(self._started)
+        except TimeoutError:
+            raise errors.Unavailable(
+                "This gateway is starting, and Redis does not answer it yet.", retry_after=2
+            ) from None
+
+    def _starts_well(self) -> bool:
+        task = self._started
+        return task is not None and not task.cancelled() and task.exception() is None
+
+    async def problems(self) -> dict[str, str]:
+        """What of this process does not work now, by name of the part; nothing while it would serve."""
+        try:
+            service = self._service or await self.start()  # not every server has a lifespan
+        except errors.Unavailable as error:
+            return {"gateway": error.message}
+        found = service.directory.problems() | service.dispatcher.background.problems()
+        if not found and not await service.dispatcher.reaches_redis():
+            found["redis"] = "It does not answer."
+        return found
+
+    async def _start(self) -> Service:
         async with self._starting:
             if self._service is None:
                 directory = Directory(
@@ -210,6 +248,8 @@ class Gateway:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_REQUESTS):
                     await self._quiet.wait()
+        if self._started is not None:
+            await end([self._started])
         if self._service is not None:
             service, self._service = self._service, None
             await service.dispatcher.stop()
@@ -236,7 +276,6 @@ class Gateway:
         self, scope: Scope, receive: Receive, send: Send, inside: Identified | None, idle_only: bool
     ) -> None:
         received_at = time.time()
-        service = self._service or await self.start()
         answer = _Response(send)
         http.remember_encodings(scope)
         path: str = scope["path"]
@@ -247,6 +286,7 @@ class Gateway:
         traceparent = trace.child(http.header(scope, b"traceparent"))
         request = new_id()
         try:
+            service = self._service or await self.start()
             if route is None:
                 raise errors.NotFound(paths.explained(path, paths.suggested(path, ROUTES)))
             if scope["method"] != route.method:

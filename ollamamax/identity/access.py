@@ -78,14 +78,21 @@ async def identify(
     if known is None:
         await directory.catch_up()
         known = working_key(directory, identifier, kind=kind)
+    if known is None and not directory.is_whole(_table(kind)):
+        # Nobody told this process of all keys yet: that it does not know one says nothing of it.
+        raise errors.Unavailable("This gateway has not heard of any keys yet. Try again in a moment.", retry_after=2)
     if known is None or not matches(secret, known.hash):
         raise errors.Unauthenticated(_REFUSED)
     return Identified(principal_of(known, permission), known, identifier)
 
 
+def _table(kind: Kind) -> str:
+    return "node_keys" if kind == "node" else "keys"
+
+
 def working_key(directory: Directory, identifier: str, *, kind: Kind = "key") -> KnownKey | None:
     """The key of this public identifier, unless it is revoked or expired."""
-    known: KnownKey | None = directory.get("node_keys" if kind == "node" else "keys", identifier)
+    known: KnownKey | None = directory.get(_table(kind), identifier)
     if known is None or known.kind != kind or (known.expires_at is not None and known.expires_at <= time.time()):
         return None
     return known

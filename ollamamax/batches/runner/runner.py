@@ -15,7 +15,9 @@ from ollamamax.batches.models import Batch
 from ollamamax.batches.runner.database import in_database
 from ollamamax.batches.runner.run import EXPIRED, Run, Shared
 from ollamamax.batches.store import FileStore
+from ollamamax.bus.directory import Directory
 from ollamamax.gateway.app import Gateway
+from ollamamax.kernel.errors import Unavailable
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
 
@@ -48,10 +50,13 @@ class Runner:
         self._stopping.set()
 
     async def run(self) -> None:
+        directory = await self._directory()
+        if directory is None:
+            return
         shared = Shared(
             self.id,
             self._gateway,
-            await self._gateway.directory(),
+            directory,
             self._store,
             self._concurrency,
             self._most_bytes,
@@ -82,6 +87,15 @@ class Runner:
             await asyncio.wait(tasks, timeout=GRACE_SECONDS / 2)
         for batch in held:
             await in_database(give_back, self.id, batch)
+
+    async def _directory(self) -> Directory | None:
+        """Once Redis answers; ``None`` when it is stopped before."""
+        while not self._stopping.is_set():
+            try:
+                return await self._gateway.directory()
+            except Unavailable as error:
+                _log.warning("batches_wait_for_redis", error=error.message)
+        return None
 
     async def _claim(self, shared: Shared) -> None:
         while True:

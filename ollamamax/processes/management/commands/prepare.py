@@ -1,4 +1,4 @@
-"""``ollamamax prepare``: migrations, then the first tenant, user, key and model, in one process. Safe to repeat."""
+"""``ollamamax prepare``: migrations, then the first tenant, user, key and model, then the directory, in one process. Safe to repeat."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
+from redis.exceptions import RedisError
+
+from cluster import membership
+from models_registry import publication
+from ollamamax.bus import directory, shared
+from ollamamax.identity import directory as identity
 
 
 class Command(BaseCommand):
@@ -15,3 +21,17 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=0)
         call_command("bootstrap")
+        try:
+            publish_all()
+        except RedisError as error:
+            # The control plane's loops do it, a few seconds after it has begun; no gateway is ready before.
+            self.stderr.write(f"The directory is not published yet: {error}")
+
+
+def publish_all() -> None:
+    """Tell the data plane everything, so that gateways are ready as soon as they have read it."""
+    client = shared.client()
+    directory.reconcile(client, identity.TABLE, identity.all_keys)
+    directory.reconcile(client, identity.TENANTS, identity.all_tenants)
+    membership.announce_all()
+    publication.announce_all()
