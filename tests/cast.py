@@ -42,7 +42,11 @@ class Key:
 
 
 def make_tenant(slug: str) -> Tenant:
-    return create_tenant(acting=SYSTEM, slug=slug, name=slug.title())
+    """One whose hosts may become nodes, as those of the operator's may."""
+    tenant = create_tenant(acting=SYSTEM, slug=slug, name=slug.title())
+    tenant.may_join_nodes = True
+    tenant.save(update_fields=["may_join_nodes"])
+    return tenant
 
 
 def make_operators_tenant(slug: str) -> Tenant:

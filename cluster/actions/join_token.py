@@ -11,6 +11,7 @@ from django.utils import timezone
 from cluster.models import JoinToken
 from ollamamax.audit.actions import record
 from ollamamax.identity.keys import make_key
+from ollamamax.identity.queries.tenant import may_join_nodes
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel import errors
@@ -23,9 +24,10 @@ MOST_USES = 10_000
 def issue_join_token(*, acting: Principal, lifetime: datetime.timedelta, max_uses: int) -> tuple[JoinToken, str]:
     """A token with which up to ``max_uses`` hosts may join within ``lifetime``.
 
-    Its text is returned once and not kept. Raises `InvalidRequest` and `Forbidden`.
+    Its text is returned once and not kept. Raises `InvalidRequest`, and `Forbidden` where the operator did not allow the tenant to join nodes.
     """
     tenant = require_in_tenant(acting, "node.manage")
+    require_to_join(tenant)
     if not datetime.timedelta(minutes=1) <= lifetime <= LONGEST:
         raise errors.InvalidRequest("A join token lives between a minute and 30 days.", param="expires_in")
     if not 1 <= max_uses <= MOST_USES:
@@ -48,6 +50,15 @@ def issue_join_token(*, acting: Principal, lifetime: datetime.timedelta, max_use
             detail={"max_uses": max_uses, "expires_at": token.expires_at.isoformat()},
         )
     return token, made.text
+
+
+def require_to_join(tenant: uuid.UUID) -> None:
+    """Raises `Forbidden` for a tenant whose hosts may not become nodes: a node is let into this installation's Redis."""
+    if not may_join_nodes(tenant):
+        raise errors.Forbidden(
+            "This tenant may not join nodes. The operator of the installation allows it, with 'may_join_nodes'.",
+            permission="node.manage",
+        )
 
 
 def revoke_join_token(*, acting: Principal, token_id: uuid.UUID) -> JoinToken:

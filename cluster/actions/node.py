@@ -16,6 +16,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from cluster import membership
+from cluster.actions.join_token import require_to_join
 from cluster.models import JoinToken, Node
 from cluster.models.node import MOST_HOURLY_COST
 from ollamamax import logs
@@ -45,7 +46,8 @@ class Joined:
 
 
 def join_node(*, token: str, name: str, engine: str, agent_version: str) -> Joined:
-    """Exchange a join token for an identity. Raises `Unauthenticated` for a token that is not good, `Conflict` for a taken name.
+    """Exchange a join token for an identity. Raises `Unauthenticated` for a token that is not good, `Conflict` for a taken name,
+    and `Forbidden` for a tenant that may not join nodes.
 
     The acting principal is the token itself.
     """
@@ -57,6 +59,8 @@ def join_node(*, token: str, name: str, engine: str, agent_version: str) -> Join
         found = JoinToken.objects.filter(identifier=identifier).first()
     if found is None or not matches(secret, found.secret_hash):
         raise errors.Unauthenticated(_REFUSED)
+    # It may have been issued before the operator took that away.
+    require_to_join(found.tenant_id)
     key = make_key("node")
     redis_password = secrets.token_urlsafe(32)
     acting = system(f"join-token:{found.id.hex}", found.tenant_id.hex)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 import uuid
 from typing import Any
 
 import pytest
 import redis
+from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from cluster.actions.join_token import issue_join_token
 from cluster.actions.node import join_node
 from cluster.models import JoinToken, Node
 from ollamamax.audit.models import AuditRecord
 from ollamamax.bus import keys
+from ollamamax.identity.actions.tenant import create_tenant
 from ollamamax.identity.keys import matches, parse_key
+from ollamamax.identity.queries.tenant import may_join_nodes
 from ollamamax.identity.scope import every_tenant, tenant_scope
-from ollamamax.kernel.errors import OllamaMaxError
-from tests.cast import Person
+from ollamamax.kernel.errors import Forbidden, OllamaMaxError
+from ollamamax.kernel.principal import system
+from tests.cast import SYSTEM, Person
 from tests.cluster.conftest import Join, issue
 
 TOKENS = "/api/v1/nodes/tokens"
@@ -79,7 +85,7 @@ def test_a_host_joins_and_its_secrets_are_kept_as_hashes(
     assert parsed is not None
     assert matches(parsed[1], node.secret_hash)
     with redis.Redis.from_url(made["redis_url"]) as own:
-        assert own.lpush(keys.node_inbox(made["node"]), b"x") == 1
+        assert own.set(keys.node_state(made["node"]), b"x")
         with pytest.raises(redis.exceptions.NoPermissionError):
             own.hgetall(keys.OPEN)
     assert valkey.hget(keys.directory("nodes"), made["node"]) is not None
@@ -110,6 +116,38 @@ def test_a_token_that_is_not_good_is_refused_alike(
     assert answer.status_code == 401
     assert answer.json()["detail"] == "The join token is wrong, expired, revoked or used up."
     assert token not in answer.content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_tenant_joins_nodes_only_where_the_operator_allows_it(
+    owner: Person, owner_api: APIClient, operator: Person, operator_api: APIClient, anonymous_api: APIClient
+) -> None:
+    early = issue(owner)
+    where = f"/api/v1/tenants/{owner.tenant.id}"
+    refused = operator_api.patch(where, {"may_join_nodes": False}, format="json")
+    assert (refused.status_code, refused.json()["may_join_nodes"]) == (200, False)
+    answer = owner_api.post(TOKENS, {}, format="json")
+    assert answer.status_code == 403
+    assert "operator" in answer.json()["detail"]
+    body = {"token": early, "name": "gpu-1", "engine": "ollama"}
+    assert anonymous_api.post(JOIN, body, format="json").status_code == 403, "also with a token from before"
+    assert owner_api.patch("/api/v1/tenant", {"may_join_nodes": True}, format="json").status_code == 400
+    issue(operator)  # whoever runs the installation always may
+    assert operator_api.patch(where, {"may_join_nodes": True}, format="json").status_code == 200
+    assert anonymous_api.post(JOIN, body, format="json").status_code == 201
+    governed = AuditRecord.objects.filter(action="tenant.govern").order_by("seq")
+    assert [record.detail for record in governed] == [{"may_join_nodes": False}, {"may_join_nodes": True}]
+
+
+def test_a_new_tenant_joins_no_nodes(db: None) -> None:
+    made = create_tenant(acting=SYSTEM, slug="new", name="New")
+    assert not may_join_nodes(made.id)
+    with pytest.raises(Forbidden, match="operator"):
+        issue_join_token(acting=system("tests", made.id.hex), lifetime=datetime.timedelta(hours=1), max_uses=1)
+    call_command("tenant", "nodes", "new", "allow")
+    assert may_join_nodes(made.id)
+    call_command("tenant", "nodes", "new", "refuse")
+    assert not may_join_nodes(made.id)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -86,12 +86,13 @@ def test_a_removed_node_is_locked_out_at_once(
     joined = join(owner)
     url = membership.redis_url(joined.node, joined.redis_password)
     with redis.Redis.from_url(url) as own:
-        own.lpush(keys.node_inbox(joined.node.id.hex), b"x")
+        own.set(keys.node_state(joined.node.id.hex), b"x")
+        valkey.rpush(keys.node_inbox(joined.node.id.hex), b"x")
         assert owner_api.delete(f"{NODES}/{joined.node.id}").status_code == 204
         with pytest.raises(redis.exceptions.RedisError):
-            own.lpush(keys.node_inbox(joined.node.id.hex), b"x")
+            own.set(keys.node_state(joined.node.id.hex), b"x")
     assert valkey.hget(keys.directory("nodes"), joined.node.id.hex) is None
-    assert valkey.exists(keys.node_inbox(joined.node.id.hex)) == 0
+    assert valkey.exists(*keys.node_keys(joined.node.id.hex), keys.node_slots(joined.node.id.hex)) == 0
     assert owner_api.delete(f"{NODES}/{joined.node.id}").status_code == 404
     assert owner_api.get(f"{NODES}/{uuid.uuid4()}").status_code == 404
 
@@ -99,7 +100,7 @@ def test_a_removed_node_is_locked_out_at_once(
 def test_the_loop_gives_a_node_what_this_version_grants(owner: Person, join: Join, valkey: redis.Redis) -> None:
     joined = join(owner)
     user = membership.redis_user(joined.node)
-    valkey.execute_command("ACL", "SETUSER", user, "-lmove")
+    valkey.execute_command("ACL", "SETUSER", user, "clearselectors")
     valkey.hset(keys.NODE_RIGHTS, user, "of a former version")
     inbox, claimed = keys.node_inbox(joined.node.id.hex), keys.node_claimed(joined.node.id.hex)
     with redis.Redis.from_url(membership.redis_url(joined.node, joined.redis_password)) as own:
@@ -121,7 +122,7 @@ def test_the_loop_repairs_what_redis_lost_and_notes_who_was_heard(
     assert valkey.hget(keys.directory("nodes"), joined.node.id.hex) is not None
     assert membership.granted(valkey) == {membership.redis_user(joined.node): membership.rights(joined.node)}
     with redis.Redis.from_url(membership.redis_url(joined.node, joined.redis_password)) as own:
-        own.lpush(keys.node_inbox(joined.node.id.hex), b"x")
+        own.set(keys.node_state(joined.node.id.hex), b"x")
     with tenant_scope(owner.tenant):
         joined.node.refresh_from_db()
     assert joined.node.last_seen_at is not None

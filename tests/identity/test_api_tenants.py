@@ -35,6 +35,7 @@ def test_everybody_in_a_tenant_sees_it(viewer_api: APIClient, key_api: APIClient
             "show_route": True,
             "store_responses": False,
             "is_operator": False,
+            "may_join_nodes": True,
         }
 
 
@@ -64,6 +65,7 @@ def test_members_strangers_and_the_unknown_change_nothing(
         {"limits": {"requests_per_minute": None}},
         {"name": "x", "weight": 10},
         {"is_operator": True},
+        {"may_join_nodes": True},
         {"slug": "other"},
         {"id": str(uuid.uuid4())},
         {},

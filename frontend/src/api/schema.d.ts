@@ -356,7 +356,7 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** @description Change a tenant's weight, limits, name, or whether its responses show their route. For the operator. */
+        /** @description Change a tenant's weight, limits, name, whether it may join nodes, or its responses show their route. For the operator. */
         patch: operations["tenants_update"];
         trace?: never;
     };
@@ -851,6 +851,8 @@ export interface components {
             store_responses?: boolean;
             /** Format: double */
             weight?: number;
+            /** @description Whether hosts may become its nodes. A node reaches this installation's Redis. */
+            may_join_nodes?: boolean;
             limits?: components["schemas"]["Limits"];
         };
         /**
@@ -1061,6 +1063,8 @@ export interface components {
             /** @description Whether answers of /v1/responses are kept, where the request does not say otherwise. */
             readonly store_responses: boolean;
             readonly is_operator: boolean;
+            /** @description Whether hosts may become its nodes; those of the operator always may. */
+            readonly may_join_nodes: boolean;
             /** Format: date-time */
             readonly created_at: string;
         };

@@ -112,16 +112,20 @@ def change_tenant(
     show_route: bool | None = None,
     store_responses: bool | None = None,
     weight: float | None = None,
+    may_join_nodes: bool | None = None,
     limits: Given | None = None,
 ) -> Tenant:
     """What the operator changes of any tenant; what is ``None`` stays, and so does a limit that is left out.
 
+    Nodes that a tenant has stay when it may join no more of them.
+
     Raises `Forbidden`, `NotFound` and `InvalidRequest`.
     """
     _require_operator(acting)
-    values = _given(name=name, show_route=show_route, store_responses=store_responses, weight=weight) | checked(
-        limits or {}
-    )
+    values = _given(name=name, show_route=show_route, store_responses=store_responses, weight=weight)
+    if may_join_nodes is not None:
+        values["may_join_nodes"] = may_join_nodes
+    values |= checked(limits or {})
     # Also what compares with nothing, such as NaN, is no weight.
     if weight is not None and not LEAST_WEIGHT <= weight <= MOST_WEIGHT:
         raise InvalidRequest(f"A weight is between {LEAST_WEIGHT} and {MOST_WEIGHT:.0f}.", param="weight")

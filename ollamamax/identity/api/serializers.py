@@ -150,6 +150,9 @@ class TenantDetailSerializer(serializers.Serializer[Any]):
         read_only=True, help_text="Whether answers of /v1/responses are kept, where the request does not say otherwise."
     )
     is_operator = serializers.BooleanField(read_only=True)
+    may_join_nodes = serializers.BooleanField(
+        read_only=True, help_text="Whether hosts may become its nodes; those of the operator always may."
+    )
     created_at = serializers.DateTimeField(read_only=True)
 
 
@@ -161,6 +164,9 @@ class OwnTenantChangeSerializer(ChangeSerializer):
 
 class TenantChangeSerializer(OwnTenantChangeSerializer):
     weight = Number(min_value=LEAST_WEIGHT, max_value=MOST_WEIGHT, required=False)
+    may_join_nodes = serializers.BooleanField(
+        required=False, help_text="Whether hosts may become its nodes. A node reaches this installation's Redis."
+    )
     limits = LimitsSerializer(required=False)
 
 

@@ -76,7 +76,7 @@ class TenantView(View):
 
     @extend_schema(operation_id="tenants_update", request=TenantChangeSerializer, responses=TenantDetailSerializer)
     def patch(self, request: Request, tenant_id: uuid.UUID) -> Response:
-        """Change a tenant's weight, limits, name, or whether its responses show their route. For the operator."""
+        """Change a tenant's weight, limits, name, whether it may join nodes, or its responses show their route. For the operator."""
         given = TenantChangeSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         changed = change_tenant(acting=self.acting, tenant_id=tenant_id, **given.validated_data)

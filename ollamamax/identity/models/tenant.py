@@ -26,6 +26,8 @@ class Tenant(Limited):
     is_operator = models.BooleanField(default=False)
     suspended_at = models.DateTimeField(null=True)
     """Since when its keys and people are refused; ``None`` for a tenant that is not."""
+    may_join_nodes = models.BooleanField(default=False)
+    """Whether hosts of its choosing may become nodes, which then speak with this installation's Redis; the operator's always may."""
 
     class Meta:
         constraints = [

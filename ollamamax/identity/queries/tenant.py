@@ -32,5 +32,11 @@ def find_operator() -> Tenant | None:
     return Tenant.objects.filter(is_operator=True).first()
 
 
+def may_join_nodes(tenant_id: uuid.UUID) -> bool:
+    """Whether hosts may become nodes of the tenant. One query."""
+    allowed = models.Q(is_operator=True) | models.Q(may_join_nodes=True)
+    return Tenant.objects.filter(allowed, pk=tenant_id).exists()
+
+
 def is_operator(tenant_id: uuid.UUID) -> bool:
     return Tenant.objects.filter(pk=tenant_id, is_operator=True).exists()
