@@ -75,7 +75,7 @@ async def busy(site: Site, *fallbacks: tuple[str, str | float] | str) -> tuple[G
 
 async def nothing_left(site: Site) -> None:
     """No slot, place, open record or count of whatever waited and ran."""
-    left = ("omx:node:*:slots", "omx:node:*:inbox", "omx:queue:entry:*", "omx:queue:node:*", "omx:queue:tenant:*")
+    left = (keys.node_slots("*"), "omx:node:*:inbox", "omx:queue:entry:*", "omx:queue:node:*", "omx:queue:tenant:*")
     await until(lambda: not any(site.client.keys(each) for each in (*left, "omx:active:*")))
     assert site.client.hlen(keys.OPEN) == 0
     assert site.client.zcard(keys.WAITING) == 0
