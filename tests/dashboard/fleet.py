@@ -157,6 +157,8 @@ class Fleet:
             **(facts | changed),
         )
         self._call(
-            "settle", account(opened.request, self.tenant, opened.node, version=opened.version), encode_json(record)
+            "settle",
+            account(opened.request, self.tenant, opened.node, version=opened.version, room=1),
+            encode_json(record),
         )
         return record

@@ -8,6 +8,7 @@ from typing import Any
 import openai
 import pytest
 
+from ollamamax.bus import keys
 from tests.gateway.conftest import Site, until
 from tests.gateway.scripts import is_sure
 
@@ -72,7 +73,7 @@ async def test_every_request_leaves_one_record_with_what_it_used(site: Site) -> 
     assert 0 <= record["queue_ms"] <= record["duration_ms"]
     assert 0 < record["first_token_ms"] <= record["duration_ms"]
     assert site.client.hlen("omx:open") == 0
-    assert site.client.scard(f"omx:node:{node.node}:slots") == 0
+    assert site.client.scard(keys.node_slots(node.node)) == 0
 
 
 def _with_image(url: str) -> dict[str, Any]:
