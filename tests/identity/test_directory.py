@@ -203,6 +203,7 @@ async def until(condition: Callable[[], object], seconds: float = LONG) -> float
 async def test_a_revoked_key_is_refused_by_a_gateway_within_a_second(
     valkey: redis.Redis, redis_url: str, owner: Person
 ) -> None:
+    await database_sync_to_async(publish_directory)()  # until then nobody is told that a key is wrong
     gateway = Directory(redis_url, {"keys": decode})
     await gateway.start()
     try:
