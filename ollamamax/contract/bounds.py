@@ -54,5 +54,6 @@ Tokens = Annotated[int, Meta(ge=0, le=MOST_TOKENS)]
 Status = Annotated[int, Meta(ge=400, le=599)]
 Time = Annotated[float, Meta(ge=0.0, le=END_OF_TIME)]
 Milliseconds = Annotated[float, Meta(ge=0.0, le=LONGEST_MS)]
+Seconds = Annotated[float, Meta(ge=0.0, le=1e7)]
 Measure = Annotated[float, Meta(ge=-1e15, le=1e15)]
 """Any number that is one: both bounds keep NaN out."""

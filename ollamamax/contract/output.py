@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from ollamamax.contract.bounds import Count, Milliseconds, Status, Text, Time, Token, Tokens
+from ollamamax.contract.bounds import Count, Milliseconds, Seconds, Status, Text, Time, Token, Tokens
 
 FinishReason = Literal["stop", "length", "tool_calls", "load", "unload"]
 
@@ -20,7 +20,7 @@ class Started(msgspec.Struct, tag="s", array_like=True, omit_defaults=True):
     loaded: bool = True
     context: Count | None = None
     keep_alive_ignored: bool = False
-    ago: float = 0.0
+    ago: Seconds = 0.0
     """Seconds before this was sent. ``started_at`` is by the node's clock, which nobody else should trust."""
 
 
