@@ -195,7 +195,7 @@ class Admission:
             "request": request,
             "ticket": ticket,
             "counted": [] if known is None else [known.key, known.tenant],
-            "nodes": [node],
+            "nodes": self._rooms([node]),
             "close": True,
         }
         await self._withdraw.run(self._commands.do, arguments(call, b""))
