@@ -186,7 +186,12 @@ ENGINES = {
 BY_HAND = {
     "embeddings": ("yes", IF_MODEL, IF_MODEL, IF_MODEL),
     "dimensions of embeddings": ("refused", "yes", IF_MODEL, IF_MODEL),
-    "truncate of embeddings, true": ("yes", "yes", "vLLM: yes; SGLang: what is too long is refused", "what is too long is refused"),
+    "truncate of embeddings, true": (
+        "yes",
+        "yes",
+        "vLLM: yes; SGLang: what is too long is refused",
+        "what is too long is refused",
+    ),
     "rerank": (IF_MODEL, "refused", IF_MODEL, "if the server can"),
     "count_tokens": ("yes", "an estimate", "vLLM: yes; SGLang: an estimate", "an estimate"),
     "show": ("yes", "yes", "context only", "context only"),
