@@ -12,7 +12,7 @@ from cluster.engines.base import Engine
 from cluster.engines.build import EngineChoice, build
 from ollamamax import contract
 from ollamamax.contract import Event, Final, ModelState, Ticket
-from ollamamax.kernel.errors import EngineFailed, ModelNotFound, Unsupported
+from ollamamax.kernel.errors import EngineFailed, ModelNotFound
 from tests.fakes.node import echo
 from tests.gateway.conftest import VERSION, Site, until
 from tests.gateway.scripts import describes, embeds, embeds_not, is_sure
