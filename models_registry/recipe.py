@@ -18,7 +18,7 @@ from ollamamax.kernel.errors import InvalidRequest, Unsupported
 ROLES = frozenset({"system", "user", "assistant"})
 
 
-class CreateRequest(msgspec.Struct, rename={"from_": "from"}):
+class CreateRequest(msgspec.Struct, rename={"from_": "from"}, forbid_unknown_fields=True):
     """The body of ``/api/create``; ``name`` is the older word for ``model``, ``quantization`` for ``quantize``.
 
     ``modelfile`` is how clients from before Ollama 0.5.5 say all of it; fields go before what it says.

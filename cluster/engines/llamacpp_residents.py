@@ -146,7 +146,7 @@ class Residents:
             raise
 
     async def _fit(self, served: Served, load: contract.Load, wanted: int) -> None:
-        wanted = served.bounded(wanted)
+        served.check_context(wanted)
         context, layers = served.aim(load, wanted)
         if (context, layers) != (served.context, served.gpu_layers):
             await self._unused(served)

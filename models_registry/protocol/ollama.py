@@ -89,6 +89,9 @@ class Management:
             _log.exception("request_broke", request=id_, api=scope["path"])
             response = _explain(errors.OllamaMaxError("Something broke in this server; the log has the details."))
         response.headers["x-request-id"] = id_
+        if ignored := scope.get(requests.IGNORED):
+            _log.info("fields_ignored", request=id_, api=scope["path"], fields=list(ignored))
+            response.raw_headers += ignored.headers()
         await response(scope, receive, send)
 
     async def _answer(self, request: Request, id_: str) -> Response:

@@ -7,14 +7,17 @@ from typing import TypeVar
 import msgspec
 from starlette.requests import Request
 
-from ollamamax.contract.from_client import decode
+from ollamamax.contract import as_ollama
+from ollamamax.contract.ignored import Ignored
 from ollamamax.kernel.errors import InvalidRequest, TooLarge
 
 MOST_BYTES = 16 << 20
-T = TypeVar("T")
+IGNORED = "ollamamax.ignored"
+"""Where a request's scope has its `Ignored`."""
+T = TypeVar("T", bound=msgspec.Struct)
 
 
-class TransferRequest(msgspec.Struct):
+class TransferRequest(msgspec.Struct, forbid_unknown_fields=True):
     """``/api/pull`` and ``/api/push``; ``name`` is the older word for ``model``."""
 
     model: str = ""
@@ -23,12 +26,12 @@ class TransferRequest(msgspec.Struct):
     stream: bool | None = None
 
 
-class CopyRequest(msgspec.Struct):
+class CopyRequest(msgspec.Struct, forbid_unknown_fields=True):
     source: str = ""
     destination: str = ""
 
 
-class DeleteRequest(msgspec.Struct):
+class DeleteRequest(msgspec.Struct, forbid_unknown_fields=True):
     """``name`` is the older word for ``model``."""
 
     model: str = ""
@@ -44,4 +47,5 @@ async def read(request: Request, kind: type[T]) -> T:
             raise TooLarge(f"The body is larger than the {MOST_BYTES} bytes this server accepts.", limit=MOST_BYTES)
     if not body:
         raise InvalidRequest("missing request body")
-    return decode(msgspec.json.Decoder(kind), bytes(body))
+    ignored: Ignored = request.scope.setdefault(IGNORED, Ignored())
+    return as_ollama.read(msgspec.json.Decoder(kind), bytes(body), ignored.add)

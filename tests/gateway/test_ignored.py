@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollamamax.gateway.ignored import HEADER, MOST_LENGTH, MOST_NAMES, Ignored
+from ollamamax.contract.ignored import HEADER, MOST_LENGTH, MOST_NAMES, Ignored
 
 
 def test_each_name_is_told_once_in_order() -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollamamax.contract import Inference
+from ollamamax.contract import Inference, as_ollama
 from ollamamax.gateway.ignored import Ignored
-from ollamamax.gateway.ollama import embed, lenient, requests
+from ollamamax.gateway.ollama import embed, requests
 from ollamamax.gateway.ollama.durations import FOREVER, seconds
 from ollamamax.gateway.ollama.embed import shortened
 from ollamamax.gateway.ollama.options import LEFT_TO_THE_FLEET, SamplingOptions
@@ -52,7 +52,7 @@ def read(path: str, body: Any) -> tuple[Inference, list[str]]:
     decoder, to_inference = READERS[path]
     ignored = Ignored()
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return to_inference(lenient.read(decoder, text, ignored), ignored), list(ignored)
+    return to_inference(as_ollama.read(decoder, text, ignored.add), ignored), list(ignored)
 
 
 def chat(**more: Any) -> tuple[Inference, list[str]]:

@@ -125,6 +125,18 @@ def test_a_modelfile_is_taken_as_its_fields(
     assert new.details["parent_model"] == "Old:latest"
 
 
+def test_bodies_are_read_as_ollama_reads_them(
+    served: Served, client: ollama.Client, owner_key: Key, digest: str
+) -> None:
+    with served.http(owner_key) as http:
+        body = {"Model": "m", "files": {"m.gguf": digest}, "system": None, "stream": False, "colour": 1}
+        made = http.post("/api/create", json=body | {"parameters": {"num_ctx": 128.0, "top_k": None}})
+        assert (made.status_code, made.headers["x-ollamamax-ignored"]) == (200, "colour")
+        for path, more in (("/api/copy", {"Source": "m", "destination": "n"}), ("/api/show", {"MODEL": "n"})):
+            assert http.post(path, json=more).status_code == 200
+        assert http.request("DELETE", "/api/delete", json={"NAME": "n", "model": None}).status_code == 200
+
+
 def test_names_are_found_in_any_case_and_with_what_ollama_adds(
     client: ollama.Client, digest: str, owner: Person
 ) -> None:

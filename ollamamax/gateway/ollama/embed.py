@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from ollamamax.contract import Final, Inference, Options
+from ollamamax.contract import Final, Inference, Options, as_ollama
 from ollamamax.gateway import http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send
 from ollamamax.gateway.ignored import Ignored
-from ollamamax.gateway.ollama import lenient, memory
+from ollamamax.gateway.ollama import memory
 from ollamamax.gateway.ollama.durations import seconds
 from ollamamax.gateway.ollama.options import LEFT_TO_THE_FLEET, SamplingOptions, context, sampling
 from ollamamax.gateway.ollama.requests import only_memory
@@ -79,8 +79,10 @@ def shortened(vector: list[float], dimensions: int | None) -> list[float]:
 
 
 async def embed(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    body = lenient.read(embed_decoder, await service.body(scope, receive), call.ignored)
-    final, headers = await _run(service, call, lenient.named(body.model), embed_inference(body, call.ignored), receive)
+    body = as_ollama.read(embed_decoder, await service.body(scope, receive), call.ignored.add)
+    final, headers = await _run(
+        service, call, as_ollama.named(body.model), embed_inference(body, call.ignored), receive
+    )
     answer = {
         "model": body.model,
         "embeddings": [shortened(vector, body.dimensions) for vector in final.embeddings],
@@ -92,9 +94,9 @@ async def embed(service: Service, call: Call, scope: Scope, receive: Receive, se
 
 
 async def embeddings(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    body = lenient.read(embeddings_decoder, await service.body(scope, receive), call.ignored)
+    body = as_ollama.read(embeddings_decoder, await service.body(scope, receive), call.ignored.add)
     final, headers = await _run(
-        service, call, lenient.named(body.model), embeddings_inference(body, call.ignored), receive
+        service, call, as_ollama.named(body.model), embeddings_inference(body, call.ignored), receive
     )
     vector = final.embeddings[0] if final.embeddings else []
     await http.respond(send, 200, http.encode({"embedding": vector}), headers)

@@ -7,12 +7,12 @@ from typing import TypeVar
 
 import msgspec
 
-from ollamamax.contract import Inference
+from ollamamax.contract import Inference, as_ollama
 from ollamamax.gateway import catalog, http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send
 from ollamamax.gateway.ignored import Ignored
-from ollamamax.gateway.ollama import lenient, memory, requests, responses
+from ollamamax.gateway.ollama import memory, requests, responses
 from ollamamax.gateway.service import Service
 
 API_VERSION = "0.12.11"
@@ -41,8 +41,8 @@ async def _answer(
     decoder: msgspec.json.Decoder[_Asked],
     to_inference: Callable[[_Asked, Ignored], Inference],
 ) -> None:
-    body = lenient.read(decoder, await service.body(scope, receive), call.ignored)
-    lenient.named(body.model)
+    body = as_ollama.read(decoder, await service.body(scope, receive), call.ignored.add)
+    as_ollama.named(body.model)
     inference = to_inference(body, call.ignored)
     if requests.only_memory(inference):
         change = memory.unload if inference.keep_alive == 0 else memory.load

@@ -9,12 +9,12 @@ import msgspec
 
 from models_registry.modelfile import Command, written
 from ollamamax import logs
-from ollamamax.contract import Inference
+from ollamamax.contract import Inference, as_ollama
 from ollamamax.gateway import catalog, http, relay
 from ollamamax.gateway.catalog import Listed
 from ollamamax.gateway.execution import Call, EngineError
 from ollamamax.gateway.http import Receive, Scope, Send
-from ollamamax.gateway.ollama import lenient, responses
+from ollamamax.gateway.ollama import responses
 from ollamamax.gateway.service import Service
 from ollamamax.kernel import errors
 
@@ -51,7 +51,7 @@ decoder = msgspec.json.Decoder(ShowRequest)
 
 
 async def show(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    body = lenient.read(decoder, await service.body(scope, receive), call.ignored)
+    body = as_ollama.read(decoder, await service.body(scope, receive), call.ignored.add)
     name = body.model or body.name
     if not name:
         raise errors.InvalidRequest("'model' is required.", param="model")

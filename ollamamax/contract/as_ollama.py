@@ -7,16 +7,18 @@ is no UTF-8 has its broken parts replaced, and 40.0 is a whole number. ``options
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
 
-from ollamamax.gateway import http
-from ollamamax.gateway.ignored import Ignored
+from ollamamax.contract import from_client
 from ollamamax.kernel.errors import InvalidRequest
 
 T = TypeVar("T", bound=msgspec.Struct)
+Ignore = Callable[[Iterable[str]], None]
+"""Told the names of what is read over, by their paths from the top."""
 _any = msgspec.json.Decoder()
 _MOST_INT = 1 << 63
 _INT, _FLOAT, _BOOL = (
@@ -30,22 +32,22 @@ class Exact:
     """A struct whose fields are named exactly, and whose whole numbers may be any number: ``options``."""
 
 
-def read(decoder: msgspec.json.Decoder[T], body: bytes, ignored: Ignored) -> T:
+def read(decoder: msgspec.json.Decoder[T], body: bytes, ignore: Ignore) -> T:
     """``decoder`` is of a struct that forbids what it does not know. Raises `InvalidRequest` with ``param``."""
     if not body.strip():
         raise InvalidRequest("missing request body", param=None)
     try:
-        return http.decode(decoder, body)
+        return from_client.decode(decoder, body)
     except InvalidRequest:
         pass  # what most clients send is understood above in one go
     try:
-        given = http.decode(_any, body)
+        given = from_client.decode(_any, body)
     except InvalidRequest:
-        given = http.decode(_any, body.decode(errors="replace").encode())
+        given = from_client.decode(_any, body.decode(errors="replace").encode())
     kind: type[T] = decoder.type
     if not isinstance(given, dict):
         raise InvalidRequest("The body must be a JSON object.", param=None)
-    return http.decode(decoder, msgspec.json.encode(_fields(kind, given, "", ignored)))
+    return from_client.decode(decoder, msgspec.json.encode(_fields(kind, given, "", ignore)))
 
 
 def named(model: str) -> str:
@@ -55,20 +57,20 @@ def named(model: str) -> str:
     return model
 
 
-def _fields(kind: type[msgspec.Struct], given: dict[str, Any], place: str, ignored: Ignored) -> dict[str, Any]:
+def _fields(kind: type[msgspec.Struct], given: dict[str, Any], place: str, ignore: Ignore) -> dict[str, Any]:
     exact, folded = _named(kind)
     is_exact = issubclass(kind, Exact)
     found: dict[str, Any] = {}
     for name, value in given.items():
         field = exact.get(name) or (None if is_exact else folded.get(name.lower()))
         if field is None:
-            ignored.add([place + name])
+            ignore([place + name])
         elif value is not None:
-            found[field.encode_name] = _value(field.type, value, place + field.encode_name, ignored, is_exact)
+            found[field.encode_name] = _value(field.type, value, place + field.encode_name, ignore, is_exact)
     return found
 
 
-def _value(kind: msgspec.inspect.Type, value: Any, place: str, ignored: Ignored, is_exact: bool) -> Any:
+def _value(kind: msgspec.inspect.Type, value: Any, place: str, ignore: Ignore, is_exact: bool) -> Any:
     kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
     if is_exact:
         _check_option(kinds, value, place)
@@ -76,10 +78,10 @@ def _value(kind: msgspec.inspect.Type, value: Any, place: str, ignored: Ignored,
         if isinstance(each, _INT) and isinstance(value, float) and (is_exact or value.is_integer()):
             return int(value) if abs(value) < _MOST_INT else value
         if isinstance(each, msgspec.inspect.StructType) and isinstance(value, dict):
-            return _fields(each.cls, value, f"{place}.", ignored)
+            return _fields(each.cls, value, f"{place}.", ignore)
         if isinstance(each, msgspec.inspect.ListType) and isinstance(value, list):
             return [
-                _value(each.item_type, item, f"{place}[{index}]", ignored, is_exact=False)
+                _value(each.item_type, item, f"{place}[{index}]", ignore, is_exact=False)
                 for index, item in enumerate(value)
             ]
     return value
