@@ -8,14 +8,57 @@ from __future__ import annotations
 import os
 import sys
 
+COMMANDS = {
+    "node token": "print a token with which a host joins",
+    "nodes list|drain|undrain": "the hosts of a tenant",
+    "models add|list": "publish a GGUF file; list models",
+    "user create": "make a user, as a member of a tenant",
+    "tenant create|list|operator": "organisations",
+    "audit verify": "check that nobody changed the audit trail",
+    "changepassword": "a new password for a user",
+    "prepare": "migrations and the first user; once per version",
+    "web": "serve everything at one address",
+    "gateway": "serve inference alone",
+    "controller": "run the control plane's loops",
+    "beat": "send the loops' ticks",
+    "batches": "run batches on idle capacity",
+}
+"""What `--help` lists; Django's other commands work too."""
+
+UNUSED = {
+    "OLLAMAMAX_SECRET_KEY": "-" * 50,
+    "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+}
+"""Settings that a command's help is content with: it reads no server and no secret."""
+
+HOME = "--home"
+
 
 def main() -> None:
-    is_gateway = sys.argv[1:2] == ["gateway"]
-    if not os.environ.get("REDIS_URL" if is_gateway else "OLLAMAMAX_SECRET_KEY"):
-        from ollamamax.embedded import environment, home
-
-        for name, value in environment.of_running(home.at()).items():
-            os.environ[name] = os.environ.get(name) or value
+    arguments = sys.argv[1:]
+    if arguments[:1] == [HOME] and len(arguments) > 1:
+        os.environ["OLLAMAMAX_HOME"] = arguments[1]
+        arguments = arguments[2:]
+    elif arguments and arguments[0].startswith(f"{HOME}="):
+        os.environ["OLLAMAMAX_HOME"] = arguments.pop(0).removeprefix(f"{HOME}=")
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+        if len(arguments) < 2:
+            sys.stdout.write(f"{usage()}\n")
+            return
+        arguments = [*arguments[1:], "--help"]
+    sys.argv[1:] = arguments
+    is_gateway = arguments[0] == "gateway"
+    if "--help" in arguments or "-h" in arguments:
+        if is_gateway:
+            sys.stdout.write(
+                "ollamamax gateway: serve inference alone, on OLLAMAMAX_GATEWAY_PORT. Settings come from the environment.\n"
+            )
+            return
+        for name, value in UNUSED.items():
+            os.environ.setdefault(name, value)
+    elif not os.environ.get("REDIS_URL" if is_gateway else "OLLAMAMAX_SECRET_KEY"):
+        _read_settings_of_home()
     if is_gateway:
         from ollamamax.processes import gateway
 
@@ -25,6 +68,34 @@ def main() -> None:
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)
+
+
+def usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = "\n".join(f"  {name:{width}}  {what}" for name, what in COMMANDS.items())
+    return (
+        f"usage: ollamamax [{HOME} FOLDER] COMMAND ...\n\n{lines}\n\n"
+        "`ollamamax COMMAND --help` says more. Beside a running `make up` no settings are needed: they are those of the\n"
+        f"installation in FOLDER, else in OLLAMAMAX_HOME, else in .ollamamax. Elsewhere they come from the environment."
+    )
+
+
+def _read_settings_of_home() -> None:
+    """What is set already stays."""
+    from ollamamax.embedded import environment, home
+    from ollamamax.embedded.problem import Problem
+
+    try:
+        here = home.at()
+        found = environment.of_running(here)
+    except (Problem, OSError) as problem:
+        sys.exit(str(problem))
+    for name, value in found.items():
+        os.environ[name] = os.environ.get(name) or value
+    if not found:
+        sys.stderr.write(
+            f"Nothing runs in {here.folder}: start it with `make up`, name its folder with {HOME}, or give all settings.\n"
+        )
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ ALLOWED_HOSTS = [
     "127.0.0.1",
     "[::1]",
     urlsplit(PUBLIC_URL).hostname or HOST,
+    *([HOST] if HOST not in {"0.0.0.0", "::", ""} else []),  # noqa: S104 - no name to be called by
     *ENV["OLLAMAMAX_ALLOWED_HOSTS"],
 ]
 
@@ -55,7 +56,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "ollamamax.identity.api.request_id.request_id",
-    "django.middleware.security.SecurityMiddleware",
+    "ollamamax.identity.api.encrypted.Encrypted",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -107,7 +108,8 @@ CHANNEL_LAYERS = {
 
 AUTH_USER_MODEL = "identity.User"
 # An email address is unique whatever its case: a constraint on lower(email), which this check does not see.
-SILENCED_SYSTEM_CHECKS = ["auth.E003"]
+# Django's SecurityMiddleware is there, as `Encrypted`, and the check looks for its name.
+SILENCED_SYSTEM_CHECKS = ["auth.E003", "security.W001"]
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [

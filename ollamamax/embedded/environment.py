@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ollamamax import env
 from ollamamax.embedded import postgres, valkey
-from ollamamax.embedded.home import Home
+from ollamamax.embedded.home import Home, read_json, write_private
 from ollamamax.embedded.problem import Problem
 from ollamamax.embedded.processes import source
 
@@ -46,6 +47,11 @@ class Plan:
                 address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
             host = f"[{address}]" if address.version == 6 else str(address)
         return f"{'https' if self.settings['OLLAMAMAX_TLS_CERT'] else 'http'}://{host}:{self.port}"
+
+    @property
+    def url_here(self) -> str:
+        """Where programs of this machine reach it without the proxy; a certificate is for the public name only."""
+        return self.url if self.settings["OLLAMAMAX_TLS_CERT"] else self.local_url
 
     @property
     def gateway_port(self) -> int | None:
@@ -88,18 +94,15 @@ def plan(home: Home, environ: Mapping[str, str] = os.environ) -> Plan:
     return made
 
 
+def remember(home: Home, made: Plan) -> None:
+    """Keep the settings of this start for `of_running`, as private as the secrets in them, until it is stopped."""
+    kept = {setting.name: made.environ[setting.name] for setting in env.SETTINGS if setting.name in made.environ}
+    write_private(home.settings_file, json.dumps(kept, indent=2))
+
+
 def of_running(home: Home) -> dict[str, str]:
-    """What a command needs to reach the installation that runs in ``home``; nothing when none runs there."""
-    ports: dict[str, int] = home.state().get("ports", {})
-    if not {"postgres", "valkey"} <= ports.keys() or not home.running():
-        return {}
-    secrets = home.secrets()
-    return {
-        "OLLAMAMAX_HOME": str(home.folder),
-        "OLLAMAMAX_SECRET_KEY": secrets["secret_key"],
-        "DATABASE_URL": postgres.url(secrets["postgres_password"], ports["postgres"]),
-        "REDIS_URL": valkey.url(secrets["valkey_password"], home.socket("valkey")),
-    }
+    """The settings of the installation that runs in ``home``; nothing when none runs there."""
+    return read_json(home.settings_file) if home.running() else {}
 
 
 def _nodes(text: str) -> int:

@@ -57,6 +57,11 @@ class Home:
         return self.folder / "run"
 
     @property
+    def settings_file(self) -> Path:
+        """The settings of what runs."""
+        return self.run / "settings.json"
+
+    @property
     def postgres(self) -> Path:
         return self.folder / "postgres"
 

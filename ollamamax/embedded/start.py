@@ -93,7 +93,7 @@ def _bring_up_to_date(home: Home, made: Plan, name: str) -> bool:
     known = read_json(identity)
     if not known:
         return False
-    moved = known | {"url": made.url, "redis_url": _moved(known["redis_url"], made)}
+    moved = known | {"url": made.url_here, "redis_url": _moved(known["redis_url"], made)}
     if moved != known:
         write_private(identity, json.dumps(moved, indent=2))
     return True
@@ -102,7 +102,18 @@ def _bring_up_to_date(home: Home, made: Plan, name: str) -> bool:
 def _join(home: Home, made: Plan, name: str) -> None:
     """Join a node as any other joins: with a token, over HTTP; later starts find the identity it got."""
     token = _run(home, made, module("ollamamax.cli", "node", "token"), "No join token could be made").strip()
-    join = ["join", made.url, "--token", "-", "--engine", "llamacpp", "--name", name, "--home", str(home.folder / name)]
+    join = [
+        "join",
+        made.url_here,
+        "--token",
+        "-",
+        "--engine",
+        "llamacpp",
+        "--name",
+        name,
+        "--home",
+        str(home.folder / name),
+    ]
     _run(home, made, module("cluster.worker.cli", *join), "The node could not join", stdin=token, secret=False)
 
 

@@ -12,7 +12,7 @@ from types import FrameType
 
 from ollamamax.embedded import supervise
 from ollamamax.embedded.down import recover
-from ollamamax.embedded.environment import plan
+from ollamamax.embedded.environment import plan, remember
 from ollamamax.embedded.home import Home
 from ollamamax.embedded.problem import Problem, refuse_busy_port, refuse_full_disk
 from ollamamax.embedded.start import start, wanted
@@ -47,6 +47,7 @@ def up(home: Home, *, detach: bool) -> int:
                     refuse_busy_port(made.host, port)
                 supervisor = Child.start(home, wanted(home, made), made.environ, lock, orphan=detach)
                 _hold(lock, supervisor.pid, made.url)
+                remember(home, made)
             finally:
                 # From here on the supervisor alone holds it, if there is one.
                 os.close(lock)

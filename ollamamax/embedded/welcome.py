@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from pathlib import Path
 
 from ollamamax.embedded.environment import Plan
-from ollamamax.embedded.home import Home, read_json, write_private
+from ollamamax.embedded.home import Home, at, read_json, write_private
 
 # A small model may ramble, so the answer is bounded.
 QUESTION = {
@@ -26,9 +27,12 @@ def welcome(home: Home, made: Plan, seconds: float, *, first: bool, detach: bool
         write_private(file, json.dumps(facts | {"url": made.url}, indent=2))
     key = shlex.join([sys.executable, "-c", READ_KEY, str(file)])
     curl = (
-        f'curl {made.url}/v1/chat/completions -H "Authorization: Bearer $({key})" '
+        f'curl {made.url_here}/v1/chat/completions -H "Authorization: Bearer $({key})" '
         f"-H 'Content-Type: application/json' -d {shlex.quote(json.dumps(QUESTION))}"
     )
+    command = [str(Path(sys.executable).with_name("ollamamax"))]
+    if home.folder != at({}).folder:
+        command += ["--home", str(home.folder)]
     password = facts.get("admin_password", "") if first else f'see "admin_password" in {file}'
     return (
         f"\nOllamaMax is ready after {seconds:.0f} s: {made.url}\n\n"
@@ -36,5 +40,6 @@ def welcome(home: Home, made: Plan, seconds: float, *, first: bool, detach: bool
         f"  Try      {curl}\n"
         + (f"  Also     {made.gateway_url} serves inference alone\n" if made.gateway_port else "")
         + f"  Logs     {home.logs}\n"
+        f"  Command  {shlex.join(command)} --help\n"
         f"  Stop     {'make down' if detach else 'Ctrl-C'}\n"
     )

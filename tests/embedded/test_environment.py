@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ollamamax.embedded.environment import of_running, plan
+from ollamamax.embedded.environment import of_running, plan, remember
 from ollamamax.embedded.home import Home
 from ollamamax.embedded.problem import Problem
 
@@ -60,7 +60,8 @@ def test_a_senseless_number_of_nodes_is_refused(home: Home, nodes: str) -> None:
 
 
 def test_a_command_reaches_what_runs_here_and_nothing_else(home: Home) -> None:
-    made = plan(home, {})
+    made = plan(home, {"PORT": "9000", "SOMETHING": "else"})
+    remember(home, made)
     assert of_running(home) == {}
     descriptor = home.lock()
     assert descriptor is not None
@@ -68,6 +69,15 @@ def test_a_command_reaches_what_runs_here_and_nothing_else(home: Home) -> None:
         found = of_running(home)
     finally:
         os.close(descriptor)
-    assert set(found) == {"OLLAMAMAX_HOME", "OLLAMAMAX_SECRET_KEY", "DATABASE_URL", "REDIS_URL"}
     assert found.items() <= made.environ.items()
+    assert {"OLLAMAMAX_HOME", "OLLAMAMAX_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "PORT"} <= found.keys()
+    assert "SOMETHING" not in found
+    assert home.settings_file.stat().st_mode & 0o777 == 0o600
     assert of_running(Home(home.folder / "elsewhere")) == {}
+
+
+def test_programs_of_this_machine_need_no_proxy(home: Home) -> None:
+    given = {"OLLAMAMAX_TLS_PROXY": "1", "OLLAMAMAX_PUBLIC_URL": "https://a.example"}
+    assert plan(home, given).url_here == "http://127.0.0.1:8000"
+    certified = {"OLLAMAMAX_TLS_CERT": "c", "OLLAMAMAX_TLS_KEY": "k", "OLLAMAMAX_PUBLIC_URL": "https://a.example"}
+    assert plan(home, certified).url_here == "https://a.example"

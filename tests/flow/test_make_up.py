@@ -180,10 +180,16 @@ def test_a_killed_supervisor_leaves_nothing_and_the_next_start_goes_on(running: 
     running.make("down")
 
 
-def test_ctrl_c_in_the_foreground_ends_every_child(copy: Copy) -> None:
+def test_ctrl_c_in_the_foreground_ends_every_child_behind_a_proxy_too(copy: Copy) -> None:
     copy.make("down")
+    proxied = {"OLLAMAMAX_TLS_PROXY": "1", "OLLAMAMAX_PUBLIC_URL": "https://ai.example"}
     with subprocess.Popen(
-        ["make", "up"], cwd=copy.folder, env=copy.environ, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ["make", "up"],
+        cwd=copy.folder,
+        env=copy.environ | proxied,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
