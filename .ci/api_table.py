@@ -170,7 +170,7 @@ def _ollama(inference: contract.Inference) -> None:
 
 def _openai(dialect: openai_wire.Dialect) -> Callable[[contract.Inference], None]:
     def ask(inference: contract.Inference) -> None:
-        OpenAI("http://127.0.0.1")._check("m", inference)
+        OpenAI("http://127.0.0.1")._check(inference)
         openai_wire.body("openai", inference, "m", dialect)
 
     return ask
@@ -186,9 +186,14 @@ ENGINES = {
 BY_HAND = {
     "embeddings": ("yes", IF_MODEL, IF_MODEL, IF_MODEL),
     "dimensions of embeddings": ("refused", "yes", IF_MODEL, IF_MODEL),
-    "truncate of embeddings, true": ("refused", "yes", "refused", "refused"),
+    "truncate of embeddings, true": (
+        "yes",
+        "yes",
+        "vLLM: yes; SGLang: what is too long is refused",
+        "what is too long is refused",
+    ),
     "rerank": (IF_MODEL, "refused", IF_MODEL, "if the server can"),
-    "count_tokens": ("yes", "refused", "refused", "refused"),
+    "count_tokens": ("yes", "an estimate", "vLLM: yes; SGLang: an estimate", "an estimate"),
     "show": ("yes", "yes", "context only", "context only"),
     "loading and unloading": ("yes", "yes", "refused to unload", "refused to unload"),
 }

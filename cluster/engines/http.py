@@ -9,18 +9,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from cluster.engines.faults import error_of
 from cluster.engines.poster import Answer, NotReached
-from cluster.engines.too_long import too_long
-from ollamamax.kernel.errors import (
-    ContextTooLong,
-    EngineCrashed,
-    EngineFailed,
-    InvalidRequest,
-    ModelNotFound,
-    OllamaMaxError,
-    Overloaded,
-    Unavailable,
-)
+from ollamamax.kernel.errors import EngineCrashed, EngineFailed, OllamaMaxError
 
 CONNECT_SECONDS = 5.0
 BETWEEN_BYTES_SECONDS = 300.0
@@ -80,20 +71,7 @@ async def refuse(engine: str, response: aiohttp.ClientResponse | Answer, model: 
     """The error that a response other than 2xx stands for."""
     body = await response.read()
     message = message_of(body) or f"HTTP {response.status}"
-    if response.status in {400, 413, 422, 500} and too_long(body.decode(errors="replace")):
-        return ContextTooLong(message, param="messages")
-    match response.status:
-        case 404:
-            return ModelNotFound(f"The {engine} engine does not know {model}: {message}", param="model")
-        case 400 | 413 | 422:
-            return InvalidRequest(message)
-        case 401 | 403:
-            return EngineFailed(f"The {engine} engine refused the node's own key: {message}")
-        case 429:
-            return Overloaded(f"The {engine} engine is full: {message}", retry_after=1.0)
-        case 503:
-            return Unavailable(f"The {engine} engine is not ready: {message}", retry_after=1.0)
-    return EngineFailed(f"The {engine} engine failed: {message}")
+    return error_of(engine, response.status, body.decode(errors="replace"), message, model)
 
 
 def message_of(body: bytes) -> str:
@@ -123,6 +101,6 @@ async def lines(part: Callable[[], Awaitable[bytes]]) -> AsyncIterator[list[byte
 
 
 async def server_sent(part: Callable[[], Awaitable[bytes]]) -> AsyncIterator[list[bytes]]:
-    """The ``data:`` payloads of a stream of server-sent events, ``[DONE]`` excepted; those that came together at once."""
+    """The ``data:`` payloads of a stream of server-sent events; those that came together at once."""
     async for found in lines(part):
-        yield [data for line in found if line.startswith(b"data:") and (data := line[5:].strip()) != b"[DONE]"]
+        yield [line[5:].strip() for line in found if line.startswith(b"data:")]

@@ -6,12 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from importlib import metadata
-from typing import Any
 
 import aiohttp
+import msgspec
 import psutil
 
-from cluster.engines import http, openai_stream, openai_wire
+from cluster.engines import demanded_call, http, openai_stream, openai_tokens, openai_wire
 from cluster.engines.base import Capacity, EngineKind, LocalModels, Meter, Output
 from cluster.engines.gguf_metadata import read_metadata, shown
 from cluster.engines.llamacpp_process import Process
@@ -20,7 +20,7 @@ from cluster.engines.llamacpp_served import KIND, Served, check_kind
 from cluster.engines.poster import Poster
 from cluster.engines.template import is_jinja
 from ollamamax import contract
-from ollamamax.kernel.errors import EngineFailed
+from ollamamax.kernel.errors import ContextTooLong, EngineFailed
 
 
 class LlamaCpp:
@@ -115,23 +115,25 @@ class LlamaCpp:
             inference = served.able(inference)
             served.check(inference)
             headers = {"Authorization": f"Bearer {process.api_key}", **http.trace_headers(traceparent)}
-            if inference.kind == "embed":
-                final = await openai_stream.embed(self._session, self.kind, process.url, "model", inference, headers)
-                final.load_ms = load_ms
-                yield final
-                return
-            if inference.kind == "rerank":
-                final = await openai_stream.rerank(self._session, self.kind, process.url, "model", inference, headers)
+            ask = (self._session, self.kind, process.url)
+            if inference.kind in {"embed", "rerank"}:
+                final = await self._at_once(served, process, inference, headers)
                 final.load_ms = load_ms
                 yield final
                 return
             if inference.kind == "count":
-                yield await self._count(served, process, inference, headers)
+                yield contract.Final(counted=await self._count(served, process, inference, headers))
                 return
-            if served.renders(inference):
+            asked, extra, names = inference, served.model.recipe.server_fields(), demanded_call.demanded(inference)
+            if names:
+                prompt = await openai_tokens.llamacpp_prompt(*ask, inference, headers, {"enable_thinking": False})
+                inference, extra["grammar"] = demanded_call.as_completion(inference, prompt, names)
+            elif served.renders(inference):
                 inference = await asyncio.to_thread(served.rendered, inference)
-            extra = served.model.recipe.server_fields()
-            async for output in openai_stream.stream(
+            elif inference.format is not None and served.thinks and inference.kind == "chat":
+                prompt = await openai_tokens.llamacpp_prompt(*ask, inference, headers, served.switches(inference))
+                extra["grammar"] = served.grammar(inference, prompt)
+            outputs = openai_stream.stream(
                 self._poster,
                 self.kind,
                 process.url,
@@ -142,42 +144,55 @@ class LlamaCpp:
                 meter,
                 load_ms,
                 extra,
-            ):
-                if inference.continued and isinstance(output, contract.Final):
+            )
+            async for output in demanded_call.called(outputs) if names else outputs:
+                if asked.continued and isinstance(output, contract.Final):
                     # What was said counts other tokens when it is read than when it was generated.
-                    output.prompt_tokens = await self._prompt_tokens(served, process, inference, headers)
+                    output.prompt_tokens = await self._prompt_tokens(served, process, asked, headers)
                 yield output
+
+    async def _at_once(
+        self, served: Served, process: Process, inference: contract.Inference, headers: dict[str, str]
+    ) -> contract.Final:
+        """Embed, or rerank."""
+        asked = (self._session, self.kind, process.url, "model")
+        if inference.kind == "rerank":
+            return await openai_stream.rerank(*asked, inference, headers)
+        try:
+            return await openai_stream.embed(*asked, inference, headers)
+        except ContextTooLong:
+            if not inference.truncate:
+                raise
+        ids = inference.input_ids or [await self._fitting(served, process, text, headers) for text in inference.inputs]
+        cut = msgspec.structs.replace(inference, inputs=[], input_ids=[each[: served.context - 1] for each in ids])
+        return await openai_stream.embed(*asked, cut, headers)
+
+    async def _fitting(self, served: Served, process: Process, text: str, headers: dict[str, str]) -> list[int]:
+        """A text's tokens, as many as the context takes; the one that ends every text of the model stays at the end."""
+        ask = (self._session, self.kind, process.url, text, headers)
+        ids = await openai_tokens.llamacpp_tokens(*ask)
+        if len(ids) < served.context:
+            return ids
+        own_end = ids[-1:] if ids[-1:] != (await openai_tokens.llamacpp_tokens(*ask, special=False))[-1:] else []
+        return ids[: served.context - 1 - len(own_end)] + own_end
 
     async def _prompt_tokens(
         self, served: Served, process: Process, inference: contract.Inference, headers: dict[str, str]
     ) -> int:
         """Of the prompt alone, when an answer is continued."""
         if inference.kind == "chat":
-            return (await self._count(served, process, inference, headers)).counted
+            return await self._count(served, process, inference, headers)
         prompt = inference.prompt.removesuffix(inference.continued)
-        request = {"content": prompt, "add_special": True, "parse_special": True}
-        return len((await self._ask(f"{process.url}/tokenize", request, headers))["tokens"])
+        return len(await openai_tokens.llamacpp_tokens(self._session, self.kind, process.url, prompt, headers))
 
     async def _count(
         self, served: Served, process: Process, inference: contract.Inference, headers: dict[str, str]
-    ) -> contract.Final:
+    ) -> int:
         """The tokens of the messages and tools in the model's template."""
-        request: dict[str, Any] = {"messages": inference.messages} | (
-            {"tools": inference.tools} if inference.tools else {}
-        )
         if served.renders(inference):
-            prompt = (await asyncio.to_thread(served.rendered, inference)).prompt
-        else:
-            prompt = (await self._ask(f"{process.url}/apply-template", request, headers))["prompt"]
-        request = {"content": prompt, "add_special": True, "parse_special": True}
-        return contract.Final(counted=len((await self._ask(f"{process.url}/tokenize", request, headers))["tokens"]))
-
-    async def _ask(self, url: str, request: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
-        async with http.failures_of(self.kind), http.post(self._session, url, request, headers) as response:
-            if response.status >= 300:
-                raise await http.refuse(self.kind, response, "this model")
-            found: dict[str, Any] = await response.json()
-            return found
+            prompt = (await asyncio.to_thread(served.rendered, inference)).prompt.removesuffix(inference.continued)
+            return len(await openai_tokens.llamacpp_tokens(self._session, self.kind, process.url, prompt, headers))
+        return await openai_tokens.llamacpp_count(self._session, self.kind, process.url, inference, headers)
 
     @property
     def _session(self) -> aiohttp.ClientSession:

@@ -146,7 +146,7 @@ class Residents:
             raise
 
     async def _fit(self, served: Served, load: contract.Load, wanted: int) -> None:
-        served.check_context(wanted)
+        wanted = served.bounded(wanted)
         context, layers = served.aim(load, wanted)
         if (context, layers) != (served.context, served.gpu_layers):
             await self._unused(served)

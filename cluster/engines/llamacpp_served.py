@@ -13,17 +13,20 @@ from typing import Literal
 import msgspec
 
 from cluster.engines.base import EngineKind, LocalModel, unsupported
+from cluster.engines.json_grammar import grammar_of
 from cluster.engines.llamacpp_process import Order, Pooling, Process
 from cluster.engines.template import is_jinja, template_of
 from cluster.engines.template_syntax import TemplateProblem
 from ollamamax import contract, logs
-from ollamamax.kernel.errors import InvalidRequest, Unavailable
+from ollamamax.kernel.errors import Unavailable
 
 KIND: EngineKind = "llamacpp"
 KEEP_ALIVE = 300.0
 HEADER_BYTES = 1 << 16
 RANK = 4
 """llama.cpp's number for a model whose head scores a pair of texts."""
+THOUGHTS = '([^<] | "<" [^/] | "</" [^t])* "</think>" "\\n"{0,2}'
+"""The rest of what a model thinks, and its end."""
 log = logs.get(__name__)
 
 
@@ -51,11 +54,13 @@ class Served:
     load: contract.Load = contract.NOTHING_FIXED
     """What the last request's profile fixed."""
 
-    def check_context(self, wanted: int) -> None:
-        """Raises `InvalidRequest` for more context than the model was made for."""
+    def bounded(self, wanted: int) -> int:
+        """The context that a request asks for, as far as the model was made for it: as Ollama does, more is not an error."""
         most = self.model.config.get("context_length")
         if most and wanted > most:
-            raise InvalidRequest(f"num_ctx is {wanted}; {self.model.name} has at most {most}.", param="num_ctx")
+            log.info("context_bounded", version=self.model.version, wanted=wanted, most=most)
+            return int(most)
+        return wanted
 
     def most_context(self, load: contract.Load) -> int | None:
         """The bound for a context that nobody asked for in this request: the model's own, and what its profile fixes."""
@@ -121,7 +126,7 @@ class Served:
             # Who pulled it was told.
             log.warning("template_not_applied", version=self.model.version, error=error.message)
             return False
-        return not is_jinja(text) and not (template.thinks and self._thinks)
+        return not is_jinja(text) and not (template.thinks and self.thinks)
 
     def rendered(self, inference: contract.Inference) -> contract.Inference:
         """The chat as a completion of the prompt that the version's template makes of it. Raises `InvalidRequest`."""
@@ -132,14 +137,28 @@ class Served:
         )
 
     @property
-    def _thinks(self) -> bool:
+    def thinks(self) -> bool:
+        """Whether its template has room for thoughts."""
         return any(word in self.template for word in ("enable_thinking", "reasoning", "<think>"))
 
     def able(self, inference: contract.Inference) -> contract.Inference:
         """Without the wish to think, for a model that cannot."""
-        if inference.think and inference.think_if_able and not self._thinks:
+        if inference.think and inference.think_if_able and not self.thinks:
             return msgspec.structs.replace(inference, think=None)
         return inference
+
+    def switches(self, inference: contract.Inference) -> dict[str, object]:
+        """What its template is told of this request."""
+        think = {} if inference.think is None else {"enable_thinking": bool(inference.think)}
+        return think | inference.template_kwargs
+
+    def grammar(self, inference: contract.Inference, prompt: str) -> str:
+        """Of the answer, with thoughts before it where the prompt has opened them already, or the request wants them."""
+        if prompt.rstrip().endswith("<think>"):
+            return grammar_of(inference.format or "json", before=THOUGHTS)
+        if inference.think and "<think>" in self.template:
+            return grammar_of(inference.format or "json", before=f'("<think>" {THOUGHTS})?')
+        return grammar_of(inference.format or "json")
 
     def check(self, inference: contract.Inference) -> None:
         """Refuse what this model cannot do, where llama.cpp itself would ignore it or fail."""
@@ -147,7 +166,7 @@ class Served:
             raise unsupported(KIND, "dimensions")
         if inference.tools and "tools" not in self.template:
             raise unsupported(KIND, "tools", f"the chat template of {self.model.name} has none")
-        if inference.think and not self._thinks:
+        if inference.think and not self.thinks:
             raise unsupported(KIND, "think", f"{self.model.name} does not think")
         if not self.vision and any(_has_image(message) for message in inference.messages):
             raise unsupported(KIND, "images", f"{self.model.name} does not see")

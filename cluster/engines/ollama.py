@@ -11,9 +11,10 @@ from typing import Any, Literal
 import aiohttp
 import msgspec
 
-from cluster.engines import http, ollama_wire
+from cluster.engines import demanded_call, http, ollama_wire
 from cluster.engines.base import Capacity, EngineKind, Meter, Output, unsupported
 from cluster.engines.ollama_contexts import Contexts
+from cluster.scheduling.prompt import estimate_tokens
 from ollamamax import contract
 from ollamamax.kernel.errors import EngineFailed, InvalidRequest, OllamaMaxError
 
@@ -109,14 +110,18 @@ class Ollama:
         if inference.kind == "rerank":
             raise unsupported(self.kind, "rerank", "Ollama's API has no reranking")
         if inference.kind == "count":
-            raise unsupported(self.kind, "count_tokens", "Ollama has no tokenizer to ask")
+            # Ollama has no tokenizer to ask.
+            yield contract.Final(counted=estimate_tokens(inference), estimated=True)
+            return
         with self._contexts.fixed(version, load, inference.options.num_ctx) as options:
             if inference.kind == "embed":
                 request = _with(ollama_wire.embed(inference, model), options)
-                yield ollama_wire.embedded(await self._post("/api/embed", request, model, headers))
+                yield ollama_wire.embedded(await self._post("/api/embed", request, model, headers), inference)
                 return
             async with contextlib.aclosing(self._stream(model, inference, options, headers)) as outputs:
-                async for output in outputs:
+                async for output in demanded_call.called(outputs) if demanded_call.demanded(inference) else outputs:
+                    if isinstance(output, contract.Final) and not output.prompt_tokens:
+                        output.prompt_tokens = estimate_tokens(inference)
                     yield output
 
     async def _stream(

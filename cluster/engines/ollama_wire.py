@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
 from cluster.engines.base import unsupported
-from cluster.engines.too_long import too_long
+from cluster.engines.demanded_call import demanded, schema_of_call
+from cluster.engines.faults import error_of
+from cluster.engines.json_grammar import grammar_of
+from cluster.engines.openai_wire import vectors, with_continued
+from cluster.engines.schema_merge import subschemas
 from ollamamax import contract
-from ollamamax.kernel.errors import ContextTooLong, EngineFailed, InvalidRequest
+from ollamamax.kernel.errors import EngineFailed, InvalidRequest
 from ollamamax.kernel.ids import new_id
 
 _OPTIONS = {
@@ -37,13 +42,15 @@ def chat(inference: contract.Inference, model: str) -> dict[str, Any]:
     given = inference.messages
     if inference.continued:
         # Templates leave the last message open when it is the assistant's.
-        given = [*given, {"role": "assistant", "content": inference.continued}]
+        given = with_continued(given, inference.continued)
     request = _common(inference, model) | {"messages": messages(given)}
     tools = inference.tools
     if inference.tool_choice == "none":
         tools = []  # what the caller wants: no tool is called
-    elif inference.tool_choice not in (None, "auto"):
-        raise unsupported("ollama", "tool_choice", "Ollama has no such field; its models choose themselves")
+    elif names := demanded(inference):
+        # Ollama has no such field. Its grammar lets nothing through but a call, whether or not it sees that it is one.
+        tools = [tool for tool in tools if tool["function"].get("name") in names]
+        return request | {"tools": tools, "format": schema_of_call(tools, names)}
     if tools:
         if inference.parallel_tool_calls is False:
             raise unsupported("ollama", "parallel_tool_calls", "its models choose themselves how many tools they call")
@@ -78,6 +85,8 @@ def embed(inference: contract.Inference, model: str) -> dict[str, Any]:
 
 def _common(inference: contract.Inference, model: str) -> dict[str, Any]:
     request: dict[str, Any] = {"model": model, "stream": True, "options": options(inference.options)}
+    if isinstance(inference.format, dict):
+        _check_format(inference.format)
     for name in ("format", "think", "keep_alive"):
         if (value := getattr(inference, name)) is not None:
             request[name] = value
@@ -88,12 +97,28 @@ def _common(inference: contract.Inference, model: str) -> dict[str, Any]:
     return request
 
 
+_PLAIN_PATTERN = re.compile(r"\^(?!.*(\(\?|\[\^))[^\\.^$\"]*\$", re.DOTALL)
+_BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
+
+
+def _check_format(schema: dict[str, Any]) -> None:
+    """Raises `Unsupported` for what of a schema Ollama's grammars leave out without a word."""
+    grammar_of(schema)
+    for each in subschemas(schema):
+        if "pattern" in each and not _PLAIN_PATTERN.fullmatch(str(each["pattern"])):
+            why = "its grammars know '^', '$' at the ends, letters, sets, groups and repetitions only"
+            raise unsupported("ollama", "pattern", why)
+        if each.get("type") == "number" and (found := _BOUNDS & each.keys()):
+            raise unsupported("ollama", min(found), "its grammars bound integers only")
+
+
 def options(given: contract.Options) -> dict[str, Any]:
     for name in _CANNOT:
         if getattr(given, name):
             raise unsupported("ollama", name, "Ollama has no such option")
     found = {theirs: value for ours, theirs in _OPTIONS.items() if (value := getattr(given, ours)) is not None}
-    return found | {"stop": given.stop} if given.stop else found
+    stop = [each for each in given.stop if each]
+    return found | {"stop": stop} if stop else found
 
 
 def messages(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -157,14 +182,13 @@ class Chunks:
     def __init__(self, *, logprobs: bool = False) -> None:
         self.last: dict[str, Any] | None = None
         self.called = False
+        self.tokens = 0
         self._logprobs = logprobs
 
     def delta(self, chunk: dict[str, Any]) -> contract.Delta | None:
         """What ``chunk`` adds; ``None`` for one without output. Raises `EngineFailed` for an error in the stream."""
         if "error" in chunk:
-            if too_long(str(chunk["error"])):
-                raise ContextTooLong(str(chunk["error"]), param="messages")
-            raise EngineFailed(f"The ollama engine failed: {chunk['error']}")
+            raise error_of("ollama", 500, str(chunk["error"]), str(chunk["error"]))
         if chunk.get("done"):
             self.last = chunk
         message = chunk.get("message") or {}
@@ -174,6 +198,7 @@ class Chunks:
         self.called = self.called or bool(calls)
         if not text and not thinking and not calls:
             return None
+        self.tokens += 1
         logprobs = chunk.get("logprobs") or []
         if self._logprobs and text and not logprobs:
             raise unsupported("ollama", "logprobs", "this version of Ollama, or this model's runner, gives none")
@@ -187,8 +212,9 @@ class Chunks:
         reason = _REASONS.get(last.get("done_reason") or "stop", "stop")
         return contract.Final(
             finish_reason="tool_calls" if self.called and reason == "stop" else reason,
-            prompt_tokens=last.get("prompt_eval_count", 0),
-            completion_tokens=last.get("eval_count", 0),
+            prompt_tokens=last.get("prompt_eval_count") or 0,
+            completion_tokens=self.tokens if (made := last.get("eval_count")) is None else made,
+            estimated=made is None or not last.get("prompt_eval_count"),
             load_ms=_ms(last, "load_duration"),
             prompt_ms=_ms(last, "prompt_eval_duration"),
             eval_ms=_ms(last, "eval_duration"),
@@ -196,12 +222,13 @@ class Chunks:
         )
 
 
-def embedded(answer: dict[str, Any]) -> contract.Final:
+def embedded(answer: dict[str, Any], inference: contract.Inference) -> contract.Final:
+    """The end of an ``embed`` request. Raises `EngineFailed` for what cannot be its vectors."""
     return contract.Final(
         prompt_tokens=answer.get("prompt_eval_count", 0),
         load_ms=_ms(answer, "load_duration"),
         total_ms=_ms(answer, "total_duration"),
-        embeddings=answer["embeddings"],
+        embeddings=vectors("ollama", answer["embeddings"], len(inference.inputs), inference.dimensions),
     )
 
 

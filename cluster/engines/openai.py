@@ -9,11 +9,11 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from cluster.engines import http, openai_stream, openai_wire
+from cluster.engines import demanded_call, http, openai_stream, openai_tokens, openai_wire
 from cluster.engines.base import Capacity, EngineKind, Meter, Output, unsupported
 from cluster.engines.poster import Poster
 from ollamamax import contract
-from ollamamax.kernel.errors import EngineFailed, ModelNotFound
+from ollamamax.kernel.errors import ContextTooLong, EngineFailed, ModelNotFound
 
 SLOTS = 64
 
@@ -100,7 +100,6 @@ class OpenAI:
         await self.models()
         if version_of(model) not in self._present:
             raise ModelNotFound(f"The openai engine does not have {model}.", param="model")
-        self._check_context(model, num_ctx, load)
         return 0.0
 
     async def unload(self, version: str, model: str) -> None:
@@ -119,10 +118,10 @@ class OpenAI:
         meter: Meter | None = None,
         load: contract.Load = contract.NOTHING_FIXED,
     ) -> AsyncGenerator[Output, None]:
-        self._check(model, inference, load)
+        self._check(inference)
         headers = http.trace_headers(traceparent)
         if inference.kind == "embed":
-            yield await openai_stream.embed(self._session, self.kind, self._url, model, inference, headers)
+            yield await self._embed(model, inference, headers)
             return
         if inference.kind == "rerank":
             yield await openai_stream.rerank(self._session, self.kind, self._url, model, inference, headers)
@@ -132,11 +131,31 @@ class OpenAI:
             yield contract.Final(info={"model_info": {"context_length": context}} if context else {})
             return
         if inference.kind == "count":
-            raise unsupported(self.kind, "count_tokens", "OpenAI's API has no tokenizer to ask")
-        async for output in openai_stream.stream(
-            self._poster, self.kind, self._url, model, inference, self._dialect, headers, meter
-        ):
+            yield await self._count(model, inference, headers)
+            return
+        extra: dict[str, Any] = {}
+        names = demanded_call.demanded(inference) if self._dialect is openai_wire.LLAMACPP else []
+        if names:
+            ask = (self._session, self.kind, self._url, inference, headers)
+            prompt = await openai_tokens.llamacpp_prompt(*ask, {"enable_thinking": False})
+            inference, extra["grammar"] = demanded_call.as_completion(inference, prompt, names)
+        outputs = openai_stream.stream(
+            self._poster, self.kind, self._url, model, inference, self._dialect, headers, meter, extra=extra
+        )
+        async for output in demanded_call.called(outputs) if names else outputs:
+            if isinstance(output, contract.Final) and not output.prompt_tokens:
+                output.prompt_tokens = (await self._count(model, inference, headers)).counted
             yield output
+
+    async def _embed(self, model: str, inference: contract.Inference, headers: dict[str, str]) -> contract.Final:
+        asked = (self._session, self.kind, self._url, model, inference, headers)
+        try:
+            return await openai_stream.embed(*asked)
+        except ContextTooLong:
+            if not inference.truncate or self._dialect is not openai_wire.VLLM:
+                raise
+        # vLLM's own way to say: as many as the model takes.
+        return await openai_stream.embed(*asked, {"truncate_prompt_tokens": -1})
 
     @property
     def _session(self) -> aiohttp.ClientSession:
@@ -144,16 +163,17 @@ class OpenAI:
             raise EngineFailed("The openai engine has not been started.")
         return self._client
 
-    def _check(self, model: str, inference: contract.Inference, load: contract.Load = contract.NOTHING_FIXED) -> None:
-        """Refuse what only the server's own start options could change."""
+    def _check(self, inference: contract.Inference) -> None:
+        """Refuse what only the server's own start options could change.
+
+        Not its context: the server does what fits into it, and refuses a prompt that does not.
+        """
         if inference.keep_alive == 0:
             raise unsupported(self.kind, "keep_alive", "its server decides what it keeps in memory")
-        self._check_context(model, inference.options.num_ctx, load)
 
-    def _check_context(self, model: str, wanted: int | None, load: contract.Load) -> None:
-        # Where the server does not tell, the profile says what it was started with.
-        if wanted is not None and wanted > self._contexts.get(model, load.num_ctx or 0):
-            raise unsupported(self.kind, "num_ctx", "its server's context was set when it started")
+    async def _count(self, model: str, inference: contract.Inference, headers: dict[str, str]) -> contract.Final:
+        """By the server's own tokenizer where it has a page for that, or else an estimate."""
+        return await openai_tokens.count(self._session, self._url, model, inference, self._dialect, headers)
 
     def _learn(self, rows: list[dict[str, Any]]) -> None:
         self._present = {version_of(row["id"]): row["id"] for row in rows}

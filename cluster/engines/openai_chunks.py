@@ -7,22 +7,33 @@ from typing import Any
 import msgspec
 
 from cluster.engines.base import unsupported
-from cluster.engines.too_long import too_long
+from cluster.engines.called import Calls
+from cluster.engines.faults import error_of
 from ollamamax import contract
-from ollamamax.kernel.errors import ContextTooLong, EngineFailed
+from ollamamax.kernel.errors import EngineFailed
 
+DONE = b"[DONE]"
 _REASONS: dict[str, contract.FinishReason] = {
     "length": "length",
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",
 }
+_MOST = 1 << 40
+"""No count of tokens is larger."""
+_UNKNOWN = -9999.0
+"""OpenAI's own number for a log probability that cannot be told."""
+
+Content = str | list[dict[str, Any]] | None
 
 
 class _Part(msgspec.Struct, gc=False):
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
+    content: Content = None
+    """Text; some servers send a list of parts."""
+    reasoning_content: Content = None
+    reasoning: Content = None
     tool_calls: list[dict[str, Any]] | None = None
+    function_call: dict[str, Any] | None = None
+    """The older form of the same, of one call."""
 
 
 class _Choice(msgspec.Struct):
@@ -35,8 +46,8 @@ class _Choice(msgspec.Struct):
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int | None = None
+    prompt_tokens: float | None = None
+    completion_tokens: float | None = None
     prompt_tokens_details: dict[str, Any] | None = None
 
 
@@ -53,7 +64,7 @@ class _Timings(msgspec.Struct):
 class _Chunk(msgspec.Struct):
     """What is read of a chunk; to decode the rest costs as much again."""
 
-    choices: list[_Choice] = []
+    choices: list[_Choice] | None = None
     usage: _Usage | None = None
     timings: _Timings | None = None
     error: Any = None
@@ -73,17 +84,21 @@ class Chunks:
         self.reason: contract.FinishReason = "stop"
         self.ended = False
         self.tokens = 0
-        self.calls: dict[int, dict[str, Any]] = {}
+        self.calls = Calls()
         self.usage = _Usage()
         self.timings = _Timings()
 
     def delta(self, data: bytes) -> contract.Delta | None:
-        """What the chunk ``data`` adds; ``None`` for one without output. Raises `EngineFailed` for an error in the stream."""
+        """What the chunk ``data`` adds; ``None`` for one without output. Raises the error that the stream holds."""
+        if data == DONE:
+            # Servers that give no reason for the end say at least that it is one.
+            self.ended = True
+            return None
         chunk = _decode(data)
         if chunk.error is not None:
             error = chunk.error
             message = str(error.get("message", error)) if isinstance(error, dict) else str(error)
-            raise ContextTooLong(message, param="messages") if too_long(str(error)) else EngineFailed(message)
+            raise error_of(self._engine, 500, str(error), message)
         if chunk.usage is not None:
             self.usage = chunk.usage
         if chunk.timings is not None:
@@ -91,14 +106,18 @@ class Chunks:
         if not chunk.choices:
             return None
         choice = chunk.choices[0]
-        if choice.finish_reason:
-            self.reason = _REASONS.get(choice.finish_reason, "stop")
+        if choice.finish_reason or choice.message is not None:
+            self.reason = _REASONS.get(choice.finish_reason or "", "stop")
             self.ended = True
         part = choice.delta or choice.message or _NOTHING
         for call in part.tool_calls or ():
-            self._add(call)
-        text = part.content or choice.text or ""
-        thinking = part.reasoning_content or part.reasoning or ""
+            self.calls.add(call)
+        if part.function_call:
+            self.calls.add({"index": 0, "function": part.function_call})
+        text, thinking = _said(part.content)
+        text = text or choice.text or ""
+        if part.reasoning_content or part.reasoning:
+            thinking += "".join(_said(part.reasoning_content or part.reasoning))
         logprobs = self._probabilities(choice, text) if self._logprobs else []
         made = self._made(bool(text or thinking or part.tool_calls))
         if not text and not thinking and not made:
@@ -111,13 +130,15 @@ class Chunks:
         if found.get("content"):
             return [_entry(entry, self._top) for entry in found["content"]]
         if found.get("tokens"):
-            tops = found.get("top_logprobs") or [None] * len(found["tokens"])
+            tokens, tops = found["tokens"], found.get("top_logprobs") or [None] * len(found["tokens"])
+            if not len(tokens) == len(found["token_logprobs"]) == len(tops):
+                raise EngineFailed(f"The {self._engine} engine sent lists of log probabilities of different lengths.")
             return [
                 {
                     **_probability(token, logprob),
                     "top_logprobs": [_probability(*each) for each in list((top or {}).items())[: self._top]],
                 }
-                for token, logprob, top in zip(found["tokens"], found["token_logprobs"], tops, strict=True)
+                for token, logprob, top in zip(tokens, found["token_logprobs"], tops, strict=True)
             ]
         if text:
             raise unsupported(self._engine, "logprobs", "its server sends none")
@@ -125,53 +146,70 @@ class Chunks:
 
     def _made(self, output: bool) -> int:
         """Tokens since the last chunk: by the server's own count where it gives one, else one for each chunk."""
-        total = self.timings.predicted_n or self.usage.completion_tokens
+        total = self.timings.predicted_n or _count(self.usage.completion_tokens)
         made = max(0, total - self.tokens) if total is not None else int(output)
         self.tokens += made
         return made
 
-    def _add(self, part: dict[str, Any]) -> None:
-        call = self.calls.setdefault(
-            part.get("index", 0), {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
-        )
-        call["id"] = part.get("id") or call["id"]
-        function = part.get("function") or {}
-        call["function"]["name"] += function.get("name") or ""
-        call["function"]["arguments"] += function.get("arguments") or ""
-
-    def tool_calls(self) -> list[dict[str, Any]]:
-        """The calls, complete, in their order."""
-        return [self.calls[index] for index in sorted(self.calls)]
-
     def prompt_tokens(self) -> int:
         """The prompt's tokens, those from the cache included; 0 while the server has not said."""
-        return self.usage.prompt_tokens or self.timings.prompt_n + self.timings.cache_n
+        return _count(self.usage.prompt_tokens) or self.timings.prompt_n + self.timings.cache_n
 
     def final(self, *, load_ms: float, total_ms: float) -> contract.Final:
-        """The end, with the engine's own counts and times; `EngineFailed` when the stream ended without one."""
+        """The end, with the engine's own counts and times; `EngineFailed` when the stream ended without one.
+
+        Counts that the engine did not tell are not its own: of the answer the parts that came, of the prompt 0.
+        """
         if not self.ended:
             raise EngineFailed("The engine ended the stream without finishing the answer.")
         usage, timings = self.usage, self.timings
-        made = usage.completion_tokens if usage.completion_tokens is not None else timings.predicted_n
+        told = _count(usage.completion_tokens)
+        made = told if told is not None else timings.predicted_n
+        cached = _count((usage.prompt_tokens_details or {}).get("cached_tokens")) or timings.cache_n
+        prompt = self.prompt_tokens()
         return contract.Final(
             finish_reason="tool_calls" if self.calls and self.reason == "stop" else self.reason,
-            prompt_tokens=self.prompt_tokens(),
+            prompt_tokens=prompt,
             completion_tokens=self.tokens if made is None else made,
-            cached_tokens=(usage.prompt_tokens_details or {}).get("cached_tokens") or timings.cache_n,
+            cached_tokens=min(cached, prompt),
             load_ms=load_ms,
             prompt_ms=timings.prompt_ms,
             eval_ms=timings.predicted_ms,
             total_ms=total_ms,
+            estimated=made is None or not prompt,
         )
 
 
-def _probability(token: str, logprob: float) -> dict[str, Any]:
-    return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
+def _said(content: Content) -> tuple[str, str]:
+    """Text and thoughts of a content that is a text, or a list of parts."""
+    if not isinstance(content, list):
+        return content or "", ""
+    text, thinking = [], []
+    for part in content:
+        if part.get("type") in {"thinking", "reasoning"}:
+            inner = part.get("thinking") or part.get("reasoning") or part.get("text")
+            thinking.append("".join(_said(inner)) if isinstance(inner, str | list) else "")
+        else:
+            text.append(str(part.get("text") or ""))
+    return "".join(text), "".join(thinking)
+
+
+def _count(told: Any) -> int | None:
+    """A count that can be true, or ``None``."""
+    if isinstance(told, bool) or not isinstance(told, int | float) or not 0 <= told <= _MOST:
+        return None
+    return int(told)
+
+
+def _probability(token: str, logprob: float | None) -> dict[str, Any]:
+    known = _UNKNOWN if logprob is None else float(logprob)
+    return {"token": token, "logprob": max(_UNKNOWN, min(0.0, known)), "bytes": list(token.encode())}
 
 
 def _entry(entry: dict[str, Any], top: int) -> dict[str, Any]:
-    names = ("token", "logprob", "bytes")
-    return {
-        **{name: entry.get(name) for name in names},
-        "top_logprobs": [{name: each.get(name) for name in names} for each in (entry.get("top_logprobs") or [])[:top]],
-    }
+    def told(each: dict[str, Any]) -> dict[str, Any]:
+        made = _probability(str(each["token"]), each.get("logprob"))
+        # A token may be a part of a character, which only its bytes tell.
+        return made | {"bytes": given} if (given := each.get("bytes")) is not None else made
+
+    return {**told(entry), "top_logprobs": [told(each) for each in (entry.get("top_logprobs") or [])[:top]]}

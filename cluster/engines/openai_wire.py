@@ -5,11 +5,14 @@ Servers differ in what they accept beyond OpenAI's own fields; a `Dialect` says 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.engines.base import unsupported
+from cluster.engines.json_grammar import grammar_of
 from ollamamax import contract
+from ollamamax.kernel.errors import EngineFailed
 
 _COMMON = ("max_tokens", "temperature", "top_p", "seed", "presence_penalty", "frequency_penalty")
 _BEYOND = (
@@ -79,11 +82,11 @@ def body(engine: str, inference: contract.Inference, model: str, dialect: Dialec
     if inference.delivery != "once":
         request |= _streamed(dialect)
     request |= _options(engine, inference.options, dialect)
-    request |= _chat(inference) if inference.kind == "chat" else _completion(engine, inference, dialect)
-    if inference.continued and inference.kind == "chat":
-        request |= _continued(engine, inference, dialect)
+    request |= (
+        _chat(engine, inference, dialect) if inference.kind == "chat" else _completion(engine, inference, dialect)
+    )
     if inference.format is not None:
-        request |= _format(inference, dialect)
+        request |= _format(inference.format, dialect)
     if inference.logprobs:
         request |= _logprobs(inference, dialect)
     if inference.think is not None:
@@ -105,17 +108,15 @@ def _streamed(dialect: Dialect) -> dict[str, Any]:
 
 
 def _logprobs(inference: contract.Inference, dialect: Dialect) -> dict[str, Any]:
-    if inference.kind == "chat":
-        return {"logprobs": True, "top_logprobs": inference.top_logprobs}
-    # llama.cpp takes 0 for "none at all".
-    return {"logprobs": max(1, inference.top_logprobs) if dialect is LLAMACPP else inference.top_logprobs}
+    # llama.cpp takes 0 for "none at all"; what is too many is left out when they come.
+    top = max(1, inference.top_logprobs) if dialect is LLAMACPP else inference.top_logprobs
+    return {"logprobs": True, "top_logprobs": top} if inference.kind == "chat" else {"logprobs": top}
 
 
-def _format(inference: contract.Inference, dialect: Dialect) -> dict[str, Any]:
-    value = inference.format
-    if dialect is LLAMACPP and inference.kind == "completion":
-        # It would ignore response_format here.
-        return {"json_schema": value if isinstance(value, dict) else {"type": "object"}}
+def _format(value: str | dict[str, Any], dialect: Dialect) -> dict[str, Any]:
+    if dialect is LLAMACPP:
+        # Of a schema it would leave out what it does not know.
+        return {"grammar": grammar_of(value)}
     if isinstance(value, dict):
         schema = {"name": "response", "schema": value, "strict": True}
         return {"response_format": {"type": "json_schema", "json_schema": schema}}
@@ -126,8 +127,8 @@ def _options(engine: str, options: contract.Options, dialect: Dialect) -> dict[s
     found = {name: value for name in _COMMON if (value := getattr(options, name)) is not None}
     if options.max_tokens is not None and options.max_tokens < 0:
         del found["max_tokens"]  # until the model stops, which is what they do without it
-    if options.stop:
-        found["stop"] = options.stop
+    if stop := [each for each in options.stop if each]:
+        found["stop"] = stop
     if options.logit_bias:
         found["logit_bias"] = options.logit_bias
     for name in _BEYOND:
@@ -149,8 +150,16 @@ def _asks_nothing(name: str, options: contract.Options) -> bool:
     return getattr(options, name) in _OFF.get(name, ())
 
 
-def _chat(inference: contract.Inference) -> dict[str, Any]:
-    found: dict[str, Any] = {"messages": inference.messages}
+def _chat(engine: str, inference: contract.Inference, dialect: Dialect) -> dict[str, Any]:
+    messages = [known_role(message) for message in inference.messages]
+    begun = is_begun(inference)
+    if inference.continued:
+        if not dialect.goes_on:
+            raise unsupported(engine, "continued", f"its server ({dialect.name}) begins every answer anew")
+        messages = with_continued(messages, inference.continued)
+    found: dict[str, Any] = {"messages": messages}
+    if begun and dialect.goes_on and dialect is not LLAMACPP:  # which does so by itself
+        found |= {"continue_final_message": True, "add_generation_prompt": False}
     if inference.tools:
         found["tools"] = inference.tools
     if inference.tool_choice is not None:
@@ -160,14 +169,28 @@ def _chat(inference: contract.Inference) -> dict[str, Any]:
     return found
 
 
-def _continued(engine: str, inference: contract.Inference, dialect: Dialect) -> dict[str, Any]:
-    """The last message is the assistant's own, and is not closed. llama.cpp does so by itself."""
-    if not dialect.goes_on:
-        raise unsupported(engine, "continued", f"its server ({dialect.name}) begins every answer anew")
-    messages = [*inference.messages, {"role": "assistant", "content": inference.continued}]
-    if dialect is LLAMACPP:
-        return {"messages": messages}
-    return {"messages": messages, "continue_final_message": True, "add_generation_prompt": False}
+def known_role(message: dict[str, Any]) -> dict[str, Any]:
+    """OpenAI's own templates alone know ``developer``; all take ``system`` for the same."""
+    return message | {"role": "system"} if message.get("role") == "developer" else message
+
+
+def is_begun(inference: contract.Inference) -> bool:
+    """Whether the last message is the beginning of the answer, which goes on from there."""
+    if inference.kind != "chat":
+        return False
+    last = inference.messages[-1] if inference.messages else {}
+    return bool(inference.continued) or (last.get("role") == "assistant" and not last.get("tool_calls"))
+
+
+def with_continued(messages: list[dict[str, Any]], continued: str) -> list[dict[str, Any]]:
+    """The messages, the last of which is the assistant's own and ends in what was said so far."""
+    last = messages[-1] if messages else {}
+    if last.get("role") != "assistant" or last.get("tool_calls"):
+        return [*messages, {"role": "assistant", "content": continued}]
+    content = last.get("content") or ""
+    if isinstance(content, list):
+        content = "".join(str(part.get("text") or "") for part in content)
+    return [*messages[:-1], last | {"content": content + continued}]
 
 
 def _completion(engine: str, inference: contract.Inference, dialect: Dialect) -> dict[str, Any]:
@@ -184,34 +207,57 @@ def _completion(engine: str, inference: contract.Inference, dialect: Dialect) ->
 def _thinking(engine: str, inference: contract.Inference, dialect: Dialect) -> dict[str, Any]:
     if inference.kind != "chat":
         raise unsupported(engine, "think", "a plain completion has no chat template")
-    if isinstance(inference.think, str):
-        if dialect.thinking == "template":
-            return {"chat_template_kwargs": {"enable_thinking": True, "reasoning_effort": inference.think}}
-        return {"reasoning_effort": inference.think}
     if dialect.thinking == "template":
-        return {"chat_template_kwargs": {"enable_thinking": inference.think}}
+        # Templates call the switch by one of two names.
+        switch = {"enable_thinking": bool(inference.think), "thinking": bool(inference.think)}
+        level = {"reasoning_effort": inference.think} if isinstance(inference.think, str) else {}
+        return {"chat_template_kwargs": switch | level}
+    if isinstance(inference.think, str):
+        return {"reasoning_effort": inference.think}
+    if not inference.think:
+        return {"reasoning_effort": "none"}
     raise unsupported(engine, "think", f"its server ({dialect.name}) knows only levels of effort")
 
 
-def scores(answer: Any, documents: int, *, total_ms: float) -> contract.Final:
+def scores(engine: str, answer: Any, documents: int, *, total_ms: float) -> contract.Final:
     """The end of a ``rerank`` request, from the answer of ``/v1/rerank``, in the order of the documents."""
-    rows = {row["index"]: row["relevance_score"] for row in answer["results"]}
+    rows = {row["index"]: float(row["relevance_score"]) for row in answer["results"]}
+    if rows.keys() != set(range(documents)) or not all(map(math.isfinite, rows.values())):
+        raise EngineFailed(f"The {engine} engine did not give each of {documents} documents a score.")
     usage = answer.get("usage") or {}
     return contract.Final(
         # Some servers count only the total, which is the same: nothing is generated.
         prompt_tokens=usage.get("prompt_tokens") or usage.get("total_tokens", 0),
         total_ms=total_ms,
-        scores=[float(rows[index]) for index in range(documents)],
+        scores=[rows[index] for index in range(documents)],
     )
 
 
-def embeddings(answer: dict[str, Any], *, total_ms: float, load_ms: float = 0.0) -> contract.Final:
+def embeddings(
+    engine: str, answer: dict[str, Any], inputs: int, dimensions: int | None, *, total_ms: float
+) -> contract.Final:
     """The end of an ``embed`` request, from the answer of ``/v1/embeddings``, in the order of the inputs."""
     rows = sorted(answer["data"], key=lambda row: row["index"])
     usage = answer.get("usage") or {}
     return contract.Final(
         prompt_tokens=usage.get("prompt_tokens", 0),
-        load_ms=load_ms,
         total_ms=total_ms,
-        embeddings=[row["embedding"] for row in rows],
+        embeddings=vectors(engine, [row["embedding"] for row in rows], inputs, dimensions),
     )
+
+
+def vectors(engine: str, found: list[list[float]], inputs: int, dimensions: int | None) -> list[list[float]]:
+    """The vectors, if there is one for each input, of the length that was asked for, and each number is one.
+
+    Raises `EngineFailed`, and `Unsupported` for ``dimensions`` that the engine did not obey.
+    """
+    lengths = {len(vector) for vector in found}
+    if len(found) != inputs or len(lengths) > 1 or 0 in lengths:
+        raise EngineFailed(
+            f"The {engine} engine sent {len(found)} vectors of lengths {sorted(lengths)[:4]} for {inputs} inputs."
+        )
+    if not all(math.isfinite(each) for vector in found for each in vector):
+        raise EngineFailed(f"The {engine} engine sent a vector with what is no number.")
+    if dimensions is not None and lengths and lengths != {dimensions}:
+        raise unsupported(engine, "dimensions", f"asked for {dimensions}, it gave {lengths.pop()}")
+    return found

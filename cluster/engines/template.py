@@ -63,10 +63,9 @@ class Template:
                 run.render(self._nodes, turn)
                 turn = dict.fromkeys(turn, "")
             turn[slots[role]] = message["Content"]
-        if turn["Response"]:
-            run.render(self._nodes, turn)
-            turn = dict.fromkeys(turn, "")
         run.render(_until_response(self._nodes)[0], turn)
+        # What the answer begins with, when the last message is the assistant's own.
+        run.out.append(turn["Response"])
 
 
 @lru_cache(maxsize=64)

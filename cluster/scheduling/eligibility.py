@@ -30,9 +30,19 @@ def bar(state: NodeState, model: ModelState, *, schedulable: bool) -> str:
 
 
 def admissible(wanted: Wanted, candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Those that nothing speaks `against`."""
+    """Those that nothing speaks `against`; of servers that all have less context than is asked for those that have most.
+
+    Such a server cannot be loaded with more: it does what fits, and itself refuses a prompt that does not.
+    """
     profile, tenant = wanted.profile, wanted.tenant
-    if profile.regions or profile.labels or wanted.num_ctx is not None:
+    if wanted.num_ctx is not None:
+        reasons = [(against(wanted, each), each) for each in candidates]
+        if able := [each for reason, each in reasons if not reason]:
+            return able
+        lesser = [each for reason, each in reasons if reason == "context" and each.most_context is not None]
+        most = max((each.most_context or 0 for each in lesser), default=0)
+        return [each for each in lesser if each.most_context == most]
+    if profile.regions or profile.labels:
         return [each for each in candidates if not against(wanted, each)]
     return [each for each in candidates if not each.bar and (each.shared or each.tenant == tenant)]
 

@@ -72,6 +72,8 @@ class Final(msgspec.Struct, tag="f", array_like=True, omit_defaults=True):
     """For ``rerank``: how relevant each document is, in the order they came; the scale is the model's own."""
     keep_alive_ignored: bool = False
     """As in `Started`: all that is heard of it when another node went on with the answer."""
+    estimated: bool = False
+    """Whether a count is not the engine's own: of an answer the parts that came, of a prompt about four bytes each."""
 
 
 class Failure(msgspec.Struct, tag="e", array_like=True, omit_defaults=True):

@@ -10,7 +10,7 @@ from cluster.scheduling import load
 from cluster.scheduling.profile import Profile
 from ollamamax.bus.directory import Directory
 from ollamamax.contract import Inference
-from ollamamax.gateway import catalog
+from ollamamax.gateway import catalog, schemas
 from ollamamax.gateway.execution import Call, Execution
 from ollamamax.gateway.http import Receive, Scope, read_body
 from ollamamax.gateway.openai.keeping import Keeping
@@ -47,8 +47,11 @@ class Service:
         whole: bool = False,
     ) -> Execution:
         """``deadline`` is in seconds, instead of this service's own; ``tell`` is called while it waits; of a ``whole`` answer the
-        client reads nothing before its end. Raises `ModelNotFound`, and `Unsupported` for an image that would have to be fetched."""
+        client reads nothing before its end. Raises `ModelNotFound`, `Unsupported` for an image that would have to be fetched, and
+        `InvalidRequest` for schemas beyond their bounds."""
         _refuse_addresses(inference)
+        schemas.check(inference)
+        _tidy(inference)
         listed = catalog.resolve(self.directory, call.principal.tenant or "", model)
         load.check(listed.profile, inference.options.num_ctx)
         if whole:
@@ -65,6 +68,23 @@ def _is_short(inference: Inference, profile: Profile) -> bool:
         and not inference.tools
         and profile.first_byte_seconds >= ONCE_PATIENCE
     )
+
+
+_EFFORTS = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
+
+
+def _tidy(inference: Inference) -> None:
+    """One form for what protocols say in several. Raises `InvalidRequest` for a level of thinking that nobody knows."""
+    if isinstance(inference.think, str):
+        if inference.think not in _EFFORTS:
+            raise errors.InvalidRequest(
+                f"A level of thinking is one of {', '.join(sorted(_EFFORTS))}.", param="reasoning_effort"
+            )
+        if inference.think == "none":
+            inference.think = False
+    if "" in inference.options.stop:
+        # It would end every answer before it begins.
+        inference.options.stop = [each for each in inference.options.stop if each]
 
 
 def _refuse_addresses(inference: Inference) -> None:

@@ -90,6 +90,12 @@ class EngineCrashed(EngineFailed):
     code = "engine_crashed"
 
 
+class NotObeyed(EngineFailed):
+    """The engine works, and what came back is not what was asked for: another try, here or elsewhere, would not help."""
+
+    code = "not_obeyed"
+
+
 class Unavailable(OllamaMaxError):
     """Nothing that could serve this is reachable now."""
 

@@ -61,9 +61,54 @@ def test_a_choice_of_tools() -> None:
     assert chat(message, tools=tools)["tools"] == tools
     assert chat(message, tools=tools, tool_choice="auto")["tools"] == tools
     assert "tools" not in chat(message, tools=tools, tool_choice="none")
-    for wanted in ("required", {"type": "function", "function": {"name": "f"}}):
-        with pytest.raises(Unsupported):
-            chat(message, tools=tools, tool_choice=wanted)
+    two: list[dict[str, Any]] = [
+        *tools,
+        {"type": "function", "function": {"name": "g", "parameters": {"type": "object"}}},
+    ]
+    cases: list[tuple[Any, list[dict[str, Any]]]] = [
+        ("required", two),
+        ({"type": "function", "function": {"name": "g"}}, two[1:]),
+    ]
+    for choice, offered in cases:
+        made = chat(message, tools=two, tool_choice=choice)
+        assert made["tools"] == offered
+        names = [call["properties"]["name"]["const"] for call in made["format"]["$defs"].values()]
+        assert names == [tool["function"]["name"] for tool in offered]
+    for wrong in ({"type": "function", "function": {"name": "h"}}, "sometimes"):
+        with pytest.raises(InvalidRequest, match="tool_choice"):
+            chat(message, tools=two, tool_choice=wrong)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [{"pattern": r"^\d$"}, {"pattern": "ab"}, {"pattern": "^.$"}, {"type": "number", "minimum": 0}, {"not": {}}],
+)
+def test_what_its_grammars_leave_out_is_refused(schema: dict[str, Any]) -> None:
+    message = {"role": "user", "content": "Hi"}
+    with pytest.raises(Unsupported):
+        chat(message, format={"type": "object", "properties": {"a": {"type": "string"} | schema}})
+    chat(message, format={"type": "object", "properties": {"a": {"type": "string", "pattern": "^[a-z]{2}$"}}})
+
+
+def test_an_answer_that_is_begun_goes_on_in_the_message_that_began_it() -> None:
+    asked = contract.Inference(
+        "chat",
+        messages=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hel"}],
+        continued="lo",
+        options=contract.Options(stop=["", "x"]),
+    )
+    made = ollama_wire.chat(asked, "m")
+    assert made["messages"][-1] == {"role": "assistant", "content": "Hello"}
+    assert made["options"]["stop"] == ["x"]
+
+
+def test_counts_that_are_not_told_are_marked() -> None:
+    chunks = ollama_wire.Chunks()
+    chunks.delta({"message": {"content": "a"}})
+    chunks.delta({"message": {"content": "b"}, "done": True})
+    assert (chunks.final().completion_tokens, chunks.final().estimated) == (2, True)
+    chunks.delta({"done": True, "prompt_eval_count": 3, "eval_count": 5})
+    assert (chunks.final().completion_tokens, chunks.final().estimated) == (5, False)
 
 
 def test_completions_are_raw_unless_they_have_a_suffix() -> None:

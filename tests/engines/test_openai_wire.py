@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import msgspec
@@ -92,7 +93,11 @@ def test_tokens_go_in_place_of_text() -> None:
 
 def test_switches_for_the_template_go_where_there_is_one_to_switch() -> None:
     asked = inference(think=False, template_kwargs={"documents": ["x"]})
-    assert body("e", asked, "m", VLLM)["chat_template_kwargs"] == {"enable_thinking": False, "documents": ["x"]}
+    assert body("e", asked, "m", VLLM)["chat_template_kwargs"] == {
+        "enable_thinking": False,
+        "thinking": False,
+        "documents": ["x"],
+    }
     with pytest.raises(Unsupported):
         body("e", asked, "m", PLAIN)
 
@@ -105,7 +110,10 @@ def test_formats() -> None:
 
 
 def test_thinking() -> None:
-    assert body("e", inference(think=False), "m", LLAMACPP)["chat_template_kwargs"] == {"enable_thinking": False}
+    off = {"enable_thinking": False, "thinking": False}
+    for dialect in (LLAMACPP, VLLM, SGLANG):
+        assert body("e", inference(think=False), "m", dialect)["chat_template_kwargs"] == off
+    assert body("e", inference(think=False), "m", PLAIN)["reasoning_effort"] == "none"
     assert body("e", inference(think="high"), "m", PLAIN)["reasoning_effort"] == "high"
     with pytest.raises(Unsupported):
         body("e", inference(think=True), "m", PLAIN)
@@ -143,7 +151,7 @@ def test_tool_calls_are_put_together() -> None:
     ):
         chunks.delta(chunk(choices=choice(tool_calls=[part])))
     chunks.delta(chunk(choices=[{"delta": {}, "finish_reason": "tool_calls"}]))
-    assert [call["function"] for call in chunks.tool_calls()] == [
+    assert [call["function"] for call in chunks.calls.whole()] == [
         {"name": "f", "arguments": '{"x":1}'},
         {"name": "g", "arguments": "{}"},
     ]
@@ -188,3 +196,90 @@ broken line here
 def test_a_version_follows_from_the_name() -> None:
     assert version_of("a") == version_of("a") != version_of("b")
     assert len(version_of("a")) == 71
+
+
+def test_the_developer_is_the_system_to_every_server() -> None:
+    for dialect in (LLAMACPP, VLLM, SGLANG, PLAIN):
+        made = body("e", inference(messages=[{"role": "developer", "content": "Be brief."}]), "m", dialect)
+        assert made["messages"] == [{"role": "system", "content": "Be brief."}]
+
+
+def test_an_answer_that_is_begun_goes_on_from_there() -> None:
+    begun = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": [{"type": "text", "text": "Hel"}]}]
+    for dialect in (VLLM, SGLANG):
+        made = body("e", inference(messages=begun), "m", dialect)
+        assert (made["continue_final_message"], made["add_generation_prompt"]) == (True, False)
+        assert made["messages"] == begun
+        further = body("e", inference(messages=begun, continued="lo"), "m", dialect)
+        assert further["messages"][1:] == [{"role": "assistant", "content": "Hello"}]
+    called = [*begun[:1], {"role": "assistant", "content": None, "tool_calls": [{"id": "a"}]}]
+    assert "continue_final_message" not in body("e", inference(messages=called), "m", VLLM)
+    assert "continue_final_message" not in body("e", inference(messages=begun), "m", LLAMACPP)
+
+
+def test_no_alternatives_are_asked_for_in_the_server_s_own_way_and_too_many_left_out() -> None:
+    asked = inference(logprobs=True, top_logprobs=0)
+    assert [body("e", asked, "m", dialect)["top_logprobs"] for dialect in (LLAMACPP, VLLM)] == [1, 0]
+    entry = {"token": "a", "logprob": None, "top_logprobs": [{"token": "a", "logprob": -0.5}]}
+    delta = Chunks("e", asked).delta(chunk(choices=[choice(content="a")[0] | {"logprobs": {"content": [entry]}}]))
+    assert delta is not None
+    assert delta.logprobs == [{"token": "a", "logprob": -9999.0, "bytes": [97], "top_logprobs": []}]
+
+
+def test_an_empty_stop_is_none() -> None:
+    assert "stop" not in body("e", inference(options=contract.Options(stop=["", ""])), "m", VLLM)
+
+
+@pytest.mark.parametrize("count", [-1, 1e300, True, None])
+def test_a_count_that_cannot_be_true_is_not_told(count: Any) -> None:
+    chunks = Chunks()
+    chunks.delta(chunk(choices=choice(content="a")))
+    usage = {"prompt_tokens": 3, "completion_tokens": count} if count is not True else {}
+    chunks.delta(chunk(choices=[{"delta": {}, "finish_reason": "stop"}], usage=usage))
+    final = chunks.final(load_ms=0, total_ms=0)
+    assert (final.completion_tokens, final.estimated) == (1, True)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_calls_are_put_together_from_parts_of_any_kind(seed: int) -> None:
+    """Servers number the calls or not, repeat ids and names or not, and cut the arguments anywhere."""
+    rng = random.Random(seed)
+    wanted = [
+        (f"call_{n}", f"f{n}", msgspec.json.encode({"n": n, "é": "x" * rng.randrange(5)}).decode()) for n in range(4)
+    ]
+    same_index, repeats, whole = rng.random() < 0.5, rng.random() < 0.5, rng.random() < 0.3
+    streams = []
+    for number, (id_, name, arguments) in enumerate(wanted):
+        cuts = [] if whole else sorted(rng.sample(range(len(arguments)), 2))
+        pieces = [arguments[a:b] for a, b in zip([0, *cuts], [*cuts, len(arguments)], strict=True)]
+        parts: list[dict[str, Any]] = [
+            {"index": 0 if same_index else number, "function": {"arguments": p}} for p in pieces
+        ]
+        for at, part in enumerate(parts):
+            if at == 0 or repeats:
+                part["id"], part["function"]["name"] = id_, name
+        streams.append(parts)
+    order = [part for parts in streams for part in parts]
+    if not same_index:  # then the parts of several calls may come in turn
+        order = []
+        while any(streams):
+            order.append(rng.choice([parts for parts in streams if parts]).pop(0))
+    chunks = Chunks()
+    for part in order:
+        chunks.delta(chunk(choices=choice(tool_calls=[part])))
+    made = [(call["id"], call["function"]["name"], call["function"]["arguments"]) for call in chunks.calls.whole()]
+    assert sorted(made) == sorted(wanted)
+
+
+def test_calls_without_ids_get_some_and_one_without_a_name_is_none() -> None:
+    chunks = Chunks()
+    for name in ("f", "g"):
+        chunks.delta(chunk(choices=choice(tool_calls=[{"function": {"name": name, "arguments": {"a": 1}}}])))
+    first, second = chunks.calls.whole()
+    assert [first["function"]["name"], second["function"]["name"]] == ["f", "g"]
+    assert first["function"]["arguments"] == '{"a":1}'
+    assert first["id"] != second["id"] != ""
+    nameless = Chunks()
+    nameless.delta(chunk(choices=choice(tool_calls=[{"index": 0, "id": "a", "function": {"arguments": "{}"}}])))
+    with pytest.raises(EngineFailed, match="without a name"):
+        nameless.calls.whole()

@@ -92,7 +92,7 @@ def test_what_it_calls_refused_is_refused_by_name(path: str, name: str) -> None:
 
 
 def test_the_parts_that_others_run_are_named() -> None:
-    assert "| tool_choice: a tool must be called | if the model can | refused |" in table.engine_table()
+    assert "| parallel_tool_calls false | if the model can | refused |" in table.engine_table()
     assert (
         "| `/api/chat` | `options.num_gpu` | ignored: the fleet decides how a node loads a model |"
         in table.field_table()

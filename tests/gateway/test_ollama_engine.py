@@ -12,7 +12,7 @@ from cluster.engines.base import Engine
 from cluster.engines.build import EngineChoice, build
 from ollamamax import contract
 from ollamamax.contract import Event, Final, ModelState, Ticket
-from ollamamax.kernel.errors import EngineFailed, ModelNotFound, Unsupported
+from ollamamax.kernel.errors import EngineFailed, ModelNotFound
 from tests.fakes.node import echo
 from tests.gateway.conftest import VERSION, Site, until
 from tests.gateway.scripts import describes, embeds, embeds_not, is_sure
@@ -109,8 +109,8 @@ async def test_what_it_cannot_do_comes_through_as_such(site: Site, tmp_path: Pat
         with pytest.raises(Exception, match="cannot do embed") as error:
             await _run(engine, contract.Inference("embed", inputs=["x"]))
         assert getattr(error.value, "status", None) == 400
-        with pytest.raises(Unsupported):
-            await _run(engine, contract.Inference("count", messages=[{"role": "user", "content": "x"}]))
+        *_, counted = await _run(engine, contract.Inference("count", messages=[{"role": "user", "content": "x" * 40}]))
+        assert (counted.counted, counted.estimated) == (10, True)
         with pytest.raises(ModelNotFound):
             await engine.load(VERSION, "nothing")
 

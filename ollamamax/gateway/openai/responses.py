@@ -46,6 +46,7 @@ def usage(*finals: Final) -> dict[str, Any]:
         "completion_tokens": completion_tokens,
         "total_tokens": final.prompt_tokens + completion_tokens,
         "prompt_tokens_details": {"cached_tokens": final.cached_tokens},
+        **({"estimated": True} if any(each.estimated for each in finals) else {}),
     }
 
 
