@@ -11,6 +11,7 @@ import msgspec
 import redis
 from django.conf import settings
 
+from cluster import guard
 from cluster.dispatch.fleet import Registered
 from cluster.models import Node
 from ollamamax.bus import directory, keys, shared
@@ -22,7 +23,7 @@ NODE_KEYS = "node_keys"
 
 
 def redis_user(node: Node) -> str:
-    return f"node.{node.id.hex}"
+    return keys.node_user(node.id.hex)
 
 
 def redis_url(node: Node, password: str) -> str:
@@ -80,7 +81,9 @@ def withdraw(node: Node) -> None:
 
 def grant(client: redis.Redis, node: Node) -> None:
     """Make or repair the node's Redis user. Only the SHA-256 of its password is known here."""
-    client.execute_command("ACL", "SETUSER", redis_user(node), *_rules(node))
+    # Whoever was cut off stays so until its time is over, whatever else changes.
+    off = ["off"] if guard.is_cut_off(client, node.id.hex) else []
+    client.execute_command("ACL", "SETUSER", redis_user(node), *_rules(node), *off)
     client.hset(keys.NODE_RIGHTS, redis_user(node), rights(node))
     _save_users(client)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from cluster import reconcile
+from cluster import guard, reconcile
 from cluster.dispatch import lost
 from ollamamax.bus import shared
 
@@ -12,6 +12,11 @@ from ollamamax.bus import shared
 @shared_task(name="cluster.observe_nodes")
 def observe_nodes() -> None:
     reconcile.observe_nodes()
+
+
+@shared_task(name="cluster.guard_nodes")
+def guard_nodes() -> None:
+    guard.guard_nodes(shared.client())
 
 
 @shared_task(name="cluster.settle_lost")

@@ -28,7 +28,7 @@ class NodeListView(View):
     def get(self, request: Request) -> Response:
         """The tenant's nodes, the newest first, with their telemetry."""
         page = self.paginate_queryset(self.get_queryset()) or []
-        context = {"states": queries.states(page)}
+        context = {"heard": queries.heard(page)}
         return self.get_paginated_response(NodeSerializer(page, many=True, context=context).data)
 
 
@@ -56,4 +56,4 @@ class NodeView(View):
 
 
 def _shown(node: Node) -> Response:
-    return Response(NodeSerializer(node, context={"states": queries.states([node])}).data)
+    return Response(NodeSerializer(node, context={"heard": queries.heard([node])}).data)

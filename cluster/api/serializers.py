@@ -12,17 +12,20 @@ from cluster.actions.join_token import MOST_USES
 from cluster.actions.node import MOST_LABELS
 from cluster.models import JoinToken, Node
 from cluster.models.node import MOST_HOURLY_COST
+from cluster.queries.node import Heard
 from ollamamax.contract import NodeState
 from ollamamax.identity.api.fields import Number
 from ollamamax.identity.api.serializers import ChangeSerializer
 
 
 class NodeSerializer(serializers.ModelSerializer[Node]):
-    """``telemetry`` is what the node said within the last seconds, or null when it said nothing: then there is no data."""
+    """``telemetry`` is what the node said within the last seconds, or null when it said nothing: then there is no data.
+    ``problem`` says why something that it says is not taken, or that it is cut off; null as long as all is well."""
 
     labels = serializers.DictField(child=serializers.CharField(), read_only=True)
     online = serializers.SerializerMethodField()
     telemetry = serializers.SerializerMethodField()
+    problem = serializers.SerializerMethodField()
 
     class Meta:
         model = Node
@@ -40,6 +43,7 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
             "last_seen_at",
             "online",
             "telemetry",
+            "problem",
         ]
         read_only_fields = fields
 
@@ -51,9 +55,16 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
         state = self._state(node)
         return None if state is None else msgspec.to_builtins(state)
 
+    def get_problem(self, node: Node) -> str | None:
+        """Why what it says is not taken, or that it is cut off."""
+        return self._heard().problems.get(node.id.hex)
+
     def _state(self, node: Node) -> NodeState | None:
-        states: dict[str, NodeState] = self.context["states"]
-        return states.get(node.id.hex)
+        return self._heard().states.get(node.id.hex)
+
+    def _heard(self) -> Heard:
+        found: Heard = self.context["heard"]
+        return found
 
 
 class NodeChangeSerializer(ChangeSerializer):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from django.db.models import QuerySet
 from redis.exceptions import RedisError
 
+from cluster import guard
 from cluster.models import JoinToken, Node
-from cluster.telemetry import read_states
+from cluster.telemetry import read
 from ollamamax import logs
 from ollamamax.bus import shared
 from ollamamax.contract import NodeState
@@ -52,10 +54,26 @@ def join_tokens() -> QuerySet[JoinToken]:
     return JoinToken.objects.all()
 
 
+@dataclass(frozen=True)
+class Heard:
+    """By node id (hex): what it said last, of those that are alive; and what is wrong with what it says, where something is."""
+
+    states: dict[str, NodeState] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+
 def states(found: Iterable[Node]) -> dict[str, NodeState]:
     """Telemetry by node id (hex), of those that are alive; nothing when Redis is away. One round trip to Redis."""
+    return heard(found).states
+
+
+def heard(found: Iterable[Node]) -> Heard:
+    """Nothing when Redis is away. Three round trips to it."""
+    ids = [node.id.hex for node in found]
+    client = shared.client()
     try:
-        return read_states(shared.client(), [node.id.hex for node in found])
+        told = read(client, ids)
+        return Heard(told.states, guard.problems(client, ids, told.ignored))
     except RedisError as error:
         _log.warning("telemetry_unreadable", error=str(error))
-        return {}
+        return Heard()

@@ -6,12 +6,14 @@ import uuid
 
 from celery import current_app
 from django.conf import settings
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
+from cluster import guard
 from cluster.models import Node
 from cluster.telemetry import read_states
 from models_registry import publication
+from models_registry.actions import external
 from models_registry.actions.lock import lock_replicas
 from models_registry.actions.version import register_external
 from models_registry.models import Channel, Replica, Version
@@ -25,6 +27,10 @@ from ollamamax.kernel.principal import system
 
 ASK_AGAIN_SECONDS = 15
 """How long a fetch that was asked for is left in peace, unless the node reports it under way."""
+MOST_NAMES = 1000
+"""Models of its own for which a node gets rows, whether it still has them or not; they go with the node."""
+MOST_NEW_NAMES = 50
+"""Of one node in one round."""
 _STATES = {
     "fetching": Replica.State.FETCHING,
     "ready": Replica.State.READY,
@@ -62,7 +68,8 @@ def reconcile_replicas() -> None:
     for removal in unneeded(wanted, tenants, states):
         if client.set(keys.removal_asked(removal.node, removal.digest), b"1", nx=True, ex=ASK_AGAIN_SECONDS):
             _remove(removal)
-    _write(nodes, states, versions)
+    _write_each(nodes, states, versions)
+    external.forget_unheld()
     publication.announce_all()
 
 
@@ -94,11 +101,20 @@ def _remove(removal: Removal) -> None:
 def _take_note_of_external(
     nodes: dict[str, Node], states: dict[str, NodeState], versions: dict[tuple[str, str], Version]
 ) -> None:
+    client = shared.client()
     for name, state in states.items():
         tenant = nodes[name].tenant_id
+        known, fresh = _names_of(nodes[name]) if _has_new(nodes[name], state, versions) else 0, 0
         kinds = {engine.kind: engine.hosts_blobs for engine in state.engines}
         for model in state.models:
             if kinds.get(model.engine) is False and (tenant.hex, model.version) not in versions:
+                known += 1
+                fresh += 1
+                if fresh > MOST_NEW_NAMES:
+                    break  # the rest in the next rounds: nobody else's wait meanwhile
+                if known > MOST_NAMES:
+                    guard.note(client, name, f"more than {MOST_NAMES} models of its own")
+                    break
                 try:
                     versions[tenant.hex, model.version] = register_external(
                         acting=system("models_registry.reconcile_replicas", tenant.hex),
@@ -107,8 +123,30 @@ def _take_note_of_external(
                         engine=model.engine,
                         size=model.size,
                     )
-                except errors.InvalidRequest as error:
-                    _log.warning("external_model_refused", node=name, model=model.name, error=error.message)
+                except (errors.InvalidRequest, DataError, IntegrityError) as error:
+                    guard.note(client, name, f"a model's name or digest is none: {str(error)[:200]}")
+
+
+def _has_new(node: Node, state: NodeState, versions: dict[tuple[str, str], Version]) -> bool:
+    return any((node.tenant_id.hex, model.version) not in versions for model in state.models)
+
+
+def _names_of(node: Node) -> int:
+    """How many models of its own it ever reported. One query."""
+    with every_tenant():
+        return Replica.objects.filter(node=node, version__source=Version.Source.EXTERNAL).count()
+
+
+def _write_each(nodes: dict[str, Node], states: dict[str, NodeState], versions: dict[tuple[str, str], Version]) -> None:
+    """All at once; node by node when Postgres refuses something, so that only the node that said it goes without."""
+    try:
+        _write(nodes, states, versions)
+    except (DataError, IntegrityError):
+        for name, state in states.items():
+            try:
+                _write(nodes, {name: state}, versions)
+            except (DataError, IntegrityError) as error:
+                guard.note(shared.client(), name, f"its replicas cannot be kept: {str(error)[:200]}")
 
 
 def _write(nodes: dict[str, Node], states: dict[str, NodeState], versions: dict[tuple[str, str], Version]) -> None:

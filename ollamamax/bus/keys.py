@@ -218,6 +218,20 @@ _CONNECTION = (
 )
 
 
+def node_user(node: str) -> str:
+    """The node's Redis user."""
+    return f"node.{node}"
+
+
+def node_measured(node: str) -> list[str]:
+    """Those of its keys into which a node writes what it likes, its state first; as many for each node."""
+    queue = node_queue(node)
+    return [
+        *(node_state(node), node_drain(node), node_done(node), node_orders(node)),
+        *(queue, f"_kombu.binding.{queue}", f"_kombu.binding_permanent.{queue}"),
+    ]
+
+
 def node_keys(node: str) -> list[str]:
     """Every key that a node's user reaches: its own. Who takes a node out deletes all of them."""
     return [key for _, names in _node_rights(node) for key in names]

@@ -20,6 +20,8 @@ class Cut(msgspec.Struct, omit_defaults=True):
     at: float
     until: float
     times: int = 1
+    over: bool = False
+    """It was let in again. The record stays a while, for how long the next one is."""
 
 
 decode_fault = msgspec.json.Decoder(Fault).decode

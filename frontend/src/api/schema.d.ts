@@ -661,7 +661,10 @@ export interface components {
             /** @description Requests whose num_ctx differed from that of the instance which served them; null when not known. */
             readonly reloads_avoided: number | null;
         };
-        /** @description ``telemetry`` is what the node said within the last seconds, or null when it said nothing: then there is no data. */
+        /**
+         * @description ``telemetry`` is what the node said within the last seconds, or null when it said nothing: then there is no data.
+         *     ``problem`` says why something that it says is not taken, or that it is cut off; null as long as all is well.
+         */
         Node: {
             /** Format: uuid */
             readonly id: string;
@@ -684,6 +687,8 @@ export interface components {
             readonly telemetry: {
                 [key: string]: unknown;
             } | null;
+            /** @description Why what it says is not taken, or that it is cut off. */
+            readonly problem: string | null;
         };
         /**
          * @description * `refuse` - refuse
