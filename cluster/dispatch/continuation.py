@@ -22,7 +22,7 @@ def may_continue(request: Request) -> bool:
     return (
         request.profile.continue_streams
         and asked.kind in {"chat", "completion"}
-        and not (asked.tools or asked.format or asked.logprobs or asked.suffix or asked.think)
+        and not (asked.tools or asked.format or asked.logprobs or asked.suffix or asked.think or asked.context)
         and bool(asked.messages or asked.prompt)
     )
 

@@ -124,6 +124,11 @@ class LlamaCpp:
             if inference.kind == "count":
                 yield contract.Final(counted=await self._count(served, process, inference, headers))
                 return
+            if inference.context:
+                ids = await self._conversation(served, process, inference, headers)
+                inference = msgspec.structs.replace(
+                    inference, kind="completion", messages=[], prompt_ids=ids, context=[], think=None
+                )
             asked, extra, names = inference, served.model.recipe.server_fields(), demanded_call.demanded(inference)
             if names:
                 prompt = await openai_tokens.llamacpp_prompt(*ask, inference, headers, {"enable_thinking": False})
@@ -145,11 +150,32 @@ class LlamaCpp:
                 load_ms,
                 extra,
             )
+            said: list[str] = []
             async for output in demanded_call.called(outputs) if names else outputs:
+                if asked.with_context:
+                    if isinstance(output, contract.Delta):
+                        said.append(output.text)
+                    else:
+                        before = asked.prompt_ids or await self._conversation(served, process, asked, headers)
+                        own = await openai_tokens.llamacpp_tokens(*ask, "".join(said), headers, special=False)
+                        output.context = before + own
                 if asked.continued and isinstance(output, contract.Final):
                     # What was said counts other tokens when it is read than when it was generated.
                     output.prompt_tokens = await self._prompt_tokens(served, process, asked, headers)
                 yield output
+
+    async def _conversation(
+        self, served: Served, process: Process, inference: contract.Inference, headers: dict[str, str]
+    ) -> list[int]:
+        """The tokens of all that a chat's answer follows."""
+        ask = (self._session, self.kind, process.url)
+        if served.renders(inference):
+            prompt = (await asyncio.to_thread(served.rendered, inference)).prompt
+        else:
+            switches = served.switches(inference)
+            prompt = await openai_tokens.llamacpp_prompt(*ask, inference, headers, switches) + inference.continued
+        begins = not inference.context
+        return inference.context + await openai_tokens.llamacpp_tokens(*ask, prompt, headers, special=begins)
 
     async def _at_once(
         self, served: Served, process: Process, inference: contract.Inference, headers: dict[str, str]

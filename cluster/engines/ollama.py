@@ -128,7 +128,10 @@ class Ollama:
         self, model: str, inference: contract.Inference, options: dict[str, Any], headers: dict[str, str]
     ) -> AsyncGenerator[Output, None]:
         chat = inference.kind == "chat"
-        request = ollama_wire.chat(inference, model) if chat else ollama_wire.generate(inference, model)
+        if chat and inference.with_context and not inference.continued:
+            chat, request = False, ollama_wire.remembering(inference, model)
+        else:
+            request = ollama_wire.chat(inference, model) if chat else ollama_wire.generate(inference, model)
         url = self._url + ("/api/chat" if chat else "/api/generate")
         chunks = ollama_wire.Chunks(logprobs=inference.logprobs)
         async with (

@@ -70,6 +70,18 @@ def generate(inference: contract.Inference, model: str) -> dict[str, Any]:
     return request | {"raw": True}
 
 
+def remembering(inference: contract.Inference, model: str) -> dict[str, Any]:
+    """The body for ``/api/generate`` of a chat that is a prompt, and perhaps a system message before it: only there Ollama takes
+    and gives ``context``."""
+    *before, last = messages(inference.messages)
+    request = _common(inference, model) | {"prompt": last["content"]}
+    if before:
+        request["system"] = before[0]["content"]
+    if "images" in last:
+        request["images"] = last["images"]
+    return request | ({"context": inference.context} if inference.context else {})
+
+
 def embed(inference: contract.Inference, model: str) -> dict[str, Any]:
     """The body for ``/api/embed``. Raises `Unsupported`."""
     if inference.input_ids:
@@ -219,6 +231,7 @@ class Chunks:
             prompt_ms=_ms(last, "prompt_eval_duration"),
             eval_ms=_ms(last, "eval_duration"),
             total_ms=_ms(last, "total_duration"),
+            context=last.get("context") or [],
         )
 
 

@@ -78,6 +78,8 @@ def dialect_of(owner: str) -> Dialect:
 
 def body(engine: str, inference: contract.Inference, model: str, dialect: Dialect) -> dict[str, Any]:
     """The JSON body for ``/v1/chat/completions`` or ``/v1/completions``. Raises `Unsupported`."""
+    if inference.context:
+        raise unsupported(engine, "context", "its API takes a conversation as messages only")
     request: dict[str, Any] = {"model": model}
     if inference.delivery != "once":
         request |= _streamed(dialect)

@@ -68,7 +68,7 @@ def estimate_tokens(inference: Inference) -> int:
             images += sum(part.get("type") == "image_url" for part in content)
     size = sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
     size += len(_encode(inference.tools)) if inference.tools else 0
-    size += BYTES_PER_TOKEN * (len(inference.prompt_ids) + sum(map(len, inference.input_ids)))
+    size += BYTES_PER_TOKEN * (len(inference.prompt_ids) + len(inference.context) + sum(map(len, inference.input_ids)))
     return size // BYTES_PER_TOKEN + images * IMAGE_TOKENS
 
 

@@ -73,6 +73,10 @@ class Inference(msgspec.Struct, omit_defaults=True):
     top_logprobs: int = 0
     """How many alternatives to each token, with ``logprobs``."""
     dimensions: int | None = None
+    context: list[int] = []
+    """The conversation before a ``chat``, as tokens that an earlier `Final.context` told."""
+    with_context: bool = False
+    """Whether a ``chat`` is to end with `Final.context`, where the engine has a tokenizer."""
     truncate: bool | None = None
     """Whether ``embed`` shortens inputs that are too long; ``None`` is the engine's own habit."""
     verbose: bool = False

@@ -74,6 +74,8 @@ class Final(msgspec.Struct, tag="f", array_like=True, omit_defaults=True):
     """As in `Started`: all that is heard of it when another node went on with the answer."""
     estimated: bool = False
     """Whether a count is not the engine's own: of an answer the parts that came, of a prompt about four bytes each."""
+    context: list[int] = []
+    """The whole conversation in the model's own tokens, where `Inference.with_context` asked for it and the engine can."""
 
 
 class Failure(msgspec.Struct, tag="e", array_like=True, omit_defaults=True):

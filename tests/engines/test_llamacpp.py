@@ -15,7 +15,7 @@ from cluster.engines.base import LocalModel
 from cluster.engines.llamacpp import LlamaCpp
 from cluster.engines.llamacpp_memory import SHARE, cache_share, needed
 from ollamamax import contract
-from ollamamax.kernel.errors import EngineFailed, ModelNotFound
+from ollamamax.kernel.errors import EngineFailed, InvalidRequest, ModelNotFound
 from tests import smollm
 from tests.engines.conftest import chat
 from tests.patience import LONG
@@ -320,3 +320,20 @@ async def test_a_model_does_not_get_what_the_cache_of_another_may_take() -> None
         assert (engine.loaded(FIRST), engine.loaded(SECOND)) == (False, True)
     finally:
         await engine.close()
+
+
+async def test_a_conversation_goes_on_from_its_tokens(engine: LlamaCpp) -> None:
+    def ask(text: str, context: list[int]) -> contract.Inference:
+        options = contract.Options(max_tokens=8, temperature=0.0)
+        messages = [{"role": "user", "content": text}]
+        return contract.Inference("chat", messages, options=options, context=context, with_context=True)
+
+    first = await run(engine, ask("My name is Ann.", []))
+    assert len(first.context) >= first.prompt_tokens + first.completion_tokens - 1
+    second = await run(engine, ask("What is my name?", first.context))
+    assert second.context[: len(first.context)] == first.context
+    assert second.prompt_tokens > first.prompt_tokens + first.completion_tokens
+    plain = await run(engine, chat("My name is Ann.", max_tokens=8))
+    assert plain.context == []
+    with pytest.raises(InvalidRequest):
+        await run(engine, ask("x", [1 << 30]))

@@ -187,3 +187,19 @@ def test_tokens_and_switches_of_a_template_are_refused() -> None:
         ollama_wire.embed(contract.Inference("embed", input_ids=[[1]]), "m")
     with pytest.raises(Unsupported):
         chat({"role": "user", "content": "Hi"}, template_kwargs={"x": 1})
+
+
+def test_a_chat_with_its_tokens_is_asked_where_ollama_takes_them() -> None:
+    given = contract.Inference(
+        "chat",
+        [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}],
+        context=[1, 2],
+        with_context=True,
+    )
+    made = ollama_wire.remembering(given, "m")
+    assert (made["prompt"], made["system"], made["context"], made["model"]) == ("hi", "Be brief.", [1, 2], "m")
+    assert "messages" not in made
+    chunks = ollama_wire.Chunks()
+    chunks.delta({"response": "ho", "done": False})
+    chunks.delta({"response": "", "done": True, "done_reason": "stop", "context": [1, 2, 3]})
+    assert chunks.final().context == [1, 2, 3]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import ollama
 import pytest
 
+from ollamamax.contract import Delta, Event, Final, Ticket
 from tests.gateway.conftest import VERSION, Site, until
 from tests.gateway.scripts import calls_a_tool, calls_badly, is_sure
 
@@ -45,6 +47,25 @@ async def test_generate_goes_through_the_chat_template(site: Site) -> None:
     assert inference.kind == "chat"
     assert [message["role"] for message in inference.messages] == ["system", "user"]
     assert inference.options.seed == 3
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_conversation_goes_on_from_the_context_of_the_last_answer(site: Site, stream: bool) -> None:
+    async def remembers(ticket: Ticket) -> AsyncIterator[Event]:
+        yield Delta(text="x", tokens=1)
+        yield Final(context=[*ticket.inference.context, 7])
+
+    node = await site.add_node(script=remembers)
+    context: list[int] = []
+    for _ in range(2):
+        body = {"model": "echo", "prompt": "x", "stream": stream, "context": context}
+        async with site.post("/api/generate", body) as response:
+            *_, last = (json.loads(line) for line in (await response.text()).splitlines())
+        context = last["context"]
+    assert context == [7, 7]
+    assert [ticket.inference.with_context for ticket in node.tickets] == [True, True]
+    async with site.post("/api/chat", {**ASK, "stream": False}) as response:
+        assert "context" not in await response.json()
 
 
 async def test_a_raw_prompt_does_not(site: Site) -> None:
@@ -87,7 +108,9 @@ BAD: list[tuple[str, Any, int]] = [
     ("/api/chat", {**ASK, "keep_alive": "soon"}, 400),
     ("/api/chat", {**ASK, "messages": [{"role": "user", "content": "", "images": ["&&&"]}]}, 400),
     ("/api/chat", {**ASK, "model": "nothing"}, 404),
-    ("/api/generate", {"model": "echo", "prompt": "x", "context": [1]}, 400),
+    ("/api/generate", {"model": "echo", "prompt": "x", "context": [-1]}, 400),
+    ("/api/generate", {"model": "echo", "prompt": "x", "context": ["1"]}, 400),
+    ("/api/generate", {"model": "echo", "prompt": "x", "template": "{{ .Prompt }}"}, 400),
     ("/api/generate", {"model": "echo", "prompt": "x", "raw": True, "system": "y"}, 400),
     ("/api/generate", {"model": "echo", "prompt": "x" * 200_000}, 413),
 ]

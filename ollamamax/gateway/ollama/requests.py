@@ -14,6 +14,7 @@ from ollamamax.gateway.ollama.durations import seconds
 from ollamamax.gateway.ollama.options import SamplingOptions, context, sampling
 from ollamamax.kernel import errors
 
+_MOST_TOKEN = 1 << 31
 THINK_LEVELS = ("high", "medium", "low", "max")
 
 
@@ -73,7 +74,6 @@ class GenerateRequest(_Common, kw_only=True):
 
 REFUSED = {
     "template": "a model is rendered by its own template; make one with another by /api/create",
-    "context": "send the conversation as messages to /api/chat",
     "_debug_render_only": "prompts are rendered on the nodes",
 }
 """Fields that are refused unless they ask for nothing, and why."""
@@ -104,9 +104,11 @@ def generate_inference(request: GenerateRequest, ignored: Ignored) -> Inference:
     common = _common(request, ignored)
     if request.raw and any((request.template, request.system, request.context)):
         raise errors.InvalidRequest("raw mode does not support template, system, or context", param="raw")
-    for name in ("template", "context"):
-        if getattr(request, name):
-            raise _refused(name)
+    if request.template:
+        raise _refused("template")
+    before = request.context or []
+    if any(not 0 <= token < _MOST_TOKEN for token in before):
+        raise errors.InvalidRequest("'context' holds what is no token.", param="context")
     if not request.prompt:
         return _memory(request)
     if request.raw or request.suffix:
@@ -114,13 +116,15 @@ def generate_inference(request: GenerateRequest, ignored: Ignored) -> Inference:
             raise errors.Unsupported("'images' does not go with a raw prompt or a suffix here.", param="images")
         if request.system:
             ignored.add(["system"])  # it is not in the template of a suffix
+        if before:
+            ignored.add(["context"])
         suffix = request.suffix if not request.raw else ""
         if request.suffix and request.raw:
             ignored.add(["suffix"])
         return Inference(kind="completion", prompt=request.prompt, suffix=suffix or None, **common)
     messages = [_message(Message("system", request.system))] if request.system else []
     messages.append(_message(Message("user", request.prompt, images=request.images)))
-    return Inference(kind="chat", messages=messages, **common)
+    return Inference(kind="chat", messages=messages, context=before, with_context=True, **common)
 
 
 def only_memory(inference: Inference) -> bool:

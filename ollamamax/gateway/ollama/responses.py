@@ -95,6 +95,7 @@ def whole(form: Form, model: str, received_at: float, answer: Output) -> bytes:
             "done": True,
             **({"continued": final.continued} if final.continued else {}),
             **({"keep_alive": "ignored"} if final.keep_alive_ignored else {}),
+            **({"context": final.context} if final.context and form == "generate" else {}),
             "done_reason": "stop" if final.finish_reason == "tool_calls" else final.finish_reason,
             "total_duration": nanoseconds((now - received_at) * 1000),
             "load_duration": nanoseconds(final.load_ms),
