@@ -1,4 +1,4 @@
-"""``python -m benchmarks [overhead|integrity|beside|start|routing|prefix|peers|servers|streams|kills|fairness]``: without a name the first two, which takes a few minutes."""
+"""``python -m benchmarks [overhead|integrity|beside|start|routing|prefix|peers|servers|streams|kills|freezes|fairness]``: without a name the first two, which takes a few minutes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import beside, fairness, integrity, kills, kills_real, overhead, prefix, routing
+from benchmarks import beside, fairness, freezes, integrity, kills, kills_real, overhead, prefix, routing
 from benchmarks.conditions import conditions
 from benchmarks.fleet import fleet
 from benchmarks.product import running, running_nodes
@@ -100,6 +100,17 @@ def kills_command(streams: int, rounds: int, every: int, seed: int, kinds: tuple
     with fleet(nodes=size.nodes, slots=size.slots, gateways=size.gateways, engine=size.engine) as product:
         outcome = kills.measure(product, size)
     print("\n" + kills.report(outcome, size))
+    sys.exit(1 if outcome.wrong or outcome.left or outcome.without_record else 0)
+
+
+@main.command(name="freezes", help="What clients see of an engine, Redis, a gateway, the controller that is frozen.")
+@click.option("--streams", default=freezes.Size.streams, show_default=True)
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(list(freezes.SECONDS)), default=list(freezes.SECONDS))
+def freezes_command(streams: int, kinds: tuple[str, ...]) -> None:
+    size = dataclasses.replace(freezes.Size(), streams=streams, kinds=kinds)
+    with fleet(nodes=size.nodes, slots=size.slots, gateways=size.gateways, engine=size.engine) as product:
+        outcome = freezes.measure(product, size)
+    print("\n" + freezes.report(outcome, size))
     sys.exit(1 if outcome.wrong or outcome.left or outcome.without_record else 0)
 
 

@@ -39,6 +39,9 @@ class Told:
     last: float = 0.0
     gap: float = 0.0
     """The longest time between two parts of the stream."""
+    token_at: float = 0.0
+    token_gap: float = 0.0
+    """The longest time between two tokens."""
     ended: float = 0.0
     end: End = "cut"
     status: bytes = b""
@@ -153,7 +156,11 @@ class _Connection(asyncio.Protocol):
         tokens = data.count(b'"content":"') - data.count(b'"content":""')
         if tokens:
             self._arrived.append((now, tokens))
-            told.token = told.token or now
+            if told.token is None:
+                told.token = now
+            else:
+                told.token_gap = max(told.token_gap, now - told.token_at)
+            told.token_at = now
         if not told.node and b"\r\n\r\n" in self._received:
             told.node = self._header(b"x-ollamamax-node")
             told.request = self._header(b"x-request-id")

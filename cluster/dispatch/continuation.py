@@ -30,7 +30,7 @@ def may_continue(request: Request) -> bool:
 def note(request: Request, delta: Delta) -> None:
     """Remember what the client has; thoughts or tool calls end the possibility to go on."""
     if request.said is not None:
-        if delta.thinking or delta.tool_calls:
+        if delta.thinking or delta.tool_calls or delta.call_parts:
             request.said = None
         else:
             request.said.append(delta.text)

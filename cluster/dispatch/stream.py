@@ -132,4 +132,5 @@ _EVENT_BYTES = 200
 
 
 def _size(delta: Delta) -> int:
-    return _EVENT_BYTES * (1 + len(delta.logprobs)) + len(delta.text) + len(delta.thinking)
+    size = _EVENT_BYTES * (1 + len(delta.logprobs)) + len(delta.text) + len(delta.thinking)
+    return size + sum(len(part.arguments) for part in delta.call_parts) if delta.call_parts else size

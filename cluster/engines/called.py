@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ollamamax import contract
 from ollamamax.kernel.errors import EngineFailed
 from ollamamax.kernel.ids import new_id
 
@@ -16,6 +17,8 @@ class Calls:
     def __init__(self) -> None:
         self._calls: list[dict[str, Any]] = []
         self._of_index: dict[Any, dict[str, Any]] = {}
+        self._told: dict[int, int] = {}
+        """Place of a call -> how many characters of its arguments were told."""
 
     def __bool__(self) -> bool:
         return bool(self._calls)
@@ -36,6 +39,20 @@ class Calls:
         if arguments:
             text = arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
             call["function"]["arguments"] += text
+
+    def written(self) -> list[contract.CallPart]:
+        """What was written since the last time that this was asked. Of a call without an id or a name nothing can be told yet."""
+        found = []
+        for place, call in enumerate(self._calls):
+            arguments, name, told = call["function"]["arguments"], call["function"]["name"], self._told.get(place)
+            if told is None and call["id"] and name:
+                found.append(contract.CallPart(place, arguments, call["id"], name))
+            elif told is not None and len(arguments) > told:
+                found.append(contract.CallPart(place, arguments[told:]))
+            else:
+                continue
+            self._told[place] = len(arguments)
+        return found
 
     def whole(self) -> list[dict[str, Any]]:
         """The calls in the order in which they began, each with an id. Raises `EngineFailed` for one without a name."""

@@ -85,6 +85,11 @@ class Chunks:
         self.ended = False
         self.tokens = 0
         self.calls = Calls()
+        self._shows_calls = (
+            inference is not None and inference.delivery == "stream" and inference.tool_choice in (None, "auto")
+        )
+        """Whether calls are shown as they are written: one that must be looked at first may be none in the end."""
+        self._one_call = inference is not None and inference.parallel_tool_calls is False
         self.usage = _Usage()
         self.timings = _Timings()
 
@@ -114,15 +119,16 @@ class Chunks:
             self.calls.add(call)
         if part.function_call:
             self.calls.add({"index": 0, "function": part.function_call})
+        parts = self._written() if part.tool_calls and self._shows_calls else []
         text, thinking = _said(part.content)
         text = text or choice.text or ""
         if part.reasoning_content or part.reasoning:
             thinking += "".join(_said(part.reasoning_content or part.reasoning))
         logprobs = self._probabilities(choice, text) if self._logprobs else []
         made = self._made(bool(text or thinking or part.tool_calls))
-        if not text and not thinking and not made:
+        if not text and not thinking and not made and not parts:
             return None
-        return contract.Delta(text, thinking, made, [], logprobs)
+        return contract.Delta(text, thinking, made, [], logprobs, parts)
 
     def _probabilities(self, choice: _Choice, text: str) -> list[dict[str, Any]]:
         """One entry for each token, whichever of OpenAI's two forms the server uses."""
@@ -150,6 +156,9 @@ class Chunks:
         made = max(0, total - self.tokens) if total is not None else int(output)
         self.tokens += made
         return made
+
+    def _written(self) -> list[contract.CallPart]:
+        return [part for part in self.calls.written() if not (self._one_call and part.place)]
 
     def prompt_tokens(self) -> int:
         """The prompt's tokens, those from the cache included; 0 while the server has not said."""

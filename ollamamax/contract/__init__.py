@@ -19,6 +19,7 @@ from ollamamax.contract.node_state import (
 )
 from ollamamax.contract.output import (
     LOST,
+    CallPart,
     Delta,
     Event,
     Failure,
@@ -54,6 +55,7 @@ __all__ = [
     "LOST",
     "NOTHING_FIXED",
     "AttemptRecord",
+    "CallPart",
     "Control",
     "Counted",
     "Cut",

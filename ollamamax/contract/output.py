@@ -24,8 +24,19 @@ class Started(msgspec.Struct, tag="s", array_like=True, omit_defaults=True):
     """Seconds before this was sent. ``started_at`` is by the node's clock, which nobody else should trust."""
 
 
+class CallPart(msgspec.Struct, array_like=True, omit_defaults=True):
+    """More of the arguments of a tool call that is being written: the one at ``place`` among the answer's calls. Its first part
+    has its ``id`` and ``name``."""
+
+    place: int
+    arguments: str = ""
+    id: str = ""
+    name: str = ""
+
+
 class Delta(msgspec.Struct, tag="d", array_like=True, omit_defaults=True):
-    """Output since the last delta. ``tool_calls`` are complete OpenAI tool calls; ``tokens`` counts generated ones.
+    """Output since the last delta. ``tool_calls`` are complete OpenAI tool calls, in their order; ``tokens`` counts generated ones.
+    ``call_parts`` are of calls as they are written, for who shows them at once: each comes complete in the end, all the same.
 
     ``logprobs`` has one entry for each token: ``token``, ``logprob``, ``bytes``, ``top_logprobs`` (the same again).
     """
@@ -35,6 +46,7 @@ class Delta(msgspec.Struct, tag="d", array_like=True, omit_defaults=True):
     tokens: Tokens = 0
     tool_calls: list[dict[str, Any]] = []
     logprobs: list[dict[str, Any]] = []
+    call_parts: list[CallPart] = []
 
 
 def joined(deltas: list[Delta]) -> Delta:
@@ -47,6 +59,7 @@ def joined(deltas: list[Delta]) -> Delta:
         sum([each.tokens for each in deltas]),
         [call for each in deltas for call in each.tool_calls],
         [entry for each in deltas for entry in each.logprobs],
+        [part for each in deltas for part in each.call_parts],
     )
 
 

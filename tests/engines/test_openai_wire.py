@@ -283,3 +283,27 @@ def test_calls_without_ids_get_some_and_one_without_a_name_is_none() -> None:
     nameless.delta(chunk(choices=choice(tool_calls=[{"index": 0, "id": "a", "function": {"arguments": "{}"}}])))
     with pytest.raises(EngineFailed, match="without a name"):
         nameless.calls.whole()
+
+
+def test_a_call_is_told_as_it_is_written_and_whole_in_the_end() -> None:
+    chunks = Chunks("e", inference(tools=[{}]))
+    calls = [
+        {"index": 0, "id": "a", "function": {"name": "read", "arguments": '{"p'}},
+        {"index": 0, "function": {"arguments": '": 1}'}},
+        {"index": 1, "function": {"name": "late", "arguments": "{"}},
+        {"index": 1, "id": "b", "function": {"arguments": "}"}},
+    ]
+    parts: list[contract.CallPart] = []
+    for call in calls:
+        delta = chunks.delta(msgspec.json.encode({"choices": [{"delta": {"tool_calls": [call]}}]}))
+        parts += delta.call_parts if delta is not None else []
+    assert parts == [
+        contract.CallPart(0, '{"p', "a", "read"),
+        contract.CallPart(0, '": 1}'),
+        contract.CallPart(1, "{}", "b", "late"),
+    ]
+    assert [call["function"]["arguments"] for call in chunks.calls.whole()] == ['{"p": 1}', "{}"]
+    demanded = Chunks("e", inference(tools=[{}], tool_choice="required"))
+    delta = demanded.delta(msgspec.json.encode({"choices": [{"delta": {"tool_calls": calls[:1]}}]}))
+    assert delta is not None
+    assert delta.call_parts == [], "what must be looked at first is told when it is whole"

@@ -1,4 +1,4 @@
-"""The script in docs/failures.md: an unmodified client's stream survives the death of the node that serves it."""
+"""The scripts in docs/failures.md: an unmodified client's stream survives the death of the node that serves it, and an engine that freezes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.product import ROOT, placed
+from benchmarks.product import ROOT, Place, placed
+from cluster.scheduling.silence import FLOOR
 
 pytestmark = [
     pytest.mark.flow,
@@ -19,19 +20,32 @@ pytestmark = [
 ]
 
 
-def test_the_script_in_the_document_shows_it(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "failures.md").read_text()
-    (script,) = re.findall(r"`survive\.py`:\n\n```python\n(.*?)```", text, re.DOTALL)
-    (tmp_path / "survive.py").write_text(script)
+def test_the_scripts_in_the_document_show_it(tmp_path: Path) -> None:
     with placed(ROOT, nodes=3) as place:
         place.up(seconds=240)
-        done = subprocess.run(
-            [sys.executable, tmp_path / "survive.py"], env=place.environ, capture_output=True, text=True, timeout=120
+        before, after = _shown(place, tmp_path, "survive", r"killed")
+        assert before
+        told = re.search(r"\[(\d+) tokens; (?:stop|length)\]\n$", after)
+        assert told
+        assert int(told[1]) > 31, "it said more after the kill"
+        before, after = _shown(place, tmp_path, "frozen", r"froze the engine of")
+        assert before
+        told = re.search(
+            r"\[(\d+) tokens; (?:stop|length); ([\d.]+) s without a token; the frozen process is gone\]\n$", after
         )
+        assert told
+        assert int(told[1]) > 31
+        assert float(told[2]) >= FLOOR
+
+
+def _shown(place: Place, folder: Path, name: str, what: str) -> tuple[str, str]:
+    """What a script of the document prints before and after its line that says ``what`` was done to a node."""
+    text = (ROOT / "docs" / "failures.md").read_text()
+    (script,) = re.findall(rf"`{name}\.py`:\n\n```python\n(.*?)```", text, re.DOTALL)
+    path = folder / f"{name}.py"
+    path.write_text(script)
+    done = subprocess.run([sys.executable, path], env=place.environ, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
-    before, killed, after = re.split(r"\n\[killed (node-\d)\]\n", done.stdout)
-    assert killed
-    assert before
-    told = re.search(r"\[(\d+) tokens; (?:stop|length)\]\n$", after)
-    assert told
-    assert int(told[1]) > 31, "it said more after the kill"
+    before, node, after = re.split(rf"\n\[{what} (node-\d)\]\n", done.stdout)
+    assert node
+    return before, after

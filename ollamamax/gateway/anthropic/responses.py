@@ -103,6 +103,7 @@ class Events:
         self._index = -1
         self._open = ""
         self._head = b""
+        self._calls = tool_calls.Calls(one_by_one=True)
 
     def first(self) -> bytes:
         # The engine counts the prompt at the end; `message_delta` has it.
@@ -111,17 +112,28 @@ class Events:
 
     def delta(self, delta: Delta) -> bytes:
         part = b""
+        delta = self._calls.hold(delta)
         if delta.thinking:
             part += self._into("thinking") + self._head + encode(delta.thinking) + b"}}\n\n"
         if delta.text:
             part += self._into("text") + self._head + encode(delta.text) + b"}}\n\n"
-        for call in delta.tool_calls:
-            function = call["function"]
-            block = {"type": "tool_use", "id": call["id"], "name": function["name"], "input": {}}
+        if delta.tool_calls or delta.call_parts:
+            for piece in self._calls.pieces(delta):
+                part += self._piece(piece)
+            for each in self._calls.released():
+                part += self.delta(each)
+        return part
+
+    def _piece(self, piece: tool_calls.Piece) -> bytes:
+        part = b""
+        if piece.call is not None:
+            name = piece.call["function"]["name"]
+            block = {"type": "tool_use", "id": piece.call["id"], "name": name, "input": {}}
             part += self._close() + self._begin(block)
-            json_ = {"type": "input_json_delta", "partial_json": function.get("arguments") or "{}"}
-            part += _event("content_block_delta", {"index": self._index, "delta": json_})
             self._open = "tool_use"
+        if piece.arguments:
+            json_ = {"type": "input_json_delta", "partial_json": piece.arguments}
+            part += _event("content_block_delta", {"index": self._index, "delta": json_})
         return part
 
     def _into(self, kind: str) -> bytes:

@@ -17,6 +17,7 @@ from ollamamax.gateway.openai.response_request import ResponseRequest, decoder, 
 from ollamamax.gateway.openai.responses import EVENT_STREAM, error_fields
 from ollamamax.gateway.relay import Output
 from ollamamax.gateway.service import Service
+from ollamamax.gateway.tool_calls import Calls, Piece
 from ollamamax.kernel import errors
 
 Item = dict[str, Any]
@@ -205,6 +206,9 @@ class Events:
         self._id = ""
         self._parts: list[str] = []
         self._head = b""
+        self._calls = Calls(one_by_one=True)
+        self._call: Item = {}
+        """The one that is open."""
 
     def _event(self, name: str, /, **fields: Any) -> bytes:
         data = encode({"type": name, "sequence_number": self.number, **fields})
@@ -220,12 +224,16 @@ class Events:
 
     def delta(self, delta: Delta) -> bytes:
         part = b""
+        delta = self._calls.hold(delta)
         if delta.thinking:
             part += self._into("reasoning") + self._add(delta.thinking)
         if delta.text:
             part += self._into("message") + self._add(delta.text)
-        for call in delta.tool_calls:
-            part += self._close("completed") + self._called(call)
+        if delta.tool_calls or delta.call_parts:
+            for piece in self._calls.pieces(delta):
+                part += self._piece(piece)
+            for each in self._calls.released():
+                part += self.delta(each)
         return part
 
     def _add(self, text: str) -> bytes:
@@ -256,6 +264,8 @@ class Events:
     def _close(self, status: str) -> bytes:
         if not self._open:
             return b""
+        if self._open == "call":
+            return self._close_call(status)
         text, index = "".join(self._parts), len(self._items)
         place: Item = {"item_id": self._id, "output_index": index, "content_index": 0}
         if self._open == "message":
@@ -269,18 +279,29 @@ class Events:
         part += self._event("response.content_part.done", **place, part=whole)
         return part + self._event("response.output_item.done", output_index=index, item=item)
 
-    def _called(self, call: Item) -> bytes:
-        index = len(self._items)
-        id_, arguments = f"fc_{self._request}_{index}", _arguments(call)
-        place: Item = {"item_id": id_, "output_index": index}
-        item = _call(id_, call, arguments, "completed")
+    def _piece(self, piece: Piece) -> bytes:
+        part, index = b"", len(self._items)
+        if piece.call is not None:
+            part += self._close("completed")
+            index = len(self._items)
+            self._open, self._parts, self._call = "call", [], piece.call
+            self._id = f"fc_{self._request}_{index}"
+            item = _call(self._id, piece.call, "", "in_progress")
+            part += self._event("response.output_item.added", output_index=index, item=item)
+        if piece.arguments:
+            self._parts.append(piece.arguments)
+            place: Item = {"item_id": self._id, "output_index": index}
+            part += self._event("response.function_call_arguments.delta", **place, delta=piece.arguments)
+        return part + (self._close("completed") if piece.whole else b"")
+
+    def _close_call(self, status: str) -> bytes:
+        index, arguments = len(self._items), "".join(self._parts)
+        place: Item = {"item_id": self._id, "output_index": index}
+        item = _call(self._id, self._call, arguments, status)
+        self._open = ""
         self._items.append(item)
-        return (
-            self._event("response.output_item.added", output_index=index, item=_call(id_, call, "", "in_progress"))
-            + self._event("response.function_call_arguments.delta", **place, delta=arguments)
-            + self._event("response.function_call_arguments.done", **place, name=item["name"], arguments=arguments)
-            + self._event("response.output_item.done", output_index=index, item=item)
-        )
+        done = self._event("response.function_call_arguments.done", **place, name=item["name"], arguments=arguments)
+        return done + self._event("response.output_item.done", output_index=index, item=item)
 
     def last(self, final: Final) -> bytes:
         cut = final.finish_reason == "length"

@@ -9,6 +9,7 @@ from ollamamax.contract import Delta, Final
 from ollamamax.gateway.catalog import Listed
 from ollamamax.gateway.http import encode
 from ollamamax.gateway.relay import Output
+from ollamamax.gateway.tool_calls import Calls, Piece
 from ollamamax.kernel import errors
 
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
@@ -61,24 +62,23 @@ class Chunks:
             b',"usage":null' if include_usage else b""
         ) + f',"choices":[{{"index":{index},"delta":'.encode()
         self._include_usage = include_usage
-        self._tool_calls = 0
+        self._calls = Calls()
 
     def first(self) -> bytes:
         return self._head + self._choices + b'{"role":"assistant","content":""},"finish_reason":null' + _END
 
     def delta(self, delta: Delta) -> bytes:
-        if delta.text and not delta.thinking and not delta.tool_calls and not delta.logprobs:
+        if delta.text and not (delta.thinking or delta.tool_calls or delta.logprobs or delta.call_parts):
             return self._head + self._choices + b'{"content":' + encode(delta.text) + b'},"finish_reason":null' + _END
         content: dict[str, Any] = {}
         if delta.thinking:
             content["reasoning_content"] = delta.thinking
         if delta.text:
             content["content"] = delta.text
-        if delta.tool_calls:
-            content["tool_calls"] = [
-                {**call, "index": index} for index, call in enumerate(delta.tool_calls, self._tool_calls)
-            ]
-            self._tool_calls += len(delta.tool_calls)
+        if (delta.tool_calls or delta.call_parts) and (pieces := self._calls.pieces(delta)):
+            content["tool_calls"] = [_piece(piece) for piece in pieces if piece.call or piece.arguments]
+            if not content["tool_calls"]:
+                del content["tool_calls"]
         if not content:
             return b""
         logprobs = b',"logprobs":' + encode({"content": delta.logprobs, "refusal": None}) if delta.logprobs else b""
@@ -96,6 +96,13 @@ class Chunks:
         """The end of the stream, with what all its choices used."""
         used = self._head + b',"choices":[],"usage":' + encode(usage(*finals)) + b"}\n\n"
         return (used if self._include_usage else b"") + DONE
+
+
+def _piece(piece: Piece) -> dict[str, Any]:
+    if piece.call is None:
+        return {"index": piece.place, "function": {"arguments": piece.arguments}}
+    function = {**piece.call["function"], "arguments": piece.arguments}
+    return {**piece.call, "function": function, "index": piece.place}
 
 
 def completion(request: str, model: str, created: int, outputs: list[Output]) -> bytes:
