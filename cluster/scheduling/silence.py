@@ -21,6 +21,8 @@ LOADING = 60.0
 """The least silence while a model is loaded, in floors."""
 SLOW = 20.0
 """Tokens of a prompt that are read in a second, until that was measured."""
+LONG_PROMPT = 256
+"""Tokens from which on a prompt tells how fast prompts are read, and may keep those beside it waiting."""
 HALF_LIFE = 300.0
 LONGEST_LEARNED = MOST / GAPS
 
@@ -44,7 +46,7 @@ class Pace:
 
     def read(self, seconds: float, tokens: int) -> None:
         """The first output came so long after a prompt of so many tokens was given."""
-        if tokens > 0:
+        if tokens >= LONG_PROMPT:
             self.wait = max(self.wait, min(seconds / tokens, LONGEST_LEARNED))
 
     def fade(self, seconds: float) -> None:
@@ -84,7 +86,7 @@ def limit(pace: Pace, phase: Phase, tokens: int, beside: int = 0, floor: float =
         return LOADING * floor + reading(pace, tokens)
     if phase == "reading":
         return max(FIRST * floor, GAPS * pace.gap) + reading(pace, tokens + beside)
-    return max(floor, GAPS * pace.gap) + reading(pace, beside)
+    return max(floor, GAPS * pace.gap) + min(MOST, reading(pace, beside))
 
 
 def hung(
@@ -108,7 +110,10 @@ def hung(
         beside = sum(
             other.tokens
             for other in running
-            if other is not each and other.phase == "reading" and (other.version == each.version or not alone)
+            if other is not each
+            and other.phase == "reading"
+            and other.tokens >= LONG_PROMPT
+            and (other.version == each.version or not alone)
         )
         most = limit(known[each.version], each.phase, each.tokens, beside, floor)
         own = heard.get(each.version, float("inf"))

@@ -62,8 +62,8 @@ class Calls:
                 found.append(Piece(part.place, part.arguments))
             elif part.name:
                 self._told[part.place] = part.arguments
-                call = {"id": part.id, "type": "function", "function": {"name": part.name}}
-                found.append(Piece(part.place, part.arguments, call))
+                begun: dict[str, Any] = {"id": part.id, "type": "function", "function": {"name": part.name}}
+                found.append(Piece(part.place, part.arguments, begun))
         for call in delta.tool_calls:
             place, self._whole = self._whole, self._whole + 1
             told = self._told.get(place)

@@ -54,6 +54,13 @@ def test_a_long_silence_teaches_no_limit_without_end() -> None:
     assert limit(pace, "writing", 10) == MOST
 
 
+def test_many_short_requests_beside_excuse_nobody() -> None:
+    pace = Pace()
+    pace.read(0.5, 8)
+    running = [Silent("1", "a", "writing", FLOOR + 1), *(Silent(f"s{n}", "a", "reading", 9.0, 20) for n in range(60))]
+    assert "a" in hung(running, {"a": pace}, {"a": FLOOR + 1}, alone=True).versions
+
+
 @pytest.mark.parametrize("alone", [True, False])
 def test_nobody_hangs_while_everybody_is_within_limits(alone: bool) -> None:
     rng = random.Random(3)
