@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import redis.asyncio
 from redis.exceptions import RedisError
 
@@ -9,8 +11,10 @@ from cluster.dispatch.departed import LEASE_MS
 from cluster.dispatch.reloads import ReloadsAvoided, write
 from cluster.dispatch.settlement import Settlements
 from ollamamax import logs
-from ollamamax.bus import keys
+from ollamamax.bus import clock, keys
 
+TIME_TAKES = 0.5
+"""Seconds within which Redis must have told its clock for that to say anything of ours."""
 _log = logs.get(__name__)
 
 
@@ -35,7 +39,12 @@ class Lease:
                 if used:
                     pipe.hset(keys.KEYS_USED, mapping={key: str(at) for key, at in used.items()})
                 write(pipe, avoided)
-                await pipe.execute()
+                pipe.time()
+                before, asked = time.time(), time.monotonic()
+                *_, told = await pipe.execute()
+                took = time.monotonic() - asked
+            if took < TIME_TAKES:
+                clock.compare(before + took / 2, told)
         except RedisError as error:
             self._reloads_avoided.put_back(avoided)
             self._settlements.put_back_used_keys(used)

@@ -7,12 +7,11 @@ not to blame, so one that was not alone is only suspected: when it comes again i
 from __future__ import annotations
 
 import hashlib
-import time
 
 import redis.asyncio
 
 from cluster.dispatch.request import Request
-from ollamamax.bus import keys
+from ollamamax.bus import clock, keys
 from ollamamax.contract import encode_ticket
 from ollamamax.kernel.errors import OllamaMaxError
 
@@ -40,7 +39,7 @@ class Quarantine:
 
     async def refresh(self) -> None:
         """Raises `RedisError`."""
-        now = time.time()
+        now = clock.now()
         async with self._client.pipeline(transaction=False) as pipe:
             for name in (keys.QUARANTINED, keys.SUSPECTED):
                 pipe.zremrangebyscore(name, "-inf", now)
@@ -55,12 +54,12 @@ class Quarantine:
             return
         name = _name(request)
         until = self._convicted.get(name, 0.0)
-        if until > time.time():
+        if until > clock.now():
             raise Quarantined(
                 "This request broke the nodes that ran it before, so it is not run again for a while.",
-                retry_after=until - time.time(),
+                retry_after=until - clock.now(),
             )
-        if self._suspected.get(name, 0.0) > time.time():
+        if self._suspected.get(name, 0.0) > clock.now():
             request.suspect = name
 
     async def died(self, request: Request, *, alone: bool) -> bool:
@@ -70,7 +69,7 @@ class Quarantine:
         if request.deaths < DEATHS and not request.suspect:
             return False
         name = request.suspect or _name(request)
-        now = time.time()
+        now = clock.now()
         if request.died_alone or request.suspect:
             self._convicted[name] = now + CONVICTED_SECONDS
             await self._client.zadd(keys.QUARANTINED, {name: now + CONVICTED_SECONDS})

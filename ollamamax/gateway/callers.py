@@ -7,9 +7,9 @@ does not hear that, such as a body that is being read or a client that takes not
 from __future__ import annotations
 
 import asyncio
-import time
 
 from cluster.dispatch.request import Request
+from ollamamax.bus import clock
 from ollamamax.bus.directory import Directory
 from ollamamax.contract import Failure
 from ollamamax.identity.access import REVOKED_MEANWHILE, Identified, KnownKey, working_key
@@ -47,7 +47,7 @@ class Caller:
             self._timer.cancel()
             self._timer = None
         if expires_at is not None:
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, expires_at - time.time()), self.end)
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, expires_at - clock.now()), self.end)
 
     def end(self) -> None:
         """Its key does not work any more."""

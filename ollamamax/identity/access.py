@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import Literal, NamedTuple
 
 import msgspec
 
+from ollamamax.bus import clock
 from ollamamax.bus.directory import Directory
 from ollamamax.identity.keys import Kind, matches, parse_key
 from ollamamax.kernel import errors
@@ -93,7 +93,7 @@ def _table(kind: Kind) -> str:
 def working_key(directory: Directory, identifier: str, *, kind: Kind = "key") -> KnownKey | None:
     """The key of this public identifier, unless it is revoked or expired."""
     known: KnownKey | None = directory.get(_table(kind), identifier)
-    if known is None or known.kind != kind or (known.expires_at is not None and known.expires_at <= time.time()):
+    if known is None or known.kind != kind or (known.expires_at is not None and known.expires_at <= clock.now()):
         return None
     return known
 

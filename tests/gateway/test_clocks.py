@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ollamamax.bus import keys
+from ollamamax.bus import clock, keys
 from ollamamax.contract import Event, Failure, Ticket
 from tests.fakes.node import echo
 from tests.gateway.conftest import Site, until
@@ -74,3 +74,17 @@ async def test_a_gateway_whose_clock_is_wrong_has_its_requests_wait_as_others(
     await until(lambda: site.client.zcard(keys.WAITING) == 1)
     gate.let(2)
     assert await asking == 200
+
+
+async def test_a_key_ends_by_the_clock_that_all_share(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "_ahead", 0.0)
+    await site.add_node()
+    true = time.time
+    works = await site.issue_key(site.tenant, expires_at=true() + 300)
+    over = await site.issue_key(site.tenant, expires_at=true() - 1)
+    monkeypatch.setattr(time, "time", lambda: true() + 700)
+    await until(lambda: clock.now() < true() + 60)
+    async with site.post("/v1/chat/completions", ASK, works) as response:
+        assert response.status == 200
+    async with site.post("/v1/chat/completions", ASK, over) as response:
+        assert response.status == 401
