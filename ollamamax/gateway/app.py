@@ -98,6 +98,11 @@ ROUTES: dict[str, Route] = {
     "/api/version": Route("GET", ollama.version, OLLAMA),
 }
 
+ANTHROPICS: dict[str, Route] = {
+    "/v1/models": Route("GET", anthropic.models, ANTHROPIC),
+    "/v1/models/{model}": Route("GET", anthropic.model, ANTHROPIC),
+}
+"""Paths that two protocols have, for programs of Anthropic's."""
 
 _METHODS = ("GET", "POST", "DELETE")
 _LAST_REQUESTS = 2.0
@@ -279,7 +284,7 @@ class Gateway:
         answer = _Response(send)
         http.remember_encodings(scope)
         path: str = scope["path"]
-        route = _route(path) or self._more_routes(scope["method"], path)
+        route = _route(path, scope) or self._more_routes(scope["method"], path)
         protocol = route.protocol if route else _protocol(path)
         call: Call | None = None
         caller: Caller | None = None
@@ -299,17 +304,19 @@ class Gateway:
                 access.principal_of(known.key, route.permission)
             key = known.key
             caller = self._callers.enter(known, route.permission)
+            tenant = service.directory.get("tenants", key.tenant) or _UNTOLD
             call = Call(
                 known.principal,
                 path,
                 received_at,
                 traceparent,
                 request,
-                tenant=service.directory.get("tenants", key.tenant) or _UNTOLD,
+                tenant=tenant,
                 limits=key.limits,
                 priority="low" if inside is not None and idle_only else wishes.priority(scope, key),
                 idle_only=inside is not None and idle_only,
                 timeout=wishes.timeout(scope),
+                strict=key.strict_fields or tenant.strict_fields or wishes.strict(scope),
                 caller=caller,
             )
             if path in fallback.ROUTES:
@@ -355,9 +362,12 @@ async def _tell_revoked(response: _Response, protocol: Protocol, request: str, t
             await _explain(response, protocol, error, request, traceparent)
 
 
-def _route(path: str) -> Route | None:
+def _route(path: str, scope: Scope | None = None) -> Route | None:
     """Of the gateway's own; one model's address ends in its name."""
-    return ROUTES.get(path) or (ROUTES["/v1/models/{model}"] if path.startswith("/v1/models/") else None)
+    if path.startswith("/v1/models"):
+        known = ANTHROPICS if scope is not None and anthropic.is_meant(scope) else ROUTES
+        return known.get(path) or (known["/v1/models/{model}"] if path.startswith("/v1/models/") else None)
+    return ROUTES.get(path)
 
 
 def _protocol(path: str) -> Protocol:

@@ -1,4 +1,4 @@
-"""Several answers to one request (``n``): each is an execution of its own, admitted, run and recorded by itself."""
+"""Several answers to one request (``n``, a list of prompts): each is an execution of its own, admitted, run and recorded by itself."""
 
 from __future__ import annotations
 
@@ -18,12 +18,31 @@ from ollamamax.gateway.service import Service
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
 
+AT_ONCE = 8
+"""Of one request: the others wait, so that a long list of prompts does not take all places of its tenant in the queue."""
+_LARGEST_SEED = (1 << 63) - 1
 _AHEAD = 64
 """How many deltas may wait for a slow client, all choices together."""
 
 
+def several(inference: Inference, count: int) -> list[Inference]:
+    """The same request ``count`` times. A seed is counted up, so that the answers differ and can be had again."""
+    seed = inference.options.seed
+    if seed is None:
+        return [msgspec.structs.replace(inference) for _ in range(count)]
+    return [
+        msgspec.structs.replace(
+            inference,
+            options=msgspec.structs.replace(
+                inference.options, seed=(seed + index) if seed + index <= _LARGEST_SEED else index
+            ),
+        )
+        for index in range(count)
+    ]
+
+
 class Choices:
-    """``async with`` watches for the client to leave. A seed is counted up, so that the answers differ and can be had again.
+    """``async with`` watches for the client to leave.
 
     Each choice takes its slot and gives it back by itself: fewer slots than choices only make it slower.
     """
@@ -33,26 +52,22 @@ class Choices:
         service: Service,
         call: Call,
         model: str,
-        inference: Inference,
+        inferences: list[Inference],
         receive: Receive,
-        count: int,
         tell: Tell | None = None,
     ) -> None:
-        if count > 1:
+        if len(inferences) > 1:
             # Some of them may have a slot when others have waited for too long: they wait without being left for another model.
             call = msgspec.structs.replace(call, tried_until=None)
         self._receive = receive
         self._gone: asyncio.Task[MutableMapping[str, Any]] | None = None
         self.executions = []
-        for index in range(count):
-            options = inference.options
-            if options.seed is not None:
-                options = msgspec.structs.replace(options, seed=options.seed + index)
+        for index, inference in enumerate(inferences):
             own = call if index == 0 else msgspec.structs.replace(call, id=new_id())
-            asked = msgspec.structs.replace(inference, options=options)
             # One voice is enough for a client that waits.
             said = tell if index == 0 else None
-            self.executions.append(service.execution(own, model, asked, self._told, tell=said, whole=tell is None))
+            self.executions.append(service.execution(own, model, inference, self._told, tell=said, whole=tell is None))
+        self._room = asyncio.Semaphore(AT_ONCE)
 
     async def __aenter__(self) -> Self:
         self._gone = asyncio.create_task(_gone(self._receive))
@@ -70,7 +85,7 @@ class Choices:
         """All answers. Raises what the first that fails raises."""
 
         async def answer(execution: Execution) -> Output:
-            async with execution:
+            async with self._room, execution:
                 return await relay.gather(execution)
 
         tasks = [asyncio.create_task(answer(execution)) for execution in self.executions]
@@ -85,7 +100,7 @@ class Choices:
 
         async def read(index: int, execution: Execution) -> None:
             try:
-                async with execution:
+                async with self._room, execution:
                     while (delta := await execution.next()) is not None:
                         await queue.put((index, delta))
                     assert execution.final is not None  # noqa: S101 - next returned None

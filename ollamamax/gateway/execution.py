@@ -67,6 +67,8 @@ class Call(msgspec.Struct, eq=False):
     """The one that keeps its place in the queue, and waits on."""
     instead_of: Request | None = None
     """The one that keeps its place until this one has a slot; that it has at once, or not at all."""
+    strict: bool = False
+    """Whether fields that nobody knows are refused, instead of ignored."""
     ignored: Ignored = msgspec.field(default_factory=Ignored)
     """Filled before the response begins."""
     caller: Caller | None = None

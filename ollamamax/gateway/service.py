@@ -12,6 +12,7 @@ from ollamamax.bus.directory import Directory
 from ollamamax.contract import Inference
 from ollamamax.gateway import catalog, schemas
 from ollamamax.gateway.execution import Call, Execution
+from ollamamax.gateway.fields import Fields, T
 from ollamamax.gateway.http import Receive, Scope, read_body
 from ollamamax.gateway.openai.keeping import Keeping
 from ollamamax.kernel import errors
@@ -34,6 +35,10 @@ class Service:
 
     async def body(self, scope: Scope, receive: Receive) -> bytes:
         return await read_body(scope, receive, self.max_body)
+
+    async def parsed(self, fields: Fields[T], call: Call, scope: Scope, receive: Receive) -> T:
+        """The body by the table of its route; what it has in vain is told. Raises what `Fields.parse` and `body` raise."""
+        return fields.parse(await self.body(scope, receive), call.ignored, strict=call.strict)
 
     def execution(
         self,

@@ -1,16 +1,18 @@
-"""What a client may wish for its request besides the body, in headers that every protocol has room for."""
+"""What a client may wish for its request besides the answer: in headers that every protocol has room for, and in OpenAI's body."""
 
 from __future__ import annotations
 
 from typing import get_args
 
+from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Scope, header
 from ollamamax.identity.access import KnownKey, Priority
 from ollamamax.kernel import errors
 
 PRIORITY = "x-ollamamax-priority"
 TIMEOUT = "x-ollamamax-timeout"
-_PRIORITY, _TIMEOUT = PRIORITY.encode(), TIMEOUT.encode()
+STRICT = "x-ollamamax-strict"
+_PRIORITY, _TIMEOUT, _STRICT = PRIORITY.encode(), TIMEOUT.encode(), STRICT.encode()
 _CLASSES: tuple[Priority, ...] = get_args(Priority)
 """From the first served to the last."""
 
@@ -40,3 +42,19 @@ def timeout(scope: Scope) -> float | None:
     if not 0 < seconds < 1e6:
         raise errors.InvalidRequest(f"{TIMEOUT} is a number of seconds, larger than 0.", param=TIMEOUT)
     return seconds
+
+
+def strict(scope: Scope) -> bool:
+    """Whether fields that nobody knows are to be refused. Raises `InvalidRequest`."""
+    asked = header(scope, _STRICT)
+    if asked not in (None, "0", "1"):
+        raise errors.InvalidRequest(f"{STRICT} is 0 or 1.", param=STRICT)
+    return asked == "1"
+
+
+def take_tier(call: Call, tier: str | None) -> None:
+    """OpenAI's ``service_tier``: ``flex`` may wait, as the priority ``low``. The others are bought there, and do nothing here."""
+    if tier == "flex":
+        call.priority = "low"
+    elif tier not in (None, "auto", "default"):
+        call.ignored.add(["service_tier"])

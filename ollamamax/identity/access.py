@@ -29,6 +29,8 @@ class KnownKey(msgspec.Struct):
     limits: Limits = Limits()
     priority: Priority = "normal"
     """The highest class that the key may ask for."""
+    strict_fields: bool = False
+    """Whether fields that nobody knows are refused."""
 
 
 class KnownTenant(msgspec.Struct):
@@ -40,6 +42,8 @@ class KnownTenant(msgspec.Struct):
     """Whether responses say in headers which node served them, and why."""
     store_responses: bool = False
     """Whether answers of ``/v1/responses`` are kept, where the request does not say otherwise."""
+    strict_fields: bool = False
+    """Whether fields that nobody knows are refused, for all its keys."""
 
 
 _REFUSED = "The API key is missing, wrong, expired or revoked. Send it as 'Authorization: Bearer omx_...'."

@@ -7,26 +7,28 @@ from typing import Any, Literal
 import msgspec
 
 from ollamamax.contract import Inference, Options
+from ollamamax.gateway.anthropic import content
+from ollamamax.gateway.fields import Fields, Loose, Refused, Translated
+from ollamamax.gateway.ignored import Ignored
+from ollamamax.gateway.openai import tools
 from ollamamax.kernel import errors
 
 
-class Message(msgspec.Struct):
+class Message(msgspec.Struct, forbid_unknown_fields=True):
     role: Literal["user", "assistant", "system"]
     content: str | list[dict[str, Any]]
 
 
-class ToolChoice(msgspec.Struct):
+class ToolChoice(msgspec.Struct, forbid_unknown_fields=True):
     type: Literal["auto", "any", "tool", "none"]
     name: str | None = None
     disable_parallel_tool_use: bool | None = None
 
 
-class Thinking(msgspec.Struct):
-    """``budget_tokens`` is taken and changes nothing: the engines have no such limit."""
+class Thinking(msgspec.Struct, forbid_unknown_fields=True):
+    """``adaptive`` and ``between_tools`` leave it to the model whether it thinks."""
 
-    type: Literal["enabled", "disabled", "adaptive"]
-    budget_tokens: int | None = None
-    display: str | None = None
+    type: Literal["enabled", "disabled", "adaptive", "between_tools"]
 
 
 class OutputConfig(msgspec.Struct, forbid_unknown_fields=True):
@@ -44,17 +46,6 @@ class CountRequest(msgspec.Struct, forbid_unknown_fields=True):
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
-    # Ignored.
-    cache_control: dict[str, Any] | None = None
-    # Refused.
-    container: Any = None
-    context_management: Any = None
-    mcp_servers: list[Any] | None = None
-    diagnostics: Any = None
-    inference_geo: str | None = None
-    speed: str | None = None
-    user_profile_id: str | None = None
-    workspace_id: str | None = None
 
 
 class MessagesRequest(CountRequest, kw_only=True, forbid_unknown_fields=True):
@@ -64,75 +55,110 @@ class MessagesRequest(CountRequest, kw_only=True, forbid_unknown_fields=True):
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
-    # Ignored.
-    metadata: dict[str, Any] | None = None
-    service_tier: str | None = None
 
 
-decoder = msgspec.json.Decoder(MessagesRequest)
-count_decoder = msgspec.json.Decoder(CountRequest)
-
-IGNORED = {
-    "cache_control": "the engines keep their prompts by themselves",
-    "metadata": "for Anthropic's own accounting",
-    "service_tier": "for Anthropic's own accounting",
+_ACCOUNTING = "for Anthropic's own accounting"
+_CACHES = "the engines keep their prompts by themselves"
+_WHOLE = "the whole conversation is used as it was sent"
+_COUNT_IGNORED: dict[str, str] = {
+    "cache_control": _CACHES,
+    "context_management": _WHOLE,
+    "diagnostics": "it asks what Anthropic's caches missed",
+    "speed": "the engines are as quick as they can be",
+    "user_profile_id": _ACCOUNTING,
+    "workspace_id": _ACCOUNTING,
+    "betas": "what they switch on is answered, or refused by the field that asks for it",
     "thinking.budget_tokens": "the engines have no such limit",
-}
-UNSUPPORTED: dict[str, tuple[Any, ...]] = {
-    "container": (None,),
-    "context_management": (None,),
-    "mcp_servers": (None, []),
-    "diagnostics": (None,),
-    "inference_geo": (None,),
-    "speed": (None, "standard"),
-    "user_profile_id": (None,),
-    "workspace_id": (None,),
+    "thinking.display": "thoughts come as they are",
+    "output_config.task_budget": "the engines have no such limit",
 }
 
 
-def to_inference(request: MessagesRequest) -> Inference:
+def _output_format(body: Loose, value: Any) -> None:
+    config = body.get("output_config")
+    body["output_config"] = {"format": value, **(config if isinstance(config, dict) else {})}
+
+
+_TRANSLATED = {"output_format": Translated("`output_config.format`", _output_format)}
+
+
+def _no_thread(body: Loose, value: Any) -> None:
+    """Anthropic's own programs know this code, and go on by sending the whole conversation."""
+    raise errors.Unsupported(
+        "'thread' is not supported by this server: it keeps no conversations; send all messages.",
+        param="thread",
+        details={"error_code": "thread_unsupported_request", "unsupported": ["thread"]},
+    )
+
+
+_REFUSED = {
+    "container": Refused("this server runs no programs of clients"),
+    "mcp_servers": Refused("this server runs no tools", ([],)),
+    "compaction": Refused("only Anthropic can read what it would make"),
+    "inference_geo": Refused("a tenant's own rules say where its requests run", ("not_available",)),
+}
+COUNT_FIELDS = Fields(
+    CountRequest,
+    _COUNT_IGNORED | {"thread": "only the messages that were sent are counted", "max_tokens": "nothing is generated"},
+    _REFUSED,
+    _TRANSLATED,
+)
+FIELDS = Fields(
+    MessagesRequest,
+    _COUNT_IGNORED
+    | {
+        "metadata": _ACCOUNTING,
+        "service_tier": _ACCOUNTING,
+        "billing_policy": _ACCOUNTING,
+        "fallback_credit_token": _ACCOUNTING,
+        "fallbacks": "a model's fallbacks are set on the server",
+    },
+    _REFUSED,
+    _TRANSLATED | {"thread": Translated("an error whose code Anthropic's programs know", _no_thread)},
+)
+
+
+def to_inference(request: MessagesRequest, ignored: Ignored) -> Inference:
     """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
-    inference = count_inference(request)
+    inference = count_inference(request, ignored)
     inference.kind = "chat"
-    _between("max_tokens", request.max_tokens, 1, 1 << 31)
+    _between("max_tokens", request.max_tokens, 1, (1 << 31) - 1)
     _between("temperature", request.temperature, 0, 1)
     _between("top_p", request.top_p, 0, 1)
-    _between("top_k", request.top_k, 0, 1 << 31)
+    _between("top_k", request.top_k, 0, (1 << 31) - 1)
     inference.options = Options(
         max_tokens=request.max_tokens,
         temperature=request.temperature,
         top_p=request.top_p,
         top_k=request.top_k,
-        stop=request.stop_sequences or [],
+        # An empty text stands everywhere, and stops nothing.
+        stop=[each for each in request.stop_sequences or () if each],
     )
     return inference
 
 
-def count_inference(request: CountRequest) -> Inference:
+def count_inference(request: CountRequest, ignored: Ignored) -> Inference:
     """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
-    for name, harmless in UNSUPPORTED.items():
-        if getattr(request, name) not in harmless:
-            raise _unsupported(name)
     if not request.messages:
         raise errors.InvalidRequest("'messages' must hold at least one message.", param="messages")
-    messages = [{"role": "system", "content": _text(request.system, "system")}] if request.system else []
+    messages = [{"role": "system", "content": content.text(request.system, "system")}] if request.system else []
     for message in request.messages:
-        messages += _messages(message)
+        messages += content.messages(message.role, message.content, ignored)
     choice = request.tool_choice
     output = request.output_config or OutputConfig()
+    think, is_wish = _think(request.thinking, output.effort)
+    given = [_tool(tool) for tool in request.tools or []]
+    offered, chosen = tools.offered(given, _tool_choice(choice) if choice else None, ignored)
     return Inference(
         kind="count",
         messages=messages,
-        tools=[_tool(tool) for tool in request.tools or []],
-        tool_choice=_tool_choice(choice) if choice else None,
-        parallel_tool_calls=False if choice and choice.disable_parallel_tool_use else None,
+        tools=offered,
+        tool_choice=chosen,
+        parallel_tool_calls=False if offered and choice and choice.disable_parallel_tool_use else None,
         format=_format(output.format),
-        think=_think(request.thinking, output.effort),
+        think=think,
+        think_if_able=is_wish,
     )
-
-
-def _unsupported(name: str, why: str = "") -> errors.Unsupported:
-    return errors.Unsupported(f"'{name}' is not supported by this server{why}.", param=name)
 
 
 def _between(name: str, value: float | None, least: float, most: float) -> None:
@@ -140,13 +166,22 @@ def _between(name: str, value: float | None, least: float, most: float) -> None:
         raise errors.InvalidRequest(f"'{name}' must be between {least} and {most}; it is {value}.", param=name)
 
 
-def _think(thinking: Thinking | None, effort: str | None) -> bool | str | None:
+_LEVELS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
+
+
+def _think(thinking: Thinking | None, effort: str | None) -> tuple[bool | str | None, bool]:
+    """Whether and how much to think, and whether a model that cannot may answer without: where it was left to the model."""
     kind = thinking.type if thinking else None
-    if effort is not None and (kind != "enabled" or effort not in {"low", "medium", "high"}):
-        raise _unsupported("output_config.effort", " but as low, medium or high with 'thinking' enabled")
+    if effort is not None and effort not in _LEVELS:
+        raise errors.InvalidRequest(
+            f"'output_config.effort' must be one of {', '.join(_LEVELS)}.", param="output_config.effort"
+        )
+    level = _LEVELS[effort] if effort is not None else None
+    if kind == "disabled":
+        return False, False
     if kind == "enabled":
-        return effort or True
-    return False if kind == "disabled" else None
+        return level or True, False
+    return level, level is not None
 
 
 def _format(given: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -161,9 +196,9 @@ def _format(given: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _tool(given: dict[str, Any]) -> dict[str, Any]:
-    """As an OpenAI tool. Those that Anthropic itself runs have a type of their own."""
-    if given.get("type", "custom") != "custom":
-        raise _unsupported("tools", f": the tool type '{given['type']}' is run by Anthropic itself")
+    """As an OpenAI tool. Those that have a type of their own are known to Anthropic's models alone, and are left out."""
+    if (kind := given.get("type") or "custom") != "custom":
+        return {"type": kind if kind != "function" else "function?"}
     match given:
         case {"name": str() as name, "input_schema": dict() as schema}:
             function: dict[str, Any] = {"name": name, "parameters": schema}
@@ -184,90 +219,3 @@ def _tool_choice(choice: ToolChoice) -> str | dict[str, Any]:
                 raise errors.InvalidRequest("A 'tool_choice' of type 'tool' needs a 'name'.", param="tool_choice")
             return {"type": "function", "function": {"name": choice.name}}
     return choice.type
-
-
-def _messages(message: Message) -> list[dict[str, Any]]:
-    """As OpenAI's chat messages; the results of tools are messages of their own there."""
-    if isinstance(message.content, str):
-        return [{"role": message.role, "content": message.content}]
-    if message.role == "assistant":
-        return [_assistant(message.content)]
-    results: list[dict[str, Any]] = []
-    parts: list[dict[str, Any]] = []
-    for block in message.content:
-        match block:
-            case {"type": "text", "text": str() as text}:
-                parts.append({"type": "text", "text": text})
-            case {"type": "image", "source": dict() as source} if message.role == "user":
-                parts.append({"type": "image_url", "image_url": {"url": _image(source)}})
-            case {"type": "tool_result", "tool_use_id": str() as answered} if message.role == "user":
-                text = _text(block.get("content") or "", "messages")
-                # The engines' form has no mark for a failure: it is said in words.
-                content = f"Error: {text}" if block.get("is_error") else text
-                results.append({"role": "tool", "tool_call_id": answered, "content": content})
-            case _:
-                raise _unknown(block, message.role)
-    if not parts:
-        return results
-    plain = all(part["type"] == "text" for part in parts)
-    content_: Any = "\n".join(part["text"] for part in parts) if plain else parts
-    return [*results, {"role": message.role, "content": content_}]
-
-
-def _assistant(blocks: list[dict[str, Any]]) -> dict[str, Any]:
-    texts: list[str] = []
-    thinking: list[str] = []
-    calls: list[dict[str, Any]] = []
-    for block in blocks:
-        match block:
-            case {"type": "text", "text": str() as text}:
-                texts.append(text)
-            case {"type": "thinking", "thinking": str() as text}:
-                thinking.append(text)
-            case {"type": "tool_use", "id": str() as id_, "name": str() as name, "input": dict() as given}:
-                function = {"name": name, "arguments": msgspec.json.encode(given).decode()}
-                calls.append({"id": id_, "type": "function", "function": function})
-            case _:
-                raise _unknown(block, "assistant")
-    made: dict[str, Any] = {"role": "assistant", "content": "\n".join(texts)}
-    if thinking:
-        made["reasoning_content"] = "\n".join(thinking)
-    if calls:
-        made["tool_calls"] = calls
-    return made
-
-
-_BLOCKS = {"text", "image", "tool_use", "tool_result", "thinking"}
-
-
-def _unknown(block: dict[str, Any], role: str) -> errors.OllamaMaxError:
-    kind = block.get("type")
-    if kind in _BLOCKS:
-        return errors.InvalidRequest(
-            f"A block of type '{kind}' in a message of '{role}' is not well formed.", param="messages"
-        )
-    return _unsupported("messages", f" with a block of type '{kind}'")
-
-
-def _text(given: str | list[Any], name: str) -> str:
-    """One text of text blocks."""
-    if isinstance(given, str):
-        return given
-    texts: list[str] = []
-    for block in given:
-        match block:
-            case {"type": "text", "text": str() as text}:
-                texts.append(text)
-            case _:
-                kind = block.get("type") if isinstance(block, dict) else block
-                raise _unsupported(name, f" with a block of type '{kind}' where text is expected")
-    return "\n".join(texts)
-
-
-def _image(source: dict[str, Any]) -> str:
-    match source:
-        case {"type": "base64", "media_type": str() as media_type, "data": str() as data}:
-            return f"data:{media_type};base64,{data}"
-        case {"type": "url", "url": str() as url}:
-            return url
-    raise _unsupported("messages", f" with an image from a source of type '{source.get('type')}'")

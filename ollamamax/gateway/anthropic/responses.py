@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from ollamamax.contract import Delta, Final
 from ollamamax.gateway import tool_calls
+from ollamamax.gateway.catalog import Listed
 from ollamamax.gateway.http import encode
 from ollamamax.gateway.relay import Output
 from ollamamax.kernel import errors
@@ -29,7 +31,10 @@ def error_body(error: errors.OllamaMaxError) -> bytes:
     kind = _TYPES.get(error.status, default)
     # Programs tell this error by the words in which Anthropic says it: there is no code.
     text = f"prompt is too long: {error.message}" if error.code == errors.ContextTooLong.code else error.message
-    return encode({"type": "error", "error": {"type": kind, "message": text}})
+    told = {"type": kind, "message": text}
+    if details := error.fields.get("details"):
+        told["details"] = details
+    return encode({"type": "error", "error": told})
 
 
 def error_event(error: errors.OllamaMaxError) -> bytes:
@@ -61,6 +66,7 @@ def _message(request: str, model: str, content: list[dict[str, Any]], reason: st
         "content": content,
         "stop_reason": reason,
         "stop_sequence": None,
+        "stop_details": None,
         "usage": used,
     }
 
@@ -158,3 +164,39 @@ class Events:
         continued = {"continued": final.continued} if final.continued else {}
         end = _event("message_delta", {"delta": delta, "usage": usage(final), **continued})
         return self._close() + end + _event("message_stop", {})
+
+
+def model(name: str, listed: Listed) -> dict[str, Any]:
+    """One model (https://docs.anthropic.com/en/api/models); what is not known is null."""
+    made = datetime.datetime.fromtimestamp(int(listed.modified_at), datetime.UTC)
+    return {
+        "type": "model",
+        "id": name,
+        "display_name": name,
+        "created_at": made.isoformat().replace("+00:00", "Z"),
+        "max_input_tokens": listed.details.context_length,
+        "max_tokens": listed.details.context_length,
+        "capabilities": None,
+        "lifecycle": "active",
+    }
+
+
+def model_page(
+    listed: list[tuple[str, Listed]], limit: int, after: str | None = None, before: str | None = None
+) -> bytes:
+    """Those that follow ``after``, or the last before ``before``; all from the beginning where these are not among them."""
+    names = [name for name, _ in listed]
+    rows = listed[names.index(after) + 1 :] if after in names else listed
+    if before in names:
+        rows = rows[: names.index(before)]
+        page, has_more = rows[-limit:], len(rows) > limit
+    else:
+        page, has_more = rows[:limit], len(rows) > limit
+    return encode(
+        {
+            "data": [model(name, each) for name, each in page],
+            "first_id": page[0][0] if page else None,
+            "last_id": page[-1][0] if page else None,
+            "has_more": has_more,
+        }
+    )

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import msgspec
 
 from ollamamax.contract import Delta, Final, Inference
 from ollamamax.gateway import http, relay
+from ollamamax.gateway.choices import Choices, several
 from ollamamax.gateway.execution import Call
+from ollamamax.gateway.fields import Fields
 from ollamamax.gateway.http import Receive, Scope, Send, encode
+from ollamamax.gateway.ollama.durations import seconds
+from ollamamax.gateway.openai import others_words
+from ollamamax.gateway.openai.embeddings import inputs
 from ollamamax.gateway.openai.requests import IGNORED as IGNORED_IN_CHAT
-from ollamamax.gateway.openai.requests import StreamOptions, between, refuse, sampling
+from ollamamax.gateway.openai.requests import (
+    MOST_CHOICES,
+    Sampling,
+    StreamOptions,
+    between,
+    response_format,
+    sampling,
+)
 from ollamamax.gateway.openai.responses import DONE, EVENT_STREAM, usage
+from ollamamax.gateway.relay import Output
 from ollamamax.gateway.service import Service
+from ollamamax.gateway.wishes import take_tier
 from ollamamax.kernel import errors
 
 DEFAULT_MAX_TOKENS = 16
 """As OpenAI's: without a chat template many models never stop by themselves."""
 
 
-class CompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The prompt is one text; the engines' tokenizers differ, so that tokens are refused."""
+MOST_PROMPTS = 128
+
+
+class CompletionRequest(Sampling, kw_only=True, forbid_unknown_fields=True):
+    """The prompt is a text or a list of tokens, or a list of either: each has answers of its own."""
 
     model: str
     prompt: str | list[Any]
@@ -29,65 +47,51 @@ class CompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
     stream_options: StreamOptions | None = None
     suffix: str | None = None
     echo: bool | None = False
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    stop: str | list[str] | None = None
-    seed: int | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
     logprobs: int | None = None
-    # Extensions that vLLM and llama.cpp share.
-    top_k: int | None = None
-    min_p: float | None = None
-    repeat_penalty: float | None = None
-    # Ignored.
-    user: str | None = None
-    # Refused.
     n: int | None = None
-    best_of: int | None = None
-    logit_bias: dict[str, float] | None = None
+    response_format: dict[str, Any] | None = None
 
 
-decoder = msgspec.json.Decoder(CompletionRequest)
-IGNORED = {"user": IGNORED_IN_CHAT["user"]}
-UNSUPPORTED: dict[str, tuple[Any, ...]] = {"n": (None, 1), "best_of": (None, 1), "logit_bias": (None, {})}
+FIELDS = Fields(
+    CompletionRequest,
+    {"user": IGNORED_IN_CHAT["user"], **others_words.IGNORED},
+    others_words.REFUSED,
+    others_words.SAMPLING,
+)
 
 
-def to_inference(request: CompletionRequest) -> Inference:
-    """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
-    refuse(request, UNSUPPORTED)
+def to_inferences(request: CompletionRequest) -> list[Inference]:
+    """``n`` for each prompt, in their order. Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
     between("logprobs", request.logprobs, 0, 5)
-    if request.echo and (request.logprobs is not None or request.suffix):
-        raise errors.Unsupported("'echo' does not go with 'logprobs' or 'suffix' on this server.", param="echo")
-    return Inference(
+    between("n", request.n, 1, MOST_CHOICES)
+    texts, ids = inputs(request.prompt, "prompt")
+    if (len(texts) + len(ids)) * (request.n or 1) > MOST_PROMPTS:
+        raise errors.InvalidRequest(f"Up to {MOST_PROMPTS} answers may be asked for at once.", param="prompt")
+    if request.echo and (request.logprobs is not None or request.suffix or ids):
+        raise errors.Unsupported("'echo' does not go with 'logprobs', 'suffix' or tokens on this server.", param="echo")
+    asked = Inference(
         kind="completion",
-        prompt=_prompt(request.prompt),
         suffix=request.suffix,
+        format=response_format(request.response_format),
+        keep_alive=seconds(request.keep_alive),
         logprobs=request.logprobs is not None,
         top_logprobs=request.logprobs or 0,
         options=sampling(request, request.max_tokens if request.max_tokens is not None else DEFAULT_MAX_TOKENS),
     )
-
-
-def _prompt(given: str | list[Any]) -> str:
-    if isinstance(given, list):
-        if len(given) != 1 or not isinstance(given[0], str):
-            what = "tokens" if any(isinstance(each, int | list) for each in given) else "several prompts"
-            raise errors.Unsupported(f"'prompt' must be one text here; {what} are not supported.", param="prompt")
-        given = given[0]
-    if not given:
-        raise errors.InvalidRequest("'prompt' must not be empty.", param="prompt")
-    return given
+    prompts = [msgspec.structs.replace(asked, prompt=text) for text in texts]
+    prompts += [msgspec.structs.replace(asked, prompt_ids=each) for each in ids]
+    return [each for prompt in prompts for each in several(prompt, request.n or 1)]
 
 
 class Chunks:
     """Renders the chunks of one stream; what they share is encoded once."""
 
-    def __init__(self, request: str, model: str, created: int, *, include_usage: bool, echo: str) -> None:
+    def __init__(
+        self, request: str, model: str, created: int, *, include_usage: bool, echo: str, index: int = 0
+    ) -> None:
         head = {"id": f"cmpl-{request}", "object": "text_completion", "created": created, "model": model}
         self._head = b"data: " + encode(head)[:-1]
-        self._text = (b',"usage":null' if include_usage else b"") + b',"choices":[{"index":0,"text":'
+        self._text = (b',"usage":null' if include_usage else b"") + f',"choices":[{{"index":{index},"text":'.encode()
         self._include_usage = include_usage
         self._echo = echo
         self._offset = len(echo)
@@ -106,10 +110,25 @@ class Chunks:
         return self._chunk(delta.text, logprobs) if delta.text else b""
 
     def last(self, final: Final) -> bytes:
-        end = self._chunk("", reason=encode(final.finish_reason), continued=final.continued)
-        if self._include_usage:
-            end += self._head + b',"choices":[],"usage":' + encode(usage(final)) + b"}\n\n"
-        return end + DONE
+        return self.end(final) + self.done([final], 1)
+
+    def end(self, final: Final) -> bytes:
+        """The end of this choice."""
+        return self._chunk("", reason=encode(final.finish_reason), continued=final.continued)
+
+    def done(self, finals: list[Final], each: int) -> bytes:
+        """The end of the stream, with what all its choices used; ``each`` is how many one prompt has."""
+        used = self._head + b',"choices":[],"usage":' + encode(total(finals, each)) + b"}\n\n"
+        return (used if self._include_usage else b"") + DONE
+
+
+def total(finals: list[Final], each: int) -> dict[str, Any]:
+    """What all choices used; a prompt that ``each`` choices share is counted once."""
+    found = usage(*finals)
+    found["prompt_tokens"] = sum(final.prompt_tokens for final in finals[::each])
+    found["total_tokens"] = found["prompt_tokens"] + found["completion_tokens"]
+    found["prompt_tokens_details"] = {"cached_tokens": sum(final.cached_tokens for final in finals[::each])}
+    return found
 
 
 def legacy_logprobs(entries: list[dict[str, Any]], offset: int = 0) -> dict[str, Any]:
@@ -125,31 +144,94 @@ def legacy_logprobs(entries: list[dict[str, Any]], offset: int = 0) -> dict[str,
 
 
 async def completions(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    body = http.decode(decoder, await service.body(scope, receive))
-    inference = to_inference(body)
-    created = int(call.received_at)
-    echo = inference.prompt if body.echo else ""
+    body = await service.parsed(FIELDS, call, scope, receive)
+    inferences = to_inferences(body)
+    take_tier(call, body.service_tier)
     opening = relay.Opening(send, EVENT_STREAM, call.headers(), relay.comment)
+    if len(inferences) > 1:
+        await _several(service, call, body, inferences, receive, send, opening)
+        return
+    [inference], created = inferences, int(call.received_at)
     tell = opening.tell if body.stream else None
     async with service.execution(call, body.model, inference, receive, tell=tell, whole=not body.stream) as execution:
         if body.stream:
-            include_usage = body.stream_options is not None and body.stream_options.include_usage
-            chunks = Chunks(call.id, body.model, created, include_usage=include_usage, echo=echo)
+            [chunks] = _chunks(call, body, inferences)
             await relay.stream(execution, opening, first=chunks.first, delta=chunks.delta, last=chunks.last)
             return
-        output = await relay.gather(execution)
-        choice = {
-            "index": 0,
-            "text": echo + output.text,
+        answer = _answer(call, body, inferences, [await relay.gather(execution)], created)
+        await http.respond(send, 200, answer, execution.headers())
+
+
+def _chunks(call: Call, body: CompletionRequest, inferences: list[Inference]) -> list[Chunks]:
+    include_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+    return [
+        Chunks(
+            call.id,
+            body.model,
+            int(call.received_at),
+            include_usage=include_usage,
+            echo=inference.prompt if body.echo else "",
+            index=index,
+        )
+        for index, inference in enumerate(inferences)
+    ]
+
+
+def _answer(
+    call: Call, body: CompletionRequest, inferences: list[Inference], outputs: list[Output], created: int
+) -> bytes:
+    choices = [
+        {
+            "index": index,
+            "text": (inference.prompt if body.echo else "") + output.text,
             "logprobs": legacy_logprobs(output.logprobs) if output.logprobs else None,
             "finish_reason": output.final.finish_reason,
         }
-        answer = {
+        for index, (inference, output) in enumerate(zip(inferences, outputs, strict=True))
+    ]
+    return encode(
+        {
             "id": f"cmpl-{call.id}",
             "object": "text_completion",
             "created": created,
             "model": body.model,
-            "choices": [choice],
-            "usage": usage(output.final),
+            "choices": choices,
+            "usage": total([output.final for output in outputs], body.n or 1),
         }
-        await http.respond(send, 200, encode(answer), execution.headers())
+    )
+
+
+async def _several(
+    service: Service,
+    call: Call,
+    body: CompletionRequest,
+    inferences: list[Inference],
+    receive: Receive,
+    send: Send,
+    opening: relay.Opening,
+) -> None:
+    tell = opening.tell if body.stream else None
+    async with Choices(service, call, body.model, inferences, receive, tell) as choices:
+        if not body.stream:
+            answer = _answer(call, body, inferences, await choices.gather(), int(call.received_at))
+            await http.respond(send, 200, answer, choices.executions[0].headers())
+            return
+        rendered = _chunks(call, body, inferences)
+        finals: dict[int, Final] = {}
+        begun = False
+        async with opening.alive(list), contextlib.aclosing(choices.merged()) as events:
+            async for index, event in events:
+                part = b""
+                if not begun:
+                    # As with one answer: a failure until now has its true status.
+                    await opening.begin(choices.executions[index].route_headers())
+                    part = b"".join(chunks.first() for chunks in rendered)
+                    begun = True
+                if isinstance(event, Final):
+                    finals[index] = event
+                    part += rendered[index].end(event)
+                else:
+                    part += rendered[index].delta(event)
+                if part:
+                    await opening.write(part)
+            await opening.finish(rendered[0].done([finals[index] for index in sorted(finals)], body.n or 1))

@@ -11,9 +11,11 @@ import msgspec
 from ollamamax.contract import Inference
 from ollamamax.gateway import http, relay
 from ollamamax.gateway.execution import Call
+from ollamamax.gateway.fields import Fields, Refused
 from ollamamax.gateway.http import Receive, Scope, Send
+from ollamamax.gateway.openai import others_words
 from ollamamax.gateway.openai.requests import IGNORED as IGNORED_IN_CHAT
-from ollamamax.gateway.openai.requests import between
+from ollamamax.gateway.openai.requests import between, tokens
 from ollamamax.gateway.service import Service
 from ollamamax.kernel import errors
 
@@ -21,36 +23,53 @@ MOST_INPUTS = 2048
 
 
 class EmbeddingRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The input is a text or a list of texts; the engines' tokenizers differ, so that tokens are refused."""
+    """The input is a text, a list of texts, or one or more lists of tokens of the model's own tokenizer."""
 
     model: str
     input: str | list[Any]
     encoding_format: Literal["float", "base64"] | None = "float"
     dimensions: int | None = None
-    # Ignored.
-    user: str | None = None
 
 
-IGNORED = {"user": IGNORED_IN_CHAT["user"]}
-decoder = msgspec.json.Decoder(EmbeddingRequest)
+FIELDS = Fields(
+    EmbeddingRequest,
+    {
+        "user": IGNORED_IN_CHAT["user"],
+        **{name: others_words.IGNORED[name] for name in ("provider", "priority", "extra_body")},
+    },
+    {
+        "truncate_prompt_tokens": Refused("an input is taken whole or refused"),
+        "truncate": Refused("an input is taken whole or refused", (False, "NONE")),
+        "input_type": Refused("write the model's own instruction into the text"),
+        "task": Refused("write the model's own instruction into the text"),
+        "late_chunking": Refused("each input is embedded by itself", (False,)),
+        "embedding_type": Refused("ask for an `encoding_format`", ("float",)),
+    },
+)
 
 
 def to_inference(request: EmbeddingRequest) -> Inference:
     """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
     between("dimensions", request.dimensions, 1, 1 << 20)
-    return Inference(kind="embed", inputs=texts(request.input, "input"), dimensions=request.dimensions)
+    texts, ids = inputs(request.input, "input")
+    return Inference(kind="embed", inputs=texts, input_ids=ids, dimensions=request.dimensions)
 
 
-def texts(given: str | list[Any], name: str) -> list[str]:
-    """One or more texts, none of them empty."""
+def inputs(given: str | list[Any], name: str) -> tuple[list[str], list[list[int]]]:
+    """One or more texts, or one or more lists of tokens, none of them empty."""
     found = [given] if isinstance(given, str) else given
-    if any(isinstance(each, int | list) for each in found):
-        raise errors.Unsupported(f"'{name}' must be text here; tokens are not supported.", param=name)
-    if not found or not all(isinstance(each, str) and each for each in found):
-        raise errors.InvalidRequest(f"'{name}' must be a text or a list of texts, none of them empty.", param=name)
+    if found and all(type(each) is int or type(each) is float for each in found):
+        found = [found]
+    if not found or not all(isinstance(each, str | list) and each for each in found):
+        raise errors.InvalidRequest(
+            f"'{name}' must be a text, a list of texts or lists of tokens, none of them empty.", param=name
+        )
     if len(found) > MOST_INPUTS:
         raise errors.InvalidRequest(f"'{name}' may hold {MOST_INPUTS} texts at most.", param=name)
-    return found
+    texts, ids = [each for each in found if isinstance(each, str)], [each for each in found if isinstance(each, list)]
+    if texts and ids:
+        raise errors.InvalidRequest(f"'{name}' holds texts or tokens, not both.", param=name)
+    return texts, [tokens(name, each) for each in ids]
 
 
 def base64_of(vector: list[float]) -> str:
@@ -59,7 +78,7 @@ def base64_of(vector: list[float]) -> str:
 
 
 async def embeddings(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    body = http.decode(decoder, await service.body(scope, receive))
+    body = await service.parsed(FIELDS, call, scope, receive)
     async with service.execution(call, body.model, to_inference(body), receive) as execution:
         final = (await relay.gather(execution)).final
         as_text = body.encoding_format == "base64"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 
 from ollamamax.contract import Final, Inference
-from ollamamax.gateway import catalog, http, relay
-from ollamamax.gateway.choices import Choices
+from ollamamax.gateway import catalog, http, relay, wishes
+from ollamamax.gateway.choices import Choices, several
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send
 from ollamamax.gateway.openai import requests, responses
@@ -14,8 +14,9 @@ from ollamamax.gateway.service import Service
 
 
 async def chat_completions(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    body = http.decode(requests.decoder, await service.body(scope, receive))
-    inference = requests.to_inference(body)
+    body = await service.parsed(requests.FIELDS, call, scope, receive)
+    inference = requests.to_inference(body, call.ignored)
+    wishes.take_tier(call, body.service_tier)
     created = int(call.received_at)
     if body.n is not None and body.n > 1:
         await _several(service, call, body, inference, receive, send)
@@ -32,7 +33,7 @@ async def chat_completions(service: Service, call: Call, scope: Scope, receive: 
 
 
 def _usage_too(body: requests.ChatCompletionRequest) -> bool:
-    return body.stream_options is not None and body.stream_options.include_usage
+    return body.stream_options is not None and bool(body.stream_options.include_usage)
 
 
 async def _several(
@@ -46,7 +47,7 @@ async def _several(
     created = int(call.received_at)
     opening = relay.Opening(send, responses.EVENT_STREAM, call.headers(), relay.comment)
     tell = opening.tell if body.stream else None
-    async with Choices(service, call, body.model, inference, receive, body.n or 1, tell) as choices:
+    async with Choices(service, call, body.model, several(inference, body.n or 1), receive, tell) as choices:
         if not body.stream:
             answer = responses.completion(call.id, body.model, created, await choices.gather())
             await http.respond(send, 200, answer, choices.executions[0].headers())

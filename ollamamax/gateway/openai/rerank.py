@@ -9,7 +9,10 @@ import msgspec
 from ollamamax.contract import Inference
 from ollamamax.gateway import http, relay
 from ollamamax.gateway.execution import Call
+from ollamamax.gateway.fields import Fields, Refused
 from ollamamax.gateway.http import Receive, Scope, Send
+from ollamamax.gateway.openai import others_words
+from ollamamax.gateway.openai.requests import IGNORED as IGNORED_IN_CHAT
 from ollamamax.gateway.service import Service
 from ollamamax.kernel import errors
 
@@ -24,21 +27,23 @@ class RerankRequest(msgspec.Struct, forbid_unknown_fields=True):
     documents: list[str | dict[str, Any]]
     top_n: int | None = None
     return_documents: bool | None = False
-    # Refused: the engine takes a document whole or refuses it.
-    max_tokens_per_doc: int | None = None
-    max_chunks_per_doc: int | None = None
-    rank_fields: list[str] | None = None
 
 
-UNSUPPORTED = ("max_tokens_per_doc", "max_chunks_per_doc", "rank_fields")
-decoder = msgspec.json.Decoder(RerankRequest)
+_WHOLE = Refused("the engine takes a document whole or refuses it")
+FIELDS = Fields(
+    RerankRequest,
+    {"user": IGNORED_IN_CHAT["user"], "priority": others_words.IGNORED["priority"]},
+    {
+        "max_tokens_per_doc": _WHOLE,
+        "max_chunks_per_doc": _WHOLE,
+        "truncate_prompt_tokens": _WHOLE,
+        "rank_fields": Refused("a document has one text"),
+    },
+)
 
 
 def to_inference(request: RerankRequest) -> Inference:
     """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
-    for name in UNSUPPORTED:
-        if getattr(request, name) is not None:
-            raise errors.Unsupported(f"'{name}' is not supported here.", param=name)
     if not request.query:
         raise errors.InvalidRequest("'query' must not be empty.", param="query")
     if not 1 <= len(request.documents) <= MOST_DOCUMENTS:
@@ -59,7 +64,7 @@ def _text(document: str | dict[str, Any]) -> str:
 
 
 async def rerank(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    body = http.decode(decoder, await service.body(scope, receive))
+    body = await service.parsed(FIELDS, call, scope, receive)
     inference = to_inference(body)
     async with service.execution(call, body.model, inference, receive) as execution:
         final = (await relay.gather(execution)).final

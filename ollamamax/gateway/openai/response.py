@@ -13,11 +13,12 @@ from ollamamax.gateway import http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send, encode
 from ollamamax.gateway.openai.kept import Kept, kept
-from ollamamax.gateway.openai.response_request import ResponseRequest, decoder, to_inference
+from ollamamax.gateway.openai.response_request import FIELDS, ResponseRequest, to_inference
 from ollamamax.gateway.openai.responses import EVENT_STREAM, error_fields
 from ollamamax.gateway.relay import Output
 from ollamamax.gateway.service import Service
 from ollamamax.gateway.tool_calls import Calls, Piece
+from ollamamax.gateway.wishes import take_tier
 from ollamamax.kernel import errors
 
 Item = dict[str, Any]
@@ -25,7 +26,8 @@ Item = dict[str, Any]
 
 async def responses(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
     raw = await service.body(scope, receive)
-    body = http.decode(decoder, raw)
+    body = FIELDS.parse(raw, call.ignored, strict=call.strict)
+    take_tier(call, body.service_tier)
     keeps = await kept(service, call, body)
     if keeps.is_stored:
         # It is one response, whichever model answers: it waits without being left for another one.
@@ -36,7 +38,7 @@ async def responses(service: Service, call: Call, scope: Scope, receive: Receive
         await keeps.queue(queued, raw)
         await http.respond(send, 200, encode(queued), call.headers())
         return
-    inference = to_inference(keeps.asked)
+    inference = to_inference(keeps.asked, call.ignored)
     await keeps.begin(shown.response([], None))
     try:
         await _answer(service, call, shown, inference, receive, send, keeps)
@@ -75,9 +77,9 @@ async def _answer(
 
 async def input_tokens(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
     """How many tokens the input of a response would have."""
-    body = http.decode(decoder, await service.body(scope, receive))
+    body = await service.parsed(FIELDS, call, scope, receive)
     keeps = await kept(service, call, msgspec.structs.replace(body, store=False, background=False))
-    inference = msgspec.structs.replace(to_inference(keeps.asked), kind="count")
+    inference = msgspec.structs.replace(to_inference(keeps.asked, call.ignored), kind="count")
     async with service.execution(call, body.model, inference, receive) as execution:
         counted = (await relay.gather(execution)).final.counted
         answer = {"object": "response.input_tokens", "input_tokens": counted}

@@ -7,20 +7,20 @@ from typing import Any
 import msgspec
 
 from ollamamax.contract import Inference, Options
+from ollamamax.gateway.fields import Fields, Refused
+from ollamamax.gateway.ignored import Ignored
+from ollamamax.gateway.openai import response_input, tools
 from ollamamax.gateway.openai.requests import IGNORED as IGNORED_IN_CHAT
-from ollamamax.gateway.openai.requests import between, refuse
+from ollamamax.gateway.openai.requests import MOST_TOKENS, between, effort
 from ollamamax.kernel import errors
 
 
 class Text(msgspec.Struct, forbid_unknown_fields=True):
     format: dict[str, Any] | None = None
-    verbosity: str | None = None
 
 
 class Reasoning(msgspec.Struct, forbid_unknown_fields=True):
     effort: str | None = None
-    summary: str | None = None
-    generate_summary: str | None = None
 
 
 class ResponseRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -37,63 +37,70 @@ class ResponseRequest(msgspec.Struct, forbid_unknown_fields=True):
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     metadata: dict[str, str] | None = None
-    # Ignored.
-    user: str | None = None
+    include: list[str] | None = None
     service_tier: str | None = None
-    safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
-    prompt_cache_retention: str | None = None
     # What is kept of answers: see `kept`.
     store: bool | None = None
     previous_response_id: str | None = None
     conversation: Any = None
     background: bool | None = None
-    # Refused.
-    include: list[str] | None = None
-    prompt: Any = None
-    truncation: str | None = None
-    top_logprobs: int | None = None
-    max_tool_calls: int | None = None
-    stream_options: dict[str, Any] | None = None
 
 
-decoder = msgspec.json.Decoder(ResponseRequest)
+_HOSTED = "this server runs no tools"
+FIELDS = Fields(
+    ResponseRequest,
+    {name: why for name, why in IGNORED_IN_CHAT.items() if "." not in name and name not in {"metadata", "store"}}
+    | {
+        "stream_options": "it is about padding of the stream",
+        "text.verbosity": "a hint for models that were trained on it, which none of ours was",
+        "reasoning.summary": "thoughts come as they are",
+        "reasoning.generate_summary": "thoughts come as they are",
+        "reasoning.context": "thoughts of earlier turns are used as they were sent",
+        "reasoning.mode": "the engines think in one way",
+        "max_tool_calls": _HOSTED,
+        "image": _HOSTED,
+        "client_metadata": "for OpenAI's own accounting",
+        "access_programs": "for OpenAI's own models",
+        "background_options": "a response in the background is made as soon as there is room",
+        "context_management": "the whole conversation is used",
+    },
+    {
+        "prompt": Refused("prompts are kept by the client"),
+        "truncation": Refused("an input is taken whole or refused", ("disabled",)),
+        "top_logprobs": Refused("ask /v1/chat/completions for them", (0,)),
+        "moderation": Refused("no model here moderates"),
+    },
+)
+_LOGPROBS = "message.output_text.logprobs"
 
-IGNORED = {name: why for name, why in IGNORED_IN_CHAT.items() if name not in {"metadata", "store"}}
-UNSUPPORTED: dict[str, tuple[Any, ...]] = {
-    "include": (None, []),
-    "prompt": (None,),
-    "truncation": (None, "disabled"),
-    "top_logprobs": (None, 0),
-    "max_tool_calls": (None,),
-    "stream_options": (None, {}, {"include_obfuscation": False}),
-}
 
-
-def to_inference(request: ResponseRequest) -> Inference:
+def to_inference(request: ResponseRequest, ignored: Ignored) -> Inference:
     """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
-    refuse(request, UNSUPPORTED)
     text, reasoning = request.text or Text(), request.reasoning or Reasoning()
-    if text.verbosity not in (None, "medium"):
-        raise _unsupported("text.verbosity")
-    if reasoning.summary or reasoning.generate_summary:
-        raise _unsupported("reasoning.summary")
-    between("max_output_tokens", request.max_output_tokens, 1, 1 << 31)
+    if _LOGPROBS in (request.include or ()):
+        raise _unsupported("include", f" with {_LOGPROBS}")
+    ignored.add(f"include.{each}" for each in request.include or ())
+    between("max_output_tokens", request.max_output_tokens, 1, MOST_TOKENS)
     between("temperature", request.temperature, 0, 2)
     between("top_p", request.top_p, 0, 1)
-    messages = _messages(request.input)
+    messages = response_input.messages(request.input, ignored)
     if not messages:
         raise errors.InvalidRequest("'input' must not be empty.", param="input")
     if request.instructions:
         messages.insert(0, {"role": "system", "content": request.instructions})
+    offered, choice = tools.offered(
+        [_tool(tool) for tool in request.tools or []], _choice(request.tool_choice), ignored
+    )
+    think = effort("reasoning.effort", reasoning.effort)
     return Inference(
         kind="chat",
         messages=messages,
-        tools=[_tool(tool) for tool in request.tools or []],
-        tool_choice=_tool_choice(request.tool_choice),
-        parallel_tool_calls=request.parallel_tool_calls,
+        tools=offered,
+        tool_choice=choice,
+        parallel_tool_calls=request.parallel_tool_calls if offered else None,
         format=_format(text.format),
-        think=reasoning.effort,
+        think=think,
+        think_if_able=bool(think),
         options=Options(max_tokens=request.max_output_tokens, temperature=request.temperature, top_p=request.top_p),
     )
 
@@ -116,95 +123,18 @@ def _format(given: dict[str, Any] | None) -> str | dict[str, Any] | None:
 
 
 def _tool(given: dict[str, Any]) -> dict[str, Any]:
+    """As in a chat. What OpenAI runs itself stays as it is, and is left out there."""
     if given.get("type") != "function":
-        raise _unsupported("tools", f": tools of type '{given.get('type')}' are run by OpenAI itself")
-    if not isinstance(given.get("name"), str):
-        raise errors.InvalidRequest("Each of 'tools' needs a 'name'.", param="tools")
+        return given
     names = ("name", "description", "parameters", "strict")
     return {"type": "function", "function": {name: given[name] for name in names if given.get(name) is not None}}
 
 
-def _tool_choice(given: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
+def _choice(given: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
+    """As in a chat. One of OpenAI's own tools cannot be called, whatever is asked."""
     match given:
-        case None | "auto" | "none" | "required":
-            return given
         case {"type": "function", "name": str() as name}:
             return {"type": "function", "function": {"name": name}}
-    raise _unsupported("tool_choice", " but as auto, none, required or one function")
-
-
-def _messages(given: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """As chat messages: what a model said, thought and called in one turn is one message there."""
-    if isinstance(given, str):
-        return [{"role": "user", "content": given}] if given else []
-    made: list[dict[str, Any]] = []
-    turn: dict[str, Any] | None = None
-    for item in given:
-        match item:
-            case {"type": "function_call_output", "call_id": str() as answered}:
-                turn = None
-                made.append({"role": "tool", "tool_call_id": answered, "content": _output(item.get("output"))})
-            case {"type": "function_call" | "reasoning"} | {"role": "assistant"}:
-                if turn is None:
-                    turn = {"role": "assistant", "content": ""}
-                    made.append(turn)
-                _add(turn, item)
-            case {"role": "user" | "system" | "developer" as role, "content": content} if _is_message(item):
-                turn = None
-                made.append({"role": role, "content": _content(content)})
-            case _:
-                raise _unsupported("input", f" with an item of type '{item.get('type', item.get('role'))}'")
-    return made
-
-
-def _is_message(item: dict[str, Any]) -> bool:
-    return bool(item.get("type", "message") == "message")
-
-
-def _add(turn: dict[str, Any], item: dict[str, Any]) -> None:
-    """Add what the model produced to the message of its turn."""
-    match item:
-        case {"type": "function_call", "call_id": str() as id_, "name": str() as name, "arguments": str() as arguments}:
-            call = {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
-            turn.setdefault("tool_calls", []).append(call)
-        case {"type": "reasoning"}:
-            if item.get("encrypted_content"):
-                raise _unsupported("input", " with encrypted reasoning")
-            texts = [part.get("text", "") for part in item.get("content") or []]
-            turn["reasoning_content"] = turn.get("reasoning_content", "") + "".join(texts)
-        case {"role": "assistant", "content": content} if _is_message(item):
-            text = _content(content)
-            if not isinstance(text, str):
-                raise errors.InvalidRequest("A message of the assistant holds text only.", param="input")
-            turn["content"] += text
-        case _:
-            raise errors.InvalidRequest(f"An item of type '{item.get('type')}' is not well formed.", param="input")
-
-
-def _output(given: Any) -> str:
-    text = _content(given)
-    if not isinstance(text, str):
-        raise _unsupported("input", " with an image in the output of a function")
-    return text
-
-
-def _content(given: Any) -> str | list[dict[str, Any]]:
-    if isinstance(given, str):
-        return given
-    if not isinstance(given, list):
-        raise errors.InvalidRequest("The 'content' of an item must be text or a list of parts.", param="input")
-    parts: list[dict[str, Any]] = []
-    for part in given:
-        match part:
-            case {"type": "input_text" | "output_text" | "text", "text": str() as text}:
-                parts.append({"type": "text", "text": text})
-            case {"type": "refusal", "refusal": str() as text}:
-                parts.append({"type": "text", "text": text})
-            case {"type": "input_image", "image_url": str() as url}:
-                parts.append({"type": "image_url", "image_url": {"url": url}})
-            case _:
-                kind = part.get("type") if isinstance(part, dict) else part
-                raise _unsupported("input", f" with content of type '{kind}'")
-    if all(part["type"] == "text" for part in parts):
-        return "\n".join(part["text"] for part in parts)
-    return parts
+        case {"type": "allowed_tools", **rest}:
+            return {"type": "allowed_tools", "allowed_tools": rest}
+    return given

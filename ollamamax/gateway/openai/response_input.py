@@ -1,0 +1,138 @@
+"""The items of a response's input as the messages of a chat. Pure.
+
+What a model said, thought and called in one turn is one message there. Calls of tools that OpenAI runs itself are left out, and told.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ollamamax.gateway.ignored import Ignored
+from ollamamax.kernel import errors
+
+Item = dict[str, Any]
+_RUN_BY_OPENAI = frozenset(
+    {
+        *("file_search_call", "web_search_call", "image_generation_call", "code_interpreter_call", "mcp_list_tools"),
+        *("mcp_approval_request", "mcp_approval_response", "mcp_call", "tool_search_call", "tool_search_output"),
+        *("additional_tools", "configuration_update", "program", "program_output", "compaction_trigger"),
+    }
+)
+_OF_OTHER_TOOLS = ("local_shell_call", "shell_call", "apply_patch_call", "computer_call", "custom_tool_call")
+"""Calls that the client ran: they read as calls of a function. Their results are of the same type with ``_output``."""
+
+
+def messages(given: str | list[Item], ignored: Ignored) -> list[Item]:
+    """Raises `InvalidRequest` and `Unsupported`."""
+    if isinstance(given, str):
+        return [{"role": "user", "content": given}] if given else []
+    made: list[Item] = []
+    turn: Item | None = None
+    for item in given:
+        kind = item.get("type", "message")
+        if kind in _RUN_BY_OPENAI:
+            ignored.add([f"input.{kind}"])
+        elif kind == "function_call_output" or (
+            isinstance(kind, str) and kind.removesuffix("_output") in _OF_OTHER_TOOLS and kind.endswith("_output")
+        ):
+            turn = None
+            made += _result(item)
+        elif kind in {"function_call", "reasoning", *_OF_OTHER_TOOLS} or (
+            kind == "message" and item.get("role") == "assistant"
+        ):
+            if turn is None:
+                turn = {"role": "assistant", "content": ""}
+                made.append(turn)
+            _add(turn, item, ignored)
+        else:
+            match item:
+                case {"role": "user" | "system" | "developer" as role, "content": content} if kind == "message":
+                    turn = None
+                    made.append({"role": role, "content": _content(content)})
+                case {"role": "user" | "system" | "developer"} if kind == "message":
+                    raise errors.InvalidRequest("A message needs a 'content'.", param="input")
+                case _:
+                    raise _unsupported(f" with an item of type '{str(item.get('type', item.get('role')))[:64]}'")
+    return made
+
+
+def _unsupported(why: str) -> errors.Unsupported:
+    return errors.Unsupported(f"'input' is not supported by this server{why}.", param="input")
+
+
+def _add(turn: Item, item: Item, ignored: Ignored) -> None:
+    """Add what the model produced to the message of its turn."""
+    match item:
+        case {"type": "function_call", "call_id": str() as id_, "name": str() as name, "arguments": str() as arguments}:
+            _call(turn, id_, name, arguments)
+        case {"type": "custom_tool_call", "call_id": str() as id_, "name": str() as name, "input": str() as text}:
+            _call(turn, id_, name, msgspec.json.encode({"input": text}).decode())
+        case {"type": str() as kind, "call_id": str() as id_} if kind in _OF_OTHER_TOOLS:
+            asked = item.get("action") or item.get("operation") or item.get("actions") or {}
+            _call(turn, id_, kind.removesuffix("_call"), msgspec.json.encode(asked).decode())
+        case {"type": "reasoning"}:
+            parts = item.get("content") or item.get("summary") or []
+            if item.get("encrypted_content"):
+                ignored.add(["input.encrypted_content"])  # only who encrypted them can read them
+            texts = [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
+            turn["reasoning_content"] = turn.get("reasoning_content", "") + "".join(texts)
+        case {"role": "assistant", "content": content}:
+            said = _content(content)
+            if not isinstance(said, str):
+                raise errors.InvalidRequest("A message of the assistant holds text only.", param="input")
+            turn["content"] += said
+        case _:
+            raise errors.InvalidRequest(
+                f"An item of type '{str(item.get('type'))[:64]}' is not well formed.", param="input"
+            )
+
+
+def _call(turn: Item, id_: str, name: str, arguments: str) -> None:
+    function = {"name": name, "arguments": arguments}
+    turn.setdefault("tool_calls", []).append({"id": id_, "type": "function", "function": function})
+
+
+def _result(item: Item) -> list[Item]:
+    """The message of a tool; pictures in it are a message of the user that follows, as templates have none of a tool."""
+    answered = item.get("call_id")
+    if not isinstance(answered, str):
+        raise errors.InvalidRequest(f"An item of type '{str(item.get('type'))[:64]}' needs a 'call_id'.", param="input")
+    given = item.get("output")
+    if isinstance(given, dict):
+        given = msgspec.json.encode(given).decode()
+    content = _content(given)
+    if isinstance(content, str):
+        return [{"role": "tool", "tool_call_id": answered, "content": content}]
+    text = "\n".join(part["text"] for part in content if part["type"] == "text")
+    images = [part for part in content if part["type"] != "text"]
+    return [
+        {"role": "tool", "tool_call_id": answered, "content": text or "The result is the picture that follows."},
+        {"role": "user", "content": images},
+    ]
+
+
+def _content(given: Any) -> str | list[dict[str, Any]]:
+    if isinstance(given, str):
+        return given
+    if not isinstance(given, list):
+        raise errors.InvalidRequest("The 'content' of an item must be text or a list of parts.", param="input")
+    parts: list[dict[str, Any]] = []
+    for part in given:
+        match part:
+            case {"type": "input_text" | "output_text" | "text", "text": str() as text}:
+                parts.append({"type": "text", "text": text})
+            case {"type": "refusal", "refusal": str() as text}:
+                parts.append({"type": "text", "text": text})
+            case {"type": "input_image", "image_url": str() as url}:
+                parts.append({"type": "image_url", "image_url": {"url": url}})
+            case {"type": "input_text" | "output_text" | "text" | "refusal" as kind}:
+                raise errors.InvalidRequest(f"A part of type '{kind}' is not well formed.", param="input")
+            case {"type": str() as kind}:
+                raise _unsupported(f" with content of type '{kind[:64]}'")
+            case _:
+                raise errors.InvalidRequest("Each part of a 'content' needs a 'type'.", param="input")
+    if all(part["type"] == "text" for part in parts):
+        return "\n".join(part["text"] for part in parts)
+    return parts
