@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from ollamamax.batches.protocol.routes import Routes  # noqa: E402
 from ollamamax.batches.store import FileStore  # noqa: E402
 from ollamamax.gateway.anthropic import requests as anthropic  # noqa: E402
 from ollamamax.gateway.app import ROUTES  # noqa: E402
+from ollamamax.gateway.fields import Fields  # noqa: E402
 from ollamamax.gateway.ollama import embed, show  # noqa: E402
 from ollamamax.gateway.ollama import requests as ollama  # noqa: E402
 from ollamamax.gateway.ollama.options import LEFT_TO_THE_FLEET, SamplingOptions  # noqa: E402
@@ -47,35 +49,35 @@ class Body:
     struct: type[msgspec.Struct]
     ignored: Mapping[str, str] = field(default_factory=dict)
     refused: Collection[str] = ()
-    harmless: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     inner: Mapping[str, type[msgspec.Struct]] = field(default_factory=dict)
 
 
 FLEET = "the fleet decides how a node loads a model"
 OPTIONS = {"options": SamplingOptions}
-OLLAMA = {**ollama.IGNORED, **{f"options.{name}": FLEET for name in LEFT_TO_THE_FLEET}}
+_FORMER = (
+    *("numa", "low_vram", "f16_kv", "logits_all", "vocab_only", "use_mlock", "embedding_only", "tfs_z", "mirostat"),
+    *("mirostat_tau", "mirostat_eta", "penalize_newline"),
+)
+OLLAMA = {
+    **ollama.IGNORED,
+    **{f"options.{name}": FLEET for name in LEFT_TO_THE_FLEET},
+    **{f"options.{name}": "Ollama's server does not know it any more" for name in _FORMER},
+}
+PICTURES = dict.fromkeys(("width", "height", "steps"), "no model here makes pictures")
+TABLES: dict[str, Fields[Any]] = {
+    "/v1/chat/completions": openai.FIELDS,
+    "/v1/completions": completions.FIELDS,
+    "/v1/embeddings": embeddings.FIELDS,
+    "/v1/rerank": rerank.FIELDS,
+    "/v1/responses": response_request.FIELDS,
+    "/v1/messages": anthropic.FIELDS,
+    "/v1/messages/count_tokens": anthropic.COUNT_FIELDS,
+}
+"""Those that the gateway itself obeys."""
 BODIES = {
-    "/v1/chat/completions": Body(openai.ChatCompletionRequest, openai.IGNORED, harmless=openai.UNSUPPORTED),
-    "/v1/completions": Body(completions.CompletionRequest, completions.IGNORED, harmless=completions.UNSUPPORTED),
-    "/v1/embeddings": Body(embeddings.EmbeddingRequest, embeddings.IGNORED),
-    "/v1/rerank": Body(rerank.RerankRequest, refused=rerank.UNSUPPORTED),
-    "/v1/responses": Body(
-        response_request.ResponseRequest, response_request.IGNORED, harmless=response_request.UNSUPPORTED
-    ),
     "/v1/batches": Body(BatchRequest, refused=["output_expires_after"]),
-    "/v1/messages": Body(
-        anthropic.MessagesRequest,
-        anthropic.IGNORED,
-        harmless=anthropic.UNSUPPORTED,
-        inner={"thinking": anthropic.Thinking, "output_config": anthropic.OutputConfig},
-    ),
-    "/v1/messages/count_tokens": Body(
-        anthropic.CountRequest,
-        {name: why for name, why in anthropic.IGNORED.items() if name not in {"metadata", "service_tier"}},
-        harmless=anthropic.UNSUPPORTED,
-    ),
     "/api/chat": Body(ollama.ChatRequest, OLLAMA, ["_debug_render_only"], inner=OPTIONS),
-    "/api/generate": Body(ollama.GenerateRequest, OLLAMA, ollama.REFUSED, inner=OPTIONS),
+    "/api/generate": Body(ollama.GenerateRequest, OLLAMA | PICTURES, ollama.REFUSED, inner=OPTIONS),
     "/api/embed": Body(embed.EmbedRequest, {"options": "but for `num_ctx`, an embedding is not sampled"}),
     "/api/embeddings": Body(embed.EmbeddingsRequest, {"options": "but for `num_ctx`, an embedding is not sampled"}),
     "/api/show": Body(show.ShowRequest, show.IGNORED),
@@ -84,28 +86,34 @@ BODIES = {
 }
 
 
+def rows(path: str) -> list[tuple[str, str]]:
+    """Each field of a route, and what becomes of it."""
+    if path in TABLES:
+        return list(TABLES[path].rows())
+    return [(name, status(BODIES[path], name)) for name in dict.fromkeys(fields(BODIES[path]))]
+
+
 def fields(body: Body) -> Iterator[str]:
     for name in body.struct.__struct_encode_fields__:
         yield name
         if name in body.inner:
             yield from (f"{name}.{each}" for each in body.inner[name].__struct_encode_fields__)
-    yield from (name for name in body.ignored if "." in name and name.partition(".")[0] in body.inner)
+    yield from body.ignored
 
 
 def status(body: Body, name: str) -> str:
     if name in body.ignored:
         return f"ignored: {body.ignored[name]}"
-    if name in body.harmless:
-        kept = [f"`{msgspec.json.encode(value).decode()}`" for value in body.harmless[name] if value is not None]
-        return "refused" + (f", but for {' and '.join(kept)}" if kept else "")
     return "refused" if name in body.refused else "supported"
 
 
 def field_table() -> str:
-    rows = ["| API | field | status |", "|---|---|---|"]
-    for path, body in BODIES.items():
-        rows += [f"| `{path}` | `{name}` | {status(body, name)} |" for name in dict.fromkeys(fields(body))]
-    return "\n".join(rows) + "\n"
+    found = [(path, name, status) for path in (*TABLES, *BODIES) for name, status in rows(path)]
+    counts = Counter(status.replace(":", " ").replace(",", " ").split()[0] for _, _, status in found)
+    total = ", ".join(f"{counts[each]} {each}" for each in ("supported", "translated", "ignored", "refused"))
+    lines = [f"Of {len(found)} fields: {total}.", "", "| API | field | status |", "|---|---|---|"]
+    lines += [f"| `{path}` | `{name}` | {status} |" for path, name, status in found]
+    return "\n".join(lines) + "\n"
 
 
 def route_table() -> str:

@@ -114,10 +114,17 @@ async def test_bad_input_is_refused_in_openais_form(site: Site, body: Any, statu
     assert site.usage() == []
 
 
-async def test_an_unknown_parameter_is_refused_by_name(site: Site) -> None:
-    async with site.post("/v1/chat/completions", {**ASK, "temprature": 1}) as response:
+async def test_an_unknown_parameter_is_ignored_and_told_unless_strictness_is_asked_for(site: Site) -> None:
+    await site.add_node()
+    body = {**ASK, "temprature": 1}
+    async with site.post("/v1/chat/completions", body) as response:
+        assert (response.status, response.headers["x-ollamamax-ignored"]) == (200, "temprature")
+    async with site.post("/v1/chat/completions", body, headers={"x-ollamamax-strict": "1"}) as response:
         assert response.status == 400
         assert "temprature" in (await response.json())["error"]["message"]
+    key = await site.issue_key(site.tenant, strict_fields=True)
+    async with site.post("/v1/chat/completions", body, key=key) as response:
+        assert response.status == 400
 
 
 async def test_a_body_that_is_not_json_is_refused(site: Site) -> None:

@@ -89,9 +89,9 @@ def _document(block: Block, source: dict[str, Any], role: str, ignored: Ignored)
             if not all(isinstance(each, dict) for each in blocks):
                 raise errors.InvalidRequest("The content of a document is a list of blocks.", param="messages")
             return head + [part for each in blocks for part in _parts(each, role, ignored)]
-    kind = source.get("media_type") or source.get("type")
+    given = source.get("media_type") or source.get("type")
     raise errors.Unsupported(
-        f"'messages' with a document of type '{str(kind)[:64]}' is not supported by this server: give its text.",
+        f"'messages' with a document of type '{str(given)[:64]}' is not supported by this server: give its text.",
         param="messages",
     )
 
