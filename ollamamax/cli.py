@@ -13,7 +13,7 @@ COMMANDS = {
     "nodes list|drain|undrain": "the hosts of a tenant",
     "models add|list": "publish a GGUF file; list models",
     "user create": "make a user, as a member of a tenant",
-    "tenant create|list|operator": "organisations",
+    "tenant create|operator|suspend|resume|nodes": "organisations",
     "audit verify": "check that nobody changed the audit trail",
     "changepassword": "a new password for a user",
     "prepare": "migrations and the first user; once per version",
