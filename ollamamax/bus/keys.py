@@ -233,8 +233,8 @@ def node_measured(node: str) -> list[str]:
 
 
 def node_keys(node: str) -> list[str]:
-    """Every key that a node's user reaches: its own. Who takes a node out deletes all of them."""
-    return [key for _, names in _node_rights(node) for key in names]
+    """Every key into which a node's user, or the control plane for it, writes. Who takes a node out deletes all of them."""
+    return [*node_measured(node), node_inbox(node), node_claimed(node)]
 
 
 def _node_rights(node: str) -> list[tuple[tuple[str, ...], list[str]]]:
@@ -246,7 +246,9 @@ def _node_rights(node: str) -> list[tuple[tuple[str, ...], list[str]]]:
     queue = node_queue(node)
     return [
         # what it says of itself, and the lease of its drain
-        (("set", "del"), [node_state(node), node_drain(node)]),
+        (("set",), [node_state(node), node_drain(node)]),
+        # what is its own it may always remove
+        (("del",), [f"omx:node:{node}:*"]),
         # tickets
         (("blmove", "lmove", "lrange", "llen", "lrem", "watch"), [node_inbox(node), node_claimed(node)]),
         (("xadd",), [node_done(node)]),
@@ -260,7 +262,7 @@ def _node_rights(node: str) -> list[tuple[tuple[str, ...], list[str]]]:
 def node_acl(node: str) -> list[str]:
     """Redis ACL rules (`ACL SETUSER`) for one node: the commands it uses, each on those of its own keys where it uses it.
 
-    Keys are named exactly, one selector for each use (Redis 7, https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/#selectors).
+    Keys are named exactly, but for what it may only remove, one selector for each use (Redis 7, https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/#selectors).
     Commands are listed one by one: ``+@write`` would let a node change the server's functions, ``+@read`` count the
     keys of all others.
     """

@@ -101,15 +101,22 @@ def test_what_the_control_plane_owns_of_it_is_out_of_its_reach(as_node: redis.Re
         f"omx:node:{node}:slots",
         f"omx:node:{node}:junk",
     ]
-    for command in (["SET", "x"], ["DEL"], ["RPUSH", "x"], ["XADD", "*", "a", "b"], ["HSET", "a", "b"], ["SADD", "x"]):
+    for command in (["SET", "x"], ["RPUSH", "x"], ["XADD", "*", "a", "b"], ["HSET", "a", "b"], ["SADD", "x"]):
         for key in own:
             with pytest.raises(redis.exceptions.NoPermissionError):
                 as_node.execute_command(command[0], key, *command[1:])
 
 
+def test_it_removes_what_is_named_after_it_and_nothing_else(as_node: redis.Redis, node: str) -> None:
+    assert as_node.delete(f"omx:node:{node}:junk", keys.node_state(node)) == 0
+    for key in (keys.node_slots(node), keys.kept(node), keys.queue_node(node), keys.node_state(OTHER), keys.NODES_CUT):
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            as_node.delete(key)
+
+
 def test_it_may_put_nothing_where_its_tickets_lie(as_node: redis.Redis, node: str) -> None:
     for key in (keys.node_inbox(node), keys.node_claimed(node)):
-        for command in (["SET", key, "x"], ["DEL", key], ["RPUSH", key, "x"], ["XADD", key, "*", "a", "b"]):
+        for command in (["SET", key, "x"], ["RPUSH", key, "x"], ["XADD", key, "*", "a", "b"]):
             with pytest.raises(redis.exceptions.NoPermissionError):
                 as_node.execute_command(*command)
     for key in (keys.node_state(node), keys.node_done(node), keys.node_queue(node)):
