@@ -34,7 +34,7 @@ MOST_TEXT = 4 << 20
 """Bytes of such a layer."""
 
 _NAME = re.compile(
-    r"([A-Za-z0-9](?:[A-Za-z0-9._-]{0,99}:[0-9]{1,5}/)?[A-Za-z0-9._/-]{0,199})(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
+    r"(/?[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,99}:[0-9]{1,5}/)?[A-Za-z0-9._/@+-]{0,199})(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
 )
 
 
@@ -101,12 +101,13 @@ def digest_of(manifest: dict[str, Any]) -> str:
 def split_name(full: str) -> tuple[str, str]:
     """Model and channel of ``name`` or ``name:tag``; the tag is ``latest`` when none is given.
 
-    A name may begin with a registry's host and port, as in ``host:5000/namespace/model``.
+    A name may begin with a registry's host and port, as in ``host:5000/namespace/model``, and that of an engine's own model with a
+    slash: servers call a model by the folder that it lies in.
     """
     found = _NAME.fullmatch(full)
     if found is None or len(found[1]) > 200:
         raise errors.InvalidRequest(
-            f"'{full[:300]}' is not a model name: letters, digits and . _ / -, then perhaps a colon and a tag.",
+            f"'{full[:300]}' is not a model name: letters, digits and . _ / @ + -, then perhaps a colon and a tag.",
             param="name",
         )
     return found[1], found[2] or "latest"

@@ -66,7 +66,7 @@ def checked(request: CreateRequest) -> dict[str, Any]:
     for field, why in UNSUPPORTED.items():
         if getattr(request, field):
             raise Unsupported(f"'{field}' is not supported: {why}.", param=field)
-    name = full_name(request.model or request.name)
+    name = new_name(request.model or request.name)
     if request.from_ and request.files:
         raise InvalidRequest("give either 'from' or 'files', not both", param="files")
     if not request.from_ and not request.files:
@@ -116,6 +116,13 @@ def _typed(name: str, values: list[str]) -> Any:
         return msgspec.convert(values[0], kind, strict=False)
     except msgspec.ValidationError:
         return values[0]  # refused with its name, as any other of a wrong type
+
+
+def new_name(text: str) -> str:
+    """`full_name` of a model that is to be made here: one that begins with a slash is an engine's own."""
+    if text.strip().startswith("/"):
+        raise InvalidRequest("invalid model name", param="model")
+    return full_name(text)
 
 
 def full_name(text: str) -> str:

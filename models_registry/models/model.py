@@ -32,10 +32,10 @@ class Model(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(
-                    name__regex=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,99}:[0-9]{1,5}/)?[A-Za-z0-9._/-]{0,199}$"
+                    name__regex=r"^/?[A-Za-z0-9_]([A-Za-z0-9._-]{0,99}:[0-9]{1,5}/)?[A-Za-z0-9._/@+-]{0,199}$"
                 ),
                 name="registry_model_name_form",
-                violation_error_message="A model's name has up to 200 letters, digits, and . _ / -; it may begin with a registry's host and port.",
+                violation_error_message="A model's name has up to 200 letters, digits, and . _ / @ + -; it may begin with a registry's host and port, or with a slash.",
             ),
         ]
 

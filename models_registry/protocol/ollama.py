@@ -149,7 +149,7 @@ async def _transfer(call: Call, kind: Job.Kind) -> Response:
 
 async def _copy(call: Call) -> Response:
     body = await requests.read(call.request, requests.CopyRequest)
-    source, destination = (recipe.full_name(name) for name in (body.source, body.destination))
+    source, destination = recipe.full_name(body.source), recipe.new_name(body.destination)
     destination = await _spelled(call, destination)
     await in_thread(lambda: copy_name(acting=call.acting, source=source, destination=destination))
     await _known(call, destination)

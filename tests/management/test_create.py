@@ -265,6 +265,17 @@ def test_a_model_that_an_engine_keeps_is_copied_by_name_and_deleted_with_its_las
     assert {model.model for model in client.list().models} == {"alias:latest"}
 
 
+@pytest.mark.parametrize("name", ["/data/models/My-Model", "acme/Some.Model-7B@main", "_mine", "gpt+tools"])
+def test_names_that_engines_give_are_kept_and_copied_to_better_ones(
+    client: ollama.Client, owner: Person, name: str
+) -> None:
+    register_external(acting=owner.acting, name=name, digest="sha256:" + "ab" * 32, engine="openai", size=5)
+    client.copy(name, "better")
+    assert {model.model for model in client.list().models} == {f"{name}:latest", "better:latest"}
+    with pytest.raises(ollama.ResponseError, match="invalid model name"):
+        client.copy("better", "/worse")
+
+
 def test_jobs_end_with_the_controller_and_begin_with_the_next(
     served: Served, client: ollama.Client, controller: Controller, owner_key: Key, digest: str
 ) -> None:

@@ -58,6 +58,7 @@ def test_the_digest_does_not_depend_on_the_order_of_fields() -> None:
         ("smollm2", ("smollm2", "latest")),
         ("smollm2:135m", ("smollm2", "135m")),
         ("org/m-1.5:q4_K_M", ("org/m-1.5", "q4_K_M")),
+        ("/data/models/My-Model", ("/data/models/My-Model", "latest")),
     ],
 )
 def test_names_are_split_as_ollama_does(text: str, split: tuple[str, str]) -> None:
