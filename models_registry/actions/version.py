@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from models_registry import manifest as manifests
 from models_registry import publication
-from models_registry.actions.blob import blob_store, take_over
+from models_registry.actions.blob import blob_store, put_bytes, take_over
 from models_registry.actions.lock import lock_blobs, lock_names
 from models_registry.blobstore.store import DIGEST
 from models_registry.gguf_header import read_header
@@ -31,10 +31,17 @@ __all__ = ["blob_store", "publish_gguf", "publish_version", "register_external"]
 _log = logs.get(__name__)
 
 
-def publish_gguf(*, acting: Principal, file: Path, name: str, aliases: tuple[str, ...] = ()) -> Version:
+def publish_gguf(
+    *,
+    acting: Principal,
+    file: Path,
+    name: str,
+    aliases: tuple[str, ...] = (),
+    texts: Sequence[tuple[str, bytes]] = (),
+) -> Version:
     """Store a GGUF file and point ``name`` (and further channels of the same model) at it.
 
-    Publishing the same file under the same name again changes nothing but where the channels point.
+    ``texts`` are further layers, media type and bytes. Publishing the same file under the same name again changes nothing but where the channels point.
     Raises `InvalidRequest` for a bad name or a file that is not GGUF.
     """
     tenant = require_in_tenant(acting, "model.manage")
@@ -53,6 +60,9 @@ def publish_gguf(*, acting: Principal, file: Path, name: str, aliases: tuple[str
     finally:
         incoming.discard()
     layers = [Layer(blob.digest, blob.size, manifests.GGUF)]
+    for media_type, data in texts:
+        text = put_bytes(tenant=tenant, data=data, media_type=media_type)
+        layers.append(Layer(text.digest, text.size, media_type))
     return publish_version(acting=acting, name=name, config=header, layers=layers, aliases=aliases)
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from ollamamax.embedded.environment import Plan
 from ollamamax.embedded.home import Home, at, read_json, write_private
 
-# A small model may ramble, so the answer is bounded.
 QUESTION = {
     "model": "smollm2:135m",
     "max_tokens": 64,
-    "messages": [{"role": "user", "content": "Say hello in five words."}],
+    "messages": [{"role": "user", "content": "What is the capital of France?"}],
 }
 READ_KEY = 'import json, sys; print(json.load(open(sys.argv[1]))["api_key"])'
 

@@ -63,9 +63,16 @@ class Copy:
         return found
 
     def get(self, path: str) -> dict[str, Any]:
+        return self._ask(path, None)
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return self._ask(path, json.dumps(body).encode())
+
+    def _ask(self, path: str, body: bytes | None) -> dict[str, Any]:
         facts = self.bootstrap()
-        request = urllib.request.Request(facts["url"] + path, headers={"Authorization": f"Bearer {facts['api_key']}"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        headers = {"Authorization": f"Bearer {facts['api_key']}", "Content-Type": "application/json"}
+        request = urllib.request.Request(facts["url"] + path, body, headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
 
@@ -113,7 +120,7 @@ def test_the_first_start_tells_how_to_use_it(copy: Copy) -> None:
     assert copy.home.bootstrap_file.stat().st_mode & 0o777 == 0o600
     (line,) = [line.split("Try", 1)[1] for line in said.splitlines() if " Try " in line]
     answer = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True, timeout=90).stdout
-    assert json.loads(answer)["choices"][0]["message"]["content"]
+    assert "Paris" in json.loads(answer)["choices"][0]["message"]["content"]
     assert "already runs" in copy.make("up", "DETACH=1")
 
 
@@ -152,9 +159,20 @@ def test_the_first_requests_of_the_readme_work_as_they_stand(running: Copy) -> N
     )
     assert done.returncode == 0, done.stderr
     curl, with_openai, with_ollama = done.stdout.split("NEXT")
-    assert json.loads(curl)["choices"][0]["message"]["content"]
-    assert with_openai.strip()
-    assert with_ollama.strip()
+    assert "Paris" in json.loads(curl)["choices"][0]["message"]["content"]
+    assert "Paris" in with_openai
+    assert "Paris" in with_ollama
+
+
+def test_the_first_answers_are_right_through_every_api(running: Copy) -> None:
+    asked = {"model": MODEL, "messages": [{"role": "user", "content": "What is the capital of France?"}]}
+    for sampling in ({}, {"temperature": 0}):
+        ollamas = running.post("/api/chat", asked | {"stream": False, "options": sampling | {"num_predict": 40}})
+        assert "Paris" in ollamas["message"]["content"]
+        openais = running.post("/v1/chat/completions", asked | sampling | {"max_tokens": 40})
+        assert "Paris" in openais["choices"][0]["message"]["content"]
+        anthropics = running.post("/v1/messages", asked | sampling | {"max_tokens": 40})
+        assert "Paris" in anthropics["content"][0]["text"]
 
 
 def test_everything_is_there_after_a_stop_and_a_start(running: Copy) -> None:

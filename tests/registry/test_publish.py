@@ -17,8 +17,10 @@ from pytest_django import Settings
 from models_registry import manifest
 from models_registry.actions.version import blob_store, publish_gguf
 from models_registry.models import Blob, Channel, Version
+from models_registry.queries.model import find_channel
 from ollamamax.audit.models import AuditRecord
 from ollamamax.bus import keys
+from ollamamax.identity.models import Tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Forbidden, InvalidRequest
 from tests.cast import Person
@@ -148,3 +150,23 @@ def test_bootstrap_is_safe_to_repeat_and_to_interrupt(
     again = json.loads(file.read_text())
     assert again["admin_password"] == facts["admin_password"]
     assert again["api_key"] != facts["api_key"]
+
+
+def test_a_start_gives_the_bundled_model_its_template_where_an_earlier_one_did_not(
+    db: None, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch, gguf: Path
+) -> None:
+    from models_registry import bundled
+
+    monkeypatch.setattr(bundled, "bundled_model", lambda: gguf)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(bundled, "TEXTS", ())
+        call_command("bootstrap")
+    tenant = Tenant.objects.get(slug="default")
+    call_command("bootstrap")
+    with tenant_scope(tenant):
+        version = find_channel(bundled.NAME).version
+        assert find_channel("smollm2:latest").version == version
+        layers = [layer["media_type"].rpartition(".")[2] for layer in version.manifest["layers"]]
+        assert layers == ["model", "template", "params"]
+        call_command("bootstrap")
+        assert find_channel(bundled.NAME).version == version

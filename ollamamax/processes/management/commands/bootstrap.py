@@ -14,7 +14,8 @@ from django.core.management.base import BaseCommand
 
 from models_registry import bundled
 from models_registry.actions.version import publish_gguf
-from models_registry.queries.model import has_channel
+from models_registry.manifest import layers_of
+from models_registry.queries.model import find_channel, has_channel
 from ollamamax.identity.actions.bootstrap import bootstrap_installation
 from ollamamax.identity.actions.key import issue_key
 from ollamamax.identity.roles import PERMISSIONS
@@ -54,8 +55,10 @@ class Command(BaseCommand):
                 self.stderr.write(
                     "The bundled model is not installed; publish one with: ollamamax models add FILE.gguf"
                 )
-            elif not has_channel(bundled.NAME):
-                publish_gguf(acting=acting, file=model, name=bundled.NAME, aliases=bundled.ALIASES)
+            elif not has_channel(bundled.NAME) or bundled.is_bare(
+                layers_of(find_channel(bundled.NAME).version.manifest), model
+            ):
+                publish_gguf(acting=acting, file=model, name=bundled.NAME, aliases=bundled.ALIASES, texts=bundled.TEXTS)
 
 
 def _write(file: Path, facts: dict[str, str]) -> None:
