@@ -11,11 +11,21 @@ import ctypes
 import json
 import os
 import resource
+import shutil
 import sys
+import time
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 OPEN_FILES = 65536
+LEAST_ROOM = 32 << 20
+"""Two segments of PostgreSQL's log: with less it would end again."""
+
+
+def wait_for_room(folder: str, least: int = LEAST_ROOM) -> None:
+    """Return when ``least`` bytes are free on the disk of ``folder``. The supervisor sees a process that runs, and does not back off."""
+    while shutil.disk_usage(folder).free < least:
+        time.sleep(0.5)
 
 
 def main(file: str, name: str) -> None:
@@ -36,6 +46,8 @@ def main(file: str, name: str) -> None:
     if process["on_orphaned"] and sys.platform == "linux":
         # After the change of user, which clears it. Elsewhere the next start ends what was left.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, process["on_orphaned"], 0, 0, 0)
+    if process["keeps"]:
+        wait_for_room(process["keeps"])
     os.chdir(process["folder"])
     os.execv(process["command"][0], process["command"])  # noqa: S606 - our own arguments, no shell
 

@@ -43,25 +43,37 @@ class Process:
     """Sent by the kernel when the supervisor died. Servers with data stop cleanly; others' leases lapse as in any crash."""
 
     nice: int = 0
+    keeps: str = ""
+    """Folder of its data. It begins only when there is room on that disk: a server that ends for want of it is back as soon as there is."""
 
     def for_child(self) -> dict[str, Any]:
         """What `ollamamax.embedded.child` reads."""
         facts = asdict(self)
-        return {k: facts[k] for k in ("command", "folder", "user", "without", "environment", "on_orphaned", "nice")}
+        return {
+            k: facts[k] for k in ("command", "folder", "user", "without", "environment", "on_orphaned", "nice", "keeps")
+        }
 
 
 def module(name: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", name, *arguments]
 
 
-def postgres(command: Sequence[str]) -> Process:
+def postgres(data: Path, command: Sequence[str]) -> Process:
     return Process(
-        "postgres", command, 10, user=NOBODY, without=SECRETS, stop=signal.SIGINT, on_orphaned=signal.SIGINT
-    )  # fmt: skip
+        "postgres",
+        command,
+        10,
+        user=NOBODY,
+        without=SECRETS,
+        stop=signal.SIGINT,
+        on_orphaned=signal.SIGINT,
+        keeps=str(data),
+    )
 
 
 def valkey(home: Home, command: Sequence[str]) -> Process:
-    return Process("valkey", command, 10, folder=str(home.valkey), without=SECRETS, on_orphaned=signal.SIGTERM)
+    data = str(home.valkey)
+    return Process("valkey", command, 10, folder=data, without=SECRETS, on_orphaned=signal.SIGTERM, keeps=data)
 
 
 def web(home: Home) -> Process:

@@ -32,7 +32,7 @@ def wanted(home: Home, made: Plan) -> list[Process]:
         programs = reach.programs(home, postgres.installation())
         if not data.exists():
             postgres.initialise(data, secrets["postgres_password"], programs)
-        found.append(processes.postgres(postgres.command(data, made.postgres_port, programs)))
+        found.append(processes.postgres(data, postgres.command(data, made.postgres_port, programs)))
     if made.valkey_port is not None:
         valkey.write_users(home.valkey, secrets["valkey_password"])
         found.append(processes.valkey(home, valkey.command(home.valkey, made.valkey_port, home.socket("valkey"))))

@@ -26,7 +26,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from ollamamax.embedded import child
 from ollamamax.embedded.home import Home, write_private
 from ollamamax.embedded.problem import Problem
-from ollamamax.embedded.processes import Process
+from ollamamax.embedded.processes import Process, module
 
 INSTANCE = "OLLAMAMAX_INSTANCE"
 """Environment variable that marks every process of a home, with all they start."""
@@ -128,7 +128,7 @@ class Child(Supervisor):
         socket = home.socket("supervisor")
         socket.unlink(missing_ok=True)
         file, configured = home.run / "processes.json", home.run / "supervisord.conf"
-        command = [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "--configuration", str(configured)]
+        command = [*module("ollamamax.embedded.supervisord"), "--nodaemon", "--configuration", str(configured)]
         itself = Process("supervisor", command, 0, str(home.folder), on_orphaned=0 if orphan else signal.SIGTERM)
         write_private(file, json.dumps({p.name: p.for_child() for p in [itself, *processes]}, indent=2))
         write_private(configured, configuration(processes))

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ def become(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             "without": [],
             "environment": {},
             "nice": 0,
+            "keeps": "",
         }
         file = tmp_path / "processes.json"
         file.write_text(json.dumps({"x": {**default, "on_orphaned": 0, **facts}}))
@@ -80,7 +82,7 @@ def test_root_becomes_the_other_user_with_no_group_left(tmp_path: Path) -> None:
     show = ["/bin/sh", "-c", "id -u; id -g; id -G"]
     facts = {"command": show, "folder": "/", "user": 65534, "without": [], "environment": {}}
     file = tmp_path / "processes.json"
-    file.write_text(json.dumps({"x": {**facts, "nice": 0, "on_orphaned": int(signal.SIGTERM)}}))
+    file.write_text(json.dumps({"x": {**facts, "nice": 0, "keeps": "", "on_orphaned": int(signal.SIGTERM)}}))
     start = [sys.executable, "-I", "-S", child.__file__, str(file), "x"]
     assert subprocess.run(start, capture_output=True, text=True).stdout.split() == ["65534"] * 3
 
@@ -88,7 +90,25 @@ def test_root_becomes_the_other_user_with_no_group_left(tmp_path: Path) -> None:
 def test_servers_and_nodes_know_no_secret_of_the_control_plane(tmp_path: Path) -> None:
     home = Home(tmp_path)
     command = postgres.command(tmp_path, 1)
-    for process in (processes.postgres(command), processes.valkey(home, command), processes.node(home, 1)):
+    for process in (processes.postgres(tmp_path, command), processes.valkey(home, command), processes.node(home, 1)):
         assert set(processes.SECRETS) <= set(process.for_child()["without"])
     for process in (processes.web(home), processes.controller(home), processes.batches(home)):
         assert process.for_child()["without"] == ()
+
+
+def test_a_server_waits_for_room_for_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = iter([0, child.LEAST_ROOM - 1, child.LEAST_ROOM])
+    asked: list[str] = []
+
+    def disk_usage(folder: str) -> Any:
+        asked.append(folder)
+        return SimpleNamespace(free=next(free))
+
+    monkeypatch.setattr("shutil.disk_usage", disk_usage)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    child.wait_for_room(str(tmp_path))
+    assert asked == [str(tmp_path)] * 3
+    command = postgres.command(tmp_path, 1)
+    home = Home(tmp_path)
+    assert processes.postgres(tmp_path, command).for_child()["keeps"] == str(tmp_path)
+    assert processes.valkey(home, command).for_child()["keeps"] == str(home.valkey)
