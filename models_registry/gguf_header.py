@@ -2,15 +2,51 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from gguf import GGUFReader, LlamaFileType
-
 from cluster.engines.gguf_metadata import read_metadata
 from ollamamax.kernel import errors
+
+_FILE_TYPES = {
+    0: "F32",
+    1: "F16",
+    2: "Q4_0",
+    3: "Q4_1",
+    7: "Q8_0",
+    8: "Q5_0",
+    9: "Q5_1",
+    10: "Q2_K",
+    11: "Q3_K_S",
+    12: "Q3_K_M",
+    13: "Q3_K_L",
+    14: "Q4_K_S",
+    15: "Q4_K_M",
+    16: "Q5_K_S",
+    17: "Q5_K_M",
+    18: "Q6_K",
+    19: "IQ2_XXS",
+    20: "IQ2_XS",
+    21: "Q2_K_S",
+    22: "IQ3_XS",
+    23: "IQ3_XXS",
+    24: "IQ1_S",
+    25: "IQ4_NL",
+    26: "IQ3_S",
+    27: "IQ3_M",
+    28: "IQ2_S",
+    29: "IQ2_M",
+    30: "IQ4_XS",
+    31: "IQ1_M",
+    32: "BF16",
+    36: "TQ1_0",
+    37: "TQ2_0",
+    38: "MXFP4_MOE",
+    39: "NVFP4",
+    40: "Q1_0",
+}
+"""``general.file_type``, as llama.cpp numbers them (llama_ftype)."""
 
 
 @dataclass(frozen=True)
@@ -32,34 +68,31 @@ class Header:
 
 def read_header(file: Path) -> Header:
     """Raises `InvalidRequest` when the file is not GGUF."""
-    try:
-        reader = GGUFReader(file)
-    except (ValueError, KeyError, IndexError, OSError) as error:
-        raise errors.InvalidRequest(f"{file.name} is not a GGUF file: {error}") from None
-    family = str(_value(reader, "general.architecture") or "")
-    file_type = _value(reader, "general.file_type")
-    count = sum(math.prod(int(each) for each in tensor.shape) for tensor in reader.tensors)
+    metadata = _metadata(file)
+    family = str(metadata.get("general.architecture") or "")
+    count = _integer(metadata.get("general.parameter_count")) or 0
+    file_type = metadata.get("general.file_type")
     return Header(
         format="gguf",
         family=family,
         parameter_count=count,
         parameter_size=_human(count),
-        quantization_level=LlamaFileType(file_type).name.removeprefix("MOSTLY_").removeprefix("ALL_")
-        if isinstance(file_type, int)
-        else "",
-        context_length=_integer(_value(reader, f"{family}.context_length")),
-        embedding_length=_integer(_value(reader, f"{family}.embedding_length")),
-        chat_template=_value(reader, "tokenizer.chat_template") is not None,
+        quantization_level=_FILE_TYPES.get(file_type, "") if isinstance(file_type, int) else "",
+        context_length=_integer(metadata.get(f"{family}.context_length")),
+        embedding_length=_integer(metadata.get(f"{family}.embedding_length")),
+        chat_template="tokenizer.chat_template" in metadata,
     )
 
 
-def _value(reader: GGUFReader, name: str) -> Any:
-    field = reader.fields.get(name)
-    return None if field is None else field.contents()
+def _metadata(file: Path) -> dict[str, Any]:
+    try:
+        return read_metadata(file)
+    except errors.EngineFailed as error:
+        raise errors.InvalidRequest(error.message) from None
 
 
 def _integer(value: Any) -> int | None:
-    return value if isinstance(value, int) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _human(count: int) -> str:
@@ -72,10 +105,7 @@ def _human(count: int) -> str:
 
 def kind_of(file: Path) -> Literal["model", "adapter", "projector"]:
     """What a GGUF file is for. Raises `InvalidRequest` when it is not GGUF."""
-    try:
-        metadata = read_metadata(file)
-    except errors.EngineFailed as error:
-        raise errors.InvalidRequest(error.message) from None
+    metadata = _metadata(file)
     if metadata.get("general.type") == "adapter":
         return "adapter"
     if metadata.get("general.type") == "mmproj" or metadata.get("general.architecture") == "clip":

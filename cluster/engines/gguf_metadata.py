@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import mmap
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +55,9 @@ class _Head:
         return self.scalar(_FORMATS[kind])
 
 
-def read_metadata(path: Path) -> dict[str, Any]:
-    """All keys and values, and ``general.parameter_count`` counted from the tensors. Raises `EngineFailed`."""
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[_Head, int, int]]:
+    """The head of a file, and how many tensors and pairs it tells of. What is wrong with it is raised as `EngineFailed`."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             head = _Head(data)
@@ -63,11 +66,30 @@ def read_metadata(path: Path) -> dict[str, Any]:
             tensors, pairs = head.scalar("Q"), head.scalar("Q")
             if max(tensors, pairs) > _MOST:
                 raise ValueError("its counts cannot be true")
-            found = {head.bytes().decode(): head.value(head.scalar("I")) for _ in range(pairs)}
-            found.setdefault("general.parameter_count", sum(_elements(head) for _ in range(tensors)))
-            return found
-    except (OSError, ValueError, KeyError, struct.error) as error:
+            yield head, tensors, pairs
+    except (OSError, ValueError, KeyError, struct.error, MemoryError, RecursionError) as error:
         raise EngineFailed(f"{path.name} cannot be read as a GGUF file: {error}.") from error
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """All keys and values, and ``general.parameter_count`` as counted from the tensors. Raises `EngineFailed`."""
+    with _opened(path) as (head, tensors, pairs):
+        found = {head.bytes().decode(): head.value(head.scalar("I")) for _ in range(pairs)}
+        found["general.parameter_count"] = sum(_elements(head) for _ in range(tensors))
+        return found
+
+
+def pooling_of(path: Path) -> int | None:
+    """What the file says for ``<architecture>.pooling_type``, without reading the long lists of tokens behind it. Raises `EngineFailed`."""
+    with _opened(path) as (head, _, pairs):
+        for _ in range(pairs):
+            name = head.bytes().decode()
+            if name.startswith("tokenizer.ggml.tokens"):
+                return None
+            value = head.value(head.scalar("I"))
+            if name.endswith(".pooling_type") and isinstance(value, int):
+                return value
+        return None
 
 
 def _elements(head: _Head) -> int:

@@ -13,16 +13,16 @@ from typing import Literal
 import msgspec
 
 from cluster.engines.base import EngineKind, LocalModel, unsupported
+from cluster.engines.gguf_metadata import pooling_of
 from cluster.engines.json_grammar import grammar_of
 from cluster.engines.llamacpp_process import Order, Pooling, Process
 from cluster.engines.template import is_jinja, template_of
 from cluster.engines.template_syntax import TemplateProblem
 from ollamamax import contract, logs
-from ollamamax.kernel.errors import Unavailable
+from ollamamax.kernel.errors import EngineFailed, Unavailable
 
 KIND: EngineKind = "llamacpp"
 KEEP_ALIVE = 300.0
-HEADER_BYTES = 1 << 16
 RANK = 4
 """llama.cpp's number for a model whose head scores a pair of texts."""
 THOUGHTS = '([^<] | "<" [^/] | "</" [^t])* "</think>" "\\n"{0,2}'
@@ -183,21 +183,17 @@ def check_kind(model: LocalModel, inference: contract.Inference) -> None:
 
 def made_to_embed(model: LocalModel) -> Pooling:
     """How a model that was made for embeddings pools: its file says so, or its manifest says what it is."""
-    if (pooling := pooling_of(model.path)) is not None:
+    if (pooling := _pooling(model.path)) is not None:
         return "rank" if pooling == RANK else "own"
     return "mean" if "embedding" in (model.config.get("capabilities") or []) else ""
 
 
 @cache
-def pooling_of(file: Path) -> int | None:
-    """What a GGUF file's header says for ``<architecture>.pooling_type``, which lies before the long lists of tokens."""
+def _pooling(file: Path) -> int | None:
     try:
-        with file.open("rb") as header:
-            _, found, rest = header.read(HEADER_BYTES).partition(b".pooling_type")
-    except OSError:
-        return None
-    # The type of the value, then the value: both 32 bits.
-    return int.from_bytes(rest[4:8], "little") if found else None
+        return pooling_of(file)
+    except EngineFailed:
+        return None  # to load it will say why
 
 
 def _has_image(message: dict[str, object]) -> bool:

@@ -20,7 +20,11 @@ from cluster.engines.template_syntax import (
 )
 
 MOST_STEPS = 500_000
-"""Nodes that one rendering may visit: a template comes from a tenant, and loops over what a request holds."""
+"""Nodes that one rendering may visit: a template comes from a tenant, and loops over what a request holds. To look at
+`_STEP_CHARACTERS` of a text counts as one more."""
+_STEP_CHARACTERS = 1024
+MOST_OUTPUT = 16 << 20
+"""Characters of one prompt; no model reads as many."""
 
 
 def is_jinja(text: str) -> bool:
@@ -65,7 +69,7 @@ class Template:
             turn[slots[role]] = message["Content"]
         run.render(_until_response(self._nodes)[0], turn)
         # What the answer begins with, when the last message is the assistant's own.
-        run.out.append(turn["Response"])
+        run.write(turn["Response"])
 
 
 @lru_cache(maxsize=64)
@@ -129,6 +133,18 @@ class _Run:
         self.out: list[str] = []
         self._today = today
         self._steps = 0
+        self._written = 0
+
+    def write(self, text: str) -> None:
+        self._written += len(text)
+        if self._written > MOST_OUTPUT:
+            raise TemplateProblem(f"it writes more than {MOST_OUTPUT >> 20} million characters")
+        self.out.append(text)
+
+    def _spend(self, steps: int = 1) -> None:
+        self._steps += steps
+        if self._steps > MOST_STEPS:
+            raise TemplateProblem("it does not come to an end")
 
     def render(self, nodes: list[Any], data: dict[str, Any]) -> None:
         try:
@@ -140,13 +156,11 @@ class _Run:
 
     def _nodes(self, nodes: list[Any], dot: Any, scopes: list[dict[str, Any]]) -> None:
         for node in nodes:
-            self._steps += 1
-            if self._steps > MOST_STEPS:
-                raise TemplateProblem("it does not come to an end")
+            self._spend()
             if isinstance(node, str):
-                self.out.append(node)
+                self.write(node)
             elif isinstance(node, Output):
-                self.out.append(_shown(self._value(node.value, dot, scopes)))
+                self.write(_shown(self._value(node.value, dot, scopes)))
             elif isinstance(node, Assign):
                 self._assign(node, self._value(node.value, dot, scopes), scopes)
             elif isinstance(node, Jump):
@@ -176,6 +190,7 @@ class _Run:
     def _range(self, node: Block, value: Any, scopes: list[dict[str, Any]]) -> None:
         pairs = sorted(value.items()) if isinstance(value, dict) else list(enumerate(value))
         for key, item in pairs:
+            self._spend()
             names = node.variables
             inner = dict(zip(names, (key, item), strict=False)) if len(names) > 1 else dict.fromkeys(names, item)
             try:
@@ -186,7 +201,7 @@ class _Run:
                 break
 
     def _value(self, node: Any, dot: Any, scopes: list[dict[str, Any]]) -> Any:
-        self._steps += 1
+        self._spend()
         if isinstance(node, Constant):
             return node.value
         if isinstance(node, Call):
@@ -215,7 +230,9 @@ class _Run:
         arguments = [self._value(argument, dot, scopes) for argument in node.arguments]
         if node.name == "currentDate":
             return self._today.isoformat()
-        return _apply(node.name, arguments)
+        result = _apply(node.name, arguments)
+        self._spend(sum(len(each) for each in (*arguments, result) if isinstance(each, str | list)) // _STEP_CHARACTERS)
+        return result
 
 
 def _variable(name: str, scopes: list[dict[str, Any]]) -> Any:

@@ -121,3 +121,25 @@ def test_jinja_is_told_apart() -> None:
 def test_any_text_is_a_template_or_an_error(text: str) -> None:
     with contextlib.suppress(TemplateProblem):
         rendered(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ range .Messages }}" + "x" * 200_000 + "{{ end }}",
+        "{{ range .Messages }}{{ range $.Messages }}{{ json $.Messages }}{{ end }}{{ end }}",
+        "{{ range .Messages }}{{ range $.Messages }}{{ if eq .Content $.System }}x{{ end }}{{ end }}{{ end }}",
+        "{{ range .Messages }}{{ range $.Messages }}{{ range $.Messages }}{{ end }}{{ end }}{{ end }}",
+    ],
+    ids=["texts", "json", "comparisons", "loops"],
+)
+def test_a_template_ends_soon_and_writes_no_more_than_a_prompt(text: str) -> None:
+    messages = [{"role": "system", "content": "y" * 2000}] * 1000
+    with pytest.raises(TemplateProblem, match=r"more than 16 million|come to an end"):
+        Template(text).render(messages, TODAY)
+
+
+def test_an_answer_that_is_begun_stays_open_at_its_end() -> None:
+    text = "<s>{{ .System }}<u>{{ .Prompt }}<a>{{ .Response }}<e>"
+    begun = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hel"}]
+    assert Template(text).render(begun, TODAY) == "<s><u>Hi<a>Hel"
