@@ -12,11 +12,12 @@ COMMANDS = {
     "node token": "print a token with which a host joins",
     "nodes list|drain|undrain": "the hosts of a tenant",
     "models add|list": "publish a GGUF file; list models",
-    "user create": "make a user, as a member of a tenant",
+    "user create|remove|deactivate|activate": "people, and their membership of a tenant",
     "tenant create|operator|suspend|resume|nodes": "organisations",
     "audit verify": "check that nobody changed the audit trail",
     "changepassword": "a new password for a user",
     "prepare": "migrations and the first user; once per version",
+    "database_users": "print the SQL for the user that everything runs as",
     "web": "serve everything at one address",
     "gateway": "serve inference alone",
     "controller": "run the control plane's loops",
@@ -36,6 +37,8 @@ HOME = "--home"
 
 
 def main() -> None:
+    # What it writes is for its own user: blobs, files of batches, notes of the audit trail.
+    os.umask(0o077)
     arguments = sys.argv[1:]
     if arguments[:1] == [HOME] and len(arguments) > 1:
         os.environ["OLLAMAMAX_HOME"] = arguments[1]

@@ -121,6 +121,14 @@ SETTINGS = (
         "PostgreSQL, as `postgresql://user:password@host:port/name?sslmode=verify-full`.",
         secret=True,
     ),
+    Setting(
+        "DATABASE_OWNER_URL",
+        _url("postgres", "postgresql"),
+        "",
+        "The same database as the user that owns its tables, for `ollamamax prepare` and nothing else: DATABASE_URL then names a user "
+        "that may read and write rows, and only add to the audit trail. Empty: DATABASE_URL's owns them.",
+        secret=True,
+    ),
     Setting("REDIS_URL", _url("redis", "rediss", "unix"), None, "Redis or Valkey 7.2 or newer.", secret=True),
     Setting(
         "OLLAMAMAX_NODE_REDIS_URL",

@@ -78,7 +78,7 @@ POOL: dict[str, Any] = {"min_size": 1, "max_size": 8, "timeout": 5, "reconnect_t
 the next request that needs a connection makes a new attempt."""
 
 
-def _database(url: str) -> dict[str, object]:
+def database(url: str) -> dict[str, object]:
     """Django's dictionary for a PostgreSQL URL (libpq's form, RFC 3986 escapes); options pass to libpq unchanged."""
     parts = urlsplit(url)
     options: dict[str, object] = dict(parse_qsl(parts.query))
@@ -97,7 +97,7 @@ def _database(url: str) -> dict[str, object]:
     }
 
 
-DATABASES = {"default": _database(ENV["DATABASE_URL"])}
+DATABASES = {"default": database(ENV["DATABASE_URL"])}
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ home_option = click.option(
 @click.group()
 def main() -> None:
     """An OllamaMax node: one host with its engine."""
+    os.umask(0o077)  # its identity and models are for its own user
 
 
 @main.command(name="join")

@@ -77,7 +77,7 @@ def plan(home: Home, environ: Mapping[str, str] = os.environ) -> Plan:
     postgres_port = None if "DATABASE_URL" in full else home.port("postgres")
     valkey_port = None if "REDIS_URL" in full else home.port("valkey")
     if postgres_port is not None:
-        full["DATABASE_URL"] = postgres.url(secrets["postgres_password"], postgres_port)
+        full |= _databases(secrets, postgres_port)
     if valkey_port is not None:
         full["REDIS_URL"] = valkey.url(secrets["valkey_password"], home.socket("valkey"))
         full.setdefault("OLLAMAMAX_NODE_REDIS_URL", valkey.public_url(valkey_port))
@@ -103,6 +103,14 @@ def remember(home: Home, made: Plan) -> None:
 def of_running(home: Home) -> dict[str, str]:
     """The settings of the installation that runs in ``home``; nothing when none runs there."""
     return read_json(home.settings_file) if home.running() else {}
+
+
+def _databases(secrets: Mapping[str, str], port: int) -> dict[str, str]:
+    """Where the embedded server is, for what runs, and for the owner of its tables."""
+    return {
+        "DATABASE_URL": postgres.url(secrets["postgres_runtime_password"], port, postgres.RUNTIME),
+        "DATABASE_OWNER_URL": postgres.url(secrets["postgres_password"], port),
+    }
 
 
 def _nodes(text: str) -> int:

@@ -73,10 +73,8 @@ class Home:
         return self.folder / f"node-{number}"
 
     def create(self) -> None:
-        """Make the folder if need be. Root's may be passed through, because PostgreSQL runs as another user there."""
-        mode = 0o711 if os.geteuid() == 0 else 0o700
-        self.folder.mkdir(mode=mode, parents=True, exist_ok=True)
-        self.folder.chmod(mode)
+        """Make the folder if need be; `private.secure` shuts what others made."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in (self.logs, self.run, self.valkey):
             part.mkdir(mode=0o700, exist_ok=True)
 
@@ -101,7 +99,7 @@ class Home:
     def secrets(self) -> dict[str, str]:
         """The installation's secrets, made on the first call."""
         known = read_json(self.secrets_file)
-        missing = {"secret_key": 64, "postgres_password": 32, "valkey_password": 32}
+        missing = {"secret_key": 64, "postgres_password": 32, "postgres_runtime_password": 32, "valkey_password": 32}
         if not missing.keys() <= known.keys():
             made = {name: secrets.token_urlsafe(length) for name, length in missing.items()}
             known = made | known

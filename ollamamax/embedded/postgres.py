@@ -1,7 +1,7 @@
 """A real PostgreSQL from a wheel, for one machine: where its programs lie, how a cluster is made, started and stopped.
 
-Knows no Django. PostgreSQL refuses to run as root, so root runs it as `nobody`; `ollamamax.embedded.reach` finds
-places which that user can reach.
+Knows no Django. PostgreSQL refuses to run as root, so root runs it as a user of its own (`account`); `reach` finds places
+which that user can reach. The superuser that a cluster is made with owns the tables; what runs uses another (`RUNTIME`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-from ollamamax.embedded import reach
-from ollamamax.embedded.reach import NOBODY
+from ollamamax.embedded import account, reach
 
 DATABASE = "postgres"
+OWNER = "ollamamax"
+RUNTIME = "ollamamax_runtime"
 
 
 def installation() -> Path:
@@ -34,13 +34,8 @@ def installation() -> Path:
     return Path(spec.origin).parent / "pginstall"
 
 
-def unprivileged() -> dict[str, Any]:
-    """Arguments of `subprocess` that run a program as `nobody` when we are root."""
-    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
-
-
-def initialise(data: Path, password: str, programs: Path | None = None) -> None:
-    """Make a cluster in ``data`` (which must not exist): user `ollamamax`, scram passwords only.
+def initialise(data: Path, password: str, programs: Path | None = None, *, user: int | None) -> None:
+    """Make a cluster in ``data`` (which must not exist), as ``user``, unless that is ``None``: scram passwords only.
 
     It is made beside and renamed at the end, so that what an interruption leaves is never taken for a cluster.
     """
@@ -51,17 +46,17 @@ def initialise(data: Path, password: str, programs: Path | None = None) -> None:
     with tempfile.NamedTemporaryFile("w", prefix="omx-pw-") as file:
         file.write(password)
         file.flush()
-        if os.geteuid() == 0:
-            os.chown(half, NOBODY, NOBODY)
-            os.chown(file.name, NOBODY, NOBODY)
+        maker = None if user is None else account.for_initdb()
+        account.give((half, Path(file.name)), maker)
         subprocess.run(  # noqa: S603 - fixed program, our own arguments
             [
-                programs / "bin" / "initdb", "-D", half, "-U", "ollamamax", "-A", "scram-sha-256",
+                programs / "bin" / "initdb", "-D", half, "-U", OWNER, "-A", "scram-sha-256",
                 "--pwfile", file.name,
                 "-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions",
             ],
-            check=True, capture_output=True, text=True, cwd="/", **unprivileged(),
+            check=True, capture_output=True, text=True, cwd="/", **account.arguments(maker, user),
         )  # fmt: skip
+    account.give((half, *half.rglob("*")), user)
     half.rename(data)
 
 
@@ -81,8 +76,8 @@ def command(data: Path, port: int, programs: Path | None = None, *, durable: boo
     return [str(program), "-D", str(data), *(x for k, v in settings.items() for x in ("-c", f"{k}={v}"))]
 
 
-def url(password: str, port: int) -> str:
-    return f"postgresql://ollamamax:{password}@127.0.0.1:{port}/{DATABASE}"
+def url(password: str, port: int, user: str = OWNER) -> str:
+    return f"postgresql://{user}:{password}@127.0.0.1:{port}/{DATABASE}"
 
 
 def end_leftover(data: Path, seconds: float = 20) -> int:
@@ -117,16 +112,16 @@ class Temporary:
 
     def __init__(self, folder: Path, port: int) -> None:
         password = secrets.token_urlsafe(16)
-        if os.geteuid() == 0:
-            os.chown(folder, NOBODY, NOBODY)
+        user = account.choose() if os.geteuid() == 0 else None
+        account.give((folder,), user)
         programs = installation()
         if not reach.can_execute(programs):
             programs = reach.copy_programs(programs, folder / "programs")
-        initialise(folder / "data", password, programs)
+        initialise(folder / "data", password, programs, user=user)
         self.url = url(password, port)
         self.process = subprocess.Popen(  # noqa: S603
             command(folder / "data", port, programs, durable=False),
-            stdout=subprocess.DEVNULL, stderr=(folder / "log").open("wb"), cwd="/", **unprivileged(),
+            stdout=subprocess.DEVNULL, stderr=(folder / "log").open("wb"), cwd="/", **account.arguments(user),
         )  # fmt: skip
         wait_ready(self.url, self.process)
 

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ollamamax.embedded.home import Home
-from ollamamax.embedded.reach import NOBODY
 
-SECRETS = ("OLLAMAMAX_SECRET_KEY", "DATABASE_URL", "REDIS_URL")
+OWNER = ("DATABASE_OWNER_URL",)
+"""For `ollamamax prepare` alone: what runs may change rows, not tables."""
+
+SECRETS = ("OLLAMAMAX_SECRET_KEY", "DATABASE_URL", "REDIS_URL", *OWNER)
 """Not for the database servers, and above all not for nodes, which have their own way in."""
 
-GATEWAY_SECRETS = ("OLLAMAMAX_SECRET_KEY", "DATABASE_URL")
+GATEWAY_SECRETS = ("OLLAMAMAX_SECRET_KEY", "DATABASE_URL", *OWNER)
 """What a gateway does without."""
 
 BACKGROUND = 5
@@ -58,12 +60,12 @@ def module(name: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", name, *arguments]
 
 
-def postgres(data: Path, command: Sequence[str]) -> Process:
+def postgres(data: Path, command: Sequence[str], user: int | None) -> Process:
     return Process(
         "postgres",
         command,
         10,
-        user=NOBODY,
+        user=user,
         without=SECRETS,
         stop=signal.SIGINT,
         on_orphaned=signal.SIGINT,
@@ -77,7 +79,7 @@ def valkey(home: Home, command: Sequence[str]) -> Process:
 
 
 def web(home: Home) -> Process:
-    return Process("web", module("ollamamax.cli", "web"), 20, folder=str(home.folder))
+    return Process("web", module("ollamamax.cli", "web"), 20, folder=str(home.folder), without=OWNER)
 
 
 def gateway(home: Home, number: int) -> Process:
@@ -87,11 +89,12 @@ def gateway(home: Home, number: int) -> Process:
 
 def controller(home: Home) -> Process:
     command = module("ollamamax.cli", "controller", "--beat")
-    return Process("controller", command, 20, folder=str(home.folder), nice=BACKGROUND)
+    return Process("controller", command, 20, folder=str(home.folder), without=OWNER, nice=BACKGROUND)
 
 
 def batches(home: Home) -> Process:
-    return Process("batches", module("ollamamax.cli", "batches"), 20, folder=str(home.folder), nice=BACKGROUND)
+    command = module("ollamamax.cli", "batches")
+    return Process("batches", command, 20, folder=str(home.folder), without=OWNER, nice=BACKGROUND)
 
 
 def node(home: Home, number: int) -> Process:

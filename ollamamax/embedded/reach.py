@@ -1,4 +1,4 @@
-"""Places that PostgreSQL can reach when root starts it: it must run as `nobody`, whom a home below /root shuts out.
+"""Places that PostgreSQL can reach when root starts it: it must run as another user, whom a home below /root shuts out.
 
 Where the way to the wheel's programs or to the data is closed, both go to a folder of ours outside, named after the
 home, which a link in the home remembers; opening somebody's private folders is no alternative.
@@ -12,10 +12,10 @@ import shutil
 import stat
 from pathlib import Path
 
+from ollamamax.embedded import account, private
 from ollamamax.embedded.home import Home, write_private
 from ollamamax.embedded.problem import Problem
 
-NOBODY = 65534
 STATE_FOLDERS = (Path("/var/lib"), Path("/var/tmp"))  # noqa: S108 - our folder in it is made by root, and checked
 OWNER = "home"
 """File in an outside folder: the path of the home it belongs to."""
@@ -28,19 +28,19 @@ def is_open_to_others(path: Path) -> bool:
 
 
 def outside(home: Home) -> Path:
-    """Our folder outside of ``home`` (made on the first call): owned by root, passable for all, writable for none."""
+    """Our folder outside of ``home`` (made on the first call): root's, passable for the server's user alone."""
     name = "ollamamax-" + hashlib.sha256(os.fsencode(home.folder)).hexdigest()[:16]
     for parent in STATE_FOLDERS:
         folder = parent / name
         try:
-            folder.mkdir(mode=0o711, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
         except OSError:
             continue
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
             continue
-        folder.chmod(0o711)
-        if is_open_to_others(folder):
+        if is_open_to_others(parent):
+            private.let_pass(folder, account.of(home))
             write_private(folder / OWNER, str(home.folder))
             return folder
     raise Problem(
@@ -57,7 +57,7 @@ def data(home: Home, *, root: bool | None = None) -> Path:
         target = link.readlink()
         _claim(home, target.parent)
         return target
-    if not root or link.exists() or is_open_to_others(home.folder):
+    if not root or link.exists() or is_open_to_others(home.folder.parent):
         return link
     target = outside(home) / "postgres"
     link.symlink_to(target)
@@ -97,7 +97,7 @@ def programs(home: Home, source: Path, *, root: bool | None = None) -> Path:
 
 
 def can_execute(source: Path, *, root: bool | None = None) -> bool:
-    """Whether the server's user, which is `nobody` when we are root, can execute the programs of ``source``."""
+    """Whether the server's user, who is another when we are root, can execute the programs of ``source``."""
     root = os.geteuid() == 0 if root is None else root
     return not root or is_open_to_others(source / "bin")
 

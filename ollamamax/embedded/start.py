@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ollamamax.bus.connect import elsewhere
-from ollamamax.embedded import postgres, processes, reach, valkey
+from ollamamax.embedded import account, postgres, processes, reach, valkey
 from ollamamax.embedded.down import tail
 from ollamamax.embedded.environment import Plan
 from ollamamax.embedded.home import Home, read_json, write_private
@@ -30,9 +30,10 @@ def wanted(home: Home, made: Plan) -> list[Process]:
     if made.postgres_port is not None:
         data = reach.data(home)
         programs = reach.programs(home, postgres.installation())
+        user = account.of(home)
         if not data.exists():
-            postgres.initialise(data, secrets["postgres_password"], programs)
-        found.append(processes.postgres(data, postgres.command(data, made.postgres_port, programs)))
+            postgres.initialise(data, secrets["postgres_password"], programs, user=user)
+        found.append(processes.postgres(data, postgres.command(data, made.postgres_port, programs), user))
     if made.valkey_port is not None:
         valkey.write_users(home.valkey, secrets["valkey_password"])
         found.append(processes.valkey(home, valkey.command(home.valkey, made.valkey_port, home.socket("valkey"))))
@@ -52,7 +53,9 @@ def start(home: Home, made: Plan, supervisor: Supervisor) -> None:
         for name in names:
             if name in {"postgres", "valkey"}:
                 supervisor.begin(name)
-        database, bus = made.settings["DATABASE_URL"], made.settings["REDIS_URL"]
+        # The user that everything runs as may not be there yet.
+        database = made.settings["DATABASE_OWNER_URL"] or made.settings["DATABASE_URL"]
+        bus = made.settings["REDIS_URL"]
         if made.postgres_port:
             _wait(supervisor, "postgres", lambda: postgres.is_ready(database))
         else:

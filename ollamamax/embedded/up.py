@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from ollamamax.embedded import supervise
+from ollamamax.embedded import private, supervise
 from ollamamax.embedded.down import recover
 from ollamamax.embedded.environment import plan, remember
 from ollamamax.embedded.home import Home
@@ -27,6 +27,7 @@ class Interrupted(BaseException):
 def up(home: Home, *, detach: bool) -> int:
     """Start, say how to use it, and unless ``detach`` stay until it is stopped. Returns the exit status."""
     begun = time.monotonic()
+    os.umask(0o077)
     home.create()
     lock = home.lock()
     if lock is None:
@@ -39,6 +40,7 @@ def up(home: Home, *, detach: bool) -> int:
             try:
                 _hold(lock, os.getpid(), "")
                 recover(home)
+                private.secure(home)
                 made = plan(home)
                 first = not home.bootstrap_file.exists()
                 if first:

@@ -90,10 +90,14 @@ def test_root_becomes_the_other_user_with_no_group_left(tmp_path: Path) -> None:
 def test_servers_and_nodes_know_no_secret_of_the_control_plane(tmp_path: Path) -> None:
     home = Home(tmp_path)
     command = postgres.command(tmp_path, 1)
-    for process in (processes.postgres(tmp_path, command), processes.valkey(home, command), processes.node(home, 1)):
+    for process in (
+        processes.postgres(tmp_path, command, None),
+        processes.valkey(home, command),
+        processes.node(home, 1),
+    ):
         assert set(processes.SECRETS) <= set(process.for_child()["without"])
     for process in (processes.web(home), processes.controller(home), processes.batches(home)):
-        assert process.for_child()["without"] == ()
+        assert process.for_child()["without"] == processes.OWNER
 
 
 def test_a_server_waits_for_room_for_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,5 +114,5 @@ def test_a_server_waits_for_room_for_its_data(tmp_path: Path, monkeypatch: pytes
     assert asked == [str(tmp_path)] * 3
     command = postgres.command(tmp_path, 1)
     home = Home(tmp_path)
-    assert processes.postgres(tmp_path, command).for_child()["keeps"] == str(tmp_path)
+    assert processes.postgres(tmp_path, command, None).for_child()["keeps"] == str(tmp_path)
     assert processes.valkey(home, command).for_child()["keeps"] == str(home.valkey)

@@ -29,7 +29,7 @@ def test_secrets_are_made_once_and_only_their_owner_reads_them(home: Home) -> No
     assert home.secrets() == first
     assert mode(home.secrets_file) == 0o600
     assert len(first["secret_key"]) >= 50
-    assert len(set(first.values())) == 3
+    assert len(set(first.values())) == 4
 
 
 def test_two_homes_have_different_secrets(home: Home, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ollamamax.embedded import postgres, reach
+from ollamamax.embedded import account, postgres, reach
 from ollamamax.embedded.home import Home
 from ollamamax.embedded.problem import Problem
 from tests.patience import LONG
@@ -60,10 +60,11 @@ def test_a_wrong_password_is_refused(open_folder: Path) -> None:
 
 
 def test_a_half_made_cluster_is_made_again(open_folder: Path, programs: Path) -> None:
+    user = account.choose() if os.geteuid() == 0 else None
     half = open_folder / "data-half"
     half.mkdir()
     (half / "PG_VERSION").write_text("18\n")
-    postgres.initialise(open_folder / "data", "secret", programs)
+    postgres.initialise(open_folder / "data", "secret", programs, user=user)
     assert (open_folder / "data" / "global" / "pg_control").exists()
     assert not half.exists()
 
@@ -98,9 +99,10 @@ def test_a_home_that_shuts_others_out_keeps_its_data_outside(closed_home: Home, 
     data = reach.data(closed_home)
     assert closed_home.postgres.readlink() == data
     assert reach.data(closed_home) == data
-    assert reach.is_open_to_others(data.parent)
-    postgres.initialise(data, "secret", programs)
-    assert data.stat().st_uid == reach.NOBODY
+    found = data.parent.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (0, account.of(closed_home), 0o710)
+    postgres.initialise(data, "secret", programs, user=account.of(closed_home))
+    assert data.stat().st_uid == account.of(closed_home)
     assert data.stat().st_mode & 0o077 == 0
     reach.remove(closed_home)
     assert not data.parent.exists()
@@ -116,7 +118,7 @@ def test_programs_that_others_cannot_reach_are_copied_and_work(closed_home: Home
     programs = reach.programs(closed_home, hidden)
     assert programs != hidden
     assert reach.programs(closed_home, hidden) == programs
-    postgres.initialise(reach.data(closed_home), "secret", programs)
+    postgres.initialise(reach.data(closed_home), "secret", programs, user=account.of(closed_home))
 
 
 @as_root

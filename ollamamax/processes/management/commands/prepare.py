@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from redis.exceptions import RedisError
 
 from cluster import membership
 from models_registry import publication
 from ollamamax.bus import directory, shared
 from ollamamax.identity import directory as identity
+from ollamamax.processes.database_users import UserMissing, as_owner, prepare_user
 
 
 class Command(BaseCommand):
@@ -19,7 +20,13 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
-        call_command("migrate", interactive=False, verbosity=0)
+        with as_owner() as two_users:
+            call_command("migrate", interactive=False, verbosity=0)
+            if two_users:
+                try:
+                    prepare_user()
+                except UserMissing as error:
+                    raise CommandError(str(error)) from error
         call_command("bootstrap")
         try:
             publish_all()
