@@ -270,7 +270,10 @@ class Run:
         roster = self._rosters[job.gateway]
         beside = sum(job.model == other.model and job.gateway == other.gateway for other, _ in self._waiting.values())
         sight = Sight(
-            list(roster.having(str(job.model))), self._turns[job.gateway], roster.tokens(str(job.model), now), beside
+            list(roster.having(str(job.model))),
+            self._turns[job.gateway],
+            roster.tokens("t", str(job.model), now),
+            beside,
         )
         self._turns[job.gateway] += 1
         names = self._choose(job, sight)

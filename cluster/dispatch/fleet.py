@@ -179,7 +179,7 @@ class Fleet:
             if seen[each.node] > horizon and each.node not in excluded and not is_open(each.node, version)
         ]
         warm = self._warmth.warm(wanted.prefixes, scope=_scope(wanted))
-        tokens = self._roster.tokens(version, now)
+        tokens = self._roster.tokens(wanted.tenant, version, now)
         return rank(wanted, candidates, warm=warm, turn=turn, tokens=tokens, waiting=waiting, here=self._region)
 
     def ruled_out(self, wanted: Wanted, *, without: Iterable[str] = (), waiting: int = 0) -> list[tuple[str, str]]:
@@ -213,9 +213,9 @@ class Fleet:
         """Counts the requests this gateway has at a node."""
         self._roster.given(node, change)
 
-    def answer_tokens(self, version: str) -> float:
-        """How long the version's answers usually are."""
-        return self._roster.tokens(version, time.monotonic())
+    def answer_tokens(self, tenant: str, version: str) -> float:
+        """How long the version's answers to the tenant usually are."""
+        return self._roster.tokens(tenant, version, time.monotonic())
 
     def remember(self, wanted: Wanted, node: str) -> None:
         """The request was given to ``node``, which will have read its prompt."""

@@ -21,7 +21,7 @@ class Roster:
         self._by_version: dict[str, dict[str, Candidate]] = {}
         self._by_node: dict[str, dict[str, Candidate]] = {}
         self._measured: dict[str, dict[str, Measured]] = {}
-        self._lengths: dict[str, Decayed] = {}
+        self._lengths: dict[tuple[str, str], Decayed] = {}
         self._others: dict[str, int] = {}
         self._given: dict[str, int] = {}
 
@@ -69,13 +69,13 @@ class Roster:
 
     def observe(self, node: str, version: str, *, now: float, completion_tokens: int, **measures: float | None) -> None:
         """Take into account a finished request that is no longer counted at its node; ``measures`` as in `Measured.add`."""
-        if completion_tokens > 0:
-            if version not in self._lengths:
-                self._lengths[version] = Decayed()
-            self._lengths[version].add(completion_tokens, now=now)
         candidate = self.find(node, version)
         if candidate is None:
             return
+        if completion_tokens > 0:
+            # By whose node it is: what one tenant's nodes count must not change what another's requests are expected to be.
+            length = self._lengths.setdefault((candidate.tenant, version), Decayed())
+            length.add(completion_tokens, now=now)
         held = self._measured.setdefault(node, {})
         if version not in held:
             held[version] = Measured()
@@ -84,9 +84,12 @@ class Roster:
         measured.add(now=now, completion_tokens=completion_tokens, beside=beside, **measures)  # type: ignore[arg-type]
         measured.write(candidate, now)
 
-    def tokens(self, version: str, now: float) -> float:
-        """How long the version's answers usually are."""
-        length = self._lengths.get(version)
+    def tokens(self, tenant: str, version: str, now: float) -> float:
+        """How long the version's answers usually are, on the tenant's own nodes, else on shared ones."""
+        length = self._lengths.get((tenant, version))
+        if length is None:
+            shared = next((each.tenant for each in self.having(version) if each.shared), None)
+            length = self._lengths.get((shared, version)) if shared is not None else None
         return (length.value(now) if length else None) or TOKENS
 
     def _remove(self, node: str, version: str) -> None:
@@ -96,7 +99,7 @@ class Roster:
         having.pop(node, None)
         if not having:
             del self._by_version[version]
-            self._lengths.pop(version, None)
+            self._lengths = {whose: length for whose, length in self._lengths.items() if whose[1] != version}
 
 
 def _describe(candidate: Candidate, state: NodeState, model: ModelState, registered: Registered) -> None:

@@ -25,7 +25,7 @@ class Router:
         """Note what the request is expected to use; corrected when it is settled."""
         request.expected_prompt_tokens = request.wants().prompt_tokens
         if request.inference.kind in {"chat", "completion"}:
-            usual = round(self._fleet.answer_tokens(request.version))
+            usual = round(self._fleet.answer_tokens(request.tenant, request.version))
             most = request.inference.options.max_tokens
             request.expected_completion_tokens = usual if most is None or most < 0 else min(usual, most)
 

@@ -49,7 +49,7 @@ Text = Annotated[str, Meta(max_length=MOST_MESSAGE, pattern=_TEXT)]
 
 Count = Annotated[int, Meta(ge=0, le=LARGEST)]
 Few = Annotated[int, Meta(ge=0, le=1_000_000)]
-Capacity = Annotated[int, Meta(ge=0, le=MOST_CAPACITY)]
+Capacity = Annotated[int, Meta(ge=1, le=MOST_CAPACITY)]
 Tokens = Annotated[int, Meta(ge=0, le=MOST_TOKENS)]
 Status = Annotated[int, Meta(ge=400, le=599)]
 Time = Annotated[float, Meta(ge=0.0, le=END_OF_TIME)]

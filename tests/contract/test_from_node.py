@@ -153,7 +153,7 @@ def _check_state(state: NodeState) -> None:
     assert state.node == NODE
     assert "\0" not in encode_json(state).decode()
     assert b"\\u0000" not in encode_json(state)
-    assert 0 <= state.capacity <= bounds.MOST_CAPACITY
+    assert 1 <= state.capacity <= bounds.MOST_CAPACITY
     assert all(number >= 0 for number in (state.running, state.waiting, state.memory_total, state.seq))
     assert all((model.size or 0) >= 0 and (model.bytes_done or 0) >= 0 for model in state.models)
 

@@ -257,3 +257,20 @@ async def test_what_nodes_said_before_we_listened_is_known(town: Town) -> None:
     assert [each.node for each in late.route(town.wants())] == [node]
     await background.stop()
     await client.aclose()
+
+
+async def test_what_another_tenants_node_counts_changes_no_expectation_of_ours(town: Town) -> None:
+    stranger = new_id()
+    own, theirs = await town.node(), await town.node(stranger)
+    usual = town.fleet.answer_tokens(town.tenant, VERSION)
+    town.fleet.observe(theirs, VERSION, first_token_ms=1.0, completion_tokens=1 << 24, eval_ms=1.0)
+    assert town.fleet.answer_tokens(town.tenant, VERSION) == usual
+    assert town.fleet.answer_tokens(stranger, VERSION) > usual
+    town.fleet.observe(own, VERSION, first_token_ms=1.0, completion_tokens=7, eval_ms=1.0)
+    assert town.fleet.answer_tokens(town.tenant, VERSION) == 7
+
+
+async def test_a_shared_nodes_counts_are_what_everybody_expects_of_it(town: Town) -> None:
+    shared = await town.node(new_id(), registered={"shared": True})
+    town.fleet.observe(shared, VERSION, first_token_ms=1.0, completion_tokens=9, eval_ms=1.0)
+    assert town.fleet.answer_tokens(town.tenant, VERSION) == 9

@@ -74,3 +74,36 @@ async def test_a_node_is_filled_as_soon_as_a_slot_was_kept_in_vain(redis_url: st
             assert await filled.get() == NODE
     line.fill()
     assert line.running() == 1
+
+
+async def test_a_settlement_that_redis_refuses_holds_up_no_other_and_is_not_tried_for_ever(
+    redis_url: str, valkey: redis.Redis
+) -> None:
+    bad = settled(1)
+    valkey.set(keys.recent(bad.tenant), b"of another type")
+    async with aclosing(Pipelined(redis_url)) as commands:
+        settlements = Settlements(commands, lambda node: 0, lambda node: None)
+        for request in (settled(2), bad, settled(3)):
+            settlements.add(request, "ok", "")
+        await settlements.flush()
+    assert not len(settlements)
+    kept = [fields[b"r"] for _, fields in valkey.xrange(keys.USAGE)]
+    assert all(any(f"{number:032x}".encode() in each for each in kept) for number in (2, 3))
+    (refused,) = valkey.xrange(keys.USAGE_REFUSED)
+    assert bad.id.encode() in refused[1][b"r"], "its record is kept for a person to look at"
+
+
+def test_whatever_a_node_leaves_in_its_keys_admission_and_settlement_go_on(valkey: redis.Redis) -> None:
+    for junk in (b"x", b'{"capacity":' + b"9" * 400 + b"}", b"\xff" * 1000):
+        valkey.flushall()
+        line = Line(valkey, 1)
+        for key in keys.node_keys(NODE):
+            valkey.set(key, junk)
+        first, second = line.ask(STEADY), line.ask(FLOODS)
+        assert (line.runs(first), line.runs(second)) == (True, False)
+        line.end(first, STEADY, None)
+        assert line.runs(second), "the slot is given to who waits"
+        line.end(second, FLOODS, None)
+        assert line.running() == 0
+        assert valkey.xlen(keys.USAGE) == 2
+        assert valkey.llen(keys.node_inbox(NODE)) == 2
