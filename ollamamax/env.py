@@ -222,6 +222,12 @@ SETTINGS = (
         "Largest file that a client may send to make a model of, or that is pulled from a registry.",
     ),
     Setting(
+        "OLLAMAMAX_MAX_TENANT_BLOBS_BYTES",
+        _integer(1024, 1 << 60),
+        str(1 << 40),
+        "Bytes that all blobs of a tenant, of its models and of what it sent, may have together; a model that exceeds them is refused with 413.",
+    ),
+    Setting(
         "OLLAMAMAX_PULL_REGISTRIES",
         _names,
         "registry.ollama.ai,hf.co",

@@ -14,10 +14,12 @@ from django.utils import timezone
 from models_registry.actions.lock import lock_blobs
 from models_registry.blobstore.store import BlobStore, Incoming
 from models_registry.models import Blob, Job, Upload
+from models_registry.queries.blob import blob_bytes, has_blob
 from ollamamax import logs
 from ollamamax.audit.actions import record
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import every_tenant, tenant_scope
+from ollamamax.kernel.errors import TooLarge
 from ollamamax.kernel.principal import Principal
 
 KEEP_UPLOADS = datetime.timedelta(hours=24)
@@ -30,6 +32,16 @@ def blob_store() -> BlobStore:
     return BlobStore(settings.HOME / "blobs")
 
 
+def refuse_beyond_quota(size: int) -> None:
+    """Raises `TooLarge` when so many bytes more are too many for the tenant in scope. Queries: 1."""
+    most, held = settings.ENV["OLLAMAMAX_MAX_TENANT_BLOBS_BYTES"], blob_bytes()
+    if held + size > most:
+        raise TooLarge(
+            f"This tenant's models have {held} bytes and may have {most}: {size} more are too many. Delete a model first.",
+            limit=most,
+        )
+
+
 def take_over(
     *, tenant: uuid.UUID, file: Path, digest: str, size: int, media_type: str = "application/octet-stream"
 ) -> Blob:
@@ -39,6 +51,8 @@ def take_over(
     """
     with tenant_scope(tenant), transaction.atomic():
         lock_blobs([digest])
+        if not has_blob(digest):
+            refuse_beyond_quota(size)
         blob_store().place(file, digest)
         blob, _ = Blob.objects.get_or_create(digest=digest, defaults={"size": size, "media_type": media_type})
         Upload.objects.update_or_create(tenant_id=tenant, blob=blob, defaults={"sent_at": timezone.now()})

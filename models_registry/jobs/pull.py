@@ -14,7 +14,7 @@ from pathlib import Path
 from django.conf import settings
 
 from models_registry import manifest as manifests
-from models_registry.actions.blob import blob_store, take_over
+from models_registry.actions.blob import blob_store, refuse_beyond_quota, take_over
 from models_registry.actions.version import publish_version
 from models_registry.gguf_header import read_header
 from models_registry.jobs.asynchronous import run_until_stopped
@@ -75,6 +75,8 @@ def _have(tenant: uuid.UUID, reference: Reference, layer: Layer, work: Work) -> 
     with _alone(part, work):
         with tenant_scope(tenant):
             held = has_blob(layer.digest)
+            if not held:
+                refuse_beyond_quota(layer.size)  # before it is fetched
         if not held:
             run_until_stopped(
                 _download(reference, layer, part, lambda have: work.tell_bytes(status, layer.digest, layer.size, have)),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import shutil
 from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from models_registry.actions.blob import blob_store, keep_upload
+from models_registry.actions.blob import blob_store, keep_upload, refuse_beyond_quota
 from models_registry.blobstore.disk import RESERVE, DiskFull
 from models_registry.blobstore.store import DIGEST, Incoming
 from models_registry.protocol.threads import in_thread
@@ -38,6 +39,7 @@ async def answer(
         async for _ in request.stream():
             pass  # a client that is answered before it has sent everything takes that for a failure
         return Response(status_code=200)
+    await in_thread(lambda: _refuse_beyond_quota(acting, size))
     store = blob_store()
     if await asyncio.to_thread(store.free) < size + RESERVE:
         raise DiskFull(f"The disk is full: the blob has {size} bytes.")
@@ -62,6 +64,18 @@ def _has(acting: Principal, digest: str) -> bool:
         return has_blob(digest)
 
 
+def _refuse_beyond_quota(acting: Principal, size: int) -> None:
+    with tenant_scope(acting.tenant or ""):
+        refuse_beyond_quota(size)
+
+
+def _write(incoming: Incoming, data: bytes) -> None:
+    """What comes without saying how long it is leaves the reserve free, too."""
+    if shutil.disk_usage(incoming.path.parent).free < len(data) + RESERVE:
+        raise DiskFull("The disk is full: there is no room for the rest of this blob.")
+    incoming.write(data)
+
+
 async def _receive(request: Request, incoming: Incoming, most: int, still_works: Callable[[], None]) -> None:
     batch = bytearray()
     async for part in request.stream():
@@ -70,10 +84,10 @@ async def _receive(request: Request, incoming: Incoming, most: int, still_works:
             raise _too_large(most)
         if len(batch) >= _BATCH:
             still_works()
-            await asyncio.to_thread(incoming.write, bytes(batch))
+            await asyncio.to_thread(_write, incoming, bytes(batch))
             batch.clear()
     still_works()
-    await asyncio.to_thread(incoming.write, bytes(batch))
+    await asyncio.to_thread(_write, incoming, bytes(batch))
     await asyncio.to_thread(incoming.finish)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import Q
+from django.db.models import Q, Sum
 
 from models_registry.models import Blob, Upload, Version
 
@@ -14,5 +14,13 @@ def has_blob(digest: str) -> bool:
 
 def find_blob(digest: str) -> Blob | None:
     """The blob, when the tenant in scope has it. Queries: 1."""
-    ours = Q(pk__in=Upload.objects.values("blob_id")) | Q(pk__in=Version.objects.values("blobs"))
-    return Blob.objects.filter(ours, pk=digest).first()
+    return Blob.objects.filter(_ours(), pk=digest).first()
+
+
+def blob_bytes() -> int:
+    """Bytes of all blobs that the tenant has, each counted once. Queries: 1."""
+    return int(Blob.objects.filter(_ours()).aggregate(all=Sum("size"))["all"] or 0)
+
+
+def _ours() -> Q:
+    return Q(pk__in=Upload.objects.values("blob_id")) | Q(pk__in=Version.objects.values("blobs"))

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 
+from models_registry.blobstore.disk import RESERVE
 from models_registry.worker import blobs
 from models_registry.worker.blobs import CHUNK, BlobFolder
 from ollamamax import logs
@@ -70,8 +71,8 @@ async def _download(
     """Whether the bytes have the right digest; then they are kept."""
     part = folder.part(digest)
     have, found = await asyncio.to_thread(_start_of, part, size)
-    if (free := shutil.disk_usage(part.parent).free) < size - have:
-        raise OSError(errno.ENOSPC, f"{size - have} bytes are needed and {free} are free")
+    if (free := shutil.disk_usage(part.parent).free) < size - have + RESERVE:
+        raise OSError(errno.ENOSPC, f"{size - have} bytes are needed, {free} are free, and {RESERVE} stay so")
     part.touch()  # an empty blob is one too
     tries = 0
     while have < size:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -16,6 +18,7 @@ from django.db import OperationalError
 from pytest_django import Settings
 
 from models_registry.actions.blob import blob_store, collect_garbage
+from models_registry.blobstore.disk import RESERVE
 from models_registry.models import Blob, Upload
 from models_registry.protocol import uploads
 from ollamamax.audit.models import AuditRecord
@@ -177,3 +180,27 @@ def test_without_the_database_it_says_so(http: httpx.Client, monkeypatch: pytest
     assert answer.status_code == 503
     assert answer.json() == {"error": "The database does not answer. Try again soon."}
     assert answer.headers["retry-after"] == "5"
+
+
+def test_a_tenant_has_so_many_bytes_and_no_more(
+    http: httpx.Client, stranger_http: httpx.Client, settings: Settings
+) -> None:
+    settings.ENV = Environment({**settings.ENV.values, "OLLAMAMAX_MAX_TENANT_BLOBS_BYTES": len(DATA) + 10})
+    assert http.post(PATH, content=DATA).status_code == 201
+    other = f"/api/blobs/sha256:{hashlib.sha256(b'x' * 11).hexdigest()}"
+    assert http.post(PATH, content=DATA).status_code == 200
+    for content in (b"x" * 11, iter([b"x" * 11])):  # with a length, and without
+        answer = http.post(other, content=content)
+        assert (answer.status_code, "may have" in answer.text) == (413, True)
+    assert files() == [blob_store().path(DIGEST)]
+    assert stranger_http.post(other, content=b"x" * 11).status_code == 201
+
+
+def test_what_does_not_say_how_long_it_is_leaves_the_disk_its_reserve(
+    http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = SimpleNamespace(free=RESERVE + 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: room)
+    answer = http.post(PATH, content=iter([DATA]))
+    assert (answer.status_code, "disk is full" in answer.text) == (507, True)
+    assert files() == []
