@@ -60,9 +60,9 @@ def _think(body: Loose, value: Any) -> None:
 def _thinking(body: Loose, value: Any) -> None:
     """``{"type": "enabled" | "disabled"}``, as Z.ai and DeepSeek have it."""
     kind = value.get("type") if isinstance(value, dict) else value
-    if kind not in {"enabled", "disabled", "adaptive", "auto"}:
+    if kind not in ("enabled", "disabled", "adaptive", "auto"):
         raise errors.InvalidRequest("'thinking' must be of type enabled or disabled.", param="thinking")
-    if kind in {"enabled", "disabled"}:
+    if kind in ("enabled", "disabled"):
         _enable_thinking(body, kind == "enabled")
 
 

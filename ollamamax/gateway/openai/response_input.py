@@ -31,11 +31,13 @@ def messages(given: str | list[Item], ignored: Ignored) -> list[Item]:
     made: list[Item] = []
     turn: Item | None = None
     for item in given:
-        kind = item.get("type", "message")
+        kind = item.get("type") or "message"
+        if not isinstance(kind, str):
+            raise errors.InvalidRequest("The 'type' of an item is a text.", param="input")
         if kind in _RUN_BY_OPENAI:
             ignored.add([f"input.{kind}"])
         elif kind == "function_call_output" or (
-            isinstance(kind, str) and kind.removesuffix("_output") in _OF_OTHER_TOOLS and kind.endswith("_output")
+            kind.removesuffix("_output") in _OF_OTHER_TOOLS and kind.endswith("_output")
         ):
             turn = None
             made += _result(item)
