@@ -1,7 +1,5 @@
 """The names that engines give their models may begin with a slash, and have @ and +."""
 
-from __future__ import annotations
-
 from django.db import migrations, models
 
 
