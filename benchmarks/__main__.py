@@ -123,7 +123,7 @@ def fairness_command() -> None:
     sys.exit(1 if outcome.wrong else 0)
 
 
-@main.command(name="servers", help="uvicorn, daphne, granian; in the web process and in processes of their own.")
+@main.command(name="servers", help="uvicorn, daphne; in the web process and in processes of their own.")
 @click.option("--rounds", default=3, show_default=True)
 def servers_command(rounds: int) -> None:
     from benchmarks import servers

@@ -21,11 +21,11 @@ from benchmarks.product import ROOT, NotStarted, Product, free_port
 from benchmarks.ways import DIRECT, Measured, Way
 
 SETTINGS = (
-    *(("web", server, 1) for server in ("uvicorn", "daphne", "granian")),
-    *(("gateway", server, count) for server, count in (("uvicorn", 1), ("granian", 1), ("uvicorn", 2))),
+    *(("web", server, 1) for server in ("uvicorn", "daphne")),
+    *(("gateway", server, count) for server, count in (("uvicorn", 1), ("uvicorn", 2))),
 )
 """What runs: role, server, how many processes."""
-ONE_OF_EACH = (("web", "uvicorn", 1), ("gateway", "uvicorn", 1), ("gateway", "granian", 1))
+ONE_OF_EACH = (("web", "uvicorn", 1), ("gateway", "uvicorn", 1))
 
 
 def _settings(product: Product) -> dict[str, str]:

@@ -171,9 +171,41 @@ SETTINGS = (
     ),
     Setting(
         "OLLAMAMAX_ASGI_SERVER",
-        _choice("uvicorn", "daphne", "granian"),
+        _choice("uvicorn", "daphne"),
         "uvicorn",
-        "The ASGI server of the web process and of gateways: `uvicorn`, `granian`, or `daphne`.",
+        "The ASGI server of the web process and of gateways: `uvicorn` or `daphne`.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_HEADER_BYTES",
+        _integer(4 << 10, 1 << 20),
+        str(64 << 10),
+        "Bytes that the request line and the headers of one request may have together; more are refused with 431.",
+    ),
+    Setting("OLLAMAMAX_MAX_HEADERS", _integer(20, 10_000), "100", "Headers of one request; more are refused with 431."),
+    Setting(
+        "OLLAMAMAX_HEADER_TIMEOUT_SECONDS",
+        _integer(1, 600),
+        "15",
+        "How long the headers of a request may take; then the connection is closed.",
+    ),
+    Setting(
+        "OLLAMAMAX_BODY_TIMEOUT_SECONDS",
+        _integer(1, 3600),
+        "30",
+        "How long the body of a request may pause; one that takes longer brings at least 500 bytes a second on average.",
+    ),
+    Setting(
+        "OLLAMAMAX_CONNECTIONS",
+        _integer(64, 1_000_000),
+        "20000",
+        "Connections that one process may have open, and no more than its limit of open files allows; more are refused with 503.",
+    ),
+    Setting(
+        "OLLAMAMAX_CONNECTIONS_PER_ADDRESS",
+        _integer(4, 1_000_000),
+        "1024",
+        "Connections of one address (IPv6: of one /64 network), and from this machine itself 16 times as many; more are refused "
+        "with 429. Behind a TLS proxy: requests under way of one address that the proxy names, whose own connections are not limited.",
     ),
     Setting(
         "OLLAMAMAX_GATEWAY_PORT",

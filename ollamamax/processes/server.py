@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import socket
-from pathlib import Path
 from typing import Any
 
 from ollamamax.env import Environment
+from ollamamax.processes.door.connections import Connections, most_connections
+from ollamamax.processes.door.forwarded import behind_proxy
+from ollamamax.processes.door.meter import WireBounds
 
 GRACE_SECONDS = 20
 """How long streams may go on after SIGTERM before they are cut."""
-BACKLOG = 2048
+BACKLOG = 4096
+MOST_MESSAGE = 64 << 10
+"""Bytes of one message that comes over a WebSocket: a page sends none."""
+
+
+_FILES = (b"/v1/files", b"/api/blobs/", b"/v2/")
 
 
 def serve(application: Any, env: Environment, port: int, *, shared: bool = False) -> None:
     """Returns after SIGTERM or SIGINT. ``shared``: other processes listen on the same port, and the system divides the
     connections among them."""
-    server = {"uvicorn": _uvicorn, "daphne": _daphne, "granian": _granian}[env["OLLAMAMAX_ASGI_SERVER"]]
-    server(application, env, port, shared)
+    proxies = env["OLLAMAMAX_PROXY_ADDRESSES"] if env["OLLAMAMAX_TLS_PROXY"] else []
+    of_address = env["OLLAMAMAX_CONNECTIONS_PER_ADDRESS"]
+    if proxies:
+        application = behind_proxy(application, proxies, of_address)
+    connections = Connections(most_connections(env["OLLAMAMAX_CONNECTIONS"]), of_address, frozenset(proxies))
+    server = {"uvicorn": _uvicorn, "daphne": _daphne}[env["OLLAMAMAX_ASGI_SERVER"]]
+    server(application, env, port, shared, connections)
 
 
 def _listen(host: str, port: int, shared: bool) -> socket.socket:
@@ -34,21 +44,22 @@ def _listen(host: str, port: int, shared: bool) -> socket.socket:
     return listening
 
 
-def _uvicorn(application: Any, env: Environment, port: int, shared: bool) -> None:
+def _uvicorn(application: Any, env: Environment, port: int, shared: bool, connections: Connections) -> None:
     import uvicorn
 
-    from ollamamax.processes.uvicorn_http import Http
+    from ollamamax.processes.door.on_uvicorn import Door, protocols
 
+    http, websocket = protocols(Door(WireBounds.of(env), connections))
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http=Http,
-        ws="wsproto",
+        http=http,
+        ws=websocket,
+        ws_max_size=MOST_MESSAGE,
         lifespan="on",
         ssl_certfile=env["OLLAMAMAX_TLS_CERT"] or None,
         ssl_keyfile=env["OLLAMAMAX_TLS_KEY"] or None,
-        proxy_headers=env["OLLAMAMAX_TLS_PROXY"],
-        forwarded_allow_ips=env["OLLAMAMAX_PROXY_ADDRESSES"],
+        proxy_headers=False,
         server_header=False,
         access_log=False,
         log_config=None,
@@ -59,12 +70,12 @@ def _uvicorn(application: Any, env: Environment, port: int, shared: bool) -> Non
     uvicorn.Server(config).run(sockets=[_listen(env["HOST"], port, shared)])
 
 
-def _daphne(application: Any, env: Environment, port: int, shared: bool) -> None:
+def _daphne(application: Any, env: Environment, port: int, shared: bool, connections: Connections) -> None:
     # It cannot share a port, and the settings say so (`ollamamax.env`).
     del shared
     from daphne.endpoints import build_endpoint_description_strings
-    from daphne.server import Server
-    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+    from ollamamax.processes.door.on_daphne import DoorServer
 
     cert, key = env["OLLAMAMAX_TLS_CERT"], env["OLLAMAMAX_TLS_KEY"]
     if cert:
@@ -72,52 +83,16 @@ def _daphne(application: Any, env: Environment, port: int, shared: bool) -> None
         endpoints = [f"ssl:{port}:privateKey={key}:certKey={cert}:interface={address}"]
     else:
         endpoints = build_endpoint_description_strings(host=env["HOST"], port=port)
-    if env["OLLAMAMAX_TLS_PROXY"]:
-        # Daphne's own way takes the first name in the header, which the client wrote, and from whoever connects.
-        application = ProxyHeadersMiddleware(application, trusted_hosts=env["OLLAMAMAX_PROXY_ADDRESSES"])
-    Server(
+    most_body, most_file = env["OLLAMAMAX_MAX_BODY_BYTES"], env["OLLAMAMAX_MAX_FILE_BYTES"]
+    DoorServer(
         application,
         endpoints=endpoints,
         server_name="",
         application_close_timeout=GRACE_SECONDS,
+        websocket_max_message_size=MOST_MESSAGE,
+        websocket_max_frame_size=MOST_MESSAGE,
         verbosity=0,
+        bounds=WireBounds.of(env),
+        connections=connections,
+        most_body=lambda path: max(most_body, most_file) if path.startswith(_FILES) else most_body,
     ).run()
-
-
-def _granian(application: Any, env: Environment, port: int, shared: bool) -> None:
-    # It makes its sockets itself, and shares its port always.
-    del shared
-    import uvloop
-    from granian.constants import Interfaces, SSLProtocols
-    from granian.server.embed import Server
-    from granian.utils.proxies import wrap_asgi_with_proxy_headers
-
-    cert, key = env["OLLAMAMAX_TLS_CERT"], env["OLLAMAMAX_TLS_KEY"]
-    if env["OLLAMAMAX_TLS_PROXY"]:
-        application = wrap_asgi_with_proxy_headers(application, trusted_hosts=env["OLLAMAMAX_PROXY_ADDRESSES"])
-
-    async def run() -> None:
-        server = Server(
-            application,
-            socket.gethostbyname(env["HOST"]) if ":" not in env["HOST"] else env["HOST"],
-            port,
-            interface=Interfaces.ASGI,
-            backlog=BACKLOG,
-            log_enabled=False,
-            ssl_cert=Path(cert) if cert else None,
-            ssl_key=Path(key) if key else None,
-            ssl_protocol_min=SSLProtocols.tls12,
-        )
-        told = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, told.set)
-        serving = asyncio.create_task(server.serve())
-        telling = asyncio.create_task(told.wait())
-        await asyncio.wait({serving, telling}, return_when=asyncio.FIRST_COMPLETED)
-        server.stop()  # type: ignore[no-untyped-call]
-        # It has no limit of its own to how long streams may go on.
-        await asyncio.wait({serving}, timeout=GRACE_SECONDS)
-        if serving.done():
-            serving.result()
-
-    uvloop.run(run())

@@ -130,8 +130,7 @@ def test_daphne_serves_it_too(home: Home, monkeypatch: pytest.MonkeyPatch) -> No
     assert up(home, detach=True) == 0
 
 
-def test_granian_serves_it_too_and_gateways_beside_it(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OLLAMAMAX_ASGI_SERVER", "granian")
+def test_gateways_serve_beside_it(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLLAMAMAX_GATEWAY_PORT", str(free_port()))
     monkeypatch.setenv("OLLAMAMAX_GATEWAYS", "2")
     assert up(home, detach=True) == 0

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-import granian.constants
-import granian.server.embed
 import msgspec
 import pytest_asyncio
 import redis
@@ -128,27 +125,6 @@ async def _uvicorn(application: Any, port: int) -> AsyncIterator[None]:
     await serving
 
 
-@contextlib.asynccontextmanager
-async def _granian(application: Any, port: int) -> AsyncIterator[None]:
-    server = granian.server.embed.Server(
-        application, "127.0.0.1", port, interface=granian.constants.Interfaces.ASGINL, log_enabled=False
-    )
-    serving = asyncio.create_task(server.serve())
-    await until(lambda: _listens(port))
-    yield
-    server.stop()  # type: ignore[no-untyped-call]
-    await serving
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-SERVERS = {"uvicorn": _uvicorn, "granian": _granian}
-"""OMX_TEST_ASGI_SERVER chooses; without it the tests run on uvicorn."""
-
-
 @pytest_asyncio.fixture
 async def site() -> AsyncIterator[Site]:
     redis_url = os.environ["REDIS_URL"]
@@ -160,10 +136,9 @@ async def site() -> AsyncIterator[Site]:
     publish_model(client, tenant)
     gateway = Gateway(redis_url, max_body=100_000, deadline=30, bounds=Bounds(waiting=4, waiting_of_tenant=2))
     port = free_port()
-    serve = SERVERS[os.environ.get("OMX_TEST_ASGI_SERVER", "uvicorn")]
     async with contextlib.AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        await stack.enter_async_context(serve(Alone(gateway), port))
+        await stack.enter_async_context(_uvicorn(Alone(gateway), port))
         made = Site(f"http://127.0.0.1:{port}", redis_url, client, gateway, tenant, "", http, stack)
         made.key = await made.issue_key(tenant)
         service = await gateway.start()

@@ -22,7 +22,7 @@ from tests.servers import free_port
 
 __all__ = ["site"]
 
-SERVERS = ("uvicorn", "granian", "daphne")
+SERVERS = ("uvicorn", "daphne")
 ASK: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
 KEPT = ("PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH")
 
@@ -104,8 +104,7 @@ async def test_a_client_that_leaves_stops_the_node(site: Site, tmp_path: Path, s
     assert site.usage()[0]["error"] == "client_gone"
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "granian"])
-async def test_streams_go_on_to_their_end_when_it_is_told_to_stop(site: Site, tmp_path: Path, server: str) -> None:
+async def test_streams_go_on_to_their_end_when_it_is_told_to_stop(site: Site, tmp_path: Path) -> None:
     async def takes_a_while(ticket: Ticket) -> AsyncIterator[Event]:
         for number in range(20):
             yield Delta(text=f"{number} ", tokens=1)
@@ -114,7 +113,7 @@ async def test_streams_go_on_to_their_end_when_it_is_told_to_stop(site: Site, tm
 
     await site.add_node(script=takes_a_while)
     port = free_port()
-    async with gateway(site, tmp_path, server, port) as process:
+    async with gateway(site, tmp_path, "uvicorn", port) as process:
         async with _post(site, port, {**ASK, "stream": True}, "/v1/chat/completions") as response:
             await response.content.readany()
             process.send_signal(signal.SIGTERM)
@@ -127,8 +126,7 @@ async def test_streams_go_on_to_their_end_when_it_is_told_to_stop(site: Site, tm
     assert site.usage()[0]["outcome"] == "ok"
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "granian"])
-async def test_a_client_that_does_not_read_is_seen_to_be_slow(site: Site, tmp_path: Path, server: str) -> None:
+async def test_a_client_that_does_not_read_is_seen_to_be_slow(site: Site, tmp_path: Path) -> None:
     """So the server does not keep for it what it has not read."""
     part = "x" * 50_000
 
@@ -139,7 +137,7 @@ async def test_a_client_that_does_not_read_is_seen_to_be_slow(site: Site, tmp_pa
 
     node = await site.add_node(script=much)
     port = free_port()
-    async with gateway(site, tmp_path, server, port), _post(site, port, ASK):
+    async with gateway(site, tmp_path, "uvicorn", port), _post(site, port, ASK):
         await until(lambda: any(control.verb == "pause" for control in node.controls))
 
 

@@ -1,0 +1,184 @@
+"""The door in front of uvicorn's parser: bytes are counted before `httptools` gets them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
+
+from ollamamax.processes.door import refusal
+from ollamamax.processes.door.connections import Connections
+from ollamamax.processes.door.meter import Meter, Phase, Refused, WireBounds
+from ollamamax.processes.uvicorn_http import Http
+
+MOST_PIPELINED = 8
+"""Requests that may wait behind the one that is being answered."""
+_GOODBYE_SECONDS = 1.0
+_GOODBYE_BYTES = 1 << 20
+"""So long, and for so many bytes, a client that was refused is still listened to: it reads why before it sees a reset."""
+_FLUSH_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Door:
+    bounds: WireBounds
+    connections: Connections
+
+
+class DoorProtocol(Http):
+    """One connection, until it ends or becomes a WebSocket."""
+
+    door: ClassVar[Door]
+    _address: str | None = None
+    """Under which it is counted."""
+    _refused: int = 0
+    _more: int = 0
+    """Bytes that came after it was refused."""
+    _spoke = False
+    _why = 400
+    """The status for what the parser is made to stop at."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.meter = Meter(self.door.bounds, self.loop.time())
+        address = _host(self.client)
+        status = self.door.connections.enter(address)
+        if status:
+            self._refuse(status)
+            return
+        self._address = address
+        self.door.connections.watch(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._leave()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            self._more += len(data)
+            if self._more > _GOODBYE_BYTES:
+                self.transport.abort()
+            return
+        meter = self.meter
+        meter.arrives(self.loop.time())
+        self._spoke = True
+        at = 0
+        try:
+            while at < len(data) and not self._refused and self._address is not None:
+                size = meter.room()
+                piece = data[at : at + size] if at or len(data) > size else data
+                at += len(piece)
+                phase, body = meter.phase, meter.body_bytes
+                super().data_received(piece)
+                meter.fed(len(piece), phase, body)
+        except Refused as refused:
+            self._refuse(refused.status)
+
+    def look(self, now: float) -> None:
+        cycle: RequestResponseCycle | None = self.cycle
+        waits = cycle is not None and not cycle.response_complete and cycle.waiting_for_100_continue
+        if self.meter.is_late(now, held_up=self.flow.read_paused or waits):
+            self._refuse(408 if self._spoke and self.meter.phase is not Phase.REST else 0)
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(self._why)
+
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        # Its address stays counted: `DoorSocket` gives it back.
+        self.door.connections.forget(self)
+        self._address = None
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.meter.head_begins(self.loop.time())
+        if len(self.pipeline) >= MOST_PIPELINED:
+            self._stop(Refused(429))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        try:
+            self.meter.header()
+        except Refused as refused:
+            self._stop(refused)
+        # Trailers would otherwise join the headers of a request that is already being answered.
+        if self.meter.phase is Phase.HEAD:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self.meter.head_ends(self.loop.time())
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self.meter.body(len(body))
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self.meter.request_ends()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self.meter.answered(self.loop.time())
+        super().on_response_complete()
+
+    def _stop(self, refused: Refused) -> None:
+        """Make the parser stop here: uvicorn hears of an error, and asks for a 400."""
+        self._why = refused.status
+        raise refused
+
+    def _refuse(self, status: int) -> None:
+        """Say why, where no answer has begun, and close; 0 says nothing."""
+        if self._refused:
+            return
+        self._refused = status or 408
+        self.door.connections.forget(self)
+        self._unset_keepalive_if_required()
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            begun = cycle.response_started
+            cycle.disconnected = True
+            cycle.message_event.set()
+        else:
+            begun = False
+        if self.transport.is_closing():
+            return
+        if begun or self.pipeline or not status:
+            self.transport.abort()
+            return
+        self.transport.write(refusal.response(status))
+        if self._address is None:  # there are too many already
+            self.transport.close()
+            self.loop.call_later(_FLUSH_SECONDS, self.transport.abort)
+            return
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self.loop.call_later(_GOODBYE_SECONDS, self.transport.close)
+        self.loop.call_later(_FLUSH_SECONDS, self.transport.abort)
+
+    def _leave(self) -> None:
+        self.door.connections.forget(self)
+        if self._address is not None:
+            self.door.connections.leave(self._address)
+            self._address = None
+
+
+class DoorSocket(WSProtocol):
+    """A connection that has become a WebSocket."""
+
+    door: ClassVar[Door]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.door.connections.leave(_host(self.client))
+        super().connection_lost(exc)
+
+
+def _host(client: tuple[str, int] | None) -> str:
+    return client[0] if client else ""
+
+
+def protocols(door: Door) -> tuple[Any, Any]:
+    """The classes for ``http`` and ``ws`` of `uvicorn.Config`."""
+    return type("Http", (DoorProtocol,), {"door": door}), type("Socket", (DoorSocket,), {"door": door})
