@@ -67,7 +67,7 @@ class DoorProtocol(Http):
         self._spoke = True
         at = 0
         try:
-            while at < len(data) and not self._refused and self._address is not None:
+            while at < len(data) and self._takes_more():
                 size = meter.room()
                 piece = data[at : at + size] if at or len(data) > size else data
                 at += len(piece)
@@ -76,6 +76,10 @@ class DoorProtocol(Http):
                 meter.fed(len(piece), phase, body)
         except Refused as refused:
             self._refuse(refused.status)
+
+    def _takes_more(self) -> bool:
+        """Whether it is still this connection's parser that reads."""
+        return not self._refused and self._address is not None
 
     def look(self, now: float) -> None:
         cycle: RequestResponseCycle | None = self.cycle
