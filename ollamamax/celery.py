@@ -40,6 +40,7 @@ app.conf.update(
     beat_max_loop_interval=1,
     beat_schedule={
         "publish-directory": _every("identity.publish_directory", 5.0),
+        "note-heads": _every("audit.note_heads", 10.0),
         "write-usage": _every("metering.write_usage", 1.0),
         "observe-nodes": _every("cluster.observe_nodes", 2.0),
         "guard-nodes": _every("cluster.guard_nodes", 1.0),

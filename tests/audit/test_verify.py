@@ -10,13 +10,22 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from pytest_django import Settings
 
+from ollamamax.audit import chain
 from ollamamax.audit.actions import record
+from ollamamax.audit.models import AuditRecord
+from ollamamax.audit.notes import FILE, KEY, note_heads
 from ollamamax.kernel.principal import system
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TENANT = uuid.UUID(int=7)
 OTHER = uuid.UUID(int=8)
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, settings: Settings) -> None:
+    settings.HOME = tmp_path / "home"
 
 
 @pytest.fixture(autouse=True)
@@ -133,6 +142,51 @@ def test_a_chain_removed_with_its_head_is_found_by_heads_that_were_noted(tmp_pat
     noted.write_text(run("heads")[1])
     tamper(f"DELETE {ROW} > 0", "DELETE FROM audit_chainhead WHERE chain = '{chain}'")
     assert run("verify", "--heads", str(noted))[0] == 1
+
+
+@pytest.mark.parametrize("kept", range(5))
+def test_a_tail_cut_off_with_its_head_moved_is_found_by_the_signed_notes(kept: int, settings: Settings) -> None:
+    assert note_heads(settings.HOME / "audit") == 2
+    assert note_heads(settings.HOME / "audit") == 0
+    assert run("verify")[0] == 0
+    head = f"UPDATE audit_chainhead SET seq = {kept}, hash = (SELECT hash {ROW} = {kept}) WHERE chain = '{{chain}}'"
+    gone = "DELETE FROM audit_chainhead WHERE chain = '{chain}'"
+    tamper(f"DELETE {ROW} > {kept}", head if kept else gone)
+    code, text = run("verify")
+    assert code == 1
+    assert "5 was noted outside the database" in text
+
+
+@pytest.mark.parametrize("seq", range(1, 6))
+def test_a_chain_written_anew_from_any_record_on_is_found_by_the_signed_notes(seq: int, settings: Settings) -> None:
+    note_heads(settings.HOME / "audit")
+    previous = chain.GENESIS
+    for row in list(AuditRecord.objects.filter(chain=TENANT.hex).order_by("seq").values()):
+        if row["seq"] == seq:
+            row["actor_name"] = "somebody else"
+        row["prev_hash"], previous = previous, chain.digest({**row, "prev_hash": previous})
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL session_replication_role = replica")
+            AuditRecord.objects.filter(pk=row["id"]).update(
+                actor_name=row["actor_name"], prev_hash=row["prev_hash"], hash=previous
+            )
+    tamper(f"UPDATE audit_chainhead SET hash = '{previous}' WHERE chain = '{{chain}}'")
+    code, text = run("verify")
+    assert code == 1
+    assert "is not the record that was noted" in text
+
+
+def test_notes_that_were_altered_or_taken_from_the_middle_are_found(settings: Settings) -> None:
+    folder = settings.HOME / "audit"
+    note_heads(folder)
+    file = folder / FILE
+    assert file.stat().st_mode & 0o777 == (folder / KEY).stat().st_mode & 0o777 == 0o600
+    first, second = file.read_bytes().splitlines(keepends=True)
+    for altered in (first.replace(b'"seq":5', b'"seq":4') + second, second, second + first, first + b"{}\n", b"x"):
+        if altered == first + second:
+            continue
+        file.write_bytes(altered)
+        assert run("verify")[0] == 1
 
 
 def test_a_file_that_is_no_list_of_heads_is_refused(tmp_path: Path) -> None:

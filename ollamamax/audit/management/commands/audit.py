@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ollamamax.audit.models import AuditRecord
+from ollamamax.audit.notes import NotesAltered, noted
 from ollamamax.audit.verify import Head, heads, verify
 
 
@@ -37,7 +39,15 @@ class Command(BaseCommand):
 
     def _verify(self, file: Path | None) -> None:
         count = 0
-        for problem in verify(_read(file) if file else None):
+        try:
+            known = noted(settings.HOME / "audit")
+        except NotesAltered as error:
+            self.stderr.write(f"The signed notes were tampered with: {error}.")
+            sys.exit(1)
+        for name, head in (_read(file) if file else {}).items():
+            if name not in known or head.seq > known[name].seq:
+                known[name] = head
+        for problem in verify(known):
             count += 1
             self.stderr.write(str(problem))
         if count:
