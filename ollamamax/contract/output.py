@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from ollamamax.contract.bounds import Count, Milliseconds, Seconds, Status, Text, Time, Token, Tokens
+from ollamamax.contract.bounds import Count, Few, Milliseconds, Seconds, Status, Text, Time, Token, Tokens
 
 FinishReason = Literal["stop", "length", "tool_calls", "load", "unload"]
 
@@ -28,10 +28,10 @@ class CallPart(msgspec.Struct, array_like=True, omit_defaults=True):
     """More of the arguments of a tool call that is being written: the one at ``place`` among the answer's calls. Its first part
     has its ``id`` and ``name``."""
 
-    place: int
+    place: Few
     arguments: str = ""
-    id: str = ""
-    name: str = ""
+    id: Annotated[str, Meta(max_length=400)] = ""
+    name: Annotated[str, Meta(max_length=400)] = ""
 
 
 class Delta(msgspec.Struct, tag="d", array_like=True, omit_defaults=True):

@@ -140,3 +140,18 @@ async def test_without_a_node_or_with_bad_input_nothing_is_loaded(site: Site, st
     async with site.post("/api/generate", {"model": "echo", "options": {"num_ctx": 8192}}) as response:
         assert response.status == 200
     assert node.tickets[0].inference.options.num_ctx == 8192
+
+
+@pytest.mark.parametrize(
+    "said", [{"expires_in": 1e15}, {"expires_in": -1e15}, {"expires_at": 1e15}, {"expires_at": -1.0}]
+)
+async def test_a_time_that_is_none_does_not_break_the_list(site: Site, said: dict[str, float]) -> None:
+    node = await site.add_node()
+    for name, value in said.items():
+        setattr(node.models[0], name, value)
+    await node.say()
+    states = (await site.gateway.start()).dispatcher.fleet.states
+    (name,) = said
+    await until(lambda: getattr(states(site.tenant)[0].models[0], name) is not None)
+    async with site.get("/api/ps") as response:
+        assert [row["expires_at"] for row in (await response.json())["models"]] == ["2318-01-01T00:00:00Z"]

@@ -6,7 +6,7 @@ import time
 
 import msgspec
 
-from ollamamax.contract import Inference, ModelState, NodeState
+from ollamamax.contract import Inference, ModelState, NodeState, bounds
 from ollamamax.gateway import catalog, http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send
@@ -95,7 +95,8 @@ def _row(name: str, model: ModelState, state: NodeState, details: catalog.Detail
 def _expires_at(model: ModelState) -> str:
     """By this process's clock, where the node tells how long it is until then."""
     moment = model.expires_at if model.expires_in is None else time.time() + model.expires_in
-    return NEVER if moment is None else responses.timestamp(moment)
+    # What a node says may be no time at all.
+    return NEVER if moment is None or not 0 <= moment < bounds.END_OF_TIME else responses.timestamp(moment)
 
 
 def _loaded(state: NodeState, version: str) -> bool:
