@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +175,45 @@ def test_the_first_answers_are_right_through_every_api(running: Copy) -> None:
         assert "Paris" in openais["choices"][0]["message"]["content"]
         anthropics = running.post("/v1/messages", asked | sampling | {"max_tokens": 40})
         assert "Paris" in anthropics["content"][0]["text"]
+
+
+NOT_RUN = {
+    "Open WebUI": "a server with a gigabyte of packages",
+    "Claude Code": "it needs a model that can use tools",
+    "Codex": "it needs a model that can use tools",
+    "aider": "it needs a model that can edit files",
+}
+"""Programs whose blocks in docs/connect.md are not run here, with the reason."""
+CLIENTS = ROOT / "build" / "clients" / "bin" / "python"
+"""The environment of `make clients`; in it are the programs whose packages ours need not agree with."""
+
+
+def test_every_program_of_the_page_that_can_be_installed_is_answered(running: Copy) -> None:
+    facts = running.bootstrap()
+    _, *sections = (running.folder / "docs" / "connect.md").read_text().split("\n## ")
+    assert len(sections) == 10
+    assert {section.split("\n")[0] for section in sections} >= NOT_RUN.keys()
+    environ = {**running.environ, "OLLAMAMAX_API_KEY": facts["api_key"]}
+    for section in sections:
+        name, blocks = section.split("\n")[0], re.findall(r"```(sh|python)\n(.*?)```", section, re.DOTALL)
+        if name in NOT_RUN:
+            continue
+        [(language, text)] = blocks
+        python = sys.executable
+        if language == "python" and not all(map(find_spec, re.findall(r"^(?:from|import) (\w+)", text, re.MULTILINE))):
+            if not CLIENTS.exists():
+                continue  # `make clients` has them
+            python = str(CLIENTS)
+        command = ["bash", "-ec"] if language == "sh" else [python, "-c"]
+        done = subprocess.run(
+            [*command, text.replace("http://127.0.0.1:8000", facts["url"])],
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, f"{name}: {done.stderr}"
+        assert "Paris" in done.stdout, name
 
 
 def test_everything_is_there_after_a_stop_and_a_start(running: Copy) -> None:
