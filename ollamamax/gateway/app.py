@@ -316,7 +316,7 @@ class Gateway:
                 priority="low" if inside is not None and idle_only else wishes.priority(scope, key),
                 idle_only=inside is not None and idle_only,
                 timeout=wishes.timeout(scope),
-                strict=key.strict_fields or tenant.strict_fields or wishes.strict(scope),
+                strict=tenant.strict_fields or wishes.strict(scope),
                 caller=caller,
             )
             if path in fallback.ROUTES:

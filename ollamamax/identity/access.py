@@ -29,8 +29,6 @@ class KnownKey(msgspec.Struct):
     limits: Limits = Limits()
     priority: Priority = "normal"
     """The highest class that the key may ask for."""
-    strict_fields: bool = False
-    """Whether fields that nobody knows are refused."""
 
 
 class KnownTenant(msgspec.Struct):
@@ -43,7 +41,7 @@ class KnownTenant(msgspec.Struct):
     store_responses: bool = False
     """Whether answers of ``/v1/responses`` are kept, where the request does not say otherwise."""
     strict_fields: bool = False
-    """Whether fields that nobody knows are refused, for all its keys."""
+    """Whether fields that nobody knows are refused in OpenAI's and Anthropic's protocols."""
 
 
 _REFUSED = "The API key is missing, wrong, expired or revoked. Send it as 'Authorization: Bearer omx_...'."

@@ -53,7 +53,9 @@ def all_tenants() -> dict[str, bytes]:
 
 
 def tenant_entry(tenant: Tenant) -> bytes:
-    return msgspec.json.encode(KnownTenant(tenant.weight, tenant.limits, tenant.show_route, tenant.store_responses))
+    return msgspec.json.encode(
+        KnownTenant(tenant.weight, tenant.limits, tenant.show_route, tenant.store_responses, tenant.strict_fields)
+    )
 
 
 def publish_tenant_on_commit(tenant: Tenant) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 
-from ollamamax.bus import keys
+from ollamamax.bus import directory, keys
 from tests.gateway.conftest import Site, until
 from tests.gateway.scripts import is_sure
 
@@ -122,8 +122,10 @@ async def test_an_unknown_parameter_is_ignored_and_told_unless_strictness_is_ask
     async with site.post("/v1/chat/completions", body, headers={"x-ollamamax-strict": "1"}) as response:
         assert response.status == 400
         assert "temprature" in (await response.json())["error"]["message"]
-    key = await site.issue_key(site.tenant, strict_fields=True)
-    async with site.post("/v1/chat/completions", body, key=key) as response:
+    directory.publish(site.client, "tenants", {site.tenant: b'{"strict_fields": true}'})
+    service = await site.gateway.start()
+    await until(lambda: service.directory.get("tenants", site.tenant) is not None)
+    async with site.post("/v1/chat/completions", body) as response:
         assert response.status == 400
 
 

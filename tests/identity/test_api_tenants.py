@@ -34,6 +34,7 @@ def test_everybody_in_a_tenant_sees_it(viewer_api: APIClient, key_api: APIClient
             "limits": NONE,
             "show_route": True,
             "store_responses": False,
+            "strict_fields": False,
             "is_operator": False,
             "may_join_nodes": True,
         }
@@ -43,7 +44,8 @@ def test_an_owner_changes_the_name_and_what_responses_show(owner_api: APIClient,
     changed = patch(owner_api, OWN, name=" Acme Ltd ", show_route=False).json()
     assert (changed["name"], changed["show_route"]) == ("Acme Ltd", False)
     assert patch(owner_api, OWN, show_route=True, store_responses=True).json()["store_responses"] is True
-    assert patch(owner_api, OWN, store_responses=False).json()["name"] == "Acme Ltd"
+    assert patch(owner_api, OWN, store_responses=False, strict_fields=True).json()["strict_fields"] is True
+    assert patch(owner_api, OWN, strict_fields=False).json()["name"] == "Acme Ltd"
 
 
 def test_members_strangers_and_the_unknown_change_nothing(

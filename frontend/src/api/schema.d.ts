@@ -848,12 +848,14 @@ export interface components {
             name?: string;
             show_route?: boolean;
             store_responses?: boolean;
+            strict_fields?: boolean;
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedTenantChange: {
             name?: string;
             show_route?: boolean;
             store_responses?: boolean;
+            strict_fields?: boolean;
             /** Format: double */
             weight?: number;
             /** @description Whether hosts may become its nodes. A node reaches this installation's Redis. */
@@ -1067,6 +1069,8 @@ export interface components {
             readonly show_route: boolean;
             /** @description Whether answers of /v1/responses are kept, where the request does not say otherwise. */
             readonly store_responses: boolean;
+            /** @description Whether OpenAI's and Anthropic's protocols refuse fields that nobody knows. */
+            readonly strict_fields: boolean;
             readonly is_operator: boolean;
             /** @description Whether hosts may become its nodes; those of the operator always may. */
             readonly may_join_nodes: boolean;

@@ -82,10 +82,11 @@ def change_own_tenant(
     name: str | None = None,
     show_route: bool | None = None,
     store_responses: bool | None = None,
+    strict_fields: bool | None = None,
 ) -> Tenant:
     """What a tenant may change of itself; what is ``None`` stays. Raises `Forbidden` and `InvalidRequest`."""
     tenant_id = require_in_tenant(acting, "member.manage")
-    values = _given(name=name, show_route=show_route, store_responses=store_responses)
+    values = _given(name=name, show_route=show_route, store_responses=store_responses, strict_fields=strict_fields)
     with transaction.atomic(durable=True):
         tenant = _locked(tenant_id)
         changed = take_over(tenant, values)
@@ -111,6 +112,7 @@ def change_tenant(
     name: str | None = None,
     show_route: bool | None = None,
     store_responses: bool | None = None,
+    strict_fields: bool | None = None,
     weight: float | None = None,
     may_join_nodes: bool | None = None,
     limits: Given | None = None,
@@ -122,7 +124,9 @@ def change_tenant(
     Raises `Forbidden`, `NotFound` and `InvalidRequest`.
     """
     _require_operator(acting)
-    values = _given(name=name, show_route=show_route, store_responses=store_responses, weight=weight)
+    values = _given(
+        name=name, show_route=show_route, store_responses=store_responses, strict_fields=strict_fields, weight=weight
+    )
     if may_join_nodes is not None:
         values["may_join_nodes"] = may_join_nodes
     values |= checked(limits or {})

@@ -149,6 +149,9 @@ class TenantDetailSerializer(serializers.Serializer[Any]):
     store_responses = serializers.BooleanField(
         read_only=True, help_text="Whether answers of /v1/responses are kept, where the request does not say otherwise."
     )
+    strict_fields = serializers.BooleanField(
+        read_only=True, help_text="Whether OpenAI's and Anthropic's protocols refuse fields that nobody knows."
+    )
     is_operator = serializers.BooleanField(read_only=True)
     may_join_nodes = serializers.BooleanField(
         read_only=True, help_text="Whether hosts may become its nodes; those of the operator always may."
@@ -160,6 +163,7 @@ class OwnTenantChangeSerializer(ChangeSerializer):
     name = serializers.CharField(max_length=200, required=False)
     show_route = serializers.BooleanField(required=False)
     store_responses = serializers.BooleanField(required=False)
+    strict_fields = serializers.BooleanField(required=False)
 
 
 class TenantChangeSerializer(OwnTenantChangeSerializer):

@@ -14,6 +14,7 @@ class Tenant(Limited):
     """``weight`` is its share of what all wait for; ``show_route`` says whether its responses name node and reason.
 
     ``store_responses`` says whether answers of ``/v1/responses`` are kept, where the request does not say otherwise.
+    ``strict_fields`` says whether OpenAI's and Anthropic's protocols refuse fields that nobody knows.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
@@ -23,6 +24,7 @@ class Tenant(Limited):
     weight = models.FloatField(default=1.0)
     show_route = models.BooleanField(default=True)
     store_responses = models.BooleanField(default=False)
+    strict_fields = models.BooleanField(default=False)
     is_operator = models.BooleanField(default=False)
     suspended_at = models.DateTimeField(null=True)
     """Since when its keys and people are refused; ``None`` for a tenant that is not."""
