@@ -248,6 +248,12 @@ SETTINGS = (
         "Requests of one tenant that may wait for a free slot; more are refused with 429.",
     ),
     Setting(
+        "OLLAMAMAX_MAX_KEYS_PER_TENANT",
+        _integer(1, 1_000_000),
+        "5000",
+        "Keys of one tenant that are not revoked; one more is refused with 409.",
+    ),
+    Setting(
         "OLLAMAMAX_MAX_BLOB_BYTES",
         _integer(1024, 1 << 50),
         str(256 << 30),
