@@ -24,7 +24,7 @@ from models_registry.transfer.reference import Allowed
 from ollamamax.batches.protocol.files import Files
 from ollamamax.batches.protocol.routes import Routes
 from ollamamax.batches.store import FileStore
-from ollamamax.gateway import greeting, paths, readiness
+from ollamamax.gateway import greeting, paths, readiness, upgrade
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.cors import Origins
 from ollamamax.gateway.front import Application, Front
@@ -81,7 +81,10 @@ class Web:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "websocket":
-            await self.live(scope, receive, send)
+            if paths.is_ours(scope["path"]):
+                await upgrade.refuse(scope, receive, send)
+            else:
+                await self.live(scope, receive, send)
         elif (application := self._for_clients(scope)) is not None:
             await self._front(application, scope, receive, send)
         elif Blobs.serves(scope["path"]):

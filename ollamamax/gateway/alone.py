@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ollamamax.gateway import greeting, paths, readiness
+from ollamamax.gateway import greeting, paths, readiness, upgrade
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.cors import Origins
 from ollamamax.gateway.front import Front
@@ -21,7 +21,7 @@ class Alone:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close"})
+            await upgrade.refuse(scope, receive, send)
         elif scope["path"] == "/healthz":
             await respond(send, 200, b'{"status":"ok"}')
         elif scope["path"] == readiness.PATH:

@@ -293,3 +293,17 @@ async def _anything(ticket: Any) -> Any:
     else:
         async for event in echo(ticket):
             yield event
+
+
+async def test_a_websocket_is_told_to_come_over_http(site: Site) -> None:
+    async with site.http.get(
+        f"{site.url}/v1/responses",
+        headers={
+            "connection": "Upgrade",
+            "upgrade": "websocket",
+            "sec-websocket-version": "13",
+            "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+        },
+    ) as response:
+        assert response.status == 426
+        assert (await response.json())["error"]["code"] == "upgrade_required"
