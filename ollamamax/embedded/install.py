@@ -225,13 +225,25 @@ class Setup:
         environ = dict(os.environ, PATH=f"{self.node_folder(far)}{os.pathsep}{os.environ.get('PATH', '')}", CI="1")
         self._run(NPM_CI, "The JavaScript clients could not be installed", cwd=self.clients / "js", env=environ)
 
-    def python_clients(self) -> None:
+    def other_clients(self, names: Iterable[str]) -> None:
+        """Clients that `make clients` tries, each group of them with packages of its own; ``names`` are of files of requirements."""
+        for name in names:
+            self.python_clients(name)
+        folder, lock = self.clients / "vercel", self.digest([self.clients / "vercel" / "package-lock.json"])
+        if self.stamp("vercel") != lock or not (folder / "node_modules").is_dir():
+            environ = dict(
+                os.environ, PATH=f"{self.node_folder(lambda _: None)}{os.pathsep}{os.environ.get('PATH', '')}"
+            )
+            self._run(NPM_CI, "Vercel's clients could not be installed", cwd=folder, env=environ)
+            self.write_stamp("vercel", lock)
+
+    def python_clients(self, name: str) -> None:
         """Clients with packages of their own, which the development tools need not agree with."""
-        target, wanted = self.root / "build" / "clients", self.clients / "python" / "requirements.txt"
+        target, wanted = self.root / "build" / name, self.clients / "python" / f"{name}.txt"
         stamp = target / "installed"
         if stamp.exists() and stamp.read_text() == wanted.read_text():
             return
-        print("Installing clients for their tests ...", file=sys.stderr, flush=True)
+        print(f"Installing {name} for their tests ...", file=sys.stderr, flush=True)
         self._run([sys.executable, "-m", "venv", "--clear", target], "The virtual environment could not be made")
         pip: list[str | Path] = [target / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check"]
         self._run([*pip, "--quiet", "--only-binary", ":all:", "-r", wanted], "The clients could not be installed")
@@ -408,7 +420,7 @@ def main(arguments: list[str]) -> int:
         with _alone(here.root):
             here.install(development=arguments[:1] in (["test"], ["clients"]))
             if arguments[:1] == ["clients"]:
-                here.python_clients()
+                here.other_clients(["clients", "aider", *arguments[1:]])
         if arguments[:1] == ["npm"]:
             return here.npm(arguments[1:])
     except CannotInstall as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 RESPONSE = "resp_"
@@ -14,6 +15,7 @@ ITEM_PREFIXES = {
 }
 """What an item's id begins with, by its type; `OTHER` for every other type."""
 OTHER = "item_"
+_OF_ANSWER = re.compile(r"[a-z]{2,8}_([0-9a-f]{32})(?:_[0-9]{1,6})?", re.ASCII)
 
 
 def id_of(name: object, prefix: str) -> uuid.UUID | None:
@@ -24,6 +26,12 @@ def id_of(name: object, prefix: str) -> uuid.UUID | None:
         return uuid.UUID(hex=name.removeprefix(prefix))
     except ValueError:
         return None
+
+
+def response_of_item(name: str) -> uuid.UUID | None:
+    """The response that an item of an answer belongs to: ``fc_``, the response's digits, perhaps ``_`` and a number."""
+    found = _OF_ANSWER.fullmatch(name)
+    return uuid.UUID(hex=found.group(1)) if found else None
 
 
 def response_name(key: uuid.UUID) -> str:

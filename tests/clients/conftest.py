@@ -32,6 +32,17 @@ async def answers_in_json(ticket: Ticket) -> AsyncIterator[Event]:
     yield Final("stop", prompt_tokens=3, completion_tokens=2)
 
 
+async def calls_what_it_must(ticket: Ticket) -> AsyncIterator[Event]:
+    """The tool that the request names, or the only one; some clients have structured output so."""
+    must = ticket.inference.tool_choice
+    name = (must if isinstance(must, dict) else ticket.inference.tools[0])["function"]["name"]
+    arguments = '{"a": 1}' if name == "sum" else '{"colour": "blue"}'
+    yield Delta(
+        tokens=5, tool_calls=[{"id": "c1", "type": "function", "function": {"name": name, "arguments": arguments}}]
+    )
+    yield Final("tool_calls", prompt_tokens=3, completion_tokens=5)
+
+
 async def anything(ticket: Ticket) -> AsyncIterator[Event]:
     """A node that can do all that a request may ask for; what the last message says chooses among the rest."""
     asked = ticket.inference
@@ -44,7 +55,7 @@ async def anything(ticket: Ticket) -> AsyncIterator[Event]:
     elif said in {"endless", "breaks late"}:
         script = endless if said == "endless" else breaks_late
     elif asked.tools and last.get("role") != "tool":
-        script = calls_a_tool
+        script = calls_what_it_must if asked.tool_choice not in (None, "auto") else calls_a_tool
     else:
         script = answers_in_json if asked.format else echo
     async for event in script(ticket):

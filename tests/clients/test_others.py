@@ -1,4 +1,4 @@
-"""`langchain-ollama`, and `litellm` by each of the three protocols, in an environment of their own (`make clients`)."""
+"""Libraries that programs are built with, each by the protocols it speaks, in an environment of their own (`make clients`)."""
 
 from __future__ import annotations
 
@@ -57,3 +57,32 @@ async def test_litellm(site: Site, protocol: str) -> None:
     assert found["missing"] == 404
     if protocol == "openai":
         assert found["vectors"] == [[1, pytest.approx(0.1)], [4, pytest.approx(0.1)]]
+
+
+async def test_langchain_by_openais_protocol(site: Site) -> None:
+    found = await run(site, "langchain-openai")
+    assert found["chat"] == found["streamed"] == found["response"] == "one two three"
+    assert found["called"] == found["forced"] == [["sum", {"a": 1}]]
+    assert found["formatted"] == {"colour": "blue"}
+
+
+@pytest.mark.parametrize("way", ["chat", "responses"])
+async def test_pydantic_ai(site: Site, way: str) -> None:
+    found = await run(site, f"pydantic-ai-{way}")
+    assert (found["chat"], found["asked"]) == ("one two three", [1])
+    assert found["usage"] > 0
+    assert found["formatted"] == {"colour": "blue"}
+
+
+async def test_pydantic_ai_by_anthropics_protocol(site: Site) -> None:
+    assert (await run(site, "pydantic-ai-anthropic"))["chat"] == "one two three"
+
+
+async def test_instructor(site: Site) -> None:
+    assert set(map(str, (await run(site, "instructor")).values())) == {"{'colour': 'blue'}"}
+
+
+async def test_openais_agents(site: Site) -> None:
+    found = await run(site, "agents")
+    assert found["chat"] == found["response"] == "one two three"
+    assert found["asked"] == [1, 1]

@@ -273,3 +273,15 @@ async def test_one_whose_gateway_was_killed_has_failed(keeping: House) -> None:
     await rows(sweep_responses)
     assert await rows(lambda: KeptResponse.objects.get().status) == "failed"
     assert (await keeping.client().responses.retrieve(made.id)).status == "failed"
+
+
+async def test_an_item_of_a_kept_answer_is_named_in_place_of_itself(keeping: House) -> None:
+    client = keeping.client()
+    made: Any = await client.responses.create(**ASK)
+    name = made.output[0].id
+    given: Any = [{"type": "item_reference", "id": name}, {"role": "user", "content": "four"}]
+    await client.responses.create(model="echo", input=given)
+    assert texts(keeping.nodes[0].tickets[-1]) == [("assistant", "one two three"), ("user", "four")]
+    for asker, wrong in ((keeping.client(keeping.stranger_key), name), (client, "fc_" + "0" * 32), (client, "x")):
+        with pytest.raises(openai.NotFoundError, match=wrong):
+            await asker.responses.create(model="echo", input=[{"type": "item_reference", "id": wrong}, *given[1:]])

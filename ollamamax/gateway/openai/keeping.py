@@ -25,6 +25,9 @@ class Keeping(Protocol):
     async def recall(self, call: Call, previous: str | None, conversation: str | None) -> Recalled:
         """Raises `NotFound`, `InvalidRequest` and `TooLarge`, naming the parameter."""
 
+    async def referred(self, call: Call, names: list[str]) -> dict[str, Item]:
+        """The items of kept answers that have these ids, as far as they are there."""
+
     async def begin(
         self, call: Call, recalled: Recalled, response: Item, given: str | list[Item], request: Item | None = None
     ) -> None:

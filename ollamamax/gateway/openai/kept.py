@@ -111,6 +111,7 @@ async def kept(service: Service, call: Call, body: ResponseRequest) -> Kept:
     if body.conversation and not (wants and may_store):
         reason = why_not if not may_store else "'store' is false"
         raise InvalidRequest(f"'conversation' needs a response that is kept, and {reason}.", param="conversation")
+    body = await _resolved(service, call, body, why_not)
     recalled = Recalled()
     if service.keeping is not None:
         recalled = await _recalled(service.keeping, call, body)
@@ -119,6 +120,23 @@ async def kept(service: Service, call: Call, body: ResponseRequest) -> Kept:
             f"The response '{body.previous_response_id[:80]}' is not known: {why_not}.", param="previous_response_id"
         )
     return Kept(service, call, body, recalled, is_stored=bool(wants and may_store))
+
+
+async def _resolved(service: Service, call: Call, body: ResponseRequest, why_not: str) -> ResponseRequest:
+    """The body with the items themselves in place of what refers to them. Raises `NotFound`."""
+    if isinstance(body.input, str):
+        return body
+    names = [str(item.get("id")) for item in body.input if item.get("type") == "item_reference"]
+    if not names:
+        return body
+    found = await service.keeping.referred(call, names) if service.keeping is not None else {}
+    missing = next((name for name in names if name not in found), None)
+    if missing is not None:
+        stored = call.tenant.store_responses and service.keeping is not None
+        why = "it was never kept, it was deleted, or its time is over" if stored else why_not
+        raise NotFound(f"The item '{missing[:80]}' that 'input' refers to is not known: {why}.", param="input")
+    items = [found[item["id"]] if item.get("type") == "item_reference" else item for item in body.input]
+    return msgspec.structs.replace(body, input=items)
 
 
 async def _recalled(keeping: Keeping, call: Call, body: ResponseRequest) -> Recalled:

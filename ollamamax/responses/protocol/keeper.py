@@ -20,7 +20,7 @@ from ollamamax.responses.items import listed, named
 from ollamamax.responses.models import KeptResponse
 from ollamamax.responses.names import CONVERSATION, RESPONSE, id_of
 from ollamamax.responses.queries.conversation import items_of
-from ollamamax.responses.queries.response import history, stored_bytes
+from ollamamax.responses.queries.response import history, output_items, stored_bytes
 
 SUM_LIFETIME = 30.0
 """Seconds for which a tenant's sum of bytes is believed: so long it may go on growing beyond its bound."""
@@ -67,6 +67,10 @@ class Keeper:
                 raise NotFound(error.message, param="conversation") from None
             return Recalled(items, _Place(conversation=key))
         return Recalled([], _Place())
+
+    async def referred(self, call: Call, names: list[str]) -> dict[str, Item]:
+        found: dict[str, Item] = await in_database(output_items, call.principal.tenant or "", set(names))
+        return found
 
     async def begin(
         self, call: Call, recalled: Recalled, response: Item, given: str | list[Item], request: Item | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.errors import InvalidRequest, NotFound, TooLarge
 from ollamamax.responses.models import ConversationItem, KeptResponse
 from ollamamax.responses.models.response import MOST_EARLIER
-from ollamamax.responses.names import response_name
+from ollamamax.responses.names import response_name, response_of_item
 from ollamamax.responses.sealed import opened
 
 
@@ -82,6 +83,14 @@ def history(tenant: str, previous: uuid.UUID | None, *, most_bytes: int) -> Hist
         raise TooLarge(f"What came before is more than the {most_bytes} bytes that one request may have.")
     items = [item for each in chain for item in (*input_items(each), *_output(each))]
     return History([each.id for each in chain], items)
+
+
+def output_items(tenant: str, names: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Items of the tenant's answers by their ids, in which the response's own id stands. One query."""
+    responses = {key for name in names if (key := response_of_item(name)) is not None}
+    with tenant_scope(tenant):
+        kept = list(KeptResponse.objects.filter(pk__in=responses, expires_at__gt=timezone.now()))
+    return {item["id"]: item for each in kept for item in _output(each) if item["id"] in names}
 
 
 def stored_bytes(tenant: str) -> int:
