@@ -88,6 +88,8 @@ class Residents:
             async with served.lock:
                 await self._unused(served)
                 await self._stop(served)
+                # One that failed is told of no longer either: its version may have left this node.
+                served.state, served.error = "unloaded", None
 
     def restart(self, version: str, reason: str) -> bool:
         """End the child, which hangs, by force: whoever watches it starts it again."""

@@ -50,6 +50,29 @@ def copy_name(*, acting: Principal, source: str, destination: str) -> Channel:
     return channel
 
 
+def point_back(*, acting: Principal, name: str, version: Version) -> Channel:
+    """Let a name stand for what it stood for before. Raises `ModelNotFound` when it is gone."""
+    tenant = require_in_tenant(acting, "model.manage")
+    with tenant_scope(tenant), transaction.atomic(durable=True):
+        lock_names(tenant)
+        channel = find_channel(name)
+        channel.version, channel.moved_at = version, timezone.now()
+        channel.save(update_fields=["version", "moved_at"])
+        record(
+            acting=acting,
+            action="model.point_back",
+            target_type="version",
+            target_id=version.digest,
+            tenant=tenant,
+            detail={"name": name},
+        )
+    try:
+        publication.announce([channel])
+    except RedisError as error:
+        _log.warning("models_not_announced_yet", error=str(error))
+    return channel
+
+
 def delete_name(*, acting: Principal, name: str) -> None:
     """Forget a name. A version that no name points at goes too: the loops take it off the nodes and free its blobs.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models_registry.actions.create import create_model
-from models_registry.jobs import engines
+from models_registry.jobs import engines, usable
 from models_registry.jobs.pull import pull as pull_here
 from models_registry.jobs.push import push
 from models_registry.jobs.runner import Kinds
@@ -18,7 +18,10 @@ def create(acting: Principal, job: Job, work: Work) -> None:
     if "from" in job.request and engines.is_kept_by_engines(job, job.request["from"]):
         engines.create(acting, job, work)
     else:
-        create_model(acting=acting, wanted=job.request, tell=work.tell)
+        before = usable.channel_of(job, job.request["model"])
+        version = create_model(acting=acting, wanted=job.request, tell=work.tell)
+        loads = any(job.request.get(part) for part in ("template", "adapters"))
+        usable.wait(acting, job, work, version, before=before, loads=loads)
 
 
 def pull(acting: Principal, job: Job, work: Work) -> None:

@@ -17,6 +17,7 @@ from models_registry import manifest as manifests
 from models_registry.actions.blob import blob_store, refuse_beyond_quota, take_over
 from models_registry.actions.version import publish_version
 from models_registry.gguf_header import read_header
+from models_registry.jobs import usable
 from models_registry.jobs.asynchronous import run_until_stopped
 from models_registry.jobs.work import Work
 from models_registry.manifest import Layer
@@ -51,7 +52,8 @@ def pull(acting: Principal, job: Job, work: Work) -> None:
     for remark in remarks({layer.media_type for layer in layers}, *_texts(layers)):
         work.tell(remark)
     work.tell("writing manifest")
-    publish_version(acting=acting, name=reference.name, config=header, layers=layers, image_config=config)
+    version = publish_version(acting=acting, name=reference.name, config=header, layers=layers, image_config=config)
+    usable.wait(acting, job, work, version, before=None, loads=False)
 
 
 async def _manifest(reference: Reference) -> bytes:

@@ -201,6 +201,9 @@ async def test_a_file_that_is_no_model_says_so(tmp_path: Path) -> None:
         [state] = await engine.models()
         assert state.state == "failed"
         assert state.error
+        # Taken away, it is not told of any more.
+        await engine.unload(FIRST, "broken")
+        assert await engine.models() == []
     finally:
         await engine.close()
 

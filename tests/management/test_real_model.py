@@ -36,7 +36,9 @@ def test_a_model_from_blob_to_removal(
     assert digest == f"sha256:{hashlib.sha256(smollm.path().read_bytes()).hexdigest()}"
     steps = [each.status for each in client.create("base", files={"smollm.gguf": digest}, stream=True)]
     assert steps[0] == "reading model metadata"
-    assert steps[-2:] == ["writing manifest", "success"]
+    assert steps[-3:] == ["writing manifest", "copying to a node", "success"]
+    # Success means that it can be used.
+    assert serves(client, "base")
     answer = client.create(
         "captain",
         from_="base",
@@ -45,7 +47,13 @@ def test_a_model_from_blob_to_removal(
         license="MIT",
     )
     assert answer.status == "success"
-    wait_for(lambda: serves(client, "captain"), 60, "the model on its node")
+    assert serves(client, "captain")
+    # What its engine cannot load is no success, and the name stands for what it stood for.
+    with pytest.raises(ollama.ResponseError, match="cannot load"):
+        client.create("captain", from_="base", template="{% for m in messages %}{{ m.content }")
+    with pytest.raises(ollama.ResponseError, match="cannot load"):
+        client.create("broken", from_="base", template="{% for m in messages %}{{ m.content }")
+    assert not any(model.model == "broken:latest" for model in client.list().models)
 
     # The limit, the temperature and the system prompt are the version's, unless the request has its own.
     first = client.chat("captain", SAY)
