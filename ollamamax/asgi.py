@@ -52,7 +52,7 @@ class Web:
             settings.REDIS_URL,
             max_body=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
             deadline=settings.ENV["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
-            bounds=Bounds(settings.ENV["OLLAMAMAX_QUEUE_LENGTH"], settings.ENV["OLLAMAMAX_QUEUE_PER_TENANT"]),
+            bounds=Bounds.of(settings.ENV),
             region=settings.ENV["OLLAMAMAX_REGION"],
             more_routes=lambda method, path: batch_routes(method, path) or response_routes(method, path),
             keeping=Keeper(

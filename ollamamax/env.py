@@ -254,6 +254,18 @@ SETTINGS = (
         "Keys of one tenant that are not revoked; one more is refused with 409.",
     ),
     Setting(
+        "OLLAMAMAX_QUEUE_BYTES",
+        _integer(1 << 20, 1 << 40),
+        str(512 << 20),
+        "Bytes of requests (those of 16 KiB or more) that may wait or run, of all tenants together; more are refused with 429.",
+    ),
+    Setting(
+        "OLLAMAMAX_QUEUE_BYTES_PER_TENANT",
+        _integer(1 << 20, 1 << 40),
+        str(64 << 20),
+        "The same of one tenant; a single request passes whatever its size.",
+    ),
+    Setting(
         "OLLAMAMAX_MAX_BLOB_BYTES",
         _integer(1024, 1 << 50),
         str(256 << 30),

@@ -54,10 +54,21 @@ class RateLimited(errors.Overloaded):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many requests may wait: of all tenants together, and of each."""
+    """How many requests may wait, of all tenants together and of each, and how many bytes of requests Redis may hold."""
 
     waiting: int
     waiting_of_tenant: int
+    bytes: int = 512 << 20
+    bytes_of_tenant: int = 64 << 20
+
+    @staticmethod
+    def of(env: Any) -> Bounds:
+        return Bounds(
+            env["OLLAMAMAX_QUEUE_LENGTH"],
+            env["OLLAMAMAX_QUEUE_PER_TENANT"],
+            env["OLLAMAMAX_QUEUE_BYTES"],
+            env["OLLAMAMAX_QUEUE_BYTES_PER_TENANT"],
+        )
 
 
 class Admission:
@@ -108,6 +119,8 @@ class Admission:
                     # Where nobody may wait, it has a slot at once or is refused.
                     "most_waiting": 0 if request.at_once and request.attempt == 1 else self._bounds.waiting,
                     "most_waiting_of_tenant": self._bounds.waiting_of_tenant,
+                    "most_bytes": self._bounds.bytes,
+                    "most_bytes_of_tenant": self._bounds.bytes_of_tenant,
                 },
                 payload,
             ),
@@ -126,6 +139,10 @@ class Admission:
                     f"The queue is full: {waiting} requests of yours wait for a free slot.",
                     retry_after=_pause(float(rate)),
                     waiting=int(waiting),
+                )
+            case [b"heavy", held, rate]:
+                raise errors.Overloaded(
+                    f"Too many bytes of requests wait or run, {held} of them yours.", retry_after=_pause(float(rate))
                 )
             case [b"busy", _, rate]:
                 raise errors.Overloaded("No slot is idle right now.", retry_after=_pause(float(rate)))
@@ -171,6 +188,7 @@ class Admission:
         call = arguments(
             {
                 "request": request.id,
+                "tenant": request.tenant,
                 "ticket": request.ticket,
                 "counted": counted(request),
                 "nodes": self._rooms(request.asked),

@@ -3,10 +3,10 @@
 --
 -- ARGV 1 the admission (see shared.lua), its times as seconds from now: age (since it was received), score, left (until its deadline); with
 --      besides: limits (each {what, owner, most, amount}; none for a later attempt),
---      idle (only to a slot that nobody waits for), most_waiting, most_waiting_of_tenant
+--      idle (only to a slot that nobody waits for), most_waiting, most_waiting_of_tenant, most_bytes, most_bytes_of_tenant
 --      2 the ticket
 -- Returns {'given', node, levels}, {'waits', how many wait, levels}, {'limited', number of the limit, seconds to wait, levels}, {'full', how many
--- of the tenant wait, how many requests of the version end in a second}, {'busy', ..the same..} or {'dead'} when none of the nodes is alive. Seconds
+-- of the tenant wait, how many requests of the version end in a second}, {'busy', ..the same..}, {'heavy', bytes the tenant has in Redis, ..the same rate..} or {'dead'} when none of the nodes is alive. Seconds
 -- and rates are text. Levels: of each limit of a rate what is left, and seconds until all of it is. A repeated call with the same ticket changes nothing,
 -- and has no levels.
 local a, ticket, at = cmsgpack.unpack(ARGV[1]), ARGV[2], now()
@@ -77,6 +77,20 @@ if not chosen then
   if own >= a.most_waiting_of_tenant or waiting >= a.most_waiting then
     return { 'full', own, text(drain_rate(a.version, at)) }
   end
+end
+
+if #ticket >= LARGE_BYTES then
+  local member = a.tenant .. ' ' .. a.request
+  redis.call('ZREM', key.large, member)
+  local own, all = large_bytes(a.tenant)
+  if own + #ticket > a.most_bytes_of_tenant or all + #ticket > a.most_bytes then
+    forget_large()
+    own, all = large_bytes(a.tenant)
+  end
+  if (own > 0 and own + #ticket > a.most_bytes_of_tenant) or (all > 0 and all + #ticket > a.most_bytes) then
+    return { 'heavy', own, text(drain_rate(a.version, at)) }
+  end
+  redis.call('ZADD', key.large, #ticket, member)
 end
 
 local levels = {}

@@ -131,7 +131,12 @@ def _give_up_places(client: redis.Redis, dead: Set[str]) -> None:
         if each is None:
             client.zrem(keys.WAITING, request)
         elif each.gateway in dead:
-            account = {"request": each.request, "ticket": each.ticket, "counted": [each.key, each.tenant]}
+            account = {
+                "request": each.request,
+                "tenant": each.tenant,
+                "ticket": each.ticket,
+                "counted": [each.key, each.tenant],
+            }
             _withdraw.run_sync(client, arguments({**account, "nodes": [], "close": True}, b""))
             _log.warning("place_given_up_for_lost_gateway", request=each.request, gateway=each.gateway)
 

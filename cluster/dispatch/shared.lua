@@ -11,6 +11,31 @@ local RETURNS_ENOUGH = 0.5 -- share of returns in time from which slots are kept
 local RETURNS_NEWEST = 0.25 -- weight of the last one
 local AHEAD = 4 -- so many of its requests a tenant may be ahead, and slots are still kept for it
 
+local LARGE_BYTES = 16384 -- tickets below it are bounded by how many may wait
+
+-- Bytes of large tickets, of a tenant and of all, that Redis holds: waiting or not yet settled.
+local function large_bytes(tenant)
+  local own, all, held = 0, 0, redis.call('ZRANGE', key.large, 0, -1, 'WITHSCORES')
+  for i = 1, #held, 2 do
+    local size = tonumber(held[i + 1])
+    all = all + size
+    if held[i]:sub(1, #tenant + 1) == tenant .. ' ' then
+      own = own + size
+    end
+  end
+  return own, all
+end
+
+-- Forget those whose request is over, or whose gateway died while they waited.
+local function forget_large()
+  for _, member in ipairs(redis.call('ZRANGE', key.large, 0, -1)) do
+    local request = member:match(' (.*)$')
+    if redis.call('HEXISTS', key.open, request) == 0 and redis.call('EXISTS', key.queue_entry(request)) == 0 then
+      redis.call('ZREM', key.large, member)
+    end
+  end
+end
+
 -- One clock for all gateways.
 local function now()
   local time = redis.call('TIME')

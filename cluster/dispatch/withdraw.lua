@@ -1,7 +1,7 @@
 -- Take back a ticket that waits, or that its node will not serve any more: free its slot, and remove it from the inbox if it still
 -- waits there.
 --
--- ARGV 1 request, ticket (its id), counted, nodes (each {id, capacity}: those that may have it), close (whether the request itself is over)
+-- ARGV 1 request, tenant, ticket (its id), counted, nodes (each {id, capacity}: those that may have it), close (whether the request itself is over)
 --      2 the ticket
 -- Returns how many nodes had a slot for it.
 local a, ticket, at = cmsgpack.unpack(ARGV[1]), ARGV[2], now()
@@ -11,6 +11,7 @@ if waiting and waiting.ticket == a.ticket then
 end
 if a.close then
   redis.call('HDEL', key.open, a.request)
+  redis.call('ZREM', key.large, a.tenant .. ' ' .. a.request)
   release(a)
 end
 local held = 0

@@ -12,6 +12,8 @@ OPEN = "omx:open"
 USAGE = "omx:usage"
 """Stream of settled requests waiting for Postgres; field ``r`` holds JSON of `ollamamax.contract.UsageRecord`."""
 
+LARGE = "omx:large"
+"""Sorted set, `<tenant> <request>` -> bytes of its ticket: large ones, from admission until the request is over."""
 USAGE_REFUSED = "omx:usage:refused"
 """Stream of records that Postgres refused, for a person to look at."""
 KEYS_USED = "omx:key:used"

@@ -26,7 +26,7 @@ def main() -> None:
         read["REDIS_URL"],
         max_body=read["OLLAMAMAX_MAX_BODY_BYTES"],
         deadline=read["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
-        bounds=Bounds(read["OLLAMAMAX_QUEUE_LENGTH"], read["OLLAMAMAX_QUEUE_PER_TENANT"]),
+        bounds=Bounds.of(read),
         region=read["OLLAMAMAX_REGION"],
     )
     serve(Alone(gateway, Origins(read["OLLAMA_ORIGINS"])), read, read["OLLAMAMAX_GATEWAY_PORT"], shared=True)

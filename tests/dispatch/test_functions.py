@@ -234,6 +234,7 @@ class Functions(RuleBasedStateMachine):
         nodes = sorted({*a.nodes, self.model.opened[request][1]}) if request in self.model.opened else a.nodes
         named = {
             "request": request,
+            "tenant": a.tenant,
             "ticket": a.ticket,
             "counted": [a.key, a.tenant],
             "nodes": self._rooms(nodes),
@@ -336,7 +337,7 @@ class Functions(RuleBasedStateMachine):
         while self.model.waiting or self.model.opened:
             for request in list(self.model.waiting):
                 a = self.model.waiting[request]
-                named = {"request": request, "ticket": a.ticket, "counted": [a.key, a.tenant]}
+                named = {"request": request, "tenant": a.tenant, "ticket": a.ticket, "counted": [a.key, a.tenant]}
                 self.model.withdraw(request)
                 self.call("withdraw", {**named, "nodes": self._rooms(a.nodes), "close": True}, b"")
                 break

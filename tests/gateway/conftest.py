@@ -104,6 +104,9 @@ def publish_model(client: redis.Redis, tenant: str, name: str = "echo:latest") -
     directory.publish(client, "models", {f"{tenant}/{name}": msgspec.json.encode(entry)})
 
 
+BOUNDS = Bounds(waiting=4, waiting_of_tenant=2, bytes=150_000, bytes_of_tenant=70_000)
+
+
 class QuietServer(uvicorn.Server):
     """Leaves the signals of the test run alone."""
 
@@ -134,7 +137,7 @@ async def site() -> AsyncIterator[Site]:
     for table in ("keys", "node_keys", "tenants", "models", "aliases", "blobs", "nodes"):
         directory.reconcile(client, table, dict)
     publish_model(client, tenant)
-    gateway = Gateway(redis_url, max_body=100_000, deadline=30, bounds=Bounds(waiting=4, waiting_of_tenant=2))
+    gateway = Gateway(redis_url, max_body=100_000, deadline=30, bounds=BOUNDS)
     port = free_port()
     async with contextlib.AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())

@@ -65,6 +65,32 @@ async def test_the_time_of_a_request_includes_its_wait(site: Site) -> None:
     assert gate.said == ["first"]
 
 
+async def test_bytes_that_redis_holds_have_a_bound_and_are_given_back(site: Site) -> None:
+    """Given or waiting: it is one tenant's requests together that are bounded, and a single one passes."""
+    gate, node = await full(site)
+    share(site, node)
+    theirs = await site.issue_key(other := new_id())
+    site.publish_for(other)
+    large = "x" * 45_000
+    first = await ask(site, large, wait=False)
+    await queued(site, 1)
+    status, answer, headers = await ask(site, large)
+    assert (status, answer["error"]["code"]) == (429, "overloaded")
+    assert int(headers["retry-after"]) >= 1
+    await ask(site, large, wait=False, key=theirs)
+    await queued(site, 2)
+    assert site.client.zcard(keys.LARGE) == 2
+    # What nobody settled, because its gateway died, is forgotten when the bound is reached.
+    site.client.zadd(keys.LARGE, {f"{other} {new_id()}": 60_000})
+    first.cancel()
+    await queued(site, 1)
+    again = await ask(site, large, wait=False)
+    await queued(site, 2)
+    gate.let(3)
+    assert (await again)[0] == 200
+    await until(lambda: site.client.zcard(keys.LARGE) == 0)
+
+
 async def test_who_leaves_the_queue_leaves_nothing_behind(site: Site) -> None:
     gate, node = await full(site)
     leaving = await ask(site, "leaving", wait=False)

@@ -30,7 +30,7 @@ async def _run() -> None:
         settings.REDIS_URL,
         max_body=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
         deadline=settings.ENV["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
-        bounds=Bounds(settings.ENV["OLLAMAMAX_QUEUE_LENGTH"], settings.ENV["OLLAMAMAX_QUEUE_PER_TENANT"]),
+        bounds=Bounds.of(settings.ENV),
         region=settings.ENV["OLLAMAMAX_REGION"],
     )
     runner = Runner(
