@@ -26,6 +26,7 @@ from django.conf import settings
 from django.db import connection
 
 from dashboard import consumers, groups
+from ollamamax.bus import directory, keys
 from ollamamax.bus.connect import connect_async
 from ollamamax.processes.server import GRACE_SECONDS
 from tests import cast
@@ -68,6 +69,7 @@ async def page(folder: Path, server: str, person: cast.Person) -> AsyncIterator[
     }
     client = await database_sync_to_async(cast.logged_in)(person)
     channel_layers.backends.clear()
+    _publish_as_it_is()
     log = folder / "web.log"
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
@@ -86,6 +88,15 @@ async def page(folder: Path, server: str, person: cast.Person) -> AsyncIterator[
         await process.wait()
         await get_channel_layer().flush()
         channel_layers.backends.clear()
+
+
+def _publish_as_it_is() -> None:
+    """What is in the directory is all of it: web is ready only when it knows that."""
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        for table in ("keys", "node_keys", "tenants", "models", "aliases", "blobs", "nodes"):
+            held = client.hgetall(keys.directory(table))
+            entries = {field.decode(): value for field, value in held.items() if field}
+            directory.reconcile(client, table, lambda entries=entries: entries)  # type: ignore[misc]
 
 
 async def _answers(http: aiohttp.ClientSession, port: int) -> bool:
