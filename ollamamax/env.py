@@ -262,7 +262,7 @@ SETTINGS = (
     Setting(
         "OLLAMAMAX_QUEUE_BYTES_PER_TENANT",
         _integer(1 << 20, 1 << 40),
-        str(64 << 20),
+        str(32 << 20),
         "The same of one tenant; a single request passes whatever its size.",
     ),
     Setting(

@@ -59,7 +59,7 @@ class Bounds:
     waiting: int
     waiting_of_tenant: int
     bytes: int = 512 << 20
-    bytes_of_tenant: int = 64 << 20
+    bytes_of_tenant: int = 32 << 20
 
     @staticmethod
     def of(env: Any) -> Bounds:

@@ -132,7 +132,7 @@ class _Connection(ProtocolWrapper):  # type: ignore[misc]
     def look(self, now: float) -> None:
         channel = self.wrappedProtocol
         if isinstance(channel, _Channel) and channel.meter.is_late(now, held_up=False):
-            channel.refuse(408)
+            # Without a word: who sends half a request reads no answer, and an idle connection asked for none.
             self.transport.abortConnection()
 
 

@@ -37,7 +37,6 @@ class DoorProtocol(Http):
     _refused: int = 0
     _more: int = 0
     """Bytes that came after it was refused."""
-    _spoke = False
     _why = 400
     """The status for what the parser is made to stop at."""
 
@@ -64,7 +63,6 @@ class DoorProtocol(Http):
             return
         meter = self.meter
         meter.arrives(self.loop.time())
-        self._spoke = True
         at = 0
         try:
             while at < len(data) and self._takes_more():
@@ -85,7 +83,8 @@ class DoorProtocol(Http):
         cycle: RequestResponseCycle | None = self.cycle
         waits = cycle is not None and not cycle.response_complete and cycle.waiting_for_100_continue
         if self.meter.is_late(now, held_up=self.flow.read_paused or waits):
-            self._refuse(408 if self._spoke and self.meter.phase is not Phase.REST else 0)
+            # Without a word: who sends half a request reads no answer, and an idle connection asked for none.
+            self._refuse(0)
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(self._why)
@@ -148,8 +147,12 @@ class DoorProtocol(Http):
             begun = False
         if self.transport.is_closing():
             return
-        if begun or self.pipeline or not status:
+        if begun or self.pipeline:
             self.transport.abort()
+            return
+        if not status:
+            self.transport.close()
+            self.loop.call_later(_FLUSH_SECONDS, self.transport.abort)
             return
         self.transport.write(refusal.response(status))
         if self._address is None:  # there are too many already

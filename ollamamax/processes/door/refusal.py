@@ -8,7 +8,6 @@ from ollamamax.gateway.http import encode
 
 _DETAIL = {
     400: "The request is not HTTP as this server reads it.",
-    408: "The request did not come in time.",
     413: "The body is larger than this server accepts.",
     429: "Too many connections or requests come from this address.",
     431: "The headers are larger or more than this server accepts.",
