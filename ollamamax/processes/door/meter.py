@@ -12,7 +12,7 @@ LEAST_RATE = 500
 """Bytes a second that a body brings on average, when it takes longer than it may pause."""
 LINGER_SECONDS = 5.0
 """How long a client may go on sending a body that was answered before its end."""
-LINGER_BYTES = 8 << 20
+LINGER_BYTES = 4 << 20
 """And how much of it."""
 _WRAPPING = 16
 """Bytes of chunk sizes, extensions and trailers that come with one byte of a body at most, beyond the bytes of a head."""

@@ -74,6 +74,8 @@ class DoorProtocol(Http):
                 meter.fed(len(piece), phase, body)
         except Refused as refused:
             self._refuse(refused.status)
+            if not refused.status:
+                self.transport.abort()
 
     def _takes_more(self) -> bool:
         """Whether it is still this connection's parser that reads."""
