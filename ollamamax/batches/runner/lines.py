@@ -78,8 +78,9 @@ def understand(number: int, line: bytes | None, endpoint: str) -> Request | Prob
     if line is None:
         return Problem("line_too_long", "This line is longer than a request may be.", None, number)
     try:
+        line.decode()
         decode(_raw, line)  # a field that is wrong must not hide that the rest is no JSON
-    except InvalidRequest:
+    except (InvalidRequest, UnicodeDecodeError):
         return Problem("invalid_json_line", "This line is not parseable as valid JSON.", None, number)
     try:
         found = decode(_line, line)
