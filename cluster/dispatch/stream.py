@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from ollamamax.contract import Delta, Event, Failure, Final, Frame
 
@@ -27,6 +28,7 @@ class Stream:
         "reader",
         "replaceable",
         "spoke",
+        "taken",
         "ticket",
         "too_slow",
     )
@@ -42,6 +44,8 @@ class Stream:
         """Some output has come."""
         self.backlog = 0
         """About how many bytes of output wait to be read."""
+        self.taken = 0
+        """About how many bytes of output came in all: whoever wants the whole answer has to keep them."""
         self.paused_at: float | None = None
         """Since when its engine is paused, because nobody reads what it writes."""
         self.read_at = self.heard_at
@@ -102,7 +106,9 @@ class Stream:
         for event in events:
             if isinstance(event, Delta):
                 self.spoke = True
-                self.backlog += _size(event)
+                size = _size(event)
+                self.backlog += size
+                self.taken += size
         self.ended = isinstance(events[-1], Final | Failure)
         self._wake()
 
@@ -131,6 +137,24 @@ _EVENT_BYTES = 200
 """What an event takes in memory besides its text."""
 
 
+_VALUE_BYTES = 64
+"""And each value in a tool call or a probability."""
+
+
 def _size(delta: Delta) -> int:
-    size = _EVENT_BYTES * (1 + len(delta.logprobs)) + len(delta.text) + len(delta.thinking)
-    return size + sum(len(part.arguments) for part in delta.call_parts) if delta.call_parts else size
+    size = _EVENT_BYTES + len(delta.text) + len(delta.thinking)
+    if delta.logprobs or delta.tool_calls:
+        size += _weight(delta.logprobs) + _weight(delta.tool_calls)
+    return size + sum(_EVENT_BYTES + len(part.arguments) for part in delta.call_parts) if delta.call_parts else size
+
+
+def _weight(value: Any) -> int:
+    """About the memory of what was decoded, and is not nested deeply."""
+    kind = type(value)
+    if kind is str:
+        return _VALUE_BYTES + len(value)
+    if kind is list:
+        return _VALUE_BYTES + sum(map(_weight, value))
+    if kind is dict:
+        return _VALUE_BYTES + sum(_VALUE_BYTES + len(name) + _weight(each) for name, each in value.items())
+    return _VALUE_BYTES

@@ -23,6 +23,8 @@ PAUSE_BYTES = 256 << 10
 RESUME_BYTES = PAUSE_BYTES // 4
 MOST_BYTES = 16 * PAUSE_BYTES
 """When so much waits, because the node does not pause, the stream is cut."""
+MOST_ANSWER_BYTES = 128 << 20
+"""Of one answer's output, as it lies in memory: half a million tokens. What is wanted whole is kept until its end, and a node could write for ever."""
 READ_PATIENCE = 30.0
 """Seconds for which a client may leave unread what was sent to it."""
 SILENT_SECONDS = 5.0
@@ -165,7 +167,9 @@ class Streams:
             if not stream.take(frame):
                 self._tell(node, "resend", frame.ticket, stream.expected)
             useless += stream.expected == before
-            if stream.backlog > PAUSE_BYTES:
+            if stream.taken > MOST_ANSWER_BYTES:
+                self._cut(stream)
+            elif stream.backlog > PAUSE_BYTES:
                 self._hold_back(stream)
         if useless:
             self._budgets.useless(node, len(data) if useless == len(frames) else 0, count=useless)
@@ -197,6 +201,13 @@ class Streams:
         elif stream.paused_at is None and not stream.ended:
             stream.paused_at = time.monotonic()
             self._tell(stream.node, "pause", stream.ticket)
+
+    def _cut(self, stream: Stream) -> None:
+        """It is longer than any answer; no other node is asked for the like."""
+        if not stream.ended:
+            _log.warning("answer_too_long", node=stream.node, ticket=stream.ticket)
+            stream.end(Failure("answer_too_long", "The answer is longer than this server takes.", 502))
+            self.cancel(stream)
 
     def _tell(self, node: str, verb: Verb, ticket: str, seq: int = 0) -> None:
         self._unsaid.put_nowait((node, Control(verb, ticket, self._gateway, seq)))

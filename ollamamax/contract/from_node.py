@@ -21,7 +21,12 @@ T = TypeVar("T")
 _DEEPEST = 64
 """Lists and maps within each other, in what is passed on as it is."""
 _MOST_TOOL_BYTES = 512 << 10
-_MOST_INFO_BYTES = 8 << 20
+_MOST_LOOSE_BYTES = 8 << 20
+"""Of one message, all its events together: what is neither text nor a vector, of which a byte can become many of memory."""
+_MOST_CONTAINERS = 1 << 20
+"""And so many lists and maps in it: an empty one is a byte, and 72 of memory."""
+_CONTAINERS = bytes((*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF))
+"""The first bytes of lists and maps in MessagePack. In texts they stand for something else: so there are never more than counted."""
 _MOST_EVENTS = 1 << 16
 _MOST_VECTORS = 1 << 13
 _FLOAT_BYTES = 9
@@ -145,43 +150,73 @@ class _LargeFrame(msgspec.Struct, array_like=True):
     events: msgspec.Raw
 
 
+class _Left:
+    """What may still be made of one large message."""
+
+    __slots__ = ("_containers", "_events", "_loose")
+
+    def __init__(self) -> None:
+        self._events, self._loose, self._containers = _MOST_EVENTS, _MOST_LOOSE_BYTES, _MOST_CONTAINERS
+
+    def event(self) -> None:
+        self._events -= 1
+        if self._events < 0:
+            raise Nonsense("too many events in one message")
+
+    def loose(self, part: bytes) -> None:
+        self._loose -= len(part)
+        self._containers -= len(part) - len(part.translate(None, _CONTAINERS))
+        if self._loose < 0 or self._containers < 0:
+            raise Nonsense("too many values in one message")
+
+
 def _large(data: bytes) -> list[Frame]:
     """The same frames, without ever making much more of them than they are."""
-    left = _MOST_EVENTS
+    left = _Left()
     frames = []
     for frame in _large_frames(data):
         events: list[Event] = []
         for raw in _raws(frame.events):
-            left -= 1
-            if left < 0:
-                raise Nonsense("too many events in one message")
-            events.append(_large_event(bytes(raw)))
+            left.event()
+            events.append(_large_event(bytes(raw), left))
         frames.append(Frame(frame.ticket, frame.seq, events))
     return frames
 
 
-def _large_event(raw: bytes) -> Event:
-    fields = _raws(raw)
-    parts = [bytes(field) for field in fields]
+def _large_event(raw: bytes, left: _Left) -> Event:
+    parts = [bytes(field) for field in _raws(raw)]
     tag = _text(parts[0]) if parts else ""
-    if tag == "f" and len(parts) > _EMBEDDINGS and len(raw) > bounds.USUAL_FRAMES_BYTES:
-        vectors, info = parts[_EMBEDDINGS], parts[_INFO] if len(parts) > _INFO else b"\x80"
-        if len(info) > _MOST_INFO_BYTES:
-            raise Nonsense("too much is told of a model")
-        parts[_EMBEDDINGS] = b"\x90"
-        final = _event(_array(parts))
-        if type(final) is not Final:
-            raise Nonsense("an event of an unknown kind")
-        final.embeddings = _vectors(vectors)
-        return final
-    if tag == "d" and any(len(part) > _MOST_TOOL_BYTES for part in parts[_TOOL_CALLS:]):
-        raise Nonsense("a tool call or probabilities that are too large")
+    if tag == "f":
+        return _large_final(parts, left)
+    if tag == "d":
+        for part in parts[_TOOL_CALLS:]:
+            if len(part) > _MOST_TOOL_BYTES:
+                raise Nonsense("a tool call or probabilities that are too large")
+            left.loose(part)
     return _event(raw)
+
+
+def _large_final(parts: list[bytes], left: _Left) -> Event:
+    vectors = scores = None
+    if len(parts) > _EMBEDDINGS:
+        vectors, parts[_EMBEDDINGS] = parts[_EMBEDDINGS], b"\x90"
+    if len(parts) > _SCORES:
+        scores, parts[_SCORES] = parts[_SCORES], b"\x90"
+    for part in parts:
+        left.loose(part)
+    final = _event(_array(parts))
+    if type(final) is not Final:
+        raise Nonsense("an event of an unknown kind")
+    if vectors is not None:
+        final.embeddings = _vectors(vectors)
+    if scores is not None:
+        final.scores = _floats(scores)
+    return final
 
 
 _TOOL_CALLS = 1 + Delta.__struct_fields__.index("tool_calls")
 _EMBEDDINGS = 1 + Final.__struct_fields__.index("embeddings")
-_INFO = 1 + Final.__struct_fields__.index("info")
+_SCORES = 1 + Final.__struct_fields__.index("scores")
 """Places in an event as it is written: its tag comes first."""
 
 _large_frames = msgspec.msgpack.Decoder(Annotated[list[_LargeFrame], Meta(max_length=1 << 13)]).decode
@@ -200,11 +235,14 @@ def _vectors(raw: bytes) -> list[list[float]]:
     vectors = [bytes(vector) for vector in _raws(raw)]
     if len(vectors) > _MOST_VECTORS:
         raise Nonsense("too many vectors")
-    for vector in vectors:
-        # Numbers of one byte each would become 32 times as large.
-        if (len(vector) - 5) // _FLOAT_BYTES > _length(vector) or _length(vector) * _FLOAT_BYTES > len(vector):
-            raise Nonsense("a vector of something else than floats")
-    return [_vector(vector) for vector in vectors]
+    return [_floats(vector) for vector in vectors]
+
+
+def _floats(vector: bytes) -> list[float]:
+    # Numbers of one byte each would become 32 times as large.
+    if (len(vector) - 5) // _FLOAT_BYTES > _length(vector) or _length(vector) * _FLOAT_BYTES > len(vector):
+        raise Nonsense("a vector of something else than floats")
+    return _vector(vector)
 
 
 def _length(array: bytes) -> int:

@@ -90,7 +90,10 @@ class _Unpacked:
                     piece = self._unpack.take(piece)
             self._ended = self._came_last and (self._unpack is None or self._unpack.is_over())
             if self._decode is not None:
-                piece = self._decode.decode(piece, self._ended).encode()
+                try:
+                    piece = self._decode.decode(piece, self._ended).encode()
+                except UnicodeError as error:  # of a charset that needs a mark of its byte order, which is missing
+                    raise errors.InvalidRequest(f"The body is not in the charset that it names: {error}.") from None
             if piece or self._ended:
                 return {"type": "http.request", "body": piece, "more_body": not self._ended}
         return await self._receive()

@@ -242,6 +242,25 @@ def test_a_large_message_cannot_become_a_much_larger_one_in_memory(event: list[A
         decode_frames(msgspec.msgpack.encode([[TICKET, 0, [event]]]))
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        ["d", "", "", 0, [{"a": [[]] * 100_000}]],
+        ["d", "", "", 0, [], [{"a": [{}] * 100_000}]],
+        ["d", "", "", 0, [], [], [[0]] * 100_000],
+        ["f", "stop", 0, 0, 0, 0.0, 0.0, 0.0, 0.0, [], {"a": [[]] * 100_000}],
+        ["f", "stop", 0, 0, 0, 0.0, 0.0, 0.0, 0.0, [[]] * 8000, {"a": [[]] * 100_000}],
+        ["f", "stop", 0, 0, 0, 0.0, 0.0, 0.0, 0.0, [], {}, 0, 0, [0] * 100_000],
+        ["f", "stop", 0, 0, 0, 0.0, 0.0, 0.0, 0.0, [], {}, 0, 0, [], False, False, [1000] * 100_000],
+    ],
+    ids=["tool calls", "probabilities", "parts of calls", "show", "vectors and show", "scores", "context"],
+)
+def test_nor_can_many_events_that_are_each_within_their_bounds(event: list[Any]) -> None:
+    frames = [[TICKET, number, [event] * 10] for number in range(0, 400, 10)]
+    with pytest.raises(Nonsense):
+        decode_frames(msgspec.msgpack.encode(frames))
+
+
 def test_what_is_too_long_is_not_even_looked_at() -> None:
     for decode, most in ((decode_frames, bounds.MOST_FRAMES_BYTES), (decode_order, bounds.MOST_ORDER_BYTES)):
         with pytest.raises(Nonsense, match="bytes, of which at most"):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from typing import Any
 
+import pytest
 import redis
 
+from cluster.dispatch import streams as streams_module
 from cluster.dispatch.budget import Budgets
 from cluster.dispatch.streams import PAUSE_BYTES, Streams
 from ollamamax.bus import keys
 from ollamamax.bus.background import Background
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.bus.subscription import Subscription
-from ollamamax.contract import Control, Delta, Frame, decode_control, encode_frames
+from ollamamax.contract import CallPart, Control, Delta, Event, Failure, Frame, decode_control, encode_frames
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
 
@@ -66,3 +69,37 @@ async def test_a_node_that_is_paused_and_let_go_at_once_hears_both_in_this_order
     told = [each.verb for each in heard if each.verb != "resend"]
     assert told == ["pause", "resume"] * 5
     assert {each.ticket for each in heard} == {ticket}
+
+
+LARGE = 10_000
+WITHOUT_END: list[dict[str, Any]] = [
+    {"text": "x" * LARGE},
+    {"thinking": "x" * LARGE},
+    {"tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "x" * LARGE}}]},
+    {"tool_calls": [{"a": [[]] * LARGE}]},
+    {"logprobs": [{"token": "x", "logprob": -1.0, "top_logprobs": [{"token": "x"}] * LARGE}]},
+    {"call_parts": [CallPart(0, "x")] * LARGE},
+    {},
+]
+
+
+@pytest.mark.parametrize("said", WITHOUT_END, ids=[",".join(said) or "nothing" for said in WITHOUT_END])
+async def test_an_answer_without_end_ends_though_it_is_read(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, said: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(streams_module, "MOST_ANSWER_BYTES", 10 * LARGE)
+    node, ticket = new_id(), f"{new_id()}.1"
+    async with aclosing(Pipelined(redis_url)) as commands:
+        streams = Streams("g", commands, redis_url, lambda *_: None, lambda *_: None, Budgets(), Background())
+        stream = streams.open(ticket)
+        stream.node = node
+        last: Event | None = None
+        for number in range(1000):
+            streams._hear(keys.tokens(node, "g").encode(), encode_frames([Frame(ticket, number, [Delta(**said)])]))
+            last = await stream.next()
+            if stream.finished or stream.ended:
+                break
+        while not stream.finished:
+            last = await stream.next()
+    assert isinstance(last, Failure)
+    assert last.code == "answer_too_long"

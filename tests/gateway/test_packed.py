@@ -78,6 +78,21 @@ def test_what_was_broken_on_the_way_is_the_clients_fault(kind: str, data: bytes,
         read(kind, [PACKED[kind](data), b"more"])
 
 
+CHARSETS = ["utf-16", "utf-16le", "utf-16be", "utf-32", "utf-32le", "utf-32be", "latin1", "windows-1252"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(CHARSETS), st.sampled_from(["", *PACKED]), st.binary(max_size=50), st.lists(st.integers(0, 50)))
+def test_what_is_not_in_the_charset_that_it_names_is_the_clients_fault(
+    charset: str, kind: str, data: bytes, places: list[int]
+) -> None:
+    packed = PACKED[kind](data) if kind else data
+    with contextlib.suppress(errors.InvalidRequest):  # and nothing else
+        read(kind, cut(packed, places), content_type=f"application/json; charset={charset}").decode()
+    with pytest.raises(errors.InvalidRequest, match="charset"):
+        read("", [b"{}{}"], content_type="application/json; charset=utf-16")
+
+
 def test_a_bomb_is_too_large_long_before_it_is_unpacked() -> None:
     bomb = gzip.compress(bytes(50 << 20))
     with pytest.raises(errors.TooLarge):
