@@ -208,6 +208,13 @@ SETTINGS = (
         "with 429. Behind a TLS proxy: requests under way of one address that the proxy names, whose own connections are not limited.",
     ),
     Setting(
+        "OLLAMAMAX_LEAVE_SECONDS",
+        _integer(0, 15),
+        "5",
+        "How long a web process or gateway that is told to stop still accepts connections, while `/readyz` says 503 and every "
+        "answer `connection: close`; and how long a connection that rests is still answered. It is over sooner when for a fifth of that nobody was connected.",
+    ),
+    Setting(
         "OLLAMAMAX_GATEWAY_PORT",
         _integer(1, 65535),
         "",

@@ -9,9 +9,10 @@ from ollamamax.env import Environment
 from ollamamax.processes.door.connections import Connections, most_connections
 from ollamamax.processes.door.forwarded import behind_proxy
 from ollamamax.processes.door.meter import WireBounds
+from ollamamax.processes.leaving import Leaving, unready
 
 GRACE_SECONDS = 20
-"""How long streams may go on after SIGTERM before they are cut."""
+"""How long after SIGTERM running requests may go on before they are cut."""
 BACKLOG = 4096
 MOST_MESSAGE = 64 << 10
 """Bytes of one message that comes over a WebSocket: a page sends none."""
@@ -27,9 +28,11 @@ def serve(application: Any, env: Environment, port: int, *, shared: bool = False
     of_address = env["OLLAMAMAX_CONNECTIONS_PER_ADDRESS"]
     if proxies:
         application = behind_proxy(application, proxies, of_address)
+    leaving = Leaving(env["OLLAMAMAX_LEAVE_SECONDS"], GRACE_SECONDS)
+    application = unready(application, leaving)
     connections = Connections(most_connections(env["OLLAMAMAX_CONNECTIONS"]), of_address, frozenset(proxies))
     server = {"uvicorn": _uvicorn, "daphne": _daphne}[env["OLLAMAMAX_ASGI_SERVER"]]
-    server(application, env, port, shared, connections)
+    server(application, env, port, shared, connections, leaving)
 
 
 def _listen(host: str, port: int, shared: bool) -> socket.socket:
@@ -44,12 +47,16 @@ def _listen(host: str, port: int, shared: bool) -> socket.socket:
     return listening
 
 
-def _uvicorn(application: Any, env: Environment, port: int, shared: bool, connections: Connections) -> None:
+def _uvicorn(
+    application: Any, env: Environment, port: int, shared: bool, connections: Connections, leaving: Leaving
+) -> None:
     import uvicorn
 
     from ollamamax.processes.door.on_uvicorn import Door, protocols
+    from ollamamax.processes.uvicorn_server import Server
 
-    http, websocket = protocols(Door(WireBounds.of(env), connections))
+    door = Door(WireBounds.of(env), connections, leaving)
+    http, websocket = protocols(door)
     config = uvicorn.Config(
         application,
         loop="uvloop",
@@ -67,10 +74,12 @@ def _uvicorn(application: Any, env: Environment, port: int, shared: bool, connec
         timeout_keep_alive=75,
         backlog=BACKLOG,
     )
-    uvicorn.Server(config).run(sockets=[_listen(env["HOST"], port, shared)])
+    Server(config, door, _listen(env["HOST"], port, shared)).run_here()
 
 
-def _daphne(application: Any, env: Environment, port: int, shared: bool, connections: Connections) -> None:
+def _daphne(
+    application: Any, env: Environment, port: int, shared: bool, connections: Connections, leaving: Leaving
+) -> None:
     # It cannot share a port, and the settings say so (`ollamamax.env`).
     del shared
     from daphne.endpoints import build_endpoint_description_strings
@@ -94,5 +103,6 @@ def _daphne(application: Any, env: Environment, port: int, shared: bool, connect
         verbosity=0,
         bounds=WireBounds.of(env),
         connections=connections,
+        leaving=leaving,
         most_body=lambda path: max(most_body, most_file) if path.startswith(_FILES) else most_body,
     ).run()

@@ -34,6 +34,7 @@ async def gateway(site: Site, folder: Path, server: str, port: int, **more: str)
         "REDIS_URL": site.redis_url,
         "OLLAMAMAX_GATEWAY_PORT": str(port),
         "OLLAMAMAX_ASGI_SERVER": server,
+        "OLLAMAMAX_LEAVE_SECONDS": "1",
         **more,
     }
     log = folder / f"{port}.log"

@@ -65,6 +65,7 @@ async def page(folder: Path, server: str, person: cast.Person) -> AsyncIterator[
         "OLLAMAMAX_SECRET_KEY": settings.SECRET_KEY,
         "OLLAMAMAX_HOME": str(folder),
         "OLLAMAMAX_ASGI_SERVER": server,
+        "OLLAMAMAX_LEAVE_SECONDS": "1",
         "PORT": str(port),
     }
     client = await database_sync_to_async(cast.logged_in)(person)

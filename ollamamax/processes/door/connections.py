@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import ipaddress
 import resource
+import select
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 SWEEP_SECONDS = 1.0
 LOCAL_TIMES = 16
@@ -23,6 +24,13 @@ class Member(Protocol):
 
     def look(self, now: float) -> None:
         """End, if the client takes too long."""
+
+
+def has_more(connection: Any) -> bool:
+    """Whether bytes of a socket lie in the system that nobody has read yet: closed now, a client would lose a request."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def network(address: str) -> str:
@@ -62,14 +70,17 @@ class Connections:
     most: int
     most_of_address: int
     free: Collection[str] = ()
+    open: int = 0
+    seen: int = 0
+    """How many there have been in all."""
     _of: Counter[str] = field(default_factory=Counter)
-    _open: int = 0
     _members: set[Member] = field(default_factory=set)
     _sweeping: asyncio.TimerHandle | None = None
 
     def enter(self, address: str) -> int:
         """Count a new connection. Returns 0, or the status with which it is refused: it is not counted then."""
-        if self._open >= self.most:
+        self.seen += 1
+        if self.open >= self.most:
             return 503
         place = network(address)
         if address not in self.free:
@@ -77,13 +88,13 @@ class Connections:
             if self._of[place] >= most:
                 return 429
         self._of[place] += 1
-        self._open += 1
+        self.open += 1
         return 0
 
     def leave(self, address: str) -> None:
         """A connection that was counted is closed."""
         place = network(address)
-        self._open -= 1
+        self.open -= 1
         self._of[place] -= 1
         if self._of[place] <= 0:
             del self._of[place]

@@ -80,6 +80,11 @@ class Meter:
         self._since = self._last = self._looked = now
         self.head_bytes = self.headers = self.body_bytes = self.wrapping = self._unread = 0
 
+    @property
+    def rests(self) -> bool:
+        """No byte of a request has come that is not answered."""
+        return self.phase is Phase.NOTHING or (self.phase is Phase.HEAD and not self.head_bytes)
+
     def arrives(self, now: float) -> None:
         """Bytes came: the first of a request start its clock, whatever they are."""
         if self.phase is Phase.NOTHING:

@@ -8,14 +8,20 @@ from typing import Any
 
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.server import Server
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.web.http import HTTPChannel
 
 from ollamamax.processes.door import refusal
-from ollamamax.processes.door.connections import Connections
+from ollamamax.processes.door.connections import Connections, has_more
 from ollamamax.processes.door.meter import Meter, Phase, Refused, WireBounds
+from ollamamax.processes.leaving import Leaving, Stage
 
+TICK_SECONDS = 0.1
+MOST_WAITING = 4096
+"""Connections that the system holds for a port whose process does not accept them yet."""
 MostBody = Callable[[bytes], int]
 """Path and query of a request to the bytes that its body may have."""
 
@@ -36,6 +42,12 @@ class _Request(WebRequest):  # type: ignore[misc] # daphne has no types
         elif not self.channel.refused:
             super().handleContentChunk(data)
 
+    def handle_reply(self, message: Any) -> None:
+        if message.get("type") == "http.response.start" and self.channel is not None and self.channel.leaving.begun:
+            self.channel.persistent = False
+            self.responseHeaders.setRawHeaders(b"connection", [b"close"])
+        super().handle_reply(message)
+
 
 class _Channel(HTTPChannel):  # type: ignore[misc] # Twisted's types are not followed
     """HTTP/1.1 of one connection."""
@@ -44,12 +56,14 @@ class _Channel(HTTPChannel):  # type: ignore[misc] # Twisted's types are not fol
     refused = False
     _busy = False
 
-    def __init__(self, bounds: WireBounds, most_body: MostBody) -> None:
+    def __init__(self, bounds: WireBounds, most_body: MostBody, leaving: Leaving) -> None:
         super().__init__()
+        self.leaving = leaving
         self.most_body = most_body
         self.maxHeaders = bounds.headers
         self.totalHeadersSize = self.MAX_LENGTH = bounds.head_bytes
-        self.meter = Meter(bounds, asyncio.get_event_loop().time())
+        self._answered_at = asyncio.get_event_loop().time()
+        self.meter = Meter(bounds, self._answered_at)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802
         meter = self.meter
@@ -81,7 +95,11 @@ class _Channel(HTTPChannel):  # type: ignore[misc] # Twisted's types are not fol
 
     def requestDone(self, request: Any) -> None:  # noqa: N802
         self._busy = False
+        self._answered_at = asyncio.get_event_loop().time()
         super().requestDone(request)
+
+    def may_close(self, now: float) -> bool:
+        return not self._busy and self.meter.rests and self.leaving.may_close(now, self._answered_at)
 
     def lineLengthExceeded(self, line: bytes) -> None:  # noqa: N802
         self.refuse(431)
@@ -135,17 +153,33 @@ class _Connection(ProtocolWrapper):  # type: ignore[misc]
             # Without a word: who sends half a request reads no answer, and an idle connection asked for none.
             self.transport.abortConnection()
 
+    def leave(self, now: float, stage: Stage) -> None:
+        """Close, where nobody waits for an answer. A WebSocket would never end by itself."""
+        channel = self.wrappedProtocol
+        if not isinstance(channel, _Channel):
+            if stage is not Stage.ANNOUNCING:
+                self.transport.loseConnection()
+        elif channel.may_close(now) and not has_more(self.transport.socket):
+            self.transport.loseConnection()
+
 
 class DoorFactory(WrappingFactory):  # type: ignore[misc]
     """Makes the connections. HTTP/1.1 only: what HTTP/2 multiplexes nobody would count here."""
 
     protocol = _Connection
 
-    def __init__(self, made: HTTPFactory, bounds: WireBounds, connections: Connections, most_body: MostBody) -> None:
+    def __init__(
+        self,
+        made: HTTPFactory,
+        bounds: WireBounds,
+        connections: Connections,
+        leaving: Leaving,
+        most_body: MostBody,
+    ) -> None:
         made.timeOut = None  # it starts anew with every byte; the meter's clocks do not
 
         def build(address: Any) -> _Channel:
-            channel = _Channel(bounds, most_body)
+            channel = _Channel(bounds, most_body, leaving)
             channel.factory = made
             channel.timeOut = None
             return channel
@@ -160,10 +194,17 @@ class DoorServer(Server):  # type: ignore[misc]
     """daphne, with the door around the factory that it makes for itself when it starts."""
 
     def __init__(
-        self, *given: Any, bounds: WireBounds, connections: Connections, most_body: MostBody, **named: Any
+        self,
+        *given: Any,
+        bounds: WireBounds,
+        connections: Connections,
+        leaving: Leaving,
+        most_body: MostBody,
+        **named: Any,
     ) -> None:
         super().__init__(*given, **named)
-        self._bounds, self._counted, self._most_body = bounds, connections, most_body
+        self._bounds, self._counted, self._leaving, self._most_body = bounds, connections, leaving, most_body
+        self._ports: list[Any] = []
 
     @property
     def http_factory(self) -> DoorFactory:
@@ -171,4 +212,31 @@ class DoorServer(Server):  # type: ignore[misc]
 
     @http_factory.setter
     def http_factory(self, made: HTTPFactory) -> None:
-        self._factory = DoorFactory(made, self._bounds, self._counted, self._most_body)
+        self._factory = DoorFactory(made, self._bounds, self._counted, self._leaving, self._most_body)
+
+    def listen_success(self, port: Any) -> None:
+        self._ports.append(port)
+        super().listen_success(port)
+
+    def kill_all_applications(self) -> Any:
+        """Called when the process is told to stop. The reactor goes on until what is returned fires."""
+        left: Deferred[None] = Deferred()
+        self._leave(left)
+        return left.addCallback(lambda _: super(DoorServer, self).kill_all_applications())
+
+    def _leave(self, left: Deferred[None]) -> None:
+        now = asyncio.get_event_loop().time()
+        self._leaving.begin(now)
+        stage = self._leaving.stage(now, self._counted.open, self._counted.seen)
+        if stage is not Stage.ANNOUNCING:
+            for port in self._ports:
+                port.numberAccepts = MOST_WAITING
+                port.doRead()  # those who are connected already and wait to be accepted
+                port.stopListening()
+            self._ports.clear()
+        for connection in list(self._factory.protocols):
+            connection.leave(now, stage)
+        if stage is Stage.OVER:
+            left.callback(None)
+        else:
+            reactor.callLater(TICK_SECONDS, self._leave, left)

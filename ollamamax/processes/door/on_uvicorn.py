@@ -6,12 +6,14 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from ollamamax.processes.door import refusal
-from ollamamax.processes.door.connections import Connections
+from ollamamax.processes.door.connections import Connections, has_more
 from ollamamax.processes.door.meter import Meter, Phase, Refused, WireBounds
+from ollamamax.processes.leaving import Leaving
 from ollamamax.processes.uvicorn_http import Http
 
 MOST_PIPELINED = 8
@@ -26,6 +28,7 @@ _FLUSH_SECONDS = 5.0
 class Door:
     bounds: WireBounds
     connections: Connections
+    leaving: Leaving
 
 
 class DoorProtocol(Http):
@@ -39,10 +42,12 @@ class DoorProtocol(Http):
     """Bytes that came after it was refused."""
     _why = 400
     """The status for what the parser is made to stop at."""
+    _answered_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.meter = Meter(self.door.bounds, self.loop.time())
+        self._answered_at = self.loop.time()
+        self.meter = Meter(self.door.bounds, self._answered_at)
         address = _host(self.client)
         status = self.door.connections.enter(address)
         if status:
@@ -88,6 +93,26 @@ class DoorProtocol(Http):
             # Without a word: who sends half a request reads no answer, and an idle connection asked for none.
             self._refuse(0)
 
+    def announce(self) -> None:
+        """The process is to end: an answer that has not begun will say that its connection ends with it."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_started:
+            cycle.keep_alive = False
+
+    def leave(self, now: float) -> None:
+        """Close, where nobody waits for an answer."""
+        cycle: RequestResponseCycle | None = self.cycle
+        is_answered = cycle is None or cycle.response_complete
+        if not is_answered or not self.meter.rests or not self.door.leaving.may_close(now, self._answered_at):
+            return
+        if not self.transport.is_closing() and not has_more(self.transport.get_extra_info("socket")):
+            self.transport.close()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if self.door.leaving.begun and not self.pipeline:
+            cycle.keep_alive = False
+        super()._start_asgi_task(cycle, app)
+
     def send_400_response(self, msg: str) -> None:
         self._refuse(self._why)
 
@@ -125,7 +150,8 @@ class DoorProtocol(Http):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        self.meter.answered(self.loop.time())
+        self._answered_at = self.loop.time()
+        self.meter.answered(self._answered_at)
         super().on_response_complete()
 
     def _stop(self, refused: Refused) -> None:
