@@ -134,16 +134,19 @@ class Ollama:
             request = ollama_wire.chat(inference, model) if chat else ollama_wire.generate(inference, model)
         url = self._url + ("/api/chat" if chat else "/api/generate")
         chunks = ollama_wire.Chunks(logprobs=inference.logprobs)
-        async with (
-            http.failures_of(self.kind),
-            http.post(self._session, url, _with(request, options), headers) as response,
-        ):
-            if response.status >= 300:
-                raise _named(await http.refuse(self.kind, response, model))
-            async for found in http.lines(response.content.readany):
-                deltas = [delta for line in found if (delta := chunks.delta(_decode(line))) is not None]
-                if deltas:
-                    yield contract.joined(deltas)
+        for last, thought in _wishes(inference):
+            asked = _with({k: v for k, v in request.items() if k != "think"} | thought, options)
+            async with http.failures_of(self.kind), http.post(self._session, url, asked, headers) as response:
+                if response.status >= 300:
+                    error = _named(await http.refuse(self.kind, response, model))
+                    if not last and ollama_wire.cannot_think(error):
+                        continue
+                    raise error
+                async for found in http.lines(response.content.readany):
+                    deltas = [delta for line in found if (delta := chunks.delta(_decode(line))) is not None]
+                    if deltas:
+                        yield contract.joined(deltas)
+                break
         yield chunks.final()
 
     async def manage(self, verb: Verb, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
@@ -195,6 +198,15 @@ class Ollama:
 def _with(request: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
     """The request with the options that decide how the model is loaded."""
     return request | {"options": request.get("options", {}) | options} if options else request
+
+
+def _wishes(inference: contract.Inference) -> list[tuple[bool, dict[str, Any]]]:
+    """How thinking is asked for, and whether that is the last try: models know levels, or on and off, or none of it, and only
+    the server's refusal tells which."""
+    tries: list[dict[str, Any]] = [{} if inference.think is None else {"think": inference.think}]
+    if inference.think and inference.think_if_able:
+        tries += [{"think": True}, {}] if isinstance(inference.think, str) else [{}]
+    return [(index == len(tries) - 1, each) for index, each in enumerate(tries)]
 
 
 def version_of(digest: str) -> str:

@@ -14,7 +14,7 @@ from cluster.engines.json_grammar import grammar_of
 from cluster.engines.openai_wire import vectors, with_continued
 from cluster.engines.schema_merge import subschemas
 from ollamamax import contract
-from ollamamax.kernel.errors import EngineFailed, InvalidRequest
+from ollamamax.kernel.errors import EngineFailed, InvalidRequest, OllamaMaxError
 from ollamamax.kernel.ids import new_id
 
 _OPTIONS = {
@@ -249,6 +249,14 @@ def shown(answer: dict[str, Any]) -> contract.Final:
     """The end of a ``show`` request: Ollama's own answer, without what only its own host could use (its Modelfile names files there)."""
     kept = ("template", "license", "system", "parameters", "messages", "details", "model_info", "capabilities")
     return contract.Final(info={name: answer[name] for name in kept if answer.get(name)})
+
+
+_NO_THOUGHTS = re.compile(r"does not support thinking|think value .* is not supported")
+
+
+def cannot_think(error: OllamaMaxError) -> bool:
+    """Whether Ollama refuses the request for its ``think``, and for nothing else."""
+    return _NO_THOUGHTS.search(error.message) is not None
 
 
 def _ms(answer: dict[str, Any], name: str) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
 
 import msgspec
@@ -227,7 +226,7 @@ def _data_url(image: str) -> str:
         image = image.partition(",")[2]
     try:
         start = base64.b64decode(image[:16], validate=True)
-    except binascii.Error:
+    except ValueError:  # text that is not ASCII, too
         raise errors.InvalidRequest("'images' must hold base64 text.", param="images") from None
     media_type = next((name for magic, name in _MEDIA_TYPES.items() if start.startswith(magic)), None)
     if media_type is None:
