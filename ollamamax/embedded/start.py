@@ -19,6 +19,7 @@ from ollamamax.embedded.home import Home, read_json, write_private
 from ollamamax.embedded.problem import Problem
 from ollamamax.embedded.processes import SECRETS, Process, module
 from ollamamax.embedded.supervise import INSTANCE, Supervisor
+from ollamamax.embedded.welcome import QUESTION
 
 IDENTITY = "identity.json"
 
@@ -126,11 +127,26 @@ def _moved(redis_url: str, made: Plan) -> str:
 
 
 def _serves(home: Home, made: Plan, nodes: int) -> bool:
-    """Whether a first request would be answered: every node is there and holds a model."""
+    """Whether a first request would be answered: every node is there and holds the model that it asks for."""
     key = read_json(home.bootstrap_file).get("api_key", "")
-    listed = (_get(f"{made.local_url}/api/v1/nodes", key) or {}).get("results", [])
-    serving = [node for node in listed if any(_is_usable(m) for m in (node["telemetry"] or {}).get("models", []))]
-    return len(serving) >= nodes
+    listed = _get(f"{made.local_url}/api/v1/nodes", key)
+    published = _get(f"{made.local_url}/api/v1/models", key)
+    if listed is None or published is None:
+        return False
+    return serving(listed.get("results", []), published.get("results", [])) >= nodes
+
+
+def serving(listed: list[dict[str, Any]], published: list[dict[str, Any]]) -> int:
+    """How many of the API's nodes hold the version that the first request's model stands for now, or any where it stands for none.
+
+    After an upgrade published it anew, nodes still hold the version before.
+    """
+    wanted = {model["version"] for model in published if model["name"] == QUESTION["model"]}
+    held = [
+        [m for m in (node["telemetry"] or {}).get("models", []) if not wanted or m["version"] in wanted]
+        for node in listed
+    ]
+    return sum(any(_is_usable(model) for model in models) for models in held)
 
 
 def _is_usable(model: dict[str, Any]) -> bool:

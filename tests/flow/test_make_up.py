@@ -22,8 +22,10 @@ import openai
 import psutil
 import pytest
 
+from models_registry.bundled import bundled_model
 from ollamamax.embedded import supervise
 from ollamamax.embedded.home import Home
+from tests.flow import documents
 from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -214,6 +216,35 @@ def test_every_program_of_the_page_that_can_be_installed_is_answered(running: Co
         )
         assert done.returncode == 0, f"{name}: {done.stderr}"
         assert "Paris" in done.stdout, name
+
+
+def test_every_other_block_of_the_documents_works_as_it_stands(running: Copy) -> None:
+    facts = running.bootstrap()
+    model = bundled_model()
+    assert model
+    shutil.copy(model, running.folder / "my.gguf")
+    path = f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"
+    environ = {**running.environ, "PATH": path, "URL": facts["url"], "KEY": facts["api_key"]}
+    environ |= {"OLLAMA_HOST": facts["url"], "OLLAMA_API_KEY": facts["api_key"], "OPENAI_API_KEY": facts["api_key"]}
+    made = ["ollamamax", "tenant", "create", "acme"]
+    subprocess.run(made, cwd=running.folder, env=environ, check=True, capture_output=True, timeout=60)
+
+    def identifier(of: str) -> str:
+        wanted = {"models": ("name", "mine:latest"), "keys": ("name", "bootstrap"), "tenants": ("slug", "acme")}
+        field, value = wanted.get(of, wanted["models"])
+        return next((each["id"] for each in running.get(f"/api/v1/{of}")["results"] if each[field] == value), "")
+
+    said = {}
+    for name in documents.RUN:
+        for block in documents.blocks():
+            if block.name.startswith(name):
+                found = re.search(r"/api/v1/(\w+)/\$ID", block.text)
+                environ["ID"] = identifier(found[1] if found else "models")
+                said[name] = documents.run(block, running.folder, environ)
+    assert "mine:latest" in said["docs/models.md: .venv/bin/ollamamax models add my.gguf --name mine"]
+    assert said["docs/nodes.md: ollamamax node token"].startswith("omxj_")
+    assert "node-1" in said["docs/tenants.md: ollamamax nodes list"]
+    assert json.loads(said["docs/batches.md: import time"].splitlines()[-1])["custom_id"] == "a"
 
 
 def test_everything_is_there_after_a_stop_and_a_start(running: Copy) -> None:

@@ -1,0 +1,134 @@
+"""The fenced blocks of the documents: which are run, which another test runs, and which cannot be run in a test, and why."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FENCE = re.compile(r"^( *)```([^\n`]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block; ``name`` is its file and first line, which no other block has."""
+
+    name: str
+    language: str
+    text: str
+
+
+RUN = (
+    "docs/models.md: import ollama  # OLLAMA_HOST, OLLAMA_API_KEY",
+    "docs/models.md: .venv/bin/ollamamax models add my.gguf --name mine",
+    "docs/running.md: .venv/bin/ollamamax --help",
+    "docs/nodes.md: ollamamax node token",
+    "docs/profiles.md: curl -X PATCH $URL/api/v1/models/$ID",
+    "docs/profiles.md: curl -X POST $URL/api/v1/aliases",
+    "docs/profiles.md: {",
+    "docs/responses.md: curl -X PATCH http://127.0.0.1:8000/api/v1/tenant",
+    "docs/tenants.md: ollamamax tenant nodes acme allow",
+    "docs/tenants.md: curl -X PATCH $URL/api/v1/keys/$ID",
+    "docs/tenants.md: ollamamax nodes list",
+    "docs/batches.md: {",
+    "docs/batches.md: import time",
+)
+"""Beginnings of the names of the blocks that `test_make_up` runs, in this order, against one installation."""
+
+ELSEWHERE = {
+    "README.md: make up DETACH=1": "tests/flow/test_make_up.py: every test starts so",
+    "README.md: export OLLAMA_API_KEY": "tests/flow/test_make_up.py: the first requests",
+    "README.md: OPENAI_BASE_URL": "tests/flow/test_make_up.py: the first requests",
+    "README.md: OLLAMA_HOST": "tests/flow/test_make_up.py: the first requests",
+    "docs/connect.md: ": "tests/flow/test_make_up.py: every program of the page, with its own exceptions",
+    "docs/running.md: make up            # in the foreground": "tests/flow/test_make_up.py: each line, in tests that stop and start",
+    "docs/failures.md: make up NODES=3": "tests/flow/test_survive.py",
+    "docs/failures.md: import json, os, signal": "tests/flow/test_survive.py",
+    "docs/failures.md: .venv/bin/python survive.py": "tests/flow/test_survive.py",
+    "docs/failures.md: import json, os, subprocess": "tests/flow/test_survive.py",
+    "docs/failures.md: .venv/bin/python frozen.py": "tests/flow/test_survive.py",
+}
+
+NOT_RUN = {
+    "docs/failures.md: mkdir -p /mnt/small": "it mounts a disk as root; tests/embedded/test_full_disk.py fills one where it may",
+    "docs/nodes.md: export OLLAMAMAX_JOIN_TOKEN": "it needs an Ollama at its own port, and a name with a certificate",
+    "docs/nodes.md: [Service]": "a unit of systemd",
+    "docs/running.md: OLLAMAMAX_SECRET_KEY=": "settings of servers in production",
+    "docs/running.md: location": "a part of nginx's configuration",
+    "docs/tenants.md: ollamamax tenant operator": "there is one operator for good, and the first start named it",
+}
+"""Blocks that no test can run, with the reason; they are read as their language at least."""
+
+
+def blocks() -> list[Block]:
+    """Every fenced block of the documents, in order."""
+    found = []
+    files = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+    for file in [*files, *sorted((ROOT / "docs").glob("*.md"))]:
+        for indent, language, text in FENCE.findall(file.read_text()):
+            plain = "".join(line.removeprefix(indent) for line in text.splitlines(keepends=True))
+            found.append(Block(f"{file.relative_to(ROOT)}: {plain.partition(chr(10))[0]}", language.strip(), plain))
+    return found
+
+
+def check(block: Block) -> None:
+    """Raise when a block is not in its language, or in none that is known here."""
+    match block.language:
+        case "json":
+            for line in block.text.splitlines():  # each line is a request, or the block is one object
+                json.loads(line)
+        case "toml":
+            tomllib.loads(block.text)
+        case "ini":
+            configparser.ConfigParser().read_string(block.text)
+        case "python":
+            compile(block.text, block.name, "exec")
+        case "sh":
+            subprocess.run(["bash", "-n"], input=block.text, text=True, check=True, timeout=30)
+        case "nginx":
+            assert block.text.count("{") == block.text.count("}")
+        case _:
+            raise AssertionError(f"{block.name} has no language that is known here: {block.language!r}")
+
+
+FIGURES = {
+    "http://127.0.0.1:8000": "$URL",
+    "omx_...": "$KEY",
+    "gpu-1": "node-1",
+    "smollm2:360m": "smollm2:135m",
+    "long-context": "support",
+    ".venv/bin/ollamamax": "ollamamax",
+}
+"""What stands in the documents for what the reader has, and what it is here: of the environment, where it begins with `$`."""
+
+FAR = re.compile(r"^ollama\.(?:pull|push)\(.*\n", re.MULTILINE)
+"""Lines that ask registries elsewhere; tests/registry has one of its own to pull from and push to."""
+
+
+def run(block: Block, folder: Path, environ: dict[str, str]) -> str:
+    """What a block prints when it is run in ``folder``; raises when it fails, or an answer's status is no success.
+
+    A JSON block is the body of a change to the model `$ID`, or, with `custom_id`s, the file that a batch reads.
+    """
+    if "custom_id" in block.text:
+        (folder / "requests.jsonl").write_text(block.text)
+        return ""
+    text = block.text
+    if block.language == "json":
+        text = f"curl -X PATCH $URL/api/v1/models/$ID -H \"Authorization: Bearer $KEY\" -H 'Content-Type: application/json' -d '{text}'"
+    for figure, value in FIGURES.items():
+        known = environ[value[1:]] if value.startswith("$") else value
+        text = text.replace(figure, known)
+    command = [sys.executable, "-c", FAR.sub("", text)]
+    if block.language != "python":
+        # A status of 400 or more fails the block, as a reader would see it fail.
+        command = ["bash", "-ec", f'curl() {{ command curl -sS --fail-with-body "$@"; }}\n{text}']
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, f"{block.name}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    return done.stdout
