@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from ollamamax.embedded import postgres, supervise
+from ollamamax.embedded import environment, postgres, signs, supervise
 from ollamamax.embedded.home import Home
 from ollamamax.embedded.problem import Problem
 from ollamamax.embedded.supervise import Supervisor
@@ -50,7 +50,7 @@ def recover(home: Home) -> int:
 
 
 def status(home: Home) -> int:
-    """Print each process with its state; 0 when all run, 1 when not all do, 3 when none does."""
+    """Print each process with its state, and what is wrong with it; 0 when all run and get on, 1 when not, 3 when none runs."""
     holder = home.running()
     if not holder:
         print(f"OllamaMax does not run (home: {home.folder}).")
@@ -61,9 +61,13 @@ def status(home: Home) -> int:
         print("OllamaMax is starting or stopping.")
         return 1
     print(f"OllamaMax at {holder.get('url')} (home: {home.folder})")
+    running = [state["name"] for state in states if state["statename"] == "RUNNING"]
+    settings = environment.of_running(home)
+    wrong = signs.troubles(home, environment.plan(home, settings), running) if settings else {}
     for state in states:
-        print(f"  {state['name']:12} {state['statename'].lower():10} {state['description']}")
-    return 0 if all(state["statename"] == "RUNNING" for state in states) else 1
+        trouble = f"; {wrong[state['name']]}" if state["name"] in wrong else ""
+        print(f"  {state['name']:12} {state['statename'].lower():10} {state['description']}{trouble}")
+    return 0 if len(running) == len(states) and not wrong else 1
 
 
 def tail(file: Path, lines: int = 12) -> str:
