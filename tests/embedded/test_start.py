@@ -10,7 +10,10 @@ from ollamamax.embedded.start import serving
 from ollamamax.embedded.welcome import QUESTION
 
 OLD, NEW = "sha256:old", "sha256:new"
-PUBLISHED = [{"name": "other:latest", "version": OLD}, {"name": QUESTION["model"], "version": NEW}]
+PUBLISHED: list[dict[str, Any]] = [
+    {"name": "other:latest", "version": OLD},
+    {"name": QUESTION["model"], "version": NEW},
+]
 
 
 def node(**models: str) -> dict[str, Any]:

@@ -247,25 +247,6 @@ def test_every_other_block_of_the_documents_works_as_it_stands(running: Copy) ->
     assert json.loads(said["docs/batches.md: import time"].strip().splitlines()[-1])["custom_id"] == "a"
 
 
-@pytest.mark.parametrize("name", ["controller", "node-1", "web"])
-def test_the_status_tells_a_frozen_process_from_one_that_gets_on(running: Copy, name: str) -> None:
-    command = [sys.executable, "-m", "ollamamax.embedded", "status"]
-
-    def status() -> tuple[int, dict[str, str]]:
-        done = subprocess.run(command, cwd=running.folder, env=running.environ, capture_output=True, text=True)
-        return done.returncode, {line.split()[0]: line for line in done.stdout.splitlines()[1:]}
-
-    wait(lambda: status()[0] == 0)
-    frozen = psutil.Process(int(status()[1][name].split("pid ")[1].split(",")[0]))
-    frozen.suspend()
-    try:
-        wait(lambda: ";" in status()[1][name], 60)
-        assert status()[0] == 1
-    finally:
-        frozen.resume()
-    wait(lambda: status()[0] == 0, 60)
-
-
 def test_everything_is_there_after_a_stop_and_a_start(running: Copy) -> None:
     before = running.bootstrap()
     wait(lambda: len(running.usage_records()) >= 4)
