@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 
 from celery import current_app
 from django.conf import settings
@@ -31,6 +32,8 @@ MOST_NAMES = 1000
 """Models of its own for which a node gets rows, whether it still has them or not; they go with the node."""
 MOST_NEW_NAMES = 50
 """Of one node in one round."""
+MOST_REMOVALS = 50
+"""Likewise: a node can name versions without end that it is to remove, and each is a message."""
 _STATES = {
     "fetching": Replica.State.FETCHING,
     "ready": Replica.State.READY,
@@ -65,8 +68,12 @@ def reconcile_replicas() -> None:
         # The lease keeps a tick from asking for what the last one asked for.
         if client.set(keys.fetch_asked(fetch.node, fetch.digest), b"1", nx=True, ex=ASK_AGAIN_SECONDS):
             _ask(fetch.node, version)
+    removed: Counter[str] = Counter()
     for removal in unneeded(wanted, tenants, states):
-        if client.set(keys.removal_asked(removal.node, removal.digest), b"1", nx=True, ex=ASK_AGAIN_SECONDS):
+        if removed[removal.node] < MOST_REMOVALS and client.set(
+            keys.removal_asked(removal.node, removal.digest), b"1", nx=True, ex=ASK_AGAIN_SECONDS
+        ):
+            removed[removal.node] += 1
             _remove(removal)
     _write_each(nodes, states, versions)
     external.forget_unheld()

@@ -132,7 +132,6 @@ def test_nobody_gives_a_key_more_than_they_have(member_api: APIClient, inference
         ({"name": "   "}, "name"),
         ({"name": "x" * 101}, "name"),
         ({"name": "a\x00b"}, "name"),
-        ({"name": "a\ud800b"}, "name"),
         ({"name": None}, "name"),
         ({"name": ["x"]}, "name"),
         ({"name": {"x": 1}}, "name"),

@@ -143,6 +143,30 @@ def test_the_request_id_is_in_the_audit_trail(owner_api: APIClient, owner: Perso
     assert AuditRecord.objects.get(action="key.issue").request == "req-1"
 
 
+NO_BODY = [
+    '"\\ud800"',
+    '"\\udfff\\ud800"',
+    "[" * 5000 + "]" * 5000,
+    "1e400",
+    "NaN",
+    "'x'",
+    '{"a": 1',
+    "\ufeff{",
+    '{"\\ud834": 1}',
+]
+"""JSON that Python's own decoder takes in part, and nothing after it can hold."""
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("value", NO_BODY, ids=[value[:10] for value in NO_BODY])
+@pytest.mark.parametrize("around", ["{}", '{{"name": {}}}', '{{"name": "x", "permissions": [{}]}}'])
+def test_a_body_that_cannot_be_held_is_the_clients_fault(owner_api: APIClient, value: str, around: str) -> None:
+    for ending in (b"", b"\xff"):
+        body = around.format(value).encode() + ending
+        found = owner_api.post("/api/v1/keys", body, content_type="application/json")
+        assert (found.status_code, found.json()["code"]) == (400, "invalid_request")
+
+
 @pytest.mark.django_db(transaction=True)
 async def test_it_is_all_the_same_behind_an_asgi_server(
     async_client: AsyncClient, owner_key: Key, stranger_key: Key

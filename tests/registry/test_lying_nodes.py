@@ -134,3 +134,17 @@ def test_a_node_gets_so_many_names_and_no_more_and_they_go_with_it(
     assert not [field for field in valkey.hkeys(keys.directory("models")) if stranger.tenant.id.hex.encode() in field]
     with tenant_scope(owner.tenant):
         assert Version.objects.count() == 1
+
+
+def test_a_node_is_asked_to_remove_so_many_versions_in_one_round(
+    stranger: Person, join: Join, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica, "MOST_REMOVALS", 2)
+    asked: list[str] = []
+    monkeypatch.setattr(replica, "_remove", lambda removal: asked.append(removal.digest))
+    evil = join(stranger, "evil")
+    invented = [f"sha256:{number:064x}" for number in range(5)]
+    says(valkey, evil, *[ModelState(digest, "x:1b", "ready", "llamacpp") for digest in invented])
+    for after in (2, 4, 5):
+        reconcile_replicas()
+        assert asked == invented[:after]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import openai
@@ -14,7 +15,7 @@ from ollamamax.responses.actions.reseal import reseal
 from ollamamax.responses.actions.sweep import sweep_responses
 from ollamamax.responses.models import Conversation, ConversationItem, KeptResponse
 from ollamamax.secret_box import SecretBox, derived_key
-from tests.batches.conftest import House, rows
+from tests.batches.conftest import MOST_TENANT_BYTES, House, rows
 from tests.gateway.scripts import breaks_late
 from tests.patience import LONG
 from tests.responses.conftest import store_responses
@@ -285,3 +286,28 @@ async def test_an_item_of_a_kept_answer_is_named_in_place_of_itself(keeping: Hou
     for asker, wrong in ((keeping.client(keeping.stranger_key), name), (client, "fc_" + "0" * 32), (client, "x")):
         with pytest.raises(openai.NotFoundError, match=wrong):
             await asker.responses.create(model="echo", input=[{"type": "item_reference", "id": wrong}, *given[1:]])
+
+
+@pytest.mark.parametrize("what", ["conversations", "items", "responses"])
+async def test_what_a_tenant_keeps_at_once_has_a_bound_whatever_it_is(keeping: House, what: str) -> None:
+    client, text = keeping.client(), "x" * 40_000
+    item: Any = {"role": "user", "content": text}
+    conversation = await client.conversations.create()
+
+    async def keep() -> None:
+        if what == "conversations":
+            await client.conversations.create(items=[item])
+        elif what == "items":
+            await client.conversations.items.create(conversation.id, items=[item])
+        else:
+            await client.responses.create(model="echo", input=text, background=True)
+
+    kept = 0
+    with contextlib.suppress(openai.APIStatusError):
+        while kept <= MOST_TENANT_BYTES // len(text):
+            await keep()
+            kept += 1
+    assert 5 < kept <= MOST_TENANT_BYTES // len(text)
+    with pytest.raises(openai.APIStatusError, match="allowed; delete some"):
+        await client.responses.create(**ASK)
+    assert (await client.responses.create(**ASK, store=False)).output_text

@@ -22,6 +22,9 @@ class Recalled:
 class Keeping(Protocol):
     """All raise `Unavailable` when what keeps them does not answer."""
 
+    async def take_room(self, tenant: str, size: int) -> None:
+        """Count so many bytes more as kept by the tenant. Raises `TooLarge` when it keeps as much as it may already."""
+
     async def recall(self, call: Call, previous: str | None, conversation: str | None) -> Recalled:
         """Raises `NotFound`, `InvalidRequest` and `TooLarge`, naming the parameter."""
 

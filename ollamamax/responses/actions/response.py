@@ -39,8 +39,8 @@ class Keep:
     request: dict[str, Any] | None = None
 
 
-def begin_response(keep: Keep, *, lifetime: datetime.timedelta, lease: datetime.timedelta) -> None:
-    """Keep a response before it is made, for ``lifetime``; without an end within ``lease`` it counts as failed."""
+def begin_response(keep: Keep, *, lifetime: datetime.timedelta, lease: datetime.timedelta) -> int:
+    """Keep a response before it is made, for ``lifetime``; without an end within ``lease`` it counts as failed. Returns its bytes."""
     now = timezone.now()
     kept = KeptResponse(
         id=keep.id,
@@ -60,6 +60,7 @@ def begin_response(keep: Keep, *, lifetime: datetime.timedelta, lease: datetime.
     kept.size = len(kept.object) + len(kept.input) + len(kept.request or b"")
     with tenant_scope(keep.tenant), transaction.atomic(durable=True):
         kept.save(force_insert=True)
+    return kept.size
 
 
 def finish_response(

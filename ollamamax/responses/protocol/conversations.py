@@ -46,11 +46,19 @@ _items_decoder = msgspec.json.Decoder(ItemsRequest)
 
 
 async def create(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    body = http.decode(_decoder, await service.body(scope, receive) or b"{}")
+    raw = await service.body(scope, receive) or b"{}"
+    body = http.decode(_decoder, raw)
+    await _take_room(service, call, raw)
     made = await in_database(
         create_conversation, acting=_acting(call), items=_few(body.items or []), metadata=metadata_of(body.metadata)
     )
     await _answer(send, call, _object(made))
+
+
+async def _take_room(service: Service, call: Call, raw: bytes) -> None:
+    """Raises `TooLarge` when the tenant keeps as much as it may."""
+    if service.keeping is not None:
+        await service.keeping.take_room(call.principal.tenant or "", len(raw))
 
 
 async def one(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +80,9 @@ async def delete(service: Service, call: Call, scope: Scope, receive: Receive, s
 
 
 async def add(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    body = http.decode(_items_decoder, await service.body(scope, receive))
+    raw = await service.body(scope, receive)
+    body = http.decode(_items_decoder, raw)
+    await _take_room(service, call, raw)
     items, acting, key = _few(body.items), _acting(call), _id(scope)
     added = await in_database(add_items, acting=acting, conversation_id=key, items=items)
     await http.respond(send, 200, page(added, has_more=False), call.headers())

@@ -23,7 +23,7 @@ from ollamamax.responses.queries.conversation import items_of
 from ollamamax.responses.queries.response import history, output_items, stored_bytes
 
 SUM_LIFETIME = 30.0
-"""Seconds for which a tenant's sum of bytes is believed: so long it may go on growing beyond its bound."""
+"""Seconds for which a tenant's sum of bytes is believed; what this process adds to it meanwhile is counted."""
 END_PATIENCE = 20.0
 """Seconds for which the end of an answer waits for a database that is away."""
 LEASE_MARGIN = 60.0
@@ -46,6 +46,23 @@ class Keeper:
         self._most_body = most_body
         self._most_bytes = most_bytes
         self._sums: dict[str, tuple[float, int]] = {}
+
+    async def take_room(self, tenant: str, size: int) -> None:
+        now = time.monotonic()
+        asked, total = self._sums.get(tenant, (-SUM_LIFETIME, 0))
+        if now - asked >= SUM_LIFETIME:
+            asked, total = now, await in_database(stored_bytes, tenant)
+            self._sums[tenant] = (asked, total)
+        if total > self._most_bytes:
+            raise TooLarge(
+                f"Your kept responses and conversations exceed the {self._most_bytes} bytes allowed; delete some, or ask "
+                "with 'store': false."
+            )
+        self._grew(tenant, size)
+
+    def _grew(self, tenant: str, size: int) -> None:
+        asked, total = self._sums[tenant]
+        self._sums[tenant] = (asked, total + size)
 
     async def recall(self, call: Call, previous: str | None, conversation: str | None) -> Recalled:
         tenant = call.principal.tenant or ""
@@ -76,7 +93,7 @@ class Keeper:
         self, call: Call, recalled: Recalled, response: Item, given: str | list[Item], request: Item | None = None
     ) -> None:
         tenant = call.principal.tenant or ""
-        await self._check_room(tenant)
+        await self.take_room(tenant, 0)
         keep = Keep(
             tenant=uuid.UUID(tenant),
             key=uuid.UUID(call.principal.id),
@@ -87,7 +104,7 @@ class Keeper:
             conversation=recalled.place.conversation,
             request=request,
         )
-        await in_database(begin_response, keep, lifetime=self._lifetime, lease=self._lease)
+        self._grew(tenant, await in_database(begin_response, keep, lifetime=self._lifetime, lease=self._lease))
 
     async def end(self, call: Call, status: Ended, response: Item) -> None:
         tenant, response_id = uuid.UUID(call.principal.tenant or ""), uuid.UUID(call.id)
@@ -102,18 +119,6 @@ class Keeper:
                 await asyncio.sleep(0.5)
             else:
                 return
-
-    async def _check_room(self, tenant: str) -> None:
-        asked, total = self._sums.get(tenant, (0.0, 0))
-        now = time.monotonic()
-        if tenant not in self._sums or now - asked > SUM_LIFETIME:
-            total = await in_database(stored_bytes, tenant)
-            self._sums[tenant] = (now, total)
-        if total > self._most_bytes:
-            raise TooLarge(
-                f"Your kept responses and conversations exceed the {self._most_bytes} bytes allowed; delete some, or ask "
-                "with 'store': false."
-            )
 
 
 def metadata_of(given: Any) -> dict[str, str]:
