@@ -50,6 +50,9 @@ def _integer(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
+_COUNT = _integer(1, 10_000_000)
+
+
 def _flag(text: str) -> bool:
     if text.lower() in {"1", "true", "yes", "on"}:
         return True
@@ -259,6 +262,75 @@ SETTINGS = (
         _integer(1, 1_000_000),
         "5000",
         "Keys of one tenant that are not revoked; one more is refused with 409.",
+    ),
+    Setting("OLLAMAMAX_MAX_TENANTS", _COUNT, "10000", "Tenants of the installation; one more is refused with 409."),
+    Setting("OLLAMAMAX_MAX_USERS", _COUNT, "100000", "Users of the installation; one more is refused with 409."),
+    Setting(
+        "OLLAMAMAX_MAX_MEMBERS_PER_TENANT", _COUNT, "10000", "Members of one tenant; one more is refused with 409."
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_JOIN_TOKENS_PER_TENANT",
+        _COUNT,
+        "1000",
+        "Join tokens of one tenant that hosts can still join with; one more is refused with 409.",
+    ),
+    Setting("OLLAMAMAX_MAX_NODES_PER_TENANT", _COUNT, "10000", "Nodes of one tenant; one more is refused with 409."),
+    Setting(
+        "OLLAMAMAX_MAX_MODELS_PER_TENANT",
+        _COUNT,
+        "10000",
+        "Names of models of one tenant, each tag counted; one more is refused with 409.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_VERSIONS_PER_TENANT",
+        _COUNT,
+        "10000",
+        "Versions of models of one tenant, those that a name stood for before too; one more is refused with 409.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_ALIASES_PER_TENANT", _COUNT, "10000", "Aliases of one tenant; one more is refused with 409."
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_UPLOADS_PER_TENANT",
+        _COUNT,
+        "10000",
+        "Blobs that one tenant sent and that no model is made of yet; one more is refused with 409.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_SENDING_PER_TENANT",
+        _COUNT,
+        "64",
+        "Blobs and files that one tenant sends to one process at the same time; one more is refused with 429.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_JOBS_PER_TENANT",
+        _COUNT,
+        "1000",
+        "Pulls, pushes, creations and deletions of one tenant that are not over; one more is refused with 429.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_FILES_PER_TENANT",
+        _COUNT,
+        "100000",
+        "Files of one tenant, those that batches leave too, for it to upload another one; else 409.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_BATCHES_PER_TENANT",
+        _COUNT,
+        "1000",
+        "Batches of one tenant that have not ended; one more is refused with 429.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_CONVERSATIONS_PER_TENANT",
+        _COUNT,
+        "100000",
+        "Conversations of one tenant; one more is refused with 409.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_BACKGROUND_PER_TENANT",
+        _COUNT,
+        "1000",
+        "Background responses of one tenant that have not ended; one more is refused with 429.",
     ),
     Setting(
         "OLLAMAMAX_QUEUE_BYTES",

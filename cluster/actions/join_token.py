@@ -6,10 +6,12 @@ import datetime
 import uuid
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from cluster.models import JoinToken
 from ollamamax.audit.actions import record
+from ollamamax.identity.bounds import JOIN_TOKENS, require_room
 from ollamamax.identity.keys import make_key
 from ollamamax.identity.queries.tenant import may_join_nodes
 from ollamamax.identity.rights import require_in_tenant
@@ -34,6 +36,8 @@ def issue_join_token(*, acting: Principal, lifetime: datetime.timedelta, max_use
         raise errors.InvalidRequest(f"A join token has between 1 and {MOST_USES} uses.", param="max_uses")
     made = make_key("join")
     with tenant_scope(tenant), transaction.atomic(durable=True):
+        usable = JoinToken.objects.filter(revoked_at=None, expires_at__gt=timezone.now(), uses__lt=F("max_uses"))
+        require_room(JOIN_TOKENS, usable)
         token = JoinToken.objects.create(
             tenant_id=tenant,
             identifier=made.identifier,

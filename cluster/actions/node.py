@@ -21,6 +21,7 @@ from cluster.models import JoinToken, Node
 from cluster.models.node import MOST_HOURLY_COST
 from ollamamax import logs
 from ollamamax.audit.actions import record
+from ollamamax.identity.bounds import NODES, require_room
 from ollamamax.identity.keys import make_key, matches, parse_key
 from ollamamax.identity.queries.tenant import is_operator
 from ollamamax.identity.rights import require_in_tenant
@@ -71,6 +72,7 @@ def join_node(*, token: str, name: str, engine: str, agent_version: str) -> Join
         ).update(uses=F("uses") + 1)
         if not claimed:
             raise errors.Unauthenticated(_REFUSED)
+        require_room(NODES, Node.objects.exclude(name=name))
         try:
             with transaction.atomic():
                 node = Node.objects.create(

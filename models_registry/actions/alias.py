@@ -18,6 +18,7 @@ from models_registry.queries import alias as queries
 from models_registry.queries.model import has_channel, is_shared
 from ollamamax import logs
 from ollamamax.audit.actions import record
+from ollamamax.identity.bounds import ALIASES, require_room
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Conflict, InvalidRequest, NotFound
@@ -39,6 +40,7 @@ def create_alias(*, acting: Principal, name: str, target: str, fallbacks: Sequen
         if queries.is_alias(full):
             raise Conflict(f"There is an alias '{full}' already.", param="name")
         _require_model(full, of)
+        require_room(ALIASES, Alias.objects.all())
         alias = Alias.objects.create(
             tenant_id=tenant,
             name=full,

@@ -17,6 +17,7 @@ from models_registry.models import Blob, Job, Upload
 from models_registry.queries.blob import blob_bytes, has_blob
 from ollamamax import logs
 from ollamamax.audit.actions import record
+from ollamamax.identity.bounds import UPLOADS, require_room
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.errors import TooLarge
@@ -53,6 +54,8 @@ def take_over(
         lock_blobs([digest])
         if not has_blob(digest):
             refuse_beyond_quota(size)
+        if not Upload.objects.filter(blob_id=digest).exists():
+            require_room(UPLOADS, Upload.objects.all())
         blob_store().place(file, digest)
         blob, _ = Blob.objects.get_or_create(digest=digest, defaults={"size": size, "media_type": media_type})
         Upload.objects.update_or_create(tenant_id=tenant, blob=blob, defaults={"sent_at": timezone.now()})

@@ -16,16 +16,15 @@ from models_registry.actions.lock import lock_jobs
 from models_registry.models import Job
 from ollamamax import logs
 from ollamamax.audit.actions import record
+from ollamamax.identity.bounds import JOBS, require_room
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import every_tenant, tenant_scope
-from ollamamax.kernel.errors import NotFound, OllamaMaxError, Overloaded
+from ollamamax.kernel.errors import NotFound, OllamaMaxError
 from ollamamax.kernel.principal import Principal
 
 LEASE = datetime.timedelta(seconds=15)
 MOST_ATTEMPTS = 5
 """How often a job is taken up: one that ends its process each time must not do so for ever."""
-MOST_WAITING = 100
-"""Jobs of one tenant that are not over."""
 MOST_OF_ONE_TENANT = 2
 """Jobs of one tenant that run at once, so that others find a place."""
 _ACTIVE = (Job.State.WAITING, Job.State.RUNNING)
@@ -42,8 +41,7 @@ def submit_job(*, acting: Principal, kind: str, model: str, request: dict[str, A
         job = active.filter(kind=kind, fingerprint=fingerprint).first()
         joined = job is not None
         if job is None:
-            if active.count() >= MOST_WAITING:
-                raise Overloaded(f"{MOST_WAITING} jobs wait already.", retry_after=30)
+            require_room(JOBS, active)
             job = Job.objects.create(
                 tenant_id=tenant,
                 kind=kind,

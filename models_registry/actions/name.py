@@ -9,8 +9,9 @@ from redis.exceptions import RedisError
 
 from models_registry import publication
 from models_registry.actions.lock import lock_names, lock_replicas
+from models_registry.actions.point import point_names
 from models_registry.manifest import split_name
-from models_registry.models import Channel, Model, Version
+from models_registry.models import Channel, Version
 from models_registry.queries.model import find_channel
 from ollamamax import logs
 from ollamamax.audit.actions import record
@@ -31,10 +32,7 @@ def copy_name(*, acting: Principal, source: str, destination: str) -> Channel:
     with tenant_scope(tenant), transaction.atomic(durable=True):
         lock_names(tenant)
         version = find_channel(source).version
-        named, _ = Model.objects.get_or_create(tenant_id=tenant, name=model)
-        channel, _ = Channel.objects.update_or_create(
-            tenant_id=tenant, model=named, name=name, defaults={"version": version, "moved_at": timezone.now()}
-        )
+        [channel] = point_names(tenant, model, [name], version)
         record(
             acting=acting,
             action="model.copy",

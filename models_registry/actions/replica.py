@@ -130,6 +130,9 @@ def _take_note_of_external(
                         engine=model.engine,
                         size=model.size,
                     )
+                except errors.Conflict as error:
+                    guard.note(client, name, error.message)
+                    break
                 except (errors.InvalidRequest, DataError, IntegrityError) as error:
                     guard.note(client, name, f"a model's name or digest is none: {str(error)[:200]}")
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 from redis.exceptions import RedisError
 
 from models_registry import manifest as manifests
 from models_registry import publication
 from models_registry.actions.blob import blob_store, put_bytes, take_over
 from models_registry.actions.lock import lock_blobs, lock_names
+from models_registry.actions.point import point_names
 from models_registry.blobstore.store import DIGEST
 from models_registry.gguf_header import read_header
 from models_registry.manifest import Layer
-from models_registry.models import Blob, Channel, Model, Upload, Version
+from models_registry.models import Blob, Channel, Upload, Version
 from ollamamax import logs
 from ollamamax.audit.actions import record
+from ollamamax.identity.bounds import VERSIONS, require_room
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Conflict, InvalidRequest
@@ -77,7 +77,8 @@ def publish_version(
 ) -> Version:
     """Point ``name`` at the version of these layers, all of which the tenant has. Safe to repeat.
 
-    Raises `InvalidRequest` for a bad name, `Conflict` when a blob was removed meanwhile.
+    Raises `InvalidRequest` for a bad name, `Conflict` when a blob was removed meanwhile, or
+    for more names or versions than the tenant may have.
     """
     tenant = require_in_tenant(acting, "model.manage")
     model, channel = manifests.split_name(name)
@@ -89,9 +90,11 @@ def publish_version(
         blobs = list(Blob.objects.filter(digest__in=needed))
         if len(blobs) != len(needed):
             raise Conflict("A blob of this model was removed meanwhile. Send it again.", retry_after=1)
+        digest = manifests.digest_of(manifest)
+        _require_room(digest)
         version, created = Version.objects.get_or_create(
             tenant_id=tenant,
-            digest=manifests.digest_of(manifest),
+            digest=digest,
             defaults={
                 "source": Version.Source.HOSTED,
                 "manifest": manifest,
@@ -103,7 +106,7 @@ def publish_version(
             version.blobs.add(*blobs)
         # From now on the version holds them.
         Upload.objects.filter(blob_id__in=needed).delete()
-        moved = _point(tenant, model, (channel, *aliases), version)
+        moved = point_names(tenant, model, (channel, *aliases), version)
         record(
             acting=acting,
             action="version.publish",
@@ -121,7 +124,7 @@ def register_external(
 ) -> Version:
     """A model that an engine reports as its own. A channel that points elsewhere already is left alone, unless ``move``.
 
-    Raises `InvalidRequest` for a name or digest that is none.
+    Raises `InvalidRequest` for a name or digest that is none, and `Conflict` for more than the tenant may have.
     """
     tenant = require_in_tenant(acting, "model.manage")
     model, channel = manifests.split_name(name)
@@ -130,13 +133,14 @@ def register_external(
     manifest: dict[str, Any] = {"schema": 1, "name": f"{model}:{channel}", "engine": engine, "digest": digest}
     with tenant_scope(tenant), transaction.atomic(durable=True):
         lock_names(tenant)
+        _require_room(digest)
         version, _ = Version.objects.get_or_create(
             tenant_id=tenant,
             digest=digest,
             defaults={"source": Version.Source.EXTERNAL, "manifest": manifest, "size": size or 0, "details": {}},
         )
         taken = not move and Channel.objects.filter(tenant_id=tenant, model__name=model, name=channel).exists()
-        moved = [] if taken else _point(tenant, model, (channel,), version)
+        moved = [] if taken else point_names(tenant, model, (channel,), version)
         record(
             acting=acting,
             action="version.register",
@@ -149,17 +153,9 @@ def register_external(
     return version
 
 
-def _point(tenant: uuid.UUID, model: str, channels: tuple[str, ...], version: Version) -> list[Channel]:
-    named, _ = Model.objects.get_or_create(tenant_id=tenant, name=model)
-    return [
-        Channel.objects.update_or_create(
-            tenant_id=tenant,
-            model=named,
-            name=channel,
-            defaults={"version": version, "moved_at": timezone.now()},
-        )[0]
-        for channel in dict.fromkeys(channels)
-    ]
+def _require_room(digest: str) -> None:
+    if not Version.objects.filter(digest=digest).exists():
+        require_room(VERSIONS, Version.objects.all())
 
 
 def _announce(channels: list[Channel]) -> None:

@@ -15,6 +15,7 @@ from models_registry.blobstore.disk import RESERVE, DiskFull
 from models_registry.blobstore.store import DIGEST, Incoming
 from models_registry.protocol.threads import in_thread
 from models_registry.queries.blob import has_blob
+from ollamamax.identity.bounds import sending
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import InvalidRequest, TooLarge
 from ollamamax.kernel.principal import Principal
@@ -46,7 +47,8 @@ async def answer(
     try:
         incoming = await asyncio.to_thread(store.receive)
         try:
-            await _receive(request, incoming, most, still_works)
+            with sending(acting.tenant or ""):
+                await _receive(request, incoming, most, still_works)
             if incoming.digest != digest:
                 raise InvalidRequest(f'digest mismatch, expected "{digest}", got "{incoming.digest}"', param="digest")
             await in_thread(lambda: keep_upload(acting=acting, incoming=incoming))

@@ -11,11 +11,9 @@ import msgspec
 import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from pytest_django import Settings
 
 from ollamamax.audit.models import AuditRecord
 from ollamamax.audit.verify import verify
-from ollamamax.env import Environment
 from ollamamax.identity.actions.bootstrap import bootstrap_installation
 from ollamamax.identity.actions.key import change_key, issue_key, revoke_key
 from ollamamax.identity.actions.member import add_member, remove_member
@@ -373,14 +371,3 @@ def test_users_and_tenants_are_switched_off_by_those_above_them(owner: Person, o
         change_password(acting=operator.acting, user_id=owner.user.id, password=PASSWORD + "x")
     change_password(acting=owner.acting, user_id=owner.user.id, password=PASSWORD + "x")
     assert User.objects.get(pk=owner.user.id).check_password(PASSWORD + "x")
-
-
-def test_a_tenant_has_no_more_keys_than_it_may(owner: Person, stranger: Person, settings: Settings) -> None:
-    settings.ENV = Environment({**settings.ENV.values, "OLLAMAMAX_MAX_KEYS_PER_TENANT": 2})
-    first, _ = issue_key(acting=owner.acting, name="1")
-    issue_key(acting=owner.acting, name="2")
-    with pytest.raises(Conflict, match="OLLAMAMAX_MAX_KEYS_PER_TENANT"):
-        issue_key(acting=owner.acting, name="3")
-    issue_key(acting=stranger.acting, name="theirs")
-    revoke_key(acting=owner.acting, key_id=first.id)
-    issue_key(acting=owner.acting, name="3")

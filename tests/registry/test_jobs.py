@@ -8,11 +8,13 @@ import threading
 import pytest
 from django.db import connection
 from django.utils import timezone
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from models_registry.actions import job as jobs
 from models_registry.models import Job
 from ollamamax.audit.models import AuditRecord
+from ollamamax.env import Environment
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.errors import EngineFailed, Forbidden, Overloaded
 from tests.cast import Person
@@ -110,8 +112,8 @@ def test_released_it_waits_again(owner: Person) -> None:
     assert jobs.claim_job("b") == job
 
 
-def test_too_many_are_refused(owner: Person, member: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "MOST_WAITING", 2)
+def test_too_many_are_refused(owner: Person, member: Person, settings: Settings) -> None:
+    settings.ENV = Environment({**settings.ENV.values, "OLLAMAMAX_MAX_JOBS_PER_TENANT": 2})
     for number in range(2):
         ask(owner, f"m:{number}")
     with pytest.raises(Overloaded):

@@ -10,6 +10,7 @@ from django.utils import timezone
 from ollamamax.audit.actions import record
 from ollamamax.batches.models import Batch, File
 from ollamamax.batches.window import span
+from ollamamax.identity.bounds import BATCHES, require_room
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Conflict, InvalidRequest, NotFound
@@ -40,6 +41,7 @@ def create_batch(
             raise NotFound("There is no such file.", param="input_file_id")
         if file.purpose != File.Purpose.BATCH:
             raise InvalidRequest("The file's purpose is not 'batch'.", param="input_file_id")
+        require_room(BATCHES, Batch.objects.filter(status__in=Batch.UNFINISHED))
         batch = Batch.objects.create(
             tenant_id=tenant,
             key_id=uuid.UUID(acting.id),

@@ -10,6 +10,7 @@ from ollamamax.audit.actions import record
 from ollamamax.batches.models import File
 from ollamamax.batches.queries.batch import unfinished_of
 from ollamamax.batches.queries.file import stored_bytes
+from ollamamax.identity.bounds import FILES, require_room
 from ollamamax.identity.models import Tenant
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
@@ -28,6 +29,7 @@ def create_file(*, acting: Principal, file_id: uuid.UUID, name: str, size: int, 
                 f"With this one your files would exceed the {most_bytes} bytes allowed; delete some.",
                 param="file",
             )
+        require_room(FILES, File.objects.all())
         file = File.objects.create(
             id=file_id, tenant_id=tenant, purpose=File.Purpose.BATCH, name=name, size=size, sha256=sha256
         )

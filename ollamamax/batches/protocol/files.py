@@ -22,6 +22,7 @@ from ollamamax.gateway import http
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send
 from ollamamax.gateway.service import Service
+from ollamamax.identity.bounds import sending
 from ollamamax.kernel.errors import InvalidRequest, Unavailable, Unsupported
 from ollamamax.kernel.ids import uuid7
 
@@ -38,7 +39,8 @@ class Files:
 
     async def upload(self, service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         file = uuid7()
-        upload = await receive_upload(scope, receive, self.store, file, self.most_bytes)
+        with sending(call.principal.tenant or ""):
+            upload = await receive_upload(scope, receive, self.store, file, self.most_bytes)
         try:
             _check(upload)
             made = await in_database(

@@ -7,13 +7,13 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from ollamamax.audit.actions import record
 from ollamamax.identity import directory
 from ollamamax.identity.actions.limits import Given, checked, take_over
+from ollamamax.identity.bounds import KEYS, require_room
 from ollamamax.identity.keys import make_key
 from ollamamax.identity.models import ApiKey, Priority
 from ollamamax.identity.queries import key as queries
@@ -57,11 +57,7 @@ def issue_key(
     # A key that no gateway can be told of would be shown, and refused for as long as Redis is away.
     directory.require_writable()
     with tenant_scope(acting.tenant), transaction.atomic(durable=True):
-        most = settings.ENV["OLLAMAMAX_MAX_KEYS_PER_TENANT"]
-        if ApiKey.objects.filter(revoked_at=None).count() >= most:
-            raise Conflict(
-                f"This tenant has {most} keys, as many as it may: revoke some (OLLAMAMAX_MAX_KEYS_PER_TENANT)."
-            )
+        require_room(KEYS, ApiKey.objects.filter(revoked_at=None))
         key = ApiKey.objects.create(
             tenant_id=uuid.UUID(acting.tenant),
             created_by_id=created_by if acting.kind == "system" else queries.person_behind(acting),

@@ -6,6 +6,7 @@ from django.db import IntegrityError, transaction
 
 from ollamamax.audit.actions import record
 from ollamamax.identity import directory, sockets
+from ollamamax.identity.bounds import MEMBERS, require_room
 from ollamamax.identity.models import Membership, Role, Tenant, User
 from ollamamax.identity.queries.key import keys_made_by
 from ollamamax.identity.rights import require, require_to_grant
@@ -28,6 +29,7 @@ def add_member(*, acting: Principal, tenant: Tenant, user: User, role: str) -> M
     require_to_grant(acting, permissions_of(role, in_operator=tenant.is_operator))
     try:
         with tenant_scope(tenant), transaction.atomic(durable=True):
+            require_room(MEMBERS, Membership.objects.exclude(user=user))
             membership = Membership.objects.create(tenant=tenant, user=user, role=role)
             record(
                 acting=acting,

@@ -12,6 +12,7 @@ from django.utils import timezone
 from ollamamax.audit.actions import record
 from ollamamax.identity import directory, sockets
 from ollamamax.identity.actions.limits import Given, checked, take_over
+from ollamamax.identity.bounds import TENANTS, require_room
 from ollamamax.identity.models import Tenant
 from ollamamax.identity.models.tenant import LEAST_WEIGHT, MOST_WEIGHT
 from ollamamax.identity.queries import tenant as queries
@@ -33,6 +34,7 @@ def create_tenant(*, acting: Principal, slug: str, name: str) -> Tenant:
     name = _named(name)
     try:
         with transaction.atomic(durable=True):
+            require_room(TENANTS, Tenant.objects.exclude(slug=slug))
             tenant = Tenant.objects.create(slug=slug, name=name)
             # In the system's chain: that a tenant was there is known even if its own chain were removed.
             record(

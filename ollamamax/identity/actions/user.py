@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 
 from ollamamax.audit.actions import record
 from ollamamax.identity import directory, sockets
+from ollamamax.identity.bounds import USERS, require_room
 from ollamamax.identity.models import User
 from ollamamax.identity.queries.key import keys_made_by
 from ollamamax.identity.scope import every_tenant
@@ -29,6 +30,7 @@ def create_user(*, acting: Principal, email: str, password: str) -> User:
     _set_password(user, password)
     try:
         with transaction.atomic(durable=True):
+            require_room(USERS, User.objects.exclude(email=user.email))
             user.save(force_insert=True)
             record(
                 acting=acting,

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from ollamamax.audit.actions import record
+from ollamamax.identity.bounds import CONVERSATIONS, require_room
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import NotFound
@@ -26,6 +27,7 @@ Item = dict[str, Any]
 def create_conversation(*, acting: Principal, items: list[Item], metadata: dict[str, str]) -> Conversation:
     tenant = require_in_tenant(acting, "inference.use")
     with tenant_scope(tenant), transaction.atomic(durable=True):
+        require_room(CONVERSATIONS, Conversation.objects.all())
         made = Conversation.objects.create(tenant_id=tenant, metadata=metadata, expires_at=_expiry())
         append_items(made.id, items)
         record(

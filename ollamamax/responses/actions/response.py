@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from ollamamax.audit.actions import record
+from ollamamax.identity.bounds import BACKGROUND, require_room
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Conflict, NotFound
@@ -59,6 +60,9 @@ def begin_response(keep: Keep, *, lifetime: datetime.timedelta, lease: datetime.
     kept.request = None if keep.request is None else sealed(keep.request, kept.place("request"))
     kept.size = len(kept.object) + len(kept.input) + len(kept.request or b"")
     with tenant_scope(keep.tenant), transaction.atomic(durable=True):
+        if kept.is_background:
+            unfinished = KeptResponse.objects.filter(is_background=True, status__in=KeptResponse.UNFINISHED)
+            require_room(BACKGROUND, unfinished)
         kept.save(force_insert=True)
     return kept.size
 

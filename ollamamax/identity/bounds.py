@@ -1,0 +1,97 @@
+"""How many of each noun a tenant, or the installation, may have: one table, one check, and errors that name the setting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from ollamamax.identity.scope import current_tenant
+from ollamamax.kernel.errors import Conflict, Overloaded
+
+RETRY_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Bound:
+    """At most so many ``nouns`` as ``setting`` says. ``remedy`` makes room; ``passes``: so does waiting, and the refusal is a 429."""
+
+    setting: str
+    nouns: str
+    remedy: str
+    passes: bool = False
+    of_installation: bool = False
+
+    @property
+    def most(self) -> int:
+        most: int = settings.ENV[self.setting]
+        return most
+
+    def refusal(self) -> Conflict | Overloaded:
+        whose = "This installation" if self.of_installation else "This tenant"
+        text = f"{whose} has {self.most} {self.nouns}, as many as it may: {self.remedy} ({self.setting})."
+        return Overloaded(text, retry_after=RETRY_SECONDS) if self.passes else Conflict(text)
+
+
+TENANTS = Bound("OLLAMAMAX_MAX_TENANTS", "tenants", "its operator can raise the bound", of_installation=True)
+USERS = Bound("OLLAMAMAX_MAX_USERS", "users", "its operator can raise the bound", of_installation=True)
+MEMBERS = Bound("OLLAMAMAX_MAX_MEMBERS_PER_TENANT", "members", "remove some")
+KEYS = Bound("OLLAMAMAX_MAX_KEYS_PER_TENANT", "keys", "revoke some")
+JOIN_TOKENS = Bound("OLLAMAMAX_MAX_JOIN_TOKENS_PER_TENANT", "join tokens", "revoke some")
+NODES = Bound("OLLAMAMAX_MAX_NODES_PER_TENANT", "nodes", "remove some")
+MODELS = Bound("OLLAMAMAX_MAX_MODELS_PER_TENANT", "names of models", "delete some")
+VERSIONS = Bound("OLLAMAMAX_MAX_VERSIONS_PER_TENANT", "versions of models", "delete names of models")
+ALIASES = Bound("OLLAMAMAX_MAX_ALIASES_PER_TENANT", "aliases", "delete some")
+UPLOADS = Bound("OLLAMAMAX_MAX_UPLOADS_PER_TENANT", "blobs of no model", "make models of some, or wait a day")
+JOBS = Bound("OLLAMAMAX_MAX_JOBS_PER_TENANT", "jobs under way", "wait for some, or cancel them", passes=True)
+FILES = Bound("OLLAMAMAX_MAX_FILES_PER_TENANT", "files", "delete some")
+BATCHES = Bound("OLLAMAMAX_MAX_BATCHES_PER_TENANT", "unfinished batches", "wait for some, or cancel them", passes=True)
+CONVERSATIONS = Bound("OLLAMAMAX_MAX_CONVERSATIONS_PER_TENANT", "conversations", "delete some")
+BACKGROUND = Bound(
+    "OLLAMAMAX_MAX_BACKGROUND_PER_TENANT",
+    "unfinished background responses",
+    "wait for some, or cancel them",
+    passes=True,
+)
+BOUNDS = tuple(value for value in dict(globals()).values() if isinstance(value, Bound))
+
+
+def require_room(bound: Bound, rows: QuerySet[Any], wanted: int = 1) -> None:
+    """Raises the bound's refusal unless ``wanted`` more of ``rows``, which the bound counts, may be made.
+
+    Within the transaction that makes them, until whose end nobody else makes any: no two see the same room. Queries: 2.
+    """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("a lock outside a transaction would be let go at once")
+    whose = "installation" if bound.of_installation else current_tenant().hex
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{bound.setting}:{whose}"])
+    if rows.count() + wanted > bound.most:
+        raise bound.refusal()
+
+
+_sending: dict[str, int] = {}
+
+
+@contextmanager
+def sending(tenant: str) -> Iterator[None]:
+    """One blob or file on its way in, of this process's event loop. Raises `Overloaded` for one too many of the tenant."""
+    setting = "OLLAMAMAX_MAX_SENDING_PER_TENANT"
+    if _sending.get(tenant, 0) >= settings.ENV[setting]:
+        raise Overloaded(
+            f"This tenant is sending {settings.ENV[setting]} blobs and files here, as many as it may: "
+            f"wait for some ({setting}).",
+            retry_after=RETRY_SECONDS,
+        )
+    _sending[tenant] = _sending.get(tenant, 0) + 1
+    try:
+        yield
+    finally:
+        _sending[tenant] -= 1
+        if not _sending[tenant]:
+            del _sending[tenant]

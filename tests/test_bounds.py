@@ -1,0 +1,246 @@
+"""Every noun that somebody can make again and again has a bound: one more is refused by the setting's name, and one less makes room."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.db import connection
+from django.utils import timezone
+from pytest_django import Settings
+
+from cluster.actions.join_token import issue_join_token, revoke_join_token
+from cluster.actions.node import join_node, remove_node
+from models_registry.actions.alias import create_alias, delete_alias
+from models_registry.actions.blob import put_bytes
+from models_registry.actions.job import cancel_job, submit_job
+from models_registry.actions.name import copy_name, delete_name
+from models_registry.actions.version import register_external
+from models_registry.models import Alias, Upload
+from ollamamax.batches.actions.batch import create_batch
+from ollamamax.batches.actions.file import create_file, delete_file
+from ollamamax.batches.models import Batch
+from ollamamax.env import SETTINGS, Environment
+from ollamamax.identity import bounds
+from ollamamax.identity.actions.key import issue_key, revoke_key
+from ollamamax.identity.actions.member import add_member, remove_member
+from ollamamax.identity.actions.tenant import create_tenant
+from ollamamax.identity.actions.user import create_user
+from ollamamax.identity.bounds import BOUNDS, Bound
+from ollamamax.identity.scope import every_tenant, tenant_scope
+from ollamamax.kernel.errors import Conflict, Overloaded
+from ollamamax.kernel.ids import uuid7
+from ollamamax.responses.actions.conversation import create_conversation, delete_conversation
+from ollamamax.responses.actions.response import Keep, begin_response, cancel_response
+from tests.cast import PASSWORD, SYSTEM, Key, Person, logged_in, make_key
+
+DAY = datetime.timedelta(days=1)
+
+
+@dataclass
+class World:
+    """One tenant's owner, with a key of theirs."""
+
+    owner: Person
+    key: Key
+
+    @property
+    def acting(self) -> Any:
+        return self.owner.acting
+
+    def external(self, name: str) -> Any:
+        digest = f"sha256:{uuid.uuid4().hex * 2}"
+        return register_external(acting=self.acting, name=name, digest=digest, engine="ollama", size=1)
+
+    def node(self, name: str) -> Any:
+        _, token = issue_join_token(acting=self.acting, lifetime=DAY, max_uses=1)
+        return join_node(token=token, name=name, engine="ollama", agent_version="1").node
+
+    def member(self, name: str) -> Any:
+        user = create_user(acting=SYSTEM, email=f"{name}@acme.example", password=PASSWORD)
+        add_member(acting=SYSTEM, tenant=self.owner.tenant, user=user, role="viewer")
+        return user
+
+    def file(self, name: str) -> Any:
+        given: dict[str, Any] = {"file_id": uuid7(), "name": name, "size": 1, "sha256": "0" * 64, "most_bytes": 100}
+        return create_file(acting=self.key.acting, **given)
+
+    def batch(self, name: str) -> Any:
+        given: dict[str, Any] = {"completion_window": "24h", "metadata": None, "endpoint": "/v1/completions"}
+        return create_batch(acting=self.key.acting, input_file=self.file(name).id, **given)
+
+    def ended(self, batch: Any) -> None:
+        with every_tenant():
+            Batch.objects.filter(pk=batch.pk).update(status="completed", completed_at=timezone.now())
+
+    def upload_forgotten(self, blob: Any) -> None:
+        with every_tenant():
+            Upload.objects.filter(blob=blob).delete()
+
+    def background(self, name: str) -> Any:
+        id_ = uuid7()
+        keep = Keep(self.owner.tenant.id, self.key.row.id, id_, {"status": "queued"}, [], request={"model": name})
+        begin_response(keep, lifetime=DAY, lease=DAY)
+        return id_
+
+
+Make = Callable[[World, str], Any]
+Free = Callable[[World, Any], Any]
+TABLE: dict[Bound, tuple[int, Make, Free | None]] = {
+    # How many there are at first, how one is made, and how one goes; where none can, the operator raises the bound.
+    bounds.TENANTS: (1, lambda w, n: create_tenant(acting=SYSTEM, slug=n, name=n), None),
+    bounds.USERS: (1, lambda w, n: create_user(acting=SYSTEM, email=f"{n}@a.example", password=PASSWORD), None),
+    bounds.MEMBERS: (
+        1,
+        lambda w, n: w.member(n),
+        lambda w, user: remove_member(acting=w.acting, tenant=w.owner.tenant, user=user),
+    ),
+    bounds.KEYS: (
+        1,
+        lambda w, n: issue_key(acting=w.acting, name=n)[0],
+        lambda w, key: revoke_key(acting=w.acting, key_id=key.id),
+    ),
+    bounds.JOIN_TOKENS: (
+        0,
+        lambda w, n: issue_join_token(acting=w.acting, lifetime=DAY, max_uses=1)[0],
+        lambda w, token: revoke_join_token(acting=w.acting, token_id=token.id),
+    ),
+    bounds.NODES: (0, lambda w, n: w.node(n), lambda w, node: remove_node(acting=w.acting, node_id=node.id)),
+    bounds.MODELS: (
+        1,
+        lambda w, n: copy_name(acting=w.acting, source="first:1", destination=f"m:{n}"),
+        lambda w, channel: delete_name(acting=w.acting, name=f"m:{channel.name}"),
+    ),
+    bounds.VERSIONS: (
+        1,
+        lambda w, n: w.external(f"m:{n}"),
+        lambda w, version: delete_name(acting=w.acting, name=version.manifest["name"]),
+    ),
+    bounds.ALIASES: (
+        0,
+        lambda w, n: create_alias(acting=w.acting, name=n, target="first:1"),
+        lambda w, alias: delete_alias(acting=w.acting, alias_id=alias.id),
+    ),
+    bounds.UPLOADS: (
+        0,
+        lambda w, n: put_bytes(tenant=w.owner.tenant.id, data=n.encode(), media_type="text/plain"),
+        lambda w, blob: w.upload_forgotten(blob),
+    ),
+    bounds.JOBS: (
+        0,
+        lambda w, n: submit_job(acting=w.acting, kind="pull", model=n, request={"model": n}),
+        lambda w, job: cancel_job(acting=w.acting, job_id=job.id),
+    ),
+    bounds.FILES: (
+        0,
+        lambda w, n: w.file(n),
+        lambda w, file: delete_file(acting=w.key.acting, file_id=file.id),
+    ),
+    bounds.BATCHES: (0, lambda w, n: w.batch(n), lambda w, batch: w.ended(batch)),
+    bounds.CONVERSATIONS: (
+        0,
+        lambda w, n: create_conversation(acting=w.key.acting, items=[], metadata={}),
+        lambda w, made: delete_conversation(acting=w.key.acting, conversation_id=made.id),
+    ),
+    bounds.BACKGROUND: (
+        0,
+        lambda w, n: w.background(n),
+        lambda w, id_: cancel_response(acting=w.key.acting, response_id=id_),
+    ),
+}
+
+
+@pytest.fixture
+def world(valkey: redis.Redis, owner: Person, tmp_path: Path, settings: Settings) -> World:
+    settings.HOME = tmp_path
+    made = World(owner, make_key(owner))
+    made.external("first:1")
+    return made
+
+
+def set_bound(settings: Settings, bound: Bound, most: int) -> None:
+    settings.ENV = Environment({**settings.ENV.values, bound.setting: most})
+
+
+def test_every_bound_is_in_the_table_and_every_such_setting_is_a_bound() -> None:
+    assert set(TABLE) == set(BOUNDS)
+    named = {each.name for each in SETTINGS if each.name.startswith("OLLAMAMAX_MAX_")}
+    counted = {name for name in named if name.endswith(("_PER_TENANT", "_TENANTS", "_USERS"))}
+    assert counted - {bound.setting for bound in BOUNDS} == {"OLLAMAMAX_MAX_SENDING_PER_TENANT"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound.nouns)
+def test_one_more_is_refused_and_one_less_makes_room(bound: Bound, world: World, settings: Settings) -> None:
+    held, make, free = TABLE[bound]
+    set_bound(settings, bound, held + 2)
+    first, _ = make(world, "n1"), make(world, "n2")
+    with pytest.raises(Overloaded if bound.passes else Conflict, match=bound.setting) as refused:
+        make(world, "n3")
+    assert str(held + 2) in refused.value.message
+    assert (refused.value.retry_after is not None) is bound.passes
+    if free is None:
+        set_bound(settings, bound, held + 3)
+    else:
+        free(world, first)
+    make(world, "n4")
+    with pytest.raises(Overloaded if bound.passes else Conflict, match=bound.setting):
+        make(world, "n5")
+
+
+@pytest.mark.django_db
+def test_what_is_there_can_be_published_again_at_the_bound(world: World, settings: Settings) -> None:
+    for bound in (bounds.MODELS, bounds.VERSIONS):
+        set_bound(settings, bound, 1)
+    copy_name(acting=world.acting, source="first:1", destination="first:1")
+    with pytest.raises(Conflict, match=r"taken|already"):
+        create_tenant(acting=SYSTEM, slug=world.owner.tenant.slug, name="again")
+
+
+@pytest.mark.django_db
+def test_the_api_says_it_as_a_problem(world: World, settings: Settings) -> None:
+    set_bound(settings, bounds.ALIASES, 1)
+    client = logged_in(world.owner)
+    for status in (201, 409):
+        body = {"name": f"a{status}", "target": "first:1"}
+        answer = client.post("/api/v1/aliases", body, format="json")
+        assert answer.status_code == status, answer.content
+    assert answer["Content-Type"] == "application/problem+json"
+    assert bounds.ALIASES.setting in answer.json()["detail"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_those_who_make_at_the_same_moment_do_not_overshoot(world: World, settings: Settings) -> None:
+    set_bound(settings, bounds.ALIASES, 3)
+
+    def make(number: int) -> str:
+        try:
+            create_alias(acting=world.acting, name=f"a{number}", target="first:1")
+        except Conflict as error:
+            return error.message
+        finally:
+            connection.close()
+        return ""
+
+    with ThreadPoolExecutor(6) as pool:
+        told = list(pool.map(make, range(6)))
+    assert told.count("") == 3
+    assert all(bounds.ALIASES.setting in each for each in told if each)
+    with tenant_scope(world.owner.tenant):
+        assert Alias.objects.count() == 3
+
+
+def test_a_tenant_sends_so_many_at_once(settings: Settings) -> None:
+    settings.ENV = Environment({**settings.ENV.values, "OLLAMAMAX_MAX_SENDING_PER_TENANT": 1})
+    refused = pytest.raises(Overloaded, match="OLLAMAMAX_MAX_SENDING_PER_TENANT")
+    with bounds.sending("a"), bounds.sending("b"), refused, bounds.sending("a"):
+        pass
+    with bounds.sending("a"):
+        pass
