@@ -1,4 +1,4 @@
-"""``python -m benchmarks [overhead|integrity|beside|start|routing|prefix|peers|servers|streams|kills|freezes|fairness]``: without a name the first two, which takes a few minutes."""
+"""``python -m benchmarks [overhead|integrity|beside|start|routing|prefix|peers|servers|streams|kills|freezes|fairness|flood]``: without a name the first two, which takes a few minutes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import beside, fairness, freezes, integrity, kills, kills_real, overhead, prefix, routing
+from benchmarks import beside, fairness, flood, freezes, integrity, kills, kills_real, overhead, prefix, routing
 from benchmarks.conditions import conditions
 from benchmarks.fleet import fleet
 from benchmarks.product import running, running_nodes
@@ -121,6 +121,15 @@ def fairness_command() -> None:
         outcome = fairness.measure(product, size)
     print("\n" + fairness.report(outcome, size))
     sys.exit(1 if outcome.wrong else 0)
+
+
+@main.command(name="flood", help="Another tenant's first token beside thousands of connections of one.")
+def flood_command() -> None:
+    size = flood.Size()
+    with fleet(nodes=1, slots=size.slots, gateways=1, engine=size.engine) as product:
+        found = flood.measure(product, size)
+    print("\n" + flood.report(found, size))
+    sys.exit(1 if any(each.steady.wrong for each in found) else 0)
 
 
 @main.command(name="servers", help="uvicorn, daphne; in the web process and in processes of their own.")

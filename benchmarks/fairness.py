@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.client import expected_text
 from benchmarks.fleet import Fleet
@@ -91,12 +92,19 @@ class Tenant:
 
 def prepare(fleet: Fleet, size: Size) -> list[list[str]]:
     """Share the operator's nodes and model with tenants made here; their keys."""
-    names = [{"slug": f"equal-{number}", "weight": 1, "priorities": ["normal"]} for number in range(size.tenants)]
+    names: list[dict[str, Any]] = [
+        {"slug": f"equal-{number}", "weight": 1, "priorities": ["normal"]} for number in range(size.tenants)
+    ]
     names += [{"slug": f"weight-{weight:g}", "weight": weight, "priorities": ["normal"]} for weight in WEIGHTS]
     names += [{"slug": "classes", "weight": 1, "priorities": ["high", "normal", "low"]}]
+    return share(fleet, names)
+
+
+def share(fleet: Fleet, tenants: list[dict[str, Any]]) -> list[list[str]]:
+    """Make tenants (as `benchmarks.tenants` reads them) and share the operator's nodes and model with them; their keys."""
     made = subprocess.run(
         [sys.executable, "-m", "benchmarks.tenants"],
-        cwd=ROOT, env=fleet.environ, input=json.dumps(names), capture_output=True, text=True,
+        cwd=ROOT, env=fleet.environ, input=json.dumps(tenants), capture_output=True, text=True,
     )  # fmt: skip
     if made.returncode:
         raise RuntimeError(made.stderr[-2000:])

@@ -53,6 +53,7 @@ class Web:
             max_body=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
             deadline=settings.ENV["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
             bounds=Bounds.of(settings.ENV),
+            intake=settings.ENV["OLLAMAMAX_INTAKE_PER_TENANT"],
             region=settings.ENV["OLLAMAMAX_REGION"],
             more_routes=lambda method, path: batch_routes(method, path) or response_routes(method, path),
             keeping=Keeper(

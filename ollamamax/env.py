@@ -258,6 +258,13 @@ SETTINGS = (
         "Requests of one tenant that may wait for a free slot; more are refused with 429.",
     ),
     Setting(
+        "OLLAMAMAX_INTAKE_PER_TENANT",
+        _integer(16, 1_000_000),
+        "1024",
+        "Requests of one tenant (of an address, where the key is not known) that one process takes in at once, besides as many as "
+        "may wait for a slot; those that run do not count. More are refused with 429 before their bodies are read.",
+    ),
+    Setting(
         "OLLAMAMAX_MAX_KEYS_PER_TENANT",
         _integer(1, 1_000_000),
         "5000",

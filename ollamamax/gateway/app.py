@@ -15,7 +15,7 @@ from cluster.dispatch.fleet import Registered
 from models_registry.protocol.blobs import PublishedBlob
 from ollamamax import logs
 from ollamamax.bus.directory import Directory
-from ollamamax.gateway import fallback, http, packed, paths, rate_limits, wishes
+from ollamamax.gateway import fallback, http, intake, packed, paths, rate_limits, wishes
 from ollamamax.gateway.anthropic import endpoints as anthropic
 from ollamamax.gateway.anthropic import responses as anthropic_responses
 from ollamamax.gateway.callers import REVOKED, Caller, Callers
@@ -23,6 +23,7 @@ from ollamamax.gateway.catalog import Alias, Listed
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.front import allowed
 from ollamamax.gateway.http import ClientGone, Receive, Scope, Send
+from ollamamax.gateway.intake import Flooded, Intake, Place
 from ollamamax.gateway.ollama import embed, memory
 from ollamamax.gateway.ollama import endpoints as ollama
 from ollamamax.gateway.ollama import responses as ollama_responses
@@ -111,6 +112,8 @@ _LAST_WORDS = 1.0
 """Seconds that a client whose key was revoked has to take the error, where it may be taking nothing."""
 _START_PATIENCE = 5.0
 """Seconds that a request, or the server, waits for a gateway that starts."""
+_LAST_OF_BODY = 1.0
+"""Seconds that the rest of a short body has to arrive, of a request that is refused and its connection closed."""
 _UNTOLD = KnownTenant()
 """A tenant of which nothing was published yet."""
 
@@ -122,10 +125,11 @@ class _Response:
     answers in the first one's stead) is left out then.
     """
 
-    __slots__ = ("_send", "begun", "headed", "kept")
+    __slots__ = ("_place", "_send", "begun", "headed", "kept")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, place: Place | None = None) -> None:
         self._send = send
+        self._place = place
         self.headed = False
         """The head is out: what goes wrong can only be told in the body."""
         self.begun = False
@@ -136,6 +140,8 @@ class _Response:
         if not message.pop(http.SIGN, False) and not self.begun:
             self.begun = True
             self.kept.clear()
+            if self._place is not None:
+                self._place.leave()
         if message["type"] == "http.response.start":
             if self.headed:
                 return
@@ -144,7 +150,10 @@ class _Response:
 
 
 class Gateway:
-    """One per process. Starts with the server's lifespan, or with the first request where the server has none."""
+    """One per process. Starts with the server's lifespan, or with the first request where the server has none.
+
+    ``intake``: requests of one tenant that may be taken in at once, besides as many as may wait for a slot.
+    """
 
     def __init__(
         self,
@@ -153,6 +162,7 @@ class Gateway:
         max_body: int,
         deadline: float,
         bounds: Bounds,
+        intake: int = 1024,
         region: str = "",
         more_routes: MoreRoutes = lambda method, path: None,
         keeping: Keeping | None = None,
@@ -169,6 +179,7 @@ class Gateway:
         self._started: asyncio.Task[Service] | None = None
         self._starting = asyncio.Lock()
         self._turns = Turns()
+        self._intake = Intake(intake + bounds.waiting_of_tenant)
         self._open = 0
         self._quiet = asyncio.Event()
 
@@ -269,19 +280,51 @@ class Gateway:
         """One request. ``inside`` is the key it is made with, when this process itself makes it: no header is looked at,
         and it takes none but idle slots, unless ``idle_only`` says otherwise."""
         self._open += 1
+        place: Place | None = None
         try:
-            await self._turns.begin()
-            await self._serve(scope, receive, send, inside, idle_only)
+            if inside is not None:
+                owner = inside.key.tenant
+            else:
+                directory = self._service.directory if self._service is not None else None
+                owner = intake.owner_of(scope, directory, _authorization(scope, ANTHROPIC))
+                place = self._intake.enter(owner)
+                if place is None:
+                    await self._turns.begin(intake.REFUSED)
+                    await self._refuse(scope, receive, send)
+                    return
+            await self._turns.begin(owner)
+            await self._serve(scope, receive, send, inside, idle_only, place)
         finally:
+            if place is not None:
+                place.leave()
             self._open -= 1
             if not self._open:
                 self._quiet.set()
 
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One of too many."""
+        closes = scope.get("http_version") == "1.1" and intake.is_small(scope)
+        if closes:
+            with contextlib.suppress(ClientGone, errors.TooLarge, TimeoutError):
+                async with asyncio.timeout(_LAST_OF_BODY):
+                    await http.read_body(scope, receive, intake.SMALL)
+        path: str = scope["path"]
+        route = _route(path, scope) or self._more_routes(scope["method"], path)
+        error = Flooded(self._intake.most, closes=closes)
+        traceparent = trace.child(http.header(scope, b"traceparent"))
+        await _explain(_Response(send), route.protocol if route else _protocol(path), error, new_id(), traceparent)
+
     async def _serve(
-        self, scope: Scope, receive: Receive, send: Send, inside: Identified | None, idle_only: bool
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        inside: Identified | None,
+        idle_only: bool,
+        place: Place | None,
     ) -> None:
         received_at = time.time()
-        answer = _Response(send)
+        answer = _Response(send, place)
         http.remember_encodings(scope)
         path: str = scope["path"]
         route = _route(path, scope) or self._more_routes(scope["method"], path)
@@ -318,6 +361,7 @@ class Gateway:
                 timeout=wishes.timeout(scope),
                 strict=tenant.strict_fields or wishes.strict(scope),
                 caller=caller,
+                place=place,
             )
             if path in fallback.ROUTES:
                 endpoint = route.endpoint
@@ -410,6 +454,8 @@ async def _explain(
     if isinstance(error, RateLimited) and error.levels:
         api = rate_limits.ANTHROPIC if protocol is ANTHROPIC else ""
         headers += rate_limits.headers(error.levels, api, time.time())
+    if isinstance(error, Flooded) and error.closes:
+        headers.append((b"connection", b"close"))
     if isinstance(error, packed.UnsupportedEncoding):
         headers.append((b"accept-encoding", packed.ENCODINGS))
     if error.retry_after is not None:

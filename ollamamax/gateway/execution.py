@@ -20,6 +20,7 @@ from ollamamax.gateway.callers import REVOKED, Caller
 from ollamamax.gateway.catalog import Listed, full_name
 from ollamamax.gateway.http import ClientGone, Receive
 from ollamamax.gateway.ignored import Ignored
+from ollamamax.gateway.intake import Place
 from ollamamax.identity.access import KnownTenant, Priority
 from ollamamax.kernel import errors, trace
 from ollamamax.kernel.ids import new_id
@@ -73,6 +74,8 @@ class Call(msgspec.Struct, eq=False):
     """Filled before the response begins."""
     caller: Caller | None = None
     """Whose request it is, in a gateway's hands."""
+    place: Place | None = None
+    """It is left as soon as something of it has a slot."""
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         own = [(b"x-request-id", self.id.encode()), (b"traceparent", self.traceparent.encode())]
@@ -187,6 +190,8 @@ class Execution:
             if not isinstance(error, Interrupted):
                 raise
             raise _as_error(error.failure, self.request) from None
+        if self.call.place is not None:
+            self.call.place.leave()
         if self.call.instead_of is not None:
             self._dispatcher.give_up(self.call.instead_of, "no_capacity")
         return self

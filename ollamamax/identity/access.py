@@ -88,6 +88,14 @@ async def identify(
     return Identified(principal_of(known, permission), known, identifier)
 
 
+def tenant_of(authorization: str | None, directory: Directory) -> str | None:
+    """The tenant of a key in this process's memory, its secret checked; ``None`` for what is no such key. Never waits."""
+    scheme, _, text = (authorization or "").partition(" ")
+    parsed = parse_key(text.strip(), "key") if scheme.lower() == "bearer" else None
+    known = None if parsed is None else working_key(directory, parsed[0])
+    return known.tenant if parsed is not None and known is not None and matches(parsed[1], known.hash) else None
+
+
 def _table(kind: Kind) -> str:
     return "node_keys" if kind == "node" else "keys"
 

@@ -27,6 +27,7 @@ def main() -> None:
         max_body=read["OLLAMAMAX_MAX_BODY_BYTES"],
         deadline=read["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
         bounds=Bounds.of(read),
+        intake=read["OLLAMAMAX_INTAKE_PER_TENANT"],
         region=read["OLLAMAMAX_REGION"],
     )
     serve(Alone(gateway, Origins(read["OLLAMA_ORIGINS"])), read, read["OLLAMAMAX_GATEWAY_PORT"], shared=True)

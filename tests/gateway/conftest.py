@@ -116,7 +116,7 @@ class QuietServer(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def _uvicorn(application: Any, port: int) -> AsyncIterator[None]:
+async def listening(application: Any, port: int) -> AsyncIterator[None]:
     config = uvicorn.Config(
         application, host="127.0.0.1", port=port, http=Http, lifespan="off", log_config=None, access_log=False
     )
@@ -141,7 +141,7 @@ async def site() -> AsyncIterator[Site]:
     port = free_port()
     async with contextlib.AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        await stack.enter_async_context(_uvicorn(Alone(gateway), port))
+        await stack.enter_async_context(listening(Alone(gateway), port))
         made = Site(f"http://127.0.0.1:{port}", redis_url, client, gateway, tenant, "", http, stack)
         made.key = await made.issue_key(tenant)
         service = await gateway.start()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
+
+import pytest
 
 from ollamamax.gateway.turns import Turns
 
@@ -48,3 +51,31 @@ async def test_one_that_leaves_while_it_waits_takes_nobodys_turn() -> None:
     await asyncio.wait_for(stays, 1)
     await asyncio.gather(left, return_exceptions=True)
     assert left.cancelled()
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_whoever_has_few_requests_waits_for_its_share_of_a_flood_only(seed: int) -> None:
+    """After it came, at most as many of each other owner begin as of its own, and what one turn holds."""
+    rng = random.Random(seed)
+    most, floods, own = rng.randint(1, 6), rng.randint(1, 4), rng.randint(1, 12)
+    turns, order = Turns(most), list[str]()
+
+    async def request(owner: str) -> None:
+        await turns.begin(owner)
+        order.append(owner)
+
+    flood = [f"flood {number}" for number in range(floods) for _ in range(rng.randint(50, 300))]
+    rng.shuffle(flood)
+    tasks = [asyncio.create_task(request(owner)) for owner in flood]
+    for _ in range(rng.randint(1, 5)):
+        await asyncio.sleep(0)
+    before = len(order)
+    tasks += [asyncio.create_task(request("small")) for _ in range(own)]
+    for left in rng.sample(tasks[: len(flood)], 20):
+        left.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    last = max(place for place, owner in enumerate(order) if owner == "small")
+    each = Counter(order[before:last])
+    assert each.pop("small", 0) == own - 1
+    assert sum(each.values()) <= own * floods + 2 * most
+    assert turns._waiting == {}
