@@ -10,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 import redis
 from django.conf import settings
+from redis.connection import parse_url
 
 from cluster import guard
 from cluster.dispatch.fleet import Registered
@@ -94,7 +95,11 @@ def rights(node: Node) -> str:
 
 
 def _rules(node: Node) -> list[str]:
-    return ["reset", "on", f"#{node.redis_password_hash}", *keys.node_acl(node.id.hex)]
+    return ["reset", "on", f"#{node.redis_password_hash}", *keys.node_acl(node.id.hex, _database())]
+
+
+def _database() -> int:
+    return int(parse_url(settings.REDIS_URL).get("db") or 0)
 
 
 def forget_user(client: redis.Redis, name: str) -> None:

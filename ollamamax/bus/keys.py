@@ -214,7 +214,7 @@ def node_transport_options(node: str) -> dict[str, object]:
 
 
 _CONNECTION = (
-    *("auth", "hello", "ping", "select", "client|setinfo"),
+    *("auth", "hello", "ping", "client|setinfo"),
     *("unwatch", "multi", "exec", "discard"),
     *("publish", "subscribe", "unsubscribe", "time"),
 )
@@ -261,8 +261,10 @@ def _node_rights(node: str) -> list[tuple[tuple[str, ...], list[str]]]:
     ]
 
 
-def node_acl(node: str) -> list[str]:
+def node_acl(node: str, database: int = 0) -> list[str]:
     """Redis ACL rules (`ACL SETUSER`) for one node: the commands it uses, each on those of its own keys where it uses it.
+
+    ``database`` is the number of the only one that it may choose: in another nobody would measure or remove its keys.
 
     Keys are named exactly, but for what it may only remove, one selector for each use (Redis 7, https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/#selectors).
     Commands are listed one by one: ``+@write`` would let a node change the server's functions, ``+@read`` count the
@@ -274,6 +276,7 @@ def node_acl(node: str) -> list[str]:
         "clearselectors",
         "-@all",
         *(f"+{command}" for command in _CONNECTION),
+        f"+select|{database}",
         f"&{node_control(node)}",
         f"&{node_state_channel(node)}",
         f"&omx:tok:{node}:*",

@@ -53,6 +53,7 @@ FORBIDDEN: list[list[Any]] = [
     ["PUBSUB", "CHANNELS"],
     ["PSUBSCRIBE", "omx:*"],
     ["SWAPDB", "0", "1"],
+    *(["SELECT", str(database)] for database in range(1, 16)),
     ["HGETALL", keys.OPEN],
     ["HSET", keys.OPEN, "x", "y"],
     ["LRANGE", keys.OPEN, "0", "1"],
