@@ -120,8 +120,8 @@ class Chunks:
         if part.function_call:
             self.calls.add({"index": 0, "function": part.function_call})
         parts = self._written() if part.tool_calls and self._shows_calls else []
-        text, thinking = _said(part.content)
-        text = text or choice.text or ""
+        content = part.content
+        text, thinking = _said(content) if isinstance(content, list) else (content or choice.text or "", "")
         if part.reasoning_content or part.reasoning:
             thinking += "".join(_said(part.reasoning_content or part.reasoning))
         logprobs = self._probabilities(choice, text) if self._logprobs else []

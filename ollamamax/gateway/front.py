@@ -36,7 +36,8 @@ class Front:
                 await _empty(send, 200, [(b"content-type", b"application/json")])
                 return
             scope, send = {**scope, "method": "GET"}, _headless(send)
-        scope, receive = packed.unpacked(scope, receive)
+        if method != "GET":
+            scope, receive = packed.unpacked(scope, receive)
         await application(scope, receive, send)
 
     async def _options(self, path: str, origin: str | None, scope: Scope, send: Send) -> bool:

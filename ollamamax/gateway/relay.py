@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,13 +75,13 @@ class Opening:
         self._headers = headers
         self._sign = sign
         self._begun = False
-        self._said_at = time.monotonic()
-        self._writing = False
-        self._signing: asyncio.Task[None] | None = None
+        self.said_at = time.monotonic()
+        self.writing = False
+        self.signing: asyncio.Task[None] | None = None
 
     async def tell(self, outlook: Outlook | None) -> None:
         """From now on a failure can only be told in the stream."""
-        self._said_at = time.monotonic()
+        self.said_at = time.monotonic()
         await self.begin([], sign=True)
         await http.write(self.send, self._sign(outlook), sign=True)
 
@@ -91,48 +91,64 @@ class Opening:
             self._begun = True
             await http.begin(self.send, self._content_type, self._headers + more_headers, sign=sign)
 
+    async def sign(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Give one sign of life; ``headers`` are added when nothing was written before."""
+        self.said_at = time.monotonic()
+        await self.begin(headers, sign=True)
+        await http.write(self.send, self._sign(None), sign=True)
+
     async def write(self, part: bytes) -> None:
         """A whole event: signs go between two of them."""
-        if self._signing is not None:
-            await asyncio.wait([self._signing])
-        self._said_at = time.monotonic()
-        self._writing = True
+        if self.signing is not None:
+            await asyncio.wait([self.signing])
+        self.said_at = time.monotonic()
+        self.writing = True
         await http.write(self.send, part)
-        self._writing = False
+        self.writing = False
 
     async def finish(self, part: bytes) -> None:
         """The last part; no sign comes after it."""
-        if self._signing is not None:
-            await asyncio.wait([self._signing])
-        self._writing = True
+        if self.signing is not None:
+            await asyncio.wait([self.signing])
+        self.writing = True
         await http.finish(self.send, part)
 
-    @contextlib.asynccontextmanager
-    async def alive(self, headers: Callable[[], list[tuple[bytes, bytes]]]) -> AsyncIterator[None]:
-        """Give a sign of life whenever nothing was written for `SIGN_SECONDS`; ``headers`` are added when it is the first."""
-        loop = asyncio.get_running_loop()
-        timer: asyncio.TimerHandle
+    def alive(self, headers: Callable[[], list[tuple[bytes, bytes]]]) -> _Alive:
+        """``async with`` gives a sign of life whenever nothing was written for `SIGN_SECONDS`; ``headers`` are added when it is the
+        first."""
+        return _Alive(self, headers)
 
-        def look() -> None:
-            nonlocal timer
-            left = self._said_at + SIGN_SECONDS - time.monotonic()
-            if left <= 0 and not self._writing and (self._signing is None or self._signing.done()):
-                self._signing = loop.create_task(say())
-            timer = loop.call_later(left if left > 0 else SIGN_SECONDS, look)
 
-        async def say() -> None:
-            with contextlib.suppress(Exception):  # whoever writes next hears of it
-                self._said_at = time.monotonic()
-                await self.begin(headers(), sign=True)
-                await http.write(self.send, self._sign(None), sign=True)
+class _Alive:
+    """Looks after one opening; a class, since every stream has one."""
 
-        timer = loop.call_later(max(0.0, self._said_at + SIGN_SECONDS - time.monotonic()), look)
-        try:
-            yield
-        finally:
-            timer.cancel()
-            if self._signing is not None:
-                await end([self._signing])
+    __slots__ = ("_headers", "_loop", "_opening", "_timer")
+
+    def __init__(self, opening: Opening, headers: Callable[[], list[tuple[bytes, bytes]]]) -> None:
+        self._opening = opening
+        self._headers = headers
+        self._loop = asyncio.get_running_loop()
+
+    async def __aenter__(self) -> None:
+        self._timer = self._loop.call_later(max(0.0, self._left()), self._look)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._timer.cancel()
+        if self._opening.signing is not None:
+            await end([self._opening.signing])
+
+    def _left(self) -> float:
+        return self._opening.said_at + SIGN_SECONDS - time.monotonic()
+
+    def _look(self) -> None:
+        opening, left = self._opening, self._left()
+        if left <= 0 and not opening.writing and (opening.signing is None or opening.signing.done()):
+            opening.signing = self._loop.create_task(self._say())
+        self._timer = self._loop.call_later(left if left > 0 else SIGN_SECONDS, self._look)
+
+    async def _say(self) -> None:
+        with contextlib.suppress(Exception):  # whoever writes next hears of it
+            await self._opening.sign(self._headers())
 
 
 def comment(outlook: Outlook | None) -> bytes:

@@ -206,6 +206,13 @@ async def test_too_large_a_head_is_told_so(site: Site, tmp_path: Path, server: s
                 assert (await each.reader.readline()).split()[1] == status, head[:20]
 
 
+async def _status(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return (await reader.readline()).split()[1]
+    except ConnectionResetError:
+        return b"reset"
+
+
 @pytest.mark.parametrize("server", SERVERS)
 async def test_an_address_has_so_many_connections(site: Site, tmp_path: Path, server: str) -> None:
     port = free_port()
@@ -214,8 +221,11 @@ async def test_an_address_has_so_many_connections(site: Site, tmp_path: Path, se
             opened = [await stack.enter_async_context(client(port)) for _ in range(4 * 16 + 8)]
             for each in opened:
                 each.writer.write(GET + b"\r\n")
-            said = [await asyncio.wait_for(each.reader.readline(), 30) for each in opened]
-            assert {line.split()[1] for line in said} == {b"200", b"429"}
+            said = [await asyncio.wait_for(_status(each.reader), 30) for each in opened]
+            # One that is over the bound is told so and closed; a client that writes meanwhile may see a reset instead.
+            assert b"200" in said
+            assert {b"429", b"reset"} & set(said)
+            assert set(said) <= {b"200", b"429", b"reset"}
         async with asyncio.timeout(30):
             while True:  # those that left make room
                 async with client(port) as each:

@@ -31,7 +31,7 @@ def test_a_parser_is_never_fed_more_of_a_head_than_its_bound(sizes: list[int]) -
 @given(st.lists(st.tuples(st.floats(0.1, 29), st.integers(1, 60_000)), max_size=40))
 def test_a_body_may_be_slow_while_it_comes(parts: list[tuple[float, int]]) -> None:
     meter, now, size = Meter(BOUNDS, 0.0), 0.0, 0
-    meter.head_ends(now)
+    meter.head_ends(now, 1)
     for pause, more in parts:
         now += pause
         late = meter.is_late(now, held_up=False)
@@ -45,14 +45,14 @@ def test_a_body_may_be_slow_while_it_comes(parts: list[tuple[float, int]]) -> No
 @given(st.floats(1, 500))
 def test_time_that_the_client_was_held_up_is_not_its_own(pause: float) -> None:
     meter = Meter(BOUNDS, 0.0)
-    meter.head_ends(0.0)
+    meter.head_ends(0.0, 1)
     assert not meter.is_late(pause, held_up=True)
     assert meter.is_late(pause + 31, held_up=False)
 
 
 def test_what_wraps_a_body_is_bounded_by_the_body() -> None:
     meter = Meter(BOUNDS, 0.0)
-    meter.head_ends(0.0)
+    meter.head_ends(0.0, 1)
     for _ in range(10_000):  # chunks of one byte are a body all the same
         meter.body(1)
         meter.fed(6, Phase.BODY, meter.body_bytes - 1)

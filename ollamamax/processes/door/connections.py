@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import resource
 import select
@@ -33,6 +34,7 @@ def has_more(connection: Any) -> bool:
     return bool(poll.poll(0))
 
 
+@functools.lru_cache(4096)
 def network(address: str) -> str:
     """Whose address it is: an IPv6 network of 64 bits is one customer's."""
     try:
@@ -46,6 +48,7 @@ def network(address: str) -> str:
     return str(ipaddress.ip_network((found, 64), strict=False)) if not found.is_loopback else str(found)
 
 
+@functools.lru_cache(4096)
 def is_local(address: str) -> bool:
     """Of this machine. Empty, for a socket that has no addresses, is too."""
     with contextlib.suppress(ValueError):

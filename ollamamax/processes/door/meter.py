@@ -69,7 +69,6 @@ class Meter:
         "_unread",
         "body_bytes",
         "head_bytes",
-        "headers",
         "phase",
         "wrapping",
     )
@@ -78,7 +77,7 @@ class Meter:
         self._bounds = bounds
         self.phase = Phase.HEAD
         self._since = self._last = self._looked = now
-        self.head_bytes = self.headers = self.body_bytes = self.wrapping = self._unread = 0
+        self.head_bytes = self.body_bytes = self.wrapping = self._unread = 0
 
     @property
     def rests(self) -> bool:
@@ -119,15 +118,12 @@ class Meter:
     def head_begins(self, now: float) -> None:
         self.phase = Phase.HEAD
         self._since = now
-        self.head_bytes = self.headers = self.body_bytes = self.wrapping = 0
+        self.head_bytes = self.body_bytes = self.wrapping = 0
 
-    def header(self) -> None:
-        """One more header, or trailer. Raises `Refused` for one too many."""
-        self.headers += 1
-        if self.headers > self._bounds.headers:
+    def head_ends(self, now: float, headers: int) -> None:
+        """``headers``: how many it had. Raises `Refused` for too many."""
+        if headers > self._bounds.headers:
             raise Refused(431)
-
-    def head_ends(self, now: float) -> None:
         self.phase = Phase.BODY
         self._since = self._last = now
 

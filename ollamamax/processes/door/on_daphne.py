@@ -84,7 +84,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc] # Twisted's types are not fol
             self.refuse(refused.status)
 
     def allHeadersReceived(self) -> None:  # noqa: N802
-        self.meter.head_ends(asyncio.get_event_loop().time())
+        self.meter.head_ends(asyncio.get_event_loop().time(), 0)  # twisted counts headers itself
         super().allHeadersReceived()
 
     def allContentReceived(self) -> None:  # noqa: N802

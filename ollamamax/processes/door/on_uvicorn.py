@@ -12,7 +12,7 @@ from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from ollamamax.processes.door import refusal
 from ollamamax.processes.door.connections import Connections, has_more
-from ollamamax.processes.door.meter import Meter, Phase, Refused, WireBounds
+from ollamamax.processes.door.meter import Meter, Refused, WireBounds
 from ollamamax.processes.leaving import Leaving
 from ollamamax.processes.uvicorn_http import Http
 
@@ -68,11 +68,11 @@ class DoorProtocol(Http):
             return
         meter = self.meter
         meter.arrives(self.loop.time())
-        at = 0
+        at, end = 0, len(data)
         try:
-            while at < len(data) and self._takes_more():
+            while at < end and self._takes_more():
                 size = meter.room()
-                piece = data[at : at + size] if at or len(data) > size else data
+                piece = data if not at and end <= size else data[at : at + size]
                 at += len(piece)
                 phase, body = meter.phase, meter.body_bytes
                 super().data_received(piece)
@@ -128,18 +128,15 @@ class DoorProtocol(Http):
         if len(self.pipeline) >= MOST_PIPELINED:
             self._stop(Refused(429))
 
-    def on_header(self, name: bytes, value: bytes) -> None:
+    def on_headers_complete(self) -> None:
+        # Counted once, here: until now their bytes bound them.
         try:
-            self.meter.header()
+            self.meter.head_ends(self.loop.time(), len(self.headers))
         except Refused as refused:
             self._stop(refused)
-        # Trailers would otherwise join the headers of a request that is already being answered.
-        if self.meter.phase is Phase.HEAD:
-            super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        self.meter.head_ends(self.loop.time())
         super().on_headers_complete()
+        # Trailers would otherwise join the headers of a request that is already being answered.
+        self.headers = []
 
     def on_body(self, body: bytes) -> None:
         self.meter.body(len(body))
