@@ -82,7 +82,7 @@ def test_a_version_cannot_be_changed_even_by_raw_sql(owner: Person, publish: Pub
 def test_what_is_not_gguf_is_refused(owner: Person, tmp_path: Path, valkey: redis.Redis) -> None:
     file = tmp_path / "poem.gguf"
     file.write_text("shall I compare thee" * 100)
-    with pytest.raises(InvalidRequest, match="not a GGUF file"):
+    with pytest.raises(InvalidRequest, match="cannot be read as a GGUF file"):
         publish_gguf(acting=owner.acting, file=file, name="poem")
     assert Blob.objects.count() == 0
 
