@@ -35,9 +35,9 @@ from ollamamax.identity.actions.tenant import create_tenant
 from ollamamax.identity.actions.user import create_user
 from ollamamax.identity.bounds import BOUNDS, Bound
 from ollamamax.identity.scope import every_tenant, tenant_scope
-from ollamamax.kernel.errors import Conflict, Overloaded
+from ollamamax.kernel.errors import Conflict, Overloaded, TooLarge
 from ollamamax.kernel.ids import uuid7
-from ollamamax.responses.actions.conversation import create_conversation, delete_conversation
+from ollamamax.responses.actions.conversation import add_items, create_conversation, delete_conversation
 from ollamamax.responses.actions.response import Keep, begin_response, cancel_response
 from tests.cast import PASSWORD, SYSTEM, Key, Person, logged_in, make_key
 
@@ -244,3 +244,17 @@ def test_a_tenant_sends_so_many_at_once(settings: Settings) -> None:
         pass
     with bounds.sending("a"):
         pass
+
+
+@pytest.mark.django_db
+def test_items_of_conversations_count_among_the_bytes_that_are_kept(world: World, settings: Settings) -> None:
+    setting = "OLLAMAMAX_MAX_TENANT_RESPONSES_BYTES"
+    settings.ENV = Environment({**settings.ENV.values, setting: 1024})
+    items = [{"type": "message", "role": "user", "content": "x" * 2000}]
+    made = create_conversation(acting=world.key.acting, items=items, metadata={})
+    with pytest.raises(TooLarge, match=setting):
+        create_conversation(acting=world.key.acting, items=items, metadata={})
+    with pytest.raises(TooLarge, match=setting):
+        add_items(acting=world.key.acting, conversation_id=made.id, items=items)
+    delete_conversation(acting=world.key.acting, conversation_id=made.id)
+    create_conversation(acting=world.key.acting, items=items, metadata={})

@@ -14,18 +14,21 @@ from ollamamax.audit.actions import record
 from ollamamax.identity.bounds import CONVERSATIONS, require_room
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
-from ollamamax.kernel.errors import NotFound
+from ollamamax.kernel.errors import NotFound, TooLarge
 from ollamamax.kernel.ids import uuid7
 from ollamamax.kernel.principal import Principal
 from ollamamax.responses.items import named
 from ollamamax.responses.models import Conversation, ConversationItem
+from ollamamax.responses.queries.response import stored_bytes
 from ollamamax.responses.sealed import sealed
 
 Item = dict[str, Any]
 
 
 def create_conversation(*, acting: Principal, items: list[Item], metadata: dict[str, str]) -> Conversation:
+    """Raises `Conflict` for more than the tenant may have, and `TooLarge` when it keeps too many bytes."""
     tenant = require_in_tenant(acting, "inference.use")
+    _refuse_beyond_quota(tenant, items)
     with tenant_scope(tenant), transaction.atomic(durable=True):
         require_room(CONVERSATIONS, Conversation.objects.all())
         made = Conversation.objects.create(tenant_id=tenant, metadata=metadata, expires_at=_expiry())
@@ -63,8 +66,9 @@ def delete_conversation(*, acting: Principal, conversation_id: uuid.UUID | None)
 
 
 def add_items(*, acting: Principal, conversation_id: uuid.UUID | None, items: list[Item]) -> list[Item]:
-    """Append items; returns them with their ids. Raises `NotFound`."""
+    """Append items; returns them with their ids. Raises `NotFound`, and `TooLarge` when the tenant keeps too many bytes."""
     tenant = require_in_tenant(acting, "inference.use")
+    _refuse_beyond_quota(tenant, items)
     with tenant_scope(tenant), transaction.atomic(durable=True):
         found = _locked(conversation_id)
         added = append_items(found.id, items)
@@ -119,6 +123,16 @@ def append_items(conversation_id: uuid.UUID, items: list[Item]) -> list[Item]:
     conversation.expires_at = _expiry()
     conversation.save(update_fields=["next_position", "expires_at"])
     return added
+
+
+def _refuse_beyond_quota(tenant: uuid.UUID, items: list[Item]) -> None:
+    """The tenant may overshoot by what is sent at the same moment."""
+    most = settings.ENV["OLLAMAMAX_MAX_TENANT_RESPONSES_BYTES"]
+    if items and stored_bytes(tenant.hex) > most:
+        raise TooLarge(
+            f"Your kept responses and conversations exceed the {most} bytes allowed: delete some "
+            "(OLLAMAMAX_MAX_TENANT_RESPONSES_BYTES)."
+        )
 
 
 def _expiry() -> datetime.datetime:
