@@ -32,38 +32,46 @@ Phase = Literal["loading", "reading", "writing"]
 class Pace:
     """What one model was like on one node of late."""
 
-    __slots__ = ("gap", "wait")
+    __slots__ = ("gap", "wait", "whole")
 
     def __init__(self) -> None:
         self.gap = 0.0
         """The longest silence between two outputs."""
         self.wait = 0.0
         """The longest time that the token of a prompt took to be read."""
+        self.whole = 0.0
+        """The same of texts to embed or rank: an engine makes something of each of their tokens, which takes several times as long."""
 
     def heard(self, gap: float) -> None:
         """Output came so long after the one before it."""
         self.gap = max(self.gap, min(gap, LONGEST_LEARNED))
 
-    def read(self, seconds: float, tokens: int) -> None:
-        """The first output came so long after a prompt of so many tokens was given."""
-        if tokens >= LONG_PROMPT:
-            self.wait = max(self.wait, min(seconds / tokens, LONGEST_LEARNED))
+    def read(self, seconds: float, tokens: int, *, whole: bool = False) -> None:
+        """The first output came so long after a prompt of so many tokens was given. ``whole``: after texts to embed or rank."""
+        took = min(seconds / tokens, LONGEST_LEARNED) if tokens >= LONG_PROMPT else 0.0
+        if whole:
+            self.whole = max(self.whole, took)
+        else:
+            self.wait = max(self.wait, took)
 
     def fade(self, seconds: float) -> None:
         kept = 0.5 ** (seconds / HALF_LIFE)
         self.gap *= kept
         self.wait *= kept
+        self.whole *= kept
 
 
 @dataclass(frozen=True, slots=True)
 class Silent:
-    """A request that runs: since when it has said nothing, and what it is at. ``tokens``: about how long its prompt is."""
+    """A request that runs: since when it has said nothing, and what it is at. ``tokens``: about how long its prompt is.
+    ``whole``: it is to embed or rank texts."""
 
     ticket: str
     version: str
     phase: Phase
     seconds: float
     tokens: int = 0
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +82,23 @@ class Hung:
     versions: dict[str, float] = field(default_factory=dict)
 
 
-def reading(pace: Pace, tokens: int) -> float:
-    """How long it may take to read a prompt of so many tokens."""
-    return tokens * (GAPS * pace.wait if pace.wait else 1 / SLOW)
+def reading(pace: Pace, tokens: int, *, whole: bool = False) -> float:
+    """How long it may take to read a prompt, or the ``whole`` of texts to embed or rank, of so many tokens."""
+    wait = pace.whole if whole else pace.wait
+    return tokens * (GAPS * wait if wait else 1 / SLOW)
 
 
-def limit(pace: Pace, phase: Phase, tokens: int, beside: int = 0, floor: float = FLOOR) -> float:
-    """How long a request may say nothing. ``beside``: tokens of prompts that are read on the same engine meanwhile,
-    during which it may answer nobody."""
+def limit(
+    pace: Pace, phase: Phase, tokens: int, beside: float = 0.0, floor: float = FLOOR, *, whole: bool = False
+) -> float:
+    """How long a request may say nothing. ``beside``: how long it may take to read what is read on the same engine
+    meanwhile, during which it may answer nobody."""
+    own = reading(pace, tokens, whole=whole)
     if phase == "loading":
-        return LOADING * floor + reading(pace, tokens)
+        return LOADING * floor + own
     if phase == "reading":
-        return max(FIRST * floor, GAPS * pace.gap) + reading(pace, tokens + beside)
-    return max(floor, GAPS * pace.gap) + min(MOST, reading(pace, beside))
+        return max(FIRST * floor, GAPS * pace.gap) + own + beside
+    return max(floor, GAPS * pace.gap) + min(MOST, beside)
 
 
 def hung(
@@ -108,14 +120,14 @@ def hung(
     versions: dict[str, float] = {}
     for each in running:
         beside = sum(
-            other.tokens
+            reading(known[other.version], other.tokens, whole=other.whole)
             for other in running
             if other is not each
             and other.phase == "reading"
             and other.tokens >= LONG_PROMPT
             and (other.version == each.version or not alone)
         )
-        most = limit(known[each.version], each.phase, each.tokens, beside, floor)
+        most = limit(known[each.version], each.phase, each.tokens, beside, floor, whole=each.whole)
         own = heard.get(each.version, float("inf"))
         progress = own if alone else anybody
         silent = each.seconds if each.phase == "writing" else min(each.seconds, progress)

@@ -55,6 +55,11 @@ class Run:
     tokens: int = 0
     meter: Meter = field(default_factory=Meter)
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is to embed or rank texts, for which the engine says nothing until all of them are read."""
+        return self.ticket.inference.kind in {"embed", "rerank"}
+
 
 class Runs:
     """``pick`` gives the engine for a version; ``tenant`` is the node's own. ``changed`` is set whenever a run ends."""
@@ -88,7 +93,8 @@ class Runs:
         """Run ``ticket``; once, however often it comes."""
         if ticket.id in self._runs:
             return
-        run = Run(ticket, Sent(ticket.id, raw))
+        # From here on it is watched: before its task begins, too.
+        run = Run(ticket, Sent(ticket.id, raw), heard_at=asyncio.get_running_loop().time())
         self._runs[ticket.id] = self.running[ticket.id] = run
         self._claimed[ticket.id] = run.sent
         self._gateways[ticket.gateway] += 1
@@ -194,7 +200,7 @@ class Runs:
                 run.heard_at = self.progress[ticket.version] = heard
                 if not run.spoke:
                     if not run.loading:
-                        pace.read(gap, run.to_read)
+                        pace.read(gap, run.to_read, whole=run.whole)
                     run.spoke, run.loading = True, False
                 elif gap > pace.gap:
                     pace.heard(gap)

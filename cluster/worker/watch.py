@@ -107,7 +107,7 @@ class Watch:
         # A server that looks for tool calls in what the model says may hold all of one back.
         if not run.loading and (not run.spoke or (asked.tools and not engine.hosts_blobs)):
             phase = "reading"
-        return Silent(run.ticket.id, run.ticket.version, phase, now - run.heard_at, run.to_read)
+        return Silent(run.ticket.id, run.ticket.version, phase, now - run.heard_at, run.to_read, run.whole)
 
     async def _hung(self, engine: Engine, ticket: contract.Ticket, seconds: float, count: int, now: float) -> None:
         version = ticket.version

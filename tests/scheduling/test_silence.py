@@ -98,3 +98,18 @@ def test_an_engine_that_works_for_another_model_may_keep_a_request_waiting_but_n
     works = Silent("2", "b", "writing", 0.1)
     assert hung([waits, works], {}, {"b": 0.1}, alone=False) == Hung()
     assert "a" in hung([waits, works], {}, {"b": 0.1}, alone=True).versions
+
+
+def test_how_fast_prompts_are_read_tells_nothing_of_texts_to_embed() -> None:
+    rng = random.Random(4)
+    for tokens in (rng.randrange(256, 20_000) for _ in range(50)):
+        pace = Pace()
+        pace.read(tokens * 0.001, tokens)
+        embed = Silent("a", "m", "reading", seconds=tokens * 0.03, tokens=tokens, whole=True)
+        beside = Silent("b", "m", "reading", seconds=tokens * 0.03, tokens=5)
+        assert hung([embed, beside], {"m": pace}, {}, alone=True) == Hung()
+        pace.read(tokens * 0.02, tokens, whole=True)
+        assert hung([embed, beside], {"m": pace}, {}, alone=True) == Hung()
+        stuck = Silent("a", "m", "reading", seconds=FIRST * FLOOR + tokens * 0.09, tokens=tokens, whole=True)
+        assert hung([stuck], {"m": pace}, {}, alone=True).versions == {"m": stuck.seconds}
+        assert limit(pace, "reading", tokens) < FIRST * FLOOR + tokens * 0.005
