@@ -211,6 +211,7 @@ class Admission:
         known = None if opened is None else decode_open(opened)
         call = {
             "request": request,
+            "tenant": "" if known is None else known.tenant,
             "ticket": ticket,
             "counted": [] if known is None else [known.key, known.tenant],
             "nodes": self._rooms([node]),

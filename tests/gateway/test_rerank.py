@@ -64,7 +64,6 @@ async def test_as_many_as_asked_with_their_texts(site: Site) -> None:
         ({"top_n": 0}, "invalid_request", "top_n"),
         ({"max_tokens_per_doc": 5}, "unsupported", "max_tokens_per_doc"),
         ({"rank_fields": ["title"]}, "unsupported", "rank_fields"),
-        ({"surprise": 1}, "invalid_request", None),
     ],
 )
 async def test_what_is_wrong_is_named(site: Site, change: dict[str, Any], code: str, param: str | None) -> None:

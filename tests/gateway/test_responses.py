@@ -124,7 +124,7 @@ BAD: list[tuple[Any, int, str | None]] = [
     ({**ASK, "input": ""}, 400, "input"),
     ({**ASK, "input": []}, 400, "input"),
     ({**ASK, "input": [{"role": "king", "content": "x"}]}, 400, "input"),
-    ({**ASK, "input": [{"type": "item_reference", "id": "x"}]}, 400, "input"),
+    ({**ASK, "input": [{"type": "item_reference", "id": "x"}]}, 404, "input"),
     ({**ASK, "input": [{"type": "function_call"}]}, 400, "input"),
     ({**ASK, "input": [{"role": "user", "content": [{"type": "input_text"}]}]}, 400, "input"),
     ({**ASK, "input": [{"role": "user", "content": [{"type": "input_file"}]}]}, 400, "input"),

@@ -163,7 +163,9 @@ def test_another_tenants_keep_alive_neither_evicts_nor_pins(control: ControlPlan
     assert end.code == "model_not_found"
 
     # Its own tenant pins it, and another does not undo that; its own unloads it after a request.
-    assert say(node.identity.tenant, -1.0).events[0] == contract.Started(ANY, keep_alive_ignored=False, context=ANY)
+    assert say(node.identity.tenant, -1.0).events[0] == contract.Started(
+        ANY, keep_alive_ignored=False, context=ANY, ago=ANY
+    )
     say(other, 0.0)
     assert expires_in() is None
     assert children(node) == [child]

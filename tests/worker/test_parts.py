@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -21,7 +22,9 @@ def test_output_that_waits_is_joined_and_numbered_as_sent() -> None:
     sent.add(contract.Delta("a", "", 1))
     sent.add(contract.Delta("b", "x", 2, [{"id": "c"}]))
     frame = sent.take()
-    assert frame == contract.Frame("t.1", 0, [contract.Started(1.0), contract.Delta("ab", "x", 3, [{"id": "c"}])])
+    assert frame == contract.Frame(
+        "t.1", 0, [contract.Started(1.0, ago=ANY), contract.Delta("ab", "x", 3, [{"id": "c"}])]
+    )
     sent.add(contract.Delta("c", "", 1))
     sent.add(contract.Final())
     assert sent.take() == contract.Frame("t.1", 2, [contract.Delta("c", "", 1), contract.Final()])
