@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
@@ -28,8 +29,14 @@ async def keeping(house: House) -> AsyncIterator[House]:
 
 @pytest_asyncio.fixture
 async def background(keeping: House) -> AsyncIterator[Background]:
+    async with making(keeping) as runner:
+        yield runner
+
+
+@contextlib.asynccontextmanager
+async def making(house: House) -> AsyncIterator[Background]:
     """Who makes responses in the background, in this process."""
-    gateway = Gateway(keeping.redis_url, max_body=50_000, deadline=30, bounds=Bounds(20, 10))
+    gateway = Gateway(house.redis_url, max_body=50_000, deadline=30, bounds=Bounds(20, 10))
     runner = Background(gateway, concurrency=4)
     task = asyncio.create_task(runner.run())
     yield runner

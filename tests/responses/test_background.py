@@ -13,8 +13,10 @@ from ollamamax.identity.actions.key import revoke_key
 from ollamamax.responses.actions.lease import MOST_ATTEMPTS, claim_response
 from ollamamax.responses.models import KeptResponse
 from ollamamax.responses.runner.background import Background
+from ollamamax.secret_box import SecretBox, derived_key
 from tests.batches.conftest import House, rows
 from tests.patience import LONG
+from tests.responses.conftest import making
 
 ASK: dict[str, Any] = {"model": "echo", "input": "one two three", "background": True}
 
@@ -90,3 +92,16 @@ async def test_a_revoked_key_makes_nothing_any_more(keeping: House, background: 
         while await rows(status) != "failed":
             await asyncio.sleep(0.05)
     assert made.id == str(await rows(KeptResponse.objects.get))
+
+
+async def test_one_whose_key_of_the_box_is_gone_fails_and_the_others_go_on(keeping: House) -> None:
+    made = await keeping.client().responses.create(**ASK)
+    sealed = SecretBox([derived_key("gone")]).seal(b"{}", "elsewhere")
+    await rows(lambda: KeptResponse.objects.update(object=sealed, request=sealed))
+    other = await keeping.client().responses.create(**ASK)
+    async with making(keeping):
+        assert (await ended(keeping, other.id)).status == "completed"
+        async with asyncio.timeout(LONG):
+            while await rows(lambda: KeptResponse.objects.filter(status="failed").count()) != 1:
+                await asyncio.sleep(0.05)
+    assert (await keeping.client().responses.retrieve(made.id)).status == "failed"

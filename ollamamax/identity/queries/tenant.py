@@ -33,9 +33,9 @@ def find_operator() -> Tenant | None:
 
 
 def may_join_nodes(tenant_id: uuid.UUID) -> bool:
-    """Whether hosts may become nodes of the tenant. One query."""
+    """Whether hosts may become nodes of the tenant, which is not suspended. One query."""
     allowed = models.Q(is_operator=True) | models.Q(may_join_nodes=True)
-    return Tenant.objects.filter(allowed, pk=tenant_id).exists()
+    return Tenant.objects.filter(allowed, pk=tenant_id, suspended_at=None).exists()
 
 
 def is_operator(tenant_id: uuid.UUID) -> bool:

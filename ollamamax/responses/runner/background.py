@@ -91,12 +91,15 @@ class Background:
         kept = await in_database(held_response, response_id, self.id)
         if kept is None:
             return
+        shown: dict[str, Any] = {"id": str(kept), "object": "response", "output": []}
         try:
+            shown = opened(kept.object, kept.place("object"))
             ended = await self._ended(directory, kept)
         except Exception:  # noqa: BLE001 - the others go on, and the log has the trace
+            # Also when the key that sealed it is gone: claimed again, it would break again.
             _log.exception("background_response_broke", response=response_id.hex)
             ended = failed("Something broke in this server; the log has the details.")
-        shown = opened(kept.object, kept.place("object")) | ended
+        shown |= ended
         await in_database(
             finish_response, kept.tenant_id, kept.id, KeptResponse.Status(shown["status"]), shown, runner=self.id
         )
