@@ -135,8 +135,10 @@ class DoorProtocol(Http):
         except Refused as refused:
             self._stop(refused)
         super().on_headers_complete()
-        # Trailers would otherwise join the headers of a request that is already being answered.
-        self.headers = []
+        # Trailers would otherwise join the headers of a request that is already being answered. An upgrade has none, and its own are
+        # still looked at.
+        if not self.parser.should_upgrade():
+            self.headers = []
 
     def on_body(self, body: bytes) -> None:
         self.meter.body(len(body))
