@@ -79,7 +79,6 @@ def test_a_revoked_key_is_not_changed(owner_api: APIClient, owner_key: Key) -> N
         ({"limits": {"requests_per_minute": 0}}, "limits"),
         ({"limits": {"requests_per_minute": -1}}, "limits"),
         ({"limits": {"requests_per_minute": 2**31}}, "limits"),
-        ({"limits": {"requests_per_minute": 10**400}}, "limits"),
         ({"limits": {"requests_per_minute": 1.5}}, "limits"),
         ({"limits": {"requests_per_minute": True}}, "limits"),
         ({"limits": {"requests_per_minute": [1]}}, "limits"),

@@ -160,12 +160,10 @@ def test_a_key_issued_with_all_of_an_operators_permissions_loses_none(operator: 
     [
         ('{"weight": 0}', "weight"),
         ('{"weight": -1}', "weight"),
-        ('{"weight": 1e999}', "weight"),
         ('{"weight": null}', "weight"),
         ('{"weight": "heavy"}', "weight"),
         ('{"weight": "nan"}', "weight"),
         ('{"weight": true}', "weight"),
-        ('{"weight": 1' + "0" * 400 + "}", "weight"),
         ('{"weight": [1]}', "weight"),
         ('{"limits": {"tokens_per_minute": 0}}', "limits"),
         ('{"limits": {"speed": 1}}', "limits"),
@@ -180,6 +178,14 @@ def test_a_wrong_field_is_named(operator_api: APIClient, tenant: Tenant, body: s
     answer = operator_api.patch(f"{ALL}/{tenant.id}", body, content_type="application/json")
     assert answer.status_code == 400
     assert field in answer.json()["fields"]
+
+
+@pytest.mark.parametrize("number", ["1e999", "1" + "0" * 400, "-1e999"])
+def test_a_number_that_nothing_holds_is_refused(operator_api: APIClient, tenant: Tenant, number: str) -> None:
+    """The decoder of all bodies refuses it, before any field is looked at."""
+    body = f'{{"weight": {number}}}'
+    answer = operator_api.patch(f"{ALL}/{tenant.id}", body, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
 
 
 def test_a_weight_that_is_no_number_and_a_tenant_that_is_none(operator_api: APIClient, tenant: Tenant) -> None:
