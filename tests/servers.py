@@ -29,14 +29,25 @@ class Servers:
 
     def start(self, *, database: bool) -> None:
         if database and "OMX_TEST_DATABASE_URL" not in os.environ:
-            (self.folder / "pg").mkdir()
-            server = postgres.Temporary(self.folder / "pg", free_port())
+            server = self._postgres()
             self.started.append(server)
             os.environ["OMX_TEST_DATABASE_URL"] = server.url
         os.environ["DATABASE_URL"] = os.environ["OMX_TEST_DATABASE_URL"]
         redis = valkey.Temporary(self.folder / "valkey", free_port())
         self.started.append(redis)
         os.environ["REDIS_URL"] = redis.url
+
+    def _postgres(self) -> postgres.Temporary:
+        """On another port when somebody took the first one in the moment between: they are the system's passing ones."""
+        for tried in range(3):
+            folder = self.folder / f"pg{tried}"
+            folder.mkdir()
+            try:
+                return postgres.Temporary(folder, free_port())
+            except ChildProcessError as error:
+                if "in use" not in str(error) or tried == 2:
+                    raise
+        raise AssertionError
 
     def stop(self) -> None:
         for server in reversed(self.started):

@@ -123,7 +123,11 @@ class Temporary:
             command(folder / "data", port, programs, durable=False),
             stdout=subprocess.DEVNULL, stderr=(folder / "log").open("wb"), cwd="/", **account.arguments(user),
         )  # fmt: skip
-        wait_ready(self.url, self.process)
+        try:
+            wait_ready(self.url, self.process)
+        except ChildProcessError as error:
+            why = (folder / "log").read_text(errors="replace")[-2000:]
+            raise ChildProcessError(f"{error}: {why}") from None
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGINT)
