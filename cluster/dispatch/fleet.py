@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable
 
 import redis.asyncio
-from redis.exceptions import RedisError
 
 from cluster.dispatch.budget import Budgets
 from cluster.dispatch.grace import Grace
@@ -19,7 +18,6 @@ from cluster.scheduling.candidate import Ranked, Wanted
 from cluster.scheduling.eligibility import against
 from cluster.scheduling.routing import MOST, rank
 from cluster.telemetry import read_soon
-from ollamamax import logs
 from ollamamax.bus import keys
 from ollamamax.bus.background import Background
 from ollamamax.bus.directory import Directory
@@ -31,7 +29,6 @@ __all__ = ["Fleet", "Registered"]
 STATE_LIFETIME = 4.0
 """Seconds after which a node that says nothing serves no more: for a while longer it is waited for (`grace`)."""
 
-_log = logs.get(__name__)
 _PASSING = frozenset({"", "engine", "hung"})
 """Reasons of `eligibility.against` that may be over in a moment."""
 _CHANNEL = keys.node_state_channel("").encode()
@@ -59,7 +56,6 @@ class Fleet:
         is_open: Callable[[str, str], bool] = _none,
         region: str = "",
     ) -> None:
-        self._url = url
         self._client = client
         self._directory = directory
         self._budgets = budgets
@@ -73,11 +69,19 @@ class Fleet:
         self._warmth = Warmth()
         self._turns: dict[str, int] = {}
         self._loaded = asyncio.Event()
+        self._subscription = Subscription(
+            "fleet",
+            url,
+            self._hear,
+            patterns=[keys.node_state_channel("*")],
+            load=self._load,
+            background=background,
+        )
         directory.on_change(self._registered_changed)
 
     async def start(self) -> None:
         """Return when the nodes are known that reported before."""
-        self._background.run("fleet", self._follow)
+        self._background.run("fleet", self._subscription.run)
         await self._loaded.wait()
 
     def alive(self, node: str) -> bool:
@@ -272,27 +276,13 @@ class Fleet:
             elif state is not None:
                 self._roster.take(state, registered, time.monotonic())
 
-    async def _follow(self) -> None:
-        """Listen to all nodes; whenever the connection is new, know first what they said before."""
-        try:
-            async with Subscription(self._url, self._hear, patterns=[keys.node_state_channel("*")]) as subscription:
-                await self._load()
-                self._loaded.set()
-                self._background.up("fleet")
-                await subscription.broken()
-            problem = "The connection to Redis broke."
-        except RedisError as error:
-            problem = str(error)
-        self._background.down("fleet", problem)
-        _log.warning("fleet_disconnected", error=problem)
-        await asyncio.sleep(0.2)
-
     async def _load(self) -> None:
         """What the nodes said before we listened, as long as it has not lapsed."""
         nodes = [node for node, _ in self._directory.items("nodes") if node not in self._states]
         for node, state in (await read_soon(self._client, nodes)).states.items():
             if node not in self._states:
                 self._take(state)
+        self._loaded.set()
 
     def _hear(self, channel: bytes, data: bytes) -> None:
         # The channel is protected by the node's Redis user, the text in it is not.

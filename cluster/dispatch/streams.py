@@ -77,24 +77,21 @@ class Streams:
         return any(each.node == stream.node and each is not stream for each in self._streams.values())
 
     async def receive(self, on_ready: Callable[[], Awaitable[None]]) -> None:
-        """The one reader, until its connection breaks. ``on_ready`` is called as soon as it listens (again)."""
-        try:
-            async with Subscription(
-                self._url,
-                self._hear,
-                channels=[keys.granted(self._gateway)],
-                patterns=[keys.tokens("*", self._gateway)],
-            ) as subscription:
-                await on_ready()
-                self._background.up("tokens")
-                self._ask_again(0.0)
-                await subscription.broken()
-                problem = "The connection to Redis broke."
-        except RedisError as error:
-            problem = str(error)
-        self._background.down("tokens", problem)
-        _log.warning("token_channel_disconnected", streams=len(self._streams), error=problem)
-        await asyncio.sleep(0.1)
+        """The one reader, for ever. ``on_ready`` is called as soon as it listens (again)."""
+
+        async def load() -> None:
+            await on_ready()
+            self._ask_again(0.0)
+
+        await Subscription(
+            "tokens",
+            self._url,
+            self._hear,
+            channels=[keys.granted(self._gateway)],
+            patterns=[keys.tokens("*", self._gateway)],
+            load=load,
+            background=self._background,
+        ).run()
 
     def _hear(self, channel: bytes, data: bytes) -> None:
         if channel == self._grants:

@@ -150,7 +150,6 @@ class Agent:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         client = connect_async(self.identity.redis_url)
-        blocking = connect_async(self.identity.redis_url, blocking=True)
         commands, claiming = Pipelined(self.identity.redis_url), Pipelined(self.identity.redis_url)
         outlets = Outlets(lambda gateway: Outlet(commands, self.identity.node, gateway))
         self.engine = self._make_engine(self.shelf)
@@ -159,7 +158,7 @@ class Agent:
         slots = (await self.engine.capacity()).slots
         node = self.identity.node
         self.inbox = Inbox(client, claiming, node, self.boot, slots, self.runs, outlets, self._awake)
-        listener = Listener(blocking, node, self.runs, self.inbox, outlets)
+        listener = Listener(self.identity.redis_url, node, self.runs, self.inbox, outlets)
         sampler = await asyncio.to_thread(Sampler, self.home)
         watch = Watch(self.runs, lambda: self.engine, self._silence)
         reporter = Reporter(
@@ -196,7 +195,6 @@ class Agent:
         await commands.aclose()
         await claiming.aclose()
         await client.aclose()
-        await blocking.aclose()
 
     async def _finish(self, outlets: Outlets) -> None:
         """Let the running tickets end within the grace time; cancel the rest; write everything."""

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 
 import msgspec
-import redis.asyncio
 from redis.exceptions import RedisError
 
 from cluster.worker.inbox import Inbox, restarted
@@ -14,44 +13,31 @@ from cluster.worker.outlet import Outlets
 from cluster.worker.runs import Runs
 from ollamamax import contract, logs
 from ollamamax.bus import keys
-
-PING_SECONDS = 5.0
+from ollamamax.bus.subscription import Subscription
 
 log = logs.get("cluster.worker.control")
 
 
 class Listener:
-    def __init__(self, client: redis.asyncio.Redis, node: str, runs: Runs, inbox: Inbox, outlets: Outlets) -> None:
-        self._redis = client
-        self._channel = keys.node_control(node)
+    """``url`` is Redis's, as the node's own user."""
+
+    def __init__(self, url: str, node: str, runs: Runs, inbox: Inbox, outlets: Outlets) -> None:
+        self._subscription = Subscription(
+            "control", url, lambda _, data: self.obey(data), channels=[keys.node_control(node)]
+        )
         self._runs = runs
         self._inbox = inbox
         self._outlets = outlets
-        self.listening = asyncio.Event()
         self._questions: set[asyncio.Task[None]] = set()
 
-    async def listen(self) -> None:
-        """Listen for ever; subscribe again after every break."""
-        while True:
-            try:
-                await self._listen()
-            except (RedisError, OSError, TimeoutError) as error:
-                self.listening.clear()
-                log.warning("control_waits_for_redis", error=str(error))
-                await asyncio.sleep(0.5)
+    @property
+    def listening(self) -> asyncio.Event:
+        """Set while the node hears what it is told."""
+        return self._subscription.listening
 
-    async def _listen(self) -> None:
-        async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(self._channel)
-            while True:
-                message = await pubsub.get_message(timeout=PING_SECONDS)
-                if message is None:
-                    # Nothing for a while: find out whether the connection still lives.
-                    await pubsub.ping()
-                elif message["type"] == "subscribe":
-                    self.listening.set()
-                elif message["type"] == "message":
-                    self.obey(message["data"])
+    async def listen(self) -> None:
+        """Never returns."""
+        await self._subscription.run()
 
     def obey(self, data: bytes) -> None:
         """Do what one message says; an unreadable one is ignored."""

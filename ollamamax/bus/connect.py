@@ -22,11 +22,11 @@ def connect(url: str) -> redis.Redis:
     )
 
 
-def connect_async(url: str, *, blocking: bool = False) -> redis.asyncio.Redis:
-    """A pooled asynchronous client. ``blocking`` is for one that waits in BLMOVE or pub/sub: no read time-out."""
+def connect_async(url: str) -> redis.asyncio.Redis:
+    """A pooled asynchronous client. Who waits for what others publish takes a `Subscription`."""
     return redis.asyncio.Redis.from_url(
         url,
-        socket_timeout=None if blocking else 5,
+        socket_timeout=5,
         socket_connect_timeout=3,
         health_check_interval=0,
         retry=AsyncRetry(ExponentialBackoff(cap=0.1), 1),

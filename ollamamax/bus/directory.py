@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import time
+from collections import deque
 from collections.abc import Callable, ItemsView, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,17 @@ from typing import Any
 import msgspec
 import redis
 import redis.asyncio
-from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from ollamamax import logs
 from ollamamax.bus import connect, keys
 from ollamamax.bus.background import Background
+from ollamamax.bus.subscription import Subscription
 
 _PUBLISH = Path(__file__).with_name("publish_directory.lua").read_text()
 _MARK = b""
 _BATCH = 500
 """Fields in one change, so that one call never holds Redis for long."""
 _CHECK_SECONDS = 1.0
-_SILENCE_SECONDS = 12.0
 _ATTEMPTS = 5
 _CATCH_UP_SECONDS = 1.0
 
@@ -140,9 +137,17 @@ class Directory:
         self._callbacks: list[OnChange] = []
         self._background = Background()
         self._client = connect.connect_async(redis_url)
-        # A subscription that reconnected in silence would hide what it missed: here it fails, and we load again.
-        self._listener = connect.connect_async(redis_url, blocking=True)
-        self._listener.connection_pool.connection_kwargs["retry"] = Retry(NoBackoff(), 0)
+        self._taking = asyncio.Lock()
+        self._told: deque[bytes] = deque()
+        self._arrived = asyncio.Event()
+        self._subscription = Subscription(
+            "directory",
+            redis_url,
+            self._hear,
+            channels=[keys.DIRECTORY_CHANNEL],
+            load=self._begin_anew,
+            background=self._background,
+        )
 
     def get(self, table: str, field: str) -> Any:
         """The decoded value, or ``None``."""
@@ -191,49 +196,52 @@ class Directory:
             return self._newest
 
     async def start(self) -> None:
-        self._background.run("directory", self._follow)
+        self._background.run("directory", self._subscription.run)
+        self._background.run("directory changes", self._apply_what_comes)
+        self._background.run("directory numbers", self._compare)
 
     async def stop(self) -> None:
         await self._background.stop()
         await self._client.aclose()
-        await self._listener.aclose()
 
-    async def _follow(self) -> None:
-        pause = 0.05
-        while True:
-            try:
-                async with self._listener.pubsub() as pubsub:
-                    await pubsub.subscribe(keys.DIRECTORY_CHANNEL)
-                    pause = 0.05
-                    await self._listen(pubsub)
-            except (redis.RedisError, OSError) as error:
-                log.warning("directory_disconnected", error=type(error).__name__)
-                self._background.down("directory", f"It does not hear of changes: {type(error).__name__}.")
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 1.0)
+    def _hear(self, channel: bytes, data: bytes) -> None:
+        """Changes are applied in their order, and not while all is being loaded."""
+        del channel
+        self._told.append(data)
+        self._arrived.set()
 
-    async def _listen(self, pubsub: PubSub) -> None:
-        heard = checked = time.monotonic()
-        while True:
-            message = await pubsub.get_message(timeout=max(0.0, checked + _CHECK_SECONDS - time.monotonic()))
-            now = time.monotonic()
-            if message is not None:
-                heard = now
-                if message["type"] == "subscribe":
-                    await self._load()
-                    self._background.up("directory")
-                elif message["type"] == "message":
-                    await self._apply(message["data"])
-            if now - checked >= _CHECK_SECONDS:
-                checked = now
-                if now - heard > _SILENCE_SECONDS:
-                    raise redis.ConnectionError("the subscription has gone silent")
-                await pubsub.ping()
-                await self._check()
-
-    async def _check(self) -> None:
-        if await self._ask() != self._version:
+    async def _begin_anew(self) -> None:
+        """The subscription is new, and what was published before it was not told."""
+        async with self._taking:
             await self._load()
+
+    async def _apply_what_comes(self) -> None:
+        while True:
+            if not self._told:
+                self._arrived.clear()
+                await self._arrived.wait()
+            async with self._taking:
+                while self._told:
+                    try:
+                        await self._apply(self._told.popleft())
+                    except (redis.RedisError, OSError) as error:
+                        # The next comparison of the numbers loads what is missing.
+                        log.warning("directory_not_loaded", error=type(error).__name__)
+
+    async def _compare(self) -> None:
+        """Each second: whether a change was missed without a later one that shows it."""
+        while True:
+            await asyncio.sleep(_CHECK_SECONDS)
+            try:
+                newest = await self._ask()
+                if newest != self._version:
+                    async with self._taking:
+                        if newest != self._version:
+                            await self._load()
+            except (redis.RedisError, OSError) as error:
+                self._background.down("directory numbers", f"Redis does not tell them: {type(error).__name__}.")
+            else:
+                self._background.up("directory numbers")
 
     async def _apply(self, data: bytes) -> None:
         number, _, body = data.partition(b" ")

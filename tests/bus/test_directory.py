@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from urllib.parse import urlsplit
 
 import pytest
 import redis
 
 from ollamamax.bus import connect, keys
-from ollamamax.bus import directory as directory_module
 from ollamamax.bus.directory import Directory, publish, reconcile
 
 
@@ -239,43 +236,3 @@ def test_reconcile_gives_up_for_this_round_when_others_never_stop(client: redis.
         return {"a": b"1"}
 
     assert reconcile(client, "keys", busy) == 0
-
-
-async def test_a_subscription_that_has_gone_silent_is_given_up(
-    redis_url: str, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(directory_module, "_CHECK_SECONDS", 0.1)
-    monkeypatch.setattr(directory_module, "_SILENCE_SECONDS", 0.4)
-    parts = urlsplit(redis_url)
-    frozen: list[bool] = []
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                while frozen[number]:
-                    await asyncio.sleep(0.01)
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        number = len(frozen)
-        frozen.append(False)
-        there = await asyncio.open_connection(parts.hostname, parts.port)
-        await asyncio.gather(pump(reader, there[1], number), pump(there[0], writer, number))
-
-    proxy = await asyncio.start_server(accept, "127.0.0.1", 0)
-    port = proxy.sockets[0].getsockname()[1]
-    slow = Directory(parts._replace(netloc=parts.netloc.replace(str(parts.port), str(port))).geturl(), {"keys": decode})
-    await slow.start()
-    await asyncio.wait_for(slow.wait_loaded(), 5)
-    # The first connection is the subscription's: it stays open, and nothing passes any more.
-    frozen[0] = True
-    publish(client, "keys", {"a": b"1"})
-    await until(lambda: slow.get("keys", "a") == "1", 1.0)
-    await until(lambda: len(frozen) > 2, 3.0)
-    publish(client, "keys", {"a": b"2"})
-    await until(lambda: slow.get("keys", "a") == "2", 1.0)
-    frozen[0] = False
-    await slow.stop()
-    proxy.close()

@@ -12,7 +12,7 @@ import redis
 from redis.exceptions import RedisError
 
 from ollamamax.bus import link
-from ollamamax.bus.subscription import Subscription
+from ollamamax.bus.subscription import Hearing
 from ollamamax.embedded.valkey import Temporary
 from tests.servers import free_port
 
@@ -36,7 +36,7 @@ def nothing(channel: bytes, data: bytes) -> None:
 
 async def test_channels_and_patterns_are_heard_in_their_order(redis_url: str, valkey: redis.Redis) -> None:
     heard = Heard()
-    async with Subscription(redis_url, heard.hear, channels=["a", "b"], patterns=["c:*", "d:*"]):
+    async with Hearing(redis_url, heard.hear, channels=["a", "b"], patterns=["c:*", "d:*"]):
         sent = [("a", "1"), ("c:1", "2"), ("elsewhere", "3"), ("d:2", "4"), ("b", ""), ("a", "x" * 1_000_000)] * 50
         pipe = valkey.pipeline(transaction=False)
         for channel, data in sent:
@@ -49,7 +49,7 @@ async def test_channels_and_patterns_are_heard_in_their_order(redis_url: str, va
 async def test_it_is_subscribed_once_it_is_entered_and_no_more_once_it_is_left(
     redis_url: str, valkey: redis.Redis
 ) -> None:
-    async with Subscription(redis_url, Heard().hear, channels=["only"]):
+    async with Hearing(redis_url, Heard().hear, channels=["only"]):
         assert valkey.publish("only", "now") == 1
     for _ in range(100):
         if not valkey.publish("only", "later"):
@@ -60,7 +60,7 @@ async def test_it_is_subscribed_once_it_is_entered_and_no_more_once_it_is_left(
 
 async def test_a_broken_connection_is_told_after_what_came_before(redis_url: str, valkey: redis.Redis) -> None:
     heard = Heard()
-    async with Subscription(redis_url, heard.hear, channels=["only"]) as subscription:
+    async with Hearing(redis_url, heard.hear, channels=["only"]) as subscription:
         valkey.publish("only", "last")
         valkey.client_kill_filter(_type="pubsub")
         await asyncio.wait_for(subscription.broken(), 5)
@@ -74,12 +74,12 @@ async def test_a_server_that_says_nothing_any_more_is_noticed_without_a_message(
     monkeypatch.setattr(link, "CONNECT_SECONDS", 0.2)
     server = Temporary(tmp_path / "valkey", free_port())
     try:
-        async with Subscription(server.url, nothing, channels=["only"]) as subscription:
+        async with Hearing(server.url, nothing, channels=["only"]) as subscription:
             await asyncio.sleep(0.5)  # it answers, though nothing is published
             os.kill(server.process.pid, signal.SIGSTOP)
             await asyncio.wait_for(subscription.broken(), 5)
             with pytest.raises(RedisError):
-                await Subscription(server.url, nothing, channels=["only"]).__aenter__()
+                await Hearing(server.url, nothing, channels=["only"]).__aenter__()
     finally:
         os.kill(server.process.pid, signal.SIGCONT)
         server.stop()

@@ -15,7 +15,7 @@ from cluster.dispatch.streams import PAUSE_BYTES, Streams
 from ollamamax.bus import keys
 from ollamamax.bus.background import Background
 from ollamamax.bus.pipelined import Pipelined
-from ollamamax.bus.subscription import Subscription
+from ollamamax.bus.subscription import Hearing
 from ollamamax.contract import CallPart, Control, Delta, Event, Failure, Frame, decode_control, encode_frames
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
@@ -32,7 +32,7 @@ async def test_a_node_that_is_paused_and_let_go_at_once_hears_both_in_this_order
 
     async with (
         aclosing(Pipelined(redis_url)) as commands,
-        Subscription(redis_url, hear, channels=[keys.node_control(node)]),
+        Hearing(redis_url, hear, channels=[keys.node_control(node)]),
     ):
         streams = Streams(
             gateway,

@@ -11,6 +11,7 @@ import msgspec
 from cluster.worker.memory import leave_out_keep_alive
 from ollamamax.bus import connect, keys
 from ollamamax.bus.pipelined import Pipelined
+from ollamamax.bus.subscription import Subscription
 from ollamamax.contract import (
     Control,
     Delta,
@@ -76,7 +77,7 @@ class FakeNode:
         self._client = connect.connect_async(redis_url)
         # As in the real node: a task that is cancelled while redis-py writes may go on as if nothing had been said.
         self._frames = Pipelined(redis_url)
-        self._blocking = connect.connect_async(redis_url, blocking=True)
+        self._hearing = Subscription("control", redis_url, self._obey, channels=[keys.node_control(node)])
         self._tasks: list[asyncio.Task[None]] = []
         self._running: dict[str, asyncio.Task[None]] = {}
         self._sent: dict[str, tuple[str, list[Event]]] = {}
@@ -84,20 +85,18 @@ class FakeNode:
 
     async def __aenter__(self) -> FakeNode:
         await self.say()
-        listening = asyncio.Event()
         self._tasks = [
             asyncio.create_task(self._tell()),
             asyncio.create_task(self._claim()),
-            asyncio.create_task(self._listen(listening)),
+            asyncio.create_task(self._hearing.run()),
         ]
-        await listening.wait()
+        await self._hearing.listening.wait()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.kill()
         await self._frames.aclose()
         await self._client.aclose()
-        await self._blocking.aclose()
 
     @property
     def said(self) -> int:
@@ -149,7 +148,7 @@ class FakeNode:
     async def _claim(self) -> None:
         inbox, claimed = keys.node_inbox(self.node), keys.node_claimed(self.node)
         while True:
-            payload = await self._blocking.blmove(inbox, claimed, 1, "LEFT", "RIGHT")
+            payload = await self._client.blmove(inbox, claimed, 1, "LEFT", "RIGHT")
             if payload is None:
                 continue
             ticket = decode_ticket(payload)
@@ -190,21 +189,16 @@ class FakeNode:
     async def _publish(self, gateway: str, frame: Frame) -> None:
         await self._frames.do("PUBLISH", keys.tokens(self.node, gateway), encode_frames([frame]))
 
-    async def _listen(self, listening: asyncio.Event) -> None:
-        async with self._blocking.pubsub() as subscription:
-            await subscription.subscribe(keys.node_control(self.node))
-            async for message in subscription.listen():
-                if message["type"] == "subscribe":
-                    listening.set()
-                    continue
-                try:
-                    control = decode_control(message["data"])
-                except msgspec.DecodeError:
-                    continue
-                self.controls.append(control)
-                if control.verb == "cancel" and control.ticket in self._running:
-                    self._running[control.ticket].cancel()
-                elif control.verb == "resend" and control.ticket in self._sent:
-                    gateway, events = self._sent[control.ticket]
-                    if control.seq < len(events):
-                        await self._publish(gateway, Frame(control.ticket, control.seq, events[control.seq :]))
+    def _obey(self, _: bytes, data: bytes) -> None:
+        try:
+            control = decode_control(data)
+        except msgspec.DecodeError:
+            return
+        self.controls.append(control)
+        if control.verb == "cancel" and control.ticket in self._running:
+            self._running[control.ticket].cancel()
+        elif control.verb == "resend" and control.ticket in self._sent:
+            gateway, events = self._sent[control.ticket]
+            if control.seq < len(events):
+                frame = Frame(control.ticket, control.seq, events[control.seq :])
+                self._tasks.append(asyncio.create_task(self._publish(gateway, frame)))

@@ -56,7 +56,7 @@ async def frames_of(redis_url: str, engine: Engine, delivery: contract.Delivery)
     """What a gateway hears of one run."""
     frames: list[contract.Frame] = []
     async with (
-        connect_async(redis_url, blocking=True) as client,
+        connect_async(redis_url) as client,
         aclosing(Pipelined(redis_url)) as commands,
         client.pubsub() as heard,
     ):
