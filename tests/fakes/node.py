@@ -11,7 +11,7 @@ import msgspec
 from cluster.worker.memory import leave_out_keep_alive
 from ollamamax.bus import connect, keys
 from ollamamax.bus.pipelined import Pipelined
-from ollamamax.bus.subscription import Subscription
+from ollamamax.bus.subscription import Hearing
 from ollamamax.contract import (
     Control,
     Delta,
@@ -77,7 +77,7 @@ class FakeNode:
         self._client = connect.connect_async(redis_url)
         # As in the real node: a task that is cancelled while redis-py writes may go on as if nothing had been said.
         self._frames = Pipelined(redis_url)
-        self._hearing = Subscription("control", redis_url, self._obey, channels=[keys.node_control(node)])
+        self._redis_url = redis_url
         self._tasks: list[asyncio.Task[None]] = []
         self._running: dict[str, asyncio.Task[None]] = {}
         self._sent: dict[str, tuple[str, list[Event]]] = {}
@@ -85,12 +85,13 @@ class FakeNode:
 
     async def __aenter__(self) -> FakeNode:
         await self.say()
+        listening = asyncio.Event()
         self._tasks = [
             asyncio.create_task(self._tell()),
             asyncio.create_task(self._claim()),
-            asyncio.create_task(self._hearing.run()),
+            asyncio.create_task(self._listen(listening)),
         ]
-        await self._hearing.listening.wait()
+        await listening.wait()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -188,6 +189,12 @@ class FakeNode:
 
     async def _publish(self, gateway: str, frame: Frame) -> None:
         await self._frames.do("PUBLISH", keys.tokens(self.node, gateway), encode_frames([frame]))
+
+    async def _listen(self, listening: asyncio.Event) -> None:
+        """Until the connection breaks: unlike a real node this one ends with its connections."""
+        async with Hearing(self._redis_url, self._obey, channels=[keys.node_control(self.node)]) as hearing:
+            listening.set()
+            await hearing.broken()
 
     def _obey(self, _: bytes, data: bytes) -> None:
         try:
