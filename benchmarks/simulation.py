@@ -15,8 +15,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from cluster.dispatch.candidates import Candidates
 from cluster.dispatch.registered import Registered
-from cluster.dispatch.roster import Roster
 from cluster.scheduling.candidate import Candidate
 from ollamamax.contract import Engine, ModelState, NodeState
 
@@ -229,7 +229,7 @@ class Run:
         self.jobs = make_jobs(setting, list(self.nodes.values()))
         self._choose = choose
         self._queued = queued
-        self._rosters = [Roster() for _ in range(setting.gateways)]
+        self._rosters = [Candidates() for _ in range(setting.gateways)]
         self._turns = [0] * setting.gateways
         self._waiting: dict[int, tuple[Job, list[str]]] = {}
         self._order = itertools.count()
@@ -312,7 +312,7 @@ class Run:
         return len(ended)
 
 
-def _report(roster: Roster, node: Node, job: Job, now: float) -> None:
+def _report(roster: Candidates, node: Node, job: Job, now: float) -> None:
     first = job.first if job.first >= 0 else now
     roster.given(node.name, -1)
     roster.observe(

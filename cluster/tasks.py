@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from cluster import guard, reconcile
-from cluster.dispatch import lost
+from cluster.dispatch import settle_dead_gateways
 from ollamamax.bus import shared
 
 
@@ -22,4 +22,4 @@ def guard_nodes() -> None:
 @shared_task(name="cluster.settle_lost")
 def settle_lost() -> None:
     client = shared.client()
-    lost.settle_lost(client)
+    settle_dead_gateways.settle_lost(client)

@@ -14,7 +14,7 @@ from cluster.dispatch.breaker import Breakers
 from cluster.dispatch.budget import Budgets
 from cluster.dispatch.fleet import Fleet
 from cluster.dispatch.lease import Lease
-from cluster.dispatch.places import Places
+from cluster.dispatch.placement import Placement
 from cluster.dispatch.presence import LOOK_SECONDS, Presence
 from cluster.dispatch.quarantine import Quarantine
 from cluster.dispatch.queue import Queue, Tell
@@ -22,8 +22,8 @@ from cluster.dispatch.reloads import ReloadsAvoided
 from cluster.dispatch.request import Request
 from cluster.dispatch.router import Router
 from cluster.dispatch.settlement import Settlements
-from cluster.dispatch.stream import Stream
-from cluster.dispatch.streams import Streams
+from cluster.dispatch.token_stream import TokenStream
+from cluster.dispatch.token_streams import TokenStreams
 from ollamamax import logs
 from ollamamax.bus import connect, keys
 from ollamamax.bus.background import Background
@@ -87,10 +87,10 @@ class Dispatcher:
         self._settlements = Settlements(self._commands, self.fleet.room, lambda node: self.later(self._fill(node)))
         self.reloads_avoided = ReloadsAvoided()
         self._lease = Lease(self._client, self.id, self._settlements, self.reloads_avoided)
-        self._streams = Streams(
+        self._streams = TokenStreams(
             self.id, self._commands, redis_url, self._queue.granted, self._is_astray, self._budgets, self.background
         )
-        self._places = Places(
+        self._places = Placement(
             self.router, self._quarantine, self._streams, self._queue, self._admission, self._settlements, self.later
         )
         self._later: set[asyncio.Task[Any]] = set()
@@ -143,7 +143,7 @@ class Dispatcher:
         """Give up the place in the queue, if it still keeps one; its record has ``error`` as the code of why, and no node."""
         self._places.give_up(request, error)
 
-    def _begin(self, request: Request, stream: Stream, node: str) -> None:
+    def _begin(self, request: Request, stream: TokenStream, node: str) -> None:
         request.stream = stream
         stream.node = request.node = node
         stream.replaceable = lambda: self.router.has_other(request)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 import redis.asyncio
 
 from cluster.dispatch.budget import Budgets
+from cluster.dispatch.candidates import Candidates
 from cluster.dispatch.grace import Grace
+from cluster.dispatch.prefix_affinity import PrefixAffinity
 from cluster.dispatch.registered import Registered
-from cluster.dispatch.roster import Roster
-from cluster.dispatch.warmth import Warmth
 from cluster.scheduling.candidate import Ranked, Wanted
 from cluster.scheduling.eligibility import against
 from cluster.scheduling.routing import MOST, rank
@@ -64,9 +64,9 @@ class Fleet:
         self._region = region
         self._states: dict[str, NodeState] = {}
         self._seen: dict[str, float] = {}
-        self._roster = Roster()
+        self._roster = Candidates()
         self._grace = Grace()
-        self._warmth = Warmth()
+        self._warmth = PrefixAffinity()
         self._turns: dict[str, int] = {}
         self._loaded = asyncio.Event()
         self._subscription = Subscription(

@@ -7,7 +7,7 @@ import time
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from cluster.dispatch.departed import LEASE_MS
+from cluster.dispatch.gateway_liveness import LEASE_MS
 from cluster.dispatch.reloads import ReloadsAvoided, write
 from cluster.dispatch.settlement import Settlements
 from ollamamax import logs

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from redis.exceptions import RedisError
 
-from cluster.dispatch import line
+from cluster.dispatch import queue_position
 from cluster.dispatch.admission import Admission, Given, Lost
-from cluster.dispatch.line import Line, Outlook
+from cluster.dispatch.queue_position import Outlook, QueuePositions
 from cluster.dispatch.request import Request, Waited
 from ollamamax import logs
 from ollamamax.bus.pipelined import Pipelined
@@ -44,7 +44,7 @@ class Queue:
         """By ticket, the one looked after the longest ago first."""
         self._of_version: Counter[str] = Counter()
         self._without: dict[str, float] = {}
-        self._line = Line()
+        self._line = QueuePositions()
         self._line_at = -_LINE_LIFETIME
         self._reading = asyncio.Lock()
 
@@ -118,10 +118,10 @@ class Queue:
         async with self._reading:
             if time.monotonic() - self._line_at > _LINE_LIFETIME:
                 try:
-                    self._line = await line.read(self._commands.do)
+                    self._line = await queue_position.read(self._commands.do)
                 except RedisError as error:
                     _log.warning("line_unreadable", error=str(error))
-                    self._line = Line()
+                    self._line = QueuePositions()
                 self._line_at = time.monotonic()
         return self._line.places.get(request.id)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from cluster.dispatch.stream import Stream
+from cluster.dispatch.token_stream import TokenStream
 from cluster.scheduling.candidate import Ranked, Wanted
 from cluster.scheduling.fairness import Priority
 from cluster.scheduling.profile import Profile
@@ -88,11 +88,11 @@ class Request(msgspec.Struct, eq=False):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     tried: set[str] = msgspec.field(default_factory=set)
-    stream: Stream | None = None
+    stream: TokenStream | None = None
     payload: bytes = b""
     place: asyncio.Future[str] | None = None
     """Resolves to the node, once there is one."""
-    kept: Stream | None = None
+    kept: TokenStream | None = None
     """Of the attempt that waits for a slot."""
     asked: dict[str, None] = msgspec.field(default_factory=dict)
     """Every node that this attempt may have been given to, in order."""

@@ -9,8 +9,8 @@ from typing import Any, cast
 import msgspec
 from redis.exceptions import RedisError
 
-from cluster.dispatch import line
-from cluster.dispatch.line import Line
+from cluster.dispatch import queue_position
+from cluster.dispatch.queue_position import QueuePositions
 from ollamamax import logs
 from ollamamax.bus import keys, shared
 from ollamamax.contract import OpenRequest, UsageRecord, decode_open, decode_usage
@@ -20,10 +20,10 @@ from ollamamax.metering import queries as metering
 _log = logs.get(__name__)
 
 
-def waiting(tenant: str) -> Line:
+def waiting(tenant: str) -> QueuePositions:
     """The line, with the tenant's own requests. Raises `Unavailable` when Redis is away."""
     try:
-        return line.read_own(shared.client(), tenant)
+        return queue_position.read_own(shared.client(), tenant)
     except RedisError as error:
         _log.warning("queue_unreadable", error=str(error))
         raise Unavailable("The queue cannot be read right now.", retry_after=1) from error
@@ -52,7 +52,7 @@ def _in_redis(request: str, tenant: str) -> dict[str, Any] | None:
     if opened is not None and (running := decode_open(opened)).tenant == tenant:
         return _under_way("running", running)
     if client.exists(keys.queue_entry(request)):
-        found = line.read_own(client, tenant)
+        found = queue_position.read_own(client, tenant)
         for each in found.own:
             if each.request == request:
                 place = found.places[request]

@@ -11,8 +11,8 @@ import msgspec
 import redis.asyncio
 from channels.layers import BaseChannelLayer
 
-from cluster.dispatch import line
-from cluster.dispatch.line import Line
+from cluster.dispatch import queue_position
+from cluster.dispatch.queue_position import QueuePositions
 from cluster.dispatch.registered import Registered
 from dashboard import groups
 from dashboard.changes import changes, totals
@@ -64,13 +64,13 @@ async def publish_live(client: redis.asyncio.Redis, layer: BaseChannelLayer, *, 
         await client.eval(_KEEP_LEASE, 1, LEASE, token, str(rest))
 
 
-def _once(client: redis.asyncio.Redis) -> Callable[[], Awaitable[Line]]:
+def _once(client: redis.asyncio.Redis) -> Callable[[], Awaitable[QueuePositions]]:
     """Reads the line of all tenants when it is first asked for, and no second time."""
-    read: list[Line] = []
+    read: list[QueuePositions] = []
 
-    async def read_line() -> Line:
+    async def read_line() -> QueuePositions:
         if not read:
-            read.append(await line.read(client.execute_command))
+            read.append(await queue_position.read(client.execute_command))
         return read[0]
 
     return read_line
@@ -83,7 +83,7 @@ async def _publish_tenant(
     nodes: dict[str, Registered],
     requests: list[OpenRequest],
     *,
-    read_line: Callable[[], Awaitable[Line]],
+    read_line: Callable[[], Awaitable[QueuePositions]],
     at: float,
     token: str,
 ) -> int:

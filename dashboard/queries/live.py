@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import redis.asyncio
 
-from cluster.dispatch import line
+from cluster.dispatch import queue_position
 from cluster.dispatch.registered import Registered
 from cluster.telemetry import read_soon
 from dashboard.changes import Said, live_node
@@ -120,7 +120,9 @@ async def snapshot(client: redis.asyncio.Redis, tenant: str, now: float) -> Snap
         nodes=[live_node(node, entry, states.get(node), said.get(node)) for node, entry in nodes.items()],
         running=[running(request) for request in requests[:RUNNING_SHOWN]],
         running_total=len(requests),
-        waiting=await waiting.first(client, tenant, await line.read(client.execute_command)) if queued else [],
+        waiting=await waiting.first(client, tenant, await queue_position.read(client.execute_command))
+        if queued
+        else [],
         waiting_total=queued,
         finished=[finished(record) for record in records],
         series=[decode_point(point) for point in points],

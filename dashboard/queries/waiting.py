@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import redis.asyncio
 
-from cluster.dispatch.line import Line
+from cluster.dispatch.queue_position import QueuePositions
 from dashboard.payloads import WaitingRequest
 from ollamamax.bus import keys
 from ollamamax.contract import decode_open
@@ -28,7 +28,7 @@ async def count(client: redis.asyncio.Redis, tenant: str) -> int:
     return int(await client.zcard(keys.queue_tenant(tenant)))
 
 
-async def first(client: redis.asyncio.Redis, tenant: str, line: Line) -> list[WaitingRequest]:
+async def first(client: redis.asyncio.Redis, tenant: str, line: QueuePositions) -> list[WaitingRequest]:
     """At most `SHOWN` of the tenant's requests, the next first, with their places in ``line``.
 
     One reading of the line serves every tenant. Whoever joined it since is in the next frame.
@@ -47,7 +47,7 @@ async def first(client: redis.asyncio.Redis, tenant: str, line: Line) -> list[Wa
     return found
 
 
-def _waiting(request: str, admission: bytes, line: Line) -> WaitingRequest:
+def _waiting(request: str, admission: bytes, line: QueuePositions) -> WaitingRequest:
     opened = decode_open(b"{" + _decode(admission).open.encode())
     place = line.places[request]
     return WaitingRequest(

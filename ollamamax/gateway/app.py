@@ -15,7 +15,7 @@ from cluster.dispatch.fleet import Registered
 from models_registry.protocol.blobs import PublishedBlob
 from ollamamax import logs
 from ollamamax.bus.directory import Directory
-from ollamamax.gateway import fallback, http, intake, packed, paths, rate_limits, wishes
+from ollamamax.gateway import fallback, http, intake, packed, paths, rate_limits, request_headers
 from ollamamax.gateway.anthropic import endpoints as anthropic
 from ollamamax.gateway.anthropic import responses as anthropic_responses
 from ollamamax.gateway.callers import REVOKED, Caller, Callers
@@ -356,10 +356,10 @@ class Gateway:
                 request,
                 tenant=tenant,
                 limits=key.limits,
-                priority="low" if inside is not None and idle_only else wishes.priority(scope, key),
+                priority="low" if inside is not None and idle_only else request_headers.priority(scope, key),
                 idle_only=inside is not None and idle_only,
-                timeout=wishes.timeout(scope),
-                strict=tenant.strict_fields or wishes.strict(scope),
+                timeout=request_headers.timeout(scope),
+                strict=tenant.strict_fields or request_headers.strict(scope),
                 caller=caller,
                 place=place,
             )

@@ -15,11 +15,11 @@ from cluster.scheduling.load import avoided
 from models_registry.fallback import next_time
 from ollamamax import logs
 from ollamamax.contract import Delta, Failure, Final, Inference, Outcome, Started
+from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway import rate_limits
 from ollamamax.gateway.callers import REVOKED, Caller
 from ollamamax.gateway.catalog import Listed, full_name
 from ollamamax.gateway.http import ClientGone, Receive
-from ollamamax.gateway.ignored import Ignored
 from ollamamax.gateway.intake import Place
 from ollamamax.identity.access import KnownTenant, Priority
 from ollamamax.kernel import errors, trace

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_
 import msgspec
 
 from ollamamax.contract import from_client
-from ollamamax.gateway.ignored import Ignored
+from ollamamax.contract.ignored import Ignored
 from ollamamax.kernel import errors
 
 T = TypeVar("T", bound=msgspec.Struct)

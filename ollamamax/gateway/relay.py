@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster.dispatch.line import Outlook
+from cluster.dispatch.queue_position import Outlook
 from ollamamax.contract import Delta, Final, joined
 from ollamamax.gateway import http
 from ollamamax.gateway.execution import Execution

@@ -6,9 +6,9 @@ import sys
 
 from cluster.dispatch.admission import Bounds
 from ollamamax import env, logs
-from ollamamax.gateway.alone import Alone
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.cors import Origins
+from ollamamax.gateway.standalone import Standalone
 from ollamamax.processes.server import serve
 
 NOT_NEEDED = ("DATABASE_URL", "OLLAMAMAX_SECRET_KEY")
@@ -30,7 +30,7 @@ def main() -> None:
         intake=read["OLLAMAMAX_INTAKE_PER_TENANT"],
         region=read["OLLAMAMAX_REGION"],
     )
-    serve(Alone(gateway, Origins(read["OLLAMA_ORIGINS"])), read, read["OLLAMAMAX_GATEWAY_PORT"], shared=True)
+    serve(Standalone(gateway, Origins(read["OLLAMA_ORIGINS"])), read, read["OLLAMAMAX_GATEWAY_PORT"], shared=True)
 
 
 if __name__ == "__main__":

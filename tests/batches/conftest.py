@@ -22,7 +22,7 @@ from channels.db import database_sync_to_async
 from django.db import connection
 
 from cluster.dispatch.admission import Bounds
-from cluster.dispatch.lost import settle_lost
+from cluster.dispatch.settle_dead_gateways import settle_lost
 from ollamamax.batches.models import Answer, Batch, File
 from ollamamax.batches.protocol.files import Files
 from ollamamax.batches.protocol.routes import Routes

@@ -14,13 +14,13 @@ from ollamamax.batches.runner import lines
 from ollamamax.batches.runner.patience import MOST, PAUSES, pause_after, pause_for_room
 from ollamamax.batches.runner.room import Room
 from ollamamax.batches.window import span
-from ollamamax.gateway.inside import Answer
+from ollamamax.gateway.in_process import WholeResponse
 from ollamamax.kernel.errors import InvalidRequest
 from tests.patience import LONG
 
 
-def answer(status: int, retry_after: float | None = None, code: str = "x") -> Answer:
-    return Answer(status, "r", retry_after, json.dumps({"error": {"code": code}}).encode())
+def answer(status: int, retry_after: float | None = None, code: str = "x") -> WholeResponse:
+    return WholeResponse(status, "r", retry_after, json.dumps({"error": {"code": code}}).encode())
 
 
 def test_a_lack_of_room_is_waited_out_as_the_gateway_says() -> None:
@@ -34,7 +34,7 @@ def test_a_lack_of_room_is_waited_out_as_the_gateway_says() -> None:
 def test_a_failure_that_may_pass_is_tried_again_some_times() -> None:
     for passing in (answer(500), answer(502), answer(404, code="model_not_found")):
         assert [pause_after(passing, failures) for failures in range(4)] == [*PAUSES, None]
-    for standing in (answer(200), answer(400), answer(404), answer(504), Answer(404, "r", None, b"not json")):
+    for standing in (answer(200), answer(400), answer(404), answer(504), WholeResponse(404, "r", None, b"not json")):
         assert pause_after(standing, 0) is None
 
 

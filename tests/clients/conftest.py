@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from cluster.dispatch import queue
-from cluster.dispatch.line import Outlook
+from cluster.dispatch.queue_position import Outlook
 from ollamamax.contract import Delta, Event, Final, Ticket
 from ollamamax.gateway import relay
 from tests.fakes.node import echo

@@ -12,9 +12,9 @@ import redis
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from cluster.dispatch.departed import Patience
-from cluster.dispatch.line import read_own
-from cluster.dispatch.lost import settle_lost
+from cluster.dispatch.gateway_liveness import Patience
+from cluster.dispatch.queue_position import read_own
+from cluster.dispatch.settle_dead_gateways import settle_lost
 from ollamamax.bus import keys
 from ollamamax.contract import encode_json
 from tests.dispatch.calls import VERSION, Calls, account, admission

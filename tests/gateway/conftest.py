@@ -17,8 +17,8 @@ import uvicorn
 
 from cluster.dispatch.admission import Bounds
 from ollamamax.bus import directory, keys
-from ollamamax.gateway.alone import Alone
 from ollamamax.gateway.app import Gateway
+from ollamamax.gateway.standalone import Standalone
 from ollamamax.identity.keys import make_key
 from ollamamax.kernel.ids import new_id
 from ollamamax.processes.uvicorn_http import Http
@@ -141,7 +141,7 @@ async def site() -> AsyncIterator[Site]:
     port = free_port()
     async with contextlib.AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        await stack.enter_async_context(listening(Alone(gateway), port))
+        await stack.enter_async_context(listening(Standalone(gateway), port))
         made = Site(f"http://127.0.0.1:{port}", redis_url, client, gateway, tenant, "", http, stack)
         made.key = await made.issue_key(tenant)
         service = await gateway.start()

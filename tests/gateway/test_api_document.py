@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from models_registry.protocol.routes import ROUTES as MANAGEMENT
+from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.app import ROUTES
-from ollamamax.gateway.ignored import Ignored
 from ollamamax.kernel.errors import InvalidRequest, Unsupported
 
 ROOT = Path(__file__).resolve().parents[2]

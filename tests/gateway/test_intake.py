@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from ollamamax.gateway.alone import Alone
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.intake import Intake
+from ollamamax.gateway.standalone import Standalone
 from tests.gateway.conftest import BOUNDS, Site, listening, until
 from tests.gateway.waiting import ASK, Gate
 from tests.patience import LONG
@@ -26,7 +26,7 @@ async def narrow(site: Site) -> AsyncIterator[Site]:
     """The site behind a gateway that takes in few requests of a tenant at once."""
     gateway = Gateway(site.redis_url, max_body=100_000, deadline=30, bounds=BOUNDS, intake=16)
     port = free_port()
-    async with listening(Alone(gateway), port):
+    async with listening(Standalone(gateway), port):
         site.gateway, before = gateway, site.gateway
         site.url, old = f"http://127.0.0.1:{port}", site.url
         await gateway.start()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollamamax.contract import Inference, as_ollama
-from ollamamax.gateway.ignored import Ignored
+from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.ollama import embed, requests
 from ollamamax.gateway.ollama.durations import FOREVER, seconds
 from ollamamax.gateway.ollama.embed import shortened

@@ -17,8 +17,8 @@ from cluster.dispatch.admission import Bounds
 from ollamamax.bus import background, directory, link
 from ollamamax.embedded.valkey import Temporary
 from ollamamax.gateway import app
-from ollamamax.gateway.alone import Alone
 from ollamamax.gateway.app import Gateway
+from ollamamax.gateway.standalone import Standalone
 from ollamamax.identity.keys import make_key
 from ollamamax.kernel.ids import new_id
 from tests.gateway.conftest import Site, until
@@ -36,7 +36,7 @@ class Asked:
     """What an application answered, without a server between."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self._application = Alone(gateway)
+        self._application = Standalone(gateway)
 
     async def get(self, path: str, key: str = "") -> tuple[int, dict[str, str], Any]:
         sent: list[Any] = []

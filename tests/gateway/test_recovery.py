@@ -11,7 +11,7 @@ import msgspec
 import ollama
 import pytest
 
-from cluster.dispatch import breaker, streams
+from cluster.dispatch import breaker, token_streams
 from cluster.engines.llamacpp import LlamaCpp
 from cluster.scheduling.profile import Profile
 from ollamamax.bus import directory, keys
@@ -295,8 +295,8 @@ async def test_those_that_died_with_others_are_only_suspected(site: Site) -> Non
 async def test_a_client_that_does_not_read_pauses_its_engine_and_is_cut(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "READ_PATIENCE", 1.5)
-    monkeypatch.setattr(streams, "PAUSE_BYTES", 64 << 10)
+    monkeypatch.setattr(token_streams, "READ_PATIENCE", 1.5)
+    monkeypatch.setattr(token_streams, "PAUSE_BYTES", 64 << 10)
 
     async def talks(ticket: Ticket) -> AsyncIterator[Event]:
         while not any(control.verb == "pause" for control in node.controls):
@@ -315,8 +315,8 @@ async def test_a_client_that_does_not_read_pauses_its_engine_and_is_cut(
 
 
 async def test_a_client_that_reads_again_gets_all_of_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "PAUSE_BYTES", 64 << 10)
-    monkeypatch.setattr(streams, "RESUME_BYTES", 16 << 10)
+    monkeypatch.setattr(token_streams, "PAUSE_BYTES", 64 << 10)
+    monkeypatch.setattr(token_streams, "RESUME_BYTES", 16 << 10)
 
     async def talks(ticket: Ticket) -> AsyncIterator[Event]:
         for number in range(3000):

@@ -13,8 +13,8 @@ import pytest
 from cluster.dispatch.admission import Bounds
 from ollamamax.bus import directory, keys
 from ollamamax.contract import Delta, Event, Ticket
-from ollamamax.gateway.alone import Alone
 from ollamamax.gateway.app import Gateway
+from ollamamax.gateway.standalone import Standalone
 from ollamamax.identity.keys import make_key, parse_key
 from tests.gateway.conftest import Site, listening, until
 from tests.gateway.waiting import ask, full, queued
@@ -216,7 +216,7 @@ async def test_every_gateway_ends_what_it_runs(site: Site) -> None:
     headers = {"Authorization": f"Bearer {site.key}"}
     body = {"model": "echo", "messages": MESSAGES}
     async with (
-        listening(Alone(second), port),
+        listening(Standalone(second), port),
         site.post("/api/chat", body) as here,
         site.http.post(f"http://127.0.0.1:{port}/api/chat", json=body, headers=headers) as there,
     ):

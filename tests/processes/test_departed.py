@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import redis
 
-from cluster.dispatch.departed import LEASE_MS
-from cluster.dispatch.lost import settle_lost
+from cluster.dispatch.gateway_liveness import LEASE_MS
+from cluster.dispatch.settle_dead_gateways import settle_lost
 from ollamamax.bus import keys
 from ollamamax.contract import Delta, Event, Final, Ticket
 from ollamamax.embedded import valkey

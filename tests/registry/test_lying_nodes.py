@@ -11,8 +11,8 @@ import redis
 from rest_framework.test import APIClient
 
 from cluster.actions.node import remove_node
-from cluster.dispatch.departed import Patience
-from cluster.dispatch.lost import settle_lost
+from cluster.dispatch.gateway_liveness import Patience
+from cluster.dispatch.settle_dead_gateways import settle_lost
 from cluster.models import Node
 from cluster.reconcile import observe_nodes
 from models_registry.actions import external as external_models
@@ -25,7 +25,7 @@ from ollamamax.contract import ModelState, encode_json
 from ollamamax.identity.scope import tenant_scope
 from tests.cast import Person
 from tests.cluster.conftest import Join, says
-from tests.dispatch.test_settle_lost import opened, records
+from tests.dispatch.test_settle_dead_gateways import opened, records
 from tests.fakes.state import node_state
 from tests.registry.conftest import Publish
 

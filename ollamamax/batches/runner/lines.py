@@ -11,7 +11,7 @@ import msgspec
 from ollamamax.batches.queries.batch import Given
 from ollamamax.contract.from_client import decode
 from ollamamax.gateway.http import encode
-from ollamamax.gateway.inside import Answer
+from ollamamax.gateway.in_process import WholeResponse
 from ollamamax.kernel.errors import InvalidRequest
 from ollamamax.kernel.ids import new_id
 
@@ -104,7 +104,7 @@ def _judge(number: int, found: _Line, body: _Body, endpoint: str) -> Request | P
     return Request(number, found.custom_id, body.model, bytes(found.body))
 
 
-def answered(request: Request, answer: Answer) -> Given:
+def answered(request: Request, answer: WholeResponse) -> Given:
     """The output line of a request that was run, whether well or not."""
     response = {
         "status_code": answer.status,

@@ -25,7 +25,7 @@ from ollamamax.batches.runner.validation import validate
 from ollamamax.batches.store import FileStore
 from ollamamax.bus.directory import Directory
 from ollamamax.gateway.app import Gateway
-from ollamamax.gateway.inside import ask
+from ollamamax.gateway.in_process import ask
 from ollamamax.identity import access
 from ollamamax.kernel.tasks import end
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import msgspec
 
 from ollamamax.contract import Inference, Options
+from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.anthropic import content
 from ollamamax.gateway.fields import Fields, Loose, Refused, Translated
-from ollamamax.gateway.ignored import Ignored
 from ollamamax.gateway.openai import tools
 from ollamamax.kernel import errors
 

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from ollamamax.contract import Final, Inference, Options, as_ollama
+from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway import http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send
-from ollamamax.gateway.ignored import Ignored
 from ollamamax.gateway.ollama import memory
 from ollamamax.gateway.ollama.durations import seconds
 from ollamamax.gateway.ollama.options import LEFT_TO_THE_FLEET, SamplingOptions, context, sampling

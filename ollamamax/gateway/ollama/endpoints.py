@@ -8,10 +8,10 @@ from typing import TypeVar
 import msgspec
 
 from ollamamax.contract import Inference, as_ollama
+from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway import catalog, http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send
-from ollamamax.gateway.ignored import Ignored
 from ollamamax.gateway.ollama import memory, requests, responses
 from ollamamax.gateway.service import Service
 

@@ -8,7 +8,7 @@ import msgspec
 
 from ollamamax.contract import Options
 from ollamamax.contract.as_ollama import Exact
-from ollamamax.gateway.ignored import Ignored
+from ollamamax.contract.ignored import Ignored
 
 
 class SamplingOptions(Exact, msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ollamamax.contract import Inference, Options
-from ollamamax.gateway.ignored import Ignored
+from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.ollama.durations import seconds
 from ollamamax.gateway.ollama.options import SamplingOptions, context, sampling
 from ollamamax.kernel import errors

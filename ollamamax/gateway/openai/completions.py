@@ -27,8 +27,8 @@ from ollamamax.gateway.openai.requests import (
 )
 from ollamamax.gateway.openai.responses import DONE, EVENT_STREAM, usage
 from ollamamax.gateway.relay import Output
+from ollamamax.gateway.request_headers import take_tier
 from ollamamax.gateway.service import Service
-from ollamamax.gateway.wishes import take_tier
 from ollamamax.kernel import errors
 
 DEFAULT_MAX_TOKENS = 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from ollamamax.contract import Final, Inference
-from ollamamax.gateway import catalog, http, relay, wishes
+from ollamamax.gateway import catalog, http, relay, request_headers
 from ollamamax.gateway.choices import Choices, several
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send
@@ -16,7 +16,7 @@ from ollamamax.gateway.service import Service
 async def chat_completions(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
     body = await service.parsed(requests.FIELDS, call, scope, receive)
     inference = requests.to_inference(body, call.ignored)
-    wishes.take_tier(call, body.service_tier)
+    request_headers.take_tier(call, body.service_tier)
     created = int(call.received_at)
     if body.n is not None and body.n > 1:
         await _several(service, call, body, inference, receive, send)

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import msgspec
 
 from ollamamax.contract import Inference, Options
+from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.fields import Fields, Refused
-from ollamamax.gateway.ignored import Ignored
 from ollamamax.gateway.ollama.durations import seconds
 from ollamamax.gateway.openai import content, others_words, tools
 from ollamamax.kernel import errors

@@ -16,9 +16,9 @@ from ollamamax.gateway.openai.kept import Kept, kept
 from ollamamax.gateway.openai.response_request import FIELDS, ResponseRequest, to_inference
 from ollamamax.gateway.openai.responses import EVENT_STREAM, error_fields
 from ollamamax.gateway.relay import Output
+from ollamamax.gateway.request_headers import take_tier
 from ollamamax.gateway.service import Service
 from ollamamax.gateway.tool_calls import Calls, Piece
-from ollamamax.gateway.wishes import take_tier
 from ollamamax.kernel import errors
 
 Item = dict[str, Any]

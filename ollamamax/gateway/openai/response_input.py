@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ollamamax.gateway.ignored import Ignored
+from ollamamax.contract.ignored import Ignored
 from ollamamax.kernel import errors
 
 Item = dict[str, Any]

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from ollamamax.contract import Inference, Options
+from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.fields import Fields, Refused
-from ollamamax.gateway.ignored import Ignored
 from ollamamax.gateway.openai import response_input, tools
 from ollamamax.gateway.openai.requests import IGNORED as IGNORED_IN_CHAT
 from ollamamax.gateway.openai.requests import MOST_TOKENS, between, effort

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ollamamax.gateway.ignored import Ignored
+from ollamamax.contract.ignored import Ignored
 from ollamamax.kernel import errors
 
 Tool = dict[str, Any]

@@ -14,7 +14,7 @@ from ollamamax.batches.runner.database import in_database
 from ollamamax.bus.directory import Directory
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.http import encode
-from ollamamax.gateway.inside import Answer, ask
+from ollamamax.gateway.in_process import WholeResponse, ask
 from ollamamax.identity.access import identified, working_key
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
@@ -122,7 +122,7 @@ class Background:
             await asyncio.sleep(min(answer.retry_after or 1.0, 10.0))
 
 
-def _outcome(answer: Answer) -> dict[str, Any]:
+def _outcome(answer: WholeResponse) -> dict[str, Any]:
     """The part of the answer that is the response's own, or why there is none."""
     said: dict[str, Any] = msgspec.json.decode(answer.body)
     if answer.status != 200:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import redis
 
-from cluster.dispatch import streams as streams_module
+from cluster.dispatch import token_streams as streams_module
 from cluster.dispatch.budget import Budgets
-from cluster.dispatch.streams import PAUSE_BYTES, Streams
+from cluster.dispatch.token_streams import PAUSE_BYTES, TokenStreams
 from ollamamax.bus import keys
 from ollamamax.bus.background import Background
 from ollamamax.bus.pipelined import Pipelined
@@ -34,7 +34,7 @@ async def test_a_node_that_is_paused_and_let_go_at_once_hears_both_in_this_order
         aclosing(Pipelined(redis_url)) as commands,
         Hearing(redis_url, hear, channels=[keys.node_control(node)]),
     ):
-        streams = Streams(
+        streams = TokenStreams(
             gateway,
             commands,
             redis_url,
@@ -90,7 +90,7 @@ async def test_an_answer_without_end_ends_though_it_is_read(
     monkeypatch.setattr(streams_module, "MOST_ANSWER_BYTES", 10 * LARGE)
     node, ticket = new_id(), f"{new_id()}.1"
     async with aclosing(Pipelined(redis_url)) as commands:
-        streams = Streams("g", commands, redis_url, lambda *_: None, lambda *_: None, Budgets(), Background())
+        streams = TokenStreams("g", commands, redis_url, lambda *_: None, lambda *_: None, Budgets(), Background())
         stream = streams.open(ticket)
         stream.node = node
         last: Event | None = None

@@ -11,11 +11,12 @@ import msgspec
 import pytest
 import redis
 
-from cluster.dispatch.departed import LEASE_MS, Patience
-from cluster.dispatch.lost import settle_lost
+from cluster.dispatch.gateway_liveness import LEASE_MS, Patience
+from cluster.dispatch.settle_dead_gateways import PATIENCE, settle_lost
 from ollamamax.bus import keys
 from ollamamax.contract import OpenRequest, decode_control, encode_json
 from ollamamax.kernel.ids import new_id
+from tests.dispatch.calls import Calls, admission
 
 AT_ONCE = Patience(apart=0, lapsed=0, calm=0)
 
@@ -94,6 +95,66 @@ def test_a_node_that_never_says_how_it_ended_is_not_waited_for_for_ever(client: 
     client.set(keys.node_state(request.node), b"alive", px=4000)
     assert settle_lost(client, AT_ONCE) == 1
     assert records(client)[0]["completion_tokens"] == 0
+
+
+def test_a_living_node_has_its_patience_from_when_it_was_given_the_request(client: redis.Redis) -> None:
+    """Not from when the request was received, which may have waited for long before."""
+    now = time.time()
+    young = opened(
+        client, given_at=now - PATIENCE / 2, received_at=now - 10 * PATIENCE, admitted_at=now - 10 * PATIENCE
+    )
+    client.set(keys.node_state(young.node), b"alive", px=4000)
+    assert settle_lost(client, AT_ONCE) == 0
+    assert client.hkeys(keys.OPEN) == [young.request.encode()]
+
+
+def test_one_that_waited_for_its_next_attempt_keeps_its_record_and_frees_its_slot(client: redis.Redis) -> None:
+    request = opened(client, attempt=1)
+    waits(client, request, attempt=2)
+    assert settle_lost(client, AT_ONCE) == 1
+    (record,) = records(client)
+    assert (record["request"], record["outcome"], record["node"]) == (request.request, "gateway_lost", request.node)
+    assert_nothing_is_left(client, request)
+
+
+def test_one_that_only_waited_leaves_a_record_without_a_node(client: redis.Redis) -> None:
+    """A place in the queue is admission."""
+    request = opened(client)
+    client.delete(keys.OPEN, keys.node_slots(request.node))
+    waits(client, request, attempt=1)
+    settle_lost(client, AT_ONCE)
+    settle_lost(client, AT_ONCE)
+    (record,) = records(client)
+    assert (record["request"], record["outcome"], record["node"]) == (request.request, "gateway_lost", "")
+    assert (record["prompt_tokens"], record["completion_tokens"]) == (0, 0)
+    assert_nothing_is_left(client, request)
+
+
+def waits(client: redis.Redis, request: OpenRequest, *, attempt: int) -> None:
+    """Its next attempt gets a place in the queue, for a node that is full."""
+    unplaced = msgspec.structs.replace(request, attempt=attempt, node="", node_name="", given_at=0.0)
+    client.set(keys.node_state(full := new_id()), b"alive", px=4000)
+    named = admission(
+        request.request,
+        request.tenant,
+        [(full, "full", 0)],
+        ticket=f"{request.request}.{attempt}",
+        gateway=request.gateway,
+        key=request.key,
+        open=encode_json(unplaced)[1:].decode(),
+        counted=[request.tenant],
+        most_bytes=1 << 20,
+        most_bytes_of_tenant=1 << 20,
+    )
+    assert Calls(client)("admit", named, b"ticket")[0] == b"waits"
+
+
+def assert_nothing_is_left(client: redis.Redis, request: OpenRequest) -> None:
+    assert not client.hlen(keys.OPEN)
+    assert not client.zcard(keys.WAITING)
+    assert not client.scard(keys.node_slots(request.node))
+    assert not client.scard(keys.active(request.tenant))
+    assert not client.exists(keys.queue_entry(request.request))
 
 
 def test_a_lost_request_on_a_dead_node_is_settled_at_once(client: redis.Redis) -> None:

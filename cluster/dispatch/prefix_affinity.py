@@ -13,7 +13,7 @@ NODES = 4
 """Nodes kept for a prefix, the last ones."""
 
 
-class Warmth:
+class PrefixAffinity:
     """Versions and tenants are kept apart by ``scope``, any number: nobody's prompts draw another's to a node."""
 
     def __init__(self, most: int = MOST) -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 import redis
 
-from cluster.dispatch.departed import Patience, departed, forget
+from cluster.dispatch.gateway_liveness import Patience, departed, forget
 from cluster.dispatch.script import Script, arguments
 from cluster.telemetry import ignore, read
 from ollamamax import logs
@@ -46,9 +46,10 @@ def settle_lost(client: redis.Redis, patience: Patience | None = None) -> int:
     dead = departed(client, patience or Patience())
     if not dead:
         return 0
-    _give_up_places(client, dead)
     opened = [decode_open(value) for value in cast("dict[bytes, bytes]", client.hgetall(keys.OPEN)).values()]
     lost = [each for each in opened if each.gateway in dead]
+    # One that waits for its next attempt is open, too: its record and its slot are those of the attempt before.
+    _give_up_places(client, dead, {each.request for each in lost})
     left = _settle_known(client, lost)
     _stop(client, left)
     end = time.monotonic() + ANSWER
@@ -115,12 +116,15 @@ class _Entry(msgspec.Struct):
     tenant: str
     key: str
     gateway: str
+    open: str
+    """Its open record as JSON, without the opening brace."""
 
 
 _decode_entry = msgspec.msgpack.Decoder(_Entry).decode
 
 
-def _give_up_places(client: redis.Redis, dead: Set[str]) -> None:
+def _give_up_places(client: redis.Redis, dead: Set[str], opened: Set[str]) -> None:
+    """Those whose request is not ``opened`` end here, with a record that names no node."""
     waiting = [request.decode() for request in cast("list[bytes]", client.zrange(keys.WAITING, 0, -1))]
     with client.pipeline(transaction=False) as pipe:
         for request in waiting:
@@ -131,13 +135,16 @@ def _give_up_places(client: redis.Redis, dead: Set[str]) -> None:
         if each is None:
             client.zrem(keys.WAITING, request)
         elif each.gateway in dead:
+            over = each.request not in opened
             account = {
                 "request": each.request,
                 "tenant": each.tenant,
                 "ticket": each.ticket,
                 "counted": [each.key, each.tenant],
             }
-            _withdraw.run_sync(client, arguments({**account, "nodes": [], "close": True}, b""))
+            _withdraw.run_sync(client, arguments({**account, "nodes": [], "close": over}, b""))
+            if over:
+                _settle_one(client, decode_open("{" + each.open), Counted(), 0)
             _log.warning("place_given_up_for_lost_gateway", request=each.request, gateway=each.gateway)
 
 

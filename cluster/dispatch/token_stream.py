@@ -11,7 +11,7 @@ from typing import Any
 from ollamamax.contract import Delta, Event, Failure, Final, Frame
 
 
-class Stream:
+class TokenStream:
     """In order, each event once. One reader. ``expected`` is the number of the next event."""
 
     __slots__ = (

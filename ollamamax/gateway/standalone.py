@@ -10,7 +10,7 @@ from ollamamax.gateway.http import Receive, Scope, Send, respond
 from ollamamax.kernel import heap
 
 
-class Alone:
+class Standalone:
     """What the web process serves beside inference is not found here."""
 
     def __init__(self, gateway: Gateway, origins: Origins | None = None) -> None:

@@ -13,17 +13,17 @@ from cluster.scheduling.fairness import Waiting, order
 from ollamamax.contract import OpenRequest
 
 MOST = 10_000
-_script = Script("line")
+_script = Script("queue_position")
 
 
-class _Line(msgspec.Struct):
+class _Snapshot(msgspec.Struct):
     # Lua does not tell an empty list from an empty map.
     waiting: list[tuple[str, str, str, str, str, str, str]] | dict[str, Any]
     work: dict[str, str] | list[Any]
     rates: dict[str, str] | list[Any]
 
 
-_decode = msgspec.msgpack.Decoder(_Line).decode
+_decode = msgspec.msgpack.Decoder(_Snapshot).decode
 _decode_open = msgspec.json.Decoder(OpenRequest).decode
 
 
@@ -37,7 +37,7 @@ class Outlook:
 
 
 @dataclass(frozen=True)
-class Line:
+class QueuePositions:
     """Places are those of one queue for all; who waits for a node of its own may be served before."""
 
     places: dict[str, Outlook] = field(default_factory=dict)
@@ -45,17 +45,17 @@ class Line:
     """Of the tenant that was asked for, in the order of their places."""
 
 
-async def read(do: Do) -> Line:
+async def read(do: Do) -> QueuePositions:
     """Raises `RedisError`."""
-    return _line(await _script.run(do, arguments({"tenant": "", "most": MOST})))
+    return _positions(await _script.run(do, arguments({"tenant": "", "most": MOST})))
 
 
-def read_own(client: redis.Redis, tenant: str) -> Line:
+def read_own(client: redis.Redis, tenant: str) -> QueuePositions:
     """With the tenant's own requests. Raises `RedisError`."""
-    return _line(_script.run_sync(client, arguments({"tenant": tenant, "most": MOST})))
+    return _positions(_script.run_sync(client, arguments({"tenant": tenant, "most": MOST})))
 
 
-def _line(packed: Any) -> Line:
+def _positions(packed: Any) -> QueuePositions:
     found = _decode(packed)
     waiting = found.waiting if isinstance(found.waiting, list) else []
     rates = _numbers(found.rates)
@@ -78,7 +78,7 @@ def _line(packed: Any) -> Line:
         places[request] = Outlook(position, len(served), ahead[version] / rate if rate > 1e-3 else None)
     own = [_decode_open(opened) for *_, opened in waiting if opened]
     own.sort(key=lambda each: places[each.request].position)
-    return Line(places, own)
+    return QueuePositions(places, own)
 
 
 def _numbers(found: dict[str, str] | list[Any]) -> dict[str, float]:

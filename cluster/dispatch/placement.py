@@ -17,8 +17,8 @@ from cluster.dispatch.queue import Queue, Tell
 from cluster.dispatch.request import Request, Waited
 from cluster.dispatch.router import Router
 from cluster.dispatch.settlement import Settlements
-from cluster.dispatch.stream import Stream
-from cluster.dispatch.streams import Streams
+from cluster.dispatch.token_stream import TokenStream
+from cluster.dispatch.token_streams import TokenStreams
 from cluster.scheduling.load import beyond
 from ollamamax import logs
 from ollamamax.kernel import errors
@@ -29,14 +29,14 @@ LOOK_SECONDS = 0.1
 _log = logs.get(__name__)
 
 
-class Places:
+class Placement:
     """``later`` runs a coroutine to its end, whatever becomes of its request."""
 
     def __init__(
         self,
         router: Router,
         quarantine: Quarantine,
-        streams: Streams,
+        streams: TokenStreams,
         queue: Queue,
         admission: Admission,
         settlements: Settlements,
@@ -50,7 +50,7 @@ class Places:
         self._settlements = settlements
         self._later = later
 
-    async def take(self, request: Request, tell: Tell | None, at_first: float | None) -> tuple[Stream, str]:
+    async def take(self, request: Request, tell: Tell | None, at_first: float | None) -> tuple[TokenStream, str]:
         """The stream of its next attempt, and the node. Raises what `Dispatcher.admit` does."""
         if request.kept is None:
             nodes = self._router.rank(request) or await self._awaited(request, tell, at_first)

@@ -13,7 +13,7 @@ from ollamamax.identity.access import Identified
 
 
 @dataclass(frozen=True)
-class Answer:
+class WholeResponse:
     """A whole response; ``retry_after`` is in seconds, where the gateway says when to come again."""
 
     status: int
@@ -22,7 +22,7 @@ class Answer:
     body: bytes
 
 
-async def ask(gateway: Gateway, key: Identified, path: str, body: bytes, *, idle_only: bool = True) -> Answer:
+async def ask(gateway: Gateway, key: Identified, path: str, body: bytes, *, idle_only: bool = True) -> WholeResponse:
     """POST ``body`` to a route of the gateway as the owner of ``key``. Cancelling the task is as a client that leaves.
 
     ``idle_only``: it takes slots that nobody waits for, or none; else it waits its turn in the queue.
@@ -50,7 +50,7 @@ async def ask(gateway: Gateway, key: Identified, path: str, body: bytes, *, idle
     scope: Scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": []}
     await gateway.serve(scope, receive, send, inside=key, idle_only=idle_only)
     retry_after = headers.get(b"retry-after")
-    return Answer(
+    return WholeResponse(
         status,
         headers.get(b"x-request-id", b"").decode(),
         None if retry_after is None else float(retry_after),

@@ -14,7 +14,7 @@ from cluster.scheduling.rendezvous import salt
 from ollamamax.contract import ModelState, NodeState
 
 
-class Roster:
+class Candidates:
     """Holds what nodes last said, whether they are alive or not; knows no clock."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from redis.exceptions import RedisError
 
 from cluster.dispatch.budget import Budgets
-from cluster.dispatch.stream import Stream
+from cluster.dispatch.token_stream import TokenStream
 from ollamamax import logs
 from ollamamax.bus import keys
 from ollamamax.bus.background import Background
@@ -34,7 +34,7 @@ MOST_DISOWNED = 10_000
 _log = logs.get(__name__)
 
 
-class Streams:
+class TokenStreams:
     """``gateway`` is this process. ``granted(ticket, node)`` is told of waiting tickets that a node was given,
     ``astray(ticket, node)`` of those that a node runs for nobody here."""
 
@@ -56,13 +56,13 @@ class Streams:
         self._astray = astray
         self._budgets = budgets
         self._background = background
-        self._streams: dict[str, Stream] = {}
+        self._streams: dict[str, TokenStream] = {}
         self._disowned: dict[str, float] = {}
         self._unsaid: asyncio.Queue[tuple[str, Control]] = asyncio.Queue()
 
-    def open(self, ticket: str) -> Stream:
-        """Before the ticket is given away: its frames may come from any node until `Stream.node` is known."""
-        stream = self._streams[ticket] = Stream(ticket, "")
+    def open(self, ticket: str) -> TokenStream:
+        """Before the ticket is given away: its frames may come from any node until `TokenStream.node` is known."""
+        stream = self._streams[ticket] = TokenStream(ticket, "")
         return stream
 
     def close(self, ticket: str) -> bool:
@@ -72,7 +72,7 @@ class Streams:
     def has_attempt_of(self, request: str) -> bool:
         return any(ticket.startswith(f"{request}.") for ticket in self._streams)
 
-    def beside(self, stream: Stream) -> bool:
+    def beside(self, stream: TokenStream) -> bool:
         """Whether its node has another one of this process."""
         return any(each.node == stream.node and each is not stream for each in self._streams.values())
 
@@ -131,11 +131,11 @@ class Streams:
         horizon = time.monotonic() - 60
         self._disowned = {ticket: at for ticket, at in self._disowned.items() if at > horizon}
 
-    def cancel(self, stream: Stream) -> None:
+    def cancel(self, stream: TokenStream) -> None:
         """Have its node stop the work; the last counts still come."""
         self._tell(stream.node, "cancel", stream.ticket)
 
-    def resume_if_read(self, stream: Stream) -> None:
+    def resume_if_read(self, stream: TokenStream) -> None:
         """Its client has read some."""
         if stream.paused_at is not None and stream.backlog < RESUME_BYTES:
             stream.paused_at = None
@@ -190,7 +190,7 @@ class Streams:
         if not (frame.events and isinstance(frame.events[-1], Final | Failure)):
             self._tell(node, "cancel", frame.ticket)
 
-    def _hold_back(self, stream: Stream) -> None:
+    def _hold_back(self, stream: TokenStream) -> None:
         """The client reads slower than the engine writes."""
         if stream.backlog > MOST_BYTES and not stream.ended:
             stream.end(Failure("client_too_slow", "The client reads too slowly.", 408))
@@ -199,7 +199,7 @@ class Streams:
             stream.paused_at = time.monotonic()
             self._tell(stream.node, "pause", stream.ticket)
 
-    def _cut(self, stream: Stream) -> None:
+    def _cut(self, stream: TokenStream) -> None:
         """It is longer than any answer; no other node is asked for the like."""
         if not stream.ended:
             _log.warning("answer_too_long", node=stream.node, ticket=stream.ticket)

@@ -8,13 +8,13 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.dispatch.stream import Stream
+from cluster.dispatch.token_stream import TokenStream
 from ollamamax.contract import Delta, Event, Failure, Final, Frame
 
 EVENTS: list[Event] = [*[Delta(text=str(index), tokens=1) for index in range(20)], Final("stop")]
 
 
-async def read(stream: Stream) -> list[Event]:
+async def read(stream: TokenStream) -> list[Event]:
     events = []
     while not stream.finished:
         events.append(await stream.next())
@@ -25,7 +25,7 @@ async def read(stream: Stream) -> list[Event]:
 def test_overlapping_frames_in_any_order_give_each_event_once(
     pieces: list[tuple[int, int]], rng: random.Random
 ) -> None:
-    stream = Stream("t", "n")
+    stream = TokenStream("t", "n")
     rng.shuffle(pieces)
     for start, length in pieces:
         if not stream.take(Frame("t", start, EVENTS[start : start + length])):
@@ -36,14 +36,14 @@ def test_overlapping_frames_in_any_order_give_each_event_once(
 
 
 def test_a_gap_is_seen() -> None:
-    stream = Stream("t", "n")
+    stream = TokenStream("t", "n")
     assert stream.take(Frame("t", 0, EVENTS[:2]))
     assert not stream.take(Frame("t", 3, EVENTS[3:4]))
     assert stream.expected == 2
 
 
 async def test_an_interruption_comes_before_what_waits_and_the_stream_goes_on() -> None:
-    stream = Stream("t", "n")
+    stream = TokenStream("t", "n")
     stream.take(Frame("t", 0, EVENTS[:1]))
     left = Failure("client_gone", "gone", 499)
     stream.interrupt(left)
@@ -53,7 +53,7 @@ async def test_an_interruption_comes_before_what_waits_and_the_stream_goes_on() 
 
 
 async def test_nothing_comes_after_the_end() -> None:
-    stream = Stream("t", "n")
+    stream = TokenStream("t", "n")
     lost = Failure("node_lost", "lost")
     stream.end(lost)
     stream.take(Frame("t", 0, EVENTS))
@@ -62,7 +62,7 @@ async def test_nothing_comes_after_the_end() -> None:
 
 
 async def test_a_reader_that_waits_is_woken() -> None:
-    stream = Stream("t", "n")
+    stream = TokenStream("t", "n")
     reading = asyncio.create_task(read(stream))
     await asyncio.sleep(0)
     stream.take(Frame("t", 0, EVENTS))
