@@ -13,7 +13,7 @@ import redis
 
 from cluster.dispatch.budget import Budgets
 from cluster.dispatch.fleet import Fleet
-from cluster.dispatch.streams import Streams
+from cluster.dispatch.token_streams import TokenStreams
 from cluster.worker.control import Listener
 from ollamamax.bus import connect, keys, link
 from ollamamax.bus.background import Background
@@ -86,7 +86,7 @@ async def streams(url: str, valkey: redis.Redis, said: Said) -> AsyncIterator[Ca
         listening.set()
 
     async with aclosing(Pipelined(url)) as commands:
-        made = Streams(
+        made = TokenStreams(
             gateway,
             commands,
             url,
