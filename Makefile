@@ -50,9 +50,13 @@ format: ## rewrite the code in the project's format
 bench: ## measure it; writes nothing but its report
 	$(PREPARE) test && exec $(RUN) -m benchmarks $(ARGS)
 
-lock: ## write the locked requirements anew from the .in files
+COMPILE = $(RUN) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
+
+lock: ## write the locked requirements of every role anew, from pyproject.toml and the .in files
 	$(PREPARE) test
-	for name in requirements requirements-dev requirements-model requirements-node; do \
-		$(RUN) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-			--custom-compile-command "make lock" $$name.in -o $$name.txt || exit 1; \
+	$(COMPILE) pyproject.toml --extra local -o requirements.txt
+	for role in server node llamacpp; do \
+		$(COMPILE) pyproject.toml --extra $$role $$(test $$role = llamacpp && echo --extra node) -c requirements.txt -o requirements-$$role.txt || exit 1; \
 	done
+	for name in dev build javascript; do $(COMPILE) requirements-$$name.in -o requirements-$$name.txt || exit 1; done
+	$(COMPILE) --no-deps requirements-model.in -o requirements-model.txt

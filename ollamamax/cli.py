@@ -5,6 +5,7 @@ Beside what `make up` started it needs no settings: it reads them from that inst
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 
@@ -50,6 +51,10 @@ def main() -> None:
             sys.stdout.write(f"{usage()}\n")
             return
         arguments = [*arguments[1:], "--help"]
+    if importlib.util.find_spec("django") is None:
+        sys.exit(
+            'Only a node is installed here (ollamamax-node); for the control plane: pip install "ollamamax[server]".'
+        )
     sys.argv[1:] = arguments
     is_gateway = arguments[0] == "gateway"
     if "--help" in arguments or "-h" in arguments:

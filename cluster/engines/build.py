@@ -7,9 +7,6 @@ from pathlib import Path
 import msgspec
 
 from cluster.engines.base import Engine, EngineKind, LocalModels
-from cluster.engines.llamacpp import LlamaCpp
-from cluster.engines.ollama import Ollama
-from cluster.engines.openai import OpenAI
 
 
 class EngineChoice(msgspec.Struct, omit_defaults=True):
@@ -23,10 +20,16 @@ class EngineChoice(msgspec.Struct, omit_defaults=True):
 
 
 def build(choice: EngineChoice, models: LocalModels) -> Engine:
-    """The engine, not yet started."""
+    """The engine, not yet started. Only this engine is imported: its packages may be the only ones that are installed."""
     api_key = Path(choice.api_key_file).read_text().strip() if choice.api_key_file else ""
     if choice.kind == "llamacpp":
+        from cluster.engines.llamacpp import LlamaCpp
+
         return LlamaCpp(models, slots=choice.slots or 4, context=choice.context or 4096)
     if choice.kind == "ollama":
+        from cluster.engines.ollama import Ollama
+
         return Ollama(choice.url, api_key=api_key, slots=choice.slots)
+    from cluster.engines.openai import OpenAI
+
     return OpenAI(choice.url, api_key=api_key, slots=choice.slots)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import socket
 import sys
@@ -19,6 +20,8 @@ from ollamamax import logs
 
 DEFAULT_HOME = Path("~/.ollamamax-node")
 DEFAULT_URLS = {"ollama": "http://127.0.0.1:11434"}
+EXTRAS = {"httptools": "node", "psutil": "node", "pynvml": "node", "xllamacpp": "node,llamacpp"}
+"""What a node imports that the plain package does not bring, and the extras that do."""
 home_option = click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),
@@ -73,6 +76,7 @@ def join_command(
         raise click.ClickException(f"{home} holds the identity of a node already; --force replaces it.")
     if engine == "openai" and not engine_url:
         raise click.UsageError("--engine openai needs --engine-url.")
+    _check_installed(engine)
     choice = EngineChoice(
         engine,
         url=engine_url or DEFAULT_URLS.get(engine, ""),
@@ -112,16 +116,17 @@ def join_command(
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]))
 def run(home: Path, grace: float, awake: float, silence: float, log_level: str) -> None:
     """Run this node until SIGTERM."""
-    from cluster.engines.build import build as build_engine
-    from cluster.worker import app
-    from cluster.worker.agent import Agent
-
     home = home.expanduser()
     logs.configure(log_level)
     try:
         identity = identities.read(home)
     except identities.IdentityMissing as error:
         raise click.ClickException(str(error)) from None
+    _check_installed(identity.engine.kind)
+    from cluster.engines.build import build as build_engine
+    from cluster.worker import app
+    from cluster.worker.agent import Agent
+
     agent = Agent(
         identity,
         home,
@@ -131,6 +136,13 @@ def run(home: Path, grace: float, awake: float, silence: float, log_level: str) 
         silence=silence,
     )
     sys.exit(app.serve(app.build(identity), agent))
+
+
+def _check_installed(engine: EngineKind) -> None:
+    """Say which extras to install when this node would miss a package, before a join token is spent on it."""
+    for module, extras in EXTRAS.items():
+        if (module != "xllamacpp" or engine == "llamacpp") and importlib.util.find_spec(module) is None:
+            raise click.ClickException(f'{module} is not installed: pip install "ollamamax[{extras}]".')
 
 
 if __name__ == "__main__":

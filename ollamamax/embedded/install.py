@@ -29,7 +29,7 @@ LOCK_FILES = {
     "product": "requirements.txt",
     "model": "requirements-model.txt",
     "development": "requirements-dev.txt",
-    "node": "requirements-node.txt",
+    "javascript": "requirements-javascript.txt",
 }
 NPM_CI = ("npm", "ci", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error")
 UNFINISHED = "unfinished"
@@ -185,10 +185,10 @@ class Setup:
         if node and npm and node_is_new_enough(_output([node, "--version"])):
             return Path(node).parent
         target = self.venv / "node"
-        if self.stamp("node") != self.digest([self.root / LOCK_FILES["node"]]):
+        if self.stamp("javascript") != self.digest([self.root / LOCK_FILES["javascript"]]):
             shutil.rmtree(target, ignore_errors=True)
-            self.install_locked("node", far, "--target", target)
-            self.write_stamp("node", self.digest([self.root / LOCK_FILES["node"]]))
+            self.install_locked("javascript", far, "--target", target)
+            self.write_stamp("javascript", self.digest([self.root / LOCK_FILES["javascript"]]))
         found = sorted(target.glob("*/bin/node"))
         if not found:
             raise CannotInstall("The Node.js wheel holds no program for this machine: install Node.js 22.12 or newer.")
@@ -297,7 +297,7 @@ class Setup:
             locked("model", "A small chat model")
             if development:
                 locked("development", "Development tools")
-            project = [self.root / "pyproject.toml", self.root / "requirements.in"]
+            project = [self.root / "pyproject.toml"]
             plan("project", "The project itself", self.digest(project), self.install_project)
         build = bool(console) and (
             environment or self.stamp("console") != self.digest(console) or not (self.frontend / "dist").is_dir()

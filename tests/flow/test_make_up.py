@@ -26,6 +26,7 @@ from models_registry.bundled import bundled_model
 from ollamamax.embedded import supervise
 from ollamamax.embedded.home import Home
 from tests.flow import documents
+from tests.flow.node_alone import IMPORT_EVERYTHING, NodeAlone
 from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -67,15 +68,18 @@ class Copy:
         return found
 
     def get(self, path: str) -> dict[str, Any]:
-        return self._ask(path, None)
+        return self._ask("GET", path, None)
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return self._ask(path, json.dumps(body).encode())
+        return self._ask("POST", path, json.dumps(body).encode())
 
-    def _ask(self, path: str, body: bytes | None) -> dict[str, Any]:
+    def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return self._ask("PATCH", path, json.dumps(body).encode())
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
         facts = self.bootstrap()
         headers = {"Authorization": f"Bearer {facts['api_key']}", "Content-Type": "application/json"}
-        request = urllib.request.Request(facts["url"] + path, body, headers)
+        request = urllib.request.Request(facts["url"] + path, body, headers, method=method)
         with urllib.request.urlopen(request, timeout=30) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
@@ -245,6 +249,35 @@ def test_every_other_block_of_the_documents_works_as_it_stands(running: Copy) ->
     assert said["docs/nodes.md: ollamamax node token"].startswith("omxj_")
     assert "node-1" in said["docs/tenants.md: ollamamax nodes list"]
     assert json.loads(said["docs/batches.md: import time"].strip().splitlines()[-1])["custom_id"] == "a"
+
+
+def test_a_node_installed_alone_joins_and_answers(running: Copy, tmp_path: Path) -> None:
+    node = NodeAlone(tmp_path, running.folder)
+    for_servers = {"django", "psycopg", "channels", "uvicorn", "daphne", "starlette", "cryptography", "supervisor"}
+    assert not node.packages() & for_servers
+    assert len(node.packages()) <= 40
+    node.say("python", "-c", IMPORT_EVERYTHING)
+    assert "join" in node.say("ollamamax-node", "--help")
+    facts, token = running.bootstrap(), running.post("/api/v1/nodes/tokens", {})["token"]
+    joining = ["join", facts["url"], "--home", str(node.home), "--engine", "llamacpp", "--name", "alone"]
+    node.say("ollamamax-node", *joining, "--token", token)
+
+    def said_of(name: str) -> dict[str, Any]:
+        [found] = [each for each in running.get("/api/v1/nodes")["results"] if each["name"] == name]
+        return dict(found)
+
+    def has_the_model() -> bool:
+        models = (said_of("alone")["telemetry"] or {"models": []})["models"]
+        return any(model["name"] == MODEL and model["state"] == "ready" for model in models)
+
+    other = f"/api/v1/nodes/{said_of('node-1')['id']}"
+    with node.running():
+        wait(has_the_model, 60)
+        running.patch(other, {"schedulable": False})
+        asked = {"model": MODEL, "messages": [{"role": "user", "content": "What is the capital of France?"}]}
+        answer = running.post("/v1/chat/completions", asked | {"max_tokens": 40})
+        running.patch(other, {"schedulable": True})
+    assert "Paris" in answer["choices"][0]["message"]["content"]
 
 
 def test_everything_is_there_after_a_stop_and_a_start(running: Copy) -> None:
