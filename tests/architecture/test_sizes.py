@@ -1,0 +1,55 @@
+"""No source file is more than one person can hold; those beyond what one looks at at once have a reason."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tests.architecture.code import ROOT
+
+MOST_LINES = 800
+LOOK_AGAIN = 300
+KINDS = (".py", ".lua", ".ts", ".tsx", ".js", ".mjs", ".css", ".sh", ".html", ".yml", ".toml")
+GENERATED = ("frontend/src/api/schema.d.ts",)
+LONGER = {
+    "cluster/dispatch/admission.py": "one life of a place in the queue",
+    "cluster/dispatch/dispatcher.py": "what one gateway does with one request, in its order",
+    "cluster/dispatch/fleet.py": "one snapshot of all nodes, and how it is kept",
+    "cluster/engines/json_grammar.py": "one compiler, whose rules call one another",
+    "ollamamax/embedded/install.py": "runs before anything is installed, from one file",
+    "ollamamax/env.py": "one table of settings, and its reader",
+    "ollamamax/gateway/app.py": "one table of routes, and what every request passes",
+    "ollamamax/bus/directory.py": "one copy of the directory, and how it is kept",
+    "ollamamax/gateway/execution.py": "one request's way, in its order",
+    "ollamamax/gateway/openai/response.py": "one object of OpenAI's, and how it grows",
+    "benchmarks/simulation.py": "one simulated fleet",
+}
+"""Files of more than `LOOK_AGAIN` lines, and why they are whole. Of tests each file is one subject."""
+
+
+def lengths() -> dict[str, int]:
+    """The lines of every source file that git knows, or would take."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    return {
+        name: (ROOT / name).read_bytes().count(b"\n")
+        for name in names
+        if name.endswith(KINDS) and name not in GENERATED and (ROOT / name).is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def sizes() -> dict[str, int]:
+    found = lengths()
+    assert len(found) > 500
+    return found
+
+
+def test_no_source_file_has_grown_beyond_what_one_person_can_hold(sizes: dict[str, int]) -> None:
+    assert {name: lines for name, lines in sizes.items() if lines > MOST_LINES} == {}
+
+
+def test_a_file_that_is_long_has_a_reason(sizes: dict[str, int]) -> None:
+    long = {name for name, lines in sizes.items() if lines > LOOK_AGAIN and not name.startswith("tests/")}
+    assert long - LONGER.keys() == set(), "split them, or say in LONGER why they are whole"
