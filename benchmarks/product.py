@@ -110,7 +110,7 @@ class Place:
 
     @property
     def home(self) -> Path:
-        return self.folder / "home"
+        return Path(self.environ["OLLAMAMAX_HOME"])
 
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
@@ -141,12 +141,13 @@ class Place:
 
 
 @contextlib.contextmanager
-def placed(source: Path, nodes: int) -> Iterator[Place]:
+def placed(source: Path, nodes: int, home: Path | None = None) -> Iterator[Place]:
+    """A place for a product that is started from ``source``, with its data in ``home`` where that is given; it is reset in the end."""
     folder = Path(tempfile.mkdtemp(prefix="omx-bench-"))
     folder.chmod(0o711)  # PostgreSQL runs as another user when we are root
     environ = {k: v for k, v in os.environ.items() if k not in NOT_OURS}
     environ |= {
-        "OLLAMAMAX_HOME": str(folder / "home"),
+        "OLLAMAMAX_HOME": str(home or folder / "home"),
         "PORT": str(free_port()),
         "NODES": str(nodes),
         "PYTHONPATH": str(source),

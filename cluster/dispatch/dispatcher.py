@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from cluster.dispatch import continuation, quarantine
 from cluster.dispatch.admission import Admission, Bounds
@@ -121,13 +121,16 @@ class Dispatcher:
         await self._commands.aclose()
         await self._client.aclose()
 
-    async def reaches_redis(self) -> bool:
-        """Whether Redis answers within a moment."""
+    async def trouble_of_redis(self) -> str:
+        """Why Redis is of no use now, or ``""`` when it answers within a moment and takes writes."""
         try:
             async with asyncio.timeout(ANSWER):
-                return bool(await self._commands.do("PING"))
+                await self._commands.do("PING")
+        except ResponseError as error:
+            return f"It refuses: {error}"  # such as MISCONF, when it cannot write its log because its disk is full
         except (RedisError, TimeoutError):
-            return False
+            return "It does not answer."
+        return ""
 
     # -- a request ------------------------------------------------------------------------------------------------
 

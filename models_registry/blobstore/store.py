@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
-import shutil
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from ollamamax.kernel.disk import require_free
 
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _CHUNK = 1 << 20
@@ -61,16 +63,20 @@ class BlobStore:
             raise ValueError(f"not a sha256 digest: {digest!r}")
         return self.root / "sha256" / found[1][:2] / found[1]
 
-    def free(self) -> int:
-        """Bytes that are free on its disk."""
+    def require_free(self, size: int) -> None:
+        """Raises `DiskFull` when its disk has no room for so many bytes."""
         self.root.mkdir(parents=True, exist_ok=True)
-        return shutil.disk_usage(self.root).free
+        require_free(self.root, size)
 
     def receive(self) -> Incoming:
         return Incoming(self.root)
 
     def stage(self, file: Path) -> Incoming:
-        """A copy of a file on its way in. It is hashed while it is written, so that what is stored is what was hashed."""
+        """A copy of a file on its way in. It is hashed while it is written, so that what is stored is what was hashed.
+
+        Raises `DiskFull`.
+        """
+        self.require_free(file.stat().st_size)
         incoming = self.receive()
         try:
             with file.open("rb") as source:
@@ -110,6 +116,15 @@ class BlobStore:
         folder = self.root / "parts"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{owner}-{digest.removeprefix('sha256:')}.part"
+
+    def begun(self, owner: str, *, but: str) -> int:
+        """Bytes that downloads of ``owner`` have gathered, without those of the blob ``but``."""
+        sizes = 0
+        for file in (self.root / "parts").glob(f"{owner}-*.part"):
+            if file != self.part(owner, but):
+                with contextlib.suppress(FileNotFoundError):  # it was placed meanwhile
+                    sizes += file.stat().st_size
+        return sizes
 
     def forget_left(self, incoming_seconds: float, part_seconds: float) -> int:
         """Remove what uploads and downloads that will not come back left behind; how many files that were."""

@@ -78,7 +78,8 @@ def _have(tenant: uuid.UUID, reference: Reference, layer: Layer, work: Work) -> 
         with tenant_scope(tenant):
             held = has_blob(layer.digest)
             if not held:
-                refuse_beyond_quota(layer.size)  # before it is fetched
+                # Before it is fetched; what was begun and left counts, or many of those would fill the disk.
+                refuse_beyond_quota(layer.size + blob_store().begun(tenant.hex, but=layer.digest))
         if not held:
             run_until_stopped(
                 _download(reference, layer, part, lambda have: work.tell_bytes(status, layer.digest, layer.size, have)),

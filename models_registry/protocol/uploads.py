@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import shutil
 from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from models_registry.actions.blob import blob_store, keep_upload, refuse_beyond_quota
-from models_registry.blobstore.disk import RESERVE, DiskFull
 from models_registry.blobstore.store import DIGEST, Incoming
 from models_registry.protocol.threads import in_thread
 from models_registry.queries.blob import has_blob
 from ollamamax.identity.bounds import sending
 from ollamamax.identity.scope import tenant_scope
+from ollamamax.kernel.disk import require_free, told_when_full
 from ollamamax.kernel.errors import InvalidRequest, TooLarge
 from ollamamax.kernel.principal import Principal
 
@@ -42,9 +40,8 @@ async def answer(
         return Response(status_code=200)
     await in_thread(lambda: _refuse_beyond_quota(acting, size))
     store = blob_store()
-    if await asyncio.to_thread(store.free) < size + RESERVE:
-        raise DiskFull(f"The disk is full: the blob has {size} bytes.")
-    try:
+    await asyncio.to_thread(store.require_free, size)
+    with told_when_full():
         incoming = await asyncio.to_thread(store.receive)
         try:
             with sending(acting.tenant or ""):
@@ -54,10 +51,6 @@ async def answer(
             await in_thread(lambda: keep_upload(acting=acting, incoming=incoming))
         finally:
             await asyncio.to_thread(incoming.discard)
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise DiskFull(f"The disk is full: {error.strerror}.") from error
-        raise
     return Response(status_code=201)
 
 
@@ -73,8 +66,7 @@ def _refuse_beyond_quota(acting: Principal, size: int) -> None:
 
 def _write(incoming: Incoming, data: bytes) -> None:
     """What comes without saying how long it is leaves the reserve free, too."""
-    if shutil.disk_usage(incoming.path.parent).free < len(data) + RESERVE:
-        raise DiskFull("The disk is full: there is no room for the rest of this blob.")
+    require_free(incoming.path.parent, len(data))
     incoming.write(data)
 
 

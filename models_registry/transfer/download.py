@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +11,10 @@ from typing import Any
 
 import aiohttp
 
-from models_registry.blobstore.disk import RESERVE, DiskFull
 from models_registry.manifest import Layer
 from models_registry.transfer.session import Broken, RegistryFailed, Session
 from ollamamax import logs
+from ollamamax.kernel.disk import require_free, told_when_full
 
 ATTEMPTS = 6
 """Broken connections in a row, without a byte between them, after which a download fails."""
@@ -32,12 +30,8 @@ Progress = Callable[[int], None]
 async def download(session: Session, layer: Layer, part: Path, progress: Progress) -> None:
     """Have the whole blob, verified, in ``part``. Raises `RegistryFailed`, `DiskFull`, and what `Session` raises."""
     for _ in range(2):
-        try:
+        with told_when_full():
             found, resumed = await _complete(session, layer, part, progress)
-        except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                raise DiskFull(f"The disk is full: the blob has {layer.size} bytes.") from error
-            raise
         if found == layer.digest:
             return
         await asyncio.to_thread(part.unlink)
@@ -50,8 +44,7 @@ async def _complete(session: Session, layer: Layer, part: Path, progress: Progre
     """Have all bytes; the digest of what came, and whether some of them were there before."""
     have, digest = await asyncio.to_thread(_begun, part, layer.size)
     resumed = have > 0
-    if (free := shutil.disk_usage(part.parent).free) < layer.size - have + RESERVE:
-        raise DiskFull(f"The disk is full: {layer.size - have} bytes are needed, {free} are free.")
+    require_free(part.parent, layer.size - have)
     progress(have)
     tries = 0
     while have < layer.size:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from models_registry.blobstore.disk import RESERVE
 from models_registry.worker import blobs
 from models_registry.worker.blobs import CHUNK, BlobFolder
 from ollamamax import logs
+from ollamamax.kernel.disk import DiskFull, is_full, require_free
 
 ATTEMPTS = 6
 """Broken connections in a row, without a byte between them, after which a download fails."""
@@ -59,6 +57,8 @@ async def fetch_blob(
         log.warning("part_thrown_away", digest=digest, resumed=resumed)
         if resumed and await _download(client, url, folder, digest, size, progress):
             return
+    except DiskFull as error:
+        raise FetchFailed(error.message) from error
     except OSError as error:
         raise FetchFailed(_disk_trouble(error, folder, digest, size)) from error
     folder.part(digest).unlink(missing_ok=True)
@@ -71,8 +71,7 @@ async def _download(
     """Whether the bytes have the right digest; then they are kept."""
     part = folder.part(digest)
     have, found = await asyncio.to_thread(_start_of, part, size)
-    if (free := shutil.disk_usage(part.parent).free) < size - have + RESERVE:
-        raise OSError(errno.ENOSPC, f"{size - have} bytes are needed, {free} are free, and {RESERVE} stay so")
+    require_free(part.parent, size - have)
     part.touch()  # an empty blob is one too
     tries = 0
     while have < size:
@@ -148,6 +147,6 @@ def _refused(status: int) -> str:
 
 
 def _disk_trouble(error: OSError, folder: BlobFolder, digest: str, size: int) -> str:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if is_full(error):
         return f"The disk is full: the blob has {size >> 20} MiB ({error.strerror})."
     return f"{folder.part(digest).parent} cannot be written: {error.strerror or error}."

@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from ollamamax.kernel.disk import require_free
+
 _PART = ".part"
 
 
@@ -57,6 +59,11 @@ class FileStore:
 
     def incoming(self, file: uuid.UUID) -> Incoming:
         return Incoming(self.path(file))
+
+    def require_free(self, size: int) -> None:
+        """Raises `DiskFull` when its disk has no room for so many bytes."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        require_free(self._root, size)
 
     def remove(self, file: uuid.UUID) -> None:
         self.path(file).unlink(missing_ok=True)

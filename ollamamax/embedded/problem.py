@@ -42,7 +42,7 @@ def from_failure(error: subprocess.CalledProcessError, home: Path) -> Problem:
     return Problem(f"{Path(str(error.cmd[0])).name} failed: {said}")
 
 
-def refuse_full_disk(home: Path, needed: int = NEEDED_BYTES) -> None:
+def refuse_full_disk(home: Path, needed: int) -> None:
     free = shutil.disk_usage(home).free
     if free < needed:
         raise Problem(

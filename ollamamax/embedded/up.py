@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from types import FrameType
 
 from ollamamax.embedded import private, supervise
+from ollamamax.embedded.child import LEAST_ROOM
 from ollamamax.embedded.down import recover
 from ollamamax.embedded.environment import plan, remember
 from ollamamax.embedded.home import Home
-from ollamamax.embedded.problem import Problem, refuse_busy_port, refuse_full_disk
+from ollamamax.embedded.problem import NEEDED_BYTES, Problem, refuse_busy_port, refuse_full_disk
 from ollamamax.embedded.start import start, wanted
 from ollamamax.embedded.supervise import Child
 from ollamamax.embedded.welcome import welcome
@@ -43,8 +44,7 @@ def up(home: Home, *, detach: bool) -> int:
                 private.secure(home)
                 made = plan(home)
                 first = not home.bootstrap_file.exists()
-                if first:
-                    refuse_full_disk(home.folder)
+                refuse_full_disk(home.folder, NEEDED_BYTES if first else LEAST_ROOM)
                 for port in filter(None, (made.port, made.gateway_port)):
                     refuse_busy_port(made.host, port)
                 supervisor = Child.start(home, wanted(home, made), made.environ, lock, orphan=detach)

@@ -229,8 +229,8 @@ class Gateway:
         except errors.Unavailable as error:
             return {"gateway": error.message}
         found = service.directory.problems() | service.dispatcher.background.problems()
-        if not found and not await service.dispatcher.reaches_redis():
-            found["redis"] = "It does not answer."
+        if not found and (trouble := await service.dispatcher.trouble_of_redis()):
+            found["redis"] = trouble
         return found
 
     async def _start(self) -> Service:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
+import shutil
 import socket
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +20,7 @@ from ollamamax.audit.models import AuditRecord
 from ollamamax.batches.actions.sweep import sweep_files
 from ollamamax.batches.models import File
 from ollamamax.batches.store import FileStore
+from ollamamax.kernel import disk
 from tests.batches.conftest import MOST_FILE_BYTES, MOST_TENANT_BYTES, House, chat, jsonl, rows, until
 
 
@@ -96,6 +99,28 @@ async def test_a_form_that_is_not_right_leaves_nothing(
     assert (response.status, error["param"]) == (status, param), error
     assert stored(house) == []
     assert await rows(File.objects.count) == 0
+
+
+async def test_a_file_that_would_take_the_disk_from_everything_else_is_refused(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=disk.RESERVE + 1_000))
+    form = (
+        b'--zz\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n'
+        + b"x" * 2_000
+        + b"\r\n--zz--\r\n"
+    )
+
+    async def pieces() -> Any:
+        yield form
+
+    headers = {"Authorization": f"Bearer {house.key.text}", "Content-Type": "multipart/form-data; boundary=zz"}
+    async with aiohttp.ClientSession() as http:
+        for body in (form, pieces()):  # with a length, and without
+            async with http.post(f"{house.url}/v1/files", data=body, headers=headers) as response:
+                error = (await response.json())["error"]
+                assert (response.status, error["code"]) == (507, "insufficient_storage")
+    assert stored(house) == []
 
 
 async def test_what_is_no_form_is_refused(house: House) -> None:

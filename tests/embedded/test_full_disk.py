@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from ollamamax.embedded.down import down
 from ollamamax.embedded.home import Home
 from ollamamax.embedded.processes import Process
 from tests.embedded.test_supervise import wait
+from tests.small_disk import fill, small_disk
 
 SPEAKS = """
 import sys, time
@@ -28,19 +27,8 @@ while True:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 8 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("only root, where it may mount, can make a small disk")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
-def fill(file: Path) -> None:
-    with file.open("ab", buffering=0) as out, contextlib.suppress(OSError):
-        while True:
-            out.write(bytes(4096))
+    with small_disk(tmp_path / "disk", 8) as folder:
+        yield folder
 
 
 def test_logs_that_cannot_be_written_end_nobody(disk: Path) -> None:

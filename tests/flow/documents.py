@@ -57,7 +57,7 @@ ELSEWHERE = {
 }
 
 NOT_RUN = {
-    "docs/failures.md: mkdir -p /mnt/small": "it mounts a disk as root; tests/embedded/test_full_disk.py fills one where it may",
+    "docs/failures.md: mkdir -p /mnt/small": "it mounts a disk as root; tests/flow/test_full_disk.py does the same where it may",
     "docs/nodes.md: export OLLAMAMAX_JOIN_TOKEN": "it needs an Ollama at its own port, and a name with a certificate",
     "docs/nodes.md: [Service]": "a unit of systemd",
     "docs/running.md: OLLAMAMAX_SECRET_KEY=": "settings of servers in production",

@@ -18,12 +18,11 @@ from django.db import OperationalError
 from pytest_django import Settings
 
 from models_registry.actions.blob import blob_store, collect_garbage
-from models_registry.blobstore.disk import RESERVE
 from models_registry.models import Blob, Upload
-from models_registry.protocol import uploads
 from ollamamax.audit.models import AuditRecord
 from ollamamax.env import Environment
 from ollamamax.identity.scope import every_tenant
+from ollamamax.kernel import disk
 from tests.cast import Key, Person, make_key
 from tests.management.conftest import Served, knows
 from tests.worker.node import wait_for
@@ -110,7 +109,7 @@ def test_a_blob_too_large_is_refused_whether_it_says_so_or_not(http: httpx.Clien
 
 
 def test_a_full_disk_is_refused(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "RESERVE", 1 << 60)
+    monkeypatch.setattr(disk, "RESERVE", 1 << 60)
     answer = http.post(PATH, content=DATA)
     assert (answer.status_code, answer.json()["error"].startswith("The disk is full")) == (507, True)
     assert files() == []
@@ -199,7 +198,7 @@ def test_a_tenant_has_so_many_bytes_and_no_more(
 def test_what_does_not_say_how_long_it_is_leaves_the_disk_its_reserve(
     http: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = SimpleNamespace(free=RESERVE + 1)
+    room = SimpleNamespace(free=disk.RESERVE + 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: room)
     answer = http.post(PATH, content=iter([DATA]))
     assert (answer.status_code, "disk is full" in answer.text) == (507, True)

@@ -15,12 +15,14 @@ import numpy
 import ollama
 import pytest
 from gguf import GGUFWriter
+from pytest_django import Settings
 
 from models_registry import manifest as manifests
 from models_registry.actions.blob import blob_store
 from models_registry.actions.version import register_external
 from models_registry.models import Job, Version
 from ollamamax.audit.models import AuditRecord
+from ollamamax.env import Environment
 from ollamamax.identity.access import REVOKED_MEANWHILE
 from ollamamax.identity.actions.key import revoke_key
 from ollamamax.identity.scope import every_tenant, tenant_scope
@@ -71,6 +73,18 @@ def test_every_part_is_a_layer_of_ollamas_own_kind(client: ollama.Client, digest
     ]
     # Ollama's tags know it.
     assert [model.model for model in client.list().models] == ["whole:1"]
+
+
+def test_parts_beyond_what_the_tenant_may_have_are_refused(
+    client: ollama.Client, digest: str, gguf: Path, settings: Settings
+) -> None:
+    most = gguf.stat().st_size + 1000
+    settings.ENV = Environment({**settings.ENV.values, "OLLAMAMAX_MAX_TENANT_BLOBS_BYTES": most})
+    with pytest.raises(ollama.ResponseError, match=r"may have \d+: \d+ more are too many") as error:
+        client.create("wide", files={"m.gguf": digest}, system="x" * 1001)
+    assert error.value.status_code == 413
+    assert client.list().models == []
+    client.create("narrow", files={"m.gguf": digest}, system="x")
 
 
 def test_a_model_of_a_model_keeps_what_is_not_named_anew(client: ollama.Client, digest: str, owner: Person) -> None:

@@ -136,6 +136,43 @@ def test_a_registry_that_is_wrong_is_refused_and_nothing_is_published(
     assert states() == ["failed"]
 
 
+def bounded(settings: Settings, most: int) -> None:
+    settings.ENV = Environment({**settings.ENV.values, "OLLAMAMAX_MAX_TENANT_BLOBS_BYTES": most})
+
+
+def test_a_pull_beyond_what_the_tenant_may_have_is_refused_before_it_is_fetched(
+    client: ollama.Client, name: str, registry: Registry, weights: bytes, settings: Settings
+) -> None:
+    digest = json.loads(registry.manifests["team/tiny:1b"])["layers"][0]["digest"]
+    bounded(settings, len(weights) - 1)
+    with pytest.raises(ollama.ResponseError, match=r"may have \d+: \d+ more are too many") as error:
+        client.pull(name)
+    assert error.value.status_code == 413
+    assert registry.ranges(digest) == []
+    assert (client.list().models, states()) == ([], ["failed"])
+    bounded(settings, len(weights) + 10_000)
+    assert client.pull(name).status == "success"
+
+
+def test_what_was_begun_and_left_counts_among_what_the_tenant_has(
+    client: ollama.Client,
+    name: str,
+    registry: Registry,
+    weights: bytes,
+    owner: Person,
+    stranger: Person,
+    settings: Settings,
+) -> None:
+    bounded(settings, len(weights) + 10_000)
+    blob_store().part(stranger.tenant.id.hex, f"sha256:{'1' * 64}").write_bytes(bytes(20_000))
+    left = blob_store().part(owner.tenant.id.hex, f"sha256:{'2' * 64}")
+    left.write_bytes(bytes(20_000))
+    with pytest.raises(ollama.ResponseError, match="too many"):
+        client.pull(name)
+    left.unlink()
+    assert client.pull(name).status == "success"
+
+
 def test_a_size_that_is_a_lie_is_found_out(client: ollama.Client, registry: Registry, weights: bytes) -> None:
     layer = registry.add(weights, "model")
     registry.publish("team/less:1", layer | {"size": 1000})

@@ -119,7 +119,7 @@ async def test_a_refused_key_is_said_so(case: Case) -> None:
 
 async def test_a_full_disk_is_said_so(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("usage", (), {"free": 1000})
-    monkeypatch.setattr("models_registry.worker.fetch.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("ollamamax.kernel.disk.shutil.disk_usage", lambda _: usage)
     with pytest.raises(fetch.FetchFailed, match="The disk is full"):
         await case.fetch()
 
