@@ -42,6 +42,7 @@ app.conf.update(
         "publish-directory": _every("identity.publish_directory", 5.0),
         "note-heads": _every("audit.note_heads", 10.0),
         "write-usage": _every("metering.write_usage", 1.0),
+        "keep-usage": _every("metering.keep_usage", 600.0),
         "observe-nodes": _every("cluster.observe_nodes", 2.0),
         "guard-nodes": _every("cluster.guard_nodes", 1.0),
         "settle-lost": _every("cluster.settle_lost", 1.0),

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+from ollamamax.env_forms import (
+    COUNT,
+    box_keys,
+    choice,
+    currency,
+    flag,
+    integer,
+    names,
+    origins,
+    region,
+    secret_key,
+    url,
+)
 
 
 class EnvironmentInvalid(Exception):
@@ -28,90 +38,13 @@ class Setting:
     secret: bool = False
 
 
-def _url(*schemes: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if urlsplit(text).scheme not in schemes:
-            raise ValueError(f"must be a URL that starts with {', '.join(s + '://' for s in schemes)}")
-        return text
-
-    return parse
-
-
-def _integer(least: int, most: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise ValueError("must be a whole number") from None
-        if not least <= value <= most:
-            raise ValueError(f"must be between {least} and {most}")
-        return value
-
-    return parse
-
-
-_COUNT = _integer(1, 10_000_000)
-
-
-def _flag(text: str) -> bool:
-    if text.lower() in {"1", "true", "yes", "on"}:
-        return True
-    if text.lower() in {"0", "false", "no", "off", ""}:
-        return False
-    raise ValueError("must be 1 or 0")
-
-
-def _names(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _origins(text: str) -> list[str]:
-    origins = _names(text)
-    for origin in origins:
-        if origin != "*" and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s*]*\*?[^/\s*]*", origin) is None:
-            raise ValueError(f"has {origin!r}, which is no origin such as https://chat.example, https://*.example or *")
-    return origins
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"must be one of {', '.join(allowed)}")
-        return text
-
-    return parse
-
-
-def _region(text: str) -> str:
-    if re.fullmatch(r"[a-z0-9-]{0,63}", text) is None:
-        raise ValueError("must have up to 63 small letters, digits and hyphens")
-    return text
-
-
-def _box_keys(text: str) -> list[bytes]:
-    """Each of 32 bytes."""
-    try:
-        keys = [base64.b64decode(part, validate=True) for part in _names(text)]
-    except binascii.Error:
-        keys = [b""]
-    if any(len(key) != 32 for key in keys):
-        raise ValueError("must be keys of 32 bytes in base64, separated by commas")
-    return keys
-
-
-def _secret_key(text: str) -> str:
-    if len(text) < 50:
-        raise ValueError("must have at least 50 characters")
-    return text
-
-
 SETTINGS = (
     Setting(
-        "OLLAMAMAX_SECRET_KEY", _secret_key, None, "Signs sessions and tokens. At least 50 characters.", secret=True
+        "OLLAMAMAX_SECRET_KEY", secret_key, None, "Signs sessions and tokens. At least 50 characters.", secret=True
     ),
     Setting(
         "OLLAMAMAX_SECRET_BOX_KEYS",
-        _box_keys,
+        box_keys,
         "",
         "Keys of what is kept encrypted in Postgres, each 32 bytes in base64 (`openssl rand -base64 32`), separated by commas, the newest "
         "first: that one seals, all open. Default: one made of OLLAMAMAX_SECRET_KEY.",
@@ -119,292 +52,312 @@ SETTINGS = (
     ),
     Setting(
         "DATABASE_URL",
-        _url("postgres", "postgresql"),
+        url("postgres", "postgresql"),
         None,
         "PostgreSQL, as `postgresql://user:password@host:port/name?sslmode=verify-full`.",
         secret=True,
     ),
     Setting(
         "DATABASE_OWNER_URL",
-        _url("postgres", "postgresql"),
+        url("postgres", "postgresql"),
         "",
         "The same database as the user that owns its tables, for `ollamamax prepare` and nothing else: DATABASE_URL then names a user "
         "that may read and write rows, and only add to the audit trail. Empty: DATABASE_URL's owns them.",
         secret=True,
     ),
-    Setting("REDIS_URL", _url("redis", "rediss", "unix"), None, "Redis or Valkey 7.2 or newer.", secret=True),
+    Setting("REDIS_URL", url("redis", "rediss", "unix"), None, "Redis or Valkey 7.2 or newer.", secret=True),
     Setting(
         "OLLAMAMAX_NODE_REDIS_URL",
-        _url("redis", "rediss", "unix"),
+        url("redis", "rediss", "unix"),
         "",
         "Where nodes reach Redis, without user and password (each node has its own). Default: host and port of REDIS_URL.",
     ),
     Setting("OLLAMAMAX_HOME", Path, ".ollamamax", "Folder of data: blobs, and the embedded servers of `make up`."),
     Setting("HOST", str, "127.0.0.1", "Address the web process listens on."),
-    Setting("PORT", _integer(1, 65535), "8000", "Port the web process listens on."),
+    Setting("PORT", integer(1, 65535), "8000", "Port the web process listens on."),
     Setting(
         "OLLAMAMAX_PUBLIC_URL",
-        _url("http", "https"),
+        url("http", "https"),
         "",
         "How browsers and nodes reach this installation. Default: http://HOST:PORT.",
     ),
     Setting(
         "OLLAMAMAX_TLS_PROXY",
-        _flag,
+        flag,
         "0",
         "1 declares that a TLS proxy stands in front and sets X-Forwarded-Proto; needed to listen beyond loopback without a certificate.",
     ),
     Setting(
         "OLLAMAMAX_PROXY_ADDRESSES",
-        _names,
+        names,
         "127.0.0.1,::1",
         "Addresses of the TLS proxy, separated by commas: only its word is taken for who the client is.",
     ),
     Setting("OLLAMAMAX_TLS_CERT", str, "", "Certificate file (PEM) for the web process to serve HTTPS itself."),
     Setting("OLLAMAMAX_TLS_KEY", str, "", "Private key file (PEM) of OLLAMAMAX_TLS_CERT."),
     Setting(
-        "OLLAMAMAX_ALLOWED_HOSTS", _names, "", "Host names to answer to besides the public URL's, separated by commas."
+        "OLLAMAMAX_ALLOWED_HOSTS", names, "", "Host names to answer to besides the public URL's, separated by commas."
     ),
     Setting(
         "OLLAMA_ORIGINS",
-        _origins,
+        origins,
         "",
         "Origins whose pages may ask the inference APIs, besides those of this machine and of desktop programs, separated by commas: "
         "as `https://chat.example`, `https://*.example`, `chrome-extension://*`, or `*` for all. As Ollama reads it.",
     ),
     Setting(
         "OLLAMAMAX_ASGI_SERVER",
-        _choice("uvicorn", "daphne"),
+        choice("uvicorn", "daphne"),
         "uvicorn",
         "The ASGI server of the web process and of gateways: `uvicorn` or `daphne`.",
     ),
     Setting(
         "OLLAMAMAX_MAX_HEADER_BYTES",
-        _integer(4 << 10, 1 << 20),
+        integer(4 << 10, 1 << 20),
         str(64 << 10),
         "Bytes that the request line and the headers of one request may have together; more are refused with 431.",
     ),
-    Setting("OLLAMAMAX_MAX_HEADERS", _integer(20, 10_000), "100", "Headers of one request; more are refused with 431."),
+    Setting("OLLAMAMAX_MAX_HEADERS", integer(20, 10_000), "100", "Headers of one request; more are refused with 431."),
     Setting(
         "OLLAMAMAX_HEADER_TIMEOUT_SECONDS",
-        _integer(1, 600),
+        integer(1, 600),
         "15",
         "How long the headers of a request may take; then the connection is closed.",
     ),
     Setting(
         "OLLAMAMAX_BODY_TIMEOUT_SECONDS",
-        _integer(1, 3600),
+        integer(1, 3600),
         "30",
         "How long the body of a request may pause; one that takes longer brings at least 500 bytes a second on average.",
     ),
     Setting(
         "OLLAMAMAX_CONNECTIONS",
-        _integer(64, 1_000_000),
+        integer(64, 1_000_000),
         "20000",
         "Connections that one process may have open, and no more than its limit of open files allows; more are refused with 503.",
     ),
     Setting(
         "OLLAMAMAX_CONNECTIONS_PER_ADDRESS",
-        _integer(4, 1_000_000),
+        integer(4, 1_000_000),
         "1024",
         "Connections of one address (IPv6: of one /64 network), and from this machine itself 16 times as many; more are refused "
         "with 429. Behind a TLS proxy: requests under way of one address that the proxy names, whose own connections are not limited.",
     ),
     Setting(
         "OLLAMAMAX_LEAVE_SECONDS",
-        _integer(0, 15),
+        integer(0, 15),
         "5",
         "How long a web process or gateway that is told to stop still accepts connections, while `/readyz` says 503 and every "
         "answer `connection: close`; and how long a connection that rests is still answered. It is over sooner when for a fifth of that nobody was connected.",
     ),
     Setting(
         "OLLAMAMAX_GATEWAY_PORT",
-        _integer(1, 65535),
+        integer(1, 65535),
         "",
         "Port of gateways in processes of their own (`ollamamax gateway`; `make up` starts them). Empty: none, the web process does it all.",
     ),
-    Setting("OLLAMAMAX_GATEWAYS", _integer(1, 64), "1", "How many of them `make up` starts; they share the port."),
+    Setting("OLLAMAMAX_GATEWAYS", integer(1, 64), "1", "How many of them `make up` starts; they share the port."),
     Setting(
         "OLLAMAMAX_REGION",
-        _region,
+        region,
         "",
         "Region that this web process or gateway is in: of equally good nodes it prefers those that are not in another one. Empty: not known.",
     ),
     Setting(
-        "OLLAMAMAX_LOG_LEVEL", _choice("debug", "info", "warning", "error"), "info", "Least severe log line to write."
+        "OLLAMAMAX_LOG_LEVEL", choice("debug", "info", "warning", "error"), "info", "Least severe log line to write."
     ),
     Setting(
         "OLLAMAMAX_MAX_BODY_BYTES",
-        _integer(1024, 1 << 30),
+        integer(1024, 1 << 30),
         str(32 << 20),
         "Largest body of an inference request; a larger one is refused with 413.",
     ),
     Setting(
         "OLLAMAMAX_REQUEST_DEADLINE_SECONDS",
-        _integer(1, 86400),
+        integer(1, 86400),
         "600",
         "How long one inference request may take, queue included.",
     ),
     Setting(
         "OLLAMAMAX_QUEUE_LENGTH",
-        _integer(0, 10000),
+        integer(0, 10000),
         "5000",
         "Requests that may wait for a free slot, of all tenants together; more are refused with 429.",
     ),
     Setting(
         "OLLAMAMAX_QUEUE_PER_TENANT",
-        _integer(0, 10000),
+        integer(0, 10000),
         "500",
         "Requests of one tenant that may wait for a free slot; more are refused with 429.",
     ),
     Setting(
         "OLLAMAMAX_INTAKE_PER_TENANT",
-        _integer(16, 1_000_000),
+        integer(16, 1_000_000),
         "1024",
         "Requests of one tenant (of an address, where the key is not known) that one process takes in at once, besides as many as "
         "may wait for a slot; those that run do not count. More are refused with 429 before their bodies are read.",
     ),
     Setting(
         "OLLAMAMAX_MAX_KEYS_PER_TENANT",
-        _integer(1, 1_000_000),
+        integer(1, 1_000_000),
         "5000",
         "Keys of one tenant that are not revoked; one more is refused with 409.",
     ),
-    Setting("OLLAMAMAX_MAX_TENANTS", _COUNT, "10000", "Tenants of the installation; one more is refused with 409."),
-    Setting("OLLAMAMAX_MAX_USERS", _COUNT, "100000", "Users of the installation; one more is refused with 409."),
-    Setting(
-        "OLLAMAMAX_MAX_MEMBERS_PER_TENANT", _COUNT, "10000", "Members of one tenant; one more is refused with 409."
-    ),
+    Setting("OLLAMAMAX_MAX_TENANTS", COUNT, "10000", "Tenants of the installation; one more is refused with 409."),
+    Setting("OLLAMAMAX_MAX_USERS", COUNT, "100000", "Users of the installation; one more is refused with 409."),
+    Setting("OLLAMAMAX_MAX_MEMBERS_PER_TENANT", COUNT, "10000", "Members of one tenant; one more is refused with 409."),
     Setting(
         "OLLAMAMAX_MAX_JOIN_TOKENS_PER_TENANT",
-        _COUNT,
+        COUNT,
         "1000",
         "Join tokens of one tenant that hosts can still join with; one more is refused with 409.",
     ),
-    Setting("OLLAMAMAX_MAX_NODES_PER_TENANT", _COUNT, "10000", "Nodes of one tenant; one more is refused with 409."),
+    Setting("OLLAMAMAX_MAX_NODES_PER_TENANT", COUNT, "10000", "Nodes of one tenant; one more is refused with 409."),
     Setting(
         "OLLAMAMAX_MAX_MODELS_PER_TENANT",
-        _COUNT,
+        COUNT,
         "10000",
         "Names of models of one tenant, each tag counted; one more is refused with 409.",
     ),
     Setting(
         "OLLAMAMAX_MAX_VERSIONS_PER_TENANT",
-        _COUNT,
+        COUNT,
         "10000",
         "Versions of models of one tenant, those that a name stood for before too; one more is refused with 409.",
     ),
-    Setting(
-        "OLLAMAMAX_MAX_ALIASES_PER_TENANT", _COUNT, "10000", "Aliases of one tenant; one more is refused with 409."
-    ),
+    Setting("OLLAMAMAX_MAX_ALIASES_PER_TENANT", COUNT, "10000", "Aliases of one tenant; one more is refused with 409."),
     Setting(
         "OLLAMAMAX_MAX_UPLOADS_PER_TENANT",
-        _COUNT,
+        COUNT,
         "10000",
         "Blobs that one tenant sent and that no model is made of yet; one more is refused with 409.",
     ),
     Setting(
         "OLLAMAMAX_MAX_SENDING_PER_TENANT",
-        _COUNT,
+        COUNT,
         "64",
         "Blobs and files that one tenant sends to one process at the same time; one more is refused with 429.",
     ),
     Setting(
         "OLLAMAMAX_MAX_JOBS_PER_TENANT",
-        _COUNT,
+        COUNT,
         "1000",
         "Pulls, pushes, creations and deletions of one tenant that are not over; one more is refused with 429.",
     ),
     Setting(
         "OLLAMAMAX_MAX_FILES_PER_TENANT",
-        _COUNT,
+        COUNT,
         "100000",
         "Files of one tenant, those that batches leave too, for it to upload another one; else 409.",
     ),
     Setting(
         "OLLAMAMAX_MAX_BATCHES_PER_TENANT",
-        _COUNT,
+        COUNT,
         "1000",
         "Batches of one tenant that have not ended; one more is refused with 429.",
     ),
     Setting(
         "OLLAMAMAX_MAX_CONVERSATIONS_PER_TENANT",
-        _COUNT,
+        COUNT,
         "100000",
         "Conversations of one tenant; one more is refused with 409.",
     ),
     Setting(
         "OLLAMAMAX_MAX_BACKGROUND_PER_TENANT",
-        _COUNT,
+        COUNT,
         "1000",
         "Background responses of one tenant that have not ended; one more is refused with 429.",
     ),
     Setting(
         "OLLAMAMAX_QUEUE_BYTES",
-        _integer(1 << 20, 1 << 40),
+        integer(1 << 20, 1 << 40),
         str(512 << 20),
         "Bytes of requests (those of 16 KiB or more) that may wait or run, of all tenants together; more are refused with 429.",
     ),
     Setting(
         "OLLAMAMAX_QUEUE_BYTES_PER_TENANT",
-        _integer(1 << 20, 1 << 40),
+        integer(1 << 20, 1 << 40),
         str(32 << 20),
         "The same of one tenant; a single request passes whatever its size.",
     ),
     Setting(
         "OLLAMAMAX_MAX_BLOB_BYTES",
-        _integer(1024, 1 << 50),
+        integer(1024, 1 << 50),
         str(256 << 30),
         "Largest file that a client may send to make a model of, or that is pulled from a registry.",
     ),
     Setting(
         "OLLAMAMAX_MAX_TENANT_BLOBS_BYTES",
-        _integer(1024, 1 << 60),
+        integer(1024, 1 << 60),
         str(1 << 40),
         "Bytes that all blobs of a tenant, of its models and of what it sent, may have together; a model that exceeds them is refused with 413.",
     ),
     Setting(
         "OLLAMAMAX_PULL_REGISTRIES",
-        _names,
+        names,
         "registry.ollama.ai,hf.co",
         "Registries that models may be pulled from and pushed to, as `host` or `host:port`, separated by commas; no other is spoken to.",
     ),
     Setting(
         "OLLAMAMAX_MAX_FILE_BYTES",
-        _integer(1024, 1 << 40),
+        integer(1024, 1 << 40),
         str(200 << 20),
         "Largest file for a batch; a larger one is refused with 413.",
     ),
     Setting(
         "OLLAMAMAX_MAX_TENANT_FILES_BYTES",
-        _integer(1024, 1 << 50),
+        integer(1024, 1 << 50),
         str(20 << 30),
         "Bytes that all files of a tenant may have together for it to upload another one.",
     ),
     Setting(
-        "OLLAMAMAX_MAX_BATCH_LINES", _integer(1, 10_000_000), "50000", "Requests that the file of a batch may hold."
+        "OLLAMAMAX_MAX_BATCH_LINES", integer(1, 10_000_000), "50000", "Requests that the file of a batch may hold."
+    ),
+    Setting(
+        "OLLAMAMAX_USAGE_DAYS",
+        integer(1, 36500),
+        "400",
+        "Days for which the usage record of each request is kept, to a week.",
+    ),
+    Setting(
+        "OLLAMAMAX_ROUTE_DAYS",
+        integer(1, 36500),
+        "14",
+        "Days for which the route of each request, why it ran where it ran, is kept.",
+    ),
+    Setting(
+        "OLLAMAMAX_USAGE_TOTALS_DAYS",
+        integer(1, 36500),
+        "1100",
+        "Days for which the hourly sums of usage are kept; those of usage records that are kept stay whatever is set here.",
+    ),
+    Setting(
+        "OLLAMAMAX_CURRENCY",
+        currency,
+        "",
+        "Currency that prices such as the hourly cost of a node are in (ISO 4217, as `EUR`). Empty: costs are told without one.",
     ),
     Setting(
         "OLLAMAMAX_RESPONSE_DAYS",
-        _integer(1, 3650),
+        integer(1, 3650),
         "30",
         "Days for which responses are kept, where a tenant has them kept, and conversations after their last change.",
     ),
     Setting(
         "OLLAMAMAX_MAX_TENANT_RESPONSES_BYTES",
-        _integer(1024, 1 << 50),
+        integer(1024, 1 << 50),
         str(10 << 30),
         "Bytes that the kept responses and conversations of a tenant may have together for it to keep another one.",
     ),
     Setting(
         "OLLAMAMAX_BACKGROUND_CONCURRENCY",
-        _integer(1, 10_000),
+        integer(1, 10_000),
         "16",
         "Background responses that one `ollamamax batches` process has under way at once.",
     ),
     Setting(
         "OLLAMAMAX_BATCH_CONCURRENCY",
-        _integer(1, 10_000),
+        integer(1, 10_000),
         "8",
         "Requests of batches that one `ollamamax batches` process has under way at once.",
     ),
@@ -436,7 +389,7 @@ def read(environ: Mapping[str, str] = os.environ, *, without: Collection[str] = 
             problems.append(f"{setting.name} is not set. {setting.help}")
             continue
         if text == "" and setting.default == "":
-            values[setting.name] = setting.parse("") if setting.parse in (_names, _origins, _box_keys, str) else ""
+            values[setting.name] = setting.parse("") if setting.parse in (names, origins, box_keys, str) else ""
             continue
         try:
             values[setting.name] = setting.parse(text)

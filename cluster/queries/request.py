@@ -30,12 +30,12 @@ def waiting(tenant: str) -> QueuePositions:
 
 
 def find_request(request: uuid.UUID, tenant: str) -> dict[str, Any]:
-    """One request of the tenant in scope, in whatever state. Raises `NotFound`. Queries: 1."""
+    """One request of the tenant in scope, in whatever state. Raises `NotFound`. Queries: 1, or 2 for one that ended."""
     record = metering.find_record(request)
     if record is not None:
         values = {field.attname: getattr(record, field.attname) for field in record._meta.concrete_fields}
         values["received_at"] = record.received_at.timestamp()
-        return _settled(values)
+        return _settled({**values, "route": metering.find_route(request)})
     try:
         found = _in_redis(request.hex, tenant)
     except RedisError as error:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-Outcome = Literal["ok", "cancelled", "failed", "gateway_lost", "node_lost"]
+Outcome = Literal["ok", "cancelled", "failed", "gateway_lost", "node_lost", "refused"]
 
 
 class OpenRequest(msgspec.Struct, omit_defaults=True):
@@ -90,6 +90,12 @@ class UsageRecord(msgspec.Struct, omit_defaults=True):
     """The error's code, when the outcome is not ``ok``."""
     attempts: int = 1
     priority: Literal["high", "normal", "low"] = "normal"
+    user: str = ""
+    """Whom the request names as its end user; 256 characters of it are kept."""
+    cost: float | None = None
+    """By the prices of the time at which it was settled; ``None`` where no price was set."""
+    currency: str = ""
+    """Of the cost (ISO 4217); empty where the installation names none."""
     route: Route | None = None
 
 

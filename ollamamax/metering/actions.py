@@ -1,40 +1,90 @@
-"""Moves usage records from Redis to Postgres, each exactly once."""
+"""Moves usage records from Redis to Postgres, each exactly once, and keeps them as long as the settings say."""
 
 from __future__ import annotations
 
+import datetime
 from typing import Any, cast
 
 import redis
+from django.conf import settings
 from django.db import DataError, IntegrityError, connection, transaction
+from django.utils import timezone
 
 from ollamamax import logs
 from ollamamax.bus import keys, shared
+from ollamamax.identity.scope import every_tenant
+from ollamamax.metering.models import UsageHour
 
 BATCH = 1000
 _SEPARATOR = "\x1e"
 """Between records (RFC 7464). No JSON text can hold it, so that what is wrong in one record stays in that record."""
-# Fields of a record that are not named here it ignores.
+# Fields of a record that are not named here it ignores. The rows of sums are written in the order of their key, so that two
+# writers at once wait for each other and never in a circle.
 _INSERT = """
-INSERT INTO metering_usagerecord (
-  request, tenant_id, key, model, version, node, node_name, api, trace, received_at, prompt_tokens, completion_tokens,
-  queue_ms, first_token_ms, duration_ms, outcome, error, attempts, priority, route
+WITH record AS (
+  SELECT
+    request, tenant, key, left(COALESCE("user", ''), 256) AS "user", model, version, NULLIF(node, '')::uuid AS node, node_name,
+    api, trace, to_timestamp(received_at) AS received_at, prompt_tokens, completion_tokens, queue_ms, first_token_ms,
+    duration_ms, outcome, COALESCE(error, '') AS error, COALESCE(attempts, 1) AS attempts,
+    COALESCE(priority, 'normal') AS priority, cost,
+    CASE WHEN cost IS NULL THEN '' ELSE COALESCE(currency, '') END AS currency, route
+  FROM string_to_table(%s, %s) AS entry (record), jsonb_to_record(record::jsonb) AS field (
+    request uuid, tenant uuid, key uuid, "user" text, model text, version text, node text, node_name text, api text,
+    trace text, received_at float8, prompt_tokens bigint, completion_tokens bigint, queue_ms float8, first_token_ms float8,
+    duration_ms float8, outcome text, error text, attempts smallint, priority text, cost numeric, currency text, route jsonb
+  )
+), written AS (
+  INSERT INTO metering_usagerecord (
+    request, tenant_id, key, "user", model, version, node, node_name, api, trace, received_at, prompt_tokens,
+    completion_tokens, queue_ms, first_token_ms, duration_ms, outcome, error, attempts, priority, cost, currency
+  )
+  SELECT
+    request, tenant, key, "user", model, version, node, node_name, api, trace, received_at, prompt_tokens,
+    completion_tokens, queue_ms, first_token_ms, duration_ms, outcome, error, attempts, priority, cost, currency
+  FROM record
+  ON CONFLICT (request) DO NOTHING
+  RETURNING
+    request, tenant_id, key, "user", model, node, date_trunc('hour', received_at, 'UTC') AS hour, prompt_tokens,
+    completion_tokens, outcome, cost, currency
+), routed AS (
+  INSERT INTO metering_requestroute (request, tenant_id, route)
+  SELECT request, tenant_id, route FROM record JOIN written USING (request) WHERE route <> 'null'
+  ON CONFLICT (request) DO NOTHING
+)
+INSERT INTO metering_usagehour AS held (
+  by, tenant_id, hour, model, "user", key, node, currency,
+  requests, refused, failed, prompt_tokens, completion_tokens, priced, cost
 )
 SELECT
-  request, tenant, key, model, version, NULLIF(node, '')::uuid, node_name, api, trace, to_timestamp(received_at), prompt_tokens, completion_tokens,
-  queue_ms, first_token_ms, duration_ms, outcome, COALESCE(error, ''), COALESCE(attempts, 1), COALESCE(priority, 'normal'), route
-FROM string_to_table(%s, %s) AS entry (record), jsonb_to_record(record::jsonb) AS field (
-  request uuid, tenant uuid, key uuid, model text, version text, node text, node_name text, api text, trace text,
-  received_at float8, prompt_tokens bigint, completion_tokens bigint,
-  queue_ms float8, first_token_ms float8, duration_ms float8, outcome text, error text, attempts smallint, priority text, route jsonb
+  CASE GROUPING(model, "user", key, node)
+    WHEN 15 THEN 'all' WHEN 7 THEN 'model' WHEN 11 THEN 'user' WHEN 13 THEN 'key' WHEN 14 THEN 'node' ELSE 'each' END,
+  tenant_id, hour, COALESCE(model, ''), COALESCE("user", ''), COALESCE(key, '00000000-0000-0000-0000-000000000000'),
+  COALESCE(node, '00000000-0000-0000-0000-000000000000'), currency,
+  count(node) FILTER (WHERE outcome <> 'refused'), count(*) FILTER (WHERE outcome = 'refused'),
+  count(node) FILTER (WHERE outcome IN ('failed', 'gateway_lost', 'node_lost')),
+  sum(prompt_tokens), sum(completion_tokens), count(cost), COALESCE(sum(cost), 0)
+FROM written
+GROUP BY GROUPING SETS (
+  (tenant_id, hour, currency), (tenant_id, hour, currency, model), (tenant_id, hour, currency, "user"),
+  (tenant_id, hour, currency, key), (tenant_id, hour, currency, node),
+  (tenant_id, hour, currency, model, "user", key, node)
 )
-ON CONFLICT (request) DO NOTHING
+ORDER BY 1, 2, 3, 4, 5, 6, 7, 8
+ON CONFLICT (by, tenant_id, hour, model, "user", key, node, currency) DO UPDATE SET
+  requests = held.requests + EXCLUDED.requests,
+  refused = held.refused + EXCLUDED.refused,
+  failed = held.failed + EXCLUDED.failed,
+  prompt_tokens = held.prompt_tokens + EXCLUDED.prompt_tokens,
+  completion_tokens = held.completion_tokens + EXCLUDED.completion_tokens,
+  priced = held.priced + EXCLUDED.priced,
+  cost = held.cost + EXCLUDED.cost
 """
 _Entry = tuple[bytes, dict[bytes, bytes]]
 _log = logs.get(__name__)
 
 
 def write_usage(*, most: int = 20_000) -> int:
-    """Insert what waits in the stream, then delete it there. Returns how many records it took from the stream.
+    """Insert what waits in the stream, with its routes and into the sums, then delete it there. Returns how many records it took from the stream.
 
     Killed in between, or run twice at once, it inserts the same request ids again, which Postgres ignores. With Postgres
     away it raises and the records stay. A record that Postgres refuses is put aside in the stream `keys.USAGE_REFUSED`.
@@ -55,7 +105,7 @@ def write_usage(*, most: int = 20_000) -> int:
 
 def _write(client: redis.Redis, entries: list[_Entry]) -> None:
     try:
-        _insert([fields[b"r"] for _, fields in entries])
+        insert([fields[b"r"] for _, fields in entries])
     except (KeyError, ValueError, IntegrityError, DataError) as error:
         if len(entries) == 1:
             _refuse(client, entries[0][1], error)
@@ -71,8 +121,8 @@ def _refuse(client: redis.Redis, fields: dict[bytes, bytes], error: Exception) -
     _log.error("usage_record_refused", error=str(error))
 
 
-def _insert(records: list[bytes]) -> None:
-    """Insert all or none; ``records`` are in the JSON of `ollamamax.contract.UsageRecord`, which Postgres itself reads.
+def insert(records: list[bytes]) -> None:
+    """Insert all or none, each that is not there yet; ``records`` are in the JSON of `ollamamax.contract.UsageRecord`, which Postgres itself reads.
 
     To decode them here and make models of them took four times the processor time of both together.
     """
@@ -81,3 +131,20 @@ def _insert(records: list[bytes]) -> None:
     text = _SEPARATOR.join([record.decode() for record in records])
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute(_INSERT, [text, _SEPARATOR])
+
+
+def keep_usage() -> None:
+    """Make partitions for the days to come, and drop records, routes and sums that are older than the settings let them be.
+
+    Safe to run twice, also at once. Raises `OperationalError` where a long query keeps it from a table: it is tried again.
+    Queries: 3.
+    """
+    record_days, route_days = settings.ENV["OLLAMAMAX_USAGE_DAYS"], settings.ENV["OLLAMAMAX_ROUTE_DAYS"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT metering_make_partitions()")
+        cursor.execute("SELECT metering_drop_partitions(%s, %s)", [record_days, route_days])
+    # Records are dropped by the week: as long as one is there, the sum of its hour is.
+    days = max(settings.ENV["OLLAMAMAX_USAGE_TOTALS_DAYS"], record_days + 8)
+    oldest = timezone.now() - datetime.timedelta(days=days)
+    with every_tenant():
+        UsageHour.objects.filter(hour__lt=oldest).delete()

@@ -1,10 +1,19 @@
-"""UsageRecord: what one request really used. Written once, from Redis, by `write_usage`; the request id is its key."""
+"""What each request really used, why it ran where it ran, and the sums of each hour. Written by `write_usage` alone.
+
+Records and routes lie in partitions by the time in the request's id: `metering_make_partitions` and `metering_drop_partitions`,
+functions of the tables' owner, make them ahead and drop what is too old.
+"""
 
 from __future__ import annotations
+
+import uuid
 
 from django.db import models
 
 from ollamamax.identity.scope import tenant_manager
+
+NOBODY = uuid.UUID(int=0)
+"""In `UsageHour`, a key or a node that there is none of."""
 
 
 class UsageRecord(models.Model):
@@ -12,12 +21,14 @@ class UsageRecord(models.Model):
     may go and the record stays."""
 
     request = models.UUIDField(primary_key=True)
-    tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+")
+    tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+", db_index=False)
     key = models.UUIDField()
+    user = models.CharField(max_length=256, default="")
+    """Whom the request names as its end user; empty where it names nobody."""
     model = models.CharField(max_length=400)
     version = models.CharField(max_length=71)
     node = models.UUIDField(null=True)
-    """``None``: it left the queue before any node was given it."""
+    """``None``: it ended before any node was given it."""
     node_name = models.CharField(max_length=100)
     api = models.CharField(max_length=100)
     trace = models.CharField(max_length=32)
@@ -31,8 +42,10 @@ class UsageRecord(models.Model):
     error = models.CharField(max_length=100, default="")
     attempts = models.PositiveSmallIntegerField(default=1)
     priority = models.CharField(max_length=10, default="normal")
-    route = models.JSONField(null=True)
-    """`ollamamax.contract.Route`: the candidates, their scores, the tries; ``None`` where nobody was left to tell."""
+    cost = models.DecimalField(max_digits=20, decimal_places=9, null=True)
+    """By the prices of the time at which it was settled; ``None`` where no price was set."""
+    currency = models.CharField(max_length=3, default="")
+    """Of the cost (ISO 4217); empty where the installation names none."""
 
     objects: models.Manager[UsageRecord] = tenant_manager()
 
@@ -42,7 +55,7 @@ class UsageRecord(models.Model):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(outcome__in=["ok", "cancelled", "failed", "gateway_lost", "node_lost"]),
+                condition=models.Q(outcome__in=["ok", "cancelled", "failed", "gateway_lost", "node_lost", "refused"]),
                 name="metering_usage_outcome_known",
                 violation_error_message="Not an outcome of a request.",
             ),
@@ -50,3 +63,48 @@ class UsageRecord(models.Model):
 
     def __str__(self) -> str:
         return self.request.hex
+
+
+class RequestRoute(models.Model):
+    """Why a request ran where it ran: `ollamamax.contract.Route`, its candidates, their scores, the attempts. It is large and
+    is asked for soon or never, hence its short life."""
+
+    request = models.UUIDField(primary_key=True)
+    tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+", db_index=False)
+    route = models.JSONField()
+
+    objects: models.Manager[RequestRoute] = tenant_manager()
+
+    def __str__(self) -> str:
+        return self.request.hex
+
+
+class UsageHour(models.Model):
+    """The sum of a tenant's records of one hour (UTC): of ``all``, of one ``model``, ``user``, ``key`` or ``node``, or of
+    ``each`` combination of these four. What a sum is not ``by`` is empty in it (`NOBODY` for ids).
+
+    ``requests`` are those that a node was given; ``failed`` ones are among them, ``refused`` ones are not. ``cost`` is of the
+    ``priced`` records, in one currency: other currencies have rows of their own.
+    """
+
+    pk = models.CompositePrimaryKey("by", "tenant_id", "hour", "model", "user", "key", "node", "currency")
+    by = models.CharField(max_length=8)
+    tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+", db_index=False)
+    hour = models.DateTimeField()
+    model = models.CharField(max_length=400)
+    user = models.CharField(max_length=256)
+    key = models.UUIDField()
+    node = models.UUIDField()
+    currency = models.CharField(max_length=3)
+    requests = models.BigIntegerField()
+    refused = models.BigIntegerField()
+    failed = models.BigIntegerField()
+    prompt_tokens = models.DecimalField(max_digits=38, decimal_places=0)
+    completion_tokens = models.DecimalField(max_digits=38, decimal_places=0)
+    priced = models.BigIntegerField()
+    cost = models.DecimalField(max_digits=38, decimal_places=9)
+
+    objects: models.Manager[UsageHour] = tenant_manager()
+
+    def __str__(self) -> str:
+        return f"{self.by} {self.hour:%Y-%m-%d %H}"

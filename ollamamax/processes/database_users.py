@@ -18,6 +18,8 @@ from psycopg import Connection, OperationalError, connect, errors, sql
 from ollamamax.settings import database
 
 AUDIT = "audit_auditrecord"
+FUNCTIONS = ("metering_make_partitions()", "metering_drop_partitions(integer, integer)")
+"""They act as the owner: what they make and drop is theirs to choose."""
 ONLY_READ = ("audit_chainhead", "django_migrations")
 
 
@@ -116,6 +118,7 @@ def rights(user: str, tables: list[str]) -> list[sql.Composed]:
         sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(name),
         sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {}").format(name),
         sql.SQL("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {}").format(name),
+        *(sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(sql.SQL(each), name) for each in FUNCTIONS),
     ]
     for table in tables:
         allowed = "SELECT"
@@ -128,7 +131,10 @@ def rights(user: str, tables: list[str]) -> list[sql.Composed]:
 
 
 def tables() -> list[str]:
-    """All that are there now. Queries."""
+    """All that are there now, without partitions: these are reached through their table. Queries."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename")
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+            " AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname"
+        )
         return [name for (name,) in cursor.fetchall()]

@@ -13,31 +13,14 @@ from rest_framework.test import APIClient
 from ollamamax.kernel.ids import uuid7
 from ollamamax.metering.models import UsageRecord
 from tests.cast import Person
+from tests.metering.records import written
 
 pytestmark = pytest.mark.django_db
 USAGE = "/api/v1/usage"
 
 
 def used(person: Person, **changes: Any) -> UsageRecord:
-    record: dict[str, Any] = {
-        "request": uuid7(),
-        "tenant": person.tenant,
-        "key": uuid7(),
-        "model": "echo:latest",
-        "version": "sha256:" + "ab" * 32,
-        "node": uuid7(),
-        "node_name": "gpu-1",
-        "api": "/api/chat",
-        "trace": "c" * 32,
-        "received_at": timezone.now(),
-        "prompt_tokens": 5,
-        "completion_tokens": 9,
-        "duration_ms": 20.0,
-        "outcome": "ok",
-    }
-    made = UsageRecord(**{**record, **changes})
-    UsageRecord.objects.bulk_create([made])
-    return made
+    return written(person.tenant, **changes)
 
 
 @pytest.fixture(autouse=True)
@@ -77,8 +60,11 @@ def test_filters_and_totals_agree(owner: Person, owner_api: APIClient) -> None:
     used(owner)
     assert owner_api.get(f"{USAGE}/totals").json() == {
         "requests": 3,
+        "refused": 0,
+        "failed": 0,
         "prompt_tokens": 15,
         "completion_tokens": 27,
+        "costs": [],
     }
     assert len(owner_api.get(USAGE, {"key": str(key)}).json()["results"]) == 2
     assert owner_api.get(f"{USAGE}/totals", {"key": str(key), "model": "a:latest"}).json()["requests"] == 1

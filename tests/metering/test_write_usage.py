@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -18,13 +17,13 @@ from pytest_django import DjangoAssertNumQueries
 from pytest_django.plugin import DjangoDbBlocker
 
 from ollamamax.bus import keys
-from ollamamax.contract import Route, encode_json
-from ollamamax.contract import UsageRecord as Wire
+from ollamamax.contract import Route
 from ollamamax.identity.models import Tenant
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.ids import new_id
 from ollamamax.metering import actions
-from ollamamax.metering.models import UsageRecord
+from ollamamax.metering.models import RequestRoute, UsageRecord
+from tests.metering.records import wire
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,28 +38,6 @@ def client() -> Iterator[redis.Redis]:
 @pytest.fixture
 def paying(db: None) -> Tenant:
     return Tenant.objects.create(slug="paying", name="Paying")
-
-
-def wire(tenant: Tenant, **changes: Any) -> bytes:
-    record: dict[str, Any] = {
-        "request": new_id(),
-        "tenant": tenant.id.hex,
-        "key": new_id(),
-        "model": "echo:latest",
-        "version": "sha256:" + "ab" * 32,
-        "node": new_id(),
-        "node_name": "gpu-1",
-        "api": "/api/chat",
-        "trace": "c" * 32,
-        "received_at": time.time(),
-        "prompt_tokens": 5,
-        "completion_tokens": 9,
-        "queue_ms": 1.0,
-        "first_token_ms": None,
-        "duration_ms": 20.0,
-        "outcome": "ok",
-    }
-    return encode_json(Wire(**{**record, **changes}))
 
 
 def append(client: redis.Redis, *records: bytes) -> None:
@@ -182,13 +159,13 @@ def test_every_field_of_a_record_is_kept(client: redis.Redis, paying: Tenant) ->
     said = msgspec.json.decode(
         wire(
             paying, model="Größe 😀 \\ \"'%s", received_at=1700000000.123456, first_token_ms=2.5, outcome="failed",
-            error="engine_hung", attempts=2, priority="low", route=route,
+            error="engine_hung", attempts=2, priority="low", user="ann", cost=0.25, currency="EUR", route=route,
         )
     )  # fmt: skip
     client.xadd(keys.USAGE, {"r": msgspec.json.encode(said)})
     actions.write_usage()
     with every_tenant():
-        row: dict[str, Any] = {**UsageRecord.objects.values().get()}
+        row: dict[str, Any] = {**UsageRecord.objects.values().get(), "route": RequestRoute.objects.get().route}
     assert set(said) == {"tenant" if name == "tenant_id" else name for name in row}
     times = {"received_at": row.pop("received_at").timestamp(), "tenant": row.pop("tenant_id")}
     assert {name: v.hex if isinstance(v, uuid.UUID) else v for name, v in {**row, **times}.items()} == said

@@ -17,9 +17,13 @@ from pytest_django import Settings
 from ollamamax.audit.actions import record
 from ollamamax.audit.models import AuditRecord
 from ollamamax.env import Environment
+from ollamamax.identity.models import Tenant
+from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.principal import system
+from ollamamax.metering import actions, queries
 from ollamamax.processes import database_users
 from ollamamax.processes.management.commands import prepare
+from tests.metering.records import wire
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -98,6 +102,10 @@ def test_it_runs_the_product_and_nothing_is_left_of_the_owners_connection(prepar
         "COPY identity_user TO PROGRAM 'true'",
         "SELECT pg_read_file('/etc/passwd')",
         "SELECT audit_append()",
+        "DROP TABLE metering_usagerecord_other",
+        "TRUNCATE metering_usagerecord",
+        "SELECT count(*) FROM metering_usagerecord_other",
+        "SELECT metering_make_partition('metering_usagerecord', now(), now())",
     ],
 )
 def test_it_changes_no_table_and_no_audit_record(prepared: str, statement: str) -> None:
@@ -106,6 +114,18 @@ def test_it_changes_no_table_and_no_audit_record(prepared: str, statement: str) 
         pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.FeatureNotSupported)),
     ):
         runtime.execute(statement)
+
+
+def test_it_has_partitions_of_usage_made_and_dropped_by_the_owners_functions(prepared: str, tenant: Tenant) -> None:
+    connection.cursor().execute("SELECT metering_make_partition('metering_usagerecord', '2020-01-06Z', '2020-01-13Z')")
+    with database_users.connected_by(prepared):
+        actions.insert([wire(tenant)])
+        actions.keep_usage()
+        with tenant_scope(tenant):
+            assert queries.totals().requests == 1
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('metering_usagerecord_20200106')")
+        assert cursor.fetchone() == (None,)
 
 
 def test_rights_follow_tables_that_are_new_and_a_password_that_is(

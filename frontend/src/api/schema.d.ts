@@ -377,6 +377,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/usage/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Sums over the records that match, apart by day, hour, model, user, key or node, or by two of these. */
+        get: operations["usage_groups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/usage/tenants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Sums over the records of each tenant. For the operator. */
+        get: operations["usage_tenants"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/usage/totals": {
         parameters: {
             query?: never;
@@ -436,6 +470,13 @@ export interface components {
          * @enum {string}
          */
         CausesEnum: "no_capacity" | "context_too_long" | "engine_error";
+        /** @description ``requests`` had a price; ``currency`` is empty where the installation names none. */
+        Cost: {
+            currency: string;
+            /** Format: decimal */
+            amount: string;
+            requests: number;
+        };
         CreatedJoinToken: {
             /** Format: uuid */
             readonly id: string;
@@ -1077,16 +1118,63 @@ export interface components {
             /** Format: date-time */
             readonly created_at: string;
         };
-        Totals: {
+        /**
+         * @description ``requests`` are those that a node was given. ``failed`` ones are among them; ``refused`` ones, which never came to a
+         *     node, are not. ``costs`` is empty where no price was set.
+         */
+        TenantUsage: {
             requests: number;
+            refused: number;
+            failed: number;
             prompt_tokens: number;
             completion_tokens: number;
+            costs: components["schemas"]["Cost"][];
+            /** Format: uuid */
+            tenant: string;
+        };
+        TenantsUsage: {
+            results: components["schemas"]["TenantUsage"][];
+        };
+        /**
+         * @description ``requests`` are those that a node was given. ``failed`` ones are among them; ``refused`` ones, which never came to a
+         *     node, are not. ``costs`` is empty where no price was set.
+         */
+        Totals: {
+            requests: number;
+            refused: number;
+            failed: number;
+            prompt_tokens: number;
+            completion_tokens: number;
+            costs: components["schemas"]["Cost"][];
+        };
+        /** @description Of ``day``, ``hour``, ``model``, ``user``, ``key`` and ``node`` those that were asked for; null is a node that there was none. */
+        UsageGroup: {
+            requests: number;
+            refused: number;
+            failed: number;
+            prompt_tokens: number;
+            completion_tokens: number;
+            costs: components["schemas"]["Cost"][];
+            /** Format: date-time */
+            day?: string;
+            /** Format: date-time */
+            hour?: string;
+            model?: string;
+            user?: string;
+            /** Format: uuid */
+            key?: string;
+            /** Format: uuid */
+            node?: string | null;
+        };
+        UsageGroups: {
+            results: components["schemas"]["UsageGroup"][];
         };
         UsageRecord: {
             /** Format: uuid */
             request: string;
             /** Format: uuid */
             key: string;
+            user?: string;
             model: string;
             version: string;
             /** Format: uuid */
@@ -1110,6 +1198,9 @@ export interface components {
             error?: string;
             attempts?: number;
             priority?: string;
+            /** Format: decimal */
+            cost?: string | null;
+            currency?: string;
         };
         User: {
             /** Format: uuid */
@@ -1946,8 +2037,10 @@ export interface operations {
                 /** @description Number of results to return per page. */
                 limit?: number;
                 model?: string;
+                node?: string;
                 since?: string;
                 until?: string;
+                user?: string;
             };
             header?: never;
             path?: never;
@@ -1965,13 +2058,65 @@ export interface operations {
             };
         };
     };
+    usage_groups: {
+        parameters: {
+            query: {
+                /** @description What the sums are apart for, in turn: as `by=day&by=model`. Days and hours are of UTC. */
+                by: ("day" | "hour" | "model" | "user" | "key" | "node")[];
+                key?: string;
+                model?: string;
+                node?: string;
+                since?: string;
+                until?: string;
+                user?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageGroups"];
+                };
+            };
+        };
+    };
+    usage_tenants: {
+        parameters: {
+            query?: {
+                since?: string;
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantsUsage"];
+                };
+            };
+        };
+    };
     usage_totals: {
         parameters: {
             query?: {
                 key?: string;
                 model?: string;
+                node?: string;
                 since?: string;
                 until?: string;
+                user?: string;
             };
             header?: never;
             path?: never;

@@ -9,6 +9,7 @@ const OUTCOME: Record<FinishedRequest['outcome'], { word: string; tone: Tone }> 
   failed: { word: 'failed', tone: 'bad' },
   gateway_lost: { word: 'gateway lost', tone: 'bad' },
   node_lost: { word: 'node lost', tone: 'bad' },
+  refused: { word: 'refused', tone: 'warn' },
 }
 
 export function Outcome({ outcome, error }: Pick<FinishedRequest, 'outcome' | 'error'>) {

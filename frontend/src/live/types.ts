@@ -24,7 +24,7 @@ export interface FinishedRequest {
   queue_ms: number | null
   first_token_ms: number | null
   duration_ms: number
-  outcome: 'cancelled' | 'failed' | 'gateway_lost' | 'node_lost' | 'ok'
+  outcome: 'cancelled' | 'failed' | 'gateway_lost' | 'node_lost' | 'ok' | 'refused'
   error: string
 }
 

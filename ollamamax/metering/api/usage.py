@@ -1,10 +1,9 @@
-"""What the caller's tenant used."""
+"""What the caller's tenant used: its records, and what they sum up to."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -13,31 +12,92 @@ from rest_framework.response import Response
 from ollamamax.identity.api.base import View
 from ollamamax.metering import queries
 from ollamamax.metering.models import UsageRecord
+from ollamamax.metering.queries import PERIODS, SUBJECTS, Sums
 
 
 class UsageRecordSerializer(serializers.ModelSerializer[UsageRecord]):
     class Meta:
         model = UsageRecord
-        exclude = ["tenant", "route"]
+        exclude = ["tenant"]
 
 
-class UsageFilterSerializer(serializers.Serializer[Any]):
+class UsageTimeSerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField(required=False)
     until = serializers.DateTimeField(required=False)
+
+
+class UsageFilterSerializer(UsageTimeSerializer):
     key = serializers.UUIDField(required=False)
     model = serializers.CharField(required=False, max_length=400)
+    user = serializers.CharField(required=False, max_length=256)
+    node = serializers.UUIDField(required=False)
+
+
+class UsageGroupingSerializer(UsageFilterSerializer):
+    by = serializers.ListField(
+        child=serializers.ChoiceField([*PERIODS, *SUBJECTS]),
+        min_length=1,
+        max_length=2,
+        help_text="What the sums are apart for, in turn: as `by=day&by=model`. Days and hours are of UTC.",
+    )
+
+
+class CostSerializer(serializers.Serializer[Any]):
+    """``requests`` had a price; ``currency`` is empty where the installation names none."""
+
+    currency = serializers.CharField(allow_blank=True)
+    amount = serializers.DecimalField(max_digits=38, decimal_places=9)
+    requests = serializers.IntegerField()
 
 
 class TotalsSerializer(serializers.Serializer[Any]):
+    """``requests`` are those that a node was given. ``failed`` ones are among them; ``refused`` ones, which never came to a
+    node, are not. ``costs`` is empty where no price was set."""
+
     requests = serializers.IntegerField()
+    refused = serializers.IntegerField()
+    failed = serializers.IntegerField()
     prompt_tokens = serializers.IntegerField()
     completion_tokens = serializers.IntegerField()
+    costs = CostSerializer(many=True)
+
+    def to_representation(self, instance: Sums) -> dict[str, Any]:
+        costs = [
+            {"currency": currency, "amount": amount, "requests": requests}
+            for currency, (amount, requests) in sorted(instance.costs.items())
+        ]
+        shown: dict[str, Any] = super().to_representation({**vars(instance), **instance.group, "costs": costs})
+        return shown
 
 
-def _asked(request: Request) -> QuerySet[UsageRecord]:
-    given = UsageFilterSerializer(data=request.query_params)
+class UsageGroupSerializer(TotalsSerializer):
+    """Of ``day``, ``hour``, ``model``, ``user``, ``key`` and ``node`` those that were asked for; null is a node that there was none."""
+
+    day = serializers.DateTimeField(required=False)
+    hour = serializers.DateTimeField(required=False)
+    model = serializers.CharField(required=False)
+    user = serializers.CharField(required=False, allow_blank=True)
+    key = serializers.UUIDField(required=False)
+    node = serializers.UUIDField(required=False, allow_null=True)
+
+
+class UsageGroupsSerializer(serializers.Serializer[Any]):
+    results = UsageGroupSerializer(many=True)
+
+
+class TenantUsageSerializer(TotalsSerializer):
+    tenant = serializers.UUIDField(source="tenant_id")
+
+
+class TenantsUsageSerializer(serializers.Serializer[Any]):
+    results = TenantUsageSerializer(many=True)
+
+
+def _asked(request: Request, form: type[serializers.Serializer[Any]] = UsageFilterSerializer) -> dict[str, Any]:
+    given = form(data=request.query_params)
     given.is_valid(raise_exception=True)
-    return queries.usage(**given.validated_data)
+    asked: dict[str, Any] = given.validated_data
+    return asked
 
 
 class UsageView(View):
@@ -52,7 +112,7 @@ class UsageView(View):
     )
     def get(self, request: Request) -> Response:
         """One record for each request, the newest first."""
-        page = self.paginate_queryset(_asked(request))
+        page = self.paginate_queryset(queries.usage(**_asked(request)))
         return self.get_paginated_response(UsageRecordSerializer(page, many=True).data)
 
 
@@ -63,4 +123,29 @@ class UsageTotalsView(View):
     @extend_schema(operation_id="usage_totals", parameters=[UsageFilterSerializer], responses=TotalsSerializer)
     def get(self, request: Request) -> Response:
         """Sums over the records that match."""
-        return Response(queries.totals(_asked(request)))
+        return Response(TotalsSerializer(queries.totals(**_asked(request))).data)
+
+
+class UsageGroupsView(View):
+    permissions = {"GET": "usage.view"}
+    serializer_class = UsageGroupsSerializer
+    pagination_class = None
+
+    @extend_schema(operation_id="usage_groups", parameters=[UsageGroupingSerializer], responses=UsageGroupsSerializer)
+    def get(self, request: Request) -> Response:
+        """Sums over the records that match, apart by day, hour, model, user, key or node, or by two of these."""
+        found = queries.groups(**_asked(request, UsageGroupingSerializer))
+        return Response(UsageGroupsSerializer({"results": found}).data)
+
+
+class TenantsUsageView(View):
+    permissions = {"GET": "tenant.manage"}
+    serializer_class = TenantsUsageSerializer
+    pagination_class = None
+
+    @extend_schema(operation_id="usage_tenants", parameters=[UsageTimeSerializer], responses=TenantsUsageSerializer)
+    def get(self, request: Request) -> Response:
+        """Sums over the records of each tenant. For the operator."""
+        return Response(
+            TenantsUsageSerializer({"results": queries.of_tenants(**_asked(request, UsageTimeSerializer))}).data
+        )

@@ -12,6 +12,7 @@ from cluster import membership
 from models_registry import publication
 from ollamamax.bus import directory, shared
 from ollamamax.identity import directory as identity
+from ollamamax.metering.actions import keep_usage
 from ollamamax.processes.database_users import UserMissing, as_owner, prepare_user
 
 
@@ -22,6 +23,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         with as_owner() as two_users:
             call_command("migrate", interactive=False, verbosity=0)
+            keep_usage()
             if two_users:
                 try:
                     prepare_user()

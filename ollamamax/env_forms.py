@@ -1,0 +1,92 @@
+"""The forms that the texts of settings have: each parses one, or makes what parses one, and raises ``ValueError``."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+
+def url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if urlsplit(text).scheme not in schemes:
+            raise ValueError(f"must be a URL that starts with {', '.join(s + '://' for s in schemes)}")
+        return text
+
+    return parse
+
+
+def integer(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise ValueError("must be a whole number") from None
+        if not least <= value <= most:
+            raise ValueError(f"must be between {least} and {most}")
+        return value
+
+    return parse
+
+
+COUNT = integer(1, 10_000_000)
+
+
+def flag(text: str) -> bool:
+    if text.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if text.lower() in {"0", "false", "no", "off", ""}:
+        return False
+    raise ValueError("must be 1 or 0")
+
+
+def names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def origins(text: str) -> list[str]:
+    origins = names(text)
+    for origin in origins:
+        if origin != "*" and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s*]*\*?[^/\s*]*", origin) is None:
+            raise ValueError(f"has {origin!r}, which is no origin such as https://chat.example, https://*.example or *")
+    return origins
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def region(text: str) -> str:
+    if re.fullmatch(r"[a-z0-9-]{0,63}", text) is None:
+        raise ValueError("must have up to 63 small letters, digits and hyphens")
+    return text
+
+
+def currency(text: str) -> str:
+    if re.fullmatch(r"[A-Z]{3}", text) is None:
+        raise ValueError("must have three capital letters")
+    return text
+
+
+def box_keys(text: str) -> list[bytes]:
+    """Each of 32 bytes."""
+    try:
+        keys = [base64.b64decode(part, validate=True) for part in names(text)]
+    except binascii.Error:
+        keys = [b""]
+    if any(len(key) != 32 for key in keys):
+        raise ValueError("must be keys of 32 bytes in base64, separated by commas")
+    return keys
+
+
+def secret_key(text: str) -> str:
+    if len(text) < 50:
+        raise ValueError("must have at least 50 characters")
+    return text
