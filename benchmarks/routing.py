@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from benchmarks.load import quantile
 from benchmarks.simulation import Choose, Job, Run, Setting, Sight
 from cluster.scheduling.candidate import Candidate, Wanted
-from cluster.scheduling.profile import Profile, Strategy
 from cluster.scheduling.routing import MOST, rank
+from ollamamax.contract.profile import Profile, Strategy
 
 FIRST_SEED = 11
 """Not that of the trials by which weights were chosen."""

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cluster.dispatch.candidates import Candidates
-from cluster.dispatch.registered import Registered
 from cluster.scheduling.candidate import Candidate
 from ollamamax.contract import Engine, ModelState, NodeState
+from ollamamax.contract.tables import Registered
 
 OVERHEAD_S = 0.03
 PROMPT_TIMES = 20.0

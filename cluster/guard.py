@@ -20,6 +20,7 @@ from cluster.telemetry import ignore
 from ollamamax import logs
 from ollamamax.bus import keys
 from ollamamax.contract import Cut, Fault, decode_cut, decode_fault, encode_json
+from ollamamax.contract.tables import NODES
 
 MOST_BYTES = 16 << 20
 """Of a node's own keys together; a node with a thousand models takes less than one."""
@@ -44,7 +45,7 @@ _log = logs.get(__name__)
 
 def guard_nodes(client: redis.Redis) -> int:
     """Cut off who exceeds a budget, let in again whose time is over. Returns how many were cut off. Raises `RedisError`."""
-    nodes = sorted(node.decode() for node in cast("list[bytes]", client.hkeys(keys.directory("nodes"))) if node)
+    nodes = sorted(node.decode() for node in cast("list[bytes]", client.hkeys(keys.directory(NODES.name))) if node)
     now = time.time()
     cuts = held_cuts(client)
     reasons = {**_by_messages(client, now), **_by_connections(client, nodes), **_by_memory(client, nodes)}

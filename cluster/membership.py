@@ -7,20 +7,16 @@ import hashlib
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
 import redis
 from django.conf import settings
 from redis.connection import parse_url
 
 from cluster import guard
-from cluster.dispatch.fleet import Registered
 from cluster.models import Node
 from ollamamax.bus import directory, keys, shared
 from ollamamax.bus.connect import elsewhere
+from ollamamax.contract.tables import NODE_KEYS, NODES, KnownKey, Registered
 from ollamamax.identity.scope import every_tenant
-
-NODES = "nodes"
-NODE_KEYS = "node_keys"
 
 
 def redis_user(node: Node) -> str:
@@ -34,7 +30,7 @@ def redis_url(node: Node, password: str) -> str:
 
 
 def node_entry(node: Node) -> bytes:
-    return msgspec.json.encode(
+    return NODES.encode(
         Registered(
             tenant=node.tenant_id.hex,
             name=node.name,
@@ -48,31 +44,30 @@ def node_entry(node: Node) -> bytes:
 
 
 def key_entry(node: Node) -> bytes:
-    return msgspec.json.encode(
-        {"hash": node.secret_hash, "kind": "node", "id": node.id.hex, "tenant": node.tenant_id.hex, "name": node.name}
-    )
+    known = KnownKey(hash=node.secret_hash, kind="node", id=node.id.hex, tenant=node.tenant_id.hex, name=node.name)
+    return NODE_KEYS.encode(known)
 
 
 def announce(node: Node) -> None:
     client = shared.client()
     grant(client, node)
-    directory.publish(client, NODE_KEYS, {node.identifier: key_entry(node)})
-    directory.publish(client, NODES, {node.id.hex: node_entry(node)})
+    directory.publish(client, NODE_KEYS.name, {node.identifier: key_entry(node)})
+    directory.publish(client, NODES.name, {node.id.hex: node_entry(node)})
 
 
 def announce_all() -> None:
     """Compare both tables with Postgres and repair. Queries: 2 (again when somebody published meanwhile)."""
     client = shared.client()
     with every_tenant():
-        directory.reconcile(client, NODES, lambda: {n.id.hex: node_entry(n) for n in Node.objects.all()})
-        directory.reconcile(client, NODE_KEYS, lambda: {n.identifier: key_entry(n) for n in Node.objects.all()})
+        directory.reconcile(client, NODES.name, lambda: {n.id.hex: node_entry(n) for n in Node.objects.all()})
+        directory.reconcile(client, NODE_KEYS.name, lambda: {n.identifier: key_entry(n) for n in Node.objects.all()})
 
 
 def withdraw(node: Node) -> None:
     """The Redis user goes, with its open connections, and so do the node's keys."""
     client = shared.client()
-    directory.publish(client, NODE_KEYS, {node.identifier: None})
-    directory.publish(client, NODES, {node.id.hex: None})
+    directory.publish(client, NODE_KEYS.name, {node.identifier: None})
+    directory.publish(client, NODES.name, {node.id.hex: None})
     forget_user(client, redis_user(node))
     node_id = node.id.hex
     client.unlink(*keys.node_keys(node_id), keys.node_slots(node_id), keys.kept(node_id))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from cluster.dispatch.registered import Registered
 from dashboard.payloads import LiveNode, Point
 from ollamamax.contract import NodeState
+from ollamamax.contract.tables import Registered
 
 
 class Said(msgspec.Struct, array_like=True):

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, get_args
-
-import msgspec
 
 from models_registry.manifest import split_name
+from ollamamax.contract.tables import CAUSES, Fallback
 from ollamamax.kernel.errors import InvalidRequest
 
-Cause = Literal["no_capacity", "context_too_long", "engine_error"]
-CAUSES: tuple[Cause, ...] = get_args(Cause)
 MOST = 5
 MOST_SECONDS = 60.0
-
-
-class Fallback(msgspec.Struct, frozen=True):
-    """``model`` is a name of the same tenant, a model's or an alias's; its own fallbacks are not followed."""
-
-    model: str
-    causes: tuple[Cause, ...] = CAUSES
-    after_seconds: float | None = None
-    """It serves ``no_capacity`` after so long in the queue, too; ``None``: only when the request is refused."""
 
 
 def next_time(fallbacks: Iterable[Fallback], waited: float) -> float | None:

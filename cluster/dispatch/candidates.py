@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from cluster.dispatch.measured import Measured
-from cluster.dispatch.registered import Registered
 from cluster.scheduling.candidate import Candidate
 from cluster.scheduling.decayed import Decayed
 from cluster.scheduling.eligibility import bar, fits
 from cluster.scheduling.expectation import TOKENS
 from cluster.scheduling.rendezvous import salt
 from ollamamax.contract import ModelState, NodeState
+from ollamamax.contract.tables import Registered
 
 
 class Candidates:

@@ -13,7 +13,6 @@ from cluster.dispatch.budget import Budgets
 from cluster.dispatch.candidates import Candidates
 from cluster.dispatch.grace import Grace
 from cluster.dispatch.prefix_affinity import PrefixAffinity
-from cluster.dispatch.registered import Registered
 from cluster.scheduling.candidate import Ranked, Wanted
 from cluster.scheduling.eligibility import against
 from cluster.scheduling.routing import MOST, rank
@@ -23,8 +22,7 @@ from ollamamax.bus.background import Background
 from ollamamax.bus.directory import Directory
 from ollamamax.bus.subscription import Subscription
 from ollamamax.contract import NodeState, Nonsense, decode_node_state
-
-__all__ = ["Fleet", "Registered"]
+from ollamamax.contract.tables import NODES, Registered
 
 STATE_LIFETIME = 4.0
 """Seconds after which a node that says nothing serves no more: for a while longer it is waited for (`grace`)."""
@@ -197,7 +195,7 @@ class Fleet:
         offered = {each.node for each in ranked}
         rest = "worse" if len(offered) == MOST else "load"
         found = []
-        for node, registered in self._directory.items("nodes"):
+        for node, registered in self._directory.items(NODES):
             candidate = self._roster.find(node, wanted.version)
             if registered.tenant != wanted.tenant and not (registered.shared and candidate):
                 continue
@@ -255,15 +253,14 @@ class Fleet:
     # -- what nodes and the control plane say ----------------------------------------------------------------------
 
     def _registered(self, node: str) -> Registered | None:
-        entry: Registered | None = self._directory.get("nodes", node)
-        return entry
+        return self._directory.get(NODES, node)
 
     def _is_of(self, node: str, tenant: str) -> bool:
         registered = self._registered(node)
         return registered is not None and registered.tenant == tenant
 
     def _registered_changed(self, table: str, nodes: frozenset[str]) -> None:
-        if table != "nodes":
+        if table != NODES.name:
             return
         for node in nodes:
             registered, state = self._registered(node), self._states.get(node)
@@ -278,7 +275,7 @@ class Fleet:
 
     async def _load(self) -> None:
         """What the nodes said before we listened, as long as it has not lapsed."""
-        nodes = [node for node, _ in self._directory.items("nodes") if node not in self._states]
+        nodes = [node for node, _ in self._directory.items(NODES) if node not in self._states]
         for node, state in (await read_soon(self._client, nodes)).states.items():
             if node not in self._states:
                 self._take(state)

@@ -11,9 +11,9 @@ import msgspec
 from cluster.dispatch.token_stream import TokenStream
 from cluster.scheduling.candidate import Ranked, Wanted
 from cluster.scheduling.fairness import Priority
-from cluster.scheduling.profile import Profile
 from cluster.scheduling.prompt import estimate_tokens, prefixes
 from ollamamax.contract import AttemptRecord, Failure, Final, Inference, Route, Started
+from ollamamax.contract.profile import Profile
 from ollamamax.kernel.limits import Limits
 
 _NONE = Limits()

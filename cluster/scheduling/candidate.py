@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from cluster.scheduling.profile import Profile
+from ollamamax.contract.profile import Profile
 
 Residence = Literal["present", "ready", "loading", "loaded", "fetching", "failed"]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cluster.scheduling.candidate import Wanted
-from cluster.scheduling.profile import Profile
 from ollamamax.contract import Load
+from ollamamax.contract.profile import Profile
 from ollamamax.kernel.errors import ContextTooLong
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from cluster.scheduling.candidate import Candidate, Wanted
 from cluster.scheduling.expectation import Expected
-from cluster.scheduling.profile import Strategy
+from ollamamax.contract.profile import Strategy
 
 BOUND = 1.25
 """A node that has read the prompt before is preferred until it is so many times busier than the mean (Mirrokni, Thorup and

@@ -13,13 +13,13 @@ from channels.layers import BaseChannelLayer
 
 from cluster.dispatch import queue_position
 from cluster.dispatch.queue_position import QueuePositions
-from cluster.dispatch.registered import Registered
 from dashboard import groups
 from dashboard.changes import changes, totals
 from dashboard.payloads import Frame, encode, finished, running
 from dashboard.queries import live, waiting
 from ollamamax.bus import keys
 from ollamamax.contract import OpenRequest
+from ollamamax.contract.tables import Registered
 from ollamamax.kernel.ids import new_id
 
 LEASE = keys.loop_lock("publish_live")

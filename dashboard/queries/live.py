@@ -11,7 +11,6 @@ import msgspec
 import redis.asyncio
 
 from cluster.dispatch import queue_position
-from cluster.dispatch.registered import Registered
 from cluster.telemetry import read_soon
 from dashboard.changes import Said, live_node
 from dashboard.payloads import Snapshot, decode_point, finished, running
@@ -19,6 +18,7 @@ from dashboard.queries import waiting
 from ollamamax import logs
 from ollamamax.bus import keys
 from ollamamax.contract import NodeState, OpenRequest, UsageRecord, decode_open, decode_usage
+from ollamamax.contract.tables import NODES, Registered
 
 CURSOR = "#cursor"
 MARK = b""
@@ -28,7 +28,6 @@ FINISHED_SHOWN = 100
 SERIES_POINTS = 300
 
 _log = logs.get(__name__)
-_decode_entry = msgspec.json.Decoder(Registered).decode
 _decode_said = msgspec.json.Decoder(Said).decode
 
 
@@ -43,10 +42,10 @@ class Published:
 async def node_entries(client: redis.asyncio.Redis) -> dict[str, dict[str, Registered]]:
     """Tenant -> node id -> entry, of every node in the directory."""
     tenants: dict[str, dict[str, Registered]] = defaultdict(dict)
-    entries: Any = await client.hgetall(keys.directory("nodes"))
+    entries: Any = await client.hgetall(keys.directory(NODES.name))
     entries.pop(MARK, None)
     for node, value in entries.items():
-        entry = _decode_entry(value)
+        entry = NODES.decode(value)
         tenants[entry.tenant][node.decode()] = entry
     return tenants
 

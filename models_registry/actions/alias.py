@@ -11,13 +11,14 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from models_registry import publication
-from models_registry.fallback import Fallback, checked
+from models_registry.fallback import checked
 from models_registry.manifest import split_name
 from models_registry.models import Alias
 from models_registry.queries import alias as queries
 from models_registry.queries.model import has_channel, is_shared
 from ollamamax import logs
 from ollamamax.audit.actions import record
+from ollamamax.contract.tables import Fallback
 from ollamamax.identity.bounds import ALIASES, require_room
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope

@@ -10,13 +10,14 @@ import msgspec
 from django.db import transaction
 from redis.exceptions import RedisError
 
-from cluster.scheduling.profile import Profile
 from models_registry import publication
-from models_registry.fallback import Fallback, checked
+from models_registry.fallback import checked
 from models_registry.models import Channel, Model
 from models_registry.queries import alias as aliases
 from ollamamax import logs
 from ollamamax.audit.actions import record
+from ollamamax.contract.profile import Profile
+from ollamamax.contract.tables import Fallback
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import InvalidRequest, NotFound

@@ -12,12 +12,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cluster.scheduling.profile import Profile
 from models_registry.actions.model import set_profile
 from models_registry.actions.share import share_model
 from models_registry.api.profile import FallbackSerializer, ProfileSerializer, Strict, fallbacks
 from models_registry.models import Channel, Replica
 from models_registry.queries import model as queries
+from ollamamax.contract.profile import Profile
 from ollamamax.identity.api.base import View
 
 

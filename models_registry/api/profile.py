@@ -6,8 +6,9 @@ from typing import Any, get_args
 
 from rest_framework import serializers
 
-from cluster.scheduling.profile import Outside, Strategy
-from models_registry.fallback import CAUSES, MOST_SECONDS, Fallback
+from models_registry.fallback import MOST_SECONDS
+from ollamamax.contract.profile import Outside, Strategy
+from ollamamax.contract.tables import CAUSES, Fallback
 from ollamamax.identity.api.fields import Number
 
 _NAME = 340

@@ -14,7 +14,7 @@ class Model(models.Model):
     tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+")
     name = models.CharField(max_length=200)
     profile = models.JSONField(default=dict)
-    """`cluster.scheduling.profile.Profile`, without what is as by default."""
+    """`ollamamax.contract.profile.Profile`, without what is as by default."""
     fallbacks = models.JSONField(default=list)
     """A list of `models_registry.fallback.Fallback`, for all names of the model."""
     shared = models.BooleanField(default=False)

@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import msgspec
 from starlette.datastructures import Headers
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from models_registry.blobstore.store import DIGEST, BlobStore
 from ollamamax.bus.directory import Directory
+from ollamamax.contract.tables import BLOBS, blob_field
 from ollamamax.identity import access
 from ollamamax.kernel import errors
 
 PREFIX = "/api/v1/blobs/"
-
-
-class PublishedBlob(msgspec.Struct):
-    """Directory table ``blobs``, field ``<tenant>/<digest>``."""
-
-    size: int
 
 
 class _OnlyRead(errors.OllamaMaxError):
@@ -63,7 +57,7 @@ class Blobs:
         if scope["method"] not in {"GET", "HEAD"}:
             raise _OnlyRead("Blobs can only be read here.")
         digest = scope["path"].removeprefix(PREFIX)
-        if not DIGEST.fullmatch(digest) or directory.get("blobs", f"{node.tenant}/{digest}") is None:
+        if not DIGEST.fullmatch(digest) or directory.get(BLOBS, blob_field(node.tenant or "", digest)) is None:
             raise errors.NotFound("There is no such blob.")
         path = self._store.path(digest)
         if not path.is_file():

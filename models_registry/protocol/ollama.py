@@ -29,6 +29,7 @@ from models_registry.queries.model import find_channel, is_kept_by_engines, spel
 from models_registry.transfer.reference import Allowed, Reference
 from ollamamax import logs
 from ollamamax.bus.directory import Directory
+from ollamamax.contract.tables import MODELS, model_field
 from ollamamax.identity import access
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel import errors
@@ -248,7 +249,7 @@ async def _known(call: Call, name: str) -> None:
     version = await in_thread(lambda: _version_of(tenant, name))
     end = time.monotonic() + KNOWN_SECONDS
     while time.monotonic() < end:
-        listed = call.directory.get("models", f"{tenant}/{name}")
+        listed = call.directory.get(MODELS, model_field(tenant, name))
         if (listed.version if listed else None) == version:
             return
         await asyncio.sleep(0.01)

@@ -14,7 +14,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, ItemsView, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import redis
@@ -24,6 +24,7 @@ from ollamamax import logs
 from ollamamax.bus import connect, keys
 from ollamamax.bus.background import Background
 from ollamamax.bus.subscription import Subscription
+from ollamamax.contract.tables import Table, TableChange, decode_change, encode_change
 
 _PUBLISH = Path(__file__).with_name("publish_directory.lua").read_text()
 _MARK = b""
@@ -33,20 +34,10 @@ _CHECK_SECONDS = 1.0
 _ATTEMPTS = 5
 _CATCH_UP_SECONDS = 1.0
 
+T = TypeVar("T")
 log = logs.get(__name__)
 
-Decoder = Callable[[bytes], Any]
 OnChange = Callable[[str, frozenset[str]], None]
-
-
-class _Change(msgspec.Struct, array_like=True):
-    table: str
-    set: dict[str, bytes]
-    delete: list[str]
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Change).decode
 
 
 # Publishing: the control plane.
@@ -95,7 +86,7 @@ def _publish(
     deletes = [field for field, value in changes.items() if value is None]
     args: list[str | bytes | int] = [
         keys.DIRECTORY_CHANNEL,
-        _encode(_Change(table, sets, deletes)),
+        encode_change(TableChange(table, sets, deletes)),
         expected,
         int(complete),
         len(sets),
@@ -119,14 +110,13 @@ def _batches(items: Iterable[tuple[str, bytes | None]]) -> list[tuple[tuple[str,
 class Directory:
     """The tables in this process's memory, current to within a round trip of Redis.
 
-    ``tables`` gives each table's decoder; a value that it refuses is left out and logged. When Redis is away the last
-    copy stays. Start it in the event loop that will read it.
+    A value that its table cannot decode is left out and logged. When Redis is away the last copy stays. Start it in the event loop that will read it.
     """
 
-    def __init__(self, redis_url: str, tables: Mapping[str, Decoder]) -> None:
-        self._decoders = dict(tables)
-        self._tables: dict[str, dict[str, Any]] = {name: {} for name in tables}
-        self._incomplete: frozenset[str] = frozenset(tables)
+    def __init__(self, redis_url: str, tables: Iterable[Table[Any]]) -> None:
+        self._decoders = {table.name: table.decode for table in tables}
+        self._tables: dict[str, dict[str, Any]] = {name: {} for name in self._decoders}
+        self._incomplete = frozenset(self._decoders)
         self._whole: frozenset[str] = frozenset()
         self._version = -1
         self._moved = asyncio.Event()
@@ -149,21 +139,20 @@ class Directory:
             background=self._background,
         )
 
-    def get(self, table: str, field: str) -> Any:
-        """The decoded value, or ``None``."""
-        return self._tables[table].get(field)
+    def get(self, table: Table[T], field: str) -> T | None:
+        return self._tables[table.name].get(field)
 
-    def items(self, table: str) -> ItemsView[str, Any]:
-        """All fields and values; read it before the next ``await``."""
-        return self._tables[table].items()
+    def items(self, table: Table[T]) -> ItemsView[str, T]:
+        """All fields and entries; read it before the next ``await``."""
+        return self._tables[table.name].items()
 
     def on_change(self, callback: OnChange) -> None:
         """Call ``callback(table, fields)`` after each change that reached this process."""
         self._callbacks.append(callback)
 
-    def is_whole(self, table: str) -> bool:
+    def is_whole(self, table: Table[Any]) -> bool:
         """Whether this process ever had all of a table: else what it does not find may be there all the same."""
-        return table in self._whole
+        return table.name in self._whole
 
     def problems(self) -> dict[str, str]:
         """Why this copy must not be relied on, under the name of the part; nothing while it can be."""
@@ -246,7 +235,7 @@ class Directory:
     async def _apply(self, data: bytes) -> None:
         number, _, body = data.partition(b" ")
         try:
-            version, change = int(number), _decode(body)
+            version, change = int(number), decode_change(body)
         except (ValueError, msgspec.MsgspecError):
             log.warning("directory_message_refused")
             await self._load()
@@ -261,7 +250,7 @@ class Directory:
         if is_next or change.table in self._incomplete:
             self._change(change)
 
-    def _change(self, change: _Change) -> None:
+    def _change(self, change: TableChange) -> None:
         if change.table not in self._tables:
             return
         table = self._tables[change.table]

@@ -11,15 +11,14 @@ from typing import Any
 
 from cluster.dispatch.admission import Bounds, RateLimited
 from cluster.dispatch.dispatcher import Dispatcher
-from cluster.dispatch.fleet import Registered
-from models_registry.protocol.blobs import PublishedBlob
 from ollamamax import logs
 from ollamamax.bus.directory import Directory
+from ollamamax.contract import tables
+from ollamamax.contract.tables import KnownTenant
 from ollamamax.gateway import fallback, http, intake, packed, paths, rate_limits, request_headers
 from ollamamax.gateway.anthropic import endpoints as anthropic
 from ollamamax.gateway.anthropic import responses as anthropic_responses
 from ollamamax.gateway.callers import REVOKED, Caller, Callers
-from ollamamax.gateway.catalog import Alias, Listed
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.front import allowed
 from ollamamax.gateway.http import ClientGone, Receive, Scope, Send
@@ -39,7 +38,7 @@ from ollamamax.gateway.relay import TooSlow
 from ollamamax.gateway.service import Service
 from ollamamax.gateway.turns import Turns
 from ollamamax.identity import access
-from ollamamax.identity.access import Identified, KnownKey, KnownTenant
+from ollamamax.identity.access import Identified
 from ollamamax.kernel import errors, trace
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
@@ -236,18 +235,7 @@ class Gateway:
     async def _start(self) -> Service:
         async with self._starting:
             if self._service is None:
-                directory = Directory(
-                    self._redis_url,
-                    {
-                        "keys": http.json_decoder(KnownKey),
-                        "node_keys": http.json_decoder(KnownKey),
-                        "tenants": http.json_decoder(KnownTenant),
-                        "models": http.json_decoder(Listed),
-                        "aliases": http.json_decoder(Alias),
-                        "blobs": http.json_decoder(PublishedBlob),
-                        "nodes": http.json_decoder(Registered),
-                    },
-                )
+                directory = Directory(self._redis_url, tables.ALL)
                 await directory.start()
                 await directory.wait_loaded()
                 dispatcher = Dispatcher(self._redis_url, directory, self._bounds, self._region)
@@ -347,7 +335,7 @@ class Gateway:
                 access.principal_of(known.key, route.permission)
             key = known.key
             caller = self._callers.enter(known, route.permission)
-            tenant = service.directory.get("tenants", key.tenant) or _UNTOLD
+            tenant = service.directory.get(tables.TENANTS, key.tenant) or _UNTOLD
             call = Call(
                 known.principal,
                 path,

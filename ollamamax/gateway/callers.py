@@ -12,7 +12,8 @@ from cluster.dispatch.request import Request
 from ollamamax.bus import clock
 from ollamamax.bus.directory import Directory
 from ollamamax.contract import Failure
-from ollamamax.identity.access import REVOKED_MEANWHILE, Identified, KnownKey, working_key
+from ollamamax.contract.tables import KnownKey
+from ollamamax.identity.access import REVOKED_MEANWHILE, Identified, working_key
 
 REVOKED = Failure("unauthenticated", REVOKED_MEANWHILE, 401)
 _AGAIN_SECONDS = 0.2

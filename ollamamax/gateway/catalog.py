@@ -7,54 +7,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from cluster.scheduling.profile import Profile
-from models_registry.fallback import Fallback
 from models_registry.spelling import canonical, with_tag
 from ollamamax.bus.directory import Directory
+from ollamamax.contract.tables import ALIASES, MODELS, SHARED, Listed, model_field, shared_field
 from ollamamax.kernel import errors
-
-
-class Details(msgspec.Struct, omit_defaults=True):
-    """What is known of a version's weights; what is not known is empty."""
-
-    format: str = ""
-    family: str = ""
-    parameter_size: str = ""
-    quantization_level: str = ""
-    context_length: int | None = None
-    parent_model: str = ""
-    """The name of the model that it was made from by `create`."""
-
-
-class Listed(msgspec.Struct):
-    """One name (``name:tag``) of a model."""
-
-    version: str
-    size: int
-    modified_at: float
-    details: Details = msgspec.field(default_factory=Details)
-    profile: Profile = Profile()
-    fallbacks: tuple[Fallback, ...] = ()
-    alias_of: str = ""
-    """The full name of the model, when the name that was looked up is an alias, or another spelling of it."""
-
-
-class Alias(msgspec.Struct):
-    """A further name for a model (table ``aliases``)."""
-
-    target: str
-    modified_at: float
-    fallbacks: tuple[Fallback, ...] = ()
-
-    def listing(self, target: Listed) -> Listed:
-        """What the name stands for; its own fallbacks go before those of the model."""
-        fallbacks = self.fallbacks or target.fallbacks
-        return msgspec.structs.replace(target, alias_of=self.target, fallbacks=fallbacks, modified_at=self.modified_at)
-
-
-SHARED = "*"
-"""Stands for the tenant in the names of shared models: a tenant finds its own names first, then these."""
-
 
 full_name = with_tag
 
@@ -70,13 +26,13 @@ def resolve(directory: Directory, tenant: str, name: str) -> Listed:
     spelled = _spellings_of(directory).find(tenant, name)
     if spelled is not None and (listed := _named(directory, tenant, spelled)) is not None:
         return listed if listed.alias_of else msgspec.structs.replace(listed, alias_of=spelled)
-    alias: Alias | None = directory.get("aliases", f"{tenant}/{spelled or full}")
+    alias = directory.get(ALIASES, model_field(tenant, spelled or full))
     why = f": it is an alias of '{alias.target}', which is not there any more" if alias else ""
     raise errors.ModelNotFound(f"model '{name}' not found{why}", param="model", model=name)
 
 
 def _named(directory: Directory, tenant: str, full: str) -> Listed | None:
-    alias: Alias | None = directory.get("aliases", f"{tenant}/{full}")
+    alias = directory.get(ALIASES, model_field(tenant, full))
     listed = _model(directory, tenant, alias.target if alias else full)
     return alias.listing(listed) if alias and listed else listed
 
@@ -100,13 +56,13 @@ class _Spellings:
         directory = self._directory()
         assert directory is not None  # noqa: S101 - it is what was asked
         found: dict[str, str] = {}
-        for field in sorted(field for table in ("aliases", "models") for field, _ in directory.items(table)):
+        for field in sorted({field for field, _ in (*directory.items(ALIASES), *directory.items(MODELS))}):
             owner, _, name = field.partition("/")
             found.setdefault(f"{owner}/{canonical(name)}", name)
         return found
 
     def _changed(self, table: str, fields: frozenset[str]) -> None:
-        if table in {"models", "aliases"}:
+        if table in {MODELS.name, ALIASES.name}:
             self._names = None
 
 
@@ -123,7 +79,7 @@ def names(directory: Directory, tenant: str) -> Iterator[tuple[str, Listed]]:
     """All names of a tenant, aliases of models that are there too, in order."""
     own: dict[str, Listed] = {}
     shared: dict[str, Listed] = {}
-    for field, listed in directory.items("models"):
+    for field, listed in directory.items(MODELS):
         owner, _, name = field.partition("/")
         if owner == tenant:
             own[name] = listed
@@ -131,12 +87,11 @@ def names(directory: Directory, tenant: str) -> Iterator[tuple[str, Listed]]:
             shared[name] = listed
     found = shared | own
     prefix = f"{tenant}/"
-    for field, alias in directory.items("aliases"):
+    for field, alias in directory.items(ALIASES):
         if field.startswith(prefix) and (target := _model(directory, tenant, alias.target)) is not None:
             found[field[len(prefix) :]] = alias.listing(target)
     return iter(sorted(found.items()))
 
 
 def _model(directory: Directory, tenant: str, full: str) -> Listed | None:
-    found: Listed | None = directory.get("models", f"{tenant}/{full}") or directory.get("models", f"{SHARED}/{full}")
-    return found
+    return directory.get(MODELS, model_field(tenant, full)) or directory.get(MODELS, shared_field(full))

@@ -16,12 +16,12 @@ from models_registry.fallback import next_time
 from ollamamax import logs
 from ollamamax.contract import Delta, Failure, Final, Inference, Outcome, Started
 from ollamamax.contract.ignored import Ignored
+from ollamamax.contract.tables import KnownTenant, Listed, Priority
 from ollamamax.gateway import rate_limits
 from ollamamax.gateway.callers import REVOKED, Caller
-from ollamamax.gateway.catalog import Listed, full_name
+from ollamamax.gateway.catalog import full_name
 from ollamamax.gateway.http import ClientGone, Receive
 from ollamamax.gateway.intake import Place
-from ollamamax.identity.access import KnownTenant, Priority
 from ollamamax.kernel import errors, trace
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.limits import Limits

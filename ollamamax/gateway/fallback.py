@@ -15,9 +15,10 @@ from typing import Any, Protocol
 import msgspec
 
 from cluster.dispatch.request import Request, Waited
-from models_registry.fallback import Cause, Fallback, due
+from models_registry.fallback import due
 from ollamamax import logs
 from ollamamax.bus.directory import Directory
+from ollamamax.contract.tables import Cause, Fallback
 from ollamamax.gateway import catalog, http
 from ollamamax.gateway.execution import Call, EngineError
 from ollamamax.gateway.http import Receive, Send

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import get_args
 
+from ollamamax.contract.tables import KnownKey, Priority
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Scope, header
-from ollamamax.identity.access import KnownKey, Priority
 from ollamamax.kernel import errors
 
 PRIORITY = "x-ollamamax-priority"

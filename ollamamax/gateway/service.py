@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.queue import Tell
 from cluster.scheduling import load
-from cluster.scheduling.profile import Profile
 from ollamamax.bus.directory import Directory
 from ollamamax.contract import Inference
+from ollamamax.contract.profile import Profile
 from ollamamax.gateway import catalog, schemas
 from ollamamax.gateway.execution import Call, Execution
 from ollamamax.gateway.fields import Fields, T

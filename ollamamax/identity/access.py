@@ -2,47 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
-import msgspec
+from typing import NamedTuple
 
 from ollamamax.bus import clock
 from ollamamax.bus.directory import Directory
+from ollamamax.contract.tables import KEYS, NODE_KEYS, KnownKey, Table
 from ollamamax.identity.keys import Kind, matches, parse_key
 from ollamamax.kernel import errors
-from ollamamax.kernel.limits import Limits
 from ollamamax.kernel.principal import Principal
-
-Priority = Literal["high", "normal", "low"]
-
-
-class KnownKey(msgspec.Struct):
-    """A key as the directory holds it: never the secret, only its SHA-256."""
-
-    hash: str
-    kind: Literal["key", "node"]
-    id: str
-    tenant: str
-    name: str
-    permissions: list[str] = []
-    expires_at: float | None = None
-    limits: Limits = Limits()
-    priority: Priority = "normal"
-    """The highest class that the key may ask for."""
-
-
-class KnownTenant(msgspec.Struct):
-    """A tenant as the directory holds it (table ``tenants``, by its id). ``weight`` is its share of what all wait for."""
-
-    weight: float = 1.0
-    limits: Limits = Limits()
-    show_route: bool = True
-    """Whether responses say in headers which node served them, and why."""
-    store_responses: bool = False
-    """Whether answers of ``/v1/responses`` are kept, where the request does not say otherwise."""
-    strict_fields: bool = False
-    """Whether fields that nobody knows are refused in OpenAI's and Anthropic's protocols."""
-
 
 _REFUSED = "The API key is missing, wrong, expired or revoked. Send it as 'Authorization: Bearer omx_...'."
 REVOKED_MEANWHILE = "The API key was revoked or has expired while the request ran."
@@ -96,13 +63,13 @@ def tenant_of(authorization: str | None, directory: Directory) -> str | None:
     return known.tenant if parsed is not None and known is not None and matches(parsed[1], known.hash) else None
 
 
-def _table(kind: Kind) -> str:
-    return "node_keys" if kind == "node" else "keys"
+def _table(kind: Kind) -> Table[KnownKey]:
+    return NODE_KEYS if kind == "node" else KEYS
 
 
 def working_key(directory: Directory, identifier: str, *, kind: Kind = "key") -> KnownKey | None:
     """The key of this public identifier, unless it is revoked or expired."""
-    known: KnownKey | None = directory.get(_table(kind), identifier)
+    known = directory.get(_table(kind), identifier)
     if known is None or known.kind != kind or (known.expires_at is not None and known.expires_at <= clock.now()):
         return None
     return known

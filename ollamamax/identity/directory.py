@@ -6,21 +6,18 @@ import uuid
 from collections.abc import Mapping
 from typing import cast
 
-import msgspec
 import redis
 from django.db import models, transaction
 
 from ollamamax import logs
 from ollamamax.bus import directory, shared
-from ollamamax.identity.access import KnownKey, KnownTenant, Priority
+from ollamamax.contract.tables import KEYS, TENANTS, KnownKey, KnownTenant, Priority
 from ollamamax.identity.models import ApiKey, Tenant
 from ollamamax.identity.queries import key as queries
 from ollamamax.identity.queries import tenant as tenant_queries
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.errors import Unavailable
 
-TABLE = "keys"
-TENANTS = "tenants"
 WRITABLE = "omx:writable"
 log = logs.get(__name__)
 
@@ -32,7 +29,7 @@ def all_keys() -> dict[str, bytes]:
 
 
 def entry(key: ApiKey) -> bytes:
-    return msgspec.json.encode(
+    return KEYS.encode(
         KnownKey(
             hash=key.secret_hash,
             kind="key",
@@ -53,7 +50,7 @@ def all_tenants() -> dict[str, bytes]:
 
 
 def tenant_entry(tenant: Tenant) -> bytes:
-    return msgspec.json.encode(
+    return TENANTS.encode(
         KnownTenant(tenant.weight, tenant.limits, tenant.show_route, tenant.store_responses, tenant.strict_fields)
     )
 
@@ -92,18 +89,18 @@ def _publish_key(key_id: uuid.UUID, identifier: str) -> None:
     # Read again: of two changes that commit close together, the one that publishes last tells the latest state.
     with every_tenant():
         key = queries.usable_keys().filter(pk=key_id).first()
-    _publish(TABLE, {identifier: None if key is None else entry(key)})
+    _publish(KEYS.name, {identifier: None if key is None else entry(key)})
 
 
 def _publish_keys(identifiers: list[str]) -> None:
     with every_tenant():
         working = {key.identifier: entry(key) for key in queries.usable_keys().filter(identifier__in=identifiers)}
-    _publish(TABLE, {identifier: working.get(identifier) for identifier in identifiers})
+    _publish(KEYS.name, {identifier: working.get(identifier) for identifier in identifiers})
 
 
 def _publish_tenant(tenant_id: uuid.UUID) -> None:
     tenant = tenant_queries.tenants().filter(pk=tenant_id).first()
-    _publish(TENANTS, {tenant_id.hex: None if tenant is None else tenant_entry(tenant)})
+    _publish(TENANTS.name, {tenant_id.hex: None if tenant is None else tenant_entry(tenant)})
 
 
 def _publish(table: str, changes: Mapping[str, bytes | None]) -> None:

@@ -29,6 +29,7 @@ from ollamamax.batches.protocol.routes import Routes
 from ollamamax.batches.runner.runner import Runner
 from ollamamax.batches.store import FileStore
 from ollamamax.bus import directory, keys
+from ollamamax.contract.tables import KEYS
 from ollamamax.gateway.app import Gateway
 from ollamamax.identity.directory import all_keys
 from ollamamax.identity.scope import every_tenant
@@ -217,7 +218,7 @@ async def house(
         serving = asyncio.create_task(server.serve())
         await until(lambda: server.started)
         service = await gateway.start()
-        await until(lambda: len(service.directory.items("keys")) >= 2)
+        await until(lambda: len(service.directory.items(KEYS)) >= 2)
         settling = asyncio.create_task(_settle_lost(valkey))
         made = House(f"http://127.0.0.1:{port}", tmp_path, redis_url, valkey, gateway, owner, key, stranger_key, stack)
         try:

@@ -11,12 +11,16 @@ import redis
 
 from ollamamax.bus import connect, keys
 from ollamamax.bus.directory import Directory, publish, reconcile
+from ollamamax.contract.tables import Table
 
 
 def decode(value: bytes) -> str:
     if value == b"broken":
         raise ValueError("broken")
     return value.decode()
+
+
+KEYS, MODELS = (Table(name, str.encode, decode) for name in ("keys", "models"))
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 async def directory(redis_url: str, client: redis.Redis) -> AsyncIterator[Directory]:
-    made = Directory(redis_url, {"keys": decode, "models": decode})
+    made = Directory(redis_url, [KEYS, MODELS])
     await made.start()
     await asyncio.wait_for(made.wait_loaded(), 5)
     yield made
@@ -54,10 +58,10 @@ def lose_subscriptions(client: redis.Redis) -> None:
 
 async def test_a_change_reaches_a_reader_at_once(client: redis.Redis, directory: Directory) -> None:
     publish(client, "keys", {"a": b"1", "b": b"2"})
-    await until(lambda: dict(directory.items("keys")) == {"a": "1", "b": "2"}, 0.5)
+    await until(lambda: dict(directory.items(KEYS)) == {"a": "1", "b": "2"}, 0.5)
     publish(client, "keys", {"a": None, "b": b"3"})
-    await until(lambda: dict(directory.items("keys")) == {"b": "3"}, 0.5)
-    assert directory.get("keys", "a") is None
+    await until(lambda: dict(directory.items(KEYS)) == {"b": "3"}, 0.5)
+    assert directory.get(KEYS, "a") is None
 
 
 async def test_who_misses_what_was_published_just_now_can_wait_for_it(
@@ -65,9 +69,9 @@ async def test_who_misses_what_was_published_just_now_can_wait_for_it(
 ) -> None:
     for number in range(50):
         publish(client, "keys", {f"{number}": b"1"})
-        assert directory.get("keys", f"{number}") is None
+        assert directory.get(KEYS, f"{number}") is None
         await asyncio.wait_for(directory.catch_up(), 1)
-        assert directory.get("keys", f"{number}") == "1"
+        assert directory.get(KEYS, f"{number}") == "1"
 
 
 async def test_many_who_miss_something_at_once_ask_redis_together(client: redis.Redis, directory: Directory) -> None:
@@ -93,10 +97,10 @@ async def test_who_waits_for_what_does_not_come_goes_on(client: redis.Redis, dir
 
 async def test_a_reader_that_starts_later_finds_everything(redis_url: str, client: redis.Redis) -> None:
     publish(client, "models", {f"m{i}": b"x" for i in range(1200)})
-    late = Directory(redis_url, {"models": decode})
+    late = Directory(redis_url, [MODELS])
     await late.start()
     await asyncio.wait_for(late.wait_loaded(), 5)
-    assert len(late.items("models")) == 1200
+    assert len(late.items(MODELS)) == 1200
     await late.stop()
 
 
@@ -113,50 +117,50 @@ async def test_a_listener_that_fails_and_a_message_that_is_none_stop_nothing(
     directory.on_change(lambda table, fields: 1 / 0)  # type: ignore[arg-type]
     client.publish(keys.DIRECTORY_CHANNEL, b"nonsense")
     publish(client, "keys", {"a": b"1"})
-    await until(lambda: directory.get("keys", "a"))
+    await until(lambda: directory.get(KEYS, "a"))
 
 
 async def test_changes_of_tables_that_nobody_asked_for_do_no_harm(client: redis.Redis, directory: Directory) -> None:
     publish(client, "other", {"a": b"1"})
     publish(client, "keys", {"a": b"1"})
-    await until(lambda: directory.get("keys", "a") == "1", 0.5)
+    await until(lambda: directory.get(KEYS, "a") == "1", 0.5)
 
 
 async def test_a_value_that_cannot_be_read_is_left_out_alone(client: redis.Redis, directory: Directory) -> None:
     publish(client, "keys", {"a": b"1"})
     publish(client, "keys", {"a": b"broken", "b": b"2"})
-    await until(lambda: dict(directory.items("keys")) == {"b": "2"})
+    await until(lambda: dict(directory.items(KEYS)) == {"b": "2"})
 
 
 async def test_what_was_missed_while_the_connection_was_lost_is_there_after(
     client: redis.Redis, directory: Directory
 ) -> None:
     publish(client, "keys", {"a": b"1", "b": b"1"})
-    await until(lambda: directory.get("keys", "a"))
+    await until(lambda: directory.get(KEYS, "a"))
     lose_subscriptions(client)
     publish(client, "keys", {"a": None, "c": b"3"})
-    assert await until(lambda: dict(directory.items("keys")) == {"b": "1", "c": "3"}) < 1.0
+    assert await until(lambda: dict(directory.items(KEYS)) == {"b": "1", "c": "3"}) < 1.0
 
 
 async def test_a_gap_in_the_numbers_makes_a_reader_load_again(client: redis.Redis, directory: Directory) -> None:
     publish(client, "keys", {"a": b"1"})
-    await until(lambda: directory.get("keys", "a"))
+    await until(lambda: directory.get(KEYS, "a"))
     # As if a message had been lost: the change is in the table, numbered, and was not told.
     client.hset(keys.directory("keys"), "b", "2")
     client.hdel(keys.directory("keys"), "a")
     client.incr(keys.DIRECTORY_VERSION)
     publish(client, "keys", {"c": b"3"})
-    await until(lambda: dict(directory.items("keys")) == {"b": "2", "c": "3"})
+    await until(lambda: dict(directory.items(KEYS)) == {"b": "2", "c": "3"})
 
 
 async def test_a_lost_message_is_noticed_within_seconds_when_nothing_follows_it(
     client: redis.Redis, directory: Directory
 ) -> None:
     reconcile(client, "keys", lambda: {"a": b"1"})
-    await until(lambda: directory.get("keys", "a"))
+    await until(lambda: directory.get(KEYS, "a"))
     client.hdel(keys.directory("keys"), "a")
     client.incr(keys.DIRECTORY_VERSION)
-    await until(lambda: directory.get("keys", "a") is None, 7)
+    await until(lambda: directory.get(KEYS, "a") is None, 7)
 
 
 async def test_an_old_message_is_ignored(client: redis.Redis, directory: Directory) -> None:
@@ -169,8 +173,8 @@ async def test_an_old_message_is_ignored(client: redis.Redis, directory: Directo
     publish(client, "keys", {"a": None})
     client.publish(keys.DIRECTORY_CHANNEL, message["data"])
     publish(client, "keys", {"b": b"1"})
-    await until(lambda: directory.get("keys", "b"))
-    assert directory.get("keys", "a") is None
+    await until(lambda: directory.get(KEYS, "b"))
+    assert directory.get(KEYS, "a") is None
     heard.close()
 
 
@@ -180,28 +184,28 @@ async def test_single_changes_count_before_a_table_was_ever_published_whole(
     client.flushall()
     publish(client, "keys", {"a": b"1", "b": b"2"})
     publish(client, "keys", {"a": None})
-    await until(lambda: dict(directory.items("keys")) == {"b": "2"})
+    await until(lambda: dict(directory.items(KEYS)) == {"b": "2"})
 
 
 async def test_the_last_copy_stays_when_redis_forgets_until_the_loop_has_repaired_it(
     client: redis.Redis, directory: Directory
 ) -> None:
     reconcile(client, "keys", lambda: {"a": b"1", "b": b"2", "c": b"3"})
-    await until(lambda: len(directory.items("keys")) == 3)
+    await until(lambda: len(directory.items(KEYS)) == 3)
     client.flushall()
     publish(client, "keys", {"b": None, "d": b"4"})
-    await until(lambda: directory.get("keys", "d"))
-    assert dict(directory.items("keys")) == {"a": "1", "c": "3", "d": "4"}
+    await until(lambda: directory.get(KEYS, "d"))
+    assert dict(directory.items(KEYS)) == {"a": "1", "c": "3", "d": "4"}
     reconcile(client, "keys", lambda: {"a": b"1", "d": b"4"})
-    await until(lambda: dict(directory.items("keys")) == {"a": "1", "d": "4"})
+    await until(lambda: dict(directory.items(KEYS)) == {"a": "1", "d": "4"})
 
 
 async def test_a_table_of_which_nothing_is_left_is_published_too(client: redis.Redis, directory: Directory) -> None:
     reconcile(client, "keys", lambda: {"a": b"1"})
-    await until(lambda: directory.get("keys", "a"))
+    await until(lambda: directory.get(KEYS, "a"))
     client.flushall()
     assert reconcile(client, "keys", dict) == 0
-    await until(lambda: not directory.items("keys"))
+    await until(lambda: not directory.items(KEYS))
 
 
 def test_reconcile_publishes_differences_only(client: redis.Redis) -> None:

@@ -21,6 +21,7 @@ from ollamamax.bus.directory import Directory, publish, reconcile
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.bus.subscription import Subscription
 from ollamamax.contract import encode_json
+from ollamamax.contract.tables import NODES, Table
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
 from tests.architecture.code import called_name, modules
@@ -46,7 +47,7 @@ async def plain(url: str, valkey: redis.Redis, said: Said) -> AsyncIterator[Call
 @asynccontextmanager
 async def directory(url: str, valkey: redis.Redis, said: Said) -> AsyncIterator[Callable[[str], None]]:
     reconcile(valkey, "words", dict)
-    made = Directory(url, {"words": bytes.decode})
+    made = Directory(url, [Table("words", str.encode, bytes.decode)])
     made.on_change(lambda _, fields: said.extend(fields))
     await made.start()
     await made.wait_loaded()
@@ -59,7 +60,7 @@ async def fleet(url: str, valkey: redis.Redis, said: Said) -> AsyncIterator[Call
     node, background = new_id(), Background()
     reconcile(valkey, "nodes", dict)
     async with aclosing(connect.connect_async(url)) as client:
-        made = Fleet(url, client, Directory(url, {"nodes": bytes.decode}), Budgets(), background)
+        made = Fleet(url, client, Directory(url, [NODES]), Budgets(), background)
         await made.start()
 
         def say(word: str) -> None:

@@ -11,10 +11,10 @@ import redis
 from rest_framework.test import APIClient
 
 from cluster.actions.node import Joined, change_node
-from cluster.dispatch.fleet import Registered
 from cluster.reconcile import observe_nodes
 from ollamamax.audit.models import AuditRecord
 from ollamamax.bus import keys
+from ollamamax.contract.tables import Registered
 from ollamamax.kernel.errors import InvalidRequest
 from tests.cast import Person, logged_in, make_person
 from tests.cluster.conftest import Join

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import msgspec
 import pytest
 import redis
 from django.db import connection, transaction
@@ -20,8 +19,8 @@ from ollamamax.audit.models import AuditRecord
 from ollamamax.audit.verify import verify
 from ollamamax.bus import directory as bus_directory
 from ollamamax.bus.directory import Directory
+from ollamamax.contract.tables import KEYS, Table
 from ollamamax.identity import directory
-from ollamamax.identity.access import KnownKey
 from ollamamax.identity.actions.bootstrap import bootstrap_installation
 from ollamamax.identity.actions.key import change_key, issue_key, revoke_key
 from ollamamax.identity.actions.tenant import make_operator
@@ -127,7 +126,7 @@ def test_keys_issued_and_revoked_in_parallel_leave_the_directory_as_postgres_say
 
     def repair() -> None:
         while not stop.is_set():
-            bus_directory.reconcile(valkey, directory.TABLE, directory.all_keys)
+            bus_directory.reconcile(valkey, KEYS.name, directory.all_keys)
 
     def acts() -> None:
         try:
@@ -188,7 +187,7 @@ def test_changes_of_one_key_at_once_all_count(owner: Person) -> None:
 
 
 async def test_a_reader_during_many_changes_ends_with_what_is_published(valkey: redis.Redis, redis_url: str) -> None:
-    reader = Directory(redis_url, {"keys": bytes, "models": bytes})
+    reader = Directory(redis_url, [Table(name, bytes, bytes) for name in ("keys", "models")])
     await reader.start()
 
     def publish(worker: int) -> None:
@@ -203,7 +202,7 @@ async def test_a_reader_during_many_changes_ends_with_what_is_published(valkey: 
     changed = asyncio.Event()
     reader.on_change(lambda table, fields: changed.set())
     async with asyncio.timeout(8):
-        while {name for name, _ in reader.items("keys")} != expected:
+        while {name for name, _ in reader.items(KEYS)} != expected:
             await changed.wait()
             changed.clear()
     await reader.stop()
@@ -213,9 +212,9 @@ async def test_every_key_that_a_reader_shows_can_be_read(valkey: redis.Redis, re
     from channels.db import database_sync_to_async
 
     made = await database_sync_to_async(make_key)(owner)
-    reader = Directory(redis_url, {"keys": msgspec.json.Decoder(KnownKey).decode})
+    reader = Directory(redis_url, [KEYS])
     await reader.start()
     await asyncio.wait_for(reader.wait_loaded(), LONG)
-    known = reader.get("keys", made.row.identifier)
+    known = dict(reader.items(KEYS))[made.row.identifier]
     assert (known.id, known.kind) == (made.row.id.hex, "key")
     await reader.stop()

@@ -9,11 +9,11 @@ import pytest
 import redis.asyncio
 from channels.layers import get_channel_layer
 
-from cluster.dispatch.registered import Registered
 from dashboard.actions import live
 from dashboard.payloads import Frame, Snapshot
 from dashboard.queries.live import SERIES_POINTS, snapshot
 from ollamamax.bus import keys
+from ollamamax.contract.tables import Registered
 from ollamamax.kernel.ids import new_id
 from tests.dashboard.conftest import Seat, publish
 from tests.dashboard.fleet import Fleet

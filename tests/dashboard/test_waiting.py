@@ -7,11 +7,11 @@ import time
 import pytest_asyncio
 import redis.asyncio
 
-from cluster.dispatch.registered import Registered
 from dashboard.changes import changes
 from dashboard.queries import waiting
 from dashboard.queries.live import snapshot
 from ollamamax.bus import keys
+from ollamamax.contract.tables import Registered
 from ollamamax.kernel.ids import new_id
 from tests.dashboard.conftest import Seat, publish
 from tests.dashboard.fleet import Fleet

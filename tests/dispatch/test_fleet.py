@@ -11,14 +11,15 @@ import pytest_asyncio
 import redis
 
 from cluster.dispatch.budget import Budgets
-from cluster.dispatch.fleet import Fleet, Registered
+from cluster.dispatch.fleet import Fleet
 from cluster.scheduling.candidate import Wanted
-from cluster.scheduling.profile import Profile
 from cluster.scheduling.prompt import prefixes
 from ollamamax.bus import connect, directory, keys
 from ollamamax.bus.background import Background
 from ollamamax.bus.directory import Directory
 from ollamamax.contract import Engine, Inference, ModelState, NodeState, encode_json
+from ollamamax.contract.profile import Profile
+from ollamamax.contract.tables import NODES, Registered
 from ollamamax.kernel.ids import new_id
 from tests.gateway.conftest import until
 
@@ -46,7 +47,7 @@ class Town:
     async def register(self, node: str, **changes: Any) -> None:
         entry = Registered(**{"tenant": self.tenant, "name": node[:4], **changes})
         directory.publish(self.client, "nodes", {node: msgspec.json.encode(entry)})
-        await until(lambda: bool(self.directory.get("nodes", node) == entry))
+        await until(lambda: bool(self.directory.get(NODES, node) == entry))
 
     async def say(self, node: str, **changes: Any) -> None:
         before = self.fleet._states.get(node)
@@ -92,7 +93,7 @@ async def town() -> AsyncIterator[Town]:
     client = redis.Redis.from_url(url)
     client.flushall()
     directory.reconcile(client, "nodes", dict)
-    following = Directory(url, {"nodes": msgspec.json.Decoder(Registered).decode})
+    following = Directory(url, [NODES])
     await following.start()
     await following.wait_loaded()
     listening = connect.connect_async(url)

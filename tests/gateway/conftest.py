@@ -17,6 +17,7 @@ import uvicorn
 
 from cluster.dispatch.admission import Bounds
 from ollamamax.bus import directory, keys
+from ollamamax.contract.tables import MODELS, NODES
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.standalone import Standalone
 from ollamamax.identity.keys import make_key
@@ -68,7 +69,7 @@ class Site:
         self.nodes.append(node)
         service = await self.gateway.start()
         await until(
-            lambda: service.directory.get("nodes", node.node) is not None and service.dispatcher.fleet.alive(node.node)
+            lambda: service.directory.get(NODES, node.node) is not None and service.dispatcher.fleet.alive(node.node)
         )
         return node
 
@@ -145,7 +146,7 @@ async def site() -> AsyncIterator[Site]:
         made = Site(f"http://127.0.0.1:{port}", redis_url, client, gateway, tenant, "", http, stack)
         made.key = await made.issue_key(tenant)
         service = await gateway.start()
-        await until(lambda: len(service.directory.items("models")) == 1)
+        await until(lambda: len(service.directory.items(MODELS)) == 1)
         yield made
         await http.close()
     await gateway.stop()

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from ollamamax.bus import directory
+from ollamamax.contract.tables import ALIASES
 from tests.gateway.conftest import VERSION, Site, until
 
 SAY = [{"role": "user", "content": "one two"}]
@@ -26,7 +27,7 @@ async def add_alias(site: Site, name: str, target: str, tenant: str | None = Non
     field = f"{tenant or site.tenant}/{name}"
     directory.publish(site.client, "aliases", {field: msgspec.json.encode(entry)})
     service = await site.gateway.start()
-    await until(lambda: service.directory.get("aliases", field) is not None)
+    await until(lambda: service.directory.get(ALIASES, field) is not None)
 
 
 @pytest.mark.parametrize(("path", "body"), BODIES, ids=[path for path, _ in BODIES])

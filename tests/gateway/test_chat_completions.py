@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from ollamamax.bus import directory, keys
+from ollamamax.contract.tables import TENANTS
 from tests.gateway.conftest import Site, until
 from tests.gateway.scripts import is_sure
 
@@ -124,7 +125,7 @@ async def test_an_unknown_parameter_is_ignored_and_told_unless_strictness_is_ask
         assert "temprature" in (await response.json())["error"]["message"]
     directory.publish(site.client, "tenants", {site.tenant: b'{"strict_fields": true}'})
     service = await site.gateway.start()
-    await until(lambda: service.directory.get("tenants", site.tenant) is not None)
+    await until(lambda: service.directory.get(TENANTS, site.tenant) is not None)
     async with site.post("/v1/chat/completions", body) as response:
         assert response.status == 400
 

@@ -13,6 +13,7 @@ import openai
 import pytest
 
 from ollamamax.contract import Event, Final, Ticket
+from ollamamax.contract.tables import MODELS
 from ollamamax.gateway import compression
 from tests.gateway.conftest import Site, publish_model, until
 
@@ -38,7 +39,7 @@ async def test_a_long_list_is_compressed_for_who_asks(site: Site) -> None:
     for number in range(20):
         publish_model(site.client, site.tenant, f"m{number}:latest")
     service = await site.gateway.start()
-    await until(lambda: len(service.directory.items("models")) == 21)
+    await until(lambda: len(service.directory.items(MODELS)) == 21)
     plain_headers, plain = await _raw(site, "/api/tags", None, None)
     headers, packed = await _raw(site, "/api/tags", None, "gzip, deflate, br")
     assert "content-encoding" not in plain_headers

@@ -15,6 +15,7 @@ from cluster.dispatch import grace
 from cluster.dispatch.script import Script
 from ollamamax.bus import directory, keys
 from ollamamax.contract import Delta, Event, Failure, Final, Ticket
+from ollamamax.contract.tables import NODES
 from ollamamax.identity.keys import parse_key
 from tests.fakes.node import echo
 from tests.gateway.conftest import Site, until
@@ -199,7 +200,7 @@ async def test_a_node_that_is_drained_gets_no_new_requests(site: Site) -> None:
     entry = json.dumps({"tenant": site.tenant, "name": "node-0", "schedulable": False}).encode()
     directory.publish(site.client, "nodes", {node.node: entry})
     service = await site.gateway.start()
-    await until(lambda: service.directory.get("nodes", node.node).schedulable is False)
+    await until(lambda: dict(service.directory.items(NODES))[node.node].schedulable is False)
     async with site.post("/api/chat", ASK) as response:
         assert response.status == 503
 

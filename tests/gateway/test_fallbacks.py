@@ -12,6 +12,7 @@ import pytest
 
 from ollamamax.bus import directory, keys
 from ollamamax.contract import Delta, Event, Failure, Final, ModelState, Ticket
+from ollamamax.contract.tables import ALIASES, MODELS
 from tests.fakes.node import echo
 from tests.gateway.conftest import Site, until
 from tests.gateway.scripts import counts_not, remembers
@@ -76,7 +77,7 @@ async def add_model(site: Site, name: str, *fallbacks: tuple[str, str | float] |
     field = f"{site.tenant}/{name}:latest"
     directory.publish(site.client, "models", {field: msgspec.json.encode(entry)})
     service = await site.gateway.start()
-    await until(lambda: service.directory.get("models", field) is not None)
+    await until(lambda: service.directory.get(MODELS, field) is not None)
 
 
 async def add_node(site: Site, name: str, script: Any = echo, **given: Any) -> Any:
@@ -221,7 +222,7 @@ async def test_an_alias_has_fallbacks_of_its_own(site: Site) -> None:
     entry = {"target": "first:latest", "modified_at": 1.0, "fallbacks": [{"model": "second:latest"}]}
     directory.publish(site.client, "aliases", {f"{site.tenant}/gpt-4o:latest": msgspec.json.encode(entry)})
     service = await site.gateway.start()
-    await until(lambda: service.directory.get("aliases", f"{site.tenant}/gpt-4o:latest") is not None)
+    await until(lambda: service.directory.get(ALIASES, f"{site.tenant}/gpt-4o:latest") is not None)
     async with site.post("/api/chat", {"model": "gpt-4o", "messages": SAY, "stream": False}) as response:
         assert response.headers[HEADER] == "gpt-4o;context_too_long"
         assert (await response.json())["model"] == "second:latest"

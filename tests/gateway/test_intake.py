@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from ollamamax.contract.tables import MODELS
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.intake import Intake
 from ollamamax.gateway.standalone import Standalone
@@ -69,7 +70,7 @@ async def test_a_flood_is_refused_and_another_tenant_served(narrow: Site, strang
     await narrow.add_node(shared=True)
     service = await narrow.gateway.start()
     narrow.publish_for("*")
-    await until(lambda: service.directory.get("models", "*/echo:latest") is not None)
+    await until(lambda: service.directory.get(MODELS, "*/echo:latest") is not None)
     halves = await _halves(narrow)
     body = json.dumps(ASK).encode()
     protocols = ("/v1/chat/completions", "/v1/messages", "/api/chat")

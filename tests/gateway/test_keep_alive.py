@@ -12,6 +12,7 @@ import pytest
 from cluster.dispatch import queue
 from ollamamax.bus import directory
 from ollamamax.contract import Delta, Event, Failure, Ticket
+from ollamamax.contract.tables import TENANTS
 from ollamamax.kernel.ids import new_id
 from tests.fakes.node import FakeNode, Script, echo
 from tests.gateway.conftest import Site, until
@@ -76,7 +77,7 @@ async def test_it_is_told_where_the_route_is_not(site: Site) -> None:
     await another_tenants(site)
     directory.publish(site.client, "tenants", {site.tenant: b'{"show_route": false}'})
     service = await site.gateway.start()
-    await until(lambda: service.directory.get("tenants", site.tenant) is not None)
+    await until(lambda: service.directory.get(TENANTS, site.tenant) is not None)
     async with site.post("/api/chat", {**CHAT, "keep_alive": 0, "stream": False}) as response:
         assert "x-ollamamax-node" not in response.headers
         assert response.headers[HEADER] == "ignored"

@@ -14,6 +14,7 @@ import pytest
 from cluster.guard import guard_nodes
 from ollamamax.bus import directory, keys
 from ollamamax.contract import ModelState, Ticket, decode_fault, decode_ticket, encode_json
+from ollamamax.contract.tables import NODES
 from ollamamax.kernel.ids import new_id
 from tests.fakes.state import node_state
 from tests.gateway.conftest import VERSION, Site, until
@@ -141,7 +142,7 @@ async def test_a_node_that_floods_is_told_of_and_cut_off(site: Site, flood: str)
     await site.add_node()
     liar = Liar(site, new_id())
     service = await site.gateway.start()
-    await until(lambda: service.directory.get("nodes", liar.node) is not None)
+    await until(lambda: service.directory.get(NODES, liar.node) is not None)
     frames = keys.tokens(liar.node, service.dispatcher.id)
     channel, data = {
         "large states": (keys.node_state_channel(liar.node), b"x" * (6 << 20)),

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from cluster.scheduling.load import avoided
-from cluster.scheduling.profile import Profile
 from ollamamax.bus import keys
 from ollamamax.contract import Load, ModelState
+from ollamamax.contract.profile import Profile
 from tests.gateway.conftest import Site, until
 from tests.gateway.test_fallbacks import HEADER, SAY, add_model, add_node, version
 

@@ -12,6 +12,7 @@ import msgspec
 
 from ollamamax.bus import directory, keys
 from ollamamax.contract import Delta, Event, Final, Ticket
+from ollamamax.contract.tables import TENANTS
 from ollamamax.kernel.ids import new_id
 from tests.fakes.node import echo
 from tests.gateway.conftest import Site, until
@@ -162,7 +163,7 @@ async def test_a_tenant_may_have_its_route_unsaid(site: Site) -> None:
     assert {"x-ollamamax-node", "x-ollamamax-route"} <= {name.lower() for name in (await ask(site, "x"))[2]}
     directory.publish(site.client, "tenants", {site.tenant: b'{"show_route": false}'})
     service = await site.gateway.start()
-    await until(lambda: service.directory.get("tenants", site.tenant) is not None)
+    await until(lambda: service.directory.get(TENANTS, site.tenant) is not None)
     _, _, headers = await ask(site, "x")
     assert "x-request-id" in headers
     assert not {"x-ollamamax-node", "x-ollamamax-route", "x-ollamamax-version"} & {name.lower() for name in headers}

@@ -13,9 +13,10 @@ import pytest
 
 from cluster.dispatch import breaker, token_streams
 from cluster.engines.llamacpp import LlamaCpp
-from cluster.scheduling.profile import Profile
 from ollamamax.bus import directory, keys
 from ollamamax.contract import Delta, Event, Failure, Final, Ticket
+from ollamamax.contract.profile import Profile
+from ollamamax.contract.tables import MODELS
 from tests.engines.conftest import VERSION as HOSTED
 from tests.engines.conftest import OneModel
 from tests.fakes.node import FakeNode, echo
@@ -43,11 +44,12 @@ async def _goes_on(ticket: Ticket) -> AsyncIterator[Event]:
 
 
 async def set_profile(site: Site, **profile: Any) -> None:
-    listed = site.gateway._service.directory.get("models", f"{site.tenant}/echo:latest")  # type: ignore[union-attr]
-    changed = msgspec.structs.replace(listed, profile=Profile(**profile))
-    directory.publish(site.client, "models", {f"{site.tenant}/echo:latest": msgspec.json.encode(changed)})
     service = await site.gateway.start()
-    await until(lambda: service.directory.get("models", f"{site.tenant}/echo:latest").profile == Profile(**profile))
+    models, field = service.directory.items(MODELS), f"{site.tenant}/echo:latest"
+    listed = dict(models)[field]
+    changed = msgspec.structs.replace(listed, profile=Profile(**profile))
+    directory.publish(site.client, MODELS.name, {field: MODELS.encode(changed)})
+    await until(lambda: dict(service.directory.items(MODELS))[field].profile == Profile(**profile))
 
 
 async def _stream(site: Site, path: str, body: dict[str, Any], dying: FakeNode) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from ollamamax.bus import directory, keys
 from ollamamax.contract import Event, Failure, ModelState, Ticket
+from ollamamax.contract.tables import MODELS
 from ollamamax.kernel.ids import new_id
 from tests.gateway.conftest import VERSION, Site, publish_model, until
 from tests.gateway.scripts import remembers
@@ -20,7 +21,7 @@ OTHER = "sha256:" + "cd" * 32
 async def share_model(site: Site, name: str = "echo:latest") -> None:
     publish_model(site.client, "*", name)
     service = await site.gateway.start()
-    await until(lambda: service.directory.get("models", f"*/{name}") is not None)
+    await until(lambda: service.directory.get(MODELS, f"*/{name}") is not None)
 
 
 async def test_a_shared_node_runs_another_tenants_request_and_the_record_is_that_tenants(
@@ -101,7 +102,7 @@ async def test_a_tenants_own_name_comes_first(site: Site) -> None:
     entry = {"version": OTHER, "size": 1, "modified_at": 1.0}
     directory.publish(site.client, "models", {f"{site.tenant}/echo:latest": msgspec.json.encode(entry)})
     service = await site.gateway.start()
-    await until(lambda: service.directory.get("models", f"{site.tenant}/echo:latest").version == OTHER)
+    await until(lambda: OTHER in {listed.version for _, listed in service.directory.items(MODELS)})
     await until(lambda: service.dispatcher.fleet.engine_name(node.node, OTHER) == "own")
     async with site.post("/api/chat", CHAT) as response:
         assert response.status == 200

@@ -18,8 +18,8 @@ from django.utils import timezone
 
 from ollamamax.bus import connect, keys, shared
 from ollamamax.bus.directory import Directory, publish
+from ollamamax.contract.tables import KEYS, KnownKey, KnownTenant
 from ollamamax.identity import access, directory
-from ollamamax.identity.access import KnownKey, KnownTenant
 from ollamamax.identity.actions.key import change_key, issue_key, revoke_key
 from ollamamax.identity.actions.key_use import move_key_use
 from ollamamax.identity.actions.member import add_member, remove_member
@@ -204,7 +204,7 @@ async def test_a_revoked_key_is_refused_by_a_gateway_within_a_second(
     valkey: redis.Redis, redis_url: str, owner: Person
 ) -> None:
     await database_sync_to_async(publish_directory)()  # until then nobody is told that a key is wrong
-    gateway = Directory(redis_url, {"keys": decode})
+    gateway = Directory(redis_url, [KEYS])
     await gateway.start()
     try:
         await asyncio.wait_for(gateway.wait_loaded(), LONG)
@@ -212,7 +212,7 @@ async def test_a_revoked_key_is_refused_by_a_gateway_within_a_second(
         principal = await access.authenticate(f"Bearer {text}", gateway, "inference.use")
         assert principal.tenant == owner.tenant.id.hex
         await database_sync_to_async(revoke_key)(acting=owner.acting, key_id=key.id)
-        assert await until(lambda: gateway.get("keys", key.identifier) is None) < 1.0 + BUSY
+        assert await until(lambda: gateway.get(KEYS, key.identifier) is None) < 1.0 + BUSY
         with pytest.raises(Unauthenticated):
             await access.authenticate(f"Bearer {text}", gateway, "inference.use")
     finally:
@@ -220,7 +220,7 @@ async def test_a_revoked_key_is_refused_by_a_gateway_within_a_second(
 
 
 async def test_a_key_is_good_from_the_moment_it_is_published(valkey: redis.Redis, redis_url: str) -> None:
-    gateway = Directory(redis_url, {"keys": decode})
+    gateway = Directory(redis_url, [KEYS])
     await gateway.start()
     try:
         await asyncio.wait_for(gateway.wait_loaded(), LONG)
@@ -228,7 +228,7 @@ async def test_a_key_is_good_from_the_moment_it_is_published(valkey: redis.Redis
             made = new_key()
             known = KnownKey(made.secret_hash, "key", "id", "tenant", "name", ["inference.use"])
             publish(valkey, "keys", {made.identifier: msgspec.json.encode(known)})
-            assert gateway.get("keys", made.identifier) is None  # this loop has not read the message yet
+            assert gateway.get(KEYS, made.identifier) is None  # this loop has not read the message yet
             principal = await access.authenticate(f"Bearer {made.text}", gateway, "inference.use")
             assert principal.tenant == "tenant"
     finally:

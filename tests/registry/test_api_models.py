@@ -14,13 +14,12 @@ from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
-from cluster.scheduling.profile import Profile
 from models_registry.actions.replica import reconcile_replicas
-from models_registry.fallback import Fallback
 from models_registry.models import Model
 from ollamamax.audit.models import AuditRecord
 from ollamamax.bus import keys, shared
-from ollamamax.gateway.catalog import Alias, Listed
+from ollamamax.contract.profile import Profile
+from ollamamax.contract.tables import Fallback, Listed, ListedAlias
 from ollamamax.identity.scope import every_tenant
 from tests.cast import Person, logged_in
 from tests.registry.conftest import Publish
@@ -101,7 +100,7 @@ def test_the_gateway_reads_what_is_published(
     assert listed.profile == msgspec.convert(EVERYTHING, Profile)
     assert listed.fallbacks == (Fallback("second:latest", ("engine_error",)),)
     entry = valkey.hget(keys.directory("aliases"), f"{tenant}/gpt-4o:latest")
-    alias = msgspec.json.decode(entry or b"", type=Alias)
+    alias = msgspec.json.decode(entry or b"", type=ListedAlias)
     assert alias.listing(listed).alias_of == "tiny:1b"
     assert alias.fallbacks == (Fallback("second:latest"),)
 

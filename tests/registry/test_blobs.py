@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from models_registry.blobstore.store import BlobStore
 from models_registry.protocol.blobs import Blobs
-from ollamamax.identity.access import KnownKey
+from ollamamax.contract.tables import KnownKey
 from ollamamax.identity.keys import make_key
 
 TENANT, OTHER = "a" * 32, "b" * 32

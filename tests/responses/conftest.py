@@ -10,6 +10,7 @@ import pytest_asyncio
 from channels.db import database_sync_to_async
 
 from cluster.dispatch.admission import Bounds
+from ollamamax.contract.tables import TENANTS
 from ollamamax.gateway.app import Gateway
 from ollamamax.identity.actions.tenant import change_own_tenant
 from ollamamax.kernel.tasks import end
@@ -50,4 +51,4 @@ async def store_responses(house: House, *, wanted: bool) -> None:
     await change(acting=house.owner.acting, store_responses=wanted)
     directory = (await house.gateway.start()).directory
     tenant = house.owner.tenant.id.hex
-    await until(lambda: (known := directory.get("tenants", tenant)) is not None and known.store_responses is wanted)
+    await until(lambda: (known := directory.get(TENANTS, tenant)) is not None and known.store_responses is wanted)

@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from cluster.scheduling.candidate import Candidate, Ranked, Wanted
-from cluster.scheduling.profile import Profile, Strategy
 from cluster.scheduling.rendezvous import salt
 from cluster.scheduling.routing import rank
 from cluster.scheduling.strategies import STRATEGIES
+from ollamamax.contract.profile import Profile, Strategy
 
 TENANT = "acme"
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.scheduling.candidate import Candidate, Wanted
-from cluster.scheduling.profile import Strategy
 from cluster.scheduling.routing import rank
+from ollamamax.contract.profile import Strategy
 from tests.scheduling.nodes import candidates, first, measured, node, order, wanted, wishes
 
 LONG = 4000

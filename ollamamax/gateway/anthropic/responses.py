@@ -6,8 +6,8 @@ import datetime
 from typing import Any
 
 from ollamamax.contract import Delta, Final
+from ollamamax.contract.tables import Listed
 from ollamamax.gateway import tool_calls
-from ollamamax.gateway.catalog import Listed
 from ollamamax.gateway.http import encode
 from ollamamax.gateway.relay import Output
 from ollamamax.kernel import errors

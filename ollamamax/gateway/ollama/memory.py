@@ -7,6 +7,7 @@ import time
 import msgspec
 
 from ollamamax.contract import Inference, ModelState, NodeState, bounds
+from ollamamax.contract.tables import NODES, Details
 from ollamamax.gateway import catalog, http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send
@@ -43,7 +44,7 @@ async def unload(service: Service, call: Call, model: str, inference: Inference,
         raise errors.Unavailable(
             f"None of your own nodes has the model '{model}'; where nodes are shared, it stays for all.", model=model
         )
-    everywhere = {node for node, _ in service.directory.items("nodes")}
+    everywhere = {node for node, _ in service.directory.items(NODES)}
     headers: _Headers = []
     for asked in [{node} for node in having if _loaded(own[node], listed.version)] or [having]:
         execution = service.execution(call, model, inference, receive)
@@ -60,7 +61,7 @@ async def ps(service: Service, call: Call, scope: Scope, receive: Receive, send:
     """All nodes of the tenant itself, by their own last word; a model that two nodes have loaded is there twice."""
     tenant = call.principal.tenant or ""
     names: dict[str, str] = {}
-    details: dict[str, catalog.Details] = {}
+    details: dict[str, Details] = {}
     for name, listed in catalog.names(service.directory, tenant):
         if not listed.alias_of:
             names.setdefault(listed.version, name)
@@ -70,12 +71,12 @@ async def ps(service: Service, call: Call, scope: Scope, receive: Receive, send:
         for model in state.models:
             if model.state == "loaded":
                 name = names.get(model.version, model.name)
-                row = _row(name, model, state, details.get(model.version, catalog.Details()))
+                row = _row(name, model, state, details.get(model.version, Details()))
                 found.append(row | {"node": service.dispatcher.fleet.name(state.node)})
     await http.respond(send, 200, http.encode({"models": found}), call.headers())
 
 
-def _row(name: str, model: ModelState, state: NodeState, details: catalog.Details) -> dict[str, object]:
+def _row(name: str, model: ModelState, state: NodeState, details: Details) -> dict[str, object]:
     row: dict[str, object] = {
         "name": name,
         "model": name,

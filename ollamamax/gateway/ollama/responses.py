@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from ollamamax.contract import Delta, Final
-from ollamamax.gateway.catalog import Details, Listed
+from ollamamax.contract.tables import Details, Listed
 from ollamamax.gateway.http import encode
 from ollamamax.gateway.relay import Output
 from ollamamax.gateway.tool_calls import arguments

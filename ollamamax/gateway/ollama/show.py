@@ -10,8 +10,8 @@ import msgspec
 from models_registry.modelfile import Command, written
 from ollamamax import logs
 from ollamamax.contract import Inference, as_ollama
+from ollamamax.contract.tables import Listed
 from ollamamax.gateway import catalog, http, relay
-from ollamamax.gateway.catalog import Listed
 from ollamamax.gateway.execution import Call, EngineError
 from ollamamax.gateway.http import Receive, Scope, Send
 from ollamamax.gateway.ollama import responses

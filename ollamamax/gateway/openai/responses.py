@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ollamamax.contract import Delta, Final
-from ollamamax.gateway.catalog import Listed
+from ollamamax.contract.tables import Listed
 from ollamamax.gateway.http import encode
 from ollamamax.gateway.relay import Output
 from ollamamax.gateway.tool_calls import Calls, Piece

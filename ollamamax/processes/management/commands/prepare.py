@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from cluster import membership
 from models_registry import publication
 from ollamamax.bus import directory, shared
+from ollamamax.contract.tables import KEYS, TENANTS
 from ollamamax.identity import directory as identity
 from ollamamax.metering.actions import keep_usage
 from ollamamax.processes.database_users import UserMissing, as_owner, prepare_user
@@ -40,7 +41,7 @@ class Command(BaseCommand):
 def publish_all() -> None:
     """Tell the data plane everything, so that gateways are ready as soon as they have read it."""
     client = shared.client()
-    directory.reconcile(client, identity.TABLE, identity.all_keys)
-    directory.reconcile(client, identity.TENANTS, identity.all_tenants)
+    directory.reconcile(client, KEYS.name, identity.all_keys)
+    directory.reconcile(client, TENANTS.name, identity.all_tenants)
     membership.announce_all()
     publication.announce_all()

@@ -1,0 +1,138 @@
+"""A node's telemetry, and how far it is with what a job ordered of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypedDict
+
+import msgspec
+from msgspec import Meta
+
+from tests.contract.releases.v0_1.bounds import (
+    MOST_MODELS,
+    Capacity,
+    Count,
+    Digest,
+    Few,
+    Id,
+    Measure,
+    Name,
+    Status,
+    Text,
+    Time,
+    Token,
+    Tokens,
+    Word,
+)
+
+
+class Gpu(msgspec.Struct, omit_defaults=True):
+    """One GPU as its vendor's library reports it; what the library does not tell is ``None``."""
+
+    index: Few
+    name: Name
+    load_percent: Measure | None = None
+    memory_used: Count | None = None
+    memory_total: Count | None = None
+    temperature_celsius: Measure | None = None
+    power_watts: Measure | None = None
+    ecc_errors: Count | None = None
+
+
+class Engine(msgspec.Struct, omit_defaults=True):
+    """One engine of a node: what it is, and whether it answers."""
+
+    kind: Literal["ollama", "openai", "llamacpp"]
+    healthy: bool
+    version: Name | None = None
+    error: Text | None = None
+    hosts_blobs: bool = False
+    """Whether it runs models from the registry's blobs, rather than models it keeps itself."""
+    running: Count | None = None
+    waiting: Count | None = None
+    kv_cache_percent: Measure | None = None
+    """What the engine's server itself counts, other clients' requests included; ``None`` where it does not tell."""
+    quarantined: Annotated[list[Digest], Meta(max_length=MOST_MODELS)] | None = None
+    """Of an engine that is not healthy the versions that take no requests; ``None`` when none of its versions does."""
+
+
+class ModelState(msgspec.Struct, omit_defaults=True):
+    """One version on a node.
+
+    ``present``: the engine itself reports it; ``fetching``; ``ready``: its bytes were verified on this node;
+    ``loading``; ``loaded``: in memory; ``failed``: ``error`` says why.
+    """
+
+    version: Digest
+    name: Name
+    state: Literal["present", "fetching", "ready", "loading", "loaded", "failed"]
+    engine: Literal["ollama", "openai", "llamacpp"]
+    size: Count | None = None
+    memory: Count | None = None
+    vram: Count | None = None
+    """The part of ``memory`` that is on GPUs; ``None`` where the engine does not tell."""
+    bytes_done: Count | None = None
+    error: Text | None = None
+    context_length: Count | None = None
+    expires_at: Measure | None = None
+    expires_in: Measure | None = None
+    """Seconds after this was said until it is unloaded, whatever the node's clock says; ``None`` where it stays."""
+
+
+class NodeState(msgspec.Struct, omit_defaults=True):
+    """A node's telemetry of one second; ``seq`` counts up from the start of its process (``boot``), ``at`` is by its own clock."""
+
+    node: Id
+    tenant: Id
+    boot: Token
+    seq: Count
+    at: Time
+    agent_version: Word
+    engines: Annotated[list[Engine], Meta(max_length=16)]
+    capacity: Capacity
+    """Requests it runs at once."""
+    running: Few
+    waiting: Few
+    """Claimed by the node or in its inbox, not yet running."""
+    tokens_per_second: Measure
+    models: Annotated[list[ModelState], Meta(max_length=MOST_MODELS)]
+    cpu_percent: Measure
+    cpu_count: Few
+    memory_used: Count
+    memory_total: Count
+    disk_used: Count
+    disk_total: Count
+    network_received_per_second: Measure
+    network_sent_per_second: Measure
+    gpus: Annotated[list[Gpu], Meta(max_length=256)] = []
+    gpu_note: Text | None = None
+    """Why ``gpus`` is empty."""
+    draining: bool = False
+    clock_skew_seconds: Measure | None = None
+    """By how much the node's clock is ahead of Redis's. Nothing depends on it; a person wants to know."""
+
+
+class Progress(TypedDict, total=False):
+    """One of Ollama's messages on a pull or a creation; what else it says is left out."""
+
+    status: Text
+    digest: Name | None
+    total: Count | None
+    completed: Count | None
+
+
+class OrderState(msgspec.Struct, omit_defaults=True):
+    """How far a node's engine is with what a job ordered of it. ``progress`` are Ollama's messages, each in its last form."""
+
+    state: Literal["running", "done", "failed"]
+    at: Time
+    progress: Annotated[list[Progress], Meta(max_length=1000)] = []
+    error: Text = ""
+    code: Token | Literal[""] = ""
+    status: Status | Literal[0] = 0
+
+
+class Counted(msgspec.Struct):
+    """What a node notes of a ticket it finished (stream `ollamamax.bus.keys.node_done`)."""
+
+    prompt_tokens: Tokens = 0
+    completion_tokens: Tokens = 0

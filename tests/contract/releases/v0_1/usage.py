@@ -1,0 +1,98 @@
+"""Requests under way, and what each really used."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Outcome = Literal["ok", "cancelled", "failed", "gateway_lost", "node_lost"]
+
+
+class OpenRequest(msgspec.Struct, omit_defaults=True):
+    """A request that a node has, kept in Redis until it is settled; or one that waits, which has no node yet."""
+
+    request: str
+    gateway: str
+    tenant: str
+    key: str
+    model: str
+    version: str
+    api: str
+    """The route, for example ``/v1/chat/completions``."""
+    trace: str
+    received_at: float
+    admitted_at: float
+    """When it was let in: to a slot, or to its place in the queue."""
+    attempt: int = 1
+    priority: Literal["high", "normal", "low"] = "normal"
+    node: str = ""
+    node_name: str = ""
+    given_at: float = 0.0
+    """When the node was given it."""
+
+
+class ScoredNode(msgspec.Struct):
+    """A candidate, with the parts that its score is made of, and the one that put it before the next."""
+
+    node: str
+    node_name: str
+    reason: str
+    score: float
+    parts: dict[str, float]
+
+
+class AttemptRecord(msgspec.Struct, omit_defaults=True):
+    """One try on one node. ``reason`` is the part of the score that decided; ``error`` the code of what ended the try."""
+
+    node: str
+    node_name: str
+    reason: str
+    given_at: float
+    started_at: float | None = None
+    error: str = ""
+
+
+class Route(msgspec.Struct, omit_defaults=True):
+    """Why a request ran where it ran: the last ranking, best first, who was ruled out, and every try."""
+
+    strategy: str = ""
+    candidates: list[ScoredNode] = []
+    ruled_out: dict[str, str] = {}
+    """Node's name -> why."""
+    attempts: list[AttemptRecord] = []
+    waiting: int | None = None
+    """How many waited when it joined the queue, itself included; ``None`` when it did not have to wait."""
+
+
+class UsageRecord(msgspec.Struct, omit_defaults=True):
+    """What one request really used. One for each admitted request, whatever became of it."""
+
+    request: str
+    tenant: str
+    key: str
+    model: str
+    version: str
+    node: str
+    node_name: str
+    api: str
+    trace: str
+    received_at: float
+    prompt_tokens: int
+    completion_tokens: int
+    queue_ms: float | None
+    """From admission until the node began to run it, waiting included; ``None`` when it never began."""
+    first_token_ms: float | None
+    """From receipt until the first token came; ``None`` when none did, or all came at once with the end."""
+    duration_ms: float
+    outcome: Outcome
+    error: str = ""
+    """The error's code, when the outcome is not ``ok``."""
+    attempts: int = 1
+    priority: Literal["high", "normal", "low"] = "normal"
+    route: Route | None = None
+
+
+encode_json = msgspec.json.Encoder().encode
+decode_open = msgspec.json.Decoder(OpenRequest).decode
+decode_usage = msgspec.json.Decoder(UsageRecord).decode

@@ -1,0 +1,53 @@
+"""Programs of two releases understand each other: each reads what the other writes, and loses nothing that both know."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import msgspec
+import pytest
+
+from ollamamax.contract import UsageRecord
+from ollamamax.metering import actions
+from tests.contract.release import FOLDER, held, modules
+from tests.contract.samples import full, includes, least, messages
+
+RELEASES = sorted(folder.name for folder in FOLDER.iterdir() if (folder / "messages.json").exists())
+OURS = messages(modules(None))
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_what_a_former_release_wrote_is_read_here(release: str) -> None:
+    theirs = messages(modules(release))
+    for name, data in held(release).items():
+        message = name.partition(".")[0]
+        before, now = theirs[message].decode(data), OURS[message].decode(data)
+        assert includes(now, before), name
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_what_is_written_here_is_read_by_a_former_release(release: str) -> None:
+    for message, theirs in messages(modules(release)).items():
+        ours = OURS[message]
+        for made in (least(ours.kind), full(ours.kind)):
+            before, now = theirs.decode(ours.encode(made)), ours.decode(ours.encode(made))
+            assert includes(now, before), message
+
+
+def test_a_sample_has_every_field_and_survives_its_own_codec() -> None:
+    for name, message in OURS.items():
+        made = full(message.kind)
+        assert message.decode(message.encode(made)) == made, name
+        optional = [field for field in msgspec.structs.fields(message.kind) if not field.required]
+        assert all(getattr(made, field.name) != getattr(least(message.kind), field.name) for field in optional), name
+
+
+def test_a_release_is_kept() -> None:
+    assert RELEASES
+
+
+def test_the_usage_table_takes_every_field_of_a_record() -> None:
+    written = inspect.getsource(actions)
+    unnamed = [name for name in UsageRecord.__struct_fields__ if re.search(rf"\b{name}\b", written) is None]
+    assert unnamed == []
