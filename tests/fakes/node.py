@@ -191,10 +191,11 @@ class FakeNode:
         await self._frames.do("PUBLISH", keys.tokens(self.node, gateway), encode_frames([frame]))
 
     async def _listen(self, listening: asyncio.Event) -> None:
-        """Until the connection breaks: unlike a real node this one ends with its connections."""
-        async with Hearing(self._redis_url, self._obey, channels=[keys.node_control(self.node)]) as hearing:
-            listening.set()
-            await hearing.broken()
+        """Until Redis is away: unlike a real node this one ends then."""
+        while True:
+            async with Hearing(self._redis_url, self._obey, channels=[keys.node_control(self.node)]) as hearing:
+                listening.set()
+                await hearing.broken()
 
     def _obey(self, _: bytes, data: bytes) -> None:
         try:

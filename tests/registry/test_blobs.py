@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from models_registry.blobstore.store import BlobStore
 from models_registry.protocol.blobs import Blobs
-from ollamamax.contract.tables import KnownKey
+from ollamamax.contract.tables import KnownKey, Table
 from ollamamax.identity.keys import make_key
 
 TENANT, OTHER = "a" * 32, "b" * 32
@@ -24,8 +24,8 @@ class Entries:
     def __init__(self) -> None:
         self.tables: dict[str, dict[str, Any]] = {"node_keys": {}, "blobs": {}, "keys": {}}
 
-    def get(self, table: str, field: str) -> Any:
-        return self.tables[table].get(field)
+    def get(self, table: Table[Any], field: str) -> Any:
+        return self.tables[table.name].get(field)
 
     def node(self, tenant: str, table: str = "node_keys") -> dict[str, str]:
         made = make_key("node")
