@@ -10,19 +10,24 @@ from typing import Any
 
 from ollamamax.contract import Delta, Event, Failure, Final, Frame
 
+MOST_EARLY_BYTES = 256 << 10
+"""About as many bytes wait until it is known which node was given the ticket; what comes beyond is asked for again."""
+
 
 class TokenStream:
     """In order, each event once. One reader. ``expected`` is the number of the next event."""
 
     __slots__ = (
+        "_early",
+        "_early_bytes",
         "_events",
         "_interruption",
+        "_node",
         "_waiter",
         "backlog",
         "ended",
         "expected",
         "heard_at",
-        "node",
         "paused_at",
         "read_at",
         "reader",
@@ -35,7 +40,10 @@ class TokenStream:
 
     def __init__(self, ticket: str, node: str) -> None:
         self.ticket = ticket
-        self.node = node
+        self._node = node
+        self._early: list[tuple[str, Frame]] = []
+        """Frames that came before it was known which node was given the ticket, each with the node that wrote it."""
+        self._early_bytes = 0
         self.expected = 0
         self.ended = False
         """The last event has come (it may not have been read)."""
@@ -58,6 +66,28 @@ class TokenStream:
         self._events: deque[Event] = deque()
         self._interruption: Failure | None = None
         self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def node(self) -> str:
+        """The node that was given the ticket; empty as long as that is not known."""
+        return self._node
+
+    @node.setter
+    def node(self, node: str) -> None:
+        self._node = node
+        early, self._early, self._early_bytes = self._early, [], 0
+        for writer, frame in early:
+            if writer == node:
+                self.take(frame)
+
+    def hold(self, writer: str, frame: Frame) -> bool:
+        """Keep what ``writer`` sent until it is known whether the ticket is its own. ``False`` when there is no room for it."""
+        size = _EVENT_BYTES + sum(_size(event) if isinstance(event, Delta) else _EVENT_BYTES for event in frame.events)
+        if self._early_bytes + size > MOST_EARLY_BYTES:
+            return False
+        self._early_bytes += size
+        self._early.append((writer, frame))
+        return True
 
     @property
     def finished(self) -> bool:

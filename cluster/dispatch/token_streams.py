@@ -61,7 +61,7 @@ class TokenStreams:
         self._unsaid: asyncio.Queue[tuple[str, Control]] = asyncio.Queue()
 
     def open(self, ticket: str) -> TokenStream:
-        """Before the ticket is given away: its frames may come from any node until `TokenStream.node` is known."""
+        """Before the ticket is given away: whoever writes frames of it, they are held until `TokenStream.node` is known."""
         stream = self._streams[ticket] = TokenStream(ticket, "")
         return stream
 
@@ -159,6 +159,9 @@ class TokenStreams:
             if stream is None or (stream.node and stream.node != node):
                 self._disown(node, frame)
                 useless += 1
+                continue
+            if not stream.node:
+                useless += not stream.hold(node, frame)
                 continue
             before = stream.expected
             if not stream.take(frame):

@@ -35,6 +35,31 @@ def test_overlapping_frames_in_any_order_give_each_event_once(
     assert asyncio.run(read(stream)) == EVENTS
 
 
+@given(st.lists(st.tuples(st.sampled_from("nmo"), st.integers(0, 20), st.integers(1, 8)), max_size=30))
+def test_what_came_before_it_was_known_whose_the_ticket_is_counts_when_its_own_node_wrote_it(
+    pieces: list[tuple[str, int, int]],
+) -> None:
+    """Another node's words are not taken, wherever they stand among those of the node that was given it."""
+    stream, told = TokenStream("t", ""), TokenStream("t", "n")
+    for writer, start, length in pieces:
+        events = [Delta(text=writer + str(number)) for number in range(start, start + length)]
+        assert stream.hold(writer, Frame("t", start, events))
+        if writer == "n":
+            told.take(Frame("t", start, events))
+    assert (stream.has_output, stream.expected) == (False, 0)
+    stream.node = "n"
+    for each in (stream, told):
+        each.take(Frame("t", each.expected, [Final("stop")]))
+    assert asyncio.run(read(stream)) == asyncio.run(read(told))
+
+
+def test_what_comes_early_is_bounded() -> None:
+    for frame in (Frame("t", 0, [Delta(text="x" * 1000)]), Frame("t", 0, []), Frame("t", 0, [Final("stop")])):
+        stream = TokenStream("t", "")
+        held = sum(stream.hold("n", frame) for _ in range(3000))
+        assert 100 < held < 2000
+
+
 def test_a_gap_is_seen() -> None:
     stream = TokenStream("t", "n")
     assert stream.take(Frame("t", 0, EVENTS[:2]))
