@@ -102,6 +102,25 @@ async def test_the_snapshot_comes_first_and_then_each_frame(
         assert (frame["type"], frame["seq"]) == ("frame", number)
 
 
+async def test_a_frame_that_the_snapshot_holds_already_is_not_sent_again(
+    connect: Connect, owner: cast.Person, fleet: Fleet, aclient: redis.asyncio.Redis
+) -> None:
+    """It was on its way when the page subscribed: the group delivers it, though the snapshot was taken after it."""
+    node = fleet.register("alpha")
+    for _ in range(3):
+        fleet.report(node)
+        await publish(aclient)
+    socket = await connect(owner)
+    assert (await _message(socket))["seq"] == 3
+    group = groups.live(owner.tenant.id.hex)
+    for late in (2, 3):
+        text = json.dumps({"type": "frame", "seq": late})
+        await get_channel_layer().group_send(group, {"type": "live.frame", "seq": late, "text": text})
+    fleet.report(node)
+    await publish(aclient)
+    assert (await _message(socket))["seq"] == 4
+
+
 @pytest.mark.parametrize("role", ["member", "viewer"])
 async def test_every_role_may_look(role: str, connect: Connect, fleet: Fleet, request: pytest.FixtureRequest) -> None:
     person = await database_sync_to_async(request.getfixturevalue)(role)

@@ -42,7 +42,7 @@ def test_what_came_before_it_was_known_whose_the_ticket_is_counts_when_its_own_n
     """Another node's words are not taken, wherever they stand among those of the node that was given it."""
     stream, told = TokenStream("t", ""), TokenStream("t", "n")
     for writer, start, length in pieces:
-        events = [Delta(text=writer + str(number)) for number in range(start, start + length)]
+        events: list[Event] = [Delta(text=writer + str(number)) for number in range(start, start + length)]
         assert stream.hold(writer, Frame("t", start, events))
         if writer == "n":
             told.take(Frame("t", start, events))
