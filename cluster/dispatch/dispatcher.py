@@ -270,7 +270,11 @@ class Dispatcher:
     def _leave(self, request: Request) -> None:
         if request.patience is not None:
             request.patience.cancel()
-        if request.stream is not None and self._streams.close(request.ticket):
+        if request.stream is None:
+            return
+        # It holds the request, which holds it: left to the collector of cycles, each request costs as much again when that looks.
+        request.stream.replaceable = None
+        if self._streams.close(request.ticket):
             self.fleet.given(request.node, -1)
 
     def settle(self, request: Request, outcome: Outcome, error: str = "") -> None:

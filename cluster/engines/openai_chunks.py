@@ -35,8 +35,12 @@ class _Part(msgspec.Struct, gc=False):
     function_call: dict[str, Any] | None = None
     """The older form of the same, of one call."""
 
+    @property
+    def says_nothing_else(self) -> bool:
+        return not (self.tool_calls or self.reasoning_content or self.reasoning or self.function_call)
 
-class _Choice(msgspec.Struct):
+
+class _Choice(msgspec.Struct, gc=False):
     delta: _Part | None = None
     message: _Part | None = None
     """In an answer of one piece."""
@@ -115,6 +119,8 @@ class Chunks:
             self.reason = _REASONS.get(choice.finish_reason or "", "stop")
             self.ended = True
         part = choice.delta or choice.message or _NOTHING
+        if type(part.content) is str and part.content and not self._logprobs and part.says_nothing_else:
+            return contract.Delta(part.content, "", self._made(True))
         for call in part.tool_calls or ():
             self.calls.add(call)
         if part.function_call:

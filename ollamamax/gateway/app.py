@@ -38,7 +38,7 @@ from ollamamax.gateway.relay import TooSlow
 from ollamamax.gateway.service import Service
 from ollamamax.gateway.turns import Turns
 from ollamamax.identity import access
-from ollamamax.identity.access import Identified
+from ollamamax.identity.access import Checked, Identified
 from ollamamax.kernel import errors, trace
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
@@ -269,19 +269,21 @@ class Gateway:
         and it takes none but idle slots, unless ``idle_only`` says otherwise."""
         self._open += 1
         place: Place | None = None
+        checked: Checked | None = None
         try:
             if inside is not None:
                 owner = inside.key.tenant
             else:
-                directory = self._service.directory if self._service is not None else None
-                owner = intake.owner_of(scope, directory, _authorization(scope, ANTHROPIC))
+                if self._service is not None:
+                    checked = access.check(_authorization(scope, ANTHROPIC), self._service.directory)
+                owner = intake.owner_of(scope, checked)
                 place = self._intake.enter(owner)
                 if place is None:
                     await self._turns.begin(intake.REFUSED)
                     await self._refuse(scope, receive, send)
                     return
             await self._turns.begin(owner)
-            await self._serve(scope, receive, send, inside, idle_only, place)
+            await self._serve(scope, receive, send, inside, idle_only, place, checked)
         finally:
             if place is not None:
                 place.leave()
@@ -310,6 +312,7 @@ class Gateway:
         inside: Identified | None,
         idle_only: bool,
         place: Place | None,
+        checked: Checked | None,
     ) -> None:
         received_at = time.time()
         answer = _Response(send, place)
@@ -329,7 +332,7 @@ class Gateway:
                 raise _MethodNotAllowed(self.methods(path))
             if inside is None:
                 given = _authorization(scope, protocol)
-                known = await access.identify(given, service.directory, route.permission)
+                known = await access.identify(given, service.directory, route.permission, checked=checked)
             else:
                 known = inside
                 access.principal_of(known.key, route.permission)

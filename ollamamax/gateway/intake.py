@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ollamamax.bus.directory import Directory
 from ollamamax.gateway.http import Scope, header
-from ollamamax.identity import access
+from ollamamax.identity.access import Checked
 from ollamamax.kernel import errors
 
 RETRY_AFTER = 2.0
@@ -61,12 +60,10 @@ class Intake:
             del self._of[owner]
 
 
-def owner_of(scope: Scope, directory: Directory | None, authorization: str | None) -> str:
-    """The tenant whose good key it is, of those in memory; else the address it comes from. Never waits."""
-    if directory is not None:
-        tenant = access.tenant_of(authorization, directory)
-        if tenant is not None:
-            return tenant
+def owner_of(scope: Scope, checked: Checked | None) -> str:
+    """The tenant whose good key it is; else the address it comes from."""
+    if checked is not None:
+        return checked.key.tenant
     client = scope.get("client")
     return f"address {client[0]}" if client else "address"
 

@@ -30,14 +30,34 @@ class Identified(NamedTuple):
     identifier: str
 
 
+class Checked(NamedTuple):
+    """A header ``authorization`` whose key was in memory and whose secret was right, a moment ago."""
+
+    authorization: str
+    identifier: str
+    key: KnownKey
+
+
 async def identify(
-    authorization: str | None, directory: Directory, permission: str | None, *, kind: Kind = "key"
+    authorization: str | None,
+    directory: Directory,
+    permission: str | None,
+    *,
+    kind: Kind = "key",
+    checked: Checked | None = None,
 ) -> Identified:
-    """The principal and the key of an ``Authorization: Bearer`` header (RFC 6750).
+    """The principal and the key of an ``Authorization: Bearer`` header (RFC 6750). ``checked``: what `check` found, perhaps of
+    another header.
 
     Raises `Unauthenticated` for every key that is not good, without saying why, and `Forbidden` for one that lacks
     the permission. A key that this process has not heard of may be new: it is refused when the directory has caught up.
     """
+    if (
+        checked is not None
+        and checked.authorization == authorization
+        and working_key(directory, checked.identifier, kind=kind) is checked.key
+    ):
+        return Identified(principal_of(checked.key, permission), checked.key, checked.identifier)
     scheme, _, text = (authorization or "").partition(" ")
     parsed = parse_key(text.strip(), kind) if scheme.lower() == "bearer" else None
     if parsed is None:
@@ -55,12 +75,17 @@ async def identify(
     return Identified(principal_of(known, permission), known, identifier)
 
 
-def tenant_of(authorization: str | None, directory: Directory) -> str | None:
-    """The tenant of a key in this process's memory, its secret checked; ``None`` for what is no such key. Never waits."""
-    scheme, _, text = (authorization or "").partition(" ")
+def check(authorization: str | None, directory: Directory) -> Checked | None:
+    """A key in this process's memory, its secret checked; ``None`` for what is no such key. Never waits."""
+    if authorization is None:
+        return None
+    scheme, _, text = authorization.partition(" ")
     parsed = parse_key(text.strip(), "key") if scheme.lower() == "bearer" else None
-    known = None if parsed is None else working_key(directory, parsed[0])
-    return known.tenant if parsed is not None and known is not None and matches(parsed[1], known.hash) else None
+    if parsed is None:
+        return None
+    identifier, secret = parsed
+    known = working_key(directory, identifier)
+    return Checked(authorization, identifier, known) if known is not None and matches(secret, known.hash) else None
 
 
 def _table(kind: Kind) -> Table[KnownKey]:

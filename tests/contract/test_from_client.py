@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -140,3 +141,31 @@ def test_nesting_has_a_bound(opening: bytes, depth: int, good: bool) -> None:
 def test_a_schema_with_the_largest_number_of_javascript_is_kept() -> None:
     found = decode(typed, b'{"model":"m","schema":{"maximum":18446744073709552000,"x":[18446744073709551615]}}')
     assert found.schema == {"maximum": 18446744073709552000.0, "x": [18446744073709551615]}
+
+
+leaf = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.text(max_size=3),
+    st.integers(-(1 << 70), 1 << 70),
+    st.sampled_from([2**63, 2**64, -(2**63) - 1]),
+)
+nested = st.recursive(
+    leaf, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=2), inner, max_size=3))
+)
+
+
+@given(nested, st.integers(0, 80), nested)
+def test_a_short_body_is_bounded_as_a_long_one(value: Any, depth: int, seed: Any) -> None:
+    """A short one is looked through before, a long one after it was decoded."""
+
+    def told(body: bytes) -> Any:
+        try:
+            return decode(typed, body)
+        except InvalidRequest as error:
+            return str(error), error.param
+
+    for _ in range(depth):
+        value = [value]
+    body = json.dumps({"model": "m", "anything": value, "seed": seed}).encode()
+    assert told(body) == told(body + b" " * 5000)
