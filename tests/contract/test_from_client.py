@@ -163,7 +163,7 @@ def test_a_short_body_is_bounded_as_a_long_one(value: Any, depth: int, seed: Any
         try:
             return decode(typed, body)
         except InvalidRequest as error:
-            return str(error), error.param
+            return str(error), error.fields
 
     for _ in range(depth):
         value = [value]
