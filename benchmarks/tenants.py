@@ -18,7 +18,7 @@ def make(wishes: list[dict[str, Any]]) -> list[list[str]]:
     from ollamamax.identity.actions.member import add_member
     from ollamamax.identity.actions.tenant import change_tenant, create_tenant
     from ollamamax.identity.actions.user import create_user
-    from ollamamax.identity.models import Role
+    from ollamamax.identity.roles import OWNER
     from ollamamax.kernel.principal import system
 
     acting = system("benchmark")
@@ -27,7 +27,7 @@ def make(wishes: list[dict[str, Any]]) -> list[list[str]]:
     for wish in wishes:
         tenant = create_tenant(acting=acting, slug=wish["slug"], name=wish["slug"])
         change_tenant(acting=acting, tenant_id=tenant.id, weight=wish["weight"])
-        add_member(acting=acting, tenant=tenant, user=owner, role=Role.OWNER)
+        add_member(acting=acting, tenant=tenant, user=owner, role=OWNER)
         within = msgspec.structs.replace(acting, tenant=tenant.id.hex)
         found.append(
             [

@@ -7,3 +7,9 @@ from django.apps import AppConfig
 
 class ClusterConfig(AppConfig):
     name = "cluster"
+
+    def ready(self) -> None:
+        from cluster.queries.node import has_node
+        from ollamamax.identity import objects
+
+        objects.register("node", has_node)

@@ -7,3 +7,9 @@ from django.apps import AppConfig
 
 class ModelsRegistryConfig(AppConfig):
     name = "models_registry"
+
+    def ready(self) -> None:
+        from models_registry.queries.model import has_model
+        from ollamamax.identity import objects
+
+        objects.register("model", has_model)

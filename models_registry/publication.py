@@ -13,6 +13,7 @@ from ollamamax.bus import directory, shared
 from ollamamax.contract import tables
 from ollamamax.contract.profile import Profile
 from ollamamax.contract.tables import Details, Fallback, Listed, ListedAlias, PublishedBlob
+from ollamamax.identity.roles import reference
 from ollamamax.identity.scope import every_tenant
 
 _log = logs.get(__name__)
@@ -50,6 +51,7 @@ def channel_entry(channel: Channel) -> Listed:
         ),
         profile=msgspec.convert(model.profile, Profile),
         fallbacks=msgspec.convert(model.fallbacks, tuple[Fallback, ...]),
+        model=reference("model", model.id),
     )
 
 

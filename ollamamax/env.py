@@ -203,6 +203,18 @@ SETTINGS = (
         "5000",
         "Keys of one tenant that are not revoked; one more is refused with 409.",
     ),
+    Setting(
+        "OLLAMAMAX_MAX_ROLES_PER_TENANT",
+        integer(1, 10_000),
+        "200",
+        "Roles that one tenant made for itself; one more is refused with 409.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_GRANTS_PER_TENANT",
+        integer(1, 1_000_000),
+        "20000",
+        "Permissions on single models and nodes that one tenant gave its members; one more is refused with 409.",
+    ),
     Setting("OLLAMAMAX_MAX_TENANTS", COUNT, "10000", "Tenants of the installation; one more is refused with 409."),
     Setting("OLLAMAMAX_MAX_USERS", COUNT, "100000", "Users of the installation; one more is refused with 409."),
     Setting("OLLAMAMAX_MAX_MEMBERS_PER_TENANT", COUNT, "10000", "Members of one tenant; one more is refused with 409."),

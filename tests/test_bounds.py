@@ -29,11 +29,14 @@ from ollamamax.batches.actions.file import create_file, delete_file
 from ollamamax.batches.models import Batch
 from ollamamax.env import SETTINGS, Environment
 from ollamamax.identity import bounds
+from ollamamax.identity.actions.grant import end_grant, give_grant
 from ollamamax.identity.actions.key import issue_key, revoke_key
 from ollamamax.identity.actions.member import add_member, remove_member
+from ollamamax.identity.actions.role import create_role, delete_role
 from ollamamax.identity.actions.tenant import create_tenant
 from ollamamax.identity.actions.user import create_user
 from ollamamax.identity.bounds import BOUNDS, Bound
+from ollamamax.identity.models import Membership
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.errors import Conflict, Overloaded, TooLarge
 from ollamamax.kernel.ids import uuid7
@@ -67,6 +70,14 @@ class World:
         user = create_user(acting=SYSTEM, email=f"{name}@acme.example", password=PASSWORD)
         add_member(acting=SYSTEM, tenant=self.owner.tenant, user=user, role="viewer")
         return user
+
+    def grant(self, name: str) -> Any:
+        with tenant_scope(self.owner.tenant):
+            member = Membership.objects.get(user=self.owner.user)
+        node = self.node(name)
+        return give_grant(
+            acting=self.acting, membership_id=member.id, permission="node.view", kind="node", object_id=node.id
+        )
 
     def file(self, name: str) -> Any:
         given: dict[str, Any] = {"file_id": uuid7(), "name": name, "size": 1, "sha256": "0" * 64, "most_bytes": 100}
@@ -102,6 +113,12 @@ TABLE: dict[Bound, tuple[int, Make, Free | None]] = {
         lambda w, n: w.member(n),
         lambda w, user: remove_member(acting=w.acting, tenant=w.owner.tenant, user=user),
     ),
+    bounds.ROLES: (
+        0,
+        lambda w, n: create_role(acting=w.acting, slug=n, name=n, permissions=["node.view"]),
+        lambda w, role: delete_role(acting=w.acting, role_id=role.id),
+    ),
+    bounds.GRANTS: (0, lambda w, n: w.grant(n), lambda w, grant: end_grant(acting=w.acting, grant_id=grant.id)),
     bounds.KEYS: (
         1,
         lambda w, n: issue_key(acting=w.acting, name=n)[0],

@@ -21,10 +21,12 @@ from cluster.models import JoinToken, Node
 from cluster.models.node import MOST_HOURLY_COST
 from ollamamax import logs
 from ollamamax.audit.actions import record
+from ollamamax.identity.actions.grant import forget_object
 from ollamamax.identity.bounds import NODES, require_room
 from ollamamax.identity.keys import make_key, matches, parse_key
 from ollamamax.identity.queries.tenant import is_operator
 from ollamamax.identity.rights import require_in_tenant
+from ollamamax.identity.roles import reference
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel import errors
 from ollamamax.kernel.principal import Principal, system
@@ -122,7 +124,7 @@ def change_node(*, acting: Principal, node_id: uuid.UUID, change: NodeChange) ->
 
     Only a node of the operator's tenant can be shared. Raises `Forbidden`, `NotFound` and `InvalidRequest`.
     """
-    tenant = require_in_tenant(acting, "node.manage")
+    tenant = require_in_tenant(acting, "node.manage", reference("node", node_id))
     _check(change)
     if change.get("shared") and not is_operator(tenant):
         raise errors.Forbidden("Only nodes of the operator of this installation can be shared.", param="shared")
@@ -148,12 +150,13 @@ def change_node(*, acting: Principal, node_id: uuid.UUID, change: NodeChange) ->
 
 def remove_node(*, acting: Principal, node_id: uuid.UUID) -> None:
     """Take the node out: its Redis user and its key stop working at once, its replicas are forgotten."""
-    tenant = require_in_tenant(acting, "node.manage")
+    tenant = require_in_tenant(acting, "node.manage", reference("node", node_id))
     with tenant_scope(tenant), transaction.atomic(durable=True):
         node = _locked(node_id)
         detail = {"name": node.name}
         record(acting=acting, action="node.remove", target_type="node", target_id=node.id, tenant=tenant, detail=detail)
         gone = Node(id=node.id, identifier=node.identifier)
+        forget_object("node", node.id)
         node.delete()
     try:
         membership.withdraw(gone)

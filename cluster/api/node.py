@@ -19,14 +19,15 @@ from ollamamax.identity.api.base import View
 
 class NodeListView(View):
     permissions = {"GET": "node.view"}
+    of_objects = True
     serializer_class = NodeSerializer
 
     def get_queryset(self) -> QuerySet[Any]:
-        return queries.nodes()
+        return queries.nodes(self.acting)
 
     @extend_schema(operation_id="nodes_list", responses=NodeSerializer(many=True))
     def get(self, request: Request) -> Response:
-        """The tenant's nodes, the newest first, with their telemetry."""
+        """The tenant's nodes that the caller may see, the newest first, with their telemetry."""
         page = self.paginate_queryset(self.get_queryset()) or []
         context = {"heard": queries.heard(page)}
         return self.get_paginated_response(NodeSerializer(page, many=True, context=context).data)
@@ -34,12 +35,13 @@ class NodeListView(View):
 
 class NodeView(View):
     permissions = {"GET": "node.view", "PATCH": "node.manage", "DELETE": "node.manage"}
+    of_objects = True
     serializer_class = NodeSerializer
 
     @extend_schema(operation_id="nodes_retrieve", responses=NodeSerializer)
     def get(self, request: Request, node_id: uuid.UUID) -> Response:
         """One node with its telemetry."""
-        return _shown(queries.get_node(node_id))
+        return _shown(queries.get_node(self.acting, node_id))
 
     @extend_schema(operation_id="nodes_update", request=NodeChangeSerializer, responses=NodeSerializer)
     def patch(self, request: Request, node_id: uuid.UUID) -> Response:

@@ -16,19 +16,26 @@ from ollamamax import logs
 from ollamamax.bus import shared
 from ollamamax.contract import NodeState
 from ollamamax.identity.models import Tenant
+from ollamamax.identity.queries.role import restrict
 from ollamamax.kernel.errors import NotFound
+from ollamamax.kernel.principal import Principal
 
 _log = logs.get(__name__)
 
 
-def nodes() -> QuerySet[Node]:
-    """The nodes of the tenant in scope."""
-    return Node.objects.all()
+def nodes(acting: Principal) -> QuerySet[Node]:
+    """The nodes of the tenant in scope that ``acting`` may see."""
+    return restrict(acting, ("node.view", "node.manage"), "node", Node.objects.all())
 
 
-def get_node(node_id: uuid.UUID) -> Node:
-    """Raises `NotFound`, for a node of another tenant too."""
-    node = nodes().filter(id=node_id).first()
+def has_node(node_id: uuid.UUID) -> bool:
+    """Whether the tenant in scope has this node."""
+    return Node.objects.filter(id=node_id).exists()
+
+
+def get_node(acting: Principal, node_id: uuid.UUID) -> Node:
+    """Raises `NotFound`, for a node of another tenant, and for one that ``acting`` may not see, too."""
+    node = nodes(acting).filter(id=node_id).first()
     if node is None:
         raise NotFound("There is no such node.")
     return node

@@ -9,9 +9,9 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, load_backend
 from django.utils.crypto import constant_time_compare
 
-from ollamamax.identity.actions.session import TENANT
 from ollamamax.identity.models import User
 from ollamamax.identity.queries.member import principal_of, tenants_of
+from ollamamax.identity.sessions import current_place
 from ollamamax.kernel.principal import Principal
 
 
@@ -24,9 +24,7 @@ def find_viewer(session_key: str | None) -> Principal | None:
     user = _user_of(session)
     if user is None:
         return None
-    places = tenants_of(user)
-    chosen = session.get(TENANT)
-    place = next((place for place in places if place.id.hex == chosen), places[0] if places else None)
+    place = current_place(session, tenants_of(user))
     return Principal("user", user.id.hex, None, user.email) if place is None else principal_of(user, place)
 
 

@@ -18,7 +18,8 @@ from ollamamax import logs
 from ollamamax.audit.actions import record
 from ollamamax.contract.profile import Profile
 from ollamamax.contract.tables import Fallback
-from ollamamax.identity.rights import require_in_tenant
+from ollamamax.identity.rights import require, require_somewhere
+from ollamamax.identity.roles import reference
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import InvalidRequest, NotFound
 from ollamamax.kernel.principal import Principal
@@ -35,13 +36,14 @@ def set_profile(
 ) -> None:
     """Change fields of the profile, and the fallbacks, of the model that has this name; both count for all of its names.
 
-    What is left out, or is so already, stays. Raises `NotFound`, and `InvalidRequest` for values that cannot be.
+    What is left out, or is so already, stays. Raises `NotFound`, `Forbidden`, and `InvalidRequest` for values that cannot be.
     """
-    tenant = require_in_tenant(acting, "model.manage")
+    tenant = require_somewhere(acting, "model.manage")
     with tenant_scope(tenant), transaction.atomic(durable=True):
         model = Model.objects.select_for_update(of=("self",)).filter(channels__id=channel_id).first()
         if model is None:
             raise NotFound("There is no such model.")
+        require(acting, "model.manage", reference("model", model.id))
         channels = list(Channel.objects.select_related("model", "version").filter(model=model))
         before = {"profile": model.profile, "fallbacks": model.fallbacks}
         if profile is not None:

@@ -15,6 +15,7 @@ from models_registry.models import Channel, Version
 from models_registry.queries.model import find_channel
 from ollamamax import logs
 from ollamamax.audit.actions import record
+from ollamamax.identity.actions.grant import forget_object
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.principal import Principal
@@ -84,6 +85,7 @@ def delete_name(*, acting: Principal, name: str) -> None:
         model, version, fields = channel.model, channel.version, publication.channel_fields(channel)
         channel.delete()
         if not model.channels.exists():
+            forget_object("model", model.id)
             model.delete()
         # With it go the versions that were published under this name and that no name points at any more.
         unnamed = Version.objects.filter(Q(pk=version.pk) | Q(manifest__name=f"{model.name}:{channel.name}"))

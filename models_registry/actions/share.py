@@ -30,7 +30,7 @@ def share_model(*, acting: Principal, channel_id: uuid.UUID, shared: bool) -> No
     if shared and not is_operator(tenant):
         raise Forbidden("Only models of the operator of this installation can be shared.", param="shared")
     with tenant_scope(tenant), transaction.atomic(durable=True):
-        model = Model.objects.select_for_update().get(id=get_channel(channel_id).model_id)
+        model = Model.objects.select_for_update().get(id=get_channel(acting, channel_id).model_id)
         if model.shared == shared:
             return
         model.shared = shared

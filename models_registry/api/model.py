@@ -72,26 +72,28 @@ class ModelChangeSerializer(Strict):
 
 class ModelListView(View):
     permissions = {"GET": "model.view"}
+    of_objects = True
     serializer_class = ModelSerializer
 
     def get_queryset(self) -> QuerySet[Any]:
-        return queries.channels()
+        return queries.channels(self.acting)
 
     @extend_schema(operation_id="models_list", responses=ModelSerializer(many=True))
     def get(self, request: Request) -> Response:
-        """The tenant's models, the newest name first."""
+        """The tenant's models that the caller may see, the newest name first."""
         page = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response(_shown(page or [], many=True))
 
 
 class ModelView(View):
     permissions = {"GET": "model.view", "PATCH": "model.manage"}
+    of_objects = True
     serializer_class = ModelSerializer
 
     @extend_schema(operation_id="models_retrieve", responses=ModelSerializer)
     def get(self, request: Request, channel_id: uuid.UUID) -> Response:
         """One name of a model."""
-        return Response(_shown(queries.get_channel(channel_id)))
+        return Response(_shown(queries.get_channel(self.acting, channel_id)))
 
     @extend_schema(operation_id="models_update", request=ModelChangeSerializer, responses=ModelSerializer)
     def patch(self, request: Request, channel_id: uuid.UUID) -> Response:
@@ -108,7 +110,7 @@ class ModelView(View):
                 profile=changes.get("profile"),
                 fallbacks=fallbacks(changes.get("fallbacks")),
             )
-        return Response(_shown(queries.get_channel(channel_id)))
+        return Response(_shown(queries.get_channel(self.acting, channel_id)))
 
 
 def _shown(found: Any, *, many: bool = False) -> Any:

@@ -10,17 +10,28 @@ from django.db.models import QuerySet
 from redis.exceptions import RedisError
 
 from models_registry.manifest import split_name
-from models_registry.models import Channel, Version
+from models_registry.models import Channel, Model, Version
 from ollamamax import logs
 from ollamamax.bus import keys, shared
+from ollamamax.identity.queries.role import restrict
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.errors import ModelNotFound, NotFound
+from ollamamax.kernel.principal import Principal
 
 _log = logs.get(__name__)
 
 
-def channels() -> QuerySet[Channel]:
-    """Every name of the tenant in scope, with model, version and replicas. Queries: 2."""
+def channels(acting: Principal) -> QuerySet[Channel]:
+    """Every name of the tenant in scope whose model ``acting`` may see, with model, version and replicas. Queries: 2."""
+    return restrict(acting, ("model.view", "model.manage"), "model", _channels(), "model")
+
+
+def has_model(model_id: uuid.UUID) -> bool:
+    """Whether the tenant in scope has this model."""
+    return Model.objects.filter(pk=model_id).exists()
+
+
+def _channels() -> QuerySet[Channel]:
     return (
         Channel.objects.select_related("model", "version")
         .prefetch_related("version__replicas__node")
@@ -76,9 +87,9 @@ def is_kept_by_engines(full_name: str) -> bool:
     return version.source == Version.Source.EXTERNAL and version.channels.count() == 1
 
 
-def get_channel(channel_id: uuid.UUID) -> Channel:
-    """Raises `NotFound`, for a name of another tenant too. Queries: 3."""
-    found = channels().filter(pk=channel_id).first()
+def get_channel(acting: Principal, channel_id: uuid.UUID) -> Channel:
+    """Raises `NotFound`, for a name of another tenant, or of a model that ``acting`` may not see, too. Queries: 3."""
+    found = channels(acting).filter(pk=channel_id).first()
     if found is None:
         raise NotFound("There is no such model.")
     return found

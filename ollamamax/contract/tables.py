@@ -62,6 +62,14 @@ class KnownKey(msgspec.Struct):
     limits: Limits = Limits()
     priority: Priority = "normal"
     """The highest class that the key may ask for."""
+    grants: dict[str, list[str]] = {}
+    """Permission to the objects on which the key has it, such as ``model:<id>``, besides ``permissions``, which it has everywhere."""
+
+    def may(self, permission: str, on: str | None = None) -> bool:
+        return permission in self.permissions or (on is not None and on in self.grants.get(permission, ()))
+
+    def may_somewhere(self, permission: str) -> bool:
+        return permission in self.permissions or bool(self.grants.get(permission))
 
 
 class KnownTenant(msgspec.Struct):
@@ -113,6 +121,8 @@ class Listed(msgspec.Struct, omit_defaults=True):
     details: Details = msgspec.field(default_factory=Details)
     profile: Profile = Profile()
     fallbacks: tuple[Fallback, ...] = ()
+    model: str = ""
+    """What grants on the model name it by: ``model:<id>``."""
     alias_of: str = ""
     """Never published: readers note here the full name of the model, when the name that was looked up is an alias, or another spelling."""
 

@@ -66,7 +66,7 @@ OLLAMA = Protocol(ollama_responses.error_body, ollama_responses.error_event)
 
 @dataclass(frozen=True)
 class Route:
-    """Every route needs an API key that has ``permission``."""
+    """Every route needs an API key that has ``permission``: one of `ROUTES` on the model that is named, any other in its tenant."""
 
     method: str
     endpoint: Endpoint
@@ -299,7 +299,8 @@ class Gateway:
                 async with asyncio.timeout(_LAST_OF_BODY):
                     await http.read_body(scope, receive, intake.SMALL)
         path: str = scope["path"]
-        route = _route(path, scope) or self._more_routes(scope["method"], path)
+        own = _route(path, scope)
+        route = own or self._more_routes(scope["method"], path)
         error = Flooded(self._intake.most, closes=closes)
         traceparent = trace.child(http.header(scope, b"traceparent"))
         await _explain(_Response(send), route.protocol if route else _protocol(path), error, new_id(), traceparent)
@@ -318,7 +319,8 @@ class Gateway:
         answer = _Response(send, place)
         http.remember_encodings(scope)
         path: str = scope["path"]
-        route = _route(path, scope) or self._more_routes(scope["method"], path)
+        own = _route(path, scope)
+        route = own or self._more_routes(scope["method"], path)
         protocol = route.protocol if route else _protocol(path)
         call: Call | None = None
         caller: Caller | None = None
@@ -332,10 +334,11 @@ class Gateway:
                 raise _MethodNotAllowed(self.methods(path))
             if inside is None:
                 given = _authorization(scope, protocol)
-                known = await access.identify(given, service.directory, route.permission, checked=checked)
+                somewhere = own is not None
+                known = await access.identify(given, service.directory, route.permission, checked=checked, somewhere=somewhere)
             else:
                 known = inside
-                access.principal_of(known.key, route.permission)
+                access.principal_of(known.key, route.permission, somewhere=own is not None)
             key = known.key
             caller = self._callers.enter(known, route.permission)
             tenant = service.directory.get(tables.TENANTS, key.tenant) or _UNTOLD

@@ -24,12 +24,14 @@ _TOLD = 2
 class Caller:
     """One request of a client in the hands of this process, from its authentication to its last byte."""
 
-    __slots__ = ("_task", "_timer", "_told", "identifier", "key", "permission", "requests")
+    __slots__ = ("_task", "_timer", "_told", "identifier", "key", "permission", "requests", "targets")
 
     def __init__(self, known: Identified, permission: str) -> None:
         self.identifier = known.identifier
         self.key = known.key
         self.permission = permission
+        self.targets: set[str] = set()
+        """The models it asked for, as grants name them."""
         self.requests: list[Request] = []
         """What it asked of the nodes, also what waits for a slot or has ended."""
         self._task = asyncio.current_task()
@@ -120,4 +122,8 @@ def _is_same(known: KnownKey, caller: Caller) -> bool:
         before.id,
         before.tenant,
         before.hash,
-    ) and caller.permission in known.permissions
+    ) and (
+        all(known.may(caller.permission, target) for target in caller.targets)
+        if caller.targets
+        else known.may_somewhere(caller.permission)
+    )

@@ -11,15 +11,31 @@ from models_registry.spelling import canonical, with_tag
 from ollamamax.bus.directory import Directory
 from ollamamax.contract.tables import ALIASES, MODELS, SHARED, Listed, model_field, shared_field
 from ollamamax.kernel import errors
+from ollamamax.kernel.principal import Principal
 
 full_name = with_tag
 
 
-def resolve(directory: Directory, tenant: str, name: str) -> Listed:
+USE = "inference.use"
+
+
+def may_use(acting: Principal, listed: Listed) -> bool:
+    return acting.may(USE, listed.model)
+
+
+def resolve(directory: Directory, acting: Principal, name: str) -> Listed:
     """By the name as it is, else by another spelling of it; an alias is followed, once.
 
-    Raises `ModelNotFound`, for a name of another tenant just the same.
+    Raises `ModelNotFound`, for a name of another tenant, and for a model that ``acting`` may not use, just the same.
     """
+    tenant = acting.tenant or ""
+    listed = _resolved(directory, tenant, name)
+    if not may_use(acting, listed):
+        raise errors.ModelNotFound(f"model '{name}' not found", param="model", model=name)
+    return listed
+
+
+def _resolved(directory: Directory, tenant: str, name: str) -> Listed:
     full = full_name(name)
     if (listed := _named(directory, tenant, full)) is not None:
         return listed
@@ -75,8 +91,9 @@ def _spellings_of(directory: Directory) -> _Spellings:
     return _spellings[directory]
 
 
-def names(directory: Directory, tenant: str) -> Iterator[tuple[str, Listed]]:
-    """All names of a tenant, aliases of models that are there too, in order."""
+def names(directory: Directory, acting: Principal) -> Iterator[tuple[str, Listed]]:
+    """All names of the tenant of ``acting`` that they may use, aliases of models that are there too, in order."""
+    tenant = acting.tenant or ""
     own: dict[str, Listed] = {}
     shared: dict[str, Listed] = {}
     for field, listed in directory.items(MODELS):
@@ -90,7 +107,7 @@ def names(directory: Directory, tenant: str) -> Iterator[tuple[str, Listed]]:
     for field, alias in directory.items(ALIASES):
         if field.startswith(prefix) and (target := _model(directory, tenant, alias.target)) is not None:
             found[field[len(prefix) :]] = alias.listing(target)
-    return iter(sorted(found.items()))
+    return iter(sorted(each for each in found.items() if may_use(acting, each[1])))
 
 
 def _model(directory: Directory, tenant: str, full: str) -> Listed | None:

@@ -25,6 +25,7 @@ from ollamamax.gateway.http import Receive, Send
 from ollamamax.gateway.service import Service
 from ollamamax.kernel import errors
 from ollamamax.kernel.ids import new_id
+from ollamamax.kernel.principal import Principal
 
 ROUTES = frozenset(
     {
@@ -85,13 +86,12 @@ async def with_fallbacks(service: Service, call: Call, receive: Receive, answer:
     else:
         return
     request = _object(answer)
-    tenant = call.principal.tenant or ""
     name = _decode_name(request["model"])
-    listed = catalog.resolve(directory, tenant, name)
+    listed = catalog.resolve(directory, call.principal, name)
     tried = {listed.alias_of or catalog.full_name(name)}
     hops: list[str] = []
     left = list(listed.fallbacks)
-    while (chosen := _next(directory, tenant, left, cause, tried)) is not None:
+    while (chosen := _next(directory, call.principal, left, cause, tried)) is not None:
         hops.append(f"{name};{cause}")
         _log.info("fallback", request=call.id, model=name, cause=cause, to=chosen)
         call, name = msgspec.structs.replace(call, id=new_id(), tried_until=None), chosen
@@ -138,12 +138,11 @@ async def _meanwhile(service: Service, call: Call, waited: Waited, receive: Rece
     """Run a request that waits with one of those whose time has come. Whether it was answered."""
     place = waited.request
     request = _object(answer)
-    tenant = call.principal.tenant or ""
     name = _decode_name(request["model"])
-    listed = catalog.resolve(service.directory, tenant, name)
+    listed = catalog.resolve(service.directory, call.principal, name)
     tried = {listed.alias_of or catalog.full_name(name)}
     left = due(listed.fallbacks, waited.seconds)
-    while place.waits and (chosen := _next(service.directory, tenant, left, "no_capacity", tried)) is not None:
+    while place.waits and (chosen := _next(service.directory, call.principal, left, "no_capacity", tried)) is not None:
         instead = msgspec.structs.replace(call, id=new_id(), tried_until=None, kept=None, instead_of=place)
         request["model"] = msgspec.Raw(msgspec.json.encode(chosen))
         body = msgspec.json.encode(request)
@@ -159,14 +158,14 @@ async def _meanwhile(service: Service, call: Call, waited: Waited, receive: Rece
     return False
 
 
-def _next(directory: Directory, tenant: str, left: list[Fallback], cause: Cause, tried: set[str]) -> str | None:
+def _next(directory: Directory, acting: Principal, left: list[Fallback], cause: Cause, tried: set[str]) -> str | None:
     """The next of ``left`` that serves the cause, is there, and was not tried; it and those before it are taken away."""
     while left:
         fallback = left.pop(0)
         if cause not in fallback.causes:
             continue
         try:
-            stands_for = catalog.resolve(directory, tenant, fallback.model).alias_of or fallback.model
+            stands_for = catalog.resolve(directory, acting, fallback.model).alias_of or fallback.model
         except errors.ModelNotFound:
             continue
         if stands_for not in tried:

@@ -57,7 +57,9 @@ class Service:
         _refuse_addresses(inference)
         schemas.check(inference)
         _tidy(inference)
-        listed = catalog.resolve(self.directory, call.principal.tenant or "", model)
+        listed = catalog.resolve(self.directory, call.principal, model)
+        if call.caller is not None:
+            call.caller.targets.add(listed.model)
         load.check(listed.profile, inference.options.num_ctx)
         if whole:
             inference.delivery = "once" if _is_short(inference, listed.profile) else "whole"

@@ -45,19 +45,21 @@ async def identify(
     *,
     kind: Kind = "key",
     checked: Checked | None = None,
+    somewhere: bool = False,
 ) -> Identified:
     """The principal and the key of an ``Authorization: Bearer`` header (RFC 6750). ``checked``: what `check` found, perhaps of
     another header.
 
     Raises `Unauthenticated` for every key that is not good, without saying why, and `Forbidden` for one that lacks
-    the permission. A key that this process has not heard of may be new: it is refused when the directory has caught up.
+    the permission; ``somewhere``: on some object is enough, and who calls this asks `Principal.may` again, of that one.
+    A key that this process has not heard of may be new: it is refused when the directory has caught up.
     """
     if (
         checked is not None
         and checked.authorization == authorization
         and working_key(directory, checked.identifier, kind=kind) is checked.key
     ):
-        return Identified(principal_of(checked.key, permission), checked.key, checked.identifier)
+        return Identified(principal_of(checked.key, permission, somewhere=somewhere), checked.key, checked.identifier)
     scheme, _, text = (authorization or "").partition(" ")
     parsed = parse_key(text.strip(), kind) if scheme.lower() == "bearer" else None
     if parsed is None:
@@ -72,7 +74,7 @@ async def identify(
         raise errors.Unavailable("This gateway has not heard of any keys yet. Try again in a moment.", retry_after=2)
     if known is None or not matches(secret, known.hash):
         raise errors.Unauthenticated(_REFUSED)
-    return Identified(principal_of(known, permission), known, identifier)
+    return Identified(principal_of(known, permission, somewhere=somewhere), known, identifier)
 
 
 def check(authorization: str | None, directory: Directory) -> Checked | None:
@@ -105,9 +107,10 @@ def identified(known: KnownKey, identifier: str) -> Identified:
     return Identified(principal_of(known, None), known, identifier)
 
 
-def principal_of(known: KnownKey, permission: str | None) -> Principal:
-    """Raises `Forbidden` when the key lacks the permission."""
-    principal = Principal(known.kind, known.id, known.tenant, known.name, frozenset(known.permissions))
-    if permission is not None and not principal.may(permission):
+def principal_of(known: KnownKey, permission: str | None, *, somewhere: bool = False) -> Principal:
+    """Raises `Forbidden` when the key lacks the permission, in its whole tenant or (``somewhere``) on any object."""
+    grants = frozenset((name, on) for name, targets in known.grants.items() for on in targets)
+    principal = Principal(known.kind, known.id, known.tenant, known.name, frozenset(known.permissions), grants=grants)
+    if permission is not None and not (known.may_somewhere(permission) if somewhere else principal.may(permission)):
         raise errors.Forbidden(f"This API key lacks the permission '{permission}'.")
     return principal

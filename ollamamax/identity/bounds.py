@@ -41,6 +41,8 @@ class Bound:
 TENANTS = Bound("OLLAMAMAX_MAX_TENANTS", "tenants", "its operator can raise the bound", of_installation=True)
 USERS = Bound("OLLAMAMAX_MAX_USERS", "users", "its operator can raise the bound", of_installation=True)
 MEMBERS = Bound("OLLAMAMAX_MAX_MEMBERS_PER_TENANT", "members", "remove some")
+ROLES = Bound("OLLAMAMAX_MAX_ROLES_PER_TENANT", "roles", "delete some")
+GRANTS = Bound("OLLAMAMAX_MAX_GRANTS_PER_TENANT", "grants", "end some")
 KEYS = Bound("OLLAMAMAX_MAX_KEYS_PER_TENANT", "keys", "revoke some")
 JOIN_TOKENS = Bound("OLLAMAMAX_MAX_JOIN_TOKENS_PER_TENANT", "join tokens", "revoke some")
 NODES = Bound("OLLAMAMAX_MAX_NODES_PER_TENANT", "nodes", "remove some")

@@ -29,6 +29,11 @@ def all_keys() -> dict[str, bytes]:
 
 
 def entry(key: ApiKey) -> bytes:
+    """Of a row of `usable_keys`."""
+    rights = queries.rights_of_key(key)
+    grants: dict[str, list[str]] = {}
+    for permission, target in sorted(rights.grants):
+        grants.setdefault(permission, []).append(target)
     return KEYS.encode(
         KnownKey(
             hash=key.secret_hash,
@@ -36,10 +41,11 @@ def entry(key: ApiKey) -> bytes:
             id=key.id.hex,
             tenant=key.tenant_id.hex,
             name=key.name,
-            permissions=sorted(queries.permissions_of_key(key)),
+            permissions=sorted(rights.permissions),
             expires_at=None if key.expires_at is None else key.expires_at.timestamp(),
             limits=key.limits,
             priority=cast("Priority", key.priority),
+            grants=grants,
         )
     )
 

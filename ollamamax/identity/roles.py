@@ -1,7 +1,8 @@
-"""Permissions, and the roles that are named sets of them. Pure: no Django, no database."""
+"""Permissions, and the roles that every installation has. Pure: no Django, no database."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 
 PERMISSIONS = frozenset(
@@ -24,24 +25,37 @@ PERMISSIONS = frozenset(
 OPERATOR_ONLY = frozenset({"tenant.manage"})
 """Counts in the operator's tenant alone: elsewhere nobody has it, whatever a role or a key says."""
 
+ON_OBJECTS: dict[str, frozenset[str]] = {
+    "model": frozenset({"model.view", "model.manage", "inference.use"}),
+    "node": frozenset({"node.view", "node.manage"}),
+}
+"""Kinds of objects, and the permissions that can be granted on a single one of them."""
+
 _VIEWER = frozenset({"node.view", "model.view", "key.view", "usage.view", "member.view"})
 _MEMBER = _VIEWER | {"inference.use", "key.manage"}
 
-ROLES: dict[str, frozenset[str]] = {
-    "owner": PERMISSIONS,
-    # An admin lacks one permission, so that the rule "nobody grants more than they have" keeps owners to owners.
-    "admin": PERMISSIONS - {"audit.view"},
+OWNER = "owner"
+"""The role whose members alone make, change and remove owners; that is no permission, so that no custom role can hold it."""
+
+SYSTEM_ROLES: dict[str, frozenset[str]] = {
+    OWNER: PERMISSIONS,
+    "admin": PERMISSIONS,
+    "operator": _MEMBER | {"node.manage", "model.manage"},
+    "developer": _MEMBER | {"model.manage"},
     "member": _MEMBER,
+    "auditor": _VIEWER | {"audit.view"},
+    "billing": frozenset({"usage.view", "member.view"}),
     "viewer": _VIEWER,
 }
-
-
-def permissions_of(role: str, *, in_operator: bool) -> frozenset[str]:
-    """The permissions of a role in a tenant, the operator's or another; a role that is not known has none."""
-    return counted(ROLES.get(role, frozenset()), in_operator=in_operator)
+"""What the table of roles is seeded with: the same in every tenant, and no tenant changes them."""
 
 
 def counted(permissions: Iterable[str], *, in_operator: bool) -> frozenset[str]:
-    """Those of the permissions that count in a tenant. Every principal is made of these."""
-    held = frozenset(permissions)
+    """Those of the permissions that exist and count in a tenant. Every principal is made of these."""
+    held = frozenset(permissions) & PERMISSIONS
     return held if in_operator else held - OPERATOR_ONLY
+
+
+def reference(kind: str, id_: uuid.UUID | str) -> str:
+    """How a grant names an object: ``model:<UUID as hex>``."""
+    return f"{kind}:{id_.hex if isinstance(id_, uuid.UUID) else uuid.UUID(id_).hex}"

@@ -13,7 +13,9 @@ class Principal(msgspec.Struct, frozen=True):
     """``id`` is the UUID (hex) of the user, key or node, or a name for the system's own parts.
 
     ``tenant`` is the UUID (hex) of the tenant it acts in; ``None`` only for the system.
-    ``permissions`` are names such as ``node.view``; ``request`` is the request id, for the audit trail.
+    ``permissions`` are names such as ``node.view``, which it has on everything in the tenant; ``grants`` are pairs of a
+    permission and the one object it has it on, such as ``model:<UUID as hex>``. ``is_owner``: a user with the role of an
+    owner. ``request`` is the request id, for the audit trail.
     """
 
     kind: Kind
@@ -22,9 +24,20 @@ class Principal(msgspec.Struct, frozen=True):
     name: str
     permissions: frozenset[str] = frozenset()
     request: str = ""
+    grants: frozenset[tuple[str, str]] = frozenset()
+    is_owner: bool = False
 
-    def may(self, permission: str) -> bool:
-        return self.kind == "system" or permission in self.permissions
+    def may(self, permission: str, on: str | None = None) -> bool:
+        """Whether it has the permission, in the whole tenant or at least ``on`` this object."""
+        return (
+            self.kind == "system"
+            or permission in self.permissions
+            or (on is not None and (permission, on) in self.grants)
+        )
+
+    def may_somewhere(self, permission: str) -> bool:
+        """Whether it has the permission in the whole tenant, or on some object of it."""
+        return self.may(permission) or any(granted == permission for granted, _ in self.grants)
 
 
 def system(part: str, tenant: str | None = None) -> Principal:

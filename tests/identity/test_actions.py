@@ -16,7 +16,7 @@ from ollamamax.audit.models import AuditRecord
 from ollamamax.audit.verify import verify
 from ollamamax.identity.actions.bootstrap import bootstrap_installation
 from ollamamax.identity.actions.key import change_key, issue_key, revoke_key
-from ollamamax.identity.actions.member import add_member, remove_member
+from ollamamax.identity.actions.member import add_member, change_member, remove_member
 from ollamamax.identity.actions.tenant import (
     change_own_tenant,
     change_tenant,
@@ -29,7 +29,7 @@ from ollamamax.identity.keys import make_key, matches, parse_key
 from ollamamax.identity.models import ApiKey, Membership, Tenant, User
 from ollamamax.identity.queries.key import find_principal
 from ollamamax.identity.queries.member import tenants_of
-from ollamamax.identity.roles import OPERATOR_ONLY, PERMISSIONS, ROLES
+from ollamamax.identity.roles import OPERATOR_ONLY, PERMISSIONS, SYSTEM_ROLES
 from ollamamax.identity.scope import ScopeError, current_tenant, every_tenant, tenant_scope
 from ollamamax.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from ollamamax.kernel.principal import system
@@ -45,7 +45,9 @@ def written(act: Callable[[], Any]) -> list[tuple[str, str]]:
     return list(AuditRecord.objects.filter(id__gt=last).order_by("id").values_list("chain", "action"))
 
 
-def test_each_action_writes_exactly_one_audit_record(tenant: Tenant, owner: Person, owner_key: Key) -> None:
+def test_each_action_writes_exactly_one_audit_record(
+    tenant: Tenant, owner: Person, member: Person, owner_key: Key
+) -> None:
     user = create_user(acting=SYSTEM, email="new@acme.example", password=PASSWORD)
     acts: list[tuple[Callable[[], Any], str, str]] = [
         (lambda: create_tenant(acting=SYSTEM, slug="other", name="Other"), "system", "tenant.create"),
@@ -65,6 +67,11 @@ def test_each_action_writes_exactly_one_audit_record(tenant: Tenant, owner: Pers
         ),
         (lambda: set_tenant_suspended(acting=SYSTEM, tenant_id=tenant.id, suspended=True), "system", "tenant.suspend"),
         (lambda: set_tenant_suspended(acting=SYSTEM, tenant_id=tenant.id, suspended=False), "system", "tenant.resume"),
+        (
+            lambda: change_member(acting=owner.acting, tenant=tenant, user_id=member.user.id, state="suspended"),
+            tenant.id.hex,
+            "member.change",
+        ),
         (lambda: issue_key(acting=owner.acting, name="x"), tenant.id.hex, "key.issue"),
         (
             lambda: change_key(acting=owner.acting, key_id=owner_key.row.id, name="y", limits={"tokens_per_minute": 5}),
@@ -249,7 +256,7 @@ def test_bootstrap_goes_on_after_it_was_interrupted() -> None:
     assert text is not None
     assert user.check_password(PASSWORD)
     with tenant_scope(tenant):
-        assert Membership.objects.get().role == "owner"
+        assert Membership.objects.get().role.slug == "owner"
 
 
 def test_bootstrap_leaves_an_operator_that_there_is(operator: Person) -> None:
@@ -269,8 +276,8 @@ def test_there_is_one_operator_and_the_system_names_it(operator: Person, owner: 
 
 def test_what_is_the_operators_alone_counts_in_no_other_tenant(owner: Person, operator: Person) -> None:
     """Not by a role, not in a key that was made with it, and not for whoever says that they have it."""
-    assert "tenant.manage" in ROLES["owner"] & ROLES["admin"] & operator.acting.permissions
-    assert "tenant.manage" not in owner.acting.permissions | ROLES["member"] | ROLES["viewer"]
+    assert "tenant.manage" in SYSTEM_ROLES["owner"] & SYSTEM_ROLES["admin"] & operator.acting.permissions
+    assert "tenant.manage" not in owner.acting.permissions | SYSTEM_ROLES["member"] | SYSTEM_ROLES["viewer"]
     with pytest.raises(Forbidden):
         issue_key(acting=owner.acting, name="x", permissions=["tenant.manage"])
     _, text = issue_key(acting=system("x", owner.tenant.id.hex), name="x", permissions=["tenant.manage", "key.view"])
@@ -293,7 +300,7 @@ def test_what_is_the_operators_alone_counts_in_no_other_tenant(owner: Person, op
 def test_an_owner_still_makes_owners(owner: Person, operator: Person) -> None:
     for person in (owner, operator):
         user = create_user(acting=SYSTEM, email=f"new@{person.tenant.slug}.example", password=PASSWORD)
-        assert add_member(acting=person.acting, tenant=person.tenant, user=user, role="owner").role == "owner"
+        assert add_member(acting=person.acting, tenant=person.tenant, user=user, role="owner").role.slug == "owner"
 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, 1001.0, float("nan"), float("inf")])
@@ -330,7 +337,9 @@ def test_keys_have_one_form_and_many_secrets() -> None:
 
 
 def test_roles_grow_from_viewer_to_owner() -> None:
-    assert ROLES["viewer"] < ROLES["member"] < ROLES["admin"] < ROLES["owner"] == PERMISSIONS
+    assert (
+        SYSTEM_ROLES["viewer"] < SYSTEM_ROLES["member"] < SYSTEM_ROLES["admin"] == SYSTEM_ROLES["owner"] == PERMISSIONS
+    )
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import time
+import uuid
 from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
 
 from ollamamax.audit.models import AuditRecord
-from ollamamax.identity import throttle
-from ollamamax.identity.actions.member import add_member
+from ollamamax.identity import sessions, throttle
+from ollamamax.identity.actions.member import add_member, change_member
 from ollamamax.identity.actions.user import create_user
+from ollamamax.identity.queries.member import TenantRole
 from tests import cast
 from tests.cast import PASSWORD, Key, Person
 
@@ -42,7 +45,14 @@ def browser() -> Browser:
 
 def test_nobody_is_logged_in_at_first(browser: Browser) -> None:
     answer = browser.get(SESSION)
-    assert answer.json() == {"authenticated": False, "user": None, "tenant": None, "tenants": [], "permissions": []}
+    assert answer.json() == {
+        "authenticated": False,
+        "user": None,
+        "log_in": None,
+        "tenant": None,
+        "tenants": [],
+        "permissions": [],
+    }
     assert answer["Cache-Control"] == "no-store"
     assert browser.get("/api/v1/me").status_code == 401
 
@@ -205,3 +215,68 @@ def test_an_unknown_address_takes_as_long_as_a_wrong_password(browser: Browser, 
         return time.process_time() - start
 
     assert took("nobody@acme.example") > 0.3 * took(owner.email)
+
+
+# How and when somebody logged in, and in which tenant they act.
+
+
+def test_a_session_knows_how_and_when_its_user_logged_in(browser: Browser, owner: Person) -> None:
+    before = time.time()
+    log_in = browser.log_in(owner.email, PASSWORD).json()["log_in"]
+    assert (log_in["method"], log_in["provider"]) == ("password", "")
+    assert before - 1 <= datetime.datetime.fromisoformat(log_in["at"]).timestamp() <= time.time()
+    record = AuditRecord.objects.get(action="session.log_in")
+    assert record.detail == {"method": "password", "provider": ""}
+
+
+def test_a_user_acts_in_another_of_their_tenants_under_a_new_session_id(
+    browser: Browser, owner: Person, stranger: Person
+) -> None:
+    add_member(acting=cast.SYSTEM, tenant=stranger.tenant, user=owner.user, role="viewer")
+    browser.log_in(owner.email, PASSWORD)
+    before = browser.cookies["sessionid"].value
+    session = enter(browser, stranger.tenant.id).json()
+    assert (session["tenant"]["slug"], session["tenant"]["role"]) == ("strangers", "viewer")
+    assert "node.manage" not in session["permissions"]
+    assert session["log_in"]["method"] == "password"
+    assert browser.get("/api/v1/tenant").json()["slug"] == "strangers"
+    assert browser.cookies["sessionid"].value != before
+    record = AuditRecord.objects.get(action="session.enter_tenant")
+    assert record.chain == stranger.tenant.id.hex
+    # Suspended there, they are back where they still may act.
+    change_member(acting=stranger.acting, tenant=stranger.tenant, user_id=owner.user.id, state="suspended")
+    assert browser.get("/api/v1/tenant").json()["slug"] == "acme"
+    assert enter(browser, stranger.tenant.id).status_code == 404
+
+
+def test_nobody_enters_a_tenant_that_is_not_theirs(
+    browser: Browser, owner: Person, stranger: Person, key_api: APIClient
+) -> None:
+    browser.log_in(owner.email, PASSWORD)
+    assert enter(browser, stranger.tenant.id).status_code == 404
+    assert enter(browser, uuid.uuid4()).status_code == 404
+    assert browser.with_token("PUT", f"{SESSION}/tenant", "{}").status_code == 400
+    assert key_api.put(f"{SESSION}/tenant", {"tenant": str(owner.tenant.id)}, format="json").status_code == 403
+    assert Browser().put(f"{SESSION}/tenant", {"tenant": str(owner.tenant.id)}, format="json").status_code == 401
+
+
+def test_a_tenants_policy_keeps_a_session_out_that_was_begun_in_another_way(
+    browser: Browser, owner: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def demand(log_in: sessions.LogIn | None, place: TenantRole) -> str | None:
+        if place.slug != "strangers" or (log_in is not None and log_in.method == "oidc"):
+            return None
+        return "Log in by the provider of this tenant."
+
+    add_member(acting=cast.SYSTEM, tenant=stranger.tenant, user=owner.user, role="viewer")
+    browser.log_in(owner.email, PASSWORD)
+    assert enter(browser, stranger.tenant.id).status_code == 200
+    monkeypatch.setattr(sessions, "policies", [demand])
+    # It counts for who is in already, at the next request.
+    assert browser.get("/api/v1/tenant").json()["slug"] == "acme"
+    refused = enter(browser, stranger.tenant.id)
+    assert (refused.status_code, refused.json()["detail"]) == (403, "Log in by the provider of this tenant.")
+
+
+def enter(browser: Browser, tenant: uuid.UUID) -> Any:
+    return browser.with_token("PUT", f"{SESSION}/tenant", json.dumps({"tenant": str(tenant)}))

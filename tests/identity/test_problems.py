@@ -17,6 +17,8 @@ from rest_framework.test import APIClient
 from ollamamax.identity.api import problems
 from ollamamax.identity.api.me import MeView
 from ollamamax.identity.models import Membership, Tenant
+from ollamamax.identity.queries.role import find_role
+from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel import errors
 from tests.cast import Key, Person
 
@@ -82,11 +84,13 @@ def test_a_constraint_says_its_own_sentence(owner: Person) -> None:
     with pytest.raises(IntegrityError) as caught, transaction.atomic():
         Tenant.objects.create(slug="Not A Slug", name="x")
     assert answer(caught.value)[:2] == (400, "invalid_request")
+    with tenant_scope(owner.tenant):
+        role = find_role("viewer")
     with pytest.raises(IntegrityError) as caught, transaction.atomic():
-        Membership.objects.create(tenant=owner.tenant, user=owner.user, role="viewer")
+        Membership.objects.create(tenant=owner.tenant, user=owner.user, role=role)
     assert answer(caught.value)[0] == 409
     with pytest.raises(IntegrityError) as caught, transaction.atomic():
-        Membership.objects.create(tenant=owner.tenant, user=owner.user, role="god")
+        Membership.objects.create(tenant=owner.tenant, user=owner.user, role=role, state="dead")
     assert answer(caught.value)[1] == "invalid_request"
 
 

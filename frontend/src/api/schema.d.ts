@@ -41,6 +41,42 @@ export interface paths {
         patch: operations["aliases_update"];
         trace?: never;
     };
+    "/api/v1/grants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What members may do on single models and nodes, the newest grant first. */
+        get: operations["grants_list"];
+        put?: never;
+        /** @description Give a member a permission on one object, which the caller has there. It counts within a second. */
+        post: operations["grants_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/grants/{grant_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One grant. */
+        get: operations["grants_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description End a grant, and what runs by it. */
+        delete: operations["grants_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs": {
         parameters: {
             query?: never;
@@ -130,6 +166,42 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's members in whatever state, the newest first. */
+        get: operations["members_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/members/{membership_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One member. */
+        get: operations["members_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description End a membership, and what runs with the keys that the member made here. */
+        delete: operations["members_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Give a member another role, or suspend the membership: their keys follow within a second. Owners are changed by owners. */
+        patch: operations["members_update"];
+        trace?: never;
+    };
     "/api/v1/models": {
         parameters: {
             query?: never;
@@ -137,7 +209,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description The tenant's models, the newest name first. */
+        /** @description The tenant's models that the caller may see, the newest name first. */
         get: operations["models_list"];
         put?: never;
         post?: never;
@@ -172,7 +244,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description The tenant's nodes, the newest first, with their telemetry. */
+        /** @description The tenant's nodes that the caller may see, the newest first, with their telemetry. */
         get: operations["nodes_list"];
         put?: never;
         post?: never;
@@ -287,6 +359,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's own roles, the newest first, and those of the system. */
+        get: operations["roles_list"];
+        put?: never;
+        /** @description Make a role of permissions that the caller has. */
+        post: operations["roles_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/roles/{role_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One role. */
+        get: operations["roles_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Delete one of the tenant's own roles that no member has. */
+        delete: operations["roles_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Change one of the tenant's own roles, for all who have it; their keys follow within a second. */
+        patch: operations["roles_update"];
+        trace?: never;
+    };
     "/api/v1/session": {
         parameters: {
             query?: never;
@@ -301,6 +410,23 @@ export interface paths {
         post: operations["session_create"];
         /** @description Log out. */
         delete: operations["session_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/tenant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** @description Act in another tenant that the user is a member of. */
+        put: operations["session_tenant"];
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -527,6 +653,10 @@ export interface components {
          * @enum {string}
          */
         EngineEnum: "ollama" | "openai" | "llamacpp";
+        EnterTenant: {
+            /** Format: uuid */
+            tenant: string;
+        };
         /** @description A model that stands in, and the causes for which it does. */
         Fallback: {
             model: string;
@@ -537,6 +667,45 @@ export interface components {
              * @description With no_capacity: seconds without a free slot after which it stands in; null is only when refused.
              */
             after_seconds?: number | null;
+        };
+        /** @description A permission that a member has on one object. */
+        Grant: {
+            /** Format: uuid */
+            readonly id: string;
+            /** Format: uuid */
+            readonly member: string;
+            /** Format: email */
+            readonly email: string;
+            readonly permission: string;
+            readonly kind: string;
+            /** Format: uuid */
+            readonly object: string;
+            /** Format: date-time */
+            readonly created_at: string;
+        };
+        GrantCreate: {
+            /**
+             * Format: uuid
+             * @description The id of a membership.
+             */
+            member: string;
+            permission: components["schemas"]["PermissionEnum"];
+            kind: components["schemas"]["GrantCreateKindEnum"];
+            /** Format: uuid */
+            object: string;
+        };
+        /**
+         * @description * `model` - model
+         *     * `node` - node
+         * @enum {string}
+         */
+        GrantCreateKindEnum: "model" | "node";
+        /** @description ``provider`` names who vouched for the user; empty for this installation itself. */
+        HowLoggedIn: {
+            method: components["schemas"]["MethodEnum"];
+            provider: string;
+            /** Format: date-time */
+            at: string;
         };
         Job: {
             /** Format: uuid */
@@ -681,6 +850,46 @@ export interface components {
          * @enum {string}
          */
         MeKindEnum: "user" | "key";
+        /** @description A user in the caller's tenant. Rights come from active memberships only. */
+        Member: {
+            /** Format: uuid */
+            readonly id: string;
+            /** Format: uuid */
+            readonly user: string;
+            /** Format: email */
+            email: string;
+            /** @description The slug of the role. */
+            role: string;
+            readonly state: components["schemas"]["MemberStateEnum"];
+            readonly source: components["schemas"]["SourceEnum"];
+            readonly external_id: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly changed_at: string;
+        };
+        /**
+         * @description * `active` - active
+         *     * `suspended` - suspended
+         * @enum {string}
+         */
+        MemberChangeStateEnum: "active" | "suspended";
+        /**
+         * @description * `invited` - Invited
+         *     * `active` - Active
+         *     * `suspended` - Suspended
+         * @enum {string}
+         */
+        MemberStateEnum: "invited" | "active" | "suspended";
+        /**
+         * @description * `password` - password
+         *     * `passkey` - passkey
+         *     * `oidc` - oidc
+         *     * `saml` - saml
+         *     * `ldap` - ldap
+         * @enum {string}
+         */
+        MethodEnum: "password" | "passkey" | "oidc" | "saml" | "ldap";
         Model: {
             /** Format: uuid */
             readonly id: string;
@@ -750,6 +959,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Alias"][];
         };
+        PaginatedGrantList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Grant"][];
+        };
         PaginatedJobList: {
             /**
              * Format: uri
@@ -789,6 +1011,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Key"][];
         };
+        PaginatedMemberList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Member"][];
+        };
         PaginatedModelList: {
             /**
              * Format: uri
@@ -814,6 +1049,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Node"][];
+        };
+        PaginatedRoleList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Role"][];
         };
         PaginatedTenantDetailList: {
             /**
@@ -860,6 +1108,12 @@ export interface components {
              */
             priority?: components["schemas"]["PriorityEnum"];
         };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedMemberChange: {
+            /** @description The slug of a role. */
+            role?: string;
+            state?: components["schemas"]["MemberChangeStateEnum"];
+        };
         /** @description For all names of the model. What is left out stays. */
         PatchedModelChange: {
             profile?: components["schemas"]["Profile"];
@@ -892,6 +1146,11 @@ export interface components {
             strict_fields?: boolean;
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedRoleChange: {
+            name?: string;
+            permissions?: components["schemas"]["PermissionsEnum"][];
+        };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedTenantChange: {
             name?: string;
             show_route?: boolean;
@@ -903,6 +1162,15 @@ export interface components {
             may_join_nodes?: boolean;
             limits?: components["schemas"]["Limits"];
         };
+        /**
+         * @description * `inference.use` - inference.use
+         *     * `model.manage` - model.manage
+         *     * `model.view` - model.view
+         *     * `node.manage` - node.manage
+         *     * `node.view` - node.view
+         * @enum {string}
+         */
+        PermissionEnum: "inference.use" | "model.manage" | "model.view" | "node.manage" | "node.view";
         /**
          * @description * `audit.view` - audit.view
          *     * `inference.use` - inference.use
@@ -1038,14 +1306,25 @@ export interface components {
          * @enum {string}
          */
         RequestStateEnum: "waiting" | "running" | "settled";
-        /**
-         * @description * `owner` - Owner
-         *     * `admin` - Admin
-         *     * `member` - Member
-         *     * `viewer` - Viewer
-         * @enum {string}
-         */
-        RoleEnum: "owner" | "admin" | "member" | "viewer";
+        /** @description A named set of permissions. Those of the system are the same in every tenant, and no tenant changes them. */
+        Role: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly slug: string;
+            readonly name: string;
+            permissions: string[];
+            is_system: boolean;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly changed_at: string;
+        };
+        /** @description ``permissions`` are never more than the caller's own. */
+        RoleCreate: {
+            slug: string;
+            name: string;
+            permissions: components["schemas"]["PermissionsEnum"][];
+        };
         /** @description The last ranking, best first; who was ruled out, and why; every try. ``waiting``: how many waited when it joined them. */
         Route: {
             strategy?: string;
@@ -1071,10 +1350,20 @@ export interface components {
         Session: {
             authenticated: boolean;
             user: components["schemas"]["User"] | null;
+            log_in: components["schemas"]["HowLoggedIn"] | null;
             tenant: components["schemas"]["Tenant"] | null;
             tenants: components["schemas"]["Tenant"][];
             permissions: components["schemas"]["PermissionsEnum"][];
         };
+        /**
+         * @description * `local` - Local
+         *     * `oidc` - Oidc
+         *     * `saml` - Saml
+         *     * `scim` - Scim
+         *     * `ldap` - Ldap
+         * @enum {string}
+         */
+        SourceEnum: "local" | "oidc" | "saml" | "scim" | "ldap";
         /**
          * @description * `balanced` - balanced
          *     * `least_busy` - least_busy
@@ -1091,7 +1380,8 @@ export interface components {
             id: string;
             slug: string;
             name: string;
-            role: components["schemas"]["RoleEnum"];
+            /** @description The slug of the role. */
+            role: string;
         };
         TenantCreate: {
             slug: string;
@@ -1346,6 +1636,94 @@ export interface operations {
             };
         };
     };
+    grants_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedGrantList"];
+                };
+            };
+        };
+    };
+    grants_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GrantCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Grant"];
+                };
+            };
+        };
+    };
+    grants_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                grant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Grant"];
+                };
+            };
+        };
+    };
+    grants_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                grant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     jobs_list: {
         parameters: {
             query?: {
@@ -1539,6 +1917,96 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Me"];
+                };
+            };
+        };
+    };
+    members_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedMemberList"];
+                };
+            };
+        };
+    };
+    members_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                membership_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+        };
+    };
+    members_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                membership_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    members_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                membership_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedMemberChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
                 };
             };
         };
@@ -1833,6 +2301,119 @@ export interface operations {
             };
         };
     };
+    roles_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedRoleList"];
+                };
+            };
+        };
+    };
+    roles_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RoleCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Role"];
+                };
+            };
+        };
+    };
+    roles_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                role_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Role"];
+                };
+            };
+        };
+    };
+    roles_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                role_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    roles_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                role_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedRoleChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Role"];
+                };
+            };
+        };
+    };
     session_retrieve: {
         parameters: {
             query?: never;
@@ -1890,6 +2471,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    session_tenant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EnterTenant"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
             };
         };
     };

@@ -35,7 +35,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no tenant '{options['tenant']}'.")
         with tenant_scope(tenant):
             if options["command"] == "list":
-                for channel in channels():
+                for channel in channels(system("manage.py models")):
                     self.stdout.write(
                         f"{channel.model.name}:{channel.name}\t{channel.version.digest}\t{channel.version.size}"
                     )

@@ -43,14 +43,14 @@ async def models(service: Service, call: Call, scope: Scope, receive: Receive, s
     limit = asked.get("limit", "20")
     if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:6]) <= MOST_MODELS):
         raise errors.InvalidRequest(f"'limit' must be between 1 and {MOST_MODELS}.", param="limit")
-    listed = list(catalog.names(service.directory, call.principal.tenant or ""))
+    listed = list(catalog.names(service.directory, call.principal))
     page = responses.model_page(listed, int(limit), asked.get("after_id"), asked.get("before_id"))
     await http.respond(send, 200, page, [(b"request-id", call.id.encode()), *call.headers()])
 
 
 async def model(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
     name = scope["path"].removeprefix("/v1/models/")
-    listed = catalog.resolve(service.directory, call.principal.tenant or "", name)
+    listed = catalog.resolve(service.directory, call.principal, name)
     answer = http.encode(responses.model(name, listed))
     await http.respond(send, 200, answer, [(b"request-id", call.id.encode()), *call.headers()])
 

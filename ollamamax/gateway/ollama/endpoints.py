@@ -63,7 +63,7 @@ async def _answer(
 
 
 async def tags(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    listed = catalog.names(service.directory, call.principal.tenant or "")
+    listed = catalog.names(service.directory, call.principal)
     await http.respond(send, 200, responses.tags(listed), call.headers())
 
 

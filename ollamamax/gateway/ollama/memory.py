@@ -36,7 +36,7 @@ async def unload(service: Service, call: Call, model: str, inference: Inference,
     When none says that it has, one that could is asked all the same: what a node says may be a second old.
     """
     call.may_fall_back = False
-    listed = catalog.resolve(service.directory, call.principal.tenant or "", model)
+    listed = catalog.resolve(service.directory, call.principal, model)
     fleet = service.dispatcher.fleet
     own = {state.node: state for state in fleet.states(call.principal.tenant or "")}
     having = {node for node in own if fleet.engine_name(node, listed.version)}
@@ -62,7 +62,7 @@ async def ps(service: Service, call: Call, scope: Scope, receive: Receive, send:
     tenant = call.principal.tenant or ""
     names: dict[str, str] = {}
     details: dict[str, Details] = {}
-    for name, listed in catalog.names(service.directory, tenant):
+    for name, listed in catalog.names(service.directory, call.principal):
         if not listed.alias_of:
             names.setdefault(listed.version, name)
         details[listed.version] = listed.details

@@ -57,7 +57,7 @@ async def show(service: Service, call: Call, scope: Scope, receive: Receive, sen
         raise errors.InvalidRequest("'model' is required.", param="model")
     if body.template:
         call.ignored.add(IGNORED)
-    listed = catalog.resolve(service.directory, call.principal.tenant or "", name)
+    listed = catalog.resolve(service.directory, call.principal, name)
     info = await _info(service, call, name, listed, bool(body.verbose), receive)
     if body.system:
         info = {**info, "system": body.system}

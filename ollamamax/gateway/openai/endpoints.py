@@ -77,11 +77,11 @@ async def _several(
 
 
 async def models(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    listed = catalog.names(service.directory, call.principal.tenant or "")
+    listed = catalog.names(service.directory, call.principal)
     await http.respond(send, 200, responses.model_list(listed), call.headers())
 
 
 async def model(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
     name = scope["path"].removeprefix("/v1/models/")
-    listed = catalog.resolve(service.directory, call.principal.tenant or "", name)
+    listed = catalog.resolve(service.directory, call.principal, name)
     await http.respond(send, 200, responses.model(name, listed), call.headers())

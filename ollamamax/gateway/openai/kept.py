@@ -56,7 +56,7 @@ class Kept:
     async def queue(self, response: Item, raw: bytes) -> None:
         """To be made in the background. Raises what its request would raise that can be known now."""
         service, call = self._service, self._call
-        catalog.resolve(service.directory, call.principal.tenant or "", self._body.model)
+        catalog.resolve(service.directory, call.principal, self._body.model)
         to_inference(self.asked, call.ignored)
         request = msgspec.json.decode(raw)
         for name in ("previous_response_id", "conversation", "background", "stream", "stream_options"):

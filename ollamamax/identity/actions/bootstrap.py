@@ -10,11 +10,11 @@ from ollamamax.identity.actions.key import issue_key
 from ollamamax.identity.actions.member import add_member
 from ollamamax.identity.actions.tenant import create_tenant, make_operator
 from ollamamax.identity.actions.user import create_user
-from ollamamax.identity.models import Role, Tenant, User
+from ollamamax.identity.models import Tenant, User
 from ollamamax.identity.queries import key as key_queries
 from ollamamax.identity.queries import member as queries
 from ollamamax.identity.queries import tenant as tenant_queries
-from ollamamax.identity.roles import PERMISSIONS
+from ollamamax.identity.roles import OWNER, PERMISSIONS
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.principal import Principal
 
@@ -35,7 +35,7 @@ def bootstrap_installation(
         tenant = make_operator(acting=acting, tenant_id=tenant.id)
     user = queries.find_user(email) or create_user(acting=acting, email=email, password=password)
     if not queries.is_member(tenant, user):
-        add_member(acting=acting, tenant=tenant, user=user, role=Role.OWNER)
+        add_member(acting=acting, tenant=tenant, user=user, role=OWNER)
     with tenant_scope(tenant):
         if key_queries.has_key_named(KEY_NAME):
             return tenant, user, None

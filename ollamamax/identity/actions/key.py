@@ -17,7 +17,7 @@ from ollamamax.identity.bounds import KEYS, require_room
 from ollamamax.identity.keys import make_key
 from ollamamax.identity.models import ApiKey, Priority
 from ollamamax.identity.queries import key as queries
-from ollamamax.identity.rights import require, require_to_grant
+from ollamamax.identity.rights import require, require_to_lend
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Conflict, InvalidRequest, NotFound
 from ollamamax.kernel.principal import Principal
@@ -37,7 +37,8 @@ def issue_key(
 ) -> tuple[ApiKey, str]:
     """Make a key in the tenant of ``acting``; returns it with its text, which is not kept and cannot be had again.
 
-    ``permissions`` default to what inference needs, and never exceed those of ``acting``. ``created_by`` is for the
+    ``permissions`` default to what inference needs, and never exceed those of ``acting``; later they are
+    as far as the maker has them then. ``created_by`` is for the
     system, which makes keys for others. High ``priority`` needs the permission to manage members. Raises `InvalidRequest`,
     `Forbidden`, and `Unavailable` while Redis takes no writes.
     """
@@ -52,7 +53,7 @@ def issue_key(
     granted = sorted(DEFAULT_PERMISSIONS if permissions is None else frozenset(permissions))
     if not granted:
         raise InvalidRequest("A key without permissions is of no use.", param="permissions")
-    require_to_grant(acting, granted)
+    require_to_lend(acting, granted)
     made = make_key()
     # A key that no gateway can be told of would be shown, and refused for as long as Redis is away.
     directory.require_writable()

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
 from django.db import IntegrityError, transaction
 
 from ollamamax.audit.actions import record
 from ollamamax.identity import directory, sockets
 from ollamamax.identity.bounds import MEMBERS, require_room
 from ollamamax.identity.models import Membership, Role, Tenant, User
+from ollamamax.identity.queries import role as roles
 from ollamamax.identity.queries.key import keys_made_by
-from ollamamax.identity.rights import require, require_to_grant
-from ollamamax.identity.roles import permissions_of
+from ollamamax.identity.rights import require, require_over_owners, require_to_grant
+from ollamamax.identity.roles import counted
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Conflict, InvalidRequest, NotFound
 from ollamamax.kernel.principal import Principal
 
+CHOSEN = (Membership.State.ACTIVE, Membership.State.SUSPENDED)
+"""States that somebody can give a membership; an invited one becomes active by who was invited."""
+
 
 def add_member(*, acting: Principal, tenant: Tenant, user: User, role: str) -> Membership:
-    """Give a user a role in a tenant: never one that may do more than ``acting`` may.
+    """Give a user a role (its slug) in a tenant: never one that may do more than ``acting`` may.
 
     Raises `Forbidden`, `InvalidRequest`, `NotFound` for another's tenant, or `Conflict` for a member.
     """
-    if acting.tenant not in (None, tenant.id.hex):
-        raise NotFound("There is no such tenant.")
-    require(acting, "member.manage")
-    if role not in Role.values:
-        raise InvalidRequest(f"There is no role {role!r}.", param="role")
-    require_to_grant(acting, permissions_of(role, in_operator=tenant.is_operator))
+    _require_of(acting, tenant)
     try:
         with tenant_scope(tenant), transaction.atomic(durable=True):
+            given = roles.find_role(role)
+            _require_to_decide(acting, tenant, given)
             require_room(MEMBERS, Membership.objects.exclude(user=user))
-            membership = Membership.objects.create(tenant=tenant, user=user, role=role)
+            membership = Membership.objects.create(tenant=tenant, user=user, role=given)
             record(
                 acting=acting,
                 action="member.add",
@@ -45,24 +50,59 @@ def add_member(*, acting: Principal, tenant: Tenant, user: User, role: str) -> M
     return membership
 
 
+def change_member(
+    *, acting: Principal, tenant: Tenant, user_id: UUID, role: str | None = None, state: str | None = None
+) -> Membership:
+    """Give a member another role, or suspend the membership, or let it count again; what is ``None`` stays.
+
+    What runs with the member's keys ends as far as they may not do it any more. The user stays as they are in other tenants.
+    Raises `Forbidden` for one who may do more than ``acting``, `InvalidRequest`, `NotFound` for another's tenant or no
+    member, and `Conflict` for the last owner.
+    """
+    _require_of(acting, tenant)
+    if state is not None and state not in CHOSEN:
+        raise InvalidRequest("A membership is made active or suspended.", param="state")
+    with tenant_scope(tenant), transaction.atomic(durable=True):
+        members = _locked()
+        membership = _found(members, user_id)
+        _require_to_decide(acting, tenant, membership.role)
+        changed: dict[str, Any] = {}
+        if role is not None and role != membership.role.slug:
+            given = roles.find_role(role)
+            _require_to_decide(acting, tenant, given)
+            membership.role = given
+            changed["role"] = role
+        if state is not None and state != membership.state:
+            membership.state = changed["state"] = state
+        if not changed:
+            return membership
+        _require_an_owner(members)
+        membership.save(update_fields=[*changed, "changed_at"])
+        record(
+            acting=acting,
+            action="member.change",
+            target_type="user",
+            target_id=user_id,
+            tenant=tenant.id,
+            detail={"email": membership.user.email} | changed,
+        )
+        directory.publish_keys_on_commit(keys_made_by(user_id).filter(tenant=tenant))
+        sockets.recheck_on_commit([user_id])
+    return membership
+
+
 def remove_member(*, acting: Principal, tenant: Tenant, user: User) -> None:
     """End what a user may do in a tenant, and what runs there with the keys they made, which work again if they come back.
 
     Raises `Forbidden` for one who may do more than ``acting``, `NotFound` for another's tenant or no member, and
     `Conflict` for the last owner.
     """
-    if acting.tenant not in (None, tenant.id.hex):
-        raise NotFound("There is no such tenant.")
-    require(acting, "member.manage")
+    _require_of(acting, tenant)
     with tenant_scope(tenant), transaction.atomic(durable=True):
-        members = {membership.user_id: membership for membership in Membership.objects.select_for_update()}
-        membership = members.get(user.id)
-        if membership is None:
-            raise NotFound(f"{user.email} is no member of this tenant.")
-        require_to_grant(acting, permissions_of(membership.role, in_operator=tenant.is_operator))
-        owners = [member for member in members.values() if member.role == Role.OWNER]
-        if owners == [membership]:
-            raise Conflict(f"{user.email} is the last owner of this tenant.")
+        members = _locked()
+        membership = _found(members, user.id)
+        _require_to_decide(acting, tenant, membership.role)
+        _require_an_owner({other: each for other, each in members.items() if other != user.id})
         membership.delete()
         record(
             acting=acting,
@@ -70,7 +110,39 @@ def remove_member(*, acting: Principal, tenant: Tenant, user: User) -> None:
             target_type="user",
             target_id=user.id,
             tenant=tenant.id,
-            detail={"email": user.email, "role": membership.role},
+            detail={"email": user.email, "role": membership.role.slug},
         )
         directory.publish_keys_on_commit(keys_made_by(user.id).filter(tenant=tenant))
         sockets.recheck_on_commit([user.id])
+
+
+def _require_of(acting: Principal, tenant: Tenant) -> None:
+    if acting.tenant not in (None, tenant.id.hex):
+        raise NotFound("There is no such tenant.")
+    require(acting, "member.manage")
+
+
+def _require_to_decide(acting: Principal, tenant: Tenant, role: Role) -> None:
+    """Whether ``acting`` may give and take this role. Raises `Forbidden`."""
+    if role.is_owners:
+        require_over_owners(acting)
+    require_to_grant(acting, counted(role.permissions, in_operator=tenant.is_operator))
+
+
+def _locked() -> dict[UUID, Membership]:
+    """All members of the tenant in scope, by user: two changes at once must not leave it without an owner."""
+    rows = Membership.objects.select_for_update(of=("self",)).select_related("role", "user")
+    return {membership.user_id: membership for membership in rows}
+
+
+def _found(members: Mapping[UUID, Membership], user_id: UUID) -> Membership:
+    found = members.get(user_id)
+    if found is None:
+        raise NotFound("There is no such member of this tenant.")
+    return found
+
+
+def _require_an_owner(members: Mapping[UUID, Membership]) -> None:
+    """Raises `Conflict` when nobody of those who remain is an owner whose membership counts."""
+    if not any(each.role.is_owners and each.state == Membership.State.ACTIVE for each in members.values()):
+        raise Conflict("This is the last owner of the tenant.")

@@ -1,7 +1,8 @@
-"""Logging in and out, by session cookie."""
+"""Logging in and out by session cookie, and acting in another tenant."""
 
 from __future__ import annotations
 
+import time
 import uuid
 
 from django.contrib.auth import authenticate, login, logout
@@ -10,15 +11,14 @@ from django.http import HttpRequest
 
 from ollamamax import logs
 from ollamamax.audit.actions import record
-from ollamamax.identity import sockets
+from ollamamax.identity import sessions, sockets
 from ollamamax.identity.actions import attempt
 from ollamamax.identity.models import User
-from ollamamax.identity.queries.member import TenantRole, tenants_of
-from ollamamax.kernel.errors import Unauthenticated
+from ollamamax.identity.queries.member import TenantRole, principal_of, tenants_of
+from ollamamax.identity.sessions import TENANT, LogIn
+from ollamamax.kernel.errors import Forbidden, NotFound, Unauthenticated
 from ollamamax.kernel.principal import Principal
 
-TENANT = "tenant"
-"""The session's entry that names the tenant its user acts in (UUID, hex)."""
 REFUSED = "The email address or the password is wrong."
 
 log = logs.get(__name__)
@@ -39,17 +39,45 @@ def log_in(*, request: HttpRequest, email: str, password: str, request_id: str =
     with transaction.atomic(durable=True):
         login(request, found)
         attempt.succeeded(tried)
-        places = tenants_of(found)
-        if places:
-            request.session[TENANT] = places[0].id.hex
+        log_in = LogIn("password", "", time.time())
+        sessions.remember(request.session, log_in)
+        place = sessions.current_place(request.session, tenants_of(found))
+        if place is not None:
+            request.session[TENANT] = place.id.hex
         record(
-            acting=_acting(found, places, request_id),
+            acting=_acting(found, place, request_id),
             action="session.log_in",
             target_type="user",
             target_id=found.id,
-            tenant=places[0].id if places else None,
+            tenant=None if place is None else place.id,
+            detail={"method": log_in.method, "provider": log_in.provider},
         )
     return found
+
+
+def enter_tenant(*, request: HttpRequest, user: User, tenant_id: uuid.UUID, request_id: str = "") -> TenantRole:
+    """Let the session act in another tenant of its user, under a new session id. Its live pages of the one before close.
+
+    Raises `NotFound` for a tenant that the user is no active member of, and `Forbidden` for one whose policy is against it.
+    """
+    place = next((each for each in tenants_of(user) if each.id == tenant_id), None)
+    if place is None:
+        raise NotFound("You are no member of such a tenant.")
+    why = sessions.refusal(sessions.log_in_of(request.session), place)
+    if why is not None:
+        raise Forbidden(why, tenant=place.slug)
+    with transaction.atomic(durable=True):
+        request.session[TENANT] = place.id.hex
+        request.session.cycle_key()
+        record(
+            acting=principal_of(user, place, request_id),
+            action="session.enter_tenant",
+            target_type="user",
+            target_id=user.id,
+            tenant=place.id,
+        )
+        sockets.recheck_on_commit([user.id])
+    return place
 
 
 def log_out(*, request: HttpRequest, acting: Principal | None) -> None:
@@ -63,5 +91,5 @@ def log_out(*, request: HttpRequest, acting: Principal | None) -> None:
         sockets.recheck_on_commit([uuid.UUID(acting.id)])
 
 
-def _acting(user: User, places: list[TenantRole], request_id: str) -> Principal:
-    return Principal("user", user.id.hex, places[0].id.hex if places else None, user.email, request=request_id)
+def _acting(user: User, place: TenantRole | None, request_id: str) -> Principal:
+    return Principal("user", user.id.hex, place.id.hex if place else None, user.email, request=request_id)

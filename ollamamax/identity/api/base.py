@@ -18,13 +18,13 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from ollamamax.identity.actions.session import TENANT
 from ollamamax.identity.api.request_id import id_of
 from ollamamax.identity.models import User
 from ollamamax.identity.queries.key import find_principal
-from ollamamax.identity.queries.member import TenantRole, principal_of, tenants_of
+from ollamamax.identity.queries.member import principal_of, tenants_of
 from ollamamax.identity.roles import PERMISSIONS
 from ollamamax.identity.scope import tenant_scope
+from ollamamax.identity.sessions import current_place
 from ollamamax.kernel.errors import Forbidden, Unauthenticated
 from ollamamax.kernel.principal import Principal
 
@@ -61,7 +61,8 @@ class Declared(BasePermission):
             return True
         if view.principal is None:
             raise Unauthenticated("Log in, or send an API key as 'Authorization: Bearer omx_...'.")
-        if needed != SIGNED_IN and not view.principal.may(needed):
+        may = view.principal.may_somewhere if view.of_objects else view.principal.may
+        if needed != SIGNED_IN and not may(needed):
             raise Forbidden(f"This needs the permission '{needed}'.", permission=needed)
         return True
 
@@ -89,6 +90,8 @@ class View(GenericAPIView[Any]):
     permission_classes = [Declared]
     pagination_class: type[BasePagination] | None = Pages
     permissions: ClassVar[Mapping[str, str]]
+    of_objects: ClassVar[bool] = False
+    """Whether the permissions may be had on single objects too: then its queries and actions ask of which ones."""
     principal: Principal | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -135,13 +138,7 @@ def principal_behind(request: Request) -> Principal | None:
         return msgspec.structs.replace(request.auth, request=id_of(request))
     if not isinstance(request.user, User):
         return None
-    place = current_place(request, tenants_of(request.user))
+    place = current_place(request.session, tenants_of(request.user))
     if place is None:
         return Principal("user", request.user.id.hex, None, request.user.email, request=id_of(request))
     return principal_of(request.user, place, id_of(request))
-
-
-def current_place(request: Request, places: list[TenantRole]) -> TenantRole | None:
-    """Of the tenants a user is a member of: the one their session names, or the first."""
-    chosen = request.session.get(TENANT)
-    return next((place for place in places if place.id.hex == chosen), places[0] if places else None)

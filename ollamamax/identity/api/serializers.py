@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
+import uuid
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from ollamamax.identity.api.fields import Number
-from ollamamax.identity.models import Priority, Role
+from ollamamax.identity.models import Grant, Membership, Priority, Role
 from ollamamax.identity.models.limits import LIMITS, MOST
 from ollamamax.identity.models.tenant import LEAST_WEIGHT, MOST_WEIGHT
-from ollamamax.identity.roles import PERMISSIONS
+from ollamamax.identity.roles import ON_OBJECTS, PERMISSIONS
+from ollamamax.identity.sessions import METHODS
 
 
 class ChangeSerializer(serializers.Serializer[Any]):
@@ -58,7 +62,26 @@ class TenantSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     slug = serializers.CharField()
     name = serializers.CharField()
-    role = serializers.ChoiceField(choices=Role.choices)
+    role = serializers.CharField(help_text="The slug of the role.")
+
+
+class Moment(serializers.DateTimeField):
+    """Unix seconds, shown as the rest of the API shows times."""
+
+    def to_representation(self, value: Any) -> str:
+        return str(super().to_representation(datetime.datetime.fromtimestamp(value, datetime.UTC)))
+
+
+class HowLoggedInSerializer(serializers.Serializer[Any]):
+    """``provider`` names who vouched for the user; empty for this installation itself."""
+
+    method = serializers.ChoiceField(choices=METHODS)
+    provider = serializers.CharField(allow_blank=True)
+    at = Moment()
+
+
+class EnterTenantSerializer(serializers.Serializer[Any]):
+    tenant = serializers.UUIDField()
 
 
 class SessionSerializer(serializers.Serializer[Any]):
@@ -66,6 +89,7 @@ class SessionSerializer(serializers.Serializer[Any]):
 
     authenticated = serializers.BooleanField()
     user = UserSerializer(allow_null=True)
+    log_in = HowLoggedInSerializer(allow_null=True)
     tenant = TenantSerializer(allow_null=True)
     tenants = TenantSerializer(many=True)
     permissions = serializers.ListField(child=serializers.ChoiceField(choices=sorted(PERMISSIONS)))
@@ -177,6 +201,83 @@ class TenantChangeSerializer(OwnTenantChangeSerializer):
 class TenantCreateSerializer(serializers.Serializer[Any]):
     slug = serializers.RegexField(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
     name = serializers.CharField(max_length=200)
+
+
+_PERMISSIONS = sorted(PERMISSIONS)
+
+
+class RoleSerializer(serializers.ModelSerializer[Role]):
+    """A named set of permissions. Those of the system are the same in every tenant, and no tenant changes them."""
+
+    permissions = serializers.ListField(child=serializers.CharField())
+    is_system = serializers.BooleanField()
+
+    class Meta:
+        model = Role
+        fields = ["id", "slug", "name", "permissions", "is_system", "created_at", "changed_at"]
+        read_only_fields = fields
+
+
+def _permissions(**given: Any) -> serializers.ListField:
+    return serializers.ListField(
+        child=serializers.ChoiceField(choices=_PERMISSIONS), max_length=len(_PERMISSIONS), **given
+    )
+
+
+class RoleCreateSerializer(serializers.Serializer[Any]):
+    """``permissions`` are never more than the caller's own."""
+
+    slug = serializers.RegexField(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    name = serializers.CharField(max_length=100)
+    permissions = _permissions()
+
+
+class RoleChangeSerializer(ChangeSerializer):
+    name = serializers.CharField(max_length=100, required=False)
+    permissions = _permissions(required=False)
+
+
+class MemberSerializer(serializers.ModelSerializer[Membership]):
+    """A user in the caller's tenant. Rights come from active memberships only."""
+
+    email = serializers.EmailField(source="user.email")
+    role = serializers.CharField(source="role.slug", help_text="The slug of the role.")
+
+    class Meta:
+        model = Membership
+        fields = ["id", "user", "email", "role", "state", "source", "external_id", "created_at", "changed_at"]
+        read_only_fields = fields
+
+
+class MemberChangeSerializer(ChangeSerializer):
+    role = serializers.CharField(max_length=63, required=False, help_text="The slug of a role.")
+    state = serializers.ChoiceField(choices=["active", "suspended"], required=False)
+
+
+class GrantSerializer(serializers.Serializer[Any]):
+    """A permission that a member has on one object."""
+
+    id = serializers.UUIDField(read_only=True)
+    member = serializers.UUIDField(source="membership_id", read_only=True)
+    email = serializers.EmailField(source="membership.user.email", read_only=True)
+    permission = serializers.CharField(read_only=True)
+    kind = serializers.SerializerMethodField()
+    object = serializers.SerializerMethodField()
+    created_at = serializers.DateTimeField(read_only=True)
+
+    def get_kind(self, grant: Grant) -> str:
+        return grant.target.partition(":")[0]
+
+    @extend_schema_field(serializers.UUIDField())
+    def get_object(self, grant: Grant) -> str:
+        return str(uuid.UUID(grant.target.partition(":")[2]))
+
+
+class GrantCreateSerializer(serializers.Serializer[Any]):
+    member = serializers.UUIDField(help_text="The id of a membership.")
+    permission = serializers.ChoiceField(choices=sorted(frozenset().union(*ON_OBJECTS.values())))
+    kind = serializers.ChoiceField(choices=sorted(ON_OBJECTS))
+    object = serializers.UUIDField()
 
 
 class ProblemSerializer(serializers.Serializer[Any]):

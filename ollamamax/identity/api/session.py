@@ -10,12 +10,14 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ollamamax.identity.actions.session import log_in, log_out
-from ollamamax.identity.api.base import PUBLIC, View, current_place
+from ollamamax.identity.actions.session import enter_tenant, log_in, log_out
+from ollamamax.identity.api.base import PUBLIC, SIGNED_IN, View
 from ollamamax.identity.api.request_id import id_of
-from ollamamax.identity.api.serializers import LogInSerializer, SessionSerializer
+from ollamamax.identity.api.serializers import EnterTenantSerializer, LogInSerializer, SessionSerializer
 from ollamamax.identity.models import User
 from ollamamax.identity.queries.member import tenants_of
+from ollamamax.identity.sessions import current_place, log_in_of
+from ollamamax.kernel.errors import Forbidden
 
 
 class SessionView(View):
@@ -28,7 +30,7 @@ class SessionView(View):
     def get(self, request: Request) -> Response:
         """Who is logged in. Sets the CSRF cookie that other methods need, as `X-CSRFToken`."""
         get_token(request)
-        return self._answer(request, request.user)
+        return _answer(request, request.user)
 
     @extend_schema(request=LogInSerializer, responses=SessionSerializer)
     def post(self, request: Request) -> Response:
@@ -39,7 +41,7 @@ class SessionView(View):
         given = LogInSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         user = log_in(request=request._request, request_id=id_of(request), **given.validated_data)
-        return self._answer(request, user)
+        return _answer(request, user)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request) -> Response:
@@ -47,19 +49,43 @@ class SessionView(View):
         log_out(request=request._request, acting=self.principal)
         return Response(status=204)
 
-    def _answer(self, request: Request, user: Any) -> Response:
-        known = user if isinstance(user, User) else None
-        places = tenants_of(known) if known else []
-        place = current_place(request, places)
-        return Response(
-            SessionSerializer(
-                {
-                    "authenticated": known is not None,
-                    "user": known,
-                    "tenant": place,
-                    "tenants": places,
-                    "permissions": sorted(place.permissions) if place else [],
-                }
-            ).data,
-            headers={"Cache-Control": "no-store"},
+
+class SessionTenantView(View):
+    """In which tenant the session acts. A key has no session."""
+
+    permissions = {"PUT": SIGNED_IN}
+    serializer_class = SessionSerializer
+
+    @extend_schema(operation_id="session_tenant", request=EnterTenantSerializer, responses=SessionSerializer)
+    def put(self, request: Request) -> Response:
+        """Act in another tenant that the user is a member of."""
+        given = EnterTenantSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        if not isinstance(request.user, User):
+            raise Forbidden("A key acts in its own tenant.")
+        enter_tenant(
+            request=request._request,
+            user=request.user,
+            tenant_id=given.validated_data["tenant"],
+            request_id=id_of(request),
         )
+        return _answer(request, request.user)
+
+
+def _answer(request: Request, user: Any) -> Response:
+    known = user if isinstance(user, User) else None
+    places = tenants_of(known) if known else []
+    place = current_place(request.session, places)
+    return Response(
+        SessionSerializer(
+            {
+                "authenticated": known is not None,
+                "user": known,
+                "log_in": log_in_of(request.session) if known else None,
+                "tenant": place,
+                "tenants": places,
+                "permissions": sorted(place.permissions) if place else [],
+            }
+        ).data,
+        headers={"Cache-Control": "no-store"},
+    )

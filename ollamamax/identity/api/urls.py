@@ -6,12 +6,21 @@ from django.urls import path
 
 from ollamamax.identity.api.key import KeyListView, KeyView
 from ollamamax.identity.api.me import MeView
+from ollamamax.identity.api.member import MemberListView, MemberView
+from ollamamax.identity.api.role import GrantListView, GrantView, RoleListView, RoleView
 from ollamamax.identity.api.schema import Docs, Schema
-from ollamamax.identity.api.session import SessionView
+from ollamamax.identity.api.session import SessionTenantView, SessionView
 from ollamamax.identity.api.tenant import OwnTenantView, TenantListView, TenantView
 
 urlpatterns = [
     path("session", SessionView.as_view(), name="session"),
+    path("session/tenant", SessionTenantView.as_view(), name="session-tenant"),
+    path("members", MemberListView.as_view(), name="members"),
+    path("members/<uuid:membership_id>", MemberView.as_view(), name="member"),
+    path("roles", RoleListView.as_view(), name="roles"),
+    path("roles/<uuid:role_id>", RoleView.as_view(), name="role"),
+    path("grants", GrantListView.as_view(), name="grants"),
+    path("grants/<uuid:grant_id>", GrantView.as_view(), name="grant"),
     path("me", MeView.as_view(), name="me"),
     path("keys", KeyListView.as_view(), name="keys"),
     path("keys/<uuid:key_id>", KeyView.as_view(), name="key"),

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 from django.db import models
 
+from ollamamax.identity.models.role import Role
 from ollamamax.identity.models.tenant import Tenant
 from ollamamax.identity.models.user import User
 from ollamamax.identity.scope import tenant_manager
 from ollamamax.kernel import ids
 
 
-class Role(models.TextChoices):
-    """What each may do: `ollamamax.identity.roles`."""
-
-    OWNER = "owner"
-    ADMIN = "admin"
-    MEMBER = "member"
-    VIEWER = "viewer"
-
-
 class Membership(models.Model):
+    """Only an active one gives any rights: a tenant suspends a membership, never the user, who may be a member of others.
+
+    ``source`` says who keeps it, and ``external_id`` by which name it is known there; empty for one that is kept here.
+    """
+
+    class State(models.TextChoices):
+        INVITED = "invited"
+        ACTIVE = "active"
+        SUSPENDED = "suspended"
+
+    class Source(models.TextChoices):
+        LOCAL = "local"
+        OIDC = "oidc"
+        SAML = "saml"
+        SCIM = "scim"
+        LDAP = "ldap"
+
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
-    role = models.CharField(max_length=16, choices=Role)
+    role = models.ForeignKey(Role, on_delete=models.PROTECT, related_name="memberships")
+    state = models.CharField(max_length=16, choices=State, default=State.ACTIVE)
+    source = models.CharField(max_length=16, choices=Source, default=Source.LOCAL)
+    external_id = models.CharField(max_length=255, default="", blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
 
     objects: models.Manager[Membership] = tenant_manager()
 
@@ -35,12 +48,23 @@ class Membership(models.Model):
                 name="identity_membership_unique",
                 violation_error_message="This user is a member of the tenant already.",
             ),
+            models.UniqueConstraint(
+                fields=["tenant", "source", "external_id"],
+                condition=~models.Q(external_id=""),
+                name="identity_membership_external_unique",
+                violation_error_message="There is a member with this external id already.",
+            ),
             models.CheckConstraint(
-                condition=models.Q(role__in=Role.values),
-                name="identity_membership_role_known",
-                violation_error_message="There is no such role.",
+                condition=models.Q(state__in=["invited", "active", "suspended"]),
+                name="identity_membership_state_known",
+                violation_error_message="A membership is invited, active or suspended.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(source__in=["local", "oidc", "saml", "scim", "ldap"]),
+                name="identity_membership_source_known",
+                violation_error_message="A membership is kept here, or by OIDC, SAML, SCIM or LDAP.",
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_id} is {self.role} of {self.tenant_id}"
+        return f"{self.user_id} is {self.role_id} of {self.tenant_id}"

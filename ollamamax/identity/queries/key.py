@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any, NamedTuple
 
 from django.db import models
 from django.utils import timezone
 
 from ollamamax.identity.keys import matches, parse_key
-from ollamamax.identity.models import ApiKey, Membership
+from ollamamax.identity.models import ApiKey
+from ollamamax.identity.queries.member import active_members, pairs
 from ollamamax.identity.roles import counted
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.errors import NotFound
@@ -39,16 +41,39 @@ def get_key(key_id: uuid.UUID) -> ApiKey:
 def usable_keys() -> models.QuerySet[ApiKey]:
     """The keys of every tenant that work, with their tenants. Needs the scope `every_tenant`.
 
-    A key works until it is revoked or expires, while its tenant is not suspended, and whoever made it is active and a member.
+    A key works until it is revoked or expires, while its tenant is not suspended, and whoever made it is active and a
+    member, whose membership is active. `rights_of_key` says what it may do.
     """
-    makers = Membership.objects.filter(
-        tenant=models.OuterRef("tenant"), user=models.OuterRef("created_by"), user__is_active=True
-    )
+    makers = active_members().filter(tenant=models.OuterRef("tenant"), user=models.OuterRef("created_by"))
     return (
         ApiKey.objects.select_related("tenant")
         .filter(revoked_at=None, tenant__suspended_at=None)
-        .filter(models.Q(created_by=None) | models.Exists(makers))
+        .annotate(
+            maker_permissions=models.Subquery(makers.values("role__permissions")),
+            maker_grants=models.Subquery(makers.values("granted")),
+        )
+        .filter(models.Q(created_by=None) | models.Q(maker_permissions__isnull=False))
         .exclude(expires_at__lte=timezone.now())
+    )
+
+
+class KeyRights(NamedTuple):
+    """What a key may do now: in its whole tenant, and on single objects (`ollamamax.identity.roles.reference`)."""
+
+    permissions: frozenset[str]
+    grants: frozenset[tuple[str, str]]
+
+
+def rights_of_key(key: ApiKey) -> KeyRights:
+    """Of a row of `usable_keys`: what the key was given, as far as its maker has it now; all of it, where the system made it."""
+    given = counted(key.permissions, in_operator=key.tenant.is_operator)
+    if key.created_by_id is None:
+        return KeyRights(given, frozenset())
+    found: Any = key
+    permissions = given & frozenset(found.maker_permissions)
+    return KeyRights(
+        permissions,
+        frozenset(grant for grant in pairs(found.maker_grants) if grant[0] in given - permissions),
     )
 
 
@@ -67,12 +92,8 @@ def find_principal(text: str) -> Principal | None:
         key = usable_keys().filter(identifier=identifier).first()
     if key is None or not matches(secret, key.secret_hash):
         return None
-    return Principal("key", key.id.hex, key.tenant_id.hex, key.name, permissions_of_key(key))
-
-
-def permissions_of_key(key: ApiKey) -> frozenset[str]:
-    """What the key may do, in its tenant. Queries, unless the tenant was read with it."""
-    return counted(key.permissions, in_operator=key.tenant.is_operator)
+    rights = rights_of_key(key)
+    return Principal("key", key.id.hex, key.tenant_id.hex, key.name, rights.permissions, grants=rights.grants)
 
 
 def person_behind(acting: Principal) -> uuid.UUID | None:

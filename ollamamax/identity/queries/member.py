@@ -1,42 +1,91 @@
-"""Reads of memberships: which tenants a person may act in."""
+"""Reads of memberships: which tenants a person may act in, and what they may do there."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from ollamamax.identity.models import Membership, Tenant, User
-from ollamamax.identity.roles import permissions_of
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db import models
+from django.db.models.functions import Concat
+
+from ollamamax.identity.models import Grant, Membership, Tenant, User
+from ollamamax.identity.roles import counted
 from ollamamax.identity.scope import every_tenant
+from ollamamax.kernel.errors import NotFound
 from ollamamax.kernel.principal import Principal
+
+_SEPARATOR = "@"
 
 
 @dataclass(frozen=True)
 class TenantRole:
-    """A tenant, and the role one user has in it."""
+    """A tenant, the role (its slug) that one user has in it, and what they may do there."""
 
     id: uuid.UUID
     slug: str
     name: str
     role: str
     is_operator: bool
+    is_owner: bool
+    permissions: frozenset[str]
+    grants: frozenset[tuple[str, str]]
 
-    @property
-    def permissions(self) -> frozenset[str]:
-        return permissions_of(self.role, in_operator=self.is_operator)
+
+def active_members() -> models.QuerySet[Any]:
+    """Memberships that give rights, of users who may log in, each with its grants as ``granted`` (see `pairs`)."""
+    return Membership.objects.filter(state=Membership.State.ACTIVE, user__is_active=True).annotate(
+        granted=ArraySubquery(
+            Grant.objects.filter(membership=models.OuterRef("pk")).values(
+                text=Concat("permission", models.Value(_SEPARATOR), "target")
+            )
+        )
+    )
+
+
+def pairs(granted: Iterable[str]) -> frozenset[tuple[str, str]]:
+    """Grants as a principal has them: permission and object."""
+    return frozenset((permission, target) for permission, _, target in (each.partition(_SEPARATOR) for each in granted))
 
 
 def tenants_of(user: User) -> list[TenantRole]:
-    """The tenants the user is a member of, the one joined first in front; none that is suspended. One query."""
+    """The tenants the user is an active member of, the one joined first in front; none that is suspended. One query."""
     with every_tenant():
-        memberships = Membership.objects.filter(user=user, tenant__suspended_at=None).select_related("tenant")
+        memberships = active_members().filter(user=user, tenant__suspended_at=None).select_related("tenant", "role")
         found = list(memberships.order_by("created_at", "id"))
-    return [TenantRole(m.tenant.id, m.tenant.slug, m.tenant.name, m.role, m.tenant.is_operator) for m in found]
+    return [
+        TenantRole(
+            m.tenant.id,
+            m.tenant.slug,
+            m.tenant.name,
+            m.role.slug,
+            m.tenant.is_operator,
+            m.role.is_owners,
+            counted(m.role.permissions, in_operator=m.tenant.is_operator),
+            pairs(m.granted),
+        )
+        for m in found
+    ]
 
 
 def find_user(email: str) -> User | None:
     """The user with this address, in whatever case."""
     return User.objects.filter(email__iexact=email.strip()).first()
+
+
+def members() -> models.QuerySet[Membership]:
+    """Members of the tenant in scope, in whatever state, with user and role."""
+    return Membership.objects.select_related("user", "role")
+
+
+def get_member(membership_id: uuid.UUID) -> Membership:
+    """A member of the tenant in scope. Raises `NotFound`."""
+    found = members().filter(pk=membership_id).first()
+    if found is None:
+        raise NotFound("There is no such member.")
+    return found
 
 
 def members_of_tenant() -> list[uuid.UUID]:
@@ -50,5 +99,7 @@ def is_member(tenant: Tenant, user: User) -> bool:
 
 
 def principal_of(user: User, place: TenantRole, request: str = "") -> Principal:
-    """The user acting in a tenant with the permissions of their role there."""
-    return Principal("user", user.id.hex, place.id.hex, user.email, place.permissions, request)
+    """The user acting in a tenant with the rights that they have there."""
+    return Principal(
+        "user", user.id.hex, place.id.hex, user.email, place.permissions, request, place.grants, place.is_owner
+    )

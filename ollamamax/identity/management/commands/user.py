@@ -1,4 +1,4 @@
-"""`manage.py user create|remove|deactivate|activate EMAIL`. The password never stands in the command line, where other users could read it."""
+"""`manage.py user create|remove|suspend|resume|deactivate|activate EMAIL`. The password never stands in the command line, where other users could read it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ollamamax.identity.actions.member import add_member, remove_member
+from ollamamax.identity.actions.member import add_member, change_member, remove_member
 from ollamamax.identity.actions.user import create_user, set_user_active
-from ollamamax.identity.models import Role, Tenant, User
+from ollamamax.identity.models import Membership, Tenant, User
 from ollamamax.identity.queries.member import find_user
 from ollamamax.identity.queries.tenant import find_tenant
 from ollamamax.kernel.errors import NotFound, OllamaMaxError
@@ -21,14 +21,14 @@ ACTING = system("manage.py user")
 
 
 class Command(BaseCommand):
-    help = "Users: make one as a member of a tenant, end a membership, switch a user off and on."
+    help = "Users: make one as a member of a tenant, end or suspend a membership, switch a user off and on."
 
     def add_arguments(self, parser: CommandParser) -> None:
         commands = parser.add_subparsers(dest="command", required=True, parser_class=argparse.ArgumentParser)
         create = commands.add_parser("create", help="Make a user, or give an existing one a role in another tenant.")
         create.add_argument("email")
         create.add_argument("--tenant", default="default", help="Slug of the tenant. Default: default.")
-        create.add_argument("--role", default=Role.MEMBER.value, choices=Role.values)
+        create.add_argument("--role", default="member", help="Slug of a role of the tenant. Default: member.")
         create.add_argument(
             "--password-stdin",
             action="store_true",
@@ -38,6 +38,13 @@ class Command(BaseCommand):
         remove = commands.add_parser("remove", help="End a user's membership of a tenant, and their keys there.")
         remove.add_argument("email")
         remove.add_argument("--tenant", default="default", help="Slug of the tenant. Default: default.")
+        for name, text in (
+            ("suspend", "Let a membership count for nothing: the user stays as they are in other tenants."),
+            ("resume", "Let a suspended membership count again."),
+        ):
+            one = commands.add_parser(name, help=text)
+            one.add_argument("email")
+            one.add_argument("--tenant", default="default", help="Slug of the tenant. Default: default.")
         for name, text in (
             ("deactivate", "End a user's sessions and keys in every tenant."),
             ("activate", "Let a user that was deactivated in again."),
@@ -50,6 +57,9 @@ class Command(BaseCommand):
                 self._create(email, tenant, options["role"], password_stdin=options["password_stdin"])
             elif command == "remove":
                 remove_member(acting=ACTING, tenant=_tenant(tenant), user=_user(email))
+            elif command in {"suspend", "resume"}:
+                state = Membership.State.SUSPENDED if command == "suspend" else Membership.State.ACTIVE
+                change_member(acting=ACTING, tenant=_tenant(tenant), user_id=_user(email).id, state=state)
             else:
                 set_user_active(acting=ACTING, user_id=_user(email).id, active=command == "activate")
         except OllamaMaxError as error:
