@@ -1,6 +1,5 @@
 """Roles become rows, those of the system the same in every tenant; memberships have a state and a source; grants on objects."""
 
-
 import django.db.models.deletion
 from django.db import migrations, models
 
@@ -25,7 +24,9 @@ ROLES = {
 def seed(apps, schema_editor):  # type: ignore[no-untyped-def]
     role = apps.get_model("identity", "Role")
     for number, (slug, (name, permissions)) in enumerate(ROLES.items(), 1):
-        role._base_manager.create(id=f"00000000-0000-0000-0000-{number:012d}", slug=slug, name=name, permissions=sorted(permissions))
+        role._base_manager.create(
+            id=f"00000000-0000-0000-0000-{number:012d}", slug=slug, name=name, permissions=sorted(permissions)
+        )
 
 
 class Migration(migrations.Migration):
