@@ -11,6 +11,7 @@ import pytest
 
 from ollamamax.bus import directory
 from ollamamax.contract import Delta, Event, Ticket
+from ollamamax.contract.tables import MODELS
 from ollamamax.identity.keys import parse_key
 from ollamamax.kernel.ids import new_id
 from tests.gateway.conftest import VERSION, Site, until
@@ -40,7 +41,7 @@ async def models(site: Site) -> tuple[str, str]:
     }
     directory.publish(site.client, "models", entries)
     service = await site.gateway.start()
-    await until(lambda: len(service.directory.items("models")) == 3)
+    await until(lambda: len(service.directory.items(MODELS)) == 3)
     return targets
 
 
