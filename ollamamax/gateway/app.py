@@ -335,7 +335,9 @@ class Gateway:
             if inside is None:
                 given = _authorization(scope, protocol)
                 somewhere = own is not None
-                known = await access.identify(given, service.directory, route.permission, checked=checked, somewhere=somewhere)
+                known = await access.identify(
+                    given, service.directory, route.permission, checked=checked, somewhere=somewhere
+                )
             else:
                 known = inside
                 access.principal_of(known.key, route.permission, somewhere=own is not None)
