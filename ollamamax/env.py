@@ -284,7 +284,8 @@ SETTINGS = (
         "OLLAMAMAX_QUEUE_BYTES",
         integer(1 << 20, 1 << 40),
         str(512 << 20),
-        "Bytes of requests (those of 16 KiB or more) that may wait or run, of all tenants together; more are refused with 429.",
+        "Bytes of requests (those of 16 KiB or more) that may wait or run, of all tenants together, and that one process may have read of "
+        "their bodies; more are refused with 429.",
     ),
     Setting(
         "OLLAMAMAX_QUEUE_BYTES_PER_TENANT",

@@ -21,6 +21,7 @@ from ollamamax.gateway.anthropic import responses as anthropic_responses
 from ollamamax.gateway.callers import REVOKED, Caller, Callers
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.front import allowed
+from ollamamax.gateway.held import Body, Held
 from ollamamax.gateway.http import ClientGone, Receive, Scope, Send
 from ollamamax.gateway.intake import Flooded, Intake, Place
 from ollamamax.gateway.ollama import embed, memory
@@ -39,7 +40,7 @@ from ollamamax.gateway.service import Service
 from ollamamax.gateway.turns import Turns
 from ollamamax.identity import access
 from ollamamax.identity.access import Checked, Identified
-from ollamamax.kernel import errors, trace
+from ollamamax.kernel import errors, heap, trace
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
 
@@ -179,6 +180,7 @@ class Gateway:
         self._starting = asyncio.Lock()
         self._turns = Turns()
         self._intake = Intake(intake + bounds.waiting_of_tenant)
+        self._held = Held(bounds.bytes, bounds.bytes_of_tenant)
         self._open = 0
         self._quiet = asyncio.Event()
 
@@ -241,6 +243,7 @@ class Gateway:
                 dispatcher = Dispatcher(self._redis_url, directory, self._bounds, self._region)
                 await dispatcher.start()
                 self._callers.follow(directory)
+                dispatcher.background.run("memory", heap.stay_tidy)
                 self._service = Service(directory, dispatcher, self._max_body, self._deadline, self._keeping)
                 _log.info("gateway_started", gateway=dispatcher.id)
             return self._service
@@ -324,6 +327,7 @@ class Gateway:
         protocol = route.protocol if route else _protocol(path)
         call: Call | None = None
         caller: Caller | None = None
+        body: Body | None = None
         traceparent = trace.child(http.header(scope, b"traceparent"))
         request = new_id()
         try:
@@ -343,6 +347,8 @@ class Gateway:
                 access.principal_of(known.key, route.permission, somewhere=own is not None)
             key = known.key
             caller = self._callers.enter(known, route.permission)
+            if inside is None:
+                body = scope[http.HELD] = self._held.body(key.tenant)
             tenant = service.directory.get(tables.TENANTS, key.tenant) or _UNTOLD
             call = Call(
                 known.principal,
@@ -386,6 +392,8 @@ class Gateway:
             problem = errors.OllamaMaxError("Something broke in this server; the log has the details.")
             await _explain(answer, protocol, problem, request, traceparent)
         finally:
+            if body is not None:
+                body.leave()
             if call is not None and call.ignored:
                 _log.info("fields_ignored", request=request, api=path, fields=list(call.ignored))
             self._callers.leave(caller)

@@ -10,6 +10,7 @@ import msgspec
 
 from ollamamax.contract.from_client import decode as decode  # the one decoder of clients' bodies
 from ollamamax.gateway import compression
+from ollamamax.gateway.held import Body
 from ollamamax.kernel import errors
 
 T = TypeVar("T")
@@ -24,6 +25,8 @@ SIGN = "ollamamax.sign"
 """Marks a message of a response that is a sign of life, and nothing of an answer."""
 NAMED = "ollamamax.headers"
 """Where a scope's headers are kept by their names, for those that follow."""
+HELD = "ollamamax.held"
+"""Where a scope has the `held.Body` that counts what is read of its body, where somebody counts it."""
 _gzip_wanted = ContextVar("gzip_wanted", default=False)
 
 
@@ -41,7 +44,9 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises `TooLarge` as soon as it is known to exceed ``limit`` bytes, `ClientGone` when it breaks off."""
+    """The whole body. Raises `TooLarge` as soon as it is known to exceed ``limit`` bytes, `ClientGone` when it breaks off, and
+    `TooManyBytes` when this process holds too many bytes of bodies."""
+    held: Body | None = scope.get(HELD)
     declared = header(scope, b"content-length")
     if declared is not None and declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
@@ -55,6 +60,8 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         size += len(part)
         if size > limit:
             raise _too_large(limit)
+        if held is not None:
+            held.grow(len(part))
         parts.append(part)
         if not message.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)
