@@ -76,6 +76,8 @@ def _add(turn: Item, item: Item, ignored: Ignored) -> None:
             _call(turn, id_, kind.removesuffix("_call"), msgspec.json.encode(asked).decode())
         case {"type": "reasoning"}:
             parts = item.get("content") or item.get("summary") or []
+            if not isinstance(parts, list):
+                raise errors.InvalidRequest("The 'summary' and 'content' of reasoning are lists.", param="input")
             if item.get("encrypted_content"):
                 ignored.add(["input.encrypted_content"])  # only who encrypted them can read them
             texts = [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
