@@ -18,8 +18,6 @@ from psycopg import Connection, OperationalError, connect, errors, sql
 from ollamamax.settings import database
 
 AUDIT = "audit_auditrecord"
-FUNCTIONS = ("metering_make_partitions()", "metering_drop_partitions(integer, integer)")
-"""They act as the owner: what they make and drop is theirs to choose."""
 ONLY_READ = ("audit_chainhead", "django_migrations")
 
 
@@ -118,7 +116,10 @@ def rights(user: str, tables: list[str]) -> list[sql.Composed]:
         sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(name),
         sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {}").format(name),
         sql.SQL("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {}").format(name),
-        *(sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(sql.SQL(each), name) for each in FUNCTIONS),
+        # These act as the owner: what they make and drop is theirs to choose.
+        sql.SQL(
+            "GRANT EXECUTE ON FUNCTION metering_make_partitions(), metering_drop_partitions(integer, integer) TO {}"
+        ).format(name),
     ]
     for table in tables:
         allowed = "SELECT"

@@ -188,7 +188,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.SeparateDatabaseAndState(
-            database_operations=[migrations.RunSQL([TABLES, FUNCTIONS, TAKE_OVER])],
+            database_operations=[migrations.RunSQL(TABLES), migrations.RunSQL(FUNCTIONS), migrations.RunSQL(TAKE_OVER)],
             state_operations=[
                 migrations.AlterField(
                     model_name="usagerecord",

@@ -53,7 +53,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.SeparateDatabaseAndState(
-            database_operations=[migrations.RunSQL([TABLE, FILL], "DROP TABLE metering_usagehour")],
+            database_operations=[migrations.RunSQL(TABLE), migrations.RunSQL(FILL)],
             state_operations=[
                 migrations.CreateModel(
                     name="UsageHour",
