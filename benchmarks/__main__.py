@@ -1,4 +1,4 @@
-"""``python -m benchmarks [overhead|integrity|beside|start|routing|prefix|peers|servers|streams|kills|freezes|fairness|flood]``: without a name the first two, which takes a few minutes."""
+"""``python -m benchmarks [overhead|integrity|beside|start|routing|prefix|peers|servers|streams|kills|freezes|fairness|flood|usage]``: without a name the first two, which takes a few minutes."""
 
 from __future__ import annotations
 
@@ -130,6 +130,14 @@ def flood_command() -> None:
         found = flood.measure(product, size)
     print("\n" + flood.report(found, size))
     sys.exit(1 if any(each.steady.wrong for each in found) else 0)
+
+
+@main.command(name="usage", help="Sums over many usage records, and what a record takes of the disk.")
+@click.option("--records", default=1_000_000, show_default=True)
+def usage_command(records: int) -> None:
+    from benchmarks import usage
+
+    print("\n" + usage.report(usage.measure(usage.Size(records=records))))
 
 
 @main.command(name="servers", help="uvicorn, daphne; in the web process and in processes of their own.")

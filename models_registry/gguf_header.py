@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
-from cluster.engines.gguf_metadata import read_metadata
+from cluster.engines.gguf_metadata import metadata_in
 from ollamamax.kernel import errors
 
 _FILE_TYPES = {
@@ -66,9 +66,15 @@ class Header:
         return asdict(self)
 
 
-def read_header(file: Path) -> Header:
+def read_header(path: Path) -> Header:
     """Raises `InvalidRequest` when the file is not GGUF."""
-    metadata = _metadata(file)
+    with path.open("rb") as file:
+        return header_in(file, path.name)
+
+
+def header_in(file: BinaryIO, name: str) -> Header:
+    """The same of a file that is open; ``name`` is for messages."""
+    metadata = _metadata(file, name)
     family = str(metadata.get("general.architecture") or "")
     count = _integer(metadata.get("general.parameter_count")) or 0
     file_type = metadata.get("general.file_type")
@@ -84,9 +90,9 @@ def read_header(file: Path) -> Header:
     )
 
 
-def _metadata(file: Path) -> dict[str, Any]:
+def _metadata(file: BinaryIO, name: str) -> dict[str, Any]:
     try:
-        return read_metadata(file)
+        return metadata_in(file, name)
     except errors.EngineFailed as error:
         raise errors.InvalidRequest(error.message) from None
 
@@ -103,9 +109,9 @@ def _human(count: int) -> str:
     return str(count)
 
 
-def kind_of(file: Path) -> Literal["model", "adapter", "projector"]:
+def kind_in(file: BinaryIO, name: str) -> Literal["model", "adapter", "projector"]:
     """What a GGUF file is for. Raises `InvalidRequest` when it is not GGUF."""
-    metadata = _metadata(file)
+    metadata = _metadata(file, name)
     if metadata.get("general.type") == "adapter":
         return "adapter"
     if metadata.get("general.type") == "mmproj" or metadata.get("general.architecture") == "clip":

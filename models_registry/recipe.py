@@ -10,7 +10,7 @@ import msgspec
 from cluster.engines.recipe import PARAMETERS
 from cluster.engines.template import Template
 from models_registry import manifest as manifests
-from models_registry.blobstore.store import DIGEST
+from models_registry.blob_keys import DIGEST
 from models_registry.modelfile import as_fields, parse
 from models_registry.spelling import shortest
 from ollamamax.kernel.errors import InvalidRequest, Unsupported

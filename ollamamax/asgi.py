@@ -23,7 +23,7 @@ from models_registry.protocol.routes import route_of
 from models_registry.transfer.reference import Allowed
 from ollamamax.batches.protocol.files import Files
 from ollamamax.batches.protocol.routes import Routes
-from ollamamax.batches.store import FileStore
+from ollamamax.blobs.disk import in_folder
 from ollamamax.gateway import greeting, paths, readiness, upgrade
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.cors import Origins
@@ -43,7 +43,7 @@ class Web:
     def __init__(self) -> None:
         batch_routes = Routes(
             Files(
-                FileStore(settings.HOME),
+                in_folder(settings.HOME / "files"),
                 settings.ENV["OLLAMAMAX_MAX_FILE_BYTES"],
                 settings.ENV["OLLAMAMAX_MAX_TENANT_FILES_BYTES"],
             )
@@ -63,7 +63,7 @@ class Web:
                 most_bytes=settings.ENV["OLLAMAMAX_MAX_TENANT_RESPONSES_BYTES"],
             ),
         )
-        self.blobs = Blobs(settings.HOME / "blobs", self.gateway.directory)
+        self.blobs = Blobs(in_folder(settings.HOME / "blobs"), self.gateway.directory)
         self.management = Management(
             self.gateway.directory,
             Limits(Allowed(tuple(settings.ENV["OLLAMAMAX_PULL_REGISTRIES"])), settings.ENV["OLLAMAMAX_MAX_BLOB_BYTES"]),

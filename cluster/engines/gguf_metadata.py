@@ -5,16 +5,17 @@ Node code reads no more than the head: a file of many gigabytes takes as long as
 
 from __future__ import annotations
 
-import mmap
+import io
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ollamamax.kernel.errors import EngineFailed
 
 _FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_SCALARS = {form: struct.Struct("<" + form) for form in _FORMATS.values()}
 _STRING, _ARRAY = 8, 9
 _RANK = 4
 _MOST = 10_000_000
@@ -22,22 +23,25 @@ _MOST = 10_000_000
 
 
 class _Head:
-    def __init__(self, data: mmap.mmap) -> None:
-        self._data = data
-        self._at = 0
+    def __init__(self, file: BinaryIO) -> None:
+        self._read = file.read
+        self._left = file.seek(0, io.SEEK_END)
+        file.seek(0)
+
+    def _next(self, size: int) -> bytes:
+        # Looked at before it is read: a length that is not true must not take memory.
+        self._left -= size
+        if self._left < 0:
+            raise ValueError("it tells of more than it holds")
+        return self._read(size)
 
     def scalar(self, form: str) -> Any:
-        size = struct.calcsize("<" + form)
-        (value,) = struct.unpack_from("<" + form, self._data, self._at)
-        self._at += size
+        known = _SCALARS.get(form) or struct.Struct("<" + form)
+        (value,) = known.unpack(self._next(known.size))
         return value
 
     def bytes(self) -> bytes:
-        size = self.scalar("Q")
-        if size > len(self._data) - self._at:
-            raise ValueError("a text is longer than the file")
-        self._at += size
-        return self._data[self._at - size : self._at]
+        return self._next(self.scalar("Q"))
 
     def value(self, kind: int) -> Any:
         if kind == _STRING:
@@ -48,32 +52,48 @@ class _Head:
                 raise ValueError(f"a list of {count} entries")
             if inner in _FORMATS:
                 form = f"<{count}{_FORMATS[inner]}"
-                found = list(struct.unpack_from(form, self._data, self._at))
-                self._at += struct.calcsize(form)
-                return found
+                return list(struct.unpack(form, self._next(struct.calcsize(form))))
             return [self.value(inner) for _ in range(count)]
         return self.scalar(_FORMATS[kind])
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[_Head, int, int]]:
+def _begun(file: BinaryIO, name: str) -> Iterator[tuple[_Head, int, int]]:
     """The head of a file, and how many tensors and pairs it tells of. What is wrong with it is raised as `EngineFailed`."""
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            head = _Head(data)
-            if head.scalar("4s") != b"GGUF" or head.scalar("I") < 2:
-                raise ValueError("it is not GGUF of version 2 or newer")
-            tensors, pairs = head.scalar("Q"), head.scalar("Q")
-            if max(tensors, pairs) > _MOST:
-                raise ValueError("its counts cannot be true")
-            yield head, tensors, pairs
+        head = _Head(file)
+        if head.scalar("4s") != b"GGUF" or head.scalar("I") < 2:
+            raise ValueError("it is not GGUF of version 2 or newer")
+        tensors, pairs = head.scalar("Q"), head.scalar("Q")
+        if max(tensors, pairs) > _MOST:
+            raise ValueError("its counts cannot be true")
+        yield head, tensors, pairs
     except (OSError, ValueError, KeyError, struct.error, MemoryError, RecursionError) as error:
+        raise EngineFailed(f"{name} cannot be read as a GGUF file: {error}.") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        file = path.open("rb")
+    except OSError as error:
         raise EngineFailed(f"{path.name} cannot be read as a GGUF file: {error}.") from error
+    with file:
+        yield file
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """All keys and values, and ``general.parameter_count`` as counted from the tensors. Raises `EngineFailed`."""
-    with _opened(path) as (head, tensors, pairs):
+    """As `metadata_in`, of a file that is opened for it. Raises `EngineFailed`."""
+    with _opened(path) as file:
+        return metadata_in(file, path.name)
+
+
+def metadata_in(file: BinaryIO, name: str) -> dict[str, Any]:
+    """All keys and values, and ``general.parameter_count`` as counted from the tensors; ``name`` is for messages.
+
+    Raises `EngineFailed`.
+    """
+    with _begun(file, name) as (head, tensors, pairs):
         found = {head.bytes().decode(): head.value(head.scalar("I")) for _ in range(pairs)}
         found["general.parameter_count"] = sum(_elements(head) for _ in range(tensors))
         return found
@@ -81,7 +101,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 def pooling_of(path: Path) -> int | None:
     """What the file says for ``<architecture>.pooling_type``, without reading the long lists of tokens behind it. Raises `EngineFailed`."""
-    with _opened(path) as (head, _, pairs):
+    with _opened(path) as file, _begun(file, path.name) as (head, _, pairs):
         for _ in range(pairs):
             name = head.bytes().decode()
             if name.startswith("tokenizer.ggml.tokens"):

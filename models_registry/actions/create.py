@@ -9,13 +9,14 @@ from typing import Any
 
 from models_registry import manifest as manifests
 from models_registry import recipe
-from models_registry.actions.blob import blob_store, put_bytes
+from models_registry.actions.blob import blob_store, header_of_blob, kind_of_blob, put_bytes
 from models_registry.actions.version import publish_version
-from models_registry.gguf_header import kind_of, read_header
+from models_registry.blob_keys import blob_key
 from models_registry.manifest import Layer
 from models_registry.models import Blob, Version
 from models_registry.queries.blob import find_blob
 from models_registry.queries.model import find_channel
+from ollamamax.blobs.reading import read_bytes
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import InvalidRequest, Unsupported
@@ -74,7 +75,7 @@ def _from_files(digests: list[str]) -> tuple[dict[str, Any], list[Layer]]:
     adapters: list[Layer] = []
     for digest in digests:
         blob = _ours(digest, "files")
-        kind = kind_of(blob_store().path(digest))
+        kind = kind_of_blob(digest)
         if kind == "projector":
             raise Unsupported("The llamacpp engine here cannot do projectors (a model that sees).", param="files")
         if kind == "adapter":
@@ -83,13 +84,13 @@ def _from_files(digests: list[str]) -> tuple[dict[str, Any], list[Layer]]:
             weights.append(blob)
     if len(weights) != 1:
         raise InvalidRequest(f"'files' must hold the weights in one GGUF file; it holds {len(weights)}.", param="files")
-    header = read_header(blob_store().path(weights[0].digest)).as_dict()
+    header = header_of_blob(weights[0].digest).as_dict()
     return header, [Layer(weights[0].digest, weights[0].size, manifests.GGUF), *adapters]
 
 
 def _adapter(digest: str) -> Layer:
     blob = _ours(digest, "adapters")
-    if kind_of(blob_store().path(digest)) != "adapter":
+    if kind_of_blob(digest) != "adapter":
         raise InvalidRequest(f"{digest[:_SHORT]} is not a LoRA adapter in a GGUF file.", param="adapters")
     return Layer(digest, blob.size, manifests.ADAPTER)
 
@@ -106,7 +107,7 @@ def _merged(wanted: dict[str, Any], layers: list[Layer]) -> dict[str, Any]:
     held = [layer for layer in layers if layer.media_type == manifests.PARAMS]
     if "parameters" not in wanted or not held:
         return wanted
-    before: dict[str, Any] = json.loads(blob_store().path(held[0].digest).read_bytes())
+    before: dict[str, Any] = json.loads(read_bytes(blob_store(), blob_key(held[0].digest)))
     return wanted | {"parameters": before | wanted["parameters"]}
 
 

@@ -14,7 +14,7 @@ from models_registry import publication
 from models_registry.actions.blob import blob_store, put_bytes, take_over
 from models_registry.actions.lock import lock_blobs, lock_names
 from models_registry.actions.point import point_names
-from models_registry.blobstore.store import DIGEST
+from models_registry.blob_keys import DIGEST, digest_of
 from models_registry.gguf_header import read_header
 from models_registry.manifest import Layer
 from models_registry.models import Blob, Channel, Upload, Version
@@ -48,12 +48,12 @@ def publish_gguf(
     manifests.split_name(name)
     header = read_header(file).as_dict()
     # Slow work first: nothing is locked while the bytes are copied.
-    incoming = blob_store().stage(file)
+    incoming = blob_store().staging.copy(file)
     try:
         blob = take_over(
             tenant=tenant,
-            file=incoming.path,
-            digest=incoming.digest,
+            staged=incoming,
+            digest=digest_of(incoming),
             size=incoming.size,
             media_type=manifests.GGUF,
         )

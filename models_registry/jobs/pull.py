@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import json
-import time
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 
 from django.conf import settings
 
 from models_registry import manifest as manifests
-from models_registry.actions.blob import blob_store, refuse_beyond_quota, take_over
+from models_registry.actions.blob import blob_store, header_of_blob, refuse_beyond_quota, take_over
 from models_registry.actions.version import publish_version
-from models_registry.gguf_header import read_header
+from models_registry.blob_keys import blob_key
 from models_registry.jobs import usable
 from models_registry.jobs.asynchronous import run_until_stopped
 from models_registry.jobs.work import Work
@@ -27,6 +22,8 @@ from models_registry.transfer.download import ATTEMPTS, Progress, download
 from models_registry.transfer.image import read_image, remarks
 from models_registry.transfer.reference import Allowed, Reference
 from models_registry.transfer.session import Broken, Session
+from ollamamax.blobs.reading import read_bytes
+from ollamamax.blobs.staging import Part
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import NotFound
 from ollamamax.kernel.principal import Principal
@@ -48,7 +45,7 @@ def pull(acting: Principal, job: Job, work: Work) -> None:
         _have(job.tenant_id, reference, layer, work)
     work.tell("verifying sha256 digest")
     [weights] = [layer for layer in layers if manifests.is_weights(layer.media_type)]
-    header = read_header(blob_store().path(weights.digest)).as_dict()
+    header = header_of_blob(weights.digest).as_dict()
     for remark in remarks({layer.media_type for layer in layers}, *_texts(layers)):
         work.tell(remark)
     work.tell("writing manifest")
@@ -73,45 +70,32 @@ async def _manifest(reference: Reference) -> bytes:
 def _have(tenant: uuid.UUID, reference: Reference, layer: Layer, work: Work) -> None:
     """The tenant has the blob. Knowing its digest is not enough: what only others have is downloaded all the same."""
     status = f"pulling {layer.digest.removeprefix('sha256:')[:12]}"
-    part = blob_store().part(tenant.hex, layer.digest)
-    with _alone(part, work):
+    staging, name = blob_store().staging, layer.digest.removeprefix("sha256:")
+    part = staging.part(tenant.hex, name)
+    with part.alone(work.check):
         with tenant_scope(tenant):
             held = has_blob(layer.digest)
             if not held:
                 # Before it is fetched; what was begun and left counts, or many of those would fill the disk.
-                refuse_beyond_quota(layer.size + blob_store().begun(tenant.hex, but=layer.digest))
+                refuse_beyond_quota(layer.size + staging.begun(tenant.hex, but=name))
         if not held:
             run_until_stopped(
                 _download(reference, layer, part, lambda have: work.tell_bytes(status, layer.digest, layer.size, have)),
                 work,
             )
-            take_over(tenant=tenant, file=part, digest=layer.digest, size=layer.size, media_type=layer.media_type)
+            take_over(tenant=tenant, staged=part, digest=layer.digest, size=layer.size, media_type=layer.media_type)
         work.tell_bytes(status, layer.digest, layer.size, layer.size)
 
 
-async def _download(reference: Reference, layer: Layer, part: Path, progress: Progress) -> None:
+async def _download(reference: Reference, layer: Layer, part: Part, progress: Progress) -> None:
     async with Session(reference, allowed()) as session:
         await download(session, layer, part, progress)
-
-
-@contextlib.contextmanager
-def _alone(part: Path, work: Work) -> Iterator[None]:
-    """No other job of the tenant writes the same part. The lock goes with the process that held it."""
-    with part.with_suffix(".lock").open("wb") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                work.check()
-                time.sleep(0.1)
-        yield
 
 
 def _texts(layers: list[Layer]) -> tuple[str, dict[str, object]]:
     """The template and the parameters of what was pulled."""
     found = {
-        layer.media_type: blob_store().path(layer.digest).read_bytes()
+        layer.media_type: read_bytes(blob_store(), blob_key(layer.digest))
         for layer in layers
         if layer.media_type in {manifests.TEMPLATE, manifests.PARAMS}
     }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 from yarl import URL
 
 from models_registry import manifest as manifests
 from models_registry.actions.blob import blob_store
 from models_registry.actions.create import image_config_blob
+from models_registry.blob_keys import blob_key
 from models_registry.jobs.asynchronous import run_until_stopped
 from models_registry.jobs.pull import allowed
 from models_registry.jobs.work import Work
@@ -20,11 +20,10 @@ from models_registry.queries.model import find_channel
 from models_registry.transfer.download import ATTEMPTS
 from models_registry.transfer.reference import Reference
 from models_registry.transfer.session import Broken, RegistryFailed, Session
+from ollamamax.blobs.reading import pieces
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import NotFound, Unsupported
 from ollamamax.kernel.principal import Principal
-
-_CHUNK = 1 << 20
 
 
 def push(acting: Principal, job: Job, work: Work) -> None:
@@ -85,21 +84,19 @@ async def _upload(session: Session, layer: Layer, sent: Callable[[int], None]) -
         if not location:
             raise RegistryFailed("The registry does not say where a blob is to be sent.")
         place = response.url.join(URL(location, encoded=True)).update_query(digest=layer.digest)
-    path = blob_store().path(layer.digest)
     headers = {"Content-Type": "application/octet-stream", "Content-Length": str(layer.size)}
     async with session.request(
-        "PUT", str(place), scope="pull,push", headers=headers, data=lambda: _parts(path, sent)
+        "PUT", str(place), scope="pull,push", headers=headers, data=lambda: _told(layer.digest, sent)
     ) as response:
         await response.read()
 
 
-async def _parts(path: Path, sent: Callable[[int], None]) -> AsyncIterator[bytes]:
+async def _told(digest: str, sent: Callable[[int], None]) -> AsyncIterator[bytes]:
     count = 0
-    with path.open("rb") as file:
-        while part := await asyncio.to_thread(file.read, _CHUNK):
-            yield part
-            count += len(part)
-            sent(count)
+    async for piece in pieces(blob_store(), blob_key(digest)):
+        yield piece
+        count += len(piece)
+        sent(count)
 
 
 async def _finish(reference: Reference, image: bytes) -> None:

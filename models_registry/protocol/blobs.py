@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from starlette.datastructures import Headers
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from models_registry.blobstore.store import DIGEST, BlobStore
+from models_registry.blob_keys import DIGEST, blob_key
+from ollamamax.blobs import reading
+from ollamamax.blobs.store import Missing, Store
 from ollamamax.bus.directory import Directory
 from ollamamax.contract.tables import BLOBS, blob_field
 from ollamamax.identity import access
@@ -26,8 +27,8 @@ class _OnlyRead(errors.OllamaMaxError):
 class Blobs:
     """A node may read the blobs of its tenant's versions; every other digest does not exist for it."""
 
-    def __init__(self, root: Path, directory: Callable[[], Awaitable[Directory]]) -> None:
-        self._store = BlobStore(root)
+    def __init__(self, store: Store, directory: Callable[[], Awaitable[Directory]]) -> None:
+        self._store = store
         self._directory = directory
 
     @staticmethod
@@ -51,7 +52,7 @@ class Blobs:
             )
         await response(scope, receive, send)
 
-    async def _find(self, scope: Scope) -> FileResponse:
+    async def _find(self, scope: Scope) -> Response:
         directory = await self._directory()
         node = await access.authenticate(Headers(scope=scope).get("authorization"), directory, None, kind="node")
         if scope["method"] not in {"GET", "HEAD"}:
@@ -59,7 +60,7 @@ class Blobs:
         digest = scope["path"].removeprefix(PREFIX)
         if not DIGEST.fullmatch(digest) or directory.get(BLOBS, blob_field(node.tenant or "", digest)) is None:
             raise errors.NotFound("There is no such blob.")
-        path = self._store.path(digest)
-        if not path.is_file():
-            raise errors.Unavailable("The blob is registered, but its bytes are not on this server.")
-        return FileResponse(path, media_type="application/octet-stream", headers={"etag": f'"{digest}"'})
+        try:
+            return await reading.response(self._store, blob_key(digest), scope, etag=digest)
+        except Missing:
+            raise errors.Unavailable("The blob is registered, but its bytes are not on this server.") from None

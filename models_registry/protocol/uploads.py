@@ -9,12 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from models_registry.actions.blob import blob_store, keep_upload, refuse_beyond_quota
-from models_registry.blobstore.store import DIGEST, Incoming
+from models_registry.blob_keys import DIGEST, digest_of
 from models_registry.protocol.threads import in_thread
 from models_registry.queries.blob import has_blob
+from ollamamax.blobs.staging import Incoming
 from ollamamax.identity.bounds import sending
 from ollamamax.identity.scope import tenant_scope
-from ollamamax.kernel.disk import require_free, told_when_full
+from ollamamax.kernel.disk import told_when_full
 from ollamamax.kernel.errors import InvalidRequest, TooLarge
 from ollamamax.kernel.principal import Principal
 
@@ -39,15 +40,17 @@ async def answer(
             pass  # a client that is answered before it has sent everything takes that for a failure
         return Response(status_code=200)
     await in_thread(lambda: _refuse_beyond_quota(acting, size))
-    store = blob_store()
-    await asyncio.to_thread(store.require_free, size)
+    staging = blob_store().staging
+    await asyncio.to_thread(staging.require_free, size)
     with told_when_full():
-        incoming = await asyncio.to_thread(store.receive)
+        incoming = await asyncio.to_thread(staging.receive)
         try:
             with sending(acting.tenant or ""):
                 await _receive(request, incoming, most, still_works)
-            if incoming.digest != digest:
-                raise InvalidRequest(f'digest mismatch, expected "{digest}", got "{incoming.digest}"', param="digest")
+            if digest_of(incoming) != digest:
+                raise InvalidRequest(
+                    f'digest mismatch, expected "{digest}", got "{digest_of(incoming)}"', param="digest"
+                )
             await in_thread(lambda: keep_upload(acting=acting, incoming=incoming))
         finally:
             await asyncio.to_thread(incoming.discard)
@@ -64,12 +67,6 @@ def _refuse_beyond_quota(acting: Principal, size: int) -> None:
         refuse_beyond_quota(size)
 
 
-def _write(incoming: Incoming, data: bytes) -> None:
-    """What comes without saying how long it is leaves the reserve free, too."""
-    require_free(incoming.path.parent, len(data))
-    incoming.write(data)
-
-
 async def _receive(request: Request, incoming: Incoming, most: int, still_works: Callable[[], None]) -> None:
     batch = bytearray()
     async for part in request.stream():
@@ -78,10 +75,10 @@ async def _receive(request: Request, incoming: Incoming, most: int, still_works:
             raise _too_large(most)
         if len(batch) >= _BATCH:
             still_works()
-            await asyncio.to_thread(_write, incoming, bytes(batch))
+            await asyncio.to_thread(incoming.write_if_free, bytes(batch))
             batch.clear()
     still_works()
-    await asyncio.to_thread(_write, incoming, bytes(batch))
+    await asyncio.to_thread(incoming.write_if_free, bytes(batch))
     await asyncio.to_thread(incoming.finish)
 
 

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -14,7 +13,8 @@ import aiohttp
 from models_registry.manifest import Layer
 from models_registry.transfer.session import Broken, RegistryFailed, Session
 from ollamamax import logs
-from ollamamax.kernel.disk import require_free, told_when_full
+from ollamamax.blobs.staging import Part
+from ollamamax.kernel.disk import told_when_full
 
 ATTEMPTS = 6
 """Broken connections in a row, without a byte between them, after which a download fails."""
@@ -27,24 +27,24 @@ _log = logs.get(__name__)
 Progress = Callable[[int], None]
 
 
-async def download(session: Session, layer: Layer, part: Path, progress: Progress) -> None:
+async def download(session: Session, layer: Layer, part: Part, progress: Progress) -> None:
     """Have the whole blob, verified, in ``part``. Raises `RegistryFailed`, `DiskFull`, and what `Session` raises."""
     for _ in range(2):
         with told_when_full():
             found, resumed = await _complete(session, layer, part, progress)
         if found == layer.digest:
             return
-        await asyncio.to_thread(part.unlink)
+        await asyncio.to_thread(part.discard)
         if not resumed:
             break
     raise RegistryFailed(f"digest mismatch, file must be downloaded again: want {layer.digest}, got {found}")
 
 
-async def _complete(session: Session, layer: Layer, part: Path, progress: Progress) -> tuple[str, bool]:
+async def _complete(session: Session, layer: Layer, part: Part, progress: Progress) -> tuple[str, bool]:
     """Have all bytes; the digest of what came, and whether some of them were there before."""
-    have, digest = await asyncio.to_thread(_begun, part, layer.size)
+    have, digest = await asyncio.to_thread(part.begun, layer.size)
     resumed = have > 0
-    require_free(part.parent, layer.size - have)
+    part.require_free(layer.size - have)
     progress(have)
     tries = 0
     while have < layer.size:
@@ -52,7 +52,7 @@ async def _complete(session: Session, layer: Layer, part: Path, progress: Progre
         try:
             have, digest = await _stream(session, layer, part, have, digest, progress)
         except Broken as error:
-            have, digest = await asyncio.to_thread(_begun, part, layer.size)
+            have, digest = await asyncio.to_thread(part.begun, layer.size)
             tries = 0 if have > before else tries + 1
             if tries >= ATTEMPTS:
                 raise
@@ -62,7 +62,7 @@ async def _complete(session: Session, layer: Layer, part: Path, progress: Progre
 
 
 async def _stream(
-    session: Session, layer: Layer, part: Path, have: int, digest: Any, progress: Progress
+    session: Session, layer: Layer, part: Part, have: int, digest: Any, progress: Progress
 ) -> tuple[int, Any]:
     headers = {"Range": f"bytes={have}-"} if have else {}
     async with session.request("GET", session.address(f"blobs/{layer.digest}"), headers=headers) as response:
@@ -71,8 +71,7 @@ async def _stream(
         elif response.status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             raise RegistryFailed("The registry answered with another range than was asked for.")
         slow = _Pace()
-        with part.open("r+b" if have else "wb") as file:
-            file.seek(have)
+        with part.opened(have) as file:
             async for chunk in _chunks(response):
                 if have + len(chunk) > layer.size:
                     raise RegistryFailed(f"The registry sent more than the {layer.size} bytes of this blob.")
@@ -102,17 +101,6 @@ class _Pace:
             if self._bytes < SLOW_BYTES:
                 raise Broken(f"The registry sent {self._bytes} bytes in {SLOW_SECONDS:.0f} s.")
             self._since, self._bytes = now, 0
-
-
-def _begun(part: Path, size: int) -> tuple[int, Any]:
-    """The part's length and hash so far; a part longer than the blob is thrown away."""
-    digest = hashlib.sha256()
-    if not part.exists() or part.stat().st_size > size:
-        part.write_bytes(b"")
-    with part.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return part.stat().st_size, digest
 
 
 def _take(file: Any, digest: Any, chunk: bytes) -> None:

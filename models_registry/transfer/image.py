@@ -10,7 +10,7 @@ from cluster.engines.recipe import PARAMETERS
 from cluster.engines.template import Template
 from cluster.engines.template_syntax import TemplateProblem
 from models_registry import manifest as manifests
-from models_registry.blobstore.store import DIGEST
+from models_registry.blob_keys import DIGEST
 from models_registry.manifest import Layer
 from models_registry.transfer.session import RegistryFailed
 from ollamamax.kernel.errors import TooLarge, Unsupported

@@ -13,7 +13,7 @@ from django.utils import timezone
 from ollamamax import logs
 from ollamamax.bus import keys, shared
 from ollamamax.identity.scope import every_tenant
-from ollamamax.metering.models import UsageHour
+from ollamamax.metering.models import UsageSum
 
 BATCH = 1000
 _SEPARATOR = "\x1e"
@@ -44,33 +44,28 @@ WITH record AS (
   FROM record
   ON CONFLICT (request) DO NOTHING
   RETURNING
-    request, tenant_id, key, "user", model, node, date_trunc('hour', received_at, 'UTC') AS hour, prompt_tokens,
-    completion_tokens, outcome, cost, currency
+    request, tenant_id, key, "user", model, node, received_at, prompt_tokens, completion_tokens, outcome, cost, currency
 ), routed AS (
   INSERT INTO metering_requestroute (request, tenant_id, route)
   SELECT request, tenant_id, route FROM record JOIN written USING (request) WHERE route <> 'null'
   ON CONFLICT (request) DO NOTHING
 )
-INSERT INTO metering_usagehour AS held (
-  by, tenant_id, hour, model, "user", key, node, currency,
-  requests, refused, failed, prompt_tokens, completion_tokens, priced, cost
+INSERT INTO metering_usagesum AS held (
+  by, period, tenant_id, start, subject, currency, requests, refused, failed, prompt_tokens, completion_tokens, priced, cost
 )
 SELECT
-  CASE GROUPING(model, "user", key, node)
-    WHEN 15 THEN 'all' WHEN 7 THEN 'model' WHEN 11 THEN 'user' WHEN 13 THEN 'key' WHEN 14 THEN 'node' ELSE 'each' END,
-  tenant_id, hour, COALESCE(model, ''), COALESCE("user", ''), COALESCE(key, '00000000-0000-0000-0000-000000000000'),
-  COALESCE(node, '00000000-0000-0000-0000-000000000000'), currency,
+  by, period, tenant_id, date_trunc(period, received_at, 'UTC'), subject, currency,
   count(node) FILTER (WHERE outcome <> 'refused'), count(*) FILTER (WHERE outcome = 'refused'),
   count(node) FILTER (WHERE outcome IN ('failed', 'gateway_lost', 'node_lost')),
   sum(prompt_tokens), sum(completion_tokens), count(cost), COALESCE(sum(cost), 0)
 FROM written
-GROUP BY GROUPING SETS (
-  (tenant_id, hour, currency), (tenant_id, hour, currency, model), (tenant_id, hour, currency, "user"),
-  (tenant_id, hour, currency, key), (tenant_id, hour, currency, node),
-  (tenant_id, hour, currency, model, "user", key, node)
-)
-ORDER BY 1, 2, 3, 4, 5, 6, 7, 8
-ON CONFLICT (by, tenant_id, hour, model, "user", key, node, currency) DO UPDATE SET
+CROSS JOIN (VALUES ('hour'), ('day')) AS periods (period)
+CROSS JOIN LATERAL (
+  VALUES ('all', ''), ('model', model), ('user', "user"), ('key', key::text), ('node', COALESCE(node::text, ''))
+) AS subjects (by, subject)
+GROUP BY 1, 2, 3, 4, 5, 6
+ORDER BY 1, 2, 3, 4, 5, 6
+ON CONFLICT (by, period, tenant_id, start, subject, currency) DO UPDATE SET
   requests = held.requests + EXCLUDED.requests,
   refused = held.refused + EXCLUDED.refused,
   failed = held.failed + EXCLUDED.failed,
@@ -143,8 +138,8 @@ def keep_usage() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT metering_make_partitions()")
         cursor.execute("SELECT metering_drop_partitions(%s, %s)", [record_days, route_days])
-    # Records are dropped by the week: as long as one is there, the sum of its hour is.
-    days = max(settings.ENV["OLLAMAMAX_USAGE_TOTALS_DAYS"], record_days + 8)
+    # Records are dropped by the week: as long as one is there, the sums of its hour and its day are.
+    days = max(settings.ENV["OLLAMAMAX_USAGE_TOTALS_DAYS"], record_days + 9)
     oldest = timezone.now() - datetime.timedelta(days=days)
     with every_tenant():
-        UsageHour.objects.filter(hour__lt=oldest).delete()
+        UsageSum.objects.filter(start__lt=oldest).delete()

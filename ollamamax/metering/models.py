@@ -1,4 +1,4 @@
-"""What each request really used, why it ran where it ran, and the sums of each hour. Written by `write_usage` alone.
+"""What each request really used, why it ran where it ran, and the sums of each hour and day. Written by `write_usage` alone.
 
 Records and routes lie in partitions by the time in the request's id: `metering_make_partitions` and `metering_drop_partitions`,
 functions of the tables' owner, make them ahead and drop what is too old.
@@ -6,14 +6,9 @@ functions of the tables' owner, make them ahead and drop what is too old.
 
 from __future__ import annotations
 
-import uuid
-
 from django.db import models
 
 from ollamamax.identity.scope import tenant_manager
-
-NOBODY = uuid.UUID(int=0)
-"""In `UsageHour`, a key or a node that there is none of."""
 
 
 class UsageRecord(models.Model):
@@ -79,22 +74,20 @@ class RequestRoute(models.Model):
         return self.request.hex
 
 
-class UsageHour(models.Model):
-    """The sum of a tenant's records of one hour (UTC): of ``all``, of one ``model``, ``user``, ``key`` or ``node``, or of
-    ``each`` combination of these four. What a sum is not ``by`` is empty in it (`NOBODY` for ids).
+class UsageSum(models.Model):
+    """What the records of one hour or one day (``period``, of UTC) from ``start`` on sum up to: of ``all`` of a tenant, or
+    ``by`` one model, user, key or node, its ``subject``: a name, or an id as text; empty for all, and for what has none.
 
     ``requests`` are those that a node was given; ``failed`` ones are among them, ``refused`` ones are not. ``cost`` is of the
     ``priced`` records, in one currency: other currencies have rows of their own.
     """
 
-    pk = models.CompositePrimaryKey("by", "tenant_id", "hour", "model", "user", "key", "node", "currency")
+    pk = models.CompositePrimaryKey("by", "period", "tenant_id", "start", "subject", "currency")
     by = models.CharField(max_length=8)
+    period = models.CharField(max_length=4)
     tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+", db_index=False)
-    hour = models.DateTimeField()
-    model = models.CharField(max_length=400)
-    user = models.CharField(max_length=256)
-    key = models.UUIDField()
-    node = models.UUIDField()
+    start = models.DateTimeField()
+    subject = models.CharField(max_length=400)
     currency = models.CharField(max_length=3)
     requests = models.BigIntegerField()
     refused = models.BigIntegerField()
@@ -104,7 +97,7 @@ class UsageHour(models.Model):
     priced = models.BigIntegerField()
     cost = models.DecimalField(max_digits=38, decimal_places=9)
 
-    objects: models.Manager[UsageHour] = tenant_manager()
+    objects: models.Manager[UsageSum] = tenant_manager()
 
     def __str__(self) -> str:
-        return f"{self.by} {self.hour:%Y-%m-%d %H}"
+        return f"{self.by} {self.subject} {self.start:%Y-%m-%d %H}"

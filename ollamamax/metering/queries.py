@@ -1,4 +1,4 @@
-"""Reads usage: records one by one, and what they sum up to. Sums come from those of whole hours; records are asked for the rest."""
+"""Reads usage: records one by one, and what they sum up to: by the sums of whole days, of the hours that are left, and records."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from django.utils import timezone
 
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.errors import InvalidRequest
-from ollamamax.metering.models import NOBODY, RequestRoute, UsageHour, UsageRecord
+from ollamamax.metering.models import RequestRoute, UsageRecord, UsageSum
 
 SUBJECTS = ("model", "user", "key", "node")
 """What sums can be of; any of them also filters."""
 PERIODS = ("day", "hour")
 MOST_GROUPS = 20_000
-_HOUR = datetime.timedelta(hours=1)
+_LENGTH = {"day": datetime.timedelta(days=1), "hour": datetime.timedelta(hours=1)}
+_Span = tuple[datetime.datetime | None, datetime.datetime | None]
 _TRUNCATED = {"day": TruncDay, "hour": TruncHour}
-_OF_HOURS = {
+_OF_SUMS = {
     f"of_{name}": Sum(name)
     for name in ("requests", "refused", "failed", "prompt_tokens", "completion_tokens", "priced", "cost")
 }
@@ -39,7 +40,7 @@ _OF_RECORDS = {
     "of_priced": Count("cost"),
     "of_cost": Sum("cost"),
 }
-"""As `metering.actions` adds records to the sums of their hour."""
+"""As `metering.actions` adds records to the sums of their hours and days."""
 
 
 @dataclass
@@ -96,25 +97,23 @@ def groups(
     """Sums over the records that `usage` finds, apart for each value of ``by``: of `PERIODS`, `SUBJECTS` and ``tenant_id``.
 
     By time, then the most requests first. A moment from which no records are kept any more counts as the hour that it is in.
-    Raises `InvalidRequest` where there are more than `MOST_GROUPS`. Queries: 1, and 1 for parts of hours.
+    What is about two subjects at once is summed up from the records alone. Raises `InvalidRequest` where there are more than
+    `MOST_GROUPS`. Queries: 1 to 3.
     """
-    since, until = _kept(since), _kept(until)
-    first, last = _next_hour(since), None if until is None else _hour(until)
     found: dict[tuple[Any, ...], Sums] = {}
-    parts = []
-    if first is None or last is None or first <= last:
-        subjects = {name for name in (*by, *only) if name in SUBJECTS}
-        # The fewest rows that can tell it.
-        kind = "each" if len(subjects) > 1 else "".join(subjects) or "all"
-        hours = UsageHour.objects.filter(_between("hour", first, last), by=kind, **only)
-        _add(found, by, hours, "hour", _OF_HOURS)
-        parts = [(since, first), (last, until)]
-    else:
-        parts = [(since, until)]
-    asked = [_between("received_at", begin, end) for begin, end in parts if begin != end]
-    if asked:
-        records = UsageRecord.objects.filter(functools.reduce(operator.or_, asked), **only)
-        _add(found, by, records, "received_at", _OF_RECORDS)
+    spans: list[_Span] = [(_kept(since), _kept(until))]
+    subjects = {name for name in (*by, *only) if name in SUBJECTS}
+    if len(subjects) < 2:
+        kind = "".join(subjects) or "all"
+        rows = UsageSum.objects.filter(by=kind)
+        for value in only.values():
+            rows = rows.filter(subject=str(value))
+        for period in ("hour",) if "hour" in by else ("day", "hour"):
+            whole, spans = _split(spans, period)
+            if whole:
+                _add(found, by, rows.filter(_within("start", whole), period=period), "start", _OF_SUMS)
+    if spans:
+        _add(found, by, UsageRecord.objects.filter(_within("received_at", spans), **only), "received_at", _OF_RECORDS)
     periods = [name for name in by if name in PERIODS]
     return sorted(found.values(), key=lambda each: ([each.group[name] for name in periods], -each.requests))
 
@@ -134,13 +133,42 @@ def _add(
 ) -> None:
     """Add the sums of the rows to those of their groups."""
     periods = {f"of_{name}": _TRUNCATED[name](moment, tzinfo=datetime.UTC) for name in by if name in PERIODS}
-    names = {name: f"of_{name}" if name in PERIODS else name for name in by}
-    summed = rows.order_by().annotate(**periods).values(*names.values(), "currency").annotate(**sums)
+    told = {name: f"of_{name}" for name in by if name in PERIODS}
+    if rows.model is UsageSum:
+        told |= {name: "subject" for name in by if name in SUBJECTS}
+    columns = {name: told.get(name, name) for name in by}
+    summed = rows.order_by().annotate(**periods).values(*columns.values(), "currency").annotate(**sums)
     for row in summed[: MOST_GROUPS + 1]:
-        group = {name: None if row[column] == NOBODY else row[column] for name, column in names.items()}
+        group = {name: _value(name, row[column]) for name, column in columns.items()}
         found.setdefault(tuple(group.values()), Sums(group)).add(row)
     if len(found) > MOST_GROUPS:
         raise InvalidRequest(f"That has more than {MOST_GROUPS} groups: ask for a shorter time, or for fewer.")
+
+
+def _value(name: str, value: Any) -> Any:
+    """Sums tell ids as text."""
+    if name in {"key", "node"} and isinstance(value, str):
+        return uuid.UUID(value) if value else None
+    return value
+
+
+def _split(spans: Sequence[_Span], period: str) -> tuple[list[_Span], list[_Span]]:
+    """The whole days or hours in spans of time, and what is left of the spans."""
+    whole: list[_Span] = []
+    left: list[_Span] = []
+    for since, until in spans:
+        first = None if since is None else _next(since, period)
+        last = None if until is None else _begin(until, period)
+        if first is not None and last is not None and first >= last:
+            left.append((since, until))
+        else:
+            whole.append((first, last))
+            left += [(begin, end) for begin, end in ((since, first), (last, until)) if begin != end]
+    return whole, left
+
+
+def _within(column: str, spans: Sequence[_Span]) -> Q:
+    return functools.reduce(operator.or_, (_between(column, *span) for span in spans))
 
 
 def _between(column: str, since: datetime.datetime | None, until: datetime.datetime | None) -> Q:
@@ -151,15 +179,16 @@ def _between(column: str, since: datetime.datetime | None, until: datetime.datet
 
 def _kept(moment: datetime.datetime | None) -> datetime.datetime | None:
     oldest = timezone.now() - datetime.timedelta(days=settings.ENV["OLLAMAMAX_USAGE_DAYS"])
-    return moment if moment is None or moment >= oldest else _hour(moment)
+    return moment if moment is None or moment >= oldest else _begin(moment, "hour")
 
 
-def _hour(moment: datetime.datetime) -> datetime.datetime:
-    return moment.astimezone(datetime.UTC).replace(minute=0, second=0, microsecond=0)
+def _begin(moment: datetime.datetime, period: str) -> datetime.datetime:
+    """Of the day or hour that it is in."""
+    hour = moment.astimezone(datetime.UTC).replace(minute=0, second=0, microsecond=0)
+    return hour if period == "hour" else hour.replace(hour=0)
 
 
-def _next_hour(moment: datetime.datetime | None) -> datetime.datetime | None:
-    """The moment itself where an hour begins at it."""
-    if moment is None or moment == _hour(moment):
-        return moment
-    return _hour(moment) + _HOUR
+def _next(moment: datetime.datetime, period: str) -> datetime.datetime:
+    """The moment itself where a day or an hour begins at it."""
+    begin = _begin(moment, period)
+    return moment if moment == begin else begin + _LENGTH[period]

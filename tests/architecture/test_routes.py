@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from ollamamax.batches.protocol.files import Files
 from ollamamax.batches.protocol.routes import Routes
-from ollamamax.batches.store import FileStore
+from ollamamax.blobs.disk import in_folder
 from ollamamax.gateway.app import ROUTES
 from ollamamax.identity.api.base import PUBLIC, Declared, KeyAuthentication, View
 from ollamamax.identity.roles import PERMISSIONS
@@ -92,7 +92,7 @@ def test_nobody_unknown_gets_in_anywhere_else(path: str, view: type[View], anony
 
 
 def test_every_route_of_the_gateway_needs_a_permission_that_exists() -> None:
-    files = Files(FileStore(Path()), most_bytes=1, most_of_tenant=1)
+    files = Files(in_folder(Path()), most_bytes=1, most_of_tenant=1)
     more = [route for methods in (Routes(files).table | kept_responses.TABLE).values() for route in methods.values()]
     assert len(more) > 8
     assert {route.permission for route in (*ROUTES.values(), *more)} <= PERMISSIONS

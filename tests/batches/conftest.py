@@ -27,7 +27,7 @@ from ollamamax.batches.models import Answer, Batch, File
 from ollamamax.batches.protocol.files import Files
 from ollamamax.batches.protocol.routes import Routes
 from ollamamax.batches.runner.runner import Runner
-from ollamamax.batches.store import FileStore
+from ollamamax.blobs.disk import in_folder
 from ollamamax.bus import directory, keys
 from ollamamax.contract.tables import KEYS
 from ollamamax.gateway.app import Gateway
@@ -81,7 +81,7 @@ class House:
         """A runner in this process, stopped after the test."""
         gateway = Gateway(self.redis_url, max_body=50_000, deadline=30, bounds=Bounds(20, 10))
         runner = Runner(
-            gateway, FileStore(self.home), concurrency=concurrency, most_bytes=50_000, most_lines=MOST_LINES
+            gateway, in_folder(self.home / "files"), concurrency=concurrency, most_bytes=50_000, most_lines=MOST_LINES
         )
         task = asyncio.create_task(runner.run())
 
@@ -201,7 +201,7 @@ async def house(
         directory.reconcile(valkey, table, dict)
     await database_sync_to_async(directory.reconcile, thread_sensitive=False)(valkey, "keys", all_keys)
     publish_model(valkey, owner.tenant.id.hex)
-    routes = Routes(Files(FileStore(tmp_path), MOST_FILE_BYTES, MOST_TENANT_BYTES))
+    routes = Routes(Files(in_folder(tmp_path / "files"), MOST_FILE_BYTES, MOST_TENANT_BYTES))
     gateway = Gateway(
         redis_url,
         max_body=50_000,

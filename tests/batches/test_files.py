@@ -19,7 +19,7 @@ from channels.db import database_sync_to_async
 from ollamamax.audit.models import AuditRecord
 from ollamamax.batches.actions.sweep import sweep_files
 from ollamamax.batches.models import File
-from ollamamax.batches.store import FileStore
+from ollamamax.blobs.disk import in_folder
 from ollamamax.kernel import disk
 from tests.batches.conftest import MOST_FILE_BYTES, MOST_TENANT_BYTES, House, chat, jsonl, rows, until
 
@@ -274,7 +274,7 @@ async def test_a_key_without_the_permission_uploads_nothing(house: House) -> Non
 
 async def test_bytes_that_no_file_owns_are_swept(house: House) -> None:
     kept = await house.upload([chat(0)])
-    store = FileStore(house.home)
+    store = in_folder(house.home / "files")
     for name in ("0" * 32, "1" * 32 + ".part", "not-ours"):
         (house.home / "files" / name).write_bytes(b"x")
     assert await rows(lambda: sweep_files(store)) == 0

@@ -18,8 +18,10 @@ from django.db import OperationalError
 from pytest_django import Settings
 
 from models_registry.actions.blob import blob_store, collect_garbage
+from models_registry.blob_keys import blob_key
 from models_registry.models import Blob, Upload
 from ollamamax.audit.models import AuditRecord
+from ollamamax.blobs.reading import read_bytes
 from ollamamax.env import Environment
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel import disk
@@ -64,8 +66,8 @@ def test_a_blob_is_sent_once_and_found(http: httpx.Client) -> None:
     assert http.post(PATH, content=DATA).status_code == 201
     assert http.head(PATH).status_code == 200
     assert http.post(PATH, content=DATA).status_code == 200
-    assert blob_store().path(DIGEST).read_bytes() == DATA
-    assert files() == [blob_store().path(DIGEST)]
+    assert read_bytes(blob_store(), blob_key(DIGEST)) == DATA
+    assert files() == [settings.HOME / "blobs" / blob_key(DIGEST)]
     assert AuditRecord.objects.filter(action="blob.upload").count() == 1
 
 
@@ -125,7 +127,7 @@ def test_many_who_send_the_same_at_once_keep_one(http: httpx.Client) -> None:
     for thread in threads:
         thread.join()
     assert set(statuses) <= {200, 201}
-    assert files() == [blob_store().path(DIGEST)]
+    assert files() == [settings.HOME / "blobs" / blob_key(DIGEST)]
     with every_tenant():
         assert Upload.objects.count() == 1
 
@@ -191,7 +193,7 @@ def test_a_tenant_has_so_many_bytes_and_no_more(
     for content in (b"x" * 11, iter([b"x" * 11])):  # with a length, and without
         answer = http.post(other, content=content)
         assert (answer.status_code, "may have" in answer.text) == (413, True)
-    assert files() == [blob_store().path(DIGEST)]
+    assert files() == [settings.HOME / "blobs" / blob_key(DIGEST)]
     assert stranger_http.post(other, content=b"x" * 11).status_code == 201
 
 

@@ -20,8 +20,10 @@ from pytest_django import Settings
 from models_registry import manifest as manifests
 from models_registry.actions.blob import blob_store
 from models_registry.actions.version import register_external
+from models_registry.blob_keys import blob_key
 from models_registry.models import Job, Version
 from ollamamax.audit.models import AuditRecord
+from ollamamax.blobs.reading import read_bytes
 from ollamamax.env import Environment
 from ollamamax.identity.access import REVOKED_MEANWHILE
 from ollamamax.identity.actions.key import revoke_key
@@ -45,7 +47,7 @@ def version(person: Person, name: str) -> Version:
 
 def layer(found: Version, media_type: str) -> Any:
     [digest] = [each.digest for each in manifests.layers_of(found.manifest) if each.media_type == media_type]
-    return blob_store().path(digest).read_bytes()
+    return read_bytes(blob_store(), blob_key(digest))
 
 
 def test_every_part_is_a_layer_of_ollamas_own_kind(client: ollama.Client, digest: str, owner: Person) -> None:
@@ -66,7 +68,7 @@ def test_every_part_is_a_layer_of_ollamas_own_kind(client: ollama.Client, digest
     assert json.loads(layer(made, manifests.MESSAGES))[1] == {"role": "assistant", "content": "ho"}
     image_config = manifests.image_config_of(made.manifest)
     assert image_config is not None
-    assert json.loads(blob_store().path(image_config.digest).read_bytes())["model_family"] == "llama"
+    assert json.loads(read_bytes(blob_store(), blob_key(image_config.digest)))["model_family"] == "llama"
     assert [row.action for row in AuditRecord.objects.filter(action__in=["job.create", "version.publish"])] == [
         "job.create",
         "version.publish",

@@ -14,8 +14,10 @@ from pytest_django import Settings
 
 from models_registry import manifest as manifests
 from models_registry.actions.blob import blob_store, put_bytes
+from models_registry.blob_keys import blob_key
 from models_registry.models import Job, Version
 from models_registry.transfer.session import is_public
+from ollamamax.blobs.reading import read_bytes
 from ollamamax.env import Environment
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from tests.cast import Key, Person
@@ -101,7 +103,7 @@ def test_a_broken_connection_is_gone_on_with_by_ranges(
     assert len(starts) >= 2
     assert starts == sorted(starts)
     assert starts[0] > 0
-    assert blob_store().path(digest).read_bytes() == weights
+    assert read_bytes(blob_store(), blob_key(digest)) == weights
 
 
 def test_a_token_is_fetched_where_one_is_asked_for(client: ollama.Client, name: str, registry: Registry) -> None:
@@ -164,12 +166,12 @@ def test_what_was_begun_and_left_counts_among_what_the_tenant_has(
     settings: Settings,
 ) -> None:
     bounded(settings, len(weights) + 10_000)
-    blob_store().part(stranger.tenant.id.hex, f"sha256:{'1' * 64}").write_bytes(bytes(20_000))
-    left = blob_store().part(owner.tenant.id.hex, f"sha256:{'2' * 64}")
-    left.write_bytes(bytes(20_000))
+    blob_store().staging.part(stranger.tenant.id.hex, "1" * 64).location.write_bytes(bytes(20_000))
+    left = blob_store().staging.part(owner.tenant.id.hex, "2" * 64)
+    left.location.write_bytes(bytes(20_000))
     with pytest.raises(ollama.ResponseError, match="too many"):
         client.pull(name)
-    left.unlink()
+    left.discard()
     assert client.pull(name).status == "success"
 
 

@@ -15,7 +15,7 @@ from ollamamax.contract import Route
 from ollamamax.env import Environment
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.metering import actions, queries
-from ollamamax.metering.models import RequestRoute, UsageHour, UsageRecord
+from ollamamax.metering.models import RequestRoute, UsageRecord, UsageSum
 from tests.cast import Person
 from tests.metering.records import wire
 
@@ -125,7 +125,7 @@ def test_what_is_too_old_goes_and_the_sums_stay(owner: Person, today: datetime.d
         kept = sorted((timezone.now() - each.received_at).days for each in UsageRecord.objects.all())
         assert kept == [0, 0, 1, 3, 4, 29]
         assert RequestRoute.objects.count() == 2
-        assert UsageHour.objects.filter(by="all").count() == len(ages) - 1
+        assert UsageSum.objects.filter(by="all", period="hour").count() == len(ages) - 1
     left = partitions("metering_usagerecord")
     assert f"{week - 42 * DAY:%Y%m%d}" not in left
     assert f"{today - 3 * DAY:%Y%m%d}" not in partitions("metering_requestroute")

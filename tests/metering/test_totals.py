@@ -20,7 +20,7 @@ from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.errors import InvalidRequest
 from ollamamax.kernel.ids import uuid7
 from ollamamax.metering import actions, queries
-from ollamamax.metering.models import UsageHour, UsageRecord
+from ollamamax.metering.models import UsageRecord, UsageSum
 from tests.cast import Person
 from tests.metering.records import wire, written
 
@@ -200,4 +200,4 @@ def test_tenants_are_summed_for_the_operator_alone(
     assert owner_api.get("/api/v1/usage/tenants").status_code == 403
     assert anonymous_api.get("/api/v1/usage/tenants").status_code == 401
     with every_tenant():
-        assert UsageHour.objects.filter(by="all").count() == 2
+        assert UsageSum.objects.filter(by="all", period="day").count() == 2

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from models_registry.blobstore.store import BlobStore
+from models_registry.blob_keys import blob_key, digest_of
 from models_registry.protocol.blobs import Blobs
+from ollamamax.blobs.disk import in_folder
 from ollamamax.contract.tables import KnownKey, Table
 from ollamamax.identity.keys import make_key
 
@@ -44,14 +45,17 @@ def client(tmp_path: Path, entries: Entries) -> TestClient:
         await asyncio.sleep(0)
         return entries
 
-    return TestClient(Blobs(tmp_path / "blobs", directory))
+    return TestClient(Blobs(in_folder(tmp_path / "blobs"), directory))
 
 
 @pytest.fixture
 def digest(tmp_path: Path, entries: Entries) -> str:
     file = tmp_path / "weights"
     file.write_bytes(bytes(range(256)) * 1000)
-    name, _ = BlobStore(tmp_path / "blobs").add(file)
+    store = in_folder(tmp_path / "blobs")
+    incoming = store.staging.copy(file)
+    name = digest_of(incoming)
+    store.put(incoming, blob_key(name))
     entries.tables["blobs"][f"{TENANT}/{name}"] = object()
     return name
 

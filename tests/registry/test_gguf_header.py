@@ -11,7 +11,7 @@ import pytest
 from gguf import GGUFReader, GGUFWriter, LlamaFileType, PoolingType
 
 from cluster.engines.gguf_metadata import pooling_of, read_metadata
-from models_registry.gguf_header import _FILE_TYPES, kind_of, read_header
+from models_registry.gguf_header import _FILE_TYPES, kind_in, read_header
 from ollamamax.kernel.errors import EngineFailed, InvalidRequest
 from tests import smollm
 
@@ -43,7 +43,8 @@ def test_how_a_model_pools_is_read_where_it_stands(tmp_path: Path, gguf: Path) -
     writer.close()
     assert pooling_of(path) == 2
     assert pooling_of(gguf) is None
-    assert kind_of(path) == "model"
+    with path.open("rb") as file:
+        assert kind_in(file, "embeds") == "model"
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -16,9 +16,11 @@ from pytest_django import Settings
 
 from models_registry import manifest
 from models_registry.actions.version import blob_store, publish_gguf
+from models_registry.blob_keys import blob_key
 from models_registry.models import Blob, Channel, Version
 from models_registry.queries.model import find_channel
 from ollamamax.audit.models import AuditRecord
+from ollamamax.blobs.reading import read_bytes
 from ollamamax.bus import keys
 from ollamamax.identity.models import Tenant
 from ollamamax.identity.scope import tenant_scope
@@ -36,7 +38,7 @@ def test_a_file_is_stored_named_and_told_to_the_gateways(
     assert version.digest == manifest.digest_of(version.manifest)
     (layer,) = version.manifest["layers"]
     assert layer["digest"] == f"sha256:{hashlib.sha256(gguf.read_bytes()).hexdigest()}"
-    assert blob_store().path(layer["digest"]).read_bytes() == gguf.read_bytes()
+    assert read_bytes(blob_store(), blob_key(layer["digest"])) == gguf.read_bytes()
     assert version.details["context_length"] == 512
     assert version.details["quantization_level"] == "F32"
     prefix = owner.tenant.id.hex

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import uuid
-from pathlib import Path
 
 from ollamamax.batches.queries.file import known_ids
-from ollamamax.batches.store import FileStore
+from ollamamax.blobs.store import Sources
 
 PATIENCE = 3600.0
 """Seconds for which bytes may be there before their row is."""
 _CHUNK = 500
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
-def sweep_files(store: FileStore, *, older_than: float = PATIENCE) -> int:
+def sweep_files(store: Sources, *, older_than: float = PATIENCE) -> int:
     """Returns how many were removed."""
-    some: list[tuple[Path, uuid.UUID | None]] = list(store.older_than(older_than))
-    removed = 0
-    for start in range(0, len(some), _CHUNK):
-        chunk = some[start : start + _CHUNK]
-        known = known_ids([key for _, key in chunk if key is not None])
-        for path, key in chunk:
-            if key is None or key not in known:
-                path.unlink(missing_ok=True)
+    removed = store.staging.forget_left(older_than, older_than)
+    keys = iter([key for key in store.keys(older_than=older_than) if _ID.fullmatch(key)])
+    while chunk := list(itertools.islice(keys, _CHUNK)):
+        known = {file.hex for file in known_ids([uuid.UUID(key) for key in chunk])}
+        for key in chunk:
+            if key not in known:
+                store.delete(key)
                 removed += 1
     return removed

@@ -7,7 +7,6 @@ import uuid
 from dataclasses import dataclass
 
 import msgspec
-from starlette.responses import FileResponse
 
 from ollamamax.batches.actions.file import create_file, delete_file
 from ollamamax.batches.models import File
@@ -17,7 +16,8 @@ from ollamamax.batches.protocol.objects import file_object, page_object
 from ollamamax.batches.protocol.parameters import choice, cursor, limit
 from ollamamax.batches.protocol.upload import Upload, receive_upload
 from ollamamax.batches.queries.file import get_file, page_of_files
-from ollamamax.batches.store import FileStore
+from ollamamax.blobs import reading
+from ollamamax.blobs.store import Missing, Sources
 from ollamamax.gateway import http
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send
@@ -33,7 +33,7 @@ MOST_LISTED = 10_000
 class Files:
     """``most_bytes`` is of one file, ``most_of_tenant`` of all files of a tenant."""
 
-    store: FileStore
+    store: Sources
     most_bytes: int
     most_of_tenant: int
 
@@ -55,7 +55,7 @@ class Files:
         except Unavailable:
             raise  # whether the row was written is not known: the sweep decides
         except Exception:
-            await asyncio.to_thread(self.store.remove, file)
+            await asyncio.to_thread(self.store.delete, file.hex)
             raise
         await http.respond(send, 200, http.encode(file_object(made)), call.headers())
 
@@ -78,18 +78,20 @@ class Files:
 
     async def content(self, service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         file = await in_database(get_file, call.principal.tenant or "", _id(scope))
-        path = self.store.path(file.id)
-        if not await asyncio.to_thread(path.is_file):
-            raise Unavailable("The file is known, but its bytes are not on this server.")
         headers = {name.decode(): value.decode() for name, value in call.headers()}
-        response = FileResponse(path, media_type="application/octet-stream", filename=file.name, headers=headers)
+        try:
+            response = await reading.response(
+                self.store, file.id.hex, scope, etag=file.sha256, filename=file.name, headers=headers
+            )
+        except Missing:
+            raise Unavailable("The file is known, but its bytes are not on this server.") from None
         await response(scope, receive, send)
 
     async def delete(self, service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         file = _id(scope)
         await in_database(delete_file, acting=msgspec.structs.replace(call.principal, request=call.id), file_id=file)
         if file is not None:
-            await asyncio.to_thread(self.store.remove, file)
+            await asyncio.to_thread(self.store.delete, file.hex)
             answer = {"id": file_name(file), "object": "file", "deleted": True}
             await http.respond(send, 200, http.encode(answer), call.headers())
 

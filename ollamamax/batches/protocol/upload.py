@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from ollamamax.batches.store import FileStore, Incoming
+from ollamamax.blobs.staging import Incoming
+from ollamamax.blobs.store import Sources
 from ollamamax.gateway.http import ClientGone, Receive, Scope, header
 from ollamamax.kernel.disk import told_when_full
 from ollamamax.kernel.errors import InvalidRequest, TooLarge
@@ -36,39 +37,38 @@ class Upload:
     fields: dict[str, str] = field(default_factory=dict)
 
 
-async def receive_upload(scope: Scope, receive: Receive, store: FileStore, file: uuid.UUID, most_bytes: int) -> Upload:
+async def receive_upload(scope: Scope, receive: Receive, store: Sources, file: uuid.UUID, most_bytes: int) -> Upload:
     """Store the part ``file`` under this id. Raises `InvalidRequest`, `TooLarge`, `DiskFull`, `ClientGone`; then nothing is left."""
     declared = header(scope, b"content-length") or ""
     if declared.isdigit() and int(declared) > most_bytes + _FORM_BYTES:
         raise _too_large(most_bytes)
     form = _Form(_boundary(scope), most_bytes)
-    await asyncio.to_thread(store.require_free, int(declared) if declared.isdigit() else 0)
+    await asyncio.to_thread(store.staging.require_free, int(declared) if declared.isdigit() else 0)
     with told_when_full():
         return await _stored(form, receive, store, file)
 
 
-async def _stored(form: _Form, receive: Receive, store: FileStore, file: uuid.UUID) -> Upload:
-    incoming = await asyncio.to_thread(store.incoming, file)
+async def _stored(form: _Form, receive: Receive, store: Sources, file: uuid.UUID) -> Upload:
+    incoming = await asyncio.to_thread(store.staging.receive)
     try:
         async for waiting in form.read(receive):
             if len(waiting) >= _AT_ONCE:
-                await _write(store, incoming, waiting)
-        await _write(store, incoming, form.waiting)
+                await _write(incoming, waiting)
+        await _write(incoming, form.waiting)
         if form.filename is None:
             raise InvalidRequest("The form has no part 'file' with a file name.", param="file")
         fields = {name: _text(value, name) for name, value in form.fields.items()}
         # From here on the file has its name: nothing below may refuse the form.
-        sha256 = await asyncio.to_thread(incoming.keep)
+        await asyncio.to_thread(incoming.finish)
+        await asyncio.to_thread(store.put, incoming, file.hex)
     except BaseException:
-        incoming.drop()
+        incoming.discard()
         raise
-    return Upload(file, incoming.size, sha256, form.filename, fields)
+    return Upload(file, incoming.size, incoming.sha256, form.filename, fields)
 
 
-async def _write(store: FileStore, incoming: Incoming, waiting: bytearray) -> None:
-    """What comes without saying how long it is leaves the reserve free, too."""
-    await asyncio.to_thread(store.require_free, len(waiting))
-    await asyncio.to_thread(incoming.write, waiting)
+async def _write(incoming: Incoming, waiting: bytearray) -> None:
+    await asyncio.to_thread(incoming.write_if_free, waiting)
     waiting.clear()
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import BinaryIO
 
 from ollamamax.batches.actions.progress import Written
 from ollamamax.batches.models import Batch
 from ollamamax.batches.queries.batch import answers_of
 from ollamamax.batches.runner.lines import Problem, not_run, numbered, understand
-from ollamamax.batches.store import FileStore, Incoming
+from ollamamax.blobs.reading import open_file
+from ollamamax.blobs.staging import Incoming
+from ollamamax.blobs.store import Sources
 from ollamamax.kernel.ids import uuid7
 
 
 class _Output:
     """A file that comes to be with its first line."""
 
-    def __init__(self, store: FileStore, name: str) -> None:
+    def __init__(self, store: Sources, name: str) -> None:
         self._store = store
         self._name = name
         self._id = uuid7()
@@ -23,22 +25,23 @@ class _Output:
 
     def add(self, line: bytes) -> None:
         if self._file is None:
-            self._file = self._store.incoming(self._id)
+            self._file = self._store.staging.receive()
         self._file.write(line + b"\n")
 
     def keep(self) -> Written | None:
         if self._file is None:
             return None
-        sha256 = self._file.keep()
-        return Written(self._id, self._name, self._file.size, sha256)
+        self._file.finish()
+        self._store.put(self._file, self._id.hex)
+        return Written(self._id, self._name, self._file.size, self._file.sha256)
 
     def drop(self) -> None:
         if self._file is not None:
-            self._file.drop()
+            self._file.discard()
 
 
 def write_output(
-    store: FileStore, batch: Batch, most_bytes: int, unanswered: Problem | None
+    store: Sources, batch: Batch, most_bytes: int, unanswered: Problem | None
 ) -> tuple[Written | None, Written | None]:
     """The files of output and of errors, stored; ``None`` for one that would be empty.
 
@@ -52,7 +55,8 @@ def write_output(
             (output if answer.is_success else error).add(answer.line)
             done.add(answer.number)
         if unanswered is not None and len(done) < batch.total:
-            _add_unanswered(error, store.path(batch.input_file), batch.endpoint, most_bytes, done, unanswered)
+            with open_file(store, batch.input_file.hex) as file:
+                _add_unanswered(error, file, batch.endpoint, most_bytes, done, unanswered)
         return output.keep(), error.keep()
     except BaseException:
         output.drop()
@@ -60,10 +64,11 @@ def write_output(
         raise
 
 
-def _add_unanswered(error: _Output, path: Path, endpoint: str, most_bytes: int, done: set[int], why: Problem) -> None:
-    with path.open("rb") as file:
-        for number, line in numbered(file, most_bytes):
-            if number not in done:
-                request = understand(number, line, endpoint)
-                if not isinstance(request, Problem):
-                    error.add(not_run(request, why.code, why.message))
+def _add_unanswered(
+    error: _Output, file: BinaryIO, endpoint: str, most_bytes: int, done: set[int], why: Problem
+) -> None:
+    for number, line in numbered(file, most_bytes):
+        if number not in done:
+            request = understand(number, line, endpoint)
+            if not isinstance(request, Problem):
+                error.add(not_run(request, why.code, why.message))

@@ -22,7 +22,8 @@ from ollamamax.batches.runner.output import write_output
 from ollamamax.batches.runner.patience import pause_after, pause_for_room
 from ollamamax.batches.runner.room import Room
 from ollamamax.batches.runner.validation import validate
-from ollamamax.batches.store import FileStore
+from ollamamax.blobs.reading import open_file
+from ollamamax.blobs.store import Missing, Sources
 from ollamamax.bus.directory import Directory
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.in_process import ask
@@ -47,7 +48,7 @@ class Shared:
     runner: str
     gateway: Gateway
     directory: Directory
-    store: FileStore
+    store: Sources
     concurrency: int
     most_bytes: int
     most_lines: int
@@ -100,7 +101,8 @@ class Run:
         async with shared.reading:
             found = await asyncio.to_thread(
                 validate,
-                shared.store.path(batch.input_file),
+                shared.store,
+                batch.input_file,
                 batch.endpoint,
                 most_bytes=shared.most_bytes,
                 most_lines=shared.most_lines,
@@ -145,7 +147,7 @@ class Run:
             await end([work, writer, halted, *([written] if written is not None else [])])
         for task in (writer, work):
             if not task.cancelled() and (error := task.exception()) is not None:
-                if not isinstance(error, FileNotFoundError):
+                if not isinstance(error, Missing):
                     raise error
                 self.halt((Status.FAILED, FILE_GONE))
         if not self._draining.is_set():
@@ -172,7 +174,7 @@ class Run:
 
     async def _requests(self, batch: Batch, done: set[int]) -> AsyncGenerator[Request, None]:
         """The lines that have no answer yet."""
-        file = await asyncio.to_thread(self._shared.store.path(batch.input_file).open, "rb")
+        file = await asyncio.to_thread(open_file, self._shared.store, batch.input_file.hex)
         try:
             numbered = lines.numbered(file, self._shared.most_bytes)
             while some := await asyncio.to_thread(_several, numbered):

@@ -14,7 +14,7 @@ from ollamamax.batches.actions.sweep import sweep_files
 from ollamamax.batches.models import Batch
 from ollamamax.batches.runner.database import in_database
 from ollamamax.batches.runner.run import EXPIRED, Run, Shared
-from ollamamax.batches.store import FileStore
+from ollamamax.blobs.store import Sources
 from ollamamax.bus.directory import Directory
 from ollamamax.gateway.app import Gateway
 from ollamamax.kernel.errors import Unavailable
@@ -34,9 +34,7 @@ _log = logs.get(__name__)
 class Runner:
     """`run` returns after `stop`, with every batch given back."""
 
-    def __init__(
-        self, gateway: Gateway, store: FileStore, *, concurrency: int, most_bytes: int, most_lines: int
-    ) -> None:
+    def __init__(self, gateway: Gateway, store: Sources, *, concurrency: int, most_bytes: int, most_lines: int) -> None:
         self.id = new_id()
         self._gateway = gateway
         self._store = store

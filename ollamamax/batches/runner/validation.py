@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from uuid import UUID
 
 from ollamamax.batches.runner.lines import Problem, numbered, understand
+from ollamamax.blobs.reading import open_file
+from ollamamax.blobs.store import Missing, Store
 
 MOST_PROBLEMS = 100
 """A list of thousands would help nobody."""
 
 
 def validate(
-    path: Path, endpoint: str, *, most_bytes: int, most_lines: int, halted: Callable[[], bool]
+    store: Store, key: UUID, endpoint: str, *, most_bytes: int, most_lines: int, halted: Callable[[], bool]
 ) -> int | list[Problem]:
     """How many requests the file holds, or what is wrong with it. ``halted`` ends it early. Blocks."""
     problems: list[Problem] = []
     first_use: dict[str, int] = {}
     try:
-        with path.open("rb") as file:
+        with open_file(store, key.hex) as file:
             for number, line in numbered(file, most_bytes):
                 if halted() or len(problems) >= MOST_PROBLEMS:
                     break
@@ -30,7 +32,7 @@ def validate(
                     problems.append(Problem("duplicate_custom_id", message, "custom_id", number))
                 elif len(first_use) > most_lines:
                     return [Problem("too_many_requests", f"A batch may hold {most_lines} requests at most.")]
-    except FileNotFoundError:
+    except Missing:
         return [Problem("file_not_found", "The bytes of the input file are not on the server that runs batches.")]
     if not problems and not first_use:
         return [Problem("empty_file", "The input file holds no request.")]

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand
 
 from cluster.dispatch.admission import Bounds
 from ollamamax.batches.runner.runner import Runner
-from ollamamax.batches.store import FileStore
+from ollamamax.blobs.disk import in_folder
 from ollamamax.gateway.app import Gateway
 from ollamamax.kernel.tasks import end
 from ollamamax.responses.runner.background import Background
@@ -35,7 +35,7 @@ async def _run() -> None:
     )
     runner = Runner(
         gateway,
-        FileStore(settings.HOME),
+        in_folder(settings.HOME / "files"),
         concurrency=settings.ENV["OLLAMAMAX_BATCH_CONCURRENCY"],
         most_bytes=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
         most_lines=settings.ENV["OLLAMAMAX_MAX_BATCH_LINES"],
