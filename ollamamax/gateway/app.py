@@ -35,6 +35,7 @@ from ollamamax.gateway.openai.completions import completions
 from ollamamax.gateway.openai.embeddings import embeddings
 from ollamamax.gateway.openai.keeping import Keeping
 from ollamamax.gateway.openai.rerank import rerank
+from ollamamax.gateway.pace import Pace
 from ollamamax.gateway.relay import TooSlow
 from ollamamax.gateway.service import Service
 from ollamamax.gateway.turns import Turns
@@ -178,7 +179,7 @@ class Gateway:
         self._callers = Callers()
         self._started: asyncio.Task[Service] | None = None
         self._starting = asyncio.Lock()
-        self._turns = Turns()
+        self._turns = Turns(pace=Pace())
         self._intake = Intake(intake + bounds.waiting_of_tenant)
         self._held = Held(bounds.bytes, bounds.bytes_of_tenant)
         self._open = 0
@@ -280,12 +281,15 @@ class Gateway:
                 if self._service is not None:
                     checked = access.check(_authorization(scope, ANTHROPIC), self._service.directory)
                 owner = intake.owner_of(scope, checked)
+                if (connection := scope.get(http.OWNER)) is not None:
+                    connection.name = owner
                 place = self._intake.enter(owner)
                 if place is None:
-                    await self._turns.begin(intake.REFUSED)
+                    if http.OWNER not in scope:  # who reads in turns lets few come to here at once
+                        await self._turns.begin(intake.REFUSED, asks=False)
                     await self._refuse(scope, receive, send)
                     return
-            await self._turns.begin(owner)
+            await self._turns.begin(owner, asks=checked is not None)
             await self._serve(scope, receive, send, inside, idle_only, place, checked)
         finally:
             if place is not None:

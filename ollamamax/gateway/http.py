@@ -27,7 +27,18 @@ NAMED = "ollamamax.headers"
 """Where a scope's headers are kept by their names, for those that follow."""
 HELD = "ollamamax.held"
 """Where a scope has the `held.Body` that counts what is read of its body, where somebody counts it."""
+OWNER = "ollamamax.owner"
+"""Where a scope has its connection's `Owner`, of a server that reads in turns."""
 _gzip_wanted = ContextVar("gzip_wanted", default=False)
+
+
+class Owner:
+    """Whose a connection is: ``name`` is its address at first, then whatever its last request told."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
 
 
 class ClientGone(Exception):

@@ -8,7 +8,7 @@ from ollamamax.kernel import errors
 
 RETRY_AFTER = 2.0
 REFUSED = "refused"
-"""The owner, for `Turns`, of all requests that are refused: they take turns with the tenants, as one of them."""
+"""The owner, for `Turns`, of all requests that are refused where the server does not read in turns: they take turns with the tenants, as one of them."""
 
 
 class Flooded(errors.Overloaded):

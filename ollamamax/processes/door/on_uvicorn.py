@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any, ClassVar
+import math
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, cast
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
+from ollamamax.gateway.http import OWNER, Owner
 from ollamamax.processes.door import refusal
-from ollamamax.processes.door.connections import Connections, has_more
+from ollamamax.processes.door.connections import Connections, has_more, network
 from ollamamax.processes.door.meter import Meter, Refused, WireBounds
+from ollamamax.processes.door.reading import Reading
 from ollamamax.processes.leaving import Leaving
 from ollamamax.processes.uvicorn_http import Http
 
@@ -29,6 +32,7 @@ class Door:
     bounds: WireBounds
     connections: Connections
     leaving: Leaving
+    reading: Reading = field(default_factory=Reading)
 
 
 class DoorProtocol(Http):
@@ -43,6 +47,9 @@ class DoorProtocol(Http):
     _why = 400
     """The status for what the parser is made to stop at."""
     _answered_at = 0.0
+    _held = b""
+    """What came and waits for its turn to be parsed."""
+    owner = Owner()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -54,11 +61,15 @@ class DoorProtocol(Http):
             self._refuse(status)
             return
         self._address = address
+        self.owner = Owner(network(address))
         self.door.connections.watch(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
         super().connection_lost(exc)
+        # Each knows the other: without this thousands that close at once would be left to the collector of cycles.
+        self.cycle = None  # type: ignore[assignment]
+        self.pipeline.clear()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -66,9 +77,28 @@ class DoorProtocol(Http):
             if self._more > _GOODBYE_BYTES:
                 self.transport.abort()
             return
-        meter = self.meter
-        meter.arrives(self.loop.time())
-        at, end = 0, len(data)
+        self.meter.arrives(self.loop.time())
+        if self._held:
+            # Most requests are one read: to stop listening to each would cost as much as the read.
+            self._held += data
+            self.transport.pause_reading()
+        elif self.door.reading.may_read():
+            self._parse(data)
+        else:
+            self._held = data
+            self.door.reading.wait(self)
+
+    def read(self) -> None:
+        """Its turn to be parsed has come."""
+        data, self._held = self._held, b""
+        if self.transport.is_closing() or self._refused:
+            return
+        if not self.flow.read_paused:
+            self.transport.resume_reading()
+        self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        meter, at, end = self.meter, 0, len(data)
         try:
             while at < end and self._takes_more():
                 size = meter.room()
@@ -82,6 +112,10 @@ class DoorProtocol(Http):
             if not refused.status:
                 self.transport.abort()
 
+    def _rests_since(self) -> float:
+        """When its last answer was given, if nobody has asked anything since; never, if somebody has."""
+        return self._answered_at if self.meter.rests and not self._held else math.inf
+
     def _takes_more(self) -> bool:
         """Whether it is still this connection's parser that reads."""
         return not self._refused and self._address is not None
@@ -89,9 +123,11 @@ class DoorProtocol(Http):
     def look(self, now: float) -> None:
         cycle: RequestResponseCycle | None = self.cycle
         waits = cycle is not None and not cycle.response_complete and cycle.waiting_for_100_continue
-        if self.meter.is_late(now, held_up=self.flow.read_paused or waits):
+        if self.meter.is_late(now, held_up=self.flow.read_paused or waits or bool(self._held)):
             # Without a word: who sends half a request reads no answer, and an idle connection asked for none.
             self._refuse(0)
+        elif cycle is not None and cycle.response_complete and self._rests_since() < now - self.timeout_keep_alive:
+            self.timeout_keep_alive_handler()
 
     def announce(self) -> None:
         """The process is to end: an answer that has not begun will say that its connection ends with it."""
@@ -103,7 +139,12 @@ class DoorProtocol(Http):
         """Close, where nobody waits for an answer."""
         cycle: RequestResponseCycle | None = self.cycle
         is_answered = cycle is None or cycle.response_complete
-        if not is_answered or not self.meter.rests or not self.door.leaving.may_close(now, self._answered_at):
+        if (
+            not is_answered
+            or self._held
+            or not self.meter.rests
+            or not self.door.leaving.may_close(now, self._answered_at)
+        ):
             return
         if not self.transport.is_closing() and not has_more(self.transport.get_extra_info("socket")):
             self.transport.close()
@@ -111,6 +152,8 @@ class DoorProtocol(Http):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         if self.door.leaving.begun and not self.pipeline:
             cycle.keep_alive = False
+        scope = cast("dict[str, Any]", cycle.scope)
+        scope[OWNER] = self.owner
         super()._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:
@@ -151,7 +194,12 @@ class DoorProtocol(Http):
     def on_response_complete(self) -> None:
         self._answered_at = self.loop.time()
         self.meter.answered(self._answered_at)
-        super().on_response_complete()
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+        else:
+            # As uvicorn does it, but for its timer: `look` ends what rests for too long.
+            self.server_state.total_requests += 1
+            self.flow.resume_reading()
 
     def _stop(self, refused: Refused) -> None:
         """Make the parser stop here: uvicorn hears of an error, and asks for a 400."""
