@@ -9,7 +9,20 @@ class ClusterConfig(AppConfig):
     name = "cluster"
 
     def ready(self) -> None:
+        from django.db.models import Q
+
+        from cluster.models import JoinToken
         from cluster.queries.node import has_node
         from ollamamax.identity import objects
+        from ollamamax.identity.retention import ENDED, ENDINGS, Ending
+
+        # One that was used up expires, too.
+        ENDINGS.append(
+            Ending(
+                "join_token",
+                ENDED,
+                lambda before: JoinToken.objects.filter(Q(revoked_at__lt=before) | Q(expires_at__lt=before)),
+            )
+        )
 
         objects.register("node", has_node)

@@ -9,7 +9,11 @@ class ModelsRegistryConfig(AppConfig):
     name = "models_registry"
 
     def ready(self) -> None:
+        from models_registry.models import Job
         from models_registry.queries.model import has_model
         from ollamamax.identity import objects
+        from ollamamax.identity.retention import ENDED, ENDINGS, Ending
+
+        ENDINGS.append(Ending("job", ENDED, lambda before: Job.objects.filter(finished_at__lt=before)))
 
         objects.register("model", has_model)

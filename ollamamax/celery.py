@@ -40,6 +40,7 @@ app.conf.update(
     beat_max_loop_interval=1,
     beat_schedule={
         "publish-directory": _every("identity.publish_directory", 5.0),
+        "remove-ended": _every("identity.remove_ended", 60.0),
         "note-heads": _every("audit.note_heads", 10.0),
         "write-usage": _every("metering.write_usage", 1.0),
         "keep-usage": _every("metering.keep_usage", 600.0),

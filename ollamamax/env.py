@@ -351,6 +351,18 @@ SETTINGS = (
         "Currency that prices such as the hourly cost of a node are in (ISO 4217, as `EUR`). Empty: costs are told without one.",
     ),
     Setting(
+        "OLLAMAMAX_ENDED_DAYS",
+        integer(1, 3650),
+        "90",
+        "Days for which keys and join tokens that were revoked or have expired, jobs that are over and sessions are kept.",
+    ),
+    Setting(
+        "OLLAMAMAX_BATCH_DAYS",
+        integer(1, 3650),
+        "90",
+        "Days for which files of batches are kept, from when they were made and while a batch needs them, and batches after their end.",
+    ),
+    Setting(
         "OLLAMAMAX_RESPONSE_DAYS",
         integer(1, 3650),
         "30",

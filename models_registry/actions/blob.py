@@ -14,7 +14,7 @@ from django.utils import timezone
 from models_registry.actions.lock import lock_blobs
 from models_registry.blob_keys import blob_key, digest_of
 from models_registry.gguf_header import Header, header_in, kind_in
-from models_registry.models import Blob, Job, Upload
+from models_registry.models import Blob, Upload
 from models_registry.queries.blob import blob_bytes, has_blob
 from ollamamax import logs
 from ollamamax.audit.actions import record
@@ -30,7 +30,6 @@ from ollamamax.kernel.principal import Principal
 
 KEEP_UPLOADS = datetime.timedelta(hours=24)
 KEEP_PARTS = datetime.timedelta(days=7)
-KEEP_JOBS = datetime.timedelta(days=30)
 _log = logs.get(__name__)
 
 
@@ -108,14 +107,13 @@ def keep_upload(*, acting: Principal, incoming: Incoming) -> Blob:
 
 
 def collect_garbage() -> int:
-    """Remove what nobody needs: old uploads, blobs of no version, unfinished files, jobs of long ago. Safe to run twice.
+    """Remove what nobody needs: old uploads, blobs of no version, unfinished files. Safe to run twice.
 
-    Returns how many blobs went. Queries: 4, and 4 for each blob that goes.
+    Returns how many blobs went. Queries: 3, and 4 for each blob that goes.
     """
     now = timezone.now()
     with every_tenant():
         Upload.objects.filter(sent_at__lt=now - KEEP_UPLOADS).delete()
-        Job.objects.filter(finished_at__lt=now - KEEP_JOBS).delete()
         unneeded = list(_unneeded().values_list("digest", flat=True))
         removed = sum(_remove(digest) for digest in unneeded)
     left = blob_store().staging.forget_left(KEEP_UPLOADS.total_seconds(), KEEP_PARTS.total_seconds())

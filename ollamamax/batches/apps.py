@@ -7,3 +7,12 @@ from django.apps import AppConfig
 
 class BatchesConfig(AppConfig):
     name = "ollamamax.batches"
+
+    def ready(self) -> None:
+        from ollamamax.batches.queries.batch import ended_batches
+        from ollamamax.batches.queries.file import old_files
+        from ollamamax.identity.retention import ENDINGS, Ending
+
+        # Their bytes are swept when the rows are gone.
+        ENDINGS.append(Ending("batch", "OLLAMAMAX_BATCH_DAYS", ended_batches))
+        ENDINGS.append(Ending("file", "OLLAMAMAX_BATCH_DAYS", old_files))

@@ -8,3 +8,17 @@ from django.apps import AppConfig
 class IdentityConfig(AppConfig):
     name = "ollamamax.identity"
     label = "identity"
+
+    def ready(self) -> None:
+        from django.contrib.sessions.models import Session
+        from django.db.models import Q
+
+        from ollamamax.identity.models import ApiKey
+        from ollamamax.identity.retention import ENDED, ENDINGS, Ending
+
+        ENDINGS.append(
+            Ending(
+                "key", ENDED, lambda before: ApiKey.objects.filter(Q(revoked_at__lt=before) | Q(expires_at__lt=before))
+            )
+        )
+        ENDINGS.append(Ending("", ENDED, lambda before: Session.objects.filter(expire_date__lt=before)))

@@ -6,6 +6,8 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
+from django.conf import settings
+
 from ollamamax.batches.models import Batch, File
 from ollamamax.batches.names import batch_name, file_name
 from ollamamax.gateway.http import encode
@@ -18,7 +20,7 @@ def file_object(file: File) -> dict[str, Any]:
         "object": "file",
         "bytes": file.size,
         "created_at": _seconds(file.created_at),
-        "expires_at": None,
+        "expires_at": _seconds(file.created_at + datetime.timedelta(days=settings.ENV["OLLAMAMAX_BATCH_DAYS"])),
         "filename": file.name,
         "purpose": file.purpose,
         "status": "processed",

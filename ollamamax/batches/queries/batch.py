@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from django.db import models
+from django.db.models.functions import Coalesce
 
 from ollamamax.batches.models import Answer, Batch
 from ollamamax.batches.queries.file import page
@@ -38,6 +40,12 @@ def page_of_batches(tenant: str, *, after: uuid.UUID | None, limit: int) -> tupl
     """The tenant's batches after one of them, the newest first, and whether there are more."""
     with tenant_scope(tenant):
         return page(Batch.objects.all(), after, limit, newest_first=True)
+
+
+def ended_batches(before: datetime.datetime) -> models.QuerySet[Batch]:
+    """Batches that had ended before then, of all tenants."""
+    ended = Coalesce("completed_at", "failed_at", "expired_at", "cancelled_at")
+    return Batch.objects.alias(ended_at=ended).filter(ended_at__lt=before).exclude(status__in=Batch.UNFINISHED)
 
 
 def unfinished_of(file_id: uuid.UUID) -> models.QuerySet[Batch]:

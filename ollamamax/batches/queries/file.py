@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from typing import TypeVar
 
 from django.db import models
-from django.db.models import Sum
+from django.db.models import Exists, OuterRef, Sum
 
-from ollamamax.batches.models import File
+from ollamamax.batches.models import Batch, File
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.errors import NotFound
 
@@ -44,6 +45,12 @@ def page(rows: models.QuerySet[T], after: uuid.UUID | None, limit: int, *, newes
 def stored_bytes() -> int:
     """What all files of the tenant in scope are together."""
     return int(File.objects.aggregate(all=Sum("size"))["all"] or 0)
+
+
+def old_files(before: datetime.datetime) -> models.QuerySet[File]:
+    """Files made before then that no unfinished batch needs, of all tenants."""
+    needed = Batch.objects.filter(status__in=Batch.UNFINISHED, input_file=OuterRef("pk"))
+    return File.objects.filter(~Exists(needed), created_at__lt=before)
 
 
 def known_ids(some: list[uuid.UUID]) -> set[uuid.UUID]:
