@@ -34,13 +34,14 @@ test: ## all tests, on a real PostgreSQL and Valkey, with coverage (ARGS="-k wor
 clients: ## tests with clients that others made, in environments of their own (WITH=open-webui: that too, 7 GB)
 	$(PREPARE) clients $(WITH) && exec $(RUN) -m pytest tests/clients $(ARGS)
 
-lint: ## format, rules, types, layers, settings, migrations, console
+lint: ## format, rules, types, layers, settings, migrations, breaks of the API, console
 	$(PREPARE) test
 	$(RUN) -m ruff format --check --quiet .
 	$(RUN) -m ruff check --quiet .
 	$(RUN) -m mypy
 	"$(OLLAMAMAX_VENV)/bin/lint-imports"
 	$(RUN) .ci/check_django.py
+	$(RUN) .ci/api_breaks.py
 	@if [ -f frontend/package.json ]; then $(RUN) ollamamax/embedded/install.py npm run lint && $(RUN) ollamamax/embedded/install.py npm run typecheck; fi
 
 format: ## rewrite the code in the project's format

@@ -215,6 +215,12 @@ SETTINGS = (
         "20000",
         "Permissions on single models and nodes that one tenant gave its members; one more is refused with 409.",
     ),
+    Setting(
+        "OLLAMAMAX_MAX_IDEMPOTENCY_KEYS_PER_TENANT",
+        integer(1, 1_000_000),
+        "20000",
+        "Creations with an Idempotency-Key that one tenant asked for within a day; one more is refused with 429.",
+    ),
     Setting("OLLAMAMAX_MAX_TENANTS", COUNT, "10000", "Tenants of the installation; one more is refused with 409."),
     Setting("OLLAMAMAX_MAX_USERS", COUNT, "100000", "Users of the installation; one more is refused with 409."),
     Setting("OLLAMAMAX_MAX_MEMBERS_PER_TENANT", COUNT, "10000", "Members of one tenant; one more is refused with 409."),

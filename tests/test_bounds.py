@@ -29,6 +29,7 @@ from ollamamax.batches.actions.file import create_file, delete_file
 from ollamamax.batches.models import Batch
 from ollamamax.env import SETTINGS, Environment
 from ollamamax.identity import bounds
+from ollamamax.identity.actions import idempotency
 from ollamamax.identity.actions.grant import end_grant, give_grant
 from ollamamax.identity.actions.key import issue_key, revoke_key
 from ollamamax.identity.actions.member import add_member, remove_member
@@ -70,6 +71,14 @@ class World:
         user = create_user(acting=SYSTEM, email=f"{name}@acme.example", password=PASSWORD)
         add_member(acting=SYSTEM, tenant=self.owner.tenant, user=user, role="viewer")
         return user
+
+    def claim(self, name: str) -> Any:
+        with tenant_scope(self.owner.tenant):
+            return idempotency.claim(tenant=self.owner.tenant.id, caller="x", key=name, fingerprint="f" * 64)
+
+    def forget(self, id_: Any) -> None:
+        with tenant_scope(self.owner.tenant):
+            idempotency.forget(id_)
 
     def grant(self, name: str) -> Any:
         with tenant_scope(self.owner.tenant):
@@ -119,6 +128,7 @@ TABLE: dict[Bound, tuple[int, Make, Free | None]] = {
         lambda w, role: delete_role(acting=w.acting, role_id=role.id),
     ),
     bounds.GRANTS: (0, lambda w, n: w.grant(n), lambda w, grant: end_grant(acting=w.acting, grant_id=grant.id)),
+    bounds.IDEMPOTENT_ANSWERS: (0, lambda w, n: w.claim(n), lambda w, id_: w.forget(id_)),
     bounds.KEYS: (
         1,
         lambda w, n: issue_key(acting=w.acting, name=n)[0],

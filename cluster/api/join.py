@@ -19,6 +19,7 @@ from cluster.api.serializers import (
     JoinedSerializer,
     JoinSerializer,
     JoinTokenCreateSerializer,
+    JoinTokenFilters,
     JoinTokenSerializer,
 )
 from cluster.queries import node as queries
@@ -30,6 +31,9 @@ _NO_STORE = {"Cache-Control": "no-store"}
 class JoinTokenListView(View):
     permissions = {"GET": "node.manage", "POST": "node.manage"}
     serializer_class = JoinTokenSerializer
+    filters = JoinTokenFilters
+    orderings = {"created_at": "created_at", "expires_at": "expires_at"}
+    creates = True
 
     def get_queryset(self) -> QuerySet[Any]:
         return queries.join_tokens()
@@ -37,8 +41,7 @@ class JoinTokenListView(View):
     @extend_schema(operation_id="join_tokens_list", responses=JoinTokenSerializer(many=True))
     def get(self, request: Request) -> Response:
         """The tenant's join tokens, the newest first."""
-        page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(JoinTokenSerializer(page, many=True).data)
+        return self.listing(self.get_queryset(), JoinTokenSerializer)
 
     @extend_schema(
         operation_id="join_tokens_create",

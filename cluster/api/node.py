@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cluster.actions.node import NodeChange, change_node, remove_node
-from cluster.api.serializers import NodeChangeSerializer, NodeSerializer
+from cluster.api.serializers import NodeChangeSerializer, NodeFilters, NodeSerializer
 from cluster.models import Node
 from cluster.queries import node as queries
 from ollamamax.identity.api.base import View
@@ -21,6 +21,8 @@ class NodeListView(View):
     permissions = {"GET": "node.view"}
     of_objects = True
     serializer_class = NodeSerializer
+    filters = NodeFilters
+    orderings = {"joined_at": "joined_at", "name": "name"}
 
     def get_queryset(self) -> QuerySet[Any]:
         return queries.nodes(self.acting)
@@ -28,15 +30,15 @@ class NodeListView(View):
     @extend_schema(operation_id="nodes_list", responses=NodeSerializer(many=True))
     def get(self, request: Request) -> Response:
         """The tenant's nodes that the caller may see, the newest first, with their telemetry."""
-        page = self.paginate_queryset(self.get_queryset()) or []
-        context = {"heard": queries.heard(page)}
-        return self.get_paginated_response(NodeSerializer(page, many=True, context=context).data)
+        return self.listing(self.get_queryset(), NodeSerializer, lambda page: {"heard": queries.heard(page)})
 
 
 class NodeView(View):
     permissions = {"GET": "node.view", "PATCH": "node.manage", "DELETE": "node.manage"}
     of_objects = True
     serializer_class = NodeSerializer
+    etagged = True
+    volatile = frozenset({"telemetry", "online", "problem", "last_seen_at", "agent_version"})
 
     @extend_schema(operation_id="nodes_retrieve", responses=NodeSerializer)
     def get(self, request: Request, node_id: uuid.UUID) -> Response:

@@ -15,6 +15,7 @@ from cluster.models.node import MOST_HOURLY_COST
 from cluster.queries.node import Heard
 from ollamamax.contract import NodeState
 from ollamamax.identity.api.fields import Number
+from ollamamax.identity.api.filters import CreatedFilters
 from ollamamax.identity.api.serializers import ChangeSerializer
 
 
@@ -67,6 +68,17 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
         return found
 
 
+class NodeFilters(serializers.Serializer[Any]):
+    name = serializers.CharField(required=False, max_length=100, source="name__icontains", help_text="A part of it.")
+    engine = serializers.CharField(required=False, max_length=16)
+    region = serializers.CharField(required=False, max_length=63, allow_blank=True)
+    schedulable = serializers.BooleanField(required=False, allow_null=True, default=None)
+    shared = serializers.BooleanField(required=False, allow_null=True, default=None)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in attrs.items() if value is not None}
+
+
 class NodeChangeSerializer(ChangeSerializer):
     schedulable = serializers.BooleanField(required=False, help_text="false drains the node, true resumes it")
     shared = serializers.BooleanField(
@@ -92,6 +104,10 @@ class JoinTokenSerializer(serializers.ModelSerializer[JoinToken]):
         model = JoinToken
         fields = ["id", "identifier", "max_uses", "uses", "created_at", "expires_at", "revoked_at"]
         read_only_fields = fields
+
+
+class JoinTokenFilters(CreatedFilters):
+    """Time only: which of them still work changes by itself."""
 
 
 class JoinTokenCreateSerializer(serializers.Serializer[Any]):

@@ -7,6 +7,7 @@ from django.urls import path
 from cluster.api.join import JoinTokenListView, JoinTokenView, JoinView
 from cluster.api.node import NodeListView, NodeView
 from cluster.api.request import QueueView, RequestView
+from ollamamax.identity.api.bulk import bulk_of
 
 urlpatterns = [
     path("nodes", NodeListView.as_view(), name="nodes"),
@@ -15,5 +16,6 @@ urlpatterns = [
     path("nodes/tokens/<uuid:token_id>", JoinTokenView.as_view(), name="join-token"),
     path("queue", QueueView.as_view(), name="queue"),
     path("requests/<str:request_id>", RequestView.as_view(), name="request"),
+    path("nodes/bulk", bulk_of(NodeView, "node_id", "nodes").as_view(), name="nodes-bulk"),
     path("nodes/<uuid:node_id>", NodeView.as_view(), name="node"),
 ]

@@ -16,6 +16,7 @@ from models_registry.api.profile import FallbackSerializer, Strict, fallbacks
 from models_registry.models import Alias
 from models_registry.queries import alias as queries
 from ollamamax.identity.api.base import View
+from ollamamax.identity.api.filters import CreatedFilters
 
 
 class AliasSerializer(serializers.ModelSerializer[Alias]):
@@ -24,6 +25,11 @@ class AliasSerializer(serializers.ModelSerializer[Alias]):
     class Meta:
         model = Alias
         fields = ["id", "name", "target", "fallbacks", "created_at", "changed_at"]
+
+
+class AliasFilters(CreatedFilters):
+    name = serializers.CharField(required=False, max_length=340, source="name__icontains", help_text="A part of it.")
+    target = serializers.CharField(required=False, max_length=340)
 
 
 class AliasChangeSerializer(Strict):
@@ -39,6 +45,9 @@ class AliasCreateSerializer(AliasChangeSerializer):
 class AliasListView(View):
     permissions = {"GET": "model.view", "POST": "model.manage"}
     serializer_class = AliasSerializer
+    filters = AliasFilters
+    orderings = {"created_at": "created_at", "name": "name"}
+    creates = True
 
     def get_queryset(self) -> QuerySet[Any]:
         return queries.aliases()
@@ -46,8 +55,7 @@ class AliasListView(View):
     @extend_schema(operation_id="aliases_list", responses=AliasSerializer(many=True))
     def get(self, request: Request) -> Response:
         """The tenant's aliases, the newest first."""
-        page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(AliasSerializer(page, many=True).data)
+        return self.listing(self.get_queryset(), AliasSerializer)
 
     @extend_schema(operation_id="aliases_create", request=AliasCreateSerializer, responses={201: AliasSerializer})
     def post(self, request: Request) -> Response:
@@ -67,6 +75,7 @@ class AliasListView(View):
 class AliasView(View):
     permissions = {"GET": "model.view", "PATCH": "model.manage", "DELETE": "model.manage"}
     serializer_class = AliasSerializer
+    etagged = True
 
     @extend_schema(operation_id="aliases_retrieve", responses=AliasSerializer)
     def get(self, request: Request, alias_id: uuid.UUID) -> Response:

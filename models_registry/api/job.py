@@ -15,6 +15,7 @@ from models_registry.actions.job import cancel_job
 from models_registry.models import Job
 from models_registry.queries.job import find_job, jobs
 from ollamamax.identity.api.base import View
+from ollamamax.identity.api.filters import CreatedFilters
 
 
 class ProgressSerializer(serializers.Serializer[dict[str, Any]]):
@@ -46,9 +47,17 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         ]
 
 
+class JobFilters(CreatedFilters):
+    kind = serializers.CharField(required=False, max_length=16)
+    state = serializers.CharField(required=False, max_length=16)
+    model = serializers.CharField(required=False, max_length=400)
+
+
 class JobListView(View):
     permissions = {"GET": "model.view"}
     serializer_class = JobSerializer
+    filters = JobFilters
+    orderings = {"created_at": "created_at"}
 
     def get_queryset(self) -> QuerySet[Any]:
         return jobs()
@@ -56,13 +65,13 @@ class JobListView(View):
     @extend_schema(operation_id="jobs_list", responses=JobSerializer(many=True))
     def get(self, request: Request) -> Response:
         """The tenant's jobs, the newest first. One that is over is kept for 30 days."""
-        page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(JobSerializer(page, many=True).data)
+        return self.listing(self.get_queryset(), JobSerializer)
 
 
 class JobView(View):
     permissions = {"GET": "model.view", "DELETE": "model.manage"}
     serializer_class = JobSerializer
+    etagged = True
 
     @extend_schema(operation_id="jobs_retrieve", responses=JobSerializer)
     def get(self, request: Request, job_id: uuid.UUID) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -62,6 +63,22 @@ class ModelSerializer(serializers.ModelSerializer[Channel]):
         return f"{channel.model.name}:{channel.name}"
 
 
+class ModelFilters(serializers.Serializer[Any]):
+    name = serializers.CharField(
+        required=False,
+        max_length=200,
+        source="model__name__icontains",
+        help_text="A part of the name before the colon.",
+    )
+    tag = serializers.CharField(required=False, max_length=128, source="name", help_text="What stands after the colon.")
+    version = serializers.CharField(required=False, max_length=71, source="version__digest")
+    shared = serializers.BooleanField(required=False, allow_null=True, default=None)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        shared = attrs.pop("shared", None)
+        return attrs if shared is None else attrs | {"model__shared": shared}
+
+
 class ModelChangeSerializer(Strict):
     """For all names of the model. What is left out stays."""
 
@@ -74,6 +91,8 @@ class ModelListView(View):
     permissions = {"GET": "model.view"}
     of_objects = True
     serializer_class = ModelSerializer
+    filters = ModelFilters
+    orderings = {"moved_at": "moved_at", "name": "model__name"}
 
     def get_queryset(self) -> QuerySet[Any]:
         return queries.channels(self.acting)
@@ -81,14 +100,15 @@ class ModelListView(View):
     @extend_schema(operation_id="models_list", responses=ModelSerializer(many=True))
     def get(self, request: Request) -> Response:
         """The tenant's models that the caller may see, the newest name first."""
-        page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(_shown(page or [], many=True))
+        return self.listing(self.get_queryset(), ModelSerializer, _context)
 
 
 class ModelView(View):
     permissions = {"GET": "model.view", "PATCH": "model.manage"}
     of_objects = True
     serializer_class = ModelSerializer
+    etagged = True
+    volatile = frozenset({"replicas", "reloads_avoided"})
 
     @extend_schema(operation_id="models_retrieve", responses=ModelSerializer)
     def get(self, request: Request, channel_id: uuid.UUID) -> Response:
@@ -113,6 +133,9 @@ class ModelView(View):
         return Response(_shown(queries.get_channel(self.acting, channel_id)))
 
 
-def _shown(found: Any, *, many: bool = False) -> Any:
-    channels = found if many else [found]
-    return ModelSerializer(found, many=many, context={"reloads_avoided": queries.reloads_avoided(channels)}).data
+def _shown(found: Channel) -> Any:
+    return ModelSerializer(found, context=_context([found])).data
+
+
+def _context(channels: Sequence[Channel]) -> dict[str, Any]:
+    return {"reloads_avoided": queries.reloads_avoided(channels)}

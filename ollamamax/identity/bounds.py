@@ -43,6 +43,9 @@ USERS = Bound("OLLAMAMAX_MAX_USERS", "users", "its operator can raise the bound"
 MEMBERS = Bound("OLLAMAMAX_MAX_MEMBERS_PER_TENANT", "members", "remove some")
 ROLES = Bound("OLLAMAMAX_MAX_ROLES_PER_TENANT", "roles", "delete some")
 GRANTS = Bound("OLLAMAMAX_MAX_GRANTS_PER_TENANT", "grants", "end some")
+IDEMPOTENT_ANSWERS = Bound(
+    "OLLAMAMAX_MAX_IDEMPOTENCY_KEYS_PER_TENANT", "idempotency keys", "wait for some to expire", passes=True
+)
 KEYS = Bound("OLLAMAMAX_MAX_KEYS_PER_TENANT", "keys", "revoke some")
 JOIN_TOKENS = Bound("OLLAMAMAX_MAX_JOIN_TOKENS_PER_TENANT", "join tokens", "revoke some")
 NODES = Bound("OLLAMAMAX_MAX_NODES_PER_TENANT", "nodes", "remove some")

@@ -8,13 +8,14 @@ from ollamamax.bus import directory as bus_directory
 from ollamamax.bus import shared
 from ollamamax.contract.tables import KEYS, TENANTS
 from ollamamax.identity import directory
-from ollamamax.identity.actions import attempt, retention
+from ollamamax.identity.actions import attempt, idempotency, retention
 from ollamamax.identity.actions.key_use import move_key_use
 
 
 @shared_task(name="identity.remove_ended")
 def remove_ended() -> None:
     retention.remove_ended()
+    idempotency.sweep()
 
 
 @shared_task(name="identity.publish_directory")

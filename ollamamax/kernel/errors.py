@@ -65,6 +65,13 @@ class Conflict(OllamaMaxError):
     status = 409
 
 
+class PreconditionFailed(OllamaMaxError):
+    """What was to be changed is not as the caller knew it."""
+
+    code = "precondition_failed"
+    status = 412
+
+
 class TooLarge(OllamaMaxError):
     code = "body_too_large"
     status = 413

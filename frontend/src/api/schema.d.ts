@@ -41,6 +41,23 @@ export interface paths {
         patch: operations["aliases_update"];
         trace?: never;
     };
+    "/api/v1/aliases/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
+        post: operations["aliases_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/grants": {
         parameters: {
             query?: never;
@@ -72,6 +89,23 @@ export interface paths {
         post?: never;
         /** @description End a grant, and what runs by it. */
         delete: operations["grants_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/grants/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
+        post: operations["grants_bulk"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -149,6 +183,23 @@ export interface paths {
         patch: operations["keys_update"];
         trace?: never;
     };
+    "/api/v1/keys/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
+        post: operations["keys_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/me": {
         parameters: {
             query?: never;
@@ -202,6 +253,23 @@ export interface paths {
         patch: operations["members_update"];
         trace?: never;
     };
+    "/api/v1/members/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
+        post: operations["members_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/models": {
         parameters: {
             query?: never;
@@ -235,6 +303,23 @@ export interface paths {
         head?: never;
         /** @description Change how the model is served, or share it with every tenant. It counts for new requests within a second. */
         patch: operations["models_update"];
+        trace?: never;
+    };
+    "/api/v1/models/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
+        post: operations["models_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/nodes": {
@@ -271,6 +356,23 @@ export interface paths {
         head?: never;
         /** @description Drain a node (``schedulable: false``: new requests go elsewhere, running ones finish), resume, describe or share it. */
         patch: operations["nodes_update"];
+        trace?: never;
+    };
+    "/api/v1/nodes/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
+        post: operations["nodes_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/nodes/join": {
@@ -396,6 +498,23 @@ export interface paths {
         patch: operations["roles_update"];
         trace?: never;
     };
+    "/api/v1/roles/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
+        post: operations["roles_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session": {
         parameters: {
             query?: never;
@@ -484,6 +603,23 @@ export interface paths {
         head?: never;
         /** @description Change a tenant's weight, limits, name, whether it may join nodes, or its responses show their route. For the operator. */
         patch: operations["tenants_update"];
+        trace?: never;
+    };
+    "/api/v1/tenants/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
+        post: operations["tenants_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/usage": {
@@ -588,6 +724,37 @@ export interface components {
             /** Format: date-time */
             started_at?: string;
             error?: string;
+        };
+        Bulk: {
+            items: components["schemas"]["BulkItem"][];
+        };
+        /** @description ``body`` is what the method takes of one; ``if_match`` the ETag it was read with. */
+        BulkItem: {
+            /** Format: uuid */
+            id: string;
+            method: components["schemas"]["BulkItemMethodEnum"];
+            body?: {
+                [key: string]: unknown;
+            };
+            if_match?: string;
+        };
+        /**
+         * @description * `PATCH` - PATCH
+         *     * `DELETE` - DELETE
+         * @enum {string}
+         */
+        BulkItemMethodEnum: "PATCH" | "DELETE";
+        /** @description ``status`` and ``body`` are those that the item would have been answered alone, a problem where it failed. */
+        BulkResult: {
+            /** Format: uuid */
+            id: string;
+            status: number;
+            body: {
+                [key: string]: unknown;
+            } | null;
+        };
+        BulkResults: {
+            results: components["schemas"]["BulkResult"][];
         };
         /**
          * @description * `no_capacity` - no_capacity
@@ -702,11 +869,20 @@ export interface components {
         GrantCreateKindEnum: "model" | "node";
         /** @description ``provider`` names who vouched for the user; empty for this installation itself. */
         HowLoggedIn: {
-            method: components["schemas"]["MethodEnum"];
+            method: components["schemas"]["HowLoggedInMethodEnum"];
             provider: string;
             /** Format: date-time */
             at: string;
         };
+        /**
+         * @description * `password` - password
+         *     * `passkey` - passkey
+         *     * `oidc` - oidc
+         *     * `saml` - saml
+         *     * `ldap` - ldap
+         * @enum {string}
+         */
+        HowLoggedInMethodEnum: "password" | "passkey" | "oidc" | "saml" | "ldap";
         Job: {
             /** Format: uuid */
             readonly id: string;
@@ -881,15 +1057,6 @@ export interface components {
          * @enum {string}
          */
         MemberStateEnum: "invited" | "active" | "suspended";
-        /**
-         * @description * `password` - password
-         *     * `passkey` - passkey
-         *     * `oidc` - oidc
-         *     * `saml` - saml
-         *     * `ldap` - ldap
-         * @enum {string}
-         */
-        MethodEnum: "password" | "passkey" | "oidc" | "saml" | "ldap";
         Model: {
             /** Format: uuid */
             readonly id: string;
@@ -1526,10 +1693,17 @@ export interface operations {
     aliases_list: {
         parameters: {
             query?: {
+                created_since?: string;
+                created_until?: string;
                 /** @description The pagination cursor value. */
                 cursor?: string;
                 /** @description Number of results to return per page. */
                 limit?: number;
+                /** @description A part of it. */
+                name?: string;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-name" | "created_at" | "name";
+                target?: string;
             };
             header?: never;
             path?: never;
@@ -1550,7 +1724,10 @@ export interface operations {
     aliases_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1594,7 +1771,10 @@ export interface operations {
     aliases_destroy: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 alias_id: string;
             };
@@ -1614,7 +1794,10 @@ export interface operations {
     aliases_update: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 alias_id: string;
             };
@@ -1636,13 +1819,45 @@ export interface operations {
             };
         };
     };
+    aliases_bulk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
     grants_list: {
         parameters: {
             query?: {
+                created_since?: string;
+                created_until?: string;
                 /** @description The pagination cursor value. */
                 cursor?: string;
                 /** @description Number of results to return per page. */
                 limit?: number;
+                member?: string;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "created_at";
+                permission?: string;
             };
             header?: never;
             path?: never;
@@ -1663,7 +1878,10 @@ export interface operations {
     grants_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1707,7 +1925,10 @@ export interface operations {
     grants_destroy: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 grant_id: string;
             };
@@ -1724,13 +1945,46 @@ export interface operations {
             };
         };
     };
+    grants_bulk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
     jobs_list: {
         parameters: {
             query?: {
+                created_since?: string;
+                created_until?: string;
                 /** @description The pagination cursor value. */
                 cursor?: string;
+                kind?: string;
                 /** @description Number of results to return per page. */
                 limit?: number;
+                model?: string;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "created_at";
+                state?: string;
             };
             header?: never;
             path?: never;
@@ -1772,7 +2026,10 @@ export interface operations {
     jobs_destroy: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 job_id: string;
             };
@@ -1792,10 +2049,19 @@ export interface operations {
     keys_list: {
         parameters: {
             query?: {
+                created_by?: string;
+                created_since?: string;
+                created_until?: string;
                 /** @description The pagination cursor value. */
                 cursor?: string;
                 /** @description Number of results to return per page. */
                 limit?: number;
+                /** @description A part of it. */
+                name?: string;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-name" | "created_at" | "name";
+                priority?: string;
+                revoked?: boolean | null;
             };
             header?: never;
             path?: never;
@@ -1816,7 +2082,10 @@ export interface operations {
     keys_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1860,7 +2129,10 @@ export interface operations {
     keys_destroy: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 key_id: string;
             };
@@ -1880,7 +2152,10 @@ export interface operations {
     keys_update: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 key_id: string;
             };
@@ -1898,6 +2173,32 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Key"];
+                };
+            };
+        };
+    };
+    keys_bulk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResults"];
                 };
             };
         };
@@ -1924,10 +2225,19 @@ export interface operations {
     members_list: {
         parameters: {
             query?: {
+                created_since?: string;
+                created_until?: string;
                 /** @description The pagination cursor value. */
                 cursor?: string;
+                email?: string;
                 /** @description Number of results to return per page. */
                 limit?: number;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-email" | "created_at" | "email";
+                /** @description The slug of a role. */
+                role?: string;
+                source?: string;
+                state?: string;
             };
             header?: never;
             path?: never;
@@ -1969,7 +2279,10 @@ export interface operations {
     members_destroy: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 membership_id: string;
             };
@@ -1989,7 +2302,10 @@ export interface operations {
     members_update: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 membership_id: string;
             };
@@ -2011,6 +2327,32 @@ export interface operations {
             };
         };
     };
+    members_bulk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
     models_list: {
         parameters: {
             query?: {
@@ -2018,6 +2360,14 @@ export interface operations {
                 cursor?: string;
                 /** @description Number of results to return per page. */
                 limit?: number;
+                /** @description A part of the name before the colon. */
+                name?: string;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-moved_at" | "-name" | "moved_at" | "name";
+                shared?: boolean | null;
+                /** @description What stands after the colon. */
+                tag?: string;
+                version?: string;
             };
             header?: never;
             path?: never;
@@ -2059,7 +2409,10 @@ export interface operations {
     models_update: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 channel_id: string;
             };
@@ -2081,13 +2434,47 @@ export interface operations {
             };
         };
     };
+    models_bulk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
     nodes_list: {
         parameters: {
             query?: {
                 /** @description The pagination cursor value. */
                 cursor?: string;
+                engine?: string;
                 /** @description Number of results to return per page. */
                 limit?: number;
+                /** @description A part of it. */
+                name?: string;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-joined_at" | "-name" | "joined_at" | "name";
+                region?: string;
+                schedulable?: boolean | null;
+                shared?: boolean | null;
             };
             header?: never;
             path?: never;
@@ -2129,7 +2516,10 @@ export interface operations {
     nodes_destroy: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 node_id: string;
             };
@@ -2149,7 +2539,10 @@ export interface operations {
     nodes_update: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 node_id: string;
             };
@@ -2167,6 +2560,32 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Node"];
+                };
+            };
+        };
+    };
+    nodes_bulk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResults"];
                 };
             };
         };
@@ -2197,10 +2616,14 @@ export interface operations {
     join_tokens_list: {
         parameters: {
             query?: {
+                created_since?: string;
+                created_until?: string;
                 /** @description The pagination cursor value. */
                 cursor?: string;
                 /** @description Number of results to return per page. */
                 limit?: number;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-expires_at" | "created_at" | "expires_at";
             };
             header?: never;
             path?: never;
@@ -2221,7 +2644,10 @@ export interface operations {
     join_tokens_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2304,10 +2730,16 @@ export interface operations {
     roles_list: {
         parameters: {
             query?: {
+                created_since?: string;
+                created_until?: string;
                 /** @description The pagination cursor value. */
                 cursor?: string;
+                is_system?: boolean | null;
                 /** @description Number of results to return per page. */
                 limit?: number;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-slug" | "created_at" | "slug";
+                slug?: string;
             };
             header?: never;
             path?: never;
@@ -2328,7 +2760,10 @@ export interface operations {
     roles_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2372,7 +2807,10 @@ export interface operations {
     roles_destroy: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 role_id: string;
             };
@@ -2392,7 +2830,10 @@ export interface operations {
     roles_update: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 role_id: string;
             };
@@ -2410,6 +2851,32 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Role"];
+                };
+            };
+        };
+    };
+    roles_bulk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResults"];
                 };
             };
         };
@@ -2519,7 +2986,10 @@ export interface operations {
     tenant_update: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2542,10 +3012,17 @@ export interface operations {
     tenants_list: {
         parameters: {
             query?: {
+                created_since?: string;
+                created_until?: string;
                 /** @description The pagination cursor value. */
                 cursor?: string;
                 /** @description Number of results to return per page. */
                 limit?: number;
+                /** @description A part of it. */
+                name?: string;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-slug" | "created_at" | "slug";
+                slug?: string;
             };
             header?: never;
             path?: never;
@@ -2566,7 +3043,10 @@ export interface operations {
     tenants_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2610,7 +3090,10 @@ export interface operations {
     tenants_update: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 tenant_id: string;
             };
@@ -2628,6 +3111,32 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TenantDetail"];
+                };
+            };
+        };
+    };
+    tenants_bulk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResults"];
                 };
             };
         };

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, ClassVar, cast
 
 import msgspec
 from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework import exceptions
@@ -16,8 +17,11 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.pagination import BasePagination, CursorPagination
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
+from ollamamax.identity.api import rules
 from ollamamax.identity.api.request_id import id_of
 from ollamamax.identity.models import User
 from ollamamax.identity.queries.key import find_principal
@@ -68,7 +72,8 @@ class Declared(BasePermission):
 
 
 class Pages(CursorPagination):
-    """Newest first, by the primary key, which is ordered by time; a view may set ``ordering`` to something unique."""
+    """Newest first, by the primary key, which is ordered by time; a view may set ``ordering`` to something unique, and callers
+    choose among its ``orderings``."""
 
     page_size = 50
     page_size_query_param = "limit"
@@ -76,6 +81,14 @@ class Pages(CursorPagination):
     ordering = "-id"
 
     def get_ordering(self, request: Request, queryset: Any, view: Any) -> tuple[str, ...]:
+        asked = request.query_params.get("ordering")
+        if asked is not None:
+            name = asked.removeprefix("-")
+            if name not in view.orderings:
+                raise exceptions.ValidationError({"ordering": [f"One of {', '.join(view.orderings) or 'none'}."]})
+            # The primary key makes it unique, and goes the same way.
+            field = view.orderings[name]
+            return (f"-{field}", "-pk") if asked.startswith("-") else (field, "pk")
         chosen = getattr(view, "ordering", self.ordering)
         return (chosen,) if isinstance(chosen, str) else tuple(chosen)
 
@@ -83,7 +96,8 @@ class Pages(CursorPagination):
 class View(GenericAPIView[Any]):
     """Each view declares the permission of each method: ``permissions = {"GET": "node.view"}``.
 
-    The method runs inside the scope of the caller's tenant. No other method is answered.
+    The method runs inside the scope of the caller's tenant. No other method is answered. What else it declares says which of
+    the API's rules count for it (`ollamamax.identity.api.rules`).
     """
 
     authentication_classes = [KeyAuthentication, SessionAuthentication]
@@ -92,6 +106,16 @@ class View(GenericAPIView[Any]):
     permissions: ClassVar[Mapping[str, str]]
     of_objects: ClassVar[bool] = False
     """Whether the permissions may be had on single objects too: then its queries and actions ask of which ones."""
+    filters: ClassVar[type[Serializer[Any]] | None] = None
+    """A list's query parameters, each with the lookup it stands for as its ``source``. No others are taken."""
+    orderings: ClassVar[Mapping[str, str]] = {}
+    """What a list can be ordered by, to the field: never one that may be null."""
+    creates: ClassVar[bool] = False
+    """Whether POST creates something: then it takes an ``Idempotency-Key``."""
+    etagged: ClassVar[bool] = False
+    """Whether it is one thing that is read and changed: with an ``ETag`` when read, and ``If-Match`` when changed."""
+    volatile: ClassVar[frozenset[str]] = frozenset()
+    """Fields of one thing that change by themselves: they are no part of its ``ETag``."""
     principal: Principal | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -102,6 +126,10 @@ class View(GenericAPIView[Any]):
         unknown = set(declared.values()) - PERMISSIONS - {PUBLIC, SIGNED_IN}
         if unknown:
             raise TypeError(f"{cls.__name__} declares permissions that do not exist: {', '.join(sorted(unknown))}")
+        for name in ("post",) if cls.creates else ():
+            setattr(cls, name, rules.idempotent(cls.__dict__[name]))
+        for name in {"put", "patch", "delete"} & cls.__dict__.keys() if cls.etagged else ():
+            setattr(cls, name, rules.conditional(cls.__dict__[name]))
         cls.http_method_names = [method.lower() for method in declared] + (["head"] if "GET" in declared else [])
 
     @property
@@ -110,6 +138,44 @@ class View(GenericAPIView[Any]):
         if self.principal is None:
             raise Unauthenticated("Log in, or send an API key as 'Authorization: Bearer omx_...'.")
         return self.principal
+
+    @property
+    def lists(self) -> bool:
+        return self.filters is not None or bool(self.orderings)
+
+    def asked(self) -> dict[str, Any]:
+        """What the query parameters filter by. Raises DRF's `ValidationError`, for one that nobody knows too."""
+        given = self.request.query_params
+        form = self.filters(data=given) if self.filters is not None else None
+        known = {"limit", "cursor", "ordering", "format"} | (form.fields.keys() if form is not None else set())
+        unknown = sorted(given.keys() - known)
+        if unknown:
+            raise exceptions.ValidationError({name: ["There is no such parameter."] for name in unknown})
+        if form is None:
+            return {}
+        form.is_valid(raise_exception=True)
+        return dict(form.validated_data)
+
+    def listing(
+        self,
+        rows: QuerySet[Any],
+        serializer: type[Serializer[Any]],
+        shown: Callable[[Sequence[Any]], Any] | None = None,
+    ) -> Response:
+        """One page of the rows that the caller asked for; ``shown`` makes what a serializer needs besides them."""
+        page = self.paginate_queryset(rows.filter(**self.asked())) or []
+        context = {} if shown is None else shown(page)
+        return self.get_paginated_response(serializer(page, many=True, context=context).data)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if self.etagged and response.status_code == 200 and isinstance(response.data, dict):
+            response["ETag"] = rules.etag(response.data, self.volatile)
+        match = request.resolver_match
+        deprecated = rules.DEPRECATED.get((request.method or "", match.route if match else ""))
+        if deprecated is not None:
+            rules.tell_deprecation(response, deprecated)
+        return response
 
     def permission_for(self, method: str) -> str:
         """Raises DRF's `MethodNotAllowed` for a method that is not declared."""

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from ollamamax.identity.actions.key import change_key, issue_key, revoke_key
 from ollamamax.identity.api.base import View
+from ollamamax.identity.api.filters import KeyFilters
 from ollamamax.identity.api.serializers import (
     CreatedKeySerializer,
     KeyChangeSerializer,
@@ -24,6 +25,9 @@ from ollamamax.identity.queries.key import get_key, keys_of_tenant
 class KeyListView(View):
     permissions = {"GET": "key.view", "POST": "key.manage"}
     serializer_class = KeySerializer
+    filters = KeyFilters
+    orderings = {"created_at": "created_at", "name": "name"}
+    creates = True
 
     def get_queryset(self) -> QuerySet[Any]:
         return keys_of_tenant()
@@ -31,8 +35,7 @@ class KeyListView(View):
     @extend_schema(operation_id="keys_list", responses=KeySerializer(many=True))
     def get(self, request: Request) -> Response:
         """The tenant's keys, the newest first; revoked ones too."""
-        page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(KeySerializer(page, many=True).data)
+        return self.listing(self.get_queryset(), KeySerializer)
 
     @extend_schema(operation_id="keys_create", request=KeyCreateSerializer, responses={201: CreatedKeySerializer})
     def post(self, request: Request) -> Response:
@@ -46,6 +49,8 @@ class KeyListView(View):
 class KeyView(View):
     permissions = {"GET": "key.view", "PATCH": "key.manage", "DELETE": "key.manage"}
     serializer_class = KeySerializer
+    etagged = True
+    volatile = frozenset({"last_used_at"})
 
     @extend_schema(operation_id="keys_retrieve", responses=KeySerializer)
     def get(self, request: Request, key_id: uuid.UUID) -> Response:

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from ollamamax.identity.actions.member import change_member, remove_member
 from ollamamax.identity.api.base import View
+from ollamamax.identity.api.filters import MemberFilters
 from ollamamax.identity.api.serializers import MemberChangeSerializer, MemberSerializer
 from ollamamax.identity.queries.member import get_member, members
 from ollamamax.identity.queries.tenant import get_tenant
@@ -21,6 +22,8 @@ from ollamamax.identity.rights import tenant_of
 class MemberListView(View):
     permissions = {"GET": "member.view"}
     serializer_class = MemberSerializer
+    filters = MemberFilters
+    orderings = {"created_at": "created_at", "email": "user__email"}
 
     def get_queryset(self) -> QuerySet[Any]:
         return members()
@@ -28,13 +31,13 @@ class MemberListView(View):
     @extend_schema(operation_id="members_list", responses=MemberSerializer(many=True))
     def get(self, request: Request) -> Response:
         """The tenant's members in whatever state, the newest first."""
-        page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(MemberSerializer(page, many=True).data)
+        return self.listing(self.get_queryset(), MemberSerializer)
 
 
 class MemberView(View):
     permissions = {"GET": "member.view", "PATCH": "member.manage", "DELETE": "member.manage"}
     serializer_class = MemberSerializer
+    etagged = True
 
     @extend_schema(operation_id="members_retrieve", responses=MemberSerializer)
     def get(self, request: Request, membership_id: uuid.UUID) -> Response:

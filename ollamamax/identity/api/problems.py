@@ -39,7 +39,7 @@ _CODES = {
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler. ``None``, which makes it a 500, for what is our own fault."""
     if isinstance(error, exceptions.ValidationError):
-        return _answer(400, "invalid_request", _sentence(error.detail), more={"fields": error.detail})
+        return _answer(400, "invalid_request", _sentence(error.detail), more={"fields": flat(error.detail)})
     if isinstance(error, exceptions.APIException):
         headers = {"WWW-Authenticate": "Bearer"} if error.status_code == 401 else {}
         return _answer(error.status_code, _CODES.get(error.status_code, "error"), str(error.detail), headers)
@@ -51,7 +51,27 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         headers["WWW-Authenticate"] = "Bearer"
     if known.retry_after is not None:
         headers["Retry-After"] = str(math.ceil(known.retry_after))
-    return _answer(known.status, known.code, known.message, headers, known.fields)
+    more = dict(known.fields)
+    if isinstance(more.get("param"), str):
+        more["fields"] = {more["param"]: [known.message]}
+    return _answer(known.status, known.code, known.message, headers, more)
+
+
+def flat(detail: Any, path: str = "") -> dict[str, list[str]]:
+    """What is wrong, by the path of the field: ``limits.tokens_per_minute``, ``fallbacks.0.model``; ``""`` is the body as a whole."""
+    if isinstance(detail, dict):
+        found: dict[str, list[str]] = {}
+        for name, inner in detail.items():
+            inside = path if name == "non_field_errors" else f"{path}.{name}" if path else str(name)
+            found |= flat(inner, inside)
+        return found
+    if isinstance(detail, list) and any(isinstance(each, dict | list) for each in detail):
+        found = {}
+        for index, inner in enumerate(detail):
+            if inner:
+                found |= flat(inner, f"{path}.{index}" if path else str(index))
+        return found
+    return {path: [str(each) for each in (detail if isinstance(detail, list) else [detail])]}
 
 
 def body(status: int, code: str, detail: str, more: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from ollamamax.identity.actions.grant import end_grant, give_grant
 from ollamamax.identity.actions.role import change_role, create_role, delete_role
 from ollamamax.identity.api.base import View
+from ollamamax.identity.api.filters import GrantFilters, RoleFilters
 from ollamamax.identity.api.serializers import (
     GrantCreateSerializer,
     GrantSerializer,
@@ -26,6 +27,9 @@ from ollamamax.identity.queries import role as queries
 class RoleListView(View):
     permissions = {"GET": "member.view", "POST": "member.manage"}
     serializer_class = RoleSerializer
+    filters = RoleFilters
+    orderings = {"created_at": "created_at", "slug": "slug"}
+    creates = True
 
     def get_queryset(self) -> QuerySet[Any]:
         return queries.roles()
@@ -33,8 +37,7 @@ class RoleListView(View):
     @extend_schema(operation_id="roles_list", responses=RoleSerializer(many=True))
     def get(self, request: Request) -> Response:
         """The tenant's own roles, the newest first, and those of the system."""
-        page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(RoleSerializer(page, many=True).data)
+        return self.listing(self.get_queryset(), RoleSerializer)
 
     @extend_schema(operation_id="roles_create", request=RoleCreateSerializer, responses={201: RoleSerializer})
     def post(self, request: Request) -> Response:
@@ -47,6 +50,7 @@ class RoleListView(View):
 class RoleView(View):
     permissions = {"GET": "member.view", "PATCH": "member.manage", "DELETE": "member.manage"}
     serializer_class = RoleSerializer
+    etagged = True
 
     @extend_schema(operation_id="roles_retrieve", responses=RoleSerializer)
     def get(self, request: Request, role_id: uuid.UUID) -> Response:
@@ -70,6 +74,9 @@ class RoleView(View):
 class GrantListView(View):
     permissions = {"GET": "member.view", "POST": "member.manage"}
     serializer_class = GrantSerializer
+    filters = GrantFilters
+    orderings = {"created_at": "created_at"}
+    creates = True
 
     def get_queryset(self) -> QuerySet[Any]:
         return queries.grants()
@@ -77,8 +84,7 @@ class GrantListView(View):
     @extend_schema(operation_id="grants_list", responses=GrantSerializer(many=True))
     def get(self, request: Request) -> Response:
         """What members may do on single models and nodes, the newest grant first."""
-        page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(GrantSerializer(page, many=True).data)
+        return self.listing(self.get_queryset(), GrantSerializer)
 
     @extend_schema(operation_id="grants_create", request=GrantCreateSerializer, responses={201: GrantSerializer})
     def post(self, request: Request) -> Response:
@@ -99,6 +105,7 @@ class GrantListView(View):
 class GrantView(View):
     permissions = {"GET": "member.view", "DELETE": "member.manage"}
     serializer_class = GrantSerializer
+    etagged = True
 
     @extend_schema(operation_id="grants_retrieve", responses=GrantSerializer)
     def get(self, request: Request, grant_id: uuid.UUID) -> Response:

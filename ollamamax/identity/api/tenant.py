@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from ollamamax.identity.actions.tenant import change_own_tenant, change_tenant, create_tenant
 from ollamamax.identity.api.base import SIGNED_IN, View
+from ollamamax.identity.api.filters import TenantFilters
 from ollamamax.identity.api.serializers import (
     OwnTenantChangeSerializer,
     TenantChangeSerializer,
@@ -25,6 +26,7 @@ from ollamamax.kernel.errors import NotFound
 class OwnTenantView(View):
     permissions = {"GET": SIGNED_IN, "PATCH": "member.manage"}
     serializer_class = TenantDetailSerializer
+    etagged = True
 
     @extend_schema(operation_id="tenant_retrieve", responses=TenantDetailSerializer)
     def get(self, request: Request) -> Response:
@@ -44,6 +46,9 @@ class OwnTenantView(View):
 class TenantListView(View):
     permissions = {"GET": "tenant.manage", "POST": "tenant.manage"}
     serializer_class = TenantDetailSerializer
+    filters = TenantFilters
+    orderings = {"created_at": "created_at", "slug": "slug"}
+    creates = True
 
     def get_queryset(self) -> QuerySet[Any]:
         return tenants()
@@ -51,8 +56,7 @@ class TenantListView(View):
     @extend_schema(operation_id="tenants_list", responses=TenantDetailSerializer(many=True))
     def get(self, request: Request) -> Response:
         """Every tenant of the installation, the newest first. For its operator."""
-        page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(TenantDetailSerializer(page, many=True).data)
+        return self.listing(self.get_queryset(), TenantDetailSerializer)
 
     @extend_schema(
         operation_id="tenants_create", request=TenantCreateSerializer, responses={201: TenantDetailSerializer}
@@ -68,6 +72,7 @@ class TenantListView(View):
 class TenantView(View):
     permissions = {"GET": "tenant.manage", "PATCH": "tenant.manage"}
     serializer_class = TenantDetailSerializer
+    etagged = True
 
     @extend_schema(operation_id="tenants_retrieve", responses=TenantDetailSerializer)
     def get(self, request: Request, tenant_id: uuid.UUID) -> Response:

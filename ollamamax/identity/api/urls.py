@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from ollamamax.identity.api.bulk import bulk_of
 from ollamamax.identity.api.key import KeyListView, KeyView
 from ollamamax.identity.api.me import MeView
 from ollamamax.identity.api.member import MemberListView, MemberView
@@ -16,16 +17,21 @@ urlpatterns = [
     path("session", SessionView.as_view(), name="session"),
     path("session/tenant", SessionTenantView.as_view(), name="session-tenant"),
     path("members", MemberListView.as_view(), name="members"),
+    path("members/bulk", bulk_of(MemberView, "membership_id", "members").as_view(), name="members-bulk"),
     path("members/<uuid:membership_id>", MemberView.as_view(), name="member"),
     path("roles", RoleListView.as_view(), name="roles"),
+    path("roles/bulk", bulk_of(RoleView, "role_id", "roles").as_view(), name="roles-bulk"),
     path("roles/<uuid:role_id>", RoleView.as_view(), name="role"),
     path("grants", GrantListView.as_view(), name="grants"),
+    path("grants/bulk", bulk_of(GrantView, "grant_id", "grants").as_view(), name="grants-bulk"),
     path("grants/<uuid:grant_id>", GrantView.as_view(), name="grant"),
     path("me", MeView.as_view(), name="me"),
     path("keys", KeyListView.as_view(), name="keys"),
+    path("keys/bulk", bulk_of(KeyView, "key_id", "keys").as_view(), name="keys-bulk"),
     path("keys/<uuid:key_id>", KeyView.as_view(), name="key"),
     path("tenant", OwnTenantView.as_view(), name="tenant"),
     path("tenants", TenantListView.as_view(), name="tenants"),
+    path("tenants/bulk", bulk_of(TenantView, "tenant_id", "tenants").as_view(), name="tenants-bulk"),
     path("tenants/<uuid:tenant_id>", TenantView.as_view(), name="one-tenant"),
     path("schema/", Schema.as_view(), name="schema"),
     path("docs/", Docs.as_view(), name="docs"),

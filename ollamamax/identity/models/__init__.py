@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ollamamax.identity.models.grant import Grant
+from ollamamax.identity.models.idempotency import IdempotentAnswer
 from ollamamax.identity.models.key import ApiKey, Priority
 from ollamamax.identity.models.log_in import LogInCounter
 from ollamamax.identity.models.membership import Membership
@@ -10,4 +11,4 @@ from ollamamax.identity.models.role import Role
 from ollamamax.identity.models.tenant import Tenant
 from ollamamax.identity.models.user import User
 
-__all__ = ["ApiKey", "Grant", "LogInCounter", "Membership", "Priority", "Role", "Tenant", "User"]
+__all__ = ["ApiKey", "Grant", "IdempotentAnswer", "LogInCounter", "Membership", "Priority", "Role", "Tenant", "User"]

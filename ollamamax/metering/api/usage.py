@@ -103,16 +103,13 @@ def _asked(request: Request, form: type[serializers.Serializer[Any]] = UsageFilt
 class UsageView(View):
     permissions = {"GET": "usage.view"}
     serializer_class = UsageRecordSerializer
+    filters = UsageFilterSerializer
     ordering = ("-received_at", "-request")
 
-    @extend_schema(
-        operation_id="usage_list",
-        parameters=[UsageFilterSerializer],
-        responses=UsageRecordSerializer(many=True),
-    )
+    @extend_schema(operation_id="usage_list", responses=UsageRecordSerializer(many=True))
     def get(self, request: Request) -> Response:
         """One record for each request, the newest first."""
-        page = self.paginate_queryset(queries.usage(**_asked(request)))
+        page = self.paginate_queryset(queries.usage(**self.asked()))
         return self.get_paginated_response(UsageRecordSerializer(page, many=True).data)
 
 
