@@ -112,7 +112,7 @@ def test_strangers_and_members_describe_nothing(
 def test_a_wrong_field_is_named(owner: Person, owner_api: APIClient, join: Join, body: str, field: str) -> None:
     answer = owner_api.patch(f"/api/v1/nodes/{join(owner).node.id}", body, content_type="application/json")
     assert answer.status_code == 400
-    assert field in answer.json()["fields"]
+    assert field in {path.split(".")[0] for path in answer.json()["fields"]}
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_a_wrong_field_is_named(owner_api: APIClient, owner_key: Key, body: dict
         owner_api.patch(f"{KEYS}/{owner_key.row.id}", json.dumps(body), content_type="application/json"),
     ):
         assert answer.status_code == 400
-        assert field in answer.json()["fields"]
+        assert field in {path.split(".")[0] for path in answer.json()["fields"]}
 
 
 @pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": "x" * 101}, {"permissions": []}, {"expires_at": None}, []])

@@ -177,7 +177,7 @@ def test_a_key_issued_with_all_of_an_operators_permissions_loses_none(operator: 
 def test_a_wrong_field_is_named(operator_api: APIClient, tenant: Tenant, body: str, field: str) -> None:
     answer = operator_api.patch(f"{ALL}/{tenant.id}", body, content_type="application/json")
     assert answer.status_code == 400
-    assert field in answer.json()["fields"]
+    assert field in {path.split(".")[0] for path in answer.json()["fields"]}
 
 
 @pytest.mark.parametrize("number", ["1e999", "1" + "0" * 400, "-1e999"])
