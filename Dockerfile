@@ -1,4 +1,4 @@
-# Two images. `docker build .` makes that of the control plane: `ollamamax web|gateway|controller|batches|beat|prepare`; PostgreSQL
+# Two images. `docker build .` makes that of the control plane: `ollamamax web|gateway|controller|batches|prepare`; PostgreSQL
 # and Redis are not in it: DATABASE_URL and REDIS_URL name them (docs/running.md). `docker build --target node .` makes that of
 # a node: `ollamamax-node join|run`, with llama.cpp unless `--build-arg NODE_LOCK=requirements-node.txt` leaves it out.
 

@@ -86,7 +86,7 @@ def _measure(size: Size) -> Outcome:
     from django.core.management import call_command
     from django.db import connection
 
-    from ollamamax.bus import keys, shared
+    from ollamamax.bus import keys, regions
     from ollamamax.identity.models import Tenant
     from ollamamax.metering.actions import write_usage
 
@@ -95,7 +95,7 @@ def _measure(size: Size) -> Outcome:
     dice = random.Random(1)
     spent = 0.0
     for at in range(0, size.records, _CHUNK):
-        with shared.client().pipeline(transaction=False) as pipe:
+        with regions.own().client.pipeline(transaction=False) as pipe:
             for number in range(at, min(at + _CHUNK, size.records)):
                 pipe.xadd(keys.USAGE, {"r": encode_json(_record(dice, size, number, [id_.hex for id_ in tenants]))})
             pipe.execute()

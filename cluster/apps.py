@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 from django.apps import AppConfig
 
 
@@ -9,6 +11,7 @@ class ClusterConfig(AppConfig):
     name = "cluster"
 
     def ready(self) -> None:
+        importlib.import_module("cluster.membership")
         from django.db.models import Q
 
         from cluster.models import JoinToken

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from typing import Any, cast
 
@@ -43,8 +43,10 @@ _MEMORY = re.compile(rb"\btot-mem=(\d+)\b")
 _log = logs.get(__name__)
 
 
-def guard_nodes(client: redis.Redis) -> int:
-    """Cut off who exceeds a budget, let in again whose time is over. Returns how many were cut off. Raises `RedisError`."""
+def guard_nodes(client: redis.Redis, check: Callable[[], None] = lambda: None) -> int:
+    """Cut off who exceeds a budget, let in again whose time is over. Returns how many were cut off. Raises `RedisError`.
+
+    ``check`` raises when another process does this by now."""
     nodes = sorted(node.decode() for node in cast("list[bytes]", client.hkeys(keys.directory(NODES.name))) if node)
     now = time.time()
     cuts = held_cuts(client)
@@ -53,9 +55,11 @@ def guard_nodes(client: redis.Redis) -> int:
     for node in nodes:
         cut = cuts.get(node)
         if node in reasons and (cut is None or cut.over or cut.until <= now):
+            check()
             _cut_off(client, node, reasons[node], cut, now)
             fresh += 1
         elif cut is not None and not cut.over and cut.until <= now:
+            check()
             _let_in(client, node, cut)
         elif cut is not None and cut.until + REMEMBERED <= now:
             client.hdel(keys.NODES_CUT, node)

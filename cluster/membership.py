@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import uuid
 from typing import Any
 from urllib.parse import quote
 
 import redis
 from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
 from redis.connection import parse_url
 
 from cluster import guard
 from cluster.models import Node
-from ollamamax.bus import directory, keys, shared
+from ollamamax import logs
+from ollamamax.bus import keys, publication, regions
 from ollamamax.bus.connect import elsewhere
+from ollamamax.bus.publication import Fields
 from ollamamax.contract.tables import NODE_KEYS, NODES, KnownKey, Registered
 from ollamamax.identity.scope import every_tenant
+
+_log = logs.get(__name__)
 
 
 def redis_user(node: Node) -> str:
@@ -29,9 +36,10 @@ def redis_url(node: Node, password: str) -> str:
     return elsewhere(f"redis://{quote(redis_user(node))}:{quote(password)}@", place)
 
 
-def node_entry(node: Node) -> bytes:
-    return NODES.encode(
-        Registered(
+def nodes(fields: Fields = None) -> dict[str, Registered]:
+    """The nodes of these ids. One query."""
+    return {
+        node.id.hex: Registered(
             tenant=node.tenant_id.hex,
             name=node.name,
             schedulable=node.schedulable,
@@ -40,39 +48,56 @@ def node_entry(node: Node) -> bytes:
             labels=node.labels,
             hourly_cost=node.hourly_cost,
         )
-    )
+        for node in _found(None if fields is None else Q(pk__in=[uuid.UUID(field) for field in fields]))
+    }
 
 
-def key_entry(node: Node) -> bytes:
-    known = KnownKey(hash=node.secret_hash, kind="node", id=node.id.hex, tenant=node.tenant_id.hex, name=node.name)
-    return NODE_KEYS.encode(known)
+def node_keys(fields: Fields = None) -> dict[str, KnownKey]:
+    """The keys of nodes with these identifiers. One query."""
+    return {
+        node.identifier: KnownKey(
+            hash=node.secret_hash, kind="node", id=node.id.hex, tenant=node.tenant_id.hex, name=node.name
+        )
+        for node in _found(None if fields is None else Q(identifier__in=fields))
+    }
 
 
-def announce(node: Node) -> None:
-    client = shared.client()
-    grant(client, node)
-    directory.publish(client, NODE_KEYS.name, {node.identifier: key_entry(node)})
-    directory.publish(client, NODES.name, {node.id.hex: node_entry(node)})
-
-
-def announce_all() -> None:
-    """Compare both tables with Postgres and repair. Queries: 2 (again when somebody published meanwhile)."""
-    client = shared.client()
+def _found(wanted: Q | None) -> list[Node]:
     with every_tenant():
-        directory.reconcile(client, NODES.name, lambda: {n.id.hex: node_entry(n) for n in Node.objects.all()})
-        directory.reconcile(client, NODE_KEYS.name, lambda: {n.identifier: key_entry(n) for n in Node.objects.all()})
+        return list(Node.objects.all() if wanted is None else Node.objects.filter(wanted))
 
 
-def withdraw(node: Node) -> None:
+publication.answers(NODES, nodes)
+publication.answers(NODE_KEYS, node_keys)
+
+
+def publish_on_commit(node: Node) -> None:
+    """After the commit, tell the data plane what has become of the node: its Redis user is made, changed or removed, then its entries."""
+    transaction.on_commit(lambda: _bring_user_in_line(node.id), robust=True)
+    publication.publish_on_commit(NODE_KEYS, [node.identifier])
+    publication.publish_on_commit(NODES, [node.id.hex])
+
+
+def _bring_user_in_line(node_id: uuid.UUID) -> None:
+    with every_tenant():
+        node = Node.objects.filter(pk=node_id).first()
+    for region in regions.every():
+        try:
+            if node is not None:
+                grant(region.client, node)
+            else:
+                _withdraw(region.client, node_id.hex)
+        except redis.RedisError as error:
+            # The loop `cluster.observe_nodes` does it later.
+            _log.warning("node_user_not_in_line_yet", region=region.name, node=node_id.hex, error=str(error))
+
+
+def _withdraw(client: redis.Redis, node: str) -> None:
     """The Redis user goes, with its open connections, and so do the node's keys."""
-    client = shared.client()
-    directory.publish(client, NODE_KEYS.name, {node.identifier: None})
-    directory.publish(client, NODES.name, {node.id.hex: None})
-    forget_user(client, redis_user(node))
-    node_id = node.id.hex
-    client.unlink(*keys.node_keys(node_id), keys.node_slots(node_id), keys.kept(node_id))
-    client.hdel(keys.NODE_FAULTS, node_id)
-    client.hdel(keys.NODES_CUT, node_id)
+    forget_user(client, keys.node_user(node))
+    client.unlink(*keys.node_keys(node), keys.node_slots(node), keys.kept(node))
+    client.hdel(keys.NODE_FAULTS, node)
+    client.hdel(keys.NODES_CUT, node)
 
 
 def grant(client: redis.Redis, node: Node) -> None:

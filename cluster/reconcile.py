@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.db import transaction
 from django.utils import timezone
 
 from cluster import membership
 from cluster.models import Node
 from cluster.telemetry import read_states
-from ollamamax.bus import shared
+from ollamamax.bus import regions
 from ollamamax.identity.scope import every_tenant
 
 
-def observe_nodes() -> int:
-    """Repair what the data plane was told of nodes, and note when each was last heard. Returns how many are alive.
+def observe_nodes(check: Callable[[], None] = lambda: None) -> int:
+    """Bring nodes' Redis users in line, and note when each node was last heard. Returns how many are alive.
 
-    Queries: 3 to read, 1 for the nodes that were heard.
+    ``check`` raises when another process does this by now.
+
+    Queries: 1 to read, 1 for the nodes that were heard.
     """
     with every_tenant():
-        client = shared.client()
-        membership.announce_all()
+        client = regions.own().client
         nodes = list(Node.objects.all())
         known = membership.granted(client)
         for node in nodes:
@@ -37,5 +40,6 @@ def observe_nodes() -> int:
                 node.agent_version = state.agent_version
                 heard.append(node)
         with transaction.atomic():
+            check()
             Node.objects.bulk_update(heard, ["last_seen_at", "agent_version"])
     return len(heard)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 from django.apps import AppConfig
 
 
@@ -9,6 +11,7 @@ class ModelsRegistryConfig(AppConfig):
     name = "models_registry"
 
     def ready(self) -> None:
+        importlib.import_module("models_registry.publication")
         from models_registry.models import Job
         from models_registry.queries.model import has_model
         from ollamamax.identity import objects

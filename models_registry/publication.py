@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
+from django.db.models import Q
 
 from models_registry.models import Alias, Channel, Version
 from ollamamax import logs
-from ollamamax.bus import directory, shared
+from ollamamax.bus import publication
+from ollamamax.bus.publication import Fields
 from ollamamax.contract import tables
 from ollamamax.contract.profile import Profile
 from ollamamax.contract.tables import Details, Fallback, Listed, ListedAlias, PublishedBlob
@@ -55,78 +56,80 @@ def channel_entry(channel: Channel) -> Listed:
     )
 
 
-def blob_entries(version: Version) -> dict[str, bytes]:
-    """Which blobs the nodes of the version's tenant may fetch."""
-    return {
-        tables.blob_field(version.tenant_id.hex, blob.digest): tables.BLOBS.encode(PublishedBlob(blob.size))
-        for blob in version.blobs.all()
-    }
+def models(fields: Fields = None) -> dict[str, Listed]:
+    """The names of models. One query."""
+    with every_tenant():
+        found = Channel.objects.select_related("model", "version")
+        if fields is not None:
+            found = found.filter(_named(fields, "model__name", "name"))
+        entries: dict[str, Listed] = {}
+        for channel in found:
+            try:
+                entry = channel_entry(channel)
+            except msgspec.ValidationError as error:
+                _log.error("model_not_published", channel=channel.pk.hex, error=str(error))
+                continue
+            entries.update(dict.fromkeys(channel_fields(channel), entry))
+        return entries
 
 
-def announce(channels: list[Channel]) -> None:
-    client = shared.client()
-    for channel in channels:
-        directory.publish(client, tables.BLOBS.name, dict(blob_entries(channel.version)))
-    directory.publish(client, tables.MODELS.name, _model_entries(channels))
+def blobs(fields: Fields = None) -> dict[str, PublishedBlob]:
+    """The blobs that a tenant's nodes may fetch: those of its versions. 2 queries."""
+    with every_tenant():
+        found = Version.objects.filter(source=Version.Source.HOSTED).prefetch_related("blobs")
+        if fields is not None:
+            found = found.filter(blobs__digest__in={field.partition("/")[2] for field in fields}).distinct()
+        return {
+            tables.blob_field(version.tenant_id.hex, blob.digest): PublishedBlob(blob.size)
+            for version in found
+            for blob in version.blobs.all()
+        }
 
 
-def withdraw_shared(channels: list[Channel]) -> None:
-    """Only for channels of the operator, whose names the shared ones are."""
-    directory.publish(shared.client(), tables.MODELS.name, {shared_field(channel): None for channel in channels})
+def aliases(fields: Fields = None) -> dict[str, ListedAlias]:
+    """One query."""
+    with every_tenant():
+        found = Alias.objects.all()
+        if fields is not None:
+            found = found.filter(name__in={field.partition("/")[2] for field in fields})
+        return {
+            alias_field(alias): ListedAlias(
+                target=alias.target,
+                modified_at=alias.changed_at.timestamp(),
+                fallbacks=msgspec.convert(alias.fallbacks, tuple[Fallback, ...]),
+            )
+            for alias in found
+        }
 
 
 def alias_field(alias: Alias) -> str:
     return tables.model_field(alias.tenant_id.hex, alias.name)
 
 
-def alias_entry(alias: Alias) -> bytes:
-    fallbacks = msgspec.convert(alias.fallbacks, tuple[Fallback, ...])
-    return tables.ALIASES.encode(ListedAlias(alias.target, alias.changed_at.timestamp(), fallbacks))
+publication.answers(tables.BLOBS, blobs)
+publication.answers(tables.MODELS, models)
+publication.answers(tables.ALIASES, aliases)
 
 
-def announce_aliases(ids: Iterable[uuid.UUID], gone: Iterable[str] = ()) -> None:
-    """Tell what these aliases are now, and that the fields ``gone`` are no more. Reads again: the last to tell is right."""
-    with every_tenant():
-        held = {alias_field(alias): alias_entry(alias) for alias in Alias.objects.filter(pk__in=list(ids))}
-    directory.publish(shared.client(), tables.ALIASES.name, {**dict.fromkeys(gone), **held})
+def publish_channels_on_commit(channels: Iterable[Channel]) -> None:
+    """After the commit, tell all gateways what these names stand for now, if anything, and nodes which blobs they may fetch for that.
+
+    Blobs are told before the names that need them. Queries.
+    """
+    told = list(channels)
+    versions = Version.objects.filter(pk__in={channel.version_id for channel in told}).prefetch_related("blobs")
+    blobs = [tables.blob_field(each.tenant_id.hex, blob.digest) for each in versions for blob in each.blobs.all()]
+    publication.publish_on_commit(tables.BLOBS, blobs)
+    fields = [field for channel in told for field in (channel_field(channel), shared_field(channel))]
+    publication.publish_on_commit(tables.MODELS, fields)
 
 
-def withdraw(fields: Iterable[str]) -> None:
-    """A name is gone, with all its `channel_fields`."""
-    directory.publish(shared.client(), tables.MODELS.name, dict.fromkeys(fields))
+def publish_alias_on_commit(alias: Alias) -> None:
+    """After the commit, tell all gateways what has become of the alias."""
+    publication.publish_on_commit(tables.ALIASES, [alias_field(alias)])
 
 
-def announce_all() -> None:
-    """Compare everything with Postgres and repair. Queries: 4 (again when somebody published meanwhile)."""
-    client = shared.client()
-    with every_tenant():
-        directory.reconcile(client, tables.BLOBS.name, _all_blobs)
-        directory.reconcile(client, tables.MODELS.name, _all_models)
-        directory.reconcile(client, tables.ALIASES.name, _all_aliases)
-
-
-def _all_blobs() -> dict[str, bytes]:
-    entries: dict[str, bytes] = {}
-    for version in Version.objects.filter(source=Version.Source.HOSTED).prefetch_related("blobs"):
-        entries |= blob_entries(version)
-    return entries
-
-
-def _all_models() -> dict[str, bytes]:
-    return _model_entries(Channel.objects.select_related("model", "version"))
-
-
-def _model_entries(channels: Iterable[Channel]) -> dict[str, bytes]:
-    found = {}
-    for channel in channels:
-        try:
-            entry = tables.MODELS.encode(channel_entry(channel))
-        except msgspec.ValidationError as error:
-            _log.error("model_not_published", channel=channel.pk, error=str(error))
-            continue
-        found.update(dict.fromkeys(channel_fields(channel), entry))
-    return found
-
-
-def _all_aliases() -> dict[str, bytes]:
-    return {alias_field(alias): alias_entry(alias) for alias in Alias.objects.all()}
+def _named(fields: Collection[str], model: str, name: str) -> Q:
+    """Channels that may have one of these fields; others of their names may be among them."""
+    full = [field.partition("/")[2].rpartition(":") for field in fields]
+    return Q((f"{model}__in", {each[0] for each in full}), (f"{name}__in", {each[2] for each in full}))

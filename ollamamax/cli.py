@@ -22,7 +22,7 @@ COMMANDS = {
     "web": "serve everything at one address",
     "gateway": "serve inference alone",
     "controller": "run the control plane's loops",
-    "beat": "send the loops' ticks",
+    "loops": "print how the control plane's loops fare",
     "batches": "run batches on idle capacity",
 }
 """What `--help` lists; Django's other commands work too."""

@@ -18,6 +18,7 @@ from ollamamax.env_forms import (
     names,
     origins,
     region,
+    regions,
     secret_key,
     url,
 )
@@ -162,6 +163,14 @@ SETTINGS = (
         region,
         "",
         "Region that this web process or gateway is in: of equally good nodes it prefers those that are not in another one. Empty: not known.",
+    ),
+    Setting(
+        "OLLAMAMAX_OTHER_REGIONS",
+        regions,
+        "",
+        "Regions besides that of REDIS_URL, each with a Redis of its own: the control plane publishes keys, models and nodes there too. "
+        "As `eu=rediss://user:password@redis.eu:6379/0`, separated by commas. Empty: there is one region.",
+        secret=True,
     ),
     Setting(
         "OLLAMAMAX_LOG_LEVEL", choice("debug", "info", "warning", "error"), "info", "Least severe log line to write."

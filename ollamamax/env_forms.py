@@ -69,6 +69,19 @@ def region(text: str) -> str:
     return text
 
 
+def regions(text: str) -> dict[str, str]:
+    """Name -> address of its Redis."""
+    found: dict[str, str] = {}
+    for part in names(text):
+        name, _, address = part.partition("=")
+        if not name or name in found or urlsplit(address).scheme not in {"redis", "rediss", "unix"}:
+            raise ValueError(
+                "must be as eu=rediss://user:password@redis.eu:6379/0, each region once, separated by commas"
+            )
+        found[region(name)] = address
+    return found
+
+
 def currency(text: str) -> str:
     if re.fullmatch(r"[A-Z]{3}", text) is None:
         raise ValueError("must have three capital letters")

@@ -8,7 +8,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from ollamamax.bus import shared
+from ollamamax.bus import regions
 
 
 @require_safe
@@ -39,7 +39,7 @@ def _postgres() -> bool:
 
 def _redis() -> bool:
     try:
-        return bool(shared.client().ping())
+        return bool(regions.own().client.ping())
     except redis.RedisError:
         return False
 

@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "channels",
+    "ollamamax.bus",
     "ollamamax.audit",
     "ollamamax.metering",
     "cluster",

@@ -13,13 +13,11 @@ from typing import TypedDict
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
-from redis.exceptions import RedisError
 
 from cluster import membership
 from cluster.actions.join_token import require_to_join
 from cluster.models import JoinToken, Node
 from cluster.models.node import MOST_HOURLY_COST
-from ollamamax import logs
 from ollamamax.audit.actions import record
 from ollamamax.identity.actions.grant import forget_object
 from ollamamax.identity.bounds import NODES, require_room
@@ -31,7 +29,6 @@ from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel import errors
 from ollamamax.kernel.principal import Principal, system
 
-_log = logs.get(__name__)
 _REGION = re.compile(r"[a-z0-9-]{0,63}", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}", re.ASCII)
 _LABEL_VALUE = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,255}")
@@ -100,7 +97,7 @@ def join_node(*, token: str, name: str, engine: str, agent_version: str) -> Join
             tenant=found.tenant_id,
             detail={"name": name, "engine": engine},
         )
-    _announce(node)
+        membership.publish_on_commit(node)
     return Joined(node, key.text, redis_password)
 
 
@@ -144,7 +141,7 @@ def change_node(*, acting: Principal, node_id: uuid.UUID, change: NodeChange) ->
             tenant=tenant,
             detail=changed,
         )
-    _announce(node)
+        membership.publish_on_commit(node)
     return node
 
 
@@ -155,13 +152,9 @@ def remove_node(*, acting: Principal, node_id: uuid.UUID) -> None:
         node = _locked(node_id)
         detail = {"name": node.name}
         record(acting=acting, action="node.remove", target_type="node", target_id=node.id, tenant=tenant, detail=detail)
-        gone = Node(id=node.id, identifier=node.identifier)
         forget_object("node", node.id)
+        membership.publish_on_commit(Node(id=node.id, identifier=node.identifier))
         node.delete()
-    try:
-        membership.withdraw(gone)
-    except RedisError as error:
-        _log.warning("node_not_withdrawn_yet", node=gone.id.hex, error=str(error))
 
 
 def _action(changed: Mapping[str, object]) -> str:
@@ -195,11 +188,3 @@ def _locked(node_id: uuid.UUID) -> Node:
     if node is None:
         raise errors.NotFound("There is no such node.")
     return node
-
-
-def _announce(node: Node) -> None:
-    """Tell the data plane. When Redis is away the loop `cluster.observe_nodes` does it later."""
-    try:
-        membership.announce(node)
-    except RedisError as error:
-        _log.warning("node_not_announced_yet", node=node.id.hex, error=str(error))

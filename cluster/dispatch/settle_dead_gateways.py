@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any, cast
 
 import msgspec
@@ -37,15 +37,18 @@ _withdraw = Script("withdraw")
 _log = logs.get(__name__)
 
 
-def settle_lost(client: redis.Redis, patience: Patience | None = None) -> int:
+def settle_lost(
+    client: redis.Redis, patience: Patience | None = None, *, check: Callable[[], None] = lambda: None
+) -> int:
     """Safe to run twice, also at once: a second record of a request is not taken over to Postgres. Returns how many it settled.
 
     A node that still works for a dead gateway is told to stop; if it does not at once, a later run settles the request. What only
-    waited gives up its place. Raises `RedisError`.
+    waited gives up its place. ``check`` raises when another process does this by now. Raises `RedisError`.
     """
     dead = departed(client, patience or Patience())
     if not dead:
         return 0
+    check()
     opened = [decode_open(value) for value in cast("dict[bytes, bytes]", client.hgetall(keys.OPEN)).values()]
     lost = [each for each in opened if each.gateway in dead]
     # One that waits for its next attempt is open, too: its record and its slot are those of the attempt before.

@@ -13,7 +13,7 @@ from cluster import guard
 from cluster.models import JoinToken, Node
 from cluster.telemetry import read
 from ollamamax import logs
-from ollamamax.bus import shared
+from ollamamax.bus import regions
 from ollamamax.contract import NodeState
 from ollamamax.identity.models import Tenant
 from ollamamax.identity.queries.role import restrict
@@ -77,7 +77,7 @@ def states(found: Iterable[Node]) -> dict[str, NodeState]:
 def heard(found: Iterable[Node]) -> Heard:
     """Nothing when Redis is away. Three round trips to it."""
     ids = [node.id.hex for node in found]
-    client = shared.client()
+    client = regions.own().client
     try:
         told = read(client, ids)
         return Heard(told.states, guard.problems(client, ids, told.ignored))

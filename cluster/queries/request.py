@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from cluster.dispatch import queue_position
 from cluster.dispatch.queue_position import QueuePositions
 from ollamamax import logs
-from ollamamax.bus import keys, shared
+from ollamamax.bus import keys, regions
 from ollamamax.contract import OpenRequest, UsageRecord, decode_open, decode_usage
 from ollamamax.kernel.errors import NotFound, Unavailable
 from ollamamax.metering import queries as metering
@@ -23,7 +23,7 @@ _log = logs.get(__name__)
 def waiting(tenant: str) -> QueuePositions:
     """The line, with the tenant's own requests. Raises `Unavailable` when Redis is away."""
     try:
-        return queue_position.read_own(shared.client(), tenant)
+        return queue_position.read_own(regions.own().client, tenant)
     except RedisError as error:
         _log.warning("queue_unreadable", error=str(error))
         raise Unavailable("The queue cannot be read right now.", retry_after=1) from error
@@ -47,7 +47,7 @@ def find_request(request: uuid.UUID, tenant: str) -> dict[str, Any]:
 
 
 def _in_redis(request: str, tenant: str) -> dict[str, Any] | None:
-    client = shared.client()
+    client = regions.own().client
     opened = cast("bytes | None", client.hget(keys.OPEN, request))
     if opened is not None and (running := decode_open(opened)).tenant == tenant:
         return _under_way("running", running)

@@ -1,4 +1,4 @@
-"""Publishes the frames of the live page: once a second, by one process, for each tenant with nodes or with viewers."""
+"""Publishes the frames of the live page: once a second, for each tenant whose page somebody has open."""
 
 from __future__ import annotations
 
@@ -20,48 +20,35 @@ from dashboard.queries import live, waiting
 from ollamamax.bus import keys
 from ollamamax.contract import OpenRequest
 from ollamamax.contract.tables import Registered
-from ollamamax.kernel.ids import new_id
-
-LEASE = keys.loop_lock("publish_live")
-LEASE_SECONDS = 5.0
-LEAST_PERIOD_SECONDS = 0.7
-"""The lease outlives the work until then, so that a tick that was sent twice makes one frame."""
 
 _PUBLISH_FRAME = Path(__file__).with_name("publish_frame.lua").read_text()
-_KEEP_LEASE = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-"""
 
 
-async def publish_live(client: redis.asyncio.Redis, layer: BaseChannelLayer, *, now: float | None = None) -> int:
-    """Publish one frame for each tenant; how many. 0 when another process holds the lease."""
-    token = new_id()
-    began = time.monotonic()
+async def publish_live(
+    client: redis.asyncio.Redis, layer: BaseChannelLayer, *, fence: int, now: float | None = None
+) -> int:
+    """Publish one frame for each tenant whose page somebody has open; how many. ``fence`` is the number of the leadership under which this runs."""
     at = time.time() if now is None else now
-    if not await client.set(LEASE, token, nx=True, px=int(LEASE_SECONDS * 1000)):
+    await client.zremrangebyscore(keys.LIVE_WATCHED, "-inf", at)
+    watched = sorted(await live.watched_tenants(client, at))
+    if not watched:
         return 0
-    try:
-        nodes = await live.node_entries(client)
-        requests = await live.open_requests(client)
-        await client.zremrangebyscore(keys.LIVE_WATCHED, "-inf", at)
-        tenants = sorted(set(nodes) | await live.watched_tenants(client, at))
-        read_line = _once(client)
-        frames = 0
-        for tenant in tenants:
-            frames += await _publish_tenant(
-                client,
-                layer,
-                tenant,
-                nodes.get(tenant, {}),
-                requests.get(tenant, []),
-                read_line=read_line,
-                at=at,
-                token=token,
-            )
-        return frames
-    finally:
-        rest = max(1, int((LEAST_PERIOD_SECONDS - (time.monotonic() - began)) * 1000))
-        await client.eval(_KEEP_LEASE, 1, LEASE, token, str(rest))
+    nodes = await live.node_entries(client)
+    requests = await live.open_requests(client)
+    read_line = _once(client)
+    frames = 0
+    for tenant in watched:
+        frames += await _publish_tenant(
+            client,
+            layer,
+            tenant,
+            nodes.get(tenant, {}),
+            requests.get(tenant, []),
+            read_line=read_line,
+            at=at,
+            fence=fence,
+        )
+    return frames
 
 
 def _once(client: redis.asyncio.Redis) -> Callable[[], Awaitable[QueuePositions]]:
@@ -85,7 +72,7 @@ async def _publish_tenant(
     *,
     read_line: Callable[[], Awaitable[QueuePositions]],
     at: float,
-    token: str,
+    fence: int,
 ) -> int:
     before = await live.published(client, tenant)
     states = await live.node_states(client, nodes)
@@ -93,13 +80,13 @@ async def _publish_tenant(
     changed = changes(nodes, states, before.said)
     queued = await waiting.count(client, tenant)
     point = totals(len(nodes), list(states.values()), at, queued=queued)
-    arguments: list[Any] = [token, encode(point), live.SERIES_POINTS, cursor or "", len(changed.said)]
+    arguments: list[Any] = [fence, encode(point), live.SERIES_POINTS, cursor or "", len(changed.said)]
     for node, said in changed.said.items():
         arguments += [node, msgspec.json.encode(said)]
     sequence: Any = await client.eval(
         _PUBLISH_FRAME,
         4,
-        LEASE,
+        keys.LOOPS_FENCE,
         keys.live_sequence(tenant),
         keys.live_series(tenant),
         keys.live_published(tenant),

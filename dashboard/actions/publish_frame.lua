@@ -1,7 +1,7 @@
--- Number one frame of a tenant and remember what it said, if this publisher still holds the lease.
--- KEYS: lease, sequence, series, published
--- ARGV: lease token, point, most points, cursor ("" for none), count of fields that follow, field, value, ..., gone node, ...
--- Returns the frame's number, or 0 when the lease was lost: then nothing was changed.
+-- Number one frame of a tenant and remember what it said, if no other publisher leads by now.
+-- KEYS: number of the leadership, sequence, series, published
+-- ARGV: the number under which this was made, point, most points, cursor ("" for none), count of fields that follow, field, value, ..., gone node, ...
+-- Returns the frame's number, or 0 when another process leads: then nothing was changed.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end

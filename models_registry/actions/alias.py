@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import msgspec
 from django.db import transaction
 from django.utils import timezone
-from redis.exceptions import RedisError
 
 from models_registry import publication
 from models_registry.fallback import checked
@@ -16,7 +15,6 @@ from models_registry.manifest import split_name
 from models_registry.models import Alias
 from models_registry.queries import alias as queries
 from models_registry.queries.model import has_channel, is_shared
-from ollamamax import logs
 from ollamamax.audit.actions import record
 from ollamamax.contract.tables import Fallback
 from ollamamax.identity.bounds import ALIASES, require_room
@@ -24,8 +22,6 @@ from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Conflict, InvalidRequest, NotFound
 from ollamamax.kernel.principal import Principal
-
-_log = logs.get(__name__)
 
 
 def create_alias(*, acting: Principal, name: str, target: str, fallbacks: Sequence[Fallback] = ()) -> Alias:
@@ -57,7 +53,7 @@ def create_alias(*, acting: Principal, name: str, target: str, fallbacks: Sequen
             tenant=tenant,
             detail={"name": full, "target": of, "fallbacks": alias.fallbacks},
         )
-    _announce(alias)
+        publication.publish_alias_on_commit(alias)
     return alias
 
 
@@ -91,7 +87,7 @@ def change_alias(
             tenant=tenant,
             detail={"name": alias.name, "before": before, "after": after},
         )
-    _announce(alias)
+        publication.publish_alias_on_commit(alias)
     return alias
 
 
@@ -100,7 +96,7 @@ def delete_alias(*, acting: Principal, alias_id: uuid.UUID) -> None:
     tenant = require_in_tenant(acting, "model.manage")
     with tenant_scope(tenant), transaction.atomic(durable=True):
         alias = _locked(alias_id)
-        field = publication.alias_field(alias)
+        publication.publish_alias_on_commit(alias)
         alias.delete()
         record(
             acting=acting,
@@ -110,7 +106,6 @@ def delete_alias(*, acting: Principal, alias_id: uuid.UUID) -> None:
             tenant=tenant,
             detail={"name": alias.name, "target": alias.target},
         )
-    _tell([], [field])
 
 
 def _full(name: str, param: str) -> str:
@@ -141,15 +136,3 @@ def _locked(alias_id: uuid.UUID) -> Alias:
     if alias is None:
         raise NotFound("There is no such alias.")
     return alias
-
-
-def _announce(alias: Alias) -> None:
-    _tell([alias.id], [publication.alias_field(alias)])
-
-
-def _tell(ids: list[uuid.UUID], gone: list[str]) -> None:
-    """Tell the data plane. When Redis is away the loop `models_registry.reconcile_replicas` does it later."""
-    try:
-        publication.announce_aliases(ids, gone)
-    except RedisError as error:
-        _log.warning("aliases_not_announced_yet", error=str(error))

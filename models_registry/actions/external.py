@@ -7,12 +7,10 @@ import uuid
 
 from django.db import transaction
 from django.utils import timezone
-from redis.exceptions import RedisError
 
 from models_registry import publication
 from models_registry.actions.lock import lock_names, lock_replicas
 from models_registry.models import Channel, Model, Version
-from ollamamax import logs
 from ollamamax.audit.actions import record
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.principal import system
@@ -20,7 +18,6 @@ from ollamamax.kernel.principal import system
 NEW = datetime.timedelta(minutes=1)
 """A version so young may have been registered before the row of its replica is there."""
 MOST_AT_ONCE = 1000
-_log = logs.get(__name__)
 
 
 def forget_unheld() -> int:
@@ -45,7 +42,7 @@ def _forget(tenant: uuid.UUID, ids: list[uuid.UUID]) -> None:
         versions = Version.objects.filter(id__in=ids, replicas=None)
         held = list(versions.values_list("id", "digest"))
         channels = list(Channel.objects.filter(version_id__in=[id_ for id_, _ in held]).select_related("model"))
-        fields = [field for channel in channels for field in publication.channel_fields(channel)]
+        publication.publish_channels_on_commit(channels)
         Channel.objects.filter(id__in=[channel.id for channel in channels]).delete()
         Model.objects.filter(id__in={channel.model_id for channel in channels}, channels=None).delete()
         Version.objects.filter(id__in=[id_ for id_, _ in held]).delete()
@@ -57,7 +54,3 @@ def _forget(tenant: uuid.UUID, ids: list[uuid.UUID]) -> None:
             tenant=tenant,
             detail={"versions": len(held), "first": [digest for _, digest in held[:20]], "names": len(channels)},
         )
-    try:
-        publication.withdraw(fields)
-    except RedisError as error:
-        _log.warning("models_not_announced_yet", error=str(error))

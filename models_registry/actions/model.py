@@ -8,13 +8,11 @@ from typing import Any
 
 import msgspec
 from django.db import transaction
-from redis.exceptions import RedisError
 
 from models_registry import publication
 from models_registry.fallback import checked
 from models_registry.models import Channel, Model
 from models_registry.queries import alias as aliases
-from ollamamax import logs
 from ollamamax.audit.actions import record
 from ollamamax.contract.profile import Profile
 from ollamamax.contract.tables import Fallback
@@ -23,8 +21,6 @@ from ollamamax.identity.roles import reference
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import InvalidRequest, NotFound
 from ollamamax.kernel.principal import Principal
-
-_log = logs.get(__name__)
 
 
 def set_profile(
@@ -64,13 +60,7 @@ def set_profile(
             tenant=tenant,
             detail={"name": model.name, "before": before, "after": after},
         )
-    # Read again: of two changes that commit close together, the one that tells last tells the latest state.
-    with tenant_scope(tenant):
-        channels = list(Channel.objects.select_related("model", "version").filter(model=model))
-    try:
-        publication.announce(channels)
-    except RedisError as error:
-        _log.warning("models_not_announced_yet", error=str(error))
+        publication.publish_channels_on_commit(channels)
 
 
 def _changed(held: Mapping[str, Any], changes: Mapping[str, Any], channels: list[Channel]) -> Profile:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
-from redis.exceptions import RedisError
 
 from models_registry import publication
 from models_registry.actions.lock import lock_names, lock_replicas
@@ -13,14 +12,11 @@ from models_registry.actions.point import point_names
 from models_registry.manifest import split_name
 from models_registry.models import Channel, Version
 from models_registry.queries.model import find_channel
-from ollamamax import logs
 from ollamamax.audit.actions import record
 from ollamamax.identity.actions.grant import forget_object
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.principal import Principal
-
-_log = logs.get(__name__)
 
 
 def copy_name(*, acting: Principal, source: str, destination: str) -> Channel:
@@ -42,10 +38,7 @@ def copy_name(*, acting: Principal, source: str, destination: str) -> Channel:
             tenant=tenant,
             detail={"source": source, "destination": f"{model}:{name}"},
         )
-    try:
-        publication.announce([channel])
-    except RedisError as error:
-        _log.warning("models_not_announced_yet", error=str(error))
+        publication.publish_channels_on_commit([channel])
     return channel
 
 
@@ -65,10 +58,7 @@ def point_back(*, acting: Principal, name: str, version: Version) -> Channel:
             tenant=tenant,
             detail={"name": name},
         )
-    try:
-        publication.announce([channel])
-    except RedisError as error:
-        _log.warning("models_not_announced_yet", error=str(error))
+        publication.publish_channels_on_commit([channel])
     return channel
 
 
@@ -82,7 +72,8 @@ def delete_name(*, acting: Principal, name: str) -> None:
         lock_names(tenant)
         lock_replicas()
         channel = find_channel(name)
-        model, version, fields = channel.model, channel.version, publication.channel_fields(channel)
+        model, version = channel.model, channel.version
+        publication.publish_channels_on_commit([channel])
         channel.delete()
         if not model.channels.exists():
             forget_object("model", model.id)
@@ -99,7 +90,3 @@ def delete_name(*, acting: Principal, name: str) -> None:
             tenant=tenant,
             detail={"name": name, "versions_gone": gone},
         )
-    try:
-        publication.withdraw(fields)
-    except RedisError as error:
-        _log.warning("models_not_announced_yet", error=str(error))

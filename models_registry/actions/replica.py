@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
+from collections.abc import Callable
 
 from celery import current_app
 from django.conf import settings
@@ -13,14 +14,12 @@ from django.utils import timezone
 from cluster import guard
 from cluster.models import Node
 from cluster.telemetry import read_states
-from models_registry import publication
-from models_registry.actions import external
 from models_registry.actions.lock import lock_replicas
 from models_registry.actions.version import register_external
 from models_registry.models import Channel, Replica, Version
 from models_registry.replication.plan import Removal, Wanted, missing, observed, unneeded
 from ollamamax import logs
-from ollamamax.bus import keys, shared
+from ollamamax.bus import keys, regions
 from ollamamax.contract import ModelState, NodeState
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel import errors
@@ -45,13 +44,13 @@ _STATES = {
 _log = logs.get(__name__)
 
 
-def reconcile_replicas() -> None:
+def reconcile_replicas(check: Callable[[], None] = lambda: None) -> None:
     """Fetch what is missing, remove what no name points at any more, note what became of each replica.
 
-    Queries: 3 to read, 1 to write what changed, 3 for the directory; more only for what is first seen on a node."""
+    Queries: 3 to read, 1 to write what changed; more only for what is first seen on a node."""
     with every_tenant():
         nodes = {node.id.hex: node for node in Node.objects.all()}
-        client = shared.client()
+        client = regions.own().client
         # The nodes' word before the names: else a version that was published in between would be taken off its node.
         states = read_states(client, list(nodes))
         versions = {(v.tenant_id.hex, v.digest): v for v in Version.objects.all()}
@@ -75,9 +74,7 @@ def reconcile_replicas() -> None:
         ):
             removed[removal.node] += 1
             _remove(removal)
-    _write_each(nodes, states, versions)
-    external.forget_unheld()
-    publication.announce_all()
+    _write_each(nodes, states, versions, check)
 
 
 def _ask(node: str, version: Version) -> None:
@@ -108,7 +105,7 @@ def _remove(removal: Removal) -> None:
 def _take_note_of_external(
     nodes: dict[str, Node], states: dict[str, NodeState], versions: dict[tuple[str, str], Version]
 ) -> None:
-    client = shared.client()
+    client = regions.own().client
     for name, state in states.items():
         tenant = nodes[name].tenant_id
         known, fresh = _names_of(nodes[name]) if _has_new(nodes[name], state, versions) else 0, 0
@@ -147,22 +144,33 @@ def _names_of(node: Node) -> int:
         return Replica.objects.filter(node=node, version__source=Version.Source.EXTERNAL).count()
 
 
-def _write_each(nodes: dict[str, Node], states: dict[str, NodeState], versions: dict[tuple[str, str], Version]) -> None:
+def _write_each(
+    nodes: dict[str, Node],
+    states: dict[str, NodeState],
+    versions: dict[tuple[str, str], Version],
+    check: Callable[[], None],
+) -> None:
     """All at once; node by node when Postgres refuses something, so that only the node that said it goes without."""
     try:
-        _write(nodes, states, versions)
+        _write(nodes, states, versions, check)
     except (DataError, IntegrityError):
         for name, state in states.items():
             try:
-                _write(nodes, {name: state}, versions)
+                _write(nodes, {name: state}, versions, check)
             except (DataError, IntegrityError) as error:
-                guard.note(shared.client(), name, f"its replicas cannot be kept: {str(error)[:200]}")
+                guard.note(regions.own().client, name, f"its replicas cannot be kept: {str(error)[:200]}")
 
 
-def _write(nodes: dict[str, Node], states: dict[str, NodeState], versions: dict[tuple[str, str], Version]) -> None:
+def _write(
+    nodes: dict[str, Node],
+    states: dict[str, NodeState],
+    versions: dict[tuple[str, str], Version],
+    check: Callable[[], None],
+) -> None:
     """Bring the rows in line with what the nodes say; a row of a node that is silent keeps its last state."""
     now = timezone.now()
     with every_tenant(), transaction.atomic(durable=True):
+        check()
         lock_replicas()
         rows = {(r.node_id, r.version_id): r for r in Replica.objects.select_for_update().order_by("pk")}
         made: list[Replica] = []

@@ -5,20 +5,16 @@ from __future__ import annotations
 import uuid
 
 from django.db import transaction
-from redis.exceptions import RedisError
 
 from models_registry import publication
 from models_registry.models import Model
 from models_registry.queries.model import get_channel
-from ollamamax import logs
 from ollamamax.audit.actions import record
 from ollamamax.identity.queries.tenant import is_operator
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Forbidden
 from ollamamax.kernel.principal import Principal
-
-_log = logs.get(__name__)
 
 
 def share_model(*, acting: Principal, channel_id: uuid.UUID, shared: bool) -> None:
@@ -43,12 +39,4 @@ def share_model(*, acting: Principal, channel_id: uuid.UUID, shared: bool) -> No
             tenant=tenant,
             detail={"name": model.name},
         )
-        channels = list(model.channels.select_related("model", "version"))
-    try:
-        if shared:
-            publication.announce(channels)
-        else:
-            publication.withdraw_shared(channels)
-    except RedisError as error:
-        # The loop `models_registry.reconcile_replicas` does it later.
-        _log.warning("models_not_announced_yet", error=str(error))
+        publication.publish_channels_on_commit(model.channels.select_related("model", "version"))

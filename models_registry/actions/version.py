@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
-from redis.exceptions import RedisError
 
 from models_registry import manifest as manifests
 from models_registry import publication
@@ -18,7 +17,6 @@ from models_registry.blob_keys import DIGEST, digest_of
 from models_registry.gguf_header import read_header
 from models_registry.manifest import Layer
 from models_registry.models import Blob, Channel, Upload, Version
-from ollamamax import logs
 from ollamamax.audit.actions import record
 from ollamamax.identity.bounds import VERSIONS, require_room
 from ollamamax.identity.rights import require_in_tenant
@@ -27,8 +25,6 @@ from ollamamax.kernel.errors import Conflict, InvalidRequest
 from ollamamax.kernel.principal import Principal
 
 __all__ = ["blob_store", "publish_gguf", "publish_version", "register_external"]
-
-_log = logs.get(__name__)
 
 
 def publish_gguf(
@@ -115,7 +111,7 @@ def publish_version(
             tenant=tenant,
             detail={"model": model, "channels": [each.name for each in moved], "size": version.size},
         )
-    _announce(moved)
+        publication.publish_channels_on_commit(moved)
     return version
 
 
@@ -149,18 +145,10 @@ def register_external(
             tenant=tenant,
             detail={"model": model, "channel": channel, "engine": engine, "channel_taken": taken},
         )
-    _announce(moved)
+        publication.publish_channels_on_commit(moved)
     return version
 
 
 def _require_room(digest: str) -> None:
     if not Version.objects.filter(digest=digest).exists():
         require_room(VERSIONS, Version.objects.all())
-
-
-def _announce(channels: list[Channel]) -> None:
-    """Tell the data plane. When Redis is away the loop `models_registry.reconcile_replicas` does it later."""
-    try:
-        publication.announce(channels)
-    except RedisError as error:
-        _log.warning("models_not_announced_yet", error=str(error))

@@ -17,7 +17,7 @@ from models_registry.jobs.work import Stopped, Work
 from models_registry.models import Job, Version
 from models_registry.queries.model import find_channel
 from models_registry.queries.node import nodes_of_tenant
-from ollamamax.bus import keys, shared
+from ollamamax.bus import keys, regions
 from ollamamax.contract import NodeState, Nonsense, OrderState, decode_order
 from ollamamax.contract.bounds import MOST_ORDER_BYTES
 from ollamamax.identity.scope import tenant_scope
@@ -107,7 +107,7 @@ def delete(acting: Principal, job: Job, work: Work) -> None:
 
 def _order(job: Job, work: Work, nodes: dict[str, NodeState], verb: str, bodies: dict[str, dict[str, Any]]) -> None:
     """Raises the first node's error when one fails, and `Stopped`."""
-    client = shared.client()
+    client = regions.own().client
     with tenant_scope(job.tenant_id):
         names = {node.id.hex: node.name for node in nodes_of_tenant()}
     orders = [_Order(node, names.get(node, node)) for node in nodes]
@@ -250,7 +250,7 @@ def _wait(work: Work, condition: Any) -> Any:
 def _alive(job: Job) -> dict[str, NodeState]:
     with tenant_scope(job.tenant_id):
         ids = [node.id.hex for node in nodes_of_tenant()]
-    return read_states(shared.client(), ids)
+    return read_states(regions.own().client, ids)
 
 
 def _kinds(state: NodeState) -> set[str]:

@@ -14,7 +14,7 @@ from models_registry.models import Job, Version
 from models_registry.queries.model import find_channel
 from models_registry.queries.node import nodes_of_tenant
 from models_registry.replication.plan import hosts_blobs
-from ollamamax.bus import keys, shared
+from ollamamax.bus import keys, regions
 from ollamamax.contract import ModelState
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import InvalidRequest, ModelNotFound, Unavailable
@@ -67,7 +67,7 @@ def _held(job: Job, version: Version) -> dict[str, ModelState | None]:
     """The tenant's nodes that are alive and run what the registry has, with what they say of the version."""
     with tenant_scope(job.tenant_id):
         ids = [node.id.hex for node in nodes_of_tenant()]
-    states = {id_: state for id_, state in read_states(shared.client(), ids).items() if hosts_blobs(state)}
+    states = {id_: state for id_, state in read_states(regions.own().client, ids).items() if hosts_blobs(state)}
     return {
         id_: next((model for model in state.models if model.version == version.digest), None)
         for id_, state in states.items()

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from models_registry.manifest import split_name
 from models_registry.models import Channel, Model, Version
 from ollamamax import logs
-from ollamamax.bus import keys, shared
+from ollamamax.bus import keys, regions
 from ollamamax.identity.queries.role import restrict
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.errors import ModelNotFound, NotFound
@@ -102,7 +102,7 @@ def reloads_avoided(found: Sequence[Channel]) -> dict[str, int]:
         return {}
     fields = [keys.named(tenant, name) for name, tenant in names.items()]
     try:
-        counted = cast("list[bytes | None]", shared.client().hmget(keys.RELOADS_AVOIDED, fields))
+        counted = cast("list[bytes | None]", regions.own().client.hmget(keys.RELOADS_AVOIDED, fields))
     except RedisError as error:
         _log.warning("reloads_avoided_unreadable", error=str(error))
         return {}

@@ -14,7 +14,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, ItemsView, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 import redis
@@ -32,6 +32,7 @@ _BATCH = 500
 """Fields in one change, so that one call never holds Redis for long."""
 _CHECK_SECONDS = 1.0
 _ATTEMPTS = 5
+_ATTEMPTS_OF_ONE = 50
 _CATCH_UP_SECONDS = 1.0
 
 T = TypeVar("T")
@@ -47,6 +48,30 @@ def publish(client: redis.Redis, table: str, changes: Mapping[str, bytes | None]
     """Set each field to its bytes, or delete it (``None``), and tell the readers."""
     for batch in _batches(changes.items()):
         _publish(client, table, dict(batch), expected="any", complete=False)
+
+
+def publish_read(
+    client: redis.Redis, table: str, fields: Iterable[str], load: Callable[[], Mapping[str, bytes]]
+) -> bool:
+    """Publish what ``load`` says of these fields; those that it does not have are deleted. Whether it was published.
+
+    Of two who publish the same field, the one that read last must be the last to publish: what was read is published only if
+    nobody published anything in the table meanwhile, else it is read again. After many attempts it is left to a later one.
+    """
+    for _ in range(_ATTEMPTS_OF_ONE):
+        mark: bytes | None = client.hget(keys.directory(table), _MARK)
+        held = load()
+        changes = {field: held.get(field) for field in fields}
+        if _publish(client, table, changes, expected="none" if mark is None else mark.decode(), complete=False):
+            return True
+    log.warning("directory_busy", table=table)
+    return False
+
+
+def is_complete(client: redis.Redis, table: str) -> bool:
+    """Whether all of the table was published, and Redis has not lost it."""
+    mark: bytes | None = client.hget(keys.directory(table), _MARK)
+    return mark is not None and mark.startswith(b"=")
 
 
 def reconcile(client: redis.Redis, table: str, load: Callable[[], Mapping[str, bytes]]) -> int:
@@ -118,6 +143,7 @@ class Directory:
         self._tables: dict[str, dict[str, Any]] = {name: {} for name in self._decoders}
         self._incomplete = frozenset(self._decoders)
         self._whole: frozenset[str] = frozenset()
+        self._started = False
         self._version = -1
         self._moved = asyncio.Event()
         self._asking = asyncio.Lock()
@@ -184,7 +210,15 @@ class Directory:
                 self._newest = int(await self._client.get(keys.DIRECTORY_VERSION) or -1)
             return self._newest
 
+    async def ready(self) -> Self:
+        """Start with the first who asks, and return when all tables were read once."""
+        if not self._started:
+            await self.start()
+        await self.wait_loaded()
+        return self
+
     async def start(self) -> None:
+        self._started = True
         self._background.run("directory", self._subscription.run)
         self._background.run("directory changes", self._apply_what_comes)
         self._background.run("directory numbers", self._compare)

@@ -17,7 +17,7 @@ LARGE = "omx:large"
 USAGE_REFUSED = "omx:usage:refused"
 """Stream of records that Postgres refused, for a person to look at."""
 KEYS_USED = "omx:key:used"
-"""Hash, id of an API key -> Unix seconds of its last use; moved to Postgres by `identity.publish_directory`."""
+"""Hash, id of an API key -> Unix seconds of its last use; moved to Postgres by `identity.keep_accounts`."""
 RELOADS_AVOIDED = "omx:reloads:avoided"
 """Hash, `named` model -> how many requests were served without the reload that their load options would have caused."""
 NODE_RIGHTS = "omx:node-rights"
@@ -200,9 +200,12 @@ def drained(version: str) -> str:
     return f"omx:drained:{version}"
 
 
-def loop_lock(loop: str) -> str:
-    """Lease of the one process that runs a control loop now."""
-    return f"omx:loop:{loop}"
+LOOPS_LEASE = "omx:loops:lease"
+"""The process that leads those control loops of this region that need Redis alone."""
+LOOPS_FENCE = "omx:loops:fence"
+"""Number of its leadership; grows with every new leader."""
+LOOPS = "omx:loops"
+"""Hash, loop -> JSON of `ollamamax.contract.loop_state.LoopState`: how each control loop's last run went."""
 
 
 def node_transport_options(node: str) -> dict[str, object]:

@@ -88,7 +88,7 @@ def gateway(home: Home, number: int) -> Process:
 
 
 def controller(home: Home) -> Process:
-    command = module("ollamamax.cli", "controller", "--beat")
+    command = module("ollamamax.cli", "controller")
     return Process("controller", command, 20, folder=str(home.folder), without=OWNER, nice=BACKGROUND)
 
 

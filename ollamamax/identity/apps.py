@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 from django.apps import AppConfig
 
 
@@ -10,6 +12,7 @@ class IdentityConfig(AppConfig):
     label = "identity"
 
     def ready(self) -> None:
+        importlib.import_module("ollamamax.identity.directory")
         from django.contrib.sessions.models import Session
         from django.db.models import Q
 

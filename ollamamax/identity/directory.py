@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from typing import cast
 
 import redis
-from django.db import models, transaction
+from django.db import models
 
 from ollamamax import logs
-from ollamamax.bus import directory, shared
+from ollamamax.bus import publication, regions
+from ollamamax.bus.publication import Fields
 from ollamamax.contract.tables import KEYS, TENANTS, KnownKey, KnownTenant, Priority
 from ollamamax.identity.models import ApiKey, Tenant
 from ollamamax.identity.queries import key as queries
@@ -22,95 +22,76 @@ WRITABLE = "omx:writable"
 log = logs.get(__name__)
 
 
-def all_keys() -> dict[str, bytes]:
-    """All that belongs in the table now, of every tenant. Queries."""
+def known_keys(fields: Fields = None) -> dict[str, KnownKey]:
+    """The keys of these identifiers that work now. Queries."""
     with every_tenant():
-        return {key.identifier: entry(key) for key in queries.usable_keys().iterator()}
+        found = queries.usable_keys()
+        if fields is not None:
+            found = found.filter(identifier__in=fields)
+        return {key.identifier: _entry(key) for key in found.iterator()}
 
 
-def entry(key: ApiKey) -> bytes:
+def _entry(key: ApiKey) -> KnownKey:
     """Of a row of `usable_keys`."""
     rights = queries.rights_of_key(key)
     grants: dict[str, list[str]] = {}
     for permission, target in sorted(rights.grants):
         grants.setdefault(permission, []).append(target)
-    return KEYS.encode(
-        KnownKey(
-            hash=key.secret_hash,
-            kind="key",
-            id=key.id.hex,
-            tenant=key.tenant_id.hex,
-            name=key.name,
-            permissions=sorted(rights.permissions),
-            expires_at=None if key.expires_at is None else key.expires_at.timestamp(),
-            limits=key.limits,
-            priority=cast("Priority", key.priority),
-            grants=grants,
-        )
+    return KnownKey(
+        hash=key.secret_hash,
+        kind="key",
+        id=key.id.hex,
+        tenant=key.tenant_id.hex,
+        name=key.name,
+        permissions=sorted(rights.permissions),
+        expires_at=None if key.expires_at is None else key.expires_at.timestamp(),
+        limits=key.limits,
+        priority=cast("Priority", key.priority),
+        grants=grants,
     )
 
 
-def all_tenants() -> dict[str, bytes]:
-    """All that belongs in the table ``tenants`` now. One query."""
-    return {tenant.id.hex: tenant_entry(tenant) for tenant in tenant_queries.tenants().iterator()}
+def known_tenants(fields: Fields = None) -> dict[str, KnownTenant]:
+    """The tenants of these ids. One query."""
+    found = tenant_queries.tenants()
+    if fields is not None:
+        found = found.filter(pk__in=[uuid.UUID(field) for field in fields])
+    return {tenant.id.hex: _tenant_entry(tenant) for tenant in found.iterator()}
 
 
-def tenant_entry(tenant: Tenant) -> bytes:
-    return TENANTS.encode(
-        KnownTenant(tenant.weight, tenant.limits, tenant.show_route, tenant.store_responses, tenant.strict_fields)
+def _tenant_entry(tenant: Tenant) -> KnownTenant:
+    return KnownTenant(
+        weight=tenant.weight,
+        limits=tenant.limits,
+        show_route=tenant.show_route,
+        store_responses=tenant.store_responses,
+        strict_fields=tenant.strict_fields,
     )
+
+
+publication.answers(KEYS, known_keys)
+publication.answers(TENANTS, known_tenants)
 
 
 def publish_tenant_on_commit(tenant: Tenant) -> None:
     """After the commit, tell all gateways what is true of the tenant now."""
-    transaction.on_commit(lambda: _publish_tenant(tenant.id))
+    publication.publish_on_commit(TENANTS, [tenant.id.hex])
 
 
 def publish_key_on_commit(key: ApiKey) -> None:
     """After the commit, tell all gateways what has become of the key."""
-    transaction.on_commit(lambda: _publish_key(key.id, key.identifier))
+    publication.publish_on_commit(KEYS, [key.identifier])
 
 
 def publish_keys_on_commit(keys: models.QuerySet[ApiKey]) -> None:
     """After the commit, tell all gateways what has become of these keys, which are found now. Queries."""
-    identifiers = list(keys.values_list("identifier", flat=True))
-    transaction.on_commit(lambda: _publish_keys(identifiers))
+    publication.publish_on_commit(KEYS, keys.values_list("identifier", flat=True))
 
 
 def require_writable() -> None:
     """Raises `Unavailable` when what is published now would not arrive: for what is worthless until it has."""
     try:
-        shared.client().set(WRITABLE, b"", ex=60)
+        regions.own().client.set(WRITABLE, b"", ex=60)
     except redis.RedisError as error:
         log.warning("directory_refuses_writes", error=type(error).__name__)
         raise Unavailable("The key could not be told to the gateways, and was not made.", retry_after=5) from error
-
-
-def publish_on_commit(table: str, changes: Mapping[str, bytes | None]) -> None:
-    """After the commit, tell all gateways. When Redis is away this only logs: the table's loop repairs it."""
-    transaction.on_commit(lambda: _publish(table, changes))
-
-
-def _publish_key(key_id: uuid.UUID, identifier: str) -> None:
-    # Read again: of two changes that commit close together, the one that publishes last tells the latest state.
-    with every_tenant():
-        key = queries.usable_keys().filter(pk=key_id).first()
-    _publish(KEYS.name, {identifier: None if key is None else entry(key)})
-
-
-def _publish_keys(identifiers: list[str]) -> None:
-    with every_tenant():
-        working = {key.identifier: entry(key) for key in queries.usable_keys().filter(identifier__in=identifiers)}
-    _publish(KEYS.name, {identifier: working.get(identifier) for identifier in identifiers})
-
-
-def _publish_tenant(tenant_id: uuid.UUID) -> None:
-    tenant = tenant_queries.tenants().filter(pk=tenant_id).first()
-    _publish(TENANTS.name, {tenant_id.hex: None if tenant is None else tenant_entry(tenant)})
-
-
-def _publish(table: str, changes: Mapping[str, bytes | None]) -> None:
-    try:
-        directory.publish(shared.client(), table, changes)
-    except redis.RedisError as error:
-        log.warning("directory_publish_failed", table=table, error=type(error).__name__)

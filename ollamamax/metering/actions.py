@@ -11,7 +11,8 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from ollamamax import logs
-from ollamamax.bus import keys, shared
+from ollamamax.bus import keys, regions
+from ollamamax.bus.regions import Region
 from ollamamax.identity.scope import every_tenant
 from ollamamax.metering.models import UsageSum
 
@@ -78,7 +79,7 @@ _Entry = tuple[bytes, dict[bytes, bytes]]
 _log = logs.get(__name__)
 
 
-def write_usage(*, most: int = 20_000) -> int:
+def write_usage(region: Region | None = None, *, most: int = 20_000) -> int:
     """Insert what waits in the stream, with its routes and into the sums, then delete it there. Returns how many records it took from the stream.
 
     Killed in between, or run twice at once, it inserts the same request ids again, which Postgres ignores. With Postgres
@@ -86,7 +87,7 @@ def write_usage(*, most: int = 20_000) -> int:
     Queries: 1 for each 1000 records; some 20 more for each one that is refused.
     """
     taken = 0
-    client = shared.client()
+    client = (region or regions.own()).client
     while taken < most:
         entries = cast("list[_Entry]", client.xrange(keys.USAGE, count=BATCH))
         if entries:

@@ -55,6 +55,7 @@ def test_migrations_import_no_code_that_may_change() -> None:
 
 def test_migrations_are_named_and_linear() -> None:
     for package in (
+        "ollamamax/bus",
         "ollamamax/audit",
         "ollamamax/identity",
         "ollamamax/metering",

@@ -15,6 +15,7 @@ SITES = {
     "ollamamax/audit/actions.py": "an advisory lock for the next record of a chain",
     "ollamamax/audit/verify.py": "a snapshot that only reads",
     "ollamamax/batches/actions/bounded.py": "a time-out of this transaction alone",
+    "ollamamax/bus/leases.py": "an advisory lock that keeps a new leader from beginning amid a former one's transaction",
     "ollamamax/health.py": "whether the server answers",
     "ollamamax/identity/actions/key_use.py": "many rows, each with its own time, in one statement",
     "ollamamax/identity/bounds.py": "an advisory lock on a number of rows",

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 
-from ollamamax.celery import CONTROL_QUEUE, app
 from tests.architecture.code import ROOT, called_name, modules, text_of
 
 # Fresh processes, as the workers are: what a test has imported does not count.
@@ -22,15 +21,6 @@ app.conf.include = list(TASKS)
 app.loader.import_default_modules()
 app.finalize()
 print(json.dumps([sorted(app.tasks), sorted({"django.conf", "django.db", "psycopg", "rest_framework"} & set(sys.modules))]))
-"""
-CONTROLLER = """
-import json
-import django
-django.setup()
-from ollamamax.celery import app
-app.loader.import_default_modules()
-app.finalize()
-print(json.dumps([sorted(app.tasks), []]))
 """
 
 
@@ -60,13 +50,6 @@ def sent() -> set[str]:
                     if text_of(key) == "task" and (text := text_of(value))
                 }
     return names
-
-
-def test_every_tick_of_beat_exists_on_the_controller_and_goes_to_its_queue() -> None:
-    tasks, _ = registered(CONTROLLER, DJANGO_SETTINGS_MODULE="tests.settings")
-    schedule = app.conf.beat_schedule.values()
-    assert {entry["task"] for entry in schedule} <= tasks
-    assert {entry["options"]["queue"] for entry in schedule} == {CONTROL_QUEUE}
 
 
 def test_every_task_that_is_sent_by_name_exists_on_the_node_which_knows_no_django() -> None:

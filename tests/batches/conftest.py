@@ -28,10 +28,9 @@ from ollamamax.batches.protocol.files import Files
 from ollamamax.batches.protocol.routes import Routes
 from ollamamax.batches.runner.runner import Runner
 from ollamamax.blobs.disk import in_folder
-from ollamamax.bus import directory, keys
+from ollamamax.bus import directory, keys, publication, regions
 from ollamamax.contract.tables import KEYS
 from ollamamax.gateway.app import Gateway
-from ollamamax.identity.directory import all_keys
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
@@ -199,7 +198,7 @@ async def house(
     owner, key, stranger_key = people
     for table in ("node_keys", "tenants", "models", "blobs", "nodes"):
         directory.reconcile(valkey, table, dict)
-    await database_sync_to_async(directory.reconcile, thread_sensitive=False)(valkey, "keys", all_keys)
+    await database_sync_to_async(publication.repair, thread_sensitive=False)(regions.own(), "keys")
     publish_model(valkey, owner.tenant.id.hex)
     routes = Routes(Files(in_folder(tmp_path / "files"), MOST_FILE_BYTES, MOST_TENANT_BYTES))
     gateway = Gateway(

@@ -255,8 +255,7 @@ def _another_key(house: House) -> Any:
 async def test_keys_that_redis_lost_are_not_taken_for_revoked(house: House) -> None:
     from channels.db import database_sync_to_async
 
-    from ollamamax.bus import directory
-    from ollamamax.identity.directory import all_keys
+    from ollamamax.bus import publication, regions
 
     await house.add_node()
     name = await house.order([chat(0)])
@@ -264,7 +263,7 @@ async def test_keys_that_redis_lost_are_not_taken_for_revoked(house: House) -> N
     await house.add_runner()
     await asyncio.sleep(2.5)
     assert (await house.batch(name)).status == "in_progress"
-    await database_sync_to_async(directory.reconcile, thread_sensitive=False)(house.valkey, "keys", all_keys)
+    await database_sync_to_async(publication.repair, thread_sensitive=False)(regions.own(), "keys")
     assert (await house.ended(name)).status == "completed"
 
 

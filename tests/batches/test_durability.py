@@ -20,10 +20,9 @@ from ollamamax.batches.models import Answer, Batch
 from ollamamax.batches.names import BATCH, id_of
 from ollamamax.batches.queries.batch import Given
 from ollamamax.batches.runner.database import in_database
-from ollamamax.bus import directory
+from ollamamax.bus import directory, publication, regions
 from ollamamax.contract import Ticket
 from ollamamax.embedded import valkey as embedded
-from ollamamax.identity.directory import all_keys
 from ollamamax.identity.scope import every_tenant
 from tests.batches.conftest import House, chat, rows, text_of
 from tests.fakes.node import echo
@@ -133,7 +132,7 @@ async def test_redis_lost_and_back_midway_loses_nothing(house: House, own_valkey
     # It came back empty. This is what the controller's loops and a node's reconnection do.
     for table in ("node_keys", "tenants", "blobs", "nodes", "models"):
         directory.reconcile(house.valkey, table, dict)
-    await database_sync_to_async(directory.reconcile, thread_sensitive=False)(house.valkey, "keys", all_keys)
+    await database_sync_to_async(publication.repair, thread_sensitive=False)(regions.own(), "keys")
     publish_model(house.valkey, house.owner.tenant.id.hex)
     await house.add_node(slow)
     assert before < LINES

@@ -122,7 +122,7 @@ def start(folder: Path) -> Product:
             "engine", "-m", "tests.fakes.stub_engine", "--port", str(engine_port), "--token-ms", "40", "--tokens", "100"
         )
         product.web()
-        product.start("controller", "manage.py", "controller", "--beat")
+        product.start("controller", "manage.py", "controller")
     except BaseException:
         product.end()
         raise

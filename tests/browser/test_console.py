@@ -263,7 +263,7 @@ def test_it_says_that_data_is_stale_while_nothing_publishes_it(watched: Watched,
     _log_in(page, product)
     product.stop("controller")
     expect(page.get_by_role("status").filter(has_text="Stale")).to_be_visible()
-    product.start("controller", "manage.py", "controller", "--beat")
+    product.start("controller", "manage.py", "controller")
     expect(page.get_by_role("status").filter(has_text=re.compile("^Live$"))).to_be_visible()
     assert watched.complaints == []
 

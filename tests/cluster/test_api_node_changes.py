@@ -11,9 +11,8 @@ import redis
 from rest_framework.test import APIClient
 
 from cluster.actions.node import Joined, change_node
-from cluster.reconcile import observe_nodes
 from ollamamax.audit.models import AuditRecord
-from ollamamax.bus import keys
+from ollamamax.bus import keys, publication, regions
 from ollamamax.contract.tables import Registered
 from ollamamax.kernel.errors import InvalidRequest
 from tests.cast import Person, logged_in, make_person
@@ -47,7 +46,7 @@ def test_what_an_owner_says_of_a_node_is_kept_and_told(
     expected = Registered(owner.tenant.id.hex, "gpu-1", **GIVEN)
     assert told(valkey, joined) == expected
     valkey.flushall()
-    observe_nodes()
+    publication.repair_lost(regions.own())
     assert told(valkey, joined) == expected
     assert patch(owner_api, joined, labels={}, hourly_cost=None).json()["region"] == "eu-west-1"
     assert told(valkey, joined) == Registered(owner.tenant.id.hex, "gpu-1", region="eu-west-1")

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from cluster import membership
 from cluster.reconcile import observe_nodes
 from ollamamax.audit.models import AuditRecord
-from ollamamax.bus import keys
+from ollamamax.bus import keys, publication, regions
 from ollamamax.identity.scope import tenant_scope
 from tests.cast import Person
 from tests.cluster.conftest import Join, says
@@ -119,6 +119,7 @@ def test_the_loop_repairs_what_redis_lost_and_notes_who_was_heard(
     valkey.execute_command("ACL", "SETUSER", "node.ghost", "on", "nopass")
     says(valkey, joined)
     assert observe_nodes() == 1
+    publication.repair_lost(regions.own())
     assert valkey.hget(keys.directory("nodes"), joined.node.id.hex) is not None
     assert membership.granted(valkey) == {membership.redis_user(joined.node): membership.rights(joined.node)}
     with redis.Redis.from_url(membership.redis_url(joined.node, joined.redis_password)) as own:

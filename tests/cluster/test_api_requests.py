@@ -190,9 +190,9 @@ def test_a_stranger_learns_nothing(
 
 
 def test_without_redis_the_answer_is_503(owner_api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ollamamax.bus import shared
+    from ollamamax.bus import regions
 
     nowhere = redis.Redis(host="127.0.0.1", port=1, socket_connect_timeout=1)
-    monkeypatch.setattr(shared, "client", lambda: nowhere)
+    monkeypatch.setattr(regions.Region, "client", nowhere)
     assert owner_api.get(QUEUE).status_code == 503
     assert owner_api.get(f"/api/v1/requests/{new_id()}").status_code == 503

@@ -18,6 +18,7 @@ from ollamamax.audit.actions import record
 from ollamamax.audit.models import AuditRecord
 from ollamamax.audit.verify import verify
 from ollamamax.bus import directory as bus_directory
+from ollamamax.bus import publication, regions
 from ollamamax.bus.directory import Directory
 from ollamamax.contract.tables import KEYS, Table
 from ollamamax.identity import directory
@@ -126,7 +127,7 @@ def test_keys_issued_and_revoked_in_parallel_leave_the_directory_as_postgres_say
 
     def repair() -> None:
         while not stop.is_set():
-            bus_directory.reconcile(valkey, KEYS.name, directory.all_keys)
+            publication.repair(regions.own(), KEYS.name)
 
     def acts() -> None:
         try:
@@ -137,7 +138,7 @@ def test_keys_issued_and_revoked_in_parallel_leave_the_directory_as_postgres_say
     results = in_parallel(acts, repair)
     assert results == [None, None]
     held = {name.decode(): value for name, value in valkey.hgetall("omx:dir:keys").items() if name}
-    assert held == directory.all_keys()
+    assert held == {name: KEYS.encode(entry) for name, entry in directory.known_keys().items()}
     assert len(held) == 12
     assert list(verify()) == []
 

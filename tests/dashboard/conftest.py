@@ -15,6 +15,7 @@ from django.conf import settings
 from dashboard import groups
 from dashboard.actions import live
 from dashboard.payloads import Frame, decode
+from ollamamax.bus import keys
 from ollamamax.bus.connect import connect, connect_async
 from ollamamax.kernel.ids import new_id
 from tests.dashboard.fleet import Fleet
@@ -69,6 +70,11 @@ async def seat(fleet: Fleet) -> AsyncIterator[Seat]:
 
 
 async def publish(client: redis.asyncio.Redis, *, now: float | None = None) -> int:
-    """One tick, with the lease of the tick before lapsed."""
-    await client.delete(live.LEASE)
-    return await live.publish_live(client, get_channel_layer(), now=now)
+    """One run of the loop, by its leader."""
+    return await live.publish_live(client, get_channel_layer(), fence=await lead(client), now=now)
+
+
+async def lead(client: redis.asyncio.Redis) -> int:
+    """The number under which a new process leads."""
+    fence: int = await client.incr(keys.LOOPS_FENCE)
+    return fence

@@ -25,6 +25,11 @@ class Fleet:
         self.tenant = tenant
         self._call = Calls(client)
         self._seq: dict[str, int] = {}
+        self.watch()
+
+    def watch(self, until: float = 1e12) -> None:
+        """Somebody has the live page open until then (Unix seconds)."""
+        self.client.zadd(keys.LIVE_WATCHED, {self.tenant: until})
 
     def register(self, name: str, **facts: Any) -> str:
         """A node in the directory that has not reported."""

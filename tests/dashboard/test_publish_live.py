@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 
-import pytest
 import redis.asyncio
 from channels.layers import get_channel_layer
 
@@ -15,7 +14,7 @@ from dashboard.queries.live import SERIES_POINTS, snapshot
 from ollamamax.bus import keys
 from ollamamax.contract.tables import Registered
 from ollamamax.kernel.ids import new_id
-from tests.dashboard.conftest import Seat, publish
+from tests.dashboard.conftest import Seat, lead, publish
 from tests.dashboard.fleet import Fleet
 
 
@@ -117,8 +116,7 @@ async def test_a_removed_node_is_gone_once(fleet: Fleet, seat: Seat, aclient: re
 async def test_a_tenant_without_nodes_gets_frames_while_somebody_looks(
     fleet: Fleet, seat: Seat, aclient: redis.asyncio.Redis
 ) -> None:
-    assert await publish(aclient) == 0
-    await aclient.zadd(keys.LIVE_WATCHED, {fleet.tenant: time.time() + 5})
+    fleet.watch(time.time() + 5)
     assert await publish(aclient) == 1
     frame = await seat.frame()
     assert (frame.point.nodes, frame.point.running) == (0, None)
@@ -180,24 +178,28 @@ async def test_the_series_holds_five_minutes(fleet: Fleet, seat: Seat, aclient: 
     assert [point.at for point in points] == [1005.0 + second for second in range(SERIES_POINTS)]
 
 
-async def test_two_publishers_at_once_make_one_frame_a_second(
+async def test_nothing_is_done_for_a_tenant_that_nobody_watches(
     fleet: Fleet, seat: Seat, aclient: redis.asyncio.Redis
 ) -> None:
     fleet.report(fleet.register("alpha"))
-    layer = get_channel_layer()
-    counts = await asyncio.gather(*(live.publish_live(aclient, layer) for _ in range(8)))
-    assert sorted(counts) == [0] * 7 + [1]
-    assert await live.publish_live(aclient, layer) == 0, "the same second"
+    fleet.watch(time.time() - 1)
+    before = (await aclient.info("commandstats")).get("cmdstat_hgetall", {"calls": 0})["calls"]
+    assert await publish(aclient) == 0
+    assert (await aclient.info("commandstats")).get("cmdstat_hgetall", {"calls": 0})["calls"] == before
+    assert await aclient.get(keys.live_sequence(fleet.tenant)) is None
+    fleet.watch()
+    assert await publish(aclient) == 1
     assert (await seat.frame()).seq == 1
-    assert await aclient.get(keys.live_sequence(fleet.tenant)) == b"1"
 
 
 async def test_a_publisher_whose_lease_was_taken_changes_nothing(
     fleet: Fleet, seat: Seat, aclient: redis.asyncio.Redis
 ) -> None:
-    """It stalls after taking the lease; another publishes; it wakes and must not number a frame."""
+    """It stalls as the leader; another leads; it wakes and must not number a frame."""
     node = fleet.register("alpha")
     fleet.report(node)
+    stale = await lead(aclient)
+    await lead(aclient)
     lost = await live._publish_tenant(
         aclient,
         get_channel_layer(),
@@ -206,7 +208,7 @@ async def test_a_publisher_whose_lease_was_taken_changes_nothing(
         [],
         read_line=live._once(aclient),
         at=time.time(),
-        token="stale",
+        fence=stale,
     )
     assert lost == 0
     assert await aclient.get(keys.live_sequence(fleet.tenant)) is None
@@ -215,10 +217,9 @@ async def test_a_publisher_whose_lease_was_taken_changes_nothing(
     assert (await seat.frame()).seq == 1
 
 
-async def test_numbers_have_no_hole_and_keep_their_order_while_many_publish(
-    fleet: Fleet, seat: Seat, aclient: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+async def test_numbers_have_no_hole_and_keep_their_order_while_leaders_follow_each_other(
+    fleet: Fleet, seat: Seat, aclient: redis.asyncio.Redis
 ) -> None:
-    monkeypatch.setattr(live, "LEAST_PERIOD_SECONDS", 0.0)
     node = fleet.register("alpha")
     layer = get_channel_layer()
     published = 0
@@ -227,11 +228,10 @@ async def test_numbers_have_no_hole_and_keep_their_order_while_many_publish(
         nonlocal published
         while published < 40:
             fleet.report(node)
-            made = await live.publish_live(aclient, layer)
-            published += made
+            published += await live.publish_live(aclient, layer, fence=await lead(aclient))
 
     await asyncio.gather(*(publisher() for _ in range(4)))
-    seen = [(await seat.frame()).seq for _ in range(published)]
+    seen = sorted([(await seat.frame()).seq for _ in range(published)])
     assert seen == list(range(1, published + 1))
     assert await aclient.get(keys.live_sequence(fleet.tenant)) == str(published).encode()
 
@@ -242,7 +242,6 @@ async def test_a_snapshot_and_the_frames_after_it_equal_a_fresh_snapshot(
     nodes = {name: fleet.register(name) for name in ("alpha", "beta", "gamma")}
     fleet.report(nodes["alpha"])
     fleet.settle(fleet.admit(nodes["alpha"], "alpha"))
-    await aclient.zadd(keys.LIVE_WATCHED, {fleet.tenant: time.time() + 60})
     fleet.ask(nodes["alpha"], "alpha")
     fleet.ask(nodes["alpha"], "alpha")
     await publish(aclient)

@@ -16,7 +16,7 @@ from channels.db import database_sync_to_async
 from django.db import transaction
 from django.utils import timezone
 
-from ollamamax.bus import connect, keys, shared
+from ollamamax.bus import connect, keys, publication, regions
 from ollamamax.bus.directory import Directory, publish
 from ollamamax.contract.tables import KEYS, KnownKey, KnownTenant
 from ollamamax.identity import access, directory
@@ -30,7 +30,6 @@ from ollamamax.identity.models import ApiKey, Tenant
 from ollamamax.identity.queries.key import find_principal
 from ollamamax.identity.queries.member import tenants_of
 from ollamamax.identity.scope import every_tenant, tenant_scope
-from ollamamax.identity.tasks import publish_directory
 from ollamamax.kernel.errors import Unauthenticated, Unavailable
 from ollamamax.kernel.limits import Limits
 from ollamamax.kernel.principal import system
@@ -39,6 +38,12 @@ from tests.patience import BUSY, LONG
 from tests.servers import free_port
 
 TABLE = keys.directory("keys")
+
+
+def publish_directory() -> None:
+    publication.publish_all(regions.own())
+
+
 LIMITS = {"requests_per_minute": 60}
 decode = msgspec.json.Decoder(KnownKey).decode
 
@@ -122,7 +127,7 @@ def test_no_key_is_issued_while_redis_takes_no_writes(
     with monkeypatch.context() as patched:
         if how == "away":
             nowhere = connect.connect(f"redis://127.0.0.1:{free_port()}/0")
-            patched.setattr(shared, "client", lambda: nowhere)
+            patched.setattr(regions.Region, "client", nowhere)
         elif how == "full":
             valkey.config_set("maxmemory", 1)
         else:

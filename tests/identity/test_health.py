@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.test import Client
 
-from ollamamax.bus import connect, shared
+from ollamamax.bus import connect, regions
 from tests.servers import free_port
 
 
@@ -25,7 +25,7 @@ def test_with_both_servers_it_is_ready(client: Client) -> None:
 @pytest.mark.django_db
 def test_without_redis_it_is_not(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = connect.connect(f"redis://127.0.0.1:{free_port()}/0")
-    monkeypatch.setattr(shared, "client", lambda: nowhere)
+    monkeypatch.setattr(regions.Region, "client", nowhere)
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["redis"]) == (503, "unavailable")
 

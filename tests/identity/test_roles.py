@@ -14,12 +14,13 @@ from rest_framework.test import APIClient
 from cluster.actions.node import join_node, remove_node
 from cluster.models import Node
 from ollamamax.bus import keys
+from ollamamax.contract.tables import KEYS
 from ollamamax.identity.actions.grant import give_grant
 from ollamamax.identity.actions.key import issue_key
 from ollamamax.identity.actions.member import add_member, change_member, remove_member
 from ollamamax.identity.actions.role import change_role, create_role
 from ollamamax.identity.actions.user import create_user
-from ollamamax.identity.directory import all_keys
+from ollamamax.identity.directory import known_keys
 from ollamamax.identity.models import Grant, Membership, Role
 from ollamamax.identity.queries.key import find_principal
 from ollamamax.identity.queries.member import principal_of, tenants_of
@@ -157,7 +158,7 @@ def system_in(person: Person) -> Principal:
 
 
 def told(text: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(all_keys()[text.split("_")[1]])
+    found: dict[str, Any] = json.loads(KEYS.encode(known_keys()[text.split("_")[1]]))
     return found
 
 

@@ -37,7 +37,7 @@ def registry(settings: Settings) -> Iterator[Registry]:
 
 
 class RealController:
-    """`ollamamax controller --beat` as a process, on the test's own servers."""
+    """`ollamamax controller` as a process, on the test's own servers."""
 
     def __init__(self, registry: Registry, log: Path) -> None:
         place = connection.settings_dict
@@ -53,7 +53,7 @@ class RealController:
             "DJANGO_SETTINGS_MODULE": "ollamamax.settings",
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "ollamamax.cli", "controller", "--beat"],
+            [sys.executable, "-m", "ollamamax.cli", "controller"],
             cwd=ROOT,
             env=os.environ | environment,
             stdout=log.open("ab"),

@@ -13,10 +13,9 @@ from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
-from models_registry.actions.replica import reconcile_replicas
 from models_registry.models import Model
 from ollamamax.audit.models import AuditRecord
-from ollamamax.bus import keys
+from ollamamax.bus import keys, publication, regions
 from ollamamax.identity.scope import tenant_scope
 from tests.cast import Person, logged_in
 from tests.registry.conftest import Publish
@@ -79,7 +78,7 @@ def test_the_loop_publishes_it_again(
     before = published(valkey, owner)
     valkey.delete(keys.directory("aliases"))
     valkey.hset(keys.directory("aliases"), f"{owner.tenant.id.hex}/stale:x", b"{}")
-    reconcile_replicas()
+    publication.repair_lost(regions.own())
     assert published(valkey, owner) == before
     assert published(valkey, owner, "stale:x") is None
 

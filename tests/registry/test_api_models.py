@@ -14,10 +14,9 @@ from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
-from models_registry.actions.replica import reconcile_replicas
 from models_registry.models import Model
 from ollamamax.audit.models import AuditRecord
-from ollamamax.bus import keys, shared
+from ollamamax.bus import keys, publication, regions
 from ollamamax.contract.profile import Profile
 from ollamamax.contract.tables import Fallback, Listed, ListedAlias
 from ollamamax.identity.scope import every_tenant
@@ -111,7 +110,7 @@ def test_the_loop_publishes_it_again(
     publish(owner)
     change(owner_api, address(owner_api), profile={"num_ctx": 128})
     valkey.delete(keys.directory("models"))
-    reconcile_replicas()
+    publication.repair_lost(regions.own())
     assert published(valkey, owner)["profile"] == {"num_ctx": 128}
 
 
@@ -268,7 +267,7 @@ def test_reloads_avoided_are_what_the_gateways_counted(
     def away(*_: object) -> None:
         raise redis.ConnectionError("away")
 
-    monkeypatch.setattr(shared.client(), "hmget", away)
+    monkeypatch.setattr(regions.own().client, "hmget", away)
     assert owner_api.get(MODELS).json()["results"][0]["reloads_avoided"] is None
 
 

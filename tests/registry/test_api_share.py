@@ -10,10 +10,9 @@ import pytest
 import redis
 from rest_framework.test import APIClient
 
-from models_registry.actions.replica import reconcile_replicas
 from models_registry.models import Channel
 from ollamamax.audit.models import AuditRecord
-from ollamamax.bus import keys
+from ollamamax.bus import keys, publication, regions
 from ollamamax.identity.scope import tenant_scope
 from tests.cast import Person, logged_in, make_person
 from tests.registry.conftest import Publish
@@ -49,7 +48,7 @@ def test_a_shared_model_is_told_under_a_name_for_all(
     shared = {name for name in told(valkey) if name.startswith("*/")}
     assert shared == {"*/tiny:1b", "*/tiny:latest", "*/tiny:new"}
     valkey.flushall()
-    reconcile_replicas()
+    publication.repair_lost(regions.own())
     assert {name for name in told(valkey) if name.startswith("*/")} == shared
 
 

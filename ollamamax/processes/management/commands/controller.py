@@ -1,29 +1,26 @@
-"""``ollamamax controller``: the Celery worker of the control plane's loops, with the schedule inside if asked."""
+"""``ollamamax controller``: runs the control loops. Several may run: a lease says who does the work."""
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand
 
-from ollamamax.celery import CONTROL_QUEUE, app
-from ollamamax.processes.ticks import Ticks
-
-THREADS = 4
+import ollamamax.celery  # noqa: F401 - what is sent to nodes is sent by this application
+from ollamamax.bus import loops
+from ollamamax.bus.controller import Controller, every_loop
 
 
 class Command(BaseCommand):
     help = "Run the control loops; several may run."
     requires_system_checks = ()
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--beat", action="store_true", help="send the loops' ticks too, so that no `beat` is needed"
-        )
-
-    def handle(self, *args: Any, beat: bool, **options: Any) -> None:
-        arguments = ["worker", "--queues", CONTROL_QUEUE, "--pool", "threads", "--concurrency", str(THREADS)]
-        quiet = ["--loglevel", "warning", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-        if beat:
-            Ticks(app).in_background()
-        app.worker_main([*arguments, *quiet])
+    def handle(self, *args: Any, **options: Any) -> None:
+        controller = Controller(every_loop())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: controller.begin_stop())
+        controller.start()
+        controller.wait()
+        controller.stop()
+        loops.stopped()

@@ -8,11 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from redis.exceptions import RedisError
 
-from cluster import membership
-from models_registry import publication
-from ollamamax.bus import directory, shared
-from ollamamax.contract.tables import KEYS, TENANTS
-from ollamamax.identity import directory as identity
+from ollamamax.bus import publication, regions
 from ollamamax.metering.actions import keep_usage
 from ollamamax.processes.database_users import UserMissing, as_owner, prepare_user
 
@@ -40,8 +36,5 @@ class Command(BaseCommand):
 
 def publish_all() -> None:
     """Tell the data plane everything, so that gateways are ready as soon as they have read it."""
-    client = shared.client()
-    directory.reconcile(client, KEYS.name, identity.all_keys)
-    directory.reconcile(client, TENANTS.name, identity.all_tenants)
-    membership.announce_all()
-    publication.announce_all()
+    for region in regions.every():
+        publication.publish_all(region)

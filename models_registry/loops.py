@@ -1,0 +1,33 @@
+"""The control loops of the registry."""
+
+from __future__ import annotations
+
+from models_registry.actions import blob, external, replica
+from models_registry.jobs.kinds import KINDS
+from models_registry.jobs.runner import Runner
+from ollamamax.bus.loops import Leader, LeaseOf, at_stop, loop
+
+_runner = Runner(KINDS)
+at_stop(_runner.stop)
+
+
+@loop("models_registry.reconcile_replicas", every=2.0, lease=LeaseOf.POSTGRES)
+def reconcile_replicas(leader: Leader) -> None:
+    replica.reconcile_replicas(leader.check)
+
+
+@loop("models_registry.forget_unheld", every=10.0, lease=LeaseOf.POSTGRES)
+def forget_unheld(leader: Leader) -> None:
+    leader.check()
+    external.forget_unheld()
+
+
+@loop("models_registry.run_jobs", every=1.0, lease=LeaseOf.NOBODY)
+def run_jobs(_: Leader) -> None:
+    _runner.start_waiting()
+
+
+@loop("models_registry.collect_garbage", every=30.0, lease=LeaseOf.POSTGRES)
+def collect_garbage(leader: Leader) -> None:
+    leader.check()
+    blob.collect_garbage()

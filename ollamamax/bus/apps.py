@@ -1,0 +1,11 @@
+"""What is known of publications and of the control loops, in Postgres."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class BusConfig(AppConfig):
+    name = "ollamamax.bus"
+    label = "bus"
+    default_auto_field = "django.db.models.BigAutoField"

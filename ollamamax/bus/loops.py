@@ -1,0 +1,76 @@
+"""The control loops: what is done again and again in the control plane, how often, and under which lease. Each context has its own in ``loops.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from ollamamax.bus.regions import Region
+
+
+class NotLeading(Exception):
+    """Another process leads by now: what this one was about to write is not written."""
+
+
+class LeaseOf(Enum):
+    """Where the lease of a loop is held, so that the loop runs in one process at a time."""
+
+    REDIS = "redis"
+    """Of loops that need Redis alone: one lease in each region. They go on while Postgres is away."""
+    POSTGRES = "postgres"
+    """Of loops that write Postgres. They go on while one region's Redis is away."""
+    NOBODY = "nobody"
+    """Of loops that may run in several processes at once, because each takes up work by a conditional update."""
+
+
+@dataclass(frozen=True)
+class Leader:
+    """What a run of a loop is given. ``fence`` is higher than that of every former leader."""
+
+    region: Region
+    fence: int
+    check: Callable[[], None]
+    """Raises `NotLeading` when another process leads. In a transaction on Postgres, where the lease is there, it also keeps
+    anybody else from becoming the leader before the transaction ends."""
+
+
+Run = Callable[[Leader], Any]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """``every``: seconds from one beginning to the next. A loop of each region runs once for each, beside each other."""
+
+    name: str
+    every: float
+    lease: LeaseOf
+    each_region: bool
+    run: Run
+
+
+LOOPS: dict[str, Loop] = {}
+_stops: list[Callable[[], object]] = []
+
+
+def at_stop(stop: Callable[[], object]) -> None:
+    """Have ``stop`` called when the process that runs the loops ends."""
+    _stops.append(stop)
+
+
+def stopped() -> None:
+    for stop in _stops:
+        stop()
+
+
+def loop(name: str, *, every: float, lease: LeaseOf, each_region: bool = False) -> Callable[[Run], Run]:
+    """Have a function run for ever by the controllers, every so many seconds. A loop with its lease in Redis is one of each region."""
+
+    def registered(run: Run) -> Run:
+        if name in LOOPS and LOOPS[name].run.__module__ != run.__module__:
+            raise ValueError(f"There is a loop {name} already.")
+        LOOPS[name] = Loop(name, every, lease, each_region or lease is LeaseOf.REDIS, run)
+        return run
+
+    return registered

@@ -1,0 +1,25 @@
+"""The control loops of identity."""
+
+from __future__ import annotations
+
+from ollamamax.bus.loops import Leader, LeaseOf, loop
+from ollamamax.identity.actions import attempt, idempotency, retention
+from ollamamax.identity.actions.key_use import move_key_use
+
+
+@loop("identity.move_key_use", every=5.0, lease=LeaseOf.POSTGRES, each_region=True)
+def move_uses(leader: Leader) -> None:
+    move_key_use(leader.region.client)
+
+
+@loop("identity.sweep_log_ins", every=5.0, lease=LeaseOf.POSTGRES)
+def sweep_log_ins(leader: Leader) -> None:
+    leader.check()
+    attempt.tell_and_sweep()
+
+
+@loop("identity.remove_ended", every=60.0, lease=LeaseOf.POSTGRES)
+def remove_ended(leader: Leader) -> None:
+    leader.check()
+    retention.remove_ended()
+    idempotency.sweep()
