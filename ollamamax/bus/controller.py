@@ -143,8 +143,10 @@ class _Running:
             began = time.monotonic()
             if self._lease is None or self._lease.fence():
                 self._once(began - due)
-            # What was missed is not made up for: the next run sees all of it.
-            due = max(due + self._loop.every, time.monotonic())
+                # What was missed is not made up for: the next run sees all of it.
+                due = max(due + self._loop.every, time.monotonic())
+            else:
+                due = began + min(self._loop.every, RENEW_SECONDS)
             self._stopping.wait(max(0.0, due - time.monotonic()))
 
     def _once(self, behind: float) -> None:

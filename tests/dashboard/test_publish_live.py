@@ -228,7 +228,8 @@ async def test_numbers_have_no_hole_and_keep_their_order_while_leaders_follow_ea
         nonlocal published
         while published < 40:
             fleet.report(node)
-            published += await live.publish_live(aclient, layer, fence=await lead(aclient))
+            made = await live.publish_live(aclient, layer, fence=await lead(aclient))
+            published += made
 
     await asyncio.gather(*(publisher() for _ in range(4)))
     seen = sorted([(await seat.frame()).seq for _ in range(published)])
