@@ -53,6 +53,8 @@ def channel_entry(channel: Channel) -> Listed:
         profile=msgspec.convert(model.profile, Profile),
         fallbacks=msgspec.convert(model.fallbacks, tuple[Fallback, ...]),
         model=reference("model", model.id),
+        owner=channel.tenant_id.hex,
+        engine=version.manifest.get("engine", "") if version.source == Version.Source.EXTERNAL else "",
     )
 
 

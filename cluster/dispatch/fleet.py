@@ -126,6 +126,26 @@ class Fleet:
             for node in troubled
         )
 
+    def is_fetched(self, wanted: Wanted) -> bool:
+        """Whether a node that may run it is fetching its version now."""
+        return any(
+            each.residence == "fetching" and self.alive(each.node) and self._may_use(wanted, each.node)
+            for each in self._roster.having(wanted.version)
+        )
+
+    def will_be_fetched(self, wanted: Wanted, owner: str) -> bool:
+        """Whether a node that may run it has its version not yet, and is to fetch it: one of the ``owner``, whose model it is."""
+        return any(
+            registered.tenant == owner
+            and registered.schedulable
+            and self._may_use(wanted, node)
+            and self.alive(node)
+            and self._roster.find(node, wanted.version) is None
+            and not self._states[node].draining
+            and any(engine.hosts_blobs and engine.healthy for engine in self._states[node].engines)
+            for node, registered in self._directory.items(NODES)
+        )
+
     def _may_use(self, wanted: Wanted, node: str) -> bool:
         registered = self._registered(node)
         return registered is not None and (registered.shared or registered.tenant == wanted.tenant)

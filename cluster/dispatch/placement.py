@@ -26,6 +26,8 @@ from ollamamax.kernel.tasks import end
 
 AGAIN_SECONDS = 0.25
 LOOK_SECONDS = 0.1
+LONG, LOOK_LATER = 5.0, 0.5
+"""Seconds after which a request that waits for a node is looked at less often: a fetch takes minutes, and many may wait for it."""
 _log = logs.get(__name__)
 
 
@@ -55,11 +57,7 @@ class Placement:
         if request.kept is None:
             nodes = self._router.rank(request) or await self._awaited(request, tell, at_first)
             if not nodes:
-                raise errors.Unavailable(
-                    f"No node that has the model '{request.model}'{beyond(request.wants())} is available right now.",
-                    retry_after=2,
-                    model=request.model,
-                )
+                raise errors.Unavailable(_nobody(request), retry_after=2, model=request.model)
             if request.attempt == 0:
                 self._quarantine.admit(request)
                 request.said = [] if continuation.may_continue(request) else None
@@ -136,11 +134,10 @@ class Placement:
         try:
             while (
                 not nodes
-                and waiting.may_go_on
                 and (at_first is None or waiting.seconds < at_first)
-                and self._router.may_be_served(request)
+                and (self._router.is_fetched(request) or (waiting.may_go_on and self._router.may_be_served(request)))
             ):
-                done, _ = await asyncio.wait([place], timeout=LOOK_SECONDS)
+                done, _ = await asyncio.wait([place], timeout=LOOK_SECONDS if waiting.seconds < LONG else LOOK_LATER)
                 if done:
                     place.result()
                 nodes = self._router.rank(request)
@@ -164,6 +161,13 @@ class Placement:
         self._queue.forget(request)
         self._streams.close(request.ticket)
         request.stream = request.kept = None
+
+
+def _nobody(request: Request) -> str:
+    what = f"the model '{request.model}'{beyond(request.wants())}"
+    if request.kept_by:
+        return f"No node whose {request.kept_by} engine has {what} is available right now."
+    return f"No node that has {what} is available right now."
 
 
 class _Wait:

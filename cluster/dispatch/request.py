@@ -70,6 +70,10 @@ class Request(msgspec.Struct, eq=False):
     """Take a free slot or none, in its first attempt. It is in another's stead, to which the limits were applied."""
     waits_for_nodes: bool = True
     """Wait for nodes that may be back in a moment; not where another model may be asked instead."""
+    fetched_by: str = ""
+    """The tenant whose nodes fetch the version from the registry; empty for one that an engine keeps by itself."""
+    kept_by: str = ""
+    """The engine that keeps the version by itself."""
     weight: float = 1.0
     """Of the tenant, when slots are short."""
     key_limits: Limits = _NONE

@@ -49,7 +49,14 @@ class Router:
 
     def may_be_served(self, request: Request) -> bool:
         """Whether a node that `rank` leaves out may run it in a moment."""
-        return self._fleet.may_be_served(request.wants(), without=request.tried)
+        wants = request.wants()
+        return self._fleet.may_be_served(wants, without=request.tried) or (
+            request.fetched_by != "" and self._fleet.will_be_fetched(wants, request.fetched_by)
+        )
+
+    def is_fetched(self, request: Request) -> bool:
+        """Whether a node fetches what it runs: it is waited for as long as the request has time."""
+        return request.fetched_by != "" and self._fleet.is_fetched(request.wants())
 
     def note(self, request: Request) -> None:
         """Write the last ranking into the request's record, once its answer has gone out."""

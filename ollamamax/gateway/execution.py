@@ -133,6 +133,8 @@ class Execution:
             idle_only=call.idle_only,
             at_once=call.instead_of is not None,
             waits_for_nodes=not (call.tried_until is not None and call.may_fall_back and listed.fallbacks),
+            fetched_by="" if listed.engine else listed.owner,
+            kept_by=listed.engine,
             weight=call.tenant.weight,
             key_limits=call.limits,
             tenant_limits=call.tenant.limits,

@@ -95,12 +95,13 @@ async def until(condition: Callable[[], bool], seconds: float = LONG) -> None:
             await asyncio.sleep(0.01)
 
 
-def publish_model(client: redis.Redis, tenant: str, name: str = "echo:latest") -> None:
+def publish_model(client: redis.Redis, tenant: str, name: str = "echo:latest", **more: Any) -> None:
     entry = {
         "version": VERSION,
         "size": 1234,
         "modified_at": 1_700_000_000.0,
         "details": {"format": "gguf", "family": "llama", "parameter_size": "1B", "quantization_level": "Q4_1"},
+        **more,
     }
     directory.publish(client, "models", {f"{tenant}/{name}": msgspec.json.encode(entry)})
 

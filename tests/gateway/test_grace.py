@@ -11,10 +11,22 @@ import pytest
 from cluster.dispatch import fleet as fleets
 from cluster.dispatch import grace
 from ollamamax.bus import keys, link
-from ollamamax.contract import Delta, Engine, Event, Final, Inference, OpenRequest, Ticket, encode_json, encode_ticket
+from ollamamax.contract import (
+    Delta,
+    Engine,
+    Event,
+    Final,
+    Inference,
+    ModelState,
+    OpenRequest,
+    Ticket,
+    encode_json,
+    encode_ticket,
+)
+from ollamamax.contract.tables import MODELS
 from ollamamax.kernel.ids import new_id
 from tests.fakes.node import FakeNode
-from tests.gateway.conftest import VERSION, Site, until
+from tests.gateway.conftest import VERSION, Site, publish_model, until
 from tests.gateway.waiting import ASK, begun
 
 WELL = [Engine("llamacpp", True, hosts_blobs=True)]
@@ -157,3 +169,58 @@ async def test_a_ticket_that_was_given_too_late_gives_its_slot_back(site: Site) 
     await until(lambda: site.client.scard(keys.node_slots(node.node)) == 0)
     assert site.client.hlen(keys.OPEN) == 0
     assert not site.client.exists(keys.active("k"))
+
+
+FETCHING = ModelState(VERSION, "echo", "fetching", "llamacpp", bytes_done=1)
+
+
+async def _listed(site: Site, **more: Any) -> None:
+    """The model's name, published anew."""
+    publish_model(site.client, site.tenant, modified_at=1.0, **more)
+    service = await site.gateway.start()
+    await until(lambda: all(each.modified_at == 1.0 for _, each in service.directory.items(MODELS)))
+
+
+async def test_a_published_model_is_waited_for_until_a_node_has_fetched_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _listed(site, owner=site.tenant)
+    node = await site.add_node()
+    models, node.models = node.models, []
+    await node.say()
+    fleet = (await site.gateway.start()).dispatcher.fleet
+    await until(lambda: fleet.engine_name(node.node, VERSION) is None)
+    asking = [begun(_post(site, stream=stream)) for stream in (True, False)]
+    done, _ = await asyncio.wait(asking, timeout=0.4)
+    assert not done, "no node has begun yet"
+    node.models = [FETCHING]
+    await node.say()
+    await until(lambda: fleet._roster.find(node.node, VERSION) is not None)
+    monkeypatch.setattr(grace, "SECONDS", 0.0)
+    done, _ = await asyncio.wait(asking, timeout=0.4)
+    assert not done, "a fetch is waited for as long as there is time"
+    node.models = models
+    await node.say()
+    assert await asyncio.gather(*asking) == [200, 200]
+
+
+@pytest.mark.parametrize(
+    ("more", "hosts"),
+    [
+        ({"owner": "0" * 32}, True),
+        ({"owner": "own", "engine": "ollama"}, True),
+        ({"owner": "own"}, False),
+    ],
+    ids=["of another tenant's nodes", "kept by an engine", "no node takes it"],
+)
+async def test_what_no_node_will_fetch_is_not_waited_for(site: Site, more: dict[str, str], hosts: bool) -> None:
+    await _listed(site, **{**more, "owner": more["owner"].replace("own", site.tenant)})
+    node = await site.add_node()
+    node.models, node.engines = [], [Engine("llamacpp", True, hosts_blobs=hosts)]
+    await node.say()
+    fleet = (await site.gateway.start()).dispatcher.fleet
+    await until(lambda: fleet.engine_name(node.node, VERSION) is None and fleet._states[node.node].models == [])
+    async with site.post("/v1/chat/completions", ASK) as response:
+        assert response.status == 503
+        said = (await response.json())["error"]["message"]
+    assert ("whose ollama engine" in said) is ("engine" in more)
