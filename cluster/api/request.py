@@ -6,7 +6,7 @@ import datetime
 import uuid
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -130,7 +130,13 @@ class RequestView(View):
     permissions = {"GET": "usage.view"}
     serializer_class = RequestSerializer
 
-    @extend_schema(operation_id="requests_retrieve", responses=RequestSerializer)
+    @extend_schema(
+        operation_id="requests_retrieve",
+        parameters=[
+            OpenApiParameter("request_id", {"type": "string", "maxLength": 36}, OpenApiParameter.PATH, required=True)
+        ],
+        responses=RequestSerializer,
+    )
     def get(self, request: Request, request_id: str) -> Response:
         """One request, by the id in its ``x-request-id``: every candidate and its score, the wait, the tries, the times."""
         try:

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from models_registry import fallback
 from models_registry.actions.alias import change_alias, create_alias, delete_alias
 from models_registry.api.profile import FallbackSerializer, Strict, fallbacks
 from models_registry.models import Alias
@@ -34,7 +35,7 @@ class AliasFilters(CreatedFilters):
 
 class AliasChangeSerializer(Strict):
     target = serializers.CharField(max_length=340, required=False, help_text="The model that serves it, as name:tag.")
-    fallbacks = FallbackSerializer(many=True, required=False)
+    fallbacks = serializers.ListField(child=FallbackSerializer(), required=False, max_length=fallback.MOST)
 
 
 class AliasCreateSerializer(AliasChangeSerializer):

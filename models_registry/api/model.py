@@ -13,6 +13,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from models_registry import fallback
 from models_registry.actions.model import set_profile
 from models_registry.actions.share import share_model
 from models_registry.api.profile import FallbackSerializer, ProfileSerializer, Strict, fallbacks
@@ -83,7 +84,7 @@ class ModelChangeSerializer(Strict):
     """For all names of the model. What is left out stays."""
 
     profile = ProfileSerializer(required=False)
-    fallbacks = FallbackSerializer(many=True, required=False)
+    fallbacks = serializers.ListField(child=FallbackSerializer(), required=False, max_length=fallback.MOST)
     shared = serializers.BooleanField(required=False, help_text="whether every tenant may use it; the operator's only")
 
 

@@ -19,6 +19,8 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """What some clients put before UTF-8."""
 MOST_DEPTH = 64
 """How deep objects and lists may lie in each other. JSON schemas of real tools are 10 to 20 deep; programs fail at some hundred."""
+MOST_ITEMS = 1 << 20
+"""Of one list: the tokens of a very long prompt."""
 LEAST, MOST = -(1 << 63), (1 << 64) - 1
 """Whole numbers that every program on the way can hold."""
 
@@ -91,6 +93,11 @@ def _bound(value: Any, param: str, depth: int) -> None:
     elif isinstance(value, list):
         if depth > MOST_DEPTH:
             raise too_deep(param or None)
+        if len(value) > MOST_ITEMS:
+            raise InvalidRequest(
+                f"A list has {len(value)} items, and may have {MOST_ITEMS}{f' (in {param!r})' if param else ''}.",
+                param=param or None,
+            )
         for index, inner in enumerate(value):
             kind = type(inner)
             if kind is int:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollamamax.contract.from_client import MOST_DEPTH, decode
+from ollamamax.contract.from_client import MOST_DEPTH, MOST_ITEMS, decode
 from ollamamax.kernel.errors import InvalidRequest
 
 
@@ -169,3 +169,13 @@ def test_a_short_body_is_bounded_as_a_long_one(value: Any, depth: int, seed: Any
         value = [value]
     body = json.dumps({"model": "m", "anything": value, "seed": seed}).encode()
     assert told(body) == told(body + b" " * 5000)
+
+
+def test_a_list_has_a_bound_wherever_it_stands() -> None:
+    def body(items: int) -> bytes:
+        return b'{"model":"m","schema":{"a":[' + b"1," * (items - 1) + b"1]}}"
+
+    with pytest.raises(InvalidRequest, match=f"may have {MOST_ITEMS}") as refused:
+        decode(typed, body(MOST_ITEMS + 1))
+    assert refused.value.fields["param"] == "schema"
+    assert len(decode(typed, body(MOST_ITEMS)).schema["a"]) == MOST_ITEMS

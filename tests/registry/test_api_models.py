@@ -219,7 +219,7 @@ def test_fallbacks_from_before_there_was_a_time_have_none(
         ([{"model": "second", "after_seconds": 10**400}], "too large"),
         ([{"model": "second", "after_seconds": -0.5}], "greater than or equal to 0"),
         ([{"model": "second", "causes": ["engine_error"], "after_seconds": 3}], "does not serve 'no_capacity'"),
-        ([{"model": f"m{number}"} for number in range(6)], "5 fallbacks at most"),
+        ([{"model": f"m{number}"} for number in range(6)], "no more than 5"),
         ("second", "list"),
     ],
 )

@@ -29,7 +29,7 @@ from ollamamax.identity.queries.member import principal_of, tenants_of
 from ollamamax.identity.roles import PERMISSIONS
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.identity.sessions import current_place
-from ollamamax.kernel.errors import Forbidden, Unauthenticated
+from ollamamax.kernel.errors import Forbidden, NotFound, Unauthenticated
 from ollamamax.kernel.principal import Principal
 
 PUBLIC = "public"
@@ -71,6 +71,9 @@ class Declared(BasePermission):
         return True
 
 
+LONGEST_CURSOR = 500
+
+
 class Pages(CursorPagination):
     """Newest first, by the primary key, which is ordered by time; a view may set ``ordering`` to something unique, and callers
     choose among its ``orderings``."""
@@ -79,6 +82,20 @@ class Pages(CursorPagination):
     page_size_query_param = "limit"
     max_page_size = 200
     ordering = "-id"
+
+    def decode_cursor(self, request: Request) -> Any:
+        if len(request.query_params.get(self.cursor_query_param, "")) > LONGEST_CURSOR:
+            raise NotFound("There is no such page.")
+        return super().decode_cursor(request)
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        """How long a cursor is, and how many rows a page has at most; more counts as that."""
+        found: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
+        bounds = {
+            self.cursor_query_param: {"maxLength": LONGEST_CURSOR},
+            self.page_size_query_param: {"minimum": 1, "maximum": self.max_page_size},
+        }
+        return [each | {"schema": each["schema"] | bounds[each["name"]]} for each in found]
 
     def get_ordering(self, request: Request, queryset: Any, view: Any) -> tuple[str, ...]:
         asked = request.query_params.get("ordering")
