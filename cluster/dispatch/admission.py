@@ -159,6 +159,7 @@ class Admission:
                 "ticket": request.ticket,
                 "nodes": self._nodes(request.asked if nodes is None else nodes),
                 "moved": nodes is not None,
+                "offered": list(request.asked),
             }
             calls.append(arguments(named))
         found: list[Given | Waits | Lost] = []

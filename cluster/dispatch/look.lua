@@ -1,6 +1,7 @@
 -- Look after a request that waits: whether it still does, and for which nodes.
 --
--- ARGV 1 request, ticket (its id), nodes (each {id, name, capacity}: for which it waits), moved (whether these are others than before)
+-- ARGV 1 request, ticket (its id), nodes (each {id, name, capacity}: for which it waits), moved (whether these are others than before),
+--      offered (ids of all nodes for which it ever waited)
 -- Returns {'given', node}, {'waits'} or {'lost'} when Redis knows nothing of it.
 local a, at = cmsgpack.unpack(ARGV[1]), now()
 local waiting = entry(a.request)
@@ -15,9 +16,12 @@ if waiting and waiting.ticket == a.ticket then
     fill(node[1], node[3], at)
   end
 end
-local opened = redis.call('HGET', key.open, a.request)
-local node = opened and opened:match('^{"node":"(%x+)"')
-if node and redis.call('SISMEMBER', key.node_slots(node), a.ticket) == 1 then
-  return { 'given', node }
+if redis.call('EXISTS', key.queue_entry(a.request)) == 1 then
+  return { 'waits' }
 end
-return { redis.call('EXISTS', key.queue_entry(a.request)) == 1 and 'waits' or 'lost' }
+for _, node in ipairs(a.offered) do
+  if redis.call('SISMEMBER', key.node_slots(node), a.ticket) == 1 then
+    return { 'given', node }
+  end
+end
+return { 'lost' }

@@ -250,7 +250,13 @@ class Functions(RuleBasedStateMachine):
         request = data.draw(st.sampled_from(sorted(self.model.waiting)))
         a = self.model.waiting[request]
         self.model.look(request, nodes)
-        named = {"request": request, "ticket": a.ticket, "nodes": self._shapes(nodes), "moved": True}
+        named = {
+            "request": request,
+            "ticket": a.ticket,
+            "nodes": self._shapes(nodes),
+            "moved": True,
+            "offered": sorted(NODES),
+        }
         answer = self.call("look", named)
         if request in self.model.opened:
             assert answer == [b"given", self.model.opened[request][1].encode()]
