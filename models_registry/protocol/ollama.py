@@ -23,11 +23,11 @@ from models_registry.actions.name import copy_name, delete_name
 from models_registry.models import Job
 from models_registry.protocol import requests, uploads
 from models_registry.protocol.routes import BLOBS, route_of
-from models_registry.protocol.threads import in_thread
 from models_registry.queries.job import find_job
 from models_registry.queries.model import find_channel, is_kept_by_engines, spelled
 from models_registry.transfer.reference import Allowed, Reference
 from ollamamax import logs
+from ollamamax.bus.database import in_database
 from ollamamax.bus.directory import Directory
 from ollamamax.contract.tables import MODELS, model_field
 from ollamamax.identity import access
@@ -152,7 +152,7 @@ async def _copy(call: Call) -> Response:
     body = await requests.read(call.request, requests.CopyRequest)
     source, destination = recipe.full_name(body.source), recipe.new_name(body.destination)
     destination = await _spelled(call, destination)
-    await in_thread(lambda: copy_name(acting=call.acting, source=source, destination=destination))
+    await in_database(lambda: copy_name(acting=call.acting, source=source, destination=destination))
     await _known(call, destination)
     return Response(status_code=200)
 
@@ -160,8 +160,8 @@ async def _copy(call: Call) -> Response:
 async def _delete(call: Call) -> Response:
     body = await requests.read(call.request, requests.DeleteRequest)
     name = recipe.full_name(body.model or body.name)
-    if not await in_thread(lambda: _by_engines(call.acting, name)):
-        await in_thread(lambda: delete_name(acting=call.acting, name=name))
+    if not await in_database(lambda: _by_engines(call.acting, name)):
+        await in_database(lambda: delete_name(acting=call.acting, name=name))
         await _known(call, name)
         return Response(status_code=200)
     answer = await _run(call, Job.Kind.DELETE, name, {"model": name}, stream=False)
@@ -175,7 +175,7 @@ async def _spelled(call: Call, name: str) -> str:
         with tenant_scope(call.acting.tenant or ""):
             return spelled(name)
 
-    return await in_thread(look)
+    return await in_database(look)
 
 
 def _by_engines(acting: Principal, name: str) -> bool:
@@ -198,7 +198,7 @@ _ENDPOINTS: dict[str, Endpoint] = {
 
 async def _run(call: Call, kind: str, model: str, wanted: dict[str, Any], stream: bool | None) -> Response:
     """Ask for a job and tell how it goes. It is the tenant's: it goes on when the caller leaves, or their key is revoked."""
-    job = await in_thread(lambda: submit_job(acting=call.acting, kind=kind, model=model, request=wanted))
+    job = await in_database(lambda: submit_job(acting=call.acting, kind=kind, model=model, request=wanted))
     lines = _lines(call, job.tenant_id, job.id)
     if stream is False:
         told = [line async for line in lines]
@@ -222,7 +222,7 @@ async def _lines(call: Call, tenant: uuid.UUID, id_: uuid.UUID) -> AsyncIterator
     told: list[dict[str, Any]] = []
     told_at = time.monotonic()
     while True:
-        job = await in_thread(lambda: _read(tenant, id_))
+        job = await in_database(lambda: _read(tenant, id_))
         for index, row in enumerate(job.progress):
             if index >= len(told) or told[index] != row:
                 told_at = time.monotonic()
@@ -246,7 +246,7 @@ async def _lines(call: Call, tenant: uuid.UUID, id_: uuid.UUID) -> AsyncIterator
 async def _known(call: Call, name: str) -> None:
     """Return when this process's gateway knows what the name stands for now: a client may use it at once."""
     tenant = call.acting.tenant or ""
-    version = await in_thread(lambda: _version_of(tenant, name))
+    version = await in_database(lambda: _version_of(tenant, name))
     end = time.monotonic() + KNOWN_SECONDS
     while time.monotonic() < end:
         listed = call.directory.get(MODELS, model_field(tenant, name))

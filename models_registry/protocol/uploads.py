@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from models_registry.actions.blob import blob_store, keep_upload, refuse_beyond_quota
 from models_registry.blob_keys import DIGEST, digest_of
-from models_registry.protocol.threads import in_thread
 from models_registry.queries.blob import has_blob
 from ollamamax.blobs.staging import Incoming
+from ollamamax.bus.database import in_database
 from ollamamax.identity.bounds import sending
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.disk import told_when_full
@@ -28,7 +28,7 @@ async def answer(
     """HEAD: whether the tenant has the blob. POST: take it. Raises what `requests.read` and ``still_works`` raise, and `DiskFull`."""
     if not DIGEST.fullmatch(digest):
         raise InvalidRequest("invalid digest format", param="digest")
-    has = await in_thread(lambda: _has(acting, digest))
+    has = await in_database(lambda: _has(acting, digest))
     if request.method == "HEAD":
         return Response(status_code=200 if has else 404)
     declared = request.headers.get("content-length", "")
@@ -39,7 +39,7 @@ async def answer(
         async for _ in request.stream():
             pass  # a client that is answered before it has sent everything takes that for a failure
         return Response(status_code=200)
-    await in_thread(lambda: _refuse_beyond_quota(acting, size))
+    await in_database(lambda: _refuse_beyond_quota(acting, size))
     staging = blob_store().staging
     await asyncio.to_thread(staging.require_free, size)
     with told_when_full():
@@ -51,7 +51,7 @@ async def answer(
                 raise InvalidRequest(
                     f'digest mismatch, expected "{digest}", got "{digest_of(incoming)}"', param="digest"
                 )
-            await in_thread(lambda: keep_upload(acting=acting, incoming=incoming))
+            await in_database(lambda: keep_upload(acting=acting, incoming=incoming))
         finally:
             await asyncio.to_thread(incoming.discard)
     return Response(status_code=201)

@@ -19,8 +19,8 @@ from ollamamax.batches.actions import bounded, lease, progress
 from ollamamax.batches.models import Answer, Batch
 from ollamamax.batches.names import BATCH, id_of
 from ollamamax.batches.queries.batch import Given
-from ollamamax.batches.runner.database import in_database
 from ollamamax.bus import directory, publication, regions
+from ollamamax.bus.database import in_database_at_last
 from ollamamax.contract import Ticket
 from ollamamax.embedded import valkey as embedded
 from ollamamax.identity.scope import every_tenant
@@ -184,7 +184,7 @@ async def test_a_runner_that_stands_still_in_a_transaction_is_cut_off(
             if len(totals) == 1:
                 time.sleep(3)
 
-    await in_database(freeze_once)
+    await in_database_at_last(freeze_once)
     assert totals == [0, 0]  # the first was undone, and tried again
     assert await rows(lambda: Batch.objects.get().total) == 7
 

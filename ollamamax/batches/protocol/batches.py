@@ -10,10 +10,10 @@ import msgspec
 from ollamamax.batches.actions.batch import cancel_batch, create_batch
 from ollamamax.batches.models import Batch
 from ollamamax.batches.names import BATCH, FILE, id_of
-from ollamamax.batches.protocol.database import in_database
 from ollamamax.batches.protocol.objects import batch_object, page_object
 from ollamamax.batches.protocol.parameters import cursor, limit
 from ollamamax.batches.queries.batch import get_batch, page_of_batches
+from ollamamax.bus.database import in_database
 from ollamamax.gateway import http
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send

@@ -11,13 +11,13 @@ import msgspec
 from ollamamax.batches.actions.file import create_file, delete_file
 from ollamamax.batches.models import File
 from ollamamax.batches.names import FILE, file_name, id_of
-from ollamamax.batches.protocol.database import in_database
 from ollamamax.batches.protocol.objects import file_object, page_object
 from ollamamax.batches.protocol.parameters import choice, cursor, limit
 from ollamamax.batches.protocol.upload import Upload, receive_upload
 from ollamamax.batches.queries.file import get_file, page_of_files
 from ollamamax.blobs import reading
 from ollamamax.blobs.store import Missing, Sources
+from ollamamax.bus.database import in_database
 from ollamamax.gateway import http
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send

@@ -16,7 +16,6 @@ from ollamamax.batches.actions import progress
 from ollamamax.batches.models import Batch
 from ollamamax.batches.queries.batch import Given, answered_numbers, held_batch, key_works
 from ollamamax.batches.runner import lines
-from ollamamax.batches.runner.database import in_database
 from ollamamax.batches.runner.lines import Problem, Request
 from ollamamax.batches.runner.output import write_output
 from ollamamax.batches.runner.patience import pause_after, pause_for_room
@@ -24,6 +23,7 @@ from ollamamax.batches.runner.room import Room
 from ollamamax.batches.runner.validation import validate
 from ollamamax.blobs.reading import open_file
 from ollamamax.blobs.store import Missing, Sources
+from ollamamax.bus.database import in_database_at_last
 from ollamamax.bus.directory import Directory
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.in_process import ask
@@ -80,7 +80,7 @@ class Run:
 
     async def run(self) -> None:
         """Raises `Lost` when another runner has the batch."""
-        while (batch := await in_database(held_batch, self._id, self._shared.runner)) is not None:
+        while (batch := await in_database_at_last(held_batch, self._id, self._shared.runner)) is not None:
             if batch.status not in Batch.UNFINISHED:
                 return
             if batch.status == Status.CANCELLING:
@@ -111,19 +111,19 @@ class Run:
         if self._halted.is_set():
             return
         if isinstance(found, int):
-            await in_database(progress.begin, batch, shared.runner, found)
+            await in_database_at_last(progress.begin, batch, shared.runner, found)
         else:
             problems = [problem.fields() for problem in found]
-            await in_database(progress.finish, batch, shared.runner, Status.FAILED, problems=problems)
+            await in_database_at_last(progress.finish, batch, shared.runner, Status.FAILED, problems=problems)
             _log.info("batch_refused", batch=batch.id.hex, problems=len(problems), first=problems[0]["code"])
 
     async def _finish(self, batch: Batch, status: Batch.Status, unanswered: Problem | None) -> None:
         """Write the files, then the end; when the status changed meanwhile, the files are swept later."""
         shared = self._shared
         async with shared.reading:
-            output, error = await in_database(write_output, shared.store, batch, shared.most_bytes, unanswered)
+            output, error = await in_database_at_last(write_output, shared.store, batch, shared.most_bytes, unanswered)
         problems = [unanswered.fields()] if unanswered is not None and status == Status.FAILED else []
-        if await in_database(
+        if await in_database_at_last(
             progress.finish, batch, shared.runner, status, output=output, error=error, problems=problems
         ):
             _log.info("batch_ended", batch=batch.id.hex, status=status.value)
@@ -131,7 +131,7 @@ class Run:
     # -- its requests ---------------------------------------------------------------------------------------------
 
     async def _answer_all(self, batch: Batch) -> None:
-        done = await in_database(answered_numbers, batch)
+        done = await in_database_at_last(answered_numbers, batch)
         answers: asyncio.Queue[Given] = asyncio.Queue(_WRITE_AT_ONCE)
         work = asyncio.create_task(self._work(batch, self._requests(batch, done), answers))
         writer = asyncio.create_task(self._write(batch, answers))
@@ -151,7 +151,7 @@ class Run:
                     raise error
                 self.halt((Status.FAILED, FILE_GONE))
         if not self._draining.is_set():
-            await in_database(progress.begin_finalizing, batch, self._shared.runner)
+            await in_database_at_last(progress.begin_finalizing, batch, self._shared.runner)
 
     async def _work(self, batch: Batch, requests: AsyncGenerator[Request, None], answers: asyncio.Queue[Given]) -> None:
         turn = asyncio.Lock()
@@ -195,7 +195,7 @@ class Run:
         while not self._draining.is_set():
             known = access.working_key(shared.directory, batch.key.identifier)
             if known is None:
-                if not await in_database(key_works, batch):
+                if not await in_database_at_last(key_works, batch):
                     self.halt((Status.FAILED, KEY_GONE))
                     return None
                 await self._rest(1.0)  # Redis lost the keys; they are published again soon
@@ -230,12 +230,12 @@ class Run:
             while len(some) < _WRITE_AT_ONCE and not answers.empty():
                 some.append(answers.get_nowait())
             try:
-                await in_database(progress.add_answers, batch, self._shared.runner, some)
+                await in_database_at_last(progress.add_answers, batch, self._shared.runner, some)
             except IntegrityError:
                 # A write whose answer was lost had been done after all, and was repeated.
-                known = await in_database(answered_numbers, batch)
+                known = await in_database_at_last(answered_numbers, batch)
                 rest = [each for each in some if each.number not in known]
-                await in_database(progress.add_answers, batch, self._shared.runner, rest)
+                await in_database_at_last(progress.add_answers, batch, self._shared.runner, rest)
             for _ in some:
                 answers.task_done()
 

@@ -12,9 +12,9 @@ from ollamamax.batches.actions.lease import claim_batch, give_back, renew_leases
 from ollamamax.batches.actions.progress import Lost
 from ollamamax.batches.actions.sweep import sweep_files
 from ollamamax.batches.models import Batch
-from ollamamax.batches.runner.database import in_database
 from ollamamax.batches.runner.run import EXPIRED, Run, Shared
 from ollamamax.blobs.store import Sources
+from ollamamax.bus.database import in_database_at_last
 from ollamamax.bus.directory import Directory
 from ollamamax.gateway.app import Gateway
 from ollamamax.kernel.errors import Unavailable
@@ -84,7 +84,7 @@ class Runner:
                 run.halt()
             await asyncio.wait(tasks, timeout=GRACE_SECONDS / 2)
         for batch in held:
-            await in_database(give_back, self.id, batch)
+            await in_database_at_last(give_back, self.id, batch)
 
     async def _directory(self) -> Directory | None:
         """Once Redis answers; ``None`` when it is stopped before."""
@@ -97,7 +97,7 @@ class Runner:
 
     async def _claim(self, shared: Shared) -> None:
         while True:
-            batch = await in_database(claim_batch, self.id) if len(self._runs) < MOST_BATCHES else None
+            batch = await in_database_at_last(claim_batch, self.id) if len(self._runs) < MOST_BATCHES else None
             if batch is None or batch in self._runs:
                 await asyncio.sleep(CLAIM_SECONDS)
                 continue
@@ -118,7 +118,7 @@ class Runner:
     async def _renew(self) -> None:
         while True:
             before = dict(self._runs)
-            held = await in_database(renew_leases, self.id, list(before))
+            held = await in_database_at_last(renew_leases, self.id, list(before))
             now = timezone.now()
             for batch, (run, task) in before.items():
                 known = held.get(batch)
@@ -133,7 +133,7 @@ class Runner:
     async def _sweep(self) -> None:
         while True:
             try:
-                removed = await in_database(sweep_files, self._store)
+                removed = await in_database_at_last(sweep_files, self._store)
             except OSError as error:
                 _log.warning("sweep_failed", error=str(error))
             else:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ollamamax import logs
-from ollamamax.batches.protocol.database import in_database
+from ollamamax.bus.database import in_database
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.openai.keeping import Ended, Item, Recalled
 from ollamamax.kernel.errors import InvalidRequest, NotFound, TooLarge, Unavailable

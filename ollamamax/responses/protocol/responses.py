@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ollamamax.batches.protocol.database import in_database
 from ollamamax.batches.protocol.parameters import choice, limit, text
+from ollamamax.bus.database import in_database
 from ollamamax.gateway import http
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ollamamax import logs
-from ollamamax.batches.runner.database import in_database
+from ollamamax.bus.database import in_database_at_last
 from ollamamax.bus.directory import Directory
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.http import encode
@@ -53,12 +53,12 @@ class Background:
             held = dict(self._works)
             await end([*loops, *held.values()])
             for response in held:
-                await in_database(give_back, self.id, response)
+                await in_database_at_last(give_back, self.id, response)
 
     async def _claim(self, directory: Directory) -> None:
         while True:
             full = len(self._works) >= self._concurrency
-            claimed = None if full else await in_database(claim_response, self.id)
+            claimed = None if full else await in_database_at_last(claim_response, self.id)
             if claimed is None or claimed in self._works:
                 await asyncio.sleep(CLAIM_SECONDS)
                 continue
@@ -68,7 +68,7 @@ class Background:
     async def _renew(self) -> None:
         while True:
             before = dict(self._works)
-            wanted = await in_database(renew_leases, self.id, list(before))
+            wanted = await in_database_at_last(renew_leases, self.id, list(before))
             for response, work in before.items():
                 if response not in wanted:
                     work.cancel()  # it was cancelled or deleted, or another runner has it
@@ -76,7 +76,7 @@ class Background:
 
     async def _sweep(self) -> None:
         while True:
-            removed = await in_database(sweep_responses)
+            removed = await in_database_at_last(sweep_responses)
             if removed:
                 _log.info("responses_swept", removed=removed)
             await asyncio.sleep(SWEEP_SECONDS)
@@ -88,7 +88,7 @@ class Background:
             self._works.pop(response_id, None)
 
     async def _make(self, directory: Directory, response_id: uuid.UUID) -> None:
-        kept = await in_database(held_response, response_id, self.id)
+        kept = await in_database_at_last(held_response, response_id, self.id)
         if kept is None:
             return
         shown: dict[str, Any] = {"id": str(kept), "object": "response", "output": []}
@@ -100,7 +100,7 @@ class Background:
             _log.exception("background_response_broke", response=response_id.hex)
             ended = failed("Something broke in this server; the log has the details.")
         shown |= ended
-        await in_database(
+        await in_database_at_last(
             finish_response, kept.tenant_id, kept.id, KeptResponse.Status(shown["status"]), shown, runner=self.id
         )
 
