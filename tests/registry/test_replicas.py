@@ -39,7 +39,7 @@ def states(person: Person) -> list[tuple[str, int]]:
 def test_a_node_is_asked_once_for_what_it_lacks(
     owner: Person, stranger: Person, join: Join, publish: Publish, valkey: redis.Redis
 ) -> None:
-    assert app.conf.task_default_queue == "control"
+    assert app.main == "ollamamax"
     joined, other = join(owner), join(stranger)
     publish(owner)
     says(valkey, joined)
