@@ -20,7 +20,7 @@ from ollamamax import logs
 from ollamamax.bus import keys, publication, regions
 from ollamamax.bus.connect import elsewhere
 from ollamamax.bus.publication import Fields
-from ollamamax.contract.tables import NODE_KEYS, NODES, KnownKey, Registered
+from ollamamax.contract.tables import EVERYBODY, NODE_KEYS, NODES, KnownKey, Registered
 from ollamamax.identity.scope import every_tenant
 
 _log = logs.get(__name__)
@@ -43,10 +43,12 @@ def nodes(fields: Fields = None) -> dict[str, Registered]:
             tenant=node.tenant_id.hex,
             name=node.name,
             schedulable=node.schedulable,
-            shared=node.shared,
+            shared=EVERYBODY in node.access,
             region=node.region,
             labels=node.labels,
             hourly_cost=node.hourly_cost,
+            access=node.access,
+            currency=settings.ENV["OLLAMAMAX_CURRENCY"],
         )
         for node in _found(None if fields is None else Q(pk__in=[uuid.UUID(field) for field in fields]))
     }

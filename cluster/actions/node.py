@@ -6,7 +6,7 @@ import hashlib
 import re
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -19,10 +19,11 @@ from cluster.actions.join_token import require_to_join
 from cluster.models import JoinToken, Node
 from cluster.models.node import MOST_HOURLY_COST
 from ollamamax.audit.actions import record
+from ollamamax.contract.tables import EVERYBODY
 from ollamamax.identity.actions.grant import forget_object
 from ollamamax.identity.bounds import NODES, require_room
 from ollamamax.identity.keys import make_key, matches, parse_key
-from ollamamax.identity.queries.tenant import is_operator
+from ollamamax.identity.queries.tenant import is_operator, known_tenants
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.roles import reference
 from ollamamax.identity.scope import every_tenant, tenant_scope
@@ -33,6 +34,8 @@ _REGION = re.compile(r"[a-z0-9-]{0,63}", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}", re.ASCII)
 _LABEL_VALUE = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,255}")
 MOST_LABELS = 32
+MOST_ACCESS = 1000
+"""Tenants in a node's list: who serves more serves everybody."""
 _REFUSED = "The join token is wrong, expired, revoked or used up."
 
 
@@ -102,10 +105,10 @@ def join_node(*, token: str, name: str, engine: str, agent_version: str) -> Join
 
 
 class NodeChange(TypedDict, total=False):
-    """What is left out stays as it is. ``labels`` takes the place of all labels there were."""
+    """What is left out stays as it is. ``labels`` takes the place of all labels there were, and ``access`` of all tenants."""
 
     schedulable: bool
-    shared: bool
+    access: list[str]
     region: str
     labels: dict[str, str]
     hourly_cost: float | None
@@ -119,12 +122,14 @@ def set_schedulable(*, acting: Principal, node_id: uuid.UUID, schedulable: bool)
 def change_node(*, acting: Principal, node_id: uuid.UUID, change: NodeChange) -> Node:
     """Change what routing knows of a node. Where nothing differs, nothing happens.
 
-    Only a node of the operator's tenant can be shared. Raises `Forbidden`, `NotFound` and `InvalidRequest`.
+    Only a node of the operator's tenant serves others. Raises `Forbidden`, `NotFound` and `InvalidRequest`.
     """
     tenant = require_in_tenant(acting, "node.manage", reference("node", node_id))
     _check(change)
-    if change.get("shared") and not is_operator(tenant):
-        raise errors.Forbidden("Only nodes of the operator of this installation can be shared.", param="shared")
+    if change.get("access") and not is_operator(tenant):
+        raise errors.Forbidden("Only nodes of the operator of this installation serve other tenants.", param="access")
+    if "access" in change:
+        change = {**change, "access": _served(change["access"])}
     with tenant_scope(tenant), transaction.atomic(durable=True):
         node = _locked(node_id)
         changed = {name: value for name, value in change.items() if getattr(node, name) != value}
@@ -181,6 +186,20 @@ def _check(change: NodeChange) -> None:
     # Also what compares with nothing, such as NaN, is no cost.
     if cost is not None and not 0 <= cost <= MOST_HOURLY_COST:
         raise errors.InvalidRequest("What a node costs an hour is between 0 and a million.", param="hourly_cost")
+
+
+def _served(access: Sequence[str]) -> list[str]:
+    """Each tenant once, in the form in which the directory names them. Queries: 1. Raises `InvalidRequest`."""
+    if EVERYBODY in access:
+        return [EVERYBODY]
+    try:
+        ids = {uuid.UUID(each) for each in access}
+    except ValueError:
+        raise errors.InvalidRequest("A tenant is named by its id, or all by '*'.", param="access") from None
+    unknown = ids - known_tenants(ids)
+    if unknown:
+        raise errors.InvalidRequest(f"There is no tenant {min(unknown)}.", param="access")
+    return sorted(each.hex for each in ids)
 
 
 def _locked(node_id: uuid.UUID) -> Node:

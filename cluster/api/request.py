@@ -68,6 +68,8 @@ class AttemptSerializer(serializers.Serializer[Any]):
     given_at = _Moment()
     started_at = _Moment(required=False)
     error = serializers.CharField(required=False)
+    price = serializers.FloatField(required=False, help_text="what a slot of the node cost an hour")
+    currency = serializers.CharField(required=False)
 
 
 class RouteSerializer(serializers.Serializer[Any]):
@@ -102,6 +104,8 @@ class RequestSerializer(serializers.Serializer[Any]):
     duration_ms = serializers.FloatField()
     prompt_tokens = serializers.IntegerField(default=None, allow_null=True)
     completion_tokens = serializers.IntegerField(default=None, allow_null=True)
+    cost = serializers.DecimalField(max_digits=20, decimal_places=9, default=None, allow_null=True)
+    currency = serializers.CharField(default="")
     outcome = serializers.CharField(default=None, allow_null=True)
     error = serializers.CharField(default="")
     route = RouteSerializer(default=None, allow_null=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import msgspec
@@ -9,11 +10,12 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from cluster.actions.join_token import MOST_USES
-from cluster.actions.node import MOST_LABELS
+from cluster.actions.node import MOST_ACCESS, MOST_LABELS
 from cluster.models import JoinToken, Node
 from cluster.models.node import MOST_HOURLY_COST
 from cluster.queries.node import Heard
 from ollamamax.contract import NodeState
+from ollamamax.contract.tables import EVERYBODY
 from ollamamax.identity.api.fields import Number
 from ollamamax.identity.api.filters import CreatedFilters
 from ollamamax.identity.api.serializers import ChangeSerializer
@@ -24,6 +26,8 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
     ``problem`` says why something that it says is not taken, or that it is cut off; null as long as all is well."""
 
     labels = serializers.DictField(child=serializers.CharField(), read_only=True)
+    access = serializers.SerializerMethodField()
+    shared = serializers.SerializerMethodField(help_text="deprecated: whether `access` names everybody")
     online = serializers.SerializerMethodField()
     telemetry = serializers.SerializerMethodField()
     problem = serializers.SerializerMethodField()
@@ -36,6 +40,7 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
             "engine",
             "agent_version",
             "schedulable",
+            "access",
             "shared",
             "region",
             "labels",
@@ -47,6 +52,13 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
             "problem",
         ]
         read_only_fields = fields
+
+    def get_access(self, node: Node) -> list[str]:
+        """The tenants whose requests it runs besides its own tenant's: their ids, or ``*`` for all."""
+        return [each if each == EVERYBODY else str(uuid.UUID(each)) for each in node.access]
+
+    def get_shared(self, node: Node) -> bool:
+        return EVERYBODY in node.access
 
     def get_online(self, node: Node) -> bool:
         return self._state(node) is not None
@@ -81,8 +93,14 @@ class NodeFilters(serializers.Serializer[Any]):
 
 class NodeChangeSerializer(ChangeSerializer):
     schedulable = serializers.BooleanField(required=False, help_text="false drains the node, true resumes it")
+    access = serializers.ListField(
+        child=serializers.CharField(max_length=36),
+        required=False,
+        max_length=MOST_ACCESS,
+        help_text="all the tenants whose requests it runs besides its own tenant's, by their ids, or `*`; for nodes of the operator only",
+    )
     shared = serializers.BooleanField(
-        required=False, help_text="whether it runs requests of every tenant; for nodes of the operator only"
+        required=False, help_text="deprecated: true stands for `access` of everybody, false for nobody"
     )
     region = serializers.RegexField(r"^[a-z0-9-]{0,63}$", required=False, allow_blank=True)
     labels = serializers.DictField(
@@ -97,6 +115,14 @@ class NodeChangeSerializer(ChangeSerializer):
         max_value=MOST_HOURLY_COST,
         help_text="in any currency; null: unknown",
     )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        given: dict[str, Any] = super().validate(attrs)
+        if "shared" in given:
+            if "access" in given:
+                raise serializers.ValidationError({"shared": "Say it with 'access' alone."})
+            given["access"] = [EVERYBODY] if given.pop("shared") else []
+        return given
 
 
 class JoinTokenSerializer(serializers.ModelSerializer[JoinToken]):

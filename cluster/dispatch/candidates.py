@@ -7,11 +7,13 @@ from collections.abc import Collection
 from cluster.dispatch.measured import Measured
 from cluster.scheduling.candidate import Candidate
 from cluster.scheduling.decayed import Decayed
-from cluster.scheduling.eligibility import bar, fits
+from cluster.scheduling.eligibility import bar, fits, may_use
 from cluster.scheduling.expectation import TOKENS
 from cluster.scheduling.rendezvous import salt
 from ollamamax.contract import ModelState, NodeState
-from ollamamax.contract.tables import Registered
+from ollamamax.contract.tables import EVERYBODY, Registered
+
+_EVERYBODY = frozenset({EVERYBODY})
 
 
 class Candidates:
@@ -85,10 +87,10 @@ class Candidates:
         measured.write(candidate, now)
 
     def tokens(self, tenant: str, version: str, now: float) -> float:
-        """How long the version's answers usually are, on the tenant's own nodes, else on shared ones."""
+        """How long the version's answers usually are, on the tenant's own nodes, else on those of others that serve it."""
         length = self._lengths.get((tenant, version))
         if length is None:
-            shared = next((each.tenant for each in self.having(version) if each.shared), None)
+            shared = next((each.tenant for each in self.having(version) if may_use(tenant, each)), None)
             length = self._lengths.get((shared, version)) if shared is not None else None
         return (length.value(now) if length else None) or TOKENS
 
@@ -104,7 +106,8 @@ class Candidates:
 
 def _describe(candidate: Candidate, state: NodeState, model: ModelState, registered: Registered) -> None:
     candidate.tenant = registered.tenant
-    candidate.shared = registered.shared
+    candidate.shared = registered.shared or bool(registered.access)
+    candidate.access = _EVERYBODY if registered.shared else frozenset(registered.access)
     candidate.region = registered.region
     candidate.labels = registered.labels
     candidate.hourly_cost = registered.hourly_cost

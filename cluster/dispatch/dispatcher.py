@@ -153,7 +153,10 @@ class Dispatcher:
         request.node_name = self.fleet.name(node)
         request.given_at = time.time()
         reason = next((each.reason for each in request.ranked if each.node == node), "queue")
-        request.attempts.append(AttemptRecord(node, request.node_name, reason, round(request.given_at, 6)))
+        given_at, price = round(request.given_at, 6), self.fleet.price(node)
+        request.attempts.append(
+            AttemptRecord(node, request.node_name, reason, given_at, price=price[0], currency=price[1])
+        )
         self._breakers.given(node, request.version)
         request.patience = asyncio.get_running_loop().call_later(
             request.profile.first_byte_seconds, self._hung, request, request.ticket

@@ -11,6 +11,7 @@ import redis.asyncio
 
 from cluster.dispatch.budget import Budgets
 from cluster.dispatch.candidates import Candidates
+from cluster.dispatch.costs import slot_price
 from cluster.dispatch.grace import Grace
 from cluster.dispatch.prefix_affinity import PrefixAffinity
 from cluster.scheduling.candidate import Ranked, Wanted
@@ -148,7 +149,7 @@ class Fleet:
 
     def _may_use(self, wanted: Wanted, node: str) -> bool:
         registered = self._registered(node)
-        return registered is not None and (registered.shared or registered.tenant == wanted.tenant)
+        return registered is not None and registered.serves(wanted.tenant)
 
     def excuse(self, since: float) -> None:
         """Since then (`time.monotonic`) this process could hear nobody: that time is not counted as the nodes' silence."""
@@ -169,6 +170,12 @@ class Fleet:
         """What the node's engine calls the version, or ``None`` when the node does not have it."""
         models = self._states[node].models if node in self._states else ()
         return next((model.name for model in models if model.version == version and model.state in _SERVABLE), None)
+
+    def price(self, node: str) -> tuple[float | None, str]:
+        """What one of its slots costs an hour, where that is known, and in which currency."""
+        state, registered = self._states.get(node), self._registered(node)
+        price = slot_price(registered, state.capacity if state is not None else 0)
+        return price, registered.currency if registered is not None and price is not None else ""
 
     def room(self, node: str) -> int:
         """How many requests it takes at once; 0 when it takes none: because it drains, or nothing is known of it."""
@@ -205,7 +212,7 @@ class Fleet:
         return rank(wanted, candidates, warm=warm, turn=turn, tokens=tokens, waiting=waiting, here=self._region)
 
     def ruled_out(self, wanted: Wanted, *, without: Iterable[str] = (), waiting: int = 0) -> list[tuple[str, str]]:
-        """The tenant's nodes, and shared ones that have the version, that `route` leaves out now, and why.
+        """The tenant's nodes, and those of others that serve it and have the version, that `route` leaves out now, and why.
 
         ``silent``, ``model_absent``, ``tried`` (one of ``without``), ``breaker``, a reason of `cluster.scheduling.eligibility`,
         ``load`` (it would have to load the model, which takes longer than waiting elsewhere) or ``worse`` (16 others are better).
@@ -217,7 +224,7 @@ class Fleet:
         found = []
         for node, registered in self._directory.items(NODES):
             candidate = self._roster.find(node, wanted.version)
-            if registered.tenant != wanted.tenant and not (registered.shared and candidate):
+            if registered.tenant != wanted.tenant and not (candidate and registered.serves(wanted.tenant)):
                 continue
             if not self.alive(node):
                 reason = "silent"

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from redis.exceptions import RedisError, ResponseError
 
 from cluster.dispatch.admission import cost, counted
+from cluster.dispatch.costs import cost_of
 from cluster.dispatch.request import Request
 from cluster.dispatch.script import Arguments, Script, arguments
 from cluster.scheduling.fairness import pause, work
 from ollamamax import logs
 from ollamamax.bus import keys
 from ollamamax.bus.pipelined import Pipelined
-from ollamamax.contract import Outcome, UsageRecord, encode_json
+from ollamamax.contract import Outcome, UsageRecord, encode_usage
 
 MOST_WAITING = 100_000
 _BATCH = 200
@@ -51,7 +52,7 @@ class Settlements:
             return
         now = time.time()
         account = arguments(
-            _account(request, now, self._room(request.node)), encode_json(_record(request, outcome, error, now))
+            _account(request, now, self._room(request.node)), encode_usage(_record(request, outcome, error, now))
         )
         self._waiting.append((request.node, account))
         self._used_keys[request.key] = now
@@ -128,6 +129,7 @@ def _account(request: Request, now: float, room: int) -> dict[str, object]:
 
 
 def _record(request: Request, outcome: Outcome, error: str, now: float) -> UsageRecord:
+    cost, currency = cost_of(request.attempts, now)
     return UsageRecord(
         request=request.id,
         tenant=request.tenant,
@@ -148,6 +150,8 @@ def _record(request: Request, outcome: Outcome, error: str, now: float) -> Usage
         error=error,
         attempts=request.attempt,
         priority=request.priority,
+        cost=cost,
+        currency=currency,
         route=request.route,
     )
 

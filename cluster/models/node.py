@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.lookups import Exact
 
@@ -14,8 +15,8 @@ MOST_HOURLY_COST = 1e6
 class Node(models.Model):
     """``identifier`` and ``secret_hash`` are of its key for HTTP, ``redis_password_hash`` (SHA-256) of its Redis user.
 
-    A ``shared`` one, of the operator's tenant, runs requests of every tenant for the models it has. ``region``,
-    ``labels`` and ``hourly_cost`` (in whatever currency the operator counts) are what routing goes by.
+    One of the operator's tenant runs requests of the tenants in ``access``, too, for the models it has: their ids as 32
+    hexadecimal digits, or `ollamamax.contract.tables.EVERYBODY`. ``region``, ``labels`` and ``hourly_cost`` are what routing goes by.
     """
 
     class EngineKind(models.TextChoices):
@@ -32,7 +33,7 @@ class Node(models.Model):
     redis_password_hash = models.CharField(max_length=64)
     agent_version = models.CharField(max_length=50, default="")
     schedulable = models.BooleanField(default=True)
-    shared = models.BooleanField(default=False)
+    access = ArrayField(models.CharField(max_length=32), default=list, blank=True)
     region = models.CharField(max_length=63, default="", blank=True)
     labels = models.JSONField(default=dict, blank=True)
     hourly_cost = models.FloatField(null=True)

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from ollamamax.contract.profile import Profile
+from ollamamax.contract.tables import EVERYBODY
 
 Residence = Literal["present", "ready", "loading", "loaded", "fetching", "failed"]
 
@@ -45,6 +46,8 @@ class Candidate:
     in_flight: int = 0
     """Requests given to it and not settled, as far as is known."""
     shared: bool = False
+    """Whether it serves any other tenant than its own: those in ``access``."""
+    access: frozenset[str] = frozenset({EVERYBODY})
     region: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     hourly_cost: float | None = None

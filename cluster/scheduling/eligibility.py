@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from cluster.scheduling.candidate import Candidate, Wanted
 from ollamamax.contract import ModelState, NodeState
+from ollamamax.contract.tables import EVERYBODY
 
 _LOCAL = frozenset({"llamacpp", "ollama"})
 """Engines that load models into the memory of the host they are on; another's server may be anywhere."""
@@ -44,14 +45,14 @@ def admissible(wanted: Wanted, candidates: Iterable[Candidate]) -> list[Candidat
         return [each for each in lesser if each.most_context == most]
     if profile.regions or profile.labels:
         return [each for each in candidates if not against(wanted, each)]
-    return [each for each in candidates if not each.bar and (each.shared or each.tenant == tenant)]
+    return [each for each in candidates if not each.bar and (each.tenant == tenant or may_use(tenant, each))]
 
 
 def against(wanted: Wanted, candidate: Candidate) -> str:
     """Why a candidate may not run this request; empty when it may."""
     if candidate.bar:
         return candidate.bar
-    if not candidate.shared and candidate.tenant != wanted.tenant:
+    if not may_use(wanted.tenant, candidate):
         return "tenant"
     profile = wanted.profile
     if profile.regions and candidate.region not in profile.regions:
@@ -59,6 +60,13 @@ def against(wanted: Wanted, candidate: Candidate) -> str:
     if profile.labels and any(candidate.labels.get(name) != value for name, value in profile.labels.items()):
         return "label"
     return "context" if _lacks_context(wanted, candidate) else ""
+
+
+def may_use(tenant: str, candidate: Candidate) -> bool:
+    """Whether the node runs the tenant's requests."""
+    if tenant == candidate.tenant:
+        return True
+    return candidate.shared and (tenant in candidate.access or EVERYBODY in candidate.access)
 
 
 def _lacks_context(wanted: Wanted, candidate: Candidate) -> bool:

@@ -49,6 +49,7 @@ from ollamamax.contract.usage import (
     decode_open,
     decode_usage,
     encode_json,
+    encode_usage,
 )
 
 __all__ = [
@@ -100,6 +101,7 @@ __all__ = [
     "encode_frames",
     "encode_json",
     "encode_ticket",
+    "encode_usage",
     "joined",
     "told",
 ]

@@ -170,6 +170,10 @@ def blob_field(tenant: str, digest: str) -> str:
 # -- nodes -------------------------------------------------------------------------------------------------------------
 
 
+EVERYBODY = "*"
+"""In a node's access list: all tenants."""
+
+
 class Registered(msgspec.Struct):
     """A node as the directory holds it, by its id; a node's own word on this is not asked."""
 
@@ -177,11 +181,20 @@ class Registered(msgspec.Struct):
     name: str
     schedulable: bool = True
     shared: bool = False
-    """Whether it runs requests of every tenant, for models that it has."""
+    """Whether all tenants have access. Gateways of release 0.1 read this and nothing of ``access``, so that they give a node
+    to all or to none."""
     region: str = ""
     labels: dict[str, str] = {}
     hourly_cost: float | None = None
-    """What an hour of it costs, in whatever currency the operator counts; ``None`` when nobody said."""
+    """What an hour of it costs; ``None`` when nobody said."""
+    access: list[str] = []
+    """The tenants whose requests it runs besides its own tenant's, for models that it has; `EVERYBODY` stands for all."""
+    currency: str = ""
+    """Of the cost (ISO 4217); empty where the installation names none."""
+
+    def serves(self, tenant: str) -> bool:
+        """Whether it may run the tenant's requests."""
+        return tenant == self.tenant or self.shared or tenant in self.access or EVERYBODY in self.access
 
 
 KEYS = Table.of("keys", KnownKey)

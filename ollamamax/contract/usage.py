@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-Outcome = Literal["ok", "cancelled", "failed", "gateway_lost", "node_lost", "refused"]
+Outcome = Literal["ok", "refused", "cancelled", "failed", "gateway_lost", "node_lost"]
 
 
 class OpenRequest(msgspec.Struct, omit_defaults=True):
@@ -51,6 +51,9 @@ class AttemptRecord(msgspec.Struct, omit_defaults=True):
     given_at: float
     started_at: float | None = None
     error: str = ""
+    price: float | None = None
+    """What one of the node's slots cost an hour when it was given the request; ``None`` where nobody said."""
+    currency: str = ""
 
 
 class Route(msgspec.Struct, omit_defaults=True):
@@ -101,4 +104,27 @@ class UsageRecord(msgspec.Struct, omit_defaults=True):
 
 encode_json = msgspec.json.Encoder().encode
 decode_open = msgspec.json.Decoder(OpenRequest).decode
-decode_usage = msgspec.json.Decoder(UsageRecord).decode
+
+
+class _Written(UsageRecord, omit_defaults=True):
+    """As it is written: release 0.1 reads these records, too, and knows no outcome ``refused``; to it such a request failed."""
+
+    refused: bool = False
+
+
+_decode_written = msgspec.json.Decoder(_Written).decode
+_FIELDS = UsageRecord.__struct_fields__
+
+
+def encode_usage(record: UsageRecord) -> bytes:
+    if record.outcome != "refused":
+        return encode_json(record)
+    said = {name: getattr(record, name) for name in _FIELDS}
+    return encode_json(_Written(**{**said, "outcome": "failed"}, refused=True))
+
+
+def decode_usage(data: bytes) -> UsageRecord:
+    written = _decode_written(data)
+    if written.refused:
+        written.outcome = "refused"
+    return UsageRecord(*[getattr(written, name) for name in _FIELDS])

@@ -79,6 +79,37 @@ def test_only_the_operators_nodes_are_shared(
     assert [node["id"] for node in owner_api.get("/api/v1/nodes").json()["results"]] == [str(own.node.id)]
 
 
+def test_a_node_serves_the_tenants_in_its_list(
+    owner: Person, stranger: Person, operator: Person, owner_api: APIClient, operator_api: APIClient, join: Join,
+    valkey: redis.Redis,
+) -> None:  # fmt: skip
+    own, operators = join(owner), join(operator)
+    ids = sorted([str(owner.tenant.id), str(stranger.tenant.id)])
+    shown = patch(operator_api, operators, access=[*ids, ids[0].replace("-", "").upper()]).json()
+    assert (sorted(shown["access"]), shown["shared"]) == (ids, False)
+    entry = told(valkey, operators)
+    assert (entry.access, entry.shared) == ([each.replace("-", "") for each in ids], False)
+    assert [entry.serves(each) for each in (owner.tenant.id.hex, operator.tenant.id.hex, "f" * 32)] == [
+        True,
+        True,
+        False,
+    ]
+    # Everybody, in the words of this release and of the one before.
+    for body in ({"access": ["*", ids[0]]}, {"shared": True}):
+        shown = patch(operator_api, operators, **body).json()
+        assert (shown["access"], shown["shared"]) == (["*"], True)
+        assert told(valkey, operators).serves("f" * 32)
+    assert patch(operator_api, operators, shared=False).json()["access"] == []
+    assert not told(valkey, operators).serves("f" * 32)
+    bad: list[Any] = [[str(own.node.id)], ["acme"], "*", [None], {}]
+    for access in bad:
+        assert patch(operator_api, operators, access=access).status_code == 400
+    assert patch(operator_api, operators, access=[], shared=True).status_code == 400
+    assert patch(owner_api, own, access=ids).status_code == 403
+    assert patch(owner_api, operators, access=ids).status_code in {403, 404}
+    assert patch(owner_api, own, access=[]).json()["access"] == []
+
+
 def test_strangers_and_members_describe_nothing(
     owner: Person, stranger_api: APIClient, member_api: APIClient, anonymous_api: APIClient, join: Join
 ) -> None:

@@ -39,7 +39,11 @@ def messages(modules: Mapping[str, ModuleType]) -> dict[str, Message]:
             lambda data: from_node.decode_done({b"t": b"t.1", b"r": data})[1],
         ),
         "open": Message(modules["usage"].OpenRequest, msgspec.json.encode, modules["usage"].decode_open),
-        "usage": Message(modules["usage"].UsageRecord, msgspec.json.encode, modules["usage"].decode_usage),
+        "usage": Message(
+            modules["usage"].UsageRecord,
+            getattr(modules["usage"], "encode_usage", msgspec.json.encode),
+            modules["usage"].decode_usage,
+        ),
         "fault": Message(modules["faults"].Fault, msgspec.json.encode, modules["faults"].decode_fault),
         "cut": Message(modules["faults"].Cut, msgspec.json.encode, modules["faults"].decode_cut),
         "directory_change": Message(tables.TableChange, tables.encode_change, tables.decode_change),
@@ -93,7 +97,7 @@ def _value(kind: inspect.Type, *, whole: bool) -> Any:
         case inspect.UnionType():
             return _value(next(each for each in kind.types if not isinstance(each, inspect.NoneType)), whole=whole)
         case inspect.LiteralType():
-            return kind.values[-1]
+            return kind.values[0]
         case inspect.ListType() | inspect.VarTupleType():
             return [_value(kind.item_type, whole=whole)] if whole else []
         case inspect.DictType():

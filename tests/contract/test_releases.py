@@ -8,7 +8,7 @@ import re
 import msgspec
 import pytest
 
-from ollamamax.contract import UsageRecord
+from ollamamax.contract import UsageRecord, decode_usage, encode_usage
 from ollamamax.metering import actions
 from tests.contract.release import FOLDER, held, modules
 from tests.contract.samples import full, includes, least, messages
@@ -33,6 +33,14 @@ def test_what_is_written_here_is_read_by_a_former_release(release: str) -> None:
         for made in (least(ours.kind), full(ours.kind)):
             before, now = theirs.decode(ours.encode(made)), ours.decode(ours.encode(made))
             assert includes(now, before), message
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_refused_request_is_one_that_failed_to_a_former_release(release: str) -> None:
+    made = msgspec.structs.replace(full(UsageRecord), outcome="refused")
+    data = encode_usage(made)
+    assert decode_usage(data) == made
+    assert messages(modules(release))["usage"].decode(data).outcome in {"failed", "refused"}
 
 
 def test_a_sample_has_every_field_and_survives_its_own_codec() -> None:

@@ -134,6 +134,19 @@ async def test_a_shared_node_serves_every_tenant_what_it_has(town: Town) -> None
     assert town.order() == [own, shared]
 
 
+async def test_a_node_serves_the_tenants_in_its_list_and_no_others(town: Town) -> None:
+    ours, owner = town.wants().tenant, new_id()
+    listed = await town.node(owner, {"access": [new_id(), ours]})
+    others = await town.node(new_id(), {"access": [new_id()]})
+    assert town.order() == [listed]
+    assert others not in dict(town.fleet.ruled_out(town.wants()))
+    # What is taken from the list is taken at once.
+    await town.register(listed, tenant=owner, access=[new_id()])
+    await until(lambda: town.order() == [])
+    everybodys = await town.node(new_id(), {"access": ["*"]})
+    assert town.order() == [everybodys]
+
+
 async def test_a_drained_node_is_left_out_from_the_moment_the_directory_says_so(town: Town) -> None:
     node = await town.node()
     await town.register(node, schedulable=False)

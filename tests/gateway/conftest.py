@@ -59,11 +59,11 @@ class Site:
         return made.text
 
     async def add_node(
-        self, *, script: Script = echo, capacity: int = 4, tenant: str | None = None, shared: bool = False
+        self, *, script: Script = echo, capacity: int = 4, tenant: str | None = None, **registered: Any
     ) -> FakeNode:
         owner = tenant or self.tenant
         node = FakeNode(self.redis_url, new_id(), owner, VERSION, script=script, capacity=capacity)
-        entry = {"tenant": owner, "name": f"node-{len(self.nodes)}", "schedulable": True, "shared": shared}
+        entry = {"tenant": owner, "name": f"node-{len(self.nodes)}", "schedulable": True, **registered}
         directory.publish(self.client, "nodes", {node.node: msgspec.json.encode(entry)})
         await self.stack.enter_async_context(node)
         self.nodes.append(node)

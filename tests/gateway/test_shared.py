@@ -52,6 +52,26 @@ async def test_a_node_that_is_not_shared_runs_its_own_tenants_requests_only(site
     assert len(node.tickets) == 1
 
 
+async def test_a_node_runs_the_requests_of_the_tenants_in_its_list_and_of_no_others(site: Site) -> None:
+    third, listed = new_id(), new_id()
+    key = await site.issue_key(listed)
+    node = await site.add_node(tenant=new_id(), access=[third, listed], hourly_cost=7.2, currency="EUR", capacity=2)
+    await share_model(site)
+    async with site.post("/api/chat", CHAT, key=key) as response:
+        assert response.status == 200
+    async with site.post("/api/chat", CHAT) as response:
+        assert response.status == 503
+    async with site.get("/api/ps", key=key) as response:
+        assert (await response.json())["models"] == []
+    assert [ticket.tenant for ticket in node.tickets] == [listed]
+    # What it cost is stamped when it is settled, at the price of then: a slot of two, at 7.2 an hour.
+    await until(lambda: any(each["outcome"] == "ok" for each in site.usage()))
+    [record] = [each for each in site.usage() if each["outcome"] == "ok"]
+    [attempt] = record["route"]["attempts"]
+    assert (record["currency"], attempt["price"]) == ("EUR", 3.6)
+    assert 0 <= record["cost"] <= 3.6 / 3600 * record["duration_ms"] / 1000 + 1e-9
+
+
 async def _breaks(ticket: Ticket) -> AsyncIterator[Event]:
     yield Failure("engine_failed", "the engine broke", 502)
 

@@ -8,7 +8,7 @@ import uuid
 from typing import Any
 
 from ollamamax.contract import UsageRecord as Wire
-from ollamamax.contract import encode_json
+from ollamamax.contract import encode_usage
 from ollamamax.identity.models import Tenant
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.ids import new_id
@@ -35,7 +35,7 @@ def wire(tenant: Tenant, **changes: Any) -> bytes:
         "duration_ms": 20.0,
         "outcome": "ok",
     }
-    return encode_json(Wire(**{**record, **{name: _told(value) for name, value in changes.items()}}))
+    return encode_usage(Wire(**{**record, **{name: _told(value) for name, value in changes.items()}}))
 
 
 def written(tenant: Tenant, **changes: Any) -> UsageRecord:

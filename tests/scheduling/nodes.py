@@ -48,6 +48,7 @@ candidates = st.lists(
         st.text("abcdef0123456789", min_size=4, max_size=8),
         tenant=st.sampled_from([TENANT, "others"]),
         shared=st.booleans(),
+        access=st.sampled_from([frozenset("*"), frozenset({TENANT}), frozenset({"third"})]),
         residence=st.sampled_from(["present", "ready", "loading", "loaded"]),
         capacity=st.integers(1, 16),
         in_flight=st.integers(0, 40),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
 
-from cluster.scheduling.eligibility import against, bar, can_hold, fits
+from cluster.scheduling.candidate import Candidate
+from cluster.scheduling.eligibility import admissible, against, bar, can_hold, fits
 from ollamamax.contract import Engine, Gpu, ModelState, NodeState
-from tests.scheduling.nodes import node, wanted
+from tests.scheduling.nodes import TENANT, candidates, node, wanted
 
 GB = 10**9
 
@@ -71,6 +73,9 @@ def test_a_node_is_barred_for_everyone(
         ({}, None, {"bar": "memory"}, "memory"),
         ({}, None, {"tenant": "others"}, "tenant"),
         ({}, None, {"tenant": "others", "shared": True}, ""),
+        ({}, None, {"tenant": "others", "shared": True, "access": frozenset({"third", TENANT})}, ""),
+        ({}, None, {"tenant": "others", "shared": True, "access": frozenset({"third"})}, "tenant"),
+        ({}, None, {"shared": True, "access": frozenset({"third"})}, ""),
         ({"regions": ("eu",)}, None, {"region": "eu"}, ""),
         ({"regions": ("eu",)}, None, {"region": "us"}, "region"),
         ({"regions": ("eu",)}, None, {}, "region"),
@@ -91,6 +96,14 @@ def test_a_candidate_is_ruled_out_for_a_request(
     profile: dict[str, Any], asked: int | None, changes: dict[str, Any], reason: str
 ) -> None:
     assert against(wanted(profile=profile, num_ctx=asked), node("a", **changes)) == reason
+
+
+@given(candidates)
+def test_who_is_admitted_is_who_nothing_speaks_against(found: list[Candidate]) -> None:
+    asked = wanted("balanced")
+    assert admissible(asked, found) == [each for each in found if not against(asked, each)]
+    for each in admissible(asked, found):
+        assert each.tenant == TENANT or (each.shared and each.access & {TENANT, "*"})
 
 
 def test_what_others_hold_in_memory_can_be_put_out_for_it() -> None:

@@ -3,6 +3,9 @@
 To be run in the folder of a checkout of that release. The first lines name what only its maker knows: a password and a key.
 """
 
+# mypy: ignore-errors
+# It runs in the code of the release that it dumps, not in this one.
+
 from __future__ import annotations
 
 import datetime

@@ -18,9 +18,11 @@ from django.db import connection
 from psycopg import sql
 from pytest_django.plugin import DjangoDbBlocker
 
+from cluster.models import Node
 from models_registry.models import Alias, Channel, Job, Replica
 from ollamamax.audit.verify import verify
 from ollamamax.batches.models import Answer, Batch, File
+from ollamamax.contract.tables import EVERYBODY
 from ollamamax.identity.models import Tenant, User
 from ollamamax.identity.queries.key import find_principal
 from ollamamax.identity.queries.member import tenants_of
@@ -124,6 +126,12 @@ def test_models_batches_and_responses_are_found_by_their_tenant() -> None:
             1,
         )
         assert (KeptResponse.objects.count(), ConversationItem.objects.count()) == (1, 1)
+
+
+def test_a_node_that_was_shared_serves_everybody() -> None:
+    with every_tenant():
+        access = {node.tenant.slug + "/" + node.name: node.access for node in Node.objects.select_related("tenant")}
+    assert access == {"acme/gpu-1": [EVERYBODY], "acme/gpu-2": [], "other/gpu-1": []}
 
 
 def test_usage_sums_up_to_what_was_recorded_and_routes_are_apart(before: Rows) -> None:

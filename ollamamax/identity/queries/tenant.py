@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 
 from django.db import models
 
@@ -36,6 +37,11 @@ def may_join_nodes(tenant_id: uuid.UUID) -> bool:
     """Whether hosts may become nodes of the tenant, which is not suspended. One query."""
     allowed = models.Q(is_operator=True) | models.Q(may_join_nodes=True)
     return Tenant.objects.filter(allowed, pk=tenant_id, suspended_at=None).exists()
+
+
+def known_tenants(some: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of them that there are. One query."""
+    return set(Tenant.objects.filter(pk__in=some).values_list("pk", flat=True))
 
 
 def is_operator(tenant_id: uuid.UUID) -> bool:
