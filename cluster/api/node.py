@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any, cast
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,6 +14,7 @@ from cluster.actions.node import NodeChange, change_node, remove_node
 from cluster.api.serializers import NodeChangeSerializer, NodeFilters, NodeSerializer
 from cluster.models import Node
 from cluster.queries import node as queries
+from ollamamax.contract.tables import EVERYBODY
 from ollamamax.identity.api.base import View
 
 
@@ -25,7 +26,7 @@ class NodeListView(View):
     orderings = {"joined_at": "joined_at", "name": "name"}
 
     def get_queryset(self) -> QuerySet[Any]:
-        return queries.nodes(self.acting)
+        return queries.nodes(self.acting).annotate(shared=Q(access__contains=[EVERYBODY]))
 
     @extend_schema(operation_id="nodes_list", responses=NodeSerializer(many=True))
     def get(self, request: Request) -> Response:

@@ -724,6 +724,12 @@ export interface components {
             /** Format: date-time */
             started_at?: string;
             error?: string;
+            /**
+             * Format: double
+             * @description what a slot of the node cost an hour
+             */
+            price?: number;
+            currency?: string;
         };
         Bulk: {
             items: components["schemas"]["BulkItem"][];
@@ -1089,6 +1095,9 @@ export interface components {
             readonly engine: components["schemas"]["EngineEnum"];
             readonly agent_version: string;
             readonly schedulable: boolean;
+            /** @description The tenants whose requests it runs besides its own tenant's: their ids, or ``*`` for all. */
+            readonly access: string[];
+            /** @description deprecated: whether `access` names everybody */
             readonly shared: boolean;
             readonly region: string;
             readonly labels: {
@@ -1292,7 +1301,9 @@ export interface components {
         PatchedNodeChange: {
             /** @description false drains the node, true resumes it */
             schedulable?: boolean;
-            /** @description whether it runs requests of every tenant; for nodes of the operator only */
+            /** @description all the tenants whose requests it runs besides its own tenant's, by their ids, or `*`; for nodes of the operator only */
+            access?: string[];
+            /** @description deprecated: true stands for `access` of everybody, false for nobody */
             shared?: boolean;
             region?: string;
             /** @description all the labels the node has from now on, at most 32 */
@@ -1461,6 +1472,10 @@ export interface components {
             duration_ms: number;
             prompt_tokens?: number | null;
             completion_tokens?: number | null;
+            /** Format: decimal */
+            cost?: string | null;
+            /** @default  */
+            currency: string;
             outcome?: string | null;
             /** @default  */
             error: string;
