@@ -120,10 +120,15 @@ def publish_channels_on_commit(channels: Iterable[Channel]) -> None:
     """
     told = list(channels)
     versions = Version.objects.filter(pk__in={channel.version_id for channel in told}).prefetch_related("blobs")
-    blobs = [tables.blob_field(each.tenant_id.hex, blob.digest) for each in versions for blob in each.blobs.all()]
-    publication.publish_on_commit(tables.BLOBS, blobs)
+    publish_blobs_on_commit(versions)
     fields = [field for channel in told for field in (channel_field(channel), shared_field(channel))]
     publication.publish_on_commit(tables.MODELS, fields)
+
+
+def publish_blobs_on_commit(versions: Iterable[Version]) -> None:
+    """After the commit, tell nodes that they may fetch the blobs of these versions. Queries."""
+    blobs = [tables.blob_field(each.tenant_id.hex, blob.digest) for each in versions for blob in each.blobs.all()]
+    publication.publish_on_commit(tables.BLOBS, blobs)
 
 
 def publish_alias_on_commit(alias: Alias) -> None:

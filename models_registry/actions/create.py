@@ -10,7 +10,7 @@ from typing import Any
 from models_registry import manifest as manifests
 from models_registry import recipe
 from models_registry.actions.blob import blob_store, header_of_blob, kind_of_blob, put_bytes
-from models_registry.actions.version import publish_version
+from models_registry.actions.version import make_version
 from models_registry.blob_keys import blob_key
 from models_registry.manifest import Layer
 from models_registry.models import Blob, Version
@@ -27,7 +27,7 @@ _SHORT = len("sha256:") + 12
 
 
 def create_model(*, acting: Principal, wanted: dict[str, Any], tell: Tell) -> Version:
-    """Publish what `recipe.checked` made of a request; ``tell`` is told each step. Safe to run again.
+    """Make the version of what `recipe.checked` made of a request, and point no name at it yet; ``tell`` is told each step. Safe to run again.
 
     Raises `ModelNotFound` for a model that is not the tenant's, `InvalidRequest` and `Unsupported` for what cannot be.
     """
@@ -49,7 +49,7 @@ def create_model(*, acting: Principal, wanted: dict[str, Any], tell: Tell) -> Ve
             tell(f"using layer {layer.digest[:_SHORT]}")
         image_config = image_config_blob(tenant, config, layers)
         tell("writing manifest")
-        return publish_version(
+        return make_version(
             acting=acting,
             name=wanted["model"],
             config=config,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 
 from models_registry import publication
 from models_registry.actions.lock import lock_names, lock_replicas
@@ -37,26 +36,6 @@ def copy_name(*, acting: Principal, source: str, destination: str) -> Channel:
             target_id=version.digest,
             tenant=tenant,
             detail={"source": source, "destination": f"{model}:{name}"},
-        )
-        publication.publish_channels_on_commit([channel])
-    return channel
-
-
-def point_back(*, acting: Principal, name: str, version: Version) -> Channel:
-    """Let a name stand for what it stood for before. Raises `ModelNotFound` when it is gone."""
-    tenant = require_in_tenant(acting, "model.manage")
-    with tenant_scope(tenant), transaction.atomic(durable=True):
-        lock_names(tenant)
-        channel = find_channel(name)
-        channel.version, channel.moved_at = version, timezone.now()
-        channel.save(update_fields=["version", "moved_at"])
-        record(
-            acting=acting,
-            action="model.point_back",
-            target_type="version",
-            target_id=version.digest,
-            tenant=tenant,
-            detail={"name": name},
         )
         publication.publish_channels_on_commit([channel])
     return channel

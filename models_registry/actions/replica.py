@@ -56,10 +56,11 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None) -> None:
         versions = {(v.tenant_id.hex, v.digest): v for v in Version.objects.all()}
         in_use = set(Channel.objects.values_list("version_id", flat=True))
     _take_note_of_external(nodes, states, versions)
+    made = _made_now(versions, in_use)
     wanted = [
         Wanted(tenant, digest)
         for (tenant, digest), version in versions.items()
-        if version.source == Version.Source.HOSTED and version.id in in_use
+        if version.source == Version.Source.HOSTED and (version.id in in_use or (tenant, digest) in made)
     ]
     tenants = {name: node.tenant_id.hex for name, node in nodes.items()}
     for fetch in missing(wanted, tenants, states):
@@ -75,6 +76,13 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None) -> None:
             removed[removal.node] += 1
             _remove(removal)
     _write_each(nodes, states, versions, check)
+
+
+def _made_now(versions: dict[tuple[str, str], Version], in_use: set[uuid.UUID]) -> set[tuple[str, str]]:
+    """Those at which no name points yet: jobs make them, and wait for a node that can serve them."""
+    unnamed = [key for key, version in versions.items() if version.id not in in_use]
+    held = regions.own().client.mget([keys.version_made(*key) for key in unnamed]) if unnamed else []
+    return {key for key, lease in zip(unnamed, held, strict=True) if lease is not None}
 
 
 def _ask(node: str, version: Version) -> None:

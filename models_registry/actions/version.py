@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from django.db import transaction
 from models_registry import manifest as manifests
 from models_registry import publication
 from models_registry.actions.blob import blob_store, put_bytes, take_over
-from models_registry.actions.lock import lock_blobs, lock_names
+from models_registry.actions.lock import lock_blobs, lock_names, lock_replicas
 from models_registry.actions.point import point_names
 from models_registry.blob_keys import DIGEST, digest_of
 from models_registry.gguf_header import read_header
@@ -78,41 +79,108 @@ def publish_version(
     """
     tenant = require_in_tenant(acting, "model.manage")
     model, channel = manifests.split_name(name)
-    manifest = manifests.of_layers(f"{model}:{channel}", config, layers, image_config)
-    needed = {layer.digest for layer in (*layers, *([image_config] if image_config else []))}
     with tenant_scope(tenant), transaction.atomic(durable=True):
         lock_names(tenant)
-        lock_blobs(needed)
-        blobs = list(Blob.objects.filter(digest__in=needed))
-        if len(blobs) != len(needed):
-            raise Conflict("A blob of this model was removed meanwhile. Send it again.", retry_after=1)
-        digest = manifests.digest_of(manifest)
-        _require_room(digest)
-        version, created = Version.objects.get_or_create(
-            tenant_id=tenant,
-            digest=digest,
-            defaults={
-                "source": Version.Source.HOSTED,
-                "manifest": manifest,
-                "size": sum(layer.size for layer in layers),
-                "details": config,
-            },
-        )
-        if created:
-            version.blobs.add(*blobs)
-        # From now on the version holds them.
-        Upload.objects.filter(blob_id__in=needed).delete()
+        version = _made(tenant, f"{model}:{channel}", config, layers, image_config)
         moved = point_names(tenant, model, (channel, *aliases), version)
+        _record_publication(acting, tenant, model, moved, version)
+        publication.publish_channels_on_commit(moved)
+    return version
+
+
+def make_version(
+    *, acting: Principal, name: str, config: dict[str, Any], layers: Sequence[Layer], image_config: Layer | None = None
+) -> Version:
+    """The version of these layers, before any name points at it: nodes fetch it while its lease `keys.version_made` is held.
+
+    Raises what `publish_version` raises.
+    """
+    tenant = require_in_tenant(acting, "model.manage")
+    model, channel = manifests.split_name(name)
+    with tenant_scope(tenant), transaction.atomic(durable=True):
+        lock_names(tenant)
+        version = _made(tenant, f"{model}:{channel}", config, layers, image_config)
         record(
             acting=acting,
-            action="version.publish",
+            action="version.make",
             target_type="version",
             target_id=version.digest,
             tenant=tenant,
-            detail={"model": model, "channels": [each.name for each in moved], "size": version.size},
+            detail={"model": model, "channel": channel, "size": version.size},
         )
-        publication.publish_channels_on_commit(moved)
+        publication.publish_blobs_on_commit([version])
     return version
+
+
+def point_version(*, acting: Principal, name: str, version: Version) -> None:
+    """Point ``name`` at a version that was made for it. Raises `Conflict` when that was deleted meanwhile, or for too many names."""
+    tenant = require_in_tenant(acting, "model.manage")
+    model, channel = manifests.split_name(name)
+    with tenant_scope(tenant), transaction.atomic(durable=True):
+        lock_names(tenant)
+        if not Version.objects.filter(pk=version.pk).exists():
+            raise Conflict("The model was deleted while it was made.")
+        moved = point_names(tenant, model, (channel,), version)
+        _record_publication(acting, tenant, model, moved, version)
+        publication.publish_channels_on_commit(moved)
+
+
+def discard_version(*, acting: Principal, version: Version) -> None:
+    """Forget a version that was made in vain, unless a name points at it: the loops take it off the nodes and free its blobs."""
+    tenant = require_in_tenant(acting, "model.manage")
+    with tenant_scope(tenant), transaction.atomic(durable=True):
+        lock_names(tenant)
+        lock_replicas()
+        gone, _ = Version.objects.filter(pk=version.pk, channels=None).delete()
+        record(
+            acting=acting,
+            action="version.discard",
+            target_type="version",
+            target_id=version.digest,
+            tenant=tenant,
+            detail={"gone": bool(gone)},
+        )
+
+
+def _made(
+    tenant: uuid.UUID, name: str, config: dict[str, Any], layers: Sequence[Layer], image_config: Layer | None
+) -> Version:
+    manifest = manifests.of_layers(name, config, layers, image_config)
+    needed = {layer.digest for layer in (*layers, *([image_config] if image_config else []))}
+    lock_blobs(needed)
+    blobs = list(Blob.objects.filter(digest__in=needed))
+    if len(blobs) != len(needed):
+        raise Conflict("A blob of this model was removed meanwhile. Send it again.", retry_after=1)
+    digest = manifests.digest_of(manifest)
+    _require_room(digest)
+    version, created = Version.objects.get_or_create(
+        tenant_id=tenant,
+        digest=digest,
+        defaults={
+            "source": Version.Source.HOSTED,
+            "manifest": manifest,
+            "size": sum(layer.size for layer in layers),
+            "details": config,
+        },
+    )
+    if created:
+        version.blobs.add(*blobs)
+    # From now on the version holds them.
+    Upload.objects.filter(blob_id__in=needed).delete()
+    return version
+
+
+def _record_publication(
+    acting: Principal, tenant: uuid.UUID, model: str, moved: Sequence[Channel], version: Version
+) -> None:
+    record(
+        acting=acting,
+        action="version.publish",
+        target_type="version",
+        target_id=version.digest,
+        tenant=tenant,
+        detail={"model": model, "channels": [each.name for each in moved], "size": version.size},
+    )
 
 
 def register_external(

@@ -18,10 +18,9 @@ def create(acting: Principal, job: Job, work: Work) -> None:
     if "from" in job.request and engines.is_kept_by_engines(job, job.request["from"]):
         engines.create(acting, job, work)
     else:
-        before = usable.channel_of(job, job.request["model"])
         version = create_model(acting=acting, wanted=job.request, tell=work.tell)
         loads = any(job.request.get(part) for part in ("template", "adapters"))
-        usable.wait(acting, job, work, version, before=before, loads=loads)
+        usable.publish(acting, job, work, version, name=job.request["model"], loads=loads)
 
 
 def pull(acting: Principal, job: Job, work: Work) -> None:

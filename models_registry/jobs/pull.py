@@ -10,7 +10,7 @@ from django.conf import settings
 
 from models_registry import manifest as manifests
 from models_registry.actions.blob import blob_store, header_of_blob, refuse_beyond_quota, take_over
-from models_registry.actions.version import publish_version
+from models_registry.actions.version import make_version
 from models_registry.blob_keys import blob_key
 from models_registry.jobs import usable
 from models_registry.jobs.asynchronous import run_until_stopped
@@ -49,8 +49,8 @@ def pull(acting: Principal, job: Job, work: Work) -> None:
     for remark in remarks({layer.media_type for layer in layers}, *_texts(layers)):
         work.tell(remark)
     work.tell("writing manifest")
-    version = publish_version(acting=acting, name=reference.name, config=header, layers=layers, image_config=config)
-    usable.wait(acting, job, work, version, before=None, loads=False)
+    version = make_version(acting=acting, name=reference.name, config=header, layers=layers, image_config=config)
+    usable.publish(acting, job, work, version, name=reference.name, loads=False)
 
 
 async def _manifest(reference: Reference) -> bytes:

@@ -1,4 +1,4 @@
-"""Waits until a version that was just published can be used: whole on a node, and loaded there if its engine might refuse it."""
+"""Points a name at a new version only when that can be used: whole on a node, and loaded there if its engine might refuse it."""
 
 from __future__ import annotations
 
@@ -7,42 +7,50 @@ import time
 from celery import current_app
 
 from cluster.telemetry import read_states
-from models_registry.actions.name import delete_name, point_back
 from models_registry.actions.replica import reconcile_replicas
-from models_registry.jobs.work import Work
+from models_registry.actions.version import discard_version, point_version
+from models_registry.jobs.work import Stopped, Work
 from models_registry.models import Job, Version
-from models_registry.queries.model import find_channel
 from models_registry.queries.node import nodes_of_tenant
 from models_registry.replication.plan import hosts_blobs
 from ollamamax.bus import keys, regions
 from ollamamax.contract import ModelState
 from ollamamax.identity.scope import tenant_scope
-from ollamamax.kernel.errors import InvalidRequest, ModelNotFound, Unavailable
+from ollamamax.kernel.errors import InvalidRequest, OllamaMaxError, Unavailable
 from ollamamax.kernel.principal import Principal
 
 LOOK_SECONDS = 0.2
 SILENT_SECONDS = 30.0
 """Without a byte on any node for so long, nobody gets it now."""
 LOAD_SECONDS = 120.0
+LEASE_SECONDS = 60
+"""A version that nobody works on any more is taken off the nodes after so long."""
 OLD_SECONDS = 3.0
 """A failure that is told sooner may be that of a former try."""
 
 
-def channel_of(job: Job, name: str) -> Version | None:
-    """What the name stands for, before the job changes that."""
-    with tenant_scope(job.tenant_id):
-        try:
-            return find_channel(name).version
-        except ModelNotFound:
-            return None
+def publish(acting: Principal, job: Job, work: Work, version: Version, *, name: str, loads: bool) -> None:
+    """Point ``name`` at a version when a node has it; at once where no node runs what the registry has. What the name stood for
+    serves until then, and stays when it fails: then the version is discarded.
 
-
-def wait(acting: Principal, job: Job, work: Work, version: Version, *, before: Version | None, loads: bool) -> None:
-    """Return when a node has it; at once where no node runs what the registry has.
-
-    ``loads``: have a node load it too; if its engine cannot, the name stands for ``before`` again. Raises `InvalidRequest` with
-    the engine's reason, `Unavailable` and `Stopped`.
+    ``loads``: have a node load it first. Raises `InvalidRequest` with the engine's reason, `Unavailable`, `Conflict` and `Stopped`.
     """
+    try:
+        _until_usable(job, work, version, loads=loads)
+        point_version(acting=acting, name=name, version=version)
+    except Stopped:
+        if _is_over(job):  # else another process goes on with it
+            discard_version(acting=acting, version=version)
+        raise
+    except OllamaMaxError:
+        discard_version(acting=acting, version=version)
+        raise
+    finally:
+        regions.own().client.delete(_lease(version))
+
+
+def _until_usable(job: Job, work: Work, version: Version, *, loads: bool) -> None:
+    _hold(version)
     if not _held(job, version):
         return
     work.tell("copying to a node")
@@ -51,16 +59,23 @@ def wait(acting: Principal, job: Job, work: Work, version: Version, *, before: V
     if node is None or not loads:
         return
     work.tell("loading")
-    error = _load(job, work, version, node)
-    if error:
-        if before is None:
-            delete_name(acting=acting, name=job.model)
-        elif before.id != version.id:
-            point_back(acting=acting, name=job.model, version=before)
-            # It may have been taken off its node meanwhile: nothing pointed at it.
-            reconcile_replicas()
-            _until_there(job, work, before)
+    if error := _load(job, work, version, node):
         raise InvalidRequest(f"The engine cannot load this model: {error}", param="model")
+
+
+def _lease(version: Version) -> str:
+    return keys.version_made(version.tenant_id.hex, version.digest)
+
+
+def _hold(version: Version) -> None:
+    """Nodes fetch it, and keep it, though no name points at it."""
+    regions.own().client.set(_lease(version), b"1", ex=LEASE_SECONDS)
+
+
+def _is_over(job: Job) -> bool:
+    with tenant_scope(job.tenant_id):
+        held = Job.objects.filter(pk=job.pk).first()
+        return held is None or held.is_over
 
 
 def _held(job: Job, version: Version) -> dict[str, ModelState | None]:
@@ -79,6 +94,7 @@ def _until_there(job: Job, work: Work, version: Version) -> str | None:
     most, since = -1, time.monotonic()
     while True:
         work.check()
+        _hold(version)
         held = _held(job, version)
         if not held:
             return None
@@ -106,6 +122,7 @@ def _load(job: Job, work: Work, version: Version, node: str) -> str:
     )
     while (waited := time.monotonic() - began) < LOAD_SECONDS:
         work.check()
+        _hold(version)
         model = _held(job, version).get(node)
         if model is not None and model.state == "loaded":
             return ""

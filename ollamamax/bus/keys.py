@@ -130,6 +130,11 @@ def node_orders(node: str) -> str:
     return f"omx:node:{node}:orders"
 
 
+def version_made(tenant: str, digest: str) -> str:
+    """Lease: a job makes this version, and points a name at it when a node can serve it; nodes fetch it meanwhile."""
+    return f"omx:made:{tenant}:{digest}"
+
+
 def removal_asked(node: str, digest: str) -> str:
     """Lease: the control plane asked this node to remove this version a moment ago."""
     return f"omx:remove:{node}:{digest}"

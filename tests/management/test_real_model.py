@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import threading
+from collections.abc import Iterator
 
 import ollama
 import pytest
 from django.conf import settings
 
 from models_registry.actions.blob import collect_garbage
+from models_registry.models import Version
+from ollamamax.identity.scope import every_tenant
 from tests import smollm
 from tests.cast import Key
 from tests.management.conftest import Controller, Served
@@ -27,6 +32,33 @@ def serves(client: ollama.Client, model: str) -> bool:
             raise
         return False
     return True
+
+
+def versions() -> int:
+    with every_tenant():
+        return int(Version.objects.count())
+
+
+@contextlib.contextmanager
+def served_meanwhile(client: ollama.Client, model: str) -> Iterator[list[int | str]]:
+    """Asks a model again and again: the tokens of each answer, or the error."""
+    answers: list[int | str] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            try:
+                answers.append(client.chat(model, SAY).eval_count or 0)
+            except ollama.ResponseError as error:
+                answers.append(str(error))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        over.set()
+        thread.join(60)
 
 
 def test_a_model_from_blob_to_removal(
@@ -48,9 +80,13 @@ def test_a_model_from_blob_to_removal(
     )
     assert answer.status == "success"
     assert serves(client, "captain")
-    # What its engine cannot load is no success, and the name stands for what it stood for.
-    with pytest.raises(ollama.ResponseError, match="cannot load"):
+    # What its engine cannot load is no success, and the name stands for what it stood for, all the time.
+    held = versions()
+    with served_meanwhile(client, "captain") as answers, pytest.raises(ollama.ResponseError, match="cannot load"):
         client.create("captain", from_="base", template="{% for m in messages %}{{ m.content }")
+    assert answers
+    assert set(answers) == {7}, "the old version's limit of tokens, and no error"
+    assert versions() == held, "what was made in vain is gone"
     with pytest.raises(ollama.ResponseError, match="cannot load"):
         client.create("broken", from_="base", template="{% for m in messages %}{{ m.content }")
     assert not any(model.model == "broken:latest" for model in client.list().models)
