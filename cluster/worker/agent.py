@@ -30,6 +30,7 @@ from cluster.worker.shelf import Shelf
 from cluster.worker.telemetry import Sampler
 from cluster.worker.watch import Watch
 from ollamamax import contract, logs
+from ollamamax.bus.background import Background
 from ollamamax.bus.connect import connect_async
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.kernel import heap
@@ -66,6 +67,8 @@ class Agent:
         self.identity = identity
         self.home = home
         self.shelf = Shelf()
+        self.background = Background()
+        """What it does for ever. A part that dies is begun again, and meanwhile the node says that it is not well."""
         self.closers: list[Callable[[], Awaitable[None]]] = []
         self.boot = new_id()
         self.failed = False
@@ -162,12 +165,21 @@ class Agent:
         sampler = await asyncio.to_thread(Sampler, self.home)
         watch = Watch(self.runs, lambda: self.engine, self._silence)
         reporter = Reporter(
-            client, self.identity, self.boot, self.engine, self.shelf, self.runs, self.inbox, sampler, watch
+            client,
+            self.identity,
+            self.boot,
+            self.engine,
+            self.shelf,
+            self.runs,
+            self.inbox,
+            sampler,
+            watch,
+            self.background,
         )
         self._started.set_result(None)
         for starter in STARTERS:
             self.spawn(_as_coroutine(starter(self)), "starter")
-        self.spawn(_again(listener.listen), "loop")
+        self.background.run("controls", listener.listen)
         leftovers = self.spawn(self._leftovers(listener), "leftovers")
 
         def after_beat() -> None:
@@ -180,12 +192,14 @@ class Agent:
 
         await reporter.first_look()
         heap.keep()
-        loops = (reporter.survey, reporter.measure, watch.watch, lambda: reporter.beat(after_beat))
-        for loop in loops:
-            self.spawn(_again(loop), "loop")
+        self.background.run("engine survey", reporter.survey)
+        self.background.run("host measurements", reporter.measure)
+        self.background.run("engine watch", watch.watch)
+        self.background.run("state", lambda: reporter.beat(after_beat))
         await self._stop.wait()
         await self._finish(outlets)
         await end(list(self._tasks))
+        await self.background.stop()
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             await reporter.forget()
         await watch.close()
@@ -248,16 +262,6 @@ class Agent:
         for run in list(self.runs.running.values()):
             if run.ticket.gateway in gone:
                 self.runs.cancel(run.ticket.id, contract.Failure("gateway_lost", "The gateway is gone.", 503))
-
-
-async def _again(loop: Callable[[], Awaitable[None]]) -> None:
-    """Run what should never end; after a failure nobody foresaw, once more."""
-    while True:
-        try:
-            await loop()
-        except Exception:  # without its loops the node is deaf, whatever the defect
-            log.exception("agent_loop_failed")
-        await asyncio.sleep(1)
 
 
 async def _as_coroutine(work: Awaitable[None]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
@@ -20,6 +21,7 @@ from cluster.worker.version import AGENT
 from cluster.worker.watch import Watch
 from ollamamax import contract, logs
 from ollamamax.bus import keys
+from ollamamax.bus.background import Background
 
 BEAT_SECONDS = 1.0
 STATE_MILLISECONDS = 4000
@@ -46,6 +48,7 @@ class Reporter:
         inbox: Inbox,
         sampler: Sampler,
         watch: Watch,
+        background: Background,
     ) -> None:
         self._redis = client
         self._identity = identity
@@ -56,6 +59,7 @@ class Reporter:
         self._inbox = inbox
         self._sampler = sampler
         self._watch = watch
+        self._background = background
         self._answered_at = -SLOW_SECONDS
         self._seq = 0
         self._skew: float | None = None
@@ -101,6 +105,16 @@ class Reporter:
         """Take the state back: this node is gone."""
         await self._redis.delete(keys.node_state(self._identity.node))
 
+    def _described(self, health: contract.Engine) -> contract.Engine:
+        """An engine is as well as what the node does with it: while a part of the agent is down, it takes no requests."""
+        described = self._watch.described(health)
+        if described.healthy and (down := self._background.problems()):
+            told = "; ".join(f"{part}: {why}" for part, why in sorted(down.items()))
+            return msgspec.structs.replace(
+                described, healthy=False, error=f"A part of the node's agent is down ({told})"
+            )
+        return described
+
     async def _ask_engine(self) -> None:
         engine = self._engine
         try:
@@ -141,7 +155,7 @@ class Reporter:
             seq=self._seq,
             at=time.time(),
             agent_version=AGENT,
-            engines=[self._watch.described(health) for health in self._health],
+            engines=[self._described(health) for health in self._health],
             capacity=self._inbox.slots,
             running=len(self._runs.running),
             waiting=self.waiting,
