@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import uuid
 from typing import Any
@@ -113,11 +114,20 @@ def grant(client: redis.Redis, node: Node) -> None:
 
 def rights(node: Node) -> str:
     """A digest of what the node's user may do, and of its password."""
-    return hashlib.sha256("\n".join(_rules(node)).encode()).hexdigest()
+    return _rights(node.id.hex, node.redis_password_hash)
+
+
+@functools.lru_cache(20_000)
+def _rights(node: str, password_hash: str) -> str:
+    return hashlib.sha256("\n".join(_rules_of(node, password_hash)).encode()).hexdigest()
 
 
 def _rules(node: Node) -> list[str]:
-    return ["reset", "on", f"#{node.redis_password_hash}", *keys.node_acl(node.id.hex, _database())]
+    return _rules_of(node.id.hex, node.redis_password_hash)
+
+
+def _rules_of(node: str, password_hash: str) -> list[str]:
+    return ["reset", "on", f"#{password_hash}", *keys.node_acl(node, _database())]
 
 
 def _database() -> int:

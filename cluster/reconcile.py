@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 
 from django.db import transaction
@@ -9,9 +10,12 @@ from django.utils import timezone
 
 from cluster import membership
 from cluster.models import Node
-from cluster.telemetry import read_states
+from cluster.telemetry import read_briefs
 from ollamamax.bus import regions
 from ollamamax.identity.scope import every_tenant
+
+SEEN_EACH = datetime.timedelta(seconds=10)
+"""How often it is written down that a node that reports was heard."""
 
 
 def observe_nodes(check: Callable[[], None] = lambda: None) -> int:
@@ -30,16 +34,23 @@ def observe_nodes(check: Callable[[], None] = lambda: None) -> int:
                 membership.grant(client, node)
         for name in known.keys() - {membership.redis_user(node) for node in nodes}:
             membership.forget_user(client, name)
-        states = read_states(client, [node.id.hex for node in nodes])
-        now, heard = timezone.now(), []
+        heard = read_briefs(client, [node.id.hex for node in nodes])
+        # Their states lapse within seconds, so they were heard now; what their own clocks say is no matter.
+        now = timezone.now()
+        stale = [
+            node.pk
+            for node in nodes
+            if node.id.hex in heard and (node.last_seen_at is None or now - node.last_seen_at >= SEEN_EACH)
+        ]
+        updated = []
         for node in nodes:
-            state = states.get(node.id.hex)
-            if state is not None:
-                # Its state lapses within seconds, so it was heard now; what its own clock says is no matter.
-                node.last_seen_at = now
-                node.agent_version = state.agent_version
-                heard.append(node)
-        with transaction.atomic():
-            check()
-            Node.objects.bulk_update(heard, ["last_seen_at", "agent_version"])
+            brief = heard.get(node.id.hex)
+            if brief is not None and node.agent_version != brief.agent_version:
+                node.agent_version = brief.agent_version
+                updated.append(node)
+        if stale or updated:
+            with transaction.atomic():
+                check()
+                Node.objects.filter(pk__in=stale).update(last_seen_at=now)
+                Node.objects.bulk_update(updated, ["agent_version"])
     return len(heard)

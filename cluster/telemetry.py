@@ -11,12 +11,13 @@ import redis.asyncio
 
 from ollamamax import logs
 from ollamamax.bus import keys
-from ollamamax.contract import NodeState, Nonsense, decode_node_state
+from ollamamax.contract import NodeState, Nonsense, StateBrief, decode_node_state, decode_state_brief
 from ollamamax.contract.bounds import MOST_STATE_BYTES
 from ollamamax.kernel.seldom import Seldom
 
 _log = logs.get(__name__)
 _seldom = Seldom()
+_AT_ONCE = 200
 _READ = """
 local found = {}
 for number, name in ipairs(KEYS) do
@@ -54,6 +55,21 @@ async def read_soon(client: redis.asyncio.Redis, nodes: Sequence[str]) -> Told:
 def read_states(client: redis.Redis, nodes: Sequence[str]) -> dict[str, NodeState]:
     """The states of those nodes that are alive and make sense."""
     return read(client, nodes).states
+
+
+def read_briefs(client: redis.Redis, nodes: Sequence[str]) -> dict[str, StateBrief]:
+    """Of those nodes that are alive and make sense what shows whether anything has changed. Raises `RedisError`."""
+    found: dict[str, StateBrief] = {}
+    for first in range(0, len(nodes), _AT_ONCE):
+        some = nodes[first : first + _AT_ONCE]
+        values = cast("list[bytes]", client.eval(_READ, len(some), *_arguments(some)))
+        for node, data in zip(some, values, strict=True):
+            if data:
+                try:
+                    found[node] = decode_state_brief(data, node)
+                except Nonsense as error:
+                    ignore(node, error.reason)
+    return found
 
 
 def ignore(node: str, reason: str) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from models_registry.actions import blob, external, replica
 from models_registry.jobs.kinds import KINDS
 from models_registry.jobs.runner import Runner
+from models_registry.replication.changed import ChangedNodes
 from ollamamax.bus.loops import Leader, LeaseOf, at_stop, loop
 
 _runner = Runner(KINDS)
+_changes = ChangedNodes()
 at_stop(_runner.stop)
 
 
-@loop("models_registry.reconcile_replicas", every=2.0, lease=LeaseOf.POSTGRES)
+@loop("models_registry.reconcile_replicas", every=1.0, lease=LeaseOf.POSTGRES)
 def reconcile_replicas(leader: Leader) -> None:
-    replica.reconcile_replicas(leader.check)
+    replica.reconcile_replicas(leader.check, _changes)
 
 
 @loop("models_registry.forget_unheld", every=10.0, lease=LeaseOf.POSTGRES)

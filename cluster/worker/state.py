@@ -46,6 +46,7 @@ def compose(
     draining: bool,
     clock_skew_seconds: float | None = None,
 ) -> contract.NodeState:
+    told = [_told(engine) for engine in engines]
     return contract.NodeState(
         node=node,
         tenant=tenant,
@@ -53,7 +54,7 @@ def compose(
         seq=seq,
         at=at,
         agent_version=agent_version,
-        engines=[_told(engine) for engine in engines],
+        engines=told,
         capacity=capacity,
         running=running,
         waiting=waiting,
@@ -71,6 +72,7 @@ def compose(
         gpu_note=host.gpu_note,
         draining=draining,
         clock_skew_seconds=clock_skew_seconds,
+        models_digest=contract.models_digest(models, told),
     )
 
 

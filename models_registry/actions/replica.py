@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from celery import current_app
 from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
+from django.db.models import Count, Max, Q
 from django.utils import timezone
 
 from cluster import guard
 from cluster.models import Node
-from cluster.telemetry import read_states
+from cluster.telemetry import read_briefs, read_states
 from models_registry.actions.lock import lock_replicas
 from models_registry.actions.version import register_external
 from models_registry.models import Channel, Replica, Version
+from models_registry.replication.changed import ChangedNodes
 from models_registry.replication.plan import Removal, Wanted, missing, observed, unneeded
 from ollamamax import logs
 from ollamamax.bus import keys, regions
@@ -44,17 +46,29 @@ _STATES = {
 _log = logs.get(__name__)
 
 
-def reconcile_replicas(check: Callable[[], None] = lambda: None) -> None:
-    """Fetch what is missing, remove what no name points at any more, note what became of each replica.
+def reconcile_replicas(check: Callable[[], None] = lambda: None, changes: ChangedNodes | None = None) -> int:
+    """Fetch what is missing, remove what no name points at any more, note what became of each replica. Returns how many nodes were looked at.
 
-    Queries: 3 to read, 1 to write what changed; more only for what is first seen on a node."""
+    ``changes`` remembers what was seen; without it every node is looked at. ``check`` raises when another process does this by now.
+    Queries: 3 where nothing has changed; 3 more to read, 1 to write what changed, and more only for what is first seen on a node.
+    """
+    client = regions.own().client
     with every_tenant():
-        nodes = {node.id.hex: node for node in Node.objects.all()}
-        client = regions.own().client
+        tenants = {node.hex: tenant.hex for node, tenant in Node.objects.values_list("id", "tenant_id")}
         # The nodes' word before the names: else a version that was published in between would be taken off its node.
+        briefs = read_briefs(client, list(tenants))
+        marks = _marks()
+        chosen = set(briefs) if changes is None else changes.pick(briefs, tenants, marks)
+        if not chosen:
+            return 0
+        nodes = {node.id.hex: node for node in Node.objects.filter(pk__in=[uuid.UUID(node) for node in chosen])}
         states = read_states(client, list(nodes))
-        versions = {(v.tenant_id.hex, v.digest): v for v in Version.objects.all()}
-        in_use = set(Channel.objects.values_list("version_id", flat=True))
+        owners = {node.tenant_id for node in nodes.values()}
+        said = {model.version for state in states.values() for model in state.models}
+        in_use = set(Channel.objects.filter(tenant_id__in=owners).values_list("version_id", flat=True))
+        wanted_or_held = Q(digest__in=said) | Q(source=Version.Source.HOSTED, pk__in=in_use)
+        found = Version.objects.filter(wanted_or_held, tenant_id__in=owners)
+        versions = {(v.tenant_id.hex, v.digest): v for v in found.defer("details")}
     _take_note_of_external(nodes, states, versions)
     made = _made_now(versions, in_use)
     wanted = [
@@ -62,20 +76,48 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None) -> None:
         for (tenant, digest), version in versions.items()
         if version.source == Version.Source.HOSTED and (version.id in in_use or (tenant, digest) in made)
     ]
-    tenants = {name: node.tenant_id.hex for name, node in nodes.items()}
+    unsettled = _unknown(tenants, states, versions)
     for fetch in missing(wanted, tenants, states):
+        unsettled.add(fetch.node)
         version = versions[tenants[fetch.node], fetch.digest]
         # The lease keeps a tick from asking for what the last one asked for.
         if client.set(keys.fetch_asked(fetch.node, fetch.digest), b"1", nx=True, ex=ASK_AGAIN_SECONDS):
             _ask(fetch.node, version)
     removed: Counter[str] = Counter()
     for removal in unneeded(wanted, tenants, states):
+        unsettled.add(removal.node)
         if removed[removal.node] < MOST_REMOVALS and client.set(
             keys.removal_asked(removal.node, removal.digest), b"1", nx=True, ex=ASK_AGAIN_SECONDS
         ):
             removed[removal.node] += 1
             _remove(removal)
     _write_each(nodes, states, versions, check)
+    if changes is not None:
+        changes.looked(briefs, marks, [node for node in chosen if node in states], unsettled)
+    return len(states)
+
+
+def _marks() -> dict[str, object]:
+    """Of each tenant something that is another one when its names or versions have changed. Two queries."""
+    marks: dict[str, list[object]] = {}
+    for rows in (
+        Channel.objects.values_list("tenant_id").annotate(Count("pk"), Max("moved_at")),
+        Version.objects.values_list("tenant_id").annotate(Count("pk"), Max("created_at")),
+    ):
+        for tenant, *rest in rows.order_by():
+            marks.setdefault(tenant.hex, []).append(tuple(rest))
+    return {tenant: tuple(mark) for tenant, mark in marks.items()}
+
+
+def _unknown(
+    tenants: Mapping[str, str], states: Mapping[str, NodeState], versions: Mapping[tuple[str, str], Version]
+) -> set[str]:
+    """Nodes with models of which no note is taken yet."""
+    return {
+        node
+        for node, state in states.items()
+        if any((tenants[node], model.version) not in versions for model in state.models)
+    }
 
 
 def _made_now(versions: dict[tuple[str, str], Version], in_use: set[uuid.UUID]) -> set[tuple[str, str]]:
@@ -180,7 +222,8 @@ def _write(
     with every_tenant(), transaction.atomic(durable=True):
         check()
         lock_replicas()
-        rows = {(r.node_id, r.version_id): r for r in Replica.objects.select_for_update().order_by("pk")}
+        held_rows = Replica.objects.filter(node_id__in=[nodes[name].pk for name in states])
+        rows = {(r.node_id, r.version_id): r for r in held_rows.select_for_update().order_by("pk")}
         made: list[Replica] = []
         changed: list[Replica] = []
         for name, state in states.items():

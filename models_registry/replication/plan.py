@@ -46,9 +46,10 @@ def missing(wanted: Iterable[Wanted], tenants: Mapping[str, str], states: Mappin
         if node in tenants and hosts_blobs(states[node]):
             by_tenant.setdefault(tenants[node], []).append(node)
     fetches = []
+    held_by = {node: observed(states[node]) for nodes in by_tenant.values() for node in nodes}
     for version in wanted:
         for node in by_tenant.get(version.tenant, []):
-            held = observed(states[node]).get(version.digest)
+            held = held_by[node].get(version.digest)
             if held is None or held.state == "failed":
                 fetches.append(Fetch(node, version.digest))
     return fetches

@@ -6,7 +6,14 @@ Times are Unix seconds (float), durations milliseconds (float), sizes bytes.
 
 from ollamamax.contract.bounds import told
 from ollamamax.contract.faults import Cut, Fault, decode_cut, decode_fault
-from ollamamax.contract.from_node import Nonsense, decode_done, decode_frames, decode_node_state, decode_order
+from ollamamax.contract.from_node import (
+    Nonsense,
+    decode_done,
+    decode_frames,
+    decode_node_state,
+    decode_order,
+    decode_state_brief,
+)
 from ollamamax.contract.inference import NOTHING_FIXED, Delivery, Inference, Kind, Load, Options
 from ollamamax.contract.node_state import (
     Counted,
@@ -16,6 +23,8 @@ from ollamamax.contract.node_state import (
     NodeState,
     OrderState,
     Progress,
+    StateBrief,
+    models_digest,
 )
 from ollamamax.contract.output import (
     LOST,
@@ -84,6 +93,7 @@ __all__ = [
     "Route",
     "ScoredNode",
     "Started",
+    "StateBrief",
     "Ticket",
     "UsageRecord",
     "Verb",
@@ -95,6 +105,7 @@ __all__ = [
     "decode_node_state",
     "decode_open",
     "decode_order",
+    "decode_state_brief",
     "decode_ticket",
     "decode_usage",
     "encode_control",
@@ -103,5 +114,6 @@ __all__ = [
     "encode_ticket",
     "encode_usage",
     "joined",
+    "models_digest",
     "told",
 ]

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from ollamamax.contract import bounds
-from ollamamax.contract.node_state import Counted, NodeState, OrderState
+from ollamamax.contract.node_state import Counted, NodeState, OrderState, StateBrief
 from ollamamax.contract.output import Delta, Event, Final, Frame
 
 T = TypeVar("T")
@@ -62,6 +62,7 @@ def _read(data: bytes, most: int, decode: Callable[[bytes], T]) -> T:
 # -- state, orders, ends of tickets ------------------------------------------------------------------------------------
 
 _state = msgspec.json.Decoder(NodeState).decode
+_brief = msgspec.json.Decoder(StateBrief).decode
 _order = msgspec.json.Decoder(OrderState).decode
 _counted = msgspec.json.Decoder(Counted).decode
 
@@ -72,6 +73,14 @@ def decode_node_state(data: bytes, node: str) -> NodeState:
     if state.node != node:
         raise Nonsense("the state is of another node")
     return state
+
+
+def decode_state_brief(data: bytes, node: str) -> StateBrief:
+    """The beginnings of the same. Raises `Nonsense`; what it does not read may be nonsense all the same."""
+    brief = _read(data, bounds.MOST_STATE_BYTES, _brief)
+    if brief.node != node:
+        raise Nonsense("the state is of another node")
+    return brief
 
 
 def decode_order(data: bytes) -> OrderState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Literal, TypedDict
 
 import msgspec
@@ -109,6 +110,25 @@ class NodeState(msgspec.Struct, omit_defaults=True):
     draining: bool = False
     clock_skew_seconds: Measure | None = None
     """By how much the node's clock is ahead of Redis's. Nothing depends on it; a person wants to know."""
+    models_digest: Annotated[str, Meta(max_length=64)] = ""
+    """Another one whenever ``models`` differ in what the registry keeps of them (`models_digest`); empty from an older node."""
+
+
+class StateBrief(msgspec.Struct):
+    """What a control loop needs of a `NodeState` to see whether anything has changed: decoded from the same JSON, without the rest."""
+
+    node: Id
+    agent_version: Word
+    models_digest: Annotated[str, Meta(max_length=64)] = ""
+
+
+def models_digest(models: list[ModelState], engines: list[Engine]) -> str:
+    """Of what the registry keeps: not of what changes by the second, such as when a model will be unloaded."""
+    kept = [
+        (each.version, each.name, each.state, each.engine, each.size, each.bytes_done, each.error) for each in models
+    ]
+    hosts = [(each.kind, each.hosts_blobs) for each in engines]
+    return hashlib.blake2b(msgspec.msgpack.encode((kept, hosts)), digest_size=12).hexdigest()
 
 
 class Progress(TypedDict, total=False):

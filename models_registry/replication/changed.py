@@ -1,0 +1,52 @@
+"""Which nodes' replicas have to be looked at now: those whose models, or whose tenant's names, have changed; and a few in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from ollamamax.contract import StateBrief
+
+REPAIR_ROUNDS = 150
+"""After so many rounds each node was looked at once, whether it said that anything had changed or not."""
+
+
+class ChangedNodes:
+    """What one process knows of the last look at each node."""
+
+    def __init__(self) -> None:
+        self._digests: dict[str, str] = {}
+        self._marks: dict[str, object] = {}
+        self._unsettled: set[str] = set()
+        self._turn = 0
+
+    def pick(
+        self, briefs: Mapping[str, StateBrief], tenants: Mapping[str, str], marks: Mapping[str, object]
+    ) -> set[str]:
+        """Of the nodes that report (``briefs``) those to look at. ``tenants`` says whose each node is; a tenant's mark in ``marks`` is
+        another one when its names or versions have changed. Of a node that tells no digest nobody knows what has changed."""
+        self._turn = (self._turn + 1) % REPAIR_ROUNDS
+        changed = {
+            tenant for tenant in marks.keys() | self._marks.keys() if marks.get(tenant) != self._marks.get(tenant)
+        }
+        return {
+            node
+            for number, (node, brief) in enumerate(sorted(briefs.items()))
+            if not brief.models_digest
+            or self._digests.get(node) != brief.models_digest
+            or node in self._unsettled
+            or tenants.get(node) in changed
+            or number % REPAIR_ROUNDS == self._turn
+        }
+
+    def looked(
+        self,
+        briefs: Mapping[str, StateBrief],
+        marks: Mapping[str, object],
+        nodes: Collection[str],
+        unsettled: Collection[str],
+    ) -> None:
+        """These nodes were looked at, as they were at `pick`; of ``unsettled`` something is still to come."""
+        for node in nodes:
+            self._digests[node] = briefs[node].models_digest
+        self._marks = dict(marks)
+        self._unsettled = (self._unsettled - set(nodes)) | set(unsettled)
