@@ -132,6 +132,17 @@ def flood_command() -> None:
     sys.exit(1 if any(each.steady.wrong for each in found) else 0)
 
 
+@main.command(name="simulated-fleet", help="The control loops with many nodes that join and report, without engines.")
+@click.option("--nodes", default=1000, show_default=True)
+@click.option("--models", default=50, show_default=True, help="of each node")
+@click.option("--seconds", default=60.0, show_default=True, help="for which the loops are measured")
+def simulated_fleet_command(nodes: int, models: int, seconds: float) -> None:
+    from benchmarks import simulated_fleet
+
+    size = simulated_fleet.Size(nodes, models, seconds)
+    print("\n" + simulated_fleet.report(simulated_fleet.measure(size)))
+
+
 @main.command(name="usage", help="Sums over many usage records, and what a record takes of the disk.")
 @click.option("--records", default=1_000_000, show_default=True)
 def usage_command(records: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -201,6 +202,12 @@ def _supervised(source: Path, environ: dict[str, str]) -> dict[str, psutil.Proce
             found[name] = psutil.Process(int(words[words.index("pid") + 1].rstrip(",")))
     supervisor = found["web"].parent()
     return found if supervisor is None else {**found, "supervisor": supervisor}
+
+
+def processes_of(place: Place) -> dict[str, Callable[[], float]]:
+    """Of each process of a running product, by name, how to ask for the processor seconds that it has taken."""
+    found = _supervised(place.source, place.environ)
+    return {name: functools.partial(_processor, name, process) for name, process in found.items()}
 
 
 def _family(name: str, process: psutil.Process) -> list[psutil.Process]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import redis
 
+from cluster.actions.node import Joined
 from models_registry.actions.name import copy_name
 from models_registry.actions.replica import reconcile_replicas
 from models_registry.models import Replica
@@ -15,7 +16,7 @@ from ollamamax.bus import keys
 from ollamamax.contract import Engine, ModelState, StateBrief, encode_json, models_digest
 from ollamamax.identity.scope import tenant_scope
 from tests.cast import Person
-from tests.cluster.conftest import Join, Joined
+from tests.cluster.conftest import Join
 from tests.fakes.state import node_state
 from tests.registry.conftest import Publish
 
@@ -32,7 +33,8 @@ def settled(changes: ChangedNodes, said: dict[str, StateBrief], marks: dict[str,
 
 def test_each_node_comes_in_its_turn_though_it_says_that_nothing_changed() -> None:
     said = briefs(**{f"n{number:04}": "same" for number in range(400)})
-    tenants, marks = dict.fromkeys(said, "t"), {"t": 1}
+    tenants = dict.fromkeys(said, "t")
+    marks: dict[str, object] = {"t": 1}
     changes = ChangedNodes()
     assert changes.pick(said, tenants, marks) == set(said), "none was looked at yet"
     settled(changes, said, marks)
