@@ -67,7 +67,7 @@ class LlamaCpp:
         return Capacity(self._slots, running=sum(s.users for s in self.residents.served.values()))
 
     async def models(self) -> list[contract.ModelState]:
-        return [_state(served) for served in self.residents.served.values() if served.state != "unloaded"]
+        return [_state(served, self._slots) for served in self.residents.served.values() if served.state != "unloaded"]
 
     def loaded(self, version: str) -> bool:
         served = self.residents.served.get(version)
@@ -227,7 +227,7 @@ class LlamaCpp:
         return self._client
 
 
-def _state(served: Served) -> contract.ModelState:
+def _state(served: Served, slots: int) -> contract.ModelState:
     left = served.expires_in()
     return contract.ModelState(
         version=served.model.version,
@@ -240,4 +240,5 @@ def _state(served: Served) -> contract.ModelState:
         context_length=served.context,
         expires_at=time.time() + left if left is not None and served.state == "loaded" else None,
         expires_in=left if served.state == "loaded" else None,
+        slots=slots if served.state == "loaded" else None,
     )

@@ -13,9 +13,14 @@ from cluster.engines import demanded_call, http, openai_stream, openai_tokens, o
 from cluster.engines.base import Capacity, EngineKind, Meter, Output, unsupported
 from cluster.engines.poster import Poster
 from ollamamax import contract
+from ollamamax.contract.bounds import MOST_CAPACITY
 from ollamamax.kernel.errors import ContextTooLong, EngineFailed, ModelNotFound
 
 SLOTS = 64
+
+
+_SLOTS_TOLD = {"llamacpp": ("/props", "total_slots"), "sglang": ("/get_server_info", "max_running_requests")}
+"""By the server's dialect: the page, and the field of its JSON."""
 
 
 def version_of(model: str) -> str:
@@ -33,7 +38,9 @@ class OpenAI:
     def __init__(self, url: str, *, api_key: str = "", slots: int | None = None) -> None:
         self._url = url.rstrip("/").removesuffix("/v1")
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._slots = slots or SLOTS
+        self._chosen = slots
+        self._told: int | None = None
+        """Requests that the server itself says it runs at once."""
         self._dialect = openai_wire.PLAIN
         self._contexts: dict[str, int] = {}
         self._present: dict[str, str] = {}
@@ -60,7 +67,7 @@ class OpenAI:
         metrics = await self._metrics() if self._dialect is openai_wire.VLLM else {}
         cache = metrics.get("vllm:kv_cache_usage_perc", metrics.get("vllm:gpu_cache_usage_perc"))
         return Capacity(
-            self._slots,
+            self._chosen or self._told or SLOTS,
             running=_whole(metrics.get("vllm:num_requests_running")),
             waiting=_whole(metrics.get("vllm:num_requests_waiting")),
             kv_cache_percent=cache * 100 if cache is not None else None,
@@ -75,9 +82,15 @@ class OpenAI:
                 raise EngineFailed(f"The openai engine answered /v1/models with HTTP {response.status}.")
             rows = (await response.json(content_type=None))["data"]
             self._learn(rows)
+        self._told = await self._told_slots()
         return [
             contract.ModelState(
-                version_of(row["id"]), row["id"], "loaded", "openai", context_length=self._contexts.get(row["id"])
+                version_of(row["id"]),
+                row["id"],
+                "loaded",
+                "openai",
+                context_length=self._contexts.get(row["id"]),
+                slots=self._told,
             )
             for row in rows
         ]
@@ -184,6 +197,19 @@ class OpenAI:
             length = row.get("max_model_len") or (row.get("meta") or {}).get("n_ctx")
             if length:
                 self._contexts[row["id"]] = length
+
+    async def _told_slots(self) -> int | None:
+        """llama.cpp's server and SGLang's tell how many requests they run at once; vLLM's has no page for its ``max_num_seqs``."""
+        page, name = _SLOTS_TOLD.get(self._dialect.name, ("", ""))
+        if not page:
+            return None
+        try:
+            async with self._session.get(f"{self._url}{page}", timeout=http.QUICK) as response:
+                found = await response.json(content_type=None) if response.status == 200 else {}
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return self._told  # it is busy, or starts again: what it said last stands
+        slots = found.get(name) if isinstance(found, dict) else None
+        return min(slots, MOST_CAPACITY) if type(slots) is int and slots > 0 else None
 
     async def _server_version(self) -> str | None:
         """vLLM's and SGLang's version; ``None`` where the server has no such page."""

@@ -76,6 +76,13 @@ class Inbox:
         self.idle = asyncio.Event()
         self.idle.set()
 
+    def resize(self, slots: int) -> None:
+        """Run so many tickets at once from now on; what runs already goes on."""
+        if slots != self.slots:
+            log.info("slots_changed", before=self.slots, now=slots)
+            self.slots = slots
+            self._runs.changed.set()
+
     async def drain(self) -> None:
         """Take tickets until there are none and none is running. A second call while one drains returns at once."""
         self._again = True

@@ -123,6 +123,8 @@ class Reporter:
                 if health.healthy:
                     self._models = await engine.models()
                     load = await engine.capacity()
+                    # What is started anew with other options has other slots.
+                    self._inbox.resize(load.slots)
                     health.running, health.waiting = load.running, load.waiting
                     health.kv_cache_percent = load.kv_cache_percent
         except TimeoutError:

@@ -77,6 +77,8 @@ class ModelState(msgspec.Struct, omit_defaults=True):
     expires_at: Measure | None = None
     expires_in: Measure | None = None
     """Seconds after this was said until it is unloaded, whatever the node's clock says; ``None`` where it stays."""
+    slots: Few | None = None
+    """Requests that this instance runs at once; ``None`` where it is not in memory, or the engine does not tell."""
 
 
 class NodeState(msgspec.Struct, omit_defaults=True):

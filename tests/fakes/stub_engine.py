@@ -3,8 +3,8 @@
 Every token is ``t<number> ``, so that a reader sees what was lost, doubled or out of order. It counts the streams
 that were broken off (``GET /stub``). ``max_tokens`` of a request goes before ``--tokens``, and a message that ends in
 ``every 5 ms`` before ``--token-ms``, with ``first after 10 ms, `` in front of that before ``--first-token-ms``. It speaks
-as much of Ollama's API as a proxy for Ollama needs to send it a chat. With ``--owned-by vllm`` it passes
-for vLLM, and then goes on with an answer that was begun (``continue_final_message``): with the number after the last one in it.
+as much of Ollama's API as a proxy for Ollama needs to send it a chat. With ``--owned-by llamacpp`` it tells its slots as llama.cpp's
+server does; with ``--owned-by vllm`` it passes for vLLM, and then goes on with an answer that was begun (``continue_final_message``): with the number after the last one in it.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Seen:
     running: int = 0
     finished: int = 0
     broken_off: int = 0
+    slots: int = 2
     traceparents: deque[str] = field(default_factory=lambda: deque(maxlen=100))
 
 
@@ -54,6 +55,8 @@ def application(pace: Pace) -> web.Application:
     app[SEEN] = Seen()
     app.router.add_get("/health", _health)
     app.router.add_get("/stub", _stub)
+    app.router.add_get("/props", _props)
+    app.router.add_put("/props", _props)
     app.router.add_get("/v1/models", _models)
     app.router.add_post("/v1/chat/completions", _chat)
     app.router.add_post("/v1/completions", _completion)
@@ -76,6 +79,14 @@ async def _stub(request: web.Request) -> web.Response:
             "traceparents": list(seen.traceparents),
         }
     )
+
+
+async def _props(request: web.Request) -> web.Response:
+    """As llama.cpp's server tells its slots; what is put is told from then on, as by a server that was started anew."""
+    seen = request.app[SEEN]
+    if request.method == "PUT":
+        seen.slots = int(await request.text())
+    return web.json_response({"total_slots": seen.slots})
 
 
 async def _models(request: web.Request) -> web.Response:

@@ -26,7 +26,7 @@ MakeStub = Callable[..., "Stub"]
 class Stub:
     """The stub engine as a process."""
 
-    def __init__(self, **pace: float) -> None:
+    def __init__(self, **pace: float | str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         options = [f"--{name.replace('_', '-')}={value}" for name, value in pace.items()]
@@ -70,7 +70,7 @@ def admin(redis_url: str) -> Iterator[redis.Redis]:
 def make_stub() -> Iterator[MakeStub]:
     stubs: list[Stub] = []
 
-    def make(**pace: float) -> Stub:
+    def make(**pace: float | str) -> Stub:
         stubs.append(Stub(**pace))
         return stubs[-1]
 

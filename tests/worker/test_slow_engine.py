@@ -33,6 +33,11 @@ class _Engine:
         return Capacity(1)
 
 
+class _Inbox:
+    def resize(self, slots: int) -> None:
+        assert slots == 1
+
+
 async def _told(reporter: Reporter) -> tuple[bool, list[contract.ModelState]]:
     await reporter._ask_engine()
     return reporter._health[0].healthy, reporter._models
@@ -40,7 +45,7 @@ async def _told(reporter: Reporter) -> tuple[bool, list[contract.ModelState]]:
 
 async def test_what_was_known_of_an_engine_stands_while_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     engine, nothing = _Engine(), object()
-    parts: Any = [nothing, nothing, "boot", engine, nothing, nothing, nothing, nothing, nothing, nothing]
+    parts: Any = [nothing, nothing, "boot", engine, nothing, nothing, _Inbox(), nothing, nothing, nothing]
     reporter = Reporter(*parts)
     engine.raises = TimeoutError()
     assert await _told(reporter) == (False, []), "of one that never answered nothing is known"
@@ -55,7 +60,7 @@ async def test_what_was_known_of_an_engine_stands_while_it_is_slow(monkeypatch: 
 
 async def test_an_engine_that_refuses_is_away_at_once() -> None:
     engine, nothing = _Engine(), object()
-    parts: Any = [nothing, nothing, "boot", engine, nothing, nothing, nothing, nothing, nothing, nothing]
+    parts: Any = [nothing, nothing, "boot", engine, nothing, nothing, _Inbox(), nothing, nothing, nothing]
     reporter = Reporter(*parts)
     assert await _told(reporter) == (True, MODELS)
     engine.raises = ConnectionRefusedError("refused")
