@@ -62,6 +62,8 @@ class KnownKey(msgspec.Struct):
     limits: Limits = Limits()
     priority: Priority = "normal"
     """The highest class that the key may ask for."""
+    strict_fields: bool | None = None
+    """Whether fields that nobody knows are refused; ``None``: as the tenant says."""
     grants: dict[str, list[str]] = {}
     """Permission to the objects on which the key has it, such as ``model:<id>``, besides ``permissions``, which it has everywhere."""
 

@@ -365,7 +365,8 @@ class Gateway:
                 priority="low" if inside is not None and idle_only else request_headers.priority(scope, key),
                 idle_only=inside is not None and idle_only,
                 timeout=request_headers.timeout(scope),
-                strict=tenant.strict_fields or request_headers.strict(scope),
+                strict=request_headers.strict(scope)
+                or (tenant.strict_fields if key.strict_fields is None else key.strict_fields),
                 caller=caller,
                 place=place,
             )

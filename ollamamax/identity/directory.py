@@ -47,6 +47,7 @@ def _entry(key: ApiKey) -> KnownKey:
         expires_at=None if key.expires_at is None else key.expires_at.timestamp(),
         limits=key.limits,
         priority=cast("Priority", key.priority),
+        strict_fields=key.strict_fields,
         grants=grants,
     )
 

@@ -128,6 +128,10 @@ async def test_an_unknown_parameter_is_ignored_and_told_unless_strictness_is_ask
     await until(lambda: service.directory.get(TENANTS, site.tenant) is not None)
     async with site.post("/v1/chat/completions", body) as response:
         assert response.status == 400
+    for strict, status in ((False, 200), (True, 400), (None, 400)):
+        key = await site.issue_key(site.tenant, strict_fields=strict)
+        async with site.post("/v1/chat/completions", body, key) as response:
+            assert response.status == status, "the key's word counts before the tenant's"
 
 
 async def test_a_body_that_is_not_json_is_refused(site: Site) -> None:

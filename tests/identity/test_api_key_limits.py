@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from ollamamax.identity import directory
 from tests.cast import Key, Person, logged_in, make_key, make_person, with_key
 
 pytestmark = pytest.mark.django_db
@@ -104,3 +105,12 @@ def test_a_change_names_something_that_can_be_changed(owner_api: APIClient, owne
     answer = owner_api.patch(f"{KEYS}/{owner_key.row.id}", json.dumps(body), content_type="application/json")
     assert answer.status_code == 400
     assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_a_key_is_strict_or_not_or_as_its_tenant_says(owner_api: APIClient, owner_key: Key) -> None:
+    assert owner_api.post(KEYS, {"name": "n", "strict_fields": True}, format="json").json()["strict_fields"] is True
+    identifier = owner_key.row.identifier
+    for given in (True, False, None, True):
+        assert patch(owner_api, owner_key, strict_fields=given).json()["strict_fields"] is given
+        assert directory.known_keys([identifier])[identifier].strict_fields is given
+    assert patch(owner_api, owner_key, name="other").json()["strict_fields"] is True

@@ -68,6 +68,7 @@ def test_a_key_is_published_when_it_is_issued_and_gone_when_it_is_revoked(valkey
             "expires_at": expires.timestamp(),
             "limits": {"requests_per_minute": 60},
             "priority": "low",
+            "strict_fields": None,
             "grants": {},
         }
     }

@@ -179,7 +179,7 @@ export interface paths {
         delete: operations["keys_destroy"];
         options?: never;
         head?: never;
-        /** @description Change a key's name, limits or priority; what is left out stays. */
+        /** @description Change a key's name, limits, priority or strictness; what is left out stays. */
         patch: operations["keys_update"];
         trace?: never;
     };
@@ -807,6 +807,8 @@ export interface components {
              *     * `low` - Low
              */
             readonly priority: components["schemas"]["PriorityEnum"];
+            /** @description Whether inference refuses fields that nobody knows; null: as the tenant says. */
+            readonly strict_fields: boolean | null;
             /** Format: uuid */
             readonly created_by: string | null;
             /** Format: date-time */
@@ -979,6 +981,8 @@ export interface components {
              *     * `low` - Low
              */
             readonly priority: components["schemas"]["PriorityEnum"];
+            /** @description Whether inference refuses fields that nobody knows; null: as the tenant says. */
+            readonly strict_fields: boolean | null;
             /** Format: uuid */
             readonly created_by: string | null;
             /** Format: date-time */
@@ -1005,6 +1009,8 @@ export interface components {
              *     * `low` - Low
              */
             priority?: components["schemas"]["PriorityEnum"];
+            /** @description Whether inference refuses fields that nobody knows; null: as the tenant says. */
+            strict_fields?: boolean | null;
         };
         /** @description ``null`` is no limit. To change limits, one that is left out stays as it is. */
         Limits: {
@@ -1283,6 +1289,8 @@ export interface components {
              *     * `low` - Low
              */
             priority?: components["schemas"]["PriorityEnum"];
+            /** @description Whether inference refuses fields that nobody knows; null: as the tenant says. */
+            strict_fields?: boolean | null;
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedMemberChange: {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from django.db import transaction
 from django.utils import timezone
@@ -34,6 +34,7 @@ def issue_key(
     created_by: uuid.UUID | None = None,
     limits: Given | None = None,
     priority: str = Priority.NORMAL,
+    strict_fields: bool | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key in the tenant of ``acting``; returns it with its text, which is not kept and cannot be had again.
 
@@ -68,6 +69,7 @@ def issue_key(
             permissions=granted,
             expires_at=expires_at,
             priority=priority,
+            strict_fields=strict_fields,
             **limits,
         )
         record(
@@ -83,6 +85,7 @@ def issue_key(
                 "expires_at": expires_at,
                 "limits": limits,
                 "priority": priority,
+                "strict_fields": strict_fields,
             },
         )
         directory.publish_key_on_commit(key)
@@ -96,8 +99,9 @@ def change_key(
     name: str | None = None,
     limits: Given | None = None,
     priority: str | None = None,
+    strict_fields: bool | Literal["stays"] | None = "stays",
 ) -> ApiKey:
-    """Change what is given; what is ``None`` stays, and so does a limit that is left out.
+    """Change what is given; what is ``None`` stays, and so does a limit that is left out. ``strict_fields`` may become ``None``.
 
     Who may not manage members changes their own keys only, and gives none a high priority. Raises `NotFound` also for
     keys of others, `InvalidRequest`, and `Conflict` for a key that was revoked.
@@ -115,6 +119,8 @@ def change_key(
         if priority is not None and priority != key.priority:
             _require_priority(acting, priority)
             values["priority"] = priority
+        if strict_fields != "stays":
+            values["strict_fields"] = strict_fields
         changed = take_over(key, values)
         if not changed:
             return key

@@ -59,7 +59,7 @@ class KeyView(View):
 
     @extend_schema(operation_id="keys_update", request=KeyChangeSerializer, responses=KeySerializer)
     def patch(self, request: Request, key_id: uuid.UUID) -> Response:
-        """Change a key's name, limits or priority; what is left out stays."""
+        """Change a key's name, limits, priority or strictness; what is left out stays."""
         given = KeyChangeSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         return Response(KeySerializer(change_key(acting=self.acting, key_id=key_id, **given.validated_data)).data)

@@ -110,6 +110,9 @@ class MeSerializer(serializers.Serializer[Any]):
     permissions = serializers.ListField(child=serializers.ChoiceField(choices=sorted(PERMISSIONS)))
 
 
+_STRICT = "Whether inference refuses fields that nobody knows; null: as the tenant says."
+
+
 class KeySerializer(serializers.Serializer[Any]):
     """A key without its secret; ``identifier`` is the part after ``omx_``."""
 
@@ -121,6 +124,7 @@ class KeySerializer(serializers.Serializer[Any]):
     priority = serializers.ChoiceField(
         choices=Priority.choices, read_only=True, help_text="The highest class its requests may ask for."
     )
+    strict_fields = serializers.BooleanField(read_only=True, allow_null=True, help_text=_STRICT)
     created_by = serializers.UUIDField(source="created_by_id", read_only=True, allow_null=True)
     created_at = serializers.DateTimeField(read_only=True)
     expires_at = serializers.DateTimeField(read_only=True, allow_null=True)
@@ -149,6 +153,7 @@ class KeyCreateSerializer(serializers.Serializer[Any]):
     priority = serializers.ChoiceField(
         choices=Priority.choices, required=False, help_text="high needs the permission member.manage"
     )
+    strict_fields = serializers.BooleanField(required=False, allow_null=True, help_text=_STRICT)
 
 
 class KeyChangeSerializer(ChangeSerializer):
@@ -157,6 +162,7 @@ class KeyChangeSerializer(ChangeSerializer):
     priority = serializers.ChoiceField(
         choices=Priority.choices, required=False, help_text="high needs the permission member.manage"
     )
+    strict_fields = serializers.BooleanField(required=False, allow_null=True, help_text=_STRICT)
 
 
 class TenantDetailSerializer(serializers.Serializer[Any]):

@@ -22,7 +22,7 @@ class Priority(models.TextChoices):
 class ApiKey(Limited):
     """``permissions`` lists what it may do, never more than its maker could. Revoked is for ever.
 
-    ``priority`` is the highest class that its requests may ask for.
+    ``priority`` is the highest class that its requests may ask for. ``strict_fields`` as its tenant's, whose word counts where it is null.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
@@ -33,6 +33,7 @@ class ApiKey(Limited):
     secret_hash = models.CharField(max_length=64)
     permissions = models.JSONField(default=list)
     priority = models.CharField(max_length=8, choices=Priority, default=Priority.NORMAL)
+    strict_fields = models.BooleanField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
