@@ -39,7 +39,7 @@ from ollamamax.contract import (
     Started,
     encode_json,
 )
-from ollamamax.kernel import errors
+from ollamamax.kernel import errors, timers
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
 
@@ -158,9 +158,7 @@ class Dispatcher:
             AttemptRecord(node, request.node_name, reason, given_at, price=price[0], currency=price[1])
         )
         self._breakers.given(node, request.version)
-        request.patience = asyncio.get_running_loop().call_later(
-            request.profile.first_byte_seconds, self._hung, request, request.ticket
-        )
+        request.patience = timers.call_later(request.profile.first_byte_seconds, self._hung, request, request.ticket)
         self.fleet.given(node, 1)
         self.fleet.remember(request.wants(), node)
 

@@ -21,7 +21,7 @@ from cluster.dispatch.token_stream import TokenStream
 from cluster.dispatch.token_streams import TokenStreams
 from cluster.scheduling.load import beyond
 from ollamamax import logs
-from ollamamax.kernel import errors
+from ollamamax.kernel import errors, timers
 from ollamamax.kernel.tasks import end
 
 AGAIN_SECONDS = 0.25
@@ -178,9 +178,9 @@ class _Wait:
         self._patient = request.waits_for_nodes and not request.idle_only
         self._tell = tell
         self._telling: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: timers.Timer | None = None
         if tell is not None:
-            self._timer = asyncio.get_running_loop().call_later(queue.FIRST_WORD, self._begin)
+            self._timer = timers.call_later(queue.FIRST_WORD, self._begin)
 
     @property
     def seconds(self) -> float:

@@ -15,6 +15,7 @@ from cluster.scheduling.prompt import estimate_tokens, prefixes
 from ollamamax.contract import AttemptRecord, Failure, Final, Inference, Route, Started
 from ollamamax.contract.profile import Profile
 from ollamamax.kernel.limits import Limits
+from ollamamax.kernel.timers import Timer
 
 _NONE = Limits()
 _PROFILE = Profile()
@@ -115,7 +116,7 @@ class Request(msgspec.Struct, eq=False):
     """Of the parts before the one under way."""
     anew: int = 0
     """How many times its output began anew: what was there before is void."""
-    patience: asyncio.TimerHandle | None = None
+    patience: Timer | None = None
     reload_avoided: bool = False
     """Its load options differ from those of the instance that serves it, which was not loaded again for that."""
     ranked: Sequence[Ranked] = ()

@@ -158,7 +158,8 @@ class Chunks:
 
     def _made(self, output: bool) -> int:
         """Tokens since the last chunk: by the server's own count where it gives one, else one for each chunk."""
-        total = self.timings.predicted_n or _count(self.usage.completion_tokens)
+        told = self.usage.completion_tokens
+        total = self.timings.predicted_n or (None if told is None else _count(told))
         made = max(0, total - self.tokens) if total is not None else int(output)
         self.tokens += made
         return made

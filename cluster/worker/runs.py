@@ -18,6 +18,7 @@ from cluster.scheduling.silence import Pace
 from cluster.worker import memory
 from cluster.worker.outlet import FIRST_SECONDS, GATHER_SECONDS, Outlets, Sent
 from ollamamax import contract, logs
+from ollamamax.kernel import timers
 from ollamamax.kernel.errors import EngineFailed, OllamaMaxError
 
 KEEP_SECONDS = 60.0
@@ -162,7 +163,7 @@ class Runs:
         if (hangs := self.quarantined.get(run.ticket.version)) is not None:
             return contract.Failure("unavailable", hangs, 503)
         # The run's own task may be cancelled while it waits for anything below; `_run` then says why.
-        late = asyncio.get_running_loop().call_later(left, self.cancel, run.ticket.id, _late())
+        late = timers.call_later(left, self.cancel, run.ticket.id, _late())
         try:
             return await self._generate(run)
         except TimeoutError:

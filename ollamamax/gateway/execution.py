@@ -22,7 +22,7 @@ from ollamamax.gateway.callers import REVOKED, Caller
 from ollamamax.gateway.catalog import full_name
 from ollamamax.gateway.http import ClientGone, Receive
 from ollamamax.gateway.intake import Place
-from ollamamax.kernel import errors, trace
+from ollamamax.kernel import errors, timers, trace
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.limits import Limits
 from ollamamax.kernel.principal import Principal
@@ -102,7 +102,7 @@ class Execution:
         self._dispatcher = dispatcher
         self._receive = receive
         self._tell = tell
-        self._watchers: list[asyncio.Task[None] | asyncio.TimerHandle] = []
+        self._watchers: list[asyncio.Task[None] | timers.Timer] = []
         self.call = call
         self.model = model
         self.final: Final | None = None
@@ -178,11 +178,10 @@ class Execution:
     async def __aenter__(self) -> Self:
         """Returns when a node has it. Raises what `Dispatcher.admit` raises (`Waited`, if its call says so), `ClientGone`, and
         `DeadlineExceeded`."""
-        loop = asyncio.get_running_loop()
         remaining = max(0.0, self.request.deadline - time.time())
         self._watchers = [
-            loop.call_later(_WATCHED_AFTER, self._watch),
-            loop.call_later(remaining, self.request.interrupt, _LATE),
+            timers.call_later(_WATCHED_AFTER, self._watch),
+            timers.call_later(remaining, self.request.interrupt, _LATE),
         ]
         try:
             await self._dispatcher.admit(self.request, self._tell, self._at_first)

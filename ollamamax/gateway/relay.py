@@ -14,7 +14,7 @@ from ollamamax.contract import Delta, Final, joined
 from ollamamax.gateway import http
 from ollamamax.gateway.execution import Execution
 from ollamamax.gateway.http import Send
-from ollamamax.kernel import errors
+from ollamamax.kernel import errors, timers
 from ollamamax.kernel.tasks import end
 
 SIGN_SECONDS = 5.0
@@ -130,7 +130,7 @@ class _Alive:
         self._loop = asyncio.get_running_loop()
 
     async def __aenter__(self) -> None:
-        self._timer = self._loop.call_later(max(0.0, self._left()), self._look)
+        self._timer = timers.call_later(max(0.0, self._left()), self._look)
 
     async def __aexit__(self, *_: object) -> None:
         self._timer.cancel()
@@ -144,7 +144,7 @@ class _Alive:
         opening, left = self._opening, self._left()
         if left <= 0 and not opening.writing and (opening.signing is None or opening.signing.done()):
             opening.signing = self._loop.create_task(self._say())
-        self._timer = self._loop.call_later(left if left > 0 else SIGN_SECONDS, self._look)
+        self._timer = timers.call_later(left if left > 0 else SIGN_SECONDS, self._look)
 
     async def _say(self) -> None:
         with contextlib.suppress(Exception):  # whoever writes next hears of it
