@@ -1,4 +1,4 @@
-"""What a tenant sees of another one that asks over thousands of connections at once.
+"""What a tenant sees of another one that asks over thousands of connections at once, and of a node that lies and floods.
 
 ``python -m benchmarks.flood`` is the flood: it reads a JSON `Flood`, connects, says so, and asks when it is told to.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import resource
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import uvloop
 from benchmarks.client import Job, Result, request_bytes
 from benchmarks.fairness import share
 from benchmarks.fleet import Fleet
+from benchmarks.liar import lying
 from benchmarks.load import Load, quantile
 from benchmarks.product import MODEL, ROOT
 
@@ -35,8 +37,15 @@ _FIRST = 1.0
 class Size:
     """``clients`` of the steady tenant ask for ``tokens`` with ``pause`` seconds between, for ``seconds`` in each part."""
 
-    floods: tuple[int, ...] = (0, 2000, 0, 10_200)
-    """Connections of the other tenant, part after part."""
+    floods: tuple[tuple[int, bool], ...] = (
+        (0, False),
+        (2000, False),
+        (0, False),
+        (10_200, False),
+        (2000, True),
+        (0, False),
+    )
+    """Connections of the other tenant, and whether a node lies and floods beside it, part after part."""
     slots: int = 64
     clients: int = 4
     tokens: int = 8
@@ -63,6 +72,7 @@ class Part:
     """``answers`` to the flood by their status; those without any were cut off or not answered in time."""
 
     connections: int
+    lies: bool
     steady: Result
     answers: dict[str, int]
 
@@ -79,9 +89,12 @@ def measure(fleet: Fleet, size: Size) -> list[Part]:
             return load.do(job)
 
         ask(2.0)
-        for connections in size.floods:
-            with _flooding(Flood(url, flooding, connections, size.seconds - _FIRST)) as answers:
-                found.append(Part(connections, ask(size.seconds), answers))
+        for number, (connections, lies) in enumerate(size.floods):
+            with contextlib.ExitStack() as beside:
+                if lies:
+                    beside.enter_context(lying(fleet, f"liar-{number}"))
+                answers = beside.enter_context(_flooding(Flood(url, flooding, connections, size.seconds - _FIRST)))
+                found.append(Part(connections, lies, ask(size.seconds), answers))
             print("  " + _row(found[-1], found[0]), flush=True)
     return found
 
@@ -177,6 +190,7 @@ async def _flood(flood: Flood) -> Counter[str]:
 
 
 def main() -> None:
+    os.nice(10)  # its own work is no part of what it does to others
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     flood = msgspec.json.decode(sys.stdin.buffer.readline(), type=Flood)
@@ -192,8 +206,8 @@ def report(found: list[Part], size: Size) -> str:
         f"{size.clients} clients of one tenant, {size.tokens} tokens a request, {size.pause * 1000:.0f} ms between; "
         f"{size.slots} slots; {size.seconds:.0f} s a part",
         "",
-        "| connections of the other tenant | requests | first token, ms: p50, p99, most | p99, times the quiet one | wrong | answers to the flood |",
-        "|---|---|---|---|---|---|",
+        "| connections of the other tenant | a lying node | requests | first token, ms: p50, p99, most | p99, times the quiet one | wrong | answers to the flood |",
+        "|---|---|---|---|---|---|---|",
     ]
     return "\n".join([*lines, *(_row(part, found[0]) for part in found)])
 
@@ -205,7 +219,8 @@ def _row(part: Part, quiet: Part) -> str:
     missed = "" if times <= TIMES else ", missed"
     answers = ", ".join(f"{count} {status}" for status, count in sorted(part.answers.items())) or "-"
     wrong = f"{part.steady.wrong} {part.steady.complaint[:120]}"
-    return f"| {part.connections} | {len(first)} | {p50:.0f}, {p99:.0f}, {most:.0f} | {times:.1f}{missed} | {wrong} | {answers} |"
+    lies = "yes" if part.lies else "no"
+    return f"| {part.connections} | {lies} | {len(first)} | {p50:.0f}, {p99:.0f}, {most:.0f} | {times:.1f}{missed} | {wrong} | {answers} |"
 
 
 if __name__ == "__main__":

@@ -274,6 +274,7 @@ class Gateway:
         self._open += 1
         place: Place | None = None
         checked: Checked | None = None
+        connection: http.Owner | None = None
         try:
             if inside is not None:
                 owner = inside.key.tenant
@@ -281,16 +282,19 @@ class Gateway:
                 if self._service is not None:
                     checked = access.check(_authorization(scope, ANTHROPIC), self._service.directory)
                 owner = intake.owner_of(scope, checked)
-                if (connection := scope.get(http.OWNER)) is not None:
+                connection = scope.get(http.OWNER)
+                if connection is not None:
                     connection.name = owner
                 place = self._intake.enter(owner)
                 if place is None:
-                    if http.OWNER not in scope:  # who reads in turns lets few come to here at once
+                    if connection is None:  # who reads in turns lets few come to here at once
                         await self._turns.begin(intake.REFUSED, asks=False)
                     await self._refuse(scope, receive, send)
                     return
-            await self._turns.begin(owner, asks=checked is not None)
+            await self._turns.begin(owner, asks=checked is not None, connection=connection)
             await self._serve(scope, receive, send, inside, idle_only, place, checked)
+        except ClientGone:
+            return  # while it waited for its turn; later ones are told in the log
         finally:
             if place is not None:
                 place.leave()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -32,17 +33,24 @@ OWNER = "ollamamax.owner"
 _gzip_wanted = ContextVar("gzip_wanted", default=False)
 
 
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete."""
+
+
 class Owner:
     """Whose a connection is: ``name`` is its address at first, then whatever its last request told."""
 
-    __slots__ = ("name",)
+    __slots__ = ("name", "waits")
 
     def __init__(self, name: str = "") -> None:
         self.name = name
+        self.waits: Future[None] | None = None
+        """What its request waits for before anything of it was looked at."""
 
-
-class ClientGone(Exception):
-    """The client closed the connection before its request was complete."""
+    def leave(self) -> None:
+        """The connection is closed: nobody waits any more."""
+        if self.waits is not None and not self.waits.done():
+            self.waits.set_exception(ClientGone())
 
 
 def header(scope: Scope, name: bytes) -> str | None:

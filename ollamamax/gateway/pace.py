@@ -10,7 +10,7 @@ BURST = 8
 """Requests that may begin at once after a pause."""
 GONE_SECONDS = 2.0
 """After so long without a request an owner counts no more."""
-_SLOWER, _QUICKER = 0.1, 1.03
+_SLOWER, _QUICKER = 0.15, 1.01
 
 
 class Pace:
@@ -35,10 +35,10 @@ class Pace:
         """One whom others are to be protected for: a tenant whose good key asks."""
         if owner not in self._known:
             self.forget_old(now)
-            if not self._known:
-                self.rate = FIRST
             self._known.add(owner)
             self._due.setdefault(owner, now)
+            if len(self._known) == 2:
+                self.rate = FIRST  # what it was is long ago: one alone is not held back, and tells nothing
 
     def wait(self, owner: str, now: float) -> float:
         """Seconds until a request of this owner may begin; 0 when it may now."""
@@ -47,7 +47,8 @@ class Pace:
         return max(0.0, due - now - BURST / self.rate)
 
     def begins(self, owner: str, now: float) -> None:
-        self._due[owner] = max(now, self._due.get(owner, now)) + 1 / self.rate
+        # What one does alone is not held against it later.
+        self._due[owner] = max(now, self._due.get(owner, now)) + 1 / self.rate if self.several else now
 
     def look(self, late: float, *, held: bool) -> None:
         """A timer came ``late`` seconds; ``held``: somebody is held back."""

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 
+from ollamamax.gateway.http import Owner
 from ollamamax.gateway.pace import Pace
 
 MOST = 4
@@ -33,8 +34,9 @@ class Turns:
         """By owner, whoever is next first. None is empty."""
         self._looking: asyncio.TimerHandle | None = None
 
-    async def begin(self, owner: str = "", *, asks: bool = True) -> None:
-        """Return when it is this request's turn. ``asks``: its owner is one whom others are held back for."""
+    async def begin(self, owner: str = "", *, asks: bool = True, connection: Owner | None = None) -> None:
+        """Return when it is this request's turn. ``asks``: its owner is one whom others are held back for. Raises `ClientGone` when
+        its ``connection`` is closed meanwhile: whoever leaves does not hold up those who stay."""
         pace, now = self._pace, 0.0
         if pace is not None:
             now = time.monotonic()
@@ -49,7 +51,14 @@ class Turns:
             else:
                 queue.append(place)
             self._turn()
-            await place
+            if connection is None:
+                await place
+                return
+            connection.waits = place
+            try:
+                await place
+            finally:
+                connection.waits = None
             return
         self._turn()
         self._begun += 1

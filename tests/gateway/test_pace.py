@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from ollamamax.gateway.http import ClientGone, Owner
 from ollamamax.gateway.pace import BURST, FIRST, GONE_SECONDS, LATE_SECONDS, LEAST, MOST, Pace
 from ollamamax.gateway.turns import Turns
 
@@ -91,6 +92,21 @@ def test_tenants_that_are_gone_hold_nobody_back() -> None:
     assert pace._due.keys() == {"one"}
 
 
+def test_what_a_tenant_did_alone_is_not_held_against_it() -> None:
+    pace, now = Pace(), 0.0
+    for _ in range(5000):
+        now += 0.0005
+        pace.asks("flood", now)
+        pace.begins("flood", now)
+    pace.asks("calm", now)
+    pace.begins("calm", now)
+    assert pace.rate == FIRST
+    for _ in range(BURST):
+        assert pace.wait("flood", now) == 0
+        pace.begins("flood", now)
+    assert pace.wait("flood", now + 1 / FIRST) <= 1 / FIRST
+
+
 async def test_one_request_of_another_tenant_begins_while_a_flood_is_held_back() -> None:
     pace = Pace()
     turns, order = Turns(pace=pace), list[str]()
@@ -111,6 +127,23 @@ async def test_one_request_of_another_tenant_begins_while_a_flood_is_held_back()
     for task in flood:
         task.cancel()
     await asyncio.gather(*flood, return_exceptions=True)
+
+
+async def test_whoever_leaves_while_held_back_holds_up_nobody() -> None:
+    turns = Turns(pace=Pace())
+    await turns.begin("calm")
+    connections = [Owner() for _ in range(300)]
+    waiting = [asyncio.create_task(turns.begin("flood", connection=each)) for each in connections]
+    await asyncio.sleep(0)
+    last = asyncio.create_task(turns.begin("flood", connection=(stays := Owner())))
+    await asyncio.sleep(0)
+    for each in connections:
+        each.leave()
+    async with asyncio.timeout(5):
+        left = await asyncio.gather(*waiting, return_exceptions=True)
+        await last
+    assert any(isinstance(each, ClientGone) for each in left)
+    assert stays.waits is None
 
 
 async def test_who_is_left_alone_is_held_back_no_more() -> None:

@@ -66,6 +66,7 @@ class DoorProtocol(Http):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
+        self.owner.leave()
         super().connection_lost(exc)
         # Each knows the other: without this thousands that close at once would be left to the collector of cycles.
         self.cycle = None  # type: ignore[assignment]
