@@ -6,9 +6,13 @@ import os
 import shutil
 import socket
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from ollamamax.embedded import postgres, valkey
+
+T = TypeVar("T")
 
 
 def free_port() -> int:
@@ -33,17 +37,26 @@ class Servers:
             self.started.append(server)
             os.environ["OMX_TEST_DATABASE_URL"] = server.url
         os.environ["DATABASE_URL"] = os.environ["OMX_TEST_DATABASE_URL"]
-        redis = valkey.Temporary(self.folder / "valkey", free_port())
+        if "OMX_TEST_REDIS_URL" in os.environ:  # by `make mutants`, whose many runs come one after another
+            os.environ["REDIS_URL"] = os.environ["OMX_TEST_REDIS_URL"]
+            return
+        redis = self._valkey()
         self.started.append(redis)
         os.environ["REDIS_URL"] = redis.url
 
     def _postgres(self) -> postgres.Temporary:
+        return self._on_a_free_port("postgres", postgres.Temporary)
+
+    def _valkey(self) -> valkey.Temporary:
+        return self._on_a_free_port("valkey", valkey.Temporary)
+
+    def _on_a_free_port(self, name: str, start: Callable[[Path, int], T]) -> T:
         """On another port when somebody took the first one in the moment between: they are the system's passing ones."""
         for tried in range(3):
-            folder = self.folder / f"pg{tried}"
+            folder = self.folder / f"{name}{tried}"
             folder.mkdir()
             try:
-                return postgres.Temporary(folder, free_port())
+                return start(folder, free_port())
             except ChildProcessError as error:
                 if "in use" not in str(error) or tried == 2:
                     raise

@@ -20,11 +20,16 @@ from cluster.engines.template_syntax import (
 )
 
 MOST_STEPS = 500_000
-"""Nodes that one rendering may visit: a template comes from a tenant, and loops over what a request holds. To look at
-`_STEP_CHARACTERS` of a text counts as one more."""
-_STEP_CHARACTERS = 1024
-MOST_OUTPUT = 16 << 20
-"""Characters of one prompt; no model reads as many."""
+"""Nodes that one rendering may visit: a template comes from a tenant, loops over what a request holds, and is rendered where
+others' streams wait. That takes a third of a second."""
+STEPS, STEPS_OF_MESSAGE = 100_000, 100
+"""What is allowed below that, and for each message besides; templates in use visit up to 60 nodes for a message."""
+MOST_TEXT = 16 << 20
+"""Characters that one rendering may make, in the prompt and on the way to it; no model reads as many."""
+_CHARACTERS_OF_STEP = 64
+"""To write so much JSON takes as long as a step."""
+_COPIED_OF_STEP = 1024
+"""So does copying or comparing so much of a text or a list."""
 
 
 def is_jinja(text: str) -> bool:
@@ -48,7 +53,7 @@ class Template:
         given: list[dict[str, Any]] = [
             {"Role": _role(m), "Content": _text(m), "ToolCalls": [], "Thinking": ""} for m in messages
         ]
-        run = _Run(today)
+        run = _Run(today, min(MOST_STEPS, STEPS + STEPS_OF_MESSAGE * len(given)))
         if self._whole:
             system = "\n\n".join(m["Content"] for m in given if m["Role"] == "system")
             run.render(self._nodes, {"Messages": given, "System": system, "Response": "", "Prompt": ""})
@@ -129,22 +134,25 @@ class _Continue(Exception):
 
 
 class _Run:
-    def __init__(self, today: datetime.date) -> None:
+    def __init__(self, today: datetime.date, most_steps: int) -> None:
         self.out: list[str] = []
         self._today = today
-        self._steps = 0
-        self._written = 0
+        self._steps = most_steps
+        self._text = MOST_TEXT
 
     def write(self, text: str) -> None:
-        self._written += len(text)
-        if self._written > MOST_OUTPUT:
-            raise TemplateProblem(f"it writes more than {MOST_OUTPUT >> 20} million characters")
+        self._make(text)
         self.out.append(text)
 
+    def _make(self, text: str) -> None:
+        self._text -= len(text)
+        if self._text < 0:
+            raise TemplateProblem(f"it makes more than {MOST_TEXT >> 20} million characters")
+
     def _spend(self, steps: int = 1) -> None:
-        self._steps += steps
-        if self._steps > MOST_STEPS:
-            raise TemplateProblem("it does not come to an end")
+        self._steps -= steps
+        if self._steps < 0:
+            raise TemplateProblem("it takes too many steps for what it was given")
 
     def render(self, nodes: list[Any], data: dict[str, Any]) -> None:
         try:
@@ -160,7 +168,7 @@ class _Run:
             if isinstance(node, str):
                 self.write(node)
             elif isinstance(node, Output):
-                self.write(_shown(self._value(node.value, dot, scopes)))
+                self.write(self._shown(self._value(node.value, dot, scopes)))
             elif isinstance(node, Assign):
                 self._assign(node, self._value(node.value, dot, scopes), scopes)
             elif isinstance(node, Jump):
@@ -188,7 +196,7 @@ class _Run:
             self._nodes(node.body, value if node.word == "with" else dot, [*scopes, inner])
 
     def _range(self, node: Block, value: Any, scopes: list[dict[str, Any]]) -> None:
-        pairs = sorted(value.items()) if isinstance(value, dict) else list(enumerate(value))
+        pairs = sorted(value.items()) if isinstance(value, dict) else enumerate(value)
         for key, item in pairs:
             self._spend()
             names = node.variables
@@ -230,9 +238,27 @@ class _Run:
         arguments = [self._value(argument, dot, scopes) for argument in node.arguments]
         if node.name == "currentDate":
             return self._today.isoformat()
-        result = _apply(node.name, arguments)
-        self._spend(sum(len(each) for each in (*arguments, result) if isinstance(each, str | list)) // _STEP_CHARACTERS)
-        return result
+        if node.name == "json":
+            return self._json(arguments[0] if arguments else None)
+        if node.name == "print":
+            text = "".join(self._shown(each) for each in arguments)
+            self._make(text)
+            return text
+        self._spend(sum(len(each) for each in arguments if isinstance(each, str | list)) // _COPIED_OF_STEP)
+        return _apply(node.name, arguments)
+
+    def _json(self, value: Any) -> str:
+        text = json.dumps(value, ensure_ascii=False)
+        self._spend(len(text) // _CHARACTERS_OF_STEP)
+        self._make(text)
+        return text
+
+    def _shown(self, value: Any) -> str:
+        if value is None:
+            return ""
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        return value if isinstance(value, str) else self._json(value)
 
 
 def _variable(name: str, scopes: list[dict[str, Any]]) -> Any:
@@ -242,8 +268,13 @@ def _variable(name: str, scopes: list[dict[str, Any]]) -> Any:
     raise TemplateProblem(f"undefined variable {name}")
 
 
+_COMPARING = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
+
+
 def _apply(name: str, arguments: list[Any]) -> Any:
     first: Any = arguments[0] if arguments else None
+    if name in _COMPARING and isinstance(first, list | dict) and any(isinstance(o, list | dict) for o in arguments[1:]):
+        raise TemplateProblem(f"error calling {name}: non-comparable type")  # as in Go
     match name:
         case "not":
             return not first
@@ -268,14 +299,4 @@ def _apply(name: str, arguments: list[Any]) -> Any:
         case "slice":
             begin, end = [*arguments[1:], None, None][:2]
             return first[begin:end]
-        case "json":
-            return json.dumps(first, ensure_ascii=False)
-    return "".join(_shown(each) for each in arguments)
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    raise TemplateProblem(f"function {name!r} not defined")

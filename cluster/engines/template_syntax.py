@@ -11,10 +11,14 @@ from ollamamax.kernel.errors import InvalidRequest
 
 MOST_BYTES = 256 << 10
 _DEEPEST = 60
-_ACTION = re.compile(
-    r"\{\{(?P<left>-(?=\s))?(?P<body>(?:/\*.*?\*/|\"(?:\\.|[^\"\\])*\"|`[^`]*`|'(?:\\.|[^'\\])+'|[^\"`'])*?)(?P<right>(?<=\s)-)?\}\}",
-    re.DOTALL,
+_MOST_TOKENS = 500
+"""Of one action; those of the models in use have a few dozen."""
+# Possessive throughout: a text that is no template is looked at once, not once for every way to read it.
+_REST_OF_ACTION = re.compile(
+    r"(?P<body>(?:\"(?:\\.|[^\"\\])*+\"|`[^`]*+`|'(?:\\.|[^'\\])++'|[^\"`'}]++|\}(?!\}))*+)\}\}", re.DOTALL
 )
+_BEGINS_COMMENT = re.compile(r"\s*+/\*")
+_COMMENT = re.compile(r"\s*+/\*.*?\*/(?P<right>\s++-)?+\s*+\}\}", re.DOTALL)
 _TOKEN = re.compile(
     r"""\s*(?:(?P<string>"(?:\\.|[^"\\])*"|`[^`]*`)|(?P<char>'(?:\\.|[^'\\])+')|(?P<number>-?\d+(?:\.\d+)?)"""
     r"""|(?P<variable>\$\w*)|(?P<field>\.\w+)|(?P<word>\w+)|(?P<sign>:=|=|\||\(|\)|,|\.))"""
@@ -97,16 +101,25 @@ def _pieces(text: str) -> list[tuple[bool, str]]:
     pieces: list[tuple[bool, str]] = []
     at, trims = 0, False
     while (found := text.find("{{", at)) >= 0:
-        action = _ACTION.match(text, found)
-        if action is None:
-            raise TemplateProblem("unclosed action")
         before = text[at:found]
         before = before.lstrip() if trims else before
-        pieces.append((False, before.rstrip() if action["left"] else before))
-        body = action["body"].strip()
-        if not body.startswith("/*"):
-            pieces.append((True, body))
-        at, trims = action.end(), bool(action["right"])
+        begin = found + 2
+        if text[begin : begin + 1] == "-" and text[begin + 1 : begin + 2].isspace():
+            before, begin = before.rstrip(), begin + 1
+        pieces.append((False, before))
+        if _BEGINS_COMMENT.match(text, begin):
+            action = _COMMENT.match(text, begin)
+            if action is None:
+                raise TemplateProblem("unclosed comment")
+            trims = action["right"] is not None
+        else:
+            action = _REST_OF_ACTION.match(text, begin)
+            if action is None:
+                raise TemplateProblem("unclosed action")
+            body = action["body"]
+            trims = body[-1:] == "-" and body[-2:-1].isspace()
+            pieces.append((True, body[: -1 if trims else None].strip()))
+        at = action.end()
     rest = text[at:]
     pieces.append((False, rest.lstrip() if trims else rest))
     return [(is_action, piece) for is_action, piece in pieces if is_action or piece]
@@ -180,6 +193,8 @@ def _tokens(text: str) -> list[tuple[str, str]]:
         if token is None or token.lastgroup is None:
             raise TemplateProblem(f"cannot read {text[at:][:40]!r}")
         found.append((token.lastgroup, token[token.lastgroup]))
+        if len(found) > _MOST_TOKENS:
+            raise TemplateProblem(f"an action has more than {_MOST_TOKENS} parts")
         # A field right after a closing parenthesis or a path belongs to it; one after a space is an argument.
         if token.lastgroup == "field" and token.start("field") == at and len(found) > 1:
             found[-1] = ("member", found[-1][1])
@@ -196,7 +211,11 @@ def _whole(tokens: list[tuple[str, str]]) -> Any:
 
 def _pipeline(tokens: list[tuple[str, str]], depth: int) -> tuple[Any, list[tuple[str, str]]]:
     value, rest = _command(tokens, depth)
+    piped = 0
     while rest and rest[0] == ("sign", "|"):
+        piped += 1
+        if piped > _DEEPEST:
+            raise TemplateProblem("it is nested too deeply")
         following, rest = _command(rest[1:], depth)
         if not isinstance(following, Call):
             raise TemplateProblem("only a function can follow '|'")

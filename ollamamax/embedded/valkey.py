@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import subprocess
@@ -65,7 +66,7 @@ def public_url(port: int) -> str:
 
 
 class Temporary:
-    """A throw-away server for tests; ``url`` is its address."""
+    """A throw-away server for tests; ``url`` is its address. Raises `ChildProcessError`, with what it logged, when it ends at once."""
 
     def __init__(self, folder: Path, port: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,20 @@ class Temporary:
         self.process = subprocess.Popen(  # noqa: S603 - fixed program, our own arguments
             command(folder, port, durable=False), stdout=(folder / "log").open("wb"), stderr=subprocess.STDOUT
         )
-        wait_ready(self.url, self.process)
+        try:
+            wait_ready(self.url, self.process)
+            self._check_whose(port)
+        except ChildProcessError as error:
+            why = (folder / "log").read_text(errors="replace")[-2000:]
+            raise ChildProcessError(f"{error}: {why}") from None
+
+    def _check_whose(self, port: int) -> None:
+        """Another server may have had the port before, and answered in the place of this one."""
+        with contextlib.closing(redis.Redis.from_url(self.url)) as client:
+            answering = client.info("server")["process_id"]
+        if answering != self.process.pid:
+            self.process.wait(10)
+            raise ChildProcessError(f"port {port} is in use")
 
     def stop(self) -> None:
         self.process.terminate()

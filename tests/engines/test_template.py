@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -108,7 +109,7 @@ def test_what_goes_wrong_while_it_is_rendered_is_an_error_of_the_template(text: 
 
 
 def test_a_template_that_does_not_end_is_stopped() -> None:
-    with pytest.raises(TemplateProblem, match="does not come to an end"):
+    with pytest.raises(TemplateProblem, match="too many steps"):
         rendered("{{ range $.Messages }}" * 9 + "x" + "{{ end }}" * 9, TALK * 10)
 
 
@@ -123,20 +124,84 @@ def test_any_text_is_a_template_or_an_error(text: str) -> None:
         rendered(text)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "{{ range .Messages }}" + "x" * 200_000 + "{{ end }}",
-        "{{ range .Messages }}{{ range $.Messages }}{{ json $.Messages }}{{ end }}{{ end }}",
-        "{{ range .Messages }}{{ range $.Messages }}{{ if eq .Content $.System }}x{{ end }}{{ end }}{{ end }}",
-        "{{ range .Messages }}{{ range $.Messages }}{{ range $.Messages }}{{ end }}{{ end }}{{ end }}",
-    ],
-    ids=["texts", "json", "comparisons", "loops"],
-)
-def test_a_template_ends_soon_and_writes_no_more_than_a_prompt(text: str) -> None:
+EACH = "{{ range .Messages }}"
+EACH_OF_EACH = EACH + "{{ range $.Messages }}"
+TOO_MUCH = {
+    "texts": EACH + "x" * 200_000 + "{{ end }}",
+    "JSON, written": EACH_OF_EACH + "{{ json $.Messages }}{{ end }}{{ end }}",
+    "JSON, only asked": EACH + "{{ if json $.Messages }}{{ end }}" * 1000 + "{{ end }}",
+    "messages, written": EACH_OF_EACH + "{{ $.Messages }}{{ end }}{{ end }}",
+    "messages, printed": EACH + "{{ if print $.Messages }}{{ end }}{{ end }}",
+    "texts that double": "{{ $x := json .Messages }}" + "{{ $x = print $x $x }}" * 40,
+    "texts that are kept": EACH + "{{ $y := print $.System `.` }}" * 100 + "{{ end }}",
+    "comparisons of texts": EACH_OF_EACH + "{{ if eq .Content $.System }}x{{ end }}{{ end }}{{ end }}",
+    "copies of lists": EACH_OF_EACH + "{{ if slice $.Messages 1 }}{{ end }}" * 100 + "{{ end }}{{ end }}",
+    "loops": EACH_OF_EACH + "{{ range $.Messages }}{{ end }}{{ end }}{{ end }}",
+    "loops that are left": EACH_OF_EACH + "{{ range $.Messages }}{{ break }}{{ end }}{{ end }}{{ end }}",
+    "actions": EACH + "{{ if true }}{{ end }}" * 10_000 + "{{ end }}",
+}
+
+
+@pytest.mark.parametrize("kind", TOO_MUCH)
+def test_a_template_ends_soon_and_makes_no_more_text_than_a_prompt(kind: str) -> None:
     messages = [{"role": "system", "content": "y" * 2000}] * 1000
-    with pytest.raises(TemplateProblem, match=r"more than 16 million|come to an end"):
-        Template(text).render(messages, TODAY)
+    if kind.startswith(("texts", "JSON", "messages")):
+        tracemalloc.start()
+    try:
+        with pytest.raises(TemplateProblem, match=r"more than 16 million characters|too many steps"):
+            Template(TOO_MUCH[kind]).render(messages, TODAY)
+        assert tracemalloc.get_traced_memory()[1] < 80 << 20, "bytes at once"
+    finally:
+        tracemalloc.stop()
+
+
+def test_lists_are_not_compared() -> None:
+    with pytest.raises(TemplateProblem, match="error calling eq: non-comparable type"):
+        rendered("{{ if eq .Messages .Messages }}{{ end }}")
+
+
+def test_a_long_conversation_may_take_more_steps_than_a_short_one() -> None:
+    text = EACH + "{{ if .Role }}{{ .Content }}{{ end }}" * 20 + "{{ end }}"
+    assert len(Template(text).render([{"role": "user", "content": "x"}] * 3000, TODAY)) == 60_000
+
+
+ENDLESS = {
+    "comments": "{{" + "/**/" * 5000,
+    "comments in an action": "{{ if " + "/**/" * 5000 + " }}",
+    "comments that are not closed": "{{/*" * 5000,
+    "quotes": "{{" + "'a" * 50_000,
+    "texts": "{{" + '""' * 50_000 + "'",
+    "back quotes": "{{ `" + "x" * 100_000,
+    "parentheses": "{{ " + "(" * 50_000 + "1" + ")" * 50_000 + " }}",
+    "pipes": "{{ 1 " + "| print " * 20_000 + "}}",
+    "fields": "{{ $" + ".a" * 60_000 + " }}",
+    "arguments": "{{ print " + "1 " * 60_000 + " }}",
+    "blocks": "{{ if true }}" * 10_000,
+    "branches": "{{ if true }}" + "{{ else if true }}" * 10_000 + "{{ end }}",
+    "braces": "{{ " + "}" + " }" * 50_000,
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_a_text_that_is_no_template_is_refused_without_trying_every_way_to_read_it(kind: str) -> None:
+    with pytest.raises(TemplateProblem):
+        Template(ENDLESS[kind])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a {{/* {{ x }} \" ' ` */}} b", "a  b"),
+        ("a {{- /* } */ -}} b", "ab"),
+        ("a{{ /* c */ }}b", "ab"),
+        ('{{ `}}` }}{{ "}}" }}', "}}}}"),
+        ("a {{- 1 -}} b", "a1b"),
+        ("a {{ -1 }} b", "a -1 b"),
+        ("{{- `-` -}}", "-"),
+    ],
+)
+def test_actions_end_where_go_ends_them(text: str, shown: str) -> None:
+    assert rendered(text + "{{ if .Messages }}{{ end }}") == shown
 
 
 def test_an_answer_that_is_begun_stays_open_at_its_end() -> None:
