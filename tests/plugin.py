@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.servers import Servers
@@ -22,6 +23,9 @@ def pytest_load_initial_conftests() -> None:
     # Imported here and not above, so that the measurement of coverage begins before our own modules are read.
     from tests.servers import Servers
 
+    # On a busy machine an example may take long; fewer of them are enough where a suite runs once for each mutant.
+    settings.register_profile("ours", deadline=None, max_examples=int(os.environ.get("OMX_TEST_EXAMPLES", "100")))
+    settings.load_profile("ours")
     servers = Servers()
     _started.append(servers)
     servers.start(database="PYTEST_XDIST_WORKER" not in os.environ)
