@@ -10,7 +10,7 @@ PREPARE = @command -v "$(PYTHON)" >/dev/null 2>&1 || { echo "OllamaMax needs Pyt
 	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "OllamaMax needs Python 3.11 or newer and $(PYTHON) is older: install a newer one and name it, as in: make $@ PYTHON=python3.12" >&2; exit 1; }; \
 	"$(PYTHON)" ollamamax/embedded/install.py
 
-.PHONY: help up down status test clients lint format bench reset lock
+.PHONY: help up down status test clients mutants lint format bench reset lock
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -33,6 +33,9 @@ test: ## all tests, on a real PostgreSQL and Valkey, with coverage (ARGS="-k wor
 
 clients: ## tests with clients that others made, in environments of their own (WITH=open-webui: that too, 7 GB)
 	$(PREPARE) clients $(WITH) && exec $(RUN) -m pytest tests/clients $(ARGS)
+
+mutants: ## change the code in many small ways and count which changes no test notices (ARGS="cluster.scheduling.prompt*", MINUTES=60)
+	$(PREPARE) test && exec $(RUN) .ci/mutants.py $(ARGS)
 
 lint: ## format, rules, types, layers, settings, migrations, breaks of the API, console
 	$(PREPARE) test

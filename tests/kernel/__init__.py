@@ -1,0 +1,1 @@
+"""The kernel: what everything stands on."""
