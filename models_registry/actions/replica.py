@@ -19,7 +19,7 @@ from models_registry.actions.lock import lock_replicas
 from models_registry.actions.version import register_external
 from models_registry.models import Channel, Replica, Version
 from models_registry.replication.changed import ChangedNodes
-from models_registry.replication.plan import Removal, Wanted, missing, observed, unneeded
+from models_registry.replication.plan import Removal, Wanted, hosts_blobs, missing, observed, unneeded
 from ollamamax import logs
 from ollamamax.bus import keys, regions
 from ollamamax.contract import ModelState, NodeState
@@ -91,7 +91,7 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None, changes: Change
         ):
             removed[removal.node] += 1
             _remove(removal)
-    _write_each(nodes, states, versions, check)
+    _write_each(nodes, states, versions, {(each.tenant, each.digest) for each in wanted}, check)
     if changes is not None:
         changes.looked(briefs, marks, [node for node in chosen if node in states], unsettled)
     return len(states)
@@ -198,15 +198,16 @@ def _write_each(
     nodes: dict[str, Node],
     states: dict[str, NodeState],
     versions: dict[tuple[str, str], Version],
+    wanted: set[tuple[str, str]],
     check: Callable[[], None],
 ) -> None:
     """All at once; node by node when Postgres refuses something, so that only the node that said it goes without."""
     try:
-        _write(nodes, states, versions, check)
+        _write(nodes, states, versions, wanted, check)
     except (DataError, IntegrityError):
         for name, state in states.items():
             try:
-                _write(nodes, {name: state}, versions, check)
+                _write(nodes, {name: state}, versions, wanted, check)
             except (DataError, IntegrityError) as error:
                 guard.note(regions.own().client, name, f"its replicas cannot be kept: {str(error)[:200]}")
 
@@ -215,9 +216,10 @@ def _write(
     nodes: dict[str, Node],
     states: dict[str, NodeState],
     versions: dict[tuple[str, str], Version],
+    wanted: set[tuple[str, str]],
     check: Callable[[], None],
 ) -> None:
-    """Bring the rows in line with what the nodes say; a row of a node that is silent keeps its last state."""
+    """Bring the rows in line with what is wanted and with what the nodes say; a row of a node that is silent keeps its last state."""
     now = timezone.now()
     with every_tenant(), transaction.atomic(durable=True):
         check()
@@ -234,19 +236,33 @@ def _write(
                 if version is None:
                     continue
                 row = rows.get((node.id, version.id))
+                desired = _desired(version, wanted, node)
                 if row is None:
                     row = Replica(tenant_id=node.tenant_id, version=version, node=node, changed_at=now, state="")
                     made.append(row)
-                elif _same(row, model):
+                elif _same(row, model) and row.desired == desired:
                     continue
                 else:
                     changed.append(row)
+                row.desired = desired
                 row.state = _STATES[model.state]
                 row.bytes_done = _bytes(model)
                 row.error = model.error or ""
                 row.changed_at = now
             digests = {versions[key].id for key in versions if key[0] == node.tenant_id.hex and key[1] in held}
             changed += _lost(rows, node.id, digests)
+            if hosts_blobs(state):
+                made += [
+                    Replica(
+                        tenant_id=node.tenant_id,
+                        version=versions[key],
+                        node=node,
+                        changed_at=now,
+                        desired=Replica.Desired.HELD,
+                    )
+                    for key in wanted
+                    if key[0] == node.tenant_id.hex and key[1] not in held and (node.id, versions[key].id) not in rows
+                ]
         # A version may have been deleted since it was read; none is from here on.
         there = set(Version.objects.filter(pk__in={row.version_id for row in made}).values_list("pk", flat=True))
         nodes_there = _held_nodes({row.node_id for row in made})
@@ -254,7 +270,7 @@ def _write(
         Replica.objects.bulk_create(
             [row for row in made if row.version_id in there and row.node_id in nodes_there], ignore_conflicts=True
         )
-        Replica.objects.bulk_update(changed, ["state", "bytes_done", "error", "changed_at"])
+        Replica.objects.bulk_update(changed, ["desired", "state", "bytes_done", "error", "changed_at"])
 
 
 def _held_nodes(nodes: set[uuid.UUID]) -> set[uuid.UUID]:
@@ -270,6 +286,12 @@ def _held_nodes(nodes: set[uuid.UUID]) -> set[uuid.UUID]:
 
 def _same(row: Replica, model: ModelState) -> bool:
     return row.state == _STATES[model.state] and row.bytes_done == _bytes(model) and row.error == (model.error or "")
+
+
+def _desired(version: Version, wanted: set[tuple[str, str]], node: Node) -> Replica.Desired:
+    if version.source == Version.Source.EXTERNAL:
+        return Replica.Desired.ANY
+    return Replica.Desired.HELD if (node.tenant_id.hex, version.digest) in wanted else Replica.Desired.ABSENT
 
 
 def _bytes(model: ModelState) -> int:

@@ -28,7 +28,7 @@ class ReplicaSerializer(serializers.ModelSerializer[Replica]):
 
     class Meta:
         model = Replica
-        fields = ["node", "node_name", "state", "bytes_done", "error", "changed_at"]
+        fields = ["node", "node_name", "desired", "state", "bytes_done", "error", "changed_at"]
 
 
 class ModelSerializer(serializers.ModelSerializer[Channel]):

@@ -1,4 +1,4 @@
-"""Replica: one version on one node and its state, as the node last reported it."""
+"""Replica: one version on one node: what is wanted of it there, and its state as the node last reported it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from ollamamax.kernel import ids
 class Replica(models.Model):
     """``ready`` only after its bytes were verified on the node; ``present`` is an engine's own word for its own models."""
 
+    class Desired(models.TextChoices):
+        HELD = "held"
+        ABSENT = "absent"
+        ANY = "any", "left to the engine that keeps it"
+
     class State(models.TextChoices):
         PENDING = "pending"
         FETCHING = "fetching"
@@ -24,6 +29,7 @@ class Replica(models.Model):
     tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+")
     version = models.ForeignKey(Version, on_delete=models.CASCADE, related_name="replicas")
     node = models.ForeignKey("cluster.Node", on_delete=models.CASCADE, related_name="replicas")
+    desired = models.CharField(max_length=8, choices=Desired.choices, default=Desired.ANY)
     state = models.CharField(max_length=16, choices=State.choices, default=State.PENDING)
     bytes_done = models.PositiveBigIntegerField(default=0)
     error = models.TextField(default="")
@@ -42,6 +48,11 @@ class Replica(models.Model):
                 condition=models.Q(state__in=["pending", "fetching", "ready", "present", "failed", "lost"]),
                 name="registry_replica_state_known",
                 violation_error_message="Not a state of a replica.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(desired__in=["held", "absent", "any"]),
+                name="registry_replica_desired_known",
+                violation_error_message="Not a state that a replica is wanted in.",
             ),
         ]
 

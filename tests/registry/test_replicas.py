@@ -190,3 +190,26 @@ def test_what_an_engine_keeps_by_itself_is_never_removed(owner: Person, join: Jo
         Channel.objects.all().delete()
     reconcile_replicas()
     assert asked(valkey, joined.node.id.hex) == []
+
+
+def test_what_is_wanted_stands_beside_what_the_node_says(
+    owner: Person, join: Join, publish: Publish, valkey: redis.Redis, tmp_path: Path
+) -> None:
+    def rows() -> list[tuple[str, str, str]]:
+        with tenant_scope(owner.tenant):
+            found = Replica.objects.select_related("version").all()
+            return sorted((each.version.digest, each.desired, each.state) for each in found)
+
+    joined = join(owner)
+    version = publish(owner)
+    says(valkey, joined)
+    for _ in range(2):
+        reconcile_replicas()
+        assert rows() == [(version.digest, "held", "pending")]
+    says(valkey, joined, ModelState(version.digest, "tiny:1b", "ready", "llamacpp", size=8))
+    reconcile_replicas()
+    assert rows() == [(version.digest, "held", "ready")]
+    # The name moves on: the one is wanted no more, the other is.
+    newer = publish(owner, file=write_gguf(tmp_path / "newer.gguf", size=16))
+    reconcile_replicas()
+    assert rows() == sorted([(version.digest, "absent", "ready"), (newer.digest, "held", "pending")])

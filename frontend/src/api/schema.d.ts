@@ -822,6 +822,13 @@ export interface components {
             readonly secret: string;
         };
         /**
+         * @description * `held` - Held
+         *     * `absent` - Absent
+         *     * `any` - left to the engine that keeps it
+         * @enum {string}
+         */
+        DesiredEnum: "held" | "absent" | "any";
+        /**
          * @description * `ollama` - Ollama
          *     * `openai` - Openai
          *     * `llamacpp` - Llamacpp
@@ -1435,6 +1442,7 @@ export interface components {
             /** Format: uuid */
             node: string;
             node_name: string;
+            desired?: components["schemas"]["DesiredEnum"];
             state?: components["schemas"]["ReplicaStateEnum"];
             /** Format: int64 */
             bytes_done?: number;
