@@ -54,6 +54,8 @@ ELSEWHERE = {
     "docs/failures.md: .venv/bin/python survive.py": "tests/flow/test_survive.py",
     "docs/failures.md: import json, os, subprocess": "tests/flow/test_survive.py",
     "docs/failures.md: .venv/bin/python frozen.py": "tests/flow/test_survive.py",
+    "docs/failures.md: import json, os, urllib.request": "tests/flow/test_survive.py",
+    "docs/failures.md: .venv/bin/python lying.py": "tests/flow/test_survive.py",
 }
 
 NOT_RUN = {

@@ -1,4 +1,4 @@
-"""The scripts in docs/failures.md: an unmodified client's stream survives the death of the node that serves it, and an engine that freezes."""
+"""The scripts in docs/failures.md: an unmodified client's stream survives the death of the node that serves it, and an engine that freezes; a node that lies is ignored."""
 
 from __future__ import annotations
 
@@ -36,16 +36,22 @@ def test_the_scripts_in_the_document_show_it(tmp_path: Path) -> None:
         assert told
         assert int(told[1]) > 31
         assert float(told[2]) >= FLOOR
+        assert re.fullmatch(r"\[20 of 20 answers while it lied; .+\]\n", _run(place, tmp_path, "lying"))
 
 
 def _shown(place: Place, folder: Path, name: str, what: str) -> tuple[str, str]:
     """What a script of the document prints before and after its line that says ``what`` was done to a node."""
+    before, node, after = re.split(rf"\n\[{what} (node-\d)\]\n", _run(place, folder, name))
+    assert node
+    return before, after
+
+
+def _run(place: Place, folder: Path, name: str) -> str:
+    """What a script of the document prints."""
     text = (ROOT / "docs" / "failures.md").read_text()
     (script,) = re.findall(rf"`{name}\.py`:\n\n```python\n(.*?)```", text, re.DOTALL)
     path = folder / f"{name}.py"
     path.write_text(script)
     done = subprocess.run([sys.executable, path], env=place.environ, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
-    before, node, after = re.split(rf"\n\[{what} (node-\d)\]\n", done.stdout)
-    assert node
-    return before, after
+    return done.stdout
