@@ -72,7 +72,10 @@ def prefix_command(nodes: int, rounds: int) -> None:
         print(prefix.report(prefix.measure(product, size), size))
 
 
-@main.command(name="peers", help="Ours beside nginx, Portkey's gateway, ollama-herd and LiteLLM, from their packages.")
+@main.command(
+    name="peers",
+    help="Ours beside nginx, Portkey's gateway, ollama-herd, LiteLLM, smg and vllm-router, from their packages.",
+)
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--only", default="", help="Peers, separated by commas.")
 def peers_command(rounds: int, only: str) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 LITELLM = "litellm[proxy]==1.106.2"
 HERD = "ollama-herd==0.11.4"
+SMG = "smg==1.13.0"
+VLLM_ROUTER = "vllm-router==0.1.17"
 PORTKEY = "@portkey-ai/gateway@1.15.2"
 
 

@@ -200,10 +200,32 @@ def herd(starter: Starter) -> Way:
     return Way("ollama-herd", url, processes={"router": [router], "node": [node]})
 
 
+def smg(starter: Starter) -> Way:
+    programs, port = install.python("smg", install.SMG), free_port()
+    process = starter.run(
+        "smg", str(programs / "smg"), "launch", "--host", "127.0.0.1", "--port", str(port), "--worker-urls", starter.engine_url,
+        "--policy", "round_robin", "--api-key", KEY, "--prometheus-host", "127.0.0.1", "--prometheus-port", str(free_port()),
+        "--log-level", "error",
+    )  # fmt: skip
+    return Way("smg", f"http://127.0.0.1:{port}", KEY, processes={"router": [process]})
+
+
+def vllm_router(starter: Starter) -> Way:
+    programs, port = install.python("vllm-router", install.VLLM_ROUTER), free_port()
+    process = starter.run(
+        "vllm-router", str(programs / "vllm-router"), "--host", "127.0.0.1", "--port", str(port),
+        "--worker-urls", starter.engine_url, "--policy", "round_robin", "--prometheus-host", "127.0.0.1",
+        "--prometheus-port", str(free_port()), "--log-level", "error",
+    )  # fmt: skip
+    return Way("vllm-router", f"http://127.0.0.1:{port}", processes={"router": [process]})
+
+
 PEERS: dict[str, Callable[[Starter], Way]] = {
     BARE: bare,
     "nginx": nginx,
     "portkey": portkey,
     "ollama-herd": herd,
     "litellm": litellm,
+    "smg": smg,
+    "vllm-router": vllm_router,
 }

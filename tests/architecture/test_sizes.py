@@ -16,6 +16,8 @@ LONGER = {
     "cluster/dispatch/admission.py": "one life of a place in the queue",
     "cluster/dispatch/dispatcher.py": "what one gateway does with one request, in its order",
     "cluster/dispatch/fleet.py": "one snapshot of all nodes, and how it is kept",
+    "cluster/engines/template.py": "one rendering, and what bounds it",
+    "ollamamax/identity/api/serializers.py": "the forms of one API's objects",
     "cluster/engines/json_grammar.py": "one compiler, whose rules call one another",
     "ollamamax/embedded/install.py": "runs before anything is installed, from one file",
     "ollamamax/env.py": "one table of settings, and its reader",
