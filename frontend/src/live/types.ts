@@ -78,6 +78,7 @@ export interface ModelState {
   context_length?: number | null
   expires_at?: number | null
   expires_in?: number | null
+  slots?: number | null
 }
 
 export interface NodeState {
@@ -105,6 +106,7 @@ export interface NodeState {
   gpu_note?: string | null
   draining?: boolean
   clock_skew_seconds?: number | null
+  models_digest?: string
 }
 
 export interface Point {
