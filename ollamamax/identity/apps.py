@@ -15,10 +15,13 @@ class IdentityConfig(AppConfig):
         importlib.import_module("ollamamax.identity.directory")
         from django.contrib.sessions.models import Session
         from django.db.models import Q
+        from django.db.models.signals import post_migrate
 
+        from ollamamax.identity import wall
         from ollamamax.identity.models import ApiKey
         from ollamamax.identity.retention import ENDED, ENDINGS, Ending
 
+        post_migrate.connect(wall.build, sender=self)
         ENDINGS.append(
             Ending(
                 "key", ENDED, lambda before: ApiKey.objects.filter(Q(revoked_at__lt=before) | Q(expires_at__lt=before))

@@ -126,7 +126,7 @@ def insert(records: list[bytes]) -> None:
     if not all(records):
         raise ValueError("The record is empty.")
     text = _SEPARATOR.join([record.decode() for record in records])
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
+    with every_tenant(), transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute(_INSERT, [text, _SEPARATOR])
 
 

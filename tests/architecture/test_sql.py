@@ -19,6 +19,8 @@ SITES = {
     "ollamamax/health.py": "whether the server answers",
     "ollamamax/identity/actions/key_use.py": "many rows, each with its own time, in one statement",
     "ollamamax/identity/bounds.py": "an advisory lock on a number of rows",
+    "ollamamax/identity/database/base.py": "in whose scope the next statement is",
+    "ollamamax/identity/wall.py": "policies, of which Django knows nothing",
     "ollamamax/identity/changes.py": "an advisory lock over several transactions",
     "ollamamax/metering/actions.py": "inserts that say which rows were there already",
     "ollamamax/processes/database_users.py": "users and rights, of which Django knows nothing",

@@ -11,6 +11,7 @@ from django.db import connection
 
 from ollamamax import logs
 from ollamamax.bus import keys
+from ollamamax.identity.scope import every_tenant
 
 log = logs.get(__name__)
 
@@ -44,7 +45,7 @@ def move_key_use(client: redis.Redis) -> int:
             times[uuid.UUID(name.decode())] = min(seconds, now)
         except ValueError:
             log.warning("key_use_refused", key=name.decode(errors="replace"))
-    with connection.cursor() as cursor:
+    with every_tenant(), connection.cursor() as cursor:
         cursor.execute(_UPDATE, [list(times), list(times.values())])
         moved: int = cursor.rowcount
     client.eval(_FORGET, 1, keys.KEYS_USED, *(part for pair in told.items() for part in pair))
