@@ -2,7 +2,8 @@
 
 Compares two OpenAPI documents: `.ci/api_breaks.py [BEFORE [NOW]]`; without arguments, that of the last release with the console's.
 What callers send must still be taken: no field of a request goes, becomes needed, or takes fewer values. What they read must still be
-there: no field of an answer goes, changes its type, or may suddenly be null or missing.
+there: no field of an answer goes, changes its type, or may suddenly be null or missing. A bound that is stated for the first time breaks
+nobody: it says what was so.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class _Operation:
             ("minimum", max),
             ("minLength", max),
         ):
-            if bound in after and (bound not in held or tighter(held[bound], after[bound]) != held[bound]):
+            if bound in after and bound in held and tighter(held[bound], after[bound]) != held[bound]:
                 yield f"{where} has a tighter {bound}"
         if held.get("nullable") and not after.get("nullable"):
             yield f"{where} may not be null any more"
