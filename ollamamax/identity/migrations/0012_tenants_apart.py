@@ -46,6 +46,6 @@ REVOKE ALL ON FUNCTION keep_tenants_apart() FROM PUBLIC;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("identity", "0010_idempotency")]
+    dependencies = [("identity", "0011_strict_fields_of_keys")]
 
     operations = [migrations.RunSQL(FUNCTIONS)]
