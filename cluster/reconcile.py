@@ -27,7 +27,7 @@ def observe_nodes(check: Callable[[], None] = lambda: None) -> int:
     """
     with every_tenant():
         client = regions.own().client
-        nodes = list(Node.objects.all())
+        nodes = list(Node.objects.only("id", "agent_version", "last_seen_at", "redis_password_hash"))
         known = membership.granted(client)
         for node in nodes:
             if known.get(membership.redis_user(node)) != membership.rights(node):

@@ -91,7 +91,7 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None, changes: Change
         ):
             removed[removal.node] += 1
             _remove(removal)
-    _write_each(nodes, states, versions, {(each.tenant, each.digest) for each in wanted}, check)
+    unsettled |= _write_each(nodes, states, versions, {(each.tenant, each.digest) for each in wanted}, check)
     if changes is not None:
         changes.looked(briefs, marks, [node for node in chosen if node in states], unsettled)
     return len(states)
@@ -200,16 +200,22 @@ def _write_each(
     versions: dict[tuple[str, str], Version],
     wanted: set[tuple[str, str]],
     check: Callable[[], None],
-) -> None:
-    """All at once; node by node when Postgres refuses something, so that only the node that said it goes without."""
+) -> set[str]:
+    """All at once; node by node when Postgres refuses something, so that only the node that said it goes without.
+
+    Returns the nodes of which something is not written yet.
+    """
     try:
-        _write(nodes, states, versions, wanted, check)
+        return _write(nodes, states, versions, wanted, check)
     except (DataError, IntegrityError):
+        left: set[str] = set()
         for name, state in states.items():
             try:
-                _write(nodes, {name: state}, versions, wanted, check)
+                left |= _write(nodes, {name: state}, versions, wanted, check)
             except (DataError, IntegrityError) as error:
                 guard.note(regions.own().client, name, f"its replicas cannot be kept: {str(error)[:200]}")
+                left.add(name)
+        return left
 
 
 def _write(
@@ -218,8 +224,11 @@ def _write(
     versions: dict[tuple[str, str], Version],
     wanted: set[tuple[str, str]],
     check: Callable[[], None],
-) -> None:
-    """Bring the rows in line with what is wanted and with what the nodes say; a row of a node that is silent keeps its last state."""
+) -> set[str]:
+    """Bring the rows in line with what is wanted and with what the nodes say; a row of a node that is silent keeps its last state.
+
+    Returns the nodes of which something is not written yet, because somebody changes or removes the node or the version just now.
+    """
     now = timezone.now()
     with every_tenant(), transaction.atomic(durable=True):
         check()
@@ -267,10 +276,11 @@ def _write(
         there = set(Version.objects.filter(pk__in={row.version_id for row in made}).values_list("pk", flat=True))
         nodes_there = _held_nodes({row.node_id for row in made})
         # Two loops at once may both make a row; the first stands.
-        Replica.objects.bulk_create(
-            [row for row in made if row.version_id in there and row.node_id in nodes_there], ignore_conflicts=True
-        )
+        possible = [row for row in made if row.version_id in there and row.node_id in nodes_there]
+        Replica.objects.bulk_create(possible, ignore_conflicts=True)
         Replica.objects.bulk_update(changed, ["desired", "state", "bytes_done", "error", "changed_at"])
+        written = set(possible)
+        return {row.node_id.hex for row in made if row not in written}
 
 
 def _held_nodes(nodes: set[uuid.UUID]) -> set[uuid.UUID]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 import redis
+from django.db import transaction
 
 from cluster.actions.node import Joined
+from cluster.models import Node
 from models_registry.actions.name import copy_name
 from models_registry.actions.replica import reconcile_replicas
 from models_registry.models import Replica
@@ -17,6 +20,7 @@ from ollamamax.contract import Engine, ModelState, StateBrief, encode_json, mode
 from ollamamax.identity.scope import tenant_scope
 from tests.cast import Person
 from tests.cluster.conftest import Join
+from tests.concurrency.test_identity import in_parallel
 from tests.fakes.state import node_state
 from tests.registry.conftest import Publish
 
@@ -71,6 +75,36 @@ def says(valkey: redis.Redis, joined: Joined, *models: ModelState) -> None:
     state = node_state(joined.node.id.hex, models=list(models), engines=ENGINES)
     state.models_digest = models_digest(state.models, state.engines)
     valkey.set(keys.node_state(joined.node.id.hex), encode_json(state))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_node_that_was_locked_by_somebody_else_is_looked_at_again(
+    owner: Person, join: Join, publish: Publish, valkey: redis.Redis
+) -> None:
+    version = publish(owner)
+    joined = join(owner)
+    changes = ChangedNodes()
+    changes._turn = 10
+    says(valkey, joined, ModelState(version.digest, "tiny:1b", "loaded", "llamacpp", size=1))
+    locked, looked = threading.Event(), threading.Event()
+
+    def lock() -> None:
+        with tenant_scope(owner.tenant), transaction.atomic():
+            Node.objects.select_for_update().get(pk=joined.node.pk)
+            locked.set()
+            assert looked.wait(20)
+
+    def look() -> int:
+        assert locked.wait(20)
+        try:
+            return reconcile_replicas(changes=changes)
+        finally:
+            looked.set()
+
+    assert in_parallel(lock, look) == [None, 1]
+    assert [reconcile_replicas(changes=changes) for _ in range(2)] == [1, 0]
+    with tenant_scope(owner.tenant):
+        assert Replica.objects.get().state == Replica.State.READY
 
 
 @pytest.mark.django_db(transaction=True)
