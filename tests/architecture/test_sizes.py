@@ -17,6 +17,7 @@ LONGER = {
     "cluster/dispatch/dispatcher.py": "what one gateway does with one request, in its order",
     "cluster/dispatch/fleet.py": "one snapshot of all nodes, and how it is kept",
     "cluster/engines/template.py": "one rendering, and what bounds it",
+    "models_registry/actions/replica.py": "one replica, from wanted to removed",
     "ollamamax/identity/api/serializers.py": "the forms of one API's objects",
     "cluster/engines/json_grammar.py": "one compiler, whose rules call one another",
     "ollamamax/embedded/install.py": "runs before anything is installed, from one file",
