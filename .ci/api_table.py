@@ -26,7 +26,7 @@ from ollamamax import contract  # noqa: E402
 from ollamamax.batches.protocol.batches import BatchRequest  # noqa: E402
 from ollamamax.batches.protocol.files import Files  # noqa: E402
 from ollamamax.batches.protocol.routes import Routes  # noqa: E402
-from ollamamax.batches.store import FileStore  # noqa: E402
+from ollamamax.blobs.disk import in_folder  # noqa: E402
 from ollamamax.gateway.anthropic import requests as anthropic  # noqa: E402
 from ollamamax.gateway.app import ROUTES  # noqa: E402
 from ollamamax.gateway.fields import Fields  # noqa: E402
@@ -120,7 +120,7 @@ def route_table() -> str:
     rows = ["| route | method | needs |", "|---|---|---|"]
     known = [(path, route.method, route.permission) for path, route in ROUTES.items()]
     known += [(path, ", ".join(route.methods), route.permission) for path, route in management.ROUTES.items()]
-    files = Files(FileStore(ROOT), most_bytes=0, most_of_tenant=0)
+    files = Files(in_folder(ROOT), most_bytes=0, most_of_tenant=0)
     known += [
         (path, route.method, route.permission)
         for path, methods in (Routes(files).table | kept_responses.TABLE).items()

@@ -13,8 +13,10 @@ import msgspec
 import pytest
 
 from models_registry.protocol.routes import ROUTES as MANAGEMENT
+from ollamamax.contract import as_ollama
 from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.app import ROUTES
+from ollamamax.gateway.ollama import requests as ollama
 from ollamamax.kernel.errors import InvalidRequest, Unsupported
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,6 +109,55 @@ def test_a_field_is_ignored_or_refused_as_the_table_says(path: str, kind: str, n
     with pytest.raises(Unsupported) as error:
         fields.parse(_with(path, name, {"x": "y"}), ignored)
     assert error.value.fields["param"] == name
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
+TRANSLATED: dict[str, Any] = {
+    "repetition_penalty": 1.1,
+    "n_predict": 7,
+    "typical": 0.5,
+    "options": {"top_k": 3},
+    "guided_json": SCHEMA,
+    "json_schema": SCHEMA,
+    "structured_outputs": {"json": SCHEMA},
+    "format": "json",
+    "reasoning": {"effort": "low"},
+    "think": True,
+    "enable_thinking": False,
+    "thinking": {"type": "enabled"},
+    "messages.reasoning": "hm",
+    "messages.thinking": "hm",
+    "output_format": {"type": "json_schema", "schema": SCHEMA},
+}
+WORDS = [(path, name) for path in table.TABLES for name in table.TABLES[path].translated if name != "thread"]
+
+
+@pytest.mark.parametrize(("path", "name"), WORDS)
+def test_another_servers_word_changes_what_is_asked(path: str, name: str) -> None:
+    fields, ignored = table.TABLES[path], Ignored()
+    asked = fields.parse(_with(path, name, TRANSLATED[name]), ignored, strict=True)
+    assert asked != fields.parse(_with(path, name, None), Ignored())
+    assert list(ignored) == []
+
+
+OLLAMA = {
+    "/api/chat": (ollama.chat_decoder, ollama.chat_inference, {"messages": [{"role": "user", "content": "x"}]}),
+    "/api/generate": (ollama.generate_decoder, ollama.generate_inference, {"prompt": "x"}),
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [(path, name) for path in OLLAMA for name in table.BODIES[path].ignored], ids=str
+)
+def test_what_ollamas_api_ignores_is_told(path: str, name: str) -> None:
+    decoder, to_inference, least = OLLAMA[path]
+    value = name in {"truncate", "shift", "options.use_mmap"} or 77
+    outer, _, inner = name.rpartition(".")
+    body = {"model": "m", **least, **({outer: {inner: value}} if outer else {inner: value})}
+    plain, ignored = Ignored(), Ignored()
+    without = to_inference(as_ollama.read(decoder, msgspec.json.encode({"model": "m", **least}), plain.add), plain)
+    assert to_inference(as_ollama.read(decoder, msgspec.json.encode(body), ignored.add), ignored) == without
+    assert (list(plain), list(ignored)) == ([], [name])
 
 
 @pytest.mark.parametrize("path", sorted(table.TABLES))

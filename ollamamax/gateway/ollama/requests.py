@@ -146,6 +146,7 @@ def _common(request: _Common, ignored: Ignored) -> dict[str, Any]:
         raise _refused("_debug_render_only")
     if request.top_logprobs is not None and not 0 <= request.top_logprobs <= 20:
         raise errors.InvalidRequest("top_logprobs must be between 0 and 20", param="top_logprobs")
+    ignored.add(name for name in IGNORED if getattr(request, name) is not None)
     if request.top_logprobs and not request.logprobs:
         ignored.add(["top_logprobs"])
     if isinstance(request.format, str) and request.format not in {"", "json"}:
