@@ -83,7 +83,14 @@ def publish_version(
         lock_names(tenant)
         version = _made(tenant, f"{model}:{channel}", config, layers, image_config)
         moved = point_names(tenant, model, (channel, *aliases), version)
-        _record_publication(acting, tenant, model, moved, version)
+        record(
+            acting=acting,
+            action="version.publish",
+            target_type="version",
+            target_id=version.digest,
+            tenant=tenant,
+            detail={"model": model, "channels": [each.name for each in moved], "size": version.size},
+        )
         publication.publish_channels_on_commit(moved)
     return version
 
@@ -121,7 +128,14 @@ def point_version(*, acting: Principal, name: str, version: Version) -> None:
         if not Version.objects.filter(pk=version.pk).exists():
             raise Conflict("The model was deleted while it was made.")
         moved = point_names(tenant, model, (channel,), version)
-        _record_publication(acting, tenant, model, moved, version)
+        record(
+            acting=acting,
+            action="version.publish",
+            target_type="version",
+            target_id=version.digest,
+            tenant=tenant,
+            detail={"model": model, "channels": [each.name for each in moved], "size": version.size},
+        )
         publication.publish_channels_on_commit(moved)
 
 
@@ -168,19 +182,6 @@ def _made(
     # From now on the version holds them.
     Upload.objects.filter(blob_id__in=needed).delete()
     return version
-
-
-def _record_publication(
-    acting: Principal, tenant: uuid.UUID, model: str, moved: Sequence[Channel], version: Version
-) -> None:
-    record(
-        acting=acting,
-        action="version.publish",
-        target_type="version",
-        target_id=version.digest,
-        tenant=tenant,
-        detail={"model": model, "channels": [each.name for each in moved], "size": version.size},
-    )
 
 
 def register_external(

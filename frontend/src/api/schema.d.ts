@@ -800,7 +800,7 @@ export interface components {
             readonly permissions: string[];
             readonly limits: components["schemas"]["Limits"];
             /**
-             * @description The highest class its requests may ask for.
+             * @description The highest class it may ask for.
              *
              *     * `high` - High
              *     * `normal` - Normal
@@ -981,7 +981,7 @@ export interface components {
             readonly permissions: string[];
             readonly limits: components["schemas"]["Limits"];
             /**
-             * @description The highest class its requests may ask for.
+             * @description The highest class it may ask for.
              *
              *     * `high` - High
              *     * `normal` - Normal

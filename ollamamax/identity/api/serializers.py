@@ -121,9 +121,7 @@ class KeySerializer(serializers.Serializer[Any]):
     identifier = serializers.CharField(read_only=True)
     permissions = serializers.ListField(child=serializers.CharField(), read_only=True)
     limits = LimitsSerializer(source="*", read_only=True)
-    priority = serializers.ChoiceField(
-        choices=Priority.choices, read_only=True, help_text="The highest class its requests may ask for."
-    )
+    priority = serializers.ChoiceField(Priority.choices, read_only=True, help_text="The highest class it may ask for.")
     strict_fields = serializers.BooleanField(read_only=True, allow_null=True, help_text=_STRICT)
     created_by = serializers.UUIDField(source="created_by_id", read_only=True, allow_null=True)
     created_at = serializers.DateTimeField(read_only=True)
