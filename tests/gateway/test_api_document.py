@@ -140,7 +140,7 @@ def test_another_servers_word_changes_what_is_asked(path: str, name: str) -> Non
     assert list(ignored) == []
 
 
-OLLAMA = {
+OLLAMA: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "/api/chat": (ollama.chat_decoder, ollama.chat_inference, {"messages": [{"role": "user", "content": "x"}]}),
     "/api/generate": (ollama.generate_decoder, ollama.generate_inference, {"prompt": "x"}),
 }
