@@ -50,14 +50,15 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None, changes: Change
     """Fetch what is missing, remove what no name points at any more, note what became of each replica. Returns how many nodes were looked at.
 
     ``changes`` remembers what was seen; without it every node is looked at. ``check`` raises when another process does this by now.
-    Queries: 3 where nothing has changed; 3 more to read, 1 to write what changed, and more only for what is first seen on a node.
+    Queries: 4 where nothing has changed; 3 more to read, 1 to write what changed, and more only for what is first seen on a node.
     """
     client = regions.own().client
     with every_tenant():
         tenants = {node.hex: tenant.hex for node, tenant in Node.objects.values_list("id", "tenant_id")}
         # The nodes' word before the names: else a version that was published in between would be taken off its node.
         briefs = read_briefs(client, list(tenants))
-        marks = _marks()
+        made = _made_now()
+        marks = _marks(made)
         chosen = set(briefs) if changes is None else changes.pick(briefs, tenants, marks)
         if not chosen:
             return 0
@@ -66,11 +67,12 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None, changes: Change
         owners = {node.tenant_id for node in nodes.values()}
         said = {model.version for state in states.values() for model in state.models}
         in_use = set(Channel.objects.filter(tenant_id__in=owners).values_list("version_id", flat=True))
-        wanted_or_held = Q(digest__in=said) | Q(source=Version.Source.HOSTED, pk__in=in_use)
+        wanted_or_held = Q(digest__in=said | {digest for _, digest in made}) | Q(
+            source=Version.Source.HOSTED, pk__in=in_use
+        )
         found = Version.objects.filter(wanted_or_held, tenant_id__in=owners)
         versions = {(v.tenant_id.hex, v.digest): v for v in found.defer("details")}
     _take_note_of_external(nodes, states, versions)
-    made = _made_now(versions, in_use)
     wanted = [
         Wanted(tenant, digest)
         for (tenant, digest), version in versions.items()
@@ -97,8 +99,8 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None, changes: Change
     return len(states)
 
 
-def _marks() -> dict[str, object]:
-    """Of each tenant something that is another one when its names or versions have changed. Two queries."""
+def _marks(made: set[tuple[str, str]]) -> dict[str, object]:
+    """Of each tenant something that is another one when its names, its versions or those that are ``made`` have changed. Two queries."""
     marks: dict[str, list[object]] = {}
     for rows in (
         Channel.objects.values_list("tenant_id").annotate(Count("pk"), Max("moved_at")),
@@ -106,6 +108,8 @@ def _marks() -> dict[str, object]:
     ):
         for tenant, *rest in rows.order_by():
             marks.setdefault(tenant.hex, []).append(tuple(rest))
+    for tenant, digest in sorted(made):
+        marks.setdefault(tenant, []).append(digest)
     return {tenant: tuple(mark) for tenant, mark in marks.items()}
 
 
@@ -120,11 +124,12 @@ def _unknown(
     }
 
 
-def _made_now(versions: dict[tuple[str, str], Version], in_use: set[uuid.UUID]) -> set[tuple[str, str]]:
-    """Those at which no name points yet: jobs make them, and wait for a node that can serve them."""
-    unnamed = [key for key, version in versions.items() if version.id not in in_use]
+def _made_now() -> set[tuple[str, str]]:
+    """Tenant and digest of versions at which no name points yet: jobs make them, and wait for a node that can serve them. One query."""
+    hosted = Version.objects.filter(source=Version.Source.HOSTED, channels=None)
+    unnamed = [(tenant.hex, digest) for tenant, digest in hosted.values_list("tenant_id", "digest")]
     held = regions.own().client.mget([keys.version_made(*key) for key in unnamed]) if unnamed else []
-    return {key for key, lease in zip(unnamed, held, strict=True) if lease is not None}
+    return {key for key, lease in zip(unnamed, held, strict=True) if lease}
 
 
 def _ask(node: str, version: Version) -> None:

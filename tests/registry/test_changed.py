@@ -13,7 +13,7 @@ from cluster.actions.node import Joined
 from cluster.models import Node
 from models_registry.actions.name import copy_name
 from models_registry.actions.replica import reconcile_replicas
-from models_registry.models import Replica
+from models_registry.models import Replica, Version
 from models_registry.replication.changed import REPAIR_ROUNDS, ChangedNodes
 from ollamamax.bus import keys
 from ollamamax.contract import Engine, ModelState, StateBrief, encode_json, models_digest
@@ -129,5 +129,17 @@ def test_a_change_of_one_node_is_written_and_the_others_are_left_in_peace(
     assert reconcile_replicas(changes=changes) == 0
     copy_name(acting=owner.acting, source="tiny:1b", destination="tiny:copy")
     assert reconcile_replicas(changes=changes) == 1
+    assert reconcile_replicas(changes=changes) == 0
+    with tenant_scope(owner.tenant):
+        made = Version.objects.create(
+            tenant_id=owner.tenant.id, digest="sha256:" + "cd" * 32, source=Version.Source.HOSTED,
+            manifest={"name": "tiny:made"}, size=1, details={},
+        )  # fmt: skip
+    assert reconcile_replicas(changes=changes) == 1, "there is another version"
+    assert not valkey.exists(keys.fetch_asked(joined.node.id.hex, made.digest)), "which nobody wants yet"
+    valkey.set(keys.version_made(owner.tenant.id.hex, made.digest), b"1", ex=60)
+    assert reconcile_replicas(changes=changes) == 1, "a job waits for a node that has it"
+    assert valkey.exists(keys.fetch_asked(joined.node.id.hex, made.digest))
+    valkey.delete(keys.version_made(owner.tenant.id.hex, made.digest))
     says(valkey, joined)
     assert [reconcile_replicas(changes=changes) for _ in range(3)] == [1, 1, 1], "it lacks the version until it has it"
