@@ -28,13 +28,13 @@ from ollamamax.batches.protocol.files import Files  # noqa: E402
 from ollamamax.batches.protocol.routes import Routes  # noqa: E402
 from ollamamax.blobs.disk import in_folder  # noqa: E402
 from ollamamax.gateway.anthropic import requests as anthropic  # noqa: E402
-from ollamamax.gateway.app import ROUTES  # noqa: E402
 from ollamamax.gateway.fields import Fields  # noqa: E402
 from ollamamax.gateway.ollama import embed, show  # noqa: E402
 from ollamamax.gateway.ollama import requests as ollama  # noqa: E402
 from ollamamax.gateway.ollama.options import LEFT_TO_THE_FLEET, SamplingOptions  # noqa: E402
 from ollamamax.gateway.openai import completions, embeddings, rerank, response_request  # noqa: E402
 from ollamamax.gateway.openai import requests as openai  # noqa: E402
+from ollamamax.gateway.routes import ROUTES  # noqa: E402
 from ollamamax.kernel.errors import InvalidRequest  # noqa: E402
 from ollamamax.responses.protocol import routes as kept_responses  # noqa: E402
 

@@ -54,6 +54,7 @@ class Web:
             deadline=settings.ENV["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
             bounds=Bounds.of(settings.ENV),
             intake=settings.ENV["OLLAMAMAX_INTAKE_PER_TENANT"],
+            recorded_refusals=settings.ENV["OLLAMAMAX_RECORDED_REFUSALS_PER_MINUTE"],
             region=settings.ENV["OLLAMAMAX_REGION"],
             more_routes=lambda method, path: batch_routes(method, path) or response_routes(method, path),
             keeping=Keeper(

@@ -207,6 +207,13 @@ SETTINGS = (
         "may wait for a slot; those that run do not count. More are refused with 429 before their bodies are read.",
     ),
     Setting(
+        "OLLAMAMAX_RECORDED_REFUSALS_PER_MINUTE",
+        integer(0, 1_000_000),
+        "600",
+        "Refused requests of one tenant of which each gateway process logs and records every one in a minute; the others are only counted, and "
+        "their answers say `x-ollamamax-recorded: 0`. Of those without a good key as many are logged.",
+    ),
+    Setting(
         "OLLAMAMAX_MAX_KEYS_PER_TENANT",
         integer(1, 1_000_000),
         "5000",

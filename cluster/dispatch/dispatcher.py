@@ -18,10 +18,10 @@ from cluster.dispatch.placement import Placement
 from cluster.dispatch.presence import LOOK_SECONDS, Presence
 from cluster.dispatch.quarantine import Quarantine
 from cluster.dispatch.queue import Queue, Tell
-from cluster.dispatch.reloads import ReloadsAvoided
 from cluster.dispatch.request import Request
 from cluster.dispatch.router import Router
 from cluster.dispatch.settlement import Settlements
+from cluster.dispatch.tally import Tally
 from cluster.dispatch.token_stream import TokenStream
 from cluster.dispatch.token_streams import TokenStreams
 from ollamamax import logs
@@ -37,6 +37,7 @@ from ollamamax.contract import (
     Final,
     Outcome,
     Started,
+    UsageRecord,
     encode_json,
 )
 from ollamamax.kernel import errors, timers
@@ -85,8 +86,9 @@ class Dispatcher:
         self.router = Router(self.fleet, lambda version: self._queue.waiting(version))
         self._queue = Queue(self._commands, self._admission, self.router.rank)
         self._settlements = Settlements(self._commands, self.fleet.room, lambda node: self.later(self._fill(node)))
-        self.reloads_avoided = ReloadsAvoided()
-        self._lease = Lease(self._client, self.id, self._settlements, self.reloads_avoided)
+        self.reloads_avoided = Tally(keys.RELOADS_AVOIDED)
+        self.counted = Tally(keys.REQUESTS_COUNTED)
+        self._lease = Lease(self._client, self.id, self._settlements, [self.reloads_avoided, self.counted])
         self._streams = TokenStreams(
             self.id, self._commands, redis_url, self._queue.granted, self._is_astray, self._budgets, self.background
         )
@@ -142,9 +144,9 @@ class Dispatcher:
         """
         self._begin(request, *await self._places.take(request, tell, at_first))
 
-    def give_up(self, request: Request, error: str) -> None:
+    def give_up(self, request: Request, error: str, status: int) -> None:
         """Give up the place in the queue, if it still keeps one; its record has ``error`` as the code of why, and no node."""
-        self._places.give_up(request, error)
+        self._places.give_up(request, error, status)
 
     def _begin(self, request: Request, stream: TokenStream, node: str) -> None:
         request.stream = stream
@@ -278,14 +280,19 @@ class Dispatcher:
         if self._streams.close(request.ticket):
             self.fleet.given(request.node, -1)
 
-    def settle(self, request: Request, outcome: Outcome, error: str = "") -> None:
+    def settle(self, request: Request, outcome: Outcome, error: str = "", status: int = 200) -> None:
         """Close the request and queue its usage record; it is written when Redis can be reached."""
         if request.admitted_at is None or not request.node:
             return
+        request.end(outcome, error, status)
         self._leave(request)
         self.router.learn(request)
         self.router.note(request)
-        self._settlements.add(request, outcome, error)
+        self._settlements.add(request)
+
+    def record(self, record: UsageRecord) -> None:
+        """Queue the record of a request that no node was given."""
+        self._settlements.record(record)
 
     async def _fill(self, node: str) -> None:
         """Give away a slot that was kept for nothing."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
 from cluster.dispatch.gateway_liveness import LEASE_MS
-from cluster.dispatch.reloads import ReloadsAvoided, write
 from cluster.dispatch.settlement import Settlements
+from cluster.dispatch.tally import Tally
 from ollamamax import logs
 from ollamamax.bus import clock, keys
 
@@ -22,23 +23,24 @@ class Lease:
     """``gateway`` is this process."""
 
     def __init__(
-        self, client: redis.asyncio.Redis, gateway: str, settlements: Settlements, reloads_avoided: ReloadsAvoided
+        self, client: redis.asyncio.Redis, gateway: str, settlements: Settlements, tallies: Sequence[Tally]
     ) -> None:
         self._client = client
         self._gateway = gateway
         self._settlements = settlements
-        self._reloads_avoided = reloads_avoided
+        self._tallies = tallies
 
     async def renew(self) -> None:
         used = self._settlements.take_used_keys()
-        avoided = self._reloads_avoided.take()
+        counted = [tally.take() for tally in self._tallies]
         try:
             async with self._client.pipeline(transaction=False) as pipe:
                 pipe.sadd(keys.GATEWAYS, self._gateway)
                 pipe.set(keys.gateway_alive(self._gateway), b"1", px=LEASE_MS)
                 if used:
                     pipe.hset(keys.KEYS_USED, mapping={key: str(at) for key, at in used.items()})
-                write(pipe, avoided)
+                for tally, taken in zip(self._tallies, counted, strict=True):
+                    tally.write(pipe, taken)
                 pipe.time()
                 before, asked = time.time(), time.monotonic()
                 *_, told = await pipe.execute()
@@ -46,6 +48,7 @@ class Lease:
             if took < TIME_TAKES:
                 clock.compare(before + took / 2, told)
         except RedisError as error:
-            self._reloads_avoided.put_back(avoided)
+            for tally, taken in zip(self._tallies, counted, strict=True):
+                tally.put_back(taken)
             self._settlements.put_back_used_keys(used)
             _log.warning("lease_not_renewed", error=str(error))

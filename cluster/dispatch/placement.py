@@ -146,16 +146,18 @@ class Placement:
             await waiting.end()
         return nodes
 
-    def give_up(self, request: Request, error: str) -> None:
+    def give_up(self, request: Request, error: str, status: int) -> None:
         """Give up the place that a request keeps, and a slot that it is given at this very moment."""
         if request.kept is not None:
             self._let_go(request)
-            self._later(self._gave_up(request.as_it_is(), error))
+            # Left by its client, or for another model; else it is its client that is refused.
+            request.end("cancelled" if error in {"client_gone", "no_capacity"} else "refused", error, status)
+            self._later(self._gave_up(request.as_it_is()))
 
-    async def _gave_up(self, request: Request, error: str) -> None:
+    async def _gave_up(self, request: Request) -> None:
         await self._admission.withdraw(request, close=True)
         self._router.note(request)
-        self._settlements.add(request, "cancelled", error)
+        self._settlements.add(request)
 
     def _let_go(self, request: Request) -> None:
         self._queue.forget(request)

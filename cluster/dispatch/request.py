@@ -11,8 +11,8 @@ import msgspec
 from cluster.dispatch.token_stream import TokenStream
 from cluster.scheduling.candidate import Ranked, Wanted
 from cluster.scheduling.fairness import Priority
-from cluster.scheduling.prompt import estimate_tokens, prefixes
-from ollamamax.contract import AttemptRecord, Failure, Final, Inference, Route, Started
+from cluster.scheduling.prompt import estimate_tokens, home, prefixes
+from ollamamax.contract import AttemptRecord, Failure, Final, Inference, Outcome, Route, Started
 from ollamamax.contract.profile import Profile
 from ollamamax.kernel.limits import Limits
 from ollamamax.kernel.timers import Timer
@@ -122,6 +122,16 @@ class Request(msgspec.Struct, eq=False):
     ranked: Sequence[Ranked] = ()
     """Where it may run, best first, as it was ranked last."""
     route: Route = msgspec.field(default_factory=Route)
+    user: str = ""
+    metadata: dict[str, str] = {}
+    affinity: str = ""
+    """Requests with the same one are at home on the same node."""
+    outcome: Outcome | None = None
+    """How it ended; ``None`` until it is settled."""
+    error: str = ""
+    status: int = 0
+    settled: asyncio.Future[None] | None = None
+    """Of whoever waits for its outcome."""
 
     @property
     def attempts(self) -> list[AttemptRecord]:
@@ -137,6 +147,7 @@ class Request(msgspec.Struct, eq=False):
                 prefixes=prefixes(self.inference),
                 num_ctx=self.inference.options.num_ctx,
                 prompt_tokens=estimate_tokens(self.inference),
+                home=home(self.tenant, self.affinity) if self.affinity else None,
             )
         return self.wanted
 
@@ -176,6 +187,12 @@ class Request(msgspec.Struct, eq=False):
     def as_it_is(self) -> Request:
         """For work that goes on when the request itself is elsewhere."""
         return msgspec.structs.replace(self, asked=dict(self.asked))
+
+    def end(self, outcome: Outcome, error: str, status: int) -> None:
+        """It is over; whoever waits for that hears of it."""
+        self.outcome, self.error, self.status = outcome, error, status
+        if self.settled is not None and not self.settled.done():
+            self.settled.set_result(None)
 
     def interrupt(self, failure: Failure) -> None:
         """Give whoever waits for this request ``failure`` next."""

@@ -15,8 +15,9 @@ from cluster.dispatch.script import Arguments, Script, arguments
 from cluster.scheduling.fairness import pause, work
 from ollamamax import logs
 from ollamamax.bus import keys
+from ollamamax.bus.link import Command
 from ollamamax.bus.pipelined import Pipelined
-from ollamamax.contract import Outcome, UsageRecord, encode_usage
+from ollamamax.contract import UsageRecord, encode_usage
 
 MOST_WAITING = 100_000
 _BATCH = 200
@@ -38,24 +39,32 @@ class Settlements:
         self._settle = Script("settle")
         self._waiting: list[tuple[str, Arguments]] = []
         """Each with its node."""
+        self._records: list[tuple[str, bytes]] = []
+        """Of requests of which Redis knows nothing, each with its tenant."""
         self._some = asyncio.Event()
         self._used_keys: dict[str, float] = {}
         self._writing = asyncio.Lock()
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + len(self._records)
 
-    def add(self, request: Request, outcome: Outcome, error: str) -> None:
-        """Queue the record of an admitted request."""
+    def add(self, request: Request) -> None:
+        """Queue the record of a request that was admitted and has ended."""
         if len(self._waiting) >= MOST_WAITING:
             _log.error("usage_lost", request=request.id, tenant=request.tenant)
             return
         now = time.time()
-        account = arguments(
-            _account(request, now, self._room(request.node)), encode_usage(_record(request, outcome, error, now))
-        )
+        account = arguments(_account(request, now, self._room(request.node)), encode_usage(_record(request, now)))
         self._waiting.append((request.node, account))
         self._used_keys[request.key] = now
+        self._some.set()
+
+    def record(self, record: UsageRecord) -> None:
+        """Queue the record of a request that took nothing which would have to be given back."""
+        if len(self._records) >= MOST_WAITING:
+            _log.error("usage_lost", request=record.request, tenant=record.tenant)
+            return
+        self._records.append((record.tenant, encode_usage(record)))
         self._some.set()
 
     async def run(self) -> None:
@@ -85,6 +94,13 @@ class Settlements:
                         await self._put_aside(account, seconds)
                     elif seconds != b"0":
                         asyncio.get_running_loop().call_later(float(seconds) + _JUST_AFTER, self._fill, node)
+            while self._records:
+                records = self._records[:_BATCH]
+                # Done again after a lost answer it leaves a second record with the same id, of which Postgres keeps the first.
+                await self._commands.do_all(
+                    [command for tenant, record in records for command in _noted(tenant, record)]
+                )
+                del self._records[: len(records)]
 
     async def _put_aside(self, account: Arguments, error: RedisError) -> None:
         """A request whose settlement Redis refuses for good: the others go on, and its record is kept for a person to look at."""
@@ -98,6 +114,14 @@ class Settlements:
 
     def put_back_used_keys(self, used: dict[str, float]) -> None:
         self._used_keys = used | self._used_keys
+
+
+def _noted(tenant: str, record: bytes) -> list[Command]:
+    """As `settle.lua` notes a record."""
+    return [
+        ("XADD", keys.USAGE, "*", "r", record),
+        ("XADD", keys.recent(tenant), "MAXLEN", "~", 100, "*", "r", record),
+    ]
 
 
 def _is_final(error: RedisError) -> bool:
@@ -128,7 +152,8 @@ def _account(request: Request, now: float, room: int) -> dict[str, object]:
     }
 
 
-def _record(request: Request, outcome: Outcome, error: str, now: float) -> UsageRecord:
+def _record(request: Request, now: float) -> UsageRecord:
+    assert request.outcome is not None  # noqa: S101 - it has ended
     cost, currency = cost_of(request.attempts, now)
     return UsageRecord(
         request=request.id,
@@ -146,12 +171,15 @@ def _record(request: Request, outcome: Outcome, error: str, now: float) -> Usage
         queue_ms=_milliseconds(request.admitted_at, request.started_at),
         first_token_ms=_milliseconds(request.received_at, request.first_token_at),
         duration_ms=round((now - request.received_at) * 1000, 3),
-        outcome=outcome,
-        error=error,
+        outcome=request.outcome,
+        error=request.error,
         attempts=request.attempt,
         priority=request.priority,
         cost=cost,
         currency=currency,
+        user=request.user,
+        status=request.status,
+        metadata=request.metadata,
         route=request.route,
     )
 

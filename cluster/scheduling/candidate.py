@@ -24,6 +24,8 @@ class Wanted(msgspec.Struct, frozen=True):
     """The context that the request asks for; ``None`` leaves it to the profile and the engine."""
     prompt_tokens: int = 0
     """An estimate."""
+    home: int | None = None
+    """`cluster.scheduling.prompt.home`, where its client says what it begins like; else the first of ``prefixes`` says it."""
 
     @property
     def context(self) -> int:

@@ -51,12 +51,12 @@ def rank(
         worth = worth_a_load(wanted, able, expected, waiting)
         able = [each for each, keep in zip(able, worth, strict=True) if keep]
         expected = [each for each, keep in zip(expected, worth, strict=True) if keep]
-    prefixes = wanted.prefixes
+    home = wanted.home if wanted.home is not None else wanted.prefixes[0] if wanted.prefixes else turn
     scene = Scene(
         wanted,
         able,
         expected,
-        distances(prefixes[0] if prefixes else turn, [each.salt for each in able]),
+        distances(home, [each.salt for each in able]),
         warm,
         turn,
         [each.region != here and each.region != "" for each in able] if here else [],

@@ -69,7 +69,8 @@ class Route(msgspec.Struct, omit_defaults=True):
 
 
 class UsageRecord(msgspec.Struct, omit_defaults=True):
-    """What one request really used. One for each admitted request, whatever became of it."""
+    """What one request really used. One for each admitted request, whatever became of it, and for those of a tenant that were refused
+    (``refused``: no node was given it), as long as there are not too many of them."""
 
     request: str
     tenant: str
@@ -99,6 +100,10 @@ class UsageRecord(msgspec.Struct, omit_defaults=True):
     """By the prices of the time at which it was settled; ``None`` where no price was set."""
     currency: str = ""
     """Of the cost (ISO 4217); empty where the installation names none."""
+    status: int = 0
+    """The HTTP status with which it ended, also where that could only be told in a stream; 0 where nobody was left to tell."""
+    metadata: dict[str, str] = {}
+    """What its client wanted noted with it: 16 pairs at most, of 64 and 512 characters."""
     route: Route | None = None
 
 

@@ -5,38 +5,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
-from typing import Any
 
-from cluster.dispatch.admission import Bounds, RateLimited
+from cluster.dispatch.admission import Bounds
 from cluster.dispatch.dispatcher import Dispatcher
 from ollamamax import logs
 from ollamamax.bus.directory import Directory
 from ollamamax.contract import tables
 from ollamamax.contract.tables import KnownTenant
-from ollamamax.gateway import fallback, http, intake, packed, paths, rate_limits, request_headers
-from ollamamax.gateway.anthropic import endpoints as anthropic
-from ollamamax.gateway.anthropic import responses as anthropic_responses
+from ollamamax.gateway import fallback, http, intake, paths, request_headers
 from ollamamax.gateway.callers import REVOKED, Caller, Callers
+from ollamamax.gateway.client_response import ClientResponse, MethodNotAllowed, explain
+from ollamamax.gateway.ending import Ending, Refusals
 from ollamamax.gateway.execution import Call
-from ollamamax.gateway.front import allowed
 from ollamamax.gateway.held import Body, Held
 from ollamamax.gateway.http import ClientGone, Receive, Scope, Send
 from ollamamax.gateway.intake import Flooded, Intake, Place
-from ollamamax.gateway.ollama import embed, memory
-from ollamamax.gateway.ollama import endpoints as ollama
-from ollamamax.gateway.ollama import responses as ollama_responses
-from ollamamax.gateway.ollama.show import show
-from ollamamax.gateway.openai import endpoints as openai
-from ollamamax.gateway.openai import response
-from ollamamax.gateway.openai import responses as openai_responses
-from ollamamax.gateway.openai.completions import completions
-from ollamamax.gateway.openai.embeddings import embeddings
 from ollamamax.gateway.openai.keeping import Keeping
-from ollamamax.gateway.openai.rerank import rerank
 from ollamamax.gateway.pace import Pace
 from ollamamax.gateway.relay import TooSlow
+from ollamamax.gateway.routes import (
+    ANTHROPIC,
+    ROUTES,
+    MoreRoutes,
+    Protocol,
+    Route,
+    authorization,
+    find_route,
+    protocol_of,
+)
 from ollamamax.gateway.service import Service
 from ollamamax.gateway.turns import Turns
 from ollamamax.identity import access
@@ -46,65 +42,6 @@ from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
 
 _log = logs.get(__name__)
-
-Endpoint = Callable[[Service, Call, Scope, Receive, Send], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How a protocol says that something went wrong, before and after its stream began."""
-
-    error_body: Callable[[errors.OllamaMaxError], bytes]
-    error_event: Callable[[errors.OllamaMaxError], bytes]
-    key_header: bytes | None = None
-    """A header that may hold the key, for clients that send no ``Authorization``."""
-
-
-ANTHROPIC = Protocol(anthropic_responses.error_body, anthropic_responses.error_event, b"x-api-key")
-OPENAI = Protocol(openai_responses.error_body, openai_responses.error_event)
-RESPONSES = Protocol(openai_responses.error_body, response.error_event)
-OLLAMA = Protocol(ollama_responses.error_body, ollama_responses.error_event)
-
-
-@dataclass(frozen=True)
-class Route:
-    """Every route needs an API key that has ``permission``: one of `ROUTES` on the model that is named, any other in its tenant."""
-
-    method: str
-    endpoint: Endpoint
-    protocol: Protocol
-    permission: str = "inference.use"
-
-
-MoreRoutes = Callable[[str, str], Route | None]
-"""Method and path to a route of another context; its own method may differ, and is then told to the client."""
-
-ROUTES: dict[str, Route] = {
-    "/v1/chat/completions": Route("POST", openai.chat_completions, OPENAI),
-    "/v1/responses": Route("POST", response.responses, RESPONSES),
-    "/v1/responses/input_tokens": Route("POST", response.input_tokens, OPENAI),
-    "/v1/messages": Route("POST", anthropic.messages, ANTHROPIC),
-    "/v1/messages/count_tokens": Route("POST", anthropic.count_tokens, ANTHROPIC),
-    "/v1/completions": Route("POST", completions, OPENAI),
-    "/v1/embeddings": Route("POST", embeddings, OPENAI),
-    "/v1/rerank": Route("POST", rerank, OPENAI),
-    "/v1/models": Route("GET", openai.models, OPENAI),
-    "/v1/models/{model}": Route("GET", openai.model, OPENAI),
-    "/api/chat": Route("POST", ollama.chat, OLLAMA),
-    "/api/generate": Route("POST", ollama.generate, OLLAMA),
-    "/api/embed": Route("POST", embed.embed, OLLAMA),
-    "/api/embeddings": Route("POST", embed.embeddings, OLLAMA),
-    "/api/ps": Route("GET", memory.ps, OLLAMA),
-    "/api/show": Route("POST", show, OLLAMA),
-    "/api/tags": Route("GET", ollama.tags, OLLAMA),
-    "/api/version": Route("GET", ollama.version, OLLAMA),
-}
-
-ANTHROPICS: dict[str, Route] = {
-    "/v1/models": Route("GET", anthropic.models, ANTHROPIC),
-    "/v1/models/{model}": Route("GET", anthropic.model, ANTHROPIC),
-}
-"""Paths that two protocols have, for programs of Anthropic's."""
 
 _METHODS = ("GET", "POST", "DELETE")
 _LAST_REQUESTS = 2.0
@@ -119,41 +56,18 @@ _UNTOLD = KnownTenant()
 """A tenant of which nothing was published yet."""
 
 
-class _Response:
-    """`send`, remembering how far the response is; until an answer has begun, what was read of the request's body.
+class _ClientLeft(errors.OllamaMaxError):
+    """The client closed its connection before it had its answer."""
 
-    A client that waits has the head and signs of life before anything of an answer. A second head (of another model, which
-    answers in the first one's stead) is left out then.
-    """
-
-    __slots__ = ("_place", "_send", "begun", "headed", "kept")
-
-    def __init__(self, send: Send, place: Place | None = None) -> None:
-        self._send = send
-        self._place = place
-        self.headed = False
-        """The head is out: what goes wrong can only be told in the body."""
-        self.begun = False
-        """Something of an answer is out."""
-        self.kept: list[bytes] = []
-
-    async def __call__(self, message: MutableMapping[str, Any]) -> None:
-        if not message.pop(http.SIGN, False) and not self.begun:
-            self.begun = True
-            self.kept.clear()
-            if self._place is not None:
-                self._place.leave()
-        if message["type"] == "http.response.start":
-            if self.headed:
-                return
-            self.headed = True
-        await self._send(message)
+    code = "client_gone"
+    status = 499
 
 
 class Gateway:
     """One per process. Starts with the server's lifespan, or with the first request where the server has none.
 
-    ``intake``: requests of one tenant that may be taken in at once, besides as many as may wait for a slot.
+    ``intake``: requests of one tenant that may be taken in at once, besides as many as may wait for a slot. ``recorded_refusals``:
+    refused requests of one tenant that are recorded in a minute.
     """
 
     def __init__(
@@ -164,6 +78,7 @@ class Gateway:
         deadline: float,
         bounds: Bounds,
         intake: int = 1024,
+        recorded_refusals: int = 600,
         region: str = "",
         more_routes: MoreRoutes = lambda method, path: None,
         keeping: Keeping | None = None,
@@ -182,6 +97,7 @@ class Gateway:
         self._turns = Turns(pace=Pace())
         self._intake = Intake(intake + bounds.waiting_of_tenant)
         self._held = Held(bounds.bytes, bounds.bytes_of_tenant)
+        self._refusals = Refusals(recorded_refusals)
         self._open = 0
         self._quiet = asyncio.Event()
 
@@ -192,7 +108,7 @@ class Gateway:
 
     def methods(self, path: str) -> list[str]:
         """Which methods a path has; none when there is no such path."""
-        if (route := _route(path)) is not None:
+        if (route := find_route(path)) is not None:
             return [route.method]
         each = ((method, self._more_routes(method, path)) for method in _METHODS)
         return [method for method, more in each if more is not None and more.method == method]
@@ -280,7 +196,7 @@ class Gateway:
                 owner = inside.key.tenant
             else:
                 if self._service is not None:
-                    checked = access.check(_authorization(scope, ANTHROPIC), self._service.directory)
+                    checked = access.check(authorization(scope, ANTHROPIC), self._service.directory)
                 owner = intake.owner_of(scope, checked)
                 connection = scope.get(http.OWNER)
                 if connection is not None:
@@ -289,7 +205,7 @@ class Gateway:
                 if place is None:
                     if connection is None:  # who reads in turns lets few come to here at once
                         await self._turns.begin(intake.REFUSED, asks=False)
-                    await self._refuse(scope, receive, send)
+                    await self._refuse(scope, receive, send, checked)
                     return
             await self._turns.begin(owner, asks=checked is not None, connection=connection)
             await self._serve(scope, receive, send, inside, idle_only, place, checked)
@@ -302,19 +218,39 @@ class Gateway:
             if not self._open:
                 self._quiet.set()
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, checked: Checked | None) -> None:
         """One of too many."""
         closes = scope.get("http_version") == "1.1" and intake.is_small(scope)
         if closes:
             with contextlib.suppress(ClientGone, errors.TooLarge, TimeoutError):
                 async with asyncio.timeout(_LAST_OF_BODY):
                     await http.read_body(scope, receive, intake.SMALL)
-        path: str = scope["path"]
-        own = _route(path, scope)
-        route = own or self._more_routes(scope["method"], path)
+        *_, protocol, ending = self._arrived(scope, checked)
+        response = ClientResponse(send)
         error = Flooded(self._intake.most, closes=closes)
+        try:
+            await explain(response, protocol, error, ending.request, ending.traceparent, ending.refused(error))
+        finally:
+            ending.finish(response.status)
+
+    def _arrived(self, scope: Scope, checked: Checked | None) -> tuple[Route | None, bool, Protocol, Ending]:
+        """What it asks for, whether that is the gateway's own, in whose form it is answered, and what is known of it. ``checked``: a good key, of whose tenant it is."""
+        path: str = scope["path"]
+        route, api = find_route(path, scope), path
+        is_own = route is not None
+        if route is None and (route := self._more_routes(scope["method"], path)) is not None:
+            api = "/".join(path.split("/", 3)[:3])
+        elif route is None:
+            api = "other"
+        elif path not in ROUTES:
+            api = "/v1/models/{model}"
         traceparent = trace.child(http.header(scope, b"traceparent"))
-        await _explain(_Response(send), route.protocol if route else _protocol(path), error, new_id(), traceparent)
+        ending = Ending(new_id(), api, traceparent, time.time(), self._refusals)
+        if self._service is not None:
+            ending.dispatcher = self._service.dispatcher
+        if checked is not None:
+            ending.tenant, ending.key = checked.key.tenant, checked.key.id
+        return route, is_own, route.protocol if route else protocol_of(path), ending
 
     async def _serve(
         self,
@@ -326,55 +262,35 @@ class Gateway:
         place: Place | None,
         checked: Checked | None,
     ) -> None:
-        received_at = time.time()
-        answer = _Response(send, place)
+        answer = ClientResponse(send, place)
         http.remember_encodings(scope)
-        path: str = scope["path"]
-        own = _route(path, scope)
-        route = own or self._more_routes(scope["method"], path)
-        protocol = route.protocol if route else _protocol(path)
-        call: Call | None = None
+        route, is_own, protocol, ending = self._arrived(scope, checked)
+        ending.inside = inside is not None
         caller: Caller | None = None
         body: Body | None = None
-        traceparent = trace.child(http.header(scope, b"traceparent"))
-        request = new_id()
         try:
             service = self._service or await self.start()
+            ending.dispatcher = service.dispatcher
             if route is None:
-                raise errors.NotFound(paths.explained(path, paths.suggested(path, ROUTES)))
+                raise errors.NotFound(paths.explained(scope["path"], paths.suggested(scope["path"], ROUTES)))
             if scope["method"] != route.method:
-                raise _MethodNotAllowed(self.methods(path))
+                raise MethodNotAllowed(self.methods(scope["path"]))
             if inside is None:
-                given = _authorization(scope, protocol)
-                somewhere = own is not None
                 known = await access.identify(
-                    given, service.directory, route.permission, checked=checked, somewhere=somewhere
+                    authorization(scope, protocol),
+                    service.directory,
+                    route.permission,
+                    checked=checked,
+                    somewhere=is_own,
                 )
             else:
                 known = inside
-                access.principal_of(known.key, route.permission, somewhere=own is not None)
-            key = known.key
+                access.principal_of(known.key, route.permission, somewhere=is_own)
             caller = self._callers.enter(known, route.permission)
             if inside is None:
-                body = scope[http.HELD] = self._held.body(key.tenant)
-            tenant = service.directory.get(tables.TENANTS, key.tenant) or _UNTOLD
-            call = Call(
-                known.principal,
-                path,
-                received_at,
-                traceparent,
-                request,
-                tenant=tenant,
-                limits=key.limits,
-                priority="low" if inside is not None and idle_only else request_headers.priority(scope, key),
-                idle_only=inside is not None and idle_only,
-                timeout=request_headers.timeout(scope),
-                strict=request_headers.strict(scope)
-                or (tenant.strict_fields if key.strict_fields is None else key.strict_fields),
-                caller=caller,
-                place=place,
-            )
-            if path in fallback.ROUTES:
+                body = scope[http.HELD] = self._held.body(known.key.tenant)
+            call = self._call(scope, known, caller, ending, place, idle_only=inside is not None and idle_only)
+            if scope["path"] in fallback.ROUTES:
                 endpoint = route.endpoint
 
                 async def run(call: Call, receive: Receive, send: Send) -> None:
@@ -384,93 +300,69 @@ class Gateway:
             else:
                 await route.endpoint(service, call, scope, receive, answer)
         except TooSlow as error:
-            _log.warning("client_too_slow", request=request, api=path, error=error.message)
+            ending.error = error
         except ClientGone:
-            _log.info("client_gone", request=request, api=path)
+            ending.error = _ClientLeft("The client closed the connection.")
         except errors.OllamaMaxError as error:
             self._callers.leave(caller)  # what is explained is not to be cut off
-            await _explain(answer, protocol, error, request, traceparent)
+            await self._explain(answer, protocol, error, ending)
         except asyncio.CancelledError:
             if caller is None or not caller.is_revoked:
+                ending.error = _ClientLeft("The request was cancelled.")
                 raise
             self._callers.leave(caller)
-            await _tell_revoked(answer, protocol, request, traceparent)
+            await self._tell_revoked(answer, protocol, ending)
         except Exception:  # noqa: BLE001 - the last line: the client gets an answer, the log gets the trace
-            _log.exception("request_broke", request=request, api=path)
+            _log.exception("request_broke", request=ending.request, api=ending.api)
             self._callers.leave(caller)
             problem = errors.OllamaMaxError("Something broke in this server; the log has the details.")
-            await _explain(answer, protocol, problem, request, traceparent)
+            await self._explain(answer, protocol, problem, ending)
         finally:
             if body is not None:
                 body.leave()
-            if call is not None and call.ignored:
-                _log.info("fields_ignored", request=request, api=path, fields=list(call.ignored))
             self._callers.leave(caller)
+            ending.finish(answer.status)
 
+    def _call(
+        self, scope: Scope, known: Identified, caller: Caller, ending: Ending, place: Place | None, *, idle_only: bool
+    ) -> Call:
+        """What its key, its tenant and its headers say. Raises `InvalidRequest`, and `Forbidden` for a priority above its key's."""
+        assert self._service is not None  # noqa: S101 - started before
+        key = known.key
+        ending.tenant, ending.key, ending.requests = key.tenant, key.id, caller.requests
+        tenant = self._service.directory.get(tables.TENANTS, key.tenant) or _UNTOLD
+        ending.priority = "low" if idle_only else request_headers.priority(scope, key)
+        return Call(
+            known.principal,
+            scope["path"],
+            ending.received_at,
+            ending.traceparent,
+            ending.request,
+            ending=ending,
+            tenant=tenant,
+            limits=key.limits,
+            priority=ending.priority,
+            highest=key.priority,
+            idle_only=idle_only,
+            timeout=request_headers.timeout(scope),
+            strict=request_headers.strict(scope)
+            or (tenant.strict_fields if key.strict_fields is None else key.strict_fields),
+            ignored=ending.ignored,
+            caller=caller,
+            place=place,
+        )
 
-async def _tell_revoked(response: _Response, protocol: Protocol, request: str, traceparent: str) -> None:
-    """To one that was cancelled because its key does not work any more, if it takes that in time."""
-    task = asyncio.current_task()
-    while task is not None and task.cancelling():
-        task.uncancel()
-    error = errors.Unauthenticated(REVOKED.message)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_LAST_WORDS):
-            await _explain(response, protocol, error, request, traceparent)
+    async def _explain(
+        self, answer: ClientResponse, protocol: Protocol, error: errors.OllamaMaxError, ending: Ending
+    ) -> None:
+        more = ending.refused(error, begun=answer.begun)
+        await explain(answer, protocol, error, ending.request, ending.traceparent, more)
 
-
-def _route(path: str, scope: Scope | None = None) -> Route | None:
-    """Of the gateway's own; one model's address ends in its name."""
-    if path.startswith("/v1/models"):
-        known = ANTHROPICS if scope is not None and anthropic.is_meant(scope) else ROUTES
-        return known.get(path) or (known["/v1/models/{model}"] if path.startswith("/v1/models/") else None)
-    return ROUTES.get(path)
-
-
-def _protocol(path: str) -> Protocol:
-    """In whose form it is told that there is no such path."""
-    meant = paths.suggested(path, ROUTES)
-    if meant is not None:
-        return ROUTES[meant].protocol
-    return OLLAMA if path.startswith("/api") else OPENAI
-
-
-def _authorization(scope: Scope, protocol: Protocol) -> str | None:
-    given = http.header(scope, b"authorization")
-    if given is None and protocol.key_header and (key := http.header(scope, protocol.key_header)):
-        return f"Bearer {key}"
-    return given
-
-
-class _MethodNotAllowed(errors.OllamaMaxError):
-    code = "method_not_allowed"
-    status = 405
-
-    def __init__(self, methods: list[str]) -> None:
-        super().__init__(f"Only {' and '.join(methods)} {'is' if len(methods) == 1 else 'are'} allowed here.")
-        self.allowed = allowed(methods)
-
-
-async def _explain(
-    response: _Response, protocol: Protocol, error: errors.OllamaMaxError, request: str, traceparent: str
-) -> None:
-    if response.headed:
-        await http.finish(response, protocol.error_event(error))
-        return
-    headers = [(b"x-request-id", request.encode()), (b"traceparent", traceparent.encode())]
-    if protocol is ANTHROPIC:
-        headers.append((b"request-id", request.encode()))
-    if error.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    if isinstance(error, _MethodNotAllowed):
-        headers.append((b"allow", error.allowed))
-    if isinstance(error, RateLimited) and error.levels:
-        api = rate_limits.ANTHROPIC if protocol is ANTHROPIC else ""
-        headers += rate_limits.headers(error.levels, api, time.time())
-    if isinstance(error, Flooded) and error.closes:
-        headers.append((b"connection", b"close"))
-    if isinstance(error, packed.UnsupportedEncoding):
-        headers.append((b"accept-encoding", packed.ENCODINGS))
-    if error.retry_after is not None:
-        headers.append((b"retry-after", str(max(1, round(error.retry_after))).encode()))
-    await http.respond(response, error.status, protocol.error_body(error), headers)
+    async def _tell_revoked(self, answer: ClientResponse, protocol: Protocol, ending: Ending) -> None:
+        """To one that was cancelled because its key does not work any more, if it takes that in time."""
+        task = asyncio.current_task()
+        while task is not None and task.cancelling():
+            task.uncancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS):
+                await self._explain(answer, protocol, errors.Unauthenticated(REVOKED.message), ending)

@@ -14,12 +14,14 @@ from cluster.dispatch.request import Interrupted, Request
 from cluster.scheduling.load import avoided
 from models_registry.fallback import next_time
 from ollamamax import logs
+from ollamamax.bus import keys
 from ollamamax.contract import Delta, Failure, Final, Inference, Outcome, Started
 from ollamamax.contract.ignored import Ignored
 from ollamamax.contract.tables import KnownTenant, Listed, Priority
 from ollamamax.gateway import rate_limits
 from ollamamax.gateway.callers import REVOKED, Caller
 from ollamamax.gateway.catalog import full_name
+from ollamamax.gateway.ending import Ending
 from ollamamax.gateway.http import ClientGone, Receive
 from ollamamax.gateway.intake import Place
 from ollamamax.kernel import errors, timers, trace
@@ -74,6 +76,12 @@ class Call(msgspec.Struct, eq=False):
     """Filled before the response begins."""
     caller: Caller | None = None
     """Whose request it is, in a gateway's hands."""
+    ending: Ending | None = None
+    """Where it ends."""
+    highest: Priority = "normal"
+    """The class that its key may ask for."""
+    affinity: str = ""
+    """Requests with the same one are at home on the same node."""
     place: Place | None = None
     """It is left as soon as something of it has a slot."""
 
@@ -138,7 +146,10 @@ class Execution:
             weight=call.tenant.weight,
             key_limits=call.limits,
             tenant_limits=call.tenant.limits,
+            affinity=call.affinity,
         )
+        if call.ending is not None:
+            request.user, request.metadata = call.ending.user, call.ending.metadata
         self._dispatcher.router.expect(request)
         if call.caller is not None:
             call.caller.requests.append(request)
@@ -194,7 +205,7 @@ class Execution:
         if self.call.place is not None:
             self.call.place.leave()
         if self.call.instead_of is not None:
-            self._dispatcher.give_up(self.call.instead_of, "no_capacity")
+            self._dispatcher.give_up(self.call.instead_of, "no_capacity", 503)
         return self
 
     def _watch(self) -> None:
@@ -239,7 +250,7 @@ class Execution:
                 if request.continued:
                     self.keep_alive_ignored = event.keep_alive_ignored
                 # Its slot is free now, however long the client takes to read the rest.
-                self._settle("ok", "")
+                self._settle("ok", "", 200)
                 return None
             if isinstance(event, Failure):
                 self._count(event)
@@ -248,17 +259,19 @@ class Execution:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         for watcher in self._watchers:
             watcher.cancel()
-        code = error.code if isinstance(error, errors.OllamaMaxError) else "client_gone"
+        code, status = (error.code, error.status) if isinstance(error, errors.OllamaMaxError) else ("client_gone", 499)
         if self.final is not None:
             if self.request.reload_avoided:
-                self._dispatcher.reloads_avoided.add(self.request.tenant, full_name(self.request.model))
+                self._dispatcher.reloads_avoided.add(keys.named(self.request.tenant, full_name(self.request.model)))
         elif isinstance(error, EngineError) and (self.request.stream is None or self.request.stream.finished):
-            self._settle("node_lost" if code == "node_lost" else "failed", code)
+            self._settle("node_lost" if code == "node_lost" else "failed", code, status)
         else:
             # The node still works on it: a client that left, a deadline, or a fault of ours.
-            self._dispatcher.later(self._cancel("failed" if isinstance(error, EngineError) else "cancelled", code))
+            self._dispatcher.later(
+                self._cancel("failed" if isinstance(error, EngineError) else "cancelled", code, status)
+            )
 
-    async def _cancel(self, outcome: Outcome, error: str) -> None:
+    async def _cancel(self, outcome: Outcome, error: str, status: int) -> None:
         """Stop the node's work and take its last counts into the record."""
         request = self.request
         self._dispatcher.cancel(request)
@@ -275,30 +288,14 @@ class Execution:
                         break
         except TimeoutError:
             _log.warning("cancel_unanswered", request=request.id, node=request.node)
-        self._settle(outcome, error)
+        self._settle(outcome, error, status)
 
     def _count(self, event: Final | Failure) -> None:
         self.request.prompt_tokens = max(self.request.prompt_tokens, event.prompt_tokens)
         self.request.completion_tokens = max(self.request.completion_tokens, event.completion_tokens)
 
-    def _settle(self, outcome: Outcome, error: str) -> None:
-        self._dispatcher.settle(self.request, outcome, error)
-        _log.info(
-            "request",
-            request=self.request.id,
-            trace=self.request.trace,
-            tenant=self.request.tenant,
-            key=self.request.key,
-            api=self.request.api,
-            model=self.request.model,
-            node=self.request.node,
-            outcome=outcome,
-            error=error,
-            prompt_tokens=self.request.prompt_tokens,
-            completion_tokens=self.request.completion_tokens,
-            duration_ms=round((time.time() - self.request.received_at) * 1000, 1),
-            attempts=self.request.attempt,
-        )
+    def _settle(self, outcome: Outcome, error: str, status: int) -> None:
+        self._dispatcher.settle(self.request, outcome, error, status)
 
 
 def _as_error(failure: Failure, request: Request) -> Exception:

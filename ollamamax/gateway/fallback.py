@@ -129,8 +129,10 @@ async def _first(service: Service, call: Call, receive: Receive, answer: Answer,
                 return
     except BaseException as error:
         if place is not None:
-            code = error.code if isinstance(error, errors.OllamaMaxError) else "client_gone"
-            service.dispatcher.give_up(place, code)
+            code, status = "client_gone", 499
+            if isinstance(error, errors.OllamaMaxError):
+                code, status = error.code, error.status
+            service.dispatcher.give_up(place, code, status)
         raise
 
 

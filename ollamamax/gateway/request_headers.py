@@ -53,8 +53,13 @@ def strict(scope: Scope) -> bool:
 
 
 def take_tier(call: Call, tier: str | None) -> None:
-    """OpenAI's ``service_tier``: ``flex`` may wait, as the priority ``low``. The others are bought there, and do nothing here."""
+    """OpenAI's ``service_tier``: ``flex`` may wait, as the priority ``low``; ``priority`` is ``high``, for a key that may ask for that.
+    The others are bought there, and do nothing here."""
     if tier == "flex":
         call.priority = "low"
+    elif tier == "priority" and call.highest == "high" and not call.idle_only:
+        call.priority = "high"
     elif tier not in (None, "auto", "default"):
         call.ignored.add(["service_tier"])
+    if call.ending is not None:
+        call.ending.priority = call.priority

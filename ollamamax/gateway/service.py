@@ -38,7 +38,10 @@ class Service:
 
     async def parsed(self, fields: Fields[T], call: Call, scope: Scope, receive: Receive) -> T:
         """The body by the table of its route; what it has in vain is told. Raises what `Fields.parse` and `body` raise."""
-        return fields.parse(await self.body(scope, receive), call.ignored, strict=call.strict)
+        body = fields.parse(await self.body(scope, receive), call.ignored, strict=call.strict)
+        if call.ending is not None:
+            call.ending.model = getattr(body, "model", "")
+        return body
 
     def execution(
         self,
@@ -54,6 +57,8 @@ class Service:
         """``deadline`` is in seconds, instead of this service's own; ``tell`` is called while it waits; of a ``whole`` answer the
         client reads nothing before its end. Raises `ModelNotFound`, `Unsupported` for an image that would have to be fetched, and
         `InvalidRequest` for schemas beyond their bounds."""
+        if call.ending is not None and not call.ending.model:
+            call.ending.model = model
         _refuse_addresses(inference)
         schemas.check(inference)
         _tidy(inference)

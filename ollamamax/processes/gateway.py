@@ -28,6 +28,7 @@ def main() -> None:
         deadline=read["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
         bounds=Bounds.of(read),
         intake=read["OLLAMAMAX_INTAKE_PER_TENANT"],
+        recorded_refusals=read["OLLAMAMAX_RECORDED_REFUSALS_PER_MINUTE"],
         region=read["OLLAMAMAX_REGION"],
     )
     serve(Standalone(gateway, Origins(read["OLLAMA_ORIGINS"])), read, read["OLLAMAMAX_GATEWAY_PORT"], shared=True)

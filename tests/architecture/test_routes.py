@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 from ollamamax.batches.protocol.files import Files
 from ollamamax.batches.protocol.routes import Routes
 from ollamamax.blobs.disk import in_folder
-from ollamamax.gateway.app import ROUTES
+from ollamamax.gateway.routes import ROUTES
 from ollamamax.identity.api.base import PUBLIC, Declared, KeyAuthentication, View
 from ollamamax.identity.roles import PERMISSIONS
 from ollamamax.responses.protocol import routes as kept_responses

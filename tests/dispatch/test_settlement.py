@@ -36,6 +36,7 @@ def settled(number: int) -> Request:
         node=new_id(),
         attempt=1,
         admitted_at=now,
+        outcome="ok",
     )
 
 
@@ -45,13 +46,13 @@ async def test_a_flush_waits_for_the_one_under_way_and_writes_nothing_twice(
     async with aclosing(Pipelined(redis_url)) as commands:
         settlements = Settlements(commands, lambda node: 0, lambda node: None)
         writing = asyncio.create_task(settlements.run())
-        settlements.add(settled(1), "ok", "")
+        settlements.add(settled(1))
         await asyncio.sleep(0.2)
         valkey.client_pause(400)
         for number in range(2, 12):
-            settlements.add(settled(number), "ok", "")
+            settlements.add(settled(number))
         await asyncio.sleep(0.1)  # under way, and not answered
-        settlements.add(settled(12), "ok", "")
+        settlements.add(settled(12))
         await settlements.flush()
         await end([writing])
     assert not len(settlements)
@@ -67,7 +68,7 @@ async def test_a_node_is_filled_as_soon_as_a_slot_was_kept_in_vain(redis_url: st
     filled: asyncio.Queue[str] = asyncio.Queue()
     async with aclosing(Pipelined(redis_url)) as commands:
         settlements = Settlements(commands, lambda node: 1, filled.put_nowait)
-        settlements.add(request, "ok", "")
+        settlements.add(request)
         await settlements.flush()
         assert (line.running(), filled.qsize()) == (0, 0)
         async with asyncio.timeout(5):
@@ -84,7 +85,7 @@ async def test_a_settlement_that_redis_refuses_holds_up_no_other_and_is_not_trie
     async with aclosing(Pipelined(redis_url)) as commands:
         settlements = Settlements(commands, lambda node: 0, lambda node: None)
         for request in (settled(2), bad, settled(3)):
-            settlements.add(request, "ok", "")
+            settlements.add(request)
         await settlements.flush()
     assert not len(settlements)
     kept = [fields[b"r"] for _, fields in valkey.xrange(keys.USAGE)]

@@ -15,8 +15,8 @@ import pytest
 from models_registry.protocol.routes import ROUTES as MANAGEMENT
 from ollamamax.contract import as_ollama
 from ollamamax.contract.ignored import Ignored
-from ollamamax.gateway.app import ROUTES
 from ollamamax.gateway.ollama import requests as ollama
+from ollamamax.gateway.routes import ROUTES
 from ollamamax.kernel.errors import InvalidRequest, Unsupported
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from ollamamax.contract import Final
-from ollamamax.gateway.app import ROUTES
+from ollamamax.gateway.routes import ROUTES
 from tests.fakes.node import echo
 from tests.gateway.conftest import Site
 from tests.gateway.scripts import embeds

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollamamax.gateway import paths
-from ollamamax.gateway.app import ROUTES
 from ollamamax.gateway.cors import Origins
+from ollamamax.gateway.routes import ROUTES
 from tests.gateway.conftest import Site
 
 ASK: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "one two"}]}

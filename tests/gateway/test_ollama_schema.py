@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ollamamax.gateway.app import OLLAMA, ROUTES
 from ollamamax.gateway.ollama import show
+from ollamamax.gateway.routes import OLLAMA, ROUTES
 from tests.clients.conftest import anything
 from tests.gateway import published, scripts
 from tests.gateway.conftest import Site

@@ -6,7 +6,7 @@ import re
 
 from ollamamax.batches.protocol import batches
 from ollamamax.batches.protocol.files import Files
-from ollamamax.gateway.app import OPENAI, Route
+from ollamamax.gateway.routes import OPENAI, Route
 
 _ID = re.compile(r"^(/v1/(?:files|batches)/)[^/]+")
 

@@ -16,6 +16,8 @@ MOST_MODELS = 1000
 
 async def messages(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
     body = await service.parsed(requests.FIELDS, call, scope, receive)
+    if call.ending is not None and body.metadata is not None:
+        call.ending.notes(body.metadata.user_id, None)
     inference = requests.to_inference(body, call.ignored)
     headers = [(b"request-id", call.id.encode())]
     opening = relay.Opening(send, responses.EVENT_STREAM, headers + call.headers(), responses.ping)

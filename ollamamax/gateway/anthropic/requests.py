@@ -48,6 +48,10 @@ class CountRequest(msgspec.Struct, forbid_unknown_fields=True):
     output_config: OutputConfig | None = None
 
 
+class Metadata(msgspec.Struct, forbid_unknown_fields=True):
+    user_id: Any = None
+
+
 class MessagesRequest(CountRequest, kw_only=True, forbid_unknown_fields=True):
     max_tokens: int
     stream: bool | None = False
@@ -55,6 +59,7 @@ class MessagesRequest(CountRequest, kw_only=True, forbid_unknown_fields=True):
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
+    metadata: Metadata | None = None
 
 
 _ACCOUNTING = "for Anthropic's own accounting"
@@ -107,7 +112,6 @@ FIELDS = Fields(
     MessagesRequest,
     _COUNT_IGNORED
     | {
-        "metadata": _ACCOUNTING,
         "service_tier": _ACCOUNTING,
         "billing_policy": _ACCOUNTING,
         "fallback_credit_token": _ACCOUNTING,

@@ -16,7 +16,7 @@ from ollamamax.gateway.http import Receive, Scope, Send, encode
 from ollamamax.gateway.ollama.durations import seconds
 from ollamamax.gateway.openai import others_words
 from ollamamax.gateway.openai.embeddings import inputs
-from ollamamax.gateway.openai.requests import IGNORED as IGNORED_IN_CHAT
+from ollamamax.gateway.openai.noted import note
 from ollamamax.gateway.openai.requests import (
     MOST_CHOICES,
     Sampling,
@@ -54,7 +54,7 @@ class CompletionRequest(Sampling, kw_only=True, forbid_unknown_fields=True):
 
 FIELDS = Fields(
     CompletionRequest,
-    {"user": IGNORED_IN_CHAT["user"], **others_words.IGNORED},
+    others_words.IGNORED,
     others_words.REFUSED,
     others_words.SAMPLING,
 )
@@ -145,6 +145,7 @@ def legacy_logprobs(entries: list[dict[str, Any]], offset: int = 0) -> dict[str,
 
 async def completions(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
     body = await service.parsed(FIELDS, call, scope, receive)
+    note(call, body)
     inferences = to_inferences(body)
     take_tier(call, body.service_tier)
     opening = relay.Opening(send, EVENT_STREAM, call.headers(), relay.comment)

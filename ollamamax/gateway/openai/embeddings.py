@@ -6,15 +6,13 @@ import base64
 import struct
 from typing import Any, Literal
 
-import msgspec
-
 from ollamamax.contract import Inference
 from ollamamax.gateway import http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.fields import Fields, Refused
 from ollamamax.gateway.http import Receive, Scope, Send
 from ollamamax.gateway.openai import others_words
-from ollamamax.gateway.openai.requests import IGNORED as IGNORED_IN_CHAT
+from ollamamax.gateway.openai.noted import Named, note
 from ollamamax.gateway.openai.requests import between, tokens
 from ollamamax.gateway.service import Service
 from ollamamax.kernel import errors
@@ -22,7 +20,7 @@ from ollamamax.kernel import errors
 MOST_INPUTS = 2048
 
 
-class EmbeddingRequest(msgspec.Struct, forbid_unknown_fields=True):
+class EmbeddingRequest(Named, kw_only=True, forbid_unknown_fields=True):
     """The input is a text, a list of texts, or one or more lists of tokens of the model's own tokenizer."""
 
     model: str
@@ -34,7 +32,6 @@ class EmbeddingRequest(msgspec.Struct, forbid_unknown_fields=True):
 FIELDS = Fields(
     EmbeddingRequest,
     {
-        "user": IGNORED_IN_CHAT["user"],
         **{name: others_words.IGNORED[name] for name in ("provider", "priority", "extra_body")},
     },
     {
@@ -79,6 +76,7 @@ def base64_of(vector: list[float]) -> str:
 
 async def embeddings(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
     body = await service.parsed(FIELDS, call, scope, receive)
+    note(call, body)
     async with service.execution(call, body.model, to_inference(body), receive) as execution:
         final = (await relay.gather(execution)).final
         as_text = body.encoding_format == "base64"

@@ -10,11 +10,13 @@ from ollamamax.gateway.choices import Choices, several
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send
 from ollamamax.gateway.openai import requests, responses
+from ollamamax.gateway.openai.noted import note
 from ollamamax.gateway.service import Service
 
 
 async def chat_completions(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
     body = await service.parsed(requests.FIELDS, call, scope, receive)
+    note(call, body)
     inference = requests.to_inference(body, call.ignored)
     request_headers.take_tier(call, body.service_tier)
     created = int(call.received_at)

@@ -11,6 +11,7 @@ from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.fields import Fields, Refused
 from ollamamax.gateway.ollama.durations import seconds
 from ollamamax.gateway.openai import content, others_words, tools
+from ollamamax.gateway.openai.noted import Noted
 from ollamamax.kernel import errors
 
 
@@ -41,7 +42,7 @@ class Message(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     refusal: str | None = None
 
 
-class Sampling(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class Sampling(Noted, kw_only=True, forbid_unknown_fields=True):
     """What steers the choice of tokens, in every request of this protocol that makes text."""
 
     max_tokens: int | None = None
@@ -94,14 +95,9 @@ MOST_CHOICES = 8
 MOST_TOKENS = (1 << 31) - 1
 MOST_BIASES = 1024
 
-_ACCOUNTING = "for OpenAI's own accounting"
 _CACHES = "for OpenAI's own caches; requests that begin alike go to the same node, whose engine keeps their prompts"
 IGNORED = {
-    "user": _ACCOUNTING,
-    "metadata": _ACCOUNTING,
     "store": "no chat is kept here",
-    "safety_identifier": _ACCOUNTING,
-    "prompt_cache_key": _CACHES,
     "prompt_cache_retention": _CACHES,
     "prompt_cache_options": _CACHES,
     "stream_options.include_obfuscation": "padding of a stream is no part of the answer",

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from ollamamax.contract import Inference
 from ollamamax.gateway import http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.fields import Fields, Refused
 from ollamamax.gateway.http import Receive, Scope, Send
 from ollamamax.gateway.openai import others_words
-from ollamamax.gateway.openai.requests import IGNORED as IGNORED_IN_CHAT
+from ollamamax.gateway.openai.noted import Named, note
 from ollamamax.gateway.service import Service
 from ollamamax.kernel import errors
 
 MOST_DOCUMENTS = 2048
 
 
-class RerankRequest(msgspec.Struct, forbid_unknown_fields=True):
+class RerankRequest(Named, kw_only=True, forbid_unknown_fields=True):
     """A document is a text, or an object whose ``text`` it is."""
 
     model: str
@@ -32,7 +30,7 @@ class RerankRequest(msgspec.Struct, forbid_unknown_fields=True):
 _WHOLE = Refused("the engine takes a document whole or refuses it")
 FIELDS = Fields(
     RerankRequest,
-    {"user": IGNORED_IN_CHAT["user"], "priority": others_words.IGNORED["priority"]},
+    {"priority": others_words.IGNORED["priority"]},
     {
         "max_tokens_per_doc": _WHOLE,
         "max_chunks_per_doc": _WHOLE,
@@ -65,6 +63,7 @@ def _text(document: str | dict[str, Any]) -> str:
 
 async def rerank(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
     body = await service.parsed(FIELDS, call, scope, receive)
+    note(call, body)
     inference = to_inference(body)
     async with service.execution(call, body.model, inference, receive) as execution:
         final = (await relay.gather(execution)).final

@@ -13,6 +13,7 @@ from ollamamax.gateway import http, relay
 from ollamamax.gateway.execution import Call
 from ollamamax.gateway.http import Receive, Scope, Send, encode
 from ollamamax.gateway.openai.kept import Kept, kept
+from ollamamax.gateway.openai.noted import note
 from ollamamax.gateway.openai.response_request import FIELDS, ResponseRequest, to_inference
 from ollamamax.gateway.openai.responses import EVENT_STREAM, error_fields
 from ollamamax.gateway.relay import Output
@@ -27,6 +28,9 @@ Item = dict[str, Any]
 async def responses(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
     raw = await service.body(scope, receive)
     body = FIELDS.parse(raw, call.ignored, strict=call.strict)
+    if call.ending is not None:
+        call.ending.model = body.model
+    note(call, body)
     take_tier(call, body.service_tier)
     keeps = await kept(service, call, body)
     if keeps.is_stored:

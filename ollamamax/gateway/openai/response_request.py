@@ -10,6 +10,7 @@ from ollamamax.contract import Inference, Options
 from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.fields import Fields, Refused
 from ollamamax.gateway.openai import response_input, tools
+from ollamamax.gateway.openai.noted import Noted
 from ollamamax.gateway.openai.requests import IGNORED as IGNORED_IN_CHAT
 from ollamamax.gateway.openai.requests import MOST_TOKENS, between, effort
 from ollamamax.kernel import errors
@@ -23,7 +24,7 @@ class Reasoning(msgspec.Struct, forbid_unknown_fields=True):
     effort: str | None = None
 
 
-class ResponseRequest(msgspec.Struct, forbid_unknown_fields=True):
+class ResponseRequest(Noted, kw_only=True, forbid_unknown_fields=True):
     model: str
     input: str | list[dict[str, Any]]
     instructions: str | None = None
@@ -49,7 +50,7 @@ class ResponseRequest(msgspec.Struct, forbid_unknown_fields=True):
 _HOSTED = "this server runs no tools"
 FIELDS = Fields(
     ResponseRequest,
-    {name: why for name, why in IGNORED_IN_CHAT.items() if "." not in name and name not in {"metadata", "store"}}
+    {name: why for name, why in IGNORED_IN_CHAT.items() if "." not in name and name != "store"}
     | {
         "stream_options": "it is about padding of the stream",
         "text.verbosity": "a hint for models that were trained on it, which none of ours was",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ollamamax.gateway.app import OPENAI, Route
+from ollamamax.gateway.routes import OPENAI, Route
 from ollamamax.responses.protocol import conversations, responses
 
 _ID = re.compile(r"^(/v1/(?:responses|conversations)/)(?!input_tokens$)[^/]+")

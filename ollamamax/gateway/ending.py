@@ -1,0 +1,216 @@
+"""Where every request of a client ends: one line in the log, one count, and where its tenant is known one usage record."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from cluster.dispatch.budget import Allowance
+from cluster.dispatch.dispatcher import Dispatcher
+from cluster.dispatch.request import Request
+from ollamamax import logs
+from ollamamax.contract import Outcome, UsageRecord
+from ollamamax.contract.ignored import Ignored
+from ollamamax.contract.tables import Priority
+from ollamamax.kernel import errors, trace
+
+NOT_RECORDED = (b"x-ollamamax-recorded", b"0")
+"""Tells a client that nothing is known under the id of its request."""
+MOST_USER = 256
+MOST_PAIRS, MOST_NAME, MOST_VALUE = 16, 64, 512
+_MOST_TENANTS = 10_000
+_SETTLED_WITHIN = 10.0
+"""Seconds within which what a client left is settled."""
+_log = logs.get(__name__)
+
+
+class Refusals:
+    """``most`` refused requests of each tenant are recorded in a minute; of those that are nobody's as many are logged."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._of: dict[str, Allowance] = {}
+
+    def take(self, tenant: str) -> bool:
+        """Whether one more is recorded."""
+        allowance = self._of.get(tenant)
+        if allowance is None:
+            if len(self._of) >= _MOST_TENANTS:
+                self._of.clear()
+            allowance = self._of[tenant] = Allowance(self._most / 60, self._most)
+        return allowance.take(1)
+
+
+class Ending:
+    """Of one request of a client: what is known of it, as it becomes known, until `finish`.
+
+    ``api`` is its route, or ``other``. A route that runs nothing, such as a list, is logged and counted, and not recorded.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_is_kept",
+        "_refusals",
+        "api",
+        "dispatcher",
+        "error",
+        "ignored",
+        "inside",
+        "key",
+        "metadata",
+        "model",
+        "priority",
+        "received_at",
+        "request",
+        "requests",
+        "tenant",
+        "traceparent",
+        "user",
+    )
+
+    def __init__(self, request: str, api: str, traceparent: str, received_at: float, refusals: Refusals) -> None:
+        self.request = request
+        self.api = api
+        self.traceparent = traceparent
+        self.received_at = received_at
+        self._refusals = refusals
+        self.dispatcher: Dispatcher | None = None
+        self.tenant = ""
+        self.key = ""
+        self.model = ""
+        """As its client names it."""
+        self.user = ""
+        self.metadata: dict[str, str] = {}
+        self.priority: Priority = "normal"
+        self.ignored = Ignored()
+        self.inside = False
+        """It was made inside this process, by somebody who asks again when there is no room."""
+        self.requests: Sequence[Request] = ()
+        """What was asked of nodes for it."""
+        self.error: errors.OllamaMaxError | None = None
+        self._is_kept: bool | None = None
+        self._begun = False
+
+    def notes(self, user: Any, metadata: Any) -> None:
+        """What its client wants noted with it; more than fits is cut."""
+        self.user = str(user)[:MOST_USER] if isinstance(user, str | int) else ""
+        if isinstance(metadata, dict):
+            pairs = list(metadata.items())[:MOST_PAIRS]
+            self.metadata = {_tidy(str(name)[:MOST_NAME]): _tidy(_text(value)[:MOST_VALUE]) for name, value in pairs}
+
+    @property
+    def was_given(self) -> bool:
+        """Whether a node, or a place in the queue, was had for it under its own id."""
+        return any(each.id == self.request and (each.node or each.outcome is not None) for each in self.requests)
+
+    def refused(self, error: errors.OllamaMaxError, *, begun: bool = False) -> list[tuple[bytes, bytes]]:
+        """It ends with an error: the headers that say so when no record is left. ``begun``: something of an answer was said, whose record
+        there is."""
+        self.error, self._begun = error, begun
+        return [] if self.was_given or (self.tenant and self._keeps()) else [NOT_RECORDED]
+
+    def finish(self, status: int) -> None:
+        """It is over, and the client has (or had) ``status``; safe to call once."""
+        running = [each for each in self.requests if each.node and each.outcome is None]
+        if running and self.dispatcher is not None:
+            # Its client left, and the node has not said yet what it did.
+            loop = asyncio.get_running_loop()
+            for each in running:
+                each.settled = loop.create_future()
+            self.dispatcher.later(self._finish_after(running, status))
+        else:
+            self._finish(status)
+
+    async def _finish_after(self, running: Sequence[Request], status: int) -> None:
+        await asyncio.wait([each.settled for each in running if each.settled is not None], timeout=_SETTLED_WITHIN)
+        self._finish(status)
+
+    def _keeps(self) -> bool:
+        """Whether it is logged, and recorded where its tenant is known: below the rate of what is refused."""
+        if self._is_kept is None:
+            waited = any(each.route.waiting is not None for each in self.requests)
+            asks_again = self.inside and self.error is not None and self.error.status in {429, 503}
+            self._is_kept = waited or (not asks_again and self._refusals.take(self.tenant))
+        return self._is_kept
+
+    def _finish(self, status: int) -> None:
+        last = next((each for each in reversed(self.requests) if each.outcome is not None), None)
+        outcome, code = self._outcome(last)
+        status = self.error.status if self.error is not None else status or 499
+        if self.dispatcher is not None:
+            self.dispatcher.counted.add(f"{self.api} {outcome} {status}")
+            if self.ignored:
+                self.dispatcher.counted.add(f"{self.api} ignored_fields", len(list(self.ignored)))
+        if outcome != "ok" and not self.was_given and not self._begun:
+            if not self._keeps():
+                return
+            if self.tenant and self.dispatcher is not None:
+                self.dispatcher.record(self._record(outcome, code, status))
+        self._tell(last, outcome, code, status)
+
+    def _outcome(self, last: Request | None) -> tuple[Outcome, str]:
+        if self.error is None:
+            return ("ok", "")
+        code = self.error.code
+        if last is not None and last.node and last.outcome not in {None, "ok"}:
+            return last.outcome or "failed", code
+        return ("cancelled" if self.error.status == 499 else "refused"), code
+
+    def _record(self, outcome: Outcome, code: str, status: int) -> UsageRecord:
+        route = next((each.route for each in reversed(self.requests)), None)
+        return UsageRecord(
+            request=self.request,
+            tenant=self.tenant,
+            key=self.key,
+            model=_tidy(self.model[:400]),
+            version=next((each.version for each in reversed(self.requests)), ""),
+            node="",
+            node_name="",
+            api=self.api,
+            trace=trace.trace_id(self.traceparent),
+            received_at=self.received_at,
+            prompt_tokens=0,
+            completion_tokens=0,
+            queue_ms=None,
+            first_token_ms=None,
+            duration_ms=round((time.time() - self.received_at) * 1000, 3),
+            outcome=outcome,
+            error=code[:100],
+            attempts=0,
+            priority=self.priority,
+            user=_tidy(self.user),
+            status=status,
+            metadata=self.metadata,
+            route=route,
+        )
+
+    def _tell(self, last: Request | None, outcome: Outcome, code: str, status: int) -> None:
+        _log.info(
+            "request",
+            request=self.request,
+            trace=trace.trace_id(self.traceparent),
+            tenant=self.tenant,
+            key=self.key,
+            api=self.api,
+            model=last.model if last is not None else _tidy(self.model[:400]),
+            node=last.node if last is not None else "",
+            outcome=outcome,
+            error=code,
+            status=status,
+            prompt_tokens=sum(each.prompt_tokens for each in self.requests),
+            completion_tokens=sum(each.completion_tokens for each in self.requests),
+            duration_ms=round((time.time() - self.received_at) * 1000, 1),
+            attempts=sum(each.attempt for each in self.requests),
+            **({"ignored": list(self.ignored)} if self.ignored else {}),
+        )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else str(value)
+
+
+def _tidy(text: str) -> str:
+    """Without what a database cannot hold and a log should not."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)

@@ -1,0 +1,34 @@
+"""What a request of OpenAI's protocol says of itself besides what it asks: whom it is for, what is noted with it, what it begins like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ollamamax.gateway.execution import Call
+
+MOST_CACHE_KEY = 1024
+
+
+class Named(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """``user`` is noted in the request's record; ``safety_identifier`` is OpenAI's newer word for it."""
+
+    user: Any = None
+    safety_identifier: Any = None
+
+
+class Noted(Named, kw_only=True, forbid_unknown_fields=True):
+    """``metadata`` is noted, too; requests with the same ``prompt_cache_key`` are at home on the same node."""
+
+    metadata: Any = None
+    prompt_cache_key: Any = None
+
+
+def note(call: Call, body: Named) -> None:
+    """Take over what the body says of itself."""
+    metadata = body.metadata if isinstance(body, Noted) else None
+    if call.ending is not None:
+        call.ending.notes(body.safety_identifier if body.user is None else body.user, metadata)
+    if isinstance(body, Noted) and isinstance(body.prompt_cache_key, str):
+        call.affinity = body.prompt_cache_key[:MOST_CACHE_KEY]
