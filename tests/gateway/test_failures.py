@@ -260,7 +260,7 @@ async def test_a_lost_answer_to_the_admission_leaves_no_slot_taken(
         await response.read()
     await until(lambda: site.client.scard(keys.node_slots(node.node)) == 0)
     await until(lambda: site.client.hlen(keys.OPEN) == 0)
-    assert len(site.usage()) == patient
+    await until(lambda: [record["outcome"] for record in site.usage()] == ["ok" if patient else "refused"])
     assert len(node.tickets) <= 1
 
 

@@ -193,8 +193,8 @@ async def test_no_node_and_a_late_failure_have_anthropics_form(site: Site) -> No
     stream = await _client(site).messages.create(**ASK, stream=True)
     with pytest.raises(anthropic.APIError, match="The engine broke"):
         [event async for event in stream]
-    await until(lambda: len(site.usage()) == 1)
-    assert site.usage()[0]["outcome"] == "failed"
+    await until(lambda: len(site.usage()) == 2)
+    assert [record["outcome"] for record in site.usage()] == ["refused", "failed"]
 
 
 async def test_arguments_that_are_no_json_are_the_models_failure(site: Site) -> None:
