@@ -83,7 +83,8 @@ class RouteSerializer(serializers.Serializer[Any]):
 
 
 class RequestSerializer(serializers.Serializer[Any]):
-    """Times in milliseconds, null for what has not happened or is not known."""
+    """Times in milliseconds, null for what has not happened or is not known. ``status`` is the HTTP status with which it ended; ``user``
+    and ``metadata`` are what its client wanted noted with it."""
 
     request = _Id()
     state = serializers.ChoiceField(["waiting", "running", "settled"])
@@ -108,6 +109,9 @@ class RequestSerializer(serializers.Serializer[Any]):
     currency = serializers.CharField(default="")
     outcome = serializers.CharField(default=None, allow_null=True)
     error = serializers.CharField(default="")
+    status = serializers.IntegerField(default=None, allow_null=True)
+    user = serializers.CharField(default="")
+    metadata = serializers.DictField(child=serializers.CharField(), default=None, allow_null=True)
     route = RouteSerializer(default=None, allow_null=True)
 
 

@@ -28,21 +28,21 @@ WITH record AS (
     api, trace, to_timestamp(received_at) AS received_at, prompt_tokens, completion_tokens, queue_ms, first_token_ms,
     duration_ms, CASE WHEN refused THEN 'refused' ELSE outcome END AS outcome, COALESCE(error, '') AS error, COALESCE(attempts, 1) AS attempts,
     COALESCE(priority, 'normal') AS priority, cost,
-    CASE WHEN cost IS NULL THEN '' ELSE COALESCE(currency, '') END AS currency, route
+    CASE WHEN cost IS NULL THEN '' ELSE COALESCE(currency, '') END AS currency, NULLIF(status, 0) AS status, metadata, route
   FROM string_to_table(%s, %s) AS entry (record), jsonb_to_record(record::jsonb) AS field (
     request uuid, tenant uuid, key uuid, "user" text, model text, version text, node text, node_name text, api text,
     trace text, received_at float8, prompt_tokens bigint, completion_tokens bigint, queue_ms float8, first_token_ms float8,
-    duration_ms float8, outcome text, error text, attempts smallint, priority text, cost numeric, currency text, route jsonb,
-    refused boolean
+    duration_ms float8, outcome text, error text, attempts smallint, priority text, cost numeric, currency text, status smallint,
+    metadata jsonb, route jsonb, refused boolean
   )
 ), written AS (
   INSERT INTO metering_usagerecord (
     request, tenant_id, key, "user", model, version, node, node_name, api, trace, received_at, prompt_tokens,
-    completion_tokens, queue_ms, first_token_ms, duration_ms, outcome, error, attempts, priority, cost, currency
+    completion_tokens, queue_ms, first_token_ms, duration_ms, outcome, error, attempts, priority, cost, currency, status, metadata
   )
   SELECT
     request, tenant, key, "user", model, version, node, node_name, api, trace, received_at, prompt_tokens,
-    completion_tokens, queue_ms, first_token_ms, duration_ms, outcome, error, attempts, priority, cost, currency
+    completion_tokens, queue_ms, first_token_ms, duration_ms, outcome, error, attempts, priority, cost, currency, status, metadata
   FROM record
   ON CONFLICT (request) DO NOTHING
   RETURNING

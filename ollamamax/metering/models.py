@@ -41,6 +41,10 @@ class UsageRecord(models.Model):
     """By the prices of the time at which it was settled; ``None`` where no price was set."""
     currency = models.CharField(max_length=3, default="")
     """Of the cost (ISO 4217); empty where the installation names none."""
+    status = models.PositiveSmallIntegerField(null=True)
+    """The HTTP status with which it ended; ``None`` where nobody was left to tell it."""
+    metadata = models.JSONField(null=True)
+    """What its client wanted noted with it: texts by name, 16 at most; ``None`` where it wanted nothing."""
 
     objects: models.Manager[UsageRecord] = tenant_manager()
 

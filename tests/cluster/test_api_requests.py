@@ -120,6 +120,52 @@ def test_the_queue_tells_places_of_the_callers_own_requests(
     assert [uuid.UUID(each["request"]).hex for each in stranger_api.get(QUEUE).json()["requests"]] == [theirs]
 
 
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_refused_request_tells_why_before_and_after_it_is_in_the_database(
+    owner: Person, owner_api: APIClient, stranger_api: APIClient, valkey: redis.Redis, moved: bool
+) -> None:
+    """It is no request of the sums, and took no tokens."""
+    refused = settled(
+        valkey,
+        owner,
+        node="",
+        node_name="",
+        version="",
+        model="",
+        prompt_tokens=0,
+        completion_tokens=0,
+        queue_ms=None,
+        first_token_ms=None,
+        outcome="refused",
+        error="invalid_request",
+        status=400,
+        attempts=0,
+        user="u-7",
+        metadata={"run": "7"},
+        route=None,
+    )
+    if moved:
+        assert write_usage() == 1
+        assert not valkey.xlen(keys.USAGE_REFUSED)
+        sums = owner_api.get("/api/v1/usage/totals").json()
+        assert (sums["requests"], sums["refused"], sums["prompt_tokens"]) == (0, 1, 0)
+    answer = owner_api.get(f"/api/v1/requests/{refused}").json()
+    told = {
+        name: answer[name] for name in ("state", "outcome", "error", "status", "node", "user", "metadata", "attempts")
+    }
+    assert told == {
+        "state": "settled",
+        "outcome": "refused",
+        "error": "invalid_request",
+        "status": 400,
+        "node": None,
+        "user": "u-7",
+        "metadata": {"run": "7"},
+        "attempts": 0,
+    }
+    assert stranger_api.get(f"/api/v1/requests/{refused}").status_code == 404
+
+
 def test_an_empty_queue_is_empty(owner_api: APIClient, valkey: redis.Redis) -> None:
     assert owner_api.get(QUEUE).json() == {"waiting": 0, "requests": []}
 

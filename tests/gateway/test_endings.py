@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from ollamamax.bus import directory, keys
-from ollamamax.contract import Delta, Event, Failure, Ticket
+from ollamamax.contract import Delta, Event, Failure, Ticket, tables
 from ollamamax.gateway import ending
 from ollamamax.gateway.ending import Refusals
 from ollamamax.kernel.ids import new_id
@@ -21,11 +21,9 @@ from tests.gateway.waiting import begun, full, queued
 
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "one two"}]},
-    "/v1/completions": {"prompt": "one two"},
     "/v1/responses": {"input": "one two"},
     "/v1/messages": {"messages": [{"role": "user", "content": "one two"}], "max_tokens": 9},
     "/api/chat": {"messages": [{"role": "user", "content": "one two"}], "stream": False},
-    "/api/generate": {"prompt": "one two", "stream": False},
 }
 
 
@@ -129,7 +127,7 @@ async def stood_in_for(ask: Asking) -> tuple[int, Any]:
     }
     directory.publish(ask.site.client, "models", {f"{ask.site.tenant}/first:latest": msgspec.json.encode(entry)})
     service = await ask.site.gateway.start()
-    await until(lambda: len(service.directory.items("models")) == 2)
+    await until(lambda: len(service.directory.items(tables.MODELS)) == 2)
     return await ask("first")
 
 

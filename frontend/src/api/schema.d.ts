@@ -1460,7 +1460,10 @@ export interface components {
          * @enum {string}
          */
         ReplicaStateEnum: "pending" | "fetching" | "ready" | "present" | "failed" | "lost";
-        /** @description Times in milliseconds, null for what has not happened or is not known. */
+        /**
+         * @description Times in milliseconds, null for what has not happened or is not known. ``status`` is the HTTP status with which it ended; ``user``
+         *     and ``metadata`` are what its client wanted noted with it.
+         */
         Request: {
             /** Format: uuid */
             request: string;
@@ -1495,6 +1498,12 @@ export interface components {
             outcome?: string | null;
             /** @default  */
             error: string;
+            status?: number | null;
+            /** @default  */
+            user: string;
+            metadata?: {
+                [key: string]: string;
+            } | null;
             route?: components["schemas"]["Route"] | null;
         };
         /**
@@ -1689,6 +1698,8 @@ export interface components {
             /** Format: decimal */
             cost?: string | null;
             currency?: string;
+            status?: number | null;
+            metadata?: unknown;
         };
         User: {
             /** Format: uuid */
