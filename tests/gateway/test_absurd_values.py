@@ -13,7 +13,7 @@ import pytest
 from cluster.engines import ollama_wire, openai_wire
 from cluster.engines.openai_wire import LLAMACPP, PLAIN, VLLM, Dialect
 from ollamamax.contract import Event, Failure, Final, Ticket
-from ollamamax.gateway.app import ROUTES
+from ollamamax.gateway.routes import ROUTES
 from ollamamax.kernel.errors import OllamaMaxError
 from tests.fakes.node import echo
 from tests.gateway.absurd import BODIES, VALUES, bodies
