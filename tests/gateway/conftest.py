@@ -17,6 +17,7 @@ import uvicorn
 
 from cluster.dispatch.admission import Bounds
 from ollamamax.bus import directory, keys
+from ollamamax.contract import decode_usage
 from ollamamax.contract.tables import MODELS, NODES
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.standalone import Standalone
@@ -85,7 +86,7 @@ class Site:
         publish_model(self.client, tenant)
 
     def usage(self) -> list[dict[str, Any]]:
-        return [msgspec.json.decode(fields[b"r"]) for _, fields in self.client.xrange(keys.USAGE)]
+        return [msgspec.to_builtins(decode_usage(fields[b"r"])) for _, fields in self.client.xrange(keys.USAGE)]
 
 
 async def until(condition: Callable[[], bool], seconds: float = LONG) -> None:
