@@ -39,8 +39,8 @@ def messages(role: str, content: str | list[Block], ignored: Ignored) -> list[di
         else:
             parts += _parts(block, role, ignored)
     if not parts:
-        # A message that held nothing but what was left out is still a turn.
-        return results or [{"role": role, "content": ""}]
+        # A message that held nothing but what was left out is still a turn; one of the system is none.
+        return results or ([] if role == "system" else [{"role": role, "content": ""}])
     return [*results, {"role": role, "content": _joined(parts)}]
 
 
@@ -59,14 +59,30 @@ def _parts(block: Block, role: str, ignored: Ignored) -> list[dict[str, Any]]:
         case {"type": "document", "source": dict() as source}:
             return _document(block, source, role, ignored)
         case {"type": "search_result", "content": list() as found}:
+            _tell_citations(block, ignored)
             head = [str(block[name]) for name in ("title", "source") if isinstance(block.get(name), str)]
             return [_said("\n".join([*head, text(found, "messages")]))]
         case {"type": "compaction", "content": str() as summary}:
             return [_said(summary)]
+        case {"type": "compaction"} if block.get("content") is None:
+            if block.get("encrypted_content"):
+                raise errors.Unsupported("'messages' holds a summary that only Anthropic can read.", param="messages")
+            ignored.add(["messages.compaction"])  # there was none to be made
+            return []
+        case {"type": "mid_conv_system", "content": list() as blocks} if all(isinstance(each, dict) for each in blocks):
+            return [part for each in blocks for part in _parts(each, role, ignored)]
+        case {"type": "tool_addition" | "tool_removal"}:
+            return []  # they change what is offered: see `tool_changes`
         case {"type": str() as kind} if kind in _OF_ANTHROPIC:
             ignored.add([f"messages.{kind}"])
             return []
     raise _unknown(block, role)
+
+
+def _tell_citations(block: Block, ignored: Ignored) -> None:
+    """No engine says which words came from where."""
+    if isinstance(asked := block.get("citations"), dict) and asked.get("enabled"):
+        ignored.add(["messages.citations"])
 
 
 def _said(text_: str) -> dict[str, Any]:
@@ -74,6 +90,7 @@ def _said(text_: str) -> dict[str, Any]:
 
 
 def _document(block: Block, source: dict[str, Any], role: str, ignored: Ignored) -> list[dict[str, Any]]:
+    _tell_citations(block, ignored)
     head = [_said(str(block[name])) for name in ("title", "context") if isinstance(block.get(name), str)]
     match source:
         case {"type": "text", "data": str() as data}:
@@ -140,7 +157,12 @@ def _assistant(blocks: list[Block], ignored: Ignored) -> dict[str, Any]:
     return made
 
 
-_BLOCKS = frozenset({"text", "image", "tool_use", "tool_result", "thinking", "document", "search_result", "compaction"})
+_BLOCKS = frozenset(
+    {
+        *("text", "image", "tool_use", "tool_result", "thinking", "document", "search_result", "compaction"),
+        *("mid_conv_system", "tool_addition", "tool_removal"),
+    }
+)
 
 
 def _unknown(block: Block, role: str) -> errors.OllamaMaxError:

@@ -8,15 +8,18 @@ import msgspec
 
 from ollamamax.contract import Inference, Options
 from ollamamax.contract.ignored import Ignored
-from ollamamax.gateway.anthropic import content
+from ollamamax.gateway.anthropic import content, tool_changes
 from ollamamax.gateway.fields import Fields, Loose, Refused, Translated
 from ollamamax.gateway.openai import tools
 from ollamamax.kernel import errors
 
 
 class Message(msgspec.Struct, forbid_unknown_fields=True):
+    """Only one of the system may have no ``content``; ``clear_at`` says how long it is shown."""
+
     role: Literal["user", "assistant", "system"]
-    content: str | list[dict[str, Any]]
+    content: str | list[dict[str, Any]] | None = None
+    clear_at: Literal["next_user_message", "never"] | None = None
 
 
 class ToolChoice(msgspec.Struct, forbid_unknown_fields=True):
@@ -75,7 +78,9 @@ _COUNT_IGNORED: dict[str, str] = {
     "betas": "what they switch on is answered, or refused by the field that asks for it",
     "thinking.budget_tokens": "the engines have no such limit",
     "thinking.display": "thoughts come as they are",
+    "thinking.block_binding": "thoughts are bound to nothing here",
     "output_config.task_budget": "the engines have no such limit",
+    "messages.output_config": "the effort of the request counts for all of it",
 }
 
 
@@ -146,12 +151,18 @@ def count_inference(request: CountRequest, ignored: Ignored) -> Inference:
     if not request.messages:
         raise errors.InvalidRequest("'messages' must hold at least one message.", param="messages")
     messages = [{"role": "system", "content": content.text(request.system, "system")}] if request.system else []
-    for message in request.messages:
+    last = max((at for at, each in enumerate(request.messages) if each.role == "user"), default=-1)
+    for at, message in enumerate(request.messages):
+        if message.content is None and message.role != "system":
+            raise errors.InvalidRequest(f"A message of '{message.role}' needs a 'content'.", param="messages")
+        if message.content is None or (message.clear_at == "next_user_message" and at < last):
+            continue
         messages += content.messages(message.role, message.content, ignored)
     choice = request.tool_choice
     output = request.output_config or OutputConfig()
     think, is_wish = _think(request.thinking, output.effort)
-    given = [_tool(tool) for tool in request.tools or []]
+    contents = [message.content for message in request.messages]
+    given = [_tool(tool) for tool in tool_changes.at_the_end(request.tools or [], contents, ignored)]
     offered, chosen = tools.offered(given, _tool_choice(choice) if choice else None, ignored)
     return Inference(
         kind="count",
@@ -174,7 +185,10 @@ _LEVELS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "m
 
 
 def _think(thinking: Thinking | None, effort: str | None) -> tuple[bool | str | None, bool]:
-    """Whether and how much to think, and whether a model that cannot may answer without: where it was left to the model."""
+    """Whether and how much to think, and whether a model that cannot may answer without.
+
+    Anthropic's programs ask every model that they do not know to think, so that it is a wish.
+    """
     kind = thinking.type if thinking else None
     if effort is not None and effort not in _LEVELS:
         raise errors.InvalidRequest(
@@ -184,7 +198,7 @@ def _think(thinking: Thinking | None, effort: str | None) -> tuple[bool | str | 
     if kind == "disabled":
         return False, False
     if kind == "enabled":
-        return level or True, False
+        return level or True, True
     return level, level is not None
 
 

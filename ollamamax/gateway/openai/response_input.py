@@ -31,16 +31,19 @@ def messages(given: str | list[Item], ignored: Ignored) -> list[Item]:
     made: list[Item] = []
     turn: Item | None = None
     for item in given:
-        kind = item.get("type") or "message"
+        kind = item.get("type") or ("item_reference" if "role" not in item and "id" in item else "message")
         if not isinstance(kind, str):
             raise errors.InvalidRequest("The 'type' of an item is a text.", param="input")
-        if kind in _RUN_BY_OPENAI:
+        if kind in _RUN_BY_OPENAI or (kind == "context_compaction" and not item.get("encrypted_content")):
             ignored.add([f"input.{kind}"])
+        elif kind == "agent_message":
+            turn = None
+            made += _told_by(item.get("author"), _content(item.get("content"), ignored))
         elif kind == "function_call_output" or (
             kind.removesuffix("_output") in _OF_OTHER_TOOLS and kind.endswith("_output")
         ):
             turn = None
-            made += _result(item)
+            made += _result(item, ignored)
         elif kind in {"function_call", "reasoning", *_OF_OTHER_TOOLS} or (
             kind == "message" and item.get("role") == "assistant"
         ):
@@ -52,11 +55,12 @@ def messages(given: str | list[Item], ignored: Ignored) -> list[Item]:
             match item:
                 case {"role": "user" | "system" | "developer" as role, "content": content} if kind == "message":
                     turn = None
-                    made.append({"role": role, "content": _content(content)})
+                    made.append({"role": role, "content": _content(content, ignored)})
                 case {"role": "user" | "system" | "developer"} if kind == "message":
                     raise errors.InvalidRequest("A message needs a 'content'.", param="input")
                 case _:
-                    raise _unsupported(f" with an item of type '{str(item.get('type', item.get('role')))[:64]}'")
+                    named = kind if kind != "message" else item.get("role")
+                    raise _unsupported(f" with an item of type '{str(named)[:64]}'")
     return made
 
 
@@ -71,9 +75,9 @@ def _add(turn: Item, item: Item, ignored: Ignored) -> None:
             _call(turn, id_, name, arguments)
         case {"type": "custom_tool_call", "call_id": str() as id_, "name": str() as name, "input": str() as text}:
             _call(turn, id_, name, msgspec.json.encode({"input": text}).decode())
-        case {"type": str() as kind, "call_id": str() as id_} if kind in _OF_OTHER_TOOLS:
+        case {"type": str() as kind} if kind in _OF_OTHER_TOOLS and (given := _call_id(item)):
             asked = item.get("action") or item.get("operation") or item.get("actions") or {}
-            _call(turn, id_, kind.removesuffix("_call"), msgspec.json.encode(asked).decode())
+            _call(turn, given, kind.removesuffix("_call"), msgspec.json.encode(asked).decode())
         case {"type": "reasoning"}:
             parts = item.get("content") or item.get("summary") or []
             if not isinstance(parts, list):
@@ -83,7 +87,7 @@ def _add(turn: Item, item: Item, ignored: Ignored) -> None:
             texts = [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
             turn["reasoning_content"] = turn.get("reasoning_content", "") + "".join(texts)
         case {"role": "assistant", "content": content}:
-            said = _content(content)
+            said = _content(content, ignored)
             if not isinstance(said, str):
                 raise errors.InvalidRequest("A message of the assistant holds text only.", param="input")
             turn["content"] += said
@@ -93,20 +97,33 @@ def _add(turn: Item, item: Item, ignored: Ignored) -> None:
             )
 
 
+def _call_id(item: Item) -> str | None:
+    """What a call and its result share: those of a local shell may have an ``id`` alone."""
+    names = ("call_id", "id") if str(item.get("type")).startswith("local_shell_call") else ("call_id",)
+    return next((given for name in names if isinstance(given := item.get(name), str) and given), None)
+
+
+def _told_by(name: Any, content: str | list[Item]) -> list[Item]:
+    """What somebody else says who has no role in a chat, such as another agent: a message of the user, which names them."""
+    head = f"{name}: " if isinstance(name, str) and name else ""
+    if isinstance(content, list):
+        return [{"role": "user", "content": [{"type": "text", "text": head}, *content] if head else content}]
+    return [{"role": "user", "content": head + content}] if content else []
+
+
 def _call(turn: Item, id_: str, name: str, arguments: str) -> None:
     function = {"name": name, "arguments": arguments}
     turn.setdefault("tool_calls", []).append({"id": id_, "type": "function", "function": function})
 
 
-def _result(item: Item) -> list[Item]:
+def _result(item: Item, ignored: Ignored) -> list[Item]:
     """The message of a tool; pictures in it are a message of the user that follows, as templates have none of a tool."""
-    answered = item.get("call_id")
-    if not isinstance(answered, str):
+    answered = _call_id(item)
+    if answered is None and isinstance(item.get("name"), str):
+        return _told_by(item["name"], _content(_output(item), ignored))  # a tool spoke without being called
+    if answered is None:
         raise errors.InvalidRequest(f"An item of type '{str(item.get('type'))[:64]}' needs a 'call_id'.", param="input")
-    given = item.get("output")
-    if isinstance(given, dict):
-        given = msgspec.json.encode(given).decode()
-    content = _content(given)
+    content = _content(_output(item), ignored)
     if isinstance(content, str):
         return [{"role": "tool", "tool_call_id": answered, "content": content}]
     text = "\n".join(part["text"] for part in content if part["type"] == "text")
@@ -117,7 +134,19 @@ def _result(item: Item) -> list[Item]:
     ]
 
 
-def _content(given: Any) -> str | list[dict[str, Any]]:
+def _output(item: Item) -> Any:
+    """Text or parts. What a shell printed, a screen's picture and the like have forms of their own: they are told as JSON."""
+    match item:
+        case {"type": "apply_patch_call_output"} if item.get("output") is None:
+            return str(item.get("status") or "")
+        case {"output": {"type": "computer_screenshot", "image_url": str() as url}}:
+            return [{"type": "input_image", "image_url": url}]
+        case {"type": "shell_call_output", "output": list() as given} | {"output": dict() as given}:
+            return msgspec.json.encode(given).decode()
+    return item.get("output")
+
+
+def _content(given: Any, ignored: Ignored) -> str | list[dict[str, Any]]:
     if isinstance(given, str):
         return given
     if not isinstance(given, list):
@@ -129,6 +158,8 @@ def _content(given: Any) -> str | list[dict[str, Any]]:
                 parts.append({"type": "text", "text": text})
             case {"type": "refusal", "refusal": str() as text}:
                 parts.append({"type": "text", "text": text})
+            case {"type": "encrypted_content"}:
+                ignored.add(["input.encrypted_content"])
             case {"type": "input_image", "image_url": str() as url}:
                 parts.append({"type": "image_url", "image_url": {"url": url}})
             case {"type": "input_text" | "output_text" | "text" | "refusal" as kind}:

@@ -53,6 +53,11 @@ def chosen(found: list[Tool], choice: Choice, *, had_some: bool) -> tuple[list[T
         }:
             kept = {_name(each) for each in allowed}
             return chosen([tool for tool in found if tool["function"]["name"] in kept], mode, had_some=had_some)
+        case {"type": str() as kind} if kind not in {"function", "allowed_tools"}:
+            raise errors.Unsupported(
+                f"'tool_choice' asks for a tool of type '{kind[:64]}', which this server does not run.",
+                param="tool_choice",
+            )
         case _:
             raise errors.InvalidRequest("'tool_choice' is auto, none, required or one function.", param="tool_choice")
     if not found:
