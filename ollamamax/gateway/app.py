@@ -207,10 +207,16 @@ class Gateway:
                         await self._turns.begin(intake.REFUSED, asks=False)
                     await self._refuse(scope, receive, send, checked)
                     return
-            await self._turns.begin(owner, asks=checked is not None, connection=connection)
+            try:
+                await self._turns.begin(owner, asks=checked is not None, connection=connection)
+            except ClientGone:
+                *_, ending = self._arrived(scope, checked)
+                ending.error = _ClientLeft("The client closed the connection before its turn.")
+                ending.finish(0)
+                return
             await self._serve(scope, receive, send, inside, idle_only, place, checked)
         except ClientGone:
-            return  # while it waited for its turn; later ones are told in the log
+            return  # while it was told an error; the request has ended already
         finally:
             if place is not None:
                 place.leave()
