@@ -198,7 +198,7 @@ async def house(
     owner, key, stranger_key = people
     for table in ("node_keys", "tenants", "models", "blobs", "nodes"):
         directory.reconcile(valkey, table, dict)
-    await database_sync_to_async(publication.repair, thread_sensitive=False)(regions.own(), "keys")
+    await database_sync_to_async(publication.repair, thread_sensitive=False)(regions.Region("", redis_url), "keys")
     publish_model(valkey, owner.tenant.id.hex)
     routes = Routes(Files(in_folder(tmp_path / "files"), MOST_FILE_BYTES, MOST_TENANT_BYTES))
     gateway = Gateway(

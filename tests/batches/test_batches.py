@@ -263,7 +263,9 @@ async def test_keys_that_redis_lost_are_not_taken_for_revoked(house: House) -> N
     await house.add_runner()
     await asyncio.sleep(2.5)
     assert (await house.batch(name)).status == "in_progress"
-    await database_sync_to_async(publication.repair, thread_sensitive=False)(regions.own(), "keys")
+    await database_sync_to_async(publication.repair, thread_sensitive=False)(
+        regions.Region("", house.redis_url), "keys"
+    )
     assert (await house.ended(name)).status == "completed"
 
 

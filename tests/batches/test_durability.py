@@ -132,7 +132,9 @@ async def test_redis_lost_and_back_midway_loses_nothing(house: House, own_valkey
     # It came back empty. This is what the controller's loops and a node's reconnection do.
     for table in ("node_keys", "tenants", "blobs", "nodes", "models"):
         directory.reconcile(house.valkey, table, dict)
-    await database_sync_to_async(publication.repair, thread_sensitive=False)(regions.own(), "keys")
+    await database_sync_to_async(publication.repair, thread_sensitive=False)(
+        regions.Region("", house.redis_url), "keys"
+    )
     publish_model(house.valkey, house.owner.tenant.id.hex)
     await house.add_node(slow)
     assert before < LINES

@@ -27,7 +27,7 @@ class BulkItemSerializer(serializers.Serializer[Any]):
 
 
 class BulkSerializer(serializers.Serializer[Any]):
-    items = BulkItemSerializer(many=True, allow_empty=False, max_length=MOST)  # type: ignore[call-arg]
+    items = serializers.ListField(child=BulkItemSerializer(), allow_empty=False, max_length=MOST)
 
 
 class BulkResultSerializer(serializers.Serializer[Any]):

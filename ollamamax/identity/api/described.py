@@ -8,6 +8,10 @@ from typing import Any
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 
+MOST_IDEMPOTENCY_KEY = 255
+MOST_IF_MATCH = 1000
+"""Characters: some twenty tags."""
+
 
 class Described(AutoSchema):
     def get_override_parameters(self) -> list[Any]:
@@ -25,10 +29,10 @@ class Described(AutoSchema):
                 )
         if self.method == "POST" and getattr(view, "creates", False):
             text = "A repetition under the same key, within a day, gets the same answer and creates nothing."
-            found.append(OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, description=text))
+            found.append(_header("Idempotency-Key", MOST_IDEMPOTENCY_KEY, text))
         if self.method in {"PUT", "PATCH", "DELETE"} and getattr(view, "etagged", False):
             text = "The ETag that it was read with: when it was changed since, the answer is 412."
-            found.append(OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, description=text))
+            found.append(_header("If-Match", MOST_IF_MATCH, text))
         return found
 
     def is_deprecated(self) -> bool:
@@ -38,3 +42,9 @@ class Described(AutoSchema):
             (method, route.replace("<uuid:", "{").replace("<str:", "{").replace(">", "}"))
             for method, route in DEPRECATED
         }
+
+
+def _header(name: str, longest: int, description: str) -> OpenApiParameter:
+    return OpenApiParameter(
+        name, {"type": "string", "maxLength": longest}, OpenApiParameter.HEADER, description=description
+    )

@@ -21,6 +21,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ollamamax.identity.actions import idempotency
+from ollamamax.identity.api.described import MOST_IDEMPOTENCY_KEY, MOST_IF_MATCH
 from ollamamax.identity.changes import one_at_a_time
 from ollamamax.kernel.errors import InvalidRequest, PreconditionFailed
 
@@ -31,7 +32,7 @@ Method = Callable[..., Response]
 IDEMPOTENCY = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 IF_MATCH = "If-Match"
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_KEY = re.compile(rf"[\x21-\x7e]{{1,{MOST_IDEMPOTENCY_KEY}}}")
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ def _wanted(request: Request) -> list[str] | None:
     text = getattr(request, "omx_if_match", None) or request.headers.get(IF_MATCH)
     if text is None or text.strip() == "*":
         return None
+    if len(text) > MOST_IF_MATCH:
+        raise InvalidRequest(f"If-Match has at most {MOST_IF_MATCH} characters.", header=IF_MATCH)
     return [each.strip() for each in text.split(",")]
 
 
@@ -94,7 +97,9 @@ def idempotent(method: Method) -> Method:
         if key is None or view.acting.tenant is None:
             return method(view, request, *args, **kwargs)
         if _KEY.fullmatch(key) is None:
-            raise InvalidRequest("An Idempotency-Key has 1 to 255 visible characters of ASCII.", header=IDEMPOTENCY)
+            raise InvalidRequest(
+                f"An Idempotency-Key has 1 to {MOST_IDEMPOTENCY_KEY} visible characters of ASCII.", header=IDEMPOTENCY
+            )
         body = json.dumps(request.data, sort_keys=True, separators=(",", ":"))
         fingerprint = hashlib.sha256(f"{request.method} {request.path}\n{body}".encode()).hexdigest()
         claimed = idempotency.claim(
