@@ -12,12 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
-import psycopg
 import redis
 
 from benchmarks.product import NOT_OURS, ROOT, NotStarted, Place, ask, free_port, placed, wait_for
+from benchmarks.rows import rows
 from ollamamax.bus import keys
 from ollamamax.embedded.environment import of_running
 from ollamamax.embedded.home import Home
@@ -118,11 +117,8 @@ class Fleet:
         until = time.monotonic() + PATIENCE
         while self.redis.xlen(keys.USAGE) and time.monotonic() < until:
             time.sleep(0.2)
-        with psycopg.connect(self.database) as connection:
-            rows: list[tuple[Any, str]] = connection.execute(
-                "SELECT request, outcome FROM metering_usagerecord"
-            ).fetchall()
-        return {request.hex: outcome for request, outcome in rows}
+        found = rows(self.database, "SELECT request, outcome FROM metering_usagerecord")
+        return {request.hex: outcome for request, outcome in found}
 
 
 @contextlib.contextmanager

@@ -13,14 +13,14 @@ import resource
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, LiteralString
 
 import msgspec
-import psycopg
 import redis
 
 from benchmarks.conditions import conditions
 from benchmarks.product import ROOT, ask, placed, processes_of
+from benchmarks.rows import rows
 from cluster.engines.build import EngineChoice
 from cluster.worker.identity import Identity
 from cluster.worker.join import join
@@ -177,13 +177,12 @@ async def _until(condition: Callable[[], bool], seconds: float) -> float:
 
 
 def _count(environ: dict[str, str], which: str) -> int:
-    queries = {
+    queries: dict[str, LiteralString] = {
         "state = 'present'": "SELECT count(*) FROM models_registry_replica WHERE state = 'present'",
         "state = 'failed'": "SELECT count(*) FROM models_registry_replica WHERE state = 'failed'",
     }
-    with psycopg.connect(environ["DATABASE_URL"]) as connection:
-        row: Any = connection.execute(queries[which]).fetchone()
-    return int(row[0])
+    ((count,),) = rows(environ["DATABASE_URL"], queries[which])
+    return int(count)
 
 
 def _loops(redis_url: str) -> dict[str, tuple[float, float]]:
