@@ -33,7 +33,7 @@ PATIENCE = 60.0
 """Seconds from when the node was given it after which a request is settled though its living node never said how it ended."""
 
 _settle = Script("settle")
-_withdraw = Script("withdraw")
+_give_up = Script("give_up")
 _log = logs.get(__name__)
 
 
@@ -43,16 +43,16 @@ def settle_lost(
     """Safe to run twice, also at once: a second record of a request is not taken over to Postgres. Returns how many it settled.
 
     A node that still works for a dead gateway is told to stop; if it does not at once, a later run settles the request. What only
-    waited gives up its place. ``check`` raises when another process does this by now. Raises `RedisError`.
+    waited ends with its place. ``check`` raises when another process does this by now. Raises `RedisError`.
     """
     dead = departed(client, patience or Patience())
     if not dead:
         return 0
     check()
+    # What waits may be given a node until its place is given up: only then all that the dead left open is known.
+    _give_up_places(client, dead)
     opened = [decode_open(value) for value in cast("dict[bytes, bytes]", client.hgetall(keys.OPEN)).values()]
     lost = [each for each in opened if each.gateway in dead]
-    # One that waits for its next attempt is open, too: its record and its slot are those of the attempt before.
-    _give_up_places(client, dead, {each.request for each in lost})
     left = _settle_known(client, lost)
     _stop(client, left)
     end = time.monotonic() + ANSWER
@@ -116,8 +116,6 @@ def _ticket(opened: OpenRequest) -> str:
 class _Entry(msgspec.Struct):
     request: str
     ticket: str
-    tenant: str
-    key: str
     gateway: str
     open: str
     """Its open record as JSON, without the opening brace."""
@@ -126,8 +124,8 @@ class _Entry(msgspec.Struct):
 _decode_entry = msgspec.msgpack.Decoder(_Entry).decode
 
 
-def _give_up_places(client: redis.Redis, dead: Set[str], opened: Set[str]) -> None:
-    """Those whose request is not ``opened`` end here, with a record that names no node."""
+def _give_up_places(client: redis.Redis, dead: Set[str]) -> None:
+    """Those that no node was given yet end here, with a record that names none."""
     waiting = [request.decode() for request in cast("list[bytes]", client.zrange(keys.WAITING, 0, -1))]
     with client.pipeline(transaction=False) as pipe:
         for request in waiting:
@@ -136,19 +134,13 @@ def _give_up_places(client: redis.Redis, dead: Set[str], opened: Set[str]) -> No
     for request, entry in zip(waiting, packed, strict=True):
         each = None if entry is None else _decode_entry(entry)
         if each is None:
-            client.zrem(keys.WAITING, request)
+            _give_up.run_sync(client, arguments({"request": request, "ticket": ""}, b""))
         elif each.gateway in dead:
-            over = each.request not in opened
-            account = {
-                "request": each.request,
-                "tenant": each.tenant,
-                "ticket": each.ticket,
-                "counted": [each.key, each.tenant],
-            }
-            _withdraw.run_sync(client, arguments({**account, "nodes": [], "close": over}, b""))
-            if over:
-                _settle_one(client, decode_open("{" + each.open), Counted(), 0)
-            _log.warning("place_given_up_for_lost_gateway", request=each.request, gateway=each.gateway)
+            record = encode_json(_record(decode_open("{" + each.open), Counted()))
+            over = _give_up.run_sync(client, arguments({"request": each.request, "ticket": each.ticket}, record))
+            _log.warning(
+                "place_given_up_for_lost_gateway", request=each.request, gateway=each.gateway, is_over=bool(over)
+            )
 
 
 def _done(client: redis.Redis, node: str) -> dict[str, Counted]:

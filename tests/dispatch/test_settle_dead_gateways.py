@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from cluster.dispatch.settle_dead_gateways import PATIENCE, settle_lost
 from ollamamax.bus import keys
 from ollamamax.contract import OpenRequest, decode_control, encode_json
 from ollamamax.kernel.ids import new_id
-from tests.dispatch.calls import Calls, admission
+from tests.dispatch.calls import Calls, account, admission
 
 AT_ONCE = Patience(apart=0, lapsed=0, calm=0)
 
@@ -130,8 +130,47 @@ def test_one_that_only_waited_leaves_a_record_without_a_node(client: redis.Redis
     assert_nothing_is_left(client, request)
 
 
-def waits(client: redis.Redis, request: OpenRequest, *, attempt: int) -> None:
-    """Its next attempt gets a place in the queue, for a node that is full."""
+class Meanwhile(redis.Redis):  # type: ignore[misc]  # redis-py leaves its bases untyped
+    """After its first ``command`` is answered, something else happens in Redis."""
+
+    command = ""
+    happens: Callable[[], Any] | None = None
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        answer = super().execute_command(*args, **options)
+        if args[0] == self.command and self.happens is not None:
+            happens, self.happens = self.happens, None
+            happens()
+        return answer
+
+
+@pytest.mark.parametrize("command", ["ZRANGE", "HGETALL"])
+def test_one_that_is_given_a_node_while_its_gateway_is_settled_is_settled_once(
+    client: redis.Redis, command: str
+) -> None:
+    """The lease of a gateway that was killed stands for some seconds more, and others fill the nodes meanwhile."""
+    request = opened(client)
+    client.delete(keys.OPEN, keys.node_slots(request.node))
+    full = waits(client, request, attempt=1)
+    client.set(keys.gateway_alive(request.gateway), b"1", px=LEASE_MS - 2000)
+    somebody = account(new_id(), request.tenant, full, room=1)
+    with Meanwhile.from_url(os.environ["REDIS_URL"]) as settling:
+        settling.command = command
+        settling.happens = lambda: Calls(client)("settle", somebody, b"{}")
+        settle_lost(settling, AT_ONCE)
+        assert settling.happens is None
+    client.delete(keys.node_state(full))
+    settle_lost(client, AT_ONCE)
+    (record,) = [each for each in records(client) if each]
+    assert (record["request"], record["outcome"]) == (request.request, "gateway_lost")
+    assert record["node"] == (full if command == "ZRANGE" else "")
+    assert_nothing_is_left(client, request)
+    assert not client.scard(keys.node_slots(full))
+    assert not client.smembers(keys.GATEWAYS)
+
+
+def waits(client: redis.Redis, request: OpenRequest, *, attempt: int) -> str:
+    """Its next attempt gets a place in the queue, for a node that is full. Returns that node."""
     unplaced = msgspec.structs.replace(request, attempt=attempt, node="", node_name="", given_at=0.0)
     client.set(keys.node_state(full := new_id()), b"alive", px=4000)
     named = admission(
@@ -147,6 +186,7 @@ def waits(client: redis.Redis, request: OpenRequest, *, attempt: int) -> None:
         most_bytes_of_tenant=1 << 20,
     )
     assert Calls(client)("admit", named, b"ticket")[0] == b"waits"
+    return full
 
 
 def assert_nothing_is_left(client: redis.Redis, request: OpenRequest) -> None:
