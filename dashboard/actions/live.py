@@ -95,8 +95,6 @@ async def _publish_tenant(
     )
     if not sequence:
         return 0
-    # Who begins to watch after this has a snapshot with this frame's number, and does not get the frame.
-    shown = queued > 0 and await live.is_watched(client, tenant, at)
     frame = Frame(
         seq=int(sequence),
         at=at,
@@ -104,7 +102,7 @@ async def _publish_tenant(
         gone=changed.gone,
         running=[running(request) for request in requests[: live.RUNNING_SHOWN]],
         running_total=len(requests),
-        waiting=await waiting.first(client, tenant, await read_line()) if shown else [],
+        waiting=await waiting.first(client, tenant, await read_line()) if queued else [],
         waiting_total=queued,
         finished=[finished(record) for record in records],
         point=point,

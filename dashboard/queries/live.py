@@ -56,11 +56,6 @@ async def watched_tenants(client: redis.asyncio.Redis, now: float) -> set[str]:
     return {tenant.decode() for tenant in found}
 
 
-async def is_watched(client: redis.asyncio.Redis, tenant: str, now: float) -> bool:
-    until = await client.zscore(keys.LIVE_WATCHED, tenant)
-    return until is not None and until >= now
-
-
 async def node_states(client: redis.asyncio.Redis, nodes: Iterable[str]) -> dict[str, NodeState]:
     """States of those of the nodes that report now."""
     return (await read_soon(client, list(nodes))).states

@@ -224,14 +224,23 @@ async def test_numbers_have_no_hole_and_keep_their_order_while_leaders_follow_ea
     layer = get_channel_layer()
     published = 0
 
-    async def publisher() -> None:
+    async def publisher(fence: int, established: asyncio.Event) -> None:
+        """Leads until another does: in the midst of a frame, for all it knows."""
         nonlocal published
-        while published < 40:
+        made = 0
+        while await live.publish_live(aclient, layer, fence=fence):
             fleet.report(node)
-            made = await live.publish_live(aclient, layer, fence=await lead(aclient))
-            published += made
+            published += 1
+            made += 1
+            if made == 3:
+                established.set()
 
-    await asyncio.gather(*(publisher() for _ in range(4)))
+    async with asyncio.timeout(30), asyncio.TaskGroup() as leaders:
+        for _ in range(8):
+            established = asyncio.Event()
+            leaders.create_task(publisher(await lead(aclient), established))
+            await established.wait()
+        await lead(aclient)
     seen = sorted([(await seat.frame()).seq for _ in range(published)])
     assert seen == list(range(1, published + 1))
     assert await aclient.get(keys.live_sequence(fleet.tenant)) == str(published).encode()

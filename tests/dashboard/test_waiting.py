@@ -95,19 +95,22 @@ async def test_of_a_long_line_the_first_are_told_and_how_many_there_are(
     assert frame.waiting_total == waiting.SHOWN + 3
 
 
-async def test_while_nobody_looks_they_are_counted_and_not_read(
+async def test_whoever_begins_to_look_is_told_at_once_of_those_who_wait_and_then_by_frames(
     fleet: Fleet, seat: Seat, aclient: redis.asyncio.Redis
 ) -> None:
     node = fleet.register("alpha")
     fleet.report(node, capacity=1)
     fleet.ask(node, "alpha")
-    fleet.ask(node, "alpha")
+    last = fleet.ask(node, "alpha")
     await aclient.delete(keys.LIVE_WATCHED)
-    await publish(aclient)
-    frame = await seat.frame()
-    assert (frame.waiting, frame.waiting_total, frame.point.queued) == ([], 1, 1)
+    assert await publish(aclient) == 0
+    fleet.watch()
     fresh = await snapshot(aclient, fleet.tenant, time.time())
-    assert len(fresh.waiting) == 1, "whoever begins to look is told at once"
+    assert (fresh.seq, [each.request for each in fresh.waiting]) == (0, [last.request])
+    assert await publish(aclient) == 1
+    frame = await seat.frame()
+    assert (frame.seq, [each.request for each in frame.waiting]) == (1, [last.request])
+    assert (frame.waiting_total, frame.point.queued) == (1, 1)
 
 
 async def test_nobody_waits_and_nothing_is_told(fleet: Fleet, seat: Seat, aclient: redis.asyncio.Redis) -> None:
