@@ -52,6 +52,6 @@ def _run(place: Place, folder: Path, name: str) -> str:
     (script,) = re.findall(rf"`{name}\.py`:\n\n```python\n(.*?)```", text, re.DOTALL)
     path = folder / f"{name}.py"
     path.write_text(script)
-    done = subprocess.run([sys.executable, path], env=place.environ, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, path], env=place.environ, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

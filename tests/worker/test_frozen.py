@@ -61,7 +61,7 @@ def test_an_engine_that_the_node_started_is_started_again(control: ControlPlane,
     node.send("models_registry.fetch_version", **order)
     wait_for(lambda: model_is(node, "ready"), 30, "the model on the disk")
     gateway = Gateway(node)
-    ticket = gateway.run("Count.", version=order["version"], max_tokens=1500)
+    ticket = gateway.run("Tell me a long story.", version=order["version"], max_tokens=1500, temperature=0)
     gateway.until(lambda: ticket.id in gateway.got and gateway.got[ticket.id].tokens > 5, 60)
     (child,) = children(node)
     child.suspend()
