@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ollamamax import env, logs
+from ollamamax.bus.connect import pool_options
 from ollamamax.secret_box import SecretBox, derived_key
 
 try:
@@ -103,7 +104,7 @@ CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
         # The layer waits 5 s in one command: the client's own time-out, 5 s too, would break every socket that is idle.
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": 15}], "prefix": "omx:channels"},
+        "CONFIG": {"hosts": [{"socket_timeout": 15} | pool_options(REDIS_URL)], "prefix": "omx:channels"},
     }
 }
 

@@ -18,6 +18,7 @@ from cluster.scheduling.silence import Phase, Silent
 from cluster.worker.runs import Run, Runs
 from ollamamax import contract, logs
 from ollamamax.kernel.errors import EngineCrashed, EngineFailed, OllamaMaxError, Unavailable
+from ollamamax.kernel.tasks import end
 
 LOOK_SECONDS = 0.5
 OWN_PAUSE = 1.5
@@ -133,11 +134,7 @@ class Watch:
         self._runs.quarantined.pop(version, None)
 
     async def close(self) -> None:
-        for trouble in self.troubles.values():
-            if trouble.probe is not None:
-                trouble.probe.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await trouble.probe
+        await end(trouble.probe for trouble in self.troubles.values() if trouble.probe is not None)
 
 
 async def answers(engine: Engine, version: str, trouble: Trouble) -> bool:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import redis
 import redis.asyncio
+from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
@@ -22,16 +26,67 @@ def connect(url: str) -> redis.Redis:
     )
 
 
+class _Cancellable(AbstractConnection):  # type: ignore[misc]
+    """Sends under `asyncio.timeout`. redis-py's `asyncio.wait_for`, on Python 3.11, swallows a cancellation that comes in the turn
+    of the loop in which the command went out."""
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        if not self.is_connected:
+            await self.connect_check_health(check_health=False)
+        if check_health:
+            await self.check_health()
+        if isinstance(command, str):
+            command = command.encode()
+        try:
+            async with asyncio.timeout(self.socket_timeout):
+                await self._send_packed_command([command] if isinstance(command, bytes) else command)
+        except TimeoutError:
+            await self.disconnect(nowait=True)
+            raise redis.TimeoutError("Timeout writing to socket") from None
+        except OSError as error:
+            await self.disconnect(nowait=True)
+            raise redis.ConnectionError(f"Error while writing to socket: {error}.") from error
+        except BaseException:
+            # Half a command may have gone out: what came after it would be read as its end.
+            await self.disconnect(nowait=True)
+            raise
+
+
+class PlainConnection(_Cancellable, redis.asyncio.Connection):  # type: ignore[misc]
+    """To ``redis://``."""
+
+
+class TLSConnection(_Cancellable, redis.asyncio.SSLConnection):  # type: ignore[misc]
+    """To ``rediss://``."""
+
+
+class SocketConnection(_Cancellable, redis.asyncio.UnixDomainSocketConnection):  # type: ignore[misc]
+    """To ``unix://``."""
+
+
+_KINDS: dict[type[AbstractConnection], type[AbstractConnection]] = {
+    redis.asyncio.Connection: PlainConnection,
+    redis.asyncio.SSLConnection: TLSConnection,
+    redis.asyncio.UnixDomainSocketConnection: SocketConnection,
+}
+
+
+def pool_options(url: str) -> dict[str, Any]:
+    """What an asynchronous pool takes for the connections to ``url``."""
+    options: dict[str, Any] = dict(parse_url(url))
+    return options | {"connection_class": _KINDS[options.get("connection_class", redis.asyncio.Connection)]}
+
+
 def connect_async(url: str) -> redis.asyncio.Redis:
     """A pooled asynchronous client. Who waits for what others publish takes a `Subscription`."""
-    return redis.asyncio.Redis.from_url(
-        url,
-        socket_timeout=5,
-        socket_connect_timeout=3,
-        health_check_interval=0,
-        retry=AsyncRetry(ExponentialBackoff(cap=0.1), 1),
-        max_connections=CONNECTIONS,
-    )
+    options: dict[str, Any] = {
+        "socket_timeout": 5,
+        "socket_connect_timeout": 3,
+        "health_check_interval": 0,
+        "retry": AsyncRetry(ExponentialBackoff(cap=0.1), 1),
+        "max_connections": CONNECTIONS,
+    }
+    return redis.asyncio.Redis.from_pool(redis.asyncio.ConnectionPool(**options | pool_options(url)))
 
 
 def broker_url(url: str) -> str:
