@@ -38,7 +38,8 @@ async def test_each_runs_once_in_the_order_of_its_ticks_and_no_cancelled_one(see
         await all_ran.wait()
     assert all(at >= due for _, due, at in ran)
     reached = 0.0
-    for number, due, _ in ran:  # its tick lies between the two readings of the clock around the call, which may be two ticks
+    for number, due, _ in ran:
+        # Its tick lies between the two readings of the clock around the call, which may be two ticks.
         reached = max(reached, due // timers.TICK)
         assert reached <= latest[number] // timers.TICK
     for timer in made:
