@@ -1,58 +1,47 @@
-"""Requests of the caller's tenant: the queue, and why one of them ran where it ran."""
+"""Requests of the caller's tenant: the list, one of them as a timeline, those that run now, cancelling one, and moving one in the queue."""
 
 from __future__ import annotations
 
 import datetime
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from cluster.actions.request import cancel_request, prioritise_request
 from cluster.queries import request as queries
 from ollamamax.identity.api.base import View
 from ollamamax.identity.models import Priority
+from ollamamax.identity.queries.key import names_of_keys
 from ollamamax.kernel.errors import NotFound
+from ollamamax.metering import queries as metering
+from ollamamax.metering.models import OUTCOMES, UsageRecord
+
+MOST_DURATION = 86_400_000
+"""Milliseconds: no request may take a day."""
 
 
-class _Moment(serializers.DateTimeField):
+class UnixMoment(serializers.DateTimeField):
     """Unix seconds, shown as the rest of the API shows times."""
 
     def to_representation(self, value: Any) -> str:
         return str(super().to_representation(datetime.datetime.fromtimestamp(value, datetime.UTC)))
 
 
-class _Id(serializers.UUIDField):
+class AnyId(serializers.UUIDField):
     """In Redis ids have no hyphens, in Postgres they are UUIDs; here they always have their hyphens."""
 
     def to_representation(self, value: Any) -> str:
         return str(uuid.UUID(str(value)))
 
 
-class WaitingSerializer(serializers.Serializer[Any]):
-    """``position`` counts from 1 over all tenants; ``expected_wait_ms`` is null while nothing of the model has ended lately."""
-
-    request = _Id()
-    key = _Id()
-    model = serializers.CharField()
-    api = serializers.CharField()
-    priority = serializers.ChoiceField(Priority.choices)
-    received_at = _Moment()
-    position = serializers.IntegerField()
-    expected_wait_ms = serializers.IntegerField(allow_null=True)
-
-
-class QueueSerializer(serializers.Serializer[Any]):
-    """``waiting`` counts the requests of all tenants, ``requests`` are the caller's own."""
-
-    waiting = serializers.IntegerField()
-    requests = WaitingSerializer(many=True)
-
-
 class ScoredNodeSerializer(serializers.Serializer[Any]):
-    node = _Id()
+    node = AnyId()
     node_name = serializers.CharField()
     reason = serializers.CharField()
     score = serializers.FloatField()
@@ -62,14 +51,15 @@ class ScoredNodeSerializer(serializers.Serializer[Any]):
 class AttemptSerializer(serializers.Serializer[Any]):
     """``error`` is the code of what ended the try; empty when it was answered."""
 
-    node = _Id()
+    node = AnyId()
     node_name = serializers.CharField()
     reason = serializers.CharField()
-    given_at = _Moment()
-    started_at = _Moment(required=False)
+    given_at = UnixMoment()
+    started_at = UnixMoment(required=False)
     error = serializers.CharField(required=False)
     price = serializers.FloatField(required=False, help_text="what a slot of the node cost an hour")
     currency = serializers.CharField(required=False)
+    load_ms = serializers.FloatField(required=False, help_text="for how long the model was loaded first")
 
 
 class RouteSerializer(serializers.Serializer[Any]):
@@ -80,22 +70,36 @@ class RouteSerializer(serializers.Serializer[Any]):
     ruled_out = serializers.DictField(child=serializers.CharField(), required=False)
     attempts = AttemptSerializer(many=True, required=False)
     waiting = serializers.IntegerField(required=False)
+    cancelled_by = serializers.CharField(required=False)
+
+
+class StepSerializer(serializers.Serializer[Any]):
+    """``until`` is null for what is under way, and the same as ``at`` for a mere moment. ``detail`` is a place in the queue, or the code of the
+    error that ended a try."""
+
+    phase = serializers.ChoiceField(["received", "queued", "routed", "loading", "prefill", "generating", "ended"])
+    at = UnixMoment()
+    until = UnixMoment(allow_null=True)
+    node_name = serializers.CharField()
+    detail = serializers.CharField()
 
 
 class RequestSerializer(serializers.Serializer[Any]):
     """Times in milliseconds, null for what has not happened or is not known. ``status`` is the HTTP status with which it ended; ``user``
-    and ``metadata`` are what its client wanted noted with it."""
+    and ``metadata`` are what its client wanted noted with it. ``why`` says in a sentence why it ran where it ran; it and ``timeline``
+    are empty when the route is kept no more."""
 
-    request = _Id()
+    request = AnyId()
     state = serializers.ChoiceField(["waiting", "running", "settled"])
-    key = _Id()
+    key = AnyId()
+    key_name = serializers.CharField(help_text="Empty for a key that is gone.")
     model = serializers.CharField()
     version = serializers.CharField()
     api = serializers.CharField()
     trace = serializers.CharField()
     priority = serializers.ChoiceField(Priority.choices)
-    received_at = _Moment()
-    node = _Id(allow_null=True)
+    received_at = UnixMoment()
+    node = AnyId(allow_null=True)
     node_name = serializers.CharField(allow_null=True)
     attempts = serializers.IntegerField()
     position = serializers.IntegerField(default=None, allow_null=True)
@@ -112,43 +116,154 @@ class RequestSerializer(serializers.Serializer[Any]):
     status = serializers.IntegerField(default=None, allow_null=True)
     user = serializers.CharField(default="")
     metadata = serializers.DictField(child=serializers.CharField(), default=None, allow_null=True)
+    cancelled_by = serializers.CharField(default="", help_text="Who cancelled it by this API.")
+    why = serializers.CharField()
+    timeline = StepSerializer(many=True)
     route = RouteSerializer(default=None, allow_null=True)
 
 
-class QueueView(View):
-    permissions = {"GET": "usage.view"}
-    serializer_class = QueueSerializer
+class EndedRequestSerializer(serializers.ModelSerializer[UsageRecord]):
+    """One request that is over, in a list."""
 
-    @extend_schema(operation_id="queue_retrieve", responses=QueueSerializer)
+    key_name = serializers.SerializerMethodField(help_text="Empty for a key that is gone.")
+
+    class Meta:
+        model = UsageRecord
+        exclude = ["tenant", "version", "metadata"]
+
+    def get_key_name(self, record: UsageRecord) -> str:
+        found: str = self.context["names"].get(record.key, "")
+        return found
+
+
+class RunningSerializer(serializers.Serializer[Any]):
+    """One request that a node has now; ``duration_ms`` counts from its receipt until this answer."""
+
+    request = AnyId()
+    key = AnyId()
+    key_name = serializers.CharField()
+    model = serializers.CharField()
+    api = serializers.CharField()
+    trace = serializers.CharField()
+    priority = serializers.ChoiceField(Priority.choices)
+    received_at = UnixMoment()
+    node = AnyId(allow_null=True)
+    node_name = serializers.CharField(allow_null=True)
+    attempts = serializers.IntegerField()
+    duration_ms = serializers.FloatField()
+
+
+class RunningListSerializer(serializers.Serializer[Any]):
+    """The newest ones; no more than 200."""
+
+    results = RunningSerializer(many=True)
+
+
+class RequestFilters(serializers.Serializer[Any]):
+    """``outcome`` may be given several times; ``id`` is how the id begins, with hyphens or without."""
+
+    since = serializers.DateTimeField(required=False, source="received_at__gte")
+    until = serializers.DateTimeField(required=False, source="received_at__lt")
+    outcome = serializers.ListField(
+        child=serializers.ChoiceField(OUTCOMES), required=False, max_length=len(OUTCOMES), source="outcome__in"
+    )
+    error = serializers.CharField(required=False, max_length=100, help_text="The error's code.")
+    node = serializers.UUIDField(required=False)
+    key = serializers.UUIDField(required=False)
+    user = serializers.CharField(required=False, max_length=256)
+    model = serializers.CharField(required=False, max_length=400)
+    api = serializers.CharField(required=False, max_length=100, help_text="Its route, such as `/v1/messages`.")
+    trace = serializers.RegexField(r"^[0-9a-f]{32}$", required=False)
+    slower_than_ms = serializers.FloatField(
+        required=False,
+        min_value=0,
+        max_value=MOST_DURATION,
+        source="duration_ms__gte",
+        help_text="From receipt to end.",
+    )
+    id = serializers.RegexField(r"^[0-9a-fA-F-]{1,36}$", required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        begin = attrs.pop("id", None)
+        if begin is None:
+            return attrs
+        digits = begin.replace("-", "").lower()
+        if not digits or len(digits) > 32:
+            raise serializers.ValidationError({"id": ["An id has 32 hexadecimal digits."]})
+        least, most = uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
+        return attrs | {"request__gte": least, "request__lte": most}
+
+
+class RequestChangeSerializer(serializers.Serializer[Any]):
+    priority = serializers.ChoiceField(Priority.choices, help_text="For a request that waits.")
+
+
+ID = OpenApiParameter("request_id", {"type": "string", "maxLength": 36}, OpenApiParameter.PATH, required=True)
+
+
+class RequestListView(View):
+    permissions = {"GET": "usage.view"}
+    serializer_class = EndedRequestSerializer
+    filters = RequestFilters
+    ordering = ("-received_at", "-request")
+
+    def get_queryset(self) -> QuerySet[Any]:
+        return metering.usage()
+
+    @extend_schema(operation_id="requests_list", responses=EndedRequestSerializer(many=True))
     def get(self, request: Request) -> Response:
-        """The caller's requests that wait for a free slot, the next first."""
-        line = queries.waiting(self.acting.tenant or "")
-        shown = []
-        for each in line.own:
-            place = line.places[each.request]
-            expected = None if place.seconds is None else round(place.seconds * 1000)
-            fields = {
-                name: getattr(each, name) for name in ("request", "key", "model", "api", "priority", "received_at")
-            }
-            shown.append(fields | {"position": place.position, "expected_wait_ms": expected})
-        return Response(QueueSerializer({"waiting": len(line.places), "requests": shown}).data)
+        """Requests that are over, the newest first: also those that were refused, or left the queue."""
+        return self.listing(self.get_queryset(), EndedRequestSerializer, _names)
+
+
+class RunningListView(View):
+    permissions = {"GET": "usage.view"}
+    serializer_class = RunningListSerializer
+    pagination_class = None
+
+    @extend_schema(operation_id="requests_running", responses=RunningListSerializer)
+    def get(self, request: Request) -> Response:
+        """Requests that a node has now, the newest first."""
+        rows = queries.with_key_names(queries.running(self.acting.tenant or ""))
+        return Response(RunningListSerializer({"results": rows}).data)
 
 
 class RequestView(View):
-    permissions = {"GET": "usage.view"}
+    permissions = {"GET": "usage.view", "PATCH": "request.manage"}
     serializer_class = RequestSerializer
 
-    @extend_schema(
-        operation_id="requests_retrieve",
-        parameters=[
-            OpenApiParameter("request_id", {"type": "string", "maxLength": 36}, OpenApiParameter.PATH, required=True)
-        ],
-        responses=RequestSerializer,
-    )
+    @extend_schema(operation_id="requests_retrieve", parameters=[ID], responses=RequestSerializer)
     def get(self, request: Request, request_id: str) -> Response:
-        """One request, by the id in its ``x-request-id``: every candidate and its score, the wait, the tries, the times."""
-        try:
-            known = uuid.UUID(request_id)
-        except ValueError:
-            raise NotFound("There is no such request.") from None
-        return Response(RequestSerializer(queries.find_request(known, self.acting.tenant or "")).data)
+        """One request, by the id in its ``x-request-id``: its phases, why it ran where it ran, every candidate and its score, the tries."""
+        return Response(RequestSerializer(queries.find_request(_id(request_id), self.acting.tenant or "")).data)
+
+    @extend_schema(
+        operation_id="requests_update", parameters=[ID], request=RequestChangeSerializer, responses=RequestSerializer
+    )
+    def patch(self, request: Request, request_id: str) -> Response:
+        """Raise or lower a request that waits, among those of its own tenant."""
+        given = RequestChangeSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        prioritise_request(acting=self.acting, request_id=_id(request_id), **given.validated_data)
+        return self.get(request, request_id)
+
+
+class RequestCancelView(View):
+    permissions = {"POST": "request.manage"}
+
+    @extend_schema(operation_id="requests_cancel", parameters=[ID], request=None, responses={202: None})
+    def post(self, request: Request, request_id: str) -> Response:
+        """Cancel a request that waits or runs: its client is told in the form of its protocol, within a second."""
+        cancel_request(acting=self.acting, request_id=_id(request_id))
+        return Response(status=202)
+
+
+def _id(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise NotFound("There is no such request.") from None
+
+
+def _names(page: Sequence[UsageRecord]) -> dict[str, Any]:
+    return {"names": names_of_keys(each.key for each in page)}

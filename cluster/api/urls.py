@@ -6,7 +6,8 @@ from django.urls import path
 
 from cluster.api.join import JoinTokenListView, JoinTokenView, JoinView
 from cluster.api.node import NodeListView, NodeView
-from cluster.api.request import QueueView, RequestView
+from cluster.api.queue import QueueView
+from cluster.api.request import RequestCancelView, RequestListView, RequestView, RunningListView
 from ollamamax.identity.api.bulk import bulk_of
 
 urlpatterns = [
@@ -15,6 +16,9 @@ urlpatterns = [
     path("nodes/tokens", JoinTokenListView.as_view(), name="join-tokens"),
     path("nodes/tokens/<uuid:token_id>", JoinTokenView.as_view(), name="join-token"),
     path("queue", QueueView.as_view(), name="queue"),
+    path("requests", RequestListView.as_view(), name="requests"),
+    path("requests/running", RunningListView.as_view(), name="requests-running"),
+    path("requests/<str:request_id>/cancel", RequestCancelView.as_view(), name="request-cancel"),
     path("requests/<str:request_id>", RequestView.as_view(), name="request"),
     path("nodes/bulk", bulk_of(NodeView, "node_id", "nodes").as_view(), name="nodes-bulk"),
     path("nodes/<uuid:node_id>", NodeView.as_view(), name="node"),

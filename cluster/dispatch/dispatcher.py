@@ -14,6 +14,7 @@ from cluster.dispatch.breaker import Breakers
 from cluster.dispatch.budget import Budgets
 from cluster.dispatch.fleet import Fleet
 from cluster.dispatch.lease import Lease
+from cluster.dispatch.orders import Orders
 from cluster.dispatch.placement import Placement
 from cluster.dispatch.presence import LOOK_SECONDS, Presence
 from cluster.dispatch.quarantine import Quarantine
@@ -89,8 +90,16 @@ class Dispatcher:
         self.reloads_avoided = Tally(keys.RELOADS_AVOIDED)
         self.counted = Tally(keys.REQUESTS_COUNTED)
         self._lease = Lease(self._client, self.id, self._settlements, [self.reloads_avoided, self.counted])
+        self._orders = Orders(self._commands, self.router.note, self.later)
         self._streams = TokenStreams(
-            self.id, self._commands, redis_url, self._queue.granted, self._is_astray, self._budgets, self.background
+            self.id,
+            self._commands,
+            redis_url,
+            self._queue.granted,
+            self._is_astray,
+            self._budgets,
+            self.background,
+            self._orders.take,
         )
         self._places = Placement(
             self.router, self._quarantine, self._streams, self._queue, self._admission, self._settlements, self.later
@@ -142,6 +151,7 @@ class Dispatcher:
         Raises `Interrupted` (by `Request.interrupt`), `RateLimited`, `Overloaded`, `Quarantined`, and `Unavailable` when no node has the model;
         and `Waited` after ``at_first`` seconds in the queue: then a second call waits on, and `give_up` gives the place up.
         """
+        self._orders.know(request)
         self._begin(request, *await self._places.take(request, tell, at_first))
 
     def give_up(self, request: Request, error: str, status: int) -> None:
@@ -184,6 +194,7 @@ class Dispatcher:
                     continue
                 request.attempts[-1].started_at = request.began(event)
             elif isinstance(event, Final):
+                request.attempts[-1].load_ms = event.load_ms
                 self._breakers.succeeded(request.node, request.version)
                 if request.suspect:
                     self.later(self._quarantine.cleared(request))

@@ -150,8 +150,12 @@ class Placement:
         """Give up the place that a request keeps, and a slot that it is given at this very moment."""
         if request.kept is not None:
             self._let_go(request)
-            # Left by its client, or for another model; else it is its client that is refused.
-            request.end("cancelled" if error in {"client_gone", "no_capacity"} else "refused", error, status)
+            # Left by its client, or for another model, or cancelled; else it is its client that is refused.
+            request.end(
+                "cancelled" if error in {"client_gone", "no_capacity", "request_cancelled"} else "refused",
+                error,
+                status,
+            )
             self._later(self._gave_up(request.as_it_is()))
 
     async def _gave_up(self, request: Request) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ _script = Script("queue_position")
 
 class _Snapshot(msgspec.Struct):
     # Lua does not tell an empty list from an empty map.
-    waiting: list[tuple[str, str, str, str, str, str, str]] | dict[str, Any]
+    waiting: list[tuple[str, str, str, str, str, str, str, list[str] | dict[str, Any]]] | dict[str, Any]
     work: dict[str, str] | list[Any]
     rates: dict[str, str] | list[Any]
 
@@ -43,6 +44,10 @@ class QueuePositions:
     places: dict[str, Outlook] = field(default_factory=dict)
     own: list[OpenRequest] = field(default_factory=list)
     """Of the tenant that was asked for, in the order of their places."""
+    nodes: dict[str, list[str]] = field(default_factory=dict)
+    """Of each of these the names of the nodes that it waits for."""
+    of_tenant: Counter[str] = field(default_factory=Counter)
+    """How many requests of each tenant wait."""
 
 
 async def read(do: Do) -> QueuePositions:
@@ -60,11 +65,11 @@ def _positions(packed: Any) -> QueuePositions:
     waiting = found.waiting if isinstance(found.waiting, list) else []
     rates = _numbers(found.rates)
     given = _numbers(found.work)
-    versions = {request: version for request, _, _, _, _, version, _ in waiting}
+    versions = {request: version for request, _, _, _, _, version, *_ in waiting}
     served = order(
         (
             Waiting(request, tenant, float(score), float(cost), float(weight))
-            for request, tenant, score, cost, weight, _, _ in waiting
+            for request, tenant, score, cost, weight, *_ in waiting
         ),
         given,
     )
@@ -76,9 +81,10 @@ def _positions(packed: Any) -> QueuePositions:
         ahead[version] = ahead.get(version, 0) + 1
         rate = rates.get(version, 0.0)
         places[request] = Outlook(position, len(served), ahead[version] / rate if rate > 1e-3 else None)
-    own = [_decode_open(opened) for *_, opened in waiting if opened]
+    own = [_decode_open(opened) for *_, opened, _ in waiting if opened]
     own.sort(key=lambda each: places[each.request].position)
-    return QueuePositions(places, own)
+    nodes = {request: names for request, *_, opened, names in waiting if opened and isinstance(names, list)}
+    return QueuePositions(places, own, nodes, Counter(tenant for _, tenant, *_ in waiting))
 
 
 def _numbers(found: dict[str, str] | list[Any]) -> dict[str, float]:

@@ -47,7 +47,7 @@ class Level(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class Request(msgspec.Struct, eq=False):
+class Request(msgspec.Struct, eq=False, weakref=True):
     """One inference request of a client, from its receipt to its settlement. Times are Unix seconds."""
 
     id: str
@@ -126,6 +126,8 @@ class Request(msgspec.Struct, eq=False):
     metadata: dict[str, str] = {}
     affinity: str = ""
     """Requests with the same one are at home on the same node."""
+    cancelled_by: str = ""
+    """Who wants it cancelled by the management API."""
     outcome: Outcome | None = None
     """How it ended; ``None`` until it is settled."""
     error: str = ""

@@ -36,7 +36,7 @@ _log = logs.get(__name__)
 
 class TokenStreams:
     """``gateway`` is this process. ``granted(ticket, node)`` is told of waiting tickets that a node was given,
-    ``astray(ticket, node)`` of those that a node runs for nobody here."""
+    ``ordered(data)`` of what the control plane wants of a request, ``astray(ticket, node)`` of those that a node runs for nobody here."""
 
     def __init__(
         self,
@@ -47,12 +47,15 @@ class TokenStreams:
         astray: Callable[[str, str], object],
         budgets: Budgets,
         background: Background,
+        ordered: Callable[[bytes], object] = lambda _: None,
     ) -> None:
         self._gateway = gateway
         self._commands = commands
         self._url = url
         self._grants = keys.granted(gateway).encode()
         self._granted = granted
+        self._orders = keys.gateway_orders(gateway).encode()
+        self._ordered = ordered
         self._astray = astray
         self._budgets = budgets
         self._background = background
@@ -87,7 +90,7 @@ class TokenStreams:
             "tokens",
             self._url,
             self._hear,
-            channels=[keys.granted(self._gateway)],
+            channels=[keys.granted(self._gateway), keys.gateway_orders(self._gateway)],
             patterns=[keys.tokens("*", self._gateway)],
             load=load,
             background=self._background,
@@ -97,6 +100,8 @@ class TokenStreams:
         if channel == self._grants:
             ticket, _, node = data.decode().partition(" ")
             self._granted(ticket, node)
+        elif channel == self._orders:
+            self._ordered(data)
         else:
             self._take(channel, data)
 

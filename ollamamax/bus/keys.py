@@ -50,6 +50,11 @@ def gateway_alive(gateway: str) -> str:
     return f"omx:gw:{gateway}:alive"
 
 
+def gateway_orders(gateway: str) -> str:
+    """Pub/sub to a gateway: JSON of `ollamamax.contract.GatewayOrder`."""
+    return f"omx:gw:{gateway}:orders"
+
+
 GATEWAYS_LOOKED_AT = "omx:gateways:looked_at"
 """Lapses when nobody has looked for dead gateways for a while."""
 
@@ -57,6 +62,11 @@ GATEWAYS_LOOKED_AT = "omx:gateways:looked_at"
 def gateway_missed(gateway: str) -> str:
     """When the gateway was first missed: the run id of Redis, a space, and its Unix time."""
     return f"omx:gw:{gateway}:missed"
+
+
+def description(question: str) -> str:
+    """List, short-lived: JSON of `ollamamax.contract.Described`, what a gateway answers to a question of the control plane."""
+    return f"omx:described:{question}"
 
 
 def node_state(node: str) -> str:

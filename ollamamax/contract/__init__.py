@@ -14,6 +14,13 @@ from ollamamax.contract.from_node import (
     decode_order,
     decode_state_brief,
 )
+from ollamamax.contract.gateway_order import (
+    Described,
+    GatewayOrder,
+    decode_described,
+    decode_gateway_order,
+    encode_gateway_order,
+)
 from ollamamax.contract.inference import NOTHING_FIXED, Delivery, Inference, Kind, Load, Options
 from ollamamax.contract.node_state import (
     Counted,
@@ -71,6 +78,7 @@ __all__ = [
     "Cut",
     "Delivery",
     "Delta",
+    "Described",
     "Engine",
     "Event",
     "Failure",
@@ -78,6 +86,7 @@ __all__ = [
     "Final",
     "FinishReason",
     "Frame",
+    "GatewayOrder",
     "Gpu",
     "Inference",
     "Kind",
@@ -99,9 +108,11 @@ __all__ = [
     "Verb",
     "decode_control",
     "decode_cut",
+    "decode_described",
     "decode_done",
     "decode_fault",
     "decode_frames",
+    "decode_gateway_order",
     "decode_node_state",
     "decode_open",
     "decode_order",
@@ -110,6 +121,7 @@ __all__ = [
     "decode_usage",
     "encode_control",
     "encode_frames",
+    "encode_gateway_order",
     "encode_json",
     "encode_ticket",
     "encode_usage",

@@ -54,6 +54,8 @@ class AttemptRecord(msgspec.Struct, omit_defaults=True):
     price: float | None = None
     """What one of the node's slots cost an hour when it was given the request; ``None`` where nobody said."""
     currency: str = ""
+    load_ms: float | None = None
+    """For how long its engine loaded the model first; ``None`` where it said nothing of that."""
 
 
 class Route(msgspec.Struct, omit_defaults=True):
@@ -66,6 +68,8 @@ class Route(msgspec.Struct, omit_defaults=True):
     attempts: list[AttemptRecord] = []
     waiting: int | None = None
     """How many waited when it joined the queue, itself included; ``None`` when it did not have to wait."""
+    cancelled_by: str = ""
+    """Who cancelled it by the management API; empty where nobody did."""
 
 
 class UsageRecord(msgspec.Struct, omit_defaults=True):

@@ -303,6 +303,9 @@ def _as_error(failure: Failure, request: Request) -> Exception:
         return ClientGone()
     if failure is REVOKED:
         return errors.Unauthenticated(REVOKED.message)
+    if failure.code == errors.RequestCancelled.code:
+        request.route.cancelled_by = request.cancelled_by
+        return errors.RequestCancelled(failure.message)
     if failure is _LATE and request.given_at is None:
         waited = time.time() - request.received_at
         return errors.DeadlineExceeded(f"The request waited {waited:.0f} s in the queue; its time is over.")

@@ -15,6 +15,7 @@ PERMISSIONS = frozenset(
         "key.view",
         "key.manage",
         "usage.view",
+        "request.manage",
         "member.view",
         "member.manage",
         "audit.view",
@@ -40,7 +41,7 @@ OWNER = "owner"
 SYSTEM_ROLES: dict[str, frozenset[str]] = {
     OWNER: PERMISSIONS,
     "admin": PERMISSIONS,
-    "operator": _MEMBER | {"node.manage", "model.manage"},
+    "operator": _MEMBER | {"node.manage", "model.manage", "request.manage"},
     "developer": _MEMBER | {"model.manage"},
     "member": _MEMBER,
     "auditor": _VIEWER | {"audit.view"},

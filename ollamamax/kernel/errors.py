@@ -77,6 +77,13 @@ class TooLarge(OllamaMaxError):
     status = 413
 
 
+class RequestCancelled(OllamaMaxError):
+    """Somebody who may cancelled the request while it waited or ran. With 499, which no client's library tries again."""
+
+    code = "request_cancelled"
+    status = 499
+
+
 class Overloaded(OllamaMaxError):
     """Every place in the queue is taken; ``retry_after`` says when to try again."""
 

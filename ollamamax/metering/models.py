@@ -10,6 +10,8 @@ from django.db import models
 
 from ollamamax.identity.scope import tenant_manager
 
+OUTCOMES = ["ok", "cancelled", "failed", "gateway_lost", "node_lost", "refused"]
+
 
 class UsageRecord(models.Model):
     """Times in milliseconds; ``None`` where the thing never happened. Key, node and version are kept by id, so that they
@@ -54,7 +56,7 @@ class UsageRecord(models.Model):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(outcome__in=["ok", "cancelled", "failed", "gateway_lost", "node_lost", "refused"]),
+                condition=models.Q(outcome__in=OUTCOMES),
                 name="metering_usage_outcome_known",
                 violation_error_message="Not an outcome of a request.",
             ),

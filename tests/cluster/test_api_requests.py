@@ -117,6 +117,9 @@ def test_the_queue_tells_places_of_the_callers_own_requests(
     # The stranger had nothing yet, and comes before whoever had a slot.
     assert [each["position"] for each in answer["requests"]] == [2, 3]
     assert answer["requests"][0]["expected_wait_ms"] is None
+    assert answer["requests"][0]["nodes"] == ["gpu-1"]
+    (share,) = answer["shares"]
+    assert (share["tenant"], share["waiting"], share["running"], share["share"]) == (str(owner.tenant.id), 2, 1, 0.5)
     assert [uuid.UUID(each["request"]).hex for each in stranger_api.get(QUEUE).json()["requests"]] == [theirs]
 
 
@@ -167,7 +170,9 @@ def test_a_refused_request_tells_why_before_and_after_it_is_in_the_database(
 
 
 def test_an_empty_queue_is_empty(owner_api: APIClient, valkey: redis.Redis) -> None:
-    assert owner_api.get(QUEUE).json() == {"waiting": 0, "requests": []}
+    answer = owner_api.get(QUEUE).json()
+    assert (answer["waiting"], answer["requests"]) == (0, [])
+    assert [(each["tenant_name"], each["share"]) for each in answer["shares"]] == [("Acme", 0.0)]
 
 
 def test_a_request_is_told_in_every_state(owner: Person, owner_api: APIClient, valkey: redis.Redis) -> None:

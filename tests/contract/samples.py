@@ -48,6 +48,10 @@ def messages(modules: Mapping[str, ModuleType]) -> dict[str, Message]:
         "cut": Message(modules["faults"].Cut, msgspec.json.encode, modules["faults"].decode_cut),
         "directory_change": Message(tables.TableChange, tables.encode_change, tables.decode_change),
     }
+    if "gateway_order" in modules:
+        orders = modules["gateway_order"]
+        found["gateway_order"] = Message(orders.GatewayOrder, orders.encode_gateway_order, orders.decode_gateway_order)
+        found["described"] = Message(orders.Described, msgspec.json.encode, orders.decode_described)
     for event in ("Started", "Delta", "Final", "Failure"):
         kind = getattr(output, event)
         found[f"frame_{event.lower()}"] = Message(

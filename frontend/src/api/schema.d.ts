@@ -444,6 +444,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Requests that are over, the newest first: also those that were refused, or left the queue. */
+        get: operations["requests_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/requests/{request_id}": {
         parameters: {
             query?: never;
@@ -451,8 +468,43 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description One request, by the id in its ``x-request-id``: every candidate and its score, the wait, the tries, the times. */
+        /** @description One request, by the id in its ``x-request-id``: its phases, why it ran where it ran, every candidate and its score, the tries. */
         get: operations["requests_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** @description Raise or lower a request that waits, among those of its own tenant. */
+        patch: operations["requests_update"];
+        trace?: never;
+    };
+    "/api/v1/requests/{request_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Cancel a request that waits or runs: its client is told in the form of its protocol, within a second. */
+        post: operations["requests_cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/requests/running": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Requests that a node has now, the newest first. */
+        get: operations["requests_running"];
         put?: never;
         post?: never;
         delete?: never;
@@ -730,6 +782,11 @@ export interface components {
              */
             price?: number;
             currency?: string;
+            /**
+             * Format: double
+             * @description for how long the model was loaded first
+             */
+            load_ms?: number;
         };
         Bulk: {
             items: components["schemas"]["BulkItem"][];
@@ -828,6 +885,42 @@ export interface components {
          * @enum {string}
          */
         DesiredEnum: "held" | "absent" | "any";
+        /** @description One request that is over, in a list. */
+        EndedRequest: {
+            /** Format: uuid */
+            request: string;
+            /** @description Empty for a key that is gone. */
+            readonly key_name: string;
+            /** Format: uuid */
+            key: string;
+            user?: string;
+            model: string;
+            /** Format: uuid */
+            node?: string | null;
+            node_name: string;
+            api: string;
+            trace: string;
+            /** Format: date-time */
+            received_at: string;
+            /** Format: int64 */
+            prompt_tokens: number;
+            /** Format: int64 */
+            completion_tokens: number;
+            /** Format: double */
+            queue_ms?: number | null;
+            /** Format: double */
+            first_token_ms?: number | null;
+            /** Format: double */
+            duration_ms: number;
+            outcome: string;
+            error?: string;
+            attempts?: number;
+            priority?: string;
+            /** Format: decimal */
+            cost?: string | null;
+            currency?: string;
+            status?: number | null;
+        };
         /**
          * @description * `ollama` - Ollama
          *     * `openai` - Openai
@@ -1148,6 +1241,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Alias"][];
         };
+        PaginatedEndedRequestList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["EndedRequest"][];
+        };
         PaginatedGrantList: {
             /**
              * Format: uri
@@ -1338,6 +1444,16 @@ export interface components {
             store_responses?: boolean;
             strict_fields?: boolean;
         };
+        PatchedRequestChange: {
+            /**
+             * @description For a request that waits.
+             *
+             *     * `high` - High
+             *     * `normal` - Normal
+             *     * `low` - Low
+             */
+            priority?: components["schemas"]["PriorityEnum"];
+        };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedRoleChange: {
             name?: string;
@@ -1375,11 +1491,23 @@ export interface components {
          *     * `model.view` - model.view
          *     * `node.manage` - node.manage
          *     * `node.view` - node.view
+         *     * `request.manage` - request.manage
          *     * `tenant.manage` - tenant.manage
          *     * `usage.view` - usage.view
          * @enum {string}
          */
-        PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.view" | "node.manage" | "node.view" | "tenant.manage" | "usage.view";
+        PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.view" | "node.manage" | "node.view" | "request.manage" | "tenant.manage" | "usage.view";
+        /**
+         * @description * `received` - received
+         *     * `queued` - queued
+         *     * `routed` - routed
+         *     * `loading` - loading
+         *     * `prefill` - prefill
+         *     * `generating` - generating
+         *     * `ended` - ended
+         * @enum {string}
+         */
+        PhaseEnum: "received" | "queued" | "routed" | "loading" | "prefill" | "generating" | "ended";
         /**
          * @description * `high` - High
          *     * `normal` - Normal
@@ -1433,10 +1561,14 @@ export interface components {
             /** @description bytes */
             completed?: number;
         };
-        /** @description ``waiting`` counts the requests of all tenants, ``requests`` are the caller's own. */
+        /**
+         * @description ``waiting`` counts the requests of all tenants, ``requests`` are the caller's own. ``shares`` are of all tenants for the operator, and of
+         *     the caller's alone for everybody else.
+         */
         Queue: {
             waiting: number;
             requests: components["schemas"]["Waiting"][];
+            shares: components["schemas"]["Share"][];
         };
         Replica: {
             /** Format: uuid */
@@ -1462,7 +1594,8 @@ export interface components {
         ReplicaStateEnum: "pending" | "fetching" | "ready" | "present" | "failed" | "lost";
         /**
          * @description Times in milliseconds, null for what has not happened or is not known. ``status`` is the HTTP status with which it ended; ``user``
-         *     and ``metadata`` are what its client wanted noted with it.
+         *     and ``metadata`` are what its client wanted noted with it. ``why`` says in a sentence why it ran where it ran; it and ``timeline``
+         *     are empty when the route is kept no more.
          */
         Request: {
             /** Format: uuid */
@@ -1470,6 +1603,8 @@ export interface components {
             state: components["schemas"]["RequestStateEnum"];
             /** Format: uuid */
             key: string;
+            /** @description Empty for a key that is gone. */
+            key_name: string;
             model: string;
             version: string;
             api: string;
@@ -1504,6 +1639,13 @@ export interface components {
             metadata?: {
                 [key: string]: string;
             } | null;
+            /**
+             * @description Who cancelled it by this API.
+             * @default
+             */
+            cancelled_by: string;
+            why: string;
+            timeline: components["schemas"]["Step"][];
             route?: components["schemas"]["Route"] | null;
         };
         /**
@@ -1541,6 +1683,31 @@ export interface components {
             };
             attempts?: components["schemas"]["Attempt"][];
             waiting?: number;
+            cancelled_by?: string;
+        };
+        /** @description One request that a node has now; ``duration_ms`` counts from its receipt until this answer. */
+        Running: {
+            /** Format: uuid */
+            request: string;
+            /** Format: uuid */
+            key: string;
+            key_name: string;
+            model: string;
+            api: string;
+            trace: string;
+            priority: components["schemas"]["PriorityEnum"];
+            /** Format: date-time */
+            received_at: string;
+            /** Format: uuid */
+            node: string | null;
+            node_name: string | null;
+            attempts: number;
+            /** Format: double */
+            duration_ms: number;
+        };
+        /** @description The newest ones; no more than 200. */
+        RunningList: {
+            results: components["schemas"]["Running"][];
         };
         ScoredNode: {
             /** Format: uuid */
@@ -1563,6 +1730,24 @@ export interface components {
             permissions: components["schemas"]["PermissionsEnum"][];
         };
         /**
+         * @description One tenant's part: how many of its requests wait and run, and which part of the slots its weight gives it beside the others that wait
+         *     or run now.
+         */
+        Share: {
+            /** Format: uuid */
+            tenant: string;
+            tenant_name: string;
+            /** Format: double */
+            weight: number;
+            waiting: number;
+            running: number;
+            /**
+             * Format: double
+             * @description Of 1: its weight over that of all tenants that want slots now.
+             */
+            share: number;
+        };
+        /**
          * @description * `local` - Local
          *     * `oidc` - Oidc
          *     * `saml` - Saml
@@ -1571,6 +1756,19 @@ export interface components {
          * @enum {string}
          */
         SourceEnum: "local" | "oidc" | "saml" | "scim" | "ldap";
+        /**
+         * @description ``until`` is null for what is under way, and the same as ``at`` for a mere moment. ``detail`` is a place in the queue, or the code of the
+         *     error that ended a try.
+         */
+        Step: {
+            phase: components["schemas"]["PhaseEnum"];
+            /** Format: date-time */
+            at: string;
+            /** Format: date-time */
+            until: string | null;
+            node_name: string;
+            detail: string;
+        };
         /**
          * @description * `balanced` - balanced
          *     * `least_busy` - least_busy
@@ -1709,12 +1907,17 @@ export interface components {
             /** @description How to show the user. */
             name: string;
         };
-        /** @description ``position`` counts from 1 over all tenants; ``expected_wait_ms`` is null while nothing of the model has ended lately. */
+        /**
+         * @description ``position`` counts from 1 over all tenants; ``expected_wait_ms`` is null while nothing of the model has ended lately. ``nodes`` are the
+         *     names of those that it waits for: the first that has a free slot gets it.
+         */
         Waiting: {
             /** Format: uuid */
             request: string;
             /** Format: uuid */
             key: string;
+            /** @description Empty for a key that is gone. */
+            key_name: string;
             model: string;
             api: string;
             priority: components["schemas"]["PriorityEnum"];
@@ -1722,6 +1925,7 @@ export interface components {
             received_at: string;
             position: number;
             expected_wait_ms: number | null;
+            nodes: string[];
         };
     };
     responses: never;
@@ -2748,6 +2952,45 @@ export interface operations {
             };
         };
     };
+    requests_list: {
+        parameters: {
+            query?: {
+                /** @description Its route, such as `/v1/messages`. */
+                api?: string;
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description The error's code. */
+                error?: string;
+                id?: string;
+                key?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                model?: string;
+                node?: string;
+                outcome?: ("ok" | "cancelled" | "failed" | "gateway_lost" | "node_lost" | "refused")[];
+                since?: string;
+                /** @description From receipt to end. */
+                slower_than_ms?: number;
+                trace?: string;
+                until?: string;
+                user?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedEndedRequestList"];
+                };
+            };
+        };
+    };
     requests_retrieve: {
         parameters: {
             query?: never;
@@ -2765,6 +3008,70 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Request"];
+                };
+            };
+        };
+    };
+    requests_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                request_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedRequestChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+        };
+    };
+    requests_cancel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                request_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    requests_running: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunningList"];
                 };
             };
         };

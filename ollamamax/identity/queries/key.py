@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from django.db import models
@@ -36,6 +37,12 @@ def get_key(key_id: uuid.UUID) -> ApiKey:
     if found is None:
         raise NotFound("There is no such key.")
     return found
+
+
+def names_of_keys(keys: Iterable[uuid.UUID | str]) -> dict[uuid.UUID, str]:
+    """The names of those keys that the tenant in scope has. One query, or none for no keys."""
+    wanted = {key if isinstance(key, uuid.UUID) else uuid.UUID(key) for key in keys}
+    return dict(ApiKey.objects.filter(pk__in=wanted).values_list("pk", "name")) if wanted else {}
 
 
 def usable_keys() -> models.QuerySet[ApiKey]:

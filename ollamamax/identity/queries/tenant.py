@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from django.db import models
 
@@ -22,6 +22,11 @@ def get_tenant(tenant_id: uuid.UUID) -> Tenant:
     if found is None:
         raise NotFound("There is no such tenant.")
     return found
+
+
+def tenants_of_ids(some: Iterable[uuid.UUID]) -> list[Tenant]:
+    """Those of them that there are, for what is not about one tenant alone. One query."""
+    return list(Tenant.objects.filter(pk__in=list(some)))
 
 
 def find_tenant(slug: str) -> Tenant | None:
