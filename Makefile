@@ -29,7 +29,7 @@ reset: ## stop it and delete its data; asks first (YES=1 answers)
 	$(PREPARE) up && exec $(RUN) -m ollamamax.embedded reset
 
 test: ## all tests, on a real PostgreSQL and Valkey, with coverage (ARGS="-k word" passes on)
-	$(PREPARE) test && PYTHONDONTWRITEBYTECODE= exec $(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+	$(PREPARE) test && $(RUN) ollamamax/embedded/install.py npm run test && PYTHONDONTWRITEBYTECODE= exec $(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 clients: ## tests with clients that others made, in environments of their own (WITH=open-webui: that too, 7 GB)
 	$(PREPARE) clients $(WITH) && exec $(RUN) -m pytest tests/clients $(ARGS)

@@ -1,14 +1,12 @@
-"""Addresses of the console: each serves the same page. The list follows frontend/src/router.tsx."""
+"""Every address that nothing else has: the console's page, whose router (frontend/src/app/areas.ts) knows what is there."""
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import path, re_path
 
 from dashboard.views import console
 
 urlpatterns = [
     path("", console, name="console"),
-    path("login", console, name="console-login"),
-    path("keys", console, name="console-keys"),
-    path("requests/<str:id>", console, name="console-request"),
+    re_path(r"^(?!api/|static/|v1/|v2/|ws/)(?P<address>.+)$", console, name="console-page"),
 ]

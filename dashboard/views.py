@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 INDEX: Path = settings.CONSOLE / "index.html"
+VERSION = version("ollamamax")
+NONCE_PLACE, VERSION_PLACE = "__CSP_NONCE__", "__VERSION__"
+"""What the build writes where each response has its own nonce (`vite.config.ts`), and where the version belongs."""
 
 
 @require_safe
-def console(request: HttpRequest, **address: str) -> HttpResponse:
-    """The page, never cached: it names the hashed files of this build."""
-    del address  # the page reads it itself
+def console(request: HttpRequest, address: str = "") -> HttpResponse:
+    """The page, under a nonce of its own. It is never kept: it names the hashed files of this build, and a nonce counts once.
+
+    Whoever does not ask for HTML looks for something else, and is told that it is not here.
+    """
+    if address and "text/html" not in request.headers.get("accept", ""):
+        raise Http404
     try:
-        body = _read(INDEX.stat().st_mtime_ns)
+        page = _read(INDEX.stat().st_mtime_ns)
     except FileNotFoundError:
         return HttpResponse(
             "The console is not built. `make up` builds it; by hand: `npm ci && npm run build` in frontend/.\n",
             status=503,
             content_type="text/plain; charset=utf-8",
         )
-    return HttpResponse(body, headers={"Cache-Control": "no-cache"})
+    return HttpResponse(
+        page.replace(NONCE_PLACE, str(request.csp_nonce)),  # type: ignore[attr-defined]  # of django-csp's middleware
+        headers={"Cache-Control": "no-store"},
+    )
 
 
 @lru_cache(maxsize=1)
-def _read(modified: int) -> bytes:
+def _read(modified: int) -> str:
     """The page as it was at ``modified``; a new build is read anew."""
-    return INDEX.read_bytes()
+    return INDEX.read_text().replace(VERSION_PLACE, VERSION)

@@ -1,41 +1,38 @@
-import './mantine.css'
-import 'uplot/dist/uPlot.min.css'
-import './tokens.css'
-import { createTheme, MantineProvider } from '@mantine/core'
-import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
+import './app/nonce'
+import '@mantine/core/styles.layer.css'
+import '@mantine/notifications/styles.layer.css'
+import '@mantine/spotlight/styles.layer.css'
+import './app/tokens.css'
+import { MantineProvider } from '@mantine/core'
+import { Notifications } from '@mantine/notifications'
+import { QueryClientProvider } from '@tanstack/react-query'
 import { RouterProvider } from '@tanstack/react-router'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
-import { Problem } from './api/client'
-import { createConsoleRouter } from './router'
+import { reloadOnceForNewBuild } from './app/newBuild'
+import { nonce } from './app/nonce'
+import { createQueries } from './app/queries'
+import { createConsoleRouter } from './app/router'
+import { theme, variables } from './app/theme'
+import { startTexts } from './i18n'
 
-const queries = new QueryClient({
-  defaultOptions: {
-    queries: {
-      retry: (failures, error) =>
-        failures < 2 && (!(error instanceof Problem) || error.status === 0 || error.status >= 500),
-    },
-  },
-})
+reloadOnceForNewBuild()
+const queries = createQueries(() => router)
 const router = createConsoleRouter(queries)
-const theme = createTheme({
-  defaultRadius: 'md',
-  respectReducedMotion: true,
-  cursorType: 'pointer',
-})
 
 const root = document.getElementById('root')
 if (root === null) throw new Error('index.html has no #root')
+await startTexts()
 createRoot(root).render(
   <StrictMode>
     <QueryClientProvider client={queries}>
-      {/* Style elements are forbidden by the Content-Security-Policy: see tokens.css. */}
       <MantineProvider
         theme={theme}
+        cssVariablesResolver={variables}
         defaultColorScheme="auto"
-        withCssVariables={false}
-        withGlobalClasses={false}
+        getStyleNonce={() => nonce}
       >
+        <Notifications position="bottom-right" />
         <RouterProvider router={router} />
       </MantineProvider>
     </QueryClientProvider>

@@ -9,6 +9,8 @@ export class Problem extends Error {
     readonly code: string,
     message: string,
     readonly retryAfter: number | null = null,
+    /** What is wrong with fields of the body, by their paths: `limits.tokens_per_minute`; `''` is the body as a whole. */
+    readonly fields: Readonly<Record<string, readonly string[]>> = {},
   ) {
     super(message)
     this.name = 'Problem'
@@ -38,15 +40,15 @@ api.use({
 })
 
 async function problemOf(response: Response): Promise<Problem> {
-  let body: unknown = null
+  let body: Record<string, unknown> = {}
   try {
-    body = await response.json()
+    const read: unknown = await response.json()
+    if (typeof read === 'object' && read !== null) body = read as Record<string, unknown>
   } catch {
     // Not JSON: a proxy's page, perhaps. The status has to do.
   }
-  const fields = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>
   const text = (name: string): string | null => {
-    const value = fields[name]
+    const value = body[name]
     return typeof value === 'string' && value !== '' ? value : null
   }
   const wait = Number(response.headers.get('Retry-After') ?? Number.NaN)
@@ -55,6 +57,14 @@ async function problemOf(response: Response): Promise<Problem> {
     text('code') ?? `http_${response.status}`,
     text('detail') ?? text('title') ?? `The server answered ${response.status}.`,
     Number.isFinite(wait) ? wait : null,
+    fieldsOf(body.fields),
+  )
+}
+
+function fieldsOf(value: unknown): Record<string, string[]> {
+  if (typeof value !== 'object' || value === null) return {}
+  return Object.fromEntries(
+    Object.entries(value).map(([name, said]) => [name, (Array.isArray(said) ? said : [said]).map(String)]),
   )
 }
 

@@ -1,9 +1,10 @@
-/** Who is logged in, logging in and logging out. */
-import { queryOptions, useMutation, useQueryClient } from '@tanstack/react-query'
+/** Who is logged in, what they may do, logging in and out, and acting in another tenant. */
+import { queryOptions, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { api, bodyOf } from './client'
 import type { components } from './schema'
 
 export type Session = components['schemas']['Session']
+export type Permission = Session['permissions'][number]
 
 export const sessionQuery = queryOptions({
   queryKey: ['session'],
@@ -30,6 +31,24 @@ export function useLogOut() {
     },
     onSuccess: () => {
       queries.clear()
+    },
+  })
+}
+
+/** Whether this person may do something in the tenant that the session acts in. */
+export function useMay(permission: Permission): boolean {
+  return useQuery(sessionQuery).data?.permissions.includes(permission) ?? false
+}
+
+/** Act in another tenant: everything that was read belongs to the one before, and is forgotten. */
+export function useEnterTenant() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: async (tenant: string): Promise<Session> =>
+      bodyOf(await api.PUT('/api/v1/session/tenant', { body: { tenant } })),
+    onSuccess: (session) => {
+      queries.clear()
+      queries.setQueryData(sessionQuery.queryKey, session)
     },
   })
 }

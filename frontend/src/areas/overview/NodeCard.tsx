@@ -1,0 +1,260 @@
+/** One node with what it measured itself in the last second. */
+import { useId } from 'react'
+import type { NodeView } from '../../live/state'
+import type { Engine, Gpu, ModelState, NodeState } from '../../live/types'
+import { STALE_AFTER } from '../../live/useLive'
+import { bytes, bytesOf, count, percent, perSecond, rate, span } from '../../ui/format'
+import { Icon } from '../../ui/Icon'
+import { Meter } from '../../ui/Meter'
+import { Tag, type Tone } from '../../ui/Tag'
+import classes from './NodeCard.module.css'
+
+interface NodeCardProps {
+  node: NodeView
+  /** This browser's own clock (ms). */
+  clock: number
+}
+
+export function NodeCard({ node, clock }: NodeCardProps) {
+  const id = useId()
+  const { state } = node
+  const age = (clock - node.heardAt) / 1000
+  const stale = state !== null && age * 1000 > STALE_AFTER
+  const health = healthOf(node, stale)
+  const place = placeOf(node)
+  return (
+    <article
+      className={classes.card}
+      aria-labelledby={id}
+      data-stale={stale || state === null}
+      data-silent={state === null}
+    >
+      <div className={classes.head}>
+        <span className={classes.icon}>
+          <Icon name="server" />
+        </span>
+        <div className={classes.names}>
+          <h3 id={id} className={classes.name}>
+            {node.name}
+          </h3>
+          {state !== null && <p className={classes.engines}>{state.engines.map(engineName).join(' · ')}</p>}
+        </div>
+        <div className={classes.tags}>
+          {node.shared && <Tag tone="plain">Shared</Tag>}
+          {node.draining && <Tag tone="warn">Draining</Tag>}
+          <Tag tone={health.tone}>{health.word}</Tag>
+        </div>
+      </div>
+      {place !== '' && <p className={classes.place}>{place}</p>}
+      {state === null ? (
+        <p className={classes.silent}>
+          {node.last_seen === null ? 'It has joined and not reported yet.' : `No data since ${span(age)}.`}
+        </p>
+      ) : (
+        <Reported state={state} age={age} stale={stale} />
+      )}
+    </article>
+  )
+}
+
+const SKEW_SECONDS = 2
+
+function Reported({ state, age, stale }: { state: NodeState; age: number; stale: boolean }) {
+  const gpus = state.gpus ?? []
+  return (
+    <>
+      {state.engines
+        .filter((engine) => !engine.healthy)
+        .map((engine) => (
+          <p key={engine.kind} className={classes.error}>
+            {engine.kind}: {engine.error ?? 'does not answer'}
+          </p>
+        ))}
+      <dl className={classes.numbers}>
+        <Number name="Running" value={`${count(state.running)} of ${count(state.capacity)}`} />
+        <Number name="Waiting" value={count(state.waiting)} />
+        <Number name="Tokens/s" value={perSecond(state.tokens_per_second)} />
+        <Number name="Last seen" value={stale ? `${span(age)} ago` : 'now'} />
+      </dl>
+      {Math.abs(state.clock_skew_seconds ?? 0) >= SKEW_SECONDS && (
+        <p className={classes.note}>
+          Its clock is {span(Math.abs(state.clock_skew_seconds ?? 0))}{' '}
+          {(state.clock_skew_seconds ?? 0) > 0 ? 'ahead' : 'behind'}.
+        </p>
+      )}
+      <div className={classes.meters}>
+        <Meter
+          label={`CPU, ${state.cpu_count} ${state.cpu_count === 1 ? 'core' : 'cores'}`}
+          text={`${state.cpu_percent.toFixed(0)} %`}
+          percent={state.cpu_percent}
+        />
+        <Meter
+          label="RAM"
+          text={bytesOf(state.memory_used, state.memory_total)}
+          percent={percent(state.memory_used, state.memory_total)}
+        />
+        <Meter
+          label="Disk"
+          text={bytesOf(state.disk_used, state.disk_total)}
+          percent={percent(state.disk_used, state.disk_total)}
+        />
+        {state.engines.map(
+          (engine) =>
+            engine.kv_cache_percent != null && (
+              <Meter
+                key={engine.kind}
+                label="KV cache"
+                text={`${engine.kv_cache_percent.toFixed(0)} %`}
+                percent={engine.kv_cache_percent}
+              />
+            ),
+        )}
+        <div className={classes.network}>
+          <span className={classes.label}>Network</span>
+          <span className={classes.flow}>
+            <span title="Received">
+              <span aria-hidden="true">↓ </span>
+              <span className="sr-only">received </span>
+              {rate(state.network_received_per_second)}
+            </span>
+            <span title="Sent">
+              <span aria-hidden="true">↑ </span>
+              <span className="sr-only">sent </span>
+              {rate(state.network_sent_per_second)}
+            </span>
+          </span>
+        </div>
+      </div>
+      <div className={classes.part}>
+        <h4 className={classes.partTitle}>GPU</h4>
+        {gpus.length === 0 ? (
+          <p className={classes.note}>{state.gpu_note ?? 'None reported.'}</p>
+        ) : (
+          <ul className={classes.gpus}>
+            {gpus.map((gpu) => (
+              <GpuLine key={gpu.index} gpu={gpu} />
+            ))}
+          </ul>
+        )}
+      </div>
+      <div className={classes.part}>
+        <h4 className={classes.partTitle}>Models</h4>
+        {state.models.length === 0 ? (
+          <p className={classes.note}>None on this node.</p>
+        ) : (
+          <ul className={classes.models}>
+            {state.models.map((model) => (
+              <ModelLine key={`${model.engine} ${model.version} ${model.name}`} model={model} />
+            ))}
+          </ul>
+        )}
+      </div>
+    </>
+  )
+}
+
+function Number({ name, value }: { name: string; value: string }) {
+  return (
+    <div className={classes.number}>
+      <dt>{name}</dt>
+      <dd>{value}</dd>
+    </div>
+  )
+}
+
+function GpuLine({ gpu }: { gpu: Gpu }) {
+  const facts = [
+    gpu.load_percent == null ? null : `${gpu.load_percent.toFixed(0)} %`,
+    gpu.temperature_celsius == null ? null : `${gpu.temperature_celsius.toFixed(0)} °C`,
+    gpu.power_watts == null ? null : `${gpu.power_watts.toFixed(0)} W`,
+    gpu.ecc_errors == null || gpu.ecc_errors === 0 ? null : `${count(gpu.ecc_errors)} ECC errors`,
+  ].filter((fact) => fact !== null)
+  return (
+    <li className={classes.gpu}>
+      <div className={classes.gpuHead}>
+        <span className={classes.gpuName}>
+          {gpu.index}: {gpu.name}
+        </span>
+        <span className={classes.facts}>{facts.join(' · ')}</span>
+      </div>
+      {gpu.memory_used != null && gpu.memory_total != null && (
+        <Meter
+          label="Memory"
+          text={bytesOf(gpu.memory_used, gpu.memory_total)}
+          percent={percent(gpu.memory_used, gpu.memory_total)}
+          high={98}
+        />
+      )}
+    </li>
+  )
+}
+
+const MODEL_TONE: Record<ModelState['state'], Tone> = {
+  present: 'plain',
+  fetching: 'accent',
+  ready: 'plain',
+  loading: 'accent',
+  loaded: 'ok',
+  failed: 'bad',
+}
+
+function ModelLine({ model }: { model: ModelState }) {
+  const size = model.memory ?? model.size
+  const fetching = model.state === 'fetching' && model.bytes_done != null && model.size != null
+  return (
+    <li className={classes.model}>
+      <span className={classes.modelName} title={model.version}>
+        {model.name}
+      </span>
+      <span className={classes.modelSize}>
+        {size != null && `${bytes(size)}${model.memory == null ? '' : ' in memory'}`}
+      </span>
+      <Tag tone={MODEL_TONE[model.state]}>
+        {model.state}
+        {fetching && ` ${Math.floor(percent(model.bytes_done ?? 0, model.size ?? 0))} %`}
+      </Tag>
+      {fetching && (
+        <span className={classes.progress}>
+          <Meter
+            label="Fetched"
+            text={bytesOf(model.bytes_done ?? 0, model.size ?? 0)}
+            percent={percent(model.bytes_done ?? 0, model.size ?? 0)}
+            high={101}
+          />
+        </span>
+      )}
+      {model.error != null && <span className={classes.modelError}>{model.error}</span>}
+    </li>
+  )
+}
+
+const ENGINE_NAME: Record<Engine['kind'], string> = {
+  llamacpp: 'llama.cpp',
+  ollama: 'Ollama',
+  openai: 'OpenAI-compatible',
+}
+
+function engineName(engine: Engine): string {
+  const name = ENGINE_NAME[engine.kind]
+  return engine.version == null ? name : `${name} ${engine.version}`
+}
+
+/** What routing goes by besides telemetry: "eu · tier=gold · 1.25 an hour". */
+function placeOf(node: NodeView): string {
+  return [
+    node.region,
+    ...Object.entries(node.labels).map(([name, value]) => `${name}=${value}`),
+    node.hourly_cost === null ? '' : `${node.hourly_cost} an hour`,
+  ]
+    .filter((part) => part !== '')
+    .join(' · ')
+}
+
+function healthOf(node: NodeView, stale: boolean): { word: string; tone: Tone } {
+  const { state } = node
+  if (state === null) return { word: node.last_seen === null ? 'Joined' : 'Offline', tone: 'bad' }
+  if (stale) return { word: 'Stale', tone: 'warn' }
+  const healthy = state.engines.filter((engine) => engine.healthy).length
+  if (healthy === state.engines.length && healthy > 0) return { word: 'Healthy', tone: 'ok' }
+  return healthy > 0 ? { word: 'Degraded', tone: 'warn' } : { word: 'Engine down', tone: 'bad' }
+}

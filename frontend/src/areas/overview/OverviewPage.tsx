@@ -1,0 +1,220 @@
+/** The live overview: what is measured now, and what ran last. */
+import { Alert, Button, Loader } from '@mantine/core'
+import { useQuery } from '@tanstack/react-query'
+import { lazy, Suspense, useMemo, useState } from 'react'
+import { sessionQuery } from '../../api/session'
+import { Card, Empty } from '../../ui/Card'
+import { Command } from '../../ui/Command'
+import { FinishedTable } from './FinishedTable'
+import { count, perSecond } from '../../ui/format'
+import { Icon } from '../../ui/Icon'
+import { NodeCard } from './NodeCard'
+import { RunningTable } from './RunningTable'
+import { useDocumentTitle } from '../../ui/Page'
+import { SeriesChart } from '../../ui/SeriesChart'
+import { Tile } from '../../ui/Tile'
+import { WaitingTable } from './WaitingTable'
+import type { Fleet, NodeView } from '../../live/state'
+import type { Point } from '../../live/types'
+import { STALE_AFTER, useClock, useLive } from '../../live/useLive'
+import classes from './OverviewPage.module.css'
+
+const NODES_SHOWN = 24
+
+const JoinNode = lazy(async () => ({ default: (await import('./JoinNode')).JoinNode }))
+
+const TOKENS = [
+  { name: 'Tokens/s', color: '--accent', read: (point: Point) => point.tokens_per_second },
+] as const
+const REQUESTS = [
+  { name: 'Running', color: '--accent', read: (point: Point) => point.running, stepped: true },
+  { name: 'Waiting', color: '--second', read: (point: Point) => point.queued ?? null, stepped: true },
+] as const
+
+export function OverviewPage() {
+  const { phase, fleet, heardAt } = useLive()
+  const clock = useClock()
+  useDocumentTitle('Overview')
+
+  const age = heardAt === null ? 0 : clock - heardAt
+  const stale = age > STALE_AFTER
+  return (
+    <>
+      <h1 className="sr-only">Overview</h1>
+      {phase === 'forbidden' && (
+        <Alert
+          color="yellow"
+          variant="light"
+          icon={<Icon name="alert" />}
+          title="No access to the live overview"
+        >
+          Your role in this organisation does not let you see its nodes and usage. Ask an owner for another
+          role.
+        </Alert>
+      )}
+      {fleet === null && phase !== 'forbidden' && (
+        <div className={classes.waiting}>
+          <Loader size="sm" aria-hidden="true" />
+          <p role="status">Waiting for data</p>
+        </div>
+      )}
+      {fleet !== null && (
+        <div className={classes.page} data-stale={stale}>
+          <Overview fleet={fleet} clock={clock} at={fleet.at + (stale ? 0 : Math.max(0, age) / 1000)} />
+        </div>
+      )}
+    </>
+  )
+}
+
+function Overview({ fleet, clock, at }: { fleet: Fleet; clock: number; at: number }) {
+  const nodes = useMemo(
+    () => [...fleet.nodes.values()].sort((one, other) => one.name.localeCompare(other.name)),
+    [fleet.nodes],
+  )
+  return (
+    <>
+      <Totals now={fleet.now} />
+      <div className={classes.charts}>
+        <SeriesChart
+          title="Tokens per second"
+          lines={TOKENS}
+          format={perSecond}
+          series={fleet.series}
+          at={fleet.at}
+        />
+        <SeriesChart title="Requests" lines={REQUESTS} format={count} series={fleet.series} at={fleet.at} />
+      </div>
+      <Nodes nodes={nodes} clock={clock} />
+      <div className={classes.now}>
+        <Card
+          title="Running now"
+          aside={fleet.runningTotal === 0 ? undefined : count(fleet.runningTotal)}
+          flush
+        >
+          <RunningTable requests={fleet.running} total={fleet.runningTotal} at={at} />
+        </Card>
+        <Card title="Waiting" aside={fleet.waitingTotal === 0 ? undefined : count(fleet.waitingTotal)} flush>
+          <WaitingTable requests={fleet.waiting} total={fleet.waitingTotal} at={at} />
+        </Card>
+      </div>
+      <Card title="Last requests" flush>
+        {fleet.finished.length === 0 ? <FirstRequest /> : <FinishedTable requests={fleet.finished} />}
+      </Card>
+    </>
+  )
+}
+
+function Totals({ now }: { now: Point | null }) {
+  const shown = (value: number | null | undefined, format: (value: number) => string): string =>
+    value == null ? '–' : format(value)
+  return (
+    <section className={classes.tiles} aria-label="Totals now">
+      <Tile
+        name="Nodes up"
+        value={shown(now?.nodes_up, count)}
+        of={now === null ? undefined : `of ${count(now.nodes)}`}
+        warn={now !== null && now.nodes_up < now.nodes}
+      />
+      <Tile
+        name="Requests running"
+        value={shown(now?.running, count)}
+        of={now?.capacity == null ? undefined : `of ${count(now.capacity)} slots`}
+      />
+      <Tile name="Requests waiting" value={shown(now?.queued, count)} />
+      <Tile name="Tokens per second" value={shown(now?.tokens_per_second, perSecond)} />
+    </section>
+  )
+}
+
+function Nodes({ nodes, clock }: { nodes: readonly NodeView[]; clock: number }) {
+  const [all, setAll] = useState(false)
+  const mayJoin = useQuery(sessionQuery).data?.permissions.includes('node.manage') === true
+  return (
+    <section aria-labelledby="nodes">
+      <div className={classes.head}>
+        <h2 id="nodes" className={classes.heading}>
+          Nodes
+        </h2>
+        {mayJoin && <JoinButton />}
+      </div>
+      {nodes.length === 0 && <FirstNode />}
+      <div className={classes.nodes}>
+        {(all ? nodes : nodes.slice(0, NODES_SHOWN)).map((node) => (
+          <NodeCard key={node.id} node={node} clock={clock} />
+        ))}
+      </div>
+      {!all && nodes.length > NODES_SHOWN && (
+        <Button
+          variant="default"
+          mt="md"
+          onClick={() => {
+            setAll(true)
+          }}
+        >
+          Show all {count(nodes.length)} nodes
+        </Button>
+      )}
+    </section>
+  )
+}
+
+function JoinButton() {
+  const [opened, setOpened] = useState(false)
+  const [wanted, setWanted] = useState(false)
+  return (
+    <>
+      <Button
+        variant="default"
+        size="xs"
+        leftSection={<Icon name="plus" size={14} />}
+        onClick={() => {
+          setWanted(true)
+          setOpened(true)
+        }}
+      >
+        Join a node
+      </Button>
+      {wanted && (
+        <Suspense>
+          <JoinNode
+            opened={opened}
+            onClose={() => {
+              setOpened(false)
+            }}
+          />
+        </Suspense>
+      )}
+    </>
+  )
+}
+
+function FirstNode() {
+  return (
+    <div className={classes.none}>
+      <Empty title="No node has joined yet">
+        <p>Make a join token, here or on the server, then join from the host that runs the models:</p>
+        <Command label="Make a join token" text="ollamamax node token" />
+        <Command
+          label="Join a node"
+          text={`ollamamax-node join ${window.location.origin} --token TOKEN --engine ollama --engine-url http://127.0.0.1:11434`}
+        />
+      </Empty>
+    </div>
+  )
+}
+
+function FirstRequest() {
+  const text = [
+    `curl ${window.location.origin}/v1/chat/completions \\`,
+    '  -H "Authorization: Bearer $OLLAMAMAX_API_KEY" \\',
+    '  -H "Content-Type: application/json" \\',
+    `  -d '{"model": "smollm2:135m", "messages": [{"role": "user", "content": "Hello"}]}'`,
+  ].join('\n')
+  return (
+    <Empty title="No request yet">
+      <p>Send one with an API key, and it appears here:</p>
+      <Command label="Send a request" text={text} />
+    </Empty>
+  )
+}

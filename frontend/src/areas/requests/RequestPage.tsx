@@ -1,0 +1,202 @@
+/** The way of one request: how long each part took, which nodes were ranked, and which tries it had. */
+import { Alert, Loader } from '@mantine/core'
+import { Link, useParams } from '@tanstack/react-router'
+import { type ReactNode } from 'react'
+import { sentence } from '../../api/client'
+import { useRequest, type RequestDetail, type Route } from '../../api/requests'
+import { Attempts } from './Attempts'
+import { Candidates } from './Candidates'
+import { Card } from '../../ui/Card'
+import { CopyText } from '../../ui/CopyText'
+import { clockTime, count, dateTime, duration, expected } from '../../ui/format'
+import { Icon } from '../../ui/Icon'
+import { NoData } from '../../ui/NoData'
+import { Outcome } from './Outcome'
+import { RULED_OUT } from './reasons'
+import { useDocumentTitle } from '../../ui/Page'
+import { Tag } from '../../ui/Tag'
+import { Tile } from '../../ui/Tile'
+import type { FinishedRequest } from '../../live/types'
+import classes from './RequestPage.module.css'
+
+export function RequestPage() {
+  const { id } = useParams({ from: '/inside/requests/$id' })
+  const found = useRequest(id)
+  useDocumentTitle('Request')
+  return (
+    <div className={classes.page}>
+      <Link to="/" className={classes.back}>
+        <Icon name="back" size={16} /> Overview
+      </Link>
+      {found.data === undefined && <h1 className="sr-only">Request</h1>}
+      {found.isPending && (
+        <div className={classes.pending}>
+          <Loader size="sm" aria-hidden="true" />
+          <p role="status">Waiting for data</p>
+        </div>
+      )}
+      {found.error !== null && (
+        <Alert color="red" variant="light" icon={<Icon name="alert" />}>
+          {sentence(found.error)}
+        </Alert>
+      )}
+      {found.data !== undefined && <Way request={found.data} />}
+    </div>
+  )
+}
+
+function Way({ request }: { request: RequestDetail }) {
+  return (
+    <>
+      <div>
+        <div className={classes.head}>
+          <h1 className={classes.title}>{request.model}</h1>
+          <State request={request} />
+        </div>
+        <p className={classes.id}>
+          <span className={classes.mono}>{plain(request.request)}</span>
+          <CopyText text={plain(request.request)} label="Copy the request id" size={24} />
+        </p>
+      </div>
+      <Times request={request} />
+      <Card title="Request">
+        <Facts request={request} />
+      </Card>
+      {request.route == null ? (
+        <Card title="Route" flush>
+          <p className={classes.none}>
+            {request.state === 'settled'
+              ? 'No data: the record of this request has no route.'
+              : 'No data yet: it is recorded when the request ends.'}
+          </p>
+        </Card>
+      ) : (
+        <Routed route={request.route} node={request.node} outcome={request.outcome ?? ''} />
+      )}
+    </>
+  )
+}
+
+function Routed({ route, node, outcome }: { route: Route; node: string | null; outcome: string }) {
+  const { attempts = [], candidates = [], ruled_out = {}, strategy = '' } = route
+  const ruledOut = Object.entries(ruled_out)
+  return (
+    <>
+      <Card title="Tries" flush>
+        {attempts.length > 0 ? (
+          <Attempts attempts={attempts} outcome={outcome} />
+        ) : (
+          <p className={classes.none}>No node was given it.</p>
+        )}
+      </Card>
+      <Card title="Candidates" aside={strategy === '' ? undefined : `${strategy}, best first`} flush>
+        {candidates.length > 0 ? (
+          <Candidates candidates={candidates} chosen={node} />
+        ) : (
+          <p className={classes.none}>No node was ranked.</p>
+        )}
+      </Card>
+      <Card title="Ruled out">
+        {ruledOut.length > 0 ? (
+          <dl className={classes.facts}>
+            {ruledOut.map(([name, reason]) => (
+              <Fact key={name} name={name}>
+                {RULED_OUT[reason] ?? reason} <span className={classes.code}>{reason}</span>
+              </Fact>
+            ))}
+          </dl>
+        ) : (
+          <p className={classes.text}>No node was ruled out.</p>
+        )}
+      </Card>
+    </>
+  )
+}
+
+function State({ request }: { request: RequestDetail }) {
+  if (request.state === 'waiting') return <Tag tone="warn">waiting</Tag>
+  if (request.state === 'running') return <Tag tone="accent">running</Tag>
+  return (
+    <span>
+      <Outcome outcome={request.outcome as FinishedRequest['outcome']} error={request.error} />
+    </span>
+  )
+}
+
+function Times({ request }: { request: RequestDetail }) {
+  const ms = (value: number | null | undefined): ReactNode => (value == null ? <NoData /> : duration(value))
+  const number = (value: number | null | undefined): ReactNode => (value == null ? <NoData /> : count(value))
+  const waited = request.route?.waiting
+  return (
+    <section className={classes.tiles} aria-label="Times and tokens">
+      {request.state === 'waiting' ? (
+        <>
+          <Tile name="Place in line" value={number(request.position)} />
+          <Tile
+            name="Expected wait"
+            value={request.expected_wait_ms == null ? <NoData /> : expected(request.expected_wait_ms)}
+          />
+          <Tile name="Waiting" value={ms(request.queue_ms)} of="so far" />
+        </>
+      ) : (
+        <>
+          <Tile
+            name="In the queue"
+            value={ms(request.queue_ms)}
+            of={waited == null ? undefined : `${count(waited)} in line`}
+          />
+          <Tile name="First token" value={ms(request.first_token_ms)} />
+          <Tile
+            name="Total"
+            value={duration(request.duration_ms)}
+            of={request.state === 'running' ? 'so far' : undefined}
+          />
+          <Tile name="Tokens in" value={number(request.prompt_tokens)} />
+          <Tile name="Tokens out" value={number(request.completion_tokens)} />
+        </>
+      )}
+    </section>
+  )
+}
+
+function Facts({ request }: { request: RequestDetail }) {
+  const received = Date.parse(request.received_at) / 1000
+  return (
+    <dl className={classes.facts}>
+      <Fact name="Received">
+        <time dateTime={request.received_at} title={dateTime(received)}>
+          {clockTime(received)}
+        </time>
+      </Fact>
+      <Fact name="Priority">{request.priority}</Fact>
+      <Fact name="Node">
+        {request.node_name === null || request.node_name === '' ? 'none' : request.node_name}
+      </Fact>
+      {request.state !== 'waiting' && <Fact name="Tries">{count(request.attempts)}</Fact>}
+      <Fact name="API" mono>
+        {request.api}
+      </Fact>
+      <Fact name="Version" mono>
+        {request.version}
+      </Fact>
+      <Fact name="Trace" mono>
+        {request.trace}
+      </Fact>
+      <Fact name="Key" mono>
+        {plain(request.key)}
+      </Fact>
+    </dl>
+  )
+}
+
+function Fact({ name, mono = false, children }: { name: string; mono?: boolean; children: ReactNode }) {
+  return (
+    <div className={classes.fact}>
+      <dt>{name}</dt>
+      <dd className={mono ? classes.mono : undefined}>{children}</dd>
+    </div>
+  )
+}
+
+/** An id as `x-request-id` and the live page have it: the API writes it with hyphens. */
+const plain = (id: string): string => id.replaceAll('-', '')

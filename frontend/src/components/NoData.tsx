@@ -1,6 +1,0 @@
-/** Said where nothing was measured or recorded. */
-import classes from './RequestTable.module.css'
-
-export function NoData() {
-  return <span className={classes.none}>no data</span>
-}
