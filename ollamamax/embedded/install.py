@@ -116,7 +116,7 @@ class Setup:
             return ""
 
     def write_stamp(self, name: str, value: str) -> None:
-        self.stamps.mkdir(exist_ok=True)
+        self.stamps.mkdir(parents=True, exist_ok=True)
         (self.stamps / name).write_text(value)
 
     def digest(self, paths: Iterable[Path]) -> str:
@@ -212,13 +212,17 @@ class Setup:
     def build_console(self, far: Callable[[str], None]) -> None:
         far("Node.js")
         environ = dict(os.environ, PATH=f"{self.node_folder(far)}{os.pathsep}{os.environ.get('PATH', '')}", CI="1")
-        lock = self.digest([self.frontend / "package-lock.json"])
-        if self.stamp("npm") != lock or not (self.frontend / "node_modules").is_dir():
-            far("packages")
-            self._run(NPM_CI, "The console's packages could not be installed", cwd=self.frontend, env=environ)
-            self.write_stamp("npm", lock)
+        far("packages")
+        self.console_packages(environ)
         far("building")
         self._run(["npm", "run", "build"], "The console could not be built", cwd=self.frontend, env=environ)
+
+    def console_packages(self, environ: dict[str, str]) -> None:
+        """The console's locked packages, where they are not there yet or are others."""
+        lock = self.digest([self.frontend / "package-lock.json"])
+        if self.stamp("npm") != lock or not (self.frontend / "node_modules").is_dir():
+            self._run(NPM_CI, "The console's packages could not be installed", cwd=self.frontend, env=environ)
+            self.write_stamp("npm", lock)
 
     def javascript_clients(self, far: Callable[[str], None]) -> None:
         """What tests/clients runs in Node.js."""
@@ -253,8 +257,7 @@ class Setup:
         """Run npm in the console's folder, with the Node.js that builds it and the packages it needs."""
         folder = self.node_folder(lambda _: None)
         environ = dict(os.environ, PATH=f"{folder}{os.pathsep}{os.environ.get('PATH', '')}")
-        if not (self.frontend / "node_modules").is_dir():
-            self._run(NPM_CI, "The console's packages could not be installed", cwd=self.frontend, env=environ)
+        self.console_packages(environ)
         return subprocess.run(["npm", *arguments], cwd=self.frontend, env=environ).returncode  # noqa: S603, S607
 
     def collect_static(self, far: Callable[[str], None]) -> None:

@@ -231,6 +231,13 @@ def test_npm_is_run_with_the_node_that_builds_the_console(console: Setup) -> Non
     assert (console.frontend / "calls").read_text() == "ci --no-audit\nrun lint\nrun fail\n"
 
 
+def test_npm_finds_the_packages_of_the_lock_file_as_it_is_now(console: Setup) -> None:
+    console.npm(["run", "lint"])
+    (console.frontend / "package-lock.json").write_text("changed")
+    console.npm(["run", "lint"])
+    assert (console.frontend / "calls").read_text().count("ci --no-audit\n") == 2
+
+
 def test_without_a_node_one_is_taken_from_its_wheel(console: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     (console.root / "programs" / "node").write_text("#!/bin/sh\necho v18.0.0\n")
 

@@ -1,5 +1,12 @@
 /** Who is logged in, how the console looks and speaks to them, and the way out. */
-import { Avatar, Menu, UnstyledButton, useMantineColorScheme, type MantineColorScheme } from '@mantine/core'
+import {
+  Avatar,
+  Menu,
+  UnstyledButton,
+  useMantineColorScheme,
+  VisuallyHidden,
+  type MantineColorScheme,
+} from '@mantine/core'
 import {
   IconCheck,
   IconDeviceDesktop,
@@ -31,7 +38,8 @@ export function AccountMenu() {
   return (
     <Menu position="bottom-end" width={250}>
       <Menu.Target>
-        <UnstyledButton className={classes.button} aria-label={t('account.label', { email: user.email })}>
+        <UnstyledButton className={classes.button}>
+          <VisuallyHidden>{t('account.label', { email: user.email })}</VisuallyHidden>
           <Avatar name={user.name} size={30} radius="xl" color="brand" aria-hidden="true" />
         </UnstyledButton>
       </Menu.Target>
