@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Aggregate, Count, Q, QuerySet, Sum
-from django.db.models.functions import TruncDay, TruncHour
+from django.db.models.functions import TruncDay, TruncHour, TruncMonth, TruncWeek
 from django.utils import timezone
 
 from ollamamax.identity.scope import every_tenant
@@ -22,11 +22,11 @@ from ollamamax.metering.models import RequestRoute, UsageRecord, UsageSum
 
 SUBJECTS = ("model", "user", "key", "node")
 """What sums can be of; any of them also filters."""
-PERIODS = ("day", "hour")
+PERIODS = ("month", "week", "day", "hour")
 MOST_GROUPS = 20_000
 _LENGTH = {"day": datetime.timedelta(days=1), "hour": datetime.timedelta(hours=1)}
 _Span = tuple[datetime.datetime | None, datetime.datetime | None]
-_TRUNCATED = {"day": TruncDay, "hour": TruncHour}
+_TRUNCATED = {"month": TruncMonth, "week": TruncWeek, "day": TruncDay, "hour": TruncHour}
 _OF_SUMS = {
     f"of_{name}": Sum(name)
     for name in ("requests", "refused", "failed", "prompt_tokens", "completion_tokens", "priced", "cost")
@@ -94,7 +94,7 @@ def totals(*, since: datetime.datetime | None = None, until: datetime.datetime |
 def groups(
     *, by: Sequence[str], since: datetime.datetime | None = None, until: datetime.datetime | None = None, **only: Any
 ) -> list[Sums]:
-    """Sums over the records that `usage` finds, apart for each value of ``by``: of `PERIODS`, `SUBJECTS` and ``tenant_id``.
+    """Sums over the records that `usage` finds, apart for each value of ``by``: of `PERIODS` (weeks begin on Mondays), `SUBJECTS` and ``tenant_id``.
 
     By time, then the most requests first. A moment from which no records are kept any more counts as the hour that it is in.
     What is about two subjects at once is summed up from the records alone. Raises `InvalidRequest` where there are more than
@@ -116,6 +116,26 @@ def groups(
         _add(found, by, UsageRecord.objects.filter(_within("received_at", spans), **only), "received_at", _OF_RECORDS)
     periods = [name for name in by if name in PERIODS]
     return sorted(found.values(), key=lambda each: ([each.group[name] for name in periods], -each.requests))
+
+
+def compared(
+    *, by: Sequence[str], since: datetime.datetime, until: datetime.datetime, **only: Any
+) -> list[tuple[Sums, Sums]]:
+    """As `groups`, each beside what it was in the time before, which is as long and ends where this one begins.
+
+    A group that is in one of the two alone is zero in the other. Raises `InvalidRequest`, also for groups by time. Queries: twice
+    those of `groups`.
+    """
+    if any(name in PERIODS for name in by):
+        raise InvalidRequest("Times are compared of groups by something else than time.", param="compare")
+    if since >= until:
+        raise InvalidRequest("'since' is before 'until'.", param="since")
+    before = {
+        tuple(each.group.values()): each for each in groups(by=by, since=since - (until - since), until=since, **only)
+    }
+    now = groups(by=by, since=since, until=until, **only)
+    both = [(each, before.pop(tuple(each.group.values()), Sums(each.group))) for each in now]
+    return both + [(Sums(each.group), each) for each in before.values()]
 
 
 def of_tenants(*, since: datetime.datetime | None = None, until: datetime.datetime | None = None) -> list[Sums]:

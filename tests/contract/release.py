@@ -17,7 +17,19 @@ from types import ModuleType
 from tests.contract.samples import full, least, messages
 
 FOLDER = Path(__file__).parent / "releases"
-MODULES = ("bounds", "faults", "inference", "node_state", "output", "from_node", "profile", "tables", "ticket", "usage")
+MODULES = (
+    "bounds",
+    "faults",
+    "gateway_order",
+    "inference",
+    "node_state",
+    "output",
+    "from_node",
+    "profile",
+    "tables",
+    "ticket",
+    "usage",
+)
 SCATTERED = {
     "ollamamax/bus/directory.py": ("_Change",),
     "ollamamax/kernel/limits.py": ("Limits",),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
+import io
+import json
 from typing import Any
 
 import pytest
@@ -10,9 +13,11 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
+from ollamamax.identity.api.export import Export
+from ollamamax.identity.scope import current_tenant
 from ollamamax.kernel.ids import uuid7
 from ollamamax.metering.models import UsageRecord
-from tests.cast import Person
+from tests.cast import Key, Person
 from tests.metering.records import written
 
 pytestmark = pytest.mark.django_db
@@ -101,3 +106,81 @@ def test_the_list_takes_the_same_queries_for_one_record_and_for_many(
         used(owner)
     with django_assert_num_queries(2):
         key_api.get(USAGE)
+
+
+# For people: named, compared, as a file.
+
+
+def test_groups_have_names_and_the_time_before(owner: Person, owner_key: Key, owner_api: APIClient) -> None:
+    now = timezone.now()
+    used(owner, key=owner_key.row.id, received_at=now - datetime.timedelta(hours=1))
+    used(owner, key=owner_key.row.id, received_at=now - datetime.timedelta(hours=30), completion_tokens=100)
+    gone = used(owner, received_at=now - datetime.timedelta(hours=30))
+    used(owner, received_at=now - datetime.timedelta(hours=60))
+    span = {"since": (now - datetime.timedelta(days=1)).isoformat(), "until": now.isoformat()}
+    results = owner_api.get(f"{USAGE}/groups", {"by": "key", "compare": "true", **span}).json()["results"]
+    assert [(each["key"], each["key_name"], each["requests"]) for each in results] == [
+        (str(owner_key.row.id), "a key", 1),
+        (str(gone.key), "", 0),
+    ]
+    assert [each["before"]["completion_tokens"] for each in results] == [100, 9]
+    assert "before" not in owner_api.get(f"{USAGE}/groups", {"by": "key"}).json()["results"][0]
+    for query, field in (({"by": "key", "compare": "true"}, "since"), ({"by": "day", "compare": "true", **span}, "")):
+        answer = owner_api.get(f"{USAGE}/groups", query)
+        assert answer.status_code == 400
+        assert not field or field in answer.json()["fields"]
+
+
+@pytest.mark.parametrize("period", ["month", "week", "day", "hour"])
+def test_sums_by_time_are_those_of_the_records(owner: Person, owner_api: APIClient, period: str) -> None:
+    begin = datetime.datetime(2026, 11, 23, tzinfo=datetime.UTC)  # a Monday
+    for days in (0, 1, 6, 7, 9):
+        used(owner, received_at=begin + datetime.timedelta(days=days, hours=5))
+    starts = {
+        "month": ["2026-11-01", "2026-12-01"],
+        "week": ["2026-11-23", "2026-11-30"],
+        "day": ["2026-11-23", "2026-11-24", "2026-11-29", "2026-11-30", "2026-12-02"],
+        "hour": ["2026-11-23", "2026-11-24", "2026-11-29", "2026-11-30", "2026-12-02"],
+    }
+    results = owner_api.get(f"{USAGE}/groups", {"by": period}).json()["results"]
+    assert [each[period][:10] for each in results] == starts[period]
+    assert sum(each["requests"] for each in results) == 5
+
+
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0", "＝1"]  # noqa: RUF001
+
+
+def test_a_file_of_sums_holds_no_formula(
+    owner: Person, owner_api: APIClient, stranger_api: APIClient, anonymous_api: APIClient
+) -> None:
+    for user in (*FORMULAS, 'quo"te, comma', "plain"):
+        used(owner, user=user, cost=0.5, currency="EUR")
+    answer = owner_api.get(f"{USAGE}/export", {"by": "user"}, headers={"accept": "text/csv"})
+    assert (answer.status_code, answer["Content-Type"]) == (200, "text/csv; charset=utf-8")
+    assert answer["Content-Disposition"] == 'attachment; filename="usage.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode(), newline="")))
+    assert list(rows[0]) == ["user", "requests", "refused", "failed", "prompt_tokens", "completion_tokens", "cost_EUR"]
+    assert {row["user"] for row in rows} == {f"'{each}" for each in FORMULAS} | {'quo"te, comma', "plain"}
+    assert {row["cost_EUR"] for row in rows} == {"0.500000000"}
+    lines = owner_api.get(f"{USAGE}/export", {"by": "user", "form": "jsonl"}).getvalue().splitlines()
+    assert {json.loads(line)["user"] for line in lines} == {*FORMULAS, 'quo"te, comma', "plain"}
+    assert stranger_api.get(f"{USAGE}/export", {"by": "user"}).getvalue().count(b"\r\n") == 1
+    assert anonymous_api.get(f"{USAGE}/export", {"by": "user"}).status_code == 401
+    assert owner_api.get(f"{USAGE}/export").status_code == 400
+
+
+async def test_a_file_is_sent_as_it_is_written() -> None:
+    """The second page is not read before the first one was sent, and no scope is open between them."""
+    read: list[Any] = []
+
+    def pages(last: Any) -> list[dict[str, Any]]:
+        read.append((last, current_tenant().hex))
+        return [{"a": len(read)}] if len(read) < 3 else []
+
+    tenant = uuid7().hex
+    sent = aiter(Export("x", "csv", ["a"], pages, tenant))
+    assert await anext(sent) == b"a\r\n"
+    assert await anext(sent) == b"1\r\n"
+    assert read == [(None, tenant)]
+    assert [part async for part in sent] == [b"2\r\n"]
+    assert read[1:] == [({"a": 1}, tenant), ({"a": 2}, tenant)]

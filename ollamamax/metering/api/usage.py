@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ollamamax.identity.api.base import View
+from ollamamax.identity.api.export import FORMATS, Export, Unnegotiated
 from ollamamax.metering import queries
 from ollamamax.metering.models import UsageRecord
 from ollamamax.metering.queries import PERIODS, SUBJECTS, Sums
+from ollamamax.metering.tables import named, of_tenants, table
 
 
 class UsageRecordSerializer(serializers.ModelSerializer[UsageRecord]):
@@ -38,8 +41,24 @@ class UsageGroupingSerializer(UsageFilterSerializer):
         child=serializers.ChoiceField([*PERIODS, *SUBJECTS]),
         min_length=1,
         max_length=2,
-        help_text="What the sums are apart for, in turn: as `by=day&by=model`. Days and hours are of UTC.",
+        help_text="What the sums are apart for, in turn: as `by=day&by=model`. Times are of UTC.",
     )
+
+
+class UsageComparingSerializer(UsageGroupingSerializer):
+    compare = serializers.BooleanField(
+        default=False, help_text="Beside the time before, as long as from `since` to `until`, which both are needed."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        lacking = [name for name in ("since", "until") if attrs["compare"] and name not in attrs]
+        if lacking:
+            raise serializers.ValidationError({name: ["This is needed to compare."] for name in lacking})
+        return attrs
+
+
+class UsageExportSerializer(UsageGroupingSerializer):
+    form = serializers.ChoiceField(FORMATS, default="csv")
 
 
 class CostSerializer(serializers.Serializer[Any]):
@@ -71,14 +90,20 @@ class TotalsSerializer(serializers.Serializer[Any]):
 
 
 class UsageGroupSerializer(TotalsSerializer):
-    """Of ``day``, ``hour``, ``model``, ``user``, ``key`` and ``node`` those that were asked for; null is a node that there was none."""
+    """Of ``month``, ``week`` (from Monday), ``day``, ``hour``, ``model``, ``user``, ``key`` and ``node`` those that were asked for; null is a node that
+    there was none. ``key_name`` and ``node_name`` are empty for what is gone. ``before``: what it was in the time before, where that was asked for."""
 
+    month = serializers.DateTimeField(required=False)
+    week = serializers.DateTimeField(required=False)
     day = serializers.DateTimeField(required=False)
     hour = serializers.DateTimeField(required=False)
     model = serializers.CharField(required=False)
     user = serializers.CharField(required=False, allow_blank=True)
     key = serializers.UUIDField(required=False)
+    key_name = serializers.CharField(required=False, allow_blank=True)
     node = serializers.UUIDField(required=False, allow_null=True)
+    node_name = serializers.CharField(required=False, allow_blank=True)
+    before = TotalsSerializer(required=False)
 
 
 class UsageGroupsSerializer(serializers.Serializer[Any]):
@@ -87,6 +112,7 @@ class UsageGroupsSerializer(serializers.Serializer[Any]):
 
 class TenantUsageSerializer(TotalsSerializer):
     tenant = serializers.UUIDField(source="tenant_id")
+    tenant_name = serializers.CharField(required=False)
 
 
 class TenantsUsageSerializer(serializers.Serializer[Any]):
@@ -128,11 +154,36 @@ class UsageGroupsView(View):
     serializer_class = UsageGroupsSerializer
     pagination_class = None
 
-    @extend_schema(operation_id="usage_groups", parameters=[UsageGroupingSerializer], responses=UsageGroupsSerializer)
+    @extend_schema(operation_id="usage_groups", parameters=[UsageComparingSerializer], responses=UsageGroupsSerializer)
     def get(self, request: Request) -> Response:
-        """Sums over the records that match, apart by day, hour, model, user, key or node, or by two of these."""
-        found = queries.groups(**_asked(request, UsageGroupingSerializer))
+        """Sums over the records that match, apart by month, week, day, hour, model, user, key or node, or by two of these."""
+        asked = _asked(request, UsageComparingSerializer)
+        if asked.pop("compare"):
+            both = queries.compared(**asked)
+            found = named([now for now, _ in both])
+            for (now, before), group in zip(both, found, strict=True):
+                now.group = {**group.group, "before": before}
+        else:
+            found = named(queries.groups(**asked))
         return Response(UsageGroupsSerializer({"results": found}).data)
+
+
+class UsageExportView(View):
+    permissions = {"GET": "usage.view"}
+    content_negotiation_class = Unnegotiated
+    pagination_class = None
+
+    @extend_schema(
+        operation_id="usage_export",
+        parameters=[UsageExportSerializer],
+        responses={(200, "text/csv"): OpenApiTypes.STR, (200, "application/jsonl"): OpenApiTypes.STR},
+    )
+    def get(self, request: Request) -> Export:
+        """The sums of `usage_groups` as a file. Costs have a column for each currency."""
+        asked = _asked(request, UsageExportSerializer)
+        form = asked.pop("form")
+        columns, rows = table(asked["by"], named(queries.groups(**asked)))
+        return Export("usage", form, columns, lambda last: rows if last is None else [], self.acting.tenant or "")
 
 
 class TenantsUsageView(View):
@@ -143,6 +194,4 @@ class TenantsUsageView(View):
     @extend_schema(operation_id="usage_tenants", parameters=[UsageTimeSerializer], responses=TenantsUsageSerializer)
     def get(self, request: Request) -> Response:
         """Sums over the records of each tenant. For the operator."""
-        return Response(
-            TenantsUsageSerializer({"results": queries.of_tenants(**_asked(request, UsageTimeSerializer))}).data
-        )
+        return Response(TenantsUsageSerializer({"results": of_tenants(**_asked(request, UsageTimeSerializer))}).data)
