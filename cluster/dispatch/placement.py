@@ -14,7 +14,7 @@ from cluster.dispatch import continuation, grace, queue
 from cluster.dispatch.admission import Admission, Given, Waits
 from cluster.dispatch.quarantine import Quarantine
 from cluster.dispatch.queue import Queue, Tell
-from cluster.dispatch.request import Request, Waited
+from cluster.dispatch.request import Interrupted, Request, Waited
 from cluster.dispatch.router import Router
 from cluster.dispatch.settlement import Settlements
 from cluster.dispatch.token_stream import TokenStream
@@ -54,6 +54,8 @@ class Placement:
 
     async def take(self, request: Request, tell: Tell | None, at_first: float | None) -> tuple[TokenStream, str]:
         """The stream of its next attempt, and the node. Raises what `Dispatcher.admit` does."""
+        if request.interruption is not None and request.kept is None:
+            raise Interrupted(request.interruption)
         if request.kept is None:
             nodes = self._router.rank(request) or await self._awaited(request, tell, at_first)
             if not nodes:

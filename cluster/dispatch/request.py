@@ -134,6 +134,8 @@ class Request(msgspec.Struct, eq=False, weakref=True):
     status: int = 0
     settled: asyncio.Future[None] | None = None
     """Of whoever waits for its outcome."""
+    interruption: Failure | None = None
+    """Why it is not wanted any more, where that was said."""
 
     @property
     def attempts(self) -> list[AttemptRecord]:
@@ -197,7 +199,8 @@ class Request(msgspec.Struct, eq=False, weakref=True):
             self.settled.set_result(None)
 
     def interrupt(self, failure: Failure) -> None:
-        """Give whoever waits for this request ``failure`` next."""
+        """Give whoever waits for this request ``failure`` next; a further attempt does not begin."""
+        self.interruption = failure
         if self.place is not None and not self.place.done():
             self.place.set_exception(Interrupted(failure))
         elif self.stream is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Coroutine
+from typing import Any
 
 from cluster.dispatch.admission import Bounds
 from cluster.dispatch.dispatcher import Dispatcher
@@ -12,12 +14,12 @@ from ollamamax import logs
 from ollamamax.bus.directory import Directory
 from ollamamax.contract import tables
 from ollamamax.contract.tables import KnownTenant
-from ollamamax.gateway import fallback, http, intake, paths, request_headers
-from ollamamax.gateway.callers import REVOKED, Caller, Callers
+from ollamamax.gateway import http, intake, paths, request_headers
+from ollamamax.gateway.call import Call
+from ollamamax.gateway.callers import REVOKED, Callers
 from ollamamax.gateway.client_response import ClientResponse, MethodNotAllowed, explain
 from ollamamax.gateway.ending import Ending, Refusals
-from ollamamax.gateway.execution import Call
-from ollamamax.gateway.held import Body, Held
+from ollamamax.gateway.held import Held
 from ollamamax.gateway.http import ClientGone, Receive, Scope, Send
 from ollamamax.gateway.intake import Flooded, Intake, Place
 from ollamamax.gateway.openai.keeping import Keeping
@@ -33,8 +35,10 @@ from ollamamax.gateway.routes import (
     find_route,
     protocol_of,
 )
+from ollamamax.gateway.run import Exchange
 from ollamamax.gateway.service import Service
 from ollamamax.gateway.turns import Turns
+from ollamamax.gateway.whole_response import Inside, WholeResponse
 from ollamamax.identity import access
 from ollamamax.identity.access import Checked, Identified
 from ollamamax.kernel import errors, heap, trace
@@ -180,33 +184,23 @@ class Gateway:
             await service.directory.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.serve(scope, receive, send)
-
-    async def serve(
-        self, scope: Scope, receive: Receive, send: Send, *, inside: Identified | None = None, idle_only: bool = True
-    ) -> None:
-        """One request. ``inside`` is the key it is made with, when this process itself makes it: no header is looked at,
-        and it takes none but idle slots, unless ``idle_only`` says otherwise."""
+        """One request of a client."""
         self._open += 1
         place: Place | None = None
         checked: Checked | None = None
-        connection: http.Owner | None = None
         try:
-            if inside is not None:
-                owner = inside.key.tenant
-            else:
-                if self._service is not None:
-                    checked = access.check(authorization(scope, ANTHROPIC), self._service.directory)
-                owner = intake.owner_of(scope, checked)
-                connection = scope.get(http.OWNER)
-                if connection is not None:
-                    connection.name = owner
-                place = self._intake.enter(owner)
-                if place is None:
-                    if connection is None:  # who reads in turns lets few come to here at once
-                        await self._turns.begin(intake.REFUSED, asks=False)
-                    await self._refuse(scope, receive, send, checked)
-                    return
+            if self._service is not None:
+                checked = access.check(authorization(scope, ANTHROPIC), self._service.directory)
+            owner = intake.owner_of(scope, checked)
+            connection: http.Owner | None = scope.get(http.OWNER)
+            if connection is not None:
+                connection.name = owner
+            place = self._intake.enter(owner)
+            if place is None:
+                if connection is None:  # who reads in turns lets few come to here at once
+                    await self._turns.begin(intake.REFUSED, asks=False)
+                await self._refuse(scope, receive, send, checked)
+                return
             try:
                 await self._turns.begin(owner, asks=checked is not None, connection=connection)
             except ClientGone:
@@ -214,7 +208,7 @@ class Gateway:
                 ending.error = _ClientLeft("The client closed the connection before its turn.")
                 ending.finish(0)
                 return
-            await self._serve(scope, receive, send, inside, idle_only, place, checked)
+            await self._serve(scope, ClientResponse(send, receive, place), receive, place, checked)
         except ClientGone:
             return  # while it was told an error; the request has ended already
         finally:
@@ -224,6 +218,40 @@ class Gateway:
             if not self._open:
                 self._quiet.set()
 
+    async def ask(self, known: Identified, path: str, body: bytes, *, idle_only: bool = True) -> WholeResponse:
+        """Ask one of the routes that run a model, from inside this process, with the key ``known``. Cancelling the task is as a client
+        that leaves. ``idle_only``: it takes slots that nobody waits for, or none; else it waits its turn in the queue.
+        """
+        self._open += 1
+        route = ROUTES[path]
+        traceparent = trace.child(None)
+        ending = Ending(new_id(), path, traceparent, time.time(), self._refusals)
+        ending.inside, ending.tenant, ending.key = True, known.key.tenant, known.key.id
+        client = Inside()
+        try:
+            await self._ended(self._ask(known, route, body, client, ending, idle_only), ending)
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._quiet.set()
+            ending.finish(200 if client.response is not None else 0)
+        if (error := ending.error) is not None or client.response is None:
+            error = error or errors.OllamaMaxError("Nothing was answered.")
+            return WholeResponse(error.status, ending.request, error.retry_after, route.protocol.error_body(error))
+        return client.response
+
+    async def _ask(
+        self, known: Identified, route: Route, body: bytes, client: Inside, ending: Ending, idle_only: bool
+    ) -> None:
+        service = self._service or await self.start()
+        ending.dispatcher = service.dispatcher
+        access.principal_of(known.key, route.permission, somewhere=True)
+        assert isinstance(route.endpoint, Exchange)  # noqa: S101 - of those that run a model
+        call = self._call(service, known, route, ending)
+        call.idle_only = idle_only
+        call.priority = "low" if idle_only or known.key.priority == "low" else "normal"
+        await route.endpoint(service, call, body, client)
+
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, checked: Checked | None) -> None:
         """One of too many."""
         closes = scope.get("http_version") == "1.1" and intake.is_small(scope)
@@ -232,7 +260,7 @@ class Gateway:
                 async with asyncio.timeout(_LAST_OF_BODY):
                     await http.read_body(scope, receive, intake.SMALL)
         *_, protocol, ending = self._arrived(scope, checked)
-        response = ClientResponse(send)
+        response = ClientResponse(send, receive)
         error = Flooded(self._intake.most, closes=closes)
         try:
             await explain(response, protocol, error, ending.request, ending.traceparent, ending.refused(error))
@@ -259,116 +287,107 @@ class Gateway:
         return route, is_own, route.protocol if route else protocol_of(path), ending
 
     async def _serve(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        inside: Identified | None,
-        idle_only: bool,
-        place: Place | None,
-        checked: Checked | None,
+        self, scope: Scope, response: ClientResponse, receive: Receive, place: Place, checked: Checked | None
     ) -> None:
-        answer = ClientResponse(send, place)
         http.remember_encodings(scope)
         route, is_own, protocol, ending = self._arrived(scope, checked)
-        ending.inside = inside is not None
-        caller: Caller | None = None
-        body: Body | None = None
         try:
-            service = self._service or await self.start()
-            ending.dispatcher = service.dispatcher
-            if route is None:
-                raise errors.NotFound(paths.explained(scope["path"], paths.suggested(scope["path"], ROUTES)))
-            if scope["method"] != route.method:
-                raise MethodNotAllowed(self.methods(scope["path"]))
-            if inside is None:
-                known = await access.identify(
-                    authorization(scope, protocol),
-                    service.directory,
-                    route.permission,
-                    checked=checked,
-                    somewhere=is_own,
-                )
-            else:
-                known = inside
-                access.principal_of(known.key, route.permission, somewhere=is_own)
-            caller = self._callers.enter(known, route.permission)
-            if inside is None:
-                body = scope[http.HELD] = self._held.body(known.key.tenant)
-            call = self._call(scope, known, caller, ending, place, idle_only=inside is not None and idle_only)
-            if scope["path"] in fallback.ROUTES:
-                endpoint = route.endpoint
+            patience = await self._ended(
+                self._answer(scope, response, receive, place, checked, route, protocol, is_own, ending), ending
+            )
+            if ending.error is not None and not isinstance(ending.error, _ClientLeft | TooSlow):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(patience):
+                        await self._explain(response, protocol, ending.error, ending)
+        finally:
+            ending.finish(response.status)
 
-                async def run(call: Call, receive: Receive, send: Send) -> None:
-                    await endpoint(service, call, scope, receive, send)
-
-                await fallback.with_fallbacks(service, call, receive, answer, run)
+    async def _answer(
+        self,
+        scope: Scope,
+        response: ClientResponse,
+        receive: Receive,
+        place: Place,
+        checked: Checked | None,
+        route: Route | None,
+        protocol: Protocol,
+        is_own: bool,
+        ending: Ending,
+    ) -> None:
+        service = self._service or await self.start()
+        ending.dispatcher = service.dispatcher
+        if route is None:
+            raise errors.NotFound(paths.explained(scope["path"], paths.suggested(scope["path"], ROUTES)))
+        if scope["method"] != route.method:
+            raise MethodNotAllowed(self.methods(scope["path"]))
+        known = await access.identify(
+            authorization(scope, protocol), service.directory, route.permission, checked=checked, somewhere=is_own
+        )
+        call = self._call(service, known, route, ending)
+        call.place = place
+        call.priority = request_headers.priority(scope, known.key)
+        call.timeout = request_headers.timeout(scope)
+        call.notes.strict = call.notes.strict or request_headers.strict(scope)
+        body = scope[http.HELD] = self._held.body(known.key.tenant)
+        try:
+            if isinstance(route.endpoint, Exchange):
+                await route.endpoint(service, call, await service.body(scope, receive), response)
             else:
-                await route.endpoint(service, call, scope, receive, answer)
-        except TooSlow as error:
-            ending.error = error
+                await route.endpoint(service, call, scope, receive, response)
+        finally:
+            body.leave()
+
+    async def _ended(self, work: Coroutine[Any, Any, None], ending: Ending) -> float | None:
+        """Work on a request to its end, and note how that came: what is to be explained is not to be cut off any more.
+
+        Returns how many seconds the client has to take the error, where it may be taking nothing. Raises `CancelledError` when it
+        is not its key that ended it.
+        """
+        try:
+            await work
         except ClientGone:
             ending.error = _ClientLeft("The client closed the connection.")
         except errors.OllamaMaxError as error:
-            self._callers.leave(caller)  # what is explained is not to be cut off
-            await self._explain(answer, protocol, error, ending)
+            ending.error = error
         except asyncio.CancelledError:
-            if caller is None or not caller.is_revoked:
+            if ending.call is None or not ending.call.caller.is_revoked:
                 ending.error = _ClientLeft("The request was cancelled.")
                 raise
-            self._callers.leave(caller)
-            await self._tell_revoked(answer, protocol, ending)
+            task = asyncio.current_task()
+            while task is not None and task.cancelling():
+                task.uncancel()
+            ending.error = errors.Unauthenticated(REVOKED.message)
+            return _LAST_WORDS
         except Exception:  # noqa: BLE001 - the last line: the client gets an answer, the log gets the trace
             _log.exception("request_broke", request=ending.request, api=ending.api)
-            self._callers.leave(caller)
-            problem = errors.OllamaMaxError("Something broke in this server; the log has the details.")
-            await self._explain(answer, protocol, problem, ending)
+            ending.error = errors.OllamaMaxError("Something broke in this server; the log has the details.")
         finally:
-            if body is not None:
-                body.leave()
-            self._callers.leave(caller)
-            ending.finish(answer.status)
+            if ending.call is not None:
+                self._callers.leave(ending.call.caller)
+        return None
 
-    def _call(
-        self, scope: Scope, known: Identified, caller: Caller, ending: Ending, place: Place | None, *, idle_only: bool
-    ) -> Call:
-        """What its key, its tenant and its headers say. Raises `InvalidRequest`, and `Forbidden` for a priority above its key's."""
-        assert self._service is not None  # noqa: S101 - started before
+    def _call(self, service: Service, known: Identified, route: Route, ending: Ending) -> Call:
+        """What its key and its tenant say."""
         key = known.key
-        ending.tenant, ending.key, ending.requests = key.tenant, key.id, caller.requests
-        tenant = self._service.directory.get(tables.TENANTS, key.tenant) or _UNTOLD
-        ending.priority = "low" if idle_only else request_headers.priority(scope, key)
-        return Call(
+        ending.tenant, ending.key = key.tenant, key.id
+        tenant = service.directory.get(tables.TENANTS, key.tenant) or _UNTOLD
+        ending.notes.strict = tenant.strict_fields if key.strict_fields is None else key.strict_fields
+        ending.call = Call(
             known.principal,
-            scope["path"],
+            ending.api,
             ending.received_at,
             ending.traceparent,
+            self._callers.enter(known, route.permission),
             ending.request,
-            ending=ending,
             tenant=tenant,
             limits=key.limits,
-            priority=ending.priority,
             highest=key.priority,
-            idle_only=idle_only,
-            timeout=request_headers.timeout(scope),
-            strict=request_headers.strict(scope)
-            or (tenant.strict_fields if key.strict_fields is None else key.strict_fields),
-            ignored=ending.ignored,
-            caller=caller,
-            place=place,
+            notes=ending.notes,
         )
+        return ending.call
 
     async def _explain(
-        self, answer: ClientResponse, protocol: Protocol, error: errors.OllamaMaxError, ending: Ending
+        self, response: ClientResponse, protocol: Protocol, error: errors.OllamaMaxError, ending: Ending
     ) -> None:
-        more = ending.refused(error, begun=answer.begun)
-        await explain(answer, protocol, error, ending.request, ending.traceparent, more)
-
-    async def _tell_revoked(self, answer: ClientResponse, protocol: Protocol, ending: Ending) -> None:
-        """To one that was cancelled because its key does not work any more, if it takes that in time."""
-        task = asyncio.current_task()
-        while task is not None and task.cancelling():
-            task.uncancel()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS):
-                await self._explain(answer, protocol, errors.Unauthenticated(REVOKED.message), ending)
+        more = ending.refused(error, begun=response.begun)
+        await explain(response, protocol, error, ending.request, ending.traceparent, more)

@@ -93,10 +93,8 @@ class Callers:
             caller.expire_at(caller.key.expires_at)
         return caller
 
-    def leave(self, caller: Caller | None) -> None:
+    def leave(self, caller: Caller) -> None:
         """Safe to repeat."""
-        if caller is None:
-            return
         caller.leave()
         present = self._present.get(caller.identifier)
         if present is not None:

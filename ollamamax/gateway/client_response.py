@@ -1,4 +1,4 @@
-"""The response to one client, as far as it has gone, and how an error is told in it."""
+"""A client over HTTP: its response, as far as that has gone, and how an error is told in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from cluster.dispatch.admission import RateLimited
 from ollamamax.gateway import http, packed, rate_limits
 from ollamamax.gateway.front import allowed
-from ollamamax.gateway.http import Headers, Send
+from ollamamax.gateway.http import Headers, Receive, Send
 from ollamamax.gateway.intake import Flooded, Place
 from ollamamax.gateway.routes import ANTHROPIC, Protocol
 from ollamamax.kernel import errors
@@ -25,16 +25,17 @@ class MethodNotAllowed(errors.OllamaMaxError):
 
 
 class ClientResponse:
-    """`send`, remembering how far the response is; until an answer has begun, what was read of the request's body.
+    """`send`, remembering how far the response is.
 
     A client that waits has the head and signs of life before anything of an answer. A second head (of another model, which
     answers in the first one's stead) is left out then.
     """
 
-    __slots__ = ("_place", "_send", "begun", "headed", "kept", "status")
+    __slots__ = ("_place", "_receive", "_send", "begun", "headed", "status")
 
-    def __init__(self, send: Send, place: Place | None = None) -> None:
+    def __init__(self, send: Send, receive: Receive, place: Place | None = None) -> None:
         self._send = send
+        self._receive = receive
         self._place = place
         self.status = 0
         """As its head says; 0 until that is out."""
@@ -42,12 +43,10 @@ class ClientResponse:
         """The head is out: what goes wrong can only be told in the body."""
         self.begun = False
         """Something of an answer is out."""
-        self.kept: list[bytes] = []
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         if not message.pop(http.SIGN, False) and not self.begun:
             self.begun = True
-            self.kept.clear()
             if self._place is not None:
                 self._place.leave()
         if message["type"] == "http.response.start":
@@ -56,6 +55,16 @@ class ClientResponse:
             self.headed = True
             self.status = message["status"]
         await self._send(message)
+
+    @property
+    def send(self) -> Send:
+        return self
+
+    async def respond(self, status: int, body: bytes, headers: Headers, *, shrinks: bool = True) -> None:
+        await http.respond(self, status, body, headers, shrinks=shrinks)
+
+    async def left(self) -> None:
+        await http.left(self._receive)
 
 
 async def explain(

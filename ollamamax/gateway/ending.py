@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from cluster.dispatch.budget import Allowance
 from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.request import Request
 from ollamamax import logs
 from ollamamax.contract import Outcome, UsageRecord
-from ollamamax.contract.ignored import Ignored
 from ollamamax.contract.tables import Priority
+from ollamamax.gateway.asked import Notes, tidy
+from ollamamax.gateway.call import Call
 from ollamamax.kernel import errors, trace
 
 NOT_RECORDED = (b"x-ollamamax-recorded", b"0")
 """Tells a client that nothing is known under the id of its request."""
-MOST_USER = 256
-MOST_PAIRS, MOST_NAME, MOST_VALUE = 16, 64, 512
 _MOST_TENANTS = 10_000
 _SETTLED_WITHIN = 10.0
 """Seconds within which what a client left is settled."""
@@ -54,20 +52,16 @@ class Ending:
         "_is_kept",
         "_refusals",
         "api",
+        "call",
         "dispatcher",
         "error",
-        "ignored",
         "inside",
         "key",
-        "metadata",
-        "model",
-        "priority",
+        "notes",
         "received_at",
         "request",
-        "requests",
         "tenant",
         "traceparent",
-        "user",
     )
 
     def __init__(self, request: str, api: str, traceparent: str, received_at: float, refusals: Refusals) -> None:
@@ -79,26 +73,19 @@ class Ending:
         self.dispatcher: Dispatcher | None = None
         self.tenant = ""
         self.key = ""
-        self.model = ""
-        """As its client names it."""
-        self.user = ""
-        self.metadata: dict[str, str] = {}
-        self.priority: Priority = "normal"
-        self.ignored = Ignored()
+        self.notes = Notes()
+        self.call: Call | None = None
+        """As soon as it is known who asks."""
         self.inside = False
         """It was made inside this process, by somebody who asks again when there is no room."""
-        self.requests: Sequence[Request] = ()
-        """What was asked of nodes for it."""
         self.error: errors.OllamaMaxError | None = None
         self._is_kept: bool | None = None
         self._begun = False
 
-    def notes(self, user: Any, metadata: Any) -> None:
-        """What its client wants noted with it; more than fits is cut."""
-        self.user = str(user)[:MOST_USER] if isinstance(user, str | int) else ""
-        if isinstance(metadata, dict):
-            pairs = list(metadata.items())[:MOST_PAIRS]
-            self.metadata = {_tidy(str(name)[:MOST_NAME]): _tidy(_text(value)[:MOST_VALUE]) for name, value in pairs}
+    @property
+    def requests(self) -> Sequence[Request]:
+        """What was asked of nodes for it."""
+        return () if self.call is None else self.call.caller.requests
 
     @property
     def was_given(self) -> bool:
@@ -141,8 +128,8 @@ class Ending:
         status = self.error.status if self.error is not None else status or 499
         if self.dispatcher is not None:
             self.dispatcher.counted.add(f"{self.api} {outcome} {status}")
-            if self.ignored:
-                self.dispatcher.counted.add(f"{self.api} ignored_fields", len(list(self.ignored)))
+            if self.notes.ignored:
+                self.dispatcher.counted.add(f"{self.api} ignored_fields", len(list(self.notes.ignored)))
         if outcome != "ok" and not self.was_given and not self._begun:
             if not self._keeps():
                 return
@@ -158,13 +145,17 @@ class Ending:
             return last.outcome or "failed", code
         return ("cancelled" if self.error.status == 499 else "refused"), code
 
+    @property
+    def _priority(self) -> Priority:
+        return "normal" if self.call is None else self.call.priority
+
     def _record(self, outcome: Outcome, code: str, status: int) -> UsageRecord:
         route = next((each.route for each in reversed(self.requests)), None)
         return UsageRecord(
             request=self.request,
             tenant=self.tenant,
             key=self.key,
-            model=_tidy(self.model[:400]),
+            model=tidy(self.notes.model[:400]),
             version=next((each.version for each in reversed(self.requests)), ""),
             node="",
             node_name="",
@@ -179,10 +170,10 @@ class Ending:
             outcome=outcome,
             error=code[:100],
             attempts=0,
-            priority=self.priority,
-            user=_tidy(self.user),
+            priority=self._priority,
+            user=tidy(self.notes.user),
             status=status,
-            metadata=self.metadata,
+            metadata=self.notes.metadata,
             route=route,
         )
 
@@ -194,7 +185,7 @@ class Ending:
             tenant=self.tenant,
             key=self.key,
             api=self.api,
-            model=last.model if last is not None else _tidy(self.model[:400]),
+            model=last.model if last is not None else tidy(self.notes.model[:400]),
             node=last.node if last is not None else "",
             outcome=outcome,
             error=code,
@@ -203,14 +194,5 @@ class Ending:
             completion_tokens=sum(each.completion_tokens for each in self.requests),
             duration_ms=round((time.time() - self.received_at) * 1000, 1),
             attempts=sum(each.attempt for each in self.requests),
-            **({"ignored": list(self.ignored)} if self.ignored else {}),
+            **({"ignored": list(self.notes.ignored)} if self.notes.ignored else {}),
         )
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else str(value)
-
-
-def _tidy(text: str) -> str:
-    """Without what a database cannot hold and a log should not."""
-    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)

@@ -1,4 +1,4 @@
-"""One inference request from admission to settlement, whatever protocol asked for it."""
+"""One inference of one model, from admission to settlement, whatever protocol asked for it."""
 
 from __future__ import annotations
 
@@ -11,119 +11,66 @@ import msgspec
 from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.queue import Tell
 from cluster.dispatch.request import Interrupted, Request
-from cluster.scheduling.load import avoided
-from models_registry.fallback import next_time
+from cluster.scheduling import load
 from ollamamax import logs
 from ollamamax.bus import keys
 from ollamamax.contract import Delta, Failure, Final, Inference, Outcome, Started
-from ollamamax.contract.ignored import Ignored
-from ollamamax.contract.tables import KnownTenant, Listed, Priority
+from ollamamax.contract.profile import Profile
+from ollamamax.contract.tables import Listed
 from ollamamax.gateway import rate_limits
-from ollamamax.gateway.callers import REVOKED, Caller
+from ollamamax.gateway.call import Call
 from ollamamax.gateway.catalog import full_name
-from ollamamax.gateway.ending import Ending
-from ollamamax.gateway.http import ClientGone, Receive
-from ollamamax.gateway.intake import Place
-from ollamamax.kernel import errors, timers, trace
-from ollamamax.kernel.ids import new_id
-from ollamamax.kernel.limits import Limits
-from ollamamax.kernel.principal import Principal
+from ollamamax.gateway.interruptions import EngineError, Interruptions, as_error
+from ollamamax.kernel import errors, trace
 
 _log = logs.get(__name__)
 _CANCEL_PATIENCE = 3.0
-_WATCHED_AFTER = 0.05
-"""Seconds until somebody looks whether the client is still there: most of what is over by then needs no task for that."""
-_GONE = Failure("client_gone", "The client closed the connection.", 499)
-_LATE = Failure("deadline_exceeded", "The request did not finish within the time allowed for it.", 504)
-
-
-class EngineError(errors.EngineFailed):
-    """A failure that a node reported, with the code and status it gave."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message, param=failure.param)
-        self.code = failure.code
-        self.status = failure.status
-
-
-class Call(msgspec.Struct, eq=False):
-    """What a protocol knows of a request before it is run."""
-
-    principal: Principal
-    api: str
-    received_at: float
-    traceparent: str
-    id: str = msgspec.field(default_factory=new_id)
-    tenant: KnownTenant = msgspec.field(default_factory=KnownTenant)
-    limits: Limits = msgspec.field(default_factory=Limits)
-    """Of the key."""
-    priority: Priority = "normal"
-    idle_only: bool = False
-    """Take a slot that nobody waits for, or none."""
-    timeout: float | None = None
-    """Seconds, when the client asks for less than the installation allows."""
-    may_fall_back: bool = True
-    """Whether another model may do it; not when it is about the model itself."""
-    tried_until: float | None = None
-    """The fallbacks up to so many seconds in the queue were tried; ``None``: it waits without being left for others."""
-    kept: Request | None = None
-    """The one that keeps its place in the queue, and waits on."""
-    instead_of: Request | None = None
-    """The one that keeps its place until this one has a slot; that it has at once, or not at all."""
-    strict: bool = False
-    """Whether fields that nobody knows are refused, instead of ignored."""
-    ignored: Ignored = msgspec.field(default_factory=Ignored)
-    """Filled before the response begins."""
-    caller: Caller | None = None
-    """Whose request it is, in a gateway's hands."""
-    ending: Ending | None = None
-    """Where it ends."""
-    highest: Priority = "normal"
-    """The class that its key may ask for."""
-    affinity: str = ""
-    """Requests with the same one are at home on the same node."""
-    place: Place | None = None
-    """It is left as soon as something of it has a slot."""
-
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        own = [(b"x-request-id", self.id.encode()), (b"traceparent", self.traceparent.encode())]
-        return own + self.ignored.headers() if self.ignored else own
+ONCE_TOKENS = 64
+"""Answers of at most so many tokens are had from the engine in one piece, where the client does not stream."""
+ONCE_PATIENCE = 60.0
+"""Seconds that a model's profile must give an engine until its first output, so that such an answer fits in."""
 
 
 class Execution:
     """``async with`` admits it; `next()` gives the output; leaving early cancels the work on the node.
 
     Settled exactly once in every case. `final` and `request` hold counts and times after the end.
+
+    ``whole``: its client reads nothing before the end. ``tell`` is called while it waits. ``has_others``: another model is asked when this
+    one has no node. ``instead_of`` keeps its place in the queue until this one has a slot, which that has at once or not at all.
+    Raises `ContextTooLong` when it asks for more than the model's profile gives.
     """
 
     def __init__(
         self,
         dispatcher: Dispatcher,
+        interruptions: Interruptions,
         call: Call,
         model: str,
         listed: Listed,
         inference: Inference,
-        deadline: float,
-        receive: Receive,
+        *,
+        whole: bool = False,
         tell: Tell | None = None,
+        has_others: bool = False,
+        instead_of: Request | None = None,
     ) -> None:
+        call.caller.targets.add(listed.model)
+        load.check(listed.profile, inference.options.num_ctx)
+        if whole and inference.kind in {"chat", "completion"}:
+            delivery = "once" if _is_short(inference, listed.profile) else "whole"
+            inference = msgspec.structs.replace(inference, delivery=delivery)
         self._dispatcher = dispatcher
-        self._receive = receive
         self._tell = tell
-        self._watchers: list[asyncio.Task[None] | timers.Timer] = []
+        self._instead_of = instead_of
         self.call = call
         self.model = model
+        self.at_first: float | None = None
+        """Seconds in the queue until another model is asked."""
         self.final: Final | None = None
         self.keep_alive_ignored = False
         """Whether the node that runs it, which is not its tenant's, left its ``keep_alive`` out."""
-        self._at_first: float | None = None
-        """Seconds in the queue until another model is asked."""
-        if call.tried_until is not None and call.may_fall_back:
-            self._at_first = next_time(listed.fallbacks, call.tried_until)
-        self.request = call.kept or self._new(call, model, listed, inference, deadline)
-
-    def _new(self, call: Call, model: str, listed: Listed, inference: Inference, deadline: float) -> Request:
-        request = Request(
+        self.request = Request(
             id=call.id,
             tenant=call.principal.tenant or "",
             key=call.principal.id,
@@ -133,38 +80,32 @@ class Execution:
             traceparent=trace.below(call.traceparent),
             trace=trace.trace_id(call.traceparent),
             received_at=call.received_at,
-            deadline=call.received_at + min(deadline, call.timeout or deadline),
-            allowed=deadline,
+            deadline=interruptions.deadline,
+            allowed=interruptions.allowed,
             inference=inference,
             profile=listed.profile,
             priority=call.priority,
             idle_only=call.idle_only,
-            at_once=call.instead_of is not None,
-            waits_for_nodes=not (call.tried_until is not None and call.may_fall_back and listed.fallbacks),
+            at_once=instead_of is not None,
+            waits_for_nodes=not has_others,
             fetched_by="" if listed.engine else listed.owner,
             kept_by=listed.engine,
             weight=call.tenant.weight,
             key_limits=call.limits,
             tenant_limits=call.tenant.limits,
             affinity=call.affinity,
+            user=call.notes.user,
+            metadata=call.notes.metadata,
         )
-        if call.ending is not None:
-            request.user, request.metadata = call.ending.user, call.ending.metadata
-        self._dispatcher.router.expect(request)
-        if call.caller is not None:
-            call.caller.requests.append(request)
-        if call.instead_of is not None:
+        dispatcher.router.expect(self.request)
+        if instead_of is not None:
             # So much was taken from the limits; it is corrected when this one is settled.
-            request.expected_prompt_tokens = call.instead_of.expected_prompt_tokens
-            request.expected_completion_tokens = call.instead_of.expected_completion_tokens
-        return request
+            self.request.expected_prompt_tokens = instead_of.expected_prompt_tokens
+            self.request.expected_completion_tokens = instead_of.expected_completion_tokens
+        interruptions.follow(self.request)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """Headers of the response, once it is admitted."""
-        return self.call.headers() + self.own_headers()
-
-    def own_headers(self) -> list[tuple[bytes, bytes]]:
-        """Those that are not known before."""
+        """Headers of the response that are not known before it is admitted."""
         found = self.route_headers() + self.limit_headers()
         if self.keep_alive_ignored:
             found.append((b"x-ollamamax-keep-alive", b"ignored"))
@@ -187,35 +128,17 @@ class Execution:
         ]
 
     async def __aenter__(self) -> Self:
-        """Returns when a node has it. Raises what `Dispatcher.admit` raises (`Waited`, if its call says so), `ClientGone`, and
-        `DeadlineExceeded`."""
-        remaining = max(0.0, self.request.deadline - time.time())
-        self._watchers = [
-            timers.call_later(_WATCHED_AFTER, self._watch),
-            timers.call_later(remaining, self.request.interrupt, _LATE),
-        ]
+        """Returns when a node has it. Raises what `Dispatcher.admit` raises (`Waited` after `at_first`, and then waits on when it is
+        entered again), `ClientGone`, and `DeadlineExceeded`."""
         try:
-            await self._dispatcher.admit(self.request, self._tell, self._at_first)
-        except BaseException as error:
-            for watcher in self._watchers:
-                watcher.cancel()
-            if not isinstance(error, Interrupted):
-                raise
-            raise _as_error(error.failure, self.request) from None
+            await self._dispatcher.admit(self.request, self._tell, self.at_first)
+        except Interrupted as interruption:
+            raise as_error(interruption.failure, self.request) from None
         if self.call.place is not None:
             self.call.place.leave()
-        if self.call.instead_of is not None:
-            self._dispatcher.give_up(self.call.instead_of, "no_capacity", 503)
+        if self._instead_of is not None:
+            self._dispatcher.give_up(self._instead_of, "no_capacity", 503)
         return self
-
-    def _watch(self) -> None:
-        gone = asyncio.create_task(_disconnected(self._receive))
-        gone.add_done_callback(self._left)
-        self._watchers.append(gone)
-
-    def _left(self, watcher: asyncio.Task[None]) -> None:
-        if not watcher.cancelled():
-            self.request.interrupt(_GONE)
 
     @property
     def too_slow(self) -> bool:
@@ -234,7 +157,7 @@ class Execution:
             try:
                 event = await self._dispatcher.next(request)
             except Interrupted as interruption:
-                raise _as_error(interruption.failure, request) from None
+                raise as_error(interruption.failure, request) from None
             if isinstance(event, Delta):
                 if request.first_token_at is None and not request.came_at_once:
                     request.first_token_at = time.time()
@@ -243,7 +166,7 @@ class Execution:
             if isinstance(event, Started):
                 self.keep_alive_ignored = event.keep_alive_ignored
                 asked, profile = request.inference.options.num_ctx, request.profile
-                request.reload_avoided = avoided(profile, asked, loaded=event.loaded, context=event.context)
+                request.reload_avoided = load.avoided(profile, asked, loaded=event.loaded, context=event.context)
             elif isinstance(event, Final):
                 self._count(event)
                 self.final = request.final = event
@@ -254,11 +177,9 @@ class Execution:
                 return None
             if isinstance(event, Failure):
                 self._count(event)
-                raise _as_error(event, request)
+                raise as_error(event, request)
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        for watcher in self._watchers:
-            watcher.cancel()
         code, status = (error.code, error.status) if isinstance(error, errors.OllamaMaxError) else ("client_gone", 499)
         if self.final is not None:
             if self.request.reload_avoided:
@@ -298,20 +219,12 @@ class Execution:
         self._dispatcher.settle(self.request, outcome, error, status)
 
 
-def _as_error(failure: Failure, request: Request) -> Exception:
-    if failure is _GONE:
-        return ClientGone()
-    if failure is REVOKED:
-        return errors.Unauthenticated(REVOKED.message)
-    if failure.code == errors.RequestCancelled.code:
-        request.route.cancelled_by = request.cancelled_by
-        return errors.RequestCancelled(failure.message)
-    if failure is _LATE and request.given_at is None:
-        waited = time.time() - request.received_at
-        return errors.DeadlineExceeded(f"The request waited {waited:.0f} s in the queue; its time is over.")
-    return EngineError(failure)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        continue
+def _is_short(inference: Inference, profile: Profile) -> bool:
+    """Whether its first output is not needed to tell an engine that works from one that hangs."""
+    most = inference.options.max_tokens
+    return (
+        most is not None
+        and 0 < most <= ONCE_TOKENS
+        and not inference.tools
+        and profile.first_byte_seconds >= ONCE_PATIENCE
+    )

@@ -86,6 +86,12 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+async def left(receive: Receive) -> None:
+    """Returns when the client has closed its connection."""
+    while (await receive())["type"] != "http.disconnect":
+        continue
+
+
 def _too_large(limit: int) -> errors.TooLarge:
     return errors.TooLarge(f"The body is larger than the {limit} bytes this server accepts.", limit=limit)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import AsyncGenerator, Callable
 
 from cluster.dispatch.queue_position import Outlook
 from ollamamax.contract import Delta, Final, joined
 from ollamamax.gateway import http
+from ollamamax.gateway.asked import Output, Renderer
 from ollamamax.gateway.execution import Execution
 from ollamamax.gateway.http import Send
 from ollamamax.kernel import errors, timers
@@ -27,17 +26,6 @@ class TooSlow(errors.OllamaMaxError):
 
     code = "client_too_slow"
     status = 408
-
-
-@dataclass
-class Output:
-    """All that a model said; ``final`` has its counts."""
-
-    final: Final
-    text: str = ""
-    thinking: str = ""
-    tool_calls: list[dict[str, Any]] = field(default_factory=list)
-    logprobs: list[dict[str, Any]] = field(default_factory=list)
 
 
 async def gather(execution: Execution) -> Output:
@@ -59,21 +47,15 @@ async def gather(execution: Execution) -> Output:
 class Opening:
     """The head of a streamed response, and the signs of life in it: sent with its first output, or before, to a client that waits.
 
-    ``sign`` makes a sign of life that the protocol's clients read over. Signs are marked (`http.SIGN`): until something of an
-    answer was said, another model may still be asked.
+    Signs are marked (`http.SIGN`): until something of an answer was said, another model may still be asked. ``headers`` are those
+    of whoever is asked now.
     """
 
-    def __init__(
-        self,
-        send: Send,
-        content_type: bytes,
-        headers: list[tuple[bytes, bytes]],
-        sign: Callable[[Outlook | None], bytes],
-    ) -> None:
+    def __init__(self, send: Send, renderer: Renderer) -> None:
         self.send = send
-        self._content_type = content_type
-        self._headers = headers
-        self._sign = sign
+        self.headers: list[tuple[bytes, bytes]] = []
+        self._content_type = renderer.content_type
+        self._sign = renderer.sign
         self._begun = False
         self.said_at = time.monotonic()
         self.writing = False
@@ -89,7 +71,7 @@ class Opening:
         """``sign``: something is said, and nothing of an answer yet."""
         if not self._begun:
             self._begun = True
-            await http.begin(self.send, self._content_type, self._headers + more_headers, sign=sign)
+            await http.begin(self.send, self._content_type, self.headers + more_headers, sign=sign)
 
     async def sign(self, headers: list[tuple[bytes, bytes]]) -> None:
         """Give one sign of life; ``headers`` are added when nothing was written before."""
@@ -151,38 +133,11 @@ class _Alive:
             await self._opening.sign(self._headers())
 
 
-def comment(outlook: Outlook | None) -> bytes:
-    """A comment in an event stream (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
-
-    One line: after a blank one simple parsers take it for an event without data, and fail.
-    """
-    if outlook is None:
-        return b": waiting\n"
-    when = "" if outlook.seconds is None else f", about {outlook.seconds:.0f} s"
-    return f": waiting, place {outlook.position} of {outlook.waiting}{when}\n".encode()
-
-
-def space(_: Outlook | None) -> bytes:
-    """In front of a line of JSON a space means nothing; an empty line would break clients that parse each line."""
-    return b" "
-
-
-async def stream(
-    execution: Execution,
-    opening: Opening,
-    *,
-    first: Callable[[], bytes],
-    delta: Callable[[Delta], bytes],
-    last: Callable[[Final], bytes],
-    before_end: Callable[[], Awaitable[None]] | None = None,
-) -> None:
-    """Send what ``first``, ``delta`` and ``last`` make of the output; ``before_end`` is waited for before the last part goes out.
-
-    Raises what `Execution.next` and ``before_end`` raise, and `TooSlow`.
-    """
+async def stream(execution: Execution, opening: Opening, renderer: Renderer) -> None:
+    """Send one answer as it comes. Raises what `Execution.next` and ``renderer.before_end`` raise, and `TooSlow`."""
     try:
-        async with opening.alive(execution.own_headers):
-            await _stream(execution, opening, first, delta, last, before_end)
+        async with opening.alive(execution.headers):
+            await _stream(execution, opening, renderer)
     except asyncio.CancelledError:
         if not execution.too_slow:
             raise
@@ -193,27 +148,50 @@ async def stream(
         raise TooSlow("The client took nothing for too long.") from None
 
 
-async def _stream(
-    execution: Execution,
-    opening: Opening,
-    first: Callable[[], bytes],
-    delta: Callable[[Delta], bytes],
-    last: Callable[[Final], bytes],
-    before_end: Callable[[], Awaitable[None]] | None,
-) -> None:
+async def _stream(execution: Execution, opening: Opening, renderer: Renderer) -> None:
+    choice = renderer.choice(0)
     # Made while the node works, but not sent before the first event: a failure until then has its true status.
-    part = first()
+    part = choice.first()
     event = await execution.next()
-    await opening.begin(execution.own_headers())
+    await opening.begin(execution.headers())
     while event is not None:
-        part += delta(event)
+        part += choice.delta(event)
         # An event may add nothing to what a protocol shows; an empty body would be a needless write.
         if part and not execution.has_more:
             await opening.write(part)
             part = b""
         event = await execution.next()
     assert execution.final is not None  # noqa: S101 - next returned None
-    part += last(execution.final)
-    if before_end is not None:
-        await before_end()
+    part += choice.end(execution.final) + renderer.done([execution.final])
+    if renderer.before_end is not None:
+        await renderer.before_end()
     await opening.finish(part)
+
+
+async def stream_several(
+    headers: Callable[[int], list[tuple[bytes, bytes]]],
+    events: AsyncGenerator[tuple[int, Delta | Final], None],
+    count: int,
+    opening: Opening,
+    renderer: Renderer,
+) -> None:
+    """Send ``count`` answers as they come; ``headers`` are those of the one that speaks first. Raises what ``events`` does."""
+    choices = [renderer.choice(index) for index in range(count)]
+    finals: dict[int, Final] = {}
+    begun = False
+    async with opening.alive(list), contextlib.aclosing(events):
+        async for index, event in events:
+            part = b""
+            if not begun:
+                # As with one answer: a failure until now has its true status.
+                await opening.begin(headers(index))
+                part = b"".join(choice.first() for choice in choices)
+                begun = True
+            if isinstance(event, Final):
+                finals[index] = event
+                part += choices[index].end(event)
+            else:
+                part += choices[index].delta(event)
+            if part:
+                await opening.write(part)
+        await opening.finish(renderer.done([finals[index] for index in sorted(finals)]))

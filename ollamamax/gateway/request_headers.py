@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from ollamamax.contract.tables import KnownKey, Priority
-from ollamamax.gateway.execution import Call
+from ollamamax.gateway.call import Call
 from ollamamax.gateway.http import Scope, header
 from ollamamax.kernel import errors
 
@@ -61,5 +61,3 @@ def take_tier(call: Call, tier: str | None) -> None:
         call.priority = "high"
     elif tier not in (None, "auto", "default"):
         call.ignored.add(["service_tier"])
-    if call.ending is not None:
-        call.ending.priority = call.priority

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 
 from ollamamax.gateway import http, paths
 from ollamamax.gateway.anthropic import endpoints as anthropic
+from ollamamax.gateway.anthropic import requests as messages
 from ollamamax.gateway.anthropic import responses as anthropic_responses
-from ollamamax.gateway.execution import Call
+from ollamamax.gateway.call import Call
 from ollamamax.gateway.http import Receive, Scope, Send
 from ollamamax.gateway.ollama import embed, memory
 from ollamamax.gateway.ollama import endpoints as ollama
+from ollamamax.gateway.ollama import requests as ollama_requests
 from ollamamax.gateway.ollama import responses as ollama_responses
 from ollamamax.gateway.ollama.show import show
+from ollamamax.gateway.openai import answer_response, completions, embeddings, rerank, response, response_request
 from ollamamax.gateway.openai import endpoints as openai
-from ollamamax.gateway.openai import response
+from ollamamax.gateway.openai import requests as chat
 from ollamamax.gateway.openai import responses as openai_responses
-from ollamamax.gateway.openai.completions import completions
-from ollamamax.gateway.openai.embeddings import embeddings
-from ollamamax.gateway.openai.rerank import rerank
+from ollamamax.gateway.run import Exchange
 from ollamamax.gateway.service import Service
 from ollamamax.kernel import errors
 
@@ -47,7 +48,7 @@ class Route:
     """Every route needs an API key that has ``permission``: one of `ROUTES` on the model that is named, any other in its tenant."""
 
     method: str
-    endpoint: Endpoint
+    endpoint: Endpoint | Exchange
     protocol: Protocol
     permission: str = "inference.use"
 
@@ -55,21 +56,31 @@ class Route:
 MoreRoutes = Callable[[str, str], Route | None]
 """Method and path to a route of another context; its own method may differ, and is then told to the client."""
 
+_CHAT = Exchange(chat.parse, openai_responses.render)
+_MESSAGES = Exchange(messages.parse, anthropic_responses.render)
+_COUNT_TOKENS = Exchange(messages.parse_count, anthropic_responses.render_count)
+_RESPONSES = Exchange(response_request.parse, answer_response.render, answer_response.answer)
+_INPUT_TOKENS = Exchange(response_request.parse_count, answer_response.render_count, answer_response.answer_count)
+_OLLAMA_CHAT = Exchange(ollama_requests.parse_chat, ollama_responses.render_chat, memory.answer)
+_GENERATE = Exchange(ollama_requests.parse_generate, ollama_responses.render_generate, memory.answer)
+_EMBED = Exchange(embed.parse_embed, embed.render_embed, memory.answer)
+_OLLAMA_EMBEDDINGS = Exchange(embed.parse_embeddings, embed.render_embeddings, memory.answer)
+
 ROUTES: dict[str, Route] = {
-    "/v1/chat/completions": Route("POST", openai.chat_completions, OPENAI),
-    "/v1/responses": Route("POST", response.responses, RESPONSES),
-    "/v1/responses/input_tokens": Route("POST", response.input_tokens, OPENAI),
-    "/v1/messages": Route("POST", anthropic.messages, ANTHROPIC),
-    "/v1/messages/count_tokens": Route("POST", anthropic.count_tokens, ANTHROPIC),
-    "/v1/completions": Route("POST", completions, OPENAI),
-    "/v1/embeddings": Route("POST", embeddings, OPENAI),
-    "/v1/rerank": Route("POST", rerank, OPENAI),
+    "/v1/chat/completions": Route("POST", _CHAT, OPENAI),
+    "/v1/responses": Route("POST", _RESPONSES, RESPONSES),
+    "/v1/responses/input_tokens": Route("POST", _INPUT_TOKENS, OPENAI),
+    "/v1/messages": Route("POST", _MESSAGES, ANTHROPIC),
+    "/v1/messages/count_tokens": Route("POST", _COUNT_TOKENS, ANTHROPIC),
+    "/v1/completions": Route("POST", Exchange(completions.parse, completions.render), OPENAI),
+    "/v1/embeddings": Route("POST", Exchange(embeddings.parse, embeddings.render), OPENAI),
+    "/v1/rerank": Route("POST", Exchange(rerank.parse, rerank.render), OPENAI),
     "/v1/models": Route("GET", openai.models, OPENAI),
     "/v1/models/{model}": Route("GET", openai.model, OPENAI),
-    "/api/chat": Route("POST", ollama.chat, OLLAMA),
-    "/api/generate": Route("POST", ollama.generate, OLLAMA),
-    "/api/embed": Route("POST", embed.embed, OLLAMA),
-    "/api/embeddings": Route("POST", embed.embeddings, OLLAMA),
+    "/api/chat": Route("POST", _OLLAMA_CHAT, OLLAMA),
+    "/api/generate": Route("POST", _GENERATE, OLLAMA),
+    "/api/embed": Route("POST", _EMBED, OLLAMA),
+    "/api/embeddings": Route("POST", _OLLAMA_EMBEDDINGS, OLLAMA),
     "/api/ps": Route("GET", memory.ps, OLLAMA),
     "/api/show": Route("POST", show, OLLAMA),
     "/api/tags": Route("GET", ollama.tags, OLLAMA),

@@ -14,7 +14,7 @@ from ollamamax.batches.runner import lines
 from ollamamax.batches.runner.patience import MOST, PAUSES, pause_after, pause_for_room
 from ollamamax.batches.runner.room import Room
 from ollamamax.batches.window import span
-from ollamamax.gateway.in_process import WholeResponse
+from ollamamax.gateway.whole_response import WholeResponse
 from ollamamax.kernel.errors import InvalidRequest
 from tests.patience import LONG
 

@@ -80,7 +80,7 @@ def test_messages_have_one_block_after_the_other() -> None:
 
 def _check_messages(deltas: list[Delta], written: list[str]) -> None:
     events = AnthropicEvents("r", "m")
-    body = b"".join(events.delta(delta) for delta in deltas) + events.last(Final("tool_calls"))
+    body = b"".join(events.delta(delta) for delta in deltas) + events.end(Final("tool_calls"))
     blocks: list[dict[str, Any]] = []
     open_ = False
     for event in _data(body):
@@ -110,7 +110,7 @@ def test_responses_have_one_item_after_the_other() -> None:
 
 def _check_responses(deltas: list[Delta], written: list[str]) -> None:
     events = Events(Shown("r", ResponseRequest(model="m", input="x"), 0, {}))
-    body = events.first() + b"".join(events.delta(delta) for delta in deltas) + events.last(Final("tool_calls"))
+    body = events.first() + b"".join(events.delta(delta) for delta in deltas) + events.end(Final("tool_calls"))
     told = _data(body)
     assert [event["sequence_number"] for event in told] == list(range(len(told)))
     output = told[-1]["response"]["output"]

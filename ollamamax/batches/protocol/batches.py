@@ -15,7 +15,7 @@ from ollamamax.batches.protocol.parameters import cursor, limit
 from ollamamax.batches.queries.batch import get_batch, page_of_batches
 from ollamamax.bus.database import in_database
 from ollamamax.gateway import http
-from ollamamax.gateway.execution import Call
+from ollamamax.gateway.call import Call
 from ollamamax.gateway.http import Receive, Scope, Send
 from ollamamax.gateway.service import Service
 from ollamamax.kernel.errors import InvalidRequest, Unsupported

@@ -19,7 +19,7 @@ from ollamamax.blobs import reading
 from ollamamax.blobs.store import Missing, Sources
 from ollamamax.bus.database import in_database
 from ollamamax.gateway import http
-from ollamamax.gateway.execution import Call
+from ollamamax.gateway.call import Call
 from ollamamax.gateway.http import Receive, Scope, Send
 from ollamamax.gateway.service import Service
 from ollamamax.identity.bounds import sending

@@ -11,7 +11,7 @@ import msgspec
 from ollamamax.batches.queries.batch import Given
 from ollamamax.contract.from_client import decode
 from ollamamax.gateway.http import encode
-from ollamamax.gateway.in_process import WholeResponse
+from ollamamax.gateway.whole_response import WholeResponse
 from ollamamax.kernel.errors import InvalidRequest
 from ollamamax.kernel.ids import new_id
 

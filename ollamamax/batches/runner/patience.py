@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ollamamax.gateway.in_process import WholeResponse
+from ollamamax.gateway.whole_response import WholeResponse
 
 PAUSES = (1.0, 3.0, 10.0)
 """Seconds before each further attempt after a failure that another node, or the same one later, may not have."""

@@ -26,7 +26,6 @@ from ollamamax.blobs.store import Missing, Sources
 from ollamamax.bus.database import in_database_at_last
 from ollamamax.bus.directory import Directory
 from ollamamax.gateway.app import Gateway
-from ollamamax.gateway.in_process import ask
 from ollamamax.identity import access
 from ollamamax.kernel.tasks import end
 
@@ -201,9 +200,8 @@ class Run:
                 await self._rest(1.0)  # Redis lost the keys; they are published again soon
                 continue
             async with shared.slots:
-                answer = await ask(
-                    shared.gateway, access.identified(known, batch.key.identifier), batch.endpoint, request.body
-                )
+                identity = access.identified(known, batch.key.identifier)
+                answer = await shared.gateway.ask(identity, batch.endpoint, request.body)
             if answer.status == UNAUTHENTICATED:
                 continue  # revoked while it ran: looked up again, and no answer to the line
             if (pause := pause_for_room(answer, refusals)) is not None:

@@ -9,6 +9,7 @@ import msgspec
 from ollamamax.contract import Inference, Options
 from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.anthropic import content, tool_changes
+from ollamamax.gateway.asked import Asked, Notes
 from ollamamax.gateway.fields import Fields, Loose, Refused, Translated
 from ollamamax.gateway.openai import tools
 from ollamamax.kernel import errors
@@ -125,6 +126,21 @@ FIELDS = Fields(
     _REFUSED,
     _TRANSLATED | {"thread": Translated("an error whose code Anthropic's programs know", _no_thread)},
 )
+
+
+def parse(body: bytes, notes: Notes) -> Asked:
+    """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
+    request = FIELDS.parse(body, notes.ignored, strict=notes.strict)
+    notes.take(request.model, request.metadata.user_id if request.metadata is not None else None)
+    inference = to_inference(request, notes.ignored)
+    return Asked(model=request.model, inferences=[inference], stream=bool(request.stream))
+
+
+def parse_count(body: bytes, notes: Notes) -> Asked:
+    """Of a message whose tokens are to be counted. Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
+    request = COUNT_FIELDS.parse(body, notes.ignored, strict=notes.strict)
+    notes.take(request.model)
+    return Asked(model=request.model, inferences=[count_inference(request, notes.ignored)], may_fall_back=False)
 
 
 def to_inference(request: MessagesRequest, ignored: Ignored) -> Inference:

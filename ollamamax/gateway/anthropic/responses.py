@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+from cluster.dispatch.queue_position import Outlook
 from ollamamax.contract import Delta, Final
 from ollamamax.contract.tables import Listed
 from ollamamax.gateway import tool_calls
+from ollamamax.gateway.asked import Asked, Output, Renderer
+from ollamamax.gateway.call import Call
 from ollamamax.gateway.http import encode
-from ollamamax.gateway.relay import Output
 from ollamamax.kernel import errors
 
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
@@ -71,27 +73,8 @@ def _message(request: str, model: str, content: list[dict[str, Any]], reason: st
     }
 
 
-def message(request: str, model: str, output: Output) -> bytes:
-    """A whole ``message``."""
-    content: list[dict[str, Any]] = []
-    if output.thinking:
-        content.append({"type": "thinking", "thinking": output.thinking, "signature": ""})
-    if output.text:
-        content.append({"type": "text", "text": output.text})
-    content += [
-        {"type": "tool_use", "id": call["id"], "name": call["function"]["name"], "input": tool_calls.arguments(call)}
-        for call in output.tool_calls
-    ]
-    return encode(_message(request, model, content, stop_reason(output.final), usage(output.final)))
-
-
 def _event(name: str, fields: dict[str, Any]) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + encode({"type": name, **fields}) + b"\n\n"
-
-
-def ping(_: object) -> bytes:
-    """A sign of life, as Anthropic's own streams have them."""
-    return _event("ping", {})
 
 
 _BLOCKS: dict[str, dict[str, Any]] = {
@@ -159,11 +142,63 @@ class Events:
     def _close(self) -> bytes:
         return _event("content_block_stop", {"index": self._index}) if self._open else b""
 
-    def last(self, final: Final) -> bytes:
+    def end(self, final: Final) -> bytes:
         delta = {"stop_reason": stop_reason(final), "stop_sequence": None}
         continued = {"continued": final.continued} if final.continued else {}
         end = _event("message_delta", {"delta": delta, "usage": usage(final), **continued})
         return self._close() + end + _event("message_stop", {})
+
+
+def message(request: str, model: str, output: Output) -> bytes:
+    """A whole ``message``."""
+    content: list[dict[str, Any]] = []
+    if output.thinking:
+        content.append({"type": "thinking", "thinking": output.thinking, "signature": ""})
+    if output.text:
+        content.append({"type": "text", "text": output.text})
+    content += [
+        {"type": "tool_use", "id": call["id"], "name": call["function"]["name"], "input": tool_calls.arguments(call)}
+        for call in output.tool_calls
+    ]
+    return encode(_message(request, model, content, stop_reason(output.final), usage(output.final)))
+
+
+class MessageRenderer(Renderer):
+    """A ``message``, or its events."""
+
+    content_type = EVENT_STREAM
+
+    def __init__(self, request: str, model: str) -> None:
+        self._request = request
+        self._model = model
+        self.headers = request_id(request)
+
+    def sign(self, outlook: Outlook | None) -> bytes:
+        """As Anthropic's own streams have them."""
+        return _event("ping", {})
+
+    def whole(self, outputs: list[Output]) -> bytes:
+        return message(self._request, self._model, outputs[0])
+
+    def choice(self, index: int) -> Events:
+        return Events(self._request, self._model)
+
+
+def render(asked: Asked, call: Call, model: str) -> MessageRenderer:
+    return MessageRenderer(call.id, model)
+
+
+class Count(Renderer):
+    def whole(self, outputs: list[Output]) -> bytes:
+        return encode({"input_tokens": outputs[0].final.counted})
+
+
+def render_count(asked: Asked, call: Call, model: str) -> Count:
+    return Count()
+
+
+def request_id(request: str) -> list[tuple[bytes, bytes]]:
+    return [(b"request-id", request.encode())]
 
 
 def model(name: str, listed: Listed) -> dict[str, Any]:

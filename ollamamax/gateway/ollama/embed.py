@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from ollamamax.contract import Final, Inference, Options, as_ollama
 from ollamamax.contract.ignored import Ignored
-from ollamamax.gateway import http, relay
-from ollamamax.gateway.execution import Call
-from ollamamax.gateway.http import Receive, Scope, Send
-from ollamamax.gateway.ollama import memory
+from ollamamax.gateway.asked import Asked, Notes, Output, Renderer
+from ollamamax.gateway.call import Call
+from ollamamax.gateway.http import encode
 from ollamamax.gateway.ollama.durations import seconds
 from ollamamax.gateway.ollama.options import LEFT_TO_THE_FLEET, SamplingOptions, context, sampling
 from ollamamax.gateway.ollama.requests import only_memory
 from ollamamax.gateway.ollama.responses import nanoseconds
-from ollamamax.gateway.service import Service
 from ollamamax.kernel import errors
 
 
@@ -78,35 +77,57 @@ def shortened(vector: list[float], dimensions: int | None) -> list[float]:
     return [each / length for each in head]
 
 
-async def embed(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    body = as_ollama.read(embed_decoder, await service.body(scope, receive), call.ignored.add)
-    final, headers = await _run(
-        service, call, as_ollama.named(body.model), embed_inference(body, call.ignored), receive
-    )
-    answer = {
-        "model": body.model,
-        "embeddings": [shortened(vector, body.dimensions) for vector in final.embeddings],
-        "total_duration": nanoseconds((time.time() - call.received_at) * 1000),
-        "load_duration": nanoseconds(final.load_ms),
-        "prompt_eval_count": final.prompt_tokens,
-    }
-    await http.respond(send, 200, http.encode(answer), headers)
+def parse_embed(body: bytes, notes: Notes) -> Asked:
+    """Raises `InvalidRequest`."""
+    request = as_ollama.read(embed_decoder, body, notes.ignored.add)
+    return _asked(request, notes, lambda: embed_inference(request, notes.ignored))
 
 
-async def embeddings(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    body = as_ollama.read(embeddings_decoder, await service.body(scope, receive), call.ignored.add)
-    final, headers = await _run(
-        service, call, as_ollama.named(body.model), embeddings_inference(body, call.ignored), receive
-    )
-    vector = final.embeddings[0] if final.embeddings else []
-    await http.respond(send, 200, http.encode({"embedding": vector}), headers)
+def parse_embeddings(body: bytes, notes: Notes) -> Asked:
+    """Raises `InvalidRequest`."""
+    request = as_ollama.read(embeddings_decoder, body, notes.ignored.add)
+    return _asked(request, notes, lambda: embeddings_inference(request, notes.ignored))
 
 
-async def _run(
-    service: Service, call: Call, model: str, inference: Inference, receive: Receive
-) -> tuple[Final, list[tuple[bytes, bytes]]]:
-    if only_memory(inference):
-        change = memory.unload if inference.keep_alive == 0 else memory.load
-        return Final(), await change(service, call, model, inference, receive)
-    async with service.execution(call, model, inference, receive) as execution:
-        return (await relay.gather(execution)).final, execution.headers()
+def _asked(request: EmbedRequest | EmbeddingsRequest, notes: Notes, to_inference: Callable[[], Inference]) -> Asked:
+    notes.take(as_ollama.named(request.model))
+    inference = to_inference()
+    return Asked(model=request.model, inferences=[inference], body=request, may_fall_back=not only_memory(inference))
+
+
+class Vectors(Renderer):
+    """The answer of ``/api/embed``."""
+
+    def __init__(self, asked: Asked, model: str, received_at: float) -> None:
+        self._body: EmbedRequest = asked.body
+        self._only_memory = only_memory(asked.inferences[0])
+        self._model = model
+        self._received_at = received_at
+
+    def whole(self, outputs: list[Output]) -> bytes:
+        final = Final() if self._only_memory else outputs[0].final
+        return encode(
+            {
+                "model": self._model,
+                "embeddings": [shortened(vector, self._body.dimensions) for vector in final.embeddings],
+                "total_duration": nanoseconds((time.time() - self._received_at) * 1000),
+                "load_duration": nanoseconds(final.load_ms),
+                "prompt_eval_count": final.prompt_tokens,
+            }
+        )
+
+
+class Vector(Renderer):
+    """The answer of ``/api/embeddings``."""
+
+    def whole(self, outputs: list[Output]) -> bytes:
+        found = outputs[0].final.embeddings
+        return encode({"embedding": found[0] if found else []})
+
+
+def render_embed(asked: Asked, call: Call, model: str) -> Vectors:
+    return Vectors(asked, model, call.received_at)
+
+
+def render_embeddings(asked: Asked, call: Call, model: str) -> Vector:
+    return Vector()

@@ -4,57 +4,61 @@ from __future__ import annotations
 
 import time
 
-import msgspec
-
-from ollamamax.contract import Inference, ModelState, NodeState, bounds
+from ollamamax.contract import ModelState, NodeState, bounds
 from ollamamax.contract.tables import NODES, Details
 from ollamamax.gateway import catalog, http, relay
-from ollamamax.gateway.execution import Call
+from ollamamax.gateway.asked import Asked, Output, Render
+from ollamamax.gateway.call import Call
+from ollamamax.gateway.execution import Execution
 from ollamamax.gateway.http import Receive, Scope, Send
+from ollamamax.gateway.interruptions import Interruptions
 from ollamamax.gateway.ollama import responses
+from ollamamax.gateway.ollama.requests import only_memory
+from ollamamax.gateway.run import Client, run
 from ollamamax.gateway.service import Service
 from ollamamax.kernel import errors
-from ollamamax.kernel.ids import new_id
 
 NEVER = "2318-01-01T00:00:00Z"
 """What Ollama says of a model that stays, and we also of one in use: its time begins to run afterwards."""
 
-_Headers = list[tuple[bytes, bytes]]
+
+async def answer(service: Service, call: Call, asked: Asked, client: Client, render: Render) -> None:
+    """As `run`; but a model is unloaded from all nodes that have it."""
+    (inference,) = asked.inferences
+    if only_memory(inference) and inference.keep_alive == 0:
+        await _unload(service, call, asked, client, render)
+    else:
+        await run(service, call, asked, client, render)
 
 
-async def load(service: Service, call: Call, model: str, inference: Inference, receive: Receive) -> _Headers:
-    """Have the model in memory on the node that would run a request now."""
-    call.may_fall_back = False
-    async with service.execution(call, model, inference, receive) as execution:
-        await relay.gather(execution)
-        return execution.headers()
-
-
-async def unload(service: Service, call: Call, model: str, inference: Inference, receive: Receive) -> _Headers:
+async def _unload(service: Service, call: Call, asked: Asked, client: Client, render: Render) -> None:
     """Take the model out of memory on every node of the tenant itself that has it there; running requests end first.
 
     When none says that it has, one that could is asked all the same: what a node says may be a second old.
     """
-    call.may_fall_back = False
-    listed = catalog.resolve(service.directory, call.principal, model)
+    listed = catalog.resolve(service.directory, call.principal, asked.model)
     fleet = service.dispatcher.fleet
     own = {state.node: state for state in fleet.states(call.principal.tenant or "")}
     having = {node for node in own if fleet.engine_name(node, listed.version)}
     if not having:
         raise errors.Unavailable(
-            f"None of your own nodes has the model '{model}'; where nodes are shared, it stays for all.", model=model
+            f"None of your own nodes has the model '{asked.model}'; where nodes are shared, it stays for all.",
+            model=asked.model,
         )
     everywhere = {node for node, _ in service.directory.items(NODES)}
-    headers: _Headers = []
-    for asked in [{node} for node in having if _loaded(own[node], listed.version)] or [having]:
-        execution = service.execution(call, model, inference, receive)
-        execution.request.tried |= everywhere - asked
-        async with execution:
-            await relay.gather(execution)
-            headers = headers or execution.headers()
-        # Each is admitted and recorded by itself.
-        call = msgspec.structs.replace(call, id=new_id())
-    return headers
+    renderer, headers = render(asked, call, asked.model), call.headers()
+    outputs: list[Output] = []
+    with Interruptions(call, client.left, service.deadline) as interruptions:
+        for nodes in [{node} for node in having if _loaded(own[node], listed.version)] or [having]:
+            # Each is admitted and recorded by itself.
+            each = call if not outputs else call.again()
+            execution = Execution(service.dispatcher, interruptions, each, asked.model, listed, asked.inferences[0])
+            execution.request.tried |= everywhere - nodes
+            async with execution:
+                outputs.append(await relay.gather(execution))
+                if each is call:
+                    headers += execution.headers()
+    await client.respond(200, renderer.whole(outputs), headers)
 
 
 async def ps(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:

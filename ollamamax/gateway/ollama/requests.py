@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from ollamamax.contract import Inference, Options
+from ollamamax.contract import Inference, Options, as_ollama
 from ollamamax.contract.ignored import Ignored
+from ollamamax.gateway.asked import Asked, Notes
 from ollamamax.gateway.ollama.durations import seconds
 from ollamamax.gateway.ollama.options import SamplingOptions, context, sampling
 from ollamamax.kernel import errors
@@ -83,6 +85,31 @@ IGNORED = {
 
 chat_decoder = msgspec.json.Decoder(ChatRequest)
 generate_decoder = msgspec.json.Decoder(GenerateRequest)
+
+
+def parse_chat(body: bytes, notes: Notes) -> Asked:
+    """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
+    request = as_ollama.read(chat_decoder, body, notes.ignored.add)
+    return _asked(request, notes, lambda: chat_inference(request, notes.ignored))
+
+
+def parse_generate(body: bytes, notes: Notes) -> Asked:
+    """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
+    request = as_ollama.read(generate_decoder, body, notes.ignored.add)
+    return _asked(request, notes, lambda: generate_inference(request, notes.ignored))
+
+
+def _asked(request: _Common, notes: Notes, to_inference: Callable[[], Inference]) -> Asked:
+    notes.take(as_ollama.named(request.model))
+    inference = to_inference()
+    # A load, or an unload, is about the model itself.
+    is_memory = only_memory(inference)
+    return Asked(
+        model=request.model,
+        inferences=[inference],
+        stream=request.stream is not False and not is_memory,
+        may_fall_back=not is_memory,
+    )
 
 
 def chat_inference(request: ChatRequest, ignored: Ignored) -> Inference:

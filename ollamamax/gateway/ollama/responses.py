@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from cluster.dispatch.queue_position import Outlook
 from ollamamax.contract import Delta, Final
 from ollamamax.contract.tables import Details, Listed
+from ollamamax.gateway.asked import Asked, Output, Renderer
+from ollamamax.gateway.call import Call
 from ollamamax.gateway.http import encode
-from ollamamax.gateway.relay import Output
+from ollamamax.gateway.ollama.requests import only_memory
 from ollamamax.gateway.tool_calls import arguments
 from ollamamax.kernel import errors
 
@@ -78,7 +81,10 @@ class Lines:
         }
         return encode(line) + b"\n"
 
-    def last(self, final: Final) -> bytes:
+    def first(self) -> bytes:
+        return b""
+
+    def end(self, final: Final) -> bytes:
         return whole(self._form, self._model, self._received_at, Output(final)) + b"\n"
 
 
@@ -111,10 +117,53 @@ def nanoseconds(milliseconds: float) -> int:
     return round(milliseconds * 1_000_000)
 
 
-def memory(form: Form, model: str, reason: Literal["load", "unload"]) -> bytes:
+class LinesRenderer(Renderer):
+    """A chat, or what was generated."""
+
+    content_type = NDJSON
+
+    def __init__(self, form: Form, model: str, received_at: float) -> None:
+        self._form = form
+        self._model = model
+        self._received_at = received_at
+
+    def sign(self, outlook: Outlook | None) -> bytes:
+        """In front of a line of JSON a space means nothing; an empty line would break clients that parse each line."""
+        return b" "
+
+    def whole(self, outputs: list[Output]) -> bytes:
+        return whole(self._form, self._model, self._received_at, outputs[0])
+
+    def choice(self, index: int) -> Lines:
+        return Lines(self._form, self._model, self._received_at)
+
+
+class MemoryRenderer(Renderer):
     """The answer to a request that only loaded or unloaded a model."""
-    head = {"model": model, "created_at": timestamp(time.time())}
-    return encode({**head, **output(form, "", "", []), "done": True, "done_reason": reason})
+
+    def __init__(self, form: Form, model: str, reason: Literal["load", "unload"]) -> None:
+        self._form = form
+        self._model = model
+        self._reason = reason
+
+    def whole(self, outputs: list[Output]) -> bytes:
+        head = {"model": self._model, "created_at": timestamp(time.time())}
+        return encode({**head, **output(self._form, "", "", []), "done": True, "done_reason": self._reason})
+
+
+def render_chat(asked: Asked, call: Call, model: str) -> Renderer:
+    return _rendered("chat", asked, call, model)
+
+
+def render_generate(asked: Asked, call: Call, model: str) -> Renderer:
+    return _rendered("generate", asked, call, model)
+
+
+def _rendered(form: Form, asked: Asked, call: Call, model: str) -> Renderer:
+    (inference,) = asked.inferences
+    if only_memory(inference):
+        return MemoryRenderer(form, model, "unload" if inference.keep_alive == 0 else "load")
+    return LinesRenderer(form, model, call.received_at)
 
 
 def tags(models: Iterable[tuple[str, Listed]]) -> bytes:

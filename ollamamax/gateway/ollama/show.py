@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,8 +13,10 @@ from ollamamax import logs
 from ollamamax.contract import Inference, as_ollama
 from ollamamax.contract.tables import Listed
 from ollamamax.gateway import catalog, http, relay
-from ollamamax.gateway.execution import Call, EngineError
+from ollamamax.gateway.call import Call
+from ollamamax.gateway.execution import Execution
 from ollamamax.gateway.http import Receive, Scope, Send
+from ollamamax.gateway.interruptions import EngineError, Interruptions
 from ollamamax.gateway.ollama import responses
 from ollamamax.gateway.service import Service
 from ollamamax.kernel import errors
@@ -53,6 +56,7 @@ decoder = msgspec.json.Decoder(ShowRequest)
 async def show(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
     body = as_ollama.read(decoder, await service.body(scope, receive), call.ignored.add)
     name = body.model or body.name
+    call.notes.take(name)
     if not name:
         raise errors.InvalidRequest("'model' is required.", param="model")
     if body.template:
@@ -126,8 +130,9 @@ async def _info(
         return _kept[place]
     inference = Inference(kind="show", verbose=verbose)
     try:
-        async with service.execution(call, name, inference, receive, deadline=PATIENCE) as execution:
-            info = (await relay.gather(execution)).final.info
+        with Interruptions(call, partial(http.left, receive), PATIENCE) as interruptions:
+            async with Execution(service.dispatcher, interruptions, call, name, listed, inference) as execution:
+                info = (await relay.gather(execution)).final.info
     except (errors.Unavailable, errors.Overloaded, EngineError) as error:
         _log.info("show_by_directory", request=call.id, version=listed.version, reason=error.code)
         return {}

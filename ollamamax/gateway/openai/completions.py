@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import msgspec
 
 from ollamamax.contract import Delta, Final, Inference
-from ollamamax.gateway import http, relay
-from ollamamax.gateway.choices import Choices, several
-from ollamamax.gateway.execution import Call
+from ollamamax.gateway.asked import Asked, Notes, Output, Renderer, several
+from ollamamax.gateway.call import Call
 from ollamamax.gateway.fields import Fields
-from ollamamax.gateway.http import Receive, Scope, Send, encode
+from ollamamax.gateway.http import encode
 from ollamamax.gateway.ollama.durations import seconds
 from ollamamax.gateway.openai import others_words
 from ollamamax.gateway.openai.embeddings import inputs
@@ -26,9 +24,6 @@ from ollamamax.gateway.openai.requests import (
     sampling,
 )
 from ollamamax.gateway.openai.responses import DONE, EVENT_STREAM, usage
-from ollamamax.gateway.relay import Output
-from ollamamax.gateway.request_headers import take_tier
-from ollamamax.gateway.service import Service
 from ollamamax.kernel import errors
 
 DEFAULT_MAX_TOKENS = 16
@@ -83,7 +78,7 @@ def to_inferences(request: CompletionRequest) -> list[Inference]:
     return [each for prompt in prompts for each in several(prompt, request.n or 1)]
 
 
-class Chunks:
+class TextChunks:
     """Renders the chunks of one stream; what they share is encoded once."""
 
     def __init__(
@@ -108,9 +103,6 @@ class Chunks:
         logprobs = encode(legacy_logprobs(delta.logprobs, self._offset)) if delta.logprobs else b"null"
         self._offset += len(delta.text)
         return self._chunk(delta.text, logprobs) if delta.text else b""
-
-    def last(self, final: Final) -> bytes:
-        return self.end(final) + self.done([final], 1)
 
     def end(self, final: Final) -> bytes:
         """The end of this choice."""
@@ -143,96 +135,63 @@ def legacy_logprobs(entries: list[dict[str, Any]], offset: int = 0) -> dict[str,
     return found
 
 
-async def completions(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    body = await service.parsed(FIELDS, call, scope, receive)
-    note(call, body)
-    inferences = to_inferences(body)
-    take_tier(call, body.service_tier)
-    opening = relay.Opening(send, EVENT_STREAM, call.headers(), relay.comment)
-    if len(inferences) > 1:
-        await _several(service, call, body, inferences, receive, send, opening)
-        return
-    [inference], created = inferences, int(call.received_at)
-    tell = opening.tell if body.stream else None
-    async with service.execution(call, body.model, inference, receive, tell=tell, whole=not body.stream) as execution:
-        if body.stream:
-            [chunks] = _chunks(call, body, inferences)
-            await relay.stream(execution, opening, first=chunks.first, delta=chunks.delta, last=chunks.last)
-            return
-        answer = _answer(call, body, inferences, [await relay.gather(execution)], created)
-        await http.respond(send, 200, answer, execution.headers())
-
-
-def _chunks(call: Call, body: CompletionRequest, inferences: list[Inference]) -> list[Chunks]:
-    include_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-    return [
-        Chunks(
-            call.id,
-            body.model,
-            int(call.received_at),
-            include_usage=include_usage,
-            echo=inference.prompt if body.echo else "",
-            index=index,
-        )
-        for index, inference in enumerate(inferences)
-    ]
-
-
-def _answer(
-    call: Call, body: CompletionRequest, inferences: list[Inference], outputs: list[Output], created: int
-) -> bytes:
-    choices = [
-        {
-            "index": index,
-            "text": (inference.prompt if body.echo else "") + output.text,
-            "logprobs": legacy_logprobs(output.logprobs) if output.logprobs else None,
-            "finish_reason": output.final.finish_reason,
-        }
-        for index, (inference, output) in enumerate(zip(inferences, outputs, strict=True))
-    ]
-    return encode(
-        {
-            "id": f"cmpl-{call.id}",
-            "object": "text_completion",
-            "created": created,
-            "model": body.model,
-            "choices": choices,
-            "usage": total([output.final for output in outputs], body.n or 1),
-        }
+def parse(body: bytes, notes: Notes) -> Asked:
+    """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
+    request = FIELDS.parse(body, notes.ignored, strict=notes.strict)
+    affinity = note(notes, request.model, request)
+    return Asked(
+        model=request.model,
+        inferences=to_inferences(request),
+        body=request,
+        stream=bool(request.stream),
+        tier=request.service_tier,
+        affinity=affinity,
     )
 
 
-async def _several(
-    service: Service,
-    call: Call,
-    body: CompletionRequest,
-    inferences: list[Inference],
-    receive: Receive,
-    send: Send,
-    opening: relay.Opening,
-) -> None:
-    tell = opening.tell if body.stream else None
-    async with Choices(service, call, body.model, inferences, receive, tell) as choices:
-        if not body.stream:
-            answer = _answer(call, body, inferences, await choices.gather(), int(call.received_at))
-            await http.respond(send, 200, answer, choices.executions[0].headers())
-            return
-        rendered = _chunks(call, body, inferences)
-        finals: dict[int, Final] = {}
-        begun = False
-        async with opening.alive(list), contextlib.aclosing(choices.merged()) as events:
-            async for index, event in events:
-                part = b""
-                if not begun:
-                    # As with one answer: a failure until now has its true status.
-                    await opening.begin(choices.executions[index].route_headers())
-                    part = b"".join(chunks.first() for chunks in rendered)
-                    begun = True
-                if isinstance(event, Final):
-                    finals[index] = event
-                    part += rendered[index].end(event)
-                else:
-                    part += rendered[index].delta(event)
-                if part:
-                    await opening.write(part)
-            await opening.finish(rendered[0].done([finals[index] for index in sorted(finals)], body.n or 1))
+class TextCompletion(Renderer):
+    """A ``text_completion``, or its chunks."""
+
+    content_type = EVENT_STREAM
+
+    def __init__(self, asked: Asked, request: str, model: str, created: int) -> None:
+        self._body: CompletionRequest = asked.body
+        self._echoed = [each.prompt if self._body.echo else "" for each in asked.inferences]
+        self._of = (request, model, created)
+        self._chunks: list[TextChunks] = []
+
+    def choice(self, index: int) -> TextChunks:
+        options = self._body.stream_options
+        include_usage = options is not None and bool(options.include_usage)
+        chunks = TextChunks(*self._of, include_usage=include_usage, echo=self._echoed[index], index=index)
+        self._chunks.append(chunks)
+        return chunks
+
+    def done(self, finals: list[Final]) -> bytes:
+        return self._chunks[0].done(finals, self._body.n or 1)
+
+    def whole(self, outputs: list[Output]) -> bytes:
+        request, model, created = self._of
+        choices = [
+            {
+                "index": index,
+                "text": echoed + output.text,
+                "logprobs": legacy_logprobs(output.logprobs) if output.logprobs else None,
+                "finish_reason": output.final.finish_reason,
+            }
+            for index, (echoed, output) in enumerate(zip(self._echoed, outputs, strict=True))
+        ]
+        return encode(
+            {
+                "id": f"cmpl-{request}",
+                "object": "text_completion",
+                "created": created,
+                "model": model,
+                "choices": choices,
+                "usage": total([output.final for output in outputs], self._body.n or 1),
+            }
+        )
+
+
+def render(asked: Asked, call: Call, model: str) -> TextCompletion:
+    return TextCompletion(asked, call.id, model, int(call.received_at))

@@ -7,14 +7,13 @@ import struct
 from typing import Any, Literal
 
 from ollamamax.contract import Inference
-from ollamamax.gateway import http, relay
-from ollamamax.gateway.execution import Call
+from ollamamax.gateway.asked import Asked, Notes, Output, Renderer
+from ollamamax.gateway.call import Call
 from ollamamax.gateway.fields import Fields, Refused
-from ollamamax.gateway.http import Receive, Scope, Send
+from ollamamax.gateway.http import encode
 from ollamamax.gateway.openai import others_words
 from ollamamax.gateway.openai.noted import Named, note
 from ollamamax.gateway.openai.requests import between, tokens
-from ollamamax.gateway.service import Service
 from ollamamax.kernel import errors
 
 MOST_INPUTS = 2048
@@ -74,19 +73,32 @@ def base64_of(vector: list[float]) -> str:
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
-async def embeddings(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    body = await service.parsed(FIELDS, call, scope, receive)
-    note(call, body)
-    async with service.execution(call, body.model, to_inference(body), receive) as execution:
-        final = (await relay.gather(execution)).final
-        as_text = body.encoding_format == "base64"
+def parse(body: bytes, notes: Notes) -> Asked:
+    """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
+    request = FIELDS.parse(body, notes.ignored, strict=notes.strict)
+    note(notes, request.model, request)
+    return Asked(model=request.model, inferences=[to_inference(request)], body=request)
+
+
+class Embeddings(Renderer):
+    def __init__(self, model: str, *, as_text: bool) -> None:
+        self._model = model
+        self._as_text = as_text
+        self.shrinks = not as_text
+
+    def whole(self, outputs: list[Output]) -> bytes:
+        final = outputs[0].final
         answer = {
             "object": "list",
-            "model": body.model,
+            "model": self._model,
             "data": [
-                {"object": "embedding", "index": index, "embedding": base64_of(vector) if as_text else vector}
+                {"object": "embedding", "index": index, "embedding": base64_of(vector) if self._as_text else vector}
                 for index, vector in enumerate(final.embeddings)
             ],
             "usage": {"prompt_tokens": final.prompt_tokens, "total_tokens": final.prompt_tokens},
         }
-        await http.respond(send, 200, http.encode(answer), execution.headers(), shrinks=not as_text)
+        return encode(answer)
+
+
+def render(asked: Asked, call: Call, model: str) -> Embeddings:
+    return Embeddings(model, as_text=asked.body.encoding_format == "base64")

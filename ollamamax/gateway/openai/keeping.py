@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from ollamamax.gateway.execution import Call
+from ollamamax.gateway.call import Call
 
 Item = dict[str, Any]
 Ended = Literal["completed", "incomplete", "failed", "cancelled"]

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from ollamamax.gateway import catalog
-from ollamamax.gateway.execution import Call
+from ollamamax.gateway.call import Call
 from ollamamax.gateway.http import ClientGone
 from ollamamax.gateway.openai.keeping import Ended, Item, Keeping, Recalled
 from ollamamax.gateway.openai.response_request import ResponseRequest, to_inference
@@ -47,21 +47,26 @@ class Kept:
         given = [{"type": "message", "role": "user", "content": own}] if isinstance(own, str) else own
         return msgspec.structs.replace(self._body, input=[*self._recalled.items, *given])
 
+    @property
+    def id(self) -> str:
+        """Of the request under which it is kept, whichever model answers it."""
+        return self._call.id
+
     async def begin(self, response: Item) -> None:
         """Before anything is asked of a node. Raises `Unavailable`: what is to be kept and cannot be is not begun."""
         if self.is_stored:
             await self._keeping.begin(self._call, self._recalled, response, self._body.input)
             self._begun = response
 
-    async def queue(self, response: Item, raw: bytes) -> None:
+    async def queue(self, response: Item) -> None:
         """To be made in the background. Raises what its request would raise that can be known now."""
         service, call = self._service, self._call
         catalog.resolve(service.directory, call.principal, self._body.model)
         to_inference(self.asked, call.ignored)
-        request = msgspec.json.decode(raw)
-        for name in ("previous_response_id", "conversation", "background", "stream", "stream_options"):
-            request.pop(name, None)
-        request |= {"input": self.asked.input, "store": False}
+        request = msgspec.to_builtins(self.asked)
+        for name in ("previous_response_id", "conversation", "background", "stream"):
+            del request[name]
+        request["store"] = False
         await self._keeping.begin(call, self._recalled, response, self._body.input, request)
 
     async def end(self, response: Item) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ollamamax.gateway.execution import Call
+from ollamamax.gateway.asked import Notes
 
 MOST_CACHE_KEY = 1024
 
@@ -25,10 +25,9 @@ class Noted(Named, kw_only=True, forbid_unknown_fields=True):
     prompt_cache_key: Any = None
 
 
-def note(call: Call, body: Named) -> None:
-    """Take over what the body says of itself."""
+def note(notes: Notes, model: str, body: Named) -> str:
+    """Take over what the body says of itself. Returns its affinity."""
     metadata = body.metadata if isinstance(body, Noted) else None
-    if call.ending is not None:
-        call.ending.notes(body.safety_identifier if body.user is None else body.user, metadata)
-    if isinstance(body, Noted) and isinstance(body.prompt_cache_key, str):
-        call.affinity = body.prompt_cache_key[:MOST_CACHE_KEY]
+    notes.take(model, body.safety_identifier if body.user is None else body.user, metadata)
+    key = body.prompt_cache_key if isinstance(body, Noted) else None
+    return key[:MOST_CACHE_KEY] if isinstance(key, str) else ""

@@ -8,10 +8,11 @@ import msgspec
 
 from ollamamax.contract import Inference, Options
 from ollamamax.contract.ignored import Ignored
+from ollamamax.gateway.asked import Asked, Notes, several
 from ollamamax.gateway.fields import Fields, Refused
 from ollamamax.gateway.ollama.durations import seconds
 from ollamamax.gateway.openai import content, others_words, tools
-from ollamamax.gateway.openai.noted import Noted
+from ollamamax.gateway.openai.noted import Noted, note
 from ollamamax.kernel import errors
 
 
@@ -129,6 +130,21 @@ FIELDS = Fields(
     },
     others_words.CHAT,
 )
+
+
+def parse(body: bytes, notes: Notes) -> Asked:
+    """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
+    request = FIELDS.parse(body, notes.ignored, strict=notes.strict)
+    affinity = note(notes, request.model, request)
+    inference = to_inference(request, notes.ignored)
+    return Asked(
+        model=request.model,
+        inferences=several(inference, request.n) if request.n is not None and request.n > 1 else [inference],
+        body=request,
+        stream=bool(request.stream),
+        tier=request.service_tier,
+        affinity=affinity,
+    )
 
 
 def to_inference(request: ChatCompletionRequest, ignored: Ignored) -> Inference:

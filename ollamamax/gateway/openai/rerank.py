@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ollamamax.contract import Inference
-from ollamamax.gateway import http, relay
-from ollamamax.gateway.execution import Call
+from ollamamax.gateway.asked import Asked, Notes, Output, Renderer
+from ollamamax.gateway.call import Call
 from ollamamax.gateway.fields import Fields, Refused
-from ollamamax.gateway.http import Receive, Scope, Send
+from ollamamax.gateway.http import encode
 from ollamamax.gateway.openai import others_words
 from ollamamax.gateway.openai.noted import Named, note
-from ollamamax.gateway.service import Service
 from ollamamax.kernel import errors
 
 MOST_DOCUMENTS = 2048
@@ -61,24 +60,40 @@ def _text(document: str | dict[str, Any]) -> str:
     return text
 
 
-async def rerank(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    body = await service.parsed(FIELDS, call, scope, receive)
-    note(call, body)
-    inference = to_inference(body)
-    async with service.execution(call, body.model, inference, receive) as execution:
-        final = (await relay.gather(execution)).final
-        if len(final.scores) != len(inference.inputs):
+def parse(body: bytes, notes: Notes) -> Asked:
+    """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
+    request = FIELDS.parse(body, notes.ignored, strict=notes.strict)
+    note(notes, request.model, request)
+    return Asked(model=request.model, inferences=[to_inference(request)], body=request)
+
+
+class Ranking(Renderer):
+    def __init__(self, asked: Asked, request: str, model: str) -> None:
+        self._body: RerankRequest = asked.body
+        self._documents = asked.inferences[0].inputs
+        self._request = request
+        self._model = model
+
+    def whole(self, outputs: list[Output]) -> bytes:
+        """Raises `EngineFailed` when a score is missing."""
+        final = outputs[0].final
+        if len(final.scores) != len(self._documents):
             raise errors.EngineFailed("The engine did not score every document.")
-        best = sorted(enumerate(final.scores), key=lambda each: -each[1])[: body.top_n]
+        best = sorted(enumerate(final.scores), key=lambda each: -each[1])[: self._body.top_n]
         results: list[dict[str, Any]] = [{"index": index, "relevance_score": score} for index, score in best]
-        if body.return_documents:
+        if self._body.return_documents:
             for result in results:
-                result["document"] = {"text": inference.inputs[result["index"]]}
-        answer = {
-            "id": f"rerank-{call.id}",
-            "object": "list",
-            "model": body.model,
-            "results": results,
-            "usage": {"prompt_tokens": final.prompt_tokens, "total_tokens": final.prompt_tokens},
-        }
-        await http.respond(send, 200, http.encode(answer), execution.headers())
+                result["document"] = {"text": self._documents[result["index"]]}
+        return encode(
+            {
+                "id": f"rerank-{self._request}",
+                "object": "list",
+                "model": self._model,
+                "results": results,
+                "usage": {"prompt_tokens": final.prompt_tokens, "total_tokens": final.prompt_tokens},
+            }
+        )
+
+
+def render(asked: Asked, call: Call, model: str) -> Ranking:
+    return Ranking(asked, call.id, model)

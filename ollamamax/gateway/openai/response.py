@@ -6,91 +6,19 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from ollamamax.contract import Delta, Final, Inference
-from ollamamax.gateway import http, relay
-from ollamamax.gateway.execution import Call
-from ollamamax.gateway.http import Receive, Scope, Send, encode
-from ollamamax.gateway.openai.kept import Kept, kept
-from ollamamax.gateway.openai.noted import note
-from ollamamax.gateway.openai.response_request import FIELDS, ResponseRequest, to_inference
+from ollamamax.contract import Delta, Final
+from ollamamax.gateway.asked import Output, Renderer
+from ollamamax.gateway.http import encode
+from ollamamax.gateway.openai.kept import Kept
+from ollamamax.gateway.openai.response_request import ResponseRequest
 from ollamamax.gateway.openai.responses import EVENT_STREAM, error_fields
-from ollamamax.gateway.relay import Output
-from ollamamax.gateway.request_headers import take_tier
-from ollamamax.gateway.service import Service
 from ollamamax.gateway.tool_calls import Calls, Piece
-from ollamamax.kernel import errors
+from ollamamax.kernel.errors import OllamaMaxError
 
 Item = dict[str, Any]
 
 
-async def responses(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    raw = await service.body(scope, receive)
-    body = FIELDS.parse(raw, call.ignored, strict=call.strict)
-    if call.ending is not None:
-        call.ending.model = body.model
-    note(call, body)
-    take_tier(call, body.service_tier)
-    keeps = await kept(service, call, body)
-    if keeps.is_stored:
-        # It is one response, whichever model answers: it waits without being left for another one.
-        call = msgspec.structs.replace(call, tried_until=None)
-    shown = Shown(call.id, body, int(call.received_at), keeps.fields)
-    if body.background:
-        queued = shown.response([], None) | {"status": "queued"}
-        await keeps.queue(queued, raw)
-        await http.respond(send, 200, encode(queued), call.headers())
-        return
-    inference = to_inference(keeps.asked, call.ignored)
-    await keeps.begin(shown.response([], None))
-    try:
-        await _answer(service, call, shown, inference, receive, send, keeps)
-    except BaseException as error:
-        keeps.fail(error)
-        raise
-
-
-async def _answer(
-    service: Service, call: Call, shown: Shown, inference: Inference, receive: Receive, send: Send, keeps: Kept
-) -> None:
-    body = shown.body
-    opening = relay.Opening(send, EVENT_STREAM, call.headers(), relay.comment)
-    tell = opening.tell if body.stream else None
-    async with service.execution(call, body.model, inference, receive, tell=tell, whole=not body.stream) as execution:
-        if not body.stream:
-            output = await relay.gather(execution)
-            answer = shown.response(items(call.id, output), output.final)
-            await keeps.end(answer)
-            await http.respond(send, 200, encode(answer), execution.headers())
-            return
-        events = Events(shown)
-        try:
-            await relay.stream(
-                execution,
-                opening,
-                first=events.first,
-                delta=events.delta,
-                last=events.last,
-                before_end=lambda: keeps.end(events.answer),
-            )
-        except errors.OllamaMaxError as error:
-            error.fields["sequence_number"] = events.number
-            raise
-
-
-async def input_tokens(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    """How many tokens the input of a response would have."""
-    body = await service.parsed(FIELDS, call, scope, receive)
-    keeps = await kept(service, call, msgspec.structs.replace(body, store=False, background=False))
-    inference = msgspec.structs.replace(to_inference(keeps.asked, call.ignored), kind="count")
-    async with service.execution(call, body.model, inference, receive) as execution:
-        counted = (await relay.gather(execution)).final.counted
-        answer = {"object": "response.input_tokens", "input_tokens": counted}
-        await http.respond(send, 200, encode(answer), execution.headers())
-
-
-def error_event(error: errors.OllamaMaxError) -> bytes:
+def error_event(error: OllamaMaxError) -> bytes:
     """An error after the stream has begun: this endpoint's events say their type."""
     fields = error_fields(error)
     body = {
@@ -309,9 +237,46 @@ class Events:
         done = self._event("response.function_call_arguments.done", **place, name=item["name"], arguments=arguments)
         return done + self._event("response.output_item.done", output_index=index, item=item)
 
-    def last(self, final: Final) -> bytes:
+    def end(self, final: Final) -> bytes:
         cut = final.finish_reason == "length"
         part = b"" if self._items or self._open else self._into("message")
         part += self._close("incomplete" if cut else "completed")
         self.answer = self._response(final)
         return part + self._event(f"response.{'incomplete' if cut else 'completed'}", response=self.answer)
+
+
+class Response(Renderer):
+    """A ``response``, or its events; ``keeps`` has it kept before its end goes out."""
+
+    content_type = EVENT_STREAM
+
+    def __init__(self, shown: Shown, keeps: Kept) -> None:
+        self._shown = shown
+        self._keeps = keeps
+        self._events: Events | None = None
+        self._answer: Item = {}
+        self.before_end = self._keep
+
+    def whole(self, outputs: list[Output]) -> bytes:
+        (output,) = outputs
+        self._answer = self._shown.response(items(self._shown.request, output), output.final)
+        return encode(self._answer)
+
+    def choice(self, index: int) -> Events:
+        self._events = Events(self._shown)
+        return self._events
+
+    async def _keep(self) -> None:
+        await self._keeps.end(self._answer if self._events is None else self._events.answer)
+
+    def failed(self, error: OllamaMaxError) -> None:
+        """An event of the stream says so, which has a number as all have."""
+        if self._events is not None:
+            error.fields["sequence_number"] = self._events.number
+
+
+class CountedInput(Renderer):
+    """The answer of ``/v1/responses/input_tokens``."""
+
+    def whole(self, outputs: list[Output]) -> bytes:
+        return encode({"object": "response.input_tokens", "input_tokens": outputs[0].final.counted})

@@ -8,9 +8,10 @@ import msgspec
 
 from ollamamax.contract import Inference, Options
 from ollamamax.contract.ignored import Ignored
+from ollamamax.gateway.asked import Asked, Notes
 from ollamamax.gateway.fields import Fields, Refused
 from ollamamax.gateway.openai import response_input, tools
-from ollamamax.gateway.openai.noted import Noted
+from ollamamax.gateway.openai.noted import Noted, note
 from ollamamax.gateway.openai.requests import IGNORED as IGNORED_IN_CHAT
 from ollamamax.gateway.openai.requests import MOST_TOKENS, between, effort
 from ollamamax.kernel import errors
@@ -73,6 +74,29 @@ FIELDS = Fields(
     },
 )
 _LOGPROBS = "message.output_text.logprobs"
+
+
+def parse(body: bytes, notes: Notes) -> Asked:
+    """Without its inference, which also depends on what it goes on from (`kept`)."""
+    return _asked(FIELDS.parse(body, notes.ignored, strict=notes.strict), notes)
+
+
+def parse_count(body: bytes, notes: Notes) -> Asked:
+    """Of one whose input is to be counted, and nothing kept."""
+    request = FIELDS.parse(body, notes.ignored, strict=notes.strict)
+    return _asked(msgspec.structs.replace(request, store=False, background=False, stream=False), notes)
+
+
+def _asked(request: ResponseRequest, notes: Notes) -> Asked:
+    affinity = note(notes, request.model, request)
+    return Asked(
+        model=request.model,
+        inferences=[],
+        body=request,
+        stream=bool(request.stream),
+        tier=request.service_tier,
+        affinity=affinity,
+    )
 
 
 def to_inference(request: ResponseRequest, ignored: Ignored) -> Inference:

@@ -7,8 +7,10 @@ from typing import Any
 
 from ollamamax.contract import Delta, Final
 from ollamamax.contract.tables import Listed
+from ollamamax.gateway.asked import Asked, Output, Renderer
+from ollamamax.gateway.call import Call
 from ollamamax.gateway.http import encode
-from ollamamax.gateway.relay import Output
+from ollamamax.gateway.openai.requests import ChatCompletionRequest
 from ollamamax.gateway.tool_calls import Calls, Piece
 from ollamamax.kernel import errors
 
@@ -84,9 +86,6 @@ class Chunks:
         logprobs = b',"logprobs":' + encode({"content": delta.logprobs, "refusal": None}) if delta.logprobs else b""
         return self._head + self._choices + encode(content) + logprobs + b',"finish_reason":null' + _END
 
-    def last(self, final: Final) -> bytes:
-        return self.end(final) + self.done([final])
-
     def end(self, final: Final) -> bytes:
         """The end of this choice."""
         head = self._head + (f',"continued":{final.continued}'.encode() if final.continued else b"")
@@ -96,6 +95,35 @@ class Chunks:
         """The end of the stream, with what all its choices used."""
         used = self._head + b',"choices":[],"usage":' + encode(usage(*finals)) + b"}\n\n"
         return (used if self._include_usage else b"") + DONE
+
+
+class Completion(Renderer):
+    """A ``chat.completion``, or its chunks."""
+
+    content_type = EVENT_STREAM
+
+    def __init__(self, request: str, model: str, created: int, *, include_usage: bool) -> None:
+        self._of = (request, model, created)
+        self._include_usage = include_usage
+        self._first: Chunks | None = None
+
+    def choice(self, index: int) -> Chunks:
+        chunks = Chunks(*self._of, include_usage=self._include_usage, index=index)
+        self._first = self._first or chunks
+        return chunks
+
+    def done(self, finals: list[Final]) -> bytes:
+        assert self._first is not None  # noqa: S101 - what ends has begun
+        return self._first.done(finals)
+
+    def whole(self, outputs: list[Output]) -> bytes:
+        return completion(*self._of, outputs)
+
+
+def render(asked: Asked, call: Call, model: str) -> Completion:
+    body: ChatCompletionRequest = asked.body
+    include_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+    return Completion(call.id, model, int(call.received_at), include_usage=include_usage)
 
 
 def _piece(piece: Piece) -> dict[str, Any]:

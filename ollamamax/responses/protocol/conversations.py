@@ -10,7 +10,7 @@ import msgspec
 from ollamamax.batches.protocol.parameters import choice, limit, text
 from ollamamax.bus.database import in_database
 from ollamamax.gateway import http
-from ollamamax.gateway.execution import Call
+from ollamamax.gateway.call import Call
 from ollamamax.gateway.http import Receive, Scope, Send
 from ollamamax.gateway.service import Service
 from ollamamax.kernel.errors import InvalidRequest

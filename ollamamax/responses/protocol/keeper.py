@@ -11,7 +11,7 @@ from typing import Any
 
 from ollamamax import logs
 from ollamamax.bus.database import in_database
-from ollamamax.gateway.execution import Call
+from ollamamax.gateway.call import Call
 from ollamamax.gateway.openai.keeping import Ended, Item, Recalled
 from ollamamax.kernel.errors import InvalidRequest, NotFound, TooLarge, Unavailable
 from ollamamax.kernel.ids import uuid7

@@ -14,7 +14,7 @@ from ollamamax.bus.database import in_database_at_last
 from ollamamax.bus.directory import Directory
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.http import encode
-from ollamamax.gateway.in_process import WholeResponse, ask
+from ollamamax.gateway.whole_response import WholeResponse
 from ollamamax.identity.access import identified, working_key
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
@@ -114,9 +114,8 @@ class Background:
             known = working_key(directory, kept.key.identifier)
             if known is None:
                 return failed("The API key that asked for this response was revoked or has expired.", "key_revoked")
-            answer = await ask(
-                self._gateway, identified(known, kept.key.identifier), "/v1/responses", body, idle_only=False
-            )
+            identity = identified(known, kept.key.identifier)
+            answer = await self._gateway.ask(identity, "/v1/responses", body, idle_only=False)
             if answer.status not in BUSY or time.monotonic() > until:
                 return _outcome(answer)
             await asyncio.sleep(min(answer.retry_after or 1.0, 10.0))
