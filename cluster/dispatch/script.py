@@ -29,7 +29,14 @@ Arguments = Sequence[bytes]
 Do = Callable[..., Awaitable[Any]]
 """Sends a command: `Pipelined.do`, or the ``execute_command`` of one of redis-py's clients."""
 
-_NAMES = {"large": keys.LARGE, "open": keys.OPEN, "usage": keys.USAGE, "waiting": keys.WAITING, "work": keys.WORK}
+_NAMES = {
+    "abandoned": keys.ABANDONED,
+    "large": keys.LARGE,
+    "open": keys.OPEN,
+    "usage": keys.USAGE,
+    "waiting": keys.WAITING,
+    "work": keys.WORK,
+}
 _ONE: tuple[Callable[[str], str], ...] = (
     keys.active,
     keys.drained,

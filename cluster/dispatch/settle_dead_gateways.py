@@ -46,6 +46,7 @@ def settle_lost(
     waited ends with its place. ``check`` raises when another process does this by now. Raises `RedisError`.
     """
     dead = departed(client, patience or Patience())
+    _record_abandoned(client, dead, check)
     if not dead:
         return 0
     check()
@@ -141,6 +142,28 @@ def _give_up_places(client: redis.Redis, dead: Set[str]) -> None:
             _log.warning(
                 "place_given_up_for_lost_gateway", request=each.request, gateway=each.gateway, is_over=bool(over)
             )
+
+
+def _record_abandoned(client: redis.Redis, dead: Set[str], check: Callable[[], None]) -> None:
+    """Those whose place somebody else took because their gateway had no lease: a gateway that came back asks for its place again by itself."""
+    abandoned = [_decode_entry(entry) for entry in cast("list[bytes]", client.hvals(keys.ABANDONED))]
+    if not abandoned:
+        return
+    check()
+    known = {gateway.decode() for gateway in cast("set[bytes]", client.smembers(keys.GATEWAYS))}
+    for each in abandoned:
+        alive = client.exists(keys.gateway_alive(each.gateway))
+        if each.gateway in known - dead and not alive:
+            continue  # not known to be dead yet
+        with client.pipeline() as pipe:
+            if not alive:
+                opened = decode_open("{" + each.open)
+                record = encode_json(_record(opened, Counted()))
+                pipe.xadd(keys.USAGE, {"r": record})
+                pipe.xadd(keys.recent(opened.tenant), {"r": record}, maxlen=100)
+            pipe.hdel(keys.ABANDONED, each.request)
+            pipe.execute()
+        _log.warning("abandoned_place_of_lost_gateway", request=each.request, gateway=each.gateway, is_over=not alive)
 
 
 def _done(client: redis.Redis, node: str) -> dict[str, Counted]:

@@ -179,6 +179,16 @@ local function entry(request)
   return packed and cmsgpack.unpack(packed)
 end
 
+-- Its gateway has no lease any more. Whoever settles what dead gateways left writes its record, unless a node was given an earlier attempt
+-- of it: then it is open, and settled as such.
+local function abandon(a)
+  drop(a)
+  release(a)
+  if redis.call('HEXISTS', key.open, a.request) == 0 then
+    redis.call('HSET', key.abandoned, a.request, cmsgpack.pack(a))
+  end
+end
+
 -- The tenant's first request that waits for the node and is still wanted.
 local function head(node, tenant, at)
   local name = key.queue_node_tenant(node, tenant)
@@ -191,7 +201,9 @@ local function head(node, tenant, at)
     local a = entry(first)
     if not a then
       redis.call('ZREM', name, first)
-    elseif a.deadline <= at or redis.call('EXISTS', key.gateway_alive(a.gateway)) == 0 then
+    elseif redis.call('EXISTS', key.gateway_alive(a.gateway)) == 0 then
+      abandon(a)
+    elseif a.deadline <= at then
       drop(a)
       release(a)
     else

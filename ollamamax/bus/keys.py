@@ -160,6 +160,8 @@ def live_published(tenant: str) -> str:
 
 WAITING = "omx:queue:waiting"
 """Sorted set, request id -> Unix seconds of its receipt: every request that waits for a slot."""
+ABANDONED = "omx:queue:abandoned"
+"""Hash, request id -> its admission (MessagePack): lost their place with their gateway's lease, and still owe their usage record."""
 QUARANTINED = "omx:quarantined"
 """Sorted set of requests (tenant, a colon, a hash) that broke several nodes -> Unix seconds until which they are refused."""
 SUSPECTED = "omx:suspected"

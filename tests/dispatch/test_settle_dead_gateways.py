@@ -169,6 +169,36 @@ def test_one_that_is_given_a_node_while_its_gateway_is_settled_is_settled_once(
     assert not client.smembers(keys.GATEWAYS)
 
 
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_one_whose_place_was_taken_while_no_controller_looked_leaves_its_record(
+    client: redis.Redis, attempt: int
+) -> None:
+    """Nodes are filled all the same, and pass over whose gateway has no lease."""
+    request = opened(client, attempt=1)
+    if attempt == 1:
+        client.delete(keys.OPEN, keys.node_slots(request.node))
+    full = waits(client, request, attempt=attempt)
+    Calls(client)("fill", {"nodes": [(full, 1)]})
+    assert not client.zcard(keys.WAITING)
+    settle_lost(client, AT_ONCE)
+    settle_lost(client, AT_ONCE)
+    (record,) = records(client)
+    told = (record["request"], record["outcome"], record["node"])
+    assert told == (request.request, "gateway_lost", "" if attempt == 1 else request.node)
+    assert not client.exists(keys.ABANDONED)
+    assert_nothing_is_left(client, request)
+
+
+def test_one_whose_gateway_came_back_leaves_its_record_by_that(client: redis.Redis) -> None:
+    request = opened(client)
+    client.delete(keys.OPEN, keys.node_slots(request.node))
+    Calls(client)("fill", {"nodes": [(waits(client, request, attempt=1), 1)]})
+    client.set(keys.gateway_alive(request.gateway), b"1", px=LEASE_MS)
+    settle_lost(client, Patience(calm=0))
+    assert records(client) == []
+    assert not client.exists(keys.ABANDONED)
+
+
 def waits(client: redis.Redis, request: OpenRequest, *, attempt: int) -> str:
     """Its next attempt gets a place in the queue, for a node that is full. Returns that node."""
     unplaced = msgspec.structs.replace(request, attempt=attempt, node="", node_name="", given_at=0.0)

@@ -11,20 +11,28 @@ import msgspec
 import pytest
 
 from ollamamax.bus import directory, keys
-from ollamamax.contract import Delta, Event, Failure, Ticket, tables
+from ollamamax.contract import Delta, Event, Failure, Final, Ticket, tables
 from ollamamax.gateway import ending
 from ollamamax.gateway.ending import Refusals
 from ollamamax.kernel.ids import new_id
 from tests.fakes.node import echo
 from tests.gateway.conftest import Site, until
+from tests.gateway.scripts import embeds
 from tests.gateway.waiting import begun, full, queued
 
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "one two"}]},
+    "/v1/completions": {"prompt": "one two"},
     "/v1/responses": {"input": "one two"},
     "/v1/messages": {"messages": [{"role": "user", "content": "one two"}], "max_tokens": 9},
+    "/v1/embeddings": {"input": "one two"},
+    "/v1/rerank": {"query": "one", "documents": ["two", "three"]},
     "/api/chat": {"messages": [{"role": "user", "content": "one two"}], "stream": False},
+    "/api/generate": {"prompt": "one two", "stream": False},
+    "/api/embed": {"input": "one two"},
+    "/api/embeddings": {"prompt": "one two"},
 }
+UNSTREAMED = frozenset({"/v1/embeddings", "/v1/rerank", "/api/embed", "/api/embeddings"})
 
 
 class Lines:
@@ -59,7 +67,12 @@ class Asking:
             return response.status, response.headers
 
     async def cut(self) -> None:
-        """Read the beginning of a stream, and leave."""
+        """Read the beginning of a stream, and leave; or leave when a node works on what is not streamed."""
+        if self.path in UNSTREAMED:
+            leaving = begun(self())
+            await until(lambda: any(node.tickets for node in self.site.nodes))
+            leaving.cancel()
+            return
         body = {**PROTOCOLS[self.path], "model": "echo", "stream": True}
         async with self.site.post(self.path, body) as response:
             await response.content.readany()
@@ -69,13 +82,21 @@ class Asking:
 Way = Callable[[Asking], Awaitable[tuple[int, Any]]]
 
 
+async def answers(ticket: Ticket) -> AsyncIterator[Event]:
+    if ticket.inference.kind == "rerank":
+        yield Final("stop", 3, 0, scores=[0.5] * len(ticket.inference.inputs))
+        return
+    async for event in (embeds if ticket.inference.kind == "embed" else echo)(ticket):
+        yield event
+
+
 async def answered(ask: Asking) -> tuple[int, Any]:
-    await ask.site.add_node()
+    await ask.site.add_node(script=answers)
     return await ask()
 
 
 async def bad_body(ask: Asking) -> tuple[int, Any]:
-    return await ask(messages=7, prompt=7, input=7)
+    return await ask(messages=7, prompt=7, input=7, documents=7)
 
 
 async def unknown_model(ask: Asking) -> tuple[int, Any]:
@@ -118,7 +139,7 @@ async def cut_by_its_client(ask: Asking) -> tuple[int, Any]:
 
 
 async def stood_in_for(ask: Asking) -> tuple[int, Any]:
-    await ask.site.add_node()
+    await ask.site.add_node(script=answers)
     entry = {
         "version": "sha256:" + "cd" * 32,
         "size": 1,
