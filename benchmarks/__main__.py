@@ -138,11 +138,12 @@ def flood_command() -> None:
 @main.command(name="simulated-fleet", help="The control loops with many nodes that join and report, without engines.")
 @click.option("--nodes", default=1000, show_default=True)
 @click.option("--models", default=50, show_default=True, help="of each node")
+@click.option("--keys", default=0, show_default=True, help="API keys that are made first")
 @click.option("--seconds", default=60.0, show_default=True, help="for which the loops are measured")
-def simulated_fleet_command(nodes: int, models: int, seconds: float) -> None:
+def simulated_fleet_command(nodes: int, models: int, keys: int, seconds: float) -> None:
     from benchmarks import simulated_fleet
 
-    size = simulated_fleet.Size(nodes, models, seconds)
+    size = simulated_fleet.Size(nodes, models, keys, seconds)
     print("\n" + simulated_fleet.report(simulated_fleet.measure(size)))
 
 

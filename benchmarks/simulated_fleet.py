@@ -28,7 +28,7 @@ from ollamamax.bus import keys
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.bus.subscription import Hearing
 from ollamamax.contract import Engine, ModelState, NodeState, encode_json, models_digest
-from ollamamax.contract.loop_state import decode_loop_state
+from ollamamax.contract.loop_state import LoopState, decode_loop_state
 from ollamamax.embedded.environment import of_running
 from ollamamax.embedded.home import Home
 
@@ -44,21 +44,24 @@ class Size:
     nodes: int = 1000
     models: int = 50
     """Of each node, kept by its engine itself; the same ones on all."""
+    keys: int = 0
     seconds: float = 60.0
     """For which nothing changes and the loops are measured."""
 
 
 @dataclass
 class Found:
-    """``processor``: share of one core that a process took while nothing changed. ``loops``: milliseconds of each loop's last run, and its period."""
+    """``processor``: share of one core that a process took while nothing changed. ``loops``: the share of a core that a loop's
+    thread took in the controller then, milliseconds of its last run, and its period."""
 
     nodes: int
     replicas: int
+    keys: int
     join_seconds: float
     taken_note_seconds: float
     change_seconds: float
     processor: dict[str, float] = field(default_factory=dict)
-    loops: dict[str, tuple[float, float]] = field(default_factory=dict)
+    loops: dict[str, tuple[float, float, float]] = field(default_factory=dict)
 
 
 class SimulatedNode:
@@ -113,16 +116,25 @@ def measure(size: Size) -> Found:
             ask(f"{place.url}/api/v1/nodes/tokens", key, {"expires_in": 3600, "max_uses": uses})["token"]
             for _ in range(-(-size.nodes // uses))
         ]
-        return asyncio.run(_measure(size, place.url, tokens, environ, processes_of(place)))
+        return asyncio.run(_measure(size, place.url, key, tokens, environ, processes_of(place)))
 
 
 async def _measure(
-    size: Size, url: str, tokens: list[str], environ: dict[str, str], processes: dict[str, Callable[[], float]]
+    size: Size,
+    url: str,
+    key: str,
+    tokens: list[str],
+    environ: dict[str, str],
+    processes: dict[str, Callable[[], float]],
 ) -> Found:
     models = [
         ModelState(_digest(number), f"model-{number}:latest", "present", "ollama", size=1 << 30)
         for number in range(size.models)
     ]
+    await _few_at_once(
+        functools.partial(asyncio.to_thread, ask, f"{url}/api/v1/keys", key, {"name": f"sim-{number}"})
+        for number in range(size.keys)
+    )
     begun = time.monotonic()
     nodes: list[SimulatedNode] = []
 
@@ -142,15 +154,19 @@ async def _measure(
         noted = await _until(lambda: _count(environ, "state = 'present'") >= replicas, 900)
         await asyncio.sleep(10)
         before, at = {name: spent() for name, spent in processes.items()}, time.monotonic()
+        earlier = await asyncio.to_thread(_loops, environ["REDIS_URL"])
         await asyncio.sleep(size.seconds)
         took = time.monotonic() - at
         shares = {name: (spent() - before[name]) / took for name, spent in processes.items()}
-        loops = await asyncio.to_thread(_loops, environ["REDIS_URL"])
+        later = await asyncio.to_thread(_loops, environ["REDIS_URL"])
+        loops = {
+            name: (_share(earlier.get(name), state), state.took_ms, state.every_ms) for name, state in later.items()
+        }
         changed = msgspec.structs.replace(models[0], state="failed", error="measured")
         nodes[-1].models[0] = changed
         await nodes[-1].report()
         seen = await _until(lambda: _count(environ, "state = 'failed'") == 1, 60)
-        return Found(size.nodes, replicas, joined, noted, seen, shares, loops)
+        return Found(size.nodes, replicas, size.keys, joined, noted, seen, shares, loops)
     finally:
         for life in lives:
             life.cancel()
@@ -185,11 +201,18 @@ def _count(environ: dict[str, str], which: str) -> int:
     return int(count)
 
 
-def _loops(redis_url: str) -> dict[str, tuple[float, float]]:
+def _loops(redis_url: str) -> dict[str, LoopState]:
     with redis.Redis.from_url(redis_url) as client:
         held: Any = client.hgetall(keys.LOOPS)
     states = [decode_loop_state(value) for value in held.values()]
-    return {state.loop: (state.took_ms, state.every_ms) for state in sorted(states, key=lambda state: state.loop)}
+    return {state.loop: state for state in sorted(states, key=lambda state: state.loop)}
+
+
+def _share(earlier: LoopState | None, later: LoopState) -> float:
+    """Of one core, from one run of the loop to a later one; 0.0 where there was none between."""
+    if earlier is None or later.began_at <= earlier.began_at:
+        return 0.0
+    return (later.spent_ms - earlier.spent_ms) / 1000 / (later.began_at - earlier.began_at)
 
 
 def _digest(number: int) -> str:
@@ -199,11 +222,14 @@ def _digest(number: int) -> str:
 def report(found: Found) -> str:
     lines = [
         conditions(),
-        f"{found.nodes} nodes, {found.replicas} replicas; joined in {found.join_seconds:.1f} s, all taken note of {found.taken_note_seconds:.1f} s later.",
+        f"{found.nodes} nodes, {found.replicas} replicas, {found.keys} keys; joined in {found.join_seconds:.1f} s, all taken note of {found.taken_note_seconds:.1f} s later.",
         f"A change of one node was written {found.change_seconds:.2f} s after it was said.",
         "With nothing changing, share of one core:",
         *(f"  {name:14} {100 * share:5.1f} %" for name, share in sorted(found.processor.items())),
-        "The loops' last runs:",
-        *(f"  {name:36} {took:8.1f} ms of each {every:8.0f} ms" for name, (took, every) in found.loops.items()),
+        "The loops in the controller:",
+        *(
+            f"  {name:36} {100 * share:5.2f} % of a core, last run {took:8.1f} ms of each {every:8.0f} ms"
+            for name, (share, took, every) in found.loops.items()
+        ),
     ]
     return "\n".join(lines)

@@ -176,6 +176,7 @@ class _Running:
                 every_ms=self._loop.every * 1000,
                 fence=fence,
                 error=problem,
+                spent_ms=round(time.thread_time() * 1000, 1),
             )
         )
 

@@ -20,6 +20,8 @@ class LoopState(msgspec.Struct, omit_defaults=True):
     fence: int = 0
     error: str = ""
     """What ended the run, or empty."""
+    spent_ms: float = 0.0
+    """Processor time of all runs of the loop in this process."""
 
 
 decode_loop_state = msgspec.json.Decoder(LoopState).decode
