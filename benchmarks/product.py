@@ -190,16 +190,30 @@ def _local_bus(place: Place) -> list[str]:
     return ["--redis-url", f"unix://{quote(str(socket))}?db=0"] if socket.exists() else []
 
 
-def _supervised(source: Path, environ: dict[str, str]) -> dict[str, psutil.Process]:
-    """The processes that `up` started, by its own words, and their supervisor, through which their logs pass."""
-    said = subprocess.run(
-        [sys.executable, "-m", "ollamamax.embedded", "status"], cwd=source, env=environ, capture_output=True, text=True
-    ).stdout
-    found = {}
-    for line in said.splitlines():
-        name, *words = line.split()
-        if "pid" in words:
-            found[name] = psutil.Process(int(words[words.index("pid") + 1].rstrip(",")))
+def _supervised(source: Path, environ: dict[str, str], seconds: float = 30) -> dict[str, psutil.Process]:
+    """The processes that `up` started, by its own words, and their supervisor, through which their logs pass.
+
+    A process is told of when its supervisor has seen it run for a while, which may be after it answers.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        said = subprocess.run(
+            [sys.executable, "-m", "ollamamax.embedded", "status"],
+            cwd=source,
+            env=environ,
+            capture_output=True,
+            text=True,
+        ).stdout
+        found = {}
+        for line in said.splitlines():
+            name, *words = line.split()
+            if "pid" in words:
+                found[name] = psutil.Process(int(words[words.index("pid") + 1].rstrip(",")))
+        if "web" in found and " starting " not in said:
+            break
+        if time.monotonic() > until:
+            raise NotStarted(said)
+        time.sleep(0.2)
     supervisor = found["web"].parent()
     return found if supervisor is None else {**found, "supervisor": supervisor}
 

@@ -109,6 +109,10 @@ def measure(size: Size) -> Found:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4 * size.nodes + 1000)), hard))
     with placed(ROOT, nodes=0) as place:
+        place.environ |= {
+            "OLLAMAMAX_MAX_KEYS_PER_TENANT": str(size.keys + 1000),
+            "OLLAMAMAX_MAX_NODES_PER_TENANT": str(size.nodes + 1000),
+        }
         key = place.up()
         environ = of_running(Home(place.home))
         uses = min(size.nodes, 1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +63,10 @@ def make_person(tenant: Tenant, name: str, role: str) -> Person:
 
 def make_key(person: Person, **given: Any) -> Key:
     """With all of the person's permissions, unless told otherwise."""
-    row, text = issue_key(acting=person.acting, **{"name": "a key", "permissions": person.acting.permissions} | given)
+    row, text = issue_key(
+        acting=person.acting,
+        **{"name": f"key {secrets.token_hex(4)}", "permissions": person.acting.permissions} | given,
+    )
     acting = Principal("key", row.id.hex, person.tenant.id.hex, row.name, frozenset(row.permissions), "test-request")
     return Key(row, text, acting)
 

@@ -119,7 +119,7 @@ def test_keys_issued_and_revoked_in_parallel_leave_the_directory_as_postgres_say
 ) -> None:
     def act() -> None:
         for i in range(5):
-            key, _ = issue_key(acting=owner.acting, name=f"k{i}")
+            key, _ = issue_key(acting=owner.acting, name=f"k{i} {threading.get_ident()}")
             if i % 2:
                 revoke_key(acting=owner.acting, key_id=key.id)
 

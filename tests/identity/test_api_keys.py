@@ -12,7 +12,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from ollamamax.identity.keys import matches, parse_key
-from ollamamax.identity.models import ApiKey
+from ollamamax.identity.models import ApiKey, Membership
 from ollamamax.identity.scope import tenant_scope
 from tests.cast import Key, Person, make_key, with_key
 
@@ -35,7 +35,32 @@ def test_an_owner_issues_a_key_and_sees_its_secret_once(owner: Person, owner_api
     again = owner_api.get(f"{KEYS}/{made['id']}").json()
     assert "secret" not in again
     assert again["name"] == "ci"
-    assert again["created_by"] == str(owner.user.id)
+    assert (again["created_by"], again["created_by_name"]) == (str(owner.user.id), owner.user.email)
+
+
+def test_no_two_keys_have_one_name_until_the_first_is_revoked(
+    owner_api: APIClient, stranger_api: APIClient, owner_key: Key
+) -> None:
+    made = owner_api.post(KEYS, {"name": "ci"}, format="json").json()
+    refused = owner_api.post(KEYS, {"name": " ci "}, format="json")
+    assert (refused.status_code, list(refused.json()["fields"])) == (409, ["name"])
+    assert owner_api.patch(f"{KEYS}/{owner_key.row.id}", {"name": "ci"}, format="json").status_code == 409
+    assert stranger_api.post(KEYS, {"name": "ci"}, format="json").status_code == 201
+    assert owner_api.delete(f"{KEYS}/{made['id']}").status_code == 204
+    assert owner_api.patch(f"{KEYS}/{owner_key.row.id}", {"name": "ci"}, format="json").status_code == 200
+
+
+def test_a_key_tells_who_made_it_when_they_are_gone_and_works_no_more(
+    owner: Person, member: Person, owner_api: APIClient
+) -> None:
+    made = make_key(member, name="theirs")
+    assert with_key(made.text).get(KEYS).status_code == 200
+    with tenant_scope(owner.tenant):
+        Membership.objects.filter(user=member.user).delete()
+    member.user.delete()
+    shown = owner_api.get(f"{KEYS}/{made.row.id}").json()
+    assert (shown["created_by"], shown["created_by_name"]) == (None, member.user.email)
+    assert with_key(made.text).get(KEYS).status_code == 401
 
 
 def test_a_key_works_as_a_bearer_until_it_is_revoked(owner_api: APIClient) -> None:

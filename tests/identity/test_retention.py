@@ -37,7 +37,9 @@ def digest() -> str:
 
 
 def key(owner: Person, **fields: Any) -> ApiKey:
-    return ApiKey.objects.create(tenant=owner.tenant, name="k", identifier=identifier(), secret_hash=digest(), **fields)
+    return ApiKey.objects.create(
+        tenant=owner.tenant, name=new_id(), identifier=identifier(), secret_hash=digest(), **fields
+    )
 
 
 def token(owner: Person, **fields: Any) -> JoinToken:

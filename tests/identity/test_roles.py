@@ -121,7 +121,7 @@ def test_nobody_gives_in_any_way_what_they_do_not_have(owner: Person, role: str)
         assert allowed(
             lambda: change_role(acting=acting, role_id=mine.id, permissions=["usage.view", permission])  # noqa: B023
         ) == (manages and acting.may("usage.view"))
-        assert allowed(lambda: issue_key(acting=acting, name="k", permissions=[permission])) == (  # noqa: B023
+        assert allowed(lambda: issue_key(acting=acting, name=slug, permissions=[permission])) == (  # noqa: B023
             acting.may("key.manage") and acting.may(permission)
         )
 

@@ -146,12 +146,15 @@ def test_bootstrap_is_safe_to_repeat_and_to_interrupt(
     assert file.stat().st_mode & 0o777 == 0o600
     call_command("bootstrap")
     assert json.loads(file.read_text()) == facts
-    # Interrupted after the key was made and before it was written down.
-    file.write_text(json.dumps({name: value for name, value in facts.items() if name != "api_key"}))
-    call_command("bootstrap")
-    again = json.loads(file.read_text())
-    assert again["admin_password"] == facts["admin_password"]
-    assert again["api_key"] != facts["api_key"]
+    # Interrupted after the key was made and before it was written down, as often as that happens.
+    made = {facts["api_key"]}
+    for _ in range(2):
+        file.write_text(json.dumps({name: value for name, value in facts.items() if name != "api_key"}))
+        call_command("bootstrap")
+        again = json.loads(file.read_text())
+        assert again["admin_password"] == facts["admin_password"]
+        assert again["api_key"] not in made
+        made.add(again["api_key"])
 
 
 def test_a_start_gives_the_bundled_model_its_template_where_an_earlier_one_did_not(

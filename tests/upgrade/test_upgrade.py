@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import secrets
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
+from django.utils import timezone
 from psycopg import sql
 from pytest_django.plugin import DjangoDbBlocker
 
@@ -23,7 +25,7 @@ from models_registry.models import Alias, Channel, Job, Replica
 from ollamamax.audit.verify import verify
 from ollamamax.batches.models import Answer, Batch, File
 from ollamamax.contract.tables import EVERYBODY
-from ollamamax.identity.models import Tenant, User
+from ollamamax.identity.models import ApiKey, Tenant, User
 from ollamamax.identity.queries.key import find_principal
 from ollamamax.identity.queries.member import tenants_of
 from ollamamax.identity.scope import every_tenant, tenant_scope
@@ -162,3 +164,29 @@ def test_records_lie_in_the_partitions_of_their_weeks() -> None:
         assert cursor.fetchone() == (0,)
         cursor.execute("SELECT count(DISTINCT tableoid) FROM metering_usagerecord")
         assert cursor.fetchone()[0] >= 6  # of 40 days
+
+
+def test_keys_tell_who_made_them_and_of_those_with_one_name_the_oldest_keeps_it() -> None:
+    """Against the upgraded database, put back to where keys could have one name."""
+    names = importlib.import_module("ollamamax.identity.migrations.0013_key_names")
+    with every_tenant(), transaction.atomic(), connection.cursor() as cursor:
+        assert {key.created_by_name for key in ApiKey.objects.select_related("created_by")} == {
+            told("owner"), "stranger@other.example"
+        }  # fmt: skip
+        cursor.execute("DROP INDEX identity_key_name_unique")
+        owner = User.objects.get(email=told("owner"))
+        acme = Tenant.objects.get(slug="acme")
+        long = "n" * 100
+        for number, (name, revoked) in enumerate(
+            [("ci", True), ("ci", False), ("ci", False), (long, False), (long, False)]
+        ):
+            ApiKey.objects.create(
+                tenant=acme, created_by=owner, name=name, identifier=f"{number:016}", secret_hash=f"{number:064x}",
+                revoked_at=timezone.now() if revoked else None,
+            )  # fmt: skip
+        cursor.execute(names.RENAME_DUPLICATES)
+        held = dict(ApiKey.objects.filter(identifier__startswith="0000").values_list("identifier", "name"))
+        assert [held[f"{number:016}"] for number in range(5)] == [
+            "ci", "ci", f"ci ({2:016})", long, f"{'n' * 81} ({4:016})"
+        ]  # fmt: skip
+        transaction.set_rollback(True)

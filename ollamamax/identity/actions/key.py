@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from ollamamax.audit.actions import record
@@ -17,6 +18,7 @@ from ollamamax.identity.bounds import KEYS, require_room
 from ollamamax.identity.keys import make_key
 from ollamamax.identity.models import ApiKey, Priority
 from ollamamax.identity.queries import key as queries
+from ollamamax.identity.queries.member import email_of
 from ollamamax.identity.rights import require, require_to_lend
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Conflict, InvalidRequest, NotFound
@@ -41,7 +43,7 @@ def issue_key(
     ``permissions`` default to what inference needs, and never exceed those of ``acting``; later they are
     as far as the maker has them then. ``created_by`` is for the
     system, which makes keys for others. High ``priority`` needs the permission to manage members. Raises `InvalidRequest`,
-    `Forbidden`, and `Unavailable` while Redis takes no writes.
+    `Forbidden`, `Conflict` for a name that another key has, and `Unavailable` while Redis takes no writes.
     """
     require(acting, "key.manage")
     if acting.tenant is None:
@@ -58,11 +60,13 @@ def issue_key(
     made = make_key()
     # A key that no gateway can be told of would be shown, and refused for as long as Redis is away.
     directory.require_writable()
-    with tenant_scope(acting.tenant), transaction.atomic(durable=True):
+    with _names_are_unique(), tenant_scope(acting.tenant), transaction.atomic(durable=True):
         require_room(KEYS, ApiKey.objects.filter(revoked_at=None))
+        maker = created_by if acting.kind == "system" else queries.person_behind(acting)
         key = ApiKey.objects.create(
             tenant_id=uuid.UUID(acting.tenant),
-            created_by_id=created_by if acting.kind == "system" else queries.person_behind(acting),
+            created_by_id=maker,
+            created_by_name=email_of(maker),
             name=name,
             identifier=made.identifier,
             secret_hash=made.secret_hash,
@@ -104,7 +108,7 @@ def change_key(
     """Change what is given; what is ``None`` stays, and so does a limit that is left out. ``strict_fields`` may become ``None``.
 
     Who may not manage members changes their own keys only, and gives none a high priority. Raises `NotFound` also for
-    keys of others, `InvalidRequest`, and `Conflict` for a key that was revoked.
+    keys of others, `InvalidRequest`, and `Conflict` for a key that was revoked, and for a name that another key has.
     """
     require(acting, "key.manage")
     if acting.tenant is None:
@@ -112,7 +116,7 @@ def change_key(
     values: dict[str, Any] = dict(checked(limits or {}))
     if name is not None:
         values["name"] = _named(name)
-    with tenant_scope(acting.tenant), transaction.atomic(durable=True):
+    with _names_are_unique(), tenant_scope(acting.tenant), transaction.atomic(durable=True):
         key = _locked(acting, key_id)
         if key.revoked_at is not None:
             raise Conflict("This key was revoked.")
@@ -168,6 +172,17 @@ def _locked(acting: Principal, key_id: uuid.UUID) -> ApiKey:
     if key is None:
         raise NotFound("There is no such key.")
     return key
+
+
+@contextlib.contextmanager
+def _names_are_unique() -> Iterator[None]:
+    """Around a transaction. Raises `Conflict` for a name that another key has, which is not revoked."""
+    try:
+        yield
+    except IntegrityError as error:
+        if "identity_key_name_unique" in str(error):
+            raise Conflict("There is a key of this name already.", param="name") from error
+        raise
 
 
 def _named(name: str) -> str:

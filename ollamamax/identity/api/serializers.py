@@ -123,7 +123,15 @@ class KeySerializer(serializers.Serializer[Any]):
     limits = LimitsSerializer(source="*", read_only=True)
     priority = serializers.ChoiceField(Priority.choices, read_only=True, help_text="The highest class it may ask for.")
     strict_fields = serializers.BooleanField(read_only=True, allow_null=True, help_text=_STRICT)
-    created_by = serializers.UUIDField(source="created_by_id", read_only=True, allow_null=True)
+    created_by = serializers.UUIDField(
+        source="created_by_id",
+        read_only=True,
+        allow_null=True,
+        help_text="null where the system made it, or its maker was removed.",
+    )
+    created_by_name = serializers.CharField(
+        read_only=True, help_text="The email address that its maker had then; empty where the system made it."
+    )
     created_at = serializers.DateTimeField(read_only=True)
     expires_at = serializers.DateTimeField(read_only=True, allow_null=True)
     last_used_at = serializers.DateTimeField(read_only=True, allow_null=True)

@@ -20,14 +20,16 @@ class Priority(models.TextChoices):
 
 
 class ApiKey(Limited):
-    """``permissions`` lists what it may do, never more than its maker could. Revoked is for ever.
+    """``permissions`` lists what it may do, never more than its maker could. Revoked is for ever, and gives the name free.
 
+    ``created_by_name`` is the email address that its maker had then, and stays when that user is removed; empty where the system made it.
     ``priority`` is the highest class that its requests may ask for. ``strict_fields`` as its tenant's, whose word counts where it is null.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_by_name = models.CharField(max_length=254, default="")
     name = models.CharField(max_length=100)
     identifier = models.CharField(max_length=16)
     secret_hash = models.CharField(max_length=64)
@@ -47,6 +49,12 @@ class ApiKey(Limited):
                 fields=["identifier"],
                 name="identity_key_identifier_unique",
                 violation_error_message="There is a key with this identifier already.",
+            ),
+            models.UniqueConstraint(
+                fields=["tenant", "name"],
+                condition=models.Q(revoked_at=None),
+                name="identity_key_name_unique",
+                violation_error_message="There is a key of this name already.",
             ),
             models.CheckConstraint(
                 condition=models.Q(identifier__regex=r"^[A-Za-z0-9]{16}$"),

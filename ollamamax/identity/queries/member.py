@@ -75,6 +75,12 @@ def find_user(email: str) -> User | None:
     return User.objects.filter(email__iexact=email.strip()).first()
 
 
+def email_of(user: uuid.UUID | None) -> str:
+    """Empty for nobody. Queries: 1."""
+    found = None if user is None else User.objects.filter(pk=user).values_list("email", flat=True).first()
+    return found or ""
+
+
 def members() -> models.QuerySet[Membership]:
     """Members of the tenant in scope, in whatever state, with user and role."""
     return Membership.objects.select_related("user", "role")

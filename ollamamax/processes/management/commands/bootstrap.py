@@ -18,6 +18,7 @@ from models_registry.manifest import layers_of
 from models_registry.queries.model import find_channel, has_channel
 from ollamamax.identity.actions.bootstrap import bootstrap_installation
 from ollamamax.identity.actions.key import issue_key
+from ollamamax.identity.queries.key import free_name
 from ollamamax.identity.roles import PERMISSIONS
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.principal import system
@@ -46,7 +47,9 @@ class Command(BaseCommand):
         acting = system("manage.py bootstrap", tenant.id.hex)
         if key is None and "api_key" not in facts:
             # An earlier run made the key and was interrupted before it could write it down; its text is gone.
-            _, key = issue_key(acting=acting, name="bootstrap again", permissions=PERMISSIONS, created_by=user.id)
+            with tenant_scope(tenant):
+                name = free_name("bootstrap again")
+            _, key = issue_key(acting=acting, name=name, permissions=PERMISSIONS, created_by=user.id)
         if key is not None:
             _write(file, {**facts, "api_key": key})
         model = bundled.bundled_model()
