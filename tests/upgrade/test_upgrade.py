@@ -168,7 +168,7 @@ def test_records_lie_in_the_partitions_of_their_weeks() -> None:
 
 def test_keys_tell_who_made_them_and_of_those_with_one_name_the_oldest_keeps_it() -> None:
     """Against the upgraded database, put back to where keys could have one name."""
-    names = importlib.import_module("ollamamax.identity.migrations.0013_key_names")
+    names = importlib.import_module("ollamamax.identity.migrations.0014_key_names")
     with every_tenant(), transaction.atomic(), connection.cursor() as cursor:
         assert {key.created_by_name for key in ApiKey.objects.select_related("created_by")} == {
             told("owner"), "stranger@other.example"

@@ -866,8 +866,13 @@ export interface components {
             readonly priority: components["schemas"]["PriorityEnum"];
             /** @description Whether inference refuses fields that nobody knows; null: as the tenant says. */
             readonly strict_fields: boolean | null;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description null where the system made it, or its maker was removed.
+             */
             readonly created_by: string | null;
+            /** @description The email address that its maker had then; empty where the system made it. */
+            readonly created_by_name: string;
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -1083,8 +1088,13 @@ export interface components {
             readonly priority: components["schemas"]["PriorityEnum"];
             /** @description Whether inference refuses fields that nobody knows; null: as the tenant says. */
             readonly strict_fields: boolean | null;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description null where the system made it, or its maker was removed.
+             */
             readonly created_by: string | null;
+            /** @description The email address that its maker had then; empty where the system made it. */
+            readonly created_by_name: string;
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
