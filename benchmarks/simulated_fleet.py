@@ -177,7 +177,7 @@ async def _measure(
         await asyncio.gather(*lives, return_exceptions=True)
 
 
-async def _few_at_once(works: Iterable[Callable[[], Awaitable[None]]]) -> None:
+async def _few_at_once(works: Iterable[Callable[[], Awaitable[object]]]) -> None:
     left = iter(works)
 
     async def worker() -> None:
