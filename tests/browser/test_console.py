@@ -308,7 +308,7 @@ def test_logging_out_in_one_tab_ends_the_live_page_of_the_other(watched: Watched
 def test_the_files_of_the_build_are_compressed_and_kept_for_good_and_the_page_is_not(product: Product) -> None:
     with urllib.request.urlopen(urllib.request.Request(product.url + "/", headers={"Accept": "text/html"})) as answer:
         page = answer.read().decode()
-        assert answer.headers["Cache-Control"] == "no-cache"
+        assert answer.headers["Cache-Control"] == "no-store"
         assert "'unsafe" not in answer.headers["Content-Security-Policy"]
     files = re.findall(r"/static/console/assets/[^\"]+", page)
     assert {file.rpartition(".")[2] for file in files} == {"js", "css"}

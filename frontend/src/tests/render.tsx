@@ -1,28 +1,40 @@
 /** Renders a component as the console does: Mantine's theme, queries, and a router at an address. */
 import { MantineProvider } from '@mantine/core'
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
-import {
-  createMemoryHistory,
-  createRootRoute,
-  createRouter,
-  RouterContextProvider,
-} from '@tanstack/react-router'
+import { createMemoryHistory, createRootRoute, createRouter, RouterProvider } from '@tanstack/react-router'
 import { render } from '@testing-library/react'
-import type { ReactNode } from 'react'
+import { createContext, useContext, type ReactNode } from 'react'
 import { theme } from '../app/theme'
 
-export function shown(element: ReactNode, address = '/') {
+const Content = createContext<ReactNode>(null)
+
+function Shown() {
+  return useContext(Content)
+}
+
+/** `rerender` shows another element in the same place, as when its data changed. */
+export async function shown(element: ReactNode, address = '/') {
   const queries = new QueryClient({ defaultOptions: { queries: { retry: false } } })
   const router = createRouter({
-    routeTree: createRootRoute(),
+    routeTree: createRootRoute({ component: Shown, notFoundComponent: Shown }),
     history: createMemoryHistory({ initialEntries: [address] }),
   })
-  const wrapper = ({ children }: { children: ReactNode }) => (
+  await router.load()
+  const tree = (content: ReactNode) => (
     <QueryClientProvider client={queries}>
       <MantineProvider theme={theme} env="test">
-        <RouterContextProvider router={router as never}>{children}</RouterContextProvider>
+        <Content value={content}>
+          <RouterProvider router={router as never} />
+        </Content>
       </MantineProvider>
     </QueryClientProvider>
   )
-  return { router, queries, ...render(element, { wrapper }) }
+  const rendered = render(tree(element))
+  return {
+    router,
+    queries,
+    rerender: (content: ReactNode) => {
+      rendered.rerender(tree(content))
+    },
+  }
 }
