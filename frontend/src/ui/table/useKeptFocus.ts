@@ -27,43 +27,6 @@ function focusRow(body: HTMLElement | null, index: number, control: number): boo
 export function useKeptFocus(body: RefObject<HTMLElement | null>, rows: readonly { id: string }[]) {
   const place = useRef<Place | null>(null)
 
-  useLayoutEffect,
-  useRef,
-  type FocusEvent,
-  type KeyboardEvent,
-  type RefObject,
-} from 'react'
-
-const FOCUSABLE = 'a[href],button:not([disabled]),input:not([disabled])'
-
-interface Place {
-  id: string
-  index: number
-  /** Which of the row's controls has it. */
-  control: number
-}
-
-function focusRow(body: HTMLElement | null, index: number, control: number): boolean {
-  const controls = body?.querySelector(`[data-row="${index}"]`)?.querySelectorAll<HTMLElement>(FOCUSABLE)
-  const target = controls?.[Math.min(control, controls.length - 1)]
-  target?.focus()
-  return target !== undefined
-}
-
-export function useKeptFocus(body: RefObject<HTMLElement | null>, rows: readonly { id: string }[]) {
-  const place = useRef<Place | null>(null)
-
-  const focusRow = useCallback(
-    (index: number, control: number): boolean => {
-      const row = body.current?.querySelector(`[data-row="${index}"]`)
-      const controls = row?.querySelectorAll<HTMLElement>(FOCUSABLE)
-      const target = controls?.[Math.min(control, controls.length - 1)]
-      target?.focus()
-      return target !== undefined
-    },
-    [body],
-  )
-
   useLayoutEffect(() => {
     const before = place.current
     if (before === null || document.activeElement !== document.body) return
