@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+
+from ollamamax.contract import Phase
 
 FLOOR = 10.0
 """The least silence in the middle of an answer that is taken for more than a pause."""
@@ -25,8 +26,6 @@ LONG_PROMPT = 256
 """Tokens from which on a prompt tells how fast prompts are read, and may keep those beside it waiting."""
 HALF_LIFE = 300.0
 LONGEST_LEARNED = MOST / GAPS
-
-Phase = Literal["loading", "reading", "writing"]
 
 
 class Pace:
@@ -76,10 +75,13 @@ class Silent:
 
 @dataclass(frozen=True, slots=True)
 class Hung:
-    """``tickets`` -> how long each was silent; ``versions``: those that make no progress at all -> the same."""
+    """``tickets`` -> how long each was silent; ``versions``: those that make no progress at all -> the same.
+
+    ``longest``: the request that has been silent for the longest part of what it may be, for how long, and how long it may be."""
 
     tickets: dict[str, float] = field(default_factory=dict)
     versions: dict[str, float] = field(default_factory=dict)
+    longest: tuple[Silent, float, float] | None = field(default=None, compare=False)
 
 
 def reading(pace: Pace, tokens: int, *, whole: bool = False) -> float:
@@ -118,6 +120,7 @@ def hung(
     anybody = min(heard.values(), default=float("inf"))
     tickets: dict[str, float] = {}
     versions: dict[str, float] = {}
+    longest: tuple[Silent, float, float] | None = None
     for each in running:
         beside = sum(
             reading(known[other.version], other.tokens, whole=other.whole)
@@ -131,9 +134,11 @@ def hung(
         own = heard.get(each.version, float("inf"))
         progress = own if alone else anybody
         silent = each.seconds if each.phase == "writing" else min(each.seconds, progress)
+        if longest is None or silent / most > longest[1] / longest[2]:
+            longest = each, silent, most
         if silent >= most:
             tickets[each.ticket] = each.seconds
             if own >= most:
                 versions[each.version] = max(versions.get(each.version, 0.0), each.seconds)
     tickets |= {each.ticket: each.seconds for each in running if each.version in versions}
-    return Hung(tickets, versions)
+    return Hung(tickets, versions, longest)

@@ -166,6 +166,8 @@ class Reporter:
             host=self._host,
             draining=self.draining,
             clock_skew_seconds=self._skew,
+            tokens_total=self._runs.tokens,
+            silence=self._watch.silence(),
         )
         data = contract.encode_json(told)
         async with self._redis.pipeline(transaction=False) as pipe:

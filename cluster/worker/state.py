@@ -45,6 +45,8 @@ def compose(
     host: Host,
     draining: bool,
     clock_skew_seconds: float | None = None,
+    tokens_total: int | None = None,
+    silence: contract.Silence | None = None,
 ) -> contract.NodeState:
     told = [_told(engine) for engine in engines]
     return contract.NodeState(
@@ -72,6 +74,8 @@ def compose(
         gpu_note=host.gpu_note,
         draining=draining,
         clock_skew_seconds=clock_skew_seconds,
+        tokens_total=tokens_total,
+        silence=silence,
         models_digest=contract.models_digest(models, told),
     )
 

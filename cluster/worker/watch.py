@@ -14,7 +14,7 @@ import msgspec
 
 from cluster.engines.base import Engine
 from cluster.scheduling import silence
-from cluster.scheduling.silence import Phase, Silent
+from cluster.scheduling.silence import Hung, Silent
 from cluster.worker.runs import Run, Runs
 from ollamamax import contract, logs
 from ollamamax.kernel.errors import EngineCrashed, EngineFailed, OllamaMaxError, Unavailable
@@ -54,6 +54,7 @@ class Watch:
         self._floor = floor
         self._looked = 0.0
         self.troubles: dict[str, Trouble] = {}
+        self._found = Hung()
 
     async def watch(self) -> None:
         """Look for ever."""
@@ -76,6 +77,7 @@ class Watch:
         running = [self._silent(run, engine, now) for run in self._runs.running.values() if run.going.is_set()]
         heard = {version: now - at for version, at in self._runs.progress.items()}
         found = silence.hung(running, self._runs.paces, heard, alone=engine.hosts_blobs, floor=self._floor)
+        self._found = found
         models = {run.ticket.version: run.ticket for run in self._runs.running.values()}
         counts = {version: sum(each.version == version for each in running) for version in found.versions}
         for ticket, seconds in found.tickets.items():
@@ -95,15 +97,28 @@ class Watch:
         return msgspec.structs.replace(
             health,
             healthy=False,
+            restarting=any(trouble.restarts for trouble in self.troubles.values()),
             error="; ".join(trouble.reason for trouble in self.troubles.values()),
             quarantined=[version for version, trouble in self.troubles.items() if not trouble.restarts],
+        )
+
+    def silence(self) -> contract.Silence | None:
+        """What the engine keeps waiting the longest; ``None`` when nothing runs."""
+        if self._found.longest is None:
+            return None
+        each, seconds, limit = self._found.longest
+        run = self._runs.running.get(each.ticket)
+        return (
+            None
+            if run is None
+            else contract.Silence(round(seconds, 1), round(limit, 1), each.phase, contract.told(run.ticket.model, 400))
         )
 
     def _silent(self, run: Run, engine: Engine, now: float) -> Silent:
         if run.loading and engine.loaded(run.ticket.version):
             # Loaded now: from here on it reads the prompt.
             run.loading, run.heard_at = False, now
-        phase: Phase = "loading" if run.loading else "writing"
+        phase: contract.Phase = "loading" if run.loading else "writing"
         asked = run.ticket.inference
         # A server that looks for tool calls in what the model says may hold all of one back.
         if not run.loading and (not run.spoke or (asked.tools and not engine.hosts_blobs)):

@@ -25,6 +25,12 @@ from ollamamax.contract.bounds import (
     Word,
 )
 
+Throttle = Literal["hot", "slowed_by_hardware", "power_brake", "power_limit"]
+"""``hot``: for its temperature; ``power_brake``: the host's power supply asks for it; ``power_limit``: its own limit, which is usual under load."""
+
+Phase = Literal["loading", "reading", "writing"]
+"""What a request is at: its model comes into memory, its prompt is read, or its answer is written."""
+
 
 class Gpu(msgspec.Struct, omit_defaults=True):
     """One GPU as its vendor's library reports it; what the library does not tell is ``None``."""
@@ -37,6 +43,22 @@ class Gpu(msgspec.Struct, omit_defaults=True):
     temperature_celsius: Measure | None = None
     power_watts: Measure | None = None
     ecc_errors: Count | None = None
+    """Uncorrected ones since the driver was loaded."""
+    ecc_corrected: Count | None = None
+    power_limit_watts: Measure | None = None
+    slowdown_celsius: Measure | None = None
+    """The temperature at which the card slows itself down."""
+    clock_mhz: Measure | None = None
+    """Of its processors, now; ``clock_max_mhz`` is the highest that it has."""
+    clock_max_mhz: Measure | None = None
+    throttled: Annotated[list[Throttle], Meta(max_length=8)] | None = None
+    """Why it runs slower than it could; empty when it does not, ``None`` where the driver does not tell."""
+    xid: Few | None = None
+    """The number of the last fault (Xid) that NVIDIA's driver told while the agent ran."""
+    xid_seconds: Measure | None = None
+    """How long ago that was when this was said."""
+    remap_failed: bool | None = None
+    """Whether broken memory could not be replaced by the card's spare rows."""
 
 
 class Engine(msgspec.Struct, omit_defaults=True):
@@ -54,6 +76,8 @@ class Engine(msgspec.Struct, omit_defaults=True):
     """What the engine's server itself counts, other clients' requests included; ``None`` where it does not tell."""
     quarantined: Annotated[list[Digest], Meta(max_length=MOST_MODELS)] | None = None
     """Of an engine that is not healthy the versions that take no requests; ``None`` when none of its versions does."""
+    restarting: bool = False
+    """Whether the node has ended its process because it hung, and starts it again."""
 
 
 class ModelState(msgspec.Struct, omit_defaults=True):
@@ -79,6 +103,16 @@ class ModelState(msgspec.Struct, omit_defaults=True):
     """Seconds after this was said until it is unloaded, whatever the node's clock says; ``None`` where it stays."""
     slots: Few | None = None
     """Requests that this instance runs at once; ``None`` where it is not in memory, or the engine does not tell."""
+
+
+class Silence(msgspec.Struct, omit_defaults=True):
+    """The running request of a node whose engine has been silent for the longest part of what it may be."""
+
+    seconds: Measure
+    limit: Measure
+    """Seconds after which the node ends it."""
+    phase: Phase
+    model: Name = ""
 
 
 class NodeState(msgspec.Struct, omit_defaults=True):
@@ -112,6 +146,10 @@ class NodeState(msgspec.Struct, omit_defaults=True):
     draining: bool = False
     clock_skew_seconds: Measure | None = None
     """By how much the node's clock is ahead of Redis's. Nothing depends on it; a person wants to know."""
+    tokens_total: Count | None = None
+    """Generated since the start of its process; ``None`` from an older node."""
+    silence: Silence | None = None
+    """``None`` when nothing runs, or from an older node."""
     models_digest: Annotated[str, Meta(max_length=64)] = ""
     """Another one whenever ``models`` differ in what the registry keeps of them (`models_digest`); empty from an older node."""
 

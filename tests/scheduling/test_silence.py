@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.scheduling.silence import FIRST, FLOOR, GAPS, MOST, Hung, Pace, Phase, Silent, hung, limit
+from cluster.scheduling.silence import FIRST, FLOOR, GAPS, MOST, Hung, Pace, Silent, hung, limit
+from ollamamax.contract import Phase
 
 PHASES: tuple[Phase, ...] = ("loading", "reading", "writing")
 

@@ -77,6 +77,11 @@ def test_amd_cards_as_the_kernel_shows_them(tmp_path: Path) -> None:
         mem_info_vram_total="4000",
         hwmon__hwmon3__temp1_input="54000",
         hwmon__hwmon3__power1_average="123000000",
+        hwmon__hwmon3__temp1_crit="100000",
+        hwmon__hwmon3__power1_cap="300000000",
+        hwmon__hwmon3__freq1_input="1800000000",
+        pp_dpm_sclk="0: 500Mhz\n1: 2100Mhz *",
+        ras__umc_err_count="ue: 1\nce: 12",
     )
     put(tmp_path / "card1" / "device", vendor="0x8086")
     put(tmp_path / "card0-DP-1" / "device", vendor="0x1002")
@@ -90,6 +95,12 @@ def test_amd_cards_as_the_kernel_shows_them(tmp_path: Path) -> None:
         memory_total=4000,
         temperature_celsius=54.0,
         power_watts=123.0,
+        ecc_errors=1,
+        ecc_corrected=12,
+        power_limit_watts=300.0,
+        slowdown_celsius=100.0,
+        clock_mhz=1800.0,
+        clock_max_mhz=2100.0,
     )
     assert second == contract.Gpu(index=1, name="AMD GPU 0x1234")
 
@@ -128,6 +139,81 @@ def test_what_a_driver_does_not_tell_is_left_out() -> None:
     assert gpu._nvidia(Nvml()) == [
         contract.Gpu(0, "NVIDIA T4", 71.0, 5, 16, temperature_celsius=60.0, power_watts=70.5, ecc_errors=None)
     ]
+
+
+class FaultyNvml(Nvml):
+    """A card that is hot, has broken memory, and tells faults as events."""
+
+    NVML_MEMORY_ERROR_TYPE_CORRECTED, NVML_TEMPERATURE_THRESHOLD_SLOWDOWN, NVML_CLOCK_SM = 1, 1, 1
+    nvmlEventTypeXidCriticalError = 8  # noqa: N815
+    nvmlClocksThrottleReasonHwSlowdown, nvmlClocksThrottleReasonHwThermalSlowdown = 8, 64  # noqa: N815
+    nvmlClocksThrottleReasonSwPowerCap = 4  # noqa: N815
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+        self.events: list[int] = []
+
+    def nvmlDeviceGetTotalEccErrors(self, _: int, kind: int, __: int) -> int:  # noqa: N802
+        return (3, 40)[kind]
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, _: int) -> int:  # noqa: N802
+        return 75_000
+
+    def nvmlDeviceGetTemperatureThreshold(self, *_: int) -> int:  # noqa: N802
+        return 96
+
+    def nvmlDeviceGetClockInfo(self, *_: int) -> int:  # noqa: N802
+        return 300
+
+    def nvmlDeviceGetMaxClockInfo(self, *_: int) -> int:  # noqa: N802
+        return 1590
+
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, _: int) -> int:  # noqa: N802
+        return 8 | 64 | 1 << 40
+
+    def nvmlDeviceGetRemappedRows(self, _: int) -> tuple[int, int, int, int]:  # noqa: N802
+        return 1, 2, 0, 1
+
+    def nvmlEventSetCreate(self) -> str:  # noqa: N802
+        return "events"
+
+    def nvmlDeviceRegisterEvents(self, *asked: object) -> None:  # noqa: N802
+        self.asked.append(asked)
+
+    def nvmlEventSetWait_v2(self, _: object, milliseconds: int) -> object:  # noqa: N802
+        assert milliseconds == 0, "nobody waits for a fault"
+        if not self.events:
+            raise OSError("Timeout")
+        return type("Event", (), {"device": 0, "eventData": self.events.pop(0)})
+
+    def nvmlDeviceGetIndex(self, handle: int) -> int:  # noqa: N802
+        return handle
+
+
+def test_what_is_wrong_with_a_card_is_told() -> None:
+    now = 100.0
+    nvml = FaultyNvml()
+    faults = gpu.Faults(nvml, lambda: now)
+    (first,) = gpu._nvidia(nvml, faults)
+    assert (first.xid, first.xid_seconds) == (None, None)
+    nvml.events = [13, 79, 1 << 50]
+    gpu._nvidia(nvml, faults)
+    now = 130.0
+    (card,) = gpu._nvidia(nvml, faults)
+    assert nvml.asked == [(0, 8, "events")], "asked for once"
+    assert card == contract.Gpu(
+        *(0, "NVIDIA T4", 71.0, 5, 16, 60.0, 70.5),
+        ecc_errors=3,
+        ecc_corrected=40,
+        power_limit_watts=75.0,
+        slowdown_celsius=96.0,
+        clock_mhz=300.0,
+        clock_max_mhz=1590.0,
+        throttled=["hot", "slowed_by_hardware"],
+        xid=79,
+        xid_seconds=30.0,
+        remap_failed=True,
+    )
 
 
 def test_a_host_without_a_gpu_says_so(tmp_path: Path) -> None:
