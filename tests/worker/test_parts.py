@@ -153,8 +153,8 @@ class FaultyNvml(Nvml):
         self.asked: list[object] = []
         self.events: list[int] = []
 
-    def nvmlDeviceGetTotalEccErrors(self, _: int, kind: int, __: int) -> int:  # noqa: N802
-        return (3, 40)[kind]
+    def nvmlDeviceGetTotalEccErrors(self, *asked: int) -> int:  # noqa: N802
+        return (3, 40)[asked[1]]
 
     def nvmlDeviceGetEnforcedPowerLimit(self, _: int) -> int:  # noqa: N802
         return 75_000
