@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from cluster import guard, reconcile
 from cluster.dispatch import settle_dead_gateways
+from cluster.fleet_watch import EVERY, FleetWatch
 from ollamamax.bus.loops import Leader, LeaseOf, loop
+
+_watches: dict[str, FleetWatch] = {}
+
+
+@loop("cluster.watch_fleet", every=EVERY, lease=LeaseOf.REDIS)
+def watch_fleet(leader: Leader) -> None:
+    watch = _watches.setdefault(leader.region.name, FleetWatch())
+    watch.look(leader.region.client, fence=leader.fence, check=leader.check)
 
 
 @loop("cluster.observe_nodes", every=2.0, lease=LeaseOf.POSTGRES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -11,7 +11,16 @@ import redis.asyncio
 
 from ollamamax import logs
 from ollamamax.bus import keys
-from ollamamax.contract import NodeState, Nonsense, StateBrief, decode_node_state, decode_state_brief
+from ollamamax.contract import (
+    ModelState,
+    NodeState,
+    Nonsense,
+    StateBrief,
+    Vitals,
+    decode_node_state,
+    decode_state_brief,
+    decode_vitals,
+)
 from ollamamax.contract.bounds import MOST_STATE_BYTES
 from ollamamax.kernel.seldom import Seldom
 
@@ -70,6 +79,74 @@ def read_briefs(client: redis.Redis, nodes: Sequence[str]) -> dict[str, StateBri
                 except Nonsense as error:
                     ignore(node, error.reason)
     return found
+
+
+def read_vitals(client: redis.Redis, nodes: Sequence[str], models: Models) -> tuple[dict[str, Vitals], dict[str, str]]:
+    """Of those nodes that are alive: what health and history need; and of those whose state cannot be taken, why.
+
+    ``models`` is brought forward: only of states whose models are others than before all is decoded. Raises `RedisError`.
+    """
+    found: dict[str, Vitals] = {}
+    ignored: dict[str, str] = {}
+    for first in range(0, len(nodes), _AT_ONCE):
+        some = nodes[first : first + _AT_ONCE]
+        values = cast("list[bytes]", client.eval(_READ, len(some), *_arguments(some)))
+        for node, data in zip(some, values, strict=True):
+            if not data:
+                continue
+            try:
+                vitals = decode_vitals(data, node)
+                if not vitals.models_digest or models.digests.get(node) != vitals.models_digest:
+                    models.put(node, vitals.models_digest, decode_node_state(data, node).models)
+            except Nonsense as error:
+                ignored[node] = error.reason
+                ignore(node, error.reason)
+            else:
+                found[node] = vitals
+    return found, ignored
+
+
+class Models:
+    """Which versions which nodes have, as their last states said, also of those that are silent."""
+
+    def __init__(self) -> None:
+        self.digests: dict[str, str] = {}
+        self.holders: dict[str, set[str]] = {}
+        self.coming: dict[str, set[str]] = {}
+        self.failed: dict[str, list[ModelState]] = {}
+        self.loading: set[str] = set()
+        self._of: dict[str, set[str]] = {}
+
+    def put(self, node: str, digest: str, models: Sequence[ModelState]) -> None:
+        self.drop(node)
+        self.digests[node] = digest
+        self._of[node] = {model.version for model in models}
+        for model in models:
+            if model.state in {"present", "ready", "loading", "loaded"}:
+                self.holders.setdefault(model.version, set()).add(node)
+            elif model.state == "fetching":
+                self.coming.setdefault(model.version, set()).add(node)
+        if failed := [model for model in models if model.state == "failed"]:
+            self.failed[node] = failed
+        if any(model.state == "loading" for model in models):
+            self.loading.add(node)
+
+    def drop(self, node: str) -> None:
+        """The node is gone, or has others now."""
+        for version in self._of.pop(node, ()):
+            for held in (self.holders, self.coming):
+                if version in held:
+                    held[version].discard(node)
+                    if not held[version]:
+                        del held[version]
+        self.digests.pop(node, None)
+        self.failed.pop(node, None)
+        self.loading.discard(node)
+
+    def keep(self, nodes: Set[str]) -> None:
+        """Forget every other node."""
+        for gone in self.digests.keys() - nodes:
+            self.drop(gone)
 
 
 def ignore(node: str, reason: str) -> None:

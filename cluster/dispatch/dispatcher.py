@@ -13,7 +13,7 @@ from cluster.dispatch.admission import Admission, Bounds
 from cluster.dispatch.breaker import Breakers
 from cluster.dispatch.budget import Budgets
 from cluster.dispatch.fleet import Fleet
-from cluster.dispatch.lease import Lease
+from cluster.dispatch.lease import Gathers, Lease
 from cluster.dispatch.orders import Orders
 from cluster.dispatch.placement import Placement
 from cluster.dispatch.presence import LOOK_SECONDS, Presence
@@ -89,7 +89,8 @@ class Dispatcher:
         self._settlements = Settlements(self._commands, self.fleet.room, lambda node: self.later(self._fill(node)))
         self.reloads_avoided = Tally(keys.RELOADS_AVOIDED)
         self.counted = Tally(keys.REQUESTS_COUNTED)
-        self._lease = Lease(self._client, self.id, self._settlements, [self.reloads_avoided, self.counted])
+        tallies: list[Gathers] = [self.reloads_avoided, self.counted, self._settlements.ended]
+        self._lease = Lease(self._client, self.id, self._settlements, tallies)
         self._orders = Orders(self._commands, self.router.note, self.later)
         self._streams = TokenStreams(
             self.id,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import redis.asyncio
+from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError
 
 from cluster.dispatch.gateway_liveness import LEASE_MS
 from cluster.dispatch.settlement import Settlements
-from cluster.dispatch.tally import Tally
 from ollamamax import logs
 from ollamamax.bus import clock, keys
 
@@ -19,11 +20,21 @@ TIME_TAKES = 0.5
 _log = logs.get(__name__)
 
 
+class Gathers(Protocol):
+    """What is counted here until it is written with the lease."""
+
+    def take(self) -> Any: ...
+
+    def put_back(self, taken: Any) -> None: ...
+
+    def write(self, pipe: Pipeline, taken: Any) -> None: ...
+
+
 class Lease:
     """``gateway`` is this process."""
 
     def __init__(
-        self, client: redis.asyncio.Redis, gateway: str, settlements: Settlements, tallies: Sequence[Tally]
+        self, client: redis.asyncio.Redis, gateway: str, settlements: Settlements, tallies: Sequence[Gathers]
     ) -> None:
         self._client = client
         self._gateway = gateway

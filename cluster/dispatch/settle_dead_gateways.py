@@ -25,6 +25,7 @@ from ollamamax.contract import (
     encode_control,
     encode_json,
 )
+from ollamamax.contract.measured import EndedBatch, encode_ended, ended_of
 
 ANSWER = 0.5
 """Seconds for which one look waits until the nodes that it told to stop say what they did."""
@@ -99,7 +100,9 @@ def _settle_one(client: redis.Redis, lost: OpenRequest, counted: Counted, room: 
         "tokens": 0,
         "limits": [],
     }
-    _settle.run_sync(client, arguments(account, encode_json(_record(lost, counted))))
+    record = _record(lost, counted)
+    _settle.run_sync(client, arguments(account, encode_json(record)))
+    client.rpush(keys.ENDED, encode_ended(EndedBatch(time.time(), [ended_of(record)])))
     _log.warning("settled_for_lost_gateway", request=lost.request, gateway=lost.gateway)
 
 

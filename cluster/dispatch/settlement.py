@@ -10,6 +10,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from cluster.dispatch.admission import cost, counted
 from cluster.dispatch.costs import cost_of
+from cluster.dispatch.ended_tally import EndedTally
 from cluster.dispatch.request import Request
 from cluster.dispatch.script import Arguments, Script, arguments
 from cluster.scheduling.fairness import pause, work
@@ -41,6 +42,7 @@ class Settlements:
         """Each with its node."""
         self._records: list[tuple[str, bytes]] = []
         """Of requests of which Redis knows nothing, each with its tenant."""
+        self.ended = EndedTally()
         self._some = asyncio.Event()
         self._used_keys: dict[str, float] = {}
         self._writing = asyncio.Lock()
@@ -54,7 +56,9 @@ class Settlements:
             _log.error("usage_lost", request=request.id, tenant=request.tenant)
             return
         now = time.time()
-        account = arguments(_account(request, now, self._room(request.node)), encode_usage(_record(request, now)))
+        record = _record(request, now)
+        self.ended.add(record)
+        account = arguments(_account(request, now, self._room(request.node)), encode_usage(record))
         self._waiting.append((request.node, account))
         self._used_keys[request.key] = now
         self._some.set()
@@ -64,6 +68,7 @@ class Settlements:
         if len(self._records) >= MOST_WAITING:
             _log.error("usage_lost", request=record.request, tenant=record.tenant)
             return
+        self.ended.add(record)
         self._records.append((record.tenant, encode_usage(record)))
         self._some.set()
 

@@ -13,6 +13,7 @@ from ollamamax.contract.from_node import (
     decode_node_state,
     decode_order,
     decode_state_brief,
+    decode_vitals,
 )
 from ollamamax.contract.gateway_order import (
     Described,
@@ -34,6 +35,7 @@ from ollamamax.contract.node_state import (
     Silence,
     StateBrief,
     Throttle,
+    Vitals,
     models_digest,
 )
 from ollamamax.contract.output import (
@@ -112,6 +114,7 @@ __all__ = [
     "Ticket",
     "UsageRecord",
     "Verb",
+    "Vitals",
     "decode_control",
     "decode_cut",
     "decode_described",
@@ -125,6 +128,7 @@ __all__ = [
     "decode_state_brief",
     "decode_ticket",
     "decode_usage",
+    "decode_vitals",
     "encode_control",
     "encode_frames",
     "encode_gateway_order",

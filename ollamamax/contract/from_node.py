@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from ollamamax.contract import bounds
-from ollamamax.contract.node_state import Counted, NodeState, OrderState, StateBrief
+from ollamamax.contract.node_state import Counted, NodeState, OrderState, StateBrief, Vitals
 from ollamamax.contract.output import Delta, Event, Final, Frame
 
 T = TypeVar("T")
@@ -63,6 +63,7 @@ def _read(data: bytes, most: int, decode: Callable[[bytes], T]) -> T:
 
 _state = msgspec.json.Decoder(NodeState).decode
 _brief = msgspec.json.Decoder(StateBrief).decode
+_vitals = msgspec.json.Decoder(Vitals).decode
 _order = msgspec.json.Decoder(OrderState).decode
 _counted = msgspec.json.Decoder(Counted).decode
 
@@ -81,6 +82,14 @@ def decode_state_brief(data: bytes, node: str) -> StateBrief:
     if brief.node != node:
         raise Nonsense("the state is of another node")
     return brief
+
+
+def decode_vitals(data: bytes, node: str) -> Vitals:
+    """The same without the models. Raises `Nonsense`."""
+    vitals = _read(data, bounds.MOST_STATE_BYTES, _vitals)
+    if vitals.node != node:
+        raise Nonsense("the state is of another node")
+    return vitals
 
 
 def decode_order(data: bytes) -> OrderState:

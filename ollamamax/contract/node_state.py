@@ -162,6 +162,31 @@ class StateBrief(msgspec.Struct):
     models_digest: Annotated[str, Meta(max_length=64)] = ""
 
 
+class Vitals(msgspec.Struct):
+    """What health and history need of a `NodeState`: decoded from the same JSON, without its models, which are read where their digest is new."""
+
+    node: Id
+    boot: Token
+    seq: Count
+    agent_version: Word
+    engines: Annotated[list[Engine], Meta(max_length=16)]
+    capacity: Capacity
+    running: Few
+    waiting: Few
+    tokens_per_second: Measure
+    cpu_percent: Measure
+    memory_used: Count
+    memory_total: Count
+    disk_used: Count
+    disk_total: Count
+    gpus: Annotated[list[Gpu], Meta(max_length=256)] = []
+    draining: bool = False
+    clock_skew_seconds: Measure | None = None
+    tokens_total: Count | None = None
+    silence: Silence | None = None
+    models_digest: Annotated[str, Meta(max_length=64)] = ""
+
+
 def models_digest(models: list[ModelState], engines: list[Engine]) -> str:
     """Of what the registry keeps: not of what changes by the second, such as when a model will be unloaded."""
     kept = [

@@ -1,0 +1,175 @@
+"""Looks at the fleet again and again: reads what is known of it, has it judged, and publishes how it is. Redis only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
+
+import msgspec
+import redis
+
+from cluster import guard
+from cluster.health.judge import judge
+from cluster.health.memory import Memory, decode_memory, encode_memory
+from cluster.health.snapshot import SeenLoop, SeenModel, SeenNode, Snapshot
+from cluster.telemetry import Models, read_vitals
+from cluster.worker.version import AGENT
+from ollamamax import logs
+from ollamamax.bus import keys
+from ollamamax.contract.health import FleetHealth, decode_failed_jobs, encode_health
+from ollamamax.contract.loop_state import decode_loop_state
+from ollamamax.contract.measured import EndedBatch, decode_ended
+from ollamamax.contract.tables import MODELS, NODES, Registered
+
+EVERY = 5.0
+SAVED_SECONDS = 15.0
+MOST_TAKEN = 5_000
+OLD_SECONDS = 60.0
+"""What ended longer ago than that says nothing of how the fleet is now."""
+_MARK = b""
+"""The field of a directory table that says whether all of it was published; see `ollamamax.bus.directory`."""
+_log = logs.get(__name__)
+
+
+class FleetWatch:
+    """Of one region. What it keeps in memory besides what is in Redis spares it decoding what has not changed."""
+
+    def __init__(self) -> None:
+        self._fence = -1
+        self._memory = Memory()
+        self._saved = 0.0
+        self._directory = b""
+        self._nodes: dict[str, Registered] = {}
+        self._models: list[SeenModel] = []
+        self._held = Models()
+        self._published: set[str] = set()
+
+    def look(
+        self, client: redis.Redis, *, fence: int = 0, now: float | None = None, check: Callable[[], None] = lambda: None
+    ) -> dict[str, FleetHealth]:
+        """One look. Returns what it published, by tenant. ``check`` raises when another process does this by now. Raises `RedisError`."""
+        at = time.time() if now is None else now
+        if fence != self._fence:
+            self._take_over(client, fence)
+        snapshot = self._snapshot(client, at)
+        reports = judge(snapshot, self._memory)
+        check()
+        self._publish(client, reports)
+        if abs(at - self._saved) >= SAVED_SECONDS:
+            client.set(keys.HEALTH_MEMORY, encode_memory(self._memory))
+            self._saved = at
+        return reports
+
+    def _take_over(self, client: redis.Redis, fence: int) -> None:
+        """Go on from what the leader before remembered."""
+        self._fence, self._memory = fence, Memory()
+        saved = cast("bytes | None", client.get(keys.HEALTH_MEMORY))
+        if saved is not None:
+            try:
+                self._memory = decode_memory(saved)
+            except msgspec.MsgspecError:
+                _log.info("health_memory_of_another_version")
+        self._published = {each.decode() for each in cast("list[bytes]", client.hkeys(keys.HEALTH))}
+
+    def _snapshot(self, client: redis.Redis, now: float) -> Snapshot:
+        self._read_directory(client)
+        ids = list(self._nodes)
+        vitals, ignored = read_vitals(client, ids, self._held)
+        problems = guard.problems(client, ids, ignored)
+        cuts = {node for node, cut in guard.held_cuts(client).items() if not cut.over}
+        with client.pipeline(transaction=False) as pipe:
+            pipe.lrange(keys.ENDED, 0, MOST_TAKEN - 1)
+            pipe.hgetall(keys.LOOPS)
+            pipe.hgetall(keys.FAILED_JOBS)
+            pipe.xlen(keys.USAGE)
+            pipe.xlen(keys.USAGE_REFUSED)
+            pipe.zcard(keys.WAITING)
+            ended, loops, jobs, waiting, refused, queued = pipe.execute()
+        batches = _batches(ended)
+        if ended:
+            client.ltrim(keys.ENDED, len(ended), -1)
+        held = self._held
+        return Snapshot(
+            now=now,
+            version=AGENT,
+            nodes=[
+                SeenNode(
+                    node,
+                    registered,
+                    vitals.get(node),
+                    held.failed.get(node, ()),
+                    node in held.loading,
+                    problems.get(node, ""),
+                    node in cuts,
+                )
+                for node, registered in self._nodes.items()
+            ],
+            models=self._models,
+            holders=held.holders,
+            coming=held.coming,
+            ended=[each for batch in batches if abs(now - batch.at) <= OLD_SECONDS for each in batch.ended],
+            queued=self._queued(client) if queued else {},
+            failed_jobs={tenant.decode(): decode_failed_jobs(value) for tenant, value in jobs.items()},
+            loops=list(_loops(loops.values(), now)),
+            usage_waiting=waiting,
+            usage_refused=refused,
+        )
+
+    def _read_directory(self, client: redis.Redis) -> None:
+        """Which nodes and models there are, when any of that was published anew."""
+        number = cast("bytes | None", client.get(keys.DIRECTORY_VERSION)) or b"-"
+        if number == self._directory:
+            return
+        nodes = _entries(client, NODES.name)
+        models = _entries(client, MODELS.name)
+        self._nodes = {node: NODES.decode(value) for node, value in nodes.items()}
+        self._models = []
+        for field, value in models.items():
+            tenant, _, name = field.partition("/")
+            listed = MODELS.decode(value)
+            # Under "*" a shared model is listed once more, for everybody.
+            if len(tenant) == 32:
+                self._models.append(SeenModel(tenant, name, listed.version, listed.model.removeprefix("model:")))
+        self._held.keep(self._nodes.keys())
+        self._directory = number
+
+    def _queued(self, client: redis.Redis) -> dict[str, int]:
+        """Tenant -> how many of its requests wait, of those tenants that have nodes or models."""
+        tenants = sorted({node.tenant for node in self._nodes.values()} | {model.tenant for model in self._models})
+        with client.pipeline(transaction=False) as pipe:
+            for tenant in tenants:
+                pipe.zcard(keys.queue_tenant(tenant))
+            return {tenant: count for tenant, count in zip(tenants, pipe.execute(), strict=True) if count}
+
+    def _publish(self, client: redis.Redis, reports: Mapping[str, FleetHealth]) -> None:
+        gone = self._published - reports.keys()
+        with client.pipeline(transaction=False) as pipe:
+            pipe.hset(
+                keys.HEALTH, mapping=cast("Any", {tenant: encode_health(report) for tenant, report in reports.items()})
+            )
+            if gone:
+                pipe.hdel(keys.HEALTH, *gone)
+            pipe.execute()
+        self._published = set(reports)
+
+
+def _entries(client: redis.Redis, table: str) -> dict[str, bytes]:
+    found = cast("dict[bytes, bytes]", client.hgetall(keys.directory(table)))
+    return {field.decode(): value for field, value in found.items() if field != _MARK}
+
+
+def _batches(values: Iterable[bytes]) -> list[EndedBatch]:
+    found = []
+    for value in values:
+        try:
+            found.append(decode_ended(value))
+        except msgspec.MsgspecError:
+            _log.info("counts_of_another_version")
+    return found
+
+
+def _loops(values: Iterable[bytes], now: float) -> Iterable[SeenLoop]:
+    for state in map(decode_loop_state, values):
+        ago, every, took = max(0.0, now - state.began_at), state.every_ms / 1000, state.took_ms / 1000
+        yield SeenLoop(state.loop, ago, every, took, state.error)

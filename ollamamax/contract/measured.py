@@ -1,0 +1,138 @@
+"""What gateways count of the requests that ended, folded by tenant, model and node: what health and history are made of.
+
+Durations of first tokens are counted in buckets of a fixed width, so that those of several gateways, nodes and minutes add up, and
+percentiles of the sum are as true as those of one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from ollamamax.contract.usage import UsageRecord
+
+K = TypeVar("K", int, str)
+MOST_CODES = 32
+"""Kinds of errors that are told apart for one tenant, model and node; the rest is `OTHER`: codes come from nodes too."""
+OTHER = "other"
+PER_DOUBLING = 4
+"""Buckets from one duration to twice as long: each is 19 % wide."""
+MOST_BUCKET = 100
+"""The last one holds all that took longer than 2^(100/4) ms, nine hours."""
+
+
+def bucket(milliseconds: float) -> int:
+    """The bucket of a duration. Anything that is no duration counts as none at all: bucket 0."""
+    if not milliseconds > 1.0:
+        return 0
+    if milliseconds >= 2.0 ** (MOST_BUCKET / PER_DOUBLING):
+        return MOST_BUCKET
+    return min(MOST_BUCKET, int(math.log2(milliseconds) * PER_DOUBLING) + 1)
+
+
+def upper(number: int) -> float:
+    """The longest duration of a bucket, in milliseconds."""
+    return float(2.0 ** (number / PER_DOUBLING))
+
+
+def percentile(counts: Mapping[int, int], share: float) -> float | None:
+    """The duration, in milliseconds, that so large a share of the counted ones did not exceed; ``None`` where nothing was counted.
+
+    Within its bucket it lies where it would if those in the bucket were spread evenly.
+    """
+    total = sum(counts.values())
+    if total <= 0:
+        return None
+    wanted, before = share * total, 0
+    for number in sorted(counts):
+        count = counts[number]
+        if before + count >= wanted:
+            low = upper(number - 1) if number > 0 else 0.0
+            return low + (upper(number) - low) * max(0.0, wanted - before) / count
+        before += count
+    return upper(max(counts))
+
+
+class Ended(msgspec.Struct, array_like=True):
+    """Requests of one tenant and model on one node that ended; the node is empty for those that no node was given."""
+
+    tenant: str
+    model: str
+    node: str
+    ok: int = 0
+    cancelled: int = 0
+    refused: int = 0
+    errors: dict[str, int] = {}
+    """Of those that failed, by the error's code."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    first_tokens: dict[int, int] = {}
+    """Bucket of the time to first token -> how many."""
+    written_tokens: int = 0
+    """Tokens after the first ones, and ``written_ms``, the time that they took: what one stream gets."""
+    written_ms: float = 0.0
+
+    @property
+    def failed(self) -> int:
+        return sum(self.errors.values())
+
+    @property
+    def requests(self) -> int:
+        """Refused ones are not among them, which no node was given."""
+        return self.ok + self.cancelled + self.failed
+
+    def add(self, other: Ended) -> None:
+        self.ok += other.ok
+        self.cancelled += other.cancelled
+        self.refused += other.refused
+        self.prompt_tokens += other.prompt_tokens
+        self.completion_tokens += other.completion_tokens
+        self.written_tokens += other.written_tokens
+        self.written_ms += other.written_ms
+        self.errors = _sum(self.errors, other.errors)
+        self.first_tokens = _sum(self.first_tokens, other.first_tokens)
+
+
+def ended_of(record: UsageRecord) -> Ended:
+    """One request as its record says. What was refused before a version was found counts for no model: its name is what a client wrote."""
+    ended = Ended(record.tenant, record.model if record.version else "", record.node)
+    ended.prompt_tokens, ended.completion_tokens = record.prompt_tokens, record.completion_tokens
+    if record.outcome == "ok":
+        ended.ok = 1
+    elif record.outcome == "refused":
+        ended.refused = 1
+    elif record.outcome == "cancelled":
+        ended.cancelled = 1
+    else:
+        ended.errors = {record.error or record.outcome: 1}
+    if record.first_token_ms is not None:
+        ended.first_tokens = {bucket(record.first_token_ms): 1}
+        if record.outcome == "ok" and record.completion_tokens > 1:
+            ended.written_tokens = record.completion_tokens - 1
+            ended.written_ms = max(0.0, record.duration_ms - record.first_token_ms)
+    return ended
+
+
+def _sum(first: dict[K, int], second: dict[K, int]) -> dict[K, int]:
+    if not second:
+        return first
+    found = dict(first)
+    for key, count in second.items():
+        if key not in found and len(found) >= MOST_CODES and isinstance(key, str):
+            key = OTHER
+        found[key] = found.get(key, 0) + count
+    return found
+
+
+class EndedBatch(msgspec.Struct, array_like=True):
+    """What one gateway counted in about a second; ``at`` in Unix seconds."""
+
+    at: float
+    ended: list[Ended]
+
+
+encode_ended = msgspec.msgpack.Encoder().encode
+decode_ended = msgspec.msgpack.Decoder(EndedBatch).decode
