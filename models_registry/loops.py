@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models_registry.actions import blob, external, replica
+from models_registry.actions import blob, external, failed_jobs, replica
 from models_registry.jobs.kinds import KINDS
 from models_registry.jobs.runner import Runner
 from models_registry.replication.changed import ChangedNodes
@@ -33,3 +33,8 @@ def run_jobs(_: Leader) -> None:
 def collect_garbage(leader: Leader) -> None:
     leader.check()
     blob.collect_garbage()
+
+
+@loop("models_registry.tell_failed_jobs", every=15.0, lease=LeaseOf.POSTGRES)
+def tell_failed_jobs(leader: Leader) -> None:
+    failed_jobs.tell_failed_jobs(leader.check)

@@ -11,10 +11,12 @@ from rest_framework import serializers
 
 from cluster.actions.join_token import MOST_USES
 from cluster.actions.node import MOST_ACCESS, MOST_LABELS
+from cluster.api.health import HealthSerializer, shown
 from cluster.models import JoinToken, Node
 from cluster.models.node import MOST_HOURLY_COST
 from cluster.queries.node import Heard
 from ollamamax.contract import NodeState
+from ollamamax.contract.health import FleetHealth
 from ollamamax.contract.tables import EVERYBODY
 from ollamamax.identity.api.fields import Number
 from ollamamax.identity.api.filters import CreatedFilters
@@ -31,6 +33,7 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
     online = serializers.SerializerMethodField()
     telemetry = serializers.SerializerMethodField()
     problem = serializers.SerializerMethodField()
+    health = serializers.SerializerMethodField()
 
     class Meta:
         model = Node
@@ -50,6 +53,7 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
             "online",
             "telemetry",
             "problem",
+            "health",
         ]
         read_only_fields = fields
 
@@ -71,6 +75,11 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
     def get_problem(self, node: Node) -> str | None:
         """Why what it says is not taken, or that it is cut off."""
         return self._heard().problems.get(node.id.hex)
+
+    @extend_schema_field(HealthSerializer)
+    def get_health(self, node: Node) -> dict[str, Any]:
+        report: FleetHealth | None = self.context["health"]
+        return shown(report is not None, None if report is None else report.nodes.get(node.id.hex))
 
     def _state(self, node: Node) -> NodeState | None:
         return self._heard().states.get(node.id.hex)

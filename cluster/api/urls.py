@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from cluster.api.health import HealthView
 from cluster.api.join import JoinTokenListView, JoinTokenView, JoinView
 from cluster.api.node import NodeListView, NodeView
 from cluster.api.queue import QueueView
@@ -11,6 +12,7 @@ from cluster.api.request import RequestCancelView, RequestListView, RequestView,
 from ollamamax.identity.api.bulk import bulk_of
 
 urlpatterns = [
+    path("health", HealthView.as_view(), name="health"),
     path("nodes", NodeListView.as_view(), name="nodes"),
     path("nodes/join", JoinView.as_view(), name="join"),
     path("nodes/tokens", JoinTokenListView.as_view(), name="join-tokens"),

@@ -13,14 +13,18 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from cluster.api.health import HealthSerializer, shown
+from cluster.queries.health import health_of
 from models_registry import fallback
 from models_registry.actions.model import set_profile
 from models_registry.actions.share import share_model
 from models_registry.api.profile import FallbackSerializer, ProfileSerializer, Strict, fallbacks
 from models_registry.models import Channel, Replica
 from models_registry.queries import model as queries
+from ollamamax.contract.health import FleetHealth
 from ollamamax.contract.profile import Profile
 from ollamamax.identity.api.base import View
+from ollamamax.kernel.principal import Principal
 
 
 class ReplicaSerializer(serializers.ModelSerializer[Replica]):
@@ -45,11 +49,13 @@ class ModelSerializer(serializers.ModelSerializer[Channel]):
         help_text="Requests whose num_ctx differed from that of the instance which served them; null when not known."
     )
 
+    health = serializers.SerializerMethodField()
+
     class Meta:
         model = Channel
         fields = [
             *("id", "name", "version", "origin", "size", "details", "shared", "moved_at", "replicas"),
-            *("profile", "fallbacks", "reloads_avoided"),
+            *("profile", "fallbacks", "reloads_avoided", "health"),
         ]
 
     @extend_schema_field(ProfileSerializer)
@@ -59,6 +65,11 @@ class ModelSerializer(serializers.ModelSerializer[Channel]):
     def get_reloads_avoided(self, channel: Channel) -> int | None:
         found: int | None = self.context["reloads_avoided"].get(self.get_name(channel))
         return found
+
+    @extend_schema_field(HealthSerializer)
+    def get_health(self, channel: Channel) -> dict[str, Any]:
+        report: FleetHealth | None = self.context["health"]
+        return shown(report is not None, None if report is None else report.models.get(self.get_name(channel)))
 
     def get_name(self, channel: Channel) -> str:
         return f"{channel.model.name}:{channel.name}"
@@ -98,10 +109,13 @@ class ModelListView(View):
     def get_queryset(self) -> QuerySet[Any]:
         return queries.channels(self.acting)
 
+    def _context(self, page: Sequence[Channel]) -> dict[str, Any]:
+        return _context(page, self.acting)
+
     @extend_schema(operation_id="models_list", responses=ModelSerializer(many=True))
     def get(self, request: Request) -> Response:
         """The tenant's models that the caller may see, the newest name first."""
-        return self.listing(self.get_queryset(), ModelSerializer, _context)
+        return self.listing(self.get_queryset(), ModelSerializer, self._context)
 
 
 class ModelView(View):
@@ -109,12 +123,12 @@ class ModelView(View):
     of_objects = True
     serializer_class = ModelSerializer
     etagged = True
-    volatile = frozenset({"replicas", "reloads_avoided"})
+    volatile = frozenset({"replicas", "reloads_avoided", "health"})
 
     @extend_schema(operation_id="models_retrieve", responses=ModelSerializer)
     def get(self, request: Request, channel_id: uuid.UUID) -> Response:
         """One name of a model."""
-        return Response(_shown(queries.get_channel(self.acting, channel_id)))
+        return Response(_shown(queries.get_channel(self.acting, channel_id), self.acting))
 
     @extend_schema(operation_id="models_update", request=ModelChangeSerializer, responses=ModelSerializer)
     def patch(self, request: Request, channel_id: uuid.UUID) -> Response:
@@ -131,12 +145,12 @@ class ModelView(View):
                 profile=changes.get("profile"),
                 fallbacks=fallbacks(changes.get("fallbacks")),
             )
-        return Response(_shown(queries.get_channel(self.acting, channel_id)))
+        return Response(_shown(queries.get_channel(self.acting, channel_id), self.acting))
 
 
-def _shown(found: Channel) -> Any:
-    return ModelSerializer(found, context=_context([found])).data
+def _shown(found: Channel, acting: Principal) -> Any:
+    return ModelSerializer(found, context=_context([found], acting)).data
 
 
-def _context(channels: Sequence[Channel]) -> dict[str, Any]:
-    return {"reloads_avoided": queries.reloads_avoided(channels)}
+def _context(channels: Sequence[Channel], acting: Principal) -> dict[str, Any]:
+    return {"reloads_avoided": queries.reloads_avoided(channels), "health": health_of(acting.tenant or "")}

@@ -83,4 +83,5 @@ class FailedJob(msgspec.Struct):
 
 encode_health = msgspec.json.Encoder().encode
 decode_health = msgspec.json.Decoder(FleetHealth).decode
+encode_failed_jobs = msgspec.json.Encoder().encode
 decode_failed_jobs = msgspec.json.Decoder(list[FailedJob]).decode

@@ -11,7 +11,7 @@ from cluster.health.judge import judge
 from cluster.health.memory import Memory
 from cluster.health.snapshot import SeenModel, SeenNode, Snapshot
 from ollamamax.contract import Engine, Gpu, Silence, Vitals
-from ollamamax.contract.health import FleetHealth, NodeHealth
+from ollamamax.contract.health import FleetHealth, ModelHealth, NodeHealth
 from ollamamax.contract.measured import Ended
 from ollamamax.contract.tables import Registered
 
@@ -91,5 +91,5 @@ def ended(number: int, ok: int = 0, failed: int = 0, speed: float | None = None)
     return found
 
 
-def codes(found: NodeHealth | FleetHealth | None) -> set[str]:
+def codes(found: NodeHealth | ModelHealth | FleetHealth | None) -> set[str]:
     return set() if found is None else {each.code for each in found.findings}

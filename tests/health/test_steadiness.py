@@ -14,12 +14,13 @@ from cluster.health.memory import Held
 from cluster.health.sign import Sign, above
 from cluster.health.snapshot import SeenNode
 from cluster.health.steady import condition, steady
-from ollamamax.contract import Engine, Gpu, Silence, decode_vitals
+from ollamamax.contract import Engine, Gpu, Silence, Throttle, decode_vitals
 from ollamamax.contract.health import encode_health
 from ollamamax.contract.measured import Ended
 from tests.contract.samples import NODE
 from tests.health.fleet import GIB, TENANT, Looks, ended, node_id, seen
 
+THROTTLED: list[list[Throttle] | None] = [None, [], ["power_limit"]]
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -73,7 +74,7 @@ def test_no_report_that_a_node_can_write_stops_the_judge(data: st.DataObject) ->
                 data.draw(maybe),
                 data.draw(st.none() | count),
                 slowdown_celsius=data.draw(maybe),
-                throttled=data.draw(st.none() | st.just([]) | st.just(["hot"])),
+                throttled=data.draw(st.sampled_from(THROTTLED)),
                 xid=data.draw(st.none() | few),
                 xid_seconds=data.draw(maybe),
             )
@@ -138,7 +139,7 @@ def test_a_healthy_fleet_never_alarms(seed: int) -> None:
                     70.0,
                     0,
                     slowdown_celsius=96.0,
-                    throttled=rng.choice([[], ["power_limit"]]),
+                    throttled=rng.choice(THROTTLED[1:]),
                 )
                 for index in range(number % 3)
             ],

@@ -111,6 +111,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Whether all is well, or what is wrong, the worst first. The control plane itself is told of to the operator. */
+        get: operations["health_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs": {
         parameters: {
             query?: never;
@@ -691,6 +708,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/usage/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The sums of `usage_groups` as a file. Costs have a column for each currency. */
+        get: operations["usage_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/usage/groups": {
         parameters: {
             query?: never;
@@ -698,7 +732,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description Sums over the records that match, apart by day, hour, model, user, key or node, or by two of these. */
+        /** @description Sums over the records that match, apart by month, week, day, hour, model, user, key or node, or by two of these. */
         get: operations["usage_groups"];
         put?: never;
         post?: never;
@@ -826,12 +860,32 @@ export interface components {
          * @enum {string}
          */
         CausesEnum: "no_capacity" | "context_too_long" | "engine_error";
+        /**
+         * @description * `healthy` - healthy
+         *     * `degraded` - degraded
+         *     * `unhealthy` - unhealthy
+         *     * `unknown` - unknown
+         * @enum {string}
+         */
+        ConditionEnum: "healthy" | "degraded" | "unhealthy" | "unknown";
         /** @description ``requests`` had a price; ``currency`` is empty where the installation names none. */
         Cost: {
             currency: string;
             /** Format: decimal */
             amount: string;
             requests: number;
+        };
+        /** @description Nodes by how they are, each counted once; ``capacity``: requests that can run at once, on nodes that take requests. */
+        Counts: {
+            nodes: number;
+            healthy: number;
+            degraded: number;
+            draining: number;
+            unhealthy: number;
+            silent: number;
+            capacity: number;
+            running: number;
+            queued: number;
         };
         CreatedJoinToken: {
             /** Format: uuid */
@@ -948,6 +1002,39 @@ export interface components {
              */
             after_seconds?: number | null;
         };
+        /** @description A reason, with its evidence: ``values`` are what was measured, and what it was compared with. */
+        Finding: {
+            /** @description what is found, for programs: `gpu_hot`, `node_silent`, ... */
+            code: string;
+            /**
+             * @description a notice is nothing wrong
+             *
+             *     * `critical` - critical
+             *     * `warning` - warning
+             *     * `notice` - notice
+             */
+            severity: components["schemas"]["SeverityEnum"];
+            /** @description a sentence */
+            text: string;
+            /** Format: date-time */
+            since: string;
+            values: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description ``well``: there is no problem. ``problems`` begin with the worst; ``notices`` are worth knowing. */
+        FleetHealth: {
+            state: components["schemas"]["ConditionEnum"];
+            well: boolean;
+            /**
+             * Format: date-time
+             * @description when it was judged
+             */
+            at: string | null;
+            counts: components["schemas"]["Counts"];
+            problems: components["schemas"]["Problem"][];
+            notices: components["schemas"]["Problem"][];
+        };
         /** @description A permission that a member has on one object. */
         Grant: {
             /** Format: uuid */
@@ -980,6 +1067,14 @@ export interface components {
          * @enum {string}
          */
         GrantCreateKindEnum: "model" | "node";
+        /**
+         * @description How one thing is: ``healthy``; ``degraded``: it works, and something is wrong; ``unhealthy``: it does not do its work;
+         *     ``unknown``: the control plane has not judged it lately. The findings begin with the worst.
+         */
+        Health: {
+            state: components["schemas"]["ConditionEnum"];
+            findings: components["schemas"]["Finding"][];
+        };
         /** @description ``provider`` names who vouched for the user; empty for this installation itself. */
         HowLoggedIn: {
             method: components["schemas"]["HowLoggedInMethodEnum"];
@@ -1199,6 +1294,7 @@ export interface components {
             fallbacks: components["schemas"]["Fallback"][];
             /** @description Requests whose num_ctx differed from that of the instance which served them; null when not known. */
             readonly reloads_avoided: number | null;
+            readonly health: components["schemas"]["Health"];
         };
         /**
          * @description ``telemetry`` is what the node said within the last seconds, or null when it said nothing: then there is no data.
@@ -1231,6 +1327,7 @@ export interface components {
             } | null;
             /** @description Why what it says is not taken, or that it is cut off. */
             readonly problem: string | null;
+            readonly health: components["schemas"]["Health"];
         };
         /**
          * @description * `refuse` - refuse
@@ -1525,6 +1622,39 @@ export interface components {
          * @enum {string}
          */
         PriorityEnum: "high" | "normal" | "low";
+        /** @description ``kind`` and ``id`` say what it is about: a ``node`` or a ``model``; the ``fleet`` as a whole or the control plane (``system``) have no id. */
+        Problem: {
+            /** @description what is found, for programs: `gpu_hot`, `node_silent`, ... */
+            code: string;
+            /**
+             * @description a notice is nothing wrong
+             *
+             *     * `critical` - critical
+             *     * `warning` - warning
+             *     * `notice` - notice
+             */
+            severity: components["schemas"]["SeverityEnum"];
+            /** @description a sentence */
+            text: string;
+            /** Format: date-time */
+            since: string;
+            values: {
+                [key: string]: unknown;
+            };
+            kind: components["schemas"]["ProblemKindEnum"];
+            id: string;
+            name: string;
+            /** @description the address, in this API, of what it is about */
+            link: string;
+        };
+        /**
+         * @description * `node` - node
+         *     * `model` - model
+         *     * `fleet` - fleet
+         *     * `system` - system
+         * @enum {string}
+         */
+        ProblemKindEnum: "node" | "model" | "fleet" | "system";
         /** @description How a model is served. What is left out stays as it is. */
         Profile: {
             /**
@@ -1740,6 +1870,13 @@ export interface components {
             permissions: components["schemas"]["PermissionsEnum"][];
         };
         /**
+         * @description * `critical` - critical
+         *     * `warning` - warning
+         *     * `notice` - notice
+         * @enum {string}
+         */
+        SeverityEnum: "critical" | "warning" | "notice";
+        /**
          * @description One tenant's part: how many of its requests wait and run, and which part of the slots its weight gives it beside the others that wait
          *     or run now.
          */
@@ -1836,6 +1973,7 @@ export interface components {
             costs: components["schemas"]["Cost"][];
             /** Format: uuid */
             tenant: string;
+            tenant_name?: string;
         };
         TenantsUsage: {
             results: components["schemas"]["TenantUsage"][];
@@ -1852,7 +1990,10 @@ export interface components {
             completion_tokens: number;
             costs: components["schemas"]["Cost"][];
         };
-        /** @description Of ``day``, ``hour``, ``model``, ``user``, ``key`` and ``node`` those that were asked for; null is a node that there was none. */
+        /**
+         * @description Of ``month``, ``week`` (from Monday), ``day``, ``hour``, ``model``, ``user``, ``key`` and ``node`` those that were asked for; null is a node that
+         *     there was none. ``key_name`` and ``node_name`` are empty for what is gone. ``before``: what it was in the time before, where that was asked for.
+         */
         UsageGroup: {
             requests: number;
             refused: number;
@@ -1861,6 +2002,10 @@ export interface components {
             completion_tokens: number;
             costs: components["schemas"]["Cost"][];
             /** Format: date-time */
+            month?: string;
+            /** Format: date-time */
+            week?: string;
+            /** Format: date-time */
             day?: string;
             /** Format: date-time */
             hour?: string;
@@ -1868,8 +2013,11 @@ export interface components {
             user?: string;
             /** Format: uuid */
             key?: string;
+            key_name?: string;
             /** Format: uuid */
             node?: string | null;
+            node_name?: string;
+            before?: components["schemas"]["Totals"];
         };
         UsageGroups: {
             results: components["schemas"]["UsageGroup"][];
@@ -2223,6 +2371,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
+    health_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetHealth"];
                 };
             };
         };
@@ -3530,11 +3697,47 @@ export interface operations {
             };
         };
     };
+    usage_export: {
+        parameters: {
+            query: {
+                /** @description What the sums are apart for, in turn: as `by=day&by=model`. Times are of UTC. */
+                by: ("month" | "week" | "day" | "hour" | "model" | "user" | "key" | "node")[];
+                /**
+                 * @description * `csv` - csv
+                 *     * `jsonl` - jsonl
+                 */
+                form?: "csv" | "jsonl";
+                key?: string;
+                model?: string;
+                node?: string;
+                since?: string;
+                until?: string;
+                user?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                    "application/jsonl": string;
+                };
+            };
+        };
+    };
     usage_groups: {
         parameters: {
             query: {
-                /** @description What the sums are apart for, in turn: as `by=day&by=model`. Days and hours are of UTC. */
-                by: ("day" | "hour" | "model" | "user" | "key" | "node")[];
+                /** @description What the sums are apart for, in turn: as `by=day&by=model`. Times are of UTC. */
+                by: ("month" | "week" | "day" | "hour" | "model" | "user" | "key" | "node")[];
+                /** @description Beside the time before, as long as from `since` to `until`, which both are needed. */
+                compare?: boolean;
                 key?: string;
                 model?: string;
                 node?: string;
