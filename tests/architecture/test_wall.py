@@ -209,6 +209,7 @@ EVERY_TENANT = {
     "models_registry/actions/job.py": LOOPS,
     "models_registry/actions/replica.py": LOOPS,
     "models_registry/publication.py": PUBLISHES,
+    "models_registry/queries/job.py": LOOPS,
     "models_registry/queries/model.py": "whether a name is one that the operator shares with all",
     "ollamamax/batches/actions/lease.py": LOOPS,
     "ollamamax/batches/queries/batch.py": LOOPS,
