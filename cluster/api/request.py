@@ -231,6 +231,9 @@ class RunningListView(View):
 class RequestView(View):
     permissions = {"GET": "usage.view", "PATCH": "request.manage"}
     serializer_class = RequestSerializer
+    etagged = True
+    # Everything else changes by itself, as the request goes on.
+    volatile = frozenset(RequestSerializer().fields) - {"request", "priority"}
 
     @extend_schema(operation_id="requests_retrieve", parameters=[ID], responses=RequestSerializer)
     def get(self, request: Request, request_id: str) -> Response:

@@ -302,6 +302,10 @@ class Dispatcher:
         self.router.note(request)
         self._settlements.add(request)
 
+    def key_used(self, key: str) -> None:
+        """Note that a key was used now, also where nothing was asked of a node."""
+        self._settlements.key_used(key, time.time())
+
     def record(self, record: UsageRecord) -> None:
         """Queue the record of a request that no node was given."""
         self._settlements.record(record)

@@ -60,8 +60,12 @@ class Settlements:
         self.ended.add(record)
         account = arguments(_account(request, now, self._room(request.node)), encode_usage(record))
         self._waiting.append((request.node, account))
-        self._used_keys[request.key] = now
+        self.key_used(request.key, now)
         self._some.set()
+
+    def key_used(self, key: str, now: float) -> None:
+        """Note when (Unix seconds) a key was used, whatever for; it is told with the next lease."""
+        self._used_keys[key] = now
 
     def record(self, record: UsageRecord) -> None:
         """Queue the record of a request that took nothing which would have to be given back."""

@@ -370,6 +370,7 @@ class Gateway:
         """What its key and its tenant say."""
         key = known.key
         ending.tenant, ending.key = key.tenant, key.id
+        service.dispatcher.key_used(key.id)
         tenant = service.directory.get(tables.TENANTS, key.tenant) or _UNTOLD
         ending.notes.strict = tenant.strict_fields if key.strict_fields is None else key.strict_fields
         ending.call = Call(

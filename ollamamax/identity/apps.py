@@ -14,11 +14,11 @@ class IdentityConfig(AppConfig):
     def ready(self) -> None:
         importlib.import_module("ollamamax.identity.directory")
         from django.contrib.sessions.models import Session
-        from django.db.models import Q
+        from django.db.models import Exists, OuterRef, Q
         from django.db.models.signals import post_migrate
 
         from ollamamax.identity import wall
-        from ollamamax.identity.models import ApiKey
+        from ollamamax.identity.models import ApiKey, UserSession
         from ollamamax.identity.retention import ENDED, ENDINGS, Ending
 
         post_migrate.connect(wall.build, sender=self)
@@ -28,3 +28,7 @@ class IdentityConfig(AppConfig):
             )
         )
         ENDINGS.append(Ending("", ENDED, lambda before: Session.objects.filter(expire_date__lt=before)))
+        known = Session.objects.filter(session_key=OuterRef("session_key"))
+        ENDINGS.append(
+            Ending("", ENDED, lambda before: UserSession.objects.filter(~Exists(known), created_at__lt=before))
+        )

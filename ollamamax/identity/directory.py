@@ -15,6 +15,7 @@ from ollamamax.contract.tables import KEYS, TENANTS, KnownKey, KnownTenant, Prio
 from ollamamax.identity.models import ApiKey, Tenant
 from ollamamax.identity.queries import key as queries
 from ollamamax.identity.queries import tenant as tenant_queries
+from ollamamax.identity.queries.key import KeyText
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.errors import Unavailable
 
@@ -27,24 +28,25 @@ def known_keys(fields: Fields = None) -> dict[str, KnownKey]:
     with every_tenant():
         found = queries.usable_keys()
         if fields is not None:
-            found = found.filter(identifier__in=fields)
-        return {key.identifier: _entry(key) for key in found.iterator()}
+            found = found.filter(queries.with_identifier(fields))
+        entries = {text.identifier: _entry(key, text) for key in found.iterator() for text in queries.texts_of(key)}
+    return entries if fields is None else {name: entries[name] for name in fields if name in entries}
 
 
-def _entry(key: ApiKey) -> KnownKey:
-    """Of a row of `usable_keys`."""
+def _entry(key: ApiKey, text: KeyText) -> KnownKey:
+    """Of a row of `usable_keys`, by one of its texts."""
     rights = queries.rights_of_key(key)
     grants: dict[str, list[str]] = {}
     for permission, target in sorted(rights.grants):
         grants.setdefault(permission, []).append(target)
     return KnownKey(
-        hash=key.secret_hash,
+        hash=text.secret_hash,
         kind="key",
         id=key.id.hex,
         tenant=key.tenant_id.hex,
         name=key.name,
         permissions=sorted(rights.permissions),
-        expires_at=None if key.expires_at is None else key.expires_at.timestamp(),
+        expires_at=text.expires_at,
         limits=key.limits,
         priority=cast("Priority", key.priority),
         strict_fields=key.strict_fields,
@@ -81,12 +83,13 @@ def publish_tenant_on_commit(tenant: Tenant) -> None:
 
 def publish_key_on_commit(key: ApiKey) -> None:
     """After the commit, tell all gateways what has become of the key."""
-    publication.publish_on_commit(KEYS, [key.identifier])
+    publication.publish_on_commit(KEYS, [each for each in (key.identifier, key.previous_identifier) if each])
 
 
 def publish_keys_on_commit(keys: models.QuerySet[ApiKey]) -> None:
     """After the commit, tell all gateways what has become of these keys, which are found now. Queries."""
-    publication.publish_on_commit(KEYS, keys.values_list("identifier", flat=True))
+    found = keys.values_list("identifier", "previous_identifier")
+    publication.publish_on_commit(KEYS, [each for both in found for each in both if each])
 
 
 def require_writable() -> None:

@@ -32,9 +32,7 @@ PUBLIC_PAGES = {
     "api/v1/docs/",
     # The console's page: the same file for everybody; its data come from the API.
     "",
-    "login",
-    "keys",
-    "requests/<str:id>",
+    r"^(?!api/|static/|v1/|v2/|ws/)(?P<address>.+)$",
 }
 
 

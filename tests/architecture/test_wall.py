@@ -216,6 +216,7 @@ EVERY_TENANT = {
     "ollamamax/batches/queries/file.py": LOOPS,
     "ollamamax/identity/actions/idempotency.py": LOOPS,
     "ollamamax/identity/actions/key_use.py": LOOPS,
+    "ollamamax/identity/actions/playground.py": "of one session, which may have acted in several tenants",
     "ollamamax/identity/actions/retention.py": LOOPS,
     "ollamamax/identity/actions/user.py": OPERATOR,
     "ollamamax/identity/directory.py": PUBLISHES,

@@ -4,6 +4,74 @@
  */
 
 export interface paths {
+    "/api/v1/account/other-sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Log out everywhere else. */
+        delete: operations["account_sessions_end_others"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** @description Change one's own password. Every other session ends. */
+        put: operations["account_password"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Where one is logged in. */
+        get: operations["account_sessions_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/sessions/{session_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Log one of one's own sessions out: its live pages close, and its playground stops, within a second. */
+        delete: operations["account_sessions_end"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/aliases": {
         parameters: {
             query?: never;
@@ -196,8 +264,25 @@ export interface paths {
         delete: operations["keys_destroy"];
         options?: never;
         head?: never;
-        /** @description Change a key's name, limits, priority or strictness; what is left out stays. */
+        /** @description Change a key's name, permissions, end, limits, priority or strictness; what is left out stays. */
         patch: operations["keys_update"];
+        trace?: never;
+    };
+    "/api/v1/keys/{key_id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Give a key another secret, which is in this answer and never again; the one before works on for a while. */
+        post: operations["keys_rotate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/keys/bulk": {
@@ -439,6 +524,23 @@ export interface paths {
         post?: never;
         /** @description Revoke a join token. Nodes that joined with it stay. */
         delete: operations["join_tokens_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/playground/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description A token of ten minutes for inference in the session's tenant; it ends with the session. */
+        post: operations["playground_token"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -934,6 +1036,13 @@ export interface components {
             /** Format: date-time */
             readonly last_used_at: string | null;
             /** Format: date-time */
+            readonly rotated_at: string | null;
+            /**
+             * Format: date-time
+             * @description Until when the text before its last rotation works besides.
+             */
+            readonly previous_until: string | null;
+            /** Format: date-time */
             readonly revoked_at: string | null;
             readonly secret: string;
         };
@@ -1197,6 +1306,13 @@ export interface components {
             /** Format: date-time */
             readonly last_used_at: string | null;
             /** Format: date-time */
+            readonly rotated_at: string | null;
+            /**
+             * Format: date-time
+             * @description Until when the text before its last rotation works besides.
+             */
+            readonly previous_until: string | null;
+            /** Format: date-time */
             readonly revoked_at: string | null;
         };
         /** @description ``permissions`` are those of inference when left out, and never more than the caller's own. */
@@ -1216,6 +1332,13 @@ export interface components {
             priority?: components["schemas"]["PriorityEnum"];
             /** @description Whether inference refuses fields that nobody knows; null: as the tenant says. */
             strict_fields?: boolean | null;
+        };
+        KeyRotation: {
+            /**
+             * @description For so long the text before works besides; 0 ends it at once.
+             * @default 86400
+             */
+            overlap_seconds: number;
         };
         /** @description ``null`` is no limit. To change limits, one that is left out stays as it is. */
         Limits: {
@@ -1491,6 +1614,10 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["UsageRecord"][];
         };
+        PasswordChange: {
+            current: string;
+            new: string;
+        };
         /** @description Refuses fields that it does not know: what looks like a setting must be one. */
         PatchedAliasChange: {
             /** @description The model that serves it, as name:tag. */
@@ -1500,6 +1627,10 @@ export interface components {
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedKeyChange: {
             name?: string;
+            /** @description All that it may do from now on; never more than the caller's own, besides what it has. */
+            permissions?: components["schemas"]["PermissionsEnum"][];
+            /** Format: date-time */
+            expires_at?: string | null;
             limits?: components["schemas"]["Limits"];
             /**
              * @description high needs the permission member.manage
@@ -1615,6 +1746,12 @@ export interface components {
          * @enum {string}
          */
         PhaseEnum: "received" | "queued" | "routed" | "loading" | "prefill" | "generating" | "ended";
+        /** @description ``token`` goes to the gateway as `Authorization: Bearer`; keep it in the page's memory only. */
+        PlaygroundToken: {
+            token: string;
+            /** Format: date-time */
+            expires_at: string;
+        };
         /**
          * @description * `high` - High
          *     * `normal` - Normal
@@ -2065,6 +2202,22 @@ export interface components {
             /** @description How to show the user. */
             name: string;
         };
+        /** @description ``seen_at`` is true to some minutes; ``current``: it is the one that asks. */
+        UserSession: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly address: string | null;
+            readonly agent: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly seen_at: string;
+            readonly current: boolean;
+        };
+        /** @description The newest first; a user has 50 at most. */
+        UserSessions: {
+            results: components["schemas"]["UserSession"][];
+        };
         /**
          * @description ``position`` counts from 1 over all tenants; ``expected_wait_ms`` is null while nothing of the model has ended lately. ``nodes`` are the
          *     names of those that it waits for: the first that has a free slot gets it.
@@ -2094,6 +2247,85 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    account_sessions_end_others: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    account_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    account_sessions_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserSessions"];
+                };
+            };
+        };
+    };
+    account_sessions_end: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     aliases_list: {
         parameters: {
             query?: {
@@ -2596,6 +2828,34 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Key"];
+                };
+            };
+        };
+    };
+    keys_rotate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["KeyRotation"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedKey"];
                 };
             };
         };
@@ -3110,6 +3370,25 @@ export interface operations {
             };
         };
     };
+    playground_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaygroundToken"];
+                };
+            };
+        };
+    };
     queue_retrieve: {
         parameters: {
             query?: never;
@@ -3192,7 +3471,10 @@ export interface operations {
     requests_update: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
             path: {
                 request_id: string;
             };

@@ -51,17 +51,13 @@ def issue_key(
     name = _named(name)
     limits = checked(limits or {})
     _require_priority(acting, priority)
-    if expires_at is not None and expires_at <= timezone.now():
-        raise InvalidRequest("A key cannot expire in the past.", param="expires_at")
-    granted = sorted(DEFAULT_PERMISSIONS if permissions is None else frozenset(permissions))
-    if not granted:
-        raise InvalidRequest("A key without permissions is of no use.", param="permissions")
-    require_to_lend(acting, granted)
+    _require_future(expires_at)
+    granted = _lendable(acting, DEFAULT_PERMISSIONS if permissions is None else permissions)
     made = make_key()
     # A key that no gateway can be told of would be shown, and refused for as long as Redis is away.
     directory.require_writable()
     with _names_are_unique(), tenant_scope(acting.tenant), transaction.atomic(durable=True):
-        require_room(KEYS, ApiKey.objects.filter(revoked_at=None))
+        require_room(KEYS, queries.listed(ApiKey.objects.filter(revoked_at=None)))
         maker = created_by if acting.kind == "system" else queries.person_behind(acting)
         key = ApiKey.objects.create(
             tenant_id=uuid.UUID(acting.tenant),
@@ -104,8 +100,10 @@ def change_key(
     limits: Given | None = None,
     priority: str | None = None,
     strict_fields: bool | Literal["stays"] | None = "stays",
+    expires_at: datetime.datetime | Literal["stays"] | None = "stays",
+    permissions: Iterable[str] | None = None,
 ) -> ApiKey:
-    """Change what is given; what is ``None`` stays, and so does a limit that is left out. ``strict_fields`` may become ``None``.
+    """Change what is given; what is ``None`` stays, and so does a limit that is left out. ``strict_fields`` and ``expires_at`` may become ``None``.
 
     Who may not manage members changes their own keys only, and gives none a high priority. Raises `NotFound` also for
     keys of others, `InvalidRequest`, and `Conflict` for a key that was revoked, and for a name that another key has.
@@ -117,7 +115,7 @@ def change_key(
     if name is not None:
         values["name"] = _named(name)
     with _names_are_unique(), tenant_scope(acting.tenant), transaction.atomic(durable=True):
-        key = _locked(acting, key_id)
+        key = queries.lock_key(acting, key_id)
         if key.revoked_at is not None:
             raise Conflict("This key was revoked.")
         if priority is not None and priority != key.priority:
@@ -125,6 +123,11 @@ def change_key(
             values["priority"] = priority
         if strict_fields != "stays":
             values["strict_fields"] = strict_fields
+        if expires_at != "stays":
+            _require_future(expires_at)
+            values["expires_at"] = expires_at
+        if permissions is not None:
+            values["permissions"] = _lendable(acting, permissions, held=key.permissions)
         changed = take_over(key, values)
         if not changed:
             return key
@@ -150,7 +153,7 @@ def revoke_key(*, acting: Principal, key_id: uuid.UUID) -> ApiKey:
     if acting.tenant is None:
         raise NotFound("There is no such key.")
     with tenant_scope(acting.tenant), transaction.atomic(durable=True):
-        key = _locked(acting, key_id)
+        key = queries.lock_key(acting, key_id)
         if key.revoked_at is not None:
             return key
         key.revoked_at = timezone.now()
@@ -167,11 +170,18 @@ def revoke_key(*, acting: Principal, key_id: uuid.UUID) -> ApiKey:
     return key
 
 
-def _locked(acting: Principal, key_id: uuid.UUID) -> ApiKey:
-    key = queries.restrict(acting, ApiKey.objects.select_for_update()).filter(pk=key_id).first()
-    if key is None:
-        raise NotFound("There is no such key.")
-    return key
+def _require_future(expires_at: datetime.datetime | None) -> None:
+    if expires_at is not None and expires_at <= timezone.now():
+        raise InvalidRequest("A key cannot expire in the past.", param="expires_at")
+
+
+def _lendable(acting: Principal, permissions: Iterable[str], held: Iterable[str] = ()) -> list[str]:
+    """In order. What a key has already it may keep, whoever changes the rest. Raises `InvalidRequest` and `Forbidden`."""
+    granted = frozenset(permissions)
+    if not granted:
+        raise InvalidRequest("A key without permissions is of no use.", param="permissions")
+    require_to_lend(acting, granted - frozenset(held))
+    return sorted(granted)
 
 
 @contextlib.contextmanager

@@ -10,8 +10,9 @@ import redis
 from django.db import connection
 
 from ollamamax import logs
-from ollamamax.bus import keys
+from ollamamax.bus import keys, regions
 from ollamamax.identity.scope import every_tenant
+from ollamamax.kernel.seldom import Seldom
 
 log = logs.get(__name__)
 
@@ -28,6 +29,19 @@ UPDATE identity_apikey AS key SET last_used_at = to_timestamp(used.at)
 FROM unnest(%s::uuid[], %s::float8[]) AS used(id, at)
 WHERE key.id = used.id AND (key.last_used_at IS NULL OR key.last_used_at < to_timestamp(used.at))
 """
+
+
+_noted = Seldom(seconds=60.0)
+
+
+def note_key_use(key: str) -> None:
+    """A key (its id as hex) was used here; told to Redis once a minute at most, and not where that is away."""
+    if not _noted(key):
+        return
+    try:
+        regions.own().client.hset(keys.KEYS_USED, key, repr(time.time()))
+    except redis.RedisError as error:
+        log.warning("key_use_not_noted", error=type(error).__name__)
 
 
 def move_key_use(client: redis.Redis) -> int:

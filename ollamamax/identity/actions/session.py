@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 import uuid
 
 from django.contrib.auth import authenticate, login, logout
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils import timezone
 
 from ollamamax import logs
 from ollamamax.audit.actions import record
 from ollamamax.identity import sessions, sockets
 from ollamamax.identity.actions import attempt
-from ollamamax.identity.models import User
+from ollamamax.identity.actions.account import end_sessions_on_commit
+from ollamamax.identity.actions.playground import end_tokens_on_commit
+from ollamamax.identity.models import User, UserSession
 from ollamamax.identity.queries.member import TenantRole, principal_of, tenants_of
 from ollamamax.identity.sessions import TENANT, LogIn
 from ollamamax.kernel.errors import Forbidden, NotFound, Unauthenticated
 from ollamamax.kernel.principal import Principal
 
 REFUSED = "The email address or the password is wrong."
+
+MOST_SESSIONS = 50
+"""Of one user."""
+MOST_AGENT = 300
+SEEN = datetime.timedelta(minutes=5)
+"""How exactly it is kept when a session was last seen."""
 
 log = logs.get(__name__)
 
@@ -41,6 +51,7 @@ def log_in(*, request: HttpRequest, email: str, password: str, request_id: str =
         attempt.succeeded(tried)
         log_in = LogIn("password", "", time.time())
         sessions.remember(request.session, log_in)
+        _track(request, found)
         place = sessions.current_place(request.session, tenants_of(found))
         if place is not None:
             request.session[TENANT] = place.id.hex
@@ -68,7 +79,12 @@ def enter_tenant(*, request: HttpRequest, user: User, tenant_id: uuid.UUID, requ
         raise Forbidden(why, tenant=place.slug)
     with transaction.atomic(durable=True):
         request.session[TENANT] = place.id.hex
+        known = UserSession.objects.filter(session_key=request.session.session_key)
+        # What the page was given for the tenant before is of no use in this one.
+        end_tokens_on_commit(known.values_list("pk", flat=True))
+        before = request.session.session_key
         request.session.cycle_key()
+        UserSession.objects.filter(session_key=before).update(session_key=request.session.session_key)
         record(
             acting=principal_of(user, place, request_id),
             action="session.enter_tenant",
@@ -86,9 +102,39 @@ def log_out(*, request: HttpRequest, acting: Principal | None) -> None:
         logout(request)
         return
     with transaction.atomic(durable=True):
+        known = UserSession.objects.filter(session_key=request.session.session_key)
+        end_sessions_on_commit(list(known.values_list("pk", flat=True)))
         logout(request)
         record(acting=acting, action="session.log_out", target_type="user", target_id=acting.id, tenant=acting.tenant)
         sockets.recheck_on_commit([uuid.UUID(acting.id)])
+
+
+def session_of(*, request: HttpRequest, user: User) -> UserSession:
+    """The row of the session that a request came with; one that began before there were rows gets one now. Queries: 1 to 3."""
+    found = UserSession.objects.filter(session_key=request.session.session_key).first()
+    if found is None:
+        return _track(request, user)
+    if timezone.now() - found.seen_at > SEEN:
+        found.seen_at = timezone.now()
+        found.save(update_fields=["seen_at"])
+    return found
+
+
+def _track(request: HttpRequest, user: User) -> UserSession:
+    if request.session.session_key is None:
+        request.session.save()
+    found, _ = UserSession.objects.update_or_create(
+        session_key=request.session.session_key,
+        defaults={
+            "user": user,
+            "address": request.META.get("REMOTE_ADDR") or None,
+            "agent": request.headers.get("User-Agent", "")[:MOST_AGENT],
+        },
+    )
+    # Of a user with many the oldest end: the table grows with people, not with log-ins.
+    old = UserSession.objects.filter(user=user).order_by("-created_at", "-id")[MOST_SESSIONS:]
+    end_sessions_on_commit(list(old.values_list("pk", flat=True)))
+    return found
 
 
 def _acting(user: User, place: TenantRole | None, request_id: str) -> Principal:

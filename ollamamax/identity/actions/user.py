@@ -10,8 +10,9 @@ from django.db import IntegrityError, transaction
 
 from ollamamax.audit.actions import record
 from ollamamax.identity import directory, sockets
+from ollamamax.identity.actions.playground import end_tokens_on_commit
 from ollamamax.identity.bounds import USERS, require_room
-from ollamamax.identity.models import User
+from ollamamax.identity.models import User, UserSession
 from ollamamax.identity.queries.key import keys_made_by
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
@@ -27,7 +28,7 @@ def create_user(*, acting: Principal, email: str, password: str) -> User:
         user._meta.get_field("email").clean(user.email, user)
     except ValidationError as error:
         raise InvalidRequest("This is not an email address.", param="email") from error
-    _set_password(user, password)
+    set_password(user, password)
     try:
         with transaction.atomic(durable=True):
             require_room(USERS, User.objects.exclude(email=user.email))
@@ -51,8 +52,9 @@ def change_password(*, acting: Principal, user_id: uuid.UUID, password: str) -> 
         raise Forbidden("A password is changed by whom it belongs to.")
     with transaction.atomic(durable=True):
         user = _locked(user_id)
-        _set_password(user, password)
+        set_password(user, password)
         user.save(update_fields=["password"])
+        end_tokens_on_commit(UserSession.objects.filter(user=user).values_list("pk", flat=True))
         record(
             acting=acting,
             action="user.change_password",
@@ -99,9 +101,10 @@ def _locked(user_id: uuid.UUID) -> User:
     return user
 
 
-def _set_password(user: User, password: str) -> None:
+def set_password(user: User, password: str, *, param: str = "password") -> None:
+    """Not saved yet. Raises `InvalidRequest` for one that is too weak."""
     try:
         validate_password(password, user)
     except ValidationError as error:
-        raise InvalidRequest(" ".join(error.messages), param="password") from error
+        raise InvalidRequest(" ".join(error.messages), param=param) from error
     user.set_password(password)

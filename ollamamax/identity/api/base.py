@@ -21,6 +21,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
+from ollamamax.identity.actions.key_use import note_key_use
 from ollamamax.identity.api import rules
 from ollamamax.identity.api.request_id import id_of
 from ollamamax.identity.models import User
@@ -49,6 +50,7 @@ class KeyAuthentication(BaseAuthentication):
         principal = find_principal(text.strip()) if scheme.lower() == "bearer" else None
         if principal is None:
             raise Unauthenticated("The API key is wrong, expired or revoked.")
+        note_key_use(principal.id)
         return AnonymousUser(), principal
 
     def authenticate_header(self, request: Request) -> str:

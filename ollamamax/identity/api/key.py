@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from typing import Any
 
@@ -11,12 +12,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ollamamax.identity.actions.key import change_key, issue_key, revoke_key
+from ollamamax.identity.actions.key_rotation import rotate_key
 from ollamamax.identity.api.base import View
 from ollamamax.identity.api.filters import KeyFilters
 from ollamamax.identity.api.serializers import (
     CreatedKeySerializer,
     KeyChangeSerializer,
     KeyCreateSerializer,
+    KeyRotationSerializer,
     KeySerializer,
 )
 from ollamamax.identity.queries.key import get_key, keys_of_tenant
@@ -46,6 +49,21 @@ class KeyListView(View):
         return Response({**KeySerializer(key).data, "secret": text}, status=201, headers={"Cache-Control": "no-store"})
 
 
+class KeyRotateView(View):
+    permissions = {"POST": "key.manage"}
+    serializer_class = CreatedKeySerializer
+    creates = True
+
+    @extend_schema(operation_id="keys_rotate", request=KeyRotationSerializer, responses={201: CreatedKeySerializer})
+    def post(self, request: Request, key_id: uuid.UUID) -> Response:
+        """Give a key another secret, which is in this answer and never again; the one before works on for a while."""
+        given = KeyRotationSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        overlap = datetime.timedelta(seconds=given.validated_data["overlap_seconds"])
+        key, text = rotate_key(acting=self.acting, key_id=key_id, overlap=overlap)
+        return Response({**KeySerializer(key).data, "secret": text}, status=201, headers={"Cache-Control": "no-store"})
+
+
 class KeyView(View):
     permissions = {"GET": "key.view", "PATCH": "key.manage", "DELETE": "key.manage"}
     serializer_class = KeySerializer
@@ -59,7 +77,7 @@ class KeyView(View):
 
     @extend_schema(operation_id="keys_update", request=KeyChangeSerializer, responses=KeySerializer)
     def patch(self, request: Request, key_id: uuid.UUID) -> Response:
-        """Change a key's name, limits, priority or strictness; what is left out stays."""
+        """Change a key's name, permissions, end, limits, priority or strictness; what is left out stays."""
         given = KeyChangeSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         return Response(KeySerializer(change_key(acting=self.acting, key_id=key_id, **given.validated_data)).data)

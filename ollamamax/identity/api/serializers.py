@@ -110,6 +110,7 @@ class MeSerializer(serializers.Serializer[Any]):
     permissions = serializers.ListField(child=serializers.ChoiceField(choices=sorted(PERMISSIONS)))
 
 
+MOST_OVERLAP_SECONDS = 30 * 86_400
 _STRICT = "Whether inference refuses fields that nobody knows; null: as the tenant says."
 
 
@@ -135,6 +136,10 @@ class KeySerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField(read_only=True)
     expires_at = serializers.DateTimeField(read_only=True, allow_null=True)
     last_used_at = serializers.DateTimeField(read_only=True, allow_null=True)
+    rotated_at = serializers.DateTimeField(read_only=True, allow_null=True)
+    previous_until = serializers.DateTimeField(
+        read_only=True, allow_null=True, help_text="Until when the text before its last rotation works besides."
+    )
     revoked_at = serializers.DateTimeField(read_only=True, allow_null=True)
 
 
@@ -162,8 +167,25 @@ class KeyCreateSerializer(serializers.Serializer[Any]):
     strict_fields = serializers.BooleanField(required=False, allow_null=True, help_text=_STRICT)
 
 
+class KeyRotationSerializer(serializers.Serializer[Any]):
+    overlap_seconds = serializers.IntegerField(
+        min_value=0,
+        max_value=MOST_OVERLAP_SECONDS,
+        default=86_400,
+        help_text="For so long the text before works besides; 0 ends it at once.",
+    )
+
+
 class KeyChangeSerializer(ChangeSerializer):
     name = serializers.CharField(max_length=100, required=False)
+    permissions = serializers.ListField(
+        child=serializers.ChoiceField(choices=sorted(PERMISSIONS)),
+        required=False,
+        allow_empty=False,
+        max_length=len(PERMISSIONS),
+        help_text="All that it may do from now on; never more than the caller's own, besides what it has.",
+    )
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
     limits = LimitsSerializer(required=False)
     priority = serializers.ChoiceField(
         choices=Priority.choices, required=False, help_text="high needs the permission member.manage"

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from django.urls import path
 
+from ollamamax.identity.api.account import (
+    OtherSessionsView,
+    PasswordView,
+    PlaygroundTokenView,
+    UserSessionListView,
+    UserSessionView,
+)
 from ollamamax.identity.api.bulk import bulk_of
-from ollamamax.identity.api.key import KeyListView, KeyView
+from ollamamax.identity.api.key import KeyListView, KeyRotateView, KeyView
 from ollamamax.identity.api.me import MeView
 from ollamamax.identity.api.member import MemberListView, MemberView
 from ollamamax.identity.api.role import GrantListView, GrantView, RoleListView, RoleView
@@ -25,9 +32,15 @@ urlpatterns = [
     path("grants", GrantListView.as_view(), name="grants"),
     path("grants/bulk", bulk_of(GrantView, "grant_id", "grants").as_view(), name="grants-bulk"),
     path("grants/<uuid:grant_id>", GrantView.as_view(), name="grant"),
+    path("account/password", PasswordView.as_view(), name="account-password"),
+    path("account/sessions", UserSessionListView.as_view(), name="account-sessions"),
+    path("account/other-sessions", OtherSessionsView.as_view(), name="account-other-sessions"),
+    path("account/sessions/<uuid:session_id>", UserSessionView.as_view(), name="account-session"),
+    path("playground/token", PlaygroundTokenView.as_view(), name="playground-token"),
     path("me", MeView.as_view(), name="me"),
     path("keys", KeyListView.as_view(), name="keys"),
     path("keys/bulk", bulk_of(KeyView, "key_id", "keys").as_view(), name="keys-bulk"),
+    path("keys/<uuid:key_id>/rotate", KeyRotateView.as_view(), name="key-rotate"),
     path("keys/<uuid:key_id>", KeyView.as_view(), name="key"),
     path("tenant", OwnTenantView.as_view(), name="tenant"),
     path("tenants", TenantListView.as_view(), name="tenants"),

@@ -8,7 +8,19 @@ from ollamamax.identity.models.key import ApiKey, Priority
 from ollamamax.identity.models.log_in import LogInCounter
 from ollamamax.identity.models.membership import Membership
 from ollamamax.identity.models.role import Role
+from ollamamax.identity.models.session import UserSession
 from ollamamax.identity.models.tenant import Tenant
 from ollamamax.identity.models.user import User
 
-__all__ = ["ApiKey", "Grant", "IdempotentAnswer", "LogInCounter", "Membership", "Priority", "Role", "Tenant", "User"]
+__all__ = [
+    "ApiKey",
+    "Grant",
+    "IdempotentAnswer",
+    "LogInCounter",
+    "Membership",
+    "Priority",
+    "Role",
+    "Tenant",
+    "User",
+    "UserSession",
+]

@@ -7,6 +7,7 @@ import datetime
 from django.db import models
 
 from ollamamax.identity.models.limits import Limited, limit_constraints
+from ollamamax.identity.models.session import UserSession
 from ollamamax.identity.models.tenant import Tenant
 from ollamamax.identity.models.user import User
 from ollamamax.identity.scope import tenant_manager
@@ -30,9 +31,17 @@ class ApiKey(Limited):
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_by_name = models.CharField(max_length=254, default="")
+    of_session = models.BooleanField(default=False)
+    """Whether it is a token of a page: for inference alone, listed nowhere, and of no use when ``session`` has ended."""
+    session = models.ForeignKey(UserSession, on_delete=models.SET_NULL, null=True, related_name="+")
     name = models.CharField(max_length=100)
     identifier = models.CharField(max_length=16)
     secret_hash = models.CharField(max_length=64)
+    previous_identifier = models.CharField(max_length=16, default="", blank=True)
+    previous_hash = models.CharField(max_length=64, default="", blank=True)
+    previous_until = models.DateTimeField(null=True)
+    """Until when the text that it had before it was rotated works besides."""
+    rotated_at = models.DateTimeField(null=True)
     permissions = models.JSONField(default=list)
     priority = models.CharField(max_length=8, choices=Priority, default=Priority.NORMAL)
     strict_fields = models.BooleanField(null=True)
@@ -55,6 +64,12 @@ class ApiKey(Limited):
                 condition=models.Q(revoked_at=None),
                 name="identity_key_name_unique",
                 violation_error_message="There is a key of this name already.",
+            ),
+            models.UniqueConstraint(
+                fields=["previous_identifier"],
+                condition=~models.Q(previous_identifier=""),
+                name="identity_key_previous_identifier_unique",
+                violation_error_message="There is a key with this identifier already.",
             ),
             models.CheckConstraint(
                 condition=models.Q(identifier__regex=r"^[A-Za-z0-9]{16}$"),

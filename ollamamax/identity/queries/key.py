@@ -29,12 +29,25 @@ def restrict(acting: Principal, keys: models.QuerySet[ApiKey]) -> models.QuerySe
 
 def keys_of_tenant() -> models.QuerySet[ApiKey]:
     """The keys of the tenant in scope, revoked ones too, the newest first."""
-    return ApiKey.objects.order_by("-created_at", "-id")
+    return listed(ApiKey.objects.order_by("-created_at", "-id"))
+
+
+def listed(keys: models.QuerySet[ApiKey]) -> models.QuerySet[ApiKey]:
+    """Without the tokens of pages."""
+    return keys.filter(of_session=False)
 
 
 def get_key(key_id: uuid.UUID) -> ApiKey:
     """A key of the tenant in scope. Raises `NotFound`."""
-    found = ApiKey.objects.filter(pk=key_id).first()
+    found = listed(ApiKey.objects.filter(pk=key_id)).first()
+    if found is None:
+        raise NotFound("There is no such key.")
+    return found
+
+
+def lock_key(acting: Principal, key_id: uuid.UUID) -> ApiKey:
+    """A key that ``acting`` may change, for a transaction that does. Raises `NotFound`."""
+    found = restrict(acting, listed(ApiKey.objects.select_for_update(of=("self",)))).filter(pk=key_id).first()
     if found is None:
         raise NotFound("There is no such key.")
     return found
@@ -60,6 +73,7 @@ def usable_keys() -> models.QuerySet[ApiKey]:
             maker_permissions=models.Subquery(makers.values("role__permissions")),
             maker_grants=models.Subquery(makers.values("granted")),
         )
+        .filter(models.Q(of_session=False) | models.Q(session__isnull=False))
         .filter(models.Q(created_by=None, created_by_name="") | models.Q(maker_permissions__isnull=False))
         .exclude(expires_at__lte=timezone.now())
     )
@@ -70,6 +84,30 @@ class KeyRights(NamedTuple):
 
     permissions: frozenset[str]
     grants: frozenset[tuple[str, str]]
+
+
+class KeyText(NamedTuple):
+    """One text that a key has now: the parts by which it is known, and until when it works (Unix seconds; ``None`` for ever)."""
+
+    identifier: str
+    secret_hash: str
+    expires_at: float | None
+
+
+def texts_of(key: ApiKey) -> list[KeyText]:
+    """Those that work now: its own, and the one before for as long as its rotation lets it."""
+    end = None if key.expires_at is None else key.expires_at.timestamp()
+    found = [KeyText(key.identifier, key.secret_hash, end)]
+    if key.previous_until is not None and key.previous_until > timezone.now():
+        until = key.previous_until.timestamp()
+        found.append(KeyText(key.previous_identifier, key.previous_hash, until if end is None else min(until, end)))
+    return found
+
+
+def with_identifier(identifiers: Iterable[str]) -> models.Q:
+    """Keys one of whose texts has one of them."""
+    some = list(identifiers)
+    return models.Q(identifier__in=some) | models.Q(previous_identifier__in=[each for each in some if each])
 
 
 def rights_of_key(key: ApiKey) -> KeyRights:
@@ -97,8 +135,11 @@ def find_principal(text: str) -> Principal | None:
         return None
     identifier, secret = parsed
     with every_tenant():
-        key = usable_keys().filter(identifier=identifier).first()
-    if key is None or not matches(secret, key.secret_hash):
+        key = listed(usable_keys()).filter(with_identifier([identifier])).first()
+    if key is None:
+        return None
+    held = next((each for each in texts_of(key) if each.identifier == identifier), None)
+    if held is None or not matches(secret, held.secret_hash):
         return None
     rights = rights_of_key(key)
     return Principal("key", key.id.hex, key.tenant_id.hex, key.name, rights.permissions, grants=rights.grants)
