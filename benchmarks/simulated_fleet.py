@@ -27,7 +27,7 @@ from cluster.worker.join import join
 from ollamamax.bus import keys
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.bus.subscription import Hearing
-from ollamamax.contract import Engine, ModelState, NodeState, encode_json, models_digest
+from ollamamax.contract import Engine, ModelState, NodeState, StateBrief, encode_json, models_digest
 from ollamamax.contract.loop_state import LoopState, decode_loop_state
 from ollamamax.embedded.environment import of_running
 from ollamamax.embedded.home import Home
@@ -84,10 +84,12 @@ class SimulatedNode:
             network_received_per_second=0.0, network_sent_per_second=0.0, models_digest=models_digest(self.models, engines),
         )  # fmt: skip
         data = encode_json(state)
+        brief = encode_json(StateBrief(self.id, state.agent_version, state.models_digest))
         await self._commands.do_all(
             [
                 ("SET", keys.node_state(self.id), data, "PX", STATE_MS),
                 ("PUBLISH", keys.node_state_channel(self.id), data),
+                ("SET", keys.node_brief(self.id), brief, "PX", STATE_MS),
             ]
         )
 

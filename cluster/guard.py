@@ -1,6 +1,6 @@
 """Cuts off nodes that take more of Redis than a node may, for a while, and lets them in again. Redis only: no Django, no Postgres.
 
-Redis has no quota for a user: what nodes hold is measured here once a second, and what gateways count of their messages is read.
+Redis has no quota for a user: what nodes hold is measured here once a second where Redis holds more than before, and what gateways count of their messages is read.
 A node that is cut off has its Redis user switched off, its connections closed and its keys removed; requests that it ran are tried
 elsewhere, as after its death. It is let in again after a minute, the next time after two, and so on up to an hour.
 """
@@ -36,6 +36,8 @@ FAULT_SECONDS = 60.0
 """For so long a fault is told to the node's owner."""
 USUAL_CONNECTIONS = 16
 """Of a node. Connections are looked at one by one only when there are more in all, or they hold much."""
+TURNS = 10
+"""After so many rounds each node's keys were measured, whether Redis held more or not."""
 _BATCH = 200
 _MEASURE = resources.files("cluster").joinpath("guard.lua").read_text()
 _CLIENT = re.compile(rb"\buser=node\.([0-9a-f]{32})\b")
@@ -43,14 +45,37 @@ _MEMORY = re.compile(rb"\btot-mem=(\d+)\b")
 _log = logs.get(__name__)
 
 
-def guard_nodes(client: redis.Redis, check: Callable[[], None] = lambda: None) -> int:
+class Turns:
+    """Whose keys are measured in one process's rounds: a few nodes in turn while Redis holds hardly more than at the last look, else all.
+
+    A node takes more than it may only of memory that Redis then holds: what grows elsewhere meanwhile only makes the look come sooner,
+    and what shrinks hides it until the node's turn.
+    """
+
+    def __init__(self) -> None:
+        self._turn = 0
+        self._least = 0
+
+    def pick(self, nodes: list[str], used: int) -> list[str]:
+        """``used``: bytes that Redis holds."""
+        self._turn = (self._turn + 1) % TURNS
+        self._least = min(self._least, used)
+        if used - self._least < MOST_BYTES // 2 and self._least:
+            return nodes[self._turn :: TURNS]
+        self._least = used
+        return nodes
+
+
+def guard_nodes(client: redis.Redis, check: Callable[[], None] = lambda: None, turns: Turns | None = None) -> int:
     """Cut off who exceeds a budget, let in again whose time is over. Returns how many were cut off. Raises `RedisError`.
 
-    ``check`` raises when another process does this by now."""
+    ``check`` raises when another process does this by now. ``turns`` remembers what was measured; without it all nodes' keys are."""
     nodes = sorted(node.decode() for node in cast("list[bytes]", client.hkeys(keys.directory(NODES.name))) if node)
     now = time.time()
     cuts = held_cuts(client)
-    reasons = {**_by_messages(client, now), **_by_connections(client, nodes), **_by_memory(client, nodes)}
+    memory = cast("dict[str, Any]", client.info("memory"))
+    measured = nodes if turns is None else turns.pick(nodes, int(memory["used_memory"]))
+    reasons = {**_by_messages(client, now), **_by_connections(client, nodes, memory), **_by_memory(client, measured)}
     fresh = 0
     for node in nodes:
         cut = cuts.get(node)
@@ -127,24 +152,24 @@ def _by_memory(client: redis.Redis, nodes: list[str]) -> dict[str, str]:
     return found
 
 
-def _by_connections(client: redis.Redis, nodes: list[str]) -> dict[str, str]:
+def _by_connections(client: redis.Redis, nodes: list[str], memory: dict[str, Any]) -> dict[str, str]:
     connected = cast("dict[str, Any]", client.info("clients"))["connected_clients"]
-    held = cast("dict[str, Any]", client.info("memory")).get("mem_clients_normal", 0)
+    held = memory.get("mem_clients_normal", 0)
     if connected < USUAL_CONNECTIONS * (len(nodes) + 8) and held < MOST_CONNECTION_BYTES // 4:
         return {}
     # As text: redis-py makes a dictionary of each line.
     listed = cast("bytes", client.execute_command("CLIENT", "LIST"))
     count: dict[str, int] = {}
-    memory: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for line in listed.splitlines():
         if (user := _CLIENT.search(line)) is not None:
             node = user[1].decode()
             count[node] = count.get(node, 0) + 1
             if (size := _MEMORY.search(line)) is not None:
-                memory[node] = memory.get(node, 0) + int(size[1])
+                sizes[node] = sizes.get(node, 0) + int(size[1])
     found = {
         node: f"its connections hold {size} bytes of Redis, of which they may hold {MOST_CONNECTION_BYTES}"
-        for node, size in memory.items()
+        for node, size in sizes.items()
         if size > MOST_CONNECTION_BYTES
     }
     return found | {

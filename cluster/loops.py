@@ -21,9 +21,13 @@ def observe_nodes(leader: Leader) -> None:
     reconcile.observe_nodes(leader.check)
 
 
+_turns: dict[str, guard.Turns] = {}
+"""Of each region."""
+
+
 @loop("cluster.guard_nodes", every=1.0, lease=LeaseOf.REDIS)
 def guard_nodes(leader: Leader) -> None:
-    guard.guard_nodes(leader.region.client, leader.check)
+    guard.guard_nodes(leader.region.client, leader.check, _turns.setdefault(leader.region.name, guard.Turns()))
 
 
 @loop("cluster.settle_lost", every=1.0, lease=LeaseOf.REDIS)

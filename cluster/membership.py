@@ -108,17 +108,13 @@ def grant(client: redis.Redis, node: Node) -> None:
     # Whoever was cut off stays so until its time is over, whatever else changes.
     off = ["off"] if guard.is_cut_off(client, node.id.hex) else []
     client.execute_command("ACL", "SETUSER", redis_user(node), *_rules(node), *off)
-    client.hset(keys.NODE_RIGHTS, redis_user(node), rights(node))
+    client.hset(keys.NODE_RIGHTS, redis_user(node), rights(node.id.hex, node.redis_password_hash))
     _save_users(client)
 
 
-def rights(node: Node) -> str:
-    """A digest of what the node's user may do, and of its password."""
-    return _rights(node.id.hex, node.redis_password_hash)
-
-
 @functools.lru_cache(20_000)
-def _rights(node: str, password_hash: str) -> str:
+def rights(node: str, password_hash: str) -> str:
+    """A digest of what the node's user may do, and of its password."""
     return hashlib.sha256("\n".join(_rules_of(node, password_hash)).encode()).hexdigest()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -21,7 +21,7 @@ from ollamamax.contract import (
     decode_state_brief,
     decode_vitals,
 )
-from ollamamax.contract.bounds import MOST_STATE_BYTES
+from ollamamax.contract.bounds import MOST_BRIEF_BYTES, MOST_STATE_BYTES
 from ollamamax.kernel.seldom import Seldom
 
 _log = logs.get(__name__)
@@ -68,17 +68,30 @@ def read_states(client: redis.Redis, nodes: Sequence[str]) -> dict[str, NodeStat
 
 def read_briefs(client: redis.Redis, nodes: Sequence[str]) -> dict[str, StateBrief]:
     """Of those nodes that are alive and make sense what shows whether anything has changed. Raises `RedisError`."""
+    found, without = _briefs(client, nodes, keys.node_brief, MOST_BRIEF_BYTES)
+    # Nodes of older releases write their states alone, and the dead nothing.
+    found |= _briefs(client, without, keys.node_state, MOST_STATE_BYTES)[0]
+    return found
+
+
+def _briefs(
+    client: redis.Redis, nodes: Sequence[str], key: Callable[[str], str], most: int
+) -> tuple[dict[str, StateBrief], list[str]]:
+    """The briefs in those keys of nodes, and the nodes that have no such key."""
     found: dict[str, StateBrief] = {}
+    without = []
     for first in range(0, len(nodes), _AT_ONCE):
         some = nodes[first : first + _AT_ONCE]
-        values = cast("list[bytes]", client.eval(_READ, len(some), *_arguments(some)))
+        values = cast("list[bytes]", client.eval(_READ, len(some), *map(key, some), str(most)))
         for node, data in zip(some, values, strict=True):
-            if data:
-                try:
-                    found[node] = decode_state_brief(data, node)
-                except Nonsense as error:
-                    ignore(node, error.reason)
-    return found
+            if not data:
+                without.append(node)
+                continue
+            try:
+                found[node] = decode_state_brief(data, node)
+            except Nonsense as error:
+                ignore(node, error.reason)
+    return found, without
 
 
 def read_vitals(client: redis.Redis, nodes: Sequence[str], models: Models) -> tuple[dict[str, Vitals], dict[str, str]]:

@@ -103,7 +103,7 @@ class Reporter:
 
     async def forget(self) -> None:
         """Take the state back: this node is gone."""
-        await self._redis.delete(keys.node_state(self._identity.node))
+        await self._redis.delete(keys.node_state(self._identity.node), keys.node_brief(self._identity.node))
 
     def _described(self, health: contract.Engine) -> contract.Engine:
         """An engine is as well as what the node does with it: while a part of the agent is down, it takes no requests."""
@@ -170,16 +170,18 @@ class Reporter:
             silence=self._watch.silence(),
         )
         data = contract.encode_json(told)
+        brief = contract.encode_json(contract.StateBrief(told.node, told.agent_version, told.models_digest))
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.set(keys.node_state(told.node), data, px=STATE_MILLISECONDS)
             pipe.publish(keys.node_state_channel(told.node), data)
+            pipe.set(keys.node_brief(told.node), brief, px=STATE_MILLISECONDS)
             pipe.time()
             before, asked = time.time(), time.monotonic()
-            *said, clock = await pipe.execute(raise_on_error=False)
+            *said, _, clock = await pipe.execute(raise_on_error=False)
             took = time.monotonic() - asked
         for answer in said:
             if isinstance(answer, RedisError):
                 raise answer
-        # The rights of a node that joined an older control plane do not have the clock until that renews them.
+        # The rights of a node that joined an older control plane have neither the brief nor the clock until that renews them.
         if not isinstance(clock, RedisError) and took < SKEW_TAKES:
             self._skew = round(before + took / 2 - (clock[0] + clock[1] / 1e6), 3)

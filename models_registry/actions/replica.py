@@ -50,11 +50,11 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None, changes: Change
     """Fetch what is missing, remove what no name points at any more, note what became of each replica. Returns how many nodes were looked at.
 
     ``changes`` remembers what was seen; without it every node is looked at. ``check`` raises when another process does this by now.
-    Queries: 4 where nothing has changed; 3 more to read, 1 to write what changed, and more only for what is first seen on a node.
+    Queries: 4 where nothing has changed, now and then 5; 3 more to read, 1 to write what changed, and more only for what is first seen on a node.
     """
     client = regions.own().client
     with every_tenant():
-        tenants = {node.hex: tenant.hex for node, tenant in Node.objects.values_list("id", "tenant_id")}
+        tenants = _tenants_of_nodes() if changes is None else changes.tenants(_nodes_mark(), _tenants_of_nodes)
         # The nodes' word before the names: else a version that was published in between would be taken off its node.
         briefs = read_briefs(client, list(tenants))
         made = _made_now()
@@ -97,6 +97,15 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None, changes: Change
     if changes is not None:
         changes.looked(briefs, marks, [node for node in chosen if node in states], unsettled)
     return len(states)
+
+
+def _tenants_of_nodes() -> dict[str, str]:
+    return {node.hex: tenant.hex for node, tenant in Node.objects.values_list("id", "tenant_id")}
+
+
+def _nodes_mark() -> object:
+    """Another one when a node has joined or was removed. One query."""
+    return tuple(Node.objects.aggregate(Count("pk"), Max("joined_at")).values())
 
 
 def _marks(made: set[tuple[str, str]]) -> dict[str, object]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from ollamamax.contract import StateBrief
 
-REPAIR_ROUNDS = 150
+REPAIR_ROUNDS = 300
 """After so many rounds each node was looked at once, whether it said that anything had changed or not."""
+READ_ROUNDS = 10
+"""After so many rounds the list of nodes is read, whether it shows a change or not."""
 
 
 class ChangedNodes:
@@ -18,6 +20,14 @@ class ChangedNodes:
         self._marks: dict[str, object] = {}
         self._unsettled: set[str] = set()
         self._turn = 0
+        self._nodes_mark: object = None
+        self._tenants: dict[str, str] = {}
+
+    def tenants(self, mark: object, read: Callable[[], dict[str, str]]) -> dict[str, str]:
+        """Whose each node is, read anew when ``mark`` is another one, and once in a while: of two that change places in one moment it may not tell."""
+        if mark != self._nodes_mark or self._turn % READ_ROUNDS == 0:
+            self._nodes_mark, self._tenants = mark, read()
+        return self._tenants
 
     def pick(
         self, briefs: Mapping[str, StateBrief], tenants: Mapping[str, str], marks: Mapping[str, object]

@@ -68,10 +68,14 @@ def publish_read(
     return False
 
 
-def is_complete(client: redis.Redis, table: str) -> bool:
-    """Whether all of the table was published, and Redis has not lost it."""
-    mark: bytes | None = client.hget(keys.directory(table), _MARK)
-    return mark is not None and mark.startswith(b"=")
+def incomplete(client: redis.Redis, tables: Iterable[str]) -> list[str]:
+    """Those of the tables of which not all was published, or that Redis has lost. One round trip."""
+    names = list(tables)
+    with client.pipeline(transaction=False) as pipe:
+        for table in names:
+            pipe.hget(keys.directory(table), _MARK)
+        marks: list[bytes | None] = pipe.execute()
+    return [table for table, mark in zip(names, marks, strict=True) if mark is None or not mark.startswith(b"=")]
 
 
 def reconcile(client: redis.Redis, table: str, load: Callable[[], Mapping[str, bytes]]) -> int:

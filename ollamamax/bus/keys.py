@@ -82,6 +82,11 @@ def node_state(node: str) -> str:
     return f"omx:node:{node}:state"
 
 
+def node_brief(node: str) -> str:
+    """JSON of `ollamamax.contract.StateBrief`, with the same time to live: what control loops read of each node each second."""
+    return f"omx:node:{node}:brief"
+
+
 def node_state_channel(node: str) -> str:
     """Pub/sub: each state as the node writes it."""
     return f"omx:state:{node}"
@@ -257,10 +262,10 @@ def node_user(node: str) -> str:
 
 
 def node_measured(node: str) -> list[str]:
-    """Those of its keys into which a node writes what it likes, its state first; as many for each node."""
+    """Those of its keys into which a node writes what it likes, those that must lapse first; as many for each node."""
     queue = node_queue(node)
     return [
-        *(node_state(node), node_drain(node), node_done(node), node_orders(node)),
+        *(node_state(node), node_brief(node), node_drain(node), node_done(node), node_orders(node)),
         *(queue, f"_kombu.binding.{queue}", f"_kombu.binding_permanent.{queue}"),
     ]
 
@@ -279,7 +284,7 @@ def _node_rights(node: str) -> list[tuple[tuple[str, ...], list[str]]]:
     queue = node_queue(node)
     return [
         # what it says of itself, and the lease of its drain
-        (("set",), [node_state(node), node_drain(node)]),
+        (("set",), [node_state(node), node_brief(node), node_drain(node)]),
         # what is its own it may always remove
         (("del",), [f"omx:node:{node}:*"]),
         # tickets

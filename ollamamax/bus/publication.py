@@ -71,7 +71,7 @@ def repair(region: Region, table: str) -> int:
 
 def repair_lost(region: Region) -> list[str]:
     """Publish those tables whole that the region does not have, or not wholly: Redis lost them, or is new. Raises `RedisError`."""
-    lost = [table for table in _tables if not directory.is_complete(region.client, table)]
+    lost = directory.incomplete(region.client, _tables)
     for table in lost:
         repair(region, table)
     return lost

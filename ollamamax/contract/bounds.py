@@ -10,6 +10,7 @@ from typing import Annotated
 from msgspec import Meta
 
 MOST_STATE_BYTES = 1 << 20
+MOST_BRIEF_BYTES = 1024
 MOST_ORDER_BYTES = 256 << 10
 MOST_DONE_BYTES = 4096
 MOST_FRAMES_BYTES = 64 << 20

@@ -77,7 +77,7 @@ def decode_node_state(data: bytes, node: str) -> NodeState:
 
 
 def decode_state_brief(data: bytes, node: str) -> StateBrief:
-    """The beginnings of the same. Raises `Nonsense`; what it does not read may be nonsense all the same."""
+    """The brief of ``node``, or that in its state. Raises `Nonsense`; what it does not read may be nonsense all the same."""
     brief = _read(data, bounds.MOST_STATE_BYTES, _brief)
     if brief.node != node:
         raise Nonsense("the state is of another node")

@@ -155,7 +155,8 @@ class NodeState(msgspec.Struct, omit_defaults=True):
 
 
 class StateBrief(msgspec.Struct):
-    """What a control loop needs of a `NodeState` to see whether anything has changed: decoded from the same JSON, without the rest."""
+    """What a control loop needs of a `NodeState` to see whether anything has changed. A node writes it beside its state; of an older
+    one it is read from the JSON of the state, whose fields have the same names."""
 
     node: Id
     agent_version: Word

@@ -121,7 +121,9 @@ def test_the_loop_repairs_what_redis_lost_and_notes_who_was_heard(
     assert observe_nodes() == 1
     publication.repair_lost(regions.own())
     assert valkey.hget(keys.directory("nodes"), joined.node.id.hex) is not None
-    assert membership.granted(valkey) == {membership.redis_user(joined.node): membership.rights(joined.node)}
+    assert membership.granted(valkey) == {
+        membership.redis_user(joined.node): membership.rights(joined.node.id.hex, joined.node.redis_password_hash)
+    }
     with redis.Redis.from_url(membership.redis_url(joined.node, joined.redis_password)) as own:
         own.set(keys.node_state(joined.node.id.hex), b"x")
     with tenant_scope(owner.tenant):

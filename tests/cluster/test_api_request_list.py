@@ -62,7 +62,7 @@ def test_the_list_has_all_that_ended_the_newest_first_with_the_names_of_keys(
     write_usage()
     assert ids(viewer_api) == made
     first = viewer_api.get(REQUESTS, {"limit": 2}).json()
-    assert (len(first["results"]), first["results"][0]["key_name"]) == (2, "a key")
+    assert (len(first["results"]), first["results"][0]["key_name"]) == (2, owner_key.row.name)
     assert [uuid.UUID(each["request"]).hex for each in viewer_api.get(first["next"]).json()["results"]] == made[2:]
     assert ids(stranger_api) == []
 

@@ -132,9 +132,38 @@ def test_a_state_that_makes_no_sense_is_told_to_the_owner_and_hides_no_other(
 def test_a_state_that_would_never_lapse_lapses(owner: Person, join: Join, valkey: redis.Redis) -> None:
     evil = join(owner)
     for life in (None, 10**9):
-        valkey.set(keys.node_state(evil.node.id.hex), b"x", px=life)
-        guard_nodes(valkey)
-        assert 0 < valkey.pttl(keys.node_state(evil.node.id.hex)) <= guard.STATE_MILLISECONDS
+        for key in (keys.node_state(evil.node.id.hex), keys.node_brief(evil.node.id.hex)):
+            valkey.set(key, b"x", px=life)
+            guard_nodes(valkey)
+            assert 0 < valkey.pttl(key) <= guard.STATE_MILLISECONDS
+
+
+def test_a_node_that_fills_redis_is_found_at_once_where_redis_grows_and_in_its_turn_where_it_does_not(
+    owner: Person, join: Join, valkey: redis.Redis
+) -> None:
+    evil = join(owner)
+    others = [join(owner, f"gpu-{number}") for number in range(2, 5)]
+    turns = guard.Turns()
+    assert guard_nodes(valkey, turns=turns) == 0
+    valkey.set(keys.node_state(evil.node.id.hex), b"x" * (20 << 20))
+    assert guard_nodes(valkey, turns=turns) == 1
+    # What others give back hides what one takes.
+    valkey.set("ballast", b"x" * (20 << 20))
+    guard_nodes(valkey, turns=turns)
+    valkey.delete("ballast")
+    valkey.set(keys.node_state(others[0].node.id.hex), b"x" * (20 << 20))
+    assert sum(guard_nodes(valkey, turns=turns) for _ in range(guard.TURNS)) == 1
+
+
+def test_all_nodes_have_a_turn_and_few_in_one_round() -> None:
+    turns, nodes = guard.Turns(), [str(number) for number in range(95)]
+    assert turns.pick(nodes, 1 << 30) == nodes
+    rounds = [turns.pick(nodes, 1 << 30) for _ in range(guard.TURNS)]
+    assert sorted(sum(rounds, []), key=int) == nodes
+    assert max(map(len, rounds)) == 10
+    assert turns.pick(nodes, (1 << 30) + guard.MOST_BYTES) == nodes
+    assert turns.pick(nodes, 1 << 29) != nodes
+    assert turns.pick(nodes, (1 << 29) + guard.MOST_BYTES) == nodes, "it counts from the least that it has seen"
 
 
 def test_nothing_of_a_removed_node_stays(owner: Person, join: Join, valkey: redis.Redis) -> None:

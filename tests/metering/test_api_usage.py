@@ -120,7 +120,7 @@ def test_groups_have_names_and_the_time_before(owner: Person, owner_key: Key, ow
     span = {"since": (now - datetime.timedelta(days=1)).isoformat(), "until": now.isoformat()}
     results = owner_api.get(f"{USAGE}/groups", {"by": "key", "compare": "true", **span}).json()["results"]
     assert [(each["key"], each["key_name"], each["requests"]) for each in results] == [
-        (str(owner_key.row.id), "a key", 1),
+        (str(owner_key.row.id), owner_key.row.name, 1),
         (str(gone.key), "", 0),
     ]
     assert [each["before"]["completion_tokens"] for each in results] == [100, 9]

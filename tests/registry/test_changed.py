@@ -74,7 +74,10 @@ def test_a_digest_follows_what_is_kept_and_nothing_else() -> None:
 def says(valkey: redis.Redis, joined: Joined, *models: ModelState) -> None:
     state = node_state(joined.node.id.hex, models=list(models), engines=ENGINES)
     state.models_digest = models_digest(state.models, state.engines)
-    valkey.set(keys.node_state(joined.node.id.hex), encode_json(state))
+    valkey.set(keys.node_state(state.node), encode_json(state))
+    valkey.set(
+        keys.node_brief(state.node), encode_json(StateBrief(state.node, state.agent_version, state.models_digest))
+    )
 
 
 @pytest.mark.django_db(transaction=True)

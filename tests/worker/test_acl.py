@@ -64,6 +64,7 @@ FORBIDDEN: list[list[Any]] = [
     ["PUBLISH", keys.DIRECTORY_CHANNEL, "x"],
     ["SUBSCRIBE", keys.DIRECTORY_CHANNEL],
     ["SET", keys.node_state(OTHER), "x"],
+    ["SET", keys.node_brief(OTHER), "x"],
     ["LRANGE", keys.node_inbox(OTHER), "0", "-1"],
     ["LPUSH", keys.node_queue(OTHER), "x"],
     ["LPUSH", "control", "x"],
@@ -85,6 +86,7 @@ def test_it_may_not(as_node: redis.Redis, command: list[Any]) -> None:
 
 def test_it_may_use_its_own(as_node: redis.Redis, admin: redis.Redis, node: str) -> None:
     as_node.set(keys.node_state(node), "x", px=1000)
+    as_node.set(keys.node_brief(node), "x", px=1000)
     as_node.publish(keys.node_state_channel(node), "x")
     as_node.publish(keys.tokens(node, new_id()), "x")
     as_node.lpush(keys.node_queue(node), "x")
