@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -159,7 +160,7 @@ def test_all_nodes_have_a_turn_and_few_in_one_round() -> None:
     turns, nodes = guard.Turns(), [str(number) for number in range(95)]
     assert turns.pick(nodes, 1 << 30) == nodes
     rounds = [turns.pick(nodes, 1 << 30) for _ in range(guard.TURNS)]
-    assert sorted(sum(rounds, []), key=int) == nodes
+    assert sorted(itertools.chain.from_iterable(rounds), key=int) == nodes
     assert max(map(len, rounds)) == 10
     assert turns.pick(nodes, (1 << 30) + guard.MOST_BYTES) == nodes
     assert turns.pick(nodes, 1 << 29) != nodes
