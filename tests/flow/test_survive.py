@@ -27,14 +27,14 @@ def test_the_scripts_in_the_document_show_it(tmp_path: Path) -> None:
         assert before
         told = re.search(r"\[(\d+) tokens; (?:stop|length)\]\n$", after)
         assert told
-        assert int(told[1]) > 31, "it said more after the kill"
+        assert int(told[1]) > 11, "it said more after the kill"
         before, after = _shown(place, tmp_path, "frozen", r"froze the engine of")
         assert before
         told = re.search(
             r"\[(\d+) tokens; (?:stop|length); ([\d.]+) s without a token; the frozen process is gone\]\n$", after
         )
         assert told
-        assert int(told[1]) > 31
+        assert int(told[1]) > 11
         assert float(told[2]) >= FLOOR
         assert re.fullmatch(r"\[20 of 20 answers while it lied; .+\]\n", _run(place, tmp_path, "lying"))
 
@@ -52,6 +52,6 @@ def _run(place: Place, folder: Path, name: str) -> str:
     (script,) = re.findall(rf"`{name}\.py`:\n\n```python\n(.*?)```", text, re.DOTALL)
     path = folder / f"{name}.py"
     path.write_text(script)
-    done = subprocess.run([sys.executable, path], env=place.environ, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, path], env=place.environ, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
