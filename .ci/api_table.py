@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import django
-import msgspec
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -20,18 +18,16 @@ django.setup()
 
 from cluster.engines import ollama_wire, openai_wire  # noqa: E402
 from cluster.engines.openai import OpenAI  # noqa: E402
-from models_registry import recipe  # noqa: E402
 from models_registry.protocol import routes as management  # noqa: E402
 from ollamamax import contract  # noqa: E402
-from ollamamax.batches.protocol.batches import BatchRequest  # noqa: E402
+from ollamamax.batches.protocol import batches  # noqa: E402
 from ollamamax.batches.protocol.files import Files  # noqa: E402
 from ollamamax.batches.protocol.routes import Routes  # noqa: E402
 from ollamamax.blobs.disk import in_folder  # noqa: E402
+from ollamamax.contract.fields import Fields  # noqa: E402
 from ollamamax.gateway.anthropic import requests as anthropic  # noqa: E402
-from ollamamax.gateway.fields import Fields  # noqa: E402
 from ollamamax.gateway.ollama import embed, show  # noqa: E402
 from ollamamax.gateway.ollama import requests as ollama  # noqa: E402
-from ollamamax.gateway.ollama.options import LEFT_TO_THE_FLEET, SamplingOptions  # noqa: E402
 from ollamamax.gateway.openai import completions, embeddings, rerank, response_request  # noqa: E402
 from ollamamax.gateway.openai import requests as openai  # noqa: E402
 from ollamamax.gateway.routes import ROUTES  # noqa: E402
@@ -42,28 +38,6 @@ DOCUMENT = ROOT / "docs" / "api.md"
 BEGIN, END = "<!-- written by .ci/api_table.py -->\n", "<!-- end -->\n"
 
 
-@dataclass
-class Body:
-    """The request of a route. ``inner`` are structs whose fields matter one by one."""
-
-    struct: type[msgspec.Struct]
-    ignored: Mapping[str, str] = field(default_factory=dict)
-    refused: Collection[str] = ()
-    inner: Mapping[str, type[msgspec.Struct]] = field(default_factory=dict)
-
-
-FLEET = "the fleet decides how a node loads a model"
-OPTIONS = {"options": SamplingOptions}
-_FORMER = (
-    *("numa", "low_vram", "f16_kv", "logits_all", "vocab_only", "use_mlock", "embedding_only", "tfs_z", "mirostat"),
-    *("mirostat_tau", "mirostat_eta", "penalize_newline"),
-)
-OLLAMA = {
-    **ollama.IGNORED,
-    **{f"options.{name}": FLEET for name in LEFT_TO_THE_FLEET},
-    **{f"options.{name}": "Ollama's server does not know it any more" for name in _FORMER},
-}
-PICTURES = dict.fromkeys(("width", "height", "steps"), "no model here makes pictures")
 TABLES: dict[str, Fields[Any]] = {
     "/v1/chat/completions": openai.FIELDS,
     "/v1/completions": completions.FIELDS,
@@ -72,43 +46,24 @@ TABLES: dict[str, Fields[Any]] = {
     "/v1/responses": response_request.FIELDS,
     "/v1/messages": anthropic.FIELDS,
     "/v1/messages/count_tokens": anthropic.COUNT_FIELDS,
+    "/v1/batches": batches.FIELDS,
+    "/api/chat": ollama.CHAT,
+    "/api/generate": ollama.GENERATE,
+    "/api/embed": embed.EMBED,
+    "/api/embeddings": embed.EMBEDDINGS,
+    "/api/show": show.FIELDS,
+    **{path: route.fields for path, route in management.ROUTES.items() if route.fields is not None},
 }
-"""Those that the gateway itself obeys."""
-BODIES = {
-    "/v1/batches": Body(BatchRequest, refused=["output_expires_after"]),
-    "/api/chat": Body(ollama.ChatRequest, OLLAMA, ["_debug_render_only"], inner=OPTIONS),
-    "/api/generate": Body(ollama.GenerateRequest, OLLAMA | PICTURES, ollama.REFUSED, inner=OPTIONS),
-    "/api/embed": Body(embed.EmbedRequest, {"options": "but for `num_ctx`, an embedding is not sampled"}),
-    "/api/embeddings": Body(embed.EmbeddingsRequest, {"options": "but for `num_ctx`, an embedding is not sampled"}),
-    "/api/show": Body(show.ShowRequest, show.IGNORED),
-    **{path: Body(route.body) for path, route in management.ROUTES.items() if route.body},
-    "/api/create": Body(recipe.CreateRequest, refused=recipe.UNSUPPORTED),
-}
+"""The tables that the code obeys, by their routes."""
 
 
 def rows(path: str) -> list[tuple[str, str]]:
     """Each field of a route, and what becomes of it."""
-    if path in TABLES:
-        return list(TABLES[path].rows())
-    return [(name, status(BODIES[path], name)) for name in dict.fromkeys(fields(BODIES[path]))]
-
-
-def fields(body: Body) -> Iterator[str]:
-    for name in body.struct.__struct_encode_fields__:
-        yield name
-        if name in body.inner:
-            yield from (f"{name}.{each}" for each in body.inner[name].__struct_encode_fields__)
-    yield from body.ignored
-
-
-def status(body: Body, name: str) -> str:
-    if name in body.ignored:
-        return f"ignored: {body.ignored[name]}"
-    return "refused" if name in body.refused else "supported"
+    return list(TABLES[path].rows())
 
 
 def field_table() -> str:
-    found = [(path, name, status) for path in (*TABLES, *BODIES) for name, status in rows(path)]
+    found = [(path, name, status) for path in TABLES for name, status in rows(path)]
     counts = Counter(status.replace(":", " ").replace(",", " ").split()[0] for _, _, status in found)
     total = ", ".join(f"{counts[each]} {each}" for each in ("supported", "translated", "ignored", "refused"))
     lines = [f"Of {len(found)} fields: {total}.", "", "| API | field | status |", "|---|---|---|"]

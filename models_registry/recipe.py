@@ -13,6 +13,9 @@ from models_registry import manifest as manifests
 from models_registry.blob_keys import DIGEST
 from models_registry.modelfile import as_fields, parse
 from models_registry.spelling import shortest
+from ollamamax.contract.as_ollama import OllamaFields
+from ollamamax.contract.fields import Refused
+from ollamamax.contract.ignored import Ignored
 from ollamamax.kernel.errors import InvalidRequest, Unsupported
 
 ROLES = frozenset({"system", "user", "assistant"})
@@ -36,7 +39,7 @@ class CreateRequest(msgspec.Struct, rename={"from_": "from"}, forbid_unknown_fie
     parameters: dict[str, Any] | None = None
     messages: list[dict[str, Any]] | None = None
     modelfile: str = ""
-    # Refused.
+    # Refused, by `FIELDS`.
     quantize: str = ""
     quantization: str = ""
     renderer: str = ""
@@ -47,25 +50,27 @@ class CreateRequest(msgspec.Struct, rename={"from_": "from"}, forbid_unknown_fie
     path: str = ""
 
 
-UNSUPPORTED = {
-    "quantize": "the llamacpp engine here cannot quantize: quantize the file first",
-    "quantization": "the llamacpp engine here cannot quantize: quantize the file first",
-    "renderer": "no engine here has Ollama's renderers",
-    "parser": "no engine here has Ollama's parsers",
-    "requires": "there is no Ollama here whose version could be asked for",
-    "info": "a model says itself what it is",
-    "remote_host": "models run on this fleet only",
-    "path": "send the file as a blob and name it in 'files'",
-}
+_QUANTIZED = Refused("the llamacpp engine here cannot quantize: quantize the file first", ("",))
+FIELDS = OllamaFields(
+    CreateRequest,
+    refused={
+        "quantize": _QUANTIZED,
+        "quantization": _QUANTIZED,
+        "renderer": Refused("no engine here has Ollama's renderers", ("",)),
+        "parser": Refused("no engine here has Ollama's parsers", ("",)),
+        "requires": Refused("there is no Ollama here whose version could be asked for", ("",)),
+        "info": Refused("a model says itself what it is", ({},)),
+        "remote_host": Refused("models run on this fleet only", ("",)),
+        "path": Refused("send the file as a blob and name it in 'files'", ("",)),
+    },
+)
 
 
 def checked(request: CreateRequest) -> dict[str, Any]:
     """What the job is to do, as JSON. Raises `InvalidRequest` and `Unsupported`, naming the field."""
     if request.modelfile:
         request = _with_modelfile(request)
-    for field, why in UNSUPPORTED.items():
-        if getattr(request, field):
-            raise Unsupported(f"'{field}' is not supported: {why}.", param=field)
+        FIELDS.obey(request, Ignored())
     name = new_name(request.model or request.name)
     if request.from_ and request.files:
         raise InvalidRequest("give either 'from' or 'files', not both", param="files")

@@ -129,7 +129,7 @@ def _explain(error: errors.OllamaMaxError) -> Response:
 
 
 async def _create(call: Call) -> Response:
-    body = await requests.read(call.request, recipe.CreateRequest)
+    body = await requests.read(call.request, recipe.FIELDS)
     wanted = recipe.checked(body)
     wanted["model"] = await _spelled(call, wanted["model"])
     return await _run(call, Job.Kind.CREATE, wanted["model"], wanted, body.stream)
@@ -144,14 +144,14 @@ async def _push(call: Call) -> Response:
 
 
 async def _transfer(call: Call, kind: Job.Kind) -> Response:
-    body = await requests.read(call.request, requests.TransferRequest)
+    body = await requests.read(call.request, requests.TRANSFER)
     reference = Reference.parse(body.model or body.name, insecure=bool(body.insecure))
     call.limits.registries.check(reference)
     return await _run(call, kind, reference.name, reference.as_dict(), body.stream)
 
 
 async def _copy(call: Call) -> Response:
-    body = await requests.read(call.request, requests.CopyRequest)
+    body = await requests.read(call.request, requests.COPY)
     source, destination = recipe.full_name(body.source), recipe.new_name(body.destination)
     destination = await _spelled(call, destination)
     await in_database(lambda: copy_name(acting=call.acting, source=source, destination=destination))
@@ -160,7 +160,7 @@ async def _copy(call: Call) -> Response:
 
 
 async def _delete(call: Call) -> Response:
-    body = await requests.read(call.request, requests.DeleteRequest)
+    body = await requests.read(call.request, requests.DELETE)
     name = recipe.full_name(body.model or body.name)
     if not await in_database(lambda: _by_engines(call.acting, name)):
         await in_database(lambda: delete_name(acting=call.acting, name=name))

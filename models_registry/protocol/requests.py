@@ -7,7 +7,8 @@ from typing import TypeVar
 import msgspec
 from starlette.requests import Request
 
-from ollamamax.contract import as_ollama
+from ollamamax.contract.as_ollama import OllamaFields
+from ollamamax.contract.fields import Fields
 from ollamamax.contract.ignored import Ignored
 from ollamamax.kernel.errors import InvalidRequest, TooLarge
 
@@ -26,9 +27,15 @@ class TransferRequest(msgspec.Struct, forbid_unknown_fields=True):
     stream: bool | None = None
 
 
+TRANSFER = OllamaFields(TransferRequest)
+
+
 class CopyRequest(msgspec.Struct, forbid_unknown_fields=True):
     source: str = ""
     destination: str = ""
+
+
+COPY = OllamaFields(CopyRequest)
 
 
 class DeleteRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -38,8 +45,11 @@ class DeleteRequest(msgspec.Struct, forbid_unknown_fields=True):
     name: str = ""
 
 
-async def read(request: Request, kind: type[T]) -> T:
-    """Raises `InvalidRequest`, `TooLarge`."""
+DELETE = OllamaFields(DeleteRequest)
+
+
+async def read(request: Request, fields: Fields[T]) -> T:
+    """The body by the table of its route. Raises `TooLarge`, and what `Fields.parse` raises."""
     body = bytearray()
     async for part in request.stream():
         body += part
@@ -48,4 +58,4 @@ async def read(request: Request, kind: type[T]) -> T:
     if not body:
         raise InvalidRequest("missing request body")
     ignored: Ignored = request.scope.setdefault(IGNORED, Ignored())
-    return as_ollama.read(msgspec.json.Decoder(kind), bytes(body), ignored.add)
+    return fields.parse(bytes(body), ignored)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-import msgspec
-
-from models_registry.protocol.requests import CopyRequest, DeleteRequest, TransferRequest
-from models_registry.recipe import CreateRequest
+from models_registry import recipe
+from models_registry.protocol import requests
+from ollamamax.contract.fields import Fields
 
 BLOBS = "/api/blobs/"
 
@@ -15,17 +15,17 @@ BLOBS = "/api/blobs/"
 @dataclass(frozen=True)
 class Route:
     methods: tuple[str, ...]
-    body: type[msgspec.Struct] | None = None
+    fields: Fields[Any] | None = None
     permission: str = "model.manage"
 
 
 BLOB = Route(("HEAD", "POST"))
 ROUTES: dict[str, Route] = {
-    "/api/create": Route(("POST",), CreateRequest),
-    "/api/pull": Route(("POST",), TransferRequest),
-    "/api/push": Route(("POST",), TransferRequest),
-    "/api/copy": Route(("POST",), CopyRequest),
-    "/api/delete": Route(("DELETE",), DeleteRequest),
+    "/api/create": Route(("POST",), recipe.FIELDS),
+    "/api/pull": Route(("POST",), requests.TRANSFER),
+    "/api/push": Route(("POST",), requests.TRANSFER),
+    "/api/copy": Route(("POST",), requests.COPY),
+    "/api/delete": Route(("DELETE",), requests.DELETE),
     f"{BLOBS}{{digest}}": BLOB,
 }
 

@@ -8,12 +8,15 @@ is no UTF-8 has its broken parts replaced, and 40.0 is a whole number. ``options
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
 
 from ollamamax.contract import from_client
+from ollamamax.contract.fields import Fields
+from ollamamax.contract.ignored import Ignored
 from ollamamax.kernel.errors import InvalidRequest
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -30,6 +33,14 @@ _INT, _FLOAT, _BOOL = (
 
 class Exact:
     """A struct whose fields are named exactly, and whose whole numbers may be any number: ``options``."""
+
+
+@dataclass(frozen=True)
+class OllamaFields(Fields[T]):
+    """Of a route of Ollama's: what nobody knows is read over, whatever ``strict`` says. All that is refused is in the struct."""
+
+    def _read(self, body: bytes, ignored: Ignored, strict: bool) -> T:
+        return read(self._decoder, body, ignored.add)
 
 
 def read(decoder: msgspec.json.Decoder[T], body: bytes, ignore: Ignore) -> T:

@@ -280,7 +280,7 @@ async def test_what_is_wrong_with_an_order_is_told_at_once(house: House) -> None
         ({"metadata": {str(n): "x" for n in range(17)}}, "metadata"),
         ({"metadata": {"zero": "\0"}}, "metadata"),
         ({"extra_body": {"output_expires_after": {"anchor": "created_at", "seconds": 3600}}}, "output_expires_after"),
-        ({"extra_body": {"surprise": 1}}, "surprise"),
+        ({"extra_body": {"surprise": 1}, "extra_headers": {"x-ollamamax-strict": "1"}}, "surprise"),
     ):
         with pytest.raises(openai.BadRequestError) as refused:
             await client.batches.create(**(order | change))

@@ -15,10 +15,10 @@ from anthropic.types.beta import message_create_params as message_params
 from openai.types.responses import ResponseInputItemParam, ToolParam
 from openai.types.responses import response_create_params as response_params
 
+from ollamamax.contract.fields import Fields
 from ollamamax.contract.ignored import Ignored
 from ollamamax.contract.inference import Inference
 from ollamamax.gateway.anthropic import requests as messages
-from ollamamax.gateway.fields import Fields
 from ollamamax.gateway.openai import response_request as responses
 from ollamamax.kernel import errors
 from tests.gateway import typed

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollamamax.contract import Inference, as_ollama
+from ollamamax.contract import Inference
 from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.ollama import embed, requests
 from ollamamax.gateway.ollama.durations import FOREVER, seconds
@@ -25,13 +25,13 @@ LEAST: dict[str, dict[str, Any]] = {
     "/api/embeddings": {"model": "m", "prompt": "x"},
 }
 READERS: dict[str, tuple[Any, Any]] = {
-    "/api/chat": (requests.chat_decoder, requests.chat_inference),
-    "/api/generate": (requests.generate_decoder, requests.generate_inference),
-    "/api/embed": (embed.embed_decoder, embed.embed_inference),
-    "/api/embeddings": (embed.embeddings_decoder, embed.embeddings_inference),
+    "/api/chat": (requests.CHAT, requests.chat_inference),
+    "/api/generate": (requests.GENERATE, requests.generate_inference),
+    "/api/embed": (embed.EMBED, embed.embed_inference),
+    "/api/embeddings": (embed.EMBEDDINGS, embed.embeddings_inference),
 }
 PATHS = list(READERS)
-FIELDS = [(path, name) for path in PATHS for name in READERS[path][0].type.__struct_encode_fields__]
+FIELDS = [(path, name) for path in PATHS for name in READERS[path][0].struct.__struct_encode_fields__]
 OPTIONS = SamplingOptions.__struct_fields__
 WHOLE = [name for name in OPTIONS if "int" in str(SamplingOptions.__annotations__[name])]
 REAL = [name for name in OPTIONS if "float" in str(SamplingOptions.__annotations__[name])]
@@ -49,10 +49,10 @@ GIVEN_UP = (
 
 
 def read(path: str, body: Any) -> tuple[Inference, list[str]]:
-    decoder, to_inference = READERS[path]
+    fields, to_inference = READERS[path]
     ignored = Ignored()
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return to_inference(as_ollama.read(decoder, text, ignored.add), ignored), list(ignored)
+    return to_inference(fields.parse(text, ignored), ignored), list(ignored)
 
 
 def chat(**more: Any) -> tuple[Inference, list[str]]:
@@ -114,7 +114,7 @@ def test_an_option_of_another_type_is_refused_in_ollamas_words() -> None:
 
 
 def test_options_at_their_defaults_ask_for_nothing() -> None:
-    defaults = {name: value for name, value in LEFT_TO_THE_FLEET.items() if value is not None}
+    defaults = {name.removeprefix("options."): value for name, value in LEFT_TO_THE_FLEET.items() if value is not None}
     assert chat(options={**defaults, "seed": -1, "num_ctx": 0, "stop": [""]}) == chat()
     _, ignored = chat(options=dict.fromkeys(defaults, 7))
     assert ignored == [f"options.{name}" for name in defaults]

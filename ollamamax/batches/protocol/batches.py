@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 import msgspec
 
@@ -14,11 +13,12 @@ from ollamamax.batches.protocol.objects import batch_object, page_object
 from ollamamax.batches.protocol.parameters import cursor, limit
 from ollamamax.batches.queries.batch import get_batch, page_of_batches
 from ollamamax.bus.database import in_database
+from ollamamax.contract.fields import Fields, Refused
 from ollamamax.gateway import http
 from ollamamax.gateway.call import Call
 from ollamamax.gateway.http import Receive, Scope, Send
 from ollamamax.gateway.service import Service
-from ollamamax.kernel.errors import InvalidRequest, Unsupported
+from ollamamax.kernel.errors import InvalidRequest
 
 MOST_METADATA = 16
 
@@ -30,20 +30,13 @@ class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
     endpoint: str
     completion_window: str
     metadata: dict[str, str] | None = None
-    # Refused.
-    output_expires_after: Any = None
 
 
-decoder = msgspec.json.Decoder(BatchRequest)
+FIELDS = Fields(BatchRequest, refused={"output_expires_after": Refused("files stay until they are deleted")})
 
 
 async def create(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    body = http.decode(decoder, await service.body(scope, receive))
-    if body.output_expires_after is not None:
-        raise Unsupported(
-            "'output_expires_after' is not supported here; files stay until they are deleted.",
-            param="output_expires_after",
-        )
+    body = FIELDS.parse(await service.body(scope, receive), call.ignored, strict=call.notes.strict)
     _check_metadata(body.metadata or {})
     batch = await in_database(
         create_batch,

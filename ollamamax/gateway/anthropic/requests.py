@@ -7,10 +7,10 @@ from typing import Any, Literal
 import msgspec
 
 from ollamamax.contract import Inference, Options
+from ollamamax.contract.fields import Fields, Loose, Refused, Translated
 from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.anthropic import content, tool_changes
 from ollamamax.gateway.asked import Asked, Notes
-from ollamamax.gateway.fields import Fields, Loose, Refused, Translated
 from ollamamax.gateway.openai import tools
 from ollamamax.kernel import errors
 

@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 
 from ollamamax.contract import Final, Inference, Options, as_ollama
+from ollamamax.contract.as_ollama import OllamaFields
 from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.asked import Asked, Notes, Output, Renderer
 from ollamamax.gateway.call import Call
 from ollamamax.gateway.http import encode
 from ollamamax.gateway.ollama.durations import seconds
-from ollamamax.gateway.ollama.options import LEFT_TO_THE_FLEET, SamplingOptions, context, sampling
+from ollamamax.gateway.ollama.options import IGNORED, LEFT_TO_THE_FLEET, SAMPLED, SamplingOptions, context
 from ollamamax.gateway.ollama.requests import only_memory
 from ollamamax.gateway.ollama.responses import nanoseconds
 from ollamamax.kernel import errors
@@ -37,30 +38,25 @@ class EmbeddingsRequest(msgspec.Struct, forbid_unknown_fields=True):
     keep_alive: float | str | None = None
 
 
-embed_decoder = msgspec.json.Decoder(EmbedRequest)
-embeddings_decoder = msgspec.json.Decoder(EmbeddingsRequest)
-_WITHOUT_EFFECT = frozenset(SamplingOptions.__struct_fields__) - {"num_ctx"} - LEFT_TO_THE_FLEET.keys()
+_IGNORED = IGNORED | dict.fromkeys(SAMPLED, "an embedding is not sampled")
+EMBED = OllamaFields(EmbedRequest, _IGNORED, defaults=LEFT_TO_THE_FLEET)
+EMBEDDINGS = OllamaFields(EmbeddingsRequest, _IGNORED, defaults=LEFT_TO_THE_FLEET)
 
 
-def embed_inference(request: EmbedRequest, ignored: Ignored) -> Inference:
+def embed_inference(request: EmbedRequest, _ignored: Ignored) -> Inference:
     """Without inputs it loads the model. Texts that are too long are cut, unless ``truncate`` is false. Raises `InvalidRequest`."""
     inputs = [request.input] if isinstance(request.input, str) else request.input
     # Ollama itself shortens the vectors, whatever the model (`shortened`).
-    return _inference(inputs, "input", request, ignored, truncate=request.truncate is not False)
+    return _inference(inputs, "input", request, truncate=request.truncate is not False)
 
 
-def embeddings_inference(request: EmbeddingsRequest, ignored: Ignored) -> Inference:
+def embeddings_inference(request: EmbeddingsRequest, _ignored: Ignored) -> Inference:
     """Without a prompt it loads the model. Raises `InvalidRequest`."""
-    return _inference([request.prompt], "prompt", request, ignored)
+    return _inference([request.prompt], "prompt", request)
 
 
-def _inference(
-    inputs: list[str], name: str, request: EmbedRequest | EmbeddingsRequest, ignored: Ignored, **more: Any
-) -> Inference:
-    given = request.options or SamplingOptions()
-    sampling(given, ignored)
-    ignored.add(f"options.{each}" for each in sorted(_WITHOUT_EFFECT) if getattr(given, each) is not None)
-    options = Options(num_ctx=context(given))
+def _inference(inputs: list[str], name: str, request: EmbedRequest | EmbeddingsRequest, **more: Any) -> Inference:
+    options = Options(num_ctx=context(request.options))
     if inputs in ([], [""]):
         return Inference(kind="chat", keep_alive=seconds(request.keep_alive), options=options)
     if not all(inputs):
@@ -79,13 +75,13 @@ def shortened(vector: list[float], dimensions: int | None) -> list[float]:
 
 def parse_embed(body: bytes, notes: Notes) -> Asked:
     """Raises `InvalidRequest`."""
-    request = as_ollama.read(embed_decoder, body, notes.ignored.add)
+    request = EMBED.parse(body, notes.ignored)
     return _asked(request, notes, lambda: embed_inference(request, notes.ignored))
 
 
 def parse_embeddings(body: bytes, notes: Notes) -> Asked:
     """Raises `InvalidRequest`."""
-    request = as_ollama.read(embeddings_decoder, body, notes.ignored.add)
+    request = EMBEDDINGS.parse(body, notes.ignored)
     return _asked(request, notes, lambda: embeddings_inference(request, notes.ignored))
 
 

@@ -8,7 +8,6 @@ import msgspec
 
 from ollamamax.contract import Options
 from ollamamax.contract.as_ollama import Exact
-from ollamamax.contract.ignored import Ignored
 
 
 class SamplingOptions(Exact, msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -38,26 +37,35 @@ class SamplingOptions(Exact, msgspec.Struct, forbid_unknown_fields=True, omit_de
 
 
 LEFT_TO_THE_FLEET: dict[str, Any] = {
-    "num_keep": 4,
-    "num_batch": 512,
-    "num_gpu": -1,
-    "main_gpu": 0,
-    "use_mmap": None,
-    "num_thread": 0,
-    "draft_num_predict": 4,
+    "options.num_keep": 4,
+    "options.num_batch": 512,
+    "options.num_gpu": -1,
+    "options.main_gpu": 0,
+    "options.use_mmap": None,
+    "options.num_thread": 0,
+    "options.draft_num_predict": 4,
 }
 """Options that are taken and change nothing, and their defaults, which ask for nothing."""
+_FORMER = (
+    *("numa", "low_vram", "f16_kv", "logits_all", "vocab_only", "use_mlock", "embedding_only", "tfs_z", "mirostat"),
+    *("mirostat_tau", "mirostat_eta", "penalize_newline"),
+)
+IGNORED = {
+    **dict.fromkeys(LEFT_TO_THE_FLEET, "the fleet decides how a node loads a model"),
+    **{f"options.{name}": "Ollama's server does not know it any more" for name in _FORMER},
+}
+SAMPLED = [
+    path
+    for name in SamplingOptions.__struct_fields__
+    if (path := f"options.{name}") not in LEFT_TO_THE_FLEET and name != "num_ctx"
+]
+"""Those that choose the next token."""
 
 
-def sampling(given: SamplingOptions | None, ignored: Ignored) -> Options:
-    """In the engines' common form. What Ollama takes for "not set" is not set; what is left to the fleet is told."""
+def sampling(given: SamplingOptions | None) -> Options:
+    """In the engines' common form. What Ollama takes for "not set" is not set."""
     if given is None:
         return Options()
-    ignored.add(
-        f"options.{name}"
-        for name, default in LEFT_TO_THE_FLEET.items()
-        if (value := getattr(given, name)) is not None and value != default
-    )
     stop = [given.stop] if isinstance(given.stop, str) else given.stop or []
     return Options(
         # -1 means "until the model stops", -2 "until the context is full": the first, in all our engines.

@@ -9,10 +9,13 @@ from typing import Any
 import msgspec
 
 from ollamamax.contract import Inference, Options, as_ollama
+from ollamamax.contract.as_ollama import OllamaFields
+from ollamamax.contract.fields import Refused
 from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.asked import Asked, Notes
+from ollamamax.gateway.ollama import options
 from ollamamax.gateway.ollama.durations import seconds
-from ollamamax.gateway.ollama.options import SamplingOptions, context, sampling
+from ollamamax.gateway.ollama.options import SamplingOptions
 from ollamamax.kernel import errors
 
 _MOST_TOKEN = 1 << 31
@@ -73,29 +76,29 @@ class GenerateRequest(_Common, kw_only=True):
     context: list[int] | None = None
 
 
-REFUSED = {
-    "template": "a model is rendered by its own template; make one with another by /api/create",
-    "_debug_render_only": "prompts are rendered on the nodes",
-}
-"""Fields that are refused unless they ask for nothing, and why."""
-IGNORED = {
-    "truncate": "a prompt that is too long is refused, never cut",
-    "shift": "a prompt that is too long is refused, never cut",
-}
-
-chat_decoder = msgspec.json.Decoder(ChatRequest)
-generate_decoder = msgspec.json.Decoder(GenerateRequest)
+_RENDERED = Refused("prompts are rendered on the nodes", (False,))
+IGNORED = options.IGNORED | dict.fromkeys(("truncate", "shift"), "a prompt that is too long is refused, never cut")
+CHAT = OllamaFields(ChatRequest, IGNORED, {"_debug_render_only": _RENDERED}, defaults=options.LEFT_TO_THE_FLEET)
+GENERATE = OllamaFields(
+    GenerateRequest,
+    IGNORED | dict.fromkeys(("width", "height", "steps"), "no model here makes pictures"),
+    {
+        "template": Refused("a model is rendered by its own template; make one with another by /api/create", ("",)),
+        "_debug_render_only": _RENDERED,
+    },
+    defaults=options.LEFT_TO_THE_FLEET,
+)
 
 
 def parse_chat(body: bytes, notes: Notes) -> Asked:
     """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
-    request = as_ollama.read(chat_decoder, body, notes.ignored.add)
+    request = CHAT.parse(body, notes.ignored)
     return _asked(request, notes, lambda: chat_inference(request, notes.ignored))
 
 
 def parse_generate(body: bytes, notes: Notes) -> Asked:
     """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
-    request = as_ollama.read(generate_decoder, body, notes.ignored.add)
+    request = GENERATE.parse(body, notes.ignored)
     return _asked(request, notes, lambda: generate_inference(request, notes.ignored))
 
 
@@ -128,10 +131,8 @@ def chat_inference(request: ChatRequest, ignored: Ignored) -> Inference:
 def generate_inference(request: GenerateRequest, ignored: Ignored) -> Inference:
     """A prompt goes through the model's chat template, as in Ollama, unless it is ``raw``."""
     common = _common(request, ignored)
-    if request.raw and any((request.template, request.system, request.context)):
+    if request.raw and any((request.system, request.context)):
         raise errors.InvalidRequest("raw mode does not support template, system, or context", param="raw")
-    if request.template:
-        raise _refused("template")
     before = request.context or []
     if any(not 0 <= token < _MOST_TOKEN for token in before):
         raise errors.InvalidRequest("'context' holds what is no token.", param="context")
@@ -158,22 +159,15 @@ def only_memory(inference: Inference) -> bool:
     return inference.kind == "chat" and not inference.messages
 
 
-def _refused(name: str) -> errors.Unsupported:
-    return errors.Unsupported(f"'{name}' is not supported by this server: {REFUSED[name]}.", param=name)
-
-
 def _memory(request: _Common) -> Inference:
     return Inference(
-        kind="chat", keep_alive=seconds(request.keep_alive), options=Options(num_ctx=context(request.options))
+        kind="chat", keep_alive=seconds(request.keep_alive), options=Options(num_ctx=options.context(request.options))
     )
 
 
 def _common(request: _Common, ignored: Ignored) -> dict[str, Any]:
-    if request.debug_render_only:
-        raise _refused("_debug_render_only")
     if request.top_logprobs is not None and not 0 <= request.top_logprobs <= 20:
         raise errors.InvalidRequest("top_logprobs must be between 0 and 20", param="top_logprobs")
-    ignored.add(name for name in IGNORED if getattr(request, name) is not None)
     if request.top_logprobs and not request.logprobs:
         ignored.add(["top_logprobs"])
     if isinstance(request.format, str) and request.format not in {"", "json"}:
@@ -190,7 +184,7 @@ def _common(request: _Common, ignored: Ignored) -> dict[str, Any]:
         "keep_alive": seconds(request.keep_alive),
         "logprobs": bool(request.logprobs),
         "top_logprobs": (request.top_logprobs or 0) if request.logprobs else 0,
-        "options": sampling(request.options, ignored),
+        "options": options.sampling(request.options),
     }
 
 

@@ -10,7 +10,8 @@ import msgspec
 
 from models_registry.modelfile import Command, written
 from ollamamax import logs
-from ollamamax.contract import Inference, as_ollama
+from ollamamax.contract import Inference
+from ollamamax.contract.as_ollama import OllamaFields
 from ollamamax.contract.tables import Listed
 from ollamamax.gateway import catalog, http, relay
 from ollamamax.gateway.call import Call
@@ -39,8 +40,9 @@ class ShowRequest(msgspec.Struct, forbid_unknown_fields=True):
     options: dict[str, Any] | None = None
 
 
-IGNORED = {"template": "Ollama's server does not look at it either"}
-
+FIELDS = OllamaFields(
+    ShowRequest, {"template": "Ollama's server does not look at it either"}, defaults={"template": ""}
+)
 UNKNOWN = "unknown"
 """The architecture of a model that only its engine knows more of."""
 _HEAD = """\
@@ -50,17 +52,13 @@ _HEAD = """\
 
 """
 
-decoder = msgspec.json.Decoder(ShowRequest)
-
 
 async def show(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    body = as_ollama.read(decoder, await service.body(scope, receive), call.ignored.add)
+    body = FIELDS.parse(await service.body(scope, receive), call.ignored)
     name = body.model or body.name
     call.notes.take(name)
     if not name:
         raise errors.InvalidRequest("'model' is required.", param="model")
-    if body.template:
-        call.ignored.add(IGNORED)
     listed = catalog.resolve(service.directory, call.principal, name)
     info = await _info(service, call, name, listed, bool(body.verbose), receive)
     if body.system:

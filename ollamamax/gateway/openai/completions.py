@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from ollamamax.contract import Delta, Final, Inference
+from ollamamax.contract.fields import Fields
 from ollamamax.gateway.asked import Asked, Notes, Output, Renderer, several
 from ollamamax.gateway.call import Call
-from ollamamax.gateway.fields import Fields
 from ollamamax.gateway.http import encode
 from ollamamax.gateway.ollama.durations import seconds
 from ollamamax.gateway.openai import others_words

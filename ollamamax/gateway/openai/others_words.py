@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ollamamax.gateway.fields import Loose, Refused, Translated, renamed, unsupported
+from ollamamax.contract.fields import Loose, Refused, Translated, renamed, unsupported
 from ollamamax.kernel import errors
 
 _OPTIONS = {

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import msgspec
 
 from ollamamax.contract import Inference, Options
+from ollamamax.contract.fields import Fields, Refused
 from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.asked import Asked, Notes, several
-from ollamamax.gateway.fields import Fields, Refused
 from ollamamax.gateway.ollama.durations import seconds
 from ollamamax.gateway.openai import content, others_words, tools
 from ollamamax.gateway.openai.noted import Noted, note

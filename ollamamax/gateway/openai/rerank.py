@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ollamamax.contract import Inference
+from ollamamax.contract.fields import Fields, Refused
 from ollamamax.gateway.asked import Asked, Notes, Output, Renderer
 from ollamamax.gateway.call import Call
-from ollamamax.gateway.fields import Fields, Refused
 from ollamamax.gateway.http import encode
 from ollamamax.gateway.openai import others_words
 from ollamamax.gateway.openai.noted import Named, note

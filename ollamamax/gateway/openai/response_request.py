@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from ollamamax.contract import Inference, Options
+from ollamamax.contract.fields import Fields, Refused
 from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.asked import Asked, Notes
-from ollamamax.gateway.fields import Fields, Refused
 from ollamamax.gateway.openai import response_input, tools
 from ollamamax.gateway.openai.noted import Noted, note
 from ollamamax.gateway.openai.requests import IGNORED as IGNORED_IN_CHAT

@@ -1,7 +1,8 @@
-"""What becomes of each field of a request's body: one table for each route, which the gateway obeys and `docs/api.md` prints.
+"""What becomes of each field of a request's body: one table for each route, which the code obeys and `docs/api.md` prints.
 
 A field is supported (it is in the route's struct), translated (another server's word for something supported), ignored (the
-answer is the same without it, and why), or refused by name (it would change the answer, and no engine of ours can do it).
+answer is the same without it, and why), or refused by name (it would change the answer, and no engine of ours can do it). What is
+ignored or refused may be in the struct, too: its type is checked then.
 Whatever nobody knows is ignored, too, unless the tenant or the key asks for strictness.
 """
 
@@ -59,13 +60,39 @@ class Fields(Generic[T]):
     ignored: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, Refused] = field(default_factory=dict)
     translated: Mapping[str, Translated] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """What some of those that are ignored are where nobody gave them: that asks for nothing, and is not told."""
     _decoder: msgspec.json.Decoder[T] = field(init=False, repr=False)
+    _typed: tuple[tuple[str, tuple[str, ...]], ...] = field(init=False, repr=False)
+    """Those in the struct that are ignored or refused, each with the attributes that lead to it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_decoder", msgspec.json.Decoder(self.struct))
+        places = dict(_attributes(self.struct))
+        without_effect = [path for path in (*self.ignored, *self.refused) if path in places]
+        object.__setattr__(self, "_typed", tuple((path, places[path]) for path in without_effect))
 
     def parse(self, body: bytes, ignored: Ignored, *, strict: bool = False) -> T:
         """The request; ``ignored`` is told what it has in vain. Raises `InvalidRequest`, and `Unsupported` for what is refused."""
+        request = self._read(body, ignored, strict)
+        self.obey(request, ignored)
+        return request
+
+    def obey(self, request: T, ignored: Ignored) -> None:
+        """Tell which of its fields have no effect. Raises `Unsupported` for what is refused."""
+        for path, attributes in self._typed:
+            value: Any = request
+            for name in attributes:
+                value = getattr(value, name, None)
+            if value is None:
+                continue
+            if (refused := self.refused.get(path)) is not None:
+                if value not in refused.harmless:
+                    raise unsupported(path, refused.why)
+            elif path not in self.defaults or value != self.defaults[path]:
+                ignored.add([path])
+
+    def _read(self, body: bytes, ignored: Ignored, strict: bool) -> T:
         try:
             # Bodies without a word of others are understood in one go; the structs forbid what they do not know.
             return from_client.decode(self._decoder, body)
@@ -108,7 +135,8 @@ class Fields(Generic[T]):
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Each field with what becomes of it, for people."""
-        yield from ((path, "supported") for path in supported(self.struct))
+        without_effect = {path for path, _ in self._typed}
+        yield from ((path, "supported") for path in supported(self.struct) if path not in without_effect)
         yield from ((path, f"translated into {each.into}") for path, each in self.translated.items())
         yield from ((path, f"ignored: {why}") for path, why in self.ignored.items())
         for path, each in self.refused.items():
@@ -129,6 +157,18 @@ def supported(struct: type[msgspec.Struct], place: str = "") -> Iterator[str]:
         yield place + name
         if inner is not None:
             yield from supported(inner, f"{place}{name}.")
+
+
+def _attributes(
+    struct: type[msgspec.Struct], place: str = "", before: tuple[str, ...] = ()
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The paths of its fields with the names of the attributes that lead there; those of structs in lists lead nowhere."""
+    inner = inner_structs(struct)
+    for each in msgspec.structs.fields(struct):
+        name, found = each.encode_name, inner[each.encode_name]
+        yield place + name, (*before, each.name)
+        if found is not None:
+            yield from _attributes(found, f"{place}{name}.", (*before, each.name))
 
 
 @lru_cache(256)
