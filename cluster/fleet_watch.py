@@ -1,4 +1,4 @@
-"""Looks at the fleet again and again: reads what is known of it, has it judged, and publishes how it is. Redis only."""
+"""Looks at the fleet again and again: reads what is known of it, has it judged, publishes how it is, and writes its history. Redis only."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cluster import guard
 from cluster.health.judge import judge
 from cluster.health.memory import Memory, decode_memory, encode_memory
 from cluster.health.snapshot import SeenLoop, SeenModel, SeenNode, Snapshot
+from cluster.history.recorder import Recorder
 from cluster.telemetry import Models, read_vitals
 from cluster.worker.version import AGENT
 from ollamamax import logs
@@ -44,6 +45,7 @@ class FleetWatch:
         self._models: list[SeenModel] = []
         self._held = Models()
         self._published: set[str] = set()
+        self._recorder = Recorder()
 
     def look(
         self, client: redis.Redis, *, fence: int = 0, now: float | None = None, check: Callable[[], None] = lambda: None
@@ -52,10 +54,12 @@ class FleetWatch:
         at = time.time() if now is None else now
         if fence != self._fence:
             self._take_over(client, fence)
-        snapshot = self._snapshot(client, at)
+        batches = self._take_ended(client)
+        snapshot = self._snapshot(client, at, batches)
         reports = judge(snapshot, self._memory)
         check()
         self._publish(client, reports)
+        self._recorder.put(client, at, snapshot.nodes, reports, batches)
         if abs(at - self._saved) >= SAVED_SECONDS:
             client.set(keys.HEALTH_MEMORY, encode_memory(self._memory))
             self._saved = at
@@ -72,23 +76,26 @@ class FleetWatch:
                 _log.info("health_memory_of_another_version")
         self._published = {each.decode() for each in cast("list[bytes]", client.hkeys(keys.HEALTH))}
 
-    def _snapshot(self, client: redis.Redis, now: float) -> Snapshot:
+    def _take_ended(self, client: redis.Redis) -> list[EndedBatch]:
+        """What gateways counted since the last look; each is taken once."""
+        ended = cast("list[bytes]", client.lrange(keys.ENDED, 0, MOST_TAKEN - 1))
+        if ended:
+            client.ltrim(keys.ENDED, len(ended), -1)
+        return _batches(ended)
+
+    def _snapshot(self, client: redis.Redis, now: float, batches: list[EndedBatch]) -> Snapshot:
         self._read_directory(client)
         ids = list(self._nodes)
         vitals, ignored = read_vitals(client, ids, self._held)
         problems = guard.problems(client, ids, ignored)
         cuts = {node for node, cut in guard.held_cuts(client).items() if not cut.over}
         with client.pipeline(transaction=False) as pipe:
-            pipe.lrange(keys.ENDED, 0, MOST_TAKEN - 1)
             pipe.hgetall(keys.LOOPS)
             pipe.hgetall(keys.FAILED_JOBS)
             pipe.xlen(keys.USAGE)
             pipe.xlen(keys.USAGE_REFUSED)
             pipe.zcard(keys.WAITING)
-            ended, loops, jobs, waiting, refused, queued = pipe.execute()
-        batches = _batches(ended)
-        if ended:
-            client.ltrim(keys.ENDED, len(ended), -1)
+            loops, jobs, waiting, refused, queued = pipe.execute()
         held = self._held
         return Snapshot(
             now=now,

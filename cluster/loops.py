@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
+from django.utils import timezone
+
 from cluster import guard, reconcile
+from cluster.actions import history
 from cluster.dispatch import settle_dead_gateways
 from cluster.fleet_watch import EVERY, FleetWatch
 from ollamamax.bus.loops import Leader, LeaseOf, loop
@@ -33,3 +38,14 @@ def guard_nodes(leader: Leader) -> None:
 @loop("cluster.settle_lost", every=1.0, lease=LeaseOf.REDIS)
 def settle_lost(leader: Leader) -> None:
     settle_dead_gateways.settle_lost(leader.region.client, check=leader.check)
+
+
+@loop("cluster.fold_history", every=20.0, lease=LeaseOf.POSTGRES, each_region=True)
+def fold_history(leader: Leader) -> None:
+    history.fold_history(leader.region, now=time.time(), check=leader.check)
+
+
+@loop("cluster.drop_history", every=1800.0, lease=LeaseOf.POSTGRES)
+def drop_history(leader: Leader) -> None:
+    leader.check()
+    history.drop_old(timezone.now())

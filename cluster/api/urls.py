@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from cluster.api.health import HealthView
+from cluster.api.history import HistoryView
 from cluster.api.join import JoinTokenListView, JoinTokenView, JoinView
 from cluster.api.node import NodeListView, NodeView
 from cluster.api.queue import QueueView
@@ -12,6 +13,7 @@ from cluster.api.request import RequestCancelView, RequestListView, RequestView,
 from ollamamax.identity.api.bulk import bulk_of
 
 urlpatterns = [
+    path("history", HistoryView.as_view(), name="history"),
     path("health", HealthView.as_view(), name="health"),
     path("nodes", NodeListView.as_view(), name="nodes"),
     path("nodes/join", JoinView.as_view(), name="join"),

@@ -1,6 +1,7 @@
 """The tables of the cluster, one noun a file."""
 
+from cluster.models.history import HistoryRow
 from cluster.models.join_token import JoinToken
 from cluster.models.node import Node
 
-__all__ = ["JoinToken", "Node"]
+__all__ = ["HistoryRow", "JoinToken", "Node"]

@@ -43,6 +43,16 @@ LIVE_WATCHED = "omx:live:watched"
 """Sorted set, tenant -> Unix time until which somebody has its live page open."""
 
 
+def history(hour: int, series: str) -> str:
+    """Entries (`ollamamax.contract.history`) of a series of one hour, by its number since 1970: appended, and compressed once it is over."""
+    return f"omx:history:{hour}:{series}"
+
+
+def history_series(hour: int) -> str:
+    """Hash, series of that hour that are not in Postgres yet -> its tenant."""
+    return f"omx:history:{hour}"
+
+
 def directory(table: str) -> str:
     """Hash of one table of the directory: what the data plane needs of the control plane."""
     return f"omx:dir:{table}"
