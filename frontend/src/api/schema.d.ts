@@ -196,6 +196,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Series of numbers over time: ten seconds apart for a day, a minute for a week, an hour for a year. */
+        get: operations["history_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs": {
         parameters: {
             query?: never;
@@ -1183,6 +1200,23 @@ export interface components {
         Health: {
             state: components["schemas"]["ConditionEnum"];
             findings: components["schemas"]["Finding"][];
+        };
+        History: {
+            step: number;
+            series: components["schemas"]["HistorySeries"][];
+        };
+        /** @description Gauges, such as ``running``, are means over a step; ``requests``, ``failed`` and tokens are sums. Null: nothing was measured. */
+        HistorySeries: {
+            series: string;
+            /** @description the beginning of each step, Unix seconds */
+            at: number[];
+            values: {
+                [key: string]: (number | null)[];
+            };
+            /** @description failed requests by the error's code */
+            failures: {
+                [key: string]: (number | null)[];
+            };
         };
         /** @description ``provider`` names who vouched for the user; empty for this installation itself. */
         HowLoggedIn: {
@@ -2622,6 +2656,52 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FleetHealth"];
+                };
+            };
+        };
+    };
+    history_retrieve: {
+        parameters: {
+            query: {
+                /** @description `tenant`, `node:<id>`, `gpu:<node id>/<index>` or `model:<name>`; several: `series=...&series=...` */
+                series: string[];
+                /** @description an hour ago, when left out */
+                since?: string;
+                /**
+                 * @description seconds; when left out, the shortest with at most 300 points of which there is data
+                 *
+                 *     * `10` - 10
+                 *     * `20` - 20
+                 *     * `30` - 30
+                 *     * `60` - 60
+                 *     * `120` - 120
+                 *     * `300` - 300
+                 *     * `600` - 600
+                 *     * `900` - 900
+                 *     * `1800` - 1800
+                 *     * `3600` - 3600
+                 *     * `7200` - 7200
+                 *     * `10800` - 10800
+                 *     * `21600` - 21600
+                 *     * `43200` - 43200
+                 *     * `86400` - 86400
+                 */
+                step?: 10 | 20 | 30 | 60 | 120 | 300 | 600 | 900 | 1800 | 3600 | 7200 | 10800 | 21600 | 43200 | 86400;
+                /** @description now, when left out */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["History"];
                 };
             };
         };
