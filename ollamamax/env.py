@@ -449,6 +449,31 @@ def read(environ: Mapping[str, str] = os.environ, *, without: Collection[str] = 
     return Environment(values)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """One setting as a person may see it: ``value`` is ``None`` where it is secret, ``source`` says where it comes from."""
+
+    name: str
+    value: str | None
+    default: str | None
+    source: str
+    help: str
+
+
+def shown(environ: Mapping[str, str] = os.environ) -> list[Shown]:
+    """Every setting, with neither the value nor the default of a secret."""
+    return [
+        Shown(
+            setting.name,
+            None if setting.secret else environ.get(setting.name, setting.default or ""),
+            None if setting.secret else setting.default,
+            "environment" if setting.name in environ else "default",
+            setting.help,
+        )
+        for setting in SETTINGS
+    ]
+
+
 def _contradictions(values: Mapping[str, Any]) -> list[str]:
     problems = []
     if bool(values.get("OLLAMAMAX_TLS_CERT")) != bool(values.get("OLLAMAMAX_TLS_KEY")):

@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("ollamamax.metering.api.urls")),
     path("api/v1/", include("cluster.api.urls")),
     path("api/v1/", include("models_registry.api.urls")),
+    path("api/v1/", include("dashboard.api.urls")),
     path("", include("dashboard.urls")),
 ]
 handler400 = "ollamamax.identity.api.problems.bad_request"

@@ -12,6 +12,7 @@ import pytest
 from tests.architecture.code import called_name, modules
 
 SITES = {
+    "dashboard/queries/system.py": "what the server says of itself",
     "ollamamax/audit/actions.py": "an advisory lock for the next record of a chain",
     "ollamamax/audit/verify.py": "a snapshot that only reads",
     "ollamamax/batches/actions/bounded.py": "a time-out of this transaction alone",

@@ -126,6 +126,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Who did what to what, the newest first. */
+        get: operations["audit_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The records that match as a file, the oldest first, written while it is sent. */
+        get: operations["audit_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Compute the hashes of 5,000 records anew; go on at `next` until it is null. */
+        get: operations["audit_verify"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/grants": {
         parameters: {
             query?: never;
@@ -739,6 +790,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Every setting of the web process, where its value comes from, and what it does. For the operator. */
+        get: operations["settings_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description How the installation fares. For its operator. */
+        get: operations["system_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenant": {
         parameters: {
             query?: never;
@@ -940,6 +1025,26 @@ export interface components {
              * @description for how long the model was loaded first
              */
             load_ms?: number;
+        };
+        AuditProblem: {
+            seq: number;
+            what: string;
+        };
+        /** @description ``seq`` numbers the chain's records from 1 without a hole; ``hash`` covers every other field and the hash before. */
+        AuditRecord: {
+            readonly seq: number;
+            /** Format: date-time */
+            readonly at: string;
+            readonly actor_kind: string;
+            readonly actor_id: string;
+            readonly actor_name: string;
+            readonly action: string;
+            readonly target_type: string;
+            readonly target_id: string;
+            readonly request: string;
+            readonly detail: unknown;
+            readonly hash: string;
+            readonly prev_hash: string;
         };
         Bulk: {
             items: components["schemas"]["BulkItem"][];
@@ -1384,6 +1489,22 @@ export interface components {
             email: string;
             password: string;
         };
+        /** @description ``leader`` is the controller's process that runs it; ``behind_ms`` how late the last run began; ``error`` what ended it. */
+        Loop: {
+            loop: string;
+            leader: string;
+            /** Format: double */
+            ago_seconds: number;
+            /** Format: double */
+            every_seconds: number;
+            /** Format: double */
+            took_ms: number;
+            /** Format: double */
+            behind_ms: number;
+            /** Format: double */
+            spent_ms: number;
+            error: string;
+        };
         /** @description Who is calling, and what they may do. */
         Me: {
             kind: components["schemas"]["MeKindEnum"];
@@ -1411,7 +1532,7 @@ export interface components {
             /** @description The slug of the role. */
             role: string;
             readonly state: components["schemas"]["MemberStateEnum"];
-            readonly source: components["schemas"]["SourceEnum"];
+            readonly source: components["schemas"]["MemberSourceEnum"];
             readonly external_id: string;
             /** Format: date-time */
             readonly created_at: string;
@@ -1424,6 +1545,15 @@ export interface components {
          * @enum {string}
          */
         MemberChangeStateEnum: "active" | "suspended";
+        /**
+         * @description * `local` - Local
+         *     * `oidc` - Oidc
+         *     * `saml` - Saml
+         *     * `scim` - Scim
+         *     * `ldap` - Ldap
+         * @enum {string}
+         */
+        MemberSourceEnum: "local" | "oidc" | "saml" | "scim" | "ldap";
         /**
          * @description * `invited` - Invited
          *     * `active` - Active
@@ -1486,6 +1616,12 @@ export interface components {
             readonly problem: string | null;
             readonly health: components["schemas"]["Health"];
         };
+        NodeQueue: {
+            node: string;
+            node_name: string;
+            messages: number;
+            tickets: number;
+        };
         /**
          * @description * `refuse` - refuse
          *     * `route` - route
@@ -1504,6 +1640,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Alias"][];
+        };
+        PaginatedAuditRecordList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["AuditRecord"][];
         };
         PaginatedEndedRequestList: {
             /**
@@ -1786,6 +1935,16 @@ export interface components {
             /** Format: date-time */
             expires_at: string;
         };
+        /** @description What could not be read is left out; ``error`` says why. */
+        Postgres: {
+            version?: string;
+            size_bytes?: number;
+            connections?: number;
+            most_connections?: number;
+            /** Format: double */
+            uptime_seconds?: number;
+            error: string;
+        };
         /**
          * @description * `high` - High
          *     * `normal` - Normal
@@ -1880,6 +2039,42 @@ export interface components {
             waiting: number;
             requests: components["schemas"]["Waiting"][];
             shares: components["schemas"]["Share"][];
+        };
+        /** @description Celery ``messages`` and ``tickets`` that nodes have not taken; ``longest`` names ten at most. */
+        Queues: {
+            nodes: number;
+            nodes_reporting: number;
+            messages: number;
+            tickets: number;
+            longest: components["schemas"]["NodeQueue"][];
+        };
+        Redis: {
+            redis_version: string | null;
+            used_memory: number | null;
+            /** @description 0: no bound. */
+            maxmemory: number | null;
+            connected_clients: number | null;
+            uptime_in_seconds: number | null;
+            role: string | null;
+        };
+        /** @description What could not be read is left out; ``error`` says why. */
+        Region: {
+            name: string;
+            error: string;
+            redis?: components["schemas"]["Redis"];
+            /** @description Processes that run. */
+            gateways?: number;
+            /** @description Processes that are gone and not settled yet. */
+            gateways_missed?: number;
+            directory_number?: number;
+            /** Format: double */
+            directory_behind_seconds?: number;
+            /** @description Records that Postgres does not have yet. */
+            usage_waiting?: number;
+            /** @description Records that Postgres refused. */
+            usage_refused?: number;
+            loops?: components["schemas"]["Loop"][];
+            queues?: components["schemas"]["Queues"];
         };
         Replica: {
             /** Format: uuid */
@@ -2040,6 +2235,25 @@ export interface components {
             tenants: components["schemas"]["Tenant"][];
             permissions: components["schemas"]["PermissionsEnum"][];
         };
+        /** @description ``value`` and ``default`` of a secret are null: it is hidden. Each is read once, when a process starts. */
+        Setting: {
+            name: string;
+            value: string | null;
+            /** @description null where it must be set, too. */
+            default: string | null;
+            source: components["schemas"]["SettingSourceEnum"];
+            help: string;
+            hidden: boolean;
+        };
+        /**
+         * @description * `environment` - environment
+         *     * `default` - default
+         * @enum {string}
+         */
+        SettingSourceEnum: "environment" | "default";
+        Settings: {
+            results: components["schemas"]["Setting"][];
+        };
         /**
          * @description * `critical` - critical
          *     * `warning` - warning
@@ -2066,15 +2280,6 @@ export interface components {
             share: number;
         };
         /**
-         * @description * `local` - Local
-         *     * `oidc` - Oidc
-         *     * `saml` - Saml
-         *     * `scim` - Scim
-         *     * `ldap` - Ldap
-         * @enum {string}
-         */
-        SourceEnum: "local" | "oidc" | "saml" | "scim" | "ldap";
-        /**
          * @description ``until`` is null for what is under way, and the same as ``at`` for a mere moment. ``detail`` is a place in the queue, or the code of the
          *     error that ended a try.
          */
@@ -2097,6 +2302,12 @@ export interface components {
          * @enum {string}
          */
         StrategyEnum: "balanced" | "least_busy" | "round_robin" | "fastest" | "affinity" | "cheapest";
+        System: {
+            version: string;
+            python: string;
+            postgres: components["schemas"]["Postgres"];
+            regions: components["schemas"]["Region"][];
+        };
         /** @description A tenant, and the user's role in it. */
         Tenant: {
             /** Format: uuid */
@@ -2251,6 +2462,16 @@ export interface components {
         /** @description The newest first; a user has 50 at most. */
         UserSessions: {
             results: components["schemas"]["UserSession"][];
+        };
+        /** @description Numbers ``begin`` to ``end`` were checked; ``next`` is where to go on, null at the end of the chain. ``problems`` names 100 at most. */
+        Verified: {
+            begin: number;
+            end: number;
+            /** @description The number of the chain's last record; 0 for an empty chain. */
+            last: number;
+            next: number | null;
+            intact: boolean;
+            problems: components["schemas"]["AuditProblem"][];
         };
         /**
          * @description ``position`` counts from 1 over all tenants; ``expected_wait_ms`` is null while nothing of the model has ended lately. ``nodes`` are the
@@ -2511,6 +2732,117 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
+    audit_list: {
+        parameters: {
+            query?: {
+                action?: string;
+                /** @description A part of the name. */
+                actor?: string;
+                actor_id?: string;
+                /**
+                 * @description `system` is of the installation, for its operator.
+                 *
+                 *     * `tenant` - tenant
+                 *     * `system` - system
+                 */
+                chain?: "tenant" | "system";
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                request?: string;
+                since?: string;
+                target_id?: string;
+                target_type?: string;
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedAuditRecordList"];
+                };
+            };
+        };
+    };
+    audit_export: {
+        parameters: {
+            query?: {
+                action?: string;
+                /** @description A part of the name. */
+                actor?: string;
+                actor_id?: string;
+                /**
+                 * @description `system` is of the installation, for its operator.
+                 *
+                 *     * `tenant` - tenant
+                 *     * `system` - system
+                 */
+                chain?: "tenant" | "system";
+                /**
+                 * @description * `csv` - csv
+                 *     * `jsonl` - jsonl
+                 */
+                form?: "csv" | "jsonl";
+                request?: string;
+                since?: string;
+                target_id?: string;
+                target_type?: string;
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": string;
+                    "text/csv": string;
+                };
+            };
+        };
+    };
+    audit_verify: {
+        parameters: {
+            query?: {
+                /** @description The first number to check. */
+                begin?: number;
+                /**
+                 * @description `system` is of the installation, for its operator.
+                 *
+                 *     * `tenant` - tenant
+                 *     * `system` - system
+                 */
+                chain?: "tenant" | "system";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verified"];
                 };
             };
         };
@@ -3848,6 +4180,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
+                };
+            };
+        };
+    };
+    settings_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Settings"];
+                };
+            };
+        };
+    };
+    system_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["System"];
                 };
             };
         };

@@ -11,6 +11,7 @@ from ollamamax.identity.api.account import (
     UserSessionListView,
     UserSessionView,
 )
+from ollamamax.identity.api.audit import AuditExportView, AuditVerifyView, AuditView
 from ollamamax.identity.api.bulk import bulk_of
 from ollamamax.identity.api.key import KeyListView, KeyRotateView, KeyView
 from ollamamax.identity.api.me import MeView
@@ -37,6 +38,9 @@ urlpatterns = [
     path("account/other-sessions", OtherSessionsView.as_view(), name="account-other-sessions"),
     path("account/sessions/<uuid:session_id>", UserSessionView.as_view(), name="account-session"),
     path("playground/token", PlaygroundTokenView.as_view(), name="playground-token"),
+    path("audit", AuditView.as_view(), name="audit"),
+    path("audit/export", AuditExportView.as_view(), name="audit-export"),
+    path("audit/verify", AuditVerifyView.as_view(), name="audit-verify"),
     path("me", MeView.as_view(), name="me"),
     path("keys", KeyListView.as_view(), name="keys"),
     path("keys/bulk", bulk_of(KeyView, "key_id", "keys").as_view(), name="keys-bulk"),

@@ -1,0 +1,69 @@
+"""Reads of the audit trail: the records of one chain, and whether a part of it is as it was written."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from django.db import models
+
+from ollamamax.audit import chain
+from ollamamax.audit.models import AuditRecord, ChainHead
+from ollamamax.audit.verify import Problem
+
+SEGMENT = 5_000
+"""Records that are checked at once."""
+MOST_PROBLEMS = 100
+FIELDS = (*chain.FIELDS, "hash")
+
+
+class Segment(NamedTuple):
+    """Records ``begin`` to ``end`` of a chain, which has ``last`` in all; ``problems`` is empty where all is as it was written."""
+
+    begin: int
+    end: int
+    last: int
+    problems: list[Problem]
+
+
+def records(name: str) -> models.QuerySet[AuditRecord]:
+    """Of one chain, the newest first."""
+    return AuditRecord.objects.filter(chain=name).order_by("-seq")
+
+
+def verify_segment(name: str, begin: int) -> Segment:
+    """Compute the hashes of `SEGMENT` records anew, from number ``begin`` on, and how each follows the one before.
+
+    All segments together show what `verify.verify` shows of the chain, but for what was noted outside the database. Queries: 2.
+    """
+    head = ChainHead.objects.filter(chain=name).first()
+    last = head.seq if head else 0
+    rows = list(
+        AuditRecord.objects.filter(chain=name, seq__gte=max(1, begin - 1), seq__lt=begin + SEGMENT)
+        .order_by("seq", "id")
+        .values(*FIELDS)
+    )
+    found: list[Problem] = []
+    expected, previous = begin, chain.GENESIS
+    if begin > 1:
+        before = next((row for row in rows if row["seq"] == begin - 1), None)
+        previous = "" if before is None else before["hash"]
+        rows = [row for row in rows if row["seq"] >= begin]
+    for row in rows:
+        seq = row["seq"]
+        if seq > expected:
+            found.append(Problem(name, expected, f"missing, and every one up to {seq - 1}"))
+        elif seq < expected:
+            found.append(Problem(name, seq, "inserted: its number was taken already"))
+        if seq == expected and previous and row["prev_hash"] != previous:
+            found.append(Problem(name, seq, "does not follow the record before it: moved, inserted or altered"))
+        if chain.digest(row) != row["hash"]:
+            found.append(Problem(name, seq, "altered: its content does not have its hash"))
+        expected, previous = seq + 1, row["hash"]
+    end = min(last, begin + SEGMENT - 1) if last else 0
+    if expected <= end:
+        found.append(Problem(name, expected, f"missing, and every one up to {end}"))
+    elif head is not None and end == last and rows and previous != head.hash:
+        found.append(Problem(name, last, "is not the end: the head has another hash"))
+    if head is None and rows:
+        found.append(Problem(name, expected - 1, "the chain's head is missing"))
+    return Segment(begin, end, last, found[:MOST_PROBLEMS])

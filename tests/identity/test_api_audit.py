@@ -1,0 +1,156 @@
+"""`/api/v1/audit`: search, export, verify; of one's own tenant, and of the installation for its operator."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from django.db import connection
+from rest_framework.test import APIClient
+
+from ollamamax.audit import queries
+from ollamamax.audit.actions import chain_of, record
+from ollamamax.audit.models import AuditRecord
+from ollamamax.kernel.principal import system
+from tests.cast import Person, logged_in, make_person
+
+pytestmark = pytest.mark.django_db
+AUDIT = "/api/v1/audit"
+
+
+def note(person: Person, number: int, action: str = "key.issue", **more: Any) -> None:
+    record(
+        acting=person.acting,
+        action=action,
+        target_type="key",
+        target_id=f"k-{number}",
+        tenant=person.tenant.id,
+        detail={"number": number, **more},
+    )
+
+
+@pytest.fixture
+def auditor_api(owner: Person) -> APIClient:
+    return logged_in(make_person(owner.tenant, "auditor", "auditor"))
+
+
+def seqs(caller: APIClient, /, **query: Any) -> list[int]:
+    answer = caller.get(AUDIT, query)
+    assert answer.status_code == 200, answer.json()
+    return [each["seq"] for each in answer.json()["results"]]
+
+
+def test_the_trail_is_searched_by_who_may_in_their_own_tenant(
+    owner: Person,
+    auditor_api: APIClient,
+    viewer_api: APIClient,
+    stranger_api: APIClient,
+    anonymous_api: APIClient,
+) -> None:
+    before = AuditRecord.objects.filter(chain=chain_of(owner.tenant.id)).count()
+    note(owner, 1)
+    note(owner, 2, "key.revoke")
+    note(owner, 3, "model.publish")
+    mine = range(before + 1, before + 4)
+    assert seqs(auditor_api)[:3] == list(mine)[::-1]
+    assert seqs(auditor_api, action="key.") == [mine[1], mine[0]]
+    assert seqs(auditor_api, action="key.revoke") == [mine[1]]
+    assert seqs(auditor_api, target_id="k-3") == [mine[2]]
+    assert seqs(auditor_api, actor="OWNER@", target_type="key") == list(mine)[::-1]
+    assert seqs(auditor_api, request="test-request", target_id="k-1") == [mine[0]]
+    assert seqs(auditor_api, until="2001-01-01T00:00:00Z") == []
+    theirs = stranger_api.get(AUDIT).json()["results"]
+    assert all(each["target_id"] != "k-1" for each in theirs)
+    assert (viewer_api.get(AUDIT).status_code, anonymous_api.get(AUDIT).status_code) == (403, 401)
+    assert auditor_api.get(AUDIT, {"action": "Key"}).status_code == 400
+
+
+@pytest.mark.parametrize("path", [AUDIT, f"{AUDIT}/export", f"{AUDIT}/verify"])
+def test_the_installations_chain_is_its_operators(
+    operator_api: APIClient, owner_api: APIClient, viewer_api: APIClient, anonymous_api: APIClient, path: str
+) -> None:
+    query = {"chain": "system"}
+    assert operator_api.get(path, query).status_code == 200
+    assert owner_api.get(path, query).status_code == 403
+    assert owner_api.get(path).status_code == 200
+    assert viewer_api.get(path).status_code == 403
+    assert anonymous_api.get(path).status_code == 401
+
+
+def test_a_file_has_all_that_matches_the_oldest_first(
+    owner: Person, auditor_api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ollamamax.identity.api.audit.PAGE", 2)
+    for number in range(5):
+        note(owner, number, said="=HYPERLINK(1)")
+    lines = auditor_api.get(f"{AUDIT}/export", {"action": "key."}).getvalue().splitlines()
+    assert [json.loads(line)["detail"]["number"] for line in lines] == [0, 1, 2, 3, 4]
+    answer = auditor_api.get(f"{AUDIT}/export", {"action": "key.", "form": "csv"})
+    rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode(), newline="")))
+    assert [row["target_id"] for row in rows] == [f"k-{number}" for number in range(5)]
+    assert json.loads(rows[0]["detail"]) == {"number": 0, "said": "=HYPERLINK(1)"}
+    assert answer["Content-Disposition"] == 'attachment; filename="audit.csv"'
+
+
+def alter(seq: int, chain: str, **changes: Any) -> None:
+    """As whoever owns the database may."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+    AuditRecord.objects.filter(chain=chain, seq=seq).update(**changes)
+
+
+def verified(api: APIClient) -> tuple[list[int], list[int]]:
+    """The numbers of what is wrong, and where each segment began."""
+    wrong, begins, begin = [], [], 1
+    while True:
+        found = api.get(f"{AUDIT}/verify", {"begin": begin}).json()
+        begins.append(begin)
+        wrong += [each["seq"] for each in found["problems"]]
+        assert found["intact"] == (not found["problems"])
+        if found["next"] is None:
+            return wrong, begins
+        begin = found["next"]
+
+
+@pytest.mark.parametrize("size", [2, 3, 100])
+def test_each_segment_is_verified_and_what_was_altered_is_named(
+    owner: Person, auditor_api: APIClient, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(queries, "SEGMENT", size)
+    for number in range(6):
+        note(owner, number)
+    chain = chain_of(owner.tenant.id)
+    last = AuditRecord.objects.filter(chain=chain).count()
+    wrong, begins = verified(auditor_api)
+    assert (wrong, begins) == ([], list(range(1, last + 1, size)))
+    for seq in range(1, last + 1):
+        held = AuditRecord.objects.get(chain=chain, seq=seq)
+        alter(seq, chain, actor_name="somebody else")
+        assert verified(auditor_api)[0] == [seq]
+        alter(seq, chain, actor_name=held.actor_name, hash="0" * 64)
+        assert seq in verified(auditor_api)[0]
+        alter(seq, chain, hash=held.hash)
+    assert verified(auditor_api)[0] == []
+
+
+def test_what_was_removed_is_named(owner: Person, auditor_api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "SEGMENT", 3)
+    for number in range(6):
+        note(owner, number)
+    chain = chain_of(owner.tenant.id)
+    last = AuditRecord.objects.filter(chain=chain).count()
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+    AuditRecord.objects.filter(chain=chain, seq=last - 1).delete()
+    assert last - 1 in verified(auditor_api)[0]
+    AuditRecord.objects.filter(chain=chain, seq=last).delete()
+    assert verified(auditor_api)[0]
+
+
+def test_an_empty_chain_is_intact(operator_api: APIClient, owner: Person) -> None:
+    assert queries.verify_segment("0" * 32, 1) == queries.Segment(1, 0, 0, [])
+    record(acting=system("x"), action="a.b", target_type="x", target_id="", tenant=None)
+    assert operator_api.get(f"{AUDIT}/verify", {"chain": "system"}).json()["intact"]
