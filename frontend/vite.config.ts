@@ -24,5 +24,7 @@ export default defineConfig({
     setupFiles: ['src/tests/setup.ts'],
     include: ['src/**/*.test.{ts,tsx}'],
     restoreMocks: true,
+    pool: 'threads',
+    isolate: false, // each file would load everything anew
   },
 })

@@ -1,15 +1,16 @@
 /** The two roots under which every address lies: the bare one, and the one inside, for whoever is logged in. */
 import type { QueryClient } from '@tanstack/react-query'
-import { createRootRouteWithContext, createRoute, Outlet, redirect } from '@tanstack/react-router'
+import { createRootRouteWithContext, createRoute, redirect } from '@tanstack/react-router'
 import { sessionQuery } from '../api/session'
 import { Failure, NotFound } from './Failure'
+import { Root } from './Root'
 
 interface Context {
   queries: QueryClient
 }
 
 export const rootRoute = createRootRouteWithContext<Context>()({
-  component: Outlet,
+  component: Root,
   errorComponent: Failure,
   notFoundComponent: NotFound,
 })

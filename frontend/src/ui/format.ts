@@ -1,16 +1,65 @@
-/** Numbers as people read them. */
-const BINARY = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
+/** The one way to write numbers, units, money, durations and times: in the viewer's language, and in their time zone. */
+import i18next from 'i18next'
+import { preference } from '../app/preferences'
 
-/** 1536 → "1.5 KiB". */
-export function bytes(value: number): string {
+const BINARY = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
+const DECIMAL = ['B/s', 'kB/s', 'MB/s', 'GB/s', 'TB/s']
+
+/** The chosen language, in the browser's own flavour of it: en-GB has other dates than en-US. */
+export function locale(): string {
+  const language = i18next.language || 'en'
+  return navigator.languages.find((each) => each.toLowerCase().startsWith(language)) ?? language
+}
+
+/** The chosen time zone, else the browser's own. */
+export function zone(): string {
+  return preference.get('zone') ?? Intl.DateTimeFormat().resolvedOptions().timeZone
+}
+
+const numbers = new Map<string, Intl.NumberFormat>()
+
+function number(options: Intl.NumberFormatOptions): Intl.NumberFormat {
+  const name = `${locale()} ${JSON.stringify(options)}`
+  const made = numbers.get(name) ?? new Intl.NumberFormat(locale(), options)
+  numbers.set(name, made)
+  return made
+}
+
+const dates = new Map<string, Intl.DateTimeFormat>()
+
+function date(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  const name = `${locale()} ${zone()} ${JSON.stringify(options)}`
+  const made = dates.get(name) ?? new Intl.DateTimeFormat(locale(), { ...options, timeZone: zone() })
+  dates.set(name, made)
+  return made
+}
+
+/** 12345 → "12,345". */
+export const count = (value: number): string => number({ maximumFractionDigits: 0 }).format(value)
+
+/** 1234567 → "1.2M": where there is little room, as on the axis of a chart. */
+export const short = (value: number): string =>
+  number({ notation: 'compact', maximumSignificantDigits: 3 }).format(value)
+
+/** Three digits say enough of a measure: 1.25, 12.5, 125, 1,254. A whole number has no fraction. */
+const significant = (value: number): string =>
+  number({
+    maximumFractionDigits: value >= 100 || Number.isInteger(value) ? 0 : 1,
+    minimumFractionDigits: value >= 100 || Number.isInteger(value) ? 0 : 1,
+  }).format(value)
+
+function scaled(value: number, base: number, units: readonly string[]): string {
   let unit = 0
   let rest = value
-  while (rest >= 1024 && unit < BINARY.length - 1) {
-    rest /= 1024
+  while (Math.abs(rest) >= base && unit < units.length - 1) {
+    rest /= base
     unit += 1
   }
-  return `${significant(rest)} ${BINARY[unit] ?? 'B'}`
+  return `${significant(rest)} ${units[unit] ?? ''}`
 }
+
+/** 1536 → "1.5 KiB". */
+export const bytes = (value: number): string => scaled(value, 1024, BINARY)
 
 /** Used of total in the unit of the total: "9.1 / 16 GiB". */
 export function bytesOf(used: number, total: number): string {
@@ -20,31 +69,36 @@ export function bytesOf(used: number, total: number): string {
 }
 
 /** Bytes each second, in decimal units as network equipment has them: "1.2 MB/s". */
-export function rate(value: number): string {
-  const units = ['B/s', 'kB/s', 'MB/s', 'GB/s']
-  let unit = 0
-  let rest = value
-  while (rest >= 1000 && unit < units.length - 1) {
-    rest /= 1000
-    unit += 1
-  }
-  return `${significant(rest)} ${units[unit] ?? 'B/s'}`
-}
+export const rate = (value: number): string => scaled(value, 1000, DECIMAL)
 
-function significant(value: number): string {
-  if (value >= 100 || Number.isInteger(value)) return value.toFixed(0)
-  return value.toFixed(1)
-}
-
+/** 0 to 100, of a part and its whole; 0 of nothing. */
 export function percent(part: number, whole: number): number {
   return whole > 0 ? Math.min(100, Math.max(0, (part / whole) * 100)) : 0
 }
 
+/** 0.0512 → "5.1 %" in the language's way; a share of 1. */
+export const share = (value: number): string =>
+  number({ style: 'percent', maximumFractionDigits: value !== 0 && Math.abs(value) < 0.1 ? 1 : 0 }).format(
+    value,
+  )
+
+/** 1.5 and "EUR" → "€1.50"; below a cent as many digits as it needs to be seen. */
+export function money(value: number, currency: string): string {
+  const small = value !== 0 && Math.abs(value) < 0.01
+  return number({
+    style: 'currency',
+    currency,
+    ...(small ? { maximumSignificantDigits: 2 } : {}),
+  }).format(value)
+}
+
 /** Milliseconds: "0.8 ms", "82 ms", "1.24 s", "2 min 5 s". */
 export function duration(ms: number): string {
-  if (ms < 10) return `${ms.toFixed(1)} ms`
-  if (ms < 1000) return `${ms.toFixed(0)} ms`
-  if (ms < 60_000) return `${(ms / 1000).toFixed(2)} s`
+  if (ms < 10) return `${number({ minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(ms)} ms`
+  if (ms < 1000) return `${number({ maximumFractionDigits: 0 }).format(ms)} ms`
+  if (ms < 60_000) {
+    return `${number({ minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(ms / 1000)} s`
+  }
   return span(ms / 1000)
 }
 
@@ -58,27 +112,57 @@ export function span(seconds: number): string {
 }
 
 /** An expected wait in milliseconds: "under 1 s", "12 s". It is an estimate, and no finer. */
-export const expected = (ms: number): string => (ms < 1000 ? 'under 1 s' : span(Math.round(ms / 1000)))
-
-const CLOCK = new Intl.DateTimeFormat(undefined, {
-  hour: '2-digit',
-  minute: '2-digit',
-  second: '2-digit',
-  hourCycle: 'h23',
-})
-const DATE = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
-const COUNT = new Intl.NumberFormat('en')
-
-/** The time of day of Unix seconds: "14:03:09". */
-export const clockTime = (unix: number): string => CLOCK.format(unix * 1000)
-
-/** Date and time of an ISO text, or of Unix seconds. */
-export const dateTime = (value: string | number): string =>
-  DATE.format(typeof value === 'number' ? value * 1000 : new Date(value))
-
-/** 12345 → "12,345". */
-export const count = (value: number): string => COUNT.format(value)
+export const expected = (ms: number): string =>
+  ms < 1000 ? i18next.t('time.underOne') : span(Math.round(ms / 1000))
 
 /** Tokens a second: one decimal below a hundred. */
 export const perSecond = (value: number): string =>
-  value >= 100 || value === 0 ? COUNT.format(Math.round(value)) : value.toFixed(1)
+  number({
+    maximumFractionDigits: value >= 100 || value === 0 ? 0 : 1,
+    minimumFractionDigits: value >= 100 || value === 0 ? 0 : 1,
+  }).format(value)
+
+/** An ISO text, or Unix seconds. */
+export type Time = string | number
+const moment = (value: Time): Date => new Date(typeof value === 'number' ? value * 1000 : value)
+
+/** The time of day: "14:03:09". */
+export const clockTime = (value: Time): string =>
+  date({ hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' }).format(moment(value))
+
+/** "Nov 28, 2026, 14:03". */
+export const dateTime = (value: Time): string =>
+  date({ dateStyle: 'medium', timeStyle: 'short' }).format(moment(value))
+
+/** "Nov 28, 2026". */
+export const day = (value: Time): string => date({ dateStyle: 'medium' }).format(moment(value))
+
+/** To the second, with the zone: for a title, where what is shown is short. */
+export const exactly = (value: Time): string =>
+  date({
+    dateStyle: 'medium',
+    timeStyle: 'long',
+  }).format(moment(value))
+
+const dayOf = (value: Time): string =>
+  date({ year: 'numeric', month: '2-digit', day: '2-digit' }).format(moment(value))
+
+/** The time of day alone when it is of the same day as `now` (Unix seconds), else with the day: where the day matters. */
+export function when(value: Time, now: number = Date.now() / 1000): string {
+  if (dayOf(value) === dayOf(now)) return clockTime(value)
+  return date({
+    month: 'short',
+    day: 'numeric',
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+  }).format(moment(value))
+}
+
+/** Of the ticks of an axis that spans so many seconds. */
+export function tick(value: number, seconds: number): string {
+  if (seconds <= 36 * 3600) {
+    return date({ hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(value * 1000)
+  }
+  return date({ month: 'short', day: 'numeric' }).format(value * 1000)
+}

@@ -11,10 +11,10 @@ import { Icon } from '../../ui/Icon'
 import { NodeCard } from './NodeCard'
 import { RunningTable } from './RunningTable'
 import { useDocumentTitle } from '../../ui/Page'
-import { SeriesChart } from '../../ui/SeriesChart'
+import { Chart, type Line } from '../../ui/chart/Chart'
 import { Tile } from '../../ui/Tile'
 import { WaitingTable } from './WaitingTable'
-import type { Fleet, NodeView } from '../../live/state'
+import { SERIES_SECONDS, type Fleet, type NodeView } from '../../live/state'
 import type { Point } from '../../live/types'
 import { STALE_AFTER, useClock, useLive } from '../../live/useLive'
 import classes from './OverviewPage.module.css'
@@ -22,14 +22,6 @@ import classes from './OverviewPage.module.css'
 const NODES_SHOWN = 24
 
 const JoinNode = lazy(async () => ({ default: (await import('./JoinNode')).JoinNode }))
-
-const TOKENS = [
-  { name: 'Tokens/s', color: '--accent', read: (point: Point) => point.tokens_per_second },
-] as const
-const REQUESTS = [
-  { name: 'Running', color: '--accent', read: (point: Point) => point.running, stepped: true },
-  { name: 'Waiting', color: '--second', read: (point: Point) => point.queued ?? null, stepped: true },
-] as const
 
 export function OverviewPage() {
   const { phase, fleet, heardAt } = useLive()
@@ -72,18 +64,29 @@ function Overview({ fleet, clock, at }: { fleet: Fleet; clock: number; at: numbe
     () => [...fleet.nodes.values()].sort((one, other) => one.name.localeCompare(other.name)),
     [fleet.nodes],
   )
+  const { times, tokens, requests } = useMemo(() => drawn(fleet.series), [fleet.series])
   return (
     <>
       <Totals now={fleet.now} />
       <div className={classes.charts}>
-        <SeriesChart
+        <Chart
           title="Tokens per second"
-          lines={TOKENS}
+          times={times}
+          lines={tokens}
+          step={1}
+          from={fleet.at - SERIES_SECONDS}
+          to={fleet.at}
           format={perSecond}
-          series={fleet.series}
-          at={fleet.at}
         />
-        <SeriesChart title="Requests" lines={REQUESTS} format={count} series={fleet.series} at={fleet.at} />
+        <Chart
+          title="Requests"
+          times={times}
+          lines={requests}
+          step={1}
+          from={fleet.at - SERIES_SECONDS}
+          to={fleet.at}
+          format={count}
+        />
       </div>
       <Nodes nodes={nodes} clock={clock} />
       <div className={classes.now}>
@@ -103,6 +106,19 @@ function Overview({ fleet, clock, at }: { fleet: Fleet; clock: number; at: numbe
       </Card>
     </>
   )
+}
+
+function drawn(series: readonly Point[]): { times: number[]; tokens: Line[]; requests: Line[] } {
+  const values = (read: (point: Point) => number | null | undefined) =>
+    series.map((point) => read(point) ?? null)
+  return {
+    times: series.map((point) => point.at),
+    tokens: [{ name: 'Tokens/s', color: '--accent', values: values((point) => point.tokens_per_second) }],
+    requests: [
+      { name: 'Running', color: '--accent', values: values((point) => point.running), stepped: true },
+      { name: 'Waiting', color: '--second', values: values((point) => point.queued), stepped: true },
+    ],
+  }
 }
 
 function Totals({ now }: { now: Point | null }) {
