@@ -130,7 +130,7 @@ async def test_a_conversation_reaches_the_engine_whole(site: Site) -> None:
 
 
 BAD: list[tuple[Any, int, str]] = [
-    ({**ASK, "max_tokens": 0}, 400, "max_tokens"),
+    ({**ASK, "max_tokens": -1}, 400, "max_tokens"),
     ({"model": "echo", "messages": ASK["messages"]}, 400, "max_tokens"),
     ({**ASK, "messages": []}, 400, "messages"),
     ({**ASK, "messages": [{"role": "king", "content": ""}]}, 400, "role"),
@@ -218,3 +218,17 @@ async def test_an_engine_that_cannot_count_is_named(site: Site) -> None:
     await site.add_node(script=counts_not)
     with pytest.raises(anthropic.BadRequestError, match="ollama engine cannot do count_tokens"):
         await _client(site).messages.count_tokens(model="echo", messages=ASK["messages"])
+
+
+async def test_a_message_without_tokens_has_its_prompt_read_and_says_nothing(site: Site) -> None:
+    """As Anthropic's clients warm its prompt cache."""
+    node = await site.add_node(script=thinks_aloud)
+    asked: dict[str, Any] = {**ASK, "max_tokens": 0, "tools": [TOOL], "tool_choice": {"type": "any"}}
+    whole = await _client(site).messages.create(**asked)
+    async with _client(site).messages.stream(**asked) as stream:
+        streamed = await stream.get_final_message()
+    for found in (whole, streamed):
+        assert (found.content, found.stop_reason, found.usage.output_tokens) == ([], "max_tokens", 0)
+        assert (found.usage.input_tokens, found.usage.cache_read_input_tokens) == (10, 20)
+    inference = node.tickets[0].inference
+    assert (inference.options.max_tokens, inference.tool_choice, len(inference.tools)) == (1, None, 1)

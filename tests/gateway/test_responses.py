@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import openai
 import pytest
 
+from ollamamax.contract import Delta, Event, Final, Ticket
 from tests.gateway.conftest import Site, until
 from tests.gateway.scripts import breaks_late, is_sure, thinks_aloud
 
@@ -172,3 +174,64 @@ async def test_a_stranger_reaches_no_node(site: Site, stranger: str) -> None:
     async with site.post("/v1/responses", ASK, key=stranger) as response:
         assert response.status == 404
     assert node.tickets == []
+
+
+CRM: Any = {
+    "type": "namespace",
+    "name": "mcp__crm",
+    "description": "Customers.",
+    "tools": [
+        {"type": "function", "name": "sum", "parameters": {"type": "object"}},
+        {"type": "custom", "name": "free"},
+    ],
+}
+
+
+async def calls_in_a_namespace(ticket: Ticket) -> AsyncIterator[Event]:
+    yield Delta(tool_calls=[{"id": "c1", "type": "function", "function": {"name": "mcp__crm__sum", "arguments": "{}"}}])
+    yield Delta(tool_calls=[{"id": "c2", "type": "function", "function": {"name": "sum", "arguments": "{}"}}])
+    yield Final("tool_calls", prompt_tokens=3, completion_tokens=2)
+
+
+async def test_functions_in_a_namespace_are_offered_by_whole_names_and_called_by_their_own(site: Site) -> None:
+    """As Codex offers the tools of MCP servers, and sends its turns back."""
+    node = await site.add_node(script=calls_in_a_namespace)
+    client = _client(site)
+    choice: Any = {"type": "function", "name": "sum", "namespace": "mcp__crm"}
+    raw = await client.responses.with_raw_response.create(**ASK, tools=[TOOL, CRM], tool_choice=choice)
+    whole = raw.parse()
+    async with client.responses.stream(**ASK, tools=[TOOL, CRM]) as stream:
+        events = [event async for event in stream]
+        streamed = await stream.get_final_response()
+    added: list[Any] = [event.item for event in events if event.type == "response.output_item.added"]
+    for items in (whole.output, streamed.output, added):
+        found: list[Any] = list(items)
+        assert [(each.namespace, each.name) for each in found] == [("mcp__crm", "sum"), (None, "sum")]
+    assert raw.headers["x-ollamamax-ignored"] == "tools.namespace.custom"
+    assert node.tickets[0].inference.tool_choice == {"type": "function", "function": {"name": "mcp__crm__sum"}}
+    offered = [tool["function"] for tool in node.tickets[0].inference.tools]
+    assert [(each["name"], each.get("description")) for each in offered] == [
+        ("sum", None),
+        ("mcp__crm__sum", "Customers."),
+    ]
+    turns: Any = [item.model_dump(exclude_none=True) for item in whole.output]
+    turns += [{"type": "function_call_output", "call_id": id_, "output": "5"} for id_ in ("c1", "c2")]
+    await client.responses.create(model="echo", input=turns, tools=[TOOL, CRM])
+    called = node.tickets[-1].inference.messages[0]["tool_calls"]
+    assert [call["function"]["name"] for call in called] == ["mcp__crm__sum", "sum"]
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        [{**CRM, "tools": CRM["tools"][:1] * 2}],
+        [{**TOOL, "name": "mcp__crm__sum"}, CRM],
+        [{"type": "namespace", "tools": []}],
+        [{"type": "namespace", "name": "a", "tools": [{"type": "function"}]}],
+        [{"type": "namespace", "name": "a", "tools": [3]}],
+    ],
+)
+async def test_a_namespace_that_is_not_well_formed_or_leaves_a_doubt_is_refused(site: Site, tools: Any) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        await _client(site).responses.create(**ASK, tools=tools)
+    assert refused.value.param == "tools"

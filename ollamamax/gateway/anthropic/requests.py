@@ -133,7 +133,7 @@ def parse(body: bytes, notes: Notes) -> Asked:
     request = FIELDS.parse(body, notes.ignored, strict=notes.strict)
     notes.take(request.model, request.metadata.user_id if request.metadata is not None else None)
     inference = to_inference(request, notes.ignored)
-    return Asked(model=request.model, inferences=[inference], stream=bool(request.stream))
+    return Asked(model=request.model, inferences=[inference], body=request, stream=bool(request.stream))
 
 
 def parse_count(body: bytes, notes: Notes) -> Asked:
@@ -144,15 +144,21 @@ def parse_count(body: bytes, notes: Notes) -> Asked:
 
 
 def to_inference(request: MessagesRequest, ignored: Ignored) -> Inference:
-    """Raises `InvalidRequest` or `Unsupported`, naming the parameter."""
+    """With no tokens to make, the prompt is read into the engine's cache: engines make one, which is not shown.
+
+    Raises `InvalidRequest` or `Unsupported`, naming the parameter.
+    """
     inference = count_inference(request, ignored)
     inference.kind = "chat"
-    _between("max_tokens", request.max_tokens, 1, (1 << 31) - 1)
+    _between("max_tokens", request.max_tokens, 0, (1 << 31) - 1)
+    if request.max_tokens == 0:
+        inference.format = None
+        inference.tool_choice = "none" if inference.tool_choice == "none" else None
     _between("temperature", request.temperature, 0, 1)
     _between("top_p", request.top_p, 0, 1)
     _between("top_k", request.top_k, 0, (1 << 31) - 1)
     inference.options = Options(
-        max_tokens=request.max_tokens,
+        max_tokens=max(1, request.max_tokens),
         temperature=request.temperature,
         top_p=request.top_p,
         top_k=request.top_k,

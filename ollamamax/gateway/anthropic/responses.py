@@ -5,10 +5,13 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+import msgspec
+
 from cluster.dispatch.queue_position import Outlook
 from ollamamax.contract import Delta, Final
 from ollamamax.contract.tables import Listed
 from ollamamax.gateway import tool_calls
+from ollamamax.gateway.anthropic.requests import MessagesRequest
 from ollamamax.gateway.asked import Asked, Output, Renderer
 from ollamamax.gateway.call import Call
 from ollamamax.gateway.http import encode
@@ -185,7 +188,30 @@ class MessageRenderer(Renderer):
 
 
 def render(asked: Asked, call: Call, model: str) -> MessageRenderer:
-    return MessageRenderer(call.id, model)
+    body: MessagesRequest = asked.body
+    return Warmed(call.id, model) if body.max_tokens == 0 else MessageRenderer(call.id, model)
+
+
+class Warmed(MessageRenderer):
+    """The answer to a request for no tokens, which only has the prompt read: nothing is said."""
+
+    def whole(self, outputs: list[Output]) -> bytes:
+        return message(self._request, self._model, Output(_nothing(outputs[0].final)))
+
+    def choice(self, index: int) -> Events:
+        return Silence(self._request, self._model)
+
+
+class Silence(Events):
+    def delta(self, delta: Delta) -> bytes:
+        return b""
+
+    def end(self, final: Final) -> bytes:
+        return super().end(_nothing(final))
+
+
+def _nothing(final: Final) -> Final:
+    return msgspec.structs.replace(final, completion_tokens=0, finish_reason="length")
 
 
 class Count(Renderer):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ollamamax.contract import Delta, Final
 from ollamamax.gateway.asked import Output, Renderer
 from ollamamax.gateway.http import encode
 from ollamamax.gateway.openai.kept import Kept
+from ollamamax.gateway.openai.namespaces import Places, places
 from ollamamax.gateway.openai.response_request import ResponseRequest
 from ollamamax.gateway.openai.responses import EVENT_STREAM, error_fields
 from ollamamax.gateway.tool_calls import Calls, Piece
@@ -48,6 +50,24 @@ class Shown:
     body: ResponseRequest
     created: int
     more: Item
+
+    @cached_property
+    def _places(self) -> Places:
+        return places(self.body.tools)
+
+    def call(self, id_: str, call: Item, arguments: str, status: str) -> Item:
+        """A call, by the name that its client gave the function."""
+        name = call["function"]["name"]
+        namespace, name = self._places.get(name, ("", name))
+        return {
+            "type": "function_call",
+            "id": id_,
+            "call_id": call["id"],
+            **({"namespace": namespace} if namespace else {}),
+            "name": name,
+            "arguments": arguments,
+            "status": status,
+        }
 
     def response(self, output: list[Item], final: Final | None) -> Item:
         """A ``response``; without ``final`` one that is under way."""
@@ -97,24 +117,13 @@ def _message(id_: str, text: str | None, status: str) -> Item:
     return {"type": "message", "id": id_, "role": "assistant", "content": content, "status": status}
 
 
-def _call(id_: str, call: Item, arguments: str, status: str) -> Item:
-    name = call["function"]["name"]
-    return {
-        "type": "function_call",
-        "id": id_,
-        "call_id": call["id"],
-        "name": name,
-        "arguments": arguments,
-        "status": status,
-    }
-
-
 def _arguments(call: Item) -> str:
     return call["function"].get("arguments") or "{}"
 
 
-def items(request: str, output: Output) -> list[Item]:
+def items(shown: Shown, output: Output) -> list[Item]:
     """The output as items: what was thought, what was said, what is called."""
+    request = shown.request
     status = "incomplete" if output.final.finish_reason == "length" else "completed"
     found: list[Item] = []
     if output.thinking:
@@ -122,7 +131,7 @@ def items(request: str, output: Output) -> list[Item]:
     if output.text or not (output.thinking or output.tool_calls):
         found.append(_message(f"msg_{request}", output.text, status))
     for index, call in enumerate(output.tool_calls):
-        found.append(_call(f"fc_{request}_{index}", call, _arguments(call), "completed"))
+        found.append(shown.call(f"fc_{request}_{index}", call, _arguments(call), "completed"))
     return found
 
 
@@ -220,7 +229,7 @@ class Events:
             index = len(self._items)
             self._open, self._parts, self._call = "call", [], piece.call
             self._id = f"fc_{self._request}_{index}"
-            item = _call(self._id, piece.call, "", "in_progress")
+            item = self._shown.call(self._id, piece.call, "", "in_progress")
             part += self._event("response.output_item.added", output_index=index, item=item)
         if piece.arguments:
             self._parts.append(piece.arguments)
@@ -231,7 +240,7 @@ class Events:
     def _close_call(self, status: str) -> bytes:
         index, arguments = len(self._items), "".join(self._parts)
         place: Item = {"item_id": self._id, "output_index": index}
-        item = _call(self._id, self._call, arguments, status)
+        item = self._shown.call(self._id, self._call, arguments, status)
         self._open = ""
         self._items.append(item)
         done = self._event("response.function_call_arguments.done", **place, name=item["name"], arguments=arguments)
@@ -259,7 +268,7 @@ class Response(Renderer):
 
     def whole(self, outputs: list[Output]) -> bytes:
         (output,) = outputs
-        self._answer = self._shown.response(items(self._shown.request, output), output.final)
+        self._answer = self._shown.response(items(self._shown, output), output.final)
         return encode(self._answer)
 
     def choice(self, index: int) -> Events:

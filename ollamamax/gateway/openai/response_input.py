@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ollamamax.contract.ignored import Ignored
+from ollamamax.gateway.openai.namespaces import joined
 from ollamamax.kernel import errors
 
 Item = dict[str, Any]
@@ -72,7 +73,7 @@ def _add(turn: Item, item: Item, ignored: Ignored) -> None:
     """Add what the model produced to the message of its turn."""
     match item:
         case {"type": "function_call", "call_id": str() as id_, "name": str() as name, "arguments": str() as arguments}:
-            _call(turn, id_, name, arguments)
+            _call(turn, id_, joined(item.get("namespace"), name), arguments)
         case {"type": "custom_tool_call", "call_id": str() as id_, "name": str() as name, "input": str() as text}:
             _call(turn, id_, name, msgspec.json.encode({"input": text}).decode())
         case {"type": str() as kind} if kind in _OF_OTHER_TOOLS and (given := _call_id(item)):

@@ -10,7 +10,7 @@ from ollamamax.contract import Inference, Options
 from ollamamax.contract.fields import Fields, Refused
 from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.asked import Asked, Notes
-from ollamamax.gateway.openai import response_input, tools
+from ollamamax.gateway.openai import namespaces, response_input, tools
 from ollamamax.gateway.openai.noted import Noted, note
 from ollamamax.gateway.openai.requests import IGNORED as IGNORED_IN_CHAT
 from ollamamax.gateway.openai.requests import MOST_TOKENS, between, effort
@@ -114,7 +114,7 @@ def to_inference(request: ResponseRequest, ignored: Ignored) -> Inference:
     if request.instructions:
         messages.insert(0, {"role": "system", "content": request.instructions})
     offered, choice = tools.offered(
-        [_tool(tool) for tool in request.tools or []], _choice(request.tool_choice), ignored
+        [_tool(tool) for tool in namespaces.flattened(request.tools)], _choice(request.tool_choice), ignored
     )
     think = effort("reasoning.effort", reasoning.effort)
     return Inference(
@@ -158,8 +158,11 @@ def _tool(given: dict[str, Any]) -> dict[str, Any]:
 def _choice(given: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
     """As in a chat. One of OpenAI's own tools cannot be called, whatever is asked."""
     match given:
-        case {"type": "function", "name": str() as name}:
-            return {"type": "function", "function": {"name": name}}
+        case {"type": "function", "name": str() as name, **rest}:
+            return {"type": "function", "function": {"name": namespaces.joined(rest.get("namespace"), name)}}
+        case {"type": "allowed_tools", "tools": list() as allowed, **rest}:
+            named = [_choice(each) if isinstance(each, dict) else each for each in allowed]
+            return {"type": "allowed_tools", "allowed_tools": {**rest, "tools": named}}
         case {"type": "allowed_tools", **rest}:
             return {"type": "allowed_tools", "allowed_tools": rest}
     return given
