@@ -65,9 +65,9 @@ def _database() -> Iterator[str]:
     folder.chmod(0o755)  # PostgreSQL runs as another user when we are root
     with contextlib.ExitStack() as stack:
         (folder / "postgres").mkdir()
-        database = postgres.Temporary(folder / "postgres", free_port())
+        database = postgres.TemporaryPostgres(folder / "postgres", free_port())
         stack.callback(database.stop)
-        stream = valkey.Temporary(folder / "valkey", free_port())
+        stream = valkey.TemporaryValkey(folder / "valkey", free_port())
         stack.callback(stream.stop)
         os.environ |= {
             "REDIS_URL": stream.url,

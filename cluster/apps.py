@@ -17,11 +17,11 @@ class ClusterConfig(AppConfig):
         from cluster.models import JoinToken
         from cluster.queries.node import has_node
         from ollamamax.identity import objects
-        from ollamamax.identity.retention import ENDED, ENDINGS, Ending
+        from ollamamax.identity.retention import ENDED, ENDINGS, ExpiringRows
 
         # One that was used up expires, too.
         ENDINGS.append(
-            Ending(
+            ExpiringRows(
                 "join_token",
                 ENDED,
                 lambda before: JoinToken.objects.filter(Q(revoked_at__lt=before) | Q(expires_at__lt=before)),

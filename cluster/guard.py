@@ -45,7 +45,7 @@ _MEMORY = re.compile(rb"\btot-mem=(\d+)\b")
 _log = logs.get(__name__)
 
 
-class Turns:
+class MeasuringTurns:
     """Whose keys are measured in one process's rounds: a few nodes in turn while Redis holds hardly more than at the last look, else all.
 
     A node takes more than it may only of memory that Redis then holds: what grows elsewhere meanwhile only makes the look come sooner,
@@ -66,7 +66,9 @@ class Turns:
         return nodes
 
 
-def guard_nodes(client: redis.Redis, check: Callable[[], None] = lambda: None, turns: Turns | None = None) -> int:
+def guard_nodes(
+    client: redis.Redis, check: Callable[[], None] = lambda: None, turns: MeasuringTurns | None = None
+) -> int:
     """Cut off who exceeds a budget, let in again whose time is over. Returns how many were cut off. Raises `RedisError`.
 
     ``check`` raises when another process does this by now. ``turns`` remembers what was measured; without it all nodes' keys are."""

@@ -26,13 +26,13 @@ def observe_nodes(leader: Leader) -> None:
     reconcile.observe_nodes(leader.check)
 
 
-_turns: dict[str, guard.Turns] = {}
+_turns: dict[str, guard.MeasuringTurns] = {}
 """Of each region."""
 
 
 @loop("cluster.guard_nodes", every=1.0, lease=LeaseOf.REDIS)
 def guard_nodes(leader: Leader) -> None:
-    guard.guard_nodes(leader.region.client, leader.check, _turns.setdefault(leader.region.name, guard.Turns()))
+    guard.guard_nodes(leader.region.client, leader.check, _turns.setdefault(leader.region.name, guard.MeasuringTurns()))
 
 
 @loop("cluster.settle_lost", every=1.0, lease=LeaseOf.REDIS)

@@ -15,8 +15,8 @@ class ModelsRegistryConfig(AppConfig):
         from models_registry.models import Job
         from models_registry.queries.model import has_model
         from ollamamax.identity import objects
-        from ollamamax.identity.retention import ENDED, ENDINGS, Ending
+        from ollamamax.identity.retention import ENDED, ENDINGS, ExpiringRows
 
-        ENDINGS.append(Ending("job", ENDED, lambda before: Job.objects.filter(finished_at__lt=before)))
+        ENDINGS.append(ExpiringRows("job", ENDED, lambda before: Job.objects.filter(finished_at__lt=before)))
 
         objects.register("model", has_model)

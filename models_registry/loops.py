@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from models_registry.actions import blob, external, failed_jobs, replica
 from models_registry.jobs.kinds import KINDS
-from models_registry.jobs.runner import Runner
+from models_registry.jobs.runner import JobRunner
 from models_registry.replication.changed import ChangedNodes
 from ollamamax.bus.loops import Leader, LeaseOf, at_stop, loop
 
-_runner = Runner(KINDS)
+_runner = JobRunner(KINDS)
 _changes = ChangedNodes()
 at_stop(_runner.stop)
 

@@ -21,7 +21,7 @@ _MANY = '"""'
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class Instruction:
     """``name`` in small letters; for ``parameter`` and ``message``, ``key`` is which one, or whose."""
 
     name: str
@@ -41,7 +41,7 @@ def quoted(text: str) -> str:
     return f'"{text}"' if '"' not in text else f"{_MANY}{text}{_MANY}"
 
 
-def written(commands: Iterable[Command]) -> str:
+def written(commands: Iterable[Instruction]) -> str:
     return "".join(f"{command}\n" for command in commands)
 
 
@@ -53,9 +53,9 @@ class _State(Enum):
     VALUE = auto()
 
 
-def parse(text: str) -> list[Command]:
+def parse(text: str) -> list[Instruction]:
     """Raises `InvalidRequest` in Ollama's words, with the line."""
-    found: list[Command] = []
+    found: list[Instruction] = []
     state, read, name, key, line = _State.BETWEEN, "", "", "", 1
     for each in text.removeprefix("\ufeff"):
         line += each == "\n"
@@ -74,7 +74,7 @@ def parse(text: str) -> list[Command]:
             else:
                 read += each
         elif each in _NEWLINES and (value := _unquoted(read.strip())) is not None:
-            found.append(Command(name, value, key))
+            found.append(Instruction(name, value, key))
             state = _State.BETWEEN
         else:
             read += each
@@ -82,7 +82,7 @@ def parse(text: str) -> list[Command]:
         value = _unquoted(read.strip())
         if value is None:
             raise _problem(line, f"unexpected EOF: {read[:50]}")
-        found.append(Command(name, value, key))
+        found.append(Instruction(name, value, key))
     elif state in {_State.NAME, _State.KEY}:
         raise _problem(line, "unexpected EOF")
     if not any(command.name == "from" for command in found):
@@ -120,7 +120,7 @@ def _problem(line: int, text: str) -> InvalidRequest:
     return InvalidRequest(f"(line {line}): {text}", param="modelfile")
 
 
-def as_fields(commands: Iterable[Command]) -> dict[str, Any]:
+def as_fields(commands: Iterable[Instruction]) -> dict[str, Any]:
     """The fields of ``/api/create`` that say the same. What stands in ``FROM`` and ``ADAPTER`` as ``@sha256:…`` is a blob.
 
     Values of parameters are text. Raises `InvalidRequest`.

@@ -18,7 +18,7 @@ django = get_asgi_application()
 from cluster.dispatch.admission import Bounds
 from dashboard.routing import websocket
 from models_registry.protocol.blobs import Blobs
-from models_registry.protocol.ollama import Limits, Management
+from models_registry.protocol.ollama import Management, RegistryLimits
 from models_registry.protocol.routes import route_of
 from models_registry.transfer.reference import Allowed
 from ollamamax.batches.protocol.files import Files
@@ -67,7 +67,9 @@ class Web:
         self.blobs = Blobs(in_folder(settings.HOME / "blobs"), self.gateway.directory)
         self.management = Management(
             self.gateway.directory,
-            Limits(Allowed(tuple(settings.ENV["OLLAMAMAX_PULL_REGISTRIES"])), settings.ENV["OLLAMAMAX_MAX_BLOB_BYTES"]),
+            RegistryLimits(
+                Allowed(tuple(settings.ENV["OLLAMAMAX_PULL_REGISTRIES"])), settings.ENV["OLLAMAMAX_MAX_BLOB_BYTES"]
+            ),
         )
         self._front = Front(Origins(settings.ENV["OLLAMA_ORIGINS"]), self._methods)
         self.static = ServeStaticASGI(

@@ -21,7 +21,7 @@ _MOST = 2000
 """Lines that gather before whoever brings one more writes them itself, and so waits for a slow reader."""
 
 
-class Lines:
+class LogLines:
     """Whole lines, written in the order they came. For all threads of a process and for signal handlers; make one.
 
     What gathers is written at the latest `GATHER_SECONDS` later, at the end of the process, before a fork, and when

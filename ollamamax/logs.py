@@ -11,10 +11,10 @@ import logging
 import msgspec
 import structlog
 
-from ollamamax.lines import Lines
+from ollamamax.lines import LogLines
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
-_lines = Lines()
+_lines = LogLines()
 
 
 class _Ours:

@@ -168,7 +168,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["ollamamax.identity.api.denied.Denied"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["ollamamax.identity.api.parsers.Json"],
-    "DEFAULT_SCHEMA_CLASS": "ollamamax.identity.api.described.Described",
+    "DEFAULT_SCHEMA_CLASS": "ollamamax.identity.api.described.DescribedSchema",
     "EXCEPTION_HANDLER": "ollamamax.identity.api.problems.handle",
 }
 SPECTACULAR_SETTINGS = {

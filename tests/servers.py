@@ -29,7 +29,7 @@ class Servers:
         # World-reachable, because PostgreSQL runs as `nobody` when the tests run as root.
         self.folder = Path(tempfile.mkdtemp(prefix="omx-test-"))
         self.folder.chmod(0o755)
-        self.started: list[postgres.Temporary | valkey.Temporary] = []
+        self.started: list[postgres.TemporaryPostgres | valkey.TemporaryValkey] = []
 
     def start(self, *, database: bool) -> None:
         if database and "OMX_TEST_DATABASE_URL" not in os.environ:
@@ -44,11 +44,11 @@ class Servers:
         self.started.append(redis)
         os.environ["REDIS_URL"] = redis.url
 
-    def _postgres(self) -> postgres.Temporary:
-        return self._on_a_free_port("postgres", postgres.Temporary)
+    def _postgres(self) -> postgres.TemporaryPostgres:
+        return self._on_a_free_port("postgres", postgres.TemporaryPostgres)
 
-    def _valkey(self) -> valkey.Temporary:
-        return self._on_a_free_port("valkey", valkey.Temporary)
+    def _valkey(self) -> valkey.TemporaryValkey:
+        return self._on_a_free_port("valkey", valkey.TemporaryValkey)
 
     def _on_a_free_port(self, name: str, start: Callable[[Path, int], T]) -> T:
         """On another port when somebody took the first one in the moment between: they are the system's passing ones."""

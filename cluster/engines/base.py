@@ -45,13 +45,13 @@ class Capacity:
 
 
 @dataclass
-class Meter:
+class PromptCount:
     """What an engine has counted of one request so far: stays true when the request is broken off."""
 
     prompt_tokens: int = 0
 
 
-class Engine(Protocol):
+class EngineAdapter(Protocol):
     """One engine of a node.
 
     ``generate`` runs a request of any kind: it loads the model if need be, yields what was generated and, last, one
@@ -108,7 +108,7 @@ class Engine(Protocol):
         model: str,
         inference: contract.Inference,
         traceparent: str = "",
-        meter: Meter | None = None,
+        meter: PromptCount | None = None,
         load: contract.Load = contract.NOTHING_FIXED,
     ) -> AsyncGenerator[Output, None]: ...
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from cluster.engines.base import Engine, EngineKind, LocalModels
+from cluster.engines.base import EngineAdapter, EngineKind, LocalModels
 
 
 class EngineChoice(msgspec.Struct, omit_defaults=True):
@@ -19,7 +19,7 @@ class EngineChoice(msgspec.Struct, omit_defaults=True):
     context: int | None = None
 
 
-def build(choice: EngineChoice, models: LocalModels) -> Engine:
+def build(choice: EngineChoice, models: LocalModels) -> EngineAdapter:
     """The engine, not yet started. Only this engine is imported: its packages may be the only ones that are installed."""
     api_key = Path(choice.api_key_file).read_text().strip() if choice.api_key_file else ""
     if choice.kind == "llamacpp":

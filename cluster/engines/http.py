@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 
 from cluster.engines.faults import error_of
-from cluster.engines.poster import Answer, NotReached
+from cluster.engines.poster import EngineReply, NotReached
 from ollamamax.kernel.errors import EngineCrashed, EngineFailed, OllamaMaxError
 
 CONNECT_SECONDS = 5.0
@@ -67,7 +67,7 @@ async def post(
         yield response
 
 
-async def refuse(engine: str, response: aiohttp.ClientResponse | Answer, model: str) -> OllamaMaxError:
+async def refuse(engine: str, response: aiohttp.ClientResponse | EngineReply, model: str) -> OllamaMaxError:
     """The error that a response other than 2xx stands for."""
     body = await response.read()
     message = message_of(body) or f"HTTP {response.status}"

@@ -12,9 +12,9 @@ import msgspec
 import psutil
 
 from cluster.engines import demanded_call, http, openai_stream, openai_tokens, openai_wire
-from cluster.engines.base import Capacity, EngineKind, LocalModels, Meter, Output
+from cluster.engines.base import Capacity, EngineKind, LocalModels, Output, PromptCount
 from cluster.engines.gguf_metadata import read_metadata, shown
-from cluster.engines.llamacpp_process import Process
+from cluster.engines.llamacpp_process import LlamaProcess
 from cluster.engines.llamacpp_residents import Residents
 from cluster.engines.llamacpp_served import KIND, Served, check_kind
 from cluster.engines.poster import Poster
@@ -98,7 +98,7 @@ class LlamaCpp:
         model: str,
         inference: contract.Inference,
         traceparent: str = "",
-        meter: Meter | None = None,
+        meter: PromptCount | None = None,
         load: contract.Load = contract.NOTHING_FIXED,
     ) -> AsyncGenerator[Output, None]:
         served = self.residents.find(version, model)
@@ -165,7 +165,7 @@ class LlamaCpp:
                 yield output
 
     async def _conversation(
-        self, served: Served, process: Process, inference: contract.Inference, headers: dict[str, str]
+        self, served: Served, process: LlamaProcess, inference: contract.Inference, headers: dict[str, str]
     ) -> list[int]:
         """The tokens of all that a chat's answer follows."""
         ask = (self._session, self.kind, process.url)
@@ -178,7 +178,7 @@ class LlamaCpp:
         return inference.context + await openai_tokens.llamacpp_tokens(*ask, prompt, headers, special=begins)
 
     async def _at_once(
-        self, served: Served, process: Process, inference: contract.Inference, headers: dict[str, str]
+        self, served: Served, process: LlamaProcess, inference: contract.Inference, headers: dict[str, str]
     ) -> contract.Final:
         """Embed, or rerank."""
         asked = (self._session, self.kind, process.url, "model")
@@ -193,7 +193,7 @@ class LlamaCpp:
         cut = msgspec.structs.replace(inference, inputs=[], input_ids=[each[: served.context - 1] for each in ids])
         return await openai_stream.embed(*asked, cut, headers)
 
-    async def _fitting(self, served: Served, process: Process, text: str, headers: dict[str, str]) -> list[int]:
+    async def _fitting(self, served: Served, process: LlamaProcess, text: str, headers: dict[str, str]) -> list[int]:
         """A text's tokens, as many as the context takes; the one that ends every text of the model stays at the end."""
         ask = (self._session, self.kind, process.url, text, headers)
         ids = await openai_tokens.llamacpp_tokens(*ask)
@@ -203,7 +203,7 @@ class LlamaCpp:
         return ids[: served.context - 1 - len(own_end)] + own_end
 
     async def _prompt_tokens(
-        self, served: Served, process: Process, inference: contract.Inference, headers: dict[str, str]
+        self, served: Served, process: LlamaProcess, inference: contract.Inference, headers: dict[str, str]
     ) -> int:
         """Of the prompt alone, when an answer is continued."""
         if inference.kind == "chat":
@@ -212,7 +212,7 @@ class LlamaCpp:
         return len(await openai_tokens.llamacpp_tokens(self._session, self.kind, process.url, prompt, headers))
 
     async def _count(
-        self, served: Served, process: Process, inference: contract.Inference, headers: dict[str, str]
+        self, served: Served, process: LlamaProcess, inference: contract.Inference, headers: dict[str, str]
     ) -> int:
         """The tokens of the messages and tools in the model's template."""
         if served.renders(inference):

@@ -48,7 +48,7 @@ class Order:
     """Memory for prompts that had to leave their slot; 0 keeps none."""
 
 
-class Process:
+class LlamaProcess:
     """A running child. Its thread of birth must outlive it: the kernel ends it with the thread that started it."""
 
     def __init__(self, order: Order) -> None:

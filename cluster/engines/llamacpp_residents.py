@@ -16,7 +16,7 @@ import aiohttp
 from cluster.engines import http
 from cluster.engines.base import LocalModels
 from cluster.engines.llamacpp_memory import cache_share, needed
-from cluster.engines.llamacpp_process import Process
+from cluster.engines.llamacpp_process import LlamaProcess
 from cluster.engines.llamacpp_served import KEEP_ALIVE, Served, made_to_embed
 from ollamamax import contract, logs
 from ollamamax.kernel.errors import EngineFailed, ModelNotFound, OllamaMaxError
@@ -103,7 +103,7 @@ class Residents:
     @asynccontextmanager
     async def using(
         self, served: Served, inference: contract.Inference, load: contract.Load
-    ) -> AsyncIterator[tuple[Process, float]]:
+    ) -> AsyncIterator[tuple[LlamaProcess, float]]:
         """Hold the model in memory, with the context that its profile fixes, or else the request asks for."""
         task = asyncio.create_task(self._acquire(served, inference, load))
         try:
@@ -121,7 +121,7 @@ class Residents:
 
     async def _acquire(
         self, served: Served, inference: contract.Inference, load: contract.Load
-    ) -> tuple[Process, float]:
+    ) -> tuple[LlamaProcess, float]:
         async with served.lock:
             # A model that was made to chat embeds from the first time it is asked to: that costs memory.
             if inference.kind == "embed" and not (served.embedding or made_to_embed(served.model)):
@@ -189,7 +189,7 @@ class Residents:
         served.embedding = served.embedding or made_to_embed(served.model)
         free = self._unpromised(served) - needed(served.model.size)
         order = served.order(self._slots, self._threads, cache_share(free))
-        served.process = process = Process(order)
+        served.process = process = LlamaProcess(order)
         await process.ready(self._session())
         headers = {"Authorization": f"Bearer {process.api_key}"}
         async with self._session().get(f"{process.url}/props", headers=headers, timeout=http.QUICK) as response:
@@ -288,6 +288,6 @@ class Residents:
                             await self._stop(served)
 
 
-def _give_back(served: Served, acquired: asyncio.Task[tuple[Process, float]]) -> None:
+def _give_back(served: Served, acquired: asyncio.Task[tuple[LlamaProcess, float]]) -> None:
     if not acquired.cancelled() and acquired.exception() is None:
         served.release()

@@ -15,7 +15,7 @@ import msgspec
 from cluster.engines.base import EngineKind, LocalModel, unsupported
 from cluster.engines.gguf_metadata import pooling_of
 from cluster.engines.json_grammar import grammar_of
-from cluster.engines.llamacpp_process import Order, Pooling, Process
+from cluster.engines.llamacpp_process import LlamaProcess, Order, Pooling
 from cluster.engines.template import is_jinja, template_of
 from cluster.engines.template_syntax import TemplateProblem
 from ollamamax import contract, logs
@@ -37,7 +37,7 @@ class Served:
     model: LocalModel
     context: int
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    process: Process | None = None
+    process: LlamaProcess | None = None
     watcher: asyncio.Task[None] | None = None
     state: Literal["unloaded", "loading", "loaded", "failed"] = "unloaded"
     error: str | None = None

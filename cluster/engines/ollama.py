@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 
 from cluster.engines import demanded_call, http, ollama_wire
-from cluster.engines.base import Capacity, EngineKind, Meter, Output, unsupported
+from cluster.engines.base import Capacity, EngineKind, Output, PromptCount, unsupported
 from cluster.engines.ollama_contexts import Contexts
 from cluster.scheduling.prompt import estimate_tokens
 from ollamamax import contract
@@ -99,7 +99,7 @@ class Ollama:
         model: str,
         inference: contract.Inference,
         traceparent: str = "",
-        meter: Meter | None = None,
+        meter: PromptCount | None = None,
         load: contract.Load = contract.NOTHING_FIXED,
     ) -> AsyncGenerator[Output, None]:
         headers = http.trace_headers(traceparent)
@@ -133,7 +133,7 @@ class Ollama:
         else:
             request = ollama_wire.chat(inference, model) if chat else ollama_wire.generate(inference, model)
         url = self._url + ("/api/chat" if chat else "/api/generate")
-        chunks = ollama_wire.Chunks(logprobs=inference.logprobs)
+        chunks = ollama_wire.OllamaChunks(logprobs=inference.logprobs)
         for last, thought in _wishes(inference):
             asked = _with({k: v for k, v in request.items() if k != "think"} | thought, options)
             async with http.failures_of(self.kind), http.post(self._session, url, asked, headers) as response:

@@ -188,7 +188,7 @@ def _call(call: dict[str, Any]) -> dict[str, Any]:
     return {"function": {"name": function["name"], "arguments": arguments}}
 
 
-class Chunks:
+class OllamaChunks:
     """Reads the NDJSON objects of one stream. Ollama sends one for each token it shows, and counts at the end."""
 
     def __init__(self, *, logprobs: bool = False) -> None:

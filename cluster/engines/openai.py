@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 
 from cluster.engines import demanded_call, http, openai_stream, openai_tokens, openai_wire
-from cluster.engines.base import Capacity, EngineKind, Meter, Output, unsupported
+from cluster.engines.base import Capacity, EngineKind, Output, PromptCount, unsupported
 from cluster.engines.poster import Poster
 from ollamamax import contract
 from ollamamax.contract.bounds import MOST_CAPACITY
@@ -128,7 +128,7 @@ class OpenAI:
         model: str,
         inference: contract.Inference,
         traceparent: str = "",
-        meter: Meter | None = None,
+        meter: PromptCount | None = None,
         load: contract.Load = contract.NOTHING_FIXED,
     ) -> AsyncGenerator[Output, None]:
         self._check(inference)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from cluster.engines.base import unsupported
-from cluster.engines.called import Calls
+from cluster.engines.call_parts import CallParts
 from cluster.engines.faults import error_of
 from ollamamax import contract
 from ollamamax.kernel.errors import EngineFailed
@@ -78,7 +78,7 @@ _NOTHING = _Part()
 _decode = msgspec.json.Decoder(_Chunk).decode
 
 
-class Chunks:
+class OpenAIChunks:
     """Reads the chunks of one stream, or an answer that came in one piece: `delta` for each, then `final`."""
 
     def __init__(self, engine: str = "openai", inference: contract.Inference | None = None) -> None:
@@ -88,7 +88,7 @@ class Chunks:
         self.reason: contract.FinishReason = "stop"
         self.ended = False
         self.tokens = 0
-        self.calls = Calls()
+        self.calls = CallParts()
         self._shows_calls = (
             inference is not None and inference.delivery == "stream" and inference.tool_choice in (None, "auto")
         )

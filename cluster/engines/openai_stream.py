@@ -10,8 +10,8 @@ import aiohttp
 import msgspec
 
 from cluster.engines import http, openai_wire
-from cluster.engines.base import Meter, Output, unsupported
-from cluster.engines.openai_chunks import Chunks
+from cluster.engines.base import Output, PromptCount, unsupported
+from cluster.engines.openai_chunks import OpenAIChunks
 from cluster.engines.poster import Poster
 from ollamamax import contract
 from ollamamax.kernel.errors import InvalidRequest, NotObeyed, OllamaMaxError
@@ -27,7 +27,7 @@ async def stream(
     inference: contract.Inference,
     dialect: openai_wire.Dialect,
     headers: dict[str, str],
-    meter: Meter | None = None,
+    meter: PromptCount | None = None,
     load_ms: float = 0.0,
     extra: dict[str, Any] | None = None,
 ) -> AsyncGenerator[Output, None]:
@@ -39,7 +39,7 @@ async def stream(
     inference = _as_streamed(inference, dialect)
     request = openai_wire.body(engine, inference, model, dialect) | (extra or {})
     path = "/v1/chat/completions" if inference.kind == "chat" else "/v1/completions"
-    chunks = Chunks(engine, inference)
+    chunks = OpenAIChunks(engine, inference)
     async with http.failures_of(engine), poster.post(url + path, msgspec.json.encode(request), headers) as response:
         if response.status >= 300:
             raise await http.refuse(engine, response, model)

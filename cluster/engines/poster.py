@@ -36,7 +36,7 @@ class Poster:
         self._secured: ssl.SSLContext | None = None
 
     @asynccontextmanager
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[Answer]:
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[EngineReply]:
         """The answer, once its head is there; leaving before its end closes the connection, which tells the engine to stop.
 
         Sent once more when a connection that was kept open turns out to be closed. Raises `ConnectionError` when the
@@ -107,7 +107,7 @@ class NotReached(ConnectionError):
     """There is no connection to be had; the text says why."""
 
 
-class Answer:
+class EngineReply:
     """``status`` is known after `head`. One reader."""
 
     def __init__(self, connection: _Connection) -> None:
@@ -187,7 +187,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.closed = False
         self._parser = httptools.HttpResponseParser(self)
-        self._answer: Answer | None = None
+        self._answer: EngineReply | None = None
         self._measured = False
         """The body's length is told; else it ends with the connection."""
         self._paused = False
@@ -200,8 +200,8 @@ class _Connection(asyncio.Protocol):
         left = SILENT_SECONDS if self._answer is None else self._answer.look(self._loop.time())
         self._watch = self._loop.call_later(left, self._look)
 
-    def ask(self, packed: bytes) -> Answer:
-        self._answer = Answer(self)
+    def ask(self, packed: bytes) -> EngineReply:
+        self._answer = EngineReply(self)
         self._measured = False
         self.resume()
         self._transport.write(packed)

@@ -10,10 +10,10 @@ from typing import Any
 from cluster.engines.template_syntax import (
     Assign,
     Block,
-    Call,
     Constant,
+    FunctionCall,
     Jump,
-    Output,
+    OutputAction,
     Path,
     TemplateProblem,
     parse,
@@ -46,7 +46,7 @@ class Template:
         self._whole = "Messages" in names
         self.thinks = bool(names & {"Think", "Thinking"}) or "<think>" in text
         if not is_jinja(text) and not self._whole and "Response" not in names:
-            self._nodes.append(Output(Path("", ("Response",))))
+            self._nodes.append(OutputAction(Path("", ("Response",))))
 
     def render(self, messages: list[dict[str, Any]], today: datetime.date) -> str:
         """The prompt for OpenAI's ``messages``, up to where the answer begins. Raises `TemplateProblem`."""
@@ -101,9 +101,9 @@ def _fields(node: Any) -> set[str]:
         return {name for each in node for name in _fields(each)}
     if isinstance(node, Path):
         return {*node.fields[:1], *_fields(node.start)}
-    if isinstance(node, Call):
+    if isinstance(node, FunctionCall):
         return _fields(node.arguments)
-    if isinstance(node, Output | Assign):
+    if isinstance(node, OutputAction | Assign):
         return _fields(node.value)
     if isinstance(node, Block):
         return _fields(node.value) | _fields(node.body) | _fields(node.otherwise)
@@ -114,7 +114,7 @@ def _until_response(nodes: list[Any]) -> tuple[list[Any], bool]:
     """The nodes before the one that writes the response, and whether there was one."""
     kept: list[Any] = []
     for node in nodes:
-        if isinstance(node, Output) and "Response" in _fields(node):
+        if isinstance(node, OutputAction) and "Response" in _fields(node):
             return kept, True
         if isinstance(node, Block):
             body, cut = _until_response(node.body)
@@ -167,7 +167,7 @@ class _Run:
             self._spend()
             if isinstance(node, str):
                 self.write(node)
-            elif isinstance(node, Output):
+            elif isinstance(node, OutputAction):
                 self.write(self._shown(self._value(node.value, dot, scopes)))
             elif isinstance(node, Assign):
                 self._assign(node, self._value(node.value, dot, scopes), scopes)
@@ -212,7 +212,7 @@ class _Run:
         self._spend()
         if isinstance(node, Constant):
             return node.value
-        if isinstance(node, Call):
+        if isinstance(node, FunctionCall):
             return self._call(node, dot, scopes)
         value: Any
         if node.start == "":
@@ -227,7 +227,7 @@ class _Run:
             value = (value or {}).get(name)
         return value
 
-    def _call(self, node: Call, dot: Any, scopes: list[dict[str, Any]]) -> Any:
+    def _call(self, node: FunctionCall, dot: Any, scopes: list[dict[str, Any]]) -> Any:
         if node.name in {"and", "or"}:
             result: Any = None
             for argument in node.arguments:

@@ -44,13 +44,13 @@ class Path:
 
 
 @dataclass(frozen=True)
-class Call:
+class FunctionCall:
     name: str
     arguments: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputAction:
     value: Any
 
 
@@ -178,11 +178,11 @@ class _Parser:
         return block
 
 
-def _statement(text: str) -> Output | Assign:
+def _statement(text: str) -> OutputAction | Assign:
     tokens = _tokens(text)
     if len(tokens) > 2 and tokens[0][0] == "variable" and tokens[1] in {("sign", ":="), ("sign", "=")}:
         return Assign(tokens[0][1], _whole(tokens[2:]), tokens[1][1] == ":=")
-    return Output(_whole(tokens))
+    return OutputAction(_whole(tokens))
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
@@ -217,9 +217,9 @@ def _pipeline(tokens: list[tuple[str, str]], depth: int) -> tuple[Any, list[tupl
         if piped > _DEEPEST:
             raise TemplateProblem("it is nested too deeply")
         following, rest = _command(rest[1:], depth)
-        if not isinstance(following, Call):
+        if not isinstance(following, FunctionCall):
             raise TemplateProblem("only a function can follow '|'")
-        value = Call(following.name, (*following.arguments, value))
+        value = FunctionCall(following.name, (*following.arguments, value))
     return value, rest
 
 
@@ -235,7 +235,7 @@ def _command(tokens: list[tuple[str, str]], depth: int) -> tuple[Any, list[tuple
     while rest and rest[0] not in {("sign", "|"), ("sign", ")")}:
         argument, rest = _operand(rest, depth)
         arguments.append(argument)
-    return Call(text, tuple(arguments)), rest
+    return FunctionCall(text, tuple(arguments)), rest
 
 
 def _operand(tokens: list[tuple[str, str]], depth: int) -> tuple[Any, list[tuple[str, str]]]:
@@ -257,7 +257,7 @@ def _operand(tokens: list[tuple[str, str]], depth: int) -> tuple[Any, list[tuple
     elif (kind, text) == ("sign", "."):
         value = Path("")
     elif kind == "word" and text in FUNCTIONS:
-        return Call(text), rest
+        return FunctionCall(text), rest
     else:
         raise TemplateProblem(f"unexpected {text!r}")
     fields = []

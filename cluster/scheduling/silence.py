@@ -28,7 +28,7 @@ HALF_LIFE = 300.0
 LONGEST_LEARNED = MOST / GAPS
 
 
-class Pace:
+class ModelPace:
     """What one model was like on one node of late."""
 
     __slots__ = ("gap", "wait", "whole")
@@ -84,14 +84,14 @@ class Hung:
     longest: tuple[Silent, float, float] | None = field(default=None, compare=False)
 
 
-def reading(pace: Pace, tokens: int, *, whole: bool = False) -> float:
+def reading(pace: ModelPace, tokens: int, *, whole: bool = False) -> float:
     """How long it may take to read a prompt, or the ``whole`` of texts to embed or rank, of so many tokens."""
     wait = pace.whole if whole else pace.wait
     return tokens * (GAPS * wait if wait else 1 / SLOW)
 
 
 def limit(
-    pace: Pace, phase: Phase, tokens: int, beside: float = 0.0, floor: float = FLOOR, *, whole: bool = False
+    pace: ModelPace, phase: Phase, tokens: int, beside: float = 0.0, floor: float = FLOOR, *, whole: bool = False
 ) -> float:
     """How long a request may say nothing. ``beside``: how long it may take to read what is read on the same engine
     meanwhile, during which it may answer nobody."""
@@ -105,7 +105,7 @@ def limit(
 
 def hung(
     running: Sequence[Silent],
-    paces: Mapping[str, Pace],
+    paces: Mapping[str, ModelPace],
     heard: Mapping[str, float],
     *,
     alone: bool,
@@ -116,7 +116,7 @@ def hung(
     ``alone``: each version has a process of its own. Where they share one, it may keep a request waiting until another model's is over.
     A version hangs when nobody has heard it for as long as one of its requests may be silent; all its requests end then.
     """
-    known = {version: paces.get(version) or Pace() for version in {each.version for each in running}}
+    known = {version: paces.get(version) or ModelPace() for version in {each.version for each in running}}
     anybody = min(heard.values(), default=float("inf"))
     tickets: dict[str, float] = {}
     versions: dict[str, float] = {}

@@ -18,15 +18,15 @@ from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 
-from cluster.engines.base import Engine, LocalModels
+from cluster.engines.base import EngineAdapter, LocalModels
 from cluster.scheduling.silence import FLOOR
 from cluster.worker.control import Listener
 from cluster.worker.identity import Identity
 from cluster.worker.inbox import Inbox, stopping
+from cluster.worker.local_models import DownloadedModels
 from cluster.worker.outlet import Outlet, Outlets
 from cluster.worker.reporter import Reporter
 from cluster.worker.runs import Runs
-from cluster.worker.shelf import Shelf
 from cluster.worker.telemetry import Sampler
 from cluster.worker.watch import Watch
 from ollamamax import contract, logs
@@ -51,14 +51,14 @@ current: Agent | None = None
 
 
 class Agent:
-    """``make_engine`` builds the engine from the shelf, in the agent's loop. ``awake`` as `Inbox` takes it,
+    """``make_engine`` builds the engine for the models on this host, in the agent's loop. ``awake`` as `Inbox` takes it,
     ``silence`` as `Watch` takes its floor."""
 
     def __init__(
         self,
         identity: Identity,
         home: Path,
-        make_engine: Callable[[LocalModels], Engine],
+        make_engine: Callable[[LocalModels], EngineAdapter],
         *,
         grace: float,
         awake: float,
@@ -66,7 +66,7 @@ class Agent:
     ) -> None:
         self.identity = identity
         self.home = home
-        self.shelf = Shelf()
+        self.local_models = DownloadedModels()
         self.background = Background()
         """What it does for ever. A part that dies is begun again, and meanwhile the node says that it is not well."""
         self.closers: list[Callable[[], Awaitable[None]]] = []
@@ -81,7 +81,7 @@ class Agent:
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
         self._tasks: list[asyncio.Task[None]] = []
-        self.engine: Engine
+        self.engine: EngineAdapter
         self.runs: Runs
         self.inbox: Inbox
 
@@ -155,7 +155,7 @@ class Agent:
         client = connect_async(self.identity.redis_url)
         commands, claiming = Pipelined(self.identity.redis_url), Pipelined(self.identity.redis_url)
         outlets = Outlets(lambda gateway: Outlet(commands, self.identity.node, gateway))
-        self.engine = self._make_engine(self.shelf)
+        self.engine = self._make_engine(self.local_models)
         await self.engine.start()
         self.runs = Runs(outlets, self._pick, self.identity.tenant)
         slots = (await self.engine.capacity()).slots
@@ -169,7 +169,7 @@ class Agent:
             self.identity,
             self.boot,
             self.engine,
-            self.shelf,
+            self.local_models,
             self.runs,
             self.inbox,
             sampler,
@@ -233,8 +233,8 @@ class Agent:
                 for outlet in outlets.all():
                     await outlet.flush()
 
-    def _pick(self, ticket: contract.Ticket) -> Engine:
-        if self.engine.hosts_blobs and self.shelf.find(ticket.version) is None:
+    def _pick(self, ticket: contract.Ticket) -> EngineAdapter:
+        if self.engine.hosts_blobs and self.local_models.find(ticket.version) is None:
             raise ModelNotFound(f"This node does not have {ticket.model} ({ticket.version}).", param="model")
         return self.engine
 

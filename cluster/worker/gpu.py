@@ -21,7 +21,7 @@ AMD = "0x1002"
 T = TypeVar("T")
 
 
-class Reader:
+class GpuReader:
     """Opens NVML once; ``drm`` is where the AMD cards are looked for."""
 
     def __init__(self, drm: Path = DRM) -> None:

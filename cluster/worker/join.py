@@ -18,7 +18,7 @@ class JoinFailed(Exception):
     """One sentence for the person at the keyboard."""
 
 
-class Answer(msgspec.Struct):
+class JoinReply(msgspec.Struct):
     """What ``POST /api/v1/nodes/join`` answers."""
 
     node: str
@@ -64,7 +64,7 @@ async def join(url: str, token: str, name: str, engine: EngineChoice, redis_url:
     if status not in {200, 201}:
         raise JoinFailed(_refusal(url, status, body))
     try:
-        answer = msgspec.json.decode(body, type=Answer)
+        answer = msgspec.json.decode(body, type=JoinReply)
     except msgspec.DecodeError as error:
         raise JoinFailed(f"{url} answers, but is not an OllamaMax: {error}.") from error
     return Identity(

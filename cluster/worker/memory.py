@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.engines.base import Engine
+from cluster.engines.base import EngineAdapter
 from ollamamax import contract
 from ollamamax.kernel.errors import ModelNotFound
 
@@ -22,7 +22,7 @@ def leave_out_keep_alive(ticket: contract.Ticket, owner: str) -> bool:
     return True
 
 
-async def load_or_unload(engine: Engine, ticket: contract.Ticket) -> contract.Final | None:
+async def load_or_unload(engine: EngineAdapter, ticket: contract.Ticket) -> contract.Final | None:
     """A chat without messages or a completion without a prompt loads the model, or with ``keep_alive`` 0 unloads it."""
     inference = ticket.inference
     if not _is_empty(inference):

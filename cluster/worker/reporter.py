@@ -10,12 +10,12 @@ import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from cluster.engines.base import Engine
+from cluster.engines.base import EngineAdapter
 from cluster.worker import state
 from cluster.worker.identity import Identity
 from cluster.worker.inbox import Inbox
+from cluster.worker.local_models import DownloadedModels
 from cluster.worker.runs import Runs
-from cluster.worker.shelf import Shelf
 from cluster.worker.telemetry import Host, Sampler
 from cluster.worker.version import AGENT
 from cluster.worker.watch import Watch
@@ -42,8 +42,8 @@ class Reporter:
         client: redis.asyncio.Redis,
         identity: Identity,
         boot: str,
-        engine: Engine,
-        shelf: Shelf,
+        engine: EngineAdapter,
+        local_models: DownloadedModels,
         runs: Runs,
         inbox: Inbox,
         sampler: Sampler,
@@ -54,7 +54,7 @@ class Reporter:
         self._identity = identity
         self._boot = boot
         self._engine = engine
-        self._shelf = shelf
+        self._local_models = local_models
         self._runs = runs
         self._inbox = inbox
         self._sampler = sampler
@@ -162,7 +162,7 @@ class Reporter:
             running=len(self._runs.running),
             waiting=self.waiting,
             tokens_per_second=rate.next(asyncio.get_running_loop().time(), self._runs.tokens),
-            models=state.models(self._shelf.states(), self._models),
+            models=state.models(self._local_models.states(), self._models),
             host=self._host,
             draining=self.draining,
             clock_skew_seconds=self._skew,

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from cluster.engines.base import Engine, Meter
+from cluster.engines.base import EngineAdapter, PromptCount
 from cluster.scheduling.prompt import estimate_tokens
-from cluster.scheduling.silence import Pace
+from cluster.scheduling.silence import ModelPace
 from cluster.worker import memory
 from cluster.worker.outlet import FIRST_SECONDS, GATHER_SECONDS, Outlets, Sent
 from ollamamax import contract, logs
@@ -36,7 +36,7 @@ def _set() -> asyncio.Event:
 
 
 @dataclass
-class Run:
+class TicketRun:
     """One ticket here. ``reason`` says why it was stopped, when it was."""
 
     ticket: contract.Ticket
@@ -54,7 +54,7 @@ class Run:
     to_read: int = 0
     """About how many tokens the prompt has."""
     tokens: int = 0
-    meter: Meter = field(default_factory=Meter)
+    meter: PromptCount = field(default_factory=PromptCount)
 
     @property
     def whole(self) -> bool:
@@ -65,18 +65,18 @@ class Run:
 class Runs:
     """``pick`` gives the engine for a version; ``tenant`` is the node's own. ``changed`` is set whenever a run ends."""
 
-    def __init__(self, outlets: Outlets, pick: Callable[[contract.Ticket], Engine], tenant: str) -> None:
+    def __init__(self, outlets: Outlets, pick: Callable[[contract.Ticket], EngineAdapter], tenant: str) -> None:
         self._outlets = outlets
         self._pick = pick
         self._tenant = tenant
-        self._runs: dict[str, Run] = {}
-        self._ended: deque[tuple[float, Run]] = deque()
+        self._runs: dict[str, TicketRun] = {}
+        self._ended: deque[tuple[float, TicketRun]] = deque()
         self._gateways: Counter[str] = Counter()
         self._cancelled: dict[str, float] = {}
         self._claimed: dict[str, Sent] = {}
-        self.running: dict[str, Run] = {}
+        self.running: dict[str, TicketRun] = {}
         self.changed = asyncio.Event()
-        self.paces: dict[str, Pace] = {}
+        self.paces: dict[str, ModelPace] = {}
         self.progress: dict[str, float] = {}
         """Version -> when its engine said something last."""
         self.quarantined: dict[str, str] = {}
@@ -87,7 +87,7 @@ class Runs:
     def knows(self, ticket: str) -> bool:
         return ticket in self._runs
 
-    def find(self, ticket: str) -> Run | None:
+    def find(self, ticket: str) -> TicketRun | None:
         return self._runs.get(ticket)
 
     def start(self, ticket: contract.Ticket, raw: bytes) -> None:
@@ -95,7 +95,7 @@ class Runs:
         if ticket.id in self._runs:
             return
         # From here on it is watched: before its task begins, too.
-        run = Run(ticket, Sent(ticket.id, raw), heard_at=asyncio.get_running_loop().time())
+        run = TicketRun(ticket, Sent(ticket.id, raw), heard_at=asyncio.get_running_loop().time())
         self._runs[ticket.id] = self.running[ticket.id] = run
         self._claimed[ticket.id] = run.sent
         self._gateways[ticket.gateway] += 1
@@ -146,7 +146,7 @@ class Runs:
         self._cancelled = {k: at for k, at in self._cancelled.items() if at > limit - 3600}
         self._outlets.keep(set(self._gateways))
 
-    async def _run(self, run: Run) -> None:
+    async def _run(self, run: TicketRun) -> None:
         run.began = True
         try:
             end = await self._last_event(run)
@@ -154,7 +154,7 @@ class Runs:
             end = run.reason or contract.Failure("cancelled", "The node stopped the request.", CANCELLED_STATUS)
         self._end(run, end)
 
-    async def _last_event(self, run: Run) -> contract.Final | contract.Failure:
+    async def _last_event(self, run: TicketRun) -> contract.Final | contract.Failure:
         left = run.ticket.left if run.ticket.left is not None else run.ticket.deadline - time.time()
         if run.reason is not None:
             return run.reason
@@ -176,7 +176,7 @@ class Runs:
         finally:
             late.cancel()
 
-    async def _generate(self, run: Run) -> contract.Final:
+    async def _generate(self, run: TicketRun) -> contract.Final:
         ticket = run.ticket
         engine = self._pick(ticket)
         ignored = memory.leave_out_keep_alive(ticket, self._tenant)
@@ -187,7 +187,7 @@ class Runs:
         hold = 0.0
         now = asyncio.get_running_loop().time
         run.heard_at, run.loading, run.to_read = now(), not loaded, estimate_tokens(ticket.inference)
-        pace = self.paces.setdefault(ticket.version, Pace())
+        pace = self.paces.setdefault(ticket.version, ModelPace())
         if (end := await memory.load_or_unload(engine, ticket)) is not None:
             end.keep_alive_ignored = ignored
             return end
@@ -223,7 +223,7 @@ class Runs:
                     run.heard_at = now()
         raise EngineFailed("The engine ended without an answer.")
 
-    def _end(self, run: Run, end: contract.Final | contract.Failure) -> None:
+    def _end(self, run: TicketRun, end: contract.Final | contract.Failure) -> None:
         if isinstance(end, contract.Failure):
             end.prompt_tokens, end.completion_tokens = run.meter.prompt_tokens, run.tokens
         self._ended.append((time.monotonic(), run))
@@ -242,7 +242,7 @@ def _late() -> contract.Failure:
     return contract.Failure("deadline_exceeded", "The request's time ran out on the node.", 504)
 
 
-def _done(run: Run, end: contract.Final | contract.Failure) -> dict[str, Any]:
+def _done(run: TicketRun, end: contract.Final | contract.Failure) -> dict[str, Any]:
     """How a ticket ended, for its line in the done stream."""
     if isinstance(end, contract.Final):
         return {

@@ -50,7 +50,7 @@ class Sampler:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._gpus = gpu.Reader()
+        self._gpus = gpu.GpuReader()
         self._traffic = _traffic()
         psutil.cpu_percent(interval=None)
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from cluster.engines.base import Engine
+from cluster.engines.base import EngineAdapter
 from cluster.scheduling import silence
 from cluster.scheduling.silence import Hung, Silent
-from cluster.worker.runs import Run, Runs
+from cluster.worker.runs import Runs, TicketRun
 from ollamamax import contract, logs
 from ollamamax.kernel.errors import EngineCrashed, EngineFailed, OllamaMaxError, Unavailable
 from ollamamax.kernel.tasks import end
@@ -48,7 +48,7 @@ class Trouble:
 class Watch:
     """``floor`` as in `silence.FLOOR`."""
 
-    def __init__(self, runs: Runs, engine: Callable[[], Engine], floor: float = silence.FLOOR) -> None:
+    def __init__(self, runs: Runs, engine: Callable[[], EngineAdapter], floor: float = silence.FLOOR) -> None:
         self._runs = runs
         self._engine = engine
         self._floor = floor
@@ -114,7 +114,7 @@ class Watch:
             else contract.Silence(round(seconds, 1), round(limit, 1), each.phase, contract.told(run.ticket.model, 400))
         )
 
-    def _silent(self, run: Run, engine: Engine, now: float) -> Silent:
+    def _silent(self, run: TicketRun, engine: EngineAdapter, now: float) -> Silent:
         if run.loading and engine.loaded(run.ticket.version):
             # Loaded now: from here on it reads the prompt.
             run.loading, run.heard_at = False, now
@@ -125,7 +125,9 @@ class Watch:
             phase = "reading"
         return Silent(run.ticket.id, run.ticket.version, phase, now - run.heard_at, run.to_read, run.whole)
 
-    async def _hung(self, engine: Engine, ticket: contract.Ticket, seconds: float, count: int, now: float) -> None:
+    async def _hung(
+        self, engine: EngineAdapter, ticket: contract.Ticket, seconds: float, count: int, now: float
+    ) -> None:
         version = ticket.version
         requests = "1 request runs" if count == 1 else f"{count} requests run"
         reason = f"{ticket.model}: no token for {seconds:.0f} s while {requests}"
@@ -152,7 +154,7 @@ class Watch:
         await end(trouble.probe for trouble in self.troubles.values() if trouble.probe is not None)
 
 
-async def answers(engine: Engine, version: str, trouble: Trouble) -> bool:
+async def answers(engine: EngineAdapter, version: str, trouble: Trouble) -> bool:
     """Whether the engine says anything of the version in time, and be it what is wrong with the question."""
     asked = contract.Inference("completion", prompt="1 2 3", options=contract.Options(max_tokens=1))
     if trouble.kind == "embed":

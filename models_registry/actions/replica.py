@@ -19,7 +19,7 @@ from models_registry.actions.lock import lock_replicas
 from models_registry.actions.version import register_external
 from models_registry.models import Channel, Replica, Version
 from models_registry.replication.changed import ChangedNodes
-from models_registry.replication.plan import Removal, Wanted, hosts_blobs, missing, observed, unneeded
+from models_registry.replication.plan import Removal, WantedReplica, hosts_blobs, missing, observed, unneeded
 from ollamamax import logs
 from ollamamax.bus import keys, regions
 from ollamamax.contract import ModelState, NodeState
@@ -74,7 +74,7 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None, changes: Change
         versions = {(v.tenant_id.hex, v.digest): v for v in found.defer("details")}
     _take_note_of_external(nodes, states, versions)
     wanted = [
-        Wanted(tenant, digest)
+        WantedReplica(tenant, digest)
         for (tenant, digest), version in versions.items()
         if version.source == Version.Source.HOSTED and (version.id in in_use or (tenant, digest) in made)
     ]

@@ -28,7 +28,7 @@ class _DatabaseLost(Unavailable):
     """It is tried again."""
 
 
-class Runner:
+class JobRunner:
     """``kinds`` says what each kind of job does. One per process."""
 
     def __init__(self, kinds: Kinds) -> None:

@@ -47,7 +47,7 @@ _log = logs.get(__name__)
 
 
 @dataclass(frozen=True)
-class Limits:
+class RegistryLimits:
     """``registries`` are those that this installation pulls from and pushes to; ``most_blob`` is in bytes."""
 
     registries: Allowed
@@ -55,13 +55,13 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Call:
+class RegistryCall:
     """One request, by whom, and what is needed to answer it."""
 
     request: Request
     acting: Principal
     directory: Directory
-    limits: Limits
+    limits: RegistryLimits
     still_works: Callable[[], None]
     """Raises `Unauthenticated` when the caller's key was revoked, or has expired, since."""
 
@@ -69,7 +69,7 @@ class Call:
 class Management:
     """Every route needs an API key with the route's permission."""
 
-    def __init__(self, directory: Callable[[], Awaitable[Directory]], limits: Limits) -> None:
+    def __init__(self, directory: Callable[[], Awaitable[Directory]], limits: RegistryLimits) -> None:
         self._directory = directory
         self._limits = limits
 
@@ -116,7 +116,7 @@ class Management:
         if path.startswith(BLOBS):
             digest = path.removeprefix(BLOBS)
             return await uploads.answer(request, acting, digest, self._limits.most_blob, still_works)
-        return await _ENDPOINTS[path](Call(request, acting, directory, self._limits, still_works))
+        return await _ENDPOINTS[path](RegistryCall(request, acting, directory, self._limits, still_works))
 
 
 def _explain(error: errors.OllamaMaxError) -> Response:
@@ -128,29 +128,29 @@ def _explain(error: errors.OllamaMaxError) -> Response:
     return response
 
 
-async def _create(call: Call) -> Response:
+async def _create(call: RegistryCall) -> Response:
     body = await requests.read(call.request, recipe.FIELDS)
     wanted = recipe.checked(body)
     wanted["model"] = await _spelled(call, wanted["model"])
     return await _run(call, Job.Kind.CREATE, wanted["model"], wanted, body.stream)
 
 
-async def _pull(call: Call) -> Response:
+async def _pull(call: RegistryCall) -> Response:
     return await _transfer(call, Job.Kind.PULL)
 
 
-async def _push(call: Call) -> Response:
+async def _push(call: RegistryCall) -> Response:
     return await _transfer(call, Job.Kind.PUSH)
 
 
-async def _transfer(call: Call, kind: Job.Kind) -> Response:
+async def _transfer(call: RegistryCall, kind: Job.Kind) -> Response:
     body = await requests.read(call.request, requests.TRANSFER)
     reference = Reference.parse(body.model or body.name, insecure=bool(body.insecure))
     call.limits.registries.check(reference)
     return await _run(call, kind, reference.name, reference.as_dict(), body.stream)
 
 
-async def _copy(call: Call) -> Response:
+async def _copy(call: RegistryCall) -> Response:
     body = await requests.read(call.request, requests.COPY)
     source, destination = recipe.full_name(body.source), recipe.new_name(body.destination)
     destination = await _spelled(call, destination)
@@ -159,7 +159,7 @@ async def _copy(call: Call) -> Response:
     return Response(status_code=200)
 
 
-async def _delete(call: Call) -> Response:
+async def _delete(call: RegistryCall) -> Response:
     body = await requests.read(call.request, requests.DELETE)
     name = recipe.full_name(body.model or body.name)
     if not await in_database(lambda: _by_engines(call.acting, name)):
@@ -170,7 +170,7 @@ async def _delete(call: Call) -> Response:
     return Response(status_code=200) if answer.status_code == 200 else answer
 
 
-async def _spelled(call: Call, name: str) -> str:
+async def _spelled(call: RegistryCall, name: str) -> str:
     """The name of a model that there may be in another case: as in Ollama, that one is meant."""
 
     def look() -> str:
@@ -185,7 +185,7 @@ def _by_engines(acting: Principal, name: str) -> bool:
         return is_kept_by_engines(name)
 
 
-Endpoint = Callable[[Call], Awaitable[Response]]
+Endpoint = Callable[[RegistryCall], Awaitable[Response]]
 _ENDPOINTS: dict[str, Endpoint] = {
     "/api/create": _create,
     "/api/pull": _pull,
@@ -198,7 +198,7 @@ _ENDPOINTS: dict[str, Endpoint] = {
 # Jobs as Ollama's progress
 
 
-async def _run(call: Call, kind: str, model: str, wanted: dict[str, Any], stream: bool | None) -> Response:
+async def _run(call: RegistryCall, kind: str, model: str, wanted: dict[str, Any], stream: bool | None) -> Response:
     """Ask for a job and tell how it goes. It is the tenant's: it goes on when the caller leaves, or their key is revoked."""
     job = await in_database(lambda: submit_job(acting=call.acting, kind=kind, model=model, request=wanted))
     lines = _lines(call, job.tenant_id, job.id)
@@ -219,7 +219,7 @@ async def _encoded(first: dict[str, Any], lines: AsyncIterator[dict[str, Any]]) 
         yield msgspec.json.encode({"error": error.message}) + b"\n"
 
 
-async def _lines(call: Call, tenant: uuid.UUID, id_: uuid.UUID) -> AsyncIterator[dict[str, Any]]:
+async def _lines(call: RegistryCall, tenant: uuid.UUID, id_: uuid.UUID) -> AsyncIterator[dict[str, Any]]:
     """The job's progress as it comes, last ``success``. Raises the job's error, and `ClientDisconnect`."""
     told: list[dict[str, Any]] = []
     told_at = time.monotonic()
@@ -245,7 +245,7 @@ async def _lines(call: Call, tenant: uuid.UUID, id_: uuid.UUID) -> AsyncIterator
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _known(call: Call, name: str) -> None:
+async def _known(call: RegistryCall, name: str) -> None:
     """Return when this process's gateway knows what the name stands for now: a client may use it at once."""
     tenant = call.acting.tenant or ""
     version = await in_database(lambda: _version_of(tenant, name))

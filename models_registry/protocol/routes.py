@@ -13,22 +13,22 @@ BLOBS = "/api/blobs/"
 
 
 @dataclass(frozen=True)
-class Route:
+class RegistryRoute:
     methods: tuple[str, ...]
     fields: Fields[Any] | None = None
     permission: str = "model.manage"
 
 
-BLOB = Route(("HEAD", "POST"))
-ROUTES: dict[str, Route] = {
-    "/api/create": Route(("POST",), recipe.FIELDS),
-    "/api/pull": Route(("POST",), requests.TRANSFER),
-    "/api/push": Route(("POST",), requests.TRANSFER),
-    "/api/copy": Route(("POST",), requests.COPY),
-    "/api/delete": Route(("DELETE",), requests.DELETE),
+BLOB = RegistryRoute(("HEAD", "POST"))
+ROUTES: dict[str, RegistryRoute] = {
+    "/api/create": RegistryRoute(("POST",), recipe.FIELDS),
+    "/api/pull": RegistryRoute(("POST",), requests.TRANSFER),
+    "/api/push": RegistryRoute(("POST",), requests.TRANSFER),
+    "/api/copy": RegistryRoute(("POST",), requests.COPY),
+    "/api/delete": RegistryRoute(("DELETE",), requests.DELETE),
     f"{BLOBS}{{digest}}": BLOB,
 }
 
 
-def route_of(path: str) -> Route | None:
+def route_of(path: str) -> RegistryRoute | None:
     return BLOB if path.startswith(BLOBS) else ROUTES.get(path)

@@ -9,7 +9,7 @@ from ollamamax.contract import ModelState, NodeState
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedReplica:
     """A hosted version that every node of its tenant which can run blobs should have."""
 
     tenant: str
@@ -36,7 +36,9 @@ def observed(state: NodeState) -> dict[str, ModelState]:
     return {model.version: model for model in state.models}
 
 
-def missing(wanted: Iterable[Wanted], tenants: Mapping[str, str], states: Mapping[str, NodeState]) -> list[Fetch]:
+def missing(
+    wanted: Iterable[WantedReplica], tenants: Mapping[str, str], states: Mapping[str, NodeState]
+) -> list[Fetch]:
     """The fetches to ask for: nodes that are alive and have the version neither whole nor under way.
 
     ``tenants`` says whose each node is; a node's own word on it is not asked. A failed fetch is asked for again; how soon, the caller decides.
@@ -55,7 +57,9 @@ def missing(wanted: Iterable[Wanted], tenants: Mapping[str, str], states: Mappin
     return fetches
 
 
-def unneeded(wanted: Iterable[Wanted], tenants: Mapping[str, str], states: Mapping[str, NodeState]) -> list[Removal]:
+def unneeded(
+    wanted: Iterable[WantedReplica], tenants: Mapping[str, str], states: Mapping[str, NodeState]
+) -> list[Removal]:
     """The versions that nodes hold of our blobs and that nobody wants: what an engine keeps by itself is left alone."""
     kept = {(version.tenant, version.digest) for version in wanted}
     removals = []

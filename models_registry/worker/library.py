@@ -31,7 +31,7 @@ class _Layer(msgspec.Struct):
     media_type: str
 
 
-class Wanted(msgspec.Struct):
+class WantedVersion(msgspec.Struct):
     """A version this node should have; the content of its file under ``manifests/``."""
 
     version: str
@@ -64,7 +64,7 @@ class Library:
         """Report what is whole, verify what changed, go on with what was not finished."""
         for file in sorted(self._manifests.glob("*.json")):
             try:
-                wanted = msgspec.json.decode(file.read_bytes(), type=Wanted)
+                wanted = msgspec.json.decode(file.read_bytes(), type=WantedVersion)
                 self._begin(wanted)
             except (OSError, msgspec.DecodeError, OllamaMaxError) as error:
                 log.warning("manifest_unreadable", file=file.name, error=str(error))
@@ -72,7 +72,7 @@ class Library:
 
     async def fetch(self, version: str, name: str, manifest: dict[str, Any], base_url: str = "") -> None:
         """Have the version; returns when its download was begun. Asked again, it changes nothing."""
-        wanted = Wanted(version, name, manifest)
+        wanted = WantedVersion(version, name, manifest)
         try:
             self._check(wanted)
         except (OllamaMaxError, msgspec.ValidationError) as error:
@@ -88,23 +88,23 @@ class Library:
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
-        local = self._agent.shelf.find(version)
-        self._agent.shelf.drop(version)
+        local = self._agent.local_models.find(version)
+        self._agent.local_models.drop(version)
         if local is not None:
             await self._agent.engine.unload(version, local.name)
         path = self._manifest_path(version)
         if not path.exists():
             return
-        gone = msgspec.json.decode(path.read_bytes(), type=Wanted)
+        gone = msgspec.json.decode(path.read_bytes(), type=WantedVersion)
         path.unlink()
-        rest = [msgspec.json.decode(f.read_bytes(), type=Wanted) for f in self._manifests.glob("*.json")]
+        rest = [msgspec.json.decode(f.read_bytes(), type=WantedVersion) for f in self._manifests.glob("*.json")]
         needed = {layer.digest for other in rest for layer in other.layers()}
         for layer in gone.layers():
             if layer.digest not in needed:
                 self._folder.remove(layer.digest)
         log.info("version_removed", version=version)
 
-    def _check(self, wanted: Wanted) -> None:
+    def _check(self, wanted: WantedVersion) -> None:
         if digest_of(wanted.manifest) != wanted.version:
             raise InvalidRequest("its digest is not the version's.")
         layers = wanted.layers()
@@ -113,7 +113,7 @@ class Library:
         if sum(is_weights(layer.media_type) for layer in layers) != 1:
             raise InvalidRequest("it has not exactly one GGUF layer.")
 
-    def _begin(self, wanted: Wanted, base_url: str = "") -> None:
+    def _begin(self, wanted: WantedVersion, base_url: str = "") -> None:
         running = self._fetching.get(wanted.version)
         if running is not None and not running.done():
             return
@@ -124,7 +124,7 @@ class Library:
         work = self._complete(wanted, self._source(base_url))
         self._fetching[wanted.version] = self._agent.spawn(work, f"fetch {wanted.version}")
 
-    async def _complete(self, wanted: Wanted, source: str) -> None:
+    async def _complete(self, wanted: WantedVersion, source: str) -> None:
         done: dict[str, int] = {}
 
         def progress(digest: str, have: int) -> None:
@@ -172,7 +172,7 @@ class Library:
     def _manifest_path(self, version: str) -> Path:
         return self._manifests / (self._folder.path(version).name.removeprefix("sha256-") + ".json")
 
-    def _ready(self, wanted: Wanted) -> None:
+    def _ready(self, wanted: WantedVersion) -> None:
         [weights] = [layer for layer in wanted.layers() if is_weights(layer.media_type)]
         config = wanted.manifest.get("config") or {}
         try:
@@ -181,19 +181,23 @@ class Library:
             self._failed(wanted, f"The model cannot be used: {error}")
             return
         path = self._folder.path(weights.digest)
-        self._agent.shelf.put(LocalModel(wanted.version, wanted.name, path, wanted.size, config, recipe))
+        self._agent.local_models.put(LocalModel(wanted.version, wanted.name, path, wanted.size, config, recipe))
         log.info("version_ready", version=wanted.version, name=wanted.name)
 
-    def _note(self, wanted: Wanted, state: Any, *, bytes_done: int | None = None, error: str | None = None) -> None:
-        self._agent.shelf.note(
+    def _note(
+        self, wanted: WantedVersion, state: Any, *, bytes_done: int | None = None, error: str | None = None
+    ) -> None:
+        self._agent.local_models.note(
             contract.ModelState(
                 wanted.version, wanted.name, state, "llamacpp", size=wanted.size, bytes_done=bytes_done, error=error
             )
         )
 
-    def _failed(self, wanted: Wanted, error: str) -> None:
+    def _failed(self, wanted: WantedVersion, error: str) -> None:
         log.error("fetch_failed", version=wanted.version, error=error)
-        self._agent.shelf.note(contract.ModelState(wanted.version, wanted.name, "failed", "llamacpp", error=error))
+        self._agent.local_models.note(
+            contract.ModelState(wanted.version, wanted.name, "failed", "llamacpp", error=error)
+        )
 
     async def close(self) -> None:
         if self._client is not None:

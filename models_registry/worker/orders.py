@@ -23,7 +23,7 @@ KEEP_SECONDS = 600
 log = logs.get("models_registry.worker.orders")
 
 
-class Orders:
+class LibraryOrders:
     """Used in the agent's loop only."""
 
     def __init__(self, agent: Agent) -> None:
@@ -104,12 +104,12 @@ def _note(progress: list[contract.Progress], message: dict[str, Any]) -> None:
     progress.append(told)
 
 
-_orders: WeakKeyDictionary[Agent, Orders] = WeakKeyDictionary()
+_orders: WeakKeyDictionary[Agent, LibraryOrders] = WeakKeyDictionary()
 
 
-def orders_of(agent: Agent) -> Orders:
+def orders_of(agent: Agent) -> LibraryOrders:
     """The agent's orders. In its loop only."""
     if agent not in _orders:
-        _orders[agent] = orders = Orders(agent)
+        _orders[agent] = orders = LibraryOrders(agent)
         agent.closers.append(orders.close)
     return _orders[agent]

@@ -8,7 +8,7 @@ from django.db import models
 
 from ollamamax.audit import chain
 from ollamamax.audit.models import AuditRecord, ChainHead
-from ollamamax.audit.verify import Problem
+from ollamamax.audit.verify import ChainProblem
 
 SEGMENT = 5_000
 """Records that are checked at once."""
@@ -22,7 +22,7 @@ class Segment(NamedTuple):
     begin: int
     end: int
     last: int
-    problems: list[Problem]
+    problems: list[ChainProblem]
 
 
 def records(name: str) -> models.QuerySet[AuditRecord]:
@@ -42,7 +42,7 @@ def verify_segment(name: str, begin: int) -> Segment:
         .order_by("seq", "id")
         .values(*FIELDS)
     )
-    found: list[Problem] = []
+    found: list[ChainProblem] = []
     expected, previous = begin, chain.GENESIS
     if begin > 1:
         before = next((row for row in rows if row["seq"] == begin - 1), None)
@@ -51,19 +51,19 @@ def verify_segment(name: str, begin: int) -> Segment:
     for row in rows:
         seq = row["seq"]
         if seq > expected:
-            found.append(Problem(name, expected, f"missing, and every one up to {seq - 1}"))
+            found.append(ChainProblem(name, expected, f"missing, and every one up to {seq - 1}"))
         elif seq < expected:
-            found.append(Problem(name, seq, "inserted: its number was taken already"))
+            found.append(ChainProblem(name, seq, "inserted: its number was taken already"))
         if seq == expected and previous and row["prev_hash"] != previous:
-            found.append(Problem(name, seq, "does not follow the record before it: moved, inserted or altered"))
+            found.append(ChainProblem(name, seq, "does not follow the record before it: moved, inserted or altered"))
         if chain.digest(row) != row["hash"]:
-            found.append(Problem(name, seq, "altered: its content does not have its hash"))
+            found.append(ChainProblem(name, seq, "altered: its content does not have its hash"))
         expected, previous = seq + 1, row["hash"]
     end = min(last, begin + SEGMENT - 1) if last else 0
     if expected <= end:
-        found.append(Problem(name, expected, f"missing, and every one up to {end}"))
+        found.append(ChainProblem(name, expected, f"missing, and every one up to {end}"))
     elif head is not None and end == last and rows and previous != head.hash:
-        found.append(Problem(name, last, "is not the end: the head has another hash"))
+        found.append(ChainProblem(name, last, "is not the end: the head has another hash"))
     if head is None and rows:
-        found.append(Problem(name, expected - 1, "the chain's head is missing"))
+        found.append(ChainProblem(name, expected - 1, "the chain's head is missing"))
     return Segment(begin, end, last, found[:MOST_PROBLEMS])

@@ -18,7 +18,7 @@ class Head(NamedTuple):
     hash: str
 
 
-class Problem(NamedTuple):
+class ChainProblem(NamedTuple):
     chain: str
     seq: int
     what: str
@@ -27,7 +27,7 @@ class Problem(NamedTuple):
         return f"chain {self.chain}, record {self.seq}: {self.what}"
 
 
-def verify(noted: Mapping[str, Head] | None = None) -> Iterator[Problem]:
+def verify(noted: Mapping[str, Head] | None = None) -> Iterator[ChainProblem]:
     """Every problem of every chain, in one snapshot of the database; memory does not grow with the trail.
 
     ``noted`` are heads written down earlier elsewhere: they show a chain that was rewritten or removed as a whole,
@@ -48,28 +48,28 @@ def heads() -> list[tuple[str, Head]]:
     return [(head.chain, Head(head.seq, head.hash)) for head in ChainHead.objects.order_by("chain")]
 
 
-def _chain(name: str, head: Head | None, noted: Head | None) -> Iterator[Problem]:
+def _chain(name: str, head: Head | None, noted: Head | None) -> Iterator[ChainProblem]:
     expected, previous = 1, chain.GENESIS
     fields = (*chain.FIELDS, "hash")
     for row in AuditRecord.objects.filter(chain=name).order_by("seq", "id").values(*fields).iterator(chunk_size=1000):
         seq = row["seq"]
         if seq > expected:
-            yield Problem(name, expected, f"missing, and every one up to {seq - 1}")
+            yield ChainProblem(name, expected, f"missing, and every one up to {seq - 1}")
         elif seq < expected:
-            yield Problem(name, seq, "inserted: its number was taken already")
+            yield ChainProblem(name, seq, "inserted: its number was taken already")
         if row["prev_hash"] != previous and seq == expected:
-            yield Problem(name, seq, "does not follow the record before it: moved, inserted or altered")
+            yield ChainProblem(name, seq, "does not follow the record before it: moved, inserted or altered")
         if chain.digest(row) != row["hash"]:
-            yield Problem(name, seq, "altered: its content does not have its hash")
+            yield ChainProblem(name, seq, "altered: its content does not have its hash")
         if noted is not None and seq == noted.seq and row["hash"] != noted.hash:
-            yield Problem(name, seq, "is not the record that was noted outside the database")
+            yield ChainProblem(name, seq, "is not the record that was noted outside the database")
         expected, previous = seq + 1, row["hash"]
     last = expected - 1
     if head is None:
-        yield Problem(name, last, "the chain's head is missing")
+        yield ChainProblem(name, last, "the chain's head is missing")
     elif (head.seq, head.hash) != (last, previous) and head.seq >= last:
-        yield Problem(name, last, f"is not the end: the head says {head.seq}, so the tail was cut off or altered")
+        yield ChainProblem(name, last, f"is not the end: the head says {head.seq}, so the tail was cut off or altered")
     elif (head.seq, head.hash) != (last, previous):
-        yield Problem(name, last, f"was added behind the head, which says {head.seq}")
+        yield ChainProblem(name, last, f"was added behind the head, which says {head.seq}")
     if noted is not None and noted.seq > last:
-        yield Problem(name, last, f"is not the end: {noted.seq} was noted outside the database")
+        yield ChainProblem(name, last, f"is not the end: {noted.seq} was noted outside the database")

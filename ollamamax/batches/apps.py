@@ -11,8 +11,8 @@ class BatchesConfig(AppConfig):
     def ready(self) -> None:
         from ollamamax.batches.queries.batch import ended_batches
         from ollamamax.batches.queries.file import old_files
-        from ollamamax.identity.retention import ENDINGS, Ending
+        from ollamamax.identity.retention import ENDINGS, ExpiringRows
 
         # Their bytes are swept when the rows are gone.
-        ENDINGS.append(Ending("batch", "OLLAMAMAX_BATCH_DAYS", ended_batches))
-        ENDINGS.append(Ending("file", "OLLAMAMAX_BATCH_DAYS", old_files))
+        ENDINGS.append(ExpiringRows("batch", "OLLAMAMAX_BATCH_DAYS", ended_batches))
+        ENDINGS.append(ExpiringRows("file", "OLLAMAMAX_BATCH_DAYS", old_files))

@@ -54,7 +54,7 @@ def check_python(version: tuple[int, int] = (sys.version_info[0], sys.version_in
         )
 
 
-class Progress:
+class InstallProgress:
     """Says what is being done, how far it is and how long it took; one line a step, rewritten on a terminal."""
 
     def __init__(self, steps: int) -> None:
@@ -311,7 +311,7 @@ class Setup:
         lock = self.digest([self.clients / "js" / "package-lock.json"])
         there = (self.clients / "js" / "node_modules").is_dir()
         clients = self.ours and development and (environment or self.stamp("clients") != lock or not there)
-        progress = Progress(environment + len(steps) + build + clients + collect)
+        progress = InstallProgress(environment + len(steps) + build + clients + collect)
         if not progress.steps:
             return
 

@@ -107,7 +107,7 @@ def end_leftover(data: Path, seconds: float = 20) -> int:
     return int(ours)
 
 
-class Temporary:
+class TemporaryPostgres:
     """A throw-away server for tests; ``url`` is its address. Not durable."""
 
     def __init__(self, folder: Path, port: int) -> None:

@@ -21,7 +21,7 @@ from ollamamax.embedded.supervise import Child
 from ollamamax.embedded.welcome import welcome
 
 
-class Interrupted(BaseException):
+class StopSignal(BaseException):
     """Ctrl-C, SIGTERM or a closed terminal."""
 
 
@@ -56,7 +56,7 @@ def up(home: Home, *, detach: bool) -> int:
             start(home, made, supervisor)
             print(welcome(home, made, time.monotonic() - begun, first=first, detach=detach), flush=True)
             return 0 if detach else _stay(home, supervisor)
-        except Interrupted:
+        except StopSignal:
             print("\nStopping ...", flush=True)
             _end(home, supervisor)
             print("Stopped.")
@@ -93,7 +93,7 @@ def _end(home: Home, supervisor: Child | None) -> None:
         return
     try:
         supervise.stop(supervisor.pid, supervisor.socket)
-    except Interrupted:
+    except StopSignal:
         supervisor.process.kill()
     supervisor.process.wait()
     _clean(home)
@@ -108,11 +108,11 @@ def _clean(home: Home) -> None:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """Within, Ctrl-C, SIGTERM and SIGHUP raise `Interrupted`."""
+    """Within, Ctrl-C, SIGTERM and SIGHUP raise `StopSignal`."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         del number, frame
-        raise Interrupted
+        raise StopSignal
 
     caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, interrupt) for number in caught]

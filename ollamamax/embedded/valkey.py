@@ -65,7 +65,7 @@ def public_url(port: int) -> str:
     return f"redis://127.0.0.1:{port}/0"
 
 
-class Temporary:
+class TemporaryValkey:
     """A throw-away server for tests; ``url`` is its address. Raises `ChildProcessError`, with what it logged, when it ends at once."""
 
     def __init__(self, folder: Path, port: int) -> None:

@@ -19,16 +19,16 @@ class IdentityConfig(AppConfig):
 
         from ollamamax.identity import wall
         from ollamamax.identity.models import ApiKey, UserSession
-        from ollamamax.identity.retention import ENDED, ENDINGS, Ending
+        from ollamamax.identity.retention import ENDED, ENDINGS, ExpiringRows
 
         post_migrate.connect(wall.build, sender=self)
         ENDINGS.append(
-            Ending(
+            ExpiringRows(
                 "key", ENDED, lambda before: ApiKey.objects.filter(Q(revoked_at__lt=before) | Q(expires_at__lt=before))
             )
         )
-        ENDINGS.append(Ending("", ENDED, lambda before: Session.objects.filter(expire_date__lt=before)))
+        ENDINGS.append(ExpiringRows("", ENDED, lambda before: Session.objects.filter(expire_date__lt=before)))
         known = Session.objects.filter(session_key=OuterRef("session_key"))
         ENDINGS.append(
-            Ending("", ENDED, lambda before: UserSession.objects.filter(~Exists(known), created_at__lt=before))
+            ExpiringRows("", ENDED, lambda before: UserSession.objects.filter(~Exists(known), created_at__lt=before))
         )

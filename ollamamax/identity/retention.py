@@ -14,7 +14,7 @@ ENDED = "OLLAMAMAX_ENDED_DAYS"
 
 
 @dataclass(frozen=True)
-class Ending:
+class ExpiringRows:
     """``ended`` gives the rows of all tenants that had ended before a moment; ``setting`` the days for which they are kept.
 
     ``noun`` is the target of the audit record, and is empty for what belongs to no tenant, which leaves none.
@@ -25,7 +25,7 @@ class Ending:
     ended: Callable[[datetime.datetime], QuerySet[Any]]
 
 
-ENDINGS: list[Ending] = []
+ENDINGS: list[ExpiringRows] = []
 
 
 def unneeded(rows: QuerySet[Any]) -> QuerySet[Any]:

@@ -16,18 +16,18 @@ Kind = Literal["account", "address", "audit", "pair"]
 
 
 @dataclass(frozen=True)
-class Pace:
+class AttemptPace:
     """``burst`` failures at once, and then one each ``seconds``."""
 
     burst: int
     seconds: float
 
 
-PACES: dict[Kind, Pace] = {
-    "account": Pace(20, 60.0),
-    "address": Pace(20, 15.0),
-    "pair": Pace(10, 90.0),
-    "audit": Pace(60, 1.0),  # of audit records about refused log-ins, whatever their number
+PACES: dict[Kind, AttemptPace] = {
+    "account": AttemptPace(20, 60.0),
+    "address": AttemptPace(20, 15.0),
+    "pair": AttemptPace(10, 90.0),
+    "audit": AttemptPace(60, 1.0),  # of audit records about refused log-ins, whatever their number
 }
 TRUSTED_DAYS = 90
 """How long an address counts as one that an account is logged in to from."""

@@ -26,7 +26,7 @@ from cluster.dispatch.settle_dead_gateways import settle_lost
 from ollamamax.batches.models import Answer, Batch, File
 from ollamamax.batches.protocol.files import Files
 from ollamamax.batches.protocol.routes import Routes
-from ollamamax.batches.runner.runner import Runner
+from ollamamax.batches.runner.runner import BatchRunner
 from ollamamax.blobs.disk import in_folder
 from ollamamax.bus import directory, keys, publication, regions
 from ollamamax.contract.tables import KEYS
@@ -76,10 +76,10 @@ class House:
         self.nodes.append(node)
         return node
 
-    async def add_runner(self, concurrency: int = 4) -> Runner:
+    async def add_runner(self, concurrency: int = 4) -> BatchRunner:
         """A runner in this process, stopped after the test."""
         gateway = Gateway(self.redis_url, max_body=50_000, deadline=30, bounds=Bounds(20, 10))
-        runner = Runner(
+        runner = BatchRunner(
             gateway, in_folder(self.home / "files"), concurrency=concurrency, most_bytes=50_000, most_lines=MOST_LINES
         )
         task = asyncio.create_task(runner.run())

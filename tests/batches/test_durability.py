@@ -18,7 +18,7 @@ from django.db import OperationalError
 from ollamamax.batches.actions import bounded, lease, progress
 from ollamamax.batches.models import Answer, Batch
 from ollamamax.batches.names import BATCH, id_of
-from ollamamax.batches.queries.batch import Given
+from ollamamax.batches.queries.batch import BatchAnswer
 from ollamamax.bus import directory, publication, regions
 from ollamamax.bus.database import in_database_at_last
 from ollamamax.contract import Ticket
@@ -33,17 +33,17 @@ LINES = 80
 
 
 @pytest.fixture
-def own_valkey(tmp_path: Path) -> Iterator[list[embedded.Temporary]]:
+def own_valkey(tmp_path: Path) -> Iterator[list[embedded.TemporaryValkey]]:
     """A server that a test may kill; the last of the list runs."""
     folder = tmp_path / "valkey"
     folder.mkdir()
-    servers = [embedded.Temporary(folder, free_port())]
+    servers = [embedded.TemporaryValkey(folder, free_port())]
     yield servers
     servers[-1].stop()
 
 
 @pytest.fixture
-def redis_url(own_valkey: list[embedded.Temporary]) -> str:
+def redis_url(own_valkey: list[embedded.TemporaryValkey]) -> str:
     return own_valkey[0].url
 
 
@@ -115,7 +115,9 @@ async def test_a_runner_that_stood_still_writes_nothing_once_another_has_its_bat
     assert first.poll() is None
 
 
-async def test_redis_lost_and_back_midway_loses_nothing(house: House, own_valkey: list[embedded.Temporary]) -> None:
+async def test_redis_lost_and_back_midway_loses_nothing(
+    house: House, own_valkey: list[embedded.TemporaryValkey]
+) -> None:
     await house.add_node(slow)
     await house.add_runner()
     name = await house.order([chat(number) for number in range(LINES)])
@@ -128,7 +130,7 @@ async def test_redis_lost_and_back_midway_loses_nothing(house: House, own_valkey
     assert (await house.batch(name)).status == "in_progress"
     folder = house.home / "valkey-again"
     folder.mkdir()
-    own_valkey.append(embedded.Temporary(folder, port))
+    own_valkey.append(embedded.TemporaryValkey(folder, port))
     # It came back empty. This is what the controller's loops and a node's reconnection do.
     for table in ("node_keys", "tenants", "blobs", "nodes", "models"):
         directory.reconcile(house.valkey, table, dict)
@@ -159,13 +161,13 @@ async def test_a_claim_is_one_runners_and_its_writes_are_refused_afterwards(hous
     assert await rows(lambda: lease.renew_leases("another", [batch.id])) == {}
     assert list(await rows(lambda: lease.renew_leases(batch.runner, [batch.id]))) == [batch.id]
     await rows(lambda: progress.begin(batch, batch.runner, 2))
-    await rows(lambda: progress.add_answers(batch, batch.runner, [Given(1, True, b"{}")]))
+    await rows(lambda: progress.add_answers(batch, batch.runner, [BatchAnswer(1, True, b"{}")]))
     for write in (
         lambda: progress.begin_finalizing(batch, "another"),
-        lambda: progress.add_answers(batch, "another", [Given(2, True, b"{}")]),
+        lambda: progress.add_answers(batch, "another", [BatchAnswer(2, True, b"{}")]),
         lambda: progress.finish(batch, "another", Batch.Status.COMPLETED),
     ):
-        with pytest.raises(progress.Lost):
+        with pytest.raises(progress.LeaseLost):
             await rows(write)
     assert await rows(lambda: (Batch.objects.get().completed, Answer.objects.count())) == (1, 1)
 

@@ -34,7 +34,7 @@ class Product:
     environ: dict[str, str]
     facts: dict[str, str] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    servers: list[postgres.Temporary | valkey.Temporary] = field(default_factory=list)
+    servers: list[postgres.TemporaryPostgres | valkey.TemporaryValkey] = field(default_factory=list)
 
     def manage(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -102,8 +102,8 @@ def start(folder: Path) -> Product:
     folder.chmod(0o755)
     (folder / "postgres").mkdir()
     port, engine_port = free_port(), free_port()
-    database = postgres.Temporary(folder / "postgres", free_port())
-    redis = valkey.Temporary(folder / "valkey", free_port())
+    database = postgres.TemporaryPostgres(folder / "postgres", free_port())
+    redis = valkey.TemporaryValkey(folder / "valkey", free_port())
     environ = {key: value for key, value in os.environ.items() if not key.startswith(("OLLAMAMAX_", "DJANGO_"))} | {
         "DATABASE_URL": database.url,
         "REDIS_URL": redis.url,

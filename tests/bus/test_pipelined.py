@@ -16,14 +16,14 @@ from redis.exceptions import ConnectionError as Broken
 
 from ollamamax.bus import link
 from ollamamax.bus.pipelined import Pipelined
-from ollamamax.embedded.valkey import Temporary
+from ollamamax.embedded.valkey import TemporaryValkey
 from tests.servers import free_port
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Temporary]:
+def server(tmp_path: Path) -> Iterator[TemporaryValkey]:
     """One that a test may end."""
-    started = Temporary(tmp_path / "valkey", free_port())
+    started = TemporaryValkey(tmp_path / "valkey", free_port())
     yield started
     if started.process.poll() is None:
         started.process.send_signal(signal.SIGCONT)
@@ -105,7 +105,7 @@ async def test_what_takes_from_a_list_is_not_sent_again(redis_url: str, valkey: 
 
 
 async def test_a_server_that_is_away_or_silent_is_an_error_and_no_wait_for_ever(
-    server: Temporary, monkeypatch: pytest.MonkeyPatch
+    server: TemporaryValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(link, "ANSWER_SECONDS", 0.3)
     monkeypatch.setattr(link, "CONNECT_SECONDS", 0.3)
@@ -121,7 +121,7 @@ async def test_a_server_that_is_away_or_silent_is_an_error_and_no_wait_for_ever(
             await commands.do("PING")
 
 
-async def test_it_says_who_it_is_and_chooses_the_database(server: Temporary) -> None:
+async def test_it_says_who_it_is_and_chooses_the_database(server: TemporaryValkey) -> None:
     admin = redis.Redis.from_url(server.url)
     admin.acl_setuser("some", enabled=True, passwords=["+secr%t"], keys=["*"], commands=["+@all"])
     address = server.url.removeprefix("redis://").removesuffix("/0")

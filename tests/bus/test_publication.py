@@ -15,7 +15,7 @@ from ollamamax.bus.models import Unpublished
 from ollamamax.bus.publication import Fields
 from ollamamax.bus.regions import Region
 from ollamamax.contract.tables import TENANTS, KnownTenant
-from ollamamax.embedded.valkey import Temporary
+from ollamamax.embedded.valkey import TemporaryValkey
 from ollamamax.identity import directory
 from ollamamax.identity.models import Tenant
 from tests.cast import Person
@@ -45,7 +45,7 @@ class Elsewhere:
         self.start()
 
     def start(self) -> None:
-        self.server = Temporary(self._folder, self._port)
+        self.server = TemporaryValkey(self._folder, self._port)
 
     def stop(self) -> None:
         if self.server.process.poll() is None:

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from ollamamax.bus import link
 from ollamamax.bus.subscription import Hearing
-from ollamamax.embedded.valkey import Temporary
+from ollamamax.embedded.valkey import TemporaryValkey
 from tests.servers import free_port
 
 
@@ -72,7 +72,7 @@ async def test_a_server_that_says_nothing_any_more_is_noticed_without_a_message(
 ) -> None:
     monkeypatch.setattr(link, "ANSWER_SECONDS", 0.2)
     monkeypatch.setattr(link, "CONNECT_SECONDS", 0.2)
-    server = Temporary(tmp_path / "valkey", free_port())
+    server = TemporaryValkey(tmp_path / "valkey", free_port())
     try:
         async with Hearing(server.url, nothing, channels=["only"]) as subscription:
             await asyncio.sleep(0.5)  # it answers, though nothing is published

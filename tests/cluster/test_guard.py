@@ -144,7 +144,7 @@ def test_a_node_that_fills_redis_is_found_at_once_where_redis_grows_and_in_its_t
 ) -> None:
     evil = join(owner)
     others = [join(owner, f"gpu-{number}") for number in range(2, 5)]
-    turns = guard.Turns()
+    turns = guard.MeasuringTurns()
     assert guard_nodes(valkey, turns=turns) == 0
     valkey.set(keys.node_state(evil.node.id.hex), b"x" * (20 << 20))
     assert guard_nodes(valkey, turns=turns) == 1
@@ -157,7 +157,7 @@ def test_a_node_that_fills_redis_is_found_at_once_where_redis_grows_and_in_its_t
 
 
 def test_all_nodes_have_a_turn_and_few_in_one_round() -> None:
-    turns, nodes = guard.Turns(), [str(number) for number in range(95)]
+    turns, nodes = guard.MeasuringTurns(), [str(number) for number in range(95)]
     assert turns.pick(nodes, 1 << 30) == nodes
     rounds = [turns.pick(nodes, 1 << 30) for _ in range(guard.TURNS)]
     assert sorted(itertools.chain.from_iterable(rounds), key=int) == nodes

@@ -74,7 +74,7 @@ def test_who_is_back_is_not_missed_any_more(client: redis.Redis) -> None:
 
 
 def test_nobody_is_judged_when_redis_has_just_started(tmp_path: Path) -> None:
-    server = valkey.Temporary(tmp_path, free_port())
+    server = valkey.TemporaryValkey(tmp_path, free_port())
     try:
         with redis.Redis.from_url(server.url) as client:
             client.sadd(keys.GATEWAYS, GATEWAY)

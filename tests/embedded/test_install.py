@@ -159,7 +159,7 @@ def test_an_environment_that_is_not_ours_is_left_alone(tmp_path: Path, monkeypat
 
 
 def test_progress_says_what_and_how_long(capfd: pytest.CaptureFixture[str]) -> None:
-    progress = install.Progress(2)
+    progress = install.InstallProgress(2)
     step = progress.begin("Python packages")
     progress.far(step, "5 of 9")
     progress.end(step)
@@ -167,7 +167,7 @@ def test_progress_says_what_and_how_long(capfd: pytest.CaptureFixture[str]) -> N
 
 
 def test_progress_on_a_terminal_says_how_far(capfd: pytest.CaptureFixture[str]) -> None:
-    progress = install.Progress(2)
+    progress = install.InstallProgress(2)
     progress.live = True
     step = progress.begin("Python packages")
     progress.far(step, "5 of 9")

@@ -47,7 +47,7 @@ def programs(open_folder: Path) -> Path:
 
 
 def test_a_wrong_password_is_refused(open_folder: Path) -> None:
-    server = postgres.Temporary(open_folder, free_port())
+    server = postgres.TemporaryPostgres(open_folder, free_port())
     try:
         with pytest.raises(psycopg.OperationalError, match="password"):
             psycopg.connect(server.url.replace("ollamamax:", "ollamamax:x", 1))
@@ -70,7 +70,7 @@ def test_a_half_made_cluster_is_made_again(open_folder: Path, programs: Path) ->
 
 
 def test_a_server_that_was_left_behind_is_ended(open_folder: Path) -> None:
-    server = postgres.Temporary(open_folder, free_port())
+    server = postgres.TemporaryPostgres(open_folder, free_port())
     assert postgres.end_leftover(open_folder / "data") == 1
     assert server.process.wait(LONG) is not None
     assert postgres.end_leftover(open_folder / "data") == 0

@@ -10,9 +10,9 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from cluster.engines.base import Engine, LocalModel
+from cluster.engines.base import EngineAdapter, LocalModel
 from cluster.engines.llamacpp import LlamaCpp
-from cluster.engines.llamacpp_process import Order, Process
+from cluster.engines.llamacpp_process import LlamaProcess, Order
 from cluster.engines.ollama import Ollama
 from cluster.engines.openai import OpenAI, version_of
 from ollamamax import contract
@@ -37,10 +37,10 @@ class OneModel:
 class Subject:
     """An engine, its model's version and name, the llama.cpp behind it, and a way to kill that."""
 
-    engine: Engine
+    engine: EngineAdapter
     version: str
     model: str
-    process: Callable[[], Process]
+    process: Callable[[], LlamaProcess]
     close: Callable[[], Awaitable[None]]
 
     async def slots_busy(self) -> int:
@@ -69,7 +69,7 @@ async def llamacpp() -> Subject:
     engine = LlamaCpp(OneModel(), slots=2, context=2048, threads=1)
     await engine.start()
 
-    def process() -> Process:
+    def process() -> LlamaProcess:
         found = engine.residents.served[VERSION].process
         assert found is not None
         return found
@@ -82,7 +82,7 @@ async def ollama() -> Subject:
     engine = Ollama(server.url)
     await engine.start()
 
-    def process() -> Process:
+    def process() -> LlamaProcess:
         assert server.process is not None
         return server.process
 
@@ -95,7 +95,7 @@ async def ollama() -> Subject:
 
 async def openai() -> Subject:
     """llama.cpp's own OpenAI server, which is one of the servers this engine is for."""
-    child = Process(Order(str(smollm.path()), 2, 2048, 1))
+    child = LlamaProcess(Order(str(smollm.path()), 2, 2048, 1))
     async with aiohttp.ClientSession() as client:
         await child.ready(client)
     engine = OpenAI(child.url + "/v1", api_key=child.api_key, slots=2)

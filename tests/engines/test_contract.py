@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cluster.engines.base import Meter
+from cluster.engines.base import PromptCount
 from ollamamax import contract
 from ollamamax.kernel.errors import ContextTooLong, EngineFailed, ModelNotFound, Unsupported
 from tests.engines.conftest import Subject, chat
@@ -206,7 +206,7 @@ async def test_several_run_at_once(subject: Subject) -> None:
 
 
 async def test_closing_the_stream_frees_the_slot_within_a_second(subject: Subject) -> None:
-    meter = Meter()
+    meter = PromptCount()
     inference = endless()
     stream = subject.engine.generate(subject.version, subject.model, inference, "", meter)
     async with contextlib.aclosing(stream) as events:

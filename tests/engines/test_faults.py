@@ -112,8 +112,8 @@ def test_what_is_the_request_s_own_is_not_held_against_a_node_nor_tried_on_anoth
 
 def test_it_is_understood_in_a_stream_too() -> None:
     with pytest.raises(ContextTooLong):
-        openai_chunks.Chunks("llamacpp").delta(TOO_LONG["llama.cpp"].encode())
+        openai_chunks.OpenAIChunks("llamacpp").delta(TOO_LONG["llama.cpp"].encode())
     with pytest.raises(ContextTooLong):
-        ollama_wire.Chunks().delta(msgspec.json.decode(TOO_LONG["Ollama, chat"]))
+        ollama_wire.OllamaChunks().delta(msgspec.json.decode(TOO_LONG["Ollama, chat"]))
     with pytest.raises(Overloaded, match="memory"):
-        ollama_wire.Chunks().delta(msgspec.json.decode(NOT[0]))
+        ollama_wire.OllamaChunks().delta(msgspec.json.decode(NOT[0]))

@@ -103,7 +103,7 @@ def test_an_answer_that_is_begun_goes_on_in_the_message_that_began_it() -> None:
 
 
 def test_counts_that_are_not_told_are_marked() -> None:
-    chunks = ollama_wire.Chunks()
+    chunks = ollama_wire.OllamaChunks()
     chunks.delta({"message": {"content": "a"}})
     chunks.delta({"message": {"content": "b"}, "done": True})
     assert (chunks.final().completion_tokens, chunks.final().estimated) == (2, True)
@@ -127,7 +127,7 @@ def test_format_think_and_keep_alive_are_passed_on() -> None:
 
 
 def test_chunks() -> None:
-    chunks = ollama_wire.Chunks()
+    chunks = ollama_wire.OllamaChunks()
     assert chunks.delta({"message": {"content": "", "thinking": "hm"}, "done": False}) == contract.Delta("", "hm", 1)
     call = {"function": {"name": "f", "arguments": {"x": 1}}}
     delta = chunks.delta({"message": {"content": "", "tool_calls": [call]}, "done": False})
@@ -151,7 +151,7 @@ def test_chunks() -> None:
 
 
 def test_errors_in_the_stream() -> None:
-    chunks = ollama_wire.Chunks()
+    chunks = ollama_wire.OllamaChunks()
     with pytest.raises(EngineFailed, match="unexpected EOF"):
         chunks.delta({"error": "unexpected EOF"})
     with pytest.raises(EngineFailed, match="without finishing"):
@@ -199,7 +199,7 @@ def test_a_chat_with_its_tokens_is_asked_where_ollama_takes_them() -> None:
     made = ollama_wire.remembering(given, "m")
     assert (made["prompt"], made["system"], made["context"], made["model"]) == ("hi", "Be brief.", [1, 2], "m")
     assert "messages" not in made
-    chunks = ollama_wire.Chunks()
+    chunks = ollama_wire.OllamaChunks()
     chunks.delta({"response": "ho", "done": False})
     chunks.delta({"response": "", "done": True, "done_reason": "stop", "context": [1, 2, 3]})
     assert chunks.final().context == [1, 2, 3]

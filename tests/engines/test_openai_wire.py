@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from cluster.engines.openai import read_metrics, version_of
-from cluster.engines.openai_chunks import Chunks
+from cluster.engines.openai_chunks import OpenAIChunks
 from cluster.engines.openai_wire import LLAMACPP, PLAIN, SGLANG, VLLM, Dialect, body, dialect_of
 from ollamamax import contract
 from ollamamax.kernel.errors import EngineFailed, Unsupported
@@ -142,7 +142,7 @@ def choice(**delta: Any) -> list[dict[str, Any]]:
 
 
 def test_tool_calls_are_put_together() -> None:
-    chunks = Chunks()
+    chunks = OpenAIChunks()
     for part in (
         {"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}},
         {"index": 0, "function": {"arguments": '{"x":'}},
@@ -159,7 +159,7 @@ def test_tool_calls_are_put_together() -> None:
 
 
 def test_thoughts_and_the_servers_own_counts() -> None:
-    chunks = Chunks()
+    chunks = OpenAIChunks()
     assert chunks.delta(chunk(choices=choice(reasoning_content="hm"))) == contract.Delta("", "hm", 1)
     assert chunks.delta(
         chunk(choices=choice(content="a"), timings={"predicted_n": 4, "prompt_n": 3, "cache_n": 2})
@@ -172,7 +172,7 @@ def test_thoughts_and_the_servers_own_counts() -> None:
 
 
 def test_a_stream_that_breaks_off_is_no_answer() -> None:
-    chunks = Chunks()
+    chunks = OpenAIChunks()
     chunks.delta(chunk(choices=choice(content="a")))
     with pytest.raises(EngineFailed, match="without finishing"):
         chunks.final(load_ms=0, total_ms=0)
@@ -221,7 +221,7 @@ def test_no_alternatives_are_asked_for_in_the_server_s_own_way_and_too_many_left
     asked = inference(logprobs=True, top_logprobs=0)
     assert [body("e", asked, "m", dialect)["top_logprobs"] for dialect in (LLAMACPP, VLLM)] == [1, 0]
     entry = {"token": "a", "logprob": None, "top_logprobs": [{"token": "a", "logprob": -0.5}]}
-    delta = Chunks("e", asked).delta(chunk(choices=[choice(content="a")[0] | {"logprobs": {"content": [entry]}}]))
+    delta = OpenAIChunks("e", asked).delta(chunk(choices=[choice(content="a")[0] | {"logprobs": {"content": [entry]}}]))
     assert delta is not None
     assert delta.logprobs == [{"token": "a", "logprob": -9999.0, "bytes": [97], "top_logprobs": []}]
 
@@ -232,7 +232,7 @@ def test_an_empty_stop_is_none() -> None:
 
 @pytest.mark.parametrize("count", [-1, 1e300, True, None])
 def test_a_count_that_cannot_be_true_is_not_told(count: Any) -> None:
-    chunks = Chunks()
+    chunks = OpenAIChunks()
     chunks.delta(chunk(choices=choice(content="a")))
     usage = {"prompt_tokens": 3, "completion_tokens": count} if count is not True else {}
     chunks.delta(chunk(choices=[{"delta": {}, "finish_reason": "stop"}], usage=usage))
@@ -264,7 +264,7 @@ def test_calls_are_put_together_from_parts_of_any_kind(seed: int) -> None:
         order = []
         while any(streams):
             order.append(rng.choice([parts for parts in streams if parts]).pop(0))
-    chunks = Chunks()
+    chunks = OpenAIChunks()
     for part in order:
         chunks.delta(chunk(choices=choice(tool_calls=[part])))
     made = [(call["id"], call["function"]["name"], call["function"]["arguments"]) for call in chunks.calls.whole()]
@@ -272,21 +272,21 @@ def test_calls_are_put_together_from_parts_of_any_kind(seed: int) -> None:
 
 
 def test_calls_without_ids_get_some_and_one_without_a_name_is_none() -> None:
-    chunks = Chunks()
+    chunks = OpenAIChunks()
     for name in ("f", "g"):
         chunks.delta(chunk(choices=choice(tool_calls=[{"function": {"name": name, "arguments": {"a": 1}}}])))
     first, second = chunks.calls.whole()
     assert [first["function"]["name"], second["function"]["name"]] == ["f", "g"]
     assert first["function"]["arguments"] == '{"a":1}'
     assert first["id"] != second["id"] != ""
-    nameless = Chunks()
+    nameless = OpenAIChunks()
     nameless.delta(chunk(choices=choice(tool_calls=[{"index": 0, "id": "a", "function": {"arguments": "{}"}}])))
     with pytest.raises(EngineFailed, match="without a name"):
         nameless.calls.whole()
 
 
 def test_a_call_is_told_as_it_is_written_and_whole_in_the_end() -> None:
-    chunks = Chunks("e", inference(tools=[{}]))
+    chunks = OpenAIChunks("e", inference(tools=[{}]))
     calls = [
         {"index": 0, "id": "a", "function": {"name": "read", "arguments": '{"p'}},
         {"index": 0, "function": {"arguments": '": 1}'}},
@@ -303,7 +303,7 @@ def test_a_call_is_told_as_it_is_written_and_whole_in_the_end() -> None:
         contract.CallPart(1, "{}", "b", "late"),
     ]
     assert [call["function"]["arguments"] for call in chunks.calls.whole()] == ['{"p": 1}', "{}"]
-    demanded = Chunks("e", inference(tools=[{}], tool_choice="required"))
+    demanded = OpenAIChunks("e", inference(tools=[{}], tool_choice="required"))
     delta = demanded.delta(msgspec.json.encode({"choices": [{"delta": {"tool_calls": calls[:1]}}]}))
     assert delta is not None
     assert delta.call_parts == [], "what must be looked at first is told when it is whole"

@@ -18,7 +18,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from cluster.engines.llamacpp_process import Order, Process
+from cluster.engines.llamacpp_process import LlamaProcess, Order
 from tests.patience import LONG
 
 VERSION = "0.12.6"
@@ -50,7 +50,7 @@ class OllamaServer:
         """Names that can be pulled, and how many bytes they have."""
         self.pull_pause = 0.0
         self.requests: list[tuple[str, dict[str, Any], dict[str, str]]] = []
-        self.process: Process | None = None
+        self.process: LlamaProcess | None = None
         self.loads = 0
         self._options: dict[str, Any] = {}
         self._loop = asyncio.new_event_loop()
@@ -149,7 +149,7 @@ class OllamaServer:
             if self.process is not None:
                 await self.process.stop()
             self.loads, self._options = self.loads + 1, options
-            self.process = Process(Order(str(self.path), 2, options["num_ctx"], 1))
+            self.process = LlamaProcess(Order(str(self.path), 2, options["num_ctx"], 1))
             await self.process.ready(self.client)
             return time.perf_counter_ns() - start
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.engines.base import Engine
+from cluster.engines.base import EngineAdapter
 from cluster.engines.ollama import Ollama
 from cluster.engines.openai import OpenAI
 from cluster.engines.openai import version_of as openai_version
@@ -15,7 +15,7 @@ from tests.gateway.conftest import VERSION, Site
 MODEL = "echo:latest"
 
 
-async def run(engine: Engine, model: str, inference: contract.Inference) -> tuple[str, contract.Final]:
+async def run(engine: EngineAdapter, model: str, inference: contract.Inference) -> tuple[str, contract.Final]:
     *deltas, final = [event async for event in engine.generate(VERSION, model, inference)]
     assert isinstance(final, contract.Final)
     return "".join(delta.text for delta in deltas if isinstance(delta, contract.Delta)), final

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.engines.base import Engine
+from cluster.engines.base import EngineAdapter
 from cluster.engines.build import EngineChoice, build
 from ollamamax import contract
 from ollamamax.contract import Event, Final, ModelState, Ticket
@@ -42,7 +42,7 @@ async def _all(ticket: Ticket) -> AsyncIterator[Event]:
 
 
 @contextlib.asynccontextmanager
-async def _engine(site: Site, folder: Path, key: str | None = None) -> AsyncIterator[Engine]:
+async def _engine(site: Site, folder: Path, key: str | None = None) -> AsyncIterator[EngineAdapter]:
     file = folder / "key"
     file.write_text((key or site.key) + "\n")
     engine = build(EngineChoice("ollama", site.url, api_key_file=str(file)), NoModels())
@@ -53,7 +53,9 @@ async def _engine(site: Site, folder: Path, key: str | None = None) -> AsyncIter
         await engine.close()
 
 
-async def _run(engine: Engine, inference: contract.Inference) -> tuple[str, list[contract.Delta], contract.Final]:
+async def _run(
+    engine: EngineAdapter, inference: contract.Inference
+) -> tuple[str, list[contract.Delta], contract.Final]:
     events = [event async for event in engine.generate(VERSION, "echo:latest", inference)]
     *deltas, final = events
     assert isinstance(final, contract.Final)

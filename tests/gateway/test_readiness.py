@@ -15,7 +15,7 @@ import redis
 
 from cluster.dispatch.admission import Bounds
 from ollamamax.bus import background, directory, link
-from ollamamax.embedded.valkey import Temporary
+from ollamamax.embedded.valkey import TemporaryValkey
 from ollamamax.gateway import app
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.standalone import Standalone
@@ -98,7 +98,7 @@ async def test_a_gateway_without_redis_says_so_and_begins_when_it_is_there(
     status, _, body = await asked.get("/readyz")
     assert (status, list(body["parts"])) == (503, ["gateway"])
     assert (await asked.get("/v1/models", make_key("key").text))[0] == 503
-    server = Temporary(tmp_path / "valkey", port)
+    server = TemporaryValkey(tmp_path / "valkey", port)
     try:
         with redis.Redis.from_url(server.url) as client:
             for table in ("keys", *TABLES):

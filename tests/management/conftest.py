@@ -25,7 +25,7 @@ from cluster.reconcile import observe_nodes
 from cluster.worker.identity import Identity
 from models_registry.actions.replica import reconcile_replicas
 from models_registry.jobs.kinds import KINDS
-from models_registry.jobs.runner import Runner
+from models_registry.jobs.runner import JobRunner
 from ollamamax.asgi import Web
 from ollamamax.bus import directory
 from tests.cast import Key, Person
@@ -42,7 +42,7 @@ class Controller:
     """The loops of the controller, in a thread."""
 
     def __init__(self) -> None:
-        self.runner = Runner(KINDS)
+        self.runner = JobRunner(KINDS)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollamamax.processes.door.connections import Connections, network
-from ollamamax.processes.door.meter import LEAST_RATE, Meter, Phase, Refused, WireBounds
+from ollamamax.processes.door.meter import LEAST_RATE, ConnectionMeter, Phase, RequestTooFar, WireBounds
 
 BOUNDS = WireBounds(head_bytes=1000, headers=10, head_seconds=15, body_seconds=30)
 
 
 @given(st.lists(st.integers(1, 400), max_size=50))
 def test_a_parser_is_never_fed_more_of_a_head_than_its_bound(sizes: list[int]) -> None:
-    meter, fed = Meter(BOUNDS, 0.0), 0
-    with contextlib.suppress(Refused):
+    meter, fed = ConnectionMeter(BOUNDS, 0.0), 0
+    with contextlib.suppress(RequestTooFar):
         for size in sizes:
             left = size
             while left:
@@ -30,7 +30,7 @@ def test_a_parser_is_never_fed_more_of_a_head_than_its_bound(sizes: list[int]) -
 
 @given(st.lists(st.tuples(st.floats(0.1, 29), st.integers(1, 60_000)), max_size=40))
 def test_a_body_may_be_slow_while_it_comes(parts: list[tuple[float, int]]) -> None:
-    meter, now, size = Meter(BOUNDS, 0.0), 0.0, 0
+    meter, now, size = ConnectionMeter(BOUNDS, 0.0), 0.0, 0
     meter.head_ends(now, 1)
     for pause, more in parts:
         now += pause
@@ -44,20 +44,20 @@ def test_a_body_may_be_slow_while_it_comes(parts: list[tuple[float, int]]) -> No
 
 @given(st.floats(1, 500))
 def test_time_that_the_client_was_held_up_is_not_its_own(pause: float) -> None:
-    meter = Meter(BOUNDS, 0.0)
+    meter = ConnectionMeter(BOUNDS, 0.0)
     meter.head_ends(0.0, 1)
     assert not meter.is_late(pause, held_up=True)
     assert meter.is_late(pause + 31, held_up=False)
 
 
 def test_what_wraps_a_body_is_bounded_by_the_body() -> None:
-    meter = Meter(BOUNDS, 0.0)
+    meter = ConnectionMeter(BOUNDS, 0.0)
     meter.head_ends(0.0, 1)
     for _ in range(10_000):  # chunks of one byte are a body all the same
         meter.body(1)
         meter.fed(6, Phase.BODY, meter.body_bytes - 1)
     meter.fed(100_000, Phase.BODY, meter.body_bytes)
-    with pytest.raises(Refused):
+    with pytest.raises(RequestTooFar):
         meter.fed(100_000, Phase.BODY, meter.body_bytes)
 
 

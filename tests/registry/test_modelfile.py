@@ -6,34 +6,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models_registry.modelfile import ROLES, Command, as_fields, parse, written
+from models_registry.modelfile import ROLES, Instruction, as_fields, parse, written
 from ollamamax.kernel.errors import InvalidRequest
 
 # Of Ollama's own tests (parser/parser_test.go), and what its documents show.
-READ: list[tuple[str, list[Command]]] = [
-    ("FROM model1", [Command("from", "model1")]),
-    ("\ufefffrom  a\r\n", [Command("from", "a")]),
-    ("# a comment\n\nFROM a\n# FROM b\nPARAMETER stop x\n", [Command("from", "a"), Command("parameter", "x", "stop")]),
+READ: list[tuple[str, list[Instruction]]] = [
+    ("FROM model1", [Instruction("from", "model1")]),
+    ("\ufefffrom  a\r\n", [Instruction("from", "a")]),
+    (
+        "# a comment\n\nFROM a\n# FROM b\nPARAMETER stop x\n",
+        [Instruction("from", "a"), Instruction("parameter", "x", "stop")],
+    ),
     (
         'FROM a\nSYSTEM """\nYou are\n"Ann".\n"""\nTEMPLATE "x y"\n',
-        [Command("from", "a"), Command("system", '\nYou are\n"Ann".\n'), Command("template", "x y")],
+        [Instruction("from", "a"), Instruction("system", '\nYou are\n"Ann".\n'), Instruction("template", "x y")],
     ),
-    ('FROM a\nTEMPLATE """{{ .Prompt }}"""', [Command("from", "a"), Command("template", "{{ .Prompt }}")]),
+    ('FROM a\nTEMPLATE """{{ .Prompt }}"""', [Instruction("from", "a"), Instruction("template", "{{ .Prompt }}")]),
     (
         'FROM a\nMESSAGE system You are a parser.\nMESSAGE user """Hey\nthere!"""\nMESSAGE assistant Hello, "I" am.\n',
         [
-            Command("from", "a"),
-            Command("message", "You are a parser.", "system"),
-            Command("message", "Hey\nthere!", "user"),
-            Command("message", 'Hello, "I" am.', "assistant"),
+            Instruction("from", "a"),
+            Instruction("message", "You are a parser.", "system"),
+            Instruction("message", "Hey\nthere!", "user"),
+            Instruction("message", 'Hello, "I" am.', "assistant"),
         ],
     ),
-    ("PARAMETER  num_ctx   4096\nFROM a", [Command("parameter", "4096", "num_ctx"), Command("from", "a")]),
+    ("PARAMETER  num_ctx   4096\nFROM a", [Instruction("parameter", "4096", "num_ctx"), Instruction("from", "a")]),
 ]
 
 
 @pytest.mark.parametrize(("text", "commands"), READ, ids=range(len(READ)))
-def test_what_ollama_reads_is_read(text: str, commands: list[Command]) -> None:
+def test_what_ollama_reads_is_read(text: str, commands: list[Instruction]) -> None:
     assert parse(text) == commands
 
 
@@ -57,15 +60,15 @@ def test_what_ollama_refuses_is_refused(text: str, words: str) -> None:
 
 VALUES = st.text(st.characters(exclude_categories=["Cs"]), max_size=40).filter(lambda text: '"""' not in text)
 COMMANDS = st.one_of(
-    st.builds(Command, st.sampled_from(["system", "template", "license"]), VALUES),
-    st.builds(Command, st.just("message"), VALUES, st.sampled_from(sorted(ROLES))),
-    st.builds(Command, st.just("parameter"), VALUES, st.sampled_from(["stop", "num_ctx"])),
+    st.builds(Instruction, st.sampled_from(["system", "template", "license"]), VALUES),
+    st.builds(Instruction, st.just("message"), VALUES, st.sampled_from(sorted(ROLES))),
+    st.builds(Instruction, st.just("parameter"), VALUES, st.sampled_from(["stop", "num_ctx"])),
 )
 
 
 @given(st.lists(COMMANDS, max_size=6))
-def test_what_is_written_is_read_back(commands: list[Command]) -> None:
-    whole = [Command("from", "a:latest"), *commands]
+def test_what_is_written_is_read_back(commands: list[Instruction]) -> None:
+    whole = [Instruction("from", "a:latest"), *commands]
     assert parse(written(whole)) == whole
 
 

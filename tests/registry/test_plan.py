@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models_registry import manifest
-from models_registry.replication.plan import Fetch, Wanted, missing
+from models_registry.replication.plan import Fetch, WantedReplica, missing
 from ollamamax.contract import Engine, ModelState, NodeState
 from ollamamax.kernel.errors import InvalidRequest
 
@@ -26,7 +26,7 @@ def held(version: str, how: str) -> ModelState:
     return ModelState(version, "m", how, "llamacpp")  # type: ignore[arg-type]
 
 
-WANTED = [Wanted("t1", "v1"), Wanted("t2", "v2")]
+WANTED = [WantedReplica("t1", "v1"), WantedReplica("t2", "v2")]
 
 
 def test_a_node_is_asked_for_the_versions_of_its_tenant_only() -> None:

@@ -14,7 +14,7 @@ from ollamamax.contract.tables import TENANTS
 from ollamamax.gateway.app import Gateway
 from ollamamax.identity.actions.tenant import change_own_tenant
 from ollamamax.kernel.tasks import end
-from ollamamax.responses.runner.background import Background
+from ollamamax.responses.runner.background import BackgroundResponses
 from tests.batches.conftest import House, house, people, until
 
 __all__ = ["house", "people"]
@@ -29,16 +29,16 @@ async def keeping(house: House) -> AsyncIterator[House]:
 
 
 @pytest_asyncio.fixture
-async def background(keeping: House) -> AsyncIterator[Background]:
+async def background(keeping: House) -> AsyncIterator[BackgroundResponses]:
     async with making(keeping) as runner:
         yield runner
 
 
 @contextlib.asynccontextmanager
-async def making(house: House) -> AsyncIterator[Background]:
+async def making(house: House) -> AsyncIterator[BackgroundResponses]:
     """Who makes responses in the background, in this process."""
     gateway = Gateway(house.redis_url, max_body=50_000, deadline=30, bounds=Bounds(20, 10))
-    runner = Background(gateway, concurrency=4)
+    runner = BackgroundResponses(gateway, concurrency=4)
     task = asyncio.create_task(runner.run())
     yield runner
     await end([task])

@@ -12,7 +12,7 @@ from channels.db import database_sync_to_async
 from ollamamax.identity.actions.key import revoke_key
 from ollamamax.responses.actions.lease import MOST_ATTEMPTS, claim_response
 from ollamamax.responses.models import KeptResponse
-from ollamamax.responses.runner.background import Background
+from ollamamax.responses.runner.background import BackgroundResponses
 from ollamamax.secret_box import SecretBox, derived_key
 from tests.batches.conftest import House, rows
 from tests.patience import LONG
@@ -28,7 +28,7 @@ async def ended(house: House, name: str) -> Any:
     return found
 
 
-async def test_it_is_queued_and_made_and_can_be_gone_on_from(keeping: House, background: Background) -> None:
+async def test_it_is_queued_and_made_and_can_be_gone_on_from(keeping: House, background: BackgroundResponses) -> None:
     made = await keeping.client().responses.create(**ASK)
     assert (made.status, made.output, made.background) == ("queued", [], True)
     found = await ended(keeping, made.id)
@@ -65,7 +65,9 @@ async def test_cancelled_it_stays_so_and_its_node_stops(keeping: House) -> None:
         await keeping.client().responses.cancel(other.id)
 
 
-async def test_one_whose_runner_died_is_taken_over_and_not_for_ever(keeping: House, background: Background) -> None:
+async def test_one_whose_runner_died_is_taken_over_and_not_for_ever(
+    keeping: House, background: BackgroundResponses
+) -> None:
     made = await keeping.client().responses.create(**ASK)
     assert (await ended(keeping, made.id)).status == "completed"
 
@@ -78,7 +80,7 @@ async def test_one_whose_runner_died_is_taken_over_and_not_for_ever(keeping: Hou
     assert str(MOST_ATTEMPTS) in found.error.message
 
 
-async def test_a_revoked_key_makes_nothing_any_more(keeping: House, background: Background) -> None:
+async def test_a_revoked_key_makes_nothing_any_more(keeping: House, background: BackgroundResponses) -> None:
     keeping.nodes[0].models = []
     await keeping.nodes[0].say()
     made = await keeping.client().responses.create(**ASK)

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.scheduling.silence import FIRST, FLOOR, GAPS, MOST, Hung, Pace, Silent, hung, limit
+from cluster.scheduling.silence import FIRST, FLOOR, GAPS, MOST, Hung, ModelPace, Silent, hung, limit
 from ollamamax.contract import Phase
 
 PHASES: tuple[Phase, ...] = ("loading", "reading", "writing")
 
 
-def paces(rng: random.Random) -> Iterator[Pace]:
+def paces(rng: random.Random) -> Iterator[ModelPace]:
     for _ in range(200):
-        pace = Pace()
+        pace = ModelPace()
         for _ in range(rng.randrange(5)):
             pace.heard(rng.expovariate(1))
             pace.read(rng.expovariate(1), rng.randrange(5000))
@@ -40,7 +40,7 @@ def test_a_limit_is_never_below_the_floor_and_grows_with_what_there_is_to_read()
 def test_what_was_usual_of_late_is_borne_and_in_time_forgotten() -> None:
     rng = random.Random(2)
     for _ in range(200):
-        pace, usual = Pace(), rng.uniform(0.1, 25)
+        pace, usual = ModelPace(), rng.uniform(0.1, 25)
         pace.heard(usual)
         assert limit(pace, "writing", 10) >= min(MOST, max(FLOOR, GAPS * usual))
         for _ in range(2 * 3600):
@@ -49,14 +49,14 @@ def test_what_was_usual_of_late_is_borne_and_in_time_forgotten() -> None:
 
 
 def test_a_long_silence_teaches_no_limit_without_end() -> None:
-    pace = Pace()
+    pace = ModelPace()
     pace.heard(1e9)
     pace.read(1e9, 1)
     assert limit(pace, "writing", 10) == MOST
 
 
 def test_many_short_requests_beside_excuse_nobody() -> None:
-    pace = Pace()
+    pace = ModelPace()
     pace.read(0.5, 8)
     running = [Silent("1", "a", "writing", FLOOR + 1), *(Silent(f"s{n}", "a", "reading", 9.0, 20) for n in range(60))]
     assert "a" in hung(running, {"a": pace}, {"a": FLOOR + 1}, alone=True).versions
@@ -104,7 +104,7 @@ def test_an_engine_that_works_for_another_model_may_keep_a_request_waiting_but_n
 def test_how_fast_prompts_are_read_tells_nothing_of_texts_to_embed() -> None:
     rng = random.Random(4)
     for tokens in (rng.randrange(256, 20_000) for _ in range(50)):
-        pace = Pace()
+        pace = ModelPace()
         pace.read(tokens * 0.001, tokens)
         embed = Silent("a", "m", "reading", seconds=tokens * 0.03, tokens=tokens, whole=True)
         beside = Silent("b", "m", "reading", seconds=tokens * 0.03, tokens=5)

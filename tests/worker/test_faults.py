@@ -26,7 +26,7 @@ class OwnRedis:
         self.start()
 
     def start(self) -> None:
-        self.server = valkey.Temporary(self._folder, self._port)
+        self.server = valkey.TemporaryValkey(self._folder, self._port)
         self.url = self.server.url
 
     def stop(self) -> None:

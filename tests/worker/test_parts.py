@@ -10,8 +10,8 @@ from unittest.mock import ANY
 import pytest
 
 from cluster.worker import gpu, state
+from cluster.worker.local_models import DownloadedModels
 from cluster.worker.outlet import Sent
-from cluster.worker.shelf import Shelf
 from cluster.worker.telemetry import Host, Sampler, Traffic, rates
 from ollamamax import contract
 
@@ -217,7 +217,7 @@ def test_what_is_wrong_with_a_card_is_told() -> None:
 
 
 def test_a_host_without_a_gpu_says_so(tmp_path: Path) -> None:
-    reader = gpu.Reader(tmp_path)
+    reader = gpu.GpuReader(tmp_path)
     if reader._nvml is None:
         gpus, note = reader.read()
         assert gpus == []
@@ -228,16 +228,16 @@ def test_a_host_without_a_gpu_says_so(tmp_path: Path) -> None:
 def test_a_version_is_found_only_when_it_is_ready(tmp_path: Path) -> None:
     from cluster.engines.base import LocalModel
 
-    shelf = Shelf()
-    shelf.note(contract.ModelState("v", "m", "fetching", "llamacpp", bytes_done=3))
-    assert shelf.find("v") is None
-    shelf.put(LocalModel("v", "m", tmp_path, 10))
-    assert shelf.find("v") is not None
-    assert shelf.states()[0].state == "ready"
-    shelf.note(contract.ModelState("v", "m", "failed", "llamacpp", error="x"))
-    assert shelf.find("v") is None
-    shelf.drop("v")
-    assert shelf.states() == []
+    local_models = DownloadedModels()
+    local_models.note(contract.ModelState("v", "m", "fetching", "llamacpp", bytes_done=3))
+    assert local_models.find("v") is None
+    local_models.put(LocalModel("v", "m", tmp_path, 10))
+    assert local_models.find("v") is not None
+    assert local_models.states()[0].state == "ready"
+    local_models.note(contract.ModelState("v", "m", "failed", "llamacpp", error="x"))
+    assert local_models.find("v") is None
+    local_models.drop("v")
+    assert local_models.states() == []
 
 
 def test_a_state_is_complete_json() -> None:

@@ -17,7 +17,7 @@ OF_ONE_TENANT = 4
 
 
 @dataclass(frozen=True)
-class Held:
+class LeasedBatch:
     """What a renewal tells of a batch that this runner holds."""
 
     is_cancelling: bool
@@ -31,14 +31,14 @@ def claim_batch(runner: str) -> uuid.UUID | None:
         return work_lease.claim(unfinished, runner, of_one_tenant=OF_ONE_TENANT)
 
 
-def renew_leases(runner: str, batches: Collection[uuid.UUID]) -> dict[uuid.UUID, Held]:
+def renew_leases(runner: str, batches: Collection[uuid.UUID]) -> dict[uuid.UUID, LeasedBatch]:
     """Those of ``batches`` that are still this runner's, for a while longer."""
     if not batches:
         return {}
     with every_tenant():
         held = work_lease.renew(Batch.objects.filter(pk__in=batches, status__in=Batch.UNFINISHED), runner)
         return {
-            key: Held(status == Batch.Status.CANCELLING, expires_at)
+            key: LeasedBatch(status == Batch.Status.CANCELLING, expires_at)
             for key, status, expires_at in held.values_list("pk", "status", "expires_at")
         }
 

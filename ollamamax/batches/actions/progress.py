@@ -1,6 +1,6 @@
 """How far a batch got, written by the runner that holds it. Each write is one transaction and names the runner.
 
-A batch that another runner has claimed meanwhile is left alone: `Lost` is raised, and nothing was written.
+A batch that another runner has claimed meanwhile is left alone: `LeaseLost` is raised, and nothing was written.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from django.utils import timezone
 
 from ollamamax.batches.actions.bounded import bounded
 from ollamamax.batches.models import Answer, Batch, File
-from ollamamax.batches.queries.batch import Given
+from ollamamax.batches.queries.batch import BatchAnswer
 from ollamamax.identity.scope import tenant_scope
 
 Status = Batch.Status
 
 
-class Lost(Exception):
+class LeaseLost(Exception):
     """The batch is another runner's now."""
 
 
@@ -45,8 +45,8 @@ def begin_finalizing(batch: Batch, runner: str) -> None:
     _move(batch, runner, Status.IN_PROGRESS, status=Status.FINALIZING, finalizing_at=timezone.now())
 
 
-def add_answers(batch: Batch, runner: str, answers: Sequence[Given]) -> None:
-    """Store answers and count them, together or not at all. Raises `Lost`."""
+def add_answers(batch: Batch, runner: str, answers: Sequence[BatchAnswer]) -> None:
+    """Store answers and count them, together or not at all. Raises `LeaseLost`."""
     good = sum(answer.is_success for answer in answers)
     with tenant_scope(batch.tenant_id), bounded():
         # First of all: it locks the row, so that the batch cannot be claimed by another until this is over.
@@ -54,7 +54,7 @@ def add_answers(batch: Batch, runner: str, answers: Sequence[Given]) -> None:
             completed=models.F("completed") + good, failed=models.F("failed") + len(answers) - good
         )
         if not counted:
-            raise Lost
+            raise LeaseLost
         Answer.objects.bulk_create(
             Answer(
                 tenant_id=batch.tenant_id,
@@ -78,12 +78,12 @@ def finish(
 ) -> bool:
     """End the batch with its files. False, and nothing is written, when its status has changed since it was read.
 
-    Raises `Lost`.
+    Raises `LeaseLost`.
     """
     with tenant_scope(batch.tenant_id), bounded():
         now = Batch.objects.select_for_update().filter(pk=batch.pk, runner=runner).first()
         if now is None:
-            raise Lost
+            raise LeaseLost
         if now.status != batch.status:
             return False
         for written in (output, error):
@@ -111,4 +111,4 @@ def _move(batch: Batch, runner: str, expected: Batch.Status, **changes: Any) -> 
     with tenant_scope(batch.tenant_id):
         held = Batch.objects.filter(pk=batch.pk, runner=runner)
         if not held.filter(status=expected).update(**changes) and not held.exists():
-            raise Lost
+            raise LeaseLost

@@ -13,7 +13,7 @@ from ollamamax.batches.models import File
 from ollamamax.batches.names import FILE, file_name, id_of
 from ollamamax.batches.protocol.objects import file_object, page_object
 from ollamamax.batches.protocol.parameters import choice, cursor, limit
-from ollamamax.batches.protocol.upload import Upload, receive_upload
+from ollamamax.batches.protocol.upload import UploadedFile, receive_upload
 from ollamamax.batches.queries.file import get_file, page_of_files
 from ollamamax.blobs import reading
 from ollamamax.blobs.store import Missing, Sources
@@ -100,7 +100,7 @@ def _id(scope: Scope) -> uuid.UUID | None:
     return id_of(scope["path"].removeprefix("/v1/files/").removesuffix("/content"), FILE)
 
 
-def _check(upload: Upload) -> None:
+def _check(upload: UploadedFile) -> None:
     given = dict(upload.fields)
     purpose = given.pop("purpose", None)
     if purpose is None:

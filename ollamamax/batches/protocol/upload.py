@@ -27,7 +27,7 @@ _AT_ONCE = 1 << 20
 
 
 @dataclass
-class Upload:
+class UploadedFile:
     """The fields of the form, and its file: stored, without a row yet."""
 
     id: uuid.UUID
@@ -37,7 +37,9 @@ class Upload:
     fields: dict[str, str] = field(default_factory=dict)
 
 
-async def receive_upload(scope: Scope, receive: Receive, store: Sources, file: uuid.UUID, most_bytes: int) -> Upload:
+async def receive_upload(
+    scope: Scope, receive: Receive, store: Sources, file: uuid.UUID, most_bytes: int
+) -> UploadedFile:
     """Store the part ``file`` under this id. Raises `InvalidRequest`, `TooLarge`, `DiskFull`, `ClientGone`; then nothing is left."""
     declared = header(scope, b"content-length") or ""
     if declared.isdigit() and int(declared) > most_bytes + _FORM_BYTES:
@@ -48,7 +50,7 @@ async def receive_upload(scope: Scope, receive: Receive, store: Sources, file: u
         return await _stored(form, receive, store, file)
 
 
-async def _stored(form: _Form, receive: Receive, store: Sources, file: uuid.UUID) -> Upload:
+async def _stored(form: _Form, receive: Receive, store: Sources, file: uuid.UUID) -> UploadedFile:
     incoming = await asyncio.to_thread(store.staging.receive)
     try:
         async for waiting in form.read(receive):
@@ -64,7 +66,7 @@ async def _stored(form: _Form, receive: Receive, store: Sources, file: uuid.UUID
     except BaseException:
         incoming.discard()
         raise
-    return Upload(file, incoming.size, incoming.sha256, form.filename, fields)
+    return UploadedFile(file, incoming.size, incoming.sha256, form.filename, fields)
 
 
 async def _write(incoming: Incoming, waiting: bytearray) -> None:

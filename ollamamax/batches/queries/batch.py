@@ -19,7 +19,7 @@ from ollamamax.kernel.errors import NotFound
 _CHUNK = 200
 
 
-class Given(NamedTuple):
+class BatchAnswer(NamedTuple):
     """One answer: the line's number, whether it succeeded, and its line of output."""
 
     number: int
@@ -65,7 +65,7 @@ def answered_numbers(batch: Batch) -> set[int]:
         return set(Answer.objects.filter(batch=batch).values_list("number", flat=True))
 
 
-def answers_of(batch: Batch) -> Iterator[Given]:
+def answers_of(batch: Batch) -> Iterator[BatchAnswer]:
     """The answers in the order of the input, a few at a time."""
     last = 0
     while True:
@@ -73,7 +73,7 @@ def answers_of(batch: Batch) -> Iterator[Given]:
             rows = Answer.objects.filter(batch=batch, number__gt=last).order_by("number")
             some = list(rows.values_list("number", "is_success", "line")[:_CHUNK])
         for number, is_success, line in some:
-            yield Given(number, is_success, bytes(line))
+            yield BatchAnswer(number, is_success, bytes(line))
         if len(some) < _CHUNK:
             return
         last = some[-1][0]

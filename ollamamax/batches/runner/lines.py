@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from ollamamax.batches.queries.batch import Given
+from ollamamax.batches.queries.batch import BatchAnswer
 from ollamamax.contract.from_client import decode
 from ollamamax.gateway.http import encode
 from ollamamax.gateway.whole_response import WholeResponse
@@ -19,7 +19,7 @@ MOST_CUSTOM_ID = 512
 
 
 @dataclass(frozen=True)
-class Request:
+class BatchLine:
     """One line, understood; ``body`` is the JSON as it stands in the file."""
 
     number: int
@@ -29,7 +29,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Problem:
+class BatchProblem:
     """Why a batch was refused; ``number`` is the line, if it is about one."""
 
     code: str
@@ -73,48 +73,48 @@ def numbered(file: BinaryIO, most_bytes: int) -> Iterator[tuple[int, bytes | Non
             yield number, stripped
 
 
-def understand(number: int, line: bytes | None, endpoint: str) -> Request | Problem:
+def understand(number: int, line: bytes | None, endpoint: str) -> BatchLine | BatchProblem:
     """What a line asks, or what is wrong with it."""
     if line is None:
-        return Problem("line_too_long", "This line is longer than a request may be.", None, number)
+        return BatchProblem("line_too_long", "This line is longer than a request may be.", None, number)
     try:
         line.decode()
         decode(_raw, line)  # a field that is wrong must not hide that the rest is no JSON
     except (InvalidRequest, UnicodeDecodeError):
-        return Problem("invalid_json_line", "This line is not parseable as valid JSON.", None, number)
+        return BatchProblem("invalid_json_line", "This line is not parseable as valid JSON.", None, number)
     try:
         found = decode(_line, line)
         body = decode(_body, bytes(found.body))
     except InvalidRequest as error:
-        return Problem("invalid_request", f"This line is no request of a batch: {error.message}", None, number)
+        return BatchProblem("invalid_request", f"This line is no request of a batch: {error.message}", None, number)
     return _judge(number, found, body, endpoint)
 
 
-def _judge(number: int, found: _Line, body: _Body, endpoint: str) -> Request | Problem:
+def _judge(number: int, found: _Line, body: _Body, endpoint: str) -> BatchLine | BatchProblem:
     if not 0 < len(found.custom_id) <= MOST_CUSTOM_ID:
         message = f"The custom_id must have 1 to {MOST_CUSTOM_ID} characters."
-        return Problem("invalid_custom_id", message, "custom_id", number)
+        return BatchProblem("invalid_custom_id", message, "custom_id", number)
     if found.method != "POST":
-        return Problem("invalid_method", "The method must be POST.", "method", number)
+        return BatchProblem("invalid_method", "The method must be POST.", "method", number)
     if found.url != endpoint:
         message = f"The URL '{found.url[:100]}' is not the batch's endpoint '{endpoint}'."
-        return Problem("mismatched_endpoint", message, "url", number)
+        return BatchProblem("mismatched_endpoint", message, "url", number)
     if body.stream:
-        return Problem("invalid_request", "A request of a batch cannot be streamed.", "body.stream", number)
-    return Request(number, found.custom_id, body.model, bytes(found.body))
+        return BatchProblem("invalid_request", "A request of a batch cannot be streamed.", "body.stream", number)
+    return BatchLine(number, found.custom_id, body.model, bytes(found.body))
 
 
-def answered(request: Request, answer: WholeResponse) -> Given:
+def answered(request: BatchLine, answer: WholeResponse) -> BatchAnswer:
     """The output line of a request that was run, whether well or not."""
     response = {
         "status_code": answer.status,
         "request_id": answer.request,
         "body": msgspec.Raw(answer.body),
     }
-    return Given(request.number, answer.status < 300, _output(request.custom_id, response, None))
+    return BatchAnswer(request.number, answer.status < 300, _output(request.custom_id, response, None))
 
 
-def not_run(request: Request, code: str, message: str) -> bytes:
+def not_run(request: BatchLine, code: str, message: str) -> bytes:
     """The line of a request that never had its turn."""
     return _output(request.custom_id, None, {"code": code, "message": message})
 

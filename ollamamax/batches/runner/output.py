@@ -7,7 +7,7 @@ from typing import BinaryIO
 from ollamamax.batches.actions.progress import Written
 from ollamamax.batches.models import Batch
 from ollamamax.batches.queries.batch import answers_of
-from ollamamax.batches.runner.lines import Problem, not_run, numbered, understand
+from ollamamax.batches.runner.lines import BatchProblem, not_run, numbered, understand
 from ollamamax.blobs.reading import open_file
 from ollamamax.blobs.staging import Incoming
 from ollamamax.blobs.store import Sources
@@ -41,7 +41,7 @@ class _Output:
 
 
 def write_output(
-    store: Sources, batch: Batch, most_bytes: int, unanswered: Problem | None
+    store: Sources, batch: Batch, most_bytes: int, unanswered: BatchProblem | None
 ) -> tuple[Written | None, Written | None]:
     """The files of output and of errors, stored; ``None`` for one that would be empty.
 
@@ -65,10 +65,10 @@ def write_output(
 
 
 def _add_unanswered(
-    error: _Output, file: BinaryIO, endpoint: str, most_bytes: int, done: set[int], why: Problem
+    error: _Output, file: BinaryIO, endpoint: str, most_bytes: int, done: set[int], why: BatchProblem
 ) -> None:
     for number, line in numbered(file, most_bytes):
         if number not in done:
             request = understand(number, line, endpoint)
-            if not isinstance(request, Problem):
+            if not isinstance(request, BatchProblem):
                 error.add(not_run(request, why.code, why.message))

@@ -14,9 +14,9 @@ from django.db import IntegrityError
 from ollamamax import logs
 from ollamamax.batches.actions import progress
 from ollamamax.batches.models import Batch
-from ollamamax.batches.queries.batch import Given, answered_numbers, held_batch, key_works
+from ollamamax.batches.queries.batch import BatchAnswer, answered_numbers, held_batch, key_works
 from ollamamax.batches.runner import lines
-from ollamamax.batches.runner.lines import Problem, Request
+from ollamamax.batches.runner.lines import BatchLine, BatchProblem
 from ollamamax.batches.runner.output import write_output
 from ollamamax.batches.runner.patience import pause_after, pause_for_room
 from ollamamax.batches.runner.room import Room
@@ -34,10 +34,10 @@ _READ_AT_ONCE = 32
 _WRITE_AT_ONCE = 200
 _log = logs.get(__name__)
 Status = Batch.Status
-EXPIRED = Problem("batch_expired", "This request could not be executed before the completion window expired.")
-CANCELLED = Problem("batch_cancelled", "The batch was cancelled before this request was executed.")
-KEY_GONE = Problem("key_revoked", "The API key that made this batch was revoked or has expired.")
-FILE_GONE = Problem("file_not_found", "The bytes of the input file are not on the server that runs batches.")
+EXPIRED = BatchProblem("batch_expired", "This request could not be executed before the completion window expired.")
+CANCELLED = BatchProblem("batch_cancelled", "The batch was cancelled before this request was executed.")
+KEY_GONE = BatchProblem("key_revoked", "The API key that made this batch was revoked or has expired.")
+FILE_GONE = BatchProblem("file_not_found", "The bytes of the input file are not on the server that runs batches.")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Shared:
     """Bounds the threads that go through whole files, so that leases are renewed meanwhile."""
 
 
-class Run:
+class BatchRun:
     """`drain` and `halt` end it early: the one lets requests finish, the other does not."""
 
     def __init__(self, shared: Shared, batch: uuid.UUID) -> None:
@@ -65,13 +65,13 @@ class Run:
         self._id = batch
         self._draining = asyncio.Event()
         self._halted = asyncio.Event()
-        self._end: tuple[Batch.Status, Problem] | None = None
+        self._end: tuple[Batch.Status, BatchProblem] | None = None
 
     def drain(self) -> None:
         """Begin no more requests."""
         self._draining.set()
 
-    def halt(self, end: tuple[Batch.Status, Problem] | None = None) -> None:
+    def halt(self, end: tuple[Batch.Status, BatchProblem] | None = None) -> None:
         """Stop all requests; ``end`` is how the batch ends then, where its own status does not say."""
         self._end = self._end or end
         self._draining.set()
@@ -116,7 +116,7 @@ class Run:
             await in_database_at_last(progress.finish, batch, shared.runner, Status.FAILED, problems=problems)
             _log.info("batch_refused", batch=batch.id.hex, problems=len(problems), first=problems[0]["code"])
 
-    async def _finish(self, batch: Batch, status: Batch.Status, unanswered: Problem | None) -> None:
+    async def _finish(self, batch: Batch, status: Batch.Status, unanswered: BatchProblem | None) -> None:
         """Write the files, then the end; when the status changed meanwhile, the files are swept later."""
         shared = self._shared
         async with shared.reading:
@@ -131,7 +131,7 @@ class Run:
 
     async def _answer_all(self, batch: Batch) -> None:
         done = await in_database_at_last(answered_numbers, batch)
-        answers: asyncio.Queue[Given] = asyncio.Queue(_WRITE_AT_ONCE)
+        answers: asyncio.Queue[BatchAnswer] = asyncio.Queue(_WRITE_AT_ONCE)
         work = asyncio.create_task(self._work(batch, self._requests(batch, done), answers))
         writer = asyncio.create_task(self._write(batch, answers))
         halted = asyncio.create_task(self._halted.wait())
@@ -152,7 +152,9 @@ class Run:
         if not self._draining.is_set():
             await in_database_at_last(progress.begin_finalizing, batch, self._shared.runner)
 
-    async def _work(self, batch: Batch, requests: AsyncGenerator[Request, None], answers: asyncio.Queue[Given]) -> None:
+    async def _work(
+        self, batch: Batch, requests: AsyncGenerator[BatchLine, None], answers: asyncio.Queue[BatchAnswer]
+    ) -> None:
         turn = asyncio.Lock()
 
         async def one_after_another() -> None:
@@ -171,7 +173,7 @@ class Run:
             await end(tasks)
             await requests.aclose()
 
-    async def _requests(self, batch: Batch, done: set[int]) -> AsyncGenerator[Request, None]:
+    async def _requests(self, batch: Batch, done: set[int]) -> AsyncGenerator[BatchLine, None]:
         """The lines that have no answer yet."""
         file = await asyncio.to_thread(open_file, self._shared.store, batch.input_file.hex)
         try:
@@ -181,12 +183,12 @@ class Run:
                     if number in done:
                         continue
                     request = lines.understand(number, line, batch.endpoint)
-                    if isinstance(request, Request):
+                    if isinstance(request, BatchLine):
                         yield request
         finally:
             file.close()
 
-    async def _answer(self, batch: Batch, request: Request) -> Given | None:
+    async def _answer(self, batch: Batch, request: BatchLine) -> BatchAnswer | None:
         """Ask until an answer stands; ``None`` when the batch is stopped before."""
         shared = self._shared
         place = (batch.tenant_id.hex, request.model)
@@ -221,7 +223,7 @@ class Run:
             async with asyncio.timeout(seconds):
                 await self._draining.wait()
 
-    async def _write(self, batch: Batch, answers: asyncio.Queue[Given]) -> None:
+    async def _write(self, batch: Batch, answers: asyncio.Queue[BatchAnswer]) -> None:
         """Store what gathered while the last write was under way. Raises `Lost`."""
         while True:
             some = [await answers.get()]

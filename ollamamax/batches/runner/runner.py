@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from ollamamax import logs
 from ollamamax.batches.actions.lease import claim_batch, give_back, renew_leases
-from ollamamax.batches.actions.progress import Lost
+from ollamamax.batches.actions.progress import LeaseLost
 from ollamamax.batches.actions.sweep import sweep_files
 from ollamamax.batches.models import Batch
-from ollamamax.batches.runner.run import EXPIRED, Run, Shared
+from ollamamax.batches.runner.run import EXPIRED, BatchRun, Shared
 from ollamamax.blobs.store import Sources
 from ollamamax.bus.database import in_database_at_last
 from ollamamax.bus.directory import Directory
@@ -31,7 +31,7 @@ MOST_BATCHES = 32
 _log = logs.get(__name__)
 
 
-class Runner:
+class BatchRunner:
     """`run` returns after `stop`, with every batch given back."""
 
     def __init__(self, gateway: Gateway, store: Sources, *, concurrency: int, most_bytes: int, most_lines: int) -> None:
@@ -41,7 +41,7 @@ class Runner:
         self._concurrency = concurrency
         self._most_bytes = most_bytes
         self._most_lines = most_lines
-        self._runs: dict[uuid.UUID, tuple[Run, asyncio.Task[None]]] = {}
+        self._runs: dict[uuid.UUID, tuple[BatchRun, asyncio.Task[None]]] = {}
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -101,13 +101,13 @@ class Runner:
             if batch is None or batch in self._runs:
                 await asyncio.sleep(CLAIM_SECONDS)
                 continue
-            run = Run(shared, batch)
+            run = BatchRun(shared, batch)
             self._runs[batch] = (run, asyncio.create_task(self._watch(run, batch)))
 
-    async def _watch(self, run: Run, batch: uuid.UUID) -> None:
+    async def _watch(self, run: BatchRun, batch: uuid.UUID) -> None:
         try:
             await run.run()
-        except Lost:
+        except LeaseLost:
             _log.warning("batch_lost", batch=batch.hex, runner=self.id)
         except Exception:  # noqa: BLE001 - the other batches go on, and the log has the trace
             # Its lease lapses by itself: that is the pause before another try.

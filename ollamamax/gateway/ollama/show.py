@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from models_registry.modelfile import Command, written
+from models_registry.modelfile import Instruction, written
 from ollamamax import logs
 from ollamamax.contract import Inference
 from ollamamax.contract.as_ollama import OllamaFields
@@ -93,15 +93,15 @@ def _model_info(listed: Listed, said: dict[str, Any]) -> dict[str, Any]:
 
 def modelfile_of(name: str, answer: dict[str, Any], options: dict[str, Any]) -> str:
     """As Ollama writes it: a text that makes a model like this one when it is given to ``create``."""
-    commands = [Command("from", name)]
-    commands += [Command(field, answer[field]) for field in ("template", "system") if answer.get(field)]
+    commands = [Instruction("from", name)]
+    commands += [Instruction(field, answer[field]) for field in ("template", "system") if answer.get(field)]
     for parameter, value in [*_parameters(answer.get("parameters", "")), *options.items()]:
         for each in value if isinstance(value, list) else [value]:
-            commands.append(Command("parameter", _as_text(each), parameter))
+            commands.append(Instruction("parameter", _as_text(each), parameter))
     if answer.get("license"):
-        commands.append(Command("license", answer["license"]))
+        commands.append(Instruction("license", answer["license"]))
     for message in answer.get("messages") or ():
-        commands.append(Command("message", message.get("content", ""), message.get("role", "")))
+        commands.append(Instruction("message", message.get("content", ""), message.get("role", "")))
     return _HEAD.format(name=name) + written(commands)
 
 

@@ -25,14 +25,14 @@ PATIENCE = datetime.timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptCreation:
     """The answer there was: its status, and its body as JSON."""
 
     status: int
     body: bytes
 
 
-def claim(*, tenant: uuid.UUID, caller: str, key: str, fingerprint: str) -> uuid.UUID | Kept:
+def claim(*, tenant: uuid.UUID, caller: str, key: str, fingerprint: str) -> uuid.UUID | KeptCreation:
     """``caller`` is the kind and id of who creates. The id to `keep` the answer of a creation under, or the answer of the one that there was. In the tenant's scope.
 
     Raises `Conflict` for a key that was used for something else, whose creation is under way, or of which nobody knows how it
@@ -60,7 +60,7 @@ def claim(*, tenant: uuid.UUID, caller: str, key: str, fingerprint: str) -> uuid
     if found.fingerprint != fingerprint:
         raise Conflict("This Idempotency-Key was used for another request.", header="Idempotency-Key")
     if found.status is not None:
-        return Kept(found.status, _opened(found))
+        return KeptCreation(found.status, _opened(found))
     if found.created_at + PATIENCE > now:
         raise Conflict("A request with this Idempotency-Key is under way.", retry_after=1.0, header="Idempotency-Key")
     raise Conflict(

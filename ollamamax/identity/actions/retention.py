@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from ollamamax import logs
 from ollamamax.audit.actions import record
-from ollamamax.identity.retention import ENDINGS, Ending, unneeded
+from ollamamax.identity.retention import ENDINGS, ExpiringRows, unneeded
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.principal import system
 
@@ -43,7 +43,7 @@ def remove_ended() -> int:
     return removed
 
 
-def _remove_slice(ending: Ending, before: datetime.datetime) -> int:
+def _remove_slice(ending: ExpiringRows, before: datetime.datetime) -> int:
     with transaction.atomic(durable=True):
         rows = unneeded(ending.ended(before)).order_by("pk").select_for_update(skip_locked=True, of=("self",))
         some = list(rows[:SLICE])

@@ -13,7 +13,7 @@ MOST_IF_MATCH = 1000
 """Characters: some twenty tags."""
 
 
-class Described(AutoSchema):
+class DescribedSchema(AutoSchema):
     def get_override_parameters(self) -> list[Any]:
         view: Any = self.view
         found: list[Any] = []

@@ -108,7 +108,7 @@ def idempotent(method: Method) -> Method:
             key=key,
             fingerprint=fingerprint,
         )
-        if isinstance(claimed, idempotency.Kept):
+        if isinstance(claimed, idempotency.KeptCreation):
             headers = {REPLAYED: "true", "Cache-Control": "no-store"}
             return Response(json.loads(claimed.body), status=claimed.status, headers=headers)
         try:

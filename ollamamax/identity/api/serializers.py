@@ -312,18 +312,3 @@ class GrantCreateSerializer(serializers.Serializer[Any]):
     permission = serializers.ChoiceField(choices=sorted(frozenset().union(*ON_OBJECTS.values())))
     kind = serializers.ChoiceField(choices=sorted(ON_OBJECTS))
     object = serializers.UUIDField()
-
-
-class ProblemSerializer(serializers.Serializer[Any]):
-    """RFC 9457 problem details; ``code`` is what programs go by, ``fields`` says what is wrong in which field."""
-
-    type = serializers.CharField()
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField()
-    code = serializers.CharField()
-    fields = serializers.DictField(  # type: ignore[assignment]
-        child=serializers.ListField(child=serializers.CharField()),
-        required=False,
-        help_text="By the path of each field, such as limits.tokens_per_minute, what is wrong with it.",
-    )

@@ -50,7 +50,7 @@ class WireBounds:
         )
 
 
-class Refused(Exception):
+class RequestTooFar(Exception):
     """The request goes too far; ``status`` says how, 0 where it was answered already."""
 
     def __init__(self, status: int) -> None:
@@ -58,7 +58,7 @@ class Refused(Exception):
         self.status = status
 
 
-class Meter:
+class ConnectionMeter:
     """One connection. The server reports what its parser finds; times are seconds of one monotonic clock."""
 
     __slots__ = (
@@ -92,16 +92,16 @@ class Meter:
             self._last = now
 
     def room(self) -> int:
-        """How many bytes may be fed now. Raises `Refused` when a head has had all of its own."""
+        """How many bytes may be fed now. Raises `RequestTooFar` when a head has had all of its own."""
         if self.phase is not Phase.HEAD:
             return STEP
         room = self._bounds.head_bytes - self.head_bytes
         if room <= 0:
-            raise Refused(431)
+            raise RequestTooFar(431)
         return min(room, STEP)
 
     def fed(self, size: int, before: Phase, body_before: int) -> None:
-        """``size`` bytes were fed in the phase ``before``. Raises `Refused` when a body is mostly not a body."""
+        """``size`` bytes were fed in the phase ``before``. Raises `RequestTooFar` when a body is mostly not a body."""
         if before is not self.phase:
             return
         if before is Phase.HEAD:
@@ -109,11 +109,11 @@ class Meter:
         elif before is Phase.BODY:
             self.wrapping += size - (self.body_bytes - body_before)
             if self.wrapping > self._bounds.head_bytes + _WRAPPING * self.body_bytes:
-                raise Refused(400)
+                raise RequestTooFar(400)
         elif before is Phase.REST:
             self._unread += size
             if self._unread > LINGER_BYTES:
-                raise Refused(0)
+                raise RequestTooFar(0)
 
     def head_begins(self, now: float) -> None:
         self.phase = Phase.HEAD
@@ -121,9 +121,9 @@ class Meter:
         self.head_bytes = self.body_bytes = self.wrapping = 0
 
     def head_ends(self, now: float, headers: int) -> None:
-        """``headers``: how many it had. Raises `Refused` for too many."""
+        """``headers``: how many it had. Raises `RequestTooFar` for too many."""
         if headers > self._bounds.headers:
-            raise Refused(431)
+            raise RequestTooFar(431)
         self.phase = Phase.BODY
         self._since = self._last = now
 

@@ -16,7 +16,7 @@ from twisted.web.http import HTTPChannel
 
 from ollamamax.processes.door import refusal
 from ollamamax.processes.door.connections import Connections, has_more
-from ollamamax.processes.door.meter import Meter, Phase, Refused, WireBounds
+from ollamamax.processes.door.meter import ConnectionMeter, Phase, RequestTooFar, WireBounds
 from ollamamax.processes.leaving import Leaving, Stage
 
 TICK_SECONDS = 0.1
@@ -63,7 +63,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc] # Twisted's types are not fol
         self.maxHeaders = bounds.headers
         self.totalHeadersSize = self.MAX_LENGTH = bounds.head_bytes
         self._answered_at = asyncio.get_event_loop().time()
-        self.meter = Meter(bounds, self._answered_at)
+        self.meter = ConnectionMeter(bounds, self._answered_at)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802
         meter = self.meter
@@ -80,7 +80,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc] # Twisted's types are not fol
                     meter.fed(len(piece), phase, body)
                 elif meter.phase is Phase.HEAD:
                     meter.request_ends()
-        except Refused as refused:
+        except RequestTooFar as refused:
             self.refuse(refused.status)
 
     def allHeadersReceived(self) -> None:  # noqa: N802

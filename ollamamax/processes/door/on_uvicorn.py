@@ -14,7 +14,7 @@ from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from ollamamax.gateway.http import OWNER, Owner
 from ollamamax.processes.door import refusal
 from ollamamax.processes.door.connections import Connections, has_more, network
-from ollamamax.processes.door.meter import Meter, Refused, WireBounds
+from ollamamax.processes.door.meter import ConnectionMeter, RequestTooFar, WireBounds
 from ollamamax.processes.door.reading import Reading
 from ollamamax.processes.leaving import Leaving
 from ollamamax.processes.uvicorn_http import Http
@@ -54,7 +54,7 @@ class DoorProtocol(Http):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._answered_at = self.loop.time()
-        self.meter = Meter(self.door.bounds, self._answered_at)
+        self.meter = ConnectionMeter(self.door.bounds, self._answered_at)
         address = _host(self.client)
         status = self.door.connections.enter(address)
         if status:
@@ -108,7 +108,7 @@ class DoorProtocol(Http):
                 phase, body = meter.phase, meter.body_bytes
                 super().data_received(piece)
                 meter.fed(len(piece), phase, body)
-        except Refused as refused:
+        except RequestTooFar as refused:
             self._refuse(refused.status)
             if not refused.status:
                 self.transport.abort()
@@ -170,13 +170,13 @@ class DoorProtocol(Http):
         super().on_message_begin()
         self.meter.head_begins(self.loop.time())
         if len(self.pipeline) >= MOST_PIPELINED:
-            self._stop(Refused(429))
+            self._stop(RequestTooFar(429))
 
     def on_headers_complete(self) -> None:
         # Counted once, here: until now their bytes bound them.
         try:
             self.meter.head_ends(self.loop.time(), len(self.headers))
-        except Refused as refused:
+        except RequestTooFar as refused:
             self._stop(refused)
         super().on_headers_complete()
         # Trailers would otherwise join the headers of a request that is already being answered. An upgrade has none, and its own are
@@ -202,7 +202,7 @@ class DoorProtocol(Http):
             self.server_state.total_requests += 1
             self.flow.resume_reading()
 
-    def _stop(self, refused: Refused) -> None:
+    def _stop(self, refused: RequestTooFar) -> None:
         """Make the parser stop here: uvicorn hears of an error, and asks for a 400."""
         self._why = refused.status
         raise refused

@@ -16,7 +16,7 @@ MOST = 8
 """Reads that are parsed in one turn of the loop."""
 
 
-class Reader(Protocol):
+class ReadableConnection(Protocol):
     """A connection, and whose it is."""
 
     owner: Owner
@@ -34,7 +34,7 @@ class Reading:
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._read = 0
-        self._waiting: dict[str, deque[Reader]] = {}
+        self._waiting: dict[str, deque[ReadableConnection]] = {}
         """By owner, whoever is next first. None is empty."""
 
     def may_read(self) -> bool:
@@ -46,7 +46,7 @@ class Reading:
         self._read += 1
         return True
 
-    def wait(self, reader: Reader) -> None:
+    def wait(self, reader: ReadableConnection) -> None:
         """Its `read` is called when its turn has come, once for each call of this."""
         if (queue := self._waiting.get(reader.owner.name)) is None:
             self._waiting[reader.owner.name] = deque((reader,))

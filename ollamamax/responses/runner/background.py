@@ -35,7 +35,7 @@ BUSY = frozenset({429, 503})
 _log = logs.get(__name__)
 
 
-class Background:
+class BackgroundResponses:
     """`run` returns when its task is cancelled, with every response given back."""
 
     def __init__(self, gateway: Gateway, *, concurrency: int) -> None:

@@ -10,11 +10,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from cluster.dispatch.admission import Bounds
-from ollamamax.batches.runner.runner import Runner
+from ollamamax.batches.runner.runner import BatchRunner
 from ollamamax.blobs.disk import in_folder
 from ollamamax.gateway.app import Gateway
 from ollamamax.kernel.tasks import end
-from ollamamax.responses.runner.background import Background
+from ollamamax.responses.runner.background import BackgroundResponses
 
 
 class Command(BaseCommand):
@@ -33,7 +33,7 @@ async def _run() -> None:
         bounds=Bounds.of(settings.ENV),
         region=settings.ENV["OLLAMAMAX_REGION"],
     )
-    runner = Runner(
+    runner = BatchRunner(
         gateway,
         in_folder(settings.HOME / "files"),
         concurrency=settings.ENV["OLLAMAMAX_BATCH_CONCURRENCY"],
@@ -42,7 +42,7 @@ async def _run() -> None:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, runner.stop)
-    background = Background(gateway, concurrency=settings.ENV["OLLAMAMAX_BACKGROUND_CONCURRENCY"])
+    background = BackgroundResponses(gateway, concurrency=settings.ENV["OLLAMAMAX_BACKGROUND_CONCURRENCY"])
     working = asyncio.create_task(background.run(), name="background responses")
     try:
         await runner.run()

@@ -11,7 +11,7 @@ from ollamamax.kernel.errors import EngineFailed
 from ollamamax.kernel.ids import new_id
 
 
-class Calls:
+class CallParts:
     """A part belongs to the last call of its index, unless it begins another: it has another id, or another name after arguments."""
 
     def __init__(self) -> None:

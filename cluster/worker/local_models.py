@@ -9,7 +9,7 @@ from cluster.engines.base import LocalModel
 from ollamamax import contract
 
 
-class Shelf:
+class DownloadedModels:
     def __init__(self) -> None:
         self._ready: dict[str, LocalModel] = {}
         self._states: dict[str, contract.ModelState] = {}
