@@ -450,7 +450,7 @@ def read(environ: Mapping[str, str] = os.environ, *, without: Collection[str] = 
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownSetting:
     """One setting as a person may see it: ``value`` is ``None`` where it is secret, ``source`` says where it comes from."""
 
     name: str
@@ -460,10 +460,10 @@ class Shown:
     help: str
 
 
-def shown(environ: Mapping[str, str] = os.environ) -> list[Shown]:
+def shown(environ: Mapping[str, str] = os.environ) -> list[ShownSetting]:
     """Every setting, with neither the value nor the default of a secret."""
     return [
-        Shown(
+        ShownSetting(
             setting.name,
             None if setting.secret else environ.get(setting.name, setting.default or ""),
             None if setting.secret else setting.default,

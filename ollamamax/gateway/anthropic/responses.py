@@ -199,10 +199,10 @@ class Warmed(MessageRenderer):
         return message(self._request, self._model, Output(_nothing(outputs[0].final)))
 
     def choice(self, index: int) -> Events:
-        return Silence(self._request, self._model)
+        return SilentEvents(self._request, self._model)
 
 
-class Silence(Events):
+class SilentEvents(Events):
     def delta(self, delta: Delta) -> bytes:
         return b""
 
