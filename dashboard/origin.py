@@ -44,7 +44,7 @@ def is_same_origin(origin: str, *, scheme: str, host: str, public_url: str, host
 
 
 class SameOrigin:
-    """Lets a WebSocket through to ``application`` only from a page of this installation; there is no origin without a header."""
+    """Lets a WebSocket through to ``application`` from a page of this installation, or from a program with an API key."""
 
     def __init__(self, application: Application, *, public_url: str, hosts: Collection[str], tls: bool) -> None:
         self._application = application
@@ -54,6 +54,9 @@ class SameOrigin:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> Any:
         headers = dict(scope["headers"])
+        if b"authorization" in headers and b"origin" not in headers:
+            # A program with a key. No page can send this header, and every page sends its origin.
+            return await self._application(scope, receive, send)
         # Not every server names the scheme of a WebSocket; behind a proxy it is the forwarded one.
         secure = scope.get("scheme") in {"wss", "https"} if scope.get("scheme") else self._tls
         if is_same_origin(

@@ -1,4 +1,4 @@
-"""Writes the live payloads as TypeScript: ``python -m dashboard.typescript > frontend/src/live/types.ts``."""
+"""Writes the messages and topics of the live socket as TypeScript: ``python -m dashboard.typescript > frontend/src/live/types.ts``."""
 
 from __future__ import annotations
 
@@ -7,19 +7,29 @@ from typing import Any
 
 import msgspec
 
-from dashboard.payloads import Message
+from dashboard import messages
+from dashboard.topics import TOPICS
 
-HEADER = "// Generated from dashboard/payloads.py by `python -m dashboard.typescript`; a test compares them.\n"
+HEADER = "// Generated from dashboard/messages.py and dashboard/payloads.py by `python -m dashboard.typescript`; a test compares them.\n"
 _PLAIN = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
 
 
 def declarations() -> str:
     """The text of ``frontend/src/live/types.ts``."""
-    _, components = msgspec.json.schema_components([Message], ref_template="{name}")
+    kinds = [kind for topic in TOPICS.values() for kind in (topic.shown, topic.change)]
+    _, components = msgspec.json.schema_components(
+        [messages.FromClient, messages.ToClient, *kinds], ref_template="{name}"
+    )
+    topics = "".join(
+        f"  {topic.name}: {{ shown: {topic.shown.__name__}; change: {topic.change.__name__} }}\n"
+        for topic in TOPICS.values()
+    )
+    to_client = " | ".join(kind.__name__ for kind in messages.ToClient.__args__)
     return (
         HEADER
         + "".join(_declaration(name, schema) for name, schema in sorted(components.items()))
-        + ("\nexport type Message = Snapshot | Frame\n")
+        + f"\n/** What a subscription begins with, and what its events tell. */\nexport interface Topics {{\n{topics}}}\n"
+        + f"\nexport type FromServer = {to_client}\n"
     )
 
 
@@ -47,6 +57,8 @@ def _type(schema: dict[str, Any]) -> str:
             return f"Record<string, {_type(value)}>"
         case {"type": str(name)} if name in _PLAIN:
             return _PLAIN[name]
+        case {} if not schema.keys() - {"description", "title"}:
+            return "unknown"
     raise ValueError(f"no TypeScript for {schema}")
 
 

@@ -16,6 +16,7 @@ from servestatic import ServeStaticASGI
 django = get_asgi_application()
 
 from cluster.dispatch.admission import Bounds
+from dashboard.hub import stop_hub
 from dashboard.routing import websocket
 from models_registry.protocol.blobs import Blobs
 from models_registry.protocol.ollama import Management, RegistryLimits
@@ -79,7 +80,7 @@ class Web:
             immutable_file_test=r"^/static/console/assets/",  # Vite puts a hash into their names
             allow_all_origins=False,
         )
-        self.live = ProtocolTypeRouter({"websocket": websocket})
+        self.live = ProtocolTypeRouter({"websocket": websocket(self.gateway.directory)})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -125,6 +126,7 @@ class Web:
                 heap.keep()
                 await send({"type": "lifespan.startup.complete"})
             else:
+                await stop_hub()
                 await self.gateway.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return

@@ -1,26 +1,43 @@
-"""Reads what the live page shows. Redis only: the page works while Postgres does not."""
+"""Reads what the live topics show of nodes, models and requests. Redis only: they work while Postgres does not."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import redis.asyncio
 
 from cluster.dispatch import queue_position
 from cluster.telemetry import read_soon
-from dashboard.changes import Said, live_node
-from dashboard.payloads import Snapshot, decode_point, finished, running
+from dashboard.payloads import (
+    FleetShown,
+    LiveNode,
+    ModelRow,
+    ModelsShown,
+    NodeDetails,
+    NodeRow,
+    NodesShown,
+    QueueShown,
+    RequestsShown,
+    RunningRequest,
+    decode_point,
+    finished,
+    running,
+)
 from dashboard.queries import waiting
+from dashboard.rows import live_node, model_rows, node_row
 from ollamamax import logs
 from ollamamax.bus import keys
 from ollamamax.contract import NodeState, OpenRequest, UsageRecord, decode_open, decode_usage
 from ollamamax.contract.tables import NODES, Registered
 
-CURSOR = "#cursor"
+FLEET, REQUESTS = "fleet", "requests"
+"""The two parts in which topics are published: what one part said is remembered together."""
+CURSOR, SEEN, RUNNING_TOTAL = "#cursor", "#seen", "#running"
+NODE, MODEL, REQUEST = "n:", "m:", "r:"
 MARK = b""
 """The field of a directory table that says whether all of it was published; see `ollamamax.bus.directory`."""
 RUNNING_SHOWN = 100
@@ -28,15 +45,33 @@ FINISHED_SHOWN = 100
 SERIES_POINTS = 300
 
 _log = logs.get(__name__)
-_decode_said = msgspec.json.Decoder(Said).decode
+_node, _model = msgspec.json.Decoder(NodeRow).decode, msgspec.json.Decoder(ModelRow).decode
+_request, _seen = msgspec.json.Decoder(RunningRequest).decode, msgspec.json.Decoder(dict[str, float]).decode
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
-class Published:
-    """What the last frame of a tenant said of its nodes, and the stream id of the last record it carried."""
+class Said:
+    """What the last events of a part said. ``fresh``: a moment ago, so that the next may tell differences only."""
 
-    said: Mapping[str, Said]
+    number: Mapping[str, int]
+    fresh: bool
+    nodes: Mapping[str, NodeRow]
+    models: Mapping[str, ModelRow]
+    running: Mapping[str, RunningRequest]
+    running_total: int
+    seen: Mapping[str, float]
+    """Node -> time of its last report."""
     cursor: str | None
+    """The stream id of the last record that was told."""
+    waited: bool
+
+
+class Shown(NamedTuple):
+    """All of a topic, at the number of its last event."""
+
+    seq: int
+    data: msgspec.Struct
 
 
 async def node_entries(client: redis.asyncio.Redis) -> dict[str, dict[str, Registered]]:
@@ -51,7 +86,7 @@ async def node_entries(client: redis.asyncio.Redis) -> dict[str, dict[str, Regis
 
 
 async def watched_tenants(client: redis.asyncio.Redis, now: float) -> set[str]:
-    """Tenants whose live page somebody has open."""
+    """Tenants whose topics somebody has subscribed to."""
     found: Any = await client.zrangebyscore(keys.LIVE_WATCHED, now, "+inf")
     return {tenant.decode() for tenant in found}
 
@@ -70,17 +105,37 @@ async def open_requests(client: redis.asyncio.Redis) -> dict[str, list[OpenReque
     return tenants
 
 
-async def published(client: redis.asyncio.Redis, tenant: str) -> Published:
-    fields: Any = await client.hgetall(keys.live_published(tenant))
-    cursor = fields.pop(CURSOR.encode(), None)
-    said = {}
-    for node, value in fields.items():
-        try:
-            said[node.decode()] = _decode_said(value)
-        except msgspec.MsgspecError:
-            # Written by another version of this program: the node counts as not yet told of.
-            _log.info("live_entry_of_another_version", node=node.decode())
-    return Published(said=said, cursor=cursor.decode() if cursor else None)
+async def said(client: redis.asyncio.Redis, tenant: str, part: str) -> Said:
+    """What was said last, the numbers of the same moment with it."""
+    async with client.pipeline(transaction=True) as pipe:
+        pipe.hgetall(keys.live_numbers(tenant))
+        pipe.exists(keys.live_mark(tenant, part))
+        pipe.hgetall(keys.live_said(tenant, part))
+        numbers, fresh, values = await pipe.execute()
+    fields = {name.decode(): value for name, value in values.items()}
+    return Said(
+        number={topic.decode(): int(number) for topic, number in numbers.items()},
+        fresh=bool(fresh),
+        nodes=_rows(fields, NODE, _node),
+        models=_rows(fields, MODEL, _model),
+        running=_rows(fields, REQUEST, _request),
+        running_total=int(fields.get(RUNNING_TOTAL, 0)),
+        seen=_seen(fields[SEEN]) if SEEN in fields else {},
+        cursor=fields[CURSOR].decode() if CURSOR in fields else None,
+        waited="#waited" in fields,
+    )
+
+
+def _rows(fields: Mapping[str, bytes], prefix: str, decode: Any) -> dict[str, Any]:
+    found = {}
+    for name, value in fields.items():
+        if name.startswith(prefix):
+            try:
+                found[name.removeprefix(prefix)] = decode(value)
+            except msgspec.MsgspecError:
+                # Written by another version of this program: the row counts as not yet told.
+                _log.info("live_row_of_another_version", row=name)
+    return found
 
 
 async def settled_since(
@@ -94,30 +149,68 @@ async def settled_since(
     return list(records.values()), found[0][0].decode() if found else cursor
 
 
-async def snapshot(client: redis.asyncio.Redis, tenant: str, now: float) -> Snapshot:
-    """Everything the page of ``tenant`` shows.
+async def shown(client: redis.asyncio.Redis, tenant: str, topic: str) -> Shown:
+    """All of a published topic. Events with a higher number bring it forward."""
+    return await _SHOWN[topic](client, tenant)
 
-    The number is read first: what changed while the rest was read is in a frame with a higher one.
-    """
-    sequence: Any = await client.get(keys.live_sequence(tenant))
-    nodes = (await node_entries(client)).get(tenant, {})
-    said = (await published(client, tenant)).said
-    states = await node_states(client, nodes)
-    requests = (await open_requests(client)).get(tenant, [])
-    records, _ = await settled_since(client, tenant, None)
-    queued = await waiting.count(client, tenant)
+
+async def _fleet(client: redis.asyncio.Redis, tenant: str) -> Shown:
+    before = await said(client, tenant, FLEET)
     points: Any = await client.lrange(keys.live_series(tenant), 0, -1)
-    return Snapshot(
-        seq=int(sequence or 0),
-        at=now,
-        tenant=tenant,
-        nodes=[live_node(node, entry, states.get(node), said.get(node)) for node, entry in nodes.items()],
-        running=[running(request) for request in requests[:RUNNING_SHOWN]],
-        running_total=len(requests),
-        waiting=await waiting.first(client, tenant, await queue_position.read(client.execute_command))
-        if queued
-        else [],
-        waiting_total=queued,
-        finished=[finished(record) for record in records],
-        series=[decode_point(point) for point in points],
-    )
+    return Shown(before.number.get("fleet", 0), FleetShown(tenant, [decode_point(point) for point in points]))
+
+
+async def _nodes(client: redis.asyncio.Redis, tenant: str) -> Shown:
+    """What was said, while that is fresh: what comes next are differences to it. Else the present, and all is told next."""
+    before = await said(client, tenant, FLEET)
+    rows = list(before.nodes.values())
+    if not before.fresh:
+        entries = (await node_entries(client)).get(tenant, {})
+        states = await node_states(client, entries)
+        rows = [node_row(node, entry, states.get(node), before.seen.get(node)) for node, entry in entries.items()]
+    rows.sort(key=lambda row: (row.name, row.id))
+    return Shown(before.number.get("nodes", 0), NodesShown(rows, len(rows)))
+
+
+async def _models(client: redis.asyncio.Redis, tenant: str) -> Shown:
+    before = await said(client, tenant, FLEET)
+    rows = list(before.models.values())
+    if not before.fresh:
+        states = await node_states(client, (await node_entries(client)).get(tenant, {}))
+        rows = list(model_rows(states.values(), (await open_requests(client)).get(tenant, [])).values())
+    return Shown(before.number.get("models", 0), ModelsShown(sorted(rows, key=lambda row: row.name)))
+
+
+async def _requests(client: redis.asyncio.Redis, tenant: str) -> Shown:
+    before = await said(client, tenant, REQUESTS)
+    records, _ = await settled_since(client, tenant, None)
+    rows, total = list(before.running.values()), before.running_total
+    if not before.fresh:
+        requests = (await open_requests(client)).get(tenant, [])
+        rows, total = [running(request) for request in requests[:RUNNING_SHOWN]], len(requests)
+    rows.sort(key=lambda row: (row.received_at, row.request))
+    return Shown(before.number.get("requests", 0), RequestsShown(rows, total, [finished(record) for record in records]))
+
+
+async def _queue(client: redis.asyncio.Redis, tenant: str) -> Shown:
+    number = (await said(client, tenant, FLEET)).number.get("queue", 0)
+    queued = await waiting.count(client, tenant)
+    line = await waiting.first(client, tenant, await queue_position.read(client.execute_command)) if queued else []
+    return Shown(number, QueueShown(line, queued))
+
+
+_SHOWN = {"fleet": _fleet, "nodes": _nodes, "models": _models, "requests": _requests, "queue": _queue}
+
+
+async def node_details(client: redis.asyncio.Redis, tenant: str, ids: Collection[str]) -> NodeDetails:
+    """Those of the nodes that are the tenant's, whole."""
+    found: Any = await client.hmget(keys.directory(NODES.name), list(ids)) if ids else []
+    entries = {node: NODES.decode(value) for node, value in zip(ids, found, strict=True) if value is not None}
+    entries = {node: entry for node, entry in entries.items() if entry.tenant == tenant}
+    states = await node_states(client, entries)
+    held: Any = await client.hget(keys.live_said(tenant, FLEET), SEEN)
+    seen = _seen(held) if held else {}
+    nodes: list[LiveNode] = [
+        live_node(node, entry, states.get(node), seen.get(node)) for node, entry in entries.items()
+    ]
+    return NodeDetails(nodes, [node for node in ids if node not in entries])

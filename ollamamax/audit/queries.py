@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from django.db import models
@@ -28,6 +29,17 @@ class Segment(NamedTuple):
 def records(name: str) -> models.QuerySet[AuditRecord]:
     """Of one chain, the newest first."""
     return AuditRecord.objects.filter(chain=name).order_by("-seq")
+
+
+def head_numbers(chains: Collection[str]) -> dict[str, int]:
+    """Chain -> number of its last record, of those that have any. One query."""
+    return dict(ChainHead.objects.filter(chain__in=chains).values_list("chain", "seq"))
+
+
+def records_between(name: str, after: int, last: int, target_type: str | None = None) -> models.QuerySet[AuditRecord]:
+    """Of one chain those above number ``after`` and up to ``last``, the newest first; about one kind of target, where one is named."""
+    found = records(name).filter(seq__gt=after, seq__lte=last)
+    return found if target_type is None else found.filter(target_type=target_type)
 
 
 def verify_segment(name: str, begin: int) -> Segment:

@@ -147,8 +147,14 @@ def recent(tenant: str) -> str:
     return f"omx:recent:{tenant}"
 
 
-def live_sequence(tenant: str) -> str:
-    return f"omx:live:{tenant}:seq"
+def live_numbers(tenant: str) -> str:
+    """Hash, topic -> number of its last event."""
+    return f"omx:live:{tenant}:numbers"
+
+
+def live_events(tenant: str, topic: str) -> str:
+    """Stream of the topic's last events, each with its number as id and its JSON under ``d``."""
+    return f"omx:live:{tenant}:events:{topic}"
 
 
 def live_series(tenant: str) -> str:
@@ -176,9 +182,14 @@ def removal_asked(node: str, digest: str) -> str:
     return f"omx:remove:{node}:{digest}"
 
 
-def live_published(tenant: str) -> str:
-    """Hash: what the last frame said of each node (id -> JSON), and under ``#cursor`` the last record it carried."""
-    return f"omx:live:{tenant}:published"
+def live_said(tenant: str, part: str) -> str:
+    """Hash: what the last events of these topics said, row by row (JSON), which the next ones are compared with."""
+    return f"omx:live:{tenant}:said:{part}"
+
+
+def live_mark(tenant: str, part: str) -> str:
+    """There while `live_said` is of a moment ago; without it, the next events are told whole."""
+    return f"omx:live:{tenant}:mark:{part}"
 
 
 WAITING = "omx:queue:waiting"

@@ -1,16 +1,29 @@
-"""The payloads as the page's TypeScript has them."""
+"""The live topics as the console's TypeScript and the published document have them."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 from django.conf import settings
+from rest_framework.test import APIClient
 
-from dashboard import typescript
-from dashboard.payloads import Frame, Point, Snapshot, decode, encode
+from dashboard import asyncapi, typescript
+from dashboard.topics import TOPICS
+from ollamamax.identity.roles import PERMISSIONS
 
 TYPES: Path = settings.BASE_DIR / "frontend" / "src" / "live" / "types.ts"
+PUBLISHED = Path(__file__).with_name("asyncapi-3.0.0.json")
+"""AsyncAPI's own schema (github.com/asyncapi/spec-json-schemas, Apache-2.0) without the bindings and the examples."""
+
+
+@pytest.fixture(scope="module")
+def validator() -> Any:
+    schema = json.loads(PUBLISHED.read_text())
+    return jsonschema.validators.validator_for(schema)(schema)
 
 
 def test_the_typescript_types_are_those_of_the_payloads() -> None:
@@ -24,44 +37,28 @@ def test_a_schema_without_a_typescript_form_is_refused() -> None:
         typescript._type({"type": "object"})
 
 
-def test_a_snapshot_says_what_it_is() -> None:
-    snapshot = Snapshot(
-        seq=3,
-        at=1.0,
-        tenant="t",
-        nodes=[],
-        running=[],
-        running_total=0,
-        waiting=[],
-        waiting_total=0,
-        finished=[],
-        series=[],
-    )
-    assert encode(snapshot) == (
-        b'{"type":"snapshot","seq":3,"at":1.0,"tenant":"t","nodes":[],"running":[],"running_total":0,'
-        b'"waiting":[],"waiting_total":0,"finished":[],"series":[]}'
-    )
-    assert decode(encode(snapshot)) == snapshot
+@pytest.mark.django_db
+def test_the_document_of_the_socket_is_there_for_everybody_and_valid(anonymous_api: APIClient, validator: Any) -> None:
+    document = anonymous_api.get("/api/v1/asyncapi.json").json()
+    assert list(validator.iter_errors(document)) == []
+    document["operations"]["ask"]["action"] = "shout"
+    assert list(validator.iter_errors(document)) != []
 
 
-def test_a_frame_says_what_it_is() -> None:
-    point = Point(at=1.0, nodes=1, nodes_up=0, capacity=None, running=None, waiting=None, tokens_per_second=None)
-    frame = Frame(
-        seq=4,
-        at=1.0,
-        nodes=[],
-        gone=["n"],
-        running=[],
-        running_total=0,
-        waiting=[],
-        waiting_total=0,
-        finished=[],
-        point=point,
-    )
-    assert encode(frame) == (
-        b'{"type":"frame","seq":4,"at":1.0,"nodes":[],"gone":["n"],"running":[],"running_total":0,'
-        b'"waiting":[],"waiting_total":0,"finished":[],'
-        b'"point":{"at":1.0,"nodes":1,"nodes_up":0,"capacity":null,"running":null,"waiting":null,'
-        b'"tokens_per_second":null,"queued":null}}'
-    )
-    assert decode(encode(frame)) == frame
+def test_the_document_describes_every_topic_and_refers_to_nothing_that_is_missing() -> None:
+    document = asyncapi.document()
+    for topic in TOPICS.values():
+        assert topic.permission in PERMISSIONS
+        for what in ("Snapshot", "Event"):
+            assert f"{topic.name.capitalize()}{what}" in document["channels"]["live"]["messages"]
+    for reference in _references(document):
+        found: Any = document
+        for part in reference.removeprefix("#/").split("/"):
+            found = found[part]
+
+
+def _references(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+        return own + [each for inner in value.values() for each in _references(inner)]
+    return [each for inner in value for each in _references(inner)] if isinstance(value, list) else []

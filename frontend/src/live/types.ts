@@ -1,4 +1,4 @@
-// Generated from dashboard/payloads.py by `python -m dashboard.typescript`; a test compares them.
+// Generated from dashboard/messages.py and dashboard/payloads.py by `python -m dashboard.typescript`; a test compares them.
 
 export interface Engine {
   kind: 'llamacpp' | 'ollama' | 'openai'
@@ -28,18 +28,13 @@ export interface FinishedRequest {
   error: string
 }
 
-export interface Frame {
-  type: 'frame'
-  seq: number
-  at: number
-  nodes: LiveNode[]
-  gone: string[]
-  running: RunningRequest[]
-  running_total: number
-  waiting: WaitingRequest[]
-  waiting_total: number
-  finished: FinishedRequest[]
-  point: Point
+export interface FleetChange {
+  points: Point[]
+}
+
+export interface FleetShown {
+  tenant: string
+  series: Point[]
 }
 
 export interface Gpu {
@@ -53,6 +48,33 @@ export interface Gpu {
   ecc_errors?: number | null
 }
 
+export interface GpuRow {
+  count: number
+  load_percent: number | null
+  temperature_celsius: number | null
+  memory_used: number | null
+  memory_total: number | null
+}
+
+export interface JobRow {
+  id: string
+  kind: string
+  model: string
+  state: 'cancelled' | 'done' | 'failed' | 'running' | 'waiting'
+  step: string
+  done: number | null
+  total: number | null
+  error: string
+  actor_name: string
+  created_at: number
+  started_at: number | null
+  finished_at: number | null
+}
+
+export interface JobsShown {
+  jobs: JobRow[]
+}
+
 export interface LiveNode {
   id: string
   name: string
@@ -63,6 +85,28 @@ export interface LiveNode {
   region: string
   labels: Record<string, string>
   hourly_cost: number | null
+}
+
+export interface ModelPatch {
+  name?: string
+  nodes?: number
+  loaded?: number
+  failed?: number
+  fetching?: number
+  bytes_done?: number | null
+  bytes_total?: number | null
+  running?: number
+}
+
+export interface ModelRow {
+  name: string
+  nodes: number
+  loaded: number
+  failed: number
+  fetching: number
+  bytes_done: number | null
+  bytes_total: number | null
+  running: number
 }
 
 export interface ModelState {
@@ -79,6 +123,73 @@ export interface ModelState {
   expires_at?: number | null
   expires_in?: number | null
   slots?: number | null
+}
+
+export interface ModelsChange {
+  changed: Record<string, ModelPatch>
+  gone: string[]
+  whole?: boolean
+}
+
+export interface ModelsShown {
+  models: ModelRow[]
+}
+
+export interface NodeDetails {
+  nodes: LiveNode[]
+  gone: string[]
+}
+
+export interface NodePatch {
+  id?: string
+  name?: string
+  state?: 'draining' | 'ready' | 'silent'
+  last_seen?: number | null
+  shared?: boolean
+  region?: string
+  labels?: Record<string, string>
+  hourly_cost?: number | null
+  agent_version?: string | null
+  engines?: string[]
+  problem?: string | null
+  capacity?: number | null
+  running?: number | null
+  waiting?: number | null
+  tokens_per_second?: number | null
+  cpu_percent?: number | null
+  memory_used?: number | null
+  memory_total?: number | null
+  disk_used?: number | null
+  disk_total?: number | null
+  gpu?: GpuRow | null
+  models?: number | null
+  loaded?: string[]
+}
+
+export interface NodeRow {
+  id: string
+  name: string
+  state: 'draining' | 'ready' | 'silent'
+  last_seen: number | null
+  shared: boolean
+  region: string
+  labels: Record<string, string>
+  hourly_cost: number | null
+  agent_version: string | null
+  engines: string[]
+  problem: string | null
+  capacity: number | null
+  running: number | null
+  waiting: number | null
+  tokens_per_second: number | null
+  cpu_percent: number | null
+  memory_used: number | null
+  memory_total: number | null
+  disk_used: number | null
+  disk_total: number | null
+  gpu: GpuRow | null
+  models: number | null
+  loaded: string[]
 }
 
 export interface NodeState {
@@ -109,6 +220,18 @@ export interface NodeState {
   models_digest?: string
 }
 
+export interface NodesChange {
+  changed: Record<string, NodePatch>
+  gone: string[]
+  total: number
+  whole?: boolean
+}
+
+export interface NodesShown {
+  nodes: NodeRow[]
+  total: number
+}
+
 export interface Point {
   at: number
   nodes: number
@@ -118,6 +241,32 @@ export interface Point {
   waiting: number | null
   tokens_per_second: number | null
   queued?: number | null
+}
+
+export interface QueueShown {
+  waiting: WaitingRequest[]
+  waiting_total: number
+}
+
+export interface Refused {
+  type: 'error'
+  code: 'forbidden' | 'invalid_message' | 'too_many_subscriptions' | 'unavailable' | 'unknown_topic'
+  detail: string
+  id?: string | null
+}
+
+export interface RequestsChange {
+  running: RunningRequest[]
+  ended: string[]
+  running_total: number
+  finished: FinishedRequest[]
+  whole?: boolean
+}
+
+export interface RequestsShown {
+  running: RunningRequest[]
+  running_total: number
+  finished: FinishedRequest[]
 }
 
 export interface RunningRequest {
@@ -130,18 +279,65 @@ export interface RunningRequest {
   attempt: number
 }
 
-export interface Snapshot {
-  type: 'snapshot'
+export interface StillThere {
+  type: 'alive'
+  at: number
+}
+
+export interface Subscribe {
+  type: 'subscribe'
+  topic: string
+  id?: string | null
+  after?: number | null
+  ids?: string[] | null
+  limit?: number | null
+}
+
+export interface TopicEnded {
+  type: 'ended'
+  id: string
+  topic: string
+  code: 'forbidden' | 'unavailable' | 'unsubscribed'
+  detail: string
+}
+
+export interface TopicEvent {
+  type: 'event'
+  id: string
+  topic: string
+  since: number
   seq: number
   at: number
-  tenant: string
-  nodes: LiveNode[]
-  running: RunningRequest[]
-  running_total: number
-  waiting: WaitingRequest[]
-  waiting_total: number
-  finished: FinishedRequest[]
-  series: Point[]
+  data: unknown
+}
+
+export interface TopicSnapshot {
+  type: 'snapshot'
+  id: string
+  topic: string
+  seq: number
+  at: number
+  reason: 'behind' | 'subscribed'
+  data: unknown
+}
+
+export interface Trail {
+  entries: TrailEntry[]
+}
+
+export interface TrailEntry {
+  number: number
+  at: number
+  action: string
+  actor_kind: string
+  actor_name: string
+  target_type: string
+  target_id: string
+}
+
+export interface Unsubscribe {
+  type: 'unsubscribe'
+  id: string
 }
 
 export interface WaitingRequest {
@@ -154,4 +350,23 @@ export interface WaitingRequest {
   expected_wait_ms: number | null
 }
 
-export type Message = Snapshot | Frame
+export interface Welcome {
+  type: 'welcome'
+  tenant: string
+  topics: string[]
+}
+
+/** What a subscription begins with, and what its events tell. */
+export interface Topics {
+  fleet: { shown: FleetShown; change: FleetChange }
+  nodes: { shown: NodesShown; change: NodesChange }
+  node: { shown: NodeDetails; change: NodeDetails }
+  models: { shown: ModelsShown; change: ModelsChange }
+  requests: { shown: RequestsShown; change: RequestsChange }
+  queue: { shown: QueueShown; change: QueueShown }
+  jobs: { shown: JobsShown; change: JobsShown }
+  keys: { shown: Trail; change: Trail }
+  audit: { shown: Trail; change: Trail }
+}
+
+export type FromServer = Welcome | TopicSnapshot | TopicEvent | TopicEnded | Refused | StillThere
