@@ -30,6 +30,7 @@ PUBLIC_PAGES = {
     "readyz",
     "api/v1/schema/",
     "api/v1/docs/",
+    "api/v1/asyncapi.json",  # the document of the live socket, as the schema is that of the API
     # The console's page: the same file for everybody; its data come from the API.
     "",
     r"^(?!api/|static/|v1/|v2/|ws/)(?P<address>.+)$",

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 import redis
@@ -16,6 +17,7 @@ import redis.asyncio
 from channels.db import database_sync_to_async
 from channels.layers import channel_layers, get_channel_layer
 from channels.testing import WebsocketCommunicator
+from django.conf import settings as django_settings
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
@@ -57,7 +59,7 @@ async def connect(client: redis.Redis) -> AsyncIterator[Connect]:
 
     async def directory() -> Directory:
         if not directories:
-            directories.append(Directory(hub.settings.REDIS_URL, [KEYS]))
+            directories.append(Directory(django_settings.REDIS_URL, [KEYS]))
         return await directories[0].ready()
 
     async def open_(
@@ -275,7 +277,7 @@ async def test_a_stranger_is_told_of_their_own_tenant_only(
     await publish(aclient)
     socket = await connect(stranger, topics=[*(set(TOPICS) - {"node"})])
     await _ask(socket, type="subscribe", topic="node", ids=[node])
-    told = []
+    told: list[dict[str, Any]] = []
     while len([each for each in told if each["type"] == "snapshot"]) < len(TOPICS):
         told.append(await _message(socket))
     await database_sync_to_async(issue_key)(acting=owner.acting, name="secret")
@@ -440,7 +442,7 @@ async def test_what_makes_no_sense_is_answered_and_the_socket_stays(
 @given(st.one_of(st.text(max_size=200), st.binary(max_size=200).map(lambda data: data.decode("latin-1"))))
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_text_is_more_than_refused(text: str) -> None:
-    with contextlib.suppress(messages.msgspec.MsgspecError):
+    with contextlib.suppress(msgspec.MsgspecError):
         messages.decode(text)
 
 

@@ -14,6 +14,7 @@ import redis.asyncio
 from dashboard.actions import live
 from dashboard.folding import folded
 from dashboard.queries.live import SERIES_POINTS, node_details, shown
+from dashboard.queries.live import said as said_last
 from dashboard.topics import PUBLISHED
 from ollamamax.bus import keys
 from ollamamax.contract import Gpu, ModelState
@@ -242,7 +243,7 @@ async def test_differences_are_not_published_once_what_they_build_on_has_lapsed(
     node = fleet.register("alpha")
     fleet.report(node, running=1)
     await publish(aclient)
-    said = await live.live.said(aclient, fleet.tenant, "fleet")
+    said = await said_last(aclient, fleet.tenant, "fleet")
     assert said.fresh
     await aclient.delete(keys.live_mark(fleet.tenant, "fleet"))
     fleet.report(node, running=2)

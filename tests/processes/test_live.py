@@ -25,7 +25,7 @@ from channels.layers import channel_layers, get_channel_layer
 from django.conf import settings
 from django.db import connection
 
-from dashboard import consumers, groups
+from dashboard import consumers
 from ollamamax.bus import directory, keys
 from ollamamax.bus.connect import connect_async
 from ollamamax.processes.server import GRACE_SECONDS
@@ -49,10 +49,17 @@ class Page:
     http: aiohttp.ClientSession
     cookie: str
 
-    async def open(self, *, origin: str = "", cookie: str | None = None) -> aiohttp.ClientWebSocketResponse:
+    async def open(
+        self, *topics: str, origin: str = "", cookie: str | None = None, key: str = ""
+    ) -> aiohttp.ClientWebSocketResponse:
         address = f"http://127.0.0.1:{self.port}"
         headers = {"Origin": origin or address, "Cookie": self.cookie if cookie is None else cookie}
-        return await self.http.ws_connect(f"{address}/ws/live/", headers=headers)
+        if key:
+            headers = {"Authorization": f"Bearer {key}"}
+        socket = await self.http.ws_connect(f"{address}/ws/live/", headers=headers, max_msg_size=0)
+        for topic in topics:
+            await socket.send_json({"type": "subscribe", "topic": topic})
+        return socket
 
 
 @contextlib.asynccontextmanager
@@ -113,9 +120,13 @@ def fleet(valkey: redis.Redis, owner: cast.Person) -> Fleet:
     return Fleet(valkey, owner.tenant.id.hex)
 
 
-async def _next(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
-    message: dict[str, Any] = json.loads(await socket.receive_str(timeout=LONG))
-    return message
+async def _next(socket: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str, Any]:
+    """The next message of this kind."""
+    async with asyncio.timeout(LONG):
+        while True:
+            message: dict[str, Any] = json.loads(await socket.receive_str())
+            if message["type"] == kind:
+                return message
 
 
 async def _close_code(socket: aiohttp.ClientWebSocketResponse) -> int | None:
@@ -130,29 +141,36 @@ async def test_events_come_as_they_happen(server: str, tmp_path: Path, owner: ca
     node = fleet.register("alpha")
     fleet.report(node)
     async with page(tmp_path, server, owner) as opened, connect_async(settings.REDIS_URL) as client:
-        socket = await opened.open()
-        first = await _next(socket)
-        assert (first["type"], [each["name"] for each in first["nodes"]]) == ("snapshot", ["alpha"])
-        for _ in range(5):
-            fleet.report(node)
+        await publish(client)
+        socket = await opened.open("nodes")
+        first = await _next(socket, "snapshot")
+        assert [each["name"] for each in first["data"]["nodes"]] == ["alpha"]
+        for running in (2, 3, 4):
+            fleet.report(node, running=running)
             await publish(client)
             told = time.monotonic()
-            frame = await _next(socket)
-            assert frame["type"] == "frame"
+            event = await _next(socket, "event")
+            assert event["data"]["changed"] == {node: {"running": running}}
             assert time.monotonic() - told < 1.0 + BUSY
-        group = f"omx:channels:group:{groups.live(fleet.tenant)}"
-        assert fleet.client.zcard(group) == 1
         await socket.close()
-        await until(lambda: fleet.client.zcard(group) == 0)
+        await until(lambda: fleet.client.keys("omx:channels:group:*") == [])
+
+
+async def test_a_program_with_a_key_is_told_too(tmp_path: Path, owner: cast.Person, fleet: Fleet) -> None:
+    key = await database_sync_to_async(cast.make_key)(owner)
+    async with page(tmp_path, "uvicorn", owner) as opened:
+        socket = await opened.open("keys", key=key.text)
+        assert (await _next(socket, "snapshot"))["data"]["entries"][0]["target_id"] == key.row.id.hex
+        assert await _close_code(await opened.open(key="omx_wrong")) == consumers.UNAUTHENTICATED
 
 
 @pytest.mark.parametrize("server", SERVERS)
 async def test_many_look_at_once(server: str, tmp_path: Path, owner: cast.Person, fleet: Fleet) -> None:
     async with page(tmp_path, server, owner) as opened, connect_async(settings.REDIS_URL) as client:
-        sockets = await asyncio.gather(*(opened.open() for _ in range(20)))
-        assert [(await _next(socket))["type"] for socket in sockets] == ["snapshot"] * 20
+        sockets = await asyncio.gather(*(opened.open("fleet") for _ in range(20)))
+        assert len([await _next(socket, "snapshot") for socket in sockets]) == 20
         await publish(client)
-        assert [(await _next(socket))["type"] for socket in sockets] == ["frame"] * 20
+        assert len([await _next(socket, "event") for socket in sockets]) == 20
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -178,7 +196,7 @@ async def test_an_open_page_does_not_hold_up_the_end(
 ) -> None:
     async with page(tmp_path, server, owner) as opened:
         socket = await opened.open()
-        await _next(socket)
+        await _next(socket, "welcome")
         begun = time.monotonic()
         opened.process.send_signal(signal.SIGTERM)
         await _close_code(socket)
@@ -189,16 +207,16 @@ async def test_an_open_page_does_not_hold_up_the_end(
 
 async def test_a_page_that_does_not_read_is_dropped(tmp_path: Path, owner: cast.Person, fleet: Fleet) -> None:
     """So the server does not keep for it what it has not read."""
-    async with page(tmp_path, "uvicorn", owner) as opened:
-        socket = await opened.open()
-        first = await _next(socket)
+    nodes = [fleet.register(f"node-{number:04}", labels={"rack": "x" * 200}) for number in range(400)]
+    async with page(tmp_path, "uvicorn", owner) as opened, connect_async(settings.REDIS_URL) as client:
+        await publish(client)
+        socket = await opened.open("nodes")
+        await _next(socket, "snapshot")
         socket._response.connection.transport.pause_reading()  # type: ignore[union-attr]
-        layer: Any = get_channel_layer()
-        group = f"omx:channels:group:{groups.live(fleet.tenant)}"
-        end = time.monotonic() + 30
-        seq = first["seq"]
-        while fleet.client.zcard(group) and time.monotonic() < end:
-            seq += 1
-            await layer.group_send(groups.live(fleet.tenant), {"type": "live.frame", "seq": seq, "text": "x" * 200_000})
-            await asyncio.sleep(0.02)
-        assert fleet.client.zcard(group) == 0
+        end = time.monotonic() + LONG
+        while fleet.client.keys("omx:channels:group:*") and time.monotonic() < end:
+            for node in nodes:
+                fleet.client.hdel(keys.directory("nodes"), node)
+            nodes = [fleet.register(f"node-{number:04}", labels={"rack": "x" * 200}) for number in range(400)]
+            await publish(client)
+        assert fleet.client.keys("omx:channels:group:*") == []

@@ -4,12 +4,15 @@ import { STALE_AFTER, useClock, useLive } from '../live/useLive'
 import { span } from '../ui/format'
 import classes from './LiveBadge.module.css'
 
+/** What is asked for every few seconds is older between two answers. */
+const STALE_POLLED = 8_000
+
 export function LiveBadge() {
   const { t } = useTranslation()
   const { phase, heardAt } = useLive()
   const clock = useClock()
   const age = heardAt === null ? null : clock - heardAt
-  const stale = age !== null && age > STALE_AFTER
+  const stale = age !== null && age > (phase === 'polling' ? STALE_POLLED : STALE_AFTER)
   const tone = phase === 'live' && !stale ? 'ok' : phase === 'forbidden' ? 'bad' : 'warn'
   return (
     <span className={classes.badge} data-tone={tone}>

@@ -5,7 +5,7 @@ import { Outlet, useMatches, useRouterState } from '@tanstack/react-router'
 import { Suspense, useEffect, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useMay, type Permission } from '../api/session'
-import { LiveConnection } from '../live/connection'
+import { LiveStore } from '../live/store'
 import { LiveContext } from '../live/useLive'
 import { PageForbidden, PagePending } from '../ui/PageState'
 import { AccountMenu } from './AccountMenu'
@@ -21,17 +21,18 @@ export function Shell() {
   const [opened, { toggle, close }] = useDisclosure(false)
   const path = useRouterState({ select: (state) => state.location.pathname })
   useEffect(close, [path, close])
-  const [connection] = useState(
-    () => new LiveConnection(`${window.location.origin.replace(/^http/, 'ws')}/ws/live/`),
-  )
+  const [live] = useState(() => new LiveStore(window.location.origin))
   useEffect(() => {
-    connection.start()
+    live.start()
+    // Whether data is of now shows by the totals, on every page.
+    const release = live.want('fleet')
     return () => {
-      connection.stop()
+      release()
+      live.stop()
     }
-  }, [connection])
+  }, [live])
   return (
-    <LiveContext value={connection}>
+    <LiveContext value={live}>
       <LeaveWhenLoggedOut />
       <a href="#main" className={classes.skip}>
         {t('shell.skip')}

@@ -1,6 +1,6 @@
 /** One node with what it measured itself in the last second. */
 import { useId } from 'react'
-import type { NodeView } from '../../live/state'
+import type { NodeView } from '../../live/topics'
 import type { Engine, Gpu, ModelState, NodeState } from '../../live/types'
 import { STALE_AFTER } from '../../live/useLive'
 import { bytes, bytesOf, count, percent, perSecond, rate, span } from '../../ui/format'

@@ -14,9 +14,9 @@ import { useDocumentTitle } from '../../ui/Page'
 import { Chart, type Line } from '../../ui/chart/Chart'
 import { Tile } from '../../ui/Tile'
 import { WaitingTable } from './WaitingTable'
-import { SERIES_SECONDS, type Fleet, type NodeView } from '../../live/state'
+import { SERIES_SECONDS, type FleetView, type NodesView } from '../../live/topics'
 import type { Point } from '../../live/types'
-import { STALE_AFTER, useClock, useLive } from '../../live/useLive'
+import { STALE_AFTER, useClock, useLive, useSlice, useTopic } from '../../live/useLive'
 import classes from './OverviewPage.module.css'
 
 const NODES_SHOWN = 24
@@ -24,8 +24,10 @@ const NODES_SHOWN = 24
 const JoinNode = lazy(async () => ({ default: (await import('./JoinNode')).JoinNode }))
 
 export function OverviewPage() {
-  const { phase, fleet, heardAt } = useLive()
+  const { phase, topics, heardAt } = useLive()
+  const fleet = useTopic('fleet')
   const clock = useClock()
+  const forbidden = phase === 'forbidden' || (topics !== null && !topics.includes('fleet'))
   useDocumentTitle('Overview')
 
   const age = heardAt === null ? 0 : clock - heardAt
@@ -33,7 +35,7 @@ export function OverviewPage() {
   return (
     <>
       <h1 className="sr-only">Overview</h1>
-      {phase === 'forbidden' && (
+      {forbidden && (
         <Alert
           color="yellow"
           variant="light"
@@ -44,7 +46,7 @@ export function OverviewPage() {
           role.
         </Alert>
       )}
-      {fleet === null && phase !== 'forbidden' && (
+      {fleet === null && !forbidden && (
         <div className={classes.waiting}>
           <Loader size="sm" aria-hidden="true" />
           <p role="status">Waiting for data</p>
@@ -59,11 +61,7 @@ export function OverviewPage() {
   )
 }
 
-function Overview({ fleet, clock, at }: { fleet: Fleet; clock: number; at: number }) {
-  const nodes = useMemo(
-    () => [...fleet.nodes.values()].sort((one, other) => one.name.localeCompare(other.name)),
-    [fleet.nodes],
-  )
+function Overview({ fleet, clock, at }: { fleet: FleetView; clock: number; at: number }) {
   const { times, tokens, requests } = useMemo(() => drawn(fleet.series), [fleet.series])
   return (
     <>
@@ -88,21 +86,33 @@ function Overview({ fleet, clock, at }: { fleet: Fleet; clock: number; at: numbe
           format={count}
         />
       </div>
-      <Nodes nodes={nodes} clock={clock} />
+      <Nodes clock={clock} />
+      <Requests at={at} />
+    </>
+  )
+}
+
+function Requests({ at }: { at: number }) {
+  const requests = useTopic('requests')
+  const queue = useTopic('queue')
+  if (requests === null) return null
+  const waiting = queue?.waiting_total ?? 0
+  return (
+    <>
       <div className={classes.now}>
         <Card
           title="Running now"
-          aside={fleet.runningTotal === 0 ? undefined : count(fleet.runningTotal)}
+          aside={requests.runningTotal === 0 ? undefined : count(requests.runningTotal)}
           flush
         >
-          <RunningTable requests={fleet.running} total={fleet.runningTotal} at={at} />
+          <RunningTable requests={requests.running} total={requests.runningTotal} at={at} />
         </Card>
-        <Card title="Waiting" aside={fleet.waitingTotal === 0 ? undefined : count(fleet.waitingTotal)} flush>
-          <WaitingTable requests={fleet.waiting} total={fleet.waitingTotal} at={at} />
+        <Card title="Waiting" aside={waiting === 0 ? undefined : count(waiting)} flush>
+          <WaitingTable requests={queue?.waiting ?? []} total={waiting} at={at} />
         </Card>
       </div>
       <Card title="Last requests" flush>
-        {fleet.finished.length === 0 ? <FirstRequest /> : <FinishedTable requests={fleet.finished} />}
+        {requests.finished.length === 0 ? <FirstRequest /> : <FinishedTable requests={requests.finished} />}
       </Card>
     </>
   )
@@ -143,8 +153,30 @@ function Totals({ now }: { now: Point | null }) {
   )
 }
 
-function Nodes({ nodes, clock }: { nodes: readonly NodeView[]; clock: number }) {
-  const [all, setAll] = useState(false)
+/** Ids in the order of the names; the very same while no node came, went or was renamed. */
+function idsByName(view: NodesView | null): readonly string[] | null {
+  if (view === null) return null
+  return [...view.rows.values()].sort((one, other) => one.name.localeCompare(other.name)).map((row) => row.id)
+}
+
+function chunks(ids: readonly string[]): (readonly string[])[] {
+  return Array.from({ length: Math.ceil(ids.length / NODES_SHOWN) }, (_, number) =>
+    ids.slice(number * NODES_SHOWN, (number + 1) * NODES_SHOWN),
+  )
+}
+
+/** Some nodes, whole. */
+function NodeCards({ ids, clock }: { ids: readonly string[]; clock: number }) {
+  const nodes = useTopic('node', { ids })
+  return ids.map((id) => {
+    const node = nodes?.get(id)
+    return node === undefined ? null : <NodeCard key={id} node={node} clock={clock} />
+  })
+}
+
+function Nodes({ clock }: { clock: number }) {
+  const [shown, setShown] = useState(1)
+  const ids = useSlice('nodes', idsByName)
   const mayJoin = useQuery(sessionQuery).data?.permissions.includes('node.manage') === true
   return (
     <section aria-labelledby="nodes">
@@ -154,21 +186,23 @@ function Nodes({ nodes, clock }: { nodes: readonly NodeView[]; clock: number }) 
         </h2>
         {mayJoin && <JoinButton />}
       </div>
-      {nodes.length === 0 && <FirstNode />}
+      {ids?.length === 0 && <FirstNode />}
       <div className={classes.nodes}>
-        {(all ? nodes : nodes.slice(0, NODES_SHOWN)).map((node) => (
-          <NodeCard key={node.id} node={node} clock={clock} />
-        ))}
+        {chunks(ids ?? [])
+          .slice(0, shown)
+          .map((chunk) => (
+            <NodeCards key={chunk[0]} ids={chunk} clock={clock} />
+          ))}
       </div>
-      {!all && nodes.length > NODES_SHOWN && (
+      {ids !== null && ids.length > shown * NODES_SHOWN && (
         <Button
           variant="default"
           mt="md"
           onClick={() => {
-            setAll(true)
+            setShown(shown + 1)
           }}
         >
-          Show all {count(nodes.length)} nodes
+          Show more of {count(ids.length)} nodes
         </Button>
       )}
     </section>
