@@ -1,9 +1,10 @@
 import react from '@vitejs/plugin-react'
 import { defineConfig } from 'vitest/config'
+import { compressed } from './build/compressed'
 
 export default defineConfig({
   base: '/static/console/',
-  plugins: [react()],
+  plugins: [react(), compressed('dist')],
   html: { cspNonce: '__CSP_NONCE__' }, // dashboard/views.py puts the response's own in its place
   build: {
     target: 'es2022',
