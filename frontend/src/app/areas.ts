@@ -1,12 +1,15 @@
 /** Every area of the console. A new one is a folder below src/areas and a line here. */
+import * as jobs from '../areas/jobs'
 import * as keys from '../areas/keys'
+import * as models from '../areas/models'
 import * as overview from '../areas/overview'
+import * as playground from '../areas/playground'
 import * as requests from '../areas/requests'
 import * as session from '../areas/session'
 import type { Entry } from './area'
 
 /** Areas inside the shell. */
-export const AREAS = [overview, requests, keys] as const
+export const AREAS = [overview, models, jobs, requests, playground, keys] as const
 
 /** Areas that need no session. */
 export const OUTSIDE = [session] as const

@@ -1,14 +1,20 @@
 /** The types of all texts: a key that is not there does not compile. A new area with texts is a line here. */
+import type jobs from '../areas/jobs/en.json'
 import type keys from '../areas/keys/en.json'
+import type models from '../areas/models/en.json'
 import type overview from '../areas/overview/en.json'
+import type playground from '../areas/playground/en.json'
 import type requests from '../areas/requests/en.json'
 import type session from '../areas/session/en.json'
 import type common from './en.json'
 
 export interface Texts {
   common: typeof common
+  jobs: typeof jobs
   keys: typeof keys
+  models: typeof models
   overview: typeof overview
+  playground: typeof playground
   requests: typeof requests
   session: typeof session
 }

@@ -1,0 +1,178 @@
+/** Jobs with how far they are, why they failed, and their end. */
+import { Button, Progress, Select } from '@mantine/core'
+import { IconPlayerStop } from '@tabler/icons-react'
+import { useMemo } from 'react'
+import { useTranslation } from 'react-i18next'
+import {
+  isOpen,
+  progressOf,
+  useCancelJob,
+  useJobs,
+  type Job,
+  type JobsAsked,
+  type JobState,
+} from '../../api/jobs'
+import { orderingOf } from '../../api/pages'
+import { useMay } from '../../api/session'
+import { confirmed } from '../../ui/confirm'
+import { bytesOf, duration, exactly, percent, when } from '../../ui/format'
+import { Page } from '../../ui/Page'
+import { PageEmpty } from '../../ui/PageState'
+import type { Column } from '../../ui/table/column'
+import { DataTable } from '../../ui/table/DataTable'
+import { useTableState, type TableView } from '../../ui/table/useTableState'
+import { Tag, type Tone } from '../../ui/Tag'
+import { done, failed } from '../../ui/toast'
+import classes from './JobsPage.module.css'
+
+const STATES = ['waiting', 'running', 'done', 'failed', 'cancelled'] as const satisfies readonly JobState[]
+const KINDS = ['pull', 'push', 'create', 'delete'] as const
+const TONE: Record<JobState, Tone> = {
+  waiting: 'plain',
+  running: 'accent',
+  done: 'ok',
+  failed: 'bad',
+  cancelled: 'warn',
+}
+
+export function JobsPage() {
+  const { t } = useTranslation('jobs')
+  const mayManage = useMay('model.manage')
+  const cancel = useCancelJob()
+  const columns = useMemo(
+    (): Column<Job>[] => [
+      { id: 'model', header: t('model'), value: (job) => job.model, primary: true },
+      { id: 'kind', header: t('kind'), value: (job) => job.kind, cell: (job) => t(job.kind), width: 110 },
+      { id: 'state', header: t('state'), value: (job) => job.state, cell: (job) => <State job={job} />, width: 120 },
+      { id: 'progress', header: t('progress'), value: (job) => progressOf(job)?.done, cell: (job) => <HowFar job={job} />, width: 240 },
+      { id: 'error', header: t('error'), value: (job) => job.error },
+      { id: 'by', header: t('by'), value: (job) => job.actor_name, width: 160 },
+      { id: 'took', header: t('took'), value: tookOf, cell: (job) => { const took = tookOf(job); return took === null ? '–' : duration(took) }, align: 'right', width: 110 },
+      {
+        id: 'created',
+        header: t('created'),
+        value: (job) => job.created_at,
+        cell: (job) => job.created_at !== undefined && <time title={exactly(job.created_at)}>{when(job.created_at)}</time>,
+        width: 150,
+        orderBy: 'created_at',
+      },
+    ],
+    [t],
+  ) // prettier-ignore
+  const view = useTableState({ sort: { id: 'created', desc: true } })
+  const { text, sort, filters } = view.state
+  const list = useJobs({
+    ordering: (orderingOf(sort, columns) ?? '-created_at') as NonNullable<JobsAsked['ordering']>,
+    ...(text === '' ? {} : { model: text }),
+    ...(filters.state?.[0] === undefined ? {} : { state: filters.state[0] }),
+    ...(filters.kind?.[0] === undefined ? {} : { kind: filters.kind[0] }),
+  })
+  const stop = async (jobs: readonly Job[]) => {
+    const yes = await confirmed({
+      title: t('cancelTitle', { count: jobs.length }),
+      consequence: t('cancelText'),
+      action: t('cancelJob', { count: jobs.length }),
+      danger: true,
+    })
+    if (!yes) return
+    try {
+      await Promise.all(jobs.map((job) => cancel.mutateAsync(job.id)))
+      done(t('cancelDone', { count: jobs.length }))
+    } catch (error) {
+      failed(error)
+    }
+  }
+  return (
+    <Page title={t('title')} lead={t('lead')}>
+      <DataTable
+        id="jobs"
+        label={t('title')}
+        columns={columns}
+        list={list}
+        view={view}
+        live
+        idOf={(job) => job.id}
+        toneOf={(job) => (job.state === 'failed' ? 'bad' : undefined)}
+        tools={
+          <>
+            <Choice
+              view={view}
+              name="state"
+              label={t('state')}
+              data={STATES.map((each) => [each, t(each)])}
+            />
+            <Choice view={view} name="kind" label={t('kind')} data={KINDS.map((each) => [each, t(each)])} />
+          </>
+        }
+        {...(mayManage
+          ? {
+              acts: [
+                {
+                  label: t('cancelSelected'),
+                  icon: IconPlayerStop,
+                  color: 'red',
+                  may: (jobs: readonly Job[]) => jobs.every(isOpen),
+                  run: (jobs: readonly Job[]) => void stop(jobs),
+                },
+              ],
+              rowActions: (job: Job) =>
+                isOpen(job) && (
+                  <Button size="compact-xs" variant="subtle" color="red" onClick={() => void stop([job])}>
+                    {t('cancelJob', { count: 1 })}
+                  </Button>
+                ),
+            }
+          : {})}
+        empty={<PageEmpty title={t('none')}>{t('noneText')}</PageEmpty>}
+      />
+    </Page>
+  )
+}
+
+interface ChoiceProps {
+  view: TableView
+  name: string
+  label: string
+  data: [string, string][]
+}
+
+function Choice({ view, name, label, data }: ChoiceProps) {
+  return (
+    <Select
+      size="xs"
+      w={140}
+      aria-label={label}
+      placeholder={label}
+      data={data.map(([value, text]) => ({ value, label: text }))}
+      value={view.state.filters[name]?.[0] ?? null}
+      clearable
+      onChange={(value) =>
+        view.change({ filters: { ...view.state.filters, [name]: value === null ? [] : [value] } })
+      }
+    />
+  )
+}
+
+function State({ job }: { job: Job }) {
+  const { t } = useTranslation('jobs')
+  const state = job.state ?? 'waiting'
+  return <Tag tone={TONE[state]}>{t(state)}</Tag>
+}
+
+function HowFar({ job }: { job: Job }) {
+  const progress = progressOf(job)
+  const last = job.progress.at(-1)?.status ?? ''
+  if (progress === null || !isOpen(job)) return <span title={last}>{last}</span>
+  const text = bytesOf(progress.done, progress.total)
+  return (
+    <span className={classes.progress}>
+      <Progress value={percent(progress.done, progress.total)} flex={1} aria-label={text} />
+      <span>{text}</span>
+    </span>
+  )
+}
+
+function tookOf(job: Job): number | null {
+  if (job.started_at == null || job.finished_at == null) return null
+  return Date.parse(job.finished_at) - Date.parse(job.started_at)
+}
