@@ -59,7 +59,7 @@ function Answer({ text, answer }: { text: string; answer: Answered | undefined }
   const waiting = answer !== undefined && answer.took === null
   return (
     <>
-      {(answer?.thinking ?? '') !== '' && (
+      {Boolean(answer?.thinking) && (
         <Spoiler maxHeight={44} showLabel={t('thoughts')} hideLabel={t('less')} className={classes.thinking}>
           {answer?.thinking}
         </Spoiler>

@@ -147,7 +147,7 @@ export function PlaygroundPage() {
                 { value: 'javascript', label: 'JavaScript' },
               ]}
               value={language}
-              onChange={(value) => setLanguage(value as typeof language)}
+              onChange={(value) => setLanguage(value)}
             />
             {body !== null && (
               <Command label={t('code')} text={asCode(language, window.location.origin, body)} />
