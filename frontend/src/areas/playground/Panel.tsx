@@ -56,7 +56,7 @@ export function Panel({ model, models, onModel, turns }: PanelProps) {
 
 function Answer({ text, answer }: { text: string; answer: Answered | undefined }) {
   const { t } = useTranslation('playground')
-  const waiting = answer !== undefined && answer.took === null
+  const waiting = answer?.took === null
   return (
     <>
       {Boolean(answer?.thinking) && (
