@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cache
 
 from cluster.dispatch.request import Level
 
@@ -22,14 +23,22 @@ def headers(levels: Iterable[Level], api: str, now: float) -> list[tuple[bytes, 
         if level.what not in nearest or level.left < nearest[level.what].left:
             nearest[level.what] = level
     found: list[tuple[bytes, bytes]] = []
-    for what, level in sorted(nearest.items()):
-        if api.startswith(ANTHROPIC):
-            form, reset = f"anthropic-ratelimit-{what}-{{}}", moment(now + level.seconds)
-        else:
-            form, reset = f"x-ratelimit-{{}}-{what}", duration(level.seconds)
-        values = {"limit": str(level.most), "remaining": str(level.left), "reset": reset}
-        found += [(form.format(name).encode(), value.encode()) for name, value in values.items()]
+    is_anthropic = api.startswith(ANTHROPIC)
+    for what in sorted(nearest):
+        level = nearest[what]
+        limit, remaining, reset = _names(what, is_anthropic)
+        found += (
+            (limit, b"%d" % level.most),
+            (remaining, b"%d" % level.left),
+            (reset, (moment(now + level.seconds) if is_anthropic else duration(level.seconds)).encode()),
+        )
     return found
+
+
+@cache
+def _names(what: str, is_anthropic: bool) -> tuple[bytes, bytes, bytes]:
+    form = f"anthropic-ratelimit-{what}-{{}}" if is_anthropic else f"x-ratelimit-{{}}-{what}"
+    return form.format("limit").encode(), form.format("remaining").encode(), form.format("reset").encode()
 
 
 def duration(seconds: float) -> str:

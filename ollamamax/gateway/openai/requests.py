@@ -205,24 +205,32 @@ def effort(name: str, given: str | None) -> bool | str | None:
     return _LEVELS[given]
 
 
+_RANGES = (
+    ("temperature", 0, 2),
+    ("top_p", 0, 1),
+    ("presence_penalty", -2, 2),
+    ("frequency_penalty", -2, 2),
+    ("seed", -(1 << 63), (1 << 63) - 1),
+    ("top_k", -1, MOST_TOKENS),
+    ("min_p", 0, 1),
+    ("repeat_penalty", 1e-3, 1e3),
+    ("typical_p", 0, 1),
+    ("repeat_last_n", -1, MOST_TOKENS),
+    ("mirostat", 0, 2),
+    ("mirostat_tau", 0, 1e6),
+    ("mirostat_eta", 0, 1e6),
+    ("min_tokens", 0, MOST_TOKENS),
+    ("num_ctx", 1, MOST_TOKENS),
+)
+"""The options that have a range, with the least and the most of it."""
+
+
 def sampling(request: Sampling, maximum: int | None) -> Options:
     """Raises `InvalidRequest`, naming the parameter, for a value out of its range."""
     between("max_tokens", maximum, 1, MOST_TOKENS)
-    between("temperature", request.temperature, 0, 2)
-    between("top_p", request.top_p, 0, 1)
-    between("presence_penalty", request.presence_penalty, -2, 2)
-    between("frequency_penalty", request.frequency_penalty, -2, 2)
-    between("seed", request.seed, -(1 << 63), (1 << 63) - 1)
-    between("top_k", request.top_k, -1, MOST_TOKENS)
-    between("min_p", request.min_p, 0, 1)
-    between("repeat_penalty", request.repeat_penalty, 1e-3, 1e3)
-    between("typical_p", request.typical_p, 0, 1)
-    between("repeat_last_n", request.repeat_last_n, -1, MOST_TOKENS)
-    between("mirostat", request.mirostat, 0, 2)
-    between("mirostat_tau", request.mirostat_tau, 0, 1e6)
-    between("mirostat_eta", request.mirostat_eta, 0, 1e6)
-    between("min_tokens", request.min_tokens, 0, MOST_TOKENS)
-    between("num_ctx", request.num_ctx, 1, MOST_TOKENS)
+    for name, least, most in _RANGES:
+        if (value := getattr(request, name)) is not None:
+            between(name, value, least, most)
     return Options(
         max_tokens=maximum,
         temperature=request.temperature,
