@@ -91,7 +91,7 @@ class Admission:
         alive, and `RedisError` when it is not known what happened.
         """
         limits = [] if taken else _limits(request)
-        request.asked.update(dict.fromkeys(nodes))
+        request.attempt.offered.update(dict.fromkeys(nodes))
         payload = self._ticket(request, nodes[0])
         now = time.time()
         answer = await self._admit.run(
@@ -99,25 +99,27 @@ class Admission:
             arguments(
                 {
                     "request": request.id,
-                    "ticket": request.ticket,
-                    "tenant": request.tenant,
-                    "key": request.key,
+                    "ticket": request.attempt.ticket,
+                    "tenant": request.asked.tenant,
+                    "key": request.asked.key,
                     "gateway": self._gateway,
-                    "version": request.version,
+                    "version": request.asked.version,
                     "open": self._open(request),
-                    "traceparent": request.traceparent,
+                    "traceparent": request.asked.traceparent,
                     "nodes": self._nodes(nodes),
                     # Durations: which clocks other gateways have is not known, and Redis has its own.
-                    "age": now - request.received_at,
-                    "score": score(request.received_at - now, request.priority, request.allowed),
-                    "left": request.deadline - now,
+                    "age": now - request.asked.received_at,
+                    "score": score(request.asked.received_at - now, request.priority, request.asked.allowed),
+                    "left": request.asked.deadline - now,
                     "cost": cost(request),
-                    "weight": request.weight,
+                    "weight": request.asked.weight,
                     "counted": counted(request),
                     "limits": [[what, owner, most, amount] for _, what, owner, most, amount in limits],
-                    "idle": request.idle_only,
+                    "idle": request.asked.idle_only,
                     # Where nobody may wait, it has a slot at once or is refused.
-                    "most_waiting": 0 if request.at_once and request.attempt == 1 else self._bounds.waiting,
+                    "most_waiting": 0
+                    if request.asked.at_once and request.attempt.number == 1
+                    else self._bounds.waiting,
                     "most_waiting_of_tenant": self._bounds.waiting_of_tenant,
                     "most_bytes": self._bounds.bytes,
                     "most_bytes_of_tenant": self._bounds.bytes_of_tenant,
@@ -146,20 +148,20 @@ class Admission:
                 )
             case [b"busy", _, rate]:
                 raise errors.Overloaded("No slot is idle right now.", retry_after=_pause(float(rate)))
-        raise errors.Unavailable(f"No node that has the model '{request.model}' is alive.", retry_after=2)
+        raise errors.Unavailable(f"No node that has the model '{request.asked.model}' is alive.", retry_after=2)
 
     async def look(self, looks: Sequence[tuple[Request, Sequence[str] | None]]) -> list[Given | Waits | Lost]:
         """What became of requests that wait; each waits for ``nodes`` from now on, where they are given. Raises `RedisError`."""
         calls: list[Arguments] = []
         for request, nodes in looks:
             if nodes is not None:
-                request.asked.update(dict.fromkeys(nodes))
+                request.attempt.offered.update(dict.fromkeys(nodes))
             named: dict[str, Any] = {
                 "request": request.id,
-                "ticket": request.ticket,
-                "nodes": self._nodes(request.asked if nodes is None else nodes),
+                "ticket": request.attempt.ticket,
+                "nodes": self._nodes(request.attempt.offered if nodes is None else nodes),
                 "moved": nodes is not None,
-                "offered": list(request.asked),
+                "offered": list(request.attempt.offered),
             }
             calls.append(arguments(named))
         found: list[Given | Waits | Lost] = []
@@ -189,13 +191,13 @@ class Admission:
         call = arguments(
             {
                 "request": request.id,
-                "tenant": request.tenant,
-                "ticket": request.ticket,
+                "tenant": request.asked.tenant,
+                "ticket": request.attempt.ticket,
                 "counted": counted(request),
-                "nodes": self._rooms(request.asked),
+                "nodes": self._rooms(request.attempt.offered),
                 "close": close,
             },
-            request.payload,
+            request.attempt.payload,
         )
         while True:
             try:
@@ -228,22 +230,22 @@ class Admission:
         return [(node, self._fleet.room(node)) for node in nodes]
 
     def _ticket(self, request: Request, node: str) -> bytes:
-        request.payload = encode_ticket(
+        request.attempt.payload = encode_ticket(
             Ticket(
-                id=request.ticket,
+                id=request.attempt.ticket,
                 gateway=self._gateway,
-                tenant=request.tenant,
-                version=request.version,
+                tenant=request.asked.tenant,
+                version=request.asked.version,
                 # Nodes find the model by its version; the name is for people who read logs.
-                model=self._fleet.engine_name(node, request.version) or request.model,
-                deadline=request.deadline,
-                left=max(0.0, request.deadline - time.time()),
-                traceparent=request.traceparent,
+                model=self._fleet.engine_name(node, request.asked.version) or request.asked.model,
+                deadline=request.asked.deadline,
+                left=max(0.0, request.asked.deadline - time.time()),
+                traceparent=request.asked.traceparent,
                 inference=request.inference,
-                load=load_of(request.profile),
+                load=load_of(request.asked.profile),
             )
         )
-        return request.payload
+        return request.attempt.payload
 
     def _open(self, request: Request) -> str:
         """The open record without its opening brace, and without the node and the time, which the function writes."""
@@ -251,15 +253,15 @@ class Admission:
         opened = OpenRequest(
             request=request.id,
             gateway=self._gateway,
-            tenant=request.tenant,
-            key=request.key,
-            model=request.model,
-            version=request.version,
-            api=request.api,
-            trace=request.trace,
-            received_at=request.received_at,
+            tenant=request.asked.tenant,
+            key=request.asked.key,
+            model=request.asked.model,
+            version=request.asked.version,
+            api=request.asked.api,
+            trace=request.asked.trace,
+            received_at=request.asked.received_at,
             admitted_at=request.admitted_at,
-            attempt=request.attempt,
+            attempt=request.attempt.number,
             priority=request.priority,
         )
         return encode_json(opened)[1:].decode()
@@ -272,7 +274,7 @@ def cost(request: Request) -> float:
 
 def counted(request: Request) -> list[str]:
     """Whose requests are counted, because only so many may be under way at once."""
-    owners = ((request.key, request.key_limits), (request.tenant, request.tenant_limits))
+    owners = ((request.asked.key, request.asked.key_limits), (request.asked.tenant, request.asked.tenant_limits))
     return [owner for owner, limits in owners if limits.concurrent is not None]
 
 
@@ -284,8 +286,8 @@ def _limits(request: Request) -> list[_Limit]:
     found: list[_Limit] = []
     tokens = request.expected_prompt_tokens + request.expected_completion_tokens
     for whose, owner, limits in (
-        ("API key", request.key, request.key_limits),
-        ("tenant", request.tenant, request.tenant_limits),
+        ("API key", request.asked.key, request.asked.key_limits),
+        ("tenant", request.asked.tenant, request.asked.tenant_limits),
     ):
         for what, most, amount in (
             ("requests", limits.requests_per_minute, 1),

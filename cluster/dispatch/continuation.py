@@ -20,7 +20,7 @@ def may_continue(request: Request) -> bool:
     """
     asked = request.inference
     return (
-        request.profile.continue_streams
+        request.asked.profile.continue_streams
         and asked.kind in {"chat", "completion"}
         and not (asked.tools or asked.format or asked.logprobs or asked.suffix or asked.think or asked.context)
         and bool(asked.messages or asked.prompt)
@@ -38,7 +38,7 @@ def note(request: Request, delta: Delta) -> None:
 
 def continued(request: Request) -> Inference | Final:
     """What to ask the next node for; or the end, when all the tokens that the client wants were sent."""
-    asked = request.original or request.inference
+    asked = request.asked.inference
     text = "".join(request.said or ())
     options: Options = asked.options
     if options.max_tokens is not None and options.max_tokens >= 0:

@@ -170,8 +170,10 @@ class Dispatcher:
         request.attempts.append(
             AttemptRecord(node, request.node_name, reason, given_at, price=price[0], currency=price[1])
         )
-        self._breakers.given(node, request.version)
-        request.patience = timers.call_later(request.profile.first_byte_seconds, self._hung, request, request.ticket)
+        self._breakers.given(node, request.asked.version)
+        request.attempt.patience = timers.call_later(
+            request.asked.profile.first_byte_seconds, self._hung, request, request.attempt.ticket
+        )
         self.fleet.given(node, 1)
         self.fleet.remember(request.wants(), node)
 
@@ -188,7 +190,7 @@ class Dispatcher:
             if stream.paused_at is not None:
                 self._streams.resume_if_read(stream)
             if isinstance(event, Delta):
-                self._breakers.spoke(request.node, request.version)
+                self._breakers.spoke(request.node, request.asked.version)
                 continuation.note(request, event)
             elif isinstance(event, Started):
                 if request.continued:
@@ -196,7 +198,7 @@ class Dispatcher:
                 request.attempts[-1].started_at = request.began(event)
             elif isinstance(event, Final):
                 request.attempts[-1].load_ms = event.load_ms
-                self._breakers.succeeded(request.node, request.version)
+                self._breakers.succeeded(request.node, request.asked.version)
                 if request.suspect:
                     self.later(self._quarantine.cleared(request))
                 return continuation.whole(request, event) if request.continued else event
@@ -209,7 +211,7 @@ class Dispatcher:
 
     async def _replace(self, request: Request, failure: Failure) -> Final | Failure | None:
         """Have another node run the request, or go on with it: ``None``. Or what ends it."""
-        if failure.code == "deadline_exceeded" and request.deadline - time.time() > _EARLY:
+        if failure.code == "deadline_exceeded" and request.asked.deadline - time.time() > _EARLY:
             # Whose clock is wrong, or who is out of order: it would answer all at once, and look free for that.
             failure = Failure(
                 "unavailable",
@@ -220,7 +222,7 @@ class Dispatcher:
             )
         request.attempts[-1].error = failure.code
         if failure.code in _BLAMED or (failure.status >= 500 and failure.code != "deadline_exceeded"):
-            self._breakers.failed(request.node, request.version)
+            self._breakers.failed(request.node, request.asked.version)
         whole = request.inference.delivery != "stream"
         begun = request.spoke and not (whole and request.said is None)
         codes = continuation.CONTINUED_AFTER if begun else _TRY_ELSEWHERE
@@ -230,13 +232,13 @@ class Dispatcher:
             failure = Failure("engine_failed", "Whatever runs this request breaks; it is not tried again.", 502)
         if request.continued:
             failure = continuation.whole_failure(request, failure)
-        if not again or request.attempt >= ATTEMPTS:
+        if not again or request.attempt.number >= ATTEMPTS:
             return failure
         if begun:
             rest = continuation.continued(request)
             if isinstance(rest, Final):
                 return rest
-            request.original, request.inference = request.original or request.inference, rest
+            request.inference = rest
         elif whole:
             request.begin_anew()
         failed = request.node
@@ -273,7 +275,7 @@ class Dispatcher:
         stream = request.stream
         if stream is None or stream.ticket != ticket or stream.ended or stream.spoke:
             return
-        seconds = request.profile.first_byte_seconds
+        seconds = request.asked.profile.first_byte_seconds
         stream.end(Failure("engine_hung", f"The engine said nothing for {seconds:g} s.", 504))
         self._streams.cancel(stream)
 
@@ -283,13 +285,13 @@ class Dispatcher:
             self._streams.cancel(request.stream)
 
     def _leave(self, request: Request) -> None:
-        if request.patience is not None:
-            request.patience.cancel()
+        if request.attempt.patience is not None:
+            request.attempt.patience.cancel()
         if request.stream is None:
             return
         # It holds the request, which holds it: left to the collector of cycles, each request costs as much again when that looks.
         request.stream.replaceable = None
-        if self._streams.close(request.ticket):
+        if self._streams.close(request.attempt.ticket):
             self.fleet.given(request.node, -1)
 
     def settle(self, request: Request, outcome: Outcome, error: str = "", status: int = 200) -> None:

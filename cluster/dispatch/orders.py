@@ -55,7 +55,7 @@ class Orders:
             _log.warning("order_not_understood")
             return
         request = self._known.get(order.request)
-        if request is None or request.outcome is not None:
+        if request is None or request.ended is not None:
             return
         match order.verb:
             case "cancel" if not request.cancelled_by:
@@ -70,7 +70,7 @@ class Orders:
 
     def _cancel(self, request: Request, left: int) -> None:
         """Tell it, and again until it has heard: what it hears between two attempts goes with the first of them."""
-        if request.outcome is not None or request.route.cancelled_by:
+        if request.ended is not None or request.route.cancelled_by:
             return
         if left:
             request.interrupt(_CANCELLED)

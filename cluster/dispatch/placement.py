@@ -54,30 +54,30 @@ class Placement:
 
     async def take(self, request: Request, tell: Tell | None, at_first: float | None) -> tuple[TokenStream, str]:
         """The stream of its next attempt, and the node. Raises what `Dispatcher.admit` does."""
-        if request.interruption is not None and request.kept is None:
+        if request.interruption is not None and request.attempt.kept is None:
             raise Interrupted(request.interruption)
-        if request.kept is None:
+        if request.attempt.kept is None:
             nodes = self._router.rank(request) or await self._awaited(request, tell, at_first)
             if not nodes:
-                raise errors.Unavailable(_nobody(request), retry_after=2, model=request.model)
-            if request.attempt == 0:
+                raise errors.Unavailable(_nobody(request), retry_after=2, model=request.asked.model)
+            if request.attempt.number == 0:
                 self._quarantine.admit(request)
                 request.said = [] if continuation.may_continue(request) else None
-            request.attempt += 1
-            request.asked.clear()
-            request.kept = self._streams.open(request.ticket)
+            attempt = request.next_attempt()
+            attempt.kept = self._streams.open(attempt.ticket)
             self._queue.expect(request)
             placed = self._place(request, nodes, tell, at_first)
         else:
             placed = self._queue.wait(request, tell, at_first)
-        stream = request.kept
+        stream = request.attempt.kept
+        assert stream is not None  # noqa: S101 - it waits, or begins to
         try:
             node = await placed
         except Waited:
             raise
         except BaseException as error:
             self._let_go(request)
-            if request.asked:
+            if request.attempt.offered:
                 # Whether a node has it is not known: the answer was lost, or it was given at this very moment.
                 self._later(self._admission.withdraw(request.as_it_is(), close=True))
             if not isinstance(error, RedisError):
@@ -85,7 +85,7 @@ class Placement:
             _log.error("admission_failed", request=request.id, error=str(error))
             raise errors.Unavailable("The queue of this installation cannot be reached.", retry_after=1) from error
         self._queue.forget(request)
-        request.kept = None
+        request.attempt.kept = None
         return stream, node
 
     async def _place(self, request: Request, nodes: Sequence[str], tell: Tell | None, at_first: float | None) -> str:
@@ -99,19 +99,19 @@ class Placement:
 
     async def _admitted(self, request: Request, nodes: Sequence[str], tell: Tell | None) -> Given | Waits:
         """Asked again while Redis does not answer, or has none of the nodes for alive, and not for long."""
-        asking, taken = _Wait(request, tell), request.attempt > 1 or request.at_once
+        asking, taken = _Wait(request, tell), request.attempt.number > 1 or request.asked.at_once
         try:
             while True:
                 try:
                     return await self._admission.admit(request, nodes, taken=taken)
                 except errors.Unavailable:
                     problem = "alive"
-                    request.asked.clear()
+                    request.attempt.offered.clear()
                     if not asking.may_go_on:
                         raise
                 except errors.OllamaMaxError:
                     # Refused: Redis knows nothing of this attempt.
-                    request.asked.clear()
+                    request.attempt.offered.clear()
                     raise
                 except RedisError as error:
                     # Whether it was done is not known; asked again it is not done twice.
@@ -120,8 +120,8 @@ class Placement:
                         raise
                 _log.warning("admission_waits", request=request.id, problem=problem)
                 await asyncio.sleep(AGAIN_SECONDS)
-                if request.place is not None and request.place.done():
-                    request.place.result()  # its client left meanwhile
+                if request.attempt.place is not None and request.attempt.place.done():
+                    request.attempt.place.result()  # its client left meanwhile
                 nodes = self._router.rank(request) or nodes
         finally:
             await asking.end()
@@ -129,10 +129,10 @@ class Placement:
     async def _awaited(self, request: Request, tell: Tell | None, at_first: float | None) -> Sequence[str]:
         """The nodes that may run it, when none may now, and one may in a moment. Raises `Interrupted`."""
         nodes: Sequence[str] = ()
-        if not request.waits_for_nodes or request.idle_only or request.at_once:
+        if not request.asked.waits_for_nodes or request.asked.idle_only or request.asked.at_once:
             return nodes
         waiting = _Wait(request, tell)
-        place = request.place = asyncio.get_running_loop().create_future()
+        place = request.attempt.place = asyncio.get_running_loop().create_future()
         try:
             while (
                 not nodes
@@ -144,13 +144,13 @@ class Placement:
                     place.result()
                 nodes = self._router.rank(request)
         finally:
-            request.place = None
+            request.attempt.place = None
             await waiting.end()
         return nodes
 
     def give_up(self, request: Request, error: str, status: int) -> None:
         """Give up the place that a request keeps, and a slot that it is given at this very moment."""
-        if request.kept is not None:
+        if request.attempt.kept is not None:
             self._let_go(request)
             # Left by its client, or for another model, or cancelled; else it is its client that is refused.
             request.end(
@@ -167,14 +167,14 @@ class Placement:
 
     def _let_go(self, request: Request) -> None:
         self._queue.forget(request)
-        self._streams.close(request.ticket)
-        request.stream = request.kept = None
+        self._streams.close(request.attempt.ticket)
+        request.stream = request.attempt.kept = None
 
 
 def _nobody(request: Request) -> str:
-    what = f"the model '{request.model}'{beyond(request.wants())}"
-    if request.kept_by:
-        return f"No node whose {request.kept_by} engine has {what} is available right now."
+    what = f"the model '{request.asked.model}'{beyond(request.wants())}"
+    if request.asked.kept_by:
+        return f"No node whose {request.asked.kept_by} engine has {what} is available right now."
     return f"No node that has {what} is available right now."
 
 
@@ -183,7 +183,7 @@ class _Wait:
 
     def __init__(self, request: Request, tell: Tell | None) -> None:
         self._began = time.monotonic()
-        self._patient = request.waits_for_nodes and not request.idle_only
+        self._patient = request.asked.waits_for_nodes and not request.asked.idle_only
         self._tell = tell
         self._telling: asyncio.Task[None] | None = None
         self._timer: timers.Timer | None = None

@@ -85,5 +85,5 @@ class Quarantine:
 
 
 def _name(request: Request) -> str:
-    what = hashlib.blake2b(encode_ticket(request.inference), digest_size=16, key=request.version[:64].encode())
-    return f"{request.tenant}:{what.hexdigest()}"
+    what = hashlib.blake2b(encode_ticket(request.inference), digest_size=16, key=request.asked.version[:64].encode())
+    return f"{request.asked.tenant}:{what.hexdigest()}"

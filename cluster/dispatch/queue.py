@@ -57,34 +57,34 @@ class Queue:
 
     def expect(self, request: Request) -> None:
         """Before admission: the grant may be here before its answer."""
-        request.place = asyncio.get_running_loop().create_future()
-        self._expected[request.ticket] = request
+        request.attempt.place = asyncio.get_running_loop().create_future()
+        self._expected[request.attempt.ticket] = request
 
     def forget(self, request: Request) -> None:
-        self._expected.pop(request.ticket, None)
-        if self._waiting.pop(request.ticket, None) is not None:
-            self._of_version[request.version] -= 1
-            if not self._of_version[request.version]:
-                del self._of_version[request.version]
-        self._without.pop(request.ticket, None)
-        if request.place is not None and request.place.done() and not request.place.cancelled():
-            request.place.exception()  # nobody may have asked for it: refused and interrupted at once
-        request.place = None
+        self._expected.pop(request.attempt.ticket, None)
+        if self._waiting.pop(request.attempt.ticket, None) is not None:
+            self._of_version[request.asked.version] -= 1
+            if not self._of_version[request.asked.version]:
+                del self._of_version[request.asked.version]
+        self._without.pop(request.attempt.ticket, None)
+        if request.attempt.place is not None and request.attempt.place.done() and not request.attempt.place.cancelled():
+            request.attempt.place.exception()  # nobody may have asked for it: refused and interrupted at once
+        request.attempt.place = None
 
     def granted(self, ticket: str, node: str) -> bool:
         """Whether somebody here waits for it."""
         request = self._expected.get(ticket)
-        if request is None or request.place is None:
+        if request is None or request.attempt.place is None:
             return False
-        if not request.place.done():
-            request.place.set_result(node)
+        if not request.attempt.place.done():
+            request.attempt.place.set_result(node)
         return True
 
     def accept(self, request: Request, given: Given) -> str:
         """The node that it was given to at once. Raises `Interrupted` when its client left meanwhile."""
-        assert request.place is not None  # noqa: S101 - expected before
-        if request.place.done():
-            return request.place.result()
+        assert request.attempt.place is not None  # noqa: S101 - expected before
+        if request.attempt.place.done():
+            return request.attempt.place.result()
         return given.node
 
     async def wait(self, request: Request, tell: Tell | None, at_first: float | None = None) -> str:
@@ -93,19 +93,21 @@ class Queue:
         ``at_first``: raises `Waited` when it has no node so many seconds after it was admitted. It keeps its place; a second call
         waits on.
         """
-        assert request.place is not None  # noqa: S101 - expected before
-        if request.ticket not in self._waiting:
-            self._waiting[request.ticket] = request
-            self._of_version[request.version] += 1
+        assert request.attempt.place is not None  # noqa: S101 - expected before
+        if request.attempt.ticket not in self._waiting:
+            self._waiting[request.attempt.ticket] = request
+            self._of_version[request.asked.version] += 1
         begun = request.admitted_at or time.time()
         waited = max(0.0, time.time() - begun)
         # After a wait with signs the next one is due as if that had gone on.
         word = FIRST_WORD if waited < FIRST_WORD else waited + EACH
         while True:
             until = [each for each in (at_first, word if tell is not None else None) if each is not None]
-            done, _ = await asyncio.wait([request.place], timeout=max(0.0, min(until) - waited) if until else None)
+            done, _ = await asyncio.wait(
+                [request.attempt.place], timeout=max(0.0, min(until) - waited) if until else None
+            )
             if done:
-                return await request.place
+                return await request.attempt.place
             waited = max(0.0, time.time() - begun)
             if tell is not None and waited >= word:
                 word = waited + EACH
@@ -129,7 +131,7 @@ class Queue:
         """Once a second: take up grants whose message was lost, follow the fleet's changes. Raises `RedisError`."""
         looked = []
         for ticket, request in list(self._waiting.items())[:LOOKS]:
-            if request.place is None or request.place.done():
+            if request.attempt.place is None or request.attempt.place.done():
                 continue
             self._waiting[ticket] = self._waiting.pop(ticket)
             nodes = self._nodes(request)
@@ -137,30 +139,34 @@ class Queue:
                 self._no_node(request)
                 continue
             self._without.pop(ticket, None)
-            looked.append((request, None if set(nodes) == set(request.asked) else nodes))
+            looked.append((request, None if set(nodes) == set(request.attempt.offered) else nodes))
         if not looked:
             return
         for (request, nodes_now), found in zip(looked, await self._admission.look(looked), strict=True):
             if isinstance(found, Given):
-                self.granted(request.ticket, found.node)
-            elif isinstance(found, Lost) and request.place is not None and not request.place.done():
-                await self._join_again(request, nodes_now or list(request.asked))
-        await self._admission.fill({node for request, _ in looked for node in request.asked})
+                self.granted(request.attempt.ticket, found.node)
+            elif isinstance(found, Lost) and request.attempt.place is not None and not request.attempt.place.done():
+                await self._join_again(request, nodes_now or list(request.attempt.offered))
+        await self._admission.fill({node for request, _ in looked for node in request.attempt.offered})
 
     async def _join_again(self, request: Request, nodes: Sequence[str]) -> None:
         """Redis lost what it knew."""
         try:
             answer = await self._admission.admit(request, nodes, taken=True)
         except errors.OllamaMaxError as error:
-            if request.place is not None and not request.place.done():
-                request.place.set_exception(error)
+            if request.attempt.place is not None and not request.attempt.place.done():
+                request.attempt.place.set_exception(error)
             return
         if isinstance(answer, Given):
-            self.granted(request.ticket, answer.node)
+            self.granted(request.attempt.ticket, answer.node)
         _log.warning("joined_queue_again", request=request.id)
 
     def _no_node(self, request: Request) -> None:
-        since = self._without.setdefault(request.ticket, time.monotonic())
-        if time.monotonic() - since > PATIENCE and request.place is not None and not request.place.done():
-            problem = f"No node that has the model '{request.model}' is available any more."
-            request.place.set_exception(errors.Unavailable(problem, retry_after=5, model=request.model))
+        since = self._without.setdefault(request.attempt.ticket, time.monotonic())
+        if (
+            time.monotonic() - since > PATIENCE
+            and request.attempt.place is not None
+            and not request.attempt.place.done()
+        ):
+            problem = f"No node that has the model '{request.asked.model}' is available any more."
+            request.attempt.place.set_exception(errors.Unavailable(problem, retry_after=5, model=request.asked.model))

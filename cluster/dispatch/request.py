@@ -1,4 +1,4 @@
-"""Request: one inference request of a client, as dispatch follows it."""
+"""One request as dispatch follows it: what was asked (frozen), its attempts, how it ended."""
 
 from __future__ import annotations
 
@@ -47,10 +47,9 @@ class Level(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class Request(msgspec.Struct, eq=False, weakref=True):
-    """One inference request of a client, from its receipt to its settlement. Times are Unix seconds."""
+class Submission(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """What is asked of the nodes, by whom, and within which bounds; nothing of it changes. Times are Unix seconds."""
 
-    id: str
     tenant: str
     key: str
     model: str
@@ -64,7 +63,6 @@ class Request(msgspec.Struct, eq=False, weakref=True):
     """Seconds that it had at its receipt, had its client not asked for less."""
     inference: Inference
     profile: Profile = _PROFILE
-    priority: Priority = "normal"
     idle_only: bool = False
     """Take a slot that nobody waits for, or none."""
     at_once: bool = False
@@ -79,12 +77,55 @@ class Request(msgspec.Struct, eq=False, weakref=True):
     """Of the tenant, when slots are short."""
     key_limits: Limits = _NONE
     tenant_limits: Limits = _NONE
+    affinity: str = ""
+    """Requests with the same one are at home on the same node."""
+    user: str = ""
+    metadata: dict[str, str] = {}
+
+
+class Attempt(msgspec.Struct, eq=False):
+    """One attempt to have a node run it: its ticket, and how it waits for a slot."""
+
+    number: int
+    ticket: str
+    offered: dict[str, None] = msgspec.field(default_factory=dict)
+    """Every node that it may have been given to, in order."""
+    payload: bytes = b""
+    place: asyncio.Future[str] | None = None
+    """Resolves to the node, once there is one."""
+    kept: TokenStream | None = None
+    """Of the ticket, as long as it waits for a slot."""
+    patience: Timer | None = None
+
+    @property
+    def waits(self) -> bool:
+        """It keeps its place, and its turn has not come."""
+        return self.kept is not None and self.place is not None and not self.place.done()
+
+
+class RequestOutcome(msgspec.Struct, frozen=True):
+    """How it ended."""
+
+    outcome: Outcome
+    error: str
+    status: int
+
+
+class Request(msgspec.Struct, eq=False, weakref=True):
+    """One request from its admission to its settlement: what was asked, the attempt under way, what came of it. Times are Unix seconds."""
+
+    id: str
+    asked: Submission
+    attempt: Attempt
+    inference: Inference
+    """What the node is asked: it may go on from what another had said."""
+    priority: Priority = "normal"
     levels: tuple[Level, ...] = ()
     """How far the limits of key and tenant were from being reached when it was admitted."""
     expected_prompt_tokens: int = 0
     expected_completion_tokens: int = 0
-    attempt: int = 0
     node: str = ""
+    """That has it, or had it last."""
     node_name: str = ""
     admitted_at: float | None = None
     given_at: float | None = None
@@ -94,13 +135,6 @@ class Request(msgspec.Struct, eq=False, weakref=True):
     completion_tokens: int = 0
     tried: set[str] = msgspec.field(default_factory=set)
     stream: TokenStream | None = None
-    payload: bytes = b""
-    place: asyncio.Future[str] | None = None
-    """Resolves to the node, once there is one."""
-    kept: TokenStream | None = None
-    """Of the attempt that waits for a slot."""
-    asked: dict[str, None] = msgspec.field(default_factory=dict)
-    """Every node that this attempt may have been given to, in order."""
     wanted: Wanted | None = None
     final: Final | None = None
     suspect: str = ""
@@ -109,33 +143,34 @@ class Request(msgspec.Struct, eq=False, weakref=True):
     died_alone: bool = False
     said: list[str] | None = None
     """What the client has of the answer, as long as another node could go on with it."""
-    original: Inference | None = None
-    """What the client asked for, when another node goes on: see `continuation`."""
     continued: int = 0
     completion_tokens_before: int = 0
     """Of the parts before the one under way."""
     anew: int = 0
     """How many times its output began anew: what was there before is void."""
-    patience: Timer | None = None
     reload_avoided: bool = False
     """Its load options differ from those of the instance that serves it, which was not loaded again for that."""
     ranked: Sequence[Ranked] = ()
     """Where it may run, best first, as it was ranked last."""
     route: Route = msgspec.field(default_factory=Route)
-    user: str = ""
-    metadata: dict[str, str] = {}
-    affinity: str = ""
-    """Requests with the same one are at home on the same node."""
     cancelled_by: str = ""
     """Who wants it cancelled by the management API."""
-    outcome: Outcome | None = None
+    ended: RequestOutcome | None = None
     """How it ended; ``None`` until it is settled."""
-    error: str = ""
-    status: int = 0
     settled: asyncio.Future[None] | None = None
     """Of whoever waits for its outcome."""
     interruption: Failure | None = None
     """Why it is not wanted any more, where that was said."""
+
+    @staticmethod
+    def of(name: str, asked: Submission, priority: Priority = "normal") -> Request:
+        """``name`` is its id."""
+        return Request(name, asked, Attempt(0, f"{name}.0"), asked.inference, priority)
+
+    def next_attempt(self) -> Attempt:
+        number = self.attempt.number + 1
+        self.attempt = Attempt(number, f"{self.id}.{number}")
+        return self.attempt
 
     @property
     def attempts(self) -> list[AttemptRecord]:
@@ -144,14 +179,15 @@ class Request(msgspec.Struct, eq=False, weakref=True):
     def wants(self) -> Wanted:
         """What routing looks at, made when it is first asked for."""
         if self.wanted is None:
+            asked = self.asked
             self.wanted = Wanted(
-                tenant=self.tenant,
-                version=self.version,
-                profile=self.profile,
+                tenant=asked.tenant,
+                version=asked.version,
+                profile=asked.profile,
                 prefixes=prefixes(self.inference),
                 num_ctx=self.inference.options.num_ctx,
                 prompt_tokens=estimate_tokens(self.inference),
-                home=home(self.tenant, self.affinity) if self.affinity else None,
+                home=home(asked.tenant, asked.affinity) if asked.affinity else None,
             )
         return self.wanted
 
@@ -174,34 +210,27 @@ class Request(msgspec.Struct, eq=False, weakref=True):
     def begin_anew(self) -> None:
         """Nobody has seen what was said until now."""
         self.anew += 1
-        self.inference = self.original or self.inference
-        self.first_token_at = self.original = None
+        self.inference = self.asked.inference
+        self.first_token_at = None
         self.completion_tokens = self.completion_tokens_before = self.continued = 0
         self.said = None if self.said is None else []
 
-    @property
-    def waits(self) -> bool:
-        """It keeps its place, and its turn has not come."""
-        return self.kept is not None and self.place is not None and not self.place.done()
-
-    @property
-    def ticket(self) -> str:
-        return f"{self.id}.{self.attempt}"
-
     def as_it_is(self) -> Request:
         """For work that goes on when the request itself is elsewhere."""
-        return msgspec.structs.replace(self, asked=dict(self.asked))
+        attempt = msgspec.structs.replace(self.attempt, offered=dict(self.attempt.offered))
+        return msgspec.structs.replace(self, attempt=attempt)
 
     def end(self, outcome: Outcome, error: str, status: int) -> None:
         """It is over; whoever waits for that hears of it."""
-        self.outcome, self.error, self.status = outcome, error, status
+        self.ended = RequestOutcome(outcome, error, status)
         if self.settled is not None and not self.settled.done():
             self.settled.set_result(None)
 
     def interrupt(self, failure: Failure) -> None:
         """Give whoever waits for this request ``failure`` next; a further attempt does not begin."""
         self.interruption = failure
-        if self.place is not None and not self.place.done():
-            self.place.set_exception(Interrupted(failure))
+        place = self.attempt.place
+        if place is not None and not place.done():
+            place.set_exception(Interrupted(failure))
         elif self.stream is not None:
             self.stream.interrupt(failure)

@@ -25,13 +25,13 @@ class Router:
         """Note what the request is expected to use; corrected when it is settled."""
         request.expected_prompt_tokens = request.wants().prompt_tokens
         if request.inference.kind in {"chat", "completion"}:
-            usual = round(self._fleet.answer_tokens(request.tenant, request.version))
+            usual = round(self._fleet.answer_tokens(request.asked.tenant, request.asked.version))
             most = request.inference.options.max_tokens
             request.expected_completion_tokens = usual if most is None or most < 0 else min(usual, most)
 
     def rank(self, request: Request) -> list[str]:
         """The nodes that may run it, best first; the ranking is kept, for `note`."""
-        wants, waiting = request.wants(), self._waiting(request.version)
+        wants, waiting = request.wants(), self._waiting(request.asked.version)
         ranked = self._fleet.route(wants, without=request.tried, waiting=waiting) or self._fleet.route(
             # A node that failed a moment ago is better than none.
             wants,
@@ -51,16 +51,16 @@ class Router:
         """Whether a node that `rank` leaves out may run it in a moment."""
         wants = request.wants()
         return self._fleet.may_be_served(wants, without=request.tried) or (
-            request.fetched_by != "" and self._fleet.will_be_fetched(wants, request.fetched_by)
+            request.asked.fetched_by != "" and self._fleet.will_be_fetched(wants, request.asked.fetched_by)
         )
 
     def is_fetched(self, request: Request) -> bool:
         """Whether a node fetches what it runs: it is waited for as long as the request has time."""
-        return request.fetched_by != "" and self._fleet.is_fetched(request.wants())
+        return request.asked.fetched_by != "" and self._fleet.is_fetched(request.wants())
 
     def note(self, request: Request) -> None:
         """Write the last ranking into the request's record, once its answer has gone out."""
-        request.route.strategy = request.profile.strategy
+        request.route.strategy = request.asked.profile.strategy
         request.route.candidates = [
             ScoredNode(each.node, self._fleet.name(each.node), each.reason, round(each.score, 4), _rounded(each.parts))
             for each in request.ranked[:RECORDED]
@@ -68,7 +68,9 @@ class Router:
 
     def rule_out(self, request: Request) -> None:
         """Note which nodes were no candidates, and why: only where it matters, because it takes as long as to route."""
-        found = self._fleet.ruled_out(request.wants(), without=request.tried, waiting=self._waiting(request.version))
+        found = self._fleet.ruled_out(
+            request.wants(), without=request.tried, waiting=self._waiting(request.asked.version)
+        )
         request.route.ruled_out = {self._fleet.name(node): why for node, why in found[:RULED_OUT]}
 
     def learn(self, request: Request) -> None:
@@ -80,7 +82,7 @@ class Router:
             # The first token was another node's, and this one's times include reading what that one had said.
             self._fleet.observe(
                 request.node,
-                request.version,
+                request.asked.version,
                 first_token_ms=None,
                 completion_tokens=final.completion_tokens,
                 load_ms=final.load_ms,
@@ -89,7 +91,7 @@ class Router:
         first = request.first_token_at
         self._fleet.observe(
             request.node,
-            request.version,
+            request.asked.version,
             first_token_ms=None if first is None else max(0.0, first - request.given_at) * 1000,
             prompt_tokens=final.prompt_tokens,
             cached_tokens=final.cached_tokens,

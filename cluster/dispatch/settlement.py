@@ -53,14 +53,14 @@ class Settlements:
     def add(self, request: Request) -> None:
         """Queue the record of a request that was admitted and has ended."""
         if len(self._waiting) >= MOST_WAITING:
-            _log.error("usage_lost", request=request.id, tenant=request.tenant)
+            _log.error("usage_lost", request=request.id, tenant=request.asked.tenant)
             return
         now = time.time()
         record = _record(request, now)
         self.ended.add(record)
         account = arguments(_account(request, now, self._room(request.node)), encode_usage(record))
         self._waiting.append((request.node, account))
-        self.key_used(request.key, now)
+        self.key_used(request.asked.key, now)
         self._some.set()
 
     def key_used(self, key: str, now: float) -> None:
@@ -143,52 +143,56 @@ def _account(request: Request, now: float, room: int) -> dict[str, object]:
     used = request.prompt_tokens + request.completion_tokens
     return {
         "request": request.id,
-        "ticket": request.ticket,
-        "tenant": request.tenant,
+        "ticket": request.attempt.ticket,
+        "tenant": request.asked.tenant,
         "counted": counted(request),
         "node": request.node,
         "room": room,
-        "version": request.version,
-        "weight": request.weight,
+        "version": request.asked.version,
+        "weight": request.asked.weight,
         "work": work(request.prompt_tokens, request.completion_tokens) - cost(request) * len(request.attempts),
-        "pause": pause(now - request.given_at) if request.given_at and not request.idle_only else None,
+        "pause": pause(now - request.given_at) if request.given_at and not request.asked.idle_only else None,
         "tokens": used - request.expected_prompt_tokens - request.expected_completion_tokens,
         "limits": [
             (owner, limits.tokens_per_minute)
-            for owner, limits in ((request.key, request.key_limits), (request.tenant, request.tenant_limits))
+            for owner, limits in (
+                (request.asked.key, request.asked.key_limits),
+                (request.asked.tenant, request.asked.tenant_limits),
+            )
             if limits.tokens_per_minute is not None
         ],
     }
 
 
 def _record(request: Request, now: float) -> UsageRecord:
-    assert request.outcome is not None  # noqa: S101 - it has ended
+    ended = request.ended
+    assert ended is not None  # noqa: S101 - it is settled
     cost, currency = cost_of(request.attempts, now)
     return UsageRecord(
         request=request.id,
-        tenant=request.tenant,
-        key=request.key,
-        model=request.model,
-        version=request.version,
+        tenant=request.asked.tenant,
+        key=request.asked.key,
+        model=request.asked.model,
+        version=request.asked.version,
         node=request.node,
         node_name=request.node_name,
-        api=request.api,
-        trace=request.trace,
-        received_at=request.received_at,
+        api=request.asked.api,
+        trace=request.asked.trace,
+        received_at=request.asked.received_at,
         prompt_tokens=request.prompt_tokens,
         completion_tokens=request.completion_tokens,
         queue_ms=_milliseconds(request.admitted_at, request.started_at),
-        first_token_ms=_milliseconds(request.received_at, request.first_token_at),
-        duration_ms=round((now - request.received_at) * 1000, 3),
-        outcome=request.outcome,
-        error=request.error,
-        attempts=request.attempt,
+        first_token_ms=_milliseconds(request.asked.received_at, request.first_token_at),
+        duration_ms=round((now - request.asked.received_at) * 1000, 3),
+        outcome=ended.outcome,
+        error=ended.error,
+        attempts=request.attempt.number,
         priority=request.priority,
         cost=cost,
         currency=currency,
-        user=request.user,
-        status=request.status,
-        metadata=request.metadata,
+        user=request.asked.user,
+        status=ended.status,
+        metadata=request.asked.metadata,
         route=request.route,
     )
 

@@ -90,7 +90,7 @@ class Ending:
     @property
     def was_given(self) -> bool:
         """Whether a node, or a place in the queue, was had for it under its own id."""
-        return any(each.id == self.request and (each.node or each.outcome is not None) for each in self.requests)
+        return any(each.id == self.request and (each.node or each.ended is not None) for each in self.requests)
 
     def refused(self, error: errors.OllamaMaxError, *, begun: bool = False) -> list[tuple[bytes, bytes]]:
         """It ends with an error: the headers that say so when no record is left. ``begun``: something of an answer was said, whose record
@@ -100,7 +100,7 @@ class Ending:
 
     def finish(self, status: int) -> None:
         """It is over, and the client has (or had) ``status``; safe to call once."""
-        running = [each for each in self.requests if each.node and each.outcome is None]
+        running = [each for each in self.requests if each.node and each.ended is None]
         if running and self.dispatcher is not None:
             # Its client left, and the node has not said yet what it did.
             loop = asyncio.get_running_loop()
@@ -123,7 +123,7 @@ class Ending:
         return self._is_kept
 
     def _finish(self, status: int) -> None:
-        last = next((each for each in reversed(self.requests) if each.outcome is not None), None)
+        last = next((each for each in reversed(self.requests) if each.ended is not None), None)
         outcome, code = self._outcome(last)
         status = self.error.status if self.error is not None else status or 499
         if self.dispatcher is not None:
@@ -141,8 +141,8 @@ class Ending:
         if self.error is None:
             return ("ok", "")
         code = self.error.code
-        if last is not None and last.node and last.outcome not in {None, "ok"}:
-            return last.outcome or "failed", code
+        if last is not None and last.ended is not None and last.node and last.ended.outcome != "ok":
+            return last.ended.outcome, code
         return ("cancelled" if self.error.status == 499 else "refused"), code
 
     @property
@@ -156,7 +156,7 @@ class Ending:
             tenant=self.tenant,
             key=self.key,
             model=tidy(self.notes.model[:400]),
-            version=next((each.version for each in reversed(self.requests)), ""),
+            version=next((each.asked.version for each in reversed(self.requests)), ""),
             node="",
             node_name="",
             api=self.api,
@@ -185,7 +185,7 @@ class Ending:
             tenant=self.tenant,
             key=self.key,
             api=self.api,
-            model=last.model if last is not None else tidy(self.notes.model[:400]),
+            model=last.asked.model if last is not None else tidy(self.notes.model[:400]),
             node=last.node if last is not None else "",
             outcome=outcome,
             error=code,
@@ -193,6 +193,6 @@ class Ending:
             prompt_tokens=sum(each.prompt_tokens for each in self.requests),
             completion_tokens=sum(each.completion_tokens for each in self.requests),
             duration_ms=round((time.time() - self.received_at) * 1000, 1),
-            attempts=sum(each.attempt for each in self.requests),
+            attempts=sum(each.attempt.number for each in self.requests),
             **({"ignored": list(self.notes.ignored)} if self.notes.ignored else {}),
         )

@@ -10,7 +10,7 @@ import msgspec
 
 from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.queue import Tell
-from cluster.dispatch.request import Interrupted, Request
+from cluster.dispatch.request import Interrupted, Request, Submission
 from cluster.scheduling import load
 from ollamamax import logs
 from ollamamax.bus import keys
@@ -70,8 +70,7 @@ class Execution:
         self.final: Final | None = None
         self.keep_alive_ignored = False
         """Whether the node that runs it, which is not its tenant's, left its ``keep_alive`` out."""
-        self.request = Request(
-            id=call.id,
+        asked = Submission(
             tenant=call.principal.tenant or "",
             key=call.principal.id,
             model=listed.alias_of or model,
@@ -84,7 +83,6 @@ class Execution:
             allowed=interruptions.allowed,
             inference=inference,
             profile=listed.profile,
-            priority=call.priority,
             idle_only=call.idle_only,
             at_once=instead_of is not None,
             waits_for_nodes=not has_others,
@@ -97,6 +95,7 @@ class Execution:
             user=call.notes.user,
             metadata=call.notes.metadata,
         )
+        self.request = Request.of(call.id, asked, call.priority)
         dispatcher.router.expect(self.request)
         if instead_of is not None:
             # So much was taken from the limits; it is corrected when this one is settled.
@@ -122,7 +121,7 @@ class Execution:
             return []
         return [
             (b"x-ollamamax-node", self.request.node_name.encode("ascii", "replace")),
-            (b"x-ollamamax-version", self.request.version.encode()),
+            (b"x-ollamamax-version", self.request.asked.version.encode()),
             (b"x-ollamamax-route", self.request.attempts[-1].reason.encode()),
             *([(b"x-ollamamax-continued", b"%d" % self.request.continued)] if self.request.continued else []),
         ]
@@ -165,7 +164,7 @@ class Execution:
                 return event
             if isinstance(event, Started):
                 self.keep_alive_ignored = event.keep_alive_ignored
-                asked, profile = request.inference.options.num_ctx, request.profile
+                asked, profile = request.inference.options.num_ctx, request.asked.profile
                 request.reload_avoided = load.avoided(profile, asked, loaded=event.loaded, context=event.context)
             elif isinstance(event, Final):
                 self._count(event)
@@ -183,7 +182,9 @@ class Execution:
         code, status = (error.code, error.status) if isinstance(error, errors.OllamaMaxError) else ("client_gone", 499)
         if self.final is not None:
             if self.request.reload_avoided:
-                self._dispatcher.reloads_avoided.add(keys.named(self.request.tenant, full_name(self.request.model)))
+                self._dispatcher.reloads_avoided.add(
+                    keys.named(self.request.asked.tenant, full_name(self.request.asked.model))
+                )
         elif isinstance(error, EngineError) and (self.request.stream is None or self.request.stream.finished):
             self._settle("node_lost" if code == "node_lost" else "failed", code, status)
         else:

@@ -92,6 +92,6 @@ def as_error(failure: Failure, request: Request) -> Exception:
         request.route.cancelled_by = request.cancelled_by
         return errors.RequestCancelled(failure.message)
     if failure is LATE and request.given_at is None:
-        waited = time.time() - request.received_at
+        waited = time.time() - request.asked.received_at
         return errors.DeadlineExceeded(f"The request waited {waited:.0f} s in the queue; its time is over.")
     return EngineError(failure)

@@ -233,7 +233,7 @@ async def _own(answering: _Answering, listed: Listed) -> None:
                 waited = wait.seconds
                 if await _meanwhile(answering, listed, execution.request, waited):
                     return
-                if execution.request.kept is None:
+                if execution.request.attempt.kept is None:
                     # One that took its place and failed before it said anything has a record; who joins again is another request.
                     call = call.again()
                     execution = answering.execution(call, name, listed, has_others=True)
@@ -250,7 +250,7 @@ async def _meanwhile(answering: _Answering, listed: Listed, place: Request, wait
     call, name = answering.call, answering.asked.model
     left = due(listed.fallbacks, waited)
     substitutes = Substitutes(answering.service.directory, call.principal, name, listed, left)
-    while place.waits and (chosen := substitutes.next("no_capacity")) is not None:
+    while place.attempt.waits and (chosen := substitutes.next("no_capacity")) is not None:
         model, stands_in = chosen
         instead = call.again()
         try:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import redis
 
-from cluster.dispatch.request import Request
+from cluster.dispatch.request import Request, RequestOutcome, Submission
 from cluster.dispatch.settlement import Settlements
 from ollamamax.bus import keys
 from ollamamax.bus.pipelined import Pipelined
@@ -18,11 +18,10 @@ from ollamamax.kernel.tasks import end
 from tests.dispatch.one_node import FLOODS, NODE, STEADY, Line
 
 
-def settled(number: int) -> Request:
+def settled(number: int | str, tenant: str = "") -> Request:
     now = time.time()
-    return Request(
-        id=f"{number:032x}",
-        tenant=new_id(),
+    asked = Submission(
+        tenant=tenant or new_id(),
         key=new_id(),
         model="m",
         version="sha256:" + "0" * 64,
@@ -33,11 +32,12 @@ def settled(number: int) -> Request:
         deadline=now + 60,
         allowed=60,
         inference=Inference("chat"),
-        node=new_id(),
-        attempt=1,
-        admitted_at=now,
-        outcome="ok",
     )
+    request = Request.of(number if isinstance(number, str) else f"{number:032x}", asked)
+    request.next_attempt()
+    request.node, request.admitted_at = new_id(), now
+    request.ended = RequestOutcome("ok", "", 200)
+    return request
 
 
 async def test_a_flush_waits_for_the_one_under_way_and_writes_nothing_twice(
@@ -61,8 +61,8 @@ async def test_a_flush_waits_for_the_one_under_way_and_writes_nothing_twice(
 
 async def test_a_node_is_filled_as_soon_as_a_slot_was_kept_in_vain(redis_url: str, valkey: redis.Redis) -> None:
     line = Line(valkey, 1)
-    request = settled(1)
-    request.id, request.tenant, request.node = line.ask(STEADY), STEADY, NODE
+    request = settled(line.ask(STEADY), STEADY)
+    request.node = NODE
     request.given_at = time.time() - 2
     line.ask(FLOODS)
     filled: asyncio.Queue[str] = asyncio.Queue()
@@ -81,7 +81,7 @@ async def test_a_settlement_that_redis_refuses_holds_up_no_other_and_is_not_trie
     redis_url: str, valkey: redis.Redis
 ) -> None:
     bad = settled(1)
-    valkey.set(keys.recent(bad.tenant), b"of another type")
+    valkey.set(keys.recent(bad.asked.tenant), b"of another type")
     async with aclosing(Pipelined(redis_url)) as commands:
         settlements = Settlements(commands, lambda node: 0, lambda node: None)
         for request in (settled(2), bad, settled(3)):

@@ -105,7 +105,7 @@ async def refusals(site: Site, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         try:
             return await admit(request, nodes, taken=taken)
         except errors.Overloaded:
-            refused.append(request.model)
+            refused.append(request.asked.model)
             raise
 
     monkeypatch.setattr(admission, "admit", told)

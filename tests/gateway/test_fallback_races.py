@@ -120,7 +120,7 @@ async def crossing(site: Site, monkeypatch: pytest.MonkeyPatch, gate: Gate, node
         try:
             return await admit(request, nodes, taken=taken)
         finally:
-            if request.at_once:
+            if request.asked.at_once:
                 gate.let()
                 await until(lambda: len(node.tickets) == 2)
                 await until(lambda: not service.dispatcher._queue._waiting or gate.said[1:] == ["one"])
