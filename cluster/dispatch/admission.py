@@ -11,6 +11,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from cluster.dispatch.fleet import Fleet
+from cluster.dispatch.late_work import LateWork
 from cluster.dispatch.request import Level, Request
 from cluster.dispatch.script import Arguments, Script, arguments
 from cluster.scheduling.fairness import score, work
@@ -74,11 +75,12 @@ class Bounds:
 class Admission:
     """``gateway`` is this process."""
 
-    def __init__(self, commands: Pipelined, fleet: Fleet, gateway: str, bounds: Bounds) -> None:
+    def __init__(self, commands: Pipelined, fleet: Fleet, gateway: str, bounds: Bounds, late: LateWork) -> None:
         self._commands = commands
         self._fleet = fleet
         self._gateway = gateway
         self._bounds = bounds
+        self._late = late
         self._admit = Script("admit")
         self._look = Script("look")
         self._fill = Script("fill")
@@ -183,6 +185,16 @@ class Admission:
         """Give free slots of ``nodes`` to those who wait. Raises `RedisError`."""
         await self._fill.run(self._commands.do, arguments({"nodes": self._rooms(nodes)}))
 
+    def fill_later(self, node: str) -> None:
+        """Give away a slot that was kept for nothing."""
+        self._late.run(self._filled(node))
+
+    async def _filled(self, node: str) -> None:
+        try:
+            await self.fill([node])
+        except RedisError as error:
+            _log.warning("kept_slot_waits", node=node, error=str(error))  # `Queue.look` gives it away
+
     async def withdraw(self, request: Request, *, close: bool) -> None:
         """Take the ticket back from wherever it is; ``close`` forgets the request itself, too.
 
@@ -208,20 +220,30 @@ class Admission:
             else:
                 return
 
-    async def give_back(self, request: str, ticket: str, node: str) -> None:
-        """Close a request that nobody waits for, whose ticket ``node`` was given. Raises `RedisError`."""
-        opened = await self._commands.do("HGET", keys.OPEN, request)
-        known = None if opened is None else decode_open(opened)
-        call = {
-            "request": request,
-            "tenant": "" if known is None else known.tenant,
-            "ticket": ticket,
-            "counted": [] if known is None else [known.key, known.tenant],
-            "nodes": self._rooms([node]),
-            "close": True,
-        }
-        await self._withdraw.run(self._commands.do, arguments(call, b""))
-        _log.warning("ticket_given_back", request=request, node=node)
+    def take_back_later(self, ticket: str, node: str) -> None:
+        """Close a request that nobody waits for, whose ticket ``node`` was given; of one that was settled nothing is left."""
+        self._late.run(self._take_back(ticket, node))
+
+    async def _take_back(self, ticket: str, node: str) -> None:
+        request = ticket.rpartition(".")[0]
+        try:
+            if not await self._commands.do("SISMEMBER", keys.node_slots(node), ticket):
+                return
+            opened = await self._commands.do("HGET", keys.OPEN, request)
+            known = None if opened is None else decode_open(opened)
+            call = {
+                "request": request,
+                "tenant": "" if known is None else known.tenant,
+                "ticket": ticket,
+                "counted": [] if known is None else [known.key, known.tenant],
+                "nodes": self._rooms([node]),
+                "close": True,
+            }
+            await self._withdraw.run(self._commands.do, arguments(call, b""))
+        except RedisError as error:
+            _log.warning("ticket_astray", ticket=ticket, node=node, error=str(error))
+        else:
+            _log.warning("ticket_given_back", request=request, node=node)
 
     def _nodes(self, nodes: Iterable[str]) -> list[tuple[str, str, int]]:
         return [(node, self._fleet.name(node), self._fleet.room(node)) for node in nodes]

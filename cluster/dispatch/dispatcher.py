@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from collections import Counter
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -13,13 +13,14 @@ from cluster.dispatch.admission import Admission, Bounds
 from cluster.dispatch.breaker import Breakers
 from cluster.dispatch.budget import Budgets
 from cluster.dispatch.fleet import Fleet
+from cluster.dispatch.late_work import LateWork
 from cluster.dispatch.lease import Gathers, Lease
 from cluster.dispatch.orders import Orders
 from cluster.dispatch.placement import Placement
 from cluster.dispatch.presence import LOOK_SECONDS, Presence
 from cluster.dispatch.quarantine import Quarantine
 from cluster.dispatch.queue import Queue, Tell
-from cluster.dispatch.request import Request
+from cluster.dispatch.request import Request, Waited
 from cluster.dispatch.router import Router
 from cluster.dispatch.settlement import Settlements
 from cluster.dispatch.tally import Tally
@@ -43,7 +44,6 @@ from ollamamax.contract import (
 )
 from ollamamax.kernel import errors, timers
 from ollamamax.kernel.ids import new_id
-from ollamamax.kernel.tasks import end
 
 __all__ = ["Dispatcher", "Request"]
 
@@ -69,6 +69,11 @@ class Dispatcher:
         self._client = connect.connect_async(redis_url)
         self._commands = Pipelined(redis_url)
         self.background = Background()
+        self._late = LateWork()
+        self.later = self._late.run
+        """Runs a coroutine to its end after the client's request is over."""
+        self._known: dict[str, Request] = {}
+        """The requests under way here, by their ids."""
         self._budgets = Budgets()
         self._breakers = Breakers()
         self._quarantine = Quarantine(self._client)
@@ -83,21 +88,22 @@ class Dispatcher:
             region=region,
         )
         self._presence = Presence(self._client, self.fleet)
-        self._admission = Admission(self._commands, self.fleet, self.id, bounds)
-        self.router = Router(self.fleet, lambda version: self._queue.waiting(version))
-        self._queue = Queue(self._commands, self._admission, self.router.rank)
-        self._settlements = Settlements(self._commands, self.fleet.room, lambda node: self.later(self._fill(node)))
+        self._admission = Admission(self._commands, self.fleet, self.id, bounds, self._late)
+        waiting: Counter[str] = Counter()
+        self.router = Router(self.fleet, waiting)
+        self._queue = Queue(self._commands, self._admission, self.router.rank, waiting)
+        self._settlements = Settlements(self._commands, self.fleet.room, self._admission.fill_later)
         self.reloads_avoided = Tally(keys.RELOADS_AVOIDED)
         self.counted = Tally(keys.REQUESTS_COUNTED)
         tallies: list[Gathers] = [self.reloads_avoided, self.counted, self._settlements.ended]
         self._lease = Lease(self._client, self.id, self._settlements, tallies)
-        self._orders = Orders(self._commands, self.router.note, self.later)
+        self._orders = Orders(self._commands, self.router.note, self.later, self._known)
         self._streams = TokenStreams(
             self.id,
             self._commands,
             redis_url,
             self._queue.granted,
-            self._is_astray,
+            self._admission.take_back_later,
             self._budgets,
             self.background,
             self._orders.take,
@@ -105,7 +111,6 @@ class Dispatcher:
         self._places = Placement(
             self.router, self._quarantine, self._streams, self._queue, self._admission, self._settlements, self.later
         )
-        self._later: set[asyncio.Task[Any]] = set()
         self._ready = asyncio.Event()
 
     async def start(self) -> None:
@@ -119,10 +124,9 @@ class Dispatcher:
 
     async def stop(self) -> None:
         """Settle what is unsettled, give the lease back, close."""
-        if self._later:
-            await asyncio.wait(self._later, timeout=5)
+        await self._late.wait(5)
         await self.background.stop(but="settlements")
-        await end(self._later)
+        await self._late.end()
         try:
             await self._settlements.flush()
             await self._lease.renew()
@@ -152,17 +156,24 @@ class Dispatcher:
         Raises `Interrupted` (by `Request.interrupt`), `RateLimited`, `Overloaded`, `Quarantined`, and `Unavailable` when no node has the model;
         and `Waited` after ``at_first`` seconds in the queue: then a second call waits on, and `give_up` gives the place up.
         """
-        self._orders.know(request)
-        self._begin(request, *await self._places.take(request, tell, at_first))
+        self._known[request.id] = request
+        try:
+            stream, node = await self._places.take(request, tell, at_first)
+        except Waited:
+            raise
+        except BaseException:
+            self._known.pop(request.id, None)
+            raise
+        self._begin(request, stream, node)
 
     def give_up(self, request: Request, error: str, status: int) -> None:
         """Give up the place in the queue, if it still keeps one; its record has ``error`` as the code of why, and no node."""
+        self._known.pop(request.id, None)
         self._places.give_up(request, error, status)
 
     def _begin(self, request: Request, stream: TokenStream, node: str) -> None:
         request.stream = stream
         stream.node = request.node = node
-        stream.replaceable = lambda: self.router.has_other(request)
         request.node_name = self.fleet.name(node)
         request.given_at = time.time()
         reason = next((each.reason for each in request.ranked if each.node == node), "queue")
@@ -289,13 +300,12 @@ class Dispatcher:
             request.attempt.patience.cancel()
         if request.stream is None:
             return
-        # It holds the request, which holds it: left to the collector of cycles, each request costs as much again when that looks.
-        request.stream.replaceable = None
         if self._streams.close(request.attempt.ticket):
             self.fleet.given(request.node, -1)
 
     def settle(self, request: Request, outcome: Outcome, error: str = "", status: int = 200) -> None:
         """Close the request and queue its usage record; it is written when Redis can be reached."""
+        self._known.pop(request.id, None)
         if request.admitted_at is None or not request.node:
             return
         request.end(outcome, error, status)
@@ -311,37 +321,6 @@ class Dispatcher:
     def record(self, record: UsageRecord) -> None:
         """Queue the record of a request that no node was given."""
         self._settlements.record(record)
-
-    async def _fill(self, node: str) -> None:
-        """Give away a slot that was kept for nothing."""
-        try:
-            await self._admission.fill([node])
-        except RedisError as error:
-            _log.warning("kept_slot_waits", node=node, error=str(error))  # `Queue.look` gives it away
-
-    def _is_astray(self, ticket: str, node: str) -> None:
-        request = ticket.rpartition(".")[0]
-        if not self._streams.has_attempt_of(request):
-            self.later(self._give_back(request, ticket, node))
-
-    async def _give_back(self, request: str, ticket: str, node: str) -> None:
-        """Free the slot of a ticket that was given when its request was over already; of one that was settled nothing is left."""
-        try:
-            if await self._client.sismember(keys.node_slots(node), ticket):
-                await self._admission.give_back(request, ticket, node)
-        except RedisError as error:
-            _log.warning("ticket_astray", ticket=ticket, node=node, error=str(error))
-
-    def later(self, work: Any) -> None:
-        """Run a coroutine to its end after the client's request is over."""
-        task = asyncio.create_task(work)
-        self._later.add(task)
-        task.add_done_callback(self._ran)
-
-    def _ran(self, task: asyncio.Task[Any]) -> None:
-        self._later.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("work_after_a_request_failed", error=repr(error), exc_info=error)
 
     # -- loops ----------------------------------------------------------------------------------------------------
 
@@ -382,4 +361,9 @@ class Dispatcher:
                 # Nor is anybody heard: `Presence` makes up for it.
                 _log.warning("nodes_not_looked_after", error=str(error))
                 continue
-            self._streams.end_those_of_lost_nodes(self.fleet.alive, self.fleet.may_return)
+            self._streams.end_those_of_lost_nodes(self.fleet.alive, self.fleet.may_return, self._has_other)
+
+    def _has_other(self, ticket: str) -> bool:
+        """Whether another node could take over what runs under this ticket."""
+        request = self._known.get(ticket.rpartition(".")[0])
+        return request is not None and self.router.has_other(request)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
-from weakref import WeakValueDictionary
 
 import msgspec
 from redis.exceptions import RedisError
@@ -28,7 +27,7 @@ _log = logs.get(__name__)
 class Orders:
     """``note`` writes the last ranking into a request's route; ``later`` runs a coroutine to its end.
 
-    Requests are known by their ids for as long as somebody else holds them.
+    ``known`` are the requests under way, by their ids.
     """
 
     def __init__(
@@ -36,15 +35,12 @@ class Orders:
         commands: Pipelined,
         note: Callable[[Request], None],
         later: Callable[[Coroutine[Any, Any, None]], None],
+        known: Mapping[str, Request],
     ) -> None:
         self._commands = commands
         self._note = note
         self._later = later
-        self._known: WeakValueDictionary[str, Request] = WeakValueDictionary()
-
-    def know(self, request: Request) -> None:
-        """Before it is admitted."""
-        self._known[request.id] = request
+        self._known = known
 
     def take(self, data: bytes) -> None:
         """Obey what was published to this gateway; an order of a request that is over, or of nobody here, changes nothing."""

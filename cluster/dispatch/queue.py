@@ -33,16 +33,16 @@ Nodes = Callable[[Request], Sequence[str]]
 
 
 class Queue:
-    """``nodes`` ranks a request's nodes as they are now."""
+    """``nodes`` ranks a request's nodes as they are now; ``of_version`` counts those of this process that wait, by their version."""
 
-    def __init__(self, commands: Pipelined, admission: Admission, nodes: Nodes) -> None:
+    def __init__(self, commands: Pipelined, admission: Admission, nodes: Nodes, of_version: Counter[str]) -> None:
         self._commands = commands
         self._admission = admission
         self._nodes = nodes
         self._expected: dict[str, Request] = {}
         self._waiting: dict[str, Request] = {}
         """By ticket, the one looked after the longest ago first."""
-        self._of_version: Counter[str] = Counter()
+        self._of_version = of_version
         self._without: dict[str, float] = {}
         self._line = QueuePositions()
         self._line_at = -_LINE_LIFETIME
@@ -50,10 +50,6 @@ class Queue:
 
     def __len__(self) -> int:
         return len(self._waiting)
-
-    def waiting(self, version: str) -> int:
-        """How many of this process wait for a version."""
-        return self._of_version[version]
 
     def expect(self, request: Request) -> None:
         """Before admission: the grant may be here before its answer."""

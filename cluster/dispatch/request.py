@@ -111,7 +111,7 @@ class RequestOutcome(msgspec.Struct, frozen=True):
     status: int
 
 
-class Request(msgspec.Struct, eq=False, weakref=True):
+class Request(msgspec.Struct, eq=False):
     """One request from its admission to its settlement: what was asked, the attempt under way, what came of it. Times are Unix seconds."""
 
     id: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from cluster.dispatch.fleet import Fleet
 from cluster.dispatch.request import Request
@@ -15,9 +15,9 @@ RULED_OUT = 64
 
 
 class Router:
-    """``waiting``: how many requests for a version wait for a slot, as far as is known."""
+    """``waiting``: how many requests for each version wait for a slot, as far as is known."""
 
-    def __init__(self, fleet: Fleet, waiting: Callable[[str], int]) -> None:
+    def __init__(self, fleet: Fleet, waiting: Mapping[str, int]) -> None:
         self._fleet = fleet
         self._waiting = waiting
 
@@ -31,7 +31,7 @@ class Router:
 
     def rank(self, request: Request) -> list[str]:
         """The nodes that may run it, best first; the ranking is kept, for `note`."""
-        wants, waiting = request.wants(), self._waiting(request.asked.version)
+        wants, waiting = request.wants(), self._waiting.get(request.asked.version, 0)
         ranked = self._fleet.route(wants, without=request.tried, waiting=waiting) or self._fleet.route(
             # A node that failed a moment ago is better than none.
             wants,
@@ -69,7 +69,7 @@ class Router:
     def rule_out(self, request: Request) -> None:
         """Note which nodes were no candidates, and why: only where it matters, because it takes as long as to route."""
         found = self._fleet.ruled_out(
-            request.wants(), without=request.tried, waiting=self._waiting(request.asked.version)
+            request.wants(), without=request.tried, waiting=self._waiting.get(request.asked.version, 0)
         )
         request.route.ruled_out = {self._fleet.name(node): why for node, why in found[:RULED_OUT]}
 

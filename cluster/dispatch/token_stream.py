@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from ollamamax.contract import Delta, Event, Failure, Final, Frame
@@ -31,7 +30,6 @@ class TokenStream:
         "paused_at",
         "read_at",
         "reader",
-        "replaceable",
         "spoke",
         "taken",
         "ticket",
@@ -59,8 +57,6 @@ class TokenStream:
         self.read_at = self.heard_at
         """When its reader last came for more."""
         self.reader: asyncio.Task[object] | None = None
-        self.replaceable: Callable[[], bool] | None = None
-        """Whether another node could take over."""
         self.too_slow = False
         """Its reader was cancelled, because it did not come for too long."""
         self._events: deque[Event] = deque()

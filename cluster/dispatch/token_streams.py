@@ -118,11 +118,13 @@ class TokenStreams:
             except RedisError as error:
                 _log.warning("controls_failed", controls=len(said), error=str(error))
 
-    def end_those_of_lost_nodes(self, alive: Callable[[str], bool], may_return: Callable[[str], bool]) -> None:
-        """Those of nodes that may return are left to them, where no other node could take over."""
+    def end_those_of_lost_nodes(
+        self, alive: Callable[[str], bool], may_return: Callable[[str], bool], has_other: Callable[[str], bool]
+    ) -> None:
+        """Those of nodes that may return are left to them, where no other node could take over (``has_other(ticket)``)."""
         for stream in list(self._streams.values()):
             if stream.node and not stream.ended and not alive(stream.node):
-                if may_return(stream.node) and stream.replaceable is not None and not stream.replaceable():
+                if may_return(stream.node) and not has_other(stream.ticket):
                     continue
                 stream.end(Failure("node_lost", "The node that ran this request stopped answering.", 502))
 
@@ -192,7 +194,7 @@ class TokenStreams:
         if (known is not None and now - known <= 1.0) or len(self._disowned) >= MOST_DISOWNED:
             return
         self._disowned[frame.ticket] = now
-        if known is None:
+        if known is None and not self.has_attempt_of(frame.ticket.rpartition(".")[0]):
             # Perhaps it was given when nobody waited for the answer any more: then its slot is given back.
             self._astray(frame.ticket, node)
         if not (frame.events and isinstance(frame.events[-1], Final | Failure)):
