@@ -83,7 +83,7 @@ class Submission(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     metadata: dict[str, str] = {}
 
 
-class Attempt(msgspec.Struct, eq=False):
+class NodeAttempt(msgspec.Struct, eq=False):
     """One attempt to have a node run it: its ticket, and how it waits for a slot."""
 
     number: int
@@ -116,7 +116,7 @@ class Request(msgspec.Struct, eq=False):
 
     id: str
     asked: Submission
-    attempt: Attempt
+    attempt: NodeAttempt
     inference: Inference
     """What the node is asked: it may go on from what another had said."""
     priority: Priority = "normal"
@@ -165,11 +165,11 @@ class Request(msgspec.Struct, eq=False):
     @staticmethod
     def of(name: str, asked: Submission, priority: Priority = "normal") -> Request:
         """``name`` is its id."""
-        return Request(name, asked, Attempt(0, f"{name}.0"), asked.inference, priority)
+        return Request(name, asked, NodeAttempt(0, f"{name}.0"), asked.inference, priority)
 
-    def next_attempt(self) -> Attempt:
+    def next_attempt(self) -> NodeAttempt:
         number = self.attempt.number + 1
-        self.attempt = Attempt(number, f"{self.id}.{number}")
+        self.attempt = NodeAttempt(number, f"{self.id}.{number}")
         return self.attempt
 
     @property

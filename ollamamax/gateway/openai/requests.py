@@ -205,30 +205,25 @@ def effort(name: str, given: str | None) -> bool | str | None:
     return _LEVELS[given]
 
 
-_RANGES = (
-    ("temperature", 0, 2),
-    ("top_p", 0, 1),
-    ("presence_penalty", -2, 2),
-    ("frequency_penalty", -2, 2),
-    ("seed", -(1 << 63), (1 << 63) - 1),
-    ("top_k", -1, MOST_TOKENS),
-    ("min_p", 0, 1),
-    ("repeat_penalty", 1e-3, 1e3),
-    ("typical_p", 0, 1),
-    ("repeat_last_n", -1, MOST_TOKENS),
-    ("mirostat", 0, 2),
-    ("mirostat_tau", 0, 1e6),
-    ("mirostat_eta", 0, 1e6),
-    ("min_tokens", 0, MOST_TOKENS),
-    ("num_ctx", 1, MOST_TOKENS),
-)
+_RANGES: dict[str, tuple[float, float]] = {
+    "temperature": (0, 2),
+    **dict.fromkeys(("top_p", "min_p", "typical_p"), (0, 1)),
+    **dict.fromkeys(("presence_penalty", "frequency_penalty"), (-2, 2)),
+    "seed": (-(1 << 63), (1 << 63) - 1),
+    **dict.fromkeys(("top_k", "repeat_last_n"), (-1, MOST_TOKENS)),
+    "repeat_penalty": (1e-3, 1e3),
+    "mirostat": (0, 2),
+    **dict.fromkeys(("mirostat_tau", "mirostat_eta"), (0, 1e6)),
+    "min_tokens": (0, MOST_TOKENS),
+    "num_ctx": (1, MOST_TOKENS),
+}
 """The options that have a range, with the least and the most of it."""
 
 
 def sampling(request: Sampling, maximum: int | None) -> Options:
     """Raises `InvalidRequest`, naming the parameter, for a value out of its range."""
     between("max_tokens", maximum, 1, MOST_TOKENS)
-    for name, least, most in _RANGES:
+    for name, (least, most) in _RANGES.items():
         if (value := getattr(request, name)) is not None:
             between(name, value, least, most)
     return Options(
