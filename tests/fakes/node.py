@@ -171,11 +171,11 @@ class FakeNode:
             await self._send(ticket, Failure("cancelled", "cancelled", 499, None, 7, len(self._sent[ticket.id][1]) - 1))
             raise
         finally:
+            self._running.pop(ticket.id, None)  # first: nobody cancels what is at its end
             await self._client.lrem(keys.node_claimed(self.node), 1, payload)
             if not self.dead:
                 counts = {"completion_tokens": sum(isinstance(each, Delta) for each in self._sent[ticket.id][1])}
                 await self._client.xadd(keys.node_done(self.node), {"t": ticket.id, "r": encode_json(counts)})
-            self._running.pop(ticket.id, None)
 
     async def _send(self, ticket: Ticket, event: Event) -> None:
         gateway, events = self._sent[ticket.id]
