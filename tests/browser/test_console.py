@@ -313,10 +313,11 @@ def test_the_files_of_the_build_are_compressed_and_kept_for_good_and_the_page_is
     files = re.findall(r"/static/console/assets/[^\"]+", page)
     assert {file.rpartition(".")[2] for file in files} == {"js", "css"}
     for file in files:
-        asked = urllib.request.Request(product.url + file, headers={"Accept-Encoding": "gzip"})
-        with urllib.request.urlopen(asked) as answer:
-            assert answer.headers["Content-Encoding"] == "gzip"
-            assert "immutable" in answer.headers["Cache-Control"]
+        for encoding in ("gzip", "br"):
+            asked = urllib.request.Request(product.url + file, headers={"Accept-Encoding": encoding})
+            with urllib.request.urlopen(asked) as answer:
+                assert answer.headers["Content-Encoding"] == encoding
+                assert "immutable" in answer.headers["Cache-Control"]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -150,7 +150,7 @@ export function PlaygroundPage() {
               onChange={(value) => setLanguage(value)}
             />
             {body !== null && (
-              <Command label={t('code')} text={asCode(language, window.location.origin, body)} />
+              <Command label={language} text={asCode(language, window.location.origin, body)} />
             )}
           </Card>
         </div>

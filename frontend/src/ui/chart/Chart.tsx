@@ -138,8 +138,12 @@ function Plot({
 
   useEffect(() => {
     latest.current = { columns, range, axis, least, onHover, onZoom }
-    if (plot.current !== null) show(plot.current, columns, range, least)
   })
+
+  // Drawing costs more than all else of an idle page: only what is new is drawn.
+  useEffect(() => {
+    if (plot.current !== null) show(plot.current, columns, { from: range.from, to: range.to }, least)
+  }, [columns, range.from, range.to, least])
 
   useEffect(() => {
     const element = holder.current
