@@ -17,7 +17,7 @@ from dashboard import messages
 from dashboard.callers import Caller, DirectoryReady, caller_of
 from dashboard.hub import Hub, hub
 from dashboard.messages import Refused, StillThere, Subscribe, TopicEnded, Welcome, encode
-from dashboard.subscriptions import Subscription, allowed_nodes, may_subscribe, subscription
+from dashboard.subscriptions import TopicSubscription, allowed_nodes, may_subscribe, subscription
 from dashboard.topics import TOPICS
 from ollamamax import logs
 from ollamamax.identity.sockets import group_of
@@ -43,8 +43,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # channels has
         super().__init__()
         self._directory = directory
         self._tasks: list[asyncio.Task[None]] = []
-        self._subscriptions: dict[str, Subscription] = {}
-        self._fresh: list[Subscription] = []
+        self._subscriptions: dict[str, TopicSubscription] = {}
+        self._fresh: list[TopicSubscription] = []
         self._closed = False
         self._counted = ""
         self._wake, self._told = asyncio.Event(), asyncio.Event()
@@ -168,7 +168,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # channels has
                 if known not in self._fresh and self._subscriptions.get(known.id) is known:
                     await self._told_of(known, begin=False)
 
-    async def _told_of(self, one: Subscription, *, begin: bool) -> None:
+    async def _told_of(self, one: TopicSubscription, *, begin: bool) -> None:
         try:
             if begin:
                 await one.open(self._wake)
@@ -221,11 +221,11 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # channels has
         if welcome.topics != before:
             await self._send(encode(welcome))
 
-    async def _end(self, held: Subscription, code: Any, detail: str) -> None:
+    async def _end(self, held: TopicSubscription, code: Any, detail: str) -> None:
         self._drop(held)
         await self._send(encode(TopicEnded(held.id, held.topic.name, code, detail)))
 
-    def _drop(self, held: Subscription | None) -> None:
+    def _drop(self, held: TopicSubscription | None) -> None:
         if held is not None and self._subscriptions.get(held.id) is held:
             del self._subscriptions[held.id]
             held.close()

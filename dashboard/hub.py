@@ -38,7 +38,7 @@ _PAUSE = 0.5
 _log = logs.get(__name__)
 
 
-class Details:
+class LiveDetails:
     """Chosen nodes of one tenant, whole: what all its sockets want, read once a second."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class Hub:
         self._client: redis.asyncio.Redis = connect_async(settings.REDIS_URL)
         self._feeds: dict[tuple[str, str], Feed] = {}
         self._held: Counter[tuple[str, str]] = Counter()
-        self._details: dict[str, Details] = {}
+        self._details: dict[str, LiveDetails] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self, tenant: str, topic: str) -> Feed:
@@ -129,9 +129,9 @@ class Hub:
                 task.cancel()
             self._tasks = []
 
-    def details(self, tenant: str, ids: Collection[str]) -> Details:
+    def details(self, tenant: str, ids: Collection[str]) -> LiveDetails:
         """Wants these nodes whole; `leave_details` ends that. Read at each event of the tenant's ``fleet``, which must be open."""
-        details = self._details.setdefault(tenant, Details())
+        details = self._details.setdefault(tenant, LiveDetails())
         details.wanted.update(ids)
         return details
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from dashboard.feeds import Feed, Fold, of_nodes
-from dashboard.hub import Details, Hub
+from dashboard.hub import Hub, LiveDetails
 from dashboard.messages import Subscribe, TopicEvent, TopicSnapshot, encode
 from dashboard.payloads import NodesShown
 from dashboard.topics import TOPICS, Topic
@@ -29,7 +29,7 @@ def may_subscribe(principal: Principal, topic: Topic) -> bool:
     return principal.may_somewhere(topic.permission) if topic.of_nodes else principal.may(topic.permission)
 
 
-class Subscription:
+class TopicSubscription:
     """Of a topic that has a feed. `begin` once, then `next` whenever the feed has moved."""
 
     def __init__(self, hub: Hub, tenant: str, asked: Subscribe, allowed: frozenset[str] | None) -> None:
@@ -149,10 +149,10 @@ class Subscription:
         return encode(message)
 
 
-class DetailSubscription(Subscription):
+class DetailSubscription(TopicSubscription):
     """Of chosen nodes, whole. The tenant's ``fleet`` is its clock."""
 
-    _details: Details
+    _details: LiveDetails
 
     async def open(self, wake: asyncio.Event) -> None:
         self._feed = await self._hub.open(self._tenant, "fleet")
@@ -196,6 +196,6 @@ class DetailSubscription(Subscription):
         return [node for node in asked if self.allowed is None or node in self.allowed]
 
 
-def subscription(hub: Hub, tenant: str, asked: Subscribe, allowed: frozenset[str] | None) -> Subscription:
-    made = DetailSubscription if asked.topic == "node" else Subscription
+def subscription(hub: Hub, tenant: str, asked: Subscribe, allowed: frozenset[str] | None) -> TopicSubscription:
+    made = DetailSubscription if asked.topic == "node" else TopicSubscription
     return made(hub, tenant, asked, allowed)

@@ -14,7 +14,7 @@ from models_registry.blob_keys import DIGEST
 from models_registry.modelfile import as_fields, parse
 from models_registry.spelling import shortest
 from ollamamax.contract.as_ollama import OllamaFields
-from ollamamax.contract.fields import Refused
+from ollamamax.contract.fields import RefusedField
 from ollamamax.contract.ignored import Ignored
 from ollamamax.kernel.errors import InvalidRequest, Unsupported
 
@@ -39,7 +39,7 @@ class CreateRequest(msgspec.Struct, rename={"from_": "from"}, forbid_unknown_fie
     parameters: dict[str, Any] | None = None
     messages: list[dict[str, Any]] | None = None
     modelfile: str = ""
-    # Refused, by `FIELDS`.
+    # RefusedField, by `FIELDS`.
     quantize: str = ""
     quantization: str = ""
     renderer: str = ""
@@ -50,18 +50,18 @@ class CreateRequest(msgspec.Struct, rename={"from_": "from"}, forbid_unknown_fie
     path: str = ""
 
 
-_QUANTIZED = Refused("the llamacpp engine here cannot quantize: quantize the file first", ("",))
+_QUANTIZED = RefusedField("the llamacpp engine here cannot quantize: quantize the file first", ("",))
 FIELDS = OllamaFields(
     CreateRequest,
     refused={
         "quantize": _QUANTIZED,
         "quantization": _QUANTIZED,
-        "renderer": Refused("no engine here has Ollama's renderers", ("",)),
-        "parser": Refused("no engine here has Ollama's parsers", ("",)),
-        "requires": Refused("there is no Ollama here whose version could be asked for", ("",)),
-        "info": Refused("a model says itself what it is", ({},)),
-        "remote_host": Refused("models run on this fleet only", ("",)),
-        "path": Refused("send the file as a blob and name it in 'files'", ("",)),
+        "renderer": RefusedField("no engine here has Ollama's renderers", ("",)),
+        "parser": RefusedField("no engine here has Ollama's parsers", ("",)),
+        "requires": RefusedField("there is no Ollama here whose version could be asked for", ("",)),
+        "info": RefusedField("a model says itself what it is", ({},)),
+        "remote_host": RefusedField("models run on this fleet only", ("",)),
+        "path": RefusedField("send the file as a blob and name it in 'files'", ("",)),
     },
 )
 

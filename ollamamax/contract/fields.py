@@ -35,7 +35,7 @@ class Translated:
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedField:
     """Why it cannot be done here; the ``harmless`` values ask for nothing, as does null."""
 
     why: str
@@ -58,7 +58,7 @@ class Fields(Generic[T]):
 
     struct: type[T]
     ignored: Mapping[str, str] = field(default_factory=dict)
-    refused: Mapping[str, Refused] = field(default_factory=dict)
+    refused: Mapping[str, RefusedField] = field(default_factory=dict)
     translated: Mapping[str, Translated] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """What some of those that are ignored are where nobody gave them: that asks for nothing, and is not told."""

@@ -7,7 +7,7 @@ import msgspec
 from ollamamax.contract.ignored import Ignored
 from ollamamax.contract.tables import KnownTenant, Priority
 from ollamamax.gateway.asked import Notes
-from ollamamax.gateway.callers import Caller
+from ollamamax.gateway.callers import ServedCaller
 from ollamamax.gateway.intake import Place
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.limits import Limits
@@ -21,7 +21,7 @@ class Call(msgspec.Struct, eq=False):
     api: str
     received_at: float
     traceparent: str
-    caller: Caller
+    caller: ServedCaller
     """Whose request it is, in a gateway's hands."""
     id: str = msgspec.field(default_factory=new_id)
     tenant: KnownTenant = msgspec.field(default_factory=KnownTenant)

@@ -21,7 +21,7 @@ _TOLD = 2
 """How many times it is told before it is cancelled."""
 
 
-class Caller:
+class ServedCaller:
     """One request of a client in the hands of this process, from its authentication to its last byte."""
 
     __slots__ = ("_task", "_timer", "_told", "identifier", "key", "permission", "requests", "targets")
@@ -76,14 +76,14 @@ class Callers:
     """All of one process. Costs a request two operations on a dictionary."""
 
     def __init__(self) -> None:
-        self._present: dict[str, set[Caller]] = {}
+        self._present: dict[str, set[ServedCaller]] = {}
 
     def follow(self, directory: Directory) -> None:
         directory.on_change(lambda table, fields: self._changed(directory, fields) if table == "keys" else None)
 
-    def enter(self, known: Identified, permission: str) -> Caller:
+    def enter(self, known: Identified, permission: str) -> ServedCaller:
         """To be followed by `leave`, whatever happens; to be called in the task that serves it."""
-        caller = Caller(known, permission)
+        caller = ServedCaller(known, permission)
         present = self._present.get(caller.identifier)
         if present is None:
             self._present[caller.identifier] = {caller}
@@ -93,7 +93,7 @@ class Callers:
             caller.expire_at(caller.key.expires_at)
         return caller
 
-    def leave(self, caller: Caller) -> None:
+    def leave(self, caller: ServedCaller) -> None:
         """Safe to repeat."""
         caller.leave()
         present = self._present.get(caller.identifier)
@@ -113,7 +113,7 @@ class Callers:
                     caller.expire_at(known.expires_at)
 
 
-def _is_same(known: KnownKey, caller: Caller) -> bool:
+def _is_same(known: KnownKey, caller: ServedCaller) -> bool:
     """Whether the key still is what the request was let in with, and may still do that."""
     before = caller.key
     return (known.id, known.tenant, known.hash) == (

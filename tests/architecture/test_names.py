@@ -15,12 +15,10 @@ TWICE = {
     # May only shrink.
     "Events",
     "Fleet",
-    "Frame",
     "Held",
     "Message",
     "Problem",
     "Route",
-    "Snapshot",
     "ToolCall",
 }
 

@@ -13,7 +13,7 @@ from ollamamax.batches.protocol.objects import batch_object, page_object
 from ollamamax.batches.protocol.parameters import cursor, limit
 from ollamamax.batches.queries.batch import get_batch, page_of_batches
 from ollamamax.bus.database import in_database
-from ollamamax.contract.fields import Fields, Refused
+from ollamamax.contract.fields import Fields, RefusedField
 from ollamamax.gateway import http
 from ollamamax.gateway.call import Call
 from ollamamax.gateway.http import Receive, Scope, Send
@@ -32,7 +32,7 @@ class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
     metadata: dict[str, str] | None = None
 
 
-FIELDS = Fields(BatchRequest, refused={"output_expires_after": Refused("files stay until they are deleted")})
+FIELDS = Fields(BatchRequest, refused={"output_expires_after": RefusedField("files stay until they are deleted")})
 
 
 async def create(service: Service, call: Call, scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from ollamamax.contract import Inference, Options
-from ollamamax.contract.fields import Fields, Loose, Refused, Translated
+from ollamamax.contract.fields import Fields, Loose, RefusedField, Translated
 from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.anthropic import content, tool_changes
 from ollamamax.gateway.asked import Asked, Notes
@@ -103,10 +103,10 @@ def _no_thread(body: Loose, value: Any) -> None:
 
 
 _REFUSED = {
-    "container": Refused("this server runs no programs of clients"),
-    "mcp_servers": Refused("this server runs no tools", ([],)),
-    "compaction": Refused("only Anthropic can read what it would make"),
-    "inference_geo": Refused("a tenant's own rules say where its requests run", ("not_available",)),
+    "container": RefusedField("this server runs no programs of clients"),
+    "mcp_servers": RefusedField("this server runs no tools", ([],)),
+    "compaction": RefusedField("only Anthropic can read what it would make"),
+    "inference_geo": RefusedField("a tenant's own rules say where its requests run", ("not_available",)),
 }
 COUNT_FIELDS = Fields(
     CountRequest,

@@ -10,7 +10,7 @@ import msgspec
 
 from ollamamax.contract import Inference, Options, as_ollama
 from ollamamax.contract.as_ollama import OllamaFields
-from ollamamax.contract.fields import Refused
+from ollamamax.contract.fields import RefusedField
 from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.asked import Asked, Notes
 from ollamamax.gateway.ollama import options
@@ -76,14 +76,16 @@ class GenerateRequest(_Common, kw_only=True):
     context: list[int] | None = None
 
 
-_RENDERED = Refused("prompts are rendered on the nodes", (False,))
+_RENDERED = RefusedField("prompts are rendered on the nodes", (False,))
 IGNORED = options.IGNORED | dict.fromkeys(("truncate", "shift"), "a prompt that is too long is refused, never cut")
 CHAT = OllamaFields(ChatRequest, IGNORED, {"_debug_render_only": _RENDERED}, defaults=options.LEFT_TO_THE_FLEET)
 GENERATE = OllamaFields(
     GenerateRequest,
     IGNORED | dict.fromkeys(("width", "height", "steps"), "no model here makes pictures"),
     {
-        "template": Refused("a model is rendered by its own template; make one with another by /api/create", ("",)),
+        "template": RefusedField(
+            "a model is rendered by its own template; make one with another by /api/create", ("",)
+        ),
         "_debug_render_only": _RENDERED,
     },
     defaults=options.LEFT_TO_THE_FLEET,

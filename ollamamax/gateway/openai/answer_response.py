@@ -8,7 +8,7 @@ from ollamamax.gateway.asked import Asked, Render, Renderer
 from ollamamax.gateway.call import Call
 from ollamamax.gateway.http import encode
 from ollamamax.gateway.openai.kept import kept
-from ollamamax.gateway.openai.response import CountedInput, Response, Shown
+from ollamamax.gateway.openai.response import CountedInput, Response, ShownResponse
 from ollamamax.gateway.openai.response_request import ResponseRequest, to_inference
 from ollamamax.gateway.run import Client, run
 from ollamamax.gateway.service import Service
@@ -18,7 +18,7 @@ def render(asked: Asked, call: Call, model: str) -> Renderer:
     """One that is kept has one id, whichever model answers."""
     body, keeps = asked.body
     request = keeps.id if keeps.is_stored else call.id
-    shown = Shown(request, msgspec.structs.replace(body, model=model), int(call.received_at), keeps.fields)
+    shown = ShownResponse(request, msgspec.structs.replace(body, model=model), int(call.received_at), keeps.fields)
     return Response(shown, keeps)
 
 
@@ -30,7 +30,7 @@ async def answer(service: Service, call: Call, asked: Asked, client: Client, ren
     """Raises what `kept` and `run` raise."""
     body: ResponseRequest = asked.body
     keeps = await kept(service, call, body)
-    begun = Shown(call.id, body, int(call.received_at), keeps.fields).response([], None)
+    begun = ShownResponse(call.id, body, int(call.received_at), keeps.fields).response([], None)
     if body.background:
         queued = begun | {"status": "queued"}
         await keeps.queue(queued)

@@ -7,7 +7,7 @@ import struct
 from typing import Any, Literal
 
 from ollamamax.contract import Inference
-from ollamamax.contract.fields import Fields, Refused
+from ollamamax.contract.fields import Fields, RefusedField
 from ollamamax.gateway.asked import Asked, Notes, Output, Renderer
 from ollamamax.gateway.call import Call
 from ollamamax.gateway.http import encode
@@ -34,12 +34,12 @@ FIELDS = Fields(
         **{name: others_words.IGNORED[name] for name in ("provider", "priority", "extra_body")},
     },
     {
-        "truncate_prompt_tokens": Refused("an input is taken whole or refused"),
-        "truncate": Refused("an input is taken whole or refused", (False, "NONE")),
-        "input_type": Refused("write the model's own instruction into the text"),
-        "task": Refused("write the model's own instruction into the text"),
-        "late_chunking": Refused("each input is embedded by itself", (False,)),
-        "embedding_type": Refused("ask for an `encoding_format`", ("float",)),
+        "truncate_prompt_tokens": RefusedField("an input is taken whole or refused"),
+        "truncate": RefusedField("an input is taken whole or refused", (False, "NONE")),
+        "input_type": RefusedField("write the model's own instruction into the text"),
+        "task": RefusedField("write the model's own instruction into the text"),
+        "late_chunking": RefusedField("each input is embedded by itself", (False,)),
+        "embedding_type": RefusedField("ask for an `encoding_format`", ("float",)),
     },
 )
 

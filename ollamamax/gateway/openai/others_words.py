@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ollamamax.contract.fields import Loose, Refused, Translated, renamed, unsupported
+from ollamamax.contract.fields import Loose, RefusedField, Translated, renamed, unsupported
 from ollamamax.kernel import errors
 
 _OPTIONS = {
@@ -136,51 +136,51 @@ CHAT: dict[str, Translated] = {
 
 _SEARCH = "no engine has it in common with another"
 _TEXT = "the engines' texts come as they make them"
-REFUSED: dict[str, Refused] = {
-    "best_of": Refused("every answer is shown", (0, 1)),
-    "use_beam_search": Refused(_SEARCH, (False,)),
-    "length_penalty": Refused(_SEARCH, (0, 1)),
-    "early_stopping": Refused(_SEARCH, (False,)),
-    "include_stop_str_in_output": Refused(_TEXT, (False,)),
-    "skip_special_tokens": Refused(_TEXT, (True,)),
-    "spaces_between_special_tokens": Refused(_TEXT, (True,)),
-    "no_stop_trim": Refused(_TEXT, (False,)),
-    "prompt_logprobs": Refused("the engines give none for a prompt", (0, False)),
-    "truncate_prompt_tokens": Refused("a prompt is taken whole or refused"),
-    "allowed_token_ids": Refused(_SEARCH, ([],)),
-    "bad_words": Refused(_SEARCH, ([],)),
-    "logits_processors": Refused("programs in a request are run nowhere here", ([],)),
-    "custom_logit_processor": Refused("programs in a request are run nowhere here"),
-    "guided_regex": Refused("of grammars only JSON schemas are common to the engines", ("",)),
-    "guided_choice": Refused("of grammars only JSON schemas are common to the engines; give an `enum`", ([],)),
-    "guided_grammar": Refused("of grammars only JSON schemas are common to the engines", ("",)),
-    "grammar": Refused("of grammars only JSON schemas are common to the engines", ("",)),
-    "regex": Refused("of grammars only JSON schemas are common to the engines", ("",)),
-    "ebnf": Refused("of grammars only JSON schemas are common to the engines", ("",)),
-    "return_tokens_as_token_ids": Refused("tokens are told as text", (False,)),
-    "return_token_ids": Refused("tokens are told as text", (False,)),
-    "n_probs": Refused("ask for `logprobs`", (0,)),
-    "samplers": Refused("the engines order them by themselves", ([],)),
-    "dry_multiplier": Refused(_SEARCH, (0,)),
-    "xtc_probability": Refused(_SEARCH, (0,)),
-    "dynatemp_range": Refused(_SEARCH, (0,)),
-    "top_n_sigma": Refused(_SEARCH, (-1,)),
-    "tfs_z": Refused(_SEARCH, (1,)),
-    "top_a": Refused(_SEARCH, (0,)),
-    "lora": Refused("adapters belong to a version of a model", ([],)),
-    "lora_path": Refused("adapters belong to a version of a model"),
-    "mm_processor_kwargs": Refused(_SEARCH, ({},)),
-    "vllm_xargs": Refused(_SEARCH, ({},)),
-    "plugins": Refused("this server adds nothing to a prompt", ([],)),
-    "transforms": Refused("this server takes nothing out of a prompt", ([],)),
+REFUSED: dict[str, RefusedField] = {
+    "best_of": RefusedField("every answer is shown", (0, 1)),
+    "use_beam_search": RefusedField(_SEARCH, (False,)),
+    "length_penalty": RefusedField(_SEARCH, (0, 1)),
+    "early_stopping": RefusedField(_SEARCH, (False,)),
+    "include_stop_str_in_output": RefusedField(_TEXT, (False,)),
+    "skip_special_tokens": RefusedField(_TEXT, (True,)),
+    "spaces_between_special_tokens": RefusedField(_TEXT, (True,)),
+    "no_stop_trim": RefusedField(_TEXT, (False,)),
+    "prompt_logprobs": RefusedField("the engines give none for a prompt", (0, False)),
+    "truncate_prompt_tokens": RefusedField("a prompt is taken whole or refused"),
+    "allowed_token_ids": RefusedField(_SEARCH, ([],)),
+    "bad_words": RefusedField(_SEARCH, ([],)),
+    "logits_processors": RefusedField("programs in a request are run nowhere here", ([],)),
+    "custom_logit_processor": RefusedField("programs in a request are run nowhere here"),
+    "guided_regex": RefusedField("of grammars only JSON schemas are common to the engines", ("",)),
+    "guided_choice": RefusedField("of grammars only JSON schemas are common to the engines; give an `enum`", ([],)),
+    "guided_grammar": RefusedField("of grammars only JSON schemas are common to the engines", ("",)),
+    "grammar": RefusedField("of grammars only JSON schemas are common to the engines", ("",)),
+    "regex": RefusedField("of grammars only JSON schemas are common to the engines", ("",)),
+    "ebnf": RefusedField("of grammars only JSON schemas are common to the engines", ("",)),
+    "return_tokens_as_token_ids": RefusedField("tokens are told as text", (False,)),
+    "return_token_ids": RefusedField("tokens are told as text", (False,)),
+    "n_probs": RefusedField("ask for `logprobs`", (0,)),
+    "samplers": RefusedField("the engines order them by themselves", ([],)),
+    "dry_multiplier": RefusedField(_SEARCH, (0,)),
+    "xtc_probability": RefusedField(_SEARCH, (0,)),
+    "dynatemp_range": RefusedField(_SEARCH, (0,)),
+    "top_n_sigma": RefusedField(_SEARCH, (-1,)),
+    "tfs_z": RefusedField(_SEARCH, (1,)),
+    "top_a": RefusedField(_SEARCH, (0,)),
+    "lora": RefusedField("adapters belong to a version of a model", ([],)),
+    "lora_path": RefusedField("adapters belong to a version of a model"),
+    "mm_processor_kwargs": RefusedField(_SEARCH, ({},)),
+    "vllm_xargs": RefusedField(_SEARCH, ({},)),
+    "plugins": RefusedField("this server adds nothing to a prompt", ([],)),
+    "transforms": RefusedField("this server takes nothing out of a prompt", ([],)),
 }
-CHAT_REFUSED: dict[str, Refused] = {
+CHAT_REFUSED: dict[str, RefusedField] = {
     **REFUSED,
-    "chat_template": Refused("the template belongs to a version of a model"),
-    "documents": Refused("give them in a message", ([],)),
-    "echo": Refused("what was asked is not repeated", (False,)),
-    "add_generation_prompt": Refused("end with a message of the assistant to have it gone on with", (True,)),
-    "add_special_tokens": Refused("the template adds them", (False,)),
+    "chat_template": RefusedField("the template belongs to a version of a model"),
+    "documents": RefusedField("give them in a message", ([],)),
+    "echo": RefusedField("what was asked is not repeated", (False,)),
+    "add_generation_prompt": RefusedField("end with a message of the assistant to have it gone on with", (True,)),
+    "add_special_tokens": RefusedField("the template adds them", (False,)),
 }
 
 _PLACE = "where a request runs is the fleet's affair"

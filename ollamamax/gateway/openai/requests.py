@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from ollamamax.contract import Inference, Options
-from ollamamax.contract.fields import Fields, Refused
+from ollamamax.contract.fields import Fields, RefusedField
 from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.asked import Asked, Notes, several
 from ollamamax.gateway.ollama.durations import seconds
@@ -118,14 +118,14 @@ FIELDS = Fields(
         "messages.tool_calls.index": "calls come in their order",
     },
     {
-        "modalities": Refused("the answer is text", (["text"], [])),
-        "audio": Refused("the answer is text"),
-        "web_search_options": Refused("this server searches nowhere"),
-        "moderation": Refused("no model here moderates"),
-        "functions": Refused("OpenAI replaced it by `tools`", ([],)),
-        "function_call": Refused("OpenAI replaced it by `tool_choice`"),
-        "messages.audio": Refused("the engines hear nothing"),
-        "messages.function_call": Refused("OpenAI replaced it by `tool_calls`"),
+        "modalities": RefusedField("the answer is text", (["text"], [])),
+        "audio": RefusedField("the answer is text"),
+        "web_search_options": RefusedField("this server searches nowhere"),
+        "moderation": RefusedField("no model here moderates"),
+        "functions": RefusedField("OpenAI replaced it by `tools`", ([],)),
+        "function_call": RefusedField("OpenAI replaced it by `tool_choice`"),
+        "messages.audio": RefusedField("the engines hear nothing"),
+        "messages.function_call": RefusedField("OpenAI replaced it by `tool_calls`"),
         **others_words.CHAT_REFUSED,
     },
     others_words.CHAT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ollamamax.contract import Inference
-from ollamamax.contract.fields import Fields, Refused
+from ollamamax.contract.fields import Fields, RefusedField
 from ollamamax.gateway.asked import Asked, Notes, Output, Renderer
 from ollamamax.gateway.call import Call
 from ollamamax.gateway.http import encode
@@ -26,7 +26,7 @@ class RerankRequest(Named, kw_only=True, forbid_unknown_fields=True):
     return_documents: bool | None = False
 
 
-_WHOLE = Refused("the engine takes a document whole or refuses it")
+_WHOLE = RefusedField("the engine takes a document whole or refuses it")
 FIELDS = Fields(
     RerankRequest,
     {"priority": others_words.IGNORED["priority"]},
@@ -34,7 +34,7 @@ FIELDS = Fields(
         "max_tokens_per_doc": _WHOLE,
         "max_chunks_per_doc": _WHOLE,
         "truncate_prompt_tokens": _WHOLE,
-        "rank_fields": Refused("a document has one text"),
+        "rank_fields": RefusedField("a document has one text"),
     },
 )
 

@@ -43,7 +43,7 @@ def _usage(final: Final) -> Item:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownResponse:
     """What all pictures of one response share; ``more`` are fields besides, ``created`` is in Unix seconds."""
 
     request: str
@@ -121,7 +121,7 @@ def _arguments(call: Item) -> str:
     return call["function"].get("arguments") or "{}"
 
 
-def items(shown: Shown, output: Output) -> list[Item]:
+def items(shown: ShownResponse, output: Output) -> list[Item]:
     """The output as items: what was thought, what was said, what is called."""
     request = shown.request
     status = "incomplete" if output.final.finish_reason == "length" else "completed"
@@ -138,7 +138,7 @@ def items(shown: Shown, output: Output) -> list[Item]:
 class Events:
     """Renders the events of one stream: output items one after the other, each opened, filled and closed."""
 
-    def __init__(self, shown: Shown) -> None:
+    def __init__(self, shown: ShownResponse) -> None:
         self._request = shown.request
         self._shown = shown
         self.answer: Item = {}
@@ -259,7 +259,7 @@ class Response(Renderer):
 
     content_type = EVENT_STREAM
 
-    def __init__(self, shown: Shown, keeps: Kept) -> None:
+    def __init__(self, shown: ShownResponse, keeps: Kept) -> None:
         self._shown = shown
         self._keeps = keeps
         self._events: Events | None = None

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from ollamamax.contract import Inference, Options
-from ollamamax.contract.fields import Fields, Refused
+from ollamamax.contract.fields import Fields, RefusedField
 from ollamamax.contract.ignored import Ignored
 from ollamamax.gateway.asked import Asked, Notes
 from ollamamax.gateway.openai import namespaces, response_input, tools
@@ -67,10 +67,10 @@ FIELDS = Fields(
         "context_management": "the whole conversation is used",
     },
     {
-        "prompt": Refused("prompts are kept by the client"),
-        "truncation": Refused("an input is taken whole or refused", ("disabled",)),
-        "top_logprobs": Refused("ask /v1/chat/completions for them", (0,)),
-        "moderation": Refused("no model here moderates"),
+        "prompt": RefusedField("prompts are kept by the client"),
+        "truncation": RefusedField("an input is taken whole or refused", ("disabled",)),
+        "top_logprobs": RefusedField("ask /v1/chat/completions for them", (0,)),
+        "moderation": RefusedField("no model here moderates"),
     },
 )
 _LOGPROBS = "message.output_text.logprobs"
