@@ -19,4 +19,25 @@ export default tseslint.config(
       '@typescript-eslint/only-throw-error': 'off', // the router's redirect() is thrown
     },
   },
+  {
+    // A text that somebody reads is in a file of texts. The areas named here say theirs in English alone.
+    files: ['src/**/*.tsx'],
+    ignores: [
+      'src/**/*.test.tsx',
+      'src/areas/{overview,requests,keys,nodes}/**',
+      'src/app/{Failure,SchemeToggle}.tsx',
+      'src/ui/{CopyText,Command,Dialog,NoData,Logo}.tsx',
+    ],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        { selector: 'JSXText[value=/\\p{L}{2,}/u]', message: 'Take it from a file of texts: t(…).' },
+        {
+          selector:
+            'JSXAttribute[name.name=/^(aria-label|title|label|placeholder|description|alt)$/] > Literal[value=/\\p{L}{2,}/u]',
+          message: 'Take it from a file of texts: t(…).',
+        },
+      ],
+    },
+  },
 )

@@ -23,7 +23,7 @@ export function SearchButton() {
         <IconSearch size={16} stroke={1.75} aria-hidden="true" />
         <span className={classes.word}>{t('search.label')}</span>
         <Kbd size="xs" className={classes.keys} aria-hidden="true">
-          Ctrl K
+          {t('search.keysShort')}
         </Kbd>
       </UnstyledButton>
       {wanted && (

@@ -2,6 +2,7 @@
 import { Alert, Button, PasswordInput, TextInput } from '@mantine/core'
 import { getRouteApi, useRouter } from '@tanstack/react-router'
 import { useState, type SubmitEvent } from 'react'
+import { useTranslation } from 'react-i18next'
 import { Problem, sentence } from '../../api/client'
 import { useLogIn } from '../../api/session'
 import { useDocumentTitle } from '../../ui/Page'
@@ -20,7 +21,8 @@ export function LoginPage() {
   const [email, setEmail] = useState('')
   const [password, setPassword] = useState('')
 
-  useDocumentTitle('Log in')
+  const { t } = useTranslation('session')
+  useDocumentTitle(t('title'))
 
   const submit = (event: SubmitEvent) => {
     event.preventDefault()
@@ -46,16 +48,18 @@ export function LoginPage() {
       <main className={classes.main}>
         <div className={classes.card}>
           <Logo />
-          <h1 className={classes.title}>Log in</h1>
+          <h1 className={classes.title}>{t('title')}</h1>
           <form onSubmit={submit} className={classes.form}>
             {logIn.error !== null && (
               <Alert color="red" variant="light" icon={<Icon name="alert" />} role="alert">
-                {explanation(logIn.error)}
+                {logIn.error instanceof Problem && logIn.error.retryAfter !== null
+                  ? t('tooMany', { span: span(logIn.error.retryAfter) })
+                  : sentence(logIn.error)}
               </Alert>
             )}
             <TextInput
               id="email"
-              label="Email address"
+              label={t('email')}
               type="email"
               name="email"
               autoComplete="username"
@@ -70,31 +74,24 @@ export function LoginPage() {
             />
             <PasswordInput
               id="password"
-              label="Password"
+              label={t('password')}
               name="password"
               autoComplete="current-password"
               required
               withAsterisk={false}
               size="md"
-              visibilityToggleButtonProps={{ 'aria-label': 'Show the password' }}
+              visibilityToggleButtonProps={{ 'aria-label': t('showPassword') }}
               value={password}
               onChange={(event) => {
                 setPassword(event.currentTarget.value)
               }}
             />
             <Button type="submit" size="md" fullWidth loading={logIn.isPending}>
-              Log in
+              {t('title')}
             </Button>
           </form>
         </div>
       </main>
     </div>
   )
-}
-
-function explanation(error: Error): string {
-  if (error instanceof Problem && error.retryAfter !== null) {
-    return `Too many failed attempts. Try again in ${span(error.retryAfter)}.`
-  }
-  return sentence(error)
 }
