@@ -90,20 +90,24 @@ def test_without_nodes_the_page_says_how_to_join_one(watched: Watched, product: 
 def test_a_node_and_a_request_appear_live(watched: Watched, product: Product) -> None:
     page = watched.page
     _log_in(page, product)
-    page.get_by_role("button", name="Join a node", exact=True).click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_role("button", name="Make a join token").click()
-    command = dialog.get_by_label("Join the node", exact=True)
+    page.get_by_role("link", name="Join a node", exact=True).click()
+    page.get_by_label("Name of the node").fill(NODE)
+    page.get_by_role("button", name="Make the join command").click()
+    command = page.get_by_label("Join the node", exact=True)
     expect(command).to_contain_text(f"ollamamax-node join {product.url}")
     if SHOTS:
         page.screenshot(path=Path(SHOTS) / "join.png")
     assert _violations(page) == []
     products.join_node(product, token=command.inner_text().split("--token ")[1].split()[0])
-    dialog.get_by_role("button", name="Done").click()
+    expect(page.get_by_text(f"{NODE} is there and reports.")).to_be_visible()
+    page.get_by_role("link", name="Show it").click()
     node = page.get_by_role("article", name=NODE)
-    expect(node).to_be_visible()
     expect(node.get_by_text("Healthy")).to_be_visible()
     expect(node.get_by_role("meter", name="RAM")).to_be_visible()
+    expect(page.get_by_text("It runs no request of yours.")).to_be_visible()
+    page.get_by_role("link", name="Overview").first.click()
+    expect(page.get_by_text("All is well")).to_be_visible()
+    expect(page.get_by_role("link", name=f"{NODE}: Healthy")).to_be_visible()
 
     model = products.model_of(product)
     asking = _ask(product, model)
@@ -246,13 +250,30 @@ def test_a_request_that_is_not_there_is_said_so(watched: Watched, product: Produ
     assert [line for line in watched.complaints if "404" not in line] == []
 
 
+def test_a_node_is_drained_resumed_and_removed(watched: Watched, product: Product) -> None:
+    page = watched.page
+    _log_in(page, product)
+    page.get_by_role("link", name="Nodes", exact=True).click()
+    page.get_by_role("link", name=NODE, exact=True).first.click()
+    page.get_by_role("button", name="Drain").click()
+    expect(page.get_by_text("Drained: it runs nothing and gets no new requests.")).to_be_visible()
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_text("Drained: it runs nothing and gets no new requests.")).to_be_hidden()
+    page.get_by_role("button", name="Remove").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Its credentials stop working at once")
+    assert _violations(page) == []
+    dialog.get_by_role("button", name="Cancel").click()
+    assert watched.complaints == []
+
+
 def test_it_reconnects_by_itself_and_says_meanwhile_that_it_is_stale(watched: Watched, product: Product) -> None:
     page = watched.page
     _log_in(page, product)
-    expect(page.get_by_role("article", name=NODE)).to_be_visible()
+    expect(page.get_by_role("link", name=re.compile(NODE)).first).to_be_visible()
     product.stop("web")
     expect(page.get_by_role("status").filter(has_text="Reconnecting")).to_be_visible()
-    expect(page.get_by_role("article", name=NODE)).to_be_visible()
+    expect(page.get_by_role("link", name=re.compile(NODE)).first).to_be_visible()
     expect(page.get_by_text(re.compile("last data .* ago"))).to_be_visible()
     product.web()
     expect(page.get_by_role("status").filter(has_text=re.compile("^Live$"))).to_be_visible()
@@ -340,7 +361,14 @@ def test_every_width_and_scheme_is_accessible(
     waits.wait_for()
     waiting = str(waits.get_attribute("href"))
     finished = page.get_by_label("Table of the last requests").get_by_role("link").first.get_attribute("href")
-    for name, address in (("overview", "/"), ("waits", waiting), ("keys", "/keys"), ("request", str(finished))):
+    for name, address in (
+        ("overview", "/"),
+        ("nodes", "/nodes"),
+        ("join-page", "/nodes/join"),
+        ("waits", waiting),
+        ("keys", "/keys"),
+        ("request", str(finished)),
+    ):
         page.goto(address)
         expect(page.get_by_role("status").filter(has_text=re.compile("^Live$"))).to_be_visible()
         if address.startswith("/requests/"):

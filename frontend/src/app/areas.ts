@@ -2,6 +2,7 @@
 import * as jobs from '../areas/jobs'
 import * as keys from '../areas/keys'
 import * as models from '../areas/models'
+import * as nodes from '../areas/nodes'
 import * as overview from '../areas/overview'
 import * as playground from '../areas/playground'
 import * as requests from '../areas/requests'
@@ -9,7 +10,7 @@ import * as session from '../areas/session'
 import type { Entry } from './area'
 
 /** Areas inside the shell. */
-export const AREAS = [overview, models, jobs, requests, playground, keys] as const
+export const AREAS = [overview, nodes, models, jobs, requests, playground, keys] as const
 
 /** Areas that need no session. */
 export const OUTSIDE = [session] as const

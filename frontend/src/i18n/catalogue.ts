@@ -2,6 +2,7 @@
 import type jobs from '../areas/jobs/en.json'
 import type keys from '../areas/keys/en.json'
 import type models from '../areas/models/en.json'
+import type nodes from '../areas/nodes/en.json'
 import type overview from '../areas/overview/en.json'
 import type playground from '../areas/playground/en.json'
 import type requests from '../areas/requests/en.json'
@@ -13,6 +14,7 @@ export interface Texts {
   jobs: typeof jobs
   keys: typeof keys
   models: typeof models
+  nodes: typeof nodes
   overview: typeof overview
   playground: typeof playground
   requests: typeof requests

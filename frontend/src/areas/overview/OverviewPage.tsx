@@ -1,27 +1,25 @@
 /** The live overview: what is measured now, and what ran last. */
-import { Alert, Button, Loader } from '@mantine/core'
-import { useQuery } from '@tanstack/react-query'
-import { lazy, Suspense, useMemo, useState } from 'react'
-import { sessionQuery } from '../../api/session'
+import { Alert, Loader } from '@mantine/core'
+import { Link } from '@tanstack/react-router'
+import { useTranslation } from 'react-i18next'
+import { useMay } from '../../api/session'
 import { Card, Empty } from '../../ui/Card'
 import { Command } from '../../ui/Command'
 import { FinishedTable } from './FinishedTable'
 import { count, perSecond } from '../../ui/format'
 import { Icon } from '../../ui/Icon'
-import { NodeCard } from './NodeCard'
+import { NodeMap } from '../nodes/NodeMap'
+import { useNodeRows } from '../nodes/useNodeRows'
+import { Charts } from './Charts'
+import { HealthPanel } from './HealthPanel'
 import { RunningTable } from './RunningTable'
 import { useDocumentTitle } from '../../ui/Page'
-import { Chart, type Line } from '../../ui/chart/Chart'
 import { Tile } from '../../ui/Tile'
 import { WaitingTable } from './WaitingTable'
-import { SERIES_SECONDS, type FleetView, type NodesView } from '../../live/topics'
+import type { FleetView } from '../../live/topics'
 import type { Point } from '../../live/types'
-import { STALE_AFTER, useClock, useLive, useSlice, useTopic } from '../../live/useLive'
+import { STALE_AFTER, useClock, useLive, useTopic } from '../../live/useLive'
 import classes from './OverviewPage.module.css'
-
-const NODES_SHOWN = 24
-
-const JoinNode = lazy(async () => ({ default: (await import('./JoinNode')).JoinNode }))
 
 export function OverviewPage() {
   const { phase, topics, heardAt } = useLive()
@@ -54,39 +52,20 @@ export function OverviewPage() {
       )}
       {fleet !== null && (
         <div className={classes.page} data-stale={stale}>
-          <Overview fleet={fleet} clock={clock} at={fleet.at + (stale ? 0 : Math.max(0, age) / 1000)} />
+          <Overview fleet={fleet} at={fleet.at + (stale ? 0 : Math.max(0, age) / 1000)} />
         </div>
       )}
     </>
   )
 }
 
-function Overview({ fleet, clock, at }: { fleet: FleetView; clock: number; at: number }) {
-  const { times, tokens, requests } = useMemo(() => drawn(fleet.series), [fleet.series])
+function Overview({ fleet, at }: { fleet: FleetView; at: number }) {
   return (
     <>
+      <HealthPanel />
       <Totals now={fleet.now} />
-      <div className={classes.charts}>
-        <Chart
-          title="Tokens per second"
-          times={times}
-          lines={tokens}
-          step={1}
-          from={fleet.at - SERIES_SECONDS}
-          to={fleet.at}
-          format={perSecond}
-        />
-        <Chart
-          title="Requests"
-          times={times}
-          lines={requests}
-          step={1}
-          from={fleet.at - SERIES_SECONDS}
-          to={fleet.at}
-          format={count}
-        />
-      </div>
-      <Nodes clock={clock} />
+      <Nodes />
+      <Charts />
       <Requests at={at} />
     </>
   )
@@ -118,19 +97,6 @@ function Requests({ at }: { at: number }) {
   )
 }
 
-function drawn(series: readonly Point[]): { times: number[]; tokens: Line[]; requests: Line[] } {
-  const values = (read: (point: Point) => number | null | undefined) =>
-    series.map((point) => read(point) ?? null)
-  return {
-    times: series.map((point) => point.at),
-    tokens: [{ name: 'Tokens/s', color: '--accent', values: values((point) => point.tokens_per_second) }],
-    requests: [
-      { name: 'Running', color: '--accent', values: values((point) => point.running), stepped: true },
-      { name: 'Waiting', color: '--second', values: values((point) => point.queued), stepped: true },
-    ],
-  }
-}
-
 function Totals({ now }: { now: Point | null }) {
   const shown = (value: number | null | undefined, format: (value: number) => string): string =>
     value == null ? '–' : format(value)
@@ -153,96 +119,38 @@ function Totals({ now }: { now: Point | null }) {
   )
 }
 
-/** Ids in the order of the names; the very same while no node came, went or was renamed. */
-function idsByName(view: NodesView | null): readonly string[] | null {
-  if (view === null) return null
-  return [...view.rows.values()].sort((one, other) => one.name.localeCompare(other.name)).map((row) => row.id)
-}
-
-function chunks(ids: readonly string[]): (readonly string[])[] {
-  return Array.from({ length: Math.ceil(ids.length / NODES_SHOWN) }, (_, number) =>
-    ids.slice(number * NODES_SHOWN, (number + 1) * NODES_SHOWN),
-  )
-}
-
-/** Some nodes, whole. */
-function NodeCards({ ids, clock }: { ids: readonly string[]; clock: number }) {
-  const nodes = useTopic('node', { ids })
-  return ids.map((id) => {
-    const node = nodes?.get(id)
-    return node === undefined ? null : <NodeCard key={id} node={node} clock={clock} />
-  })
-}
-
-function Nodes({ clock }: { clock: number }) {
-  const [shown, setShown] = useState(1)
-  const ids = useSlice('nodes', idsByName)
-  const mayJoin = useQuery(sessionQuery).data?.permissions.includes('node.manage') === true
+function Nodes() {
+  const { t } = useTranslation('overview')
+  const mayJoin = useMay('node.manage')
+  const rows = useNodeRows()
+  if (rows === undefined) return null
+  if (rows.length === 0) return <FirstNode />
   return (
-    <section aria-labelledby="nodes">
-      <div className={classes.head}>
-        <h2 id="nodes" className={classes.heading}>
-          Nodes
-        </h2>
-        {mayJoin && <JoinButton />}
-      </div>
-      {ids?.length === 0 && <FirstNode />}
-      <div className={classes.nodes}>
-        {chunks(ids ?? [])
-          .slice(0, shown)
-          .map((chunk) => (
-            <NodeCards key={chunk[0]} ids={chunk} clock={clock} />
-          ))}
-      </div>
-      {ids !== null && ids.length > shown * NODES_SHOWN && (
-        <Button
-          variant="default"
-          mt="md"
-          onClick={() => {
-            setShown(shown + 1)
-          }}
-        >
-          Show more of {count(ids.length)} nodes
-        </Button>
-      )}
-    </section>
-  )
-}
-
-function JoinButton() {
-  const [opened, setOpened] = useState(false)
-  const [wanted, setWanted] = useState(false)
-  return (
-    <>
-      <Button
-        variant="default"
-        size="xs"
-        leftSection={<Icon name="plus" size={14} />}
-        onClick={() => {
-          setWanted(true)
-          setOpened(true)
-        }}
-      >
-        Join a node
-      </Button>
-      {wanted && (
-        <Suspense>
-          <JoinNode
-            opened={opened}
-            onClose={() => {
-              setOpened(false)
-            }}
-          />
-        </Suspense>
-      )}
-    </>
+    <Card
+      title={t('nodes')}
+      aside={
+        <span className={classes.links}>
+          <Link to="/nodes">{t('allNodes')}</Link>
+          {mayJoin && <Link to="/nodes/join">{t('join')}</Link>}
+        </span>
+      }
+    >
+      <NodeMap rows={rows} label={t('nodes')} />
+    </Card>
   )
 }
 
 function FirstNode() {
+  const { t } = useTranslation('overview')
+  const mayJoin = useMay('node.manage')
   return (
     <div className={classes.none}>
       <Empty title="No node has joined yet">
+        {mayJoin && (
+          <p>
+            <Link to="/nodes/join">{t('join')}</Link>
+          </p>
+        )}
         <p>Make a join token, here or on the server, then join from the host that runs the models:</p>
         <Command label="Make a join token" text="ollamamax node token" />
         <Command

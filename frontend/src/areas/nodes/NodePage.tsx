@@ -1,0 +1,259 @@
+/** One node: how it is and why, what it runs, its past, and what can be done with it. */
+import { Button, SegmentedControl } from '@mantine/core'
+import { notifications } from '@mantine/notifications'
+import { IconPlayerPause, IconPlayerPlay, IconTrash } from '@tabler/icons-react'
+import { useNavigate, useParams } from '@tanstack/react-router'
+import { useState } from 'react'
+import { useTranslation } from 'react-i18next'
+import { sentence } from '../../api/client'
+import { useHistory, type HistorySeries, type Range } from '../../api/history'
+import { telemetryOf, useNode, useRemoveNode, useSchedule, type Node } from '../../api/nodes'
+import { useMay } from '../../api/session'
+import type { NodeView } from '../../live/topics'
+import { useClock, useTopic } from '../../live/useLive'
+import { Card, Empty } from '../../ui/Card'
+import { Dialog } from '../../ui/Dialog'
+import { Findings } from '../../ui/Findings'
+import { count, dateTime, duration, perSecond } from '../../ui/format'
+import { HistoryChart } from '../../ui/HistoryChart'
+import { Page } from '../../ui/Page'
+import { Loaded } from '../../ui/PageState'
+import { Tag } from '../../ui/Tag'
+import { RunningTable } from '../overview/RunningTable'
+import { NodeCard } from './NodeCard'
+import classes from './NodePage.module.css'
+import type { NodeCondition } from './rows'
+import { TONE } from './tone'
+
+export function NodePage() {
+  const { nodeId } = useParams({ strict: false })
+  const node = useNode(nodeId ?? '')
+  return <Loaded query={node}>{(found) => <Found node={found} />}</Loaded>
+}
+
+function Found({ node }: { node: Node }) {
+  const { t } = useTranslation(['nodes', 'common'])
+  const condition = conditionOf(node)
+  return (
+    <Page
+      title={node.name}
+      documentTitle={`${node.name} · ${t('title')}`}
+      beside={<Tag tone={TONE[condition]}>{t(`common:health.${condition}`)}</Tag>}
+      lead={t('joined', { when: dateTime(node.joined_at), version: node.agent_version || '–' })}
+      actions={<Acts node={node} />}
+    >
+      {node.health.findings.length > 0 && (
+        <Card title={t('why')} flush>
+          <Findings findings={node.health.findings} />
+        </Card>
+      )}
+      <Now node={node} />
+      <Past node={node} />
+    </Page>
+  )
+}
+
+function conditionOf(node: Node): NodeCondition {
+  if (!node.online) return 'silent'
+  if (node.health.state === 'healthy' && !node.schedulable) return 'draining'
+  return node.health.state
+}
+
+function Now({ node }: { node: Node }) {
+  const { t } = useTranslation('nodes')
+  const clock = useClock()
+  const id = node.id.replaceAll('-', '')
+  const live = useTopic('node', { ids: [id] })
+  const fleet = useTopic('fleet')
+  const running = useTopic('requests')
+  const requests = (running?.running ?? []).filter((request) => request.node === id)
+  const said = telemetryOf(node)
+  const view: NodeView = live?.get(id) ?? {
+    id,
+    name: node.name,
+    draining: !node.schedulable,
+    state: said,
+    last_seen: said?.at ?? (node.last_seen_at === null ? null : Date.parse(node.last_seen_at) / 1000),
+    shared: node.shared,
+    region: node.region,
+    labels: node.labels,
+    hourly_cost: node.hourly_cost,
+    heardAt: clock,
+  }
+  return (
+    <div className={classes.now}>
+      <NodeCard node={view} clock={clock} />
+      <Card title={t('runningNow')} aside={requests.length === 0 ? undefined : count(requests.length)} flush>
+        {requests.length === 0 ? (
+          <Empty title={t('runsNothing')} />
+        ) : (
+          <RunningTable requests={requests} total={requests.length} at={fleet?.at ?? 0} />
+        )}
+      </Card>
+    </div>
+  )
+}
+
+const perCent = (value: number): string => `${value.toFixed(0)} %`
+const degrees = (value: number): string => `${value.toFixed(0)} °C`
+const plain = (value: number): string => (Number.isInteger(value) ? count(value) : value.toFixed(1))
+const NOTHING: readonly (number | null)[] = []
+
+function Past({ node }: { node: Node }) {
+  const { t } = useTranslation(['nodes', 'common'])
+  const [range, setRange] = useState<Range>('hour')
+  const cards = telemetryOf(node)?.gpus ?? []
+  // One answer has at most twenty series.
+  const names = [`node:${node.id}`, ...cards.slice(0, 16).map((card) => `gpu:${node.id}/${String(card.index)}`)]
+  const history = useHistory(names, range)
+  const ranges = (['hour', 'day', 'week', 'month'] as const).map((value) => ({ value, label: t(`common:past.${value}`) }))
+  return (
+    <section aria-labelledby="past" className={classes.past}>
+      <div className={classes.head}>
+        <h2 id="past" className={classes.heading}>
+          {t('past')}
+        </h2>
+        <SegmentedControl
+          size="xs"
+          aria-label={t('common:past.range')}
+          data={ranges}
+          value={range}
+          onChange={(value) => {
+            setRange(value)
+          }}
+        />
+      </div>
+      <Loaded query={history}>
+        {({ series, step }) => {
+          const own = series[0]
+          if (own === undefined) return null
+          const line = (name: string, key: string) => ({ name, values: own.values[key] ?? NOTHING })
+          const ofCards = (key: string) =>
+            series.slice(1).map((card: HistorySeries, index) => ({
+              name: `GPU ${String(cards[index]?.index ?? index)}`,
+              values: card.values[key] ?? NOTHING,
+            }))
+          return (
+            <div className={classes.charts}>
+              <HistoryChart title={t('speed')} at={own.at}
+                step={step} lines={[line(t('speed'), 'tokens_per_second')]} format={perSecond} />
+              <HistoryChart
+                title={t('requests')}
+                at={own.at}
+                step={step}
+                lines={[line(t('running'), 'running'), line(t('waiting'), 'waiting'), line(t('failed'), 'failed')]}
+                format={plain}
+              />
+              <HistoryChart
+                title={t('firstToken')}
+                at={own.at}
+                step={step}
+                lines={[line('p50', 'first_token_p50_ms'), line('p95', 'first_token_p95_ms')]}
+                format={duration}
+              />
+              <HistoryChart
+                title={t('host')}
+                at={own.at}
+                step={step}
+                lines={[line(t('cpu'), 'cpu_percent'), line(t('memory'), 'memory_percent')]}
+                format={perCent}
+                least={100}
+              />
+              {series.length > 1 && (
+                <>
+                  <HistoryChart title={t('gpuLoad')} at={own.at}
+                step={step} lines={ofCards('load_percent')} format={perCent} least={100} />
+                  <HistoryChart title={t('heat')} at={own.at}
+                step={step} lines={ofCards('temperature_celsius')} format={degrees} />
+                </>
+              )}
+            </div>
+          )
+        }}
+      </Loaded>
+    </section>
+  )
+}
+
+function Acts({ node }: { node: Node }) {
+  const { t } = useTranslation('nodes')
+  const mayManage = useMay('node.manage')
+  const schedule = useSchedule()
+  const [removing, setRemoving] = useState(false)
+  if (!mayManage) return null
+  const running = telemetryOf(node)?.running ?? 0
+  return (
+    <>
+      <Button
+        variant="default"
+        loading={schedule.isPending}
+        leftSection={node.schedulable ? <IconPlayerPause size={16} /> : <IconPlayerPlay size={16} />}
+        onClick={() => {
+          schedule.mutate(
+            { id: node.id, schedulable: !node.schedulable },
+            {
+              onSuccess: () => {
+                const message = node.schedulable ? t('drainBegun', { count: running }) : t('resumed')
+                notifications.show({ title: node.name, message })
+              },
+              onError: (error) => {
+                notifications.show({ color: 'red', title: node.name, message: sentence(error) })
+              },
+            },
+          )
+        }}
+      >
+        {node.schedulable ? t('drain') : t('resume')}
+      </Button>
+      <Button
+        variant="default"
+        leftSection={<IconTrash size={16} />}
+        onClick={() => {
+          setRemoving(true)
+        }}
+      >
+        {t('remove')}
+      </Button>
+      <Remove
+        node={node}
+        running={running}
+        opened={removing}
+        onClose={() => {
+          setRemoving(false)
+        }}
+      />
+    </>
+  )
+}
+
+function Remove(props: { node: Node; running: number; opened: boolean; onClose: () => void }) {
+  const { node, running, opened, onClose } = props
+  const { t } = useTranslation(['nodes', 'common'])
+  const remove = useRemoveNode()
+  const navigate = useNavigate()
+  return (
+    <Dialog opened={opened} onClose={onClose} title={t('removeTitle', { name: node.name })}>
+      <p>{running > 0 ? t('removeRunning', { count: running }) : t('removeText')}</p>
+      {remove.error !== null && <p role="alert">{sentence(remove.error)}</p>}
+      <div className={classes.buttons}>
+        <Button variant="default" onClick={onClose}>
+          {t('cancel')}
+        </Button>
+        <Button
+          color="red"
+          loading={remove.isPending}
+          onClick={() => {
+            remove.mutate(node.id, {
+              onSuccess: () => {
+                notifications.show({ title: node.name, message: t('removed') })
+                void navigate({ to: '/nodes' })
+              },
+            })
+          }}
+        >
+          {t('removeIt')}
+        </Button>
+      </div>
+    </Dialog>
+  )
+}

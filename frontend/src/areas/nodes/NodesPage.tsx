@@ -1,0 +1,186 @@
+/** Every node, problems first: a map to see them all, a table to find one. */
+import { Button } from '@mantine/core'
+import { notifications } from '@mantine/notifications'
+import { IconPlayerPause, IconPlayerPlay, IconPlus } from '@tabler/icons-react'
+import { Link } from '@tanstack/react-router'
+import { useMemo } from 'react'
+import { useTranslation } from 'react-i18next'
+import { sentence } from '../../api/client'
+import { useHealth } from '../../api/health'
+import { useSchedule } from '../../api/nodes'
+import { useMay } from '../../api/session'
+import { Card } from '../../ui/Card'
+import { count, percent, perSecond } from '../../ui/format'
+import { Page } from '../../ui/Page'
+import { PageEmpty } from '../../ui/PageState'
+import { DataTable } from '../../ui/table/DataTable'
+import type { Column } from '../../ui/table/column'
+import { Tag } from '../../ui/Tag'
+import { NodeMap } from './NodeMap'
+import type { NodeCondition, NodeListed } from './rows'
+import { TONE } from './tone'
+import { useNodeRows } from './useNodeRows'
+
+const hottest = (row: NodeListed): number | null => row.view.gpu?.temperature_celsius ?? null
+const load = (row: NodeListed): number | null => row.view.gpu?.load_percent ?? null
+const memory = (row: NodeListed): number | null =>
+  row.view.memory_used === null || row.view.memory_total === null
+    ? null
+    : percent(row.view.memory_used, row.view.memory_total)
+
+export function NodesPage() {
+  const { t } = useTranslation('nodes')
+  const health = useHealth()
+  const mayManage = useMay('node.manage')
+  const schedule = useSchedule()
+  const rows = useNodeRows()
+  const columns = useColumns()
+  const set = (chosen: readonly NodeListed[], schedulable: boolean) => {
+    for (const row of chosen) {
+      schedule.mutate(
+        { id: row.id, schedulable },
+        {
+          onError: (error) => {
+            notifications.show({ color: 'red', title: row.name, message: sentence(error) })
+          },
+        },
+      )
+    }
+  }
+  return (
+    <Page
+      title={t('title')}
+      lead={t('lead')}
+      actions={
+        mayManage && (
+          <Button component={Link} to="/nodes/join" leftSection={<IconPlus size={16} />}>
+            {t('join')}
+          </Button>
+        )
+      }
+    >
+      {rows !== undefined && rows.length > 0 && (
+        <Card title={t('map')} aside={count(rows.length)}>
+          <NodeMap rows={rows} label={t('map')} />
+        </Card>
+      )}
+      <DataTable
+        id="nodes"
+        label={t('title')}
+        columns={columns}
+        list={{ rows, error: health.error }}
+        idOf={(row) => row.id}
+        linkOf={(row) => ({ to: '/nodes/$nodeId', params: { nodeId: row.id } })}
+        toneOf={(row) =>
+          row.condition === 'silent' || row.condition === 'unhealthy'
+            ? 'bad'
+            : row.condition === 'degraded'
+              ? 'warn'
+              : undefined
+        }
+        acts={
+          mayManage
+            ? [
+                {
+                  label: t('drain'),
+                  icon: IconPlayerPause,
+                  run: (chosen: readonly NodeListed[]) => {
+                    set(chosen, false)
+                  },
+                },
+                {
+                  label: t('resume'),
+                  icon: IconPlayerPlay,
+                  run: (chosen: readonly NodeListed[]) => {
+                    set(chosen, true)
+                  },
+                },
+              ]
+            : []
+        }
+        empty={<PageEmpty title={t('none')}>{t('noneText')}</PageEmpty>}
+        live
+      />
+    </Page>
+  )
+}
+
+function useColumns(): readonly Column<NodeListed>[] {
+  const { t } = useTranslation(['nodes', 'common'])
+  return useMemo(() => {
+    const conditions: readonly NodeCondition[] = ['silent', 'unhealthy', 'degraded', 'draining', 'healthy']
+    return [
+      { id: 'name', header: t('name'), value: (row) => row.name, primary: true, width: 190 },
+      {
+        id: 'condition',
+        header: t('state'),
+        value: (row) => row.condition,
+        cell: (row) => <Tag tone={TONE[row.condition]}>{t(`common:health.${row.condition}`)}</Tag>,
+        filter: conditions.map((value) => ({ value, label: t(`common:health.${value}`) })),
+        width: 120,
+      },
+      {
+        id: 'why',
+        header: t('why'),
+        value: (row) => row.findings.map((each) => each.text).join(' '),
+      },
+      {
+        id: 'running',
+        header: t('running'),
+        align: 'right',
+        width: 110,
+        value: (row) => row.view.running,
+        cell: (row) =>
+          row.view.running === null ? '–' : `${count(row.view.running)} / ${count(row.view.capacity ?? 0)}`,
+      },
+      {
+        id: 'speed',
+        header: t('speed'),
+        align: 'right',
+        width: 100,
+        value: (row) => row.view.tokens_per_second,
+        cell: (row) => (row.view.tokens_per_second === null ? '–' : perSecond(row.view.tokens_per_second)),
+      },
+      {
+        id: 'gpu',
+        header: t('gpuLoad'),
+        align: 'right',
+        width: 90,
+        value: load,
+        cell: (row) => wholeOr(load(row), '%'),
+      },
+      {
+        id: 'heat',
+        header: t('heat'),
+        align: 'right',
+        width: 90,
+        value: hottest,
+        cell: (row) => wholeOr(hottest(row), '°C'),
+      },
+      {
+        id: 'memory',
+        header: t('memory'),
+        align: 'right',
+        width: 100,
+        value: memory,
+        cell: (row) => wholeOr(memory(row), '%'),
+      },
+      {
+        id: 'models',
+        header: t('loaded'),
+        value: (row) => row.view.loaded.join(', '),
+        hidden: true,
+      },
+      { id: 'region', header: t('region'), value: (row) => row.view.region, width: 110, hidden: true },
+      {
+        id: 'version',
+        header: t('agent'),
+        value: (row) => row.view.agent_version,
+        width: 110,
+        hidden: true,
+      },
+    ]
+  }, [t])
+}
+
+const wholeOr = (value: number | null, unit: string): string => (value === null ? '–' : `${value.toFixed(0)} ${unit}`)

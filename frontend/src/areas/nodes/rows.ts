@@ -1,0 +1,45 @@
+/** A node as lists show it: what it says now, beside how the control plane judges it. Pure. */
+import { conditionOf, type Condition, type FleetProblem } from '../../api/health'
+import type { NodeRow } from '../../live/types'
+
+export type NodeCondition = Condition | 'draining' | 'silent'
+
+export interface NodeListed {
+  /** With hyphens, as addresses have it. */
+  id: string
+  name: string
+  condition: NodeCondition
+  findings: readonly FleetProblem[]
+  view: NodeRow
+}
+
+const ORDER: readonly NodeCondition[] = ['silent', 'unhealthy', 'degraded', 'unknown', 'draining', 'healthy']
+
+/** The worst first, then by name. `judged`: there is a report; without one nobody knows how they are. */
+export function rowsOf(
+  nodes: Iterable<NodeRow>,
+  problems: ReadonlyMap<string, readonly FleetProblem[]>,
+  judged: boolean,
+): NodeListed[] {
+  const rows = [...nodes].map((view): NodeListed => {
+    const findings = problems.get(view.id) ?? []
+    return { id: hyphened(view.id), name: view.name, findings, view, condition: condition(view, findings, judged) }
+  })
+  return rows.sort(
+    (one, other) =>
+      ORDER.indexOf(one.condition) - ORDER.indexOf(other.condition) ||
+      one.name.localeCompare(other.name, undefined, { numeric: true }),
+  )
+}
+
+function condition(view: NodeRow, findings: readonly FleetProblem[], judged: boolean): NodeCondition {
+  if (view.state === 'silent') return 'silent'
+  const found = conditionOf(findings)
+  if (found !== 'healthy') return found
+  if (view.state === 'draining') return 'draining'
+  return judged ? 'healthy' : 'unknown'
+}
+
+/** An id as addresses have it: live messages leave its hyphens out. */
+export const hyphened = (id: string): string =>
+  id.includes('-') ? id : id.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
