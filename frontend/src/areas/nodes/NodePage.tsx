@@ -1,6 +1,5 @@
 /** One node: how it is and why, what it runs, its past, and what can be done with it. */
 import { Button, SegmentedControl } from '@mantine/core'
-import { notifications } from '@mantine/notifications'
 import { IconPlayerPause, IconPlayerPlay, IconTrash } from '@tabler/icons-react'
 import { useNavigate, useParams } from '@tanstack/react-router'
 import { useState } from 'react'
@@ -19,6 +18,7 @@ import { HistoryChart } from '../../ui/HistoryChart'
 import { Page } from '../../ui/Page'
 import { Loaded } from '../../ui/PageState'
 import { Tag } from '../../ui/Tag'
+import { done, failed } from '../../ui/toast'
 import { RunningTable } from '../overview/RunningTable'
 import { NodeCard } from './NodeCard'
 import classes from './NodePage.module.css'
@@ -194,10 +194,10 @@ function Acts({ node }: { node: Node }) {
             {
               onSuccess: () => {
                 const message = node.schedulable ? t('drainBegun', { count: running }) : t('resumed')
-                notifications.show({ title: node.name, message })
+                done(message)
               },
               onError: (error) => {
-                notifications.show({ color: 'red', title: node.name, message: sentence(error) })
+                failed(error)
               },
             },
           )
@@ -245,7 +245,7 @@ function Remove(props: { node: Node; running: number; opened: boolean; onClose: 
           onClick={() => {
             remove.mutate(node.id, {
               onSuccess: () => {
-                notifications.show({ title: node.name, message: t('removed') })
+                done(t('removed'))
                 void navigate({ to: '/nodes' })
               },
             })

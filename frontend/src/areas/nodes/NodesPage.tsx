@@ -1,11 +1,9 @@
 /** Every node, problems first: a map to see them all, a table to find one. */
 import { Button } from '@mantine/core'
-import { notifications } from '@mantine/notifications'
 import { IconPlayerPause, IconPlayerPlay, IconPlus } from '@tabler/icons-react'
 import { Link } from '@tanstack/react-router'
 import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
-import { sentence } from '../../api/client'
 import { useHealth } from '../../api/health'
 import { useSchedule } from '../../api/nodes'
 import { useMay } from '../../api/session'
@@ -16,6 +14,7 @@ import { PageEmpty } from '../../ui/PageState'
 import { DataTable } from '../../ui/table/DataTable'
 import type { Column } from '../../ui/table/column'
 import { Tag } from '../../ui/Tag'
+import { failed } from '../../ui/toast'
 import { NodeMap } from './NodeMap'
 import type { NodeCondition, NodeListed } from './rows'
 import { TONE } from './tone'
@@ -41,7 +40,7 @@ export function NodesPage() {
         { id: row.id, schedulable },
         {
           onError: (error) => {
-            notifications.show({ color: 'red', title: row.name, message: sentence(error) })
+            failed(error)
           },
         },
       )
