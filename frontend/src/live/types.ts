@@ -10,6 +10,7 @@ export interface Engine {
   waiting?: number | null
   kv_cache_percent?: number | null
   quarantined?: string[] | null
+  restarting?: boolean
 }
 
 export interface FinishedRequest {
@@ -46,6 +47,15 @@ export interface Gpu {
   temperature_celsius?: number | null
   power_watts?: number | null
   ecc_errors?: number | null
+  ecc_corrected?: number | null
+  power_limit_watts?: number | null
+  slowdown_celsius?: number | null
+  clock_mhz?: number | null
+  clock_max_mhz?: number | null
+  throttled?: ('hot' | 'power_brake' | 'power_limit' | 'slowed_by_hardware')[] | null
+  xid?: number | null
+  xid_seconds?: number | null
+  remap_failed?: boolean | null
 }
 
 export interface GpuRow {
@@ -217,6 +227,8 @@ export interface NodeState {
   gpu_note?: string | null
   draining?: boolean
   clock_skew_seconds?: number | null
+  tokens_total?: number | null
+  silence?: Silence | null
   models_digest?: string
 }
 
@@ -277,6 +289,13 @@ export interface RunningRequest {
   api: string
   received_at: number
   attempt: number
+}
+
+export interface Silence {
+  seconds: number
+  limit: number
+  phase: 'loading' | 'reading' | 'writing'
+  model?: string
 }
 
 export interface StillThere {
