@@ -338,7 +338,8 @@ def test_the_files_of_the_build_are_compressed_and_kept_for_good_and_the_page_is
         for encoding in ("gzip", "br"):
             asked = urllib.request.Request(product.url + file, headers={"Accept-Encoding": encoding})
             with urllib.request.urlopen(asked) as answer:
-                assert answer.headers["Content-Encoding"] == encoding
+                # What grows by it, as a file of a few bytes, is sent as it is.
+                assert answer.headers["Content-Encoding"] == encoding or int(answer.headers["Content-Length"]) < 1000
                 assert "immutable" in answer.headers["Cache-Control"]
 
 
