@@ -143,7 +143,7 @@ def test_a_request_that_waits_is_shown_and_its_way_is_told_to_the_end(watched: W
     request = page.url.rpartition("/")[2]
     expect(page.get_by_role("heading", name=model)).to_be_visible()
     expect(page.get_by_text("Place in line")).to_be_visible()
-    expect(page.get_by_text("No data yet: it is recorded when the request ends.")).to_be_visible()
+    expect(page.get_by_text("No node was given it.")).to_be_visible()
     assert _violations(page) == []
     for each in asking:
         each.join()

@@ -34,9 +34,9 @@ export function NodeCard({ node, clock }: NodeCardProps) {
           <Icon name="server" />
         </span>
         <div className={classes.names}>
-          <h3 id={id} className={classes.name}>
+          <h2 id={id} className={classes.name}>
             {node.name}
-          </h3>
+          </h2>
           {state !== null && <p className={classes.engines}>{state.engines.map(engineName).join(' · ')}</p>}
         </div>
         <div className={classes.tags}>
@@ -126,7 +126,7 @@ function Reported({ state, age, stale }: { state: NodeState; age: number; stale:
         </div>
       </div>
       <div className={classes.part}>
-        <h4 className={classes.partTitle}>GPU</h4>
+        <h3 className={classes.partTitle}>GPU</h3>
         {gpus.length === 0 ? (
           <p className={classes.note}>{state.gpu_note ?? 'None reported.'}</p>
         ) : (
@@ -138,7 +138,7 @@ function Reported({ state, age, stale }: { state: NodeState; age: number; stale:
         )}
       </div>
       <div className={classes.part}>
-        <h4 className={classes.partTitle}>Models</h4>
+        <h3 className={classes.partTitle}>Models</h3>
         {state.models.length === 0 ? (
           <p className={classes.note}>None on this node.</p>
         ) : (
