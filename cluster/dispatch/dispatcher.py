@@ -141,7 +141,7 @@ class Dispatcher:
         """Why Redis is of no use now, or ``""`` when it answers within a moment and takes writes."""
         try:
             async with asyncio.timeout(ANSWER):
-                await self._commands.do("PING")
+                await self._commands.do("SET", keys.gateway_writes(self.id), "", "PX", 1000)
         except ResponseError as error:
             return f"It refuses: {error}"  # such as MISCONF, when it cannot write its log because its disk is full
         except (RedisError, TimeoutError):
@@ -160,6 +160,14 @@ class Dispatcher:
         try:
             stream, node = await self._places.take(request, tell, at_first)
         except Waited:
+            raise
+        except errors.Unavailable as error:
+            self._known.pop(request.id, None)
+            # Nodes seem gone while Redis takes no writes, among them their signs of life.
+            if trouble := await self.trouble_of_redis():
+                raise errors.Unavailable(
+                    f"This installation's Redis is of no use now. {trouble}", retry_after=2
+                ) from error
             raise
         except BaseException:
             self._known.pop(request.id, None)

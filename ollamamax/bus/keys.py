@@ -63,6 +63,11 @@ def named(tenant: str, model: str) -> str:
     return f"{tenant}/{model}"
 
 
+def gateway_writes(gateway: str) -> str:
+    """Written to see whether anything can be."""
+    return f"omx:gw:{gateway}:writes"
+
+
 def gateway_alive(gateway: str) -> str:
     """Lease of a gateway process, renewed each second."""
     return f"omx:gw:{gateway}:alive"

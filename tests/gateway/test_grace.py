@@ -224,3 +224,23 @@ async def test_what_no_node_will_fetch_is_not_waited_for(site: Site, more: dict[
         assert response.status == 503
         said = (await response.json())["error"]["message"]
     assert ("whose ollama engine" in said) is ("engine" in more)
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("silent", [True, False])
+async def test_the_reason_is_told_where_it_is_redis_that_takes_no_writes(
+    site: Site, monkeypatch: pytest.MonkeyPatch, silent: bool
+) -> None:
+    """As on a full disk, where nodes cannot say that they live."""
+    monkeypatch.setattr(grace, "SECONDS", 0.5)
+    node = await site.add_node()
+    node.mute = True
+    if silent:
+        await _silent(site, node)
+    site.client.config_set("min-replicas-to-write", 1)
+    try:
+        async with site.post("/v1/chat/completions", ASK) as response:
+            body = await response.text()
+    finally:
+        site.client.config_set("min-replicas-to-write", 0)
+    assert (response.status, "NOREPLICAS" in body) == (503, True), body
