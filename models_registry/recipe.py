@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from cluster.engines.recipe import PARAMETERS
-from cluster.engines.template import Template
+from cluster.engines.template import try_out
 from models_registry import manifest as manifests
 from models_registry.blob_keys import DIGEST
 from models_registry.modelfile import as_fields, parse
@@ -77,7 +77,7 @@ def checked(request: CreateRequest) -> dict[str, Any]:
     if not request.from_ and not request.files:
         raise InvalidRequest("neither 'from' or 'files' was specified", param="from")
     if request.template:
-        Template(request.template)
+        try_out(request.template)
     wanted: dict[str, Any] = {"model": name}
     if request.from_:
         wanted["from"] = full_name(request.from_)

@@ -77,10 +77,31 @@ class Template:
         run.write(turn["Response"])
 
 
+_TRIAL = [{"role": role, "content": "x"} for role in ("system", "user", "assistant", "user")]
+
+
+def try_out(text: str) -> None:
+    """Raises `TemplateProblem` for what is no template, or cannot render a short conversation. llama.cpp's own kind is for the engine to try."""
+    template = Template(text)
+    if not is_jinja(text):
+        template.render(_TRIAL, datetime.date(2026, 1, 1))
+
+
 @lru_cache(maxsize=64)
-def template_of(text: str) -> Template:
-    """The template of a text, read once."""
+def _tried(text: str) -> Template | TemplateProblem:
+    try:
+        try_out(text)
+    except TemplateProblem as error:
+        return error
     return Template(text)
+
+
+def template_of(text: str) -> Template:
+    """The template of a text, read and tried once. Raises what `try_out` raises."""
+    found = _tried(text)
+    if isinstance(found, TemplateProblem):
+        raise found.with_traceback(None)
+    return found
 
 
 def _role(message: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import uuid
 
 from django.conf import settings
 
+from cluster.engines.template import is_jinja
 from models_registry import manifest as manifests
 from models_registry.actions.blob import blob_store, header_of_blob, refuse_beyond_quota, take_over
 from models_registry.actions.version import make_version
@@ -46,11 +47,14 @@ def pull(acting: Principal, job: Job, work: Work) -> None:
     work.tell("verifying sha256 digest")
     [weights] = [layer for layer in layers if manifests.is_weights(layer.media_type)]
     header = header_of_blob(weights.digest).as_dict()
-    for remark in remarks({layer.media_type for layer in layers}, *_texts(layers)):
+    kinds, (template, parameters) = {layer.media_type for layer in layers}, _texts(layers)
+    for remark in remarks(kinds, template, parameters):
         work.tell(remark)
     work.tell("writing manifest")
     version = make_version(acting=acting, name=reference.name, config=header, layers=layers, image_config=config)
-    usable.publish(acting, job, work, version, name=reference.name, loads=False)
+    usable.publish(
+        acting, job, work, version, name=reference.name, loads=is_jinja(template) or manifests.ADAPTER in kinds
+    )
 
 
 async def _manifest(reference: Reference) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from cluster.engines.recipe import PARAMETERS
-from cluster.engines.template import Template
+from cluster.engines.template import try_out
 from cluster.engines.template_syntax import TemplateProblem
 from models_registry import manifest as manifests
 from models_registry.blob_keys import DIGEST
@@ -63,7 +63,7 @@ def remarks(media_types: set[str], template: str, parameters: dict[str, Any]) ->
     if manifests.PROJECTOR in media_types:
         found.append("the llamacpp engine here does not use the projector: this model will not see images")
     try:
-        Template(template)
+        try_out(template)
     except TemplateProblem as error:
         found.append(f"the llamacpp engine here uses the template in the GGUF file instead: {error.message}")
     if unknown := sorted(set(parameters) - set(PARAMETERS)):

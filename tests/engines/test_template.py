@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.engines.template import Template, is_jinja
+from cluster.engines.template import Template, is_jinja, template_of
 from cluster.engines.template_syntax import TemplateProblem
 
 TODAY = datetime.date(2026, 11, 1)
@@ -106,6 +106,13 @@ def test_what_is_no_template_is_refused(text: str) -> None:
 def test_what_goes_wrong_while_it_is_rendered_is_an_error_of_the_template(text: str) -> None:
     with pytest.raises(TemplateProblem):
         rendered("{{ if .Messages }}" + text + "{{ end }}")
+
+
+def test_a_template_that_cannot_render_a_short_conversation_is_none() -> None:
+    for _ in range(2):
+        with pytest.raises(TemplateProblem):
+            template_of("{{ if .Messages }}{{ len 1 }}{{ end }}")
+    assert template_of(CHATML) is template_of(CHATML)
 
 
 def test_a_template_that_does_not_end_is_stopped() -> None:

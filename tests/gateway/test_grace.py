@@ -204,6 +204,29 @@ async def test_a_published_model_is_waited_for_until_a_node_has_fetched_it(
     assert await asyncio.gather(*asking) == [200, 200]
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_client_that_leaves_while_its_model_is_fetched_leaves_nothing(site: Site, stream: bool) -> None:
+    await _listed(site, owner=site.tenant)
+    node = await site.add_node()
+    node.models = [FETCHING]
+    await node.say()
+    service = await site.gateway.start()
+    dispatcher, callers = service.dispatcher, site.gateway._callers
+    await until(lambda: dispatcher.fleet.engine_name(node.node, VERSION) is None)
+    before = asyncio.all_tasks()
+    asking = [begun(_post(site, stream=stream)) for _ in range(3)]
+    await until(lambda: sum(map(len, callers._present.values())) == 3)
+    for each in asking:
+        each.cancel()
+    await until(lambda: [each["outcome"] for each in site.usage()] == ["cancelled"] * 3)
+    await until(lambda: not callers._present)
+    await until(lambda: asyncio.all_tasks() <= before | {asyncio.current_task()})
+    assert not {**dispatcher._queue._expected, **dispatcher._queue._waiting, **dispatcher._streams._streams}
+    assert site.client.hlen(keys.OPEN) == 0
+    assert not site.client.exists(keys.active("k"))
+    assert node.tickets == []
+
+
 @pytest.mark.parametrize(
     ("more", "hosts"),
     [

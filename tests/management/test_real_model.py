@@ -10,12 +10,15 @@ from collections.abc import Iterator
 import ollama
 import pytest
 from django.conf import settings
+from pytest_django import Settings
 
 from models_registry.actions.blob import collect_garbage
 from models_registry.models import Version
+from ollamamax.env import Environment
 from ollamamax.identity.scope import every_tenant
 from tests import smollm
 from tests.cast import Key
+from tests.fakes.registry import Registry
 from tests.management.conftest import Controller, Served
 from tests.worker.node import Node, wait_for
 
@@ -158,3 +161,34 @@ def test_templates_stop_words_and_starting_messages_are_applied(
     say_the = [{"role": "user", "content": "Say: the cat sat on the mat"}]
     assert "the" in (client.chat("plain", say_the).message.content or "")
     assert "the" not in (client.chat("short", say_the).message.content or "")
+
+
+@pytest.fixture
+def registry(settings: Settings) -> Iterator[Registry]:
+    made = Registry()
+    settings.ENV = Environment({**settings.ENV.values, "OLLAMAMAX_PULL_REGISTRIES": [made.host]})
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def client(registry: Registry, client: ollama.Client) -> ollama.Client:
+    """The web process is started when the registry is known."""
+    return client
+
+
+@pytest.fixture
+def served(registry: Registry, served: Served) -> Served:
+    return served
+
+
+def test_what_is_pulled_and_cannot_be_loaded_is_no_success(
+    registry: Registry, client: ollama.Client, controller: Controller, node: Node
+) -> None:
+    """A template of llama.cpp's own kind is for the engine to judge, before the name stands for the model."""
+    weights = registry.add(smollm.path().read_bytes(), "model")
+    registry.publish("team/bad:1", weights, registry.add(b"{% for m in messages %}{{ m.content }", "template"))
+    with pytest.raises(ollama.ResponseError, match="cannot load"):
+        client.pull(f"{registry.host}/team/bad:1", insecure=True)
+    assert not client.list().models
+    assert versions() == 0
