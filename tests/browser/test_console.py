@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Literal
@@ -47,12 +49,23 @@ def _ask(product: Product, model: str, *, pace: str = "") -> threading.Thread:
     )
 
     def read() -> None:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        # One that is cancelled while it waits is answered with an error.
+        with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=60) as answer:
             answer.read()
 
     thread = threading.Thread(target=read)
     thread.start()
     return thread
+
+
+def _uses(product: Product, key: str) -> bool:
+    """Whether the gateway takes the key."""
+    request = urllib.request.Request(product.url + "/v1/models", headers={"Authorization": f"Bearer {key}"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return bool(answer.status == 200)
+    except urllib.error.HTTPError as error:
+        return error.code != 401
 
 
 def _violations(page: Page) -> list[str]:
@@ -143,7 +156,7 @@ def test_a_request_that_waits_is_shown_and_its_way_is_told_to_the_end(watched: W
     request = page.url.rpartition("/")[2]
     expect(page.get_by_role("heading", name=model)).to_be_visible()
     expect(page.get_by_text("Place in line")).to_be_visible()
-    expect(page.get_by_text("No node was given it.")).to_be_visible()
+    expect(page.get_by_text(f"It waits for a free slot; {NODE} was full.")).to_be_visible()
     assert _violations(page) == []
     for each in asking:
         each.join()
@@ -159,6 +172,7 @@ def test_a_request_that_waits_is_shown_and_its_way_is_told_to_the_end(watched: W
     expect(times).to_contain_text("Tokens out100")
     assert _violations(page) == []
 
+    expect(page.get_by_text(f"{NODE} had the first free slot.")).to_be_visible()
     page.get_by_role("link", name="Overview").first.click()
     expect(page.get_by_text("No request is waiting.")).to_be_visible()
     page.get_by_role("link", name=f"{model}, request {request[-8:]}").click()
@@ -240,6 +254,62 @@ def test_a_request_that_had_to_be_tried_again_tells_every_try_and_every_node(
     assert watched.complaints == []
 
 
+def test_a_stuck_request_is_found_and_cancelled(watched: Watched, product: Product) -> None:
+    page = watched.page
+    _log_in(page, product)
+    model = products.model_of(product)
+    asking = _ask(product, model, pace="every 80 ms")
+    page.get_by_role("link", name="Requests", exact=True).click()
+    running = page.get_by_label("Running now")
+    expect(running.get_by_text(model)).to_be_visible()
+    assert _violations(page) == []
+    running.get_by_role("button", name=re.compile(f"^Cancel {re.escape(model)}")).click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the request").click()
+    asking.join(30)
+    assert not asking.is_alive()
+    expect(page.get_by_text("request_cancelled").first).to_be_visible()
+    page.get_by_role("link", name=model).first.click()
+    expect(page.get_by_text(f"Cancelled by {product.facts['admin_email']}.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+    assert _violations(page) == []
+    assert watched.complaints == []
+
+
+def test_the_queue_is_seen_and_a_request_in_it_is_raised_and_cancelled(watched: Watched, product: Product) -> None:
+    page = watched.page
+    _log_in(page, product)
+    model = products.model_of(product)
+    asking = [_ask(product, model, pace="every 80 ms") for _ in range(SLOTS + 2)]
+    page.get_by_role("link", name="Queue", exact=True).click()
+    raising = page.get_by_role("button", name=re.compile(f"^Raise {re.escape(model)}"))
+    expect(raising).to_have_count(2)
+    expect(page.get_by_text(NODE).first).to_be_visible()
+    assert _violations(page) == []
+    raising.last.click()
+    expect(page.get_by_text("The request now has the priority high.")).to_be_visible()
+    page.get_by_role("button", name=re.compile(f"^Cancel {re.escape(model)}")).first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the request").click()
+    expect(raising).to_have_count(1)
+    for each in asking:
+        each.join(60)
+    expect(page.get_by_text("Nobody waits")).to_be_visible()
+    assert watched.complaints == []
+
+
+def test_what_was_used_this_month_is_told_and_taken_as_a_file(watched: Watched, product: Product) -> None:
+    page = watched.page
+    _log_in(page, product)
+    model = products.model_of(product)
+    page.get_by_role("link", name="Usage", exact=True).click()
+    expect(page.get_by_text(model).first).to_be_visible()
+    expect(page.get_by_label("Totals")).to_contain_text("Requests")
+    assert _violations(page) == []
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as CSV").click()
+    assert model in Path(download.value.path()).read_text()
+    assert watched.complaints == []
+
+
 def test_a_request_that_is_not_there_is_said_so(watched: Watched, product: Product) -> None:
     page = watched.page
     _log_in(page, product)
@@ -303,15 +373,29 @@ def test_a_key_is_made_shown_once_used_and_revoked(watched: Watched, product: Pr
     secret = dialog.get_by_label("The new API key", exact=True).inner_text()
     assert secret.startswith("omx_")
     assert _violations(page) == []
+    # What is shown this once is not lost by a key that closes dialogs.
+    page.keyboard.press("Escape")
+    expect(dialog.get_by_label("The new API key", exact=True)).to_have_text(secret)
+    assert _uses(product, secret)
     dialog.get_by_role("button", name="Done").click()
     row = page.get_by_role("row").filter(has_text="a test's key")
     expect(row).to_contain_text("active")
     expect(row).to_contain_text("60 requests/min")
     assert secret not in page.content()
 
+    page.get_by_role("button", name="Rotate a test's key").click()
+    dialog.get_by_role("button", name="Rotate").click()
+    rotated = dialog.get_by_label("The key's new secret", exact=True).inner_text()
+    assert _violations(page) == []
+    dialog.get_by_role("button", name="Done").click()
+    assert _uses(product, secret)
+    assert _uses(product, rotated)
+
     page.get_by_role("button", name="Revoke a test's key").click()
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
     expect(row).to_contain_text("revoked")
+    assert not _uses(product, secret)
+    assert not _uses(product, rotated)
     assert watched.complaints == []
 
 
@@ -363,18 +447,25 @@ def test_every_width_and_scheme_is_accessible(
     waits.wait_for()
     waiting = str(waits.get_attribute("href"))
     finished = page.get_by_label("Table of the last requests").get_by_role("link").first.get_attribute("href")
-    for name, address in (
-        ("overview", "/"),
-        ("nodes", "/nodes"),
-        ("join-page", "/nodes/join"),
-        ("waits", waiting),
-        ("keys", "/keys"),
-        ("request", str(finished)),
-    ):
+    addresses = {
+        "overview": "/",
+        "nodes": "/nodes",
+        "join-page": "/nodes/join",
+        "waits": waiting,
+        "queue": "/queue",
+        "requests": "/requests",
+        "keys": "/keys",
+        "usage": "/usage",
+        "request": str(finished),
+    }
+    for name, address in addresses.items():
         page.goto(address)
         expect(page.get_by_role("status").filter(has_text=re.compile("^Live$"))).to_be_visible()
         if address.startswith("/requests/"):
             expect(page.get_by_role("heading", name=re.compile("Route|Candidates"))).to_be_visible()
+        if name in {"queue", "requests", "usage"}:
+            # The last part of the page that arrives.
+            expect(page.get_by_text(re.compile(r"^\d+ rows?")).first).to_be_visible()
         page.screenshot(path=Path(SHOTS or tmp_path) / f"{name}-{scheme}-{width}.png", full_page=True)
         assert _violations(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width, "it scrolls sideways"

@@ -33,6 +33,20 @@ export function useCreateKey() {
   })
 }
 
+export function useRotateKey() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: async ({ id, overlap }: { id: string; overlap: number }): Promise<CreatedKey> =>
+      bodyOf(
+        await api.POST('/api/v1/keys/{key_id}/rotate', {
+          params: { path: { key_id: id } },
+          body: { overlap_seconds: overlap },
+        }),
+      ),
+    onSuccess: () => queries.invalidateQueries({ queryKey: KEYS }),
+  })
+}
+
 export function useRevokeKey() {
   const queries = useQueryClient()
   return useMutation({

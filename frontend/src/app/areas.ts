@@ -5,12 +5,14 @@ import * as models from '../areas/models'
 import * as nodes from '../areas/nodes'
 import * as overview from '../areas/overview'
 import * as playground from '../areas/playground'
+import * as queue from '../areas/queue'
 import * as requests from '../areas/requests'
 import * as session from '../areas/session'
+import * as usage from '../areas/usage'
 import type { Entry } from './area'
 
 /** Areas inside the shell. */
-export const AREAS = [overview, nodes, models, jobs, requests, playground, keys] as const
+export const AREAS = [overview, nodes, models, jobs, requests, queue, usage, playground, keys] as const
 
 /** Areas that need no session. */
 export const OUTSIDE = [session] as const

@@ -5,8 +5,10 @@ import type models from '../areas/models/en.json'
 import type nodes from '../areas/nodes/en.json'
 import type overview from '../areas/overview/en.json'
 import type playground from '../areas/playground/en.json'
+import type queue from '../areas/queue/en.json'
 import type requests from '../areas/requests/en.json'
 import type session from '../areas/session/en.json'
+import type usage from '../areas/usage/en.json'
 import type common from './en.json'
 
 export interface Texts {
@@ -17,8 +19,10 @@ export interface Texts {
   nodes: typeof nodes
   overview: typeof overview
   playground: typeof playground
+  queue: typeof queue
   requests: typeof requests
   session: typeof session
+  usage: typeof usage
 }
 
 declare module 'i18next' {

@@ -8,6 +8,8 @@ interface DialogProps {
   onClose: () => void
   title: string
   closeOnClickOutside?: boolean
+  /** Whether only a button in it ends it: neither Escape nor the cross, for what would be lost. */
+  held?: boolean
   size?: 'md' | 'lg'
   children: ReactNode
 }
@@ -17,6 +19,7 @@ export function Dialog({
   onClose,
   title,
   closeOnClickOutside = true,
+  held = false,
   size = 'md',
   children,
 }: DialogProps) {
@@ -25,7 +28,8 @@ export function Dialog({
       opened={opened}
       onClose={onClose}
       size={size}
-      closeOnClickOutside={closeOnClickOutside}
+      closeOnClickOutside={closeOnClickOutside && !held}
+      closeOnEscape={!held}
       lockScroll={false} // locking injects a style element, which the Content-Security-Policy forbids
       centered
     >
@@ -33,7 +37,7 @@ export function Dialog({
       <Modal.Content>
         <div className={classes.head}>
           <Modal.Title className={classes.title}>{title}</Modal.Title>
-          <Modal.CloseButton aria-label="Close" />
+          {!held && <Modal.CloseButton aria-label="Close" />}
         </div>
         <Modal.Body>{children}</Modal.Body>
       </Modal.Content>

@@ -4,9 +4,9 @@ import { useState, type SubmitEvent } from 'react'
 import { sentence } from '../../api/client'
 import { useCreateKey, type Key } from '../../api/keys'
 import classes from './CreateKey.module.css'
-import { Command } from '../../ui/Command'
 import { Dialog } from '../../ui/Dialog'
 import { Icon } from '../../ui/Icon'
+import { Secret } from './Secret'
 
 const LIFETIMES = [
   { value: '30', label: '30 days' },
@@ -69,7 +69,7 @@ export function CreateKey({ opened, mayGiveHigh, onClose }: CreateKeyProps) {
       opened={opened}
       onClose={close}
       title={made === undefined ? 'Create an API key' : 'The key is made'}
-      closeOnClickOutside={made === undefined}
+      held={made !== undefined}
     >
       {made === undefined ? (
         <form onSubmit={submit} className={classes.form}>
@@ -138,13 +138,7 @@ export function CreateKey({ opened, mayGiveHigh, onClose }: CreateKeyProps) {
           </div>
         </form>
       ) : (
-        <div className={classes.form}>
-          <p className={classes.text}>Copy it now: it is shown this once and cannot be read again.</p>
-          <Command label="The new API key" text={made.secret} wrap />
-          <div className={classes.buttons}>
-            <Button onClick={close}>Done</Button>
-          </div>
-        </div>
+        <Secret label="The new API key" secret={made.secret} onDone={close} />
       )}
     </Dialog>
   )

@@ -7,6 +7,7 @@ import { useKeys, useRevokeKey, type Key } from '../../api/keys'
 import { sessionQuery } from '../../api/session'
 import { Card, Empty } from '../../ui/Card'
 import { CreateKey } from './CreateKey'
+import { RotateKey } from './RotateKey'
 import { Dialog } from '../../ui/Dialog'
 import { dateTime } from '../../ui/format'
 import { Icon } from '../../ui/Icon'
@@ -21,6 +22,7 @@ export function KeysPage() {
   const permissions = useQuery(sessionQuery).data?.permissions ?? []
   const mayManage = permissions.includes('key.manage')
   const [creating, setCreating] = useState(false)
+  const [rotating, setRotating] = useState<Key | null>(null)
   const [revoking, setRevoking] = useState<Key | null>(null)
   useDocumentTitle('API keys')
   const list = keys.data?.pages.flatMap((page) => page.results) ?? []
@@ -81,7 +83,12 @@ export function KeysPage() {
               </Table.Thead>
               <Table.Tbody>
                 {list.map((key) => (
-                  <KeyRow key={key.id} apiKey={key} onRevoke={mayManage ? setRevoking : null} />
+                  <KeyRow
+                    key={key.id}
+                    apiKey={key}
+                    onRotate={setRotating}
+                    onRevoke={mayManage ? setRevoking : null}
+                  />
                 ))}
               </Table.Tbody>
             </Table>
@@ -107,6 +114,12 @@ export function KeysPage() {
           setCreating(false)
         }}
       />
+      <RotateKey
+        apiKey={rotating}
+        onClose={() => {
+          setRotating(null)
+        }}
+      />
       <RevokeKey
         apiKey={revoking}
         onClose={() => {
@@ -117,7 +130,14 @@ export function KeysPage() {
   )
 }
 
-function KeyRow({ apiKey, onRevoke }: { apiKey: Key; onRevoke: ((key: Key) => void) | null }) {
+interface KeyRowProps {
+  apiKey: Key
+  onRotate: (key: Key) => void
+  /** `null` for who may change no key. */
+  onRevoke: ((key: Key) => void) | null
+}
+
+function KeyRow({ apiKey, onRotate, onRevoke }: KeyRowProps) {
   const state = stateOf(apiKey)
   return (
     <Table.Tr>
@@ -129,6 +149,7 @@ function KeyRow({ apiKey, onRevoke }: { apiKey: Key; onRevoke: ((key: Key) => vo
       </Table.Td>
       <Table.Td data-label="Created" className={tables.wide}>
         {dateTime(apiKey.created_at)}
+        {apiKey.created_by_name !== '' && <span className={classes.by}>by {apiKey.created_by_name}</span>}
       </Table.Td>
       <Table.Td data-label="Last used" className={tables.wide}>
         {apiKey.last_used_at === null ? 'Never' : dateTime(apiKey.last_used_at)}
@@ -143,6 +164,18 @@ function KeyRow({ apiKey, onRevoke }: { apiKey: Key; onRevoke: ((key: Key) => vo
         <Tag tone={state === 'active' ? 'ok' : 'plain'}>{state}</Tag>
       </Table.Td>
       <Table.Td className={classes.actions}>
+        {state === 'active' && onRevoke !== null && (
+          <Button
+            variant="subtle"
+            size="compact-sm"
+            aria-label={`Rotate ${apiKey.name}`}
+            onClick={() => {
+              onRotate(apiKey)
+            }}
+          >
+            Rotate
+          </Button>
+        )}
         {apiKey.revoked_at === null && onRevoke !== null && (
           <Button
             variant="subtle"

@@ -1,9 +1,11 @@
 /** The way of one request: how long each part took, which nodes were ranked, and which tries it had. */
-import { Alert, Loader } from '@mantine/core'
+import { Alert, Button, Loader } from '@mantine/core'
 import { Link, useParams } from '@tanstack/react-router'
 import { type ReactNode } from 'react'
+import { useTranslation } from 'react-i18next'
 import { sentence } from '../../api/client'
 import { useRequest, type RequestDetail, type Route } from '../../api/requests'
+import { useMay } from '../../api/session'
 import { Attempts } from './Attempts'
 import { Candidates } from './Candidates'
 import { Card } from '../../ui/Card'
@@ -16,17 +18,20 @@ import { RULED_OUT } from './reasons'
 import { useDocumentTitle } from '../../ui/Page'
 import { Tag } from '../../ui/Tag'
 import { Tile } from '../../ui/Tile'
+import { Timeline } from './Timeline'
+import { useCancel } from './useCancel'
 import type { FinishedRequest } from '../../live/types'
 import classes from './RequestPage.module.css'
 
 export function RequestPage() {
   const { id } = useParams({ from: '/inside/requests/$id' })
+  const { t } = useTranslation('requests')
   const found = useRequest(id)
   useDocumentTitle('Request')
   return (
     <div className={classes.page}>
-      <Link to="/" className={classes.back}>
-        <Icon name="back" size={16} /> Overview
+      <Link to="/requests" className={classes.back}>
+        <Icon name="back" size={16} /> {t('title')}
       </Link>
       {found.data === undefined && <h1 className="sr-only">Request</h1>}
       {found.isPending && (
@@ -40,25 +45,53 @@ export function RequestPage() {
           {sentence(found.error)}
         </Alert>
       )}
-      {found.data !== undefined && <Way request={found.data} />}
+      {found.data !== undefined && <Way request={found.data} read={found.dataUpdatedAt} />}
     </div>
   )
 }
 
-function Way({ request }: { request: RequestDetail }) {
+/** `read` is when this was read, in milliseconds: until then a phase that goes on has lasted. */
+function Way({ request, read }: { request: RequestDetail; read: number }) {
+  const { t } = useTranslation('requests')
+  const cancel = useCancel()
+  const mayCancel = useMay('request.manage') && request.state !== 'settled'
   return (
     <>
       <div>
         <div className={classes.head}>
-          <h1 className={classes.title}>{request.model}</h1>
+          <h1 className={classes.title}>{request.model === '' ? t('column.noModel') : request.model}</h1>
           <State request={request} />
+          {mayCancel && (
+            <Button
+              variant="light"
+              color="red"
+              size="xs"
+              className={classes.cancel}
+              onClick={() => void cancel({ request: plain(request.request), model: request.model })}
+            >
+              {t('cancel.action')}
+            </Button>
+          )}
         </div>
         <p className={classes.id}>
           <span className={classes.mono}>{plain(request.request)}</span>
           <CopyText text={plain(request.request)} label="Copy the request id" size={24} />
         </p>
       </div>
+      {request.cancelled_by !== '' && (
+        <p className={classes.text}>{t('cancelledBy', { who: request.cancelled_by })}</p>
+      )}
+      {request.why !== '' && (
+        <Card title={t('why')}>
+          <p className={classes.why}>{request.why}</p>
+        </Card>
+      )}
       <Times request={request} />
+      {request.timeline.length > 0 && (
+        <Card title={t('timeline')}>
+          <Timeline steps={request.timeline} now={read} />
+        </Card>
+      )}
       <Card title="Request">
         <Facts request={request} />
       </Card>
@@ -182,8 +215,8 @@ function Facts({ request }: { request: RequestDetail }) {
       <Fact name="Trace" mono>
         {request.trace}
       </Fact>
-      <Fact name="Key" mono>
-        {plain(request.key)}
+      <Fact name="Key" mono={request.key_name === ''}>
+        {request.key_name === '' ? plain(request.key) : request.key_name}
       </Fact>
     </dl>
   )

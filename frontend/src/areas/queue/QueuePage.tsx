@@ -1,0 +1,222 @@
+/** The queue: this organisation's requests that wait, with their places, and how the slots are shared. */
+import { Button, Group } from '@mantine/core'
+import { useMemo } from 'react'
+import { useTranslation } from 'react-i18next'
+import { usePrioritise, useQueue, type Queue, type WaitingRequest } from '../../api/requests'
+import { useMay } from '../../api/session'
+import { Card } from '../../ui/Card'
+import { count, expected, share, span } from '../../ui/format'
+import { NoData } from '../../ui/NoData'
+import { Page } from '../../ui/Page'
+import { Loaded, PageEmpty } from '../../ui/PageState'
+import type { Column } from '../../ui/table/column'
+import { DataTable } from '../../ui/table/DataTable'
+import { useTableState } from '../../ui/table/useTableState'
+import { Tile } from '../../ui/Tile'
+import { done, failed } from '../../ui/toast'
+import { useCancel } from '../requests/useCancel'
+import classes from './QueuePage.module.css'
+
+const HIGHER = { low: 'normal', normal: 'high', high: null } as const
+const LOWER = { high: 'normal', normal: 'low', low: null } as const
+type Share = Queue['shares'][number]
+
+const plain = (id: string): string => id.replaceAll('-', '')
+
+export function QueuePage() {
+  const { t } = useTranslation('queue')
+  const queue = useQueue()
+  return (
+    <Page title={t('title')} lead={t('lead')}>
+      <Loaded query={queue}>
+        {(found) => (
+          <>
+            <div className={classes.tiles}>
+              <Tile name={t('own')} value={count(found.requests.length)} />
+              <Tile name={t('all')} value={count(found.waiting)} />
+            </div>
+            <Waiting rows={found.requests} now={queue.dataUpdatedAt} />
+            <Shares rows={found.shares} />
+          </>
+        )}
+      </Loaded>
+    </Page>
+  )
+}
+
+function Waiting({ rows, now }: { rows: readonly WaitingRequest[]; now: number }) {
+  const { t } = useTranslation('queue')
+  const may = useMay('request.manage')
+  const columns = useMemo(
+    (): Column<WaitingRequest>[] => [
+      { id: 'model', header: t('column.model'), value: (row) => row.model, primary: true },
+      {
+        id: 'place',
+        header: t('column.place'),
+        value: (row) => row.position,
+        cell: (row) => count(row.position),
+        align: 'right',
+        width: 80,
+      },
+      {
+        id: 'expected',
+        header: t('column.expected'),
+        value: (row) => row.expected_wait_ms,
+        cell: (row) => (row.expected_wait_ms === null ? <NoData /> : expected(row.expected_wait_ms)),
+        align: 'right',
+        width: 140,
+      },
+      {
+        id: 'waited',
+        header: t('column.waited'),
+        value: (row) => -Date.parse(row.received_at),
+        cell: (row) => span((now - Date.parse(row.received_at)) / 1000),
+        align: 'right',
+        width: 150,
+      },
+      {
+        id: 'nodes',
+        header: t('column.nodes'),
+        value: (row) => row.nodes.join(', '),
+        cell: (row) =>
+          row.nodes.length > 2 ? t('nodes', { count: row.nodes.length }) : row.nodes.join(', '),
+        width: 190,
+      },
+      {
+        id: 'priority',
+        header: t('column.priority'),
+        value: (row) => row.priority,
+        cell: (row) => t(`priority.${row.priority}`),
+        width: 100,
+      },
+      {
+        id: 'key',
+        header: t('column.key'),
+        value: (row) => row.key_name || plain(row.key).slice(-8),
+        width: 140,
+      },
+    ],
+    [t, now],
+  )
+  return (
+    <DataTable
+      id="queue"
+      label={t('waiting')}
+      columns={columns}
+      list={{ rows, total: rows.length }}
+      idOf={(row) => row.request}
+      linkOf={(row) => ({ to: '/requests/$id', params: { id: plain(row.request) } })}
+      empty={<PageEmpty title={t('none')}>{t('noneText')}</PageEmpty>}
+      live
+      {...(may ? { rowActions: (row: WaitingRequest) => <Acts row={row} /> } : {})}
+    />
+  )
+}
+
+function Acts({ row }: { row: WaitingRequest }) {
+  const { t } = useTranslation('queue')
+  const { t: words } = useTranslation('requests')
+  const prioritise = usePrioritise()
+  const cancel = useCancel()
+  const give = async (priority: WaitingRequest['priority'], before: WaitingRequest['priority'] | null) => {
+    try {
+      await prioritise.mutateAsync({ id: row.request, priority })
+      const undo = before === null ? {} : { undo: { label: t('undo'), run: () => void give(before, null) } }
+      done(t('moved', { priority: t(`priority.${priority}`) }), undo)
+    } catch (error) {
+      failed(error)
+    }
+  }
+  const higher = HIGHER[row.priority]
+  const lower = LOWER[row.priority]
+  const named = { model: row.model, id: plain(row.request).slice(-8) }
+  return (
+    <Group gap={4} wrap="nowrap">
+      <Button
+        variant="subtle"
+        size="compact-sm"
+        disabled={higher === null}
+        aria-label={t('raiseOf', named)}
+        onClick={() => higher !== null && void give(higher, row.priority)}
+      >
+        {t('raise')}
+      </Button>
+      <Button
+        variant="subtle"
+        size="compact-sm"
+        disabled={lower === null}
+        aria-label={t('lowerOf', named)}
+        onClick={() => lower !== null && void give(lower, row.priority)}
+      >
+        {t('lower')}
+      </Button>
+      <Button
+        variant="subtle"
+        color="red"
+        size="compact-sm"
+        aria-label={words('cancel.of', named)}
+        onClick={() => void cancel(row)}
+      >
+        {words('cancel.word')}
+      </Button>
+    </Group>
+  )
+}
+
+function Shares({ rows }: { rows: readonly Share[] }) {
+  const { t } = useTranslation('queue')
+  const columns = useMemo(
+    (): Column<Share>[] => [
+      { id: 'tenant', header: t('column.tenant'), value: (row) => row.tenant_name, primary: true },
+      {
+        id: 'waits',
+        header: t('column.waiting'),
+        value: (row) => row.waiting,
+        cell: (row) => count(row.waiting),
+        align: 'right',
+        width: 110,
+      },
+      {
+        id: 'runs',
+        header: t('column.running'),
+        value: (row) => row.running,
+        cell: (row) => count(row.running),
+        align: 'right',
+        width: 110,
+      },
+      { id: 'weight', header: t('column.weight'), value: (row) => row.weight, align: 'right', width: 100 },
+      {
+        id: 'share',
+        header: t('column.share'),
+        value: (row) => row.share,
+        cell: (row) => share(row.share),
+        align: 'right',
+        width: 100,
+      },
+    ],
+    [t],
+  )
+  const view = useTableState({ prefix: 's.' })
+  if (rows.length < 2) {
+    const own = rows[0]
+    if (own === undefined || own.share === 0) return null
+    return (
+      <div className={classes.tiles}>
+        <Tile name={t('share')} value={share(own.share)} />
+      </div>
+    )
+  }
+  return (
+    <Card title={t('shares')} flush>
+      <DataTable
+        id="queue-shares"
+        label={t('shares')}
+        columns={columns}
+        list={{ rows, total: rows.length }}
+        view={view}
+        idOf={(row) => row.tenant}
+        empty={<PageEmpty title={t('none')} />}
+      />
+    </Card>
+  )
+}
