@@ -66,7 +66,7 @@ export function KeysPage() {
         )}
         {list.length > 0 && (
           <div className={tables.scroll} tabIndex={0} role="region" aria-label="Table of the API keys">
-            <Table className={tables.table} verticalSpacing={9} horizontalSpacing={18}>
+            <Table className={tables.table} verticalSpacing={9} horizontalSpacing={14}>
               <Table.Thead>
                 <Table.Tr>
                   <Table.Th>Name</Table.Th>
