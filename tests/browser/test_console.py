@@ -464,8 +464,8 @@ def test_every_width_and_scheme_is_accessible(
         if address.startswith("/requests/"):
             expect(page.get_by_role("heading", name=re.compile("Route|Candidates"))).to_be_visible()
         if name in {"queue", "requests", "usage"}:
-            # The last part of the page that arrives.
-            expect(page.get_by_text(re.compile(r"^\d+ rows?")).first).to_be_visible()
+            # The last part of the page that arrives; on a slow machine those that waited may have been served meanwhile.
+            expect(page.get_by_text(re.compile(r"^\d+ rows?|^Nobody waits")).first).to_be_visible()
         page.screenshot(path=Path(SHOTS or tmp_path) / f"{name}-{scheme}-{width}.png", full_page=True)
         assert _violations(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width, "it scrolls sideways"
