@@ -1,4 +1,4 @@
-"""``python -m benchmarks [overhead|integrity|beside|start|routing|prefix|peers|servers|streams|kills|freezes|fairness|flood|usage]``: without a name the first two, which takes a few minutes."""
+"""``python -m benchmarks [overhead|integrity|beside|start|routing|prefix|peers|servers|streams|kills|freezes|fairness|flood|usage|live]``: without a name the first two, which takes a few minutes."""
 
 from __future__ import annotations
 
@@ -172,6 +172,16 @@ def streams_command(count: int) -> None:
     size = dataclasses.replace(streams.Size(), streams=count)
     with running(slots=count) as product, servers.started(product, only=servers.ONE_OF_EACH) as ways:
         print("\n" + streams.report(streams.measure(product, ways[1:], size), size))
+
+
+@main.command(name="live", help="Many consoles on one web process: age of what they show.")
+@click.option("--consoles", default=200, show_default=True)
+@click.option("--requests", default=40, show_default=True)
+def live_command(consoles: int, requests: int) -> None:
+    from benchmarks import live
+
+    with running() as product:
+        print("\n" + live.report(live.measure(product, live.Size(consoles, requests))))
 
 
 def _run(cost: overhead.Size | None, whole: integrity.Size | None) -> None:

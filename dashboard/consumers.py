@@ -29,6 +29,8 @@ TOO_LONG, OTHER_TENANT, UNCHECKED = 1009, 1012, 1011
 SEND_SECONDS = 5.0
 """A client that takes nothing for so long is dropped."""
 ALIVE_SECONDS = 5.0
+REJOIN_SECONDS = 3600.0
+"""Membership of a group lapses after a day."""
 MOST_SOCKETS = 100
 """Of one user or key in one process."""
 
@@ -183,7 +185,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # channels has
 
     async def _recheck(self) -> None:
         """End what the caller may no longer see, and the socket with their session, their key or their tenant."""
-        code = UNCHECKED
+        code, joined = UNCHECKED, time.monotonic()
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
@@ -201,8 +203,9 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # channels has
                     )
                     break
                 await self._take_over(principal)
-                # Membership of a group lapses after a day.
-                await self.channel_layer.group_add(self._group, self.channel_name)
+                if time.monotonic() - joined > REJOIN_SECONDS:
+                    joined = time.monotonic()
+                    await self.channel_layer.group_add(self._group, self.channel_name)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - rights that cannot be checked are rights that are not given
@@ -238,6 +241,10 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # channels has
                 await self.send(text_data=message.decode())
         except TimeoutError:
             _log.info("live_client_too_slow", caller=self._principal.id)
+            self._closed = True
+            self._gone.set()
+        except OSError:
+            # It left while this was on its way.
             self._closed = True
             self._gone.set()
 

@@ -570,6 +570,48 @@ async def test_a_client_that_takes_nothing_is_dropped_and_leaves_nothing_open(
         assert not consumers._open
 
 
+async def test_a_client_that_leaves_while_a_message_is_on_its_way_ends_its_socket_and_no_defect_is_logged(
+    owner: cast.Person, fleet: Fleet, aclient: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr(consumers._log, "error", lambda event, **_: logged.append(event))
+    async with _raw(owner, monkeypatch, [{"type": "subscribe", "topic": "fleet"}]) as raw:
+        await raw.until("snapshot")
+        raw.left = True
+        await publish(aclient)
+        async with asyncio.timeout(LONG):
+            await raw.running
+        assert (logged, hub.hub()._feeds) == ([], {})
+
+
+async def test_a_socket_does_not_join_its_group_again_each_time_it_looks_whether_it_may_stay(
+    owner: cast.Person, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some hundred sockets that did would have more to say to Redis than it has connections for, and be closed."""
+    monkeypatch.setattr(callers.SessionCaller, "recheck_seconds", 0.01)
+    looks, joins = 0, 0
+    async with _raw(owner, monkeypatch, [{"type": "subscribe", "topic": "fleet"}]) as raw:
+
+        def look(session_key: str | None) -> Any:
+            nonlocal looks
+            looks += 1
+            return owner.acting
+
+        layer = get_channel_layer()
+        add = layer.group_add
+
+        async def join(group: str, channel: str) -> None:
+            nonlocal joins
+            joins += 1
+            await add(group, channel)
+
+        monkeypatch.setattr(callers, "find_viewer", look)
+        monkeypatch.setattr(layer, "group_add", join)
+        await raw.until("snapshot")
+        await raw.heard(lambda: looks >= 5)
+        assert joins <= 1
+
+
 class _Raw:
     """A socket whose client takes messages only while ``takes`` is set."""
 
@@ -580,6 +622,7 @@ class _Raw:
         self._sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.takes = asyncio.Event()
         self.takes.set()
+        self.left = False
         scope = {"type": "websocket", "path": "/ws/live/", "session": _Session(), "user": AnonymousUser()}
         self.running = asyncio.ensure_future(LiveConsumer.as_asgi()(scope, self._receive, self._send))
 
@@ -591,6 +634,8 @@ class _Raw:
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self.takes.wait()
+        if self.left:
+            raise ConnectionResetError
         if message["type"] == "websocket.send":
             await self._sent.put(json.loads(message["text"]))
 
