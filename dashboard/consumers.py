@@ -29,8 +29,8 @@ TOO_LONG, OTHER_TENANT, UNCHECKED = 1009, 1012, 1011
 SEND_SECONDS = 5.0
 """A client that takes nothing for so long is dropped."""
 ALIVE_SECONDS = 5.0
-REJOIN_SECONDS = 3600.0
-"""Membership of a group lapses after a day."""
+REJOIN_SECONDS = 60.0
+"""Membership of a group lapses after a day, and with a Redis that lost its data."""
 MOST_SOCKETS = 100
 """Of one user or key in one process."""
 
