@@ -53,21 +53,24 @@ WITH record AS (
   ON CONFLICT (request) DO NOTHING
 )
 INSERT INTO metering_usagesum AS held (
-  by, period, tenant_id, start, subject, currency, requests, refused, failed, prompt_tokens, completion_tokens, priced, cost
+  by, period, tenant_id, start, subject, model, currency, requests, refused, failed, prompt_tokens, completion_tokens, priced, cost
 )
 SELECT
-  by, period, tenant_id, date_trunc(period, received_at, 'UTC'), subject, currency,
+  by, period, tenant_id, date_trunc(period, received_at, 'UTC'), subject, with_model, currency,
   count(node) FILTER (WHERE outcome <> 'refused'), count(*) FILTER (WHERE outcome = 'refused'),
   count(node) FILTER (WHERE outcome IN ('failed', 'gateway_lost', 'node_lost')),
   sum(prompt_tokens), sum(completion_tokens), count(cost), COALESCE(sum(cost), 0)
 FROM written
 CROSS JOIN (VALUES ('hour'), ('day')) AS periods (period)
 CROSS JOIN LATERAL (
-  VALUES ('all', ''), ('model', model), ('user', "user"), ('key', key::text), ('node', COALESCE(node::text, ''))
-) AS subjects (by, subject)
-GROUP BY 1, 2, 3, 4, 5, 6
-ORDER BY 1, 2, 3, 4, 5, 6
-ON CONFLICT (by, period, tenant_id, start, subject, currency) DO UPDATE SET
+  VALUES
+    ('all', '', ''), ('model', model, ''), ('user', "user", ''), ('key', key::text, ''), ('node', COALESCE(node::text, ''), ''),
+    ('user+model', "user", model), ('key+model', key::text, model), ('node+model', COALESCE(node::text, ''), model)
+) AS subjects (by, subject, with_model)
+WHERE period = 'day' OR with_model = ''
+GROUP BY 1, 2, 3, 4, 5, 6, 7
+ORDER BY 1, 2, 3, 4, 5, 6, 7
+ON CONFLICT (by, period, tenant_id, start, subject, model, currency) DO UPDATE SET
   requests = held.requests + EXCLUDED.requests,
   refused = held.refused + EXCLUDED.refused,
   failed = held.failed + EXCLUDED.failed,

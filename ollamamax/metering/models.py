@@ -82,18 +82,20 @@ class RequestRoute(models.Model):
 
 class UsageSum(models.Model):
     """What the records of one hour or one day (``period``, of UTC) from ``start`` on sum up to: of ``all`` of a tenant, or
-    ``by`` one model, user, key or node, its ``subject``: a name, or an id as text; empty for all, and for what has none.
+    ``by`` one model, user, key or node, its ``subject``: a name, or an id as text; empty for all, and for what has none. Of each
+    day also by a user, a key or a node together with a ``model`` (``key+model``), which is empty in all other rows.
 
     ``requests`` are those that a node was given; ``failed`` ones are among them, ``refused`` ones are not. ``cost`` is of the
     ``priced`` records, in one currency: other currencies have rows of their own.
     """
 
-    pk = models.CompositePrimaryKey("by", "period", "tenant_id", "start", "subject", "currency")
-    by = models.CharField(max_length=8)
+    pk = models.CompositePrimaryKey("by", "period", "tenant_id", "start", "subject", "model", "currency")
+    by = models.CharField(max_length=16)
     period = models.CharField(max_length=4)
     tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+", db_index=False)
     start = models.DateTimeField()
     subject = models.CharField(max_length=400)
+    model = models.CharField(max_length=400, default="")
     currency = models.CharField(max_length=3)
     requests = models.BigIntegerField()
     refused = models.BigIntegerField()

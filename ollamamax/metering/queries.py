@@ -6,7 +6,7 @@ import datetime
 import functools
 import operator
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -96,24 +96,23 @@ def groups(
 ) -> list[Sums]:
     """Sums over the records that `usage` finds, apart for each value of ``by``: of `PERIODS` (weeks begin on Mondays), `SUBJECTS` and ``tenant_id``.
 
-    By time, then the most requests first. A moment from which no records are kept any more counts as the hour that it is in.
-    What is about two subjects at once is summed up from the records alone. Raises `InvalidRequest` where there are more than
+    By time, then the most requests first. What is about a model and one other subject is summed up by whole days and, where those
+    end, from records; what is about more, or about two others, or about both a model and hours, from records alone. A moment from
+    which no records are kept any more counts as the hour that it is in, or the day where hours are not summed up. Raises `InvalidRequest` where there are more than
     `MOST_GROUPS`. Queries: 1 to 3.
     """
     found: dict[tuple[Any, ...], Sums] = {}
-    spans: list[_Span] = [(_kept(since), _kept(until))]
-    subjects = {name for name in (*by, *only) if name in SUBJECTS}
-    if len(subjects) < 2:
-        kind = "".join(subjects) or "all"
-        rows = UsageSum.objects.filter(by=kind)
-        for value in only.values():
-            rows = rows.filter(subject=str(value))
-        for period in ("hour",) if "hour" in by else ("day", "hour"):
+    kind, columns, lengths = _summed(by, only)
+    spans: list[_Span] = [(_kept(since, lengths), _kept(until, lengths))]
+    if kind:
+        rows = UsageSum.objects.filter(by=kind, **{columns[name]: str(value) for name, value in only.items()})
+        for period in lengths:
             whole, spans = _split(spans, period)
             if whole:
-                _add(found, by, rows.filter(_within("start", whole), period=period), "start", _OF_SUMS)
+                _add(found, by, columns, rows.filter(_within("start", whole), period=period), "start", _OF_SUMS)
     if spans:
-        _add(found, by, UsageRecord.objects.filter(_within("received_at", spans), **only), "received_at", _OF_RECORDS)
+        records = UsageRecord.objects.filter(_within("received_at", spans), **only)
+        _add(found, by, {}, records, "received_at", _OF_RECORDS)
     periods = [name for name in by if name in PERIODS]
     return sorted(found.values(), key=lambda each: ([each.group[name] for name in periods], -each.requests))
 
@@ -144,18 +143,31 @@ def of_tenants(*, since: datetime.datetime | None = None, until: datetime.dateti
         return groups(by=("tenant_id",), since=since, until=until)
 
 
+def _summed(by: Sequence[str], only: Iterable[str]) -> tuple[str, dict[str, str], Sequence[str]]:
+    """Of which kind the sums are that tell it, in which of their columns subjects are, and of which lengths there are such; nothing where
+    records alone tell it."""
+    subjects = {name for name in (*by, *only) if name in SUBJECTS}
+    hourly = "hour" in by
+    if len(subjects) < 2:
+        kind = "".join(subjects)
+        return kind or "all", {kind: "subject"}, ("hour",) if hourly else ("day", "hour")
+    if len(subjects) == 2 and "model" in subjects and not hourly:
+        (other,) = subjects - {"model"}
+        return f"{other}+model", {other: "subject", "model": "model"}, ("day",)
+    return "", {}, ()
+
+
 def _add(
     found: dict[tuple[Any, ...], Sums],
     by: Sequence[str],
+    subjects: Mapping[str, str],
     rows: QuerySet[Any],
     moment: str,
     sums: Mapping[str, Aggregate],
 ) -> None:
-    """Add the sums of the rows to those of their groups."""
+    """Add the sums of the rows to those of their groups. ``subjects``: in which column each is, where that has another name."""
     periods = {f"of_{name}": _TRUNCATED[name](moment, tzinfo=datetime.UTC) for name in by if name in PERIODS}
-    told = {name: f"of_{name}" for name in by if name in PERIODS}
-    if rows.model is UsageSum:
-        told |= {name: "subject" for name in by if name in SUBJECTS}
+    told = {name: f"of_{name}" for name in by if name in PERIODS} | subjects
     columns = {name: told.get(name, name) for name in by}
     summed = rows.order_by().annotate(**periods).values(*columns.values(), "currency").annotate(**sums)
     for row in summed[: MOST_GROUPS + 1]:
@@ -197,9 +209,10 @@ def _between(column: str, since: datetime.datetime | None, until: datetime.datet
     )
 
 
-def _kept(moment: datetime.datetime | None) -> datetime.datetime | None:
+def _kept(moment: datetime.datetime | None, lengths: Sequence[str]) -> datetime.datetime | None:
+    """The moment, or, where records of it are kept no more, the beginning of the least length of which there are sums."""
     oldest = timezone.now() - datetime.timedelta(days=settings.ENV["OLLAMAMAX_USAGE_DAYS"])
-    return moment if moment is None or moment >= oldest else _begin(moment, "hour")
+    return moment if moment is None or moment >= oldest else _begin(moment, "day" if lengths == ("day",) else "hour")
 
 
 def _begin(moment: datetime.datetime, period: str) -> datetime.datetime:

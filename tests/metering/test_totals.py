@@ -148,6 +148,7 @@ def test_sums_outlive_records_and_part_of_an_hour_without_records_counts_as_the_
         UsageRecord.objects.filter(request=record.request).delete()
         assert queries.totals().requests == 1
         assert queries.totals(since=old.replace(minute=45)).requests == 1
+        assert queries.totals(since=old.replace(minute=45), model=record.model, key=record.key).requests == 1
         assert queries.totals(since=old.replace(minute=45) + HOUR).requests == 0
 
 
