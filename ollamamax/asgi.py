@@ -25,6 +25,8 @@ from models_registry.transfer.reference import Allowed
 from ollamamax.batches.protocol.files import Files
 from ollamamax.batches.protocol.routes import Routes
 from ollamamax.blobs.disk import in_folder
+from ollamamax.bus.directory import Directory
+from ollamamax.contract import tables
 from ollamamax.gateway import greeting, paths, readiness, upgrade
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.cors import Origins
@@ -49,7 +51,9 @@ class Web:
                 settings.ENV["OLLAMAMAX_MAX_TENANT_FILES_BYTES"],
             )
         )
+        self.directory = Directory(settings.REDIS_URL, tables.ALL)
         self.gateway = Gateway(
+            self.directory,
             settings.REDIS_URL,
             max_body=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
             deadline=settings.ENV["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
@@ -65,9 +69,9 @@ class Web:
                 most_bytes=settings.ENV["OLLAMAMAX_MAX_TENANT_RESPONSES_BYTES"],
             ),
         )
-        self.blobs = Blobs(in_folder(settings.HOME / "blobs"), self.gateway.directory)
+        self.blobs = Blobs(in_folder(settings.HOME / "blobs"), self.directory.soon)
         self.management = Management(
-            self.gateway.directory,
+            self.directory.soon,
             RegistryLimits(
                 Allowed(tuple(settings.ENV["OLLAMAMAX_PULL_REGISTRIES"])), settings.ENV["OLLAMAMAX_MAX_BLOB_BYTES"]
             ),
@@ -128,6 +132,7 @@ class Web:
             else:
                 await stop_hub()
                 await self.gateway.stop()
+                await self.directory.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

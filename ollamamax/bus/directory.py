@@ -25,6 +25,7 @@ from ollamamax.bus import connect, keys
 from ollamamax.bus.background import Background
 from ollamamax.bus.subscription import Subscription
 from ollamamax.contract.tables import Table, TableChange, decode_change, encode_change
+from ollamamax.kernel.errors import Unavailable
 
 _PUBLISH = Path(__file__).with_name("publish_directory.lua").read_text()
 _MARK = b""
@@ -34,6 +35,8 @@ _CHECK_SECONDS = 1.0
 _ATTEMPTS = 5
 _ATTEMPTS_OF_ONE = 50
 _CATCH_UP_SECONDS = 1.0
+START_PATIENCE = 5.0
+"""Seconds for which a request waits for the first copy of the directory."""
 
 T = TypeVar("T")
 log = logs.get(__name__)
@@ -220,6 +223,14 @@ class Directory:
             await self.start()
         await self.wait_loaded()
         return self
+
+    async def soon(self) -> Self:
+        """As `ready`, for who must not wait for long. Raises `Unavailable` where Redis does not answer; the start goes on."""
+        try:
+            async with asyncio.timeout(START_PATIENCE):
+                return await self.ready()
+        except TimeoutError:
+            raise Unavailable("This process is starting, and Redis does not answer it yet.", retry_after=2) from None
 
     async def start(self) -> None:
         self._started = True

@@ -68,7 +68,8 @@ class _ClientLeft(errors.OllamaMaxError):
 
 
 class Gateway:
-    """One per process. Starts with the server's lifespan, or with the first request where the server has none.
+    """One per process, with the process's copy of the ``directory``, which it starts and the process stops. Starts with the server's
+    lifespan, or with the first request where the server has none.
 
     ``intake``: requests of one tenant that may be taken in at once, besides as many as may wait for a slot. ``recorded_refusals``:
     refused requests of one tenant that are recorded in a minute.
@@ -76,6 +77,7 @@ class Gateway:
 
     def __init__(
         self,
+        directory: Directory,
         redis_url: str,
         *,
         max_body: int,
@@ -87,6 +89,7 @@ class Gateway:
         more_routes: MoreRoutes = lambda method, path: None,
         keeping: Keeping | None = None,
     ) -> None:
+        self.directory = directory
         self._redis_url = redis_url
         self._max_body = max_body
         self._deadline = deadline
@@ -116,10 +119,6 @@ class Gateway:
             return [route.method]
         each = ((method, self._more_routes(method, path)) for method in _METHODS)
         return [method for method, more in each if more is not None and more.method == method]
-
-    async def directory(self) -> Directory:
-        """The directory in this process's memory, for others that need it."""
-        return (self._service or await self.start()).directory
 
     async def begin(self) -> None:
         """Start, with the server that it belongs to: where it takes longer the server begins all the same, and says so."""
@@ -158,9 +157,7 @@ class Gateway:
     async def _start(self) -> Service:
         async with self._starting:
             if self._service is None:
-                directory = Directory(self._redis_url, tables.ALL)
-                await directory.start()
-                await directory.wait_loaded()
+                directory = await self.directory.ready()
                 dispatcher = Dispatcher(self._redis_url, directory, self._bounds, self._region)
                 await dispatcher.start()
                 self._callers.follow(directory)
@@ -181,7 +178,6 @@ class Gateway:
         if self._service is not None:
             service, self._service = self._service, None
             await service.dispatcher.stop()
-            await service.directory.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request of a client."""

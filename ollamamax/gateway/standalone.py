@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from ollamamax.gateway import greeting, paths, readiness, upgrade
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.cors import Origins
@@ -11,10 +13,16 @@ from ollamamax.kernel import heap
 
 
 class Standalone:
-    """What the web process serves beside inference is not found here."""
+    """What the web process serves beside inference is not found here. ``ending``: what else stops when the gateway has stopped."""
 
-    def __init__(self, gateway: Gateway, origins: Origins | None = None) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        origins: Origins | None = None,
+        ending: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self.gateway = gateway
+        self._ending = ending
         self._front = Front(origins or Origins(), self._methods)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,5 +51,7 @@ class Standalone:
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self.gateway.stop()
+                if self._ending is not None:
+                    await self._ending()
                 await send({"type": "lifespan.shutdown.complete"})
                 return

@@ -167,7 +167,7 @@ def _add(
 ) -> None:
     """Add the sums of the rows to those of their groups. ``subjects``: in which column each is, where that has another name."""
     periods = {f"of_{name}": _TRUNCATED[name](moment, tzinfo=datetime.UTC) for name in by if name in PERIODS}
-    told = {name: f"of_{name}" for name in by if name in PERIODS} | subjects
+    told = {name: f"of_{name}" for name in by if name in PERIODS} | dict(subjects)
     columns = {name: told.get(name, name) for name in by}
     summed = rows.order_by().annotate(**periods).values(*columns.values(), "currency").annotate(**sums)
     for row in summed[: MOST_GROUPS + 1]:

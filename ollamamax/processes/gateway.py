@@ -6,6 +6,8 @@ import sys
 
 from cluster.dispatch.admission import Bounds
 from ollamamax import env, logs
+from ollamamax.bus.directory import Directory
+from ollamamax.contract import tables
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.cors import Origins
 from ollamamax.gateway.standalone import Standalone
@@ -22,7 +24,9 @@ def main() -> None:
     if not read["OLLAMAMAX_GATEWAY_PORT"]:
         sys.exit("Set OLLAMAMAX_GATEWAY_PORT to the port that this process is to listen on.")
     logs.configure(read["OLLAMAMAX_LOG_LEVEL"])
+    directory = Directory(read["REDIS_URL"], tables.ALL)
     gateway = Gateway(
+        directory,
         read["REDIS_URL"],
         max_body=read["OLLAMAMAX_MAX_BODY_BYTES"],
         deadline=read["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
@@ -31,7 +35,8 @@ def main() -> None:
         recorded_refusals=read["OLLAMAMAX_RECORDED_REFUSALS_PER_MINUTE"],
         region=read["OLLAMAMAX_REGION"],
     )
-    serve(Standalone(gateway, Origins(read["OLLAMA_ORIGINS"])), read, read["OLLAMAMAX_GATEWAY_PORT"], shared=True)
+    application = Standalone(gateway, Origins(read["OLLAMA_ORIGINS"]), ending=directory.stop)
+    serve(application, read, read["OLLAMAMAX_GATEWAY_PORT"], shared=True)
 
 
 if __name__ == "__main__":

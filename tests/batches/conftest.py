@@ -39,7 +39,7 @@ from ollamamax.responses.protocol.routes import routes as response_routes
 from tests import cast
 from tests.cast import Key, Person
 from tests.fakes.node import FakeNode, Script, echo
-from tests.gateway.conftest import VERSION, QuietServer, publish_model
+from tests.gateway.conftest import VERSION, QuietServer, gateway_of, publish_model, stop_gateway
 from tests.patience import LONG
 from tests.servers import free_port
 
@@ -78,7 +78,7 @@ class House:
 
     async def add_runner(self, concurrency: int = 4) -> BatchRunner:
         """A runner in this process, stopped after the test."""
-        gateway = Gateway(self.redis_url, max_body=50_000, deadline=30, bounds=Bounds(20, 10))
+        gateway = gateway_of(self.redis_url, max_body=50_000, bounds=Bounds(20, 10))
         runner = BatchRunner(
             gateway, in_folder(self.home / "files"), concurrency=concurrency, most_bytes=50_000, most_lines=MOST_LINES
         )
@@ -87,6 +87,7 @@ class House:
         async def stop() -> None:
             runner.stop()
             await task
+            await gateway.directory.stop()
 
         self.stack.push_async_callback(stop)
         return runner
@@ -201,10 +202,9 @@ async def house(
     await database_sync_to_async(publication.repair, thread_sensitive=False)(regions.Region("", redis_url), "keys")
     publish_model(valkey, owner.tenant.id.hex)
     routes = Routes(Files(in_folder(tmp_path / "files"), MOST_FILE_BYTES, MOST_TENANT_BYTES))
-    gateway = Gateway(
+    gateway = gateway_of(
         redis_url,
         max_body=50_000,
-        deadline=30,
         bounds=Bounds(20, 10),
         more_routes=lambda method, path: routes(method, path) or response_routes(method, path),
         keeping=Keeper(days=30, deadline=30, most_body=50_000, most_bytes=MOST_TENANT_BYTES),
@@ -230,4 +230,4 @@ async def house(
             await end([settling])
             server.should_exit = True
             await serving
-            await gateway.stop()
+            await stop_gateway(gateway)

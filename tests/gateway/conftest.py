@@ -17,8 +17,9 @@ import uvicorn
 
 from cluster.dispatch.admission import Bounds
 from ollamamax.bus import directory, keys
+from ollamamax.bus.directory import Directory
 from ollamamax.contract import decode_usage
-from ollamamax.contract.tables import MODELS, NODES
+from ollamamax.contract.tables import ALL, MODELS, NODES
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.standalone import Standalone
 from ollamamax.identity.keys import make_key
@@ -107,6 +108,17 @@ def publish_model(client: redis.Redis, tenant: str, name: str = "echo:latest", *
     directory.publish(client, "models", {f"{tenant}/{name}": msgspec.json.encode(entry)})
 
 
+def gateway_of(redis_url: str, **given: Any) -> Gateway:
+    """A gateway with a directory of its own, as a process makes it; `stop_gateway` ends both."""
+    settings: dict[str, Any] = {"max_body": 100_000, "deadline": 30, "bounds": BOUNDS} | given
+    return Gateway(Directory(redis_url, ALL), redis_url, **settings)
+
+
+async def stop_gateway(gateway: Gateway) -> None:
+    await gateway.stop()
+    await gateway.directory.stop()
+
+
 BOUNDS = Bounds(waiting=4, waiting_of_tenant=2, bytes=150_000, bytes_of_tenant=70_000)
 
 
@@ -140,7 +152,7 @@ async def site() -> AsyncIterator[Site]:
     for table in ("keys", "node_keys", "tenants", "models", "aliases", "blobs", "nodes"):
         directory.reconcile(client, table, dict)
     publish_model(client, tenant)
-    gateway = Gateway(redis_url, max_body=100_000, deadline=30, bounds=BOUNDS)
+    gateway = gateway_of(redis_url)
     port = free_port()
     async with contextlib.AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
@@ -151,7 +163,7 @@ async def site() -> AsyncIterator[Site]:
         await until(lambda: len(service.directory.items(MODELS)) == 1)
         yield made
         await http.close()
-    await gateway.stop()
+    await stop_gateway(gateway)
     client.close()
 
 

@@ -13,9 +13,8 @@ from cluster.dispatch import ordering
 from cluster.scheduling.explanation import why
 from ollamamax.bus import keys
 from ollamamax.contract import Delta, Described, Event, GatewayOrder, OpenRequest, Ticket, decode_open
-from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.standalone import Standalone
-from tests.gateway.conftest import BOUNDS, Site, listening, until
+from tests.gateway.conftest import Site, gateway_of, listening, stop_gateway, until
 from tests.gateway.test_revocation import ROUTES, _error
 from tests.gateway.waiting import ask, full, queued
 from tests.servers import free_port
@@ -115,7 +114,7 @@ async def test_a_client_that_takes_nothing_keeps_no_cancelled_request(site: Site
 
 async def test_an_order_reaches_the_gateway_that_has_the_request_and_ends_no_other(site: Site) -> None:
     await site.add_node(script=endless)
-    other = Gateway(site.redis_url, max_body=100_000, deadline=30, bounds=BOUNDS)
+    other = gateway_of(site.redis_url)
     port = free_port()
     body = {"model": "echo", "stream": True, "messages": [{"role": "user", "content": "x"}]}
     headers = {"Authorization": f"Bearer {site.key}"}
@@ -137,7 +136,7 @@ async def test_an_order_reaches_the_gateway_that_has_the_request_and_ends_no_oth
             assert [each.request for each in opened(site)] != [mine.request]
             await here.content.readany()
             assert not here.content.at_eof()
-    await other.stop()
+    await stop_gateway(other)
 
 
 async def test_a_request_is_described_while_it_waits_and_while_it_runs(site: Site) -> None:

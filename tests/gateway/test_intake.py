@@ -10,10 +10,9 @@ import pytest
 import pytest_asyncio
 
 from ollamamax.contract.tables import MODELS
-from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.intake import Intake
 from ollamamax.gateway.standalone import Standalone
-from tests.gateway.conftest import BOUNDS, Site, listening, until
+from tests.gateway.conftest import BOUNDS, Site, gateway_of, listening, stop_gateway, until
 from tests.gateway.waiting import ASK, Gate
 from tests.patience import LONG
 from tests.servers import free_port
@@ -25,7 +24,7 @@ MOST = 16 + BOUNDS.waiting_of_tenant
 @pytest_asyncio.fixture
 async def narrow(site: Site) -> AsyncIterator[Site]:
     """The site behind a gateway that takes in few requests of a tenant at once."""
-    gateway = Gateway(site.redis_url, max_body=100_000, deadline=30, bounds=BOUNDS, intake=16)
+    gateway = gateway_of(site.redis_url, intake=16)
     port = free_port()
     async with listening(Standalone(gateway), port):
         site.gateway, before = gateway, site.gateway
@@ -33,7 +32,7 @@ async def narrow(site: Site) -> AsyncIterator[Site]:
         await gateway.start()
         yield site
         site.gateway, site.url = before, old
-        await gateway.stop()
+        await stop_gateway(gateway)
 
 
 class Client:

@@ -21,7 +21,7 @@ from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.standalone import Standalone
 from ollamamax.identity.keys import make_key
 from ollamamax.kernel.ids import new_id
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site, gateway_of, stop_gateway, until
 from tests.patience import LONG
 from tests.servers import free_port
 
@@ -29,7 +29,7 @@ TABLES = ("node_keys", "tenants", "models", "aliases", "blobs", "nodes")
 
 
 def made(url: str) -> Gateway:
-    return Gateway(url, max_body=100_000, deadline=30, bounds=Bounds(waiting=4, waiting_of_tenant=2))
+    return gateway_of(url, bounds=Bounds(waiting=4, waiting_of_tenant=2))
 
 
 class Asked:
@@ -60,7 +60,7 @@ async def gateway(redis_url: str, valkey: redis.Redis) -> AsyncIterator[Gateway]
     """One whose Redis holds nothing yet."""
     started = made(redis_url)
     yield started
-    await started.stop()
+    await stop_gateway(started)
 
 
 async def test_before_the_directory_was_published_good_keys_are_told_to_wait(
@@ -106,7 +106,7 @@ async def test_a_gateway_without_redis_says_so_and_begins_when_it_is_there(
         async with asyncio.timeout(LONG):
             while (await asked.get("/readyz"))[0] != 200:
                 await asyncio.sleep(0.05)
-        await gateway.stop()
+        await stop_gateway(gateway)
     finally:
         server.stop()
 
@@ -187,4 +187,4 @@ async def test_a_gateway_whose_connections_go_half_open_hears_its_nodes_again(
         assert proxy.freeze() >= 3
         before = fleet.seen(node.node)
         await until(lambda: fleet.seen(node.node) > before)
-        await gateway.stop()
+        await stop_gateway(gateway)

@@ -13,10 +13,9 @@ import pytest
 from cluster.dispatch.admission import Bounds
 from ollamamax.bus import directory, keys
 from ollamamax.contract import Delta, Event, Ticket
-from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.standalone import Standalone
 from ollamamax.identity.keys import make_key, parse_key
-from tests.gateway.conftest import Site, listening, until
+from tests.gateway.conftest import Site, gateway_of, listening, stop_gateway, until
 from tests.gateway.waiting import ask, full, queued
 from tests.servers import free_port
 
@@ -211,7 +210,7 @@ async def test_an_emptied_redis_ends_nothing_and_a_key_that_is_not_published_aga
 
 async def test_every_gateway_ends_what_it_runs(site: Site) -> None:
     await site.add_node(script=_endless)
-    second = Gateway(site.redis_url, max_body=100_000, deadline=30, bounds=Bounds(waiting=4, waiting_of_tenant=2))
+    second = gateway_of(site.redis_url, bounds=Bounds(waiting=4, waiting_of_tenant=2))
     port = free_port()
     headers = {"Authorization": f"Bearer {site.key}"}
     body = {"model": "echo", "messages": MESSAGES}
@@ -226,7 +225,7 @@ async def test_every_gateway_ends_what_it_runs(site: Site) -> None:
         async with asyncio.timeout(5):
             for response in (here, there):
                 assert SAID.encode() in await response.content.read()
-    await second.stop()
+    await stop_gateway(second)
 
 
 async def test_what_has_ended_is_not_remembered(site: Site) -> None:

@@ -11,11 +11,11 @@ from channels.db import database_sync_to_async
 
 from cluster.dispatch.admission import Bounds
 from ollamamax.contract.tables import TENANTS
-from ollamamax.gateway.app import Gateway
 from ollamamax.identity.actions.tenant import change_own_tenant
 from ollamamax.kernel.tasks import end
 from ollamamax.responses.runner.background import BackgroundResponses
 from tests.batches.conftest import House, house, people, until
+from tests.gateway.conftest import gateway_of, stop_gateway
 
 __all__ = ["house", "people"]
 
@@ -37,12 +37,12 @@ async def background(keeping: House) -> AsyncIterator[BackgroundResponses]:
 @contextlib.asynccontextmanager
 async def making(house: House) -> AsyncIterator[BackgroundResponses]:
     """Who makes responses in the background, in this process."""
-    gateway = Gateway(house.redis_url, max_body=50_000, deadline=30, bounds=Bounds(20, 10))
+    gateway = gateway_of(house.redis_url, max_body=50_000, bounds=Bounds(20, 10))
     runner = BackgroundResponses(gateway, concurrency=4)
     task = asyncio.create_task(runner.run())
     yield runner
     await end([task])
-    await gateway.stop()
+    await stop_gateway(gateway)
 
 
 async def store_responses(house: House, *, wanted: bool) -> None:

@@ -90,7 +90,7 @@ class BatchRunner:
         """Once Redis answers; ``None`` when it is stopped before."""
         while not self._stopping.is_set():
             try:
-                return await self._gateway.directory()
+                return await self._gateway.directory.soon()
             except Unavailable as error:
                 _log.warning("batches_wait_for_redis", error=error.message)
         return None

@@ -45,7 +45,7 @@ class BackgroundResponses:
         self._works: dict[uuid.UUID, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        directory = await self._gateway.directory()
+        directory = await self._gateway.directory.ready()
         loops = [asyncio.create_task(each) for each in (self._claim(directory), self._renew(), self._sweep())]
         try:
             await asyncio.gather(*loops)

@@ -12,6 +12,8 @@ from django.core.management.base import BaseCommand
 from cluster.dispatch.admission import Bounds
 from ollamamax.batches.runner.runner import BatchRunner
 from ollamamax.blobs.disk import in_folder
+from ollamamax.bus.directory import Directory
+from ollamamax.contract import tables
 from ollamamax.gateway.app import Gateway
 from ollamamax.kernel.tasks import end
 from ollamamax.responses.runner.background import BackgroundResponses
@@ -26,7 +28,9 @@ class Command(BaseCommand):
 
 
 async def _run() -> None:
+    directory = Directory(settings.REDIS_URL, tables.ALL)
     gateway = Gateway(
+        directory,
         settings.REDIS_URL,
         max_body=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
         deadline=settings.ENV["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"],
@@ -48,3 +52,4 @@ async def _run() -> None:
         await runner.run()
     finally:
         await end([working])
+        await directory.stop()
