@@ -97,13 +97,17 @@ class SimulatedNode:
         """Report each second, ``late`` by so much, so that not all do at once; never returns."""
         await asyncio.sleep(late)
         async with contextlib.AsyncExitStack() as stack:
-            if listens:
-                channels = [keys.node_control(self.id)]
-                await stack.enter_async_context(Hearing(self._identity.redis_url, lambda *_: None, channels=channels))
             stack.push_async_callback(self._commands.aclose)
             while True:
                 begun = time.monotonic()
-                await self.report()
+                # On a busy machine Redis may not answer in time: a node tries again, too.
+                with contextlib.suppress(redis.RedisError, OSError, TimeoutError):
+                    if listens:
+                        channels = [keys.node_control(self.id)]
+                        hearing = Hearing(self._identity.redis_url, lambda *_: None, channels=channels)
+                        await stack.enter_async_context(hearing)
+                        listens = False
+                    await self.report()
                 await asyncio.sleep(max(0.0, begun + 1.0 - time.monotonic()))
 
 

@@ -21,9 +21,12 @@ def watch_fleet(leader: Leader) -> None:
     watch.look(leader.region.client, fence=leader.fence, check=leader.check)
 
 
+_last_look = reconcile.LastLook()
+
+
 @loop("cluster.observe_nodes", every=2.0, lease=LeaseOf.POSTGRES)
 def observe_nodes(leader: Leader) -> None:
-    reconcile.observe_nodes(leader.check)
+    reconcile.observe_nodes(leader.check, _last_look)
 
 
 _turns: dict[str, guard.MeasuringTurns] = {}

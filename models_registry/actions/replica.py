@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from cluster import guard
 from cluster.models import Node
+from cluster.queries.node import fleet_mark
 from cluster.telemetry import read_briefs, read_states
 from models_registry.actions.lock import lock_replicas
 from models_registry.actions.version import register_external
@@ -54,7 +55,7 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None, changes: Change
     """
     client = regions.own().client
     with every_tenant():
-        tenants = _tenants_of_nodes() if changes is None else changes.tenants(_nodes_mark(), _tenants_of_nodes)
+        tenants = _tenants_of_nodes() if changes is None else changes.tenants(fleet_mark(), _tenants_of_nodes)
         # The nodes' word before the names: else a version that was published in between would be taken off its node.
         briefs = read_briefs(client, list(tenants))
         made = _made_now()
@@ -101,11 +102,6 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None, changes: Change
 
 def _tenants_of_nodes() -> dict[str, str]:
     return {node.hex: tenant.hex for node, tenant in Node.objects.values_list("id", "tenant_id")}
-
-
-def _nodes_mark() -> object:
-    """Another one when a node has joined or was removed. One query."""
-    return tuple(Node.objects.aggregate(Count("pk"), Max("joined_at")).values())
 
 
 def _marks(made: set[tuple[str, str]]) -> dict[str, object]:

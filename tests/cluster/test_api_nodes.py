@@ -10,7 +10,8 @@ from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
 from cluster import membership
-from cluster.reconcile import observe_nodes
+from cluster.actions.node import remove_node
+from cluster.reconcile import LastLook, observe_nodes
 from ollamamax.audit.models import AuditRecord
 from ollamamax.bus import keys, publication, regions
 from ollamamax.identity.scope import tenant_scope
@@ -108,6 +109,30 @@ def test_the_loop_gives_a_node_what_this_version_grants(owner: Person, join: Joi
             own.lmove(inbox, claimed)
         observe_nodes()
         assert own.lmove(inbox, claimed) is None
+
+
+def test_the_loop_looks_again_when_a_user_or_a_node_is_gone_or_new_and_else_leaves_nodes_in_peace(
+    owner: Person, join: Join, valkey: redis.Redis
+) -> None:
+    last = LastLook()
+
+    def looks() -> list[int]:
+        return [observe_nodes(last=last) for _ in range(2)]
+
+    observe_nodes()  # users that an earlier test left go
+    one = join(owner, "gpu-1")
+    says(valkey, one)
+    assert looks() == [1, 0]
+    two = join(owner, "gpu-2")
+    says(valkey, two)
+    assert looks() == [2, 0]
+    valkey.execute_command("ACL", "DELUSER", membership.redis_user(one.node))
+    # Once to give it back, and once because what Redis has is then another thing than was seen.
+    assert looks() == [2, 2]
+    assert membership.redis_user(one.node) in membership.granted(valkey)
+    assert looks() == [0, 0]
+    remove_node(acting=owner.acting, node_id=two.node.id)
+    assert looks() == [1, 0]
 
 
 def test_the_loop_repairs_what_redis_lost_and_notes_who_was_heard(
