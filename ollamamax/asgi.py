@@ -84,7 +84,7 @@ class Web:
             immutable_file_test=r"^/static/console/assets/",  # Vite puts a hash into their names
             allow_all_origins=False,
         )
-        self.live = ProtocolTypeRouter({"websocket": websocket(self.gateway.directory)})
+        self.live = ProtocolTypeRouter({"websocket": websocket(self.directory.soon)})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
