@@ -7,21 +7,26 @@ from importlib.metadata import version
 from pathlib import Path
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.views.decorators.csrf import csrf_exempt
 
 INDEX: Path = settings.CONSOLE / "index.html"
 VERSION = version("ollamamax")
+SAFE = ("GET", "HEAD")
 NONCE_PLACE, VERSION_PLACE = "__CSP_NONCE__", "__VERSION__"
 """What the build writes where each response has its own nonce (`vite.config.ts`), and where the version belongs."""
 
 
-@require_safe
+@csrf_exempt  # it changes nothing: an address that is not here is said to be unknown, whatever is sent to it
 def console(request: HttpRequest, address: str = "") -> HttpResponse:
     """The page, under a nonce of its own. It is never kept: it names the hashed files of this build, and a nonce counts once.
 
     Whoever does not ask for HTML looks for something else, and is told that it is not here.
     """
+    if request.method not in SAFE:
+        if address:
+            raise Http404
+        return HttpResponseNotAllowed(SAFE)
     if address and "text/html" not in request.headers.get("accept", ""):
         raise Http404
     try:

@@ -64,6 +64,8 @@ NOT_RUN = {
     "docs/nodes.md: [Service]": "a unit of systemd",
     "docs/running.md: OLLAMAMAX_SECRET_KEY=": "settings of servers in production",
     "docs/running.md: location": "a part of nginx's configuration",
+    "docs/architecture.md: ": "a picture",
+    "docs/live.md: {": "messages of the live socket, which tests/dashboard/test_consumer.py sends",
     "docs/tenants.md: ollamamax tenant operator": "there is one operator for good, and the first start named it",
 }
 """Blocks that no test can run, with the reason; they are read as their language at least."""
@@ -94,6 +96,8 @@ def check(block: Block) -> None:
             compile(block.text, block.name, "exec")
         case "sh":
             subprocess.run(["bash", "-n"], input=block.text, text=True, check=True, timeout=30)
+        case "text":
+            assert "\t" not in block.text, "a picture is drawn with blanks"
         case "nginx":
             assert block.text.count("{") == block.text.count("}")
         case _:

@@ -30,7 +30,11 @@ VIEWS: list[tuple[str, Any]] = [
     for path, view in routes(get_resolver().url_patterns)
     if issubclass(getattr(view, "cls", object), View)
 ]
-LISTS = [(path, view) for path, view in VIEWS if view.filters is not None or view.orderings]
+LISTS = [
+    (path, view)
+    for path, view in VIEWS
+    if view.orderings or (view.filters is not None and view.pagination_class is not None)
+]
 CREATED_ELSEWHERE = {
     "session",
     "nodes/join",

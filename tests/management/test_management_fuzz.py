@@ -67,7 +67,7 @@ def unbounded(schema: dict[str, Any], place: str, seen: tuple[int, ...] = ()) ->
             yield from unbounded(schema.get("items", {}), f"{place}[]", seen)
         case "string" if not is_bounded(schema):
             yield f"{place}: a text without maxLength"
-        case "integer" | "number" if not {"minimum", "maximum"} <= schema.keys():
+        case "integer" | "number" if "enum" not in schema and not {"minimum", "maximum"} <= schema.keys():
             yield f"{place}: a number without bounds"
     for name, inner in schema.get("properties", {}).items():
         if not resolved(inner).get("readOnly") and not inner.get("readOnly"):
