@@ -132,9 +132,9 @@ async def test_a_client_that_does_not_read_is_seen_to_be_slow(site: Site, tmp_pa
     part = "x" * 50_000
 
     async def much(ticket: Ticket) -> AsyncIterator[Event]:
-        for _ in range(1000):
+        for _ in range(300):
             yield Delta(text=part, tokens=1)
-        yield Final("stop", prompt_tokens=1, completion_tokens=1000)
+        yield Final("stop", prompt_tokens=1, completion_tokens=300)
 
     node = await site.add_node(script=much)
     port = free_port()
