@@ -45,7 +45,7 @@ lint: ## format, rules, types, layers, settings, migrations, breaks of the API, 
 	"$(OLLAMAMAX_VENV)/bin/lint-imports"
 	$(RUN) .ci/check_django.py
 	$(RUN) .ci/api_breaks.py
-	@if [ -f frontend/package.json ]; then $(RUN) ollamamax/embedded/install.py npm run lint && $(RUN) ollamamax/embedded/install.py npm run typecheck; fi
+	@if [ -f frontend/package.json ]; then $(RUN) ollamamax/embedded/install.py npm run lint && $(RUN) ollamamax/embedded/install.py npm run format:check && $(RUN) ollamamax/embedded/install.py npm run typecheck; fi
 
 format: ## rewrite the code in the project's format
 	$(PREPARE) test

@@ -35,7 +35,8 @@ export function compressed(folder: string): Plugin {
         .map((match) => sizes.get(match[1] ?? '') ?? 0)
         .reduce((sum, size) => sum + size, 0)
       this.info(`The first page needs ${(first / 1000).toFixed(0)} kB of script, compressed with gzip.`)
-      if (first > MOST_FIRST) this.error(`That is more than ${MOST_FIRST / 1000} kB: load something of it later.`)
+      if (first > MOST_FIRST)
+        this.error(`That is more than ${MOST_FIRST / 1000} kB: load something of it later.`)
     },
   }
 }

@@ -2,6 +2,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { api, bodyOf } from './client'
 import type { components } from './schema'
+import { plainId } from '../ui/format'
 
 export type FleetHealth = components['schemas']['FleetHealth']
 export type FleetProblem = components['schemas']['Problem']
@@ -23,7 +24,7 @@ export function ofNodes(health: FleetHealth | undefined): ReadonlyMap<string, re
   const found = new Map<string, FleetProblem[]>()
   for (const each of [...(health?.problems ?? []), ...(health?.notices ?? [])]) {
     if (each.kind !== 'node') continue
-    const id = each.id.replaceAll('-', '')
+    const id = plainId(each.id)
     found.set(id, [...(found.get(id) ?? []), each])
   }
   return found

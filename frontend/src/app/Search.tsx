@@ -16,6 +16,7 @@ import { useTranslation } from 'react-i18next'
 import { api, bodyOf } from '../api/client'
 import { useMay } from '../api/session'
 import { useSections } from './Navigation'
+import { plainId } from '../ui/format'
 
 const [store, spotlight] = createSpotlight()
 const MOST = 5
@@ -93,7 +94,7 @@ function useGroups(text: string, opened: boolean): SpotlightActionGroupData[] {
               id: 'request',
               label: t('search.request', { id: text }),
               leftSection: <IconListDetails size={18} />,
-              onClick: go(`/requests/${text.replaceAll('-', '').toLowerCase()}`),
+              onClick: go(`/requests/${plainId(text).toLowerCase()}`),
             },
           ]
         : [],

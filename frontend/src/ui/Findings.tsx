@@ -24,7 +24,11 @@ export function Findings<Each extends Finding>({ findings, about }: FindingsProp
         const Icon = ICON[finding.severity]
         const seconds = now - Date.parse(finding.since) / 1000
         return (
-          <li key={`${finding.code} ${String(place)}`} className={classes.finding} data-severity={finding.severity}>
+          <li
+            key={`${finding.code} ${String(place)}`}
+            className={classes.finding}
+            data-severity={finding.severity}
+          >
             <span className={classes.icon}>
               <Icon size={18} aria-label={t(`health.${finding.severity}`)} />
             </span>

@@ -14,13 +14,15 @@ interface HistoryChartProps {
   step: number
   lines: readonly HistoryLine[]
   format: (value: number) => string
+  /** How the axis writes a value; by default as a bare number. */
+  axis?: (value: number) => string
   /** The lowest top of the axis: 100 for per cent. */
   least?: number
 }
 
 const COLORS = ['--accent', '--second', '--ok', '--bad'] as const
 
-export function HistoryChart({ title, at, step, lines, format, least }: HistoryChartProps) {
+export function HistoryChart({ title, at, step, lines, format, axis, least }: HistoryChartProps) {
   const coloured = useMemo(
     () => lines.map((line, place) => ({ ...line, color: COLORS[place % COLORS.length] ?? '--accent' })),
     [lines],
@@ -35,6 +37,7 @@ export function HistoryChart({ title, at, step, lines, format, least }: HistoryC
       step={step}
       format={format}
       {...(from === undefined || to === undefined ? {} : { from, to })}
+      {...(axis === undefined ? {} : { axis })}
       {...(least === undefined ? {} : { least })}
     />
   )

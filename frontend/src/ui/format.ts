@@ -102,6 +102,19 @@ export function duration(ms: number): string {
   return span(ms / 1000)
 }
 
+/** A duration beside an axis, as short as it goes: "500 ms", "2.5 s", "2 min 0 s". Milliseconds. */
+export function durationTick(ms: number): string {
+  if (ms < 1000) return `${short(ms)} ms`
+  return ms < 60_000 ? `${short(ms / 1000)} s` : span(ms / 1000)
+}
+
+/** The mean of a count: whole where it is, else with one digit. */
+export const measure = (value: number): string =>
+  number({ maximumFractionDigits: Number.isInteger(value) ? 0 : 1 }).format(value)
+
+/** An identifier without its hyphens, as addresses and the live socket write it. */
+export const plainId = (id: string): string => id.replaceAll('-', '')
+
 /** Seconds without fractions: "12 s", "2 min 5 s", "3 h 10 min", "2 d 4 h". */
 export function span(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds))

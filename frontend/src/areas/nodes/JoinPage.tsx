@@ -40,7 +40,10 @@ function Wizard() {
   const [slots, setSlots] = useState<number | string>('')
   const wrong = name !== '' && !NAME.test(name)
   const made = create.data
-  const engines = (['ollama', 'openai', 'llamacpp'] as const).map((value) => ({ value, label: t(`engine.${value}`) }))
+  const engines = (['ollama', 'openai', 'llamacpp'] as const).map((value) => ({
+    value,
+    label: t(`engine.${value}`),
+  }))
   return (
     <Card title={t('newNode')}>
       <div className={classes.form}>
@@ -50,7 +53,7 @@ function Wizard() {
           value={engine}
           allowDeselect={false}
           onChange={(value) => {
-            setEngine((value) ?? 'ollama')
+            setEngine(value ?? 'ollama')
           }}
         />
         <div className={classes.fields}>
@@ -163,7 +166,9 @@ function Token({ token }: { token: JoinToken }) {
     <li className={classes.token}>
       <code>{token.identifier}</code>
       <Tag tone={state === 'good' ? 'ok' : 'plain'}>{t(`token.${state}`)}</Tag>
-      <span>{t('tokenUntil', { when: dateTime(token.expires_at), uses: token.uses, most: token.max_uses })}</span>
+      <span>
+        {t('tokenUntil', { when: dateTime(token.expires_at), uses: token.uses, most: token.max_uses })}
+      </span>
       {state === 'good' && (
         <Button
           size="compact-xs"

@@ -5,7 +5,14 @@ import classes from './NodeMap.module.css'
 import type { NodeCondition, NodeListed } from './rows'
 
 /** In the order of the legend. */
-const CONDITIONS: readonly NodeCondition[] = ['silent', 'unhealthy', 'degraded', 'draining', 'unknown', 'healthy']
+const CONDITIONS: readonly NodeCondition[] = [
+  'silent',
+  'unhealthy',
+  'degraded',
+  'draining',
+  'unknown',
+  'healthy',
+]
 
 export function NodeMap({ rows, label }: { rows: readonly NodeListed[]; label: string }) {
   const { t } = useTranslation()
@@ -21,7 +28,10 @@ export function NodeMap({ rows, label }: { rows: readonly NodeListed[]; label: s
               params={{ nodeId: row.id }}
               className={classes.node}
               data-condition={row.condition}
-              title={[`${row.name}: ${t(`health.${row.condition}`)}`, ...row.findings.map((each) => each.text)].join('\n')}
+              title={[
+                `${row.name}: ${t(`health.${row.condition}`)}`,
+                ...row.findings.map((each) => each.text),
+              ].join('\n')}
               aria-label={`${row.name}: ${t(`health.${row.condition}`)}`}
             >
               <span className={classes.name} aria-hidden="true">

@@ -1,11 +1,10 @@
 /** One node: how it is and why, what it runs, its past, and what can be done with it. */
-import { Button, SegmentedControl } from '@mantine/core'
+import { Button } from '@mantine/core'
 import { IconPlayerPause, IconPlayerPlay, IconTrash } from '@tabler/icons-react'
 import { useNavigate, useParams } from '@tanstack/react-router'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { sentence } from '../../api/client'
-import { useHistory, type HistorySeries, type Range } from '../../api/history'
 import { telemetryOf, useNode, useRemoveNode, useSchedule, type Node } from '../../api/nodes'
 import { useMay } from '../../api/session'
 import type { NodeView } from '../../live/topics'
@@ -13,9 +12,10 @@ import { useClock, useTopic } from '../../live/useLive'
 import { Card, Empty } from '../../ui/Card'
 import { Dialog } from '../../ui/Dialog'
 import { Findings } from '../../ui/Findings'
-import { count, dateTime, duration, perSecond } from '../../ui/format'
+import { count, dateTime, plainId } from '../../ui/format'
 import { HistoryChart } from '../../ui/HistoryChart'
 import { Page } from '../../ui/Page'
+import { lineOf, Past as PastOf } from '../../ui/Past'
 import { Loaded } from '../../ui/PageState'
 import { Tag } from '../../ui/Tag'
 import { done, failed } from '../../ui/toast'
@@ -62,7 +62,7 @@ function conditionOf(node: Node): NodeCondition {
 function Now({ node }: { node: Node }) {
   const { t } = useTranslation('nodes')
   const clock = useClock()
-  const id = node.id.replaceAll('-', '')
+  const id = plainId(node.id)
   const live = useTopic('node', { ids: [id] })
   const fleet = useTopic('fleet')
   const running = useTopic('requests')
@@ -96,82 +96,39 @@ function Now({ node }: { node: Node }) {
 
 const perCent = (value: number): string => `${value.toFixed(0)} %`
 const degrees = (value: number): string => `${value.toFixed(0)} °C`
-const plain = (value: number): string => (Number.isInteger(value) ? count(value) : value.toFixed(1))
-const NOTHING: readonly (number | null)[] = []
-
 function Past({ node }: { node: Node }) {
-  const { t } = useTranslation(['nodes', 'common'])
-  const [range, setRange] = useState<Range>('hour')
+  const { t } = useTranslation('nodes')
   const cards = telemetryOf(node)?.gpus ?? []
   // One answer has at most twenty series.
-  const names = [`node:${node.id}`, ...cards.slice(0, 16).map((card) => `gpu:${node.id}/${String(card.index)}`)]
-  const history = useHistory(names, range)
-  const ranges = (['hour', 'day', 'week', 'month'] as const).map((value) => ({ value, label: t(`common:past.${value}`) }))
+  const names = [
+    `node:${node.id}`,
+    ...cards.slice(0, 16).map((card) => `gpu:${node.id}/${String(card.index)}`),
+  ]
   return (
-    <section aria-labelledby="past" className={classes.past}>
-      <div className={classes.head}>
-        <h2 id="past" className={classes.heading}>
-          {t('past')}
-        </h2>
-        <SegmentedControl
-          size="xs"
-          aria-label={t('common:past.range')}
-          data={ranges}
-          value={range}
-          onChange={(value) => {
-            setRange(value)
-          }}
-        />
-      </div>
-      <Loaded query={history}>
-        {({ series, step }) => {
-          const own = series[0]
-          if (own === undefined) return null
-          const line = (name: string, key: string) => ({ name, values: own.values[key] ?? NOTHING })
-          const ofCards = (key: string) =>
-            series.slice(1).map((card: HistorySeries, index) => ({
-              name: `GPU ${String(cards[index]?.index ?? index)}`,
-              values: card.values[key] ?? NOTHING,
-            }))
-          return (
-            <div className={classes.charts}>
-              <HistoryChart title={t('speed')} at={own.at}
-                step={step} lines={[line(t('speed'), 'tokens_per_second')]} format={perSecond} />
-              <HistoryChart
-                title={t('requests')}
-                at={own.at}
-                step={step}
-                lines={[line(t('running'), 'running'), line(t('waiting'), 'waiting'), line(t('failed'), 'failed')]}
-                format={plain}
-              />
-              <HistoryChart
-                title={t('firstToken')}
-                at={own.at}
-                step={step}
-                lines={[line('p50', 'first_token_p50_ms'), line('p95', 'first_token_p95_ms')]}
-                format={duration}
-              />
-              <HistoryChart
-                title={t('host')}
-                at={own.at}
-                step={step}
-                lines={[line(t('cpu'), 'cpu_percent'), line(t('memory'), 'memory_percent')]}
-                format={perCent}
-                least={100}
-              />
-              {series.length > 1 && (
-                <>
-                  <HistoryChart title={t('gpuLoad')} at={own.at}
-                step={step} lines={ofCards('load_percent')} format={perCent} least={100} />
-                  <HistoryChart title={t('heat')} at={own.at}
-                step={step} lines={ofCards('temperature_celsius')} format={degrees} />
-                </>
-              )}
-            </div>
-          )
-        }}
-      </Loaded>
-    </section>
+    <PastOf
+      names={names}
+      waits="waiting"
+      more={([own, ...ofCards], step) => {
+        if (own === undefined) return null
+        const lines = (key: string) =>
+          ofCards.map((card, place) => lineOf(card, `GPU ${String(cards[place]?.index ?? place)}`, key))
+        const charts = [
+          {
+            title: t('host'),
+            lines: [lineOf(own, t('cpu'), 'cpu_percent'), lineOf(own, t('memory'), 'memory_percent')],
+            format: perCent,
+            least: 100,
+          },
+          ...(ofCards.length === 0
+            ? []
+            : [
+                { title: t('gpuLoad'), lines: lines('load_percent'), format: perCent, least: 100 },
+                { title: t('heat'), lines: lines('temperature_celsius'), format: degrees },
+              ]),
+        ]
+        return charts.map((chart) => <HistoryChart key={chart.title} at={own.at} step={step} {...chart} />)
+      }}
+    />
   )
 }
 

@@ -182,4 +182,5 @@ function useColumns(): readonly Column<NodeListed>[] {
   }, [t])
 }
 
-const wholeOr = (value: number | null, unit: string): string => (value === null ? '–' : `${value.toFixed(0)} ${unit}`)
+const wholeOr = (value: number | null, unit: string): string =>
+  value === null ? '–' : `${value.toFixed(0)} ${unit}`

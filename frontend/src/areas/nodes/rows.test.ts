@@ -45,7 +45,14 @@ const problem = (severity: FleetProblem['severity']): FleetProblem => ({
 
 test('the worst node stands first, and equals stand by name', () => {
   const rows = rowsOf(
-    [view('n10'), view('n9'), view('drains', 'draining'), view('hot'), view('mute', 'silent'), view('frozen')],
+    [
+      view('n10'),
+      view('n9'),
+      view('drains', 'draining'),
+      view('hot'),
+      view('mute', 'silent'),
+      view('frozen'),
+    ],
     new Map([
       ['hot', [problem('warning')]],
       ['frozen', [problem('critical')]],

@@ -23,7 +23,13 @@ export function rowsOf(
 ): NodeListed[] {
   const rows = [...nodes].map((view): NodeListed => {
     const findings = problems.get(view.id) ?? []
-    return { id: hyphened(view.id), name: view.name, findings, view, condition: condition(view, findings, judged) }
+    return {
+      id: hyphened(view.id),
+      name: view.name,
+      findings,
+      view,
+      condition: condition(view, findings, judged),
+    }
   })
   return rows.sort(
     (one, other) =>

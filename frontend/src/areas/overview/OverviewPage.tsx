@@ -10,16 +10,18 @@ import { count, perSecond } from '../../ui/format'
 import { Icon } from '../../ui/Icon'
 import { NodeMap } from '../nodes/NodeMap'
 import { useNodeRows } from '../nodes/useNodeRows'
-import { Charts } from './Charts'
 import { HealthPanel } from './HealthPanel'
 import { RunningTable } from './RunningTable'
 import { useDocumentTitle } from '../../ui/Page'
+import { Past } from '../../ui/Past'
 import { Tile } from '../../ui/Tile'
 import { WaitingTable } from './WaitingTable'
 import type { FleetView } from '../../live/topics'
 import type { Point } from '../../live/types'
 import { STALE_AFTER, useClock, useLive, useTopic } from '../../live/useLive'
 import classes from './OverviewPage.module.css'
+
+const TENANT = ['tenant'] as const
 
 export function OverviewPage() {
   const { phase, topics, heardAt } = useLive()
@@ -65,7 +67,7 @@ function Overview({ fleet, at }: { fleet: FleetView; at: number }) {
       <HealthPanel />
       <Totals now={fleet.now} />
       <Nodes />
-      <Charts />
+      <Past names={TENANT} waits="queued" />
       <Requests at={at} />
     </>
   )

@@ -21,7 +21,7 @@ export function WaitingTable({ requests, total, at }: WaitingTableProps) {
   return (
     <>
       <div className={classes.scroll} tabIndex={0} role="region" aria-label="Table of the requests that wait">
-        <Table className={classes.table} verticalSpacing={7} horizontalSpacing={18}>
+        <Table className={classes.table} verticalSpacing={7} horizontalSpacing={12}>
           <Table.Thead>
             <Table.Tr>
               <Table.Th>Model</Table.Th>

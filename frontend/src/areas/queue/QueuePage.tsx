@@ -5,12 +5,12 @@ import { useTranslation } from 'react-i18next'
 import { usePrioritise, useQueue, type Queue, type WaitingRequest } from '../../api/requests'
 import { useMay } from '../../api/session'
 import { Card } from '../../ui/Card'
-import { count, expected, share, span } from '../../ui/format'
-import { NoData } from '../../ui/NoData'
+import { count, expected, plainId, share, span } from '../../ui/format'
 import { Page } from '../../ui/Page'
 import { Loaded, PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
+import { numberColumn } from '../../ui/table/numberColumn'
 import { useTableState } from '../../ui/table/useTableState'
 import { Tile } from '../../ui/Tile'
 import { done, failed } from '../../ui/toast'
@@ -20,8 +20,6 @@ import classes from './QueuePage.module.css'
 const HIGHER = { low: 'normal', normal: 'high', high: null } as const
 const LOWER = { high: 'normal', normal: 'low', low: null } as const
 type Share = Queue['shares'][number]
-
-const plain = (id: string): string => id.replaceAll('-', '')
 
 export function QueuePage() {
   const { t } = useTranslation('queue')
@@ -50,22 +48,8 @@ function Waiting({ rows, now }: { rows: readonly WaitingRequest[]; now: number }
   const columns = useMemo(
     (): Column<WaitingRequest>[] => [
       { id: 'model', header: t('column.model'), value: (row) => row.model, primary: true },
-      {
-        id: 'place',
-        header: t('column.place'),
-        value: (row) => row.position,
-        cell: (row) => count(row.position),
-        align: 'right',
-        width: 80,
-      },
-      {
-        id: 'expected',
-        header: t('column.expected'),
-        value: (row) => row.expected_wait_ms,
-        cell: (row) => (row.expected_wait_ms === null ? <NoData /> : expected(row.expected_wait_ms)),
-        align: 'right',
-        width: 140,
-      },
+      numberColumn('place', t('column.place'), (row) => row.position, count, 80),
+      numberColumn('expected', t('column.expected'), (row) => row.expected_wait_ms, expected, 140),
       {
         id: 'waited',
         header: t('column.waited'),
@@ -92,7 +76,7 @@ function Waiting({ rows, now }: { rows: readonly WaitingRequest[]; now: number }
       {
         id: 'key',
         header: t('column.key'),
-        value: (row) => row.key_name || plain(row.key).slice(-8),
+        value: (row) => row.key_name || plainId(row.key).slice(-8),
         width: 140,
       },
     ],
@@ -105,7 +89,7 @@ function Waiting({ rows, now }: { rows: readonly WaitingRequest[]; now: number }
       columns={columns}
       list={{ rows, total: rows.length }}
       idOf={(row) => row.request}
-      linkOf={(row) => ({ to: '/requests/$id', params: { id: plain(row.request) } })}
+      linkOf={(row) => ({ to: '/requests/$id', params: { id: plainId(row.request) } })}
       empty={<PageEmpty title={t('none')}>{t('noneText')}</PageEmpty>}
       live
       {...(may ? { rowActions: (row: WaitingRequest) => <Acts row={row} /> } : {})}
@@ -129,7 +113,7 @@ function Acts({ row }: { row: WaitingRequest }) {
   }
   const higher = HIGHER[row.priority]
   const lower = LOWER[row.priority]
-  const named = { model: row.model, id: plain(row.request).slice(-8) }
+  const named = { model: row.model, id: plainId(row.request).slice(-8) }
   return (
     <Group gap={4} wrap="nowrap">
       <Button
@@ -168,31 +152,10 @@ function Shares({ rows }: { rows: readonly Share[] }) {
   const columns = useMemo(
     (): Column<Share>[] => [
       { id: 'tenant', header: t('column.tenant'), value: (row) => row.tenant_name, primary: true },
-      {
-        id: 'waits',
-        header: t('column.waiting'),
-        value: (row) => row.waiting,
-        cell: (row) => count(row.waiting),
-        align: 'right',
-        width: 110,
-      },
-      {
-        id: 'runs',
-        header: t('column.running'),
-        value: (row) => row.running,
-        cell: (row) => count(row.running),
-        align: 'right',
-        width: 110,
-      },
+      numberColumn('waits', t('column.waiting'), (row) => row.waiting, count, 110),
+      numberColumn('runs', t('column.running'), (row) => row.running, count, 110),
       { id: 'weight', header: t('column.weight'), value: (row) => row.weight, align: 'right', width: 100 },
-      {
-        id: 'share',
-        header: t('column.share'),
-        value: (row) => row.share,
-        cell: (row) => share(row.share),
-        align: 'right',
-        width: 100,
-      },
+      numberColumn('share', t('column.share'), (row) => row.share, share, 100),
     ],
     [t],
   )

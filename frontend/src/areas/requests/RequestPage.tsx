@@ -10,7 +10,7 @@ import { Attempts } from './Attempts'
 import { Candidates } from './Candidates'
 import { Card } from '../../ui/Card'
 import { CopyText } from '../../ui/CopyText'
-import { clockTime, count, dateTime, duration, expected } from '../../ui/format'
+import { clockTime, count, dateTime, duration, expected, plainId } from '../../ui/format'
 import { Icon } from '../../ui/Icon'
 import { NoData } from '../../ui/NoData'
 import { Outcome } from './Outcome'
@@ -67,15 +67,15 @@ function Way({ request, read }: { request: RequestDetail; read: number }) {
               color="red"
               size="xs"
               className={classes.cancel}
-              onClick={() => void cancel({ request: plain(request.request), model: request.model })}
+              onClick={() => void cancel({ request: plainId(request.request), model: request.model })}
             >
               {t('cancel.action')}
             </Button>
           )}
         </div>
         <p className={classes.id}>
-          <span className={classes.mono}>{plain(request.request)}</span>
-          <CopyText text={plain(request.request)} label="Copy the request id" size={24} />
+          <span className={classes.mono}>{plainId(request.request)}</span>
+          <CopyText text={plainId(request.request)} label="Copy the request id" size={24} />
         </p>
       </div>
       {request.cancelled_by !== '' && (
@@ -216,7 +216,7 @@ function Facts({ request }: { request: RequestDetail }) {
         {request.trace}
       </Fact>
       <Fact name="Key" mono={request.key_name === ''}>
-        {request.key_name === '' ? plain(request.key) : request.key_name}
+        {request.key_name === '' ? plainId(request.key) : request.key_name}
       </Fact>
     </dl>
   )
@@ -232,4 +232,3 @@ function Fact({ name, mono = false, children }: { name: string; mono?: boolean; 
 }
 
 /** An id as `x-request-id` and the live page have it: the API writes it with hyphens. */
-const plain = (id: string): string => id.replaceAll('-', '')

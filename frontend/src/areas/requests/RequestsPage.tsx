@@ -10,12 +10,12 @@ import {
 } from '../../api/requests'
 import { useMay } from '../../api/session'
 import type { FinishedRequest } from '../../live/types'
-import { count, dateTime, duration } from '../../ui/format'
-import { NoData } from '../../ui/NoData'
+import { count, dateTime, duration, plainId } from '../../ui/format'
 import { Page } from '../../ui/Page'
 import { PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
+import { numberColumn } from '../../ui/table/numberColumn'
 import { useTableState } from '../../ui/table/useTableState'
 import { Outcome } from './Outcome'
 import classes from './RequestsPage.module.css'
@@ -32,9 +32,6 @@ const OUTCOMES: FinishedRequest['outcome'][] = [
   'node_lost',
   'gateway_lost',
 ]
-
-const plain = (id: string): string => id.replaceAll('-', '')
-const time = (ms: number | null) => (ms === null ? <NoData /> : duration(ms))
 
 export function RequestsPage() {
   const { t } = useTranslation('requests')
@@ -58,18 +55,11 @@ function Running() {
       {
         id: 'key',
         header: t('column.key'),
-        value: (row) => row.key_name || plain(row.key).slice(-8),
+        value: (row) => row.key_name || plainId(row.key).slice(-8),
         width: 170,
       },
       { id: 'node', header: t('column.node'), value: (row) => row.node_name, width: 170 },
-      {
-        id: 'took',
-        header: t('column.runs'),
-        value: (row) => row.duration_ms,
-        cell: (row) => duration(row.duration_ms),
-        align: 'right',
-        width: 120,
-      },
+      numberColumn('took', t('column.runs'), (row) => row.duration_ms, duration, 120),
     ],
     [t],
   )
@@ -83,7 +73,7 @@ function Running() {
         columns={columns}
         list={{ rows: running.data, error: running.error, refetch: running.refetch }}
         idOf={(row) => row.request}
-        linkOf={(row) => ({ to: '/requests/$id', params: { id: plain(row.request) } })}
+        linkOf={(row) => ({ to: '/requests/$id', params: { id: plainId(row.request) } })}
         empty={<PageEmpty title={t('none')} />}
         live
         view={view}
@@ -94,7 +84,7 @@ function Running() {
                   variant="subtle"
                   color="red"
                   size="compact-sm"
-                  aria-label={t('cancel.of', { model: row.model, id: plain(row.request).slice(-8) })}
+                  aria-label={t('cancel.of', { model: row.model, id: plainId(row.request).slice(-8) })}
                   onClick={() => void cancel(row)}
                 >
                   {t('cancel.word')}
@@ -137,7 +127,7 @@ function Ended() {
       {
         id: 'key',
         header: t('column.key'),
-        value: (row) => row.key_name || plain(row.key).slice(-8),
+        value: (row) => row.key_name || plainId(row.key).slice(-8),
         width: 120,
       },
       {
@@ -147,32 +137,11 @@ function Ended() {
         cell: (row) => row.node_name || t('column.noNode'),
         width: 150,
       },
-      {
-        id: 'first',
-        header: t('column.first'),
-        value: (row) => row.first_token_ms ?? null,
-        cell: (row) => time(row.first_token_ms ?? null),
-        align: 'right',
-        width: 95,
-      },
-      {
-        id: 'took',
-        header: t('column.took'),
-        value: (row) => row.duration_ms,
-        cell: (row) => duration(row.duration_ms),
-        align: 'right',
-        width: 95,
-      },
-      {
-        id: 'tokens',
-        header: t('column.tokens'),
-        value: (row) => row.completion_tokens,
-        cell: (row) => count(row.completion_tokens),
-        align: 'right',
-        width: 90,
-      },
+      numberColumn('first', t('column.first'), (row) => row.first_token_ms, duration, 95),
+      numberColumn('took', t('column.took'), (row) => row.duration_ms, duration, 95),
+      numberColumn('tokens', t('column.tokens'), (row) => row.completion_tokens, count, 90),
       { id: 'user', header: t('column.user'), value: (row) => row.user ?? '', hidden: true, width: 140 },
-      { id: 'id', header: t('column.id'), value: (row) => plain(row.request), hidden: true, width: 290 },
+      { id: 'id', header: t('column.id'), value: (row) => plainId(row.request), hidden: true, width: 290 },
     ],
     [t],
   )
@@ -193,7 +162,7 @@ function Ended() {
         list={list}
         view={view}
         idOf={(row) => row.request}
-        linkOf={(row) => ({ to: '/requests/$id', params: { id: plain(row.request) } })}
+        linkOf={(row) => ({ to: '/requests/$id', params: { id: plainId(row.request) } })}
         empty={<PageEmpty title={t('none')}>{t('noneText')}</PageEmpty>}
         toneOf={(row) =>
           row.outcome === 'ok'

@@ -6,7 +6,7 @@ import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useMay } from '../../api/session'
 import { usageFile, useTenantsUsage, useTotals, useUsage, type By, type Totals } from '../../api/usage'
-import { count, day, money } from '../../ui/format'
+import { count, day, money, plainId } from '../../ui/format'
 import { Page } from '../../ui/Page'
 import { PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
@@ -123,7 +123,7 @@ function Groups({ by, chosen }: { by: By; chosen: Between }) {
       found.data?.map((row): Line => {
         const value = row[by] ?? ''
         const told = by === 'key' ? row.key_name : by === 'node' ? row.node_name : undefined
-        const short = value.replaceAll('-', '').slice(-8)
+        const short = plainId(value).slice(-8)
         const plain = isTime && value !== '' ? day(value) : value || t('noName')
         const name = told === undefined || value === '' ? plain : told || t('gone', { id: short })
         return { ...row, id: value, name, before: row.before ?? null }
