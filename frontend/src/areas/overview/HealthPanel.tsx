@@ -15,6 +15,8 @@ export function HealthPanel() {
   const health = useHealth()
   if (health.data === undefined) return null
   const { well, problems, notices, counts } = health.data
+  // Of nothing nobody says that it is well; the page says how to begin.
+  if (well && counts.nodes === 0) return null
   return (
     <>
       {well ? (
