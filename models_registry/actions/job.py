@@ -14,10 +14,11 @@ from django.utils import timezone
 
 from models_registry.actions.lock import lock_jobs
 from models_registry.models import Job
+from models_registry.queries.model import find_channel_to_manage
 from ollamamax import logs
 from ollamamax.audit.actions import record
 from ollamamax.identity.bounds import JOBS, require_room
-from ollamamax.identity.rights import require_in_tenant
+from ollamamax.identity.rights import require_in_tenant, require_somewhere
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.errors import NotFound, OllamaMaxError
 from ollamamax.kernel.principal import Principal
@@ -32,11 +33,18 @@ _log = logs.get(__name__)
 
 
 def submit_job(*, acting: Principal, kind: str, model: str, request: dict[str, Any]) -> Job:
-    """A new job, or the one that was asked for in the same words and is not over. ``request`` is JSON."""
-    tenant = require_in_tenant(acting, "model.manage")
+    """A new job, or the one that was asked for in the same words and is not over. ``request`` is JSON.
+
+    To push and delete, ``acting`` manages the model; to pull and create, which bring others in, all of them.
+    Raises `Forbidden`, and `ModelNotFound`.
+    """
+    named = kind in (Job.Kind.PUSH, Job.Kind.DELETE)
+    tenant = require_somewhere(acting, "model.manage") if named else require_in_tenant(acting, "model.manage")
     fingerprint = hashlib.sha256(json.dumps([kind, request], sort_keys=True).encode()).hexdigest()
     with tenant_scope(tenant), transaction.atomic(durable=True):
         lock_jobs(tenant)
+        if named and not acting.may("model.manage"):
+            find_channel_to_manage(acting, model)
         active = Job.objects.filter(state__in=_ACTIVE)
         job = active.filter(kind=kind, fingerprint=fingerprint).first()
         joined = job is not None

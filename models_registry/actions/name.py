@@ -10,10 +10,10 @@ from models_registry.actions.lock import lock_names, lock_replicas
 from models_registry.actions.point import point_names
 from models_registry.manifest import split_name
 from models_registry.models import Channel, Version
-from models_registry.queries.model import find_channel
+from models_registry.queries.model import find_channel_to_manage, require_to_name
 from ollamamax.audit.actions import record
 from ollamamax.identity.actions.grant import forget_object
-from ollamamax.identity.rights import require_in_tenant
+from ollamamax.identity.rights import require_somewhere
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.principal import Principal
 
@@ -21,13 +21,15 @@ from ollamamax.kernel.principal import Principal
 def copy_name(*, acting: Principal, source: str, destination: str) -> Channel:
     """Let ``destination`` point at the version of ``source``, wherever it pointed before. Safe to repeat.
 
-    Raises `ModelNotFound`, and `InvalidRequest` for a bad name.
+    ``acting`` manages both models; a new one needs the permission in the whole tenant.
+    Raises `Forbidden`, `ModelNotFound`, and `InvalidRequest` for a bad name.
     """
-    tenant = require_in_tenant(acting, "model.manage")
+    tenant = require_somewhere(acting, "model.manage")
     model, name = split_name(destination)
     with tenant_scope(tenant), transaction.atomic(durable=True):
         lock_names(tenant)
-        version = find_channel(source).version
+        version = find_channel_to_manage(acting, source).version
+        require_to_name(acting, model)
         [channel] = point_names(tenant, model, [name], version)
         record(
             acting=acting,
@@ -44,13 +46,13 @@ def copy_name(*, acting: Principal, source: str, destination: str) -> Channel:
 def delete_name(*, acting: Principal, name: str) -> None:
     """Forget a name. A version that no name points at goes too: the loops take it off the nodes and free its blobs.
 
-    Requests that run on it end first. Raises `ModelNotFound`, and `InvalidRequest` for a bad name.
+    Requests that run on it end first. Raises `Forbidden`, `ModelNotFound`, and `InvalidRequest` for a bad name.
     """
-    tenant = require_in_tenant(acting, "model.manage")
+    tenant = require_somewhere(acting, "model.manage")
     with tenant_scope(tenant), transaction.atomic(durable=True):
         lock_names(tenant)
         lock_replicas()
-        channel = find_channel(name)
+        channel = find_channel_to_manage(acting, name)
         model, version = channel.model, channel.version
         publication.publish_channels_on_commit([channel])
         channel.delete()

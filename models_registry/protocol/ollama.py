@@ -102,7 +102,9 @@ class Management:
         route = route_of(path)
         if route is None:
             raise errors.NotFound(f"There is no {path} here.")
-        known = await access.identify(request.headers.get("authorization"), directory, route.permission)
+        known = await access.identify(
+            request.headers.get("authorization"), directory, route.permission, somewhere=route.of_model
+        )
         await asyncio.to_thread(note_key_use, known.key.id)
         acting = msgspec.structs.replace(known.principal, request=id_)
 

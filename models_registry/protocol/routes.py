@@ -17,15 +17,17 @@ class RegistryRoute:
     methods: tuple[str, ...]
     fields: Fields[Any] | None = None
     permission: str = "model.manage"
+    of_model: bool = False
+    """Whether the permission may be had on the model that the body names only: then the actions ask of which one."""
 
 
 BLOB = RegistryRoute(("HEAD", "POST"))
 ROUTES: dict[str, RegistryRoute] = {
     "/api/create": RegistryRoute(("POST",), recipe.FIELDS),
     "/api/pull": RegistryRoute(("POST",), requests.TRANSFER),
-    "/api/push": RegistryRoute(("POST",), requests.TRANSFER),
-    "/api/copy": RegistryRoute(("POST",), requests.COPY),
-    "/api/delete": RegistryRoute(("DELETE",), requests.DELETE),
+    "/api/push": RegistryRoute(("POST",), requests.TRANSFER, of_model=True),
+    "/api/copy": RegistryRoute(("POST",), requests.COPY, of_model=True),
+    "/api/delete": RegistryRoute(("DELETE",), requests.DELETE, of_model=True),
     f"{BLOBS}{{digest}}": BLOB,
 }
 

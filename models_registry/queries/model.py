@@ -14,6 +14,8 @@ from models_registry.models import Channel, Model, Version
 from ollamamax import logs
 from ollamamax.bus import keys, regions
 from ollamamax.identity.queries.role import restrict
+from ollamamax.identity.rights import require
+from ollamamax.identity.roles import reference
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.errors import ModelNotFound, NotFound
 from ollamamax.kernel.principal import Principal
@@ -61,6 +63,25 @@ def find_channel(full_name: str) -> Channel:
     if found is None:
         raise ModelNotFound(f"model '{full_name}' not found", param="model", model=full_name)
     return found
+
+
+def find_channel_to_manage(acting: Principal, full_name: str) -> Channel:
+    """As `find_channel`, of a model that ``acting`` may manage. Raises `Forbidden`, and `ModelNotFound` for one that they may not even see."""
+    found = find_channel(full_name)
+    on = reference("model", found.model_id)
+    if not acting.may("model.manage", on) and not acting.may("model.view", on):
+        raise ModelNotFound(f"model '{full_name}' not found", param="model", model=full_name)
+    require(acting, "model.manage", on)
+    return found
+
+
+def require_to_name(acting: Principal, model: str) -> None:
+    """Whether ``acting`` may let names of this model point somewhere; a model that there is not yet is made by who may manage all.
+
+    Raises `Forbidden`. Queries: 1.
+    """
+    held = Model.objects.filter(name=model).values_list("pk", flat=True).first()
+    require(acting, "model.manage", None if held is None else reference("model", held))
 
 
 def spelled(full_name: str) -> str:
