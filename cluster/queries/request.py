@@ -55,6 +55,15 @@ def running(tenant: str) -> list[dict[str, Any]]:
     return [_under_way("running", each) for each in own[:MOST_UNDER_WAY]]
 
 
+def count_running(tenant: str, model: str) -> int:
+    """How many of the tenant's requests run with the model of this full name. Raises `Unavailable`."""
+    with _reachable("Requests under way cannot be read right now.") as client:
+        values = cast("list[bytes]", client.hvals(keys.OPEN))
+    marked = tenant.encode()
+    own = (decode_open(value) for value in values if marked in value)
+    return sum(each.tenant == tenant and each.model == model for each in own)
+
+
 def running_of_tenants() -> Counter[str]:
     """How many requests of each tenant nodes have now. Raises `Unavailable`."""
     with _reachable("Requests under way cannot be read right now.") as client:

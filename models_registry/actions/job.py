@@ -18,9 +18,9 @@ from models_registry.queries.model import find_channel_to_manage
 from ollamamax import logs
 from ollamamax.audit.actions import record
 from ollamamax.identity.bounds import JOBS, require_room
-from ollamamax.identity.rights import require_in_tenant, require_somewhere
+from ollamamax.identity.rights import require, require_in_tenant, require_somewhere
 from ollamamax.identity.scope import every_tenant, tenant_scope
-from ollamamax.kernel.errors import NotFound, OllamaMaxError
+from ollamamax.kernel.errors import Conflict, NotFound, OllamaMaxError
 from ollamamax.kernel.principal import Principal
 
 LEASE = datetime.timedelta(seconds=15)
@@ -38,28 +38,10 @@ def submit_job(*, acting: Principal, kind: str, model: str, request: dict[str, A
     To push and delete, ``acting`` manages the model; to pull and create, which bring others in, all of them.
     Raises `Forbidden`, and `ModelNotFound`.
     """
-    named = kind in (Job.Kind.PUSH, Job.Kind.DELETE)
-    tenant = require_somewhere(acting, "model.manage") if named else require_in_tenant(acting, "model.manage")
-    fingerprint = hashlib.sha256(json.dumps([kind, request], sort_keys=True).encode()).hexdigest()
+    tenant = require_somewhere(acting, "model.manage")
     with tenant_scope(tenant), transaction.atomic(durable=True):
-        lock_jobs(tenant)
-        if named and not acting.may("model.manage"):
-            find_channel_to_manage(acting, model)
-        active = Job.objects.filter(state__in=_ACTIVE)
-        job = active.filter(kind=kind, fingerprint=fingerprint).first()
-        joined = job is not None
-        if job is None:
-            require_room(JOBS, active)
-            job = Job.objects.create(
-                tenant_id=tenant,
-                kind=kind,
-                model=model,
-                request=request,
-                fingerprint=fingerprint,
-                actor_kind=acting.kind,
-                actor_id=acting.id,
-                actor_name=acting.name[:200],
-            )
+        _require_to_ask(acting, kind, model)
+        job, joined = _asked_for(acting, tenant, kind, model, request)
         record(
             acting=acting,
             action=f"job.{kind}",
@@ -71,6 +53,64 @@ def submit_job(*, acting: Principal, kind: str, model: str, request: dict[str, A
     return job
 
 
+def retry_job(*, acting: Principal, job_id: uuid.UUID) -> Job:
+    """Ask again for what a job that failed or was cancelled was asked for: a new job, or the one that is at it already.
+
+    What the first one fetched is not fetched again. Who may try it is who may ask for it (`submit_job`).
+    Raises `NotFound`, and `Conflict` for a job that is under way or done.
+    """
+    tenant = require_somewhere(acting, "model.manage")
+    with tenant_scope(tenant), transaction.atomic(durable=True):
+        before = Job.objects.filter(pk=job_id).first()
+        if before is None:
+            raise NotFound("There is no such job.")
+        if before.state not in {Job.State.FAILED, Job.State.CANCELLED}:
+            raise Conflict(f"The job is {before.state}: only one that failed or was cancelled is tried again.")
+        _require_to_ask(acting, before.kind, before.model)
+        job, joined = _asked_for(acting, tenant, before.kind, before.model, before.request)
+        record(
+            acting=acting,
+            action="job.retry",
+            target_type="job",
+            target_id=job.id,
+            tenant=tenant,
+            detail={"model": job.model, "kind": job.kind, "again": before.id.hex, "joined": joined},
+        )
+    return job
+
+
+def _require_to_ask(acting: Principal, kind: str, model: str) -> None:
+    """Raises `Forbidden`, and `ModelNotFound`."""
+    if kind not in (Job.Kind.PUSH, Job.Kind.DELETE):
+        require(acting, "model.manage")
+    elif not acting.may("model.manage"):
+        find_channel_to_manage(acting, model)
+
+
+def _asked_for(
+    acting: Principal, tenant: uuid.UUID, kind: str, model: str, request: dict[str, Any]
+) -> tuple[Job, bool]:
+    """The job, and whether it was there already."""
+    fingerprint = hashlib.sha256(json.dumps([kind, request], sort_keys=True).encode()).hexdigest()
+    lock_jobs(tenant)
+    active = Job.objects.filter(state__in=_ACTIVE)
+    job = active.filter(kind=kind, fingerprint=fingerprint).first()
+    if job is not None:
+        return job, True
+    require_room(JOBS, active)
+    made = Job.objects.create(
+        tenant_id=tenant,
+        kind=kind,
+        model=model,
+        request=request,
+        fingerprint=fingerprint,
+        actor_kind=acting.kind,
+        actor_id=acting.id,
+        actor_name=acting.name[:200],
+    )
+    return made, False
+
+
 def cancel_job(*, acting: Principal, job_id: uuid.UUID) -> Job:
     """End a job; for one that is over nothing happens. Who is at it notices within a second or two. Raises `NotFound`."""
     tenant = require_in_tenant(acting, "model.manage")
@@ -80,8 +120,8 @@ def cancel_job(*, acting: Principal, job_id: uuid.UUID) -> Job:
             raise NotFound("There is no such job.")
         if not job.is_over:
             job.state, job.finished_at, job.error = Job.State.CANCELLED, timezone.now(), "The job was cancelled."
-            job.error_code, job.error_status = "cancelled", 499
-            job.save(update_fields=["state", "finished_at", "error", "error_code", "error_status"])
+            job.error_code, job.error_status, job.bytes_per_second = "cancelled", 499, None
+            job.save(update_fields=["state", "finished_at", "error", "error_code", "error_status", "bytes_per_second"])
         record(
             acting=acting,
             action="job.cancel",
@@ -126,18 +166,26 @@ def claim_job(holder: str) -> Job | None:
     return None
 
 
-def renew_job(job: uuid.UUID, holder: str, progress: list[dict[str, Any]]) -> bool:
-    """Say that the holder is still at it, and how far. False when it is not its job any more. Queries: 1."""
+def renew_job(
+    job: uuid.UUID, holder: str, progress: list[dict[str, Any]], bytes_per_second: float | None = None
+) -> bool:
+    """Say that the holder is still at it, how far and how fast. False when it is not its job any more. Queries: 1."""
     with every_tenant():
         mine = Job.objects.filter(pk=job, holder=holder, state=Job.State.RUNNING)
-        return bool(mine.update(lease_until=timezone.now() + LEASE, progress=progress))
+        told = {"progress": progress, "bytes_per_second": bytes_per_second}
+        return bool(mine.update(lease_until=timezone.now() + LEASE, **told))
 
 
 def finish_job(
     job: uuid.UUID, holder: str, progress: list[dict[str, Any]], error: OllamaMaxError | None = None
 ) -> bool:
     """The holder is done with it. False when it was not its job any more: then nothing changes. Queries: 1."""
-    changes: dict[str, Any] = {"state": Job.State.DONE, "progress": progress, "finished_at": timezone.now()}
+    changes: dict[str, Any] = {
+        "state": Job.State.DONE,
+        "progress": progress,
+        "bytes_per_second": None,
+        "finished_at": timezone.now(),
+    }
     if error is not None:
         changes |= {
             "state": Job.State.FAILED,
@@ -151,7 +199,12 @@ def finish_job(
 
 def release_job(job: uuid.UUID, holder: str, *, failed: bool = False) -> None:
     """The holder stops before the job is over: another may take it up at once. ``failed`` counts as an attempt."""
-    changes: dict[str, Any] = {"state": Job.State.WAITING, "holder": "", "lease_until": None}
+    changes: dict[str, Any] = {
+        "state": Job.State.WAITING,
+        "holder": "",
+        "lease_until": None,
+        "bytes_per_second": None,
+    }
     with every_tenant():
         mine = Job.objects.filter(pk=job, holder=holder, state=Job.State.RUNNING)
         mine.update(**changes, **({} if failed else {"attempts": 0}))

@@ -11,7 +11,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from models_registry.actions.job import cancel_job
+from models_registry.actions.job import cancel_job, retry_job
+from models_registry.job_progress import bytes_of, seconds_left
 from models_registry.models import Job
 from models_registry.queries.job import find_job, jobs
 from ollamamax.identity.api.base import View
@@ -27,6 +28,9 @@ class ProgressSerializer(serializers.Serializer[dict[str, Any]]):
 
 class JobSerializer(serializers.ModelSerializer[Job]):
     progress = ProgressSerializer(many=True)
+    bytes_done = serializers.SerializerMethodField(help_text="of all its parts that are known; null while none is")
+    bytes_total = serializers.SerializerMethodField()
+    seconds_left = serializers.SerializerMethodField(help_text="at the speed of the last seconds; null while unknown")
 
     class Meta:
         model = Job
@@ -36,6 +40,10 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "model",
             "state",
             "progress",
+            "bytes_done",
+            "bytes_total",
+            "bytes_per_second",
+            "seconds_left",
             "error",
             "error_code",
             "actor_kind",
@@ -46,11 +54,22 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "finished_at",
         ]
 
+    def get_bytes_done(self, job: Job) -> int | None:
+        found = bytes_of(job.progress)
+        return found and found[0]
+
+    def get_bytes_total(self, job: Job) -> int | None:
+        found = bytes_of(job.progress)
+        return found and found[1]
+
+    def get_seconds_left(self, job: Job) -> float | None:
+        return seconds_left(bytes_of(job.progress), job.bytes_per_second)
+
 
 class JobFilters(CreatedFilters):
     kind = serializers.CharField(required=False, max_length=16)
     state = serializers.CharField(required=False, max_length=16)
-    model = serializers.CharField(required=False, max_length=400)
+    model = serializers.CharField(required=False, max_length=400, source="model__icontains", help_text="A part of it.")
 
 
 class JobListView(View):
@@ -66,6 +85,18 @@ class JobListView(View):
     def get(self, request: Request) -> Response:
         """The tenant's jobs, the newest first. One that is over is kept for 30 days."""
         return self.listing(self.get_queryset(), JobSerializer)
+
+
+class JobRetryView(View):
+    permissions = {"POST": "model.manage"}
+    of_objects = True
+    serializer_class = JobSerializer
+    creates = True
+
+    @extend_schema(operation_id="jobs_retry", request=None, responses={202: JobSerializer})
+    def post(self, request: Request, job_id: uuid.UUID) -> Response:
+        """Try a job again that failed or was cancelled: a new one, which goes on with what is there already."""
+        return Response(JobSerializer(retry_job(acting=self.acting, job_id=job_id)).data, status=202)
 
 
 class JobView(View):

@@ -17,7 +17,9 @@ from cluster.api.health import HealthSerializer, shown
 from cluster.queries.health import health_of
 from models_registry import fallback
 from models_registry.actions.model import set_profile
+from models_registry.actions.order import delete_model
 from models_registry.actions.share import share_model
+from models_registry.api.job import JobSerializer
 from models_registry.api.profile import FallbackSerializer, ProfileSerializer, Strict, fallbacks
 from models_registry.models import Channel, Replica
 from models_registry.queries import model as queries
@@ -99,6 +101,12 @@ class ModelChangeSerializer(Strict):
     shared = serializers.BooleanField(required=False, help_text="whether every tenant may use it; the operator's only")
 
 
+class ModelDeletionSerializer(serializers.Serializer[Any]):
+    force = serializers.BooleanField(
+        default=False, help_text="whether also what aliases point at, or stands in for others, is deleted"
+    )
+
+
 class ModelListView(View):
     permissions = {"GET": "model.view"}
     of_objects = True
@@ -119,7 +127,7 @@ class ModelListView(View):
 
 
 class ModelView(View):
-    permissions = {"GET": "model.view", "PATCH": "model.manage"}
+    permissions = {"GET": "model.view", "PATCH": "model.manage", "DELETE": "model.manage"}
     of_objects = True
     serializer_class = ModelSerializer
     etagged = True
@@ -128,7 +136,7 @@ class ModelView(View):
     @extend_schema(operation_id="models_retrieve", responses=ModelSerializer)
     def get(self, request: Request, channel_id: uuid.UUID) -> Response:
         """One name of a model."""
-        return Response(_shown(queries.get_channel(self.acting, channel_id), self.acting))
+        return Response(shown_model(queries.get_channel(self.acting, channel_id), self.acting))
 
     @extend_schema(operation_id="models_update", request=ModelChangeSerializer, responses=ModelSerializer)
     def patch(self, request: Request, channel_id: uuid.UUID) -> Response:
@@ -145,10 +153,22 @@ class ModelView(View):
                 profile=changes.get("profile"),
                 fallbacks=fallbacks(changes.get("fallbacks")),
             )
-        return Response(_shown(queries.get_channel(self.acting, channel_id), self.acting))
+        return Response(shown_model(queries.get_channel(self.acting, channel_id), self.acting))
+
+    @extend_schema(
+        operation_id="models_destroy",
+        parameters=[ModelDeletionSerializer],
+        responses={204: None, 202: JobSerializer},
+    )
+    def delete(self, request: Request, channel_id: uuid.UUID) -> Response:
+        """Delete a name of a model, and the model with its last one; where engines keep it, by a job. Refused while something points at it."""
+        given = ModelDeletionSerializer(data=request.query_params)
+        given.is_valid(raise_exception=True)
+        job = delete_model(acting=self.acting, channel_id=channel_id, force=given.validated_data["force"])
+        return Response(status=204) if job is None else Response(JobSerializer(job).data, status=202)
 
 
-def _shown(found: Channel, acting: Principal) -> Any:
+def shown_model(found: Channel, acting: Principal) -> Any:
     return ModelSerializer(found, context=_context([found], acting)).data
 
 

@@ -105,7 +105,7 @@ def _beat(job: Job, holder: str, work: Work, over: threading.Event) -> None:
     try:
         while not over.wait(BEAT_SECONDS):
             try:
-                if not jobs.renew_job(job.id, holder, work.snapshot()):
+                if not jobs.renew_job(job.id, holder, work.snapshot(), work.speed()):
                     work.stopping.set()
                     return
                 held_until = time.monotonic() + jobs.LEASE.total_seconds()

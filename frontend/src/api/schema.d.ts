@@ -299,6 +299,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/jobs/{job_id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Try a job again that failed or was cancelled: a new one, which goes on with what is there already. */
+        post: operations["jobs_retry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/keys": {
         parameters: {
             query?: never;
@@ -485,11 +502,46 @@ export interface paths {
         get: operations["models_retrieve"];
         put?: never;
         post?: never;
-        delete?: never;
+        /** @description Delete a name of a model, and the model with its last one; where engines keep it, by a job. Refused while something points at it. */
+        delete: operations["models_destroy"];
         options?: never;
         head?: never;
         /** @description Change how the model is served, or share it with every tenant. It counts for new requests within a second. */
         patch: operations["models_update"];
+        trace?: never;
+    };
+    "/api/v1/models/{channel_id}/copy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Give the version another name besides; no bytes are copied. */
+        post: operations["models_copy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{channel_id}/uses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What uses this name of a model, for who thinks of deleting it. */
+        get: operations["models_uses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/models/bulk": {
@@ -503,6 +555,40 @@ export interface paths {
         put?: never;
         /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
         post: operations["models_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/create": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Make a model of another one, or of a GGUF file that was sent to `/api/blobs/` before. */
+        post: operations["models_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/pull": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Pull a model by its name. The job says how far it is; the same one is not begun twice. */
+        post: operations["models_pull"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1109,6 +1195,11 @@ export interface components {
          * @enum {string}
          */
         ConditionEnum: "healthy" | "degraded" | "unhealthy" | "unknown";
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        Copy: {
+            /** @description the further name, as `name:tag` */
+            name: string;
+        };
         /** @description ``requests`` had a price; ``currency`` is empty where the installation names none. */
         Cost: {
             currency: string;
@@ -1184,6 +1275,30 @@ export interface components {
             /** Format: date-time */
             readonly revoked_at: string | null;
             readonly secret: string;
+        };
+        /** @description Of ``from`` and ``files`` there must be one: another model of the tenant, or a GGUF file that was sent as a blob before. */
+        Creation: {
+            /** @description what it is to be called, as `name:tag` */
+            model: string;
+            /** @description file name to the digest of its blob */
+            files?: {
+                [key: string]: string;
+            };
+            /** @description LoRA files: file name to digest */
+            adapters?: {
+                [key: string]: string;
+            };
+            template?: string;
+            system?: string;
+            license?: string;
+            /** @description as in Ollama's Modelfile: `temperature`, `num_ctx` */
+            parameters?: {
+                [key: string]: unknown;
+            };
+            /** @description all of the above as a Modelfile; fields go before what it says */
+            modelfile?: string;
+            /** @description a model of the tenant */
+            from?: string;
         };
         /**
          * @description * `held` - Held
@@ -1363,6 +1478,16 @@ export interface components {
             model: string;
             state?: components["schemas"]["JobStateEnum"];
             progress: components["schemas"]["Progress"][];
+            /** @description of all its parts that are known; null while none is */
+            readonly bytes_done: number | null;
+            readonly bytes_total: number | null;
+            /** Format: double */
+            bytes_per_second?: number | null;
+            /**
+             * Format: double
+             * @description at the speed of the last seconds; null while unknown
+             */
+            readonly seconds_left: number | null;
             error?: string;
             error_code?: string;
             actor_kind: string;
@@ -2048,6 +2173,16 @@ export interface components {
             /** @description bytes */
             completed?: number;
         };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        Pull: {
+            /** @description `name:tag` of Ollama's registry, or `host/namespace/name:tag` of another */
+            model: string;
+            /**
+             * @description whether plain HTTP is good enough
+             * @default false
+             */
+            insecure: boolean;
+        };
         /**
          * @description ``waiting`` counts the requests of all tenants, ``requests`` are the caller's own. ``shares`` are of all tenants for the operator, and of
          *     the caller's alone for everybody else.
@@ -2479,6 +2614,23 @@ export interface components {
         /** @description The newest first; a user has 50 at most. */
         UserSessions: {
             results: components["schemas"]["UserSession"][];
+        };
+        /** @description What uses a name of a model, and what its deletion would do. */
+        Uses: {
+            /** @description others of the same version: the bytes stay for them */
+            names: string[];
+            /** @description they would point at nothing */
+            aliases: string[];
+            /** @description models and aliases for which it stands in */
+            fallbacks: string[];
+            /** @description nodes that have it */
+            replicas: number;
+            /** @description the tenant's requests that run with it now */
+            running: number;
+            /** @description whether every tenant uses it */
+            shared: boolean;
+            /** @description whether engines keep it: they delete it themselves, by a job */
+            by_engines: boolean;
         };
         /** @description Numbers ``begin`` to ``end`` were checked; ``next`` is where to go on, null at the end of the chain. ``problems`` names 100 at most. */
         Verified: {
@@ -3065,6 +3217,7 @@ export interface operations {
                 kind?: string;
                 /** @description Number of results to return per page. */
                 limit?: number;
+                /** @description A part of it. */
                 model?: string;
                 /** @description By what; with - from the highest down. */
                 ordering?: "-created_at" | "created_at";
@@ -3127,6 +3280,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    jobs_retry: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
             };
         };
     };
@@ -3546,6 +3723,40 @@ export interface operations {
             };
         };
     };
+    models_destroy: {
+        parameters: {
+            query?: {
+                /** @description whether also what aliases point at, or stands in for others, is deleted */
+                force?: boolean;
+            };
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     models_update: {
         parameters: {
             query?: never;
@@ -3574,6 +3785,55 @@ export interface operations {
             };
         };
     };
+    models_copy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Copy"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
+                };
+            };
+        };
+    };
+    models_uses: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Uses"];
+                };
+            };
+        };
+    };
     models_bulk: {
         parameters: {
             query?: never;
@@ -3596,6 +3856,58 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
+    models_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Creation"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+        };
+    };
+    models_pull: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Pull"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
         };
