@@ -16,6 +16,7 @@ from ollamamax.env_forms import (
     flag,
     integer,
     names,
+    networks,
     origins,
     region,
     regions,
@@ -237,6 +238,12 @@ SETTINGS = (
         "20000",
         "Creations with an Idempotency-Key that one tenant asked for within a day; one more is refused with 429.",
     ),
+    Setting(
+        "OLLAMAMAX_MAX_WEBHOOKS_PER_TENANT",
+        COUNT,
+        "50",
+        "Webhooks of one tenant; one more is refused with 409.",
+    ),
     Setting("OLLAMAMAX_MAX_TENANTS", COUNT, "10000", "Tenants of the installation; one more is refused with 409."),
     Setting("OLLAMAMAX_MAX_USERS", COUNT, "100000", "Users of the installation; one more is refused with 409."),
     Setting("OLLAMAMAX_MAX_MEMBERS_PER_TENANT", COUNT, "10000", "Members of one tenant; one more is refused with 409."),
@@ -349,6 +356,31 @@ SETTINGS = (
         "OLLAMAMAX_MAX_BATCH_LINES", integer(1, 10_000_000), "50000", "Requests that the file of a batch may hold."
     ),
     Setting(
+        "OLLAMAMAX_OUTBOUND_NETWORKS",
+        networks,
+        "",
+        "Networks that addresses chosen by tenants (webhooks, identity providers) may lie in besides public ones, as `10.1.0.0/16`, "
+        "separated by commas. Tenants reach what is in there from this machine.",
+    ),
+    Setting(
+        "OLLAMAMAX_OUTBOUND_HTTP",
+        flag,
+        "0",
+        "1 lets such addresses begin with http:// too: what is sent there can be read on the way.",
+    ),
+    Setting(
+        "OLLAMAMAX_WEBHOOK_LOG_DAYS",
+        integer(1, 3650),
+        "30",
+        "Days for which events and the log of their deliveries to webhooks are kept.",
+    ),
+    Setting(
+        "OLLAMAMAX_WEBHOOK_FAILING_DAYS",
+        integer(1, 365),
+        "5",
+        "Days without any success after which a webhook that keeps failing is switched off.",
+    ),
+    Setting(
         "OLLAMAMAX_USAGE_DAYS",
         integer(1, 36500),
         "400",
@@ -436,7 +468,9 @@ def read(environ: Mapping[str, str] = os.environ, *, without: Collection[str] = 
             problems.append(f"{setting.name} is not set. {setting.help}")
             continue
         if text == "" and setting.default == "":
-            values[setting.name] = setting.parse("") if setting.parse in (names, origins, box_keys, str) else ""
+            values[setting.name] = (
+                setting.parse("") if setting.parse in (names, networks, origins, box_keys, str) else ""
+            )
             continue
         try:
             values[setting.name] = setting.parse(text)

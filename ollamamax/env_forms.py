@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
 import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -44,6 +45,13 @@ def flag(text: str) -> bool:
 
 def names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    try:
+        return [ipaddress.ip_network(part) for part in names(text)]
+    except ValueError:
+        raise ValueError("must be networks such as 10.1.0.0/16 or fd12::/48, separated by commas") from None
 
 
 def origins(text: str) -> list[str]:

@@ -11,6 +11,7 @@ from csp.constants import NONCE
 
 from ollamamax import env, logs
 from ollamamax.bus.connect import pool_options
+from ollamamax.outbound.addresses import Rules
 from ollamamax.secret_box import SecretBox, derived_key
 
 try:
@@ -28,6 +29,7 @@ HOST: str = ENV["HOST"]
 PORT: int = ENV["PORT"]
 TLS = bool(ENV["OLLAMAMAX_TLS_CERT"])
 PUBLIC_URL: str = ENV["OLLAMAMAX_PUBLIC_URL"] or f"{'https' if TLS else 'http'}://{HOST}:{PORT}"
+OUTBOUND_RULES = Rules(networks=ENV["OLLAMAMAX_OUTBOUND_NETWORKS"], http=ENV["OLLAMAMAX_OUTBOUND_HTTP"])
 HTTPS = PUBLIC_URL.startswith("https://")
 ALLOWED_HOSTS = [
     "localhost",
@@ -51,6 +53,7 @@ INSTALLED_APPS = [
     "ollamamax.bus",
     "ollamamax.audit",
     "ollamamax.metering",
+    "ollamamax.notifications",
     "cluster",
     "models_registry",
     "ollamamax.batches",
@@ -178,7 +181,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
-    "ENUM_NAME_OVERRIDES": {"ConditionEnum": "cluster.api.health.CONDITIONS"},
+    "ENUM_NAME_OVERRIDES": {
+        "ConditionEnum": "cluster.api.health.CONDITIONS",
+        "WebhookDeliveryStateEnum": "ollamamax.notifications.models.delivery.WebhookDelivery.State",
+    },
 }
 
 LOGGING_CONFIG = None

@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", health.readyz, name="readyz"),
     path("api/v1/", include("ollamamax.identity.api.urls")),
     path("api/v1/", include("ollamamax.metering.api.urls")),
+    path("api/v1/", include("ollamamax.notifications.api.urls")),
     path("api/v1/", include("cluster.api.urls")),
     path("api/v1/", include("models_registry.api.urls")),
     path("api/v1/", include("dashboard.api.urls")),

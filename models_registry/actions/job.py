@@ -21,7 +21,7 @@ from ollamamax.identity.bounds import JOBS, require_room
 from ollamamax.identity.rights import require, require_in_tenant, require_somewhere
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.errors import Conflict, NotFound, OllamaMaxError
-from ollamamax.kernel.principal import Principal
+from ollamamax.kernel.principal import Principal, system
 
 LEASE = datetime.timedelta(seconds=15)
 MOST_ATTEMPTS = 5
@@ -179,7 +179,7 @@ def renew_job(
 def finish_job(
     job: uuid.UUID, holder: str, progress: list[dict[str, Any]], error: OllamaMaxError | None = None
 ) -> bool:
-    """The holder is done with it. False when it was not its job any more: then nothing changes. Queries: 1."""
+    """The holder is done with it. False when it was not its job any more: then nothing changes. Queries: 1, and 4 where it was."""
     changes: dict[str, Any] = {
         "state": Job.State.DONE,
         "progress": progress,
@@ -193,8 +193,11 @@ def finish_job(
             "error_code": error.code,
             "error_status": error.status,
         }
-    with every_tenant():
-        return bool(Job.objects.filter(pk=job, holder=holder, state=Job.State.RUNNING).update(**changes))
+    with every_tenant(), transaction.atomic():
+        changed = bool(Job.objects.filter(pk=job, holder=holder, state=Job.State.RUNNING).update(**changes))
+        if changed:
+            _record_end(Job.objects.get(pk=job))
+    return changed
 
 
 def release_job(job: uuid.UUID, holder: str, *, failed: bool = False) -> None:
@@ -211,11 +214,27 @@ def release_job(job: uuid.UUID, holder: str, *, failed: bool = False) -> None:
 
 
 def _give_up(job: Job) -> None:
-    Job.objects.filter(pk=job.pk, attempts=job.attempts, state=job.state).update(
-        state=Job.State.FAILED,
-        finished_at=timezone.now(),
-        error=f"The process that ran this job died, or lost the database, {job.attempts} times.",
-        error_code="internal_error",
-        error_status=500,
-    )
+    with transaction.atomic():
+        changed = Job.objects.filter(pk=job.pk, attempts=job.attempts, state=job.state).update(
+            state=Job.State.FAILED,
+            finished_at=timezone.now(),
+            error=f"The process that ran this job died, or lost the database, {job.attempts} times.",
+            error_code="internal_error",
+            error_status=500,
+        )
+        if changed:
+            _record_end(Job.objects.get(pk=job.pk))
     _log.error("job_given_up", job=job.id.hex, kind=job.kind, model=job.model)
+
+
+def _record_end(job: Job) -> None:
+    """That a job is over, and why it failed where it did. In the transaction of its end."""
+    failed = job.state == Job.State.FAILED
+    record(
+        acting=system("jobs"),
+        action="job.fail" if failed else "job.done",
+        target_type="job",
+        target_id=job.id,
+        tenant=job.tenant_id,
+        detail={"model": job.model, "kind": job.kind} | ({"error": job.error} if failed else {}),
+    )

@@ -42,6 +42,11 @@ def records_between(name: str, after: int, last: int, target_type: str | None = 
     return found if target_type is None else found.filter(target_type=target_type)
 
 
+def records_after(name: str, after: int) -> models.QuerySet[AuditRecord]:
+    """Of one chain those above number ``after``, the oldest first."""
+    return AuditRecord.objects.filter(chain=name, seq__gt=after).order_by("seq")
+
+
 def verify_segment(name: str, begin: int) -> Segment:
     """Compute the hashes of `SEGMENT` records anew, from number ``begin`` on, and how each follows the one before.
 

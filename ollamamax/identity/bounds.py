@@ -46,6 +46,7 @@ GRANTS = Bound("OLLAMAMAX_MAX_GRANTS_PER_TENANT", "grants", "end some")
 IDEMPOTENT_ANSWERS = Bound(
     "OLLAMAMAX_MAX_IDEMPOTENCY_KEYS_PER_TENANT", "idempotency keys", "wait for some to expire", passes=True
 )
+WEBHOOKS = Bound("OLLAMAMAX_MAX_WEBHOOKS_PER_TENANT", "webhooks", "delete some")
 KEYS = Bound("OLLAMAMAX_MAX_KEYS_PER_TENANT", "keys", "revoke some")
 JOIN_TOKENS = Bound("OLLAMAMAX_MAX_JOIN_TOKENS_PER_TENANT", "join tokens", "revoke some")
 NODES = Bound("OLLAMAMAX_MAX_NODES_PER_TENANT", "nodes", "remove some")

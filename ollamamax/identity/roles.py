@@ -20,6 +20,7 @@ PERMISSIONS = frozenset(
         "member.manage",
         "audit.view",
         "tenant.manage",
+        "webhook.manage",
     }
 )
 

@@ -84,9 +84,12 @@ async def send(
     body: bytes | None = None,
     seconds: float = SECONDS,
     most_answer: int = MOST_ANSWER,
+    cut: bool = False,
     resolver: CheckedResolver | None = None,
 ) -> OutboundAnswer:
     """One request and its answer, whatever the status; one that redirects is an answer too.
+
+    ``cut``: only the status counts, and of a body that is too long, does not end or breaks off what came is taken.
 
     Raises `OutboundRefused` for an address that may not be spoken to, `OutboundFailed` for everything that went wrong on the way.
     """
@@ -104,11 +107,17 @@ async def send(
             ) as response,
         ):
             found = bytearray()
-            async for chunk in response.content.iter_any():
-                found += chunk
-                if len(found) > most_answer:
-                    raise OutboundFailed(f"The answer is longer than {most_answer} bytes.")
-            return OutboundAnswer(response.status, dict(response.headers), bytes(found))
+            try:
+                async for chunk in response.content.iter_any():
+                    found += chunk
+                    if len(found) > most_answer:
+                        break
+            except (TimeoutError, aiohttp.ClientError):
+                if not cut:
+                    raise
+            if len(found) > most_answer and not cut:
+                raise OutboundFailed(f"The answer is longer than {most_answer} bytes.")
+            return OutboundAnswer(response.status, dict(response.headers), bytes(found[:most_answer]))
     except TimeoutError:
         raise OutboundFailed(f"There was no whole answer within {seconds:g} seconds.") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -10,7 +10,18 @@ from django_scopes import ScopeError
 from ollamamax.identity.models import Role, Tenant
 from ollamamax.identity.scope import tenant_scope
 
-OURS = {"audit", "identity", "metering", "cluster", "models_registry", "dashboard", "gateway", "batches", "responses"}
+OURS = {
+    "audit",
+    "identity",
+    "metering",
+    "cluster",
+    "models_registry",
+    "dashboard",
+    "gateway",
+    "batches",
+    "responses",
+    "notifications",
+}
 WITHOUT_TENANT = {
     "identity.Tenant",
     "identity.Role",  # its tenant is null for the system's own; its manager shows no other tenant's

@@ -1083,6 +1083,162 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's webhooks, the newest first. */
+        get: operations["webhooks_list"];
+        put?: never;
+        /** @description Have an address told of events from now on. Its secret is in this answer and never again. */
+        post: operations["webhooks_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One webhook. */
+        get: operations["webhooks_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Delete a webhook, with the log of its deliveries. */
+        delete: operations["webhooks_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Change its address, events or description, or switch it off and on; what is left out stays. */
+        patch: operations["webhooks_update"];
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook_id}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What was sent to a webhook and what is still to be, the newest first. */
+        get: operations["webhook_deliveries_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One delivery: the body, and each attempt. */
+        get: operations["webhook_deliveries_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Send it once more, under the same `webhook-id`. */
+        post: operations["webhook_deliveries_redeliver"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook_id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Give a webhook another secret, which is in this answer and never again; the one before signs besides for a while. */
+        post: operations["webhooks_rotate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook_id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Send this webhook a test event. */
+        post: operations["webhooks_test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
+        post: operations["webhooks_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The events that a webhook can be told of, by group. */
+        get: operations["webhook_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1128,6 +1284,16 @@ export interface components {
              * @description for how long the model was loaded first
              */
             load_ms?: number;
+        };
+        /** @description Of an action: ``seq`` is the number of its audit record, ``detail`` what that says besides. */
+        AuditEvent: {
+            seq: number;
+            actor: components["schemas"]["EventActor"];
+            target: components["schemas"]["EventTarget"];
+            request: string;
+            detail: {
+                [key: string]: unknown;
+            };
         };
         AuditProblem: {
             seq: number;
@@ -1276,6 +1442,35 @@ export interface components {
             readonly revoked_at: string | null;
             readonly secret: string;
         };
+        /** @description A webhook with its secret (`whsec_...`), which is shown this once. */
+        CreatedWebhook: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly url: string;
+            readonly description: string;
+            events: string[];
+            readonly enabled: boolean;
+            readonly disabled_reason: string;
+            /**
+             * Format: date-time
+             * @description Until when the secret before the last rotation signs besides.
+             */
+            rotating_until: string | null;
+            /** Format: uuid */
+            readonly created_by: string | null;
+            readonly created_by_name: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly failing_since: string | null;
+            readonly failures: number;
+            /** Format: date-time */
+            readonly tried_at: string | null;
+            /** Format: date-time */
+            readonly succeeded_at: string | null;
+            waiting: number;
+            readonly secret: string;
+        };
         /** @description Of ``from`` and ``files`` there must be one: another model of the tenant, or a GGUF file that was sent as a blob before. */
         Creation: {
             /** @description what it is to be called, as `name:tag` */
@@ -1353,6 +1548,36 @@ export interface components {
         EnterTenant: {
             /** Format: uuid */
             tenant: string;
+        };
+        EventActor: {
+            kind: components["schemas"]["EventActorKindEnum"];
+            id: string;
+            name: string;
+        };
+        /**
+         * @description * `user` - user
+         *     * `key` - key
+         *     * `node` - node
+         *     * `system` - system
+         * @enum {string}
+         */
+        EventActorKindEnum: "user" | "key" | "node" | "system";
+        EventSubject: {
+            kind: components["schemas"]["EventSubjectKindEnum"];
+            id: string;
+            name: string;
+            region: string;
+        };
+        /**
+         * @description * `fleet` - fleet
+         *     * `node` - node
+         *     * `model` - model
+         * @enum {string}
+         */
+        EventSubjectKindEnum: "fleet" | "node" | "model";
+        EventTarget: {
+            type: string;
+            id: string;
         };
         /** @description A model that stands in, and the causes for which it does. */
         Fallback: {
@@ -1437,6 +1662,18 @@ export interface components {
         Health: {
             state: components["schemas"]["ConditionEnum"];
             findings: components["schemas"]["Finding"][];
+        };
+        /** @description Of a finding that was opened, changed its severity, or was closed; ``values`` are what was measured. */
+        HealthEvent: {
+            subject: components["schemas"]["EventSubject"];
+            code: string;
+            severity: components["schemas"]["SeverityEnum"];
+            text: string;
+            /** Format: date-time */
+            since: string;
+            values: {
+                [key: string]: unknown;
+            };
         };
         History: {
             step: number;
@@ -1939,6 +2176,32 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["UsageRecord"][];
         };
+        PaginatedWebhookDeliveryList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["WebhookDelivery"][];
+        };
+        PaginatedWebhookList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Webhook"][];
+        };
         PasswordChange: {
             current: string;
             new: string;
@@ -2034,6 +2297,14 @@ export interface components {
             may_join_nodes?: boolean;
             limits?: components["schemas"]["Limits"];
         };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedWebhookChange: {
+            url?: string;
+            /** @description Types as `key.issue`, groups as `key.*`, or `*` for all. */
+            events?: string[];
+            description?: string;
+            enabled?: boolean;
+        };
         /**
          * @description * `inference.use` - inference.use
          *     * `model.manage` - model.manage
@@ -2057,9 +2328,10 @@ export interface components {
          *     * `request.manage` - request.manage
          *     * `tenant.manage` - tenant.manage
          *     * `usage.view` - usage.view
+         *     * `webhook.manage` - webhook.manage
          * @enum {string}
          */
-        PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.view" | "node.manage" | "node.view" | "request.manage" | "tenant.manage" | "usage.view";
+        PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.view" | "node.manage" | "node.view" | "request.manage" | "tenant.manage" | "usage.view" | "webhook.manage";
         /**
          * @description * `received` - received
          *     * `queued` - queued
@@ -2512,6 +2784,9 @@ export interface components {
         TenantsUsage: {
             results: components["schemas"]["TenantUsage"][];
         };
+        TestEvent: {
+            message: string;
+        };
         /**
          * @description ``requests`` are those that a node was given. ``failed`` ones are among them; ``refused`` ones, which never came to a
          *     node, are not. ``costs`` is empty where no price was set.
@@ -2523,6 +2798,16 @@ export interface components {
             prompt_tokens: number;
             completion_tokens: number;
             costs: components["schemas"]["Cost"][];
+        };
+        /** @description One attempt. ``status`` is null where no answer came; ``error`` then says why. ``excerpt`` is how the answer begins. */
+        Tried: {
+            /** Format: date-time */
+            at: string;
+            /** Format: double */
+            took_ms: number;
+            status: number | null;
+            error: string;
+            excerpt: string;
         };
         /**
          * @description Of ``month``, ``week`` (from Monday), ``day``, ``hour``, ``model``, ``user``, ``key`` and ``node`` those that were asked for; null is a node that
@@ -2661,6 +2946,130 @@ export interface components {
             position: number;
             expected_wait_ms: number | null;
             nodes: string[];
+        };
+        /** @description ``failing_since`` is null while attempts succeed; ``waiting`` is how many deliveries are still to be made. */
+        Webhook: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly url: string;
+            readonly description: string;
+            events: string[];
+            readonly enabled: boolean;
+            readonly disabled_reason: string;
+            /**
+             * Format: date-time
+             * @description Until when the secret before the last rotation signs besides.
+             */
+            rotating_until: string | null;
+            /** Format: uuid */
+            readonly created_by: string | null;
+            readonly created_by_name: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly failing_since: string | null;
+            readonly failures: number;
+            /** Format: date-time */
+            readonly tried_at: string | null;
+            /** Format: date-time */
+            readonly succeeded_at: string | null;
+            waiting: number;
+        };
+        /** @description Events of the audit trail need the permission audit.view, those of health node.view. */
+        WebhookCreate: {
+            /** @description https:// and a public address, unless the operator allows more. */
+            url: string;
+            /** @description Types as `key.issue`, groups as `key.*`, or `*` for all. */
+            events: string[];
+            description?: string;
+        };
+        WebhookData: components["schemas"]["AuditEvent"] | components["schemas"]["HealthEvent"] | components["schemas"]["TestEvent"];
+        /** @description ``event`` is the id that the receiver has as `webhook-id`; ``tries`` counts attempts since it was asked for last. */
+        WebhookDelivery: {
+            /** Format: uuid */
+            readonly id: string;
+            /** Format: uuid */
+            event: string;
+            type: string;
+            /**
+             * Format: date-time
+             * @description When it happened.
+             */
+            at: string;
+            readonly state: components["schemas"]["WebhookDeliveryStateEnum"];
+            readonly tries: number;
+            /**
+             * Format: date-time
+             * @description When it is tried again; null for one that is over.
+             */
+            readonly next_at: string | null;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly ended_at: string | null;
+            /** @description The last attempt. */
+            readonly last: components["schemas"]["Tried"] | null;
+        };
+        /** @description With the body as it is sent, and the last attempts. */
+        WebhookDeliveryDetail: {
+            /** Format: uuid */
+            readonly id: string;
+            /** Format: uuid */
+            event: string;
+            type: string;
+            /**
+             * Format: date-time
+             * @description When it happened.
+             */
+            at: string;
+            readonly state: components["schemas"]["WebhookDeliveryStateEnum"];
+            readonly tries: number;
+            /**
+             * Format: date-time
+             * @description When it is tried again; null for one that is over.
+             */
+            readonly next_at: string | null;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly ended_at: string | null;
+            /** @description The last attempt. */
+            readonly last: components["schemas"]["Tried"] | null;
+            /** @description The last 20, the oldest first. */
+            readonly attempts: components["schemas"]["Tried"][];
+            /** @description The very text that is signed. */
+            body: string;
+            readonly payload: components["schemas"]["WebhookPayload"];
+        };
+        /**
+         * @description * `waiting` - Waiting
+         *     * `delivered` - Delivered
+         *     * `failed` - Failed
+         * @enum {string}
+         */
+        WebhookDeliveryStateEnum: "waiting" | "delivered" | "failed";
+        WebhookEventGroup: {
+            group: string;
+            events: string[];
+        };
+        /** @description What there is to choose from; the audit trail may have actions besides, which can be named too. */
+        WebhookEvents: {
+            groups: components["schemas"]["WebhookEventGroup"][];
+        };
+        /** @description What a webhook is sent as its body. ``tenant`` is null for what belongs to the installation. */
+        WebhookPayload: {
+            type: string;
+            /** Format: date-time */
+            timestamp: string;
+            tenant: string | null;
+            readonly data: components["schemas"]["WebhookData"];
+        };
+        WebhookRotation: {
+            /**
+             * @description For so long the secret before signs besides; 0 ends it at once.
+             * @default 86400
+             */
+            overlap_seconds: number;
         };
     };
     responses: never;
@@ -4894,6 +5303,312 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Totals"];
+                };
+            };
+        };
+    };
+    webhooks_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                enabled?: boolean | null;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-url" | "created_at" | "url";
+                /** @description A part of it. */
+                url?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedWebhookList"];
+                };
+            };
+        };
+    };
+    webhooks_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedWebhook"];
+                };
+            };
+        };
+    };
+    webhooks_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+        };
+    };
+    webhooks_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    webhooks_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedWebhookChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+        };
+    };
+    webhook_deliveries_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "created_at";
+                /**
+                 * @description * `waiting` - Waiting
+                 *     * `delivered` - Delivered
+                 *     * `failed` - Failed
+                 */
+                state?: "waiting" | "delivered" | "failed";
+                type?: string;
+            };
+            header?: never;
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedWebhookDeliveryList"];
+                };
+            };
+        };
+    };
+    webhook_deliveries_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                delivery_id: string;
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDeliveryDetail"];
+                };
+            };
+        };
+    };
+    webhook_deliveries_redeliver: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                delivery_id: string;
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDelivery"];
+                };
+            };
+        };
+    };
+    webhooks_rotate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["WebhookRotation"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedWebhook"];
+                };
+            };
+        };
+    };
+    webhooks_test: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDelivery"];
+                };
+            };
+        };
+    };
+    webhooks_bulk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
+    webhook_events: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookEvents"];
                 };
             };
         };
