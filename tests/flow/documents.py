@@ -25,6 +25,7 @@ class Block:
 
 
 RUN = (
+    "docs/webhooks.md: curl -H",
     "docs/models.md: import ollama  # OLLAMA_HOST, OLLAMA_API_KEY",
     "docs/models.md: .venv/bin/ollamamax models add my.gguf --name mine",
     "docs/running.md: .venv/bin/ollamamax --help",
@@ -66,6 +67,7 @@ NOT_RUN = {
     "docs/running.md: location": "a part of nginx's configuration",
     "docs/architecture.md: ": "a picture",
     "docs/live.md: {": "messages of the live socket, which tests/dashboard/test_consumer.py sends",
+    "docs/webhooks.md: {": "the body of an event, which tests/notifications/test_fan_out.py looks at",
     "docs/tenants.md: ollamamax tenant operator": "there is one operator for good, and the first start named it",
 }
 """Blocks that no test can run, with the reason; they are read as their language at least."""

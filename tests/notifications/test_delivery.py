@@ -336,3 +336,13 @@ def test_the_log_goes_after_its_days_and_what_waits_stays(owner: Person, receive
     with tenant_scope(owner.tenant):
         assert set(WebhookDelivery.objects.values_list("pk", flat=True)) == {waiting.pk}
     assert isinstance(over.pk, uuid.UUID)
+
+
+def test_the_log_takes_its_own_parameters_only(owner: Person, owner_api: APIClient, receiver: Receiver) -> None:
+    webhook, _ = hook(owner, receiver.url)
+    log = f"{HOOKS}/{webhook.id}/deliveries"
+    for wrong in ({"colour": "red"}, {"ordering": "body"}, {"state": "lost"}):
+        assert list(owner_api.get(log, wrong).json()["fields"]) == list(wrong)
+    test_event(owner, webhook)
+    for good in ({"ordering": "-created_at"}, {"type": "webhook.test"}, {"state": "waiting", "limit": "1"}):
+        assert len(owner_api.get(log, good).json()["results"]) == 1
