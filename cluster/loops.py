@@ -6,19 +6,28 @@ import time
 
 from django.utils import timezone
 
-from cluster import guard, reconcile
+from cluster import fleet_series, guard, reconcile
 from cluster.actions import history
 from cluster.dispatch import settle_dead_gateways
 from cluster.fleet_watch import EVERY, FleetWatch
 from ollamamax.bus.loops import Leader, LeaseOf, loop
+from ollamamax.observability.exposition import write_at_scrape
 
 _watches: dict[str, FleetWatch] = {}
 
 
 @loop("cluster.watch_fleet", every=EVERY, lease=LeaseOf.REDIS)
 def watch_fleet(leader: Leader) -> None:
-    watch = _watches.setdefault(leader.region.name, FleetWatch())
+    watch = _watches.setdefault(leader.region.name, FleetWatch(leader.region.name))
     watch.look(leader.region.client, fence=leader.fence, check=leader.check)
+
+
+def _fleet_series(openmetrics: bool) -> str:
+    seen = [watch.seen for watch in list(_watches.values()) if watch.seen is not None]
+    return fleet_series.write(seen, time.time(), openmetrics=openmetrics)
+
+
+write_at_scrape(_fleet_series)
 
 
 _last_look = reconcile.LastLook()

@@ -27,7 +27,7 @@ from ollamamax.batches.protocol.routes import Routes
 from ollamamax.blobs.disk import in_folder
 from ollamamax.bus.directory import Directory
 from ollamamax.contract import tables
-from ollamamax.gateway import greeting, paths, readiness, upgrade
+from ollamamax.gateway import greeting, metrics_page, paths, readiness, upgrade
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.cors import Origins
 from ollamamax.gateway.front import Application, Front
@@ -94,6 +94,8 @@ class Web:
                 await upgrade.refuse(scope, receive, send)
             else:
                 await self.live(scope, receive, send)
+        elif metrics_page.is_meant(scope):
+            await metrics_page.tell(scope, send)
         elif (application := self._for_clients(scope)) is not None:
             await self._front(application, scope, receive, send)
         elif Blobs.serves(scope["path"]):

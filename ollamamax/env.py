@@ -10,6 +10,7 @@ from typing import Any
 
 from ollamamax.env_forms import (
     COUNT,
+    address,
     box_keys,
     choice,
     currency,
@@ -21,6 +22,7 @@ from ollamamax.env_forms import (
     region,
     regions,
     secret_key,
+    token,
     url,
 )
 
@@ -440,7 +442,42 @@ SETTINGS = (
         "8",
         "Requests of batches that one `ollamamax batches` process has under way at once.",
     ),
+    Setting(
+        "OLLAMAMAX_METRICS_ADDRESS",
+        address,
+        "",
+        "Where each process, and each node, serves its metrics to Prometheus, as `127.0.0.1:9464`; one that finds the port taken tries the next "
+        "64, and 0 is any free one. Beyond loopback only with OLLAMAMAX_METRICS_TOKEN. Empty: nowhere.",
+    ),
+    Setting(
+        "OLLAMAMAX_METRICS_TOKEN",
+        token,
+        "",
+        "What Prometheus sends as `Authorization: Bearer`, at least 20 characters. With it the web process and gateways serve `/metrics` on "
+        "their own ports too; without it they do not.",
+        secret=True,
+    ),
+    Setting(
+        "OLLAMAMAX_METRICS_FOLDER",
+        str,
+        "",
+        "Folder in which each process writes where its metrics are served, for `file_sd_configs` of Prometheus. Default: OLLAMAMAX_HOME/metrics.",
+    ),
+    Setting(
+        "OLLAMAMAX_METRICS_VALUES",
+        integer(1, 10_000),
+        "100",
+        "Tenants, and models, that the metrics of one process tell apart: the first that come; every other is `other`.",
+    ),
+    Setting(
+        "OLLAMAMAX_METRICS_GENAI",
+        flag,
+        "0",
+        "1 gives times to tokens under the names of OpenTelemetry's GenAI conventions (schema v0.1.0, not stable) besides.",
+    ),
 )
+METRICS = tuple(setting.name for setting in SETTINGS if setting.name.startswith("OLLAMAMAX_METRICS_"))
+"""What a node reads, too."""
 
 
 @dataclass(frozen=True)
@@ -453,15 +490,17 @@ class Environment:
         return self.values[name]
 
 
-def read(environ: Mapping[str, str] = os.environ, *, without: Collection[str] = ()) -> Environment:
+def read(
+    environ: Mapping[str, str] = os.environ, *, without: Collection[str] = (), only: Collection[str] | None = None
+) -> Environment:
     """Parse ``environ``. Raises `EnvironmentInvalid` naming every setting that is missing or wrong.
 
-    Those in ``without`` are not read, for a process that is not to know them.
+    Those in ``without`` are not read, for a process that is not to know them; with ``only`` no others than these are.
     """
     values: dict[str, Any] = {}
     problems: list[str] = []
     for setting in SETTINGS:
-        if setting.name in without:
+        if setting.name in without or (only is not None and setting.name not in only):
             continue
         text = environ.get(setting.name, setting.default)
         if text is None:
@@ -517,6 +556,11 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
     if values.get("OLLAMAMAX_GATEWAYS", 1) > 1 and values.get("OLLAMAMAX_ASGI_SERVER") == "daphne":
         problems.append(
             "OLLAMAMAX_GATEWAYS is more than 1 and daphne cannot share a port: choose another OLLAMAMAX_ASGI_SERVER."
+        )
+    metrics = values.get("OLLAMAMAX_METRICS_ADDRESS")
+    if metrics and not _is_loopback(metrics[0]) and not values.get("OLLAMAMAX_METRICS_TOKEN"):
+        problems.append(
+            f"OLLAMAMAX_METRICS_ADDRESS is {metrics[0]!r}, which others can reach: set OLLAMAMAX_METRICS_TOKEN, too."
         )
     host = values.get("HOST", "127.0.0.1")
     if not _is_loopback(host) and not values.get("OLLAMAMAX_TLS_PROXY") and not values.get("OLLAMAMAX_TLS_CERT"):

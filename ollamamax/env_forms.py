@@ -107,6 +107,21 @@ def box_keys(text: str) -> list[bytes]:
     return keys
 
 
+def address(text: str) -> tuple[str, int]:
+    """``HOST:PORT``, IPv6 addresses in brackets; port 0 stands for any free one."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
+        raise ValueError("must be an address as 127.0.0.1:9464 or [::1]:9464")
+    return host, int(port)
+
+
+def token(text: str) -> str:
+    if len(text) < 20 or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must have at least 20 characters, without spaces")
+    return text
+
+
 def secret_key(text: str) -> str:
     if len(text) < 50:
         raise ValueError("must have at least 50 characters")

@@ -148,6 +148,16 @@ class Dispatcher:
             return "It does not answer."
         return ""
 
+    @property
+    def waiting(self) -> int:
+        """Requests of this process that wait for a slot."""
+        return len(self._queue)
+
+    @property
+    def unsettled(self) -> int:
+        """Requests whose usage records Redis has not taken yet."""
+        return len(self._settlements)
+
     # -- a request ------------------------------------------------------------------------------------------------
 
     async def admit(self, request: Request, tell: Tell | None = None, at_first: float | None = None) -> None:

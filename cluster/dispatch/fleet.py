@@ -90,6 +90,11 @@ class Fleet:
         """All that were heard, whether they are alive or not."""
         return list(self._seen)
 
+    @property
+    def reachable(self) -> int:
+        """How many nodes this process hears."""
+        return sum(map(self.alive, list(self._seen)))
+
     def seen(self, node: str) -> float:
         """When it was heard last (`time.monotonic`)."""
         return self._seen[node]

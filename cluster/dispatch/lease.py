@@ -14,6 +14,7 @@ from cluster.dispatch.gateway_liveness import LEASE_MS
 from cluster.dispatch.settlement import Settlements
 from ollamamax import logs
 from ollamamax.bus import clock, keys
+from ollamamax.observability import redis_round_trip
 
 TIME_TAKES = 0.5
 """Seconds within which Redis must have told its clock for that to say anything of ours."""
@@ -56,10 +57,12 @@ class Lease:
                 before, asked = time.time(), time.monotonic()
                 *_, told = await pipe.execute()
                 took = time.monotonic() - asked
+                redis_round_trip.answered(took)
             if took < TIME_TAKES:
                 clock.compare(before + took / 2, told)
         except RedisError as error:
             for tally, taken in zip(self._tallies, counted, strict=True):
                 tally.put_back(taken)
             self._settlements.put_back_used_keys(used)
+            redis_round_trip.failed()
             _log.warning("lease_not_renewed", error=str(error))

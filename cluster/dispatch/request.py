@@ -109,6 +109,8 @@ class RequestOutcome(msgspec.Struct, frozen=True):
     outcome: Outcome
     error: str
     status: int
+    at: float = 0.0
+    """Unix seconds."""
 
 
 class Request(msgspec.Struct, eq=False):
@@ -222,7 +224,7 @@ class Request(msgspec.Struct, eq=False):
 
     def end(self, outcome: Outcome, error: str, status: int) -> None:
         """It is over; whoever waits for that hears of it."""
-        self.ended = RequestOutcome(outcome, error, status)
+        self.ended = RequestOutcome(outcome, error, status, time.time())
         if self.settled is not None and not self.settled.done():
             self.settled.set_result(None)
 

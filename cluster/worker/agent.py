@@ -37,6 +37,8 @@ from ollamamax.kernel import heap
 from ollamamax.kernel.errors import ModelNotFound, OllamaMaxError
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
+from ollamamax.observability import event_loop_lag
+from ollamamax.observability.instruments import Sample, ask_at_scrape
 
 DEAF_SECONDS = 10.0
 
@@ -176,6 +178,7 @@ class Agent:
             watch,
             self.background,
         )
+        unshow = ask_at_scrape(self._shown)
         self._started.set_result(None)
         for starter in STARTERS:
             self.spawn(_as_coroutine(starter(self)), "starter")
@@ -192,11 +195,13 @@ class Agent:
 
         await reporter.first_look()
         heap.keep()
+        self.background.run("event loop lag", event_loop_lag.measure_for_ever)
         self.background.run("engine survey", reporter.survey)
         self.background.run("host measurements", reporter.measure)
         self.background.run("engine watch", watch.watch)
         self.background.run("state", lambda: reporter.beat(after_beat))
         await self._stop.wait()
+        unshow()
         await self._finish(outlets)
         await end(list(self._tasks))
         await self.background.stop()
@@ -209,6 +214,15 @@ class Agent:
         await commands.aclose()
         await claiming.aclose()
         await client.aclose()
+
+    def _shown(self) -> list[tuple[str, list[Sample]]]:
+        """What it tells Prometheus itself; how the node is, the control plane tells of all nodes."""
+        told = {
+            "ollamamax_agent_running": len(self.runs.running),
+            "ollamamax_agent_slots": self.inbox.slots,
+            "ollamamax_agent_tokens_total": self.runs.tokens,
+        }
+        return [(name, [((), float(value))]) for name, value in told.items()]
 
     async def _finish(self, outlets: Outlets) -> None:
         """Let the running tickets end within the grace time; cancel the rest; write everything."""

@@ -16,7 +16,8 @@ from cluster.engines.build import EngineChoice
 from cluster.scheduling.silence import FLOOR
 from cluster.worker import identity as identities
 from cluster.worker import join as joining
-from ollamamax import logs
+from ollamamax import env, logs
+from ollamamax.observability import start as metrics
 
 DEFAULT_HOME = Path("~/.ollamamax-node")
 DEFAULT_URLS = {"ollama": "http://127.0.0.1:11434"}
@@ -119,6 +120,10 @@ def run(home: Path, grace: float, awake: float, silence: float, log_level: str) 
     home = home.expanduser()
     logs.configure(log_level)
     try:
+        watched = env.read(only=env.METRICS)
+    except env.EnvironmentInvalid as error:
+        raise click.ClickException(str(error)) from None
+    try:
         identity = identities.read(home)
     except identities.IdentityMissing as error:
         raise click.ClickException(str(error)) from None
@@ -135,7 +140,9 @@ def run(home: Path, grace: float, awake: float, silence: float, log_level: str) 
         awake=awake,
         silence=silence,
     )
-    sys.exit(app.serve(app.build(identity), agent))
+    with metrics.served("node", watched, home):
+        status = app.serve(app.build(identity), agent)
+    sys.exit(status)
 
 
 def _check_installed(engine: EngineKind) -> None:

@@ -22,6 +22,7 @@ from cluster.worker.watch import Watch
 from ollamamax import contract, logs
 from ollamamax.bus import keys
 from ollamamax.bus.background import Background
+from ollamamax.observability import redis_round_trip
 
 BEAT_SECONDS = 1.0
 STATE_MILLISECONDS = 4000
@@ -96,6 +97,7 @@ class Reporter:
             try:
                 await self._tell(rate)
             except (RedisError, OSError, TimeoutError) as error:
+                redis_round_trip.failed()
                 log.warning("state_waits_for_redis", error=str(error))
             then()
             next_at = max(next_at + BEAT_SECONDS, loop.time())
@@ -179,6 +181,7 @@ class Reporter:
             before, asked = time.time(), time.monotonic()
             *said, _, clock = await pipe.execute(raise_on_error=False)
             took = time.monotonic() - asked
+        redis_round_trip.answered(took)
         for answer in said:
             if isinstance(answer, RedisError):
                 raise answer

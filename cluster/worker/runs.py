@@ -20,6 +20,7 @@ from cluster.worker.outlet import FIRST_SECONDS, GATHER_SECONDS, Outlets, Sent
 from ollamamax import contract, logs
 from ollamamax.kernel import timers
 from ollamamax.kernel.errors import EngineFailed, OllamaMaxError
+from ollamamax.observability.instruments import counter
 
 KEEP_SECONDS = 60.0
 KEEP_MOST = 5_000
@@ -27,6 +28,8 @@ KEEP_MOST = 5_000
 CANCELLED_STATUS = 499
 
 log = logs.get("cluster.worker.runs")
+_ENDED = counter("ollamamax_agent_tickets_total")
+_TICKETS = {outcome: _ENDED.labels(outcome) for outcome in ("ok", "cancelled", "failed")}
 
 
 def _set() -> asyncio.Event:
@@ -231,7 +234,9 @@ class Runs:
         self._outlets.to(run.ticket.gateway).put(run.sent, end)
         self.running.pop(run.ticket.id, None)
         self.changed.set()
-        log.info("run_ended", ticket=run.ticket.id, trace=run.ticket.traceparent, **_done(run, end))
+        done = _done(run, end)
+        _TICKETS[done["outcome"]].inc()
+        log.info("run_ended", ticket=run.ticket.id, trace=run.ticket.traceparent, **done)
 
 
 def cancelled() -> contract.Failure:

@@ -16,9 +16,11 @@ from ollamamax import logs
 from ollamamax.kernel.errors import OllamaMaxError, Unavailable
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.principal import Principal
+from ollamamax.observability.instruments import counter
 
 AT_ONCE = 4
 BEAT_SECONDS = 0.5
+_JOBS = counter("ollamamax_jobs_total")
 _log = logs.get(__name__)
 
 Kinds = Mapping[str, Callable[[Principal, Job, Work], None]]
@@ -92,10 +94,16 @@ class JobRunner:
         progress = work.snapshot()
         if isinstance(error, Stopped) and self._stopped:
             jobs.release_job(job.id, holder)
+            result = "let_go"
         elif isinstance(error, _DatabaseLost):
             jobs.release_job(job.id, holder, failed=True)
+            result = "let_go"
         elif not isinstance(error, Stopped):
             jobs.finish_job(job.id, holder, progress, error)
+            result = "ok" if error is None else "failed"
+        else:
+            result = "cancelled"
+        _JOBS.labels(job.kind, result).inc()
         _log.info("job_ends", job=job.id.hex, kind=job.kind, model=job.model, error=error.code if error else "")
 
 

@@ -13,11 +13,14 @@ from ollamamax import logs
 from ollamamax.audit import chain
 from ollamamax.audit.models import AuditRecord, ChainHead
 from ollamamax.kernel.principal import Principal
+from ollamamax.observability.instruments import FewValues, counter
 
 SYSTEM = "system"
 """The chain of what belongs to no tenant."""
 
 log = logs.get(__name__)
+_RECORDS = counter("ollamamax_audit_records_total")
+_areas = FewValues(64)
 
 
 def record(
@@ -55,10 +58,13 @@ def record(
     }
     written = AuditRecord.objects.create(**fields, hash=chain.digest(fields))
     # The log leaves the database, so the chain's end is known outside it too.
-    transaction.on_commit(
-        lambda: log.info("audit", chain=name, seq=written.seq, action=action, hash=written.hash), robust=True
-    )
+    transaction.on_commit(lambda: _tell(written), robust=True)
     return written
+
+
+def _tell(written: AuditRecord) -> None:
+    log.info("audit", chain=written.chain, seq=written.seq, action=written.action, hash=written.hash)
+    _RECORDS.labels(_areas(written.action.partition(".")[0])).inc()
 
 
 def chain_of(tenant: uuid.UUID | str | None) -> str:

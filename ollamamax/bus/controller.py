@@ -12,7 +12,7 @@ from django.db import close_old_connections, connections
 from django.utils.module_loading import autodiscover_modules
 
 from ollamamax import logs
-from ollamamax.bus import keys, regions
+from ollamamax.bus import keys, loop_measuring, regions
 from ollamamax.bus.leases import LEASE_SECONDS, RENEW_SECONDS, LeaderLease, PostgresLease, RedisLease
 from ollamamax.bus.loops import LOOPS, Leader, LeaseOf, Loop, NotLeading
 from ollamamax.bus.regions import Region
@@ -61,8 +61,10 @@ class _Kept:
             try:
                 fence = self._lease.take()
             except _EXPECTED as error:
+                loop_measuring.lease_failed(self._name)
                 _log.warning("loops_lease_not_renewed", lease=self._name, error=type(error).__name__)
             else:
+                loop_measuring.lease_answered(self._name, fence, time.monotonic() - asked)
                 if fence and fence != self._fence:
                     _log.info("loops_led", lease=self._name, fence=fence)
                 # Counted from before it was asked for: never longer than the server counts it.
@@ -166,12 +168,14 @@ class _Running:
             problem = type(error).__name__
         finally:
             _let_go()
+        took = time.monotonic() - began
+        loop_measuring.ran(self._loop, self._region.name, took, max(0.0, behind), problem)
         self._tell(
             LoopState(
                 loop=self._loop.name,
                 process=self._process,
                 began_at=round(at, 3),
-                took_ms=round((time.monotonic() - began) * 1000, 1),
+                took_ms=round(took * 1000, 1),
                 behind_ms=round(max(0.0, behind) * 1000, 1),
                 every_ms=self._loop.every * 1000,
                 fence=fence,

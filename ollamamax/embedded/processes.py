@@ -14,7 +14,7 @@ from ollamamax.embedded.home import Home
 OWNER = ("DATABASE_OWNER_URL",)
 """For `ollamamax prepare` alone: what runs may change rows, not tables."""
 
-SECRETS = ("OLLAMAMAX_SECRET_KEY", "DATABASE_URL", "REDIS_URL", *OWNER)
+SECRETS = ("OLLAMAMAX_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "OLLAMAMAX_METRICS_TOKEN", *OWNER)
 """Not for the database servers, and above all not for nodes, which have their own way in."""
 
 GATEWAY_SECRETS = ("OLLAMAMAX_SECRET_KEY", "DATABASE_URL", *OWNER)
@@ -97,10 +97,14 @@ def batches(home: Home) -> Process:
     return Process("batches", command, 20, folder=str(home.folder), without=OWNER, nice=BACKGROUND)
 
 
-def node(home: Home, number: int) -> Process:
+def node(home: Home, number: int, *, measured: bool = False) -> Process:
+    """``measured``: the settings have metrics served. A node's are for this machine: it does not know the token."""
     folder = home.node(number)
+    served = {"OLLAMAMAX_METRICS_ADDRESS": "127.0.0.1:0", "OLLAMAMAX_METRICS_FOLDER": str(home.folder / "metrics")}
     command = module("cluster.worker.cli", "run", "--home", str(folder), "--grace", str(GRACE_SECONDS))
-    return Process(folder.name, command, 30, folder=str(folder), without=SECRETS)
+    return Process(
+        folder.name, command, 30, folder=str(folder), without=SECRETS, environment=served if measured else {}
+    )
 
 
 def source() -> Path:

@@ -43,7 +43,7 @@ def wanted(home: Home, made: Plan) -> list[Process]:
         found += [processes.gateway(home, number) for number in range(1, made.settings["OLLAMAMAX_GATEWAYS"] + 1)]
     for number in range(1, made.nodes + 1):
         home.node(number).mkdir(mode=0o700, exist_ok=True)
-        found.append(processes.node(home, number))
+        found.append(processes.node(home, number, measured=bool(made.settings["OLLAMAMAX_METRICS_ADDRESS"])))
     return found
 
 

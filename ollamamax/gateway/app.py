@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from cluster.dispatch.admission import Bounds
@@ -14,7 +14,7 @@ from ollamamax import logs
 from ollamamax.bus.directory import Directory
 from ollamamax.contract import tables
 from ollamamax.contract.tables import KnownTenant
-from ollamamax.gateway import http, intake, paths, request_headers
+from ollamamax.gateway import http, intake, measuring, paths, request_headers
 from ollamamax.gateway.call import Call
 from ollamamax.gateway.callers import REVOKED, Callers
 from ollamamax.gateway.client_response import ClientResponse, MethodNotAllowed, explain
@@ -44,6 +44,7 @@ from ollamamax.identity.access import Checked, Identified
 from ollamamax.kernel import errors, heap, trace
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
+from ollamamax.observability import event_loop_lag
 
 _log = logs.get(__name__)
 
@@ -106,6 +107,7 @@ class Gateway:
         self._held = Held(bounds.bytes, bounds.bytes_of_tenant)
         self._refusals = Refusals(recorded_refusals)
         self._open = 0
+        self._unshow: Callable[[], None] = lambda: None
         self._quiet = asyncio.Event()
 
     @staticmethod
@@ -162,6 +164,12 @@ class Gateway:
                 await dispatcher.start()
                 self._callers.follow(directory)
                 dispatcher.background.run("memory", heap.stay_tidy)
+                dispatcher.background.run("event loop lag", event_loop_lag.measure_for_ever)
+                self._unshow = measuring.show(
+                    dispatcher,
+                    lambda: self._open,
+                    lambda: len(directory.problems() | dispatcher.background.problems()),
+                )
                 self._service = Service(directory, dispatcher, self._max_body, self._deadline, self._keeping)
                 _log.info("gateway_started", gateway=dispatcher.id)
             return self._service
@@ -177,6 +185,7 @@ class Gateway:
             await end([self._started])
         if self._service is not None:
             service, self._service = self._service, None
+            self._unshow()
             await service.dispatcher.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

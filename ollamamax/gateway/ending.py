@@ -12,6 +12,7 @@ from cluster.dispatch.request import Request
 from ollamamax import logs
 from ollamamax.contract import Outcome, UsageRecord
 from ollamamax.contract.tables import Priority
+from ollamamax.gateway import measuring
 from ollamamax.gateway.asked import Notes, tidy
 from ollamamax.gateway.call import Call
 from ollamamax.kernel import errors, trace
@@ -126,6 +127,7 @@ class Ending:
         last = next((each for each in reversed(self.requests) if each.ended is not None), None)
         outcome, code = self._outcome(last)
         status = self.error.status if self.error is not None else status or 499
+        measuring.ended(self.api, self.tenant, self.requests, self.received_at, outcome, code, status)
         if self.dispatcher is not None:
             self.dispatcher.counted.add(f"{self.api} {outcome} {status}")
             if self.notes.ignored:

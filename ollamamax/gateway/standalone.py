@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from ollamamax.gateway import greeting, paths, readiness, upgrade
+from ollamamax.gateway import greeting, metrics_page, paths, readiness, upgrade
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.cors import Origins
 from ollamamax.gateway.front import Front
@@ -32,6 +32,8 @@ class Standalone:
             await upgrade.refuse(scope, receive, send)
         elif scope["path"] == "/healthz":
             await respond(send, 200, b'{"status":"ok"}')
+        elif metrics_page.is_meant(scope):
+            await metrics_page.tell(scope, send)
         elif scope["path"] == readiness.PATH:
             await readiness.tell(send, await self.gateway.problems())
         else:

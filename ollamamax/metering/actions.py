@@ -15,6 +15,7 @@ from ollamamax.bus import keys, regions
 from ollamamax.bus.regions import Region
 from ollamamax.identity.scope import every_tenant
 from ollamamax.metering.models import UsageSum
+from ollamamax.observability.instruments import counter
 
 BATCH = 1000
 _SEPARATOR = "\x1e"
@@ -79,6 +80,7 @@ ON CONFLICT (by, period, tenant_id, start, subject, model, currency) DO UPDATE S
   priced = held.priced + EXCLUDED.priced,
   cost = held.cost + EXCLUDED.cost
 """
+_WRITTEN = counter("ollamamax_usage_written_total")
 _Entry = tuple[bytes, dict[bytes, bytes]]
 _log = logs.get(__name__)
 
@@ -97,6 +99,7 @@ def write_usage(region: Region | None = None, *, most: int = 20_000) -> int:
         if entries:
             _write(client, entries)
             client.xdel(keys.USAGE, *[entry for entry, _ in entries])
+            _WRITTEN.inc(len(entries))
         taken += len(entries)
         if len(entries) < BATCH:
             break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from cluster.dispatch.admission import Bounds
 from ollamamax import env, logs
@@ -11,6 +12,7 @@ from ollamamax.contract import tables
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.cors import Origins
 from ollamamax.gateway.standalone import Standalone
+from ollamamax.observability import start as metrics
 from ollamamax.processes.server import serve
 
 NOT_NEEDED = ("DATABASE_URL", "OLLAMAMAX_SECRET_KEY")
@@ -36,7 +38,8 @@ def main() -> None:
         region=read["OLLAMAMAX_REGION"],
     )
     application = Standalone(gateway, Origins(read["OLLAMA_ORIGINS"]), ending=directory.stop)
-    serve(application, read, read["OLLAMAMAX_GATEWAY_PORT"], shared=True)
+    with metrics.served("gateway", read, Path(read["OLLAMAMAX_HOME"])):
+        serve(application, read, read["OLLAMAMAX_GATEWAY_PORT"], shared=True)
 
 
 if __name__ == "__main__":

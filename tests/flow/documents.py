@@ -11,6 +11,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 FENCE = re.compile(r"^( *)```([^\n`]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
@@ -50,6 +52,7 @@ ELSEWHERE = {
     "docs/connect.md: ": "tests/flow/test_make_up.py: every program of the page, with its own exceptions",
     "docs/running.md: make up            # in the foreground": "tests/flow/test_make_up.py: each line, in tests that stop and start",
     'docs/nodes.md: pip install "ollamamax[node]"': "tests/flow/test_make_up.py: a node installed alone, from a wheel of this clone",
+    "docs/metrics.md: scrape_configs:": "tests/flow/test_make_up.py: Prometheus scrapes by it",
     "docs/failures.md: make up NODES=3": "tests/flow/test_survive.py",
     "docs/failures.md: import json, os, signal": "tests/flow/test_survive.py",
     "docs/failures.md: .venv/bin/python survive.py": "tests/flow/test_survive.py",
@@ -90,6 +93,8 @@ def check(block: Block) -> None:
         case "json":
             for line in block.text.splitlines():  # each line is a request, or the block is one object
                 json.loads(line)
+        case "yaml":
+            yaml.safe_load(block.text)
         case "toml":
             tomllib.loads(block.text)
         case "ini":

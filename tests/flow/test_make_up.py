@@ -25,7 +25,8 @@ import pytest
 from models_registry.bundled import bundled_model
 from ollamamax.embedded import supervise
 from ollamamax.embedded.home import Home
-from tests.flow import documents
+from ollamamax.observability.table import BY_NAME
+from tests.flow import documents, prometheus
 from tests.flow.node_alone import IMPORT_EVERYTHING, NodeAlone
 from tests.servers import free_port
 
@@ -54,7 +55,8 @@ class Copy:
         kept = {
             k: v for k, v in os.environ.items() if not k.startswith(ours) and k not in {"DATABASE_URL", "REDIS_URL"}
         }
-        return {**kept, "OLLAMAMAX_VENV": sys.prefix, "PORT": str(self.port), "PYTHON": sys.executable}
+        watched = {"OLLAMAMAX_METRICS_ADDRESS": "127.0.0.1:0"}
+        return {**kept, **watched, "OLLAMAMAX_VENV": sys.prefix, "PORT": str(self.port), "PYTHON": sys.executable}
 
     def make(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -249,6 +251,26 @@ def test_every_other_block_of_the_documents_works_as_it_stands(running: Copy) ->
     assert said["docs/nodes.md: ollamamax node token"].startswith("omxj_")
     assert "node-1" in said["docs/tenants.md: ollamamax nodes list"]
     assert json.loads(said["docs/batches.md: import time"].strip().splitlines()[-1])["custom_id"] == "a"
+
+
+def test_prometheus_scrapes_every_process(running: Copy, tmp_path: Path) -> None:
+    asked = {"model": MODEL, "messages": QUESTION, "max_tokens": 12}
+    with prometheus.scraping(tmp_path, running.folder / ".ollamamax") as found:
+        running.post("/v1/chat/completions", asked)
+        every = {"web", "controller", "batches", "node"}
+        wait(lambda: {name for name, health in found.targets().items() if health == "up"} == every)
+        wait(lambda: bool(found.ask(f'ollamamax_tokens_total{{model="{MODEL}",kind="completion"}} > 0')))
+        [node] = found.ask("ollamamax_node_up * on(node) group_left(name) ollamamax_node_info")
+        assert (node["metric"]["name"], node["value"][1]) == ("node-1", "1")
+        told = {each["metric"]["process"] for each in found.ask("ollamamax_build_info")}
+        assert told == every
+        # Each process gives what the table says, and nothing that it does not.
+        given = {(each["metric"]["__name__"], each["metric"]["process"]) for each in found.ask('{job="ollamamax"}')}
+        for name, process in given:
+            metric = BY_NAME.get(re.sub(r"_(bucket|count|sum)$", "", name)) or BY_NAME.get(name)
+            if name.startswith("ollamamax_"):
+                assert metric is not None, name
+                assert process in metric.given_by, (name, process)
 
 
 def test_a_node_installed_alone_joins_and_answers(running: Copy, tmp_path: Path) -> None:

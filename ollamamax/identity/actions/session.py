@@ -17,10 +17,11 @@ from ollamamax.identity import sessions, sockets
 from ollamamax.identity.actions import attempt
 from ollamamax.identity.actions.account import end_sessions_on_commit
 from ollamamax.identity.actions.playground import end_tokens_on_commit
+from ollamamax.identity.measuring import log_in_ended
 from ollamamax.identity.models import User, UserSession
 from ollamamax.identity.queries.member import TenantRole, principal_of, tenants_of
 from ollamamax.identity.sessions import TENANT, LogIn
-from ollamamax.kernel.errors import Forbidden, NotFound, Unauthenticated
+from ollamamax.kernel.errors import Forbidden, NotFound, Overloaded, Unauthenticated
 from ollamamax.kernel.principal import Principal
 
 REFUSED = "The email address or the password is wrong."
@@ -40,10 +41,15 @@ def log_in(*, request: HttpRequest, email: str, password: str, request_id: str =
     Raises `Overloaded` while too many log-ins have failed, of this account or from this address: see `throttle`.
     """
     email = email.strip().lower()
-    tried = attempt.begin(email=email, address=request.META.get("REMOTE_ADDR", ""), request=request_id)
+    try:
+        tried = attempt.begin(email=email, address=request.META.get("REMOTE_ADDR", ""), request=request_id)
+    except Overloaded:
+        log_in_ended("password", "locked_out")
+        raise
     found = authenticate(request, email=email, password=password)
     if not isinstance(found, User):
         log.info("log_in_refused", request=request_id)
+        log_in_ended("password", "refused")
         attempt.failed(tried)
         raise Unauthenticated(REFUSED)
     with transaction.atomic(durable=True):
@@ -63,6 +69,7 @@ def log_in(*, request: HttpRequest, email: str, password: str, request_id: str =
             tenant=None if place is None else place.id,
             detail={"method": log_in.method, "provider": log_in.provider},
         )
+    log_in_ended(log_in.method, "ok")
     return found
 
 

@@ -16,6 +16,7 @@ from ollamamax.bus.directory import Directory
 from ollamamax.contract import tables
 from ollamamax.gateway.app import Gateway
 from ollamamax.kernel.tasks import end
+from ollamamax.observability import start as metrics
 from ollamamax.responses.runner.background import BackgroundResponses
 
 
@@ -24,7 +25,8 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
-        asyncio.run(_run())
+        with metrics.served("batches", settings.ENV, settings.HOME):
+            asyncio.run(_run())
 
 
 async def _run() -> None:

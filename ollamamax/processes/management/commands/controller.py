@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
 import ollamamax.celery  # noqa: F401 - what is sent to nodes is sent by this application
 from ollamamax.bus import loops
 from ollamamax.bus.controller import Controller, every_loop
+from ollamamax.observability import start as metrics
 
 
 class Command(BaseCommand):
@@ -20,7 +22,8 @@ class Command(BaseCommand):
         controller = Controller(every_loop())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: controller.begin_stop())
-        controller.start()
-        controller.wait()
-        controller.stop()
+        with metrics.served("controller", settings.ENV, settings.HOME):
+            controller.start()
+            controller.wait()
+            controller.stop()
         loops.stopped()

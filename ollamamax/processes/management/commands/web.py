@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from ollamamax.observability import start as metrics
 from ollamamax.processes.server import serve
 
 
@@ -17,4 +18,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         from ollamamax.asgi import application
 
-        serve(application, settings.ENV, settings.PORT)
+        with metrics.served("web", settings.ENV, settings.HOME):
+            serve(application, settings.ENV, settings.PORT)
