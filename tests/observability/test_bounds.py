@@ -15,13 +15,13 @@ from cluster.fleet_series import SeenFleet
 from cluster.health.judge import judge
 from cluster.health.memory import Memory
 from cluster.health.snapshot import SeenModel, SeenNode, Snapshot
-from ollamamax.contract import AttemptRecord, Final, Inference
+from ollamamax.contract import AttemptRecord, Final, Gpu, Inference
 from ollamamax.contract.tables import Registered
 from ollamamax.gateway import measuring
 from ollamamax.observability import instruments
 from ollamamax.observability.exposition import Page
 from ollamamax.observability.table import OTHER
-from tests.health.fleet import Gpu, vitals
+from tests.health.fleet import vitals
 from tests.observability.scraped import OPENMETRICS, Scraped
 
 MOST = 5

@@ -121,7 +121,8 @@ def test_a_folder_that_cannot_be_written_and_a_port_that_cannot_be_had_end_no_pr
 def test_beyond_loopback_a_token_is_needed(address: str) -> None:
     with pytest.raises(env.EnvironmentInvalid, match="OLLAMAMAX_METRICS_TOKEN"):
         env.read({"OLLAMAMAX_METRICS_ADDRESS": address}, only=env.METRICS)
-    assert env.read({"OLLAMAMAX_METRICS_ADDRESS": address, "OLLAMAMAX_METRICS_TOKEN": TOKEN}, only=env.METRICS)
+    taken = env.read({"OLLAMAMAX_METRICS_ADDRESS": address, "OLLAMAMAX_METRICS_TOKEN": TOKEN}, only=env.METRICS)
+    assert taken["OLLAMAMAX_METRICS_ADDRESS"][1] == 9464
 
 
 @pytest.mark.parametrize("address", ["9464", ":9464", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:x", "127.0.0.1:-1"])
