@@ -25,7 +25,7 @@ _PATIENCE = 5.0
 _log = logs.get(__name__)
 
 
-class Listener:
+class MetricsListener:
     """Serves ``page`` at an address (``port`` 0: any free one) until it is stopped. ``folder``: where it is announced.
 
     Raises `OSError` when no port can be had.

@@ -11,7 +11,7 @@ from ollamamax import logs
 from ollamamax.env import Environment
 from ollamamax.observability import instruments
 from ollamamax.observability.exposition import Page
-from ollamamax.observability.listener import Listener
+from ollamamax.observability.listener import MetricsListener
 from ollamamax.observability.table import ProcessName
 
 _log = logs.get(__name__)
@@ -30,7 +30,7 @@ def served(process: ProcessName, settings: Environment, home: Path) -> Iterator[
             listener.stop()
 
 
-def start(process: ProcessName, settings: Environment, home: Path) -> Listener | None:
+def start(process: ProcessName, settings: Environment, home: Path) -> MetricsListener | None:
     """Serve the metrics of this process where OLLAMAMAX_METRICS_ADDRESS says; ``home``: OLLAMAMAX_HOME, where it is announced.
 
     A port that cannot be had is logged: no request is refused because nobody can look.
@@ -43,7 +43,9 @@ def start(process: ProcessName, settings: Environment, home: Path) -> Listener |
     if not address:
         return None
     try:
-        return Listener(current, address[0], address[1], Path(settings["OLLAMAMAX_METRICS_FOLDER"] or home / "metrics"))
+        return MetricsListener(
+            current, address[0], address[1], Path(settings["OLLAMAMAX_METRICS_FOLDER"] or home / "metrics")
+        )
     except OSError as error:
         _log.error("metrics_not_served", host=address[0], port=address[1], error=str(error))
         return None

@@ -17,7 +17,7 @@ import pytest
 from ollamamax import env
 from ollamamax.observability import start
 from ollamamax.observability.exposition import Page
-from ollamamax.observability.listener import Listener
+from ollamamax.observability.listener import MetricsListener
 from tests.observability.scraped import OPENMETRICS, Scraped
 from tests.servers import free_port
 
@@ -41,7 +41,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 def listening(stack: ExitStack, port: int = 0, token: str = "", folder: Path | None = None) -> int:
-    listener = Listener(Page("controller", "1", token), "127.0.0.1", port, folder)
+    listener = MetricsListener(Page("controller", "1", token), "127.0.0.1", port, folder)
     stack.callback(listener.stop)
     return listener.address[1]
 
