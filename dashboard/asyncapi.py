@@ -98,7 +98,7 @@ def _about(topic: Topic, what: str, envelope: type[msgspec.Struct], data: type[m
     return {
         "name": f"{topic.name}.{what}",
         "summary": topic.about,
-        "description": f"Needs the permission `{topic.permission}`.",
+        "description": f"Needs the permission `{topic.permission}`{f' and `{topic.also}`' if topic.also else ''}.",
         "payload": {
             "allOf": [
                 {"$ref": _SCHEMAS + envelope.__name__},

@@ -64,6 +64,8 @@ def _trail(before: Data, then: Data) -> Data:
 
 _FOLDS: dict[str, Callable[[Data, Data], Data]] = {
     "fleet": _fleet,
+    "health": _rows,
+    "system": _last,
     "nodes": _rows,
     "models": _rows,
     "requests": _requests,

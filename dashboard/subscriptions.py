@@ -26,6 +26,8 @@ def allowed_nodes(principal: Principal, topic: Topic) -> frozenset[str] | None:
 
 
 def may_subscribe(principal: Principal, topic: Topic) -> bool:
+    if topic.also and not principal.may(topic.also):
+        return False
     return principal.may_somewhere(topic.permission) if topic.of_nodes else principal.may(topic.permission)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from dashboard import payloads
+from dashboard import health_rows, payloads
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Topic:
     of_nodes: bool = False
     """Whether ``ids`` choose among its nodes, and whoever may see single nodes sees those."""
     filters: frozenset[str] = field(default_factory=frozenset)
+    also: str = ""
+    """Another permission that it needs."""
 
 
 MOST_IDS = 50
@@ -40,6 +42,24 @@ _ALL = (
         payloads.FleetShown,
         payloads.FleetChange,
         held=60,
+    ),
+    Topic(
+        "health",
+        "node.view",
+        "How the fleet is, as the control plane judges it: each finding about a node, a model or the fleet. Every five seconds what changed.",
+        health_rows.HealthShown,
+        health_rows.HealthChange,
+        held=30,
+        also="model.view",
+    ),
+    Topic(
+        "system",
+        "tenant.manage",
+        "How the control plane itself is.",
+        health_rows.SystemShown,
+        health_rows.SystemShown,
+        held=1,
+        replaced=True,
     ),
     Topic(
         "nodes",
@@ -112,5 +132,5 @@ _ALL = (
     ),
 )
 TOPICS = {topic.name: topic for topic in _ALL}
-PUBLISHED = ("fleet", "nodes", "models", "requests", "queue")
+PUBLISHED = ("fleet", "health", "system", "nodes", "models", "requests", "queue")
 """Those that a control loop publishes in Redis; each web process makes the others itself, of Postgres and of the nodes' states."""

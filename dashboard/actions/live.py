@@ -13,6 +13,7 @@ import redis.asyncio
 
 from cluster.dispatch import queue_position
 from cluster.dispatch.queue_position import QueuePositions
+from dashboard.health_rows import HealthChange, HealthShown, SystemShown
 from dashboard.payloads import (
     FleetChange,
     QueueShown,
@@ -128,20 +129,42 @@ async def _fleet_events(
         events.data["models"] = msgspec.json.encode(
             {"changed": told_models.changed, "gone": gone_models, "whole": not said.fresh}
         )
+    await _tell_health(client, tenant, said, events, at)
     if queued or said.waited or not said.fresh:
         line = await waiting.first(client, tenant, await read_line()) if queued else []
         events.data["queue"] = encode(QueueShown(waiting=line, waiting_total=queued))
-    events.said = {
+    events.said |= {
         **{live.NODE + node: value for node, value in told_nodes.said.items()},
         **{live.MODEL + name: value for name, value in told_models.said.items()},
         SEEN: encode(seen),
     }
-    events.gone = [*(live.NODE + node for node in gone), *(live.MODEL + name for name in gone_models)]
+    events.gone += [*(live.NODE + node for node in gone), *(live.MODEL + name for name in gone_models)]
     if queued:
         events.said[_WAITED] = b"1"
     else:
         events.gone.append(_WAITED)
     return events
+
+
+async def _tell_health(client: redis.asyncio.Redis, tenant: str, said: Said, events: _Events, at: float) -> None:
+    """Add what changed of how the fleet and the control plane are."""
+    health, system = live.health_shown(*await live.health_reports(client, tenant), at)
+    rows = {row.key: row for row in health.findings}
+    before = said.findings if said.fresh else {}
+    changed = {key: row for key, row in rows.items() if before.get(key) != row}
+    gone = [key for key in said.findings if key not in rows]
+    # When it was judged is told along, and alone is no news.
+    facts = encode(HealthShown(health.state, None, health.counts, []))
+    if changed or gone or facts != said.judged or not said.fresh:
+        change = HealthChange(health.state, health.at, health.counts, changed, gone, whole=not said.fresh)
+        events.data["health"] = encode(change)
+        events.said |= {live.FINDING + key: encode(row) for key, row in changed.items()}
+        events.said[live.JUDGED] = facts
+        events.gone += [live.FINDING + key for key in gone]
+    of_system = encode(SystemShown(system.state, None, system.findings))
+    if of_system != said.system or not said.fresh:
+        events.data["system"] = encode(system)
+        events.said[live.SYSTEM_TOLD] = of_system
 
 
 async def _request_events(

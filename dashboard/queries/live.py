@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,17 @@ import msgspec
 import redis.asyncio
 
 from cluster.dispatch import queue_position
+from cluster.health.judge import SYSTEM
 from cluster.telemetry import read_soon
+from dashboard.health_rows import (
+    FindingRow,
+    HealthShown,
+    SystemShown,
+    decode_row,
+    judged,
+    system_judged,
+    worst_first,
+)
 from dashboard.payloads import (
     FleetShown,
     LiveNode,
@@ -32,12 +43,14 @@ from dashboard.rows import live_node, model_rows, node_row
 from ollamamax import logs
 from ollamamax.bus import keys
 from ollamamax.contract import NodeState, OpenRequest, UsageRecord, decode_open, decode_usage
+from ollamamax.contract.health import FleetHealth, decode_health
 from ollamamax.contract.tables import NODES, Registered
 
 FLEET, REQUESTS = "fleet", "requests"
 """The two parts in which topics are published: what one part said is remembered together."""
 CURSOR, SEEN, RUNNING_TOTAL = "#cursor", "#seen", "#running"
-NODE, MODEL, REQUEST = "n:", "m:", "r:"
+JUDGED, SYSTEM_TOLD = "#judged", "#system"
+NODE, MODEL, REQUEST, FINDING = "n:", "m:", "r:", "f:"
 MARK = b""
 """The field of a directory table that says whether all of it was published; see `ollamamax.bus.directory`."""
 RUNNING_SHOWN = 100
@@ -45,6 +58,7 @@ FINISHED_SHOWN = 100
 SERIES_POINTS = 300
 
 _log = logs.get(__name__)
+_judged = msgspec.json.Decoder(HealthShown).decode
 _node, _model = msgspec.json.Decoder(NodeRow).decode, msgspec.json.Decoder(ModelRow).decode
 _request, _seen = msgspec.json.Decoder(RunningRequest).decode, msgspec.json.Decoder(dict[str, float]).decode
 Row = TypeVar("Row")
@@ -65,6 +79,10 @@ class Said:
     cursor: str | None
     """The stream id of the last record that was told."""
     waited: bool
+    findings: Mapping[str, FindingRow]
+    judged: bytes
+    """How the fleet is, as it was told last, but for its findings; empty where it was not."""
+    system: bytes
 
 
 class Shown(NamedTuple):
@@ -123,6 +141,9 @@ async def said(client: redis.asyncio.Redis, tenant: str, part: str) -> Said:
         seen=_seen(fields[SEEN]) if SEEN in fields else {},
         cursor=fields[CURSOR].decode() if CURSOR in fields else None,
         waited="#waited" in fields,
+        findings=_rows(fields, FINDING, decode_row),
+        judged=fields.get(JUDGED, b""),
+        system=fields.get(SYSTEM_TOLD, b""),
     )
 
 
@@ -158,6 +179,41 @@ async def _fleet(client: redis.asyncio.Redis, tenant: str) -> Shown:
     before = await said(client, tenant, FLEET)
     points: Any = await client.lrange(keys.live_series(tenant), 0, -1)
     return Shown(before.number.get("fleet", 0), FleetShown(tenant, [decode_point(point) for point in points]))
+
+
+async def health_reports(client: redis.asyncio.Redis, tenant: str) -> tuple[bytes | None, bytes | None]:
+    """The last reports on the tenant and on the control plane, as they are in Redis."""
+    found: Any = await client.hmget(keys.HEALTH, [tenant, SYSTEM])
+    return found[0], found[1]
+
+
+def health_shown(report: bytes | None, system: bytes | None, now: float) -> tuple[HealthShown, SystemShown]:
+    of_system = _report(system)
+    return judged(_report(report), of_system, now), system_judged(of_system, now)
+
+
+def _report(value: bytes | None) -> FleetHealth | None:
+    try:
+        return None if value is None else decode_health(value)
+    except msgspec.MsgspecError:
+        # Written by another version of this program, which will soon be gone.
+        return None
+
+
+async def _health(client: redis.asyncio.Redis, tenant: str) -> Shown:
+    """What was said, as in `_nodes`; when it was judged is that of the last report."""
+    before = await said(client, tenant, FLEET)
+    number = before.number.get("health", 0)
+    now = health_shown(*await health_reports(client, tenant), time.time())[0]
+    if not before.fresh or not before.judged:
+        return Shown(number, now)
+    told = _judged(before.judged)
+    return Shown(number, HealthShown(told.state, now.at, told.counts, worst_first(before.findings.values())))
+
+
+async def _system(client: redis.asyncio.Redis, tenant: str) -> Shown:
+    number = (await said(client, tenant, FLEET)).number.get("system", 0)
+    return Shown(number, health_shown(*await health_reports(client, tenant), time.time())[1])
 
 
 async def _nodes(client: redis.asyncio.Redis, tenant: str) -> Shown:
@@ -199,7 +255,15 @@ async def _queue(client: redis.asyncio.Redis, tenant: str) -> Shown:
     return Shown(number, QueueShown(line, queued))
 
 
-_SHOWN = {"fleet": _fleet, "nodes": _nodes, "models": _models, "requests": _requests, "queue": _queue}
+_SHOWN = {
+    "fleet": _fleet,
+    "health": _health,
+    "system": _system,
+    "nodes": _nodes,
+    "models": _models,
+    "requests": _requests,
+    "queue": _queue,
+}
 
 
 async def node_details(client: redis.asyncio.Redis, tenant: str, ids: Collection[str]) -> NodeDetails:

@@ -86,6 +86,17 @@ def applied(topic: str, held: dict[str, Any] | None, data: Mapping[str, Any]) ->
         for name in data["gone"]:
             rows.pop(name, None)
         return {"rows": rows}
+    if topic == "health":
+        if held is None:
+            found = {row["key"]: row for row in data["findings"]}
+        else:
+            found = ({} if data["whole"] else dict(held["findings"])) | data["changed"]
+            for key in data["gone"]:
+                found.pop(key, None)
+        # When it was judged is told along, and alone is no news.
+        return {"state": data["state"], "counts": data["counts"], "findings": found}
+    if topic == "system":
+        return {"state": data["state"], "findings": data["findings"]}
     if topic == "requests":
         running = {} if held is None or data.get("whole") else dict(held["running"])
         for request in data.get("ended", ()):

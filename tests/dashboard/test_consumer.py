@@ -130,6 +130,10 @@ async def _closed(socket: WebsocketCommunicator, seconds: float = LONG) -> int:
             return code
 
 
+_OF_A_TENANT = set(TOPICS) - {"system"}
+"""All but what the operator alone is told."""
+
+
 async def test_who_enters_is_told_their_topics_and_each_begins_with_what_is_there(
     connect: Connect, owner: cast.Person, fleet: Fleet, aclient: redis.asyncio.Redis
 ) -> None:
@@ -138,7 +142,7 @@ async def test_who_enters_is_told_their_topics_and_each_begins_with_what_is_ther
     await publish(aclient)
     socket = await connect(owner, topics=())
     welcome = await _message(socket)
-    assert (welcome["type"], welcome["tenant"], set(welcome["topics"])) == ("welcome", fleet.tenant, set(TOPICS))
+    assert (welcome["type"], welcome["tenant"], set(welcome["topics"])) == ("welcome", fleet.tenant, _OF_A_TENANT)
     await _ask(socket, type="subscribe", topic="nodes", id="mine")
     first = await _message(socket)
     assert (first["type"], first["id"], first["topic"], first["reason"]) == ("snapshot", "mine", "nodes", "subscribed")
@@ -260,7 +264,7 @@ async def test_a_role_may_subscribe_to_what_its_permissions_cover_and_to_nothing
 ) -> None:
     person = await database_sync_to_async(request.getfixturevalue)(role)
     socket = await connect(person, topics=())
-    assert set((await _message(socket))["topics"]) == set(TOPICS) - {"audit"}
+    assert set((await _message(socket))["topics"]) == _OF_A_TENANT - {"audit"}
     await _ask(socket, type="subscribe", topic="audit")
     refused = await _message(socket)
     assert (refused["type"], refused["code"]) == ("error", "forbidden")
@@ -275,10 +279,10 @@ async def test_a_stranger_is_told_of_their_own_tenant_only(
     fleet.report(node)
     fleet.admit(node, "secret", model="secret")
     await publish(aclient)
-    socket = await connect(stranger, topics=[*(set(TOPICS) - {"node"})])
+    socket = await connect(stranger, topics=[*(_OF_A_TENANT - {"node"})])
     await _ask(socket, type="subscribe", topic="node", ids=[node])
     told: list[dict[str, Any]] = []
-    while len([each for each in told if each["type"] == "snapshot"]) < len(TOPICS):
+    while len([each for each in told if each["type"] == "snapshot"]) < len(_OF_A_TENANT):
         told.append(await _message(socket))
     await database_sync_to_async(issue_key)(acting=owner.acting, name="secret")
     fleet.report(node, running=4)

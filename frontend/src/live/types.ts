@@ -1,5 +1,17 @@
 // Generated from dashboard/messages.py and dashboard/payloads.py by `python -m dashboard.typescript`; a test compares them.
 
+export interface Counts {
+  nodes?: number
+  healthy?: number
+  degraded?: number
+  draining?: number
+  unhealthy?: number
+  silent?: number
+  capacity?: number
+  running?: number
+  queued?: number
+}
+
 export interface Engine {
   kind: 'llamacpp' | 'ollama' | 'openai'
   healthy: boolean
@@ -11,6 +23,17 @@ export interface Engine {
   kv_cache_percent?: number | null
   quarantined?: string[] | null
   restarting?: boolean
+}
+
+export interface FindingRow {
+  key: string
+  kind: 'fleet' | 'model' | 'node' | 'system'
+  id: string
+  name: string
+  code: string
+  severity: 'critical' | 'notice' | 'warning'
+  text: string
+  since: number
 }
 
 export interface FinishedRequest {
@@ -64,6 +87,22 @@ export interface GpuRow {
   temperature_celsius: number | null
   memory_used: number | null
   memory_total: number | null
+}
+
+export interface HealthChange {
+  state: 'degraded' | 'healthy' | 'unhealthy' | 'unknown'
+  at: number | null
+  counts: Counts
+  changed: Record<string, FindingRow>
+  gone: string[]
+  whole?: boolean
+}
+
+export interface HealthShown {
+  state: 'degraded' | 'healthy' | 'unhealthy' | 'unknown'
+  at: number | null
+  counts: Counts
+  findings: FindingRow[]
 }
 
 export interface JobRow {
@@ -312,6 +351,12 @@ export interface Subscribe {
   limit?: number | null
 }
 
+export interface SystemShown {
+  state: 'degraded' | 'healthy' | 'unhealthy' | 'unknown'
+  at: number | null
+  findings: FindingRow[]
+}
+
 export interface TopicEnded {
   type: 'ended'
   id: string
@@ -378,6 +423,8 @@ export interface Welcome {
 /** What a subscription begins with, and what its events tell. */
 export interface Topics {
   fleet: { shown: FleetShown; change: FleetChange }
+  health: { shown: HealthShown; change: HealthChange }
+  system: { shown: SystemShown; change: SystemShown }
   nodes: { shown: NodesShown; change: NodesChange }
   node: { shown: NodeDetails; change: NodeDetails }
   models: { shown: ModelsShown; change: ModelsChange }
