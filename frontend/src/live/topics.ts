@@ -1,8 +1,12 @@
 /** What the page knows of each topic, and how a snapshot or an event changes it. Pure. */
 import type {
+  Counts,
+  FindingRow,
   FinishedRequest,
   FleetChange,
   FleetShown,
+  HealthChange,
+  HealthShown,
   JobsShown,
   LiveNode,
   ModelRow,
@@ -17,6 +21,7 @@ import type {
   RequestsChange,
   RequestsShown,
   RunningRequest,
+  SystemShown,
   Topics,
   Trail,
   TrailEntry,
@@ -55,6 +60,14 @@ export interface RequestsView {
   finished: readonly FinishedRequest[]
 }
 
+export interface HealthView {
+  state: HealthShown['state']
+  counts: Counts
+  rows: ReadonlyMap<string, FindingRow>
+  /** The worst first, and the oldest among those that are as bad. */
+  findings: readonly FindingRow[]
+}
+
 export interface TrailView {
   /** Newest first. */
   entries: readonly TrailEntry[]
@@ -62,6 +75,8 @@ export interface TrailView {
 
 export interface Views {
   fleet: FleetView
+  health: HealthView
+  system: SystemShown
   nodes: NodesView
   node: ReadonlyMap<string, NodeView>
   models: ModelsView
@@ -114,6 +129,22 @@ function patched<Row>(
   return rows
 }
 
+const SEVERITIES = ['critical', 'warning', 'notice'] as const
+
+function healthOf(
+  { state, counts }: Pick<HealthView, 'state' | 'counts'>,
+  rows: ReadonlyMap<string, FindingRow>,
+): HealthView {
+  const findings = [...rows.values()].sort(
+    (one, other) =>
+      SEVERITIES.indexOf(one.severity) - SEVERITIES.indexOf(other.severity) ||
+      one.since - other.since ||
+      one.code.localeCompare(other.code) ||
+      one.text.localeCompare(other.text),
+  )
+  return { state, counts, rows, findings }
+}
+
 function detailed(before: ReadonlyMap<string, NodeView>, data: NodeDetails, { at, clock }: Heard) {
   const nodes = new Map(before)
   for (const node of data.nodes) {
@@ -163,6 +194,11 @@ const FOLDING: { [T in TopicName]: Folding<T> } = {
     shown: (data: FleetShown, { at }) => fleetOf(data.series, at),
     changed: (view: FleetView, data: FleetChange, { at }) => fleetOf([...view.series, ...data.points], at),
   },
+  health: {
+    shown: (data: HealthShown) => healthOf(data, new Map(data.findings.map((row) => [row.key, row]))),
+    changed: (view: HealthView, data: HealthChange) => healthOf(data, patched(view.rows, data)),
+  },
+  system: { shown: (data: SystemShown) => data, changed: (_view: SystemShown, data: SystemShown) => data },
   nodes: {
     shown: (data: NodesShown) => ({
       rows: new Map(data.nodes.map((row) => [row.id, row])),

@@ -19,9 +19,9 @@ export function useLive(): LiveStatus {
   return useSyncExternalStore(store.subscribe, store.readStatus)
 }
 
-/** All of a topic while the component is there; `null` until something is known. */
-export function useTopic<T extends TopicName>(topic: T, chosen: Chosen = {}): Views[T] | null {
-  return useSlice(topic, whole as (view: Views[T] | null) => Views[T] | null, chosen)
+/** All of a topic while the component is there; `null` until something is known, and where it is not `wanted`. */
+export function useTopic<T extends TopicName>(topic: T, chosen: Chosen = {}, wanted = true): Views[T] | null {
+  return useSlice(topic, whole as (view: Views[T] | null) => Views[T] | null, chosen, wanted)
 }
 
 /** A part of a topic. `select` is a function of a module, not of a render; the component renders when what it returns has changed. */
@@ -29,20 +29,20 @@ export function useSlice<T extends TopicName, S>(
   topic: T,
   select: (view: Views[T] | null) => S,
   chosen: Chosen = {},
+  wanted = true,
 ): S {
   const store = useStore()
   const { ids, limit } = chosen
   const key = keyOf(topic, chosen)
   const read = useMemo(() => selecting(store, key, select), [store, key, select])
   const named = ids?.join(',')
-  useEffect(
-    () =>
-      store.want(topic, {
-        ...(named === undefined ? {} : { ids: named.split(',') }),
-        ...(limit === undefined ? {} : { limit }),
-      }),
-    [store, topic, named, limit],
-  )
+  useEffect(() => {
+    if (!wanted) return
+    return store.want(topic, {
+      ...(named === undefined ? {} : { ids: named.split(',') }),
+      ...(limit === undefined ? {} : { limit }),
+    })
+  }, [store, topic, named, limit, wanted])
   return useSyncExternalStore(store.subscribe, read)
 }
 
@@ -90,3 +90,36 @@ export function useClock(): number {
   }, [])
   return clock
 }
+
+/** Whether what the page shows is not of now any more. Renders only when that changes. */
+export function useStale(): boolean {
+  const store = useStore()
+  const [subscribe, read] = useMemo(() => {
+    const isStale = () => {
+      const { heardAt } = store.readStatus()
+      return heardAt !== null && performance.now() - heardAt > STALE_AFTER
+    }
+    const hear = (listener: () => void) => {
+      const leave = store.subscribe(listener)
+      // Silence tells nobody.
+      const timer = window.setInterval(listener, 1000)
+      return () => {
+        leave()
+        window.clearInterval(timer)
+      }
+    }
+    return [hear, isStale] as const
+  }, [store])
+  return useSyncExternalStore(subscribe, read)
+}
+
+/** The server's time now (Unix seconds), renewed each second: for durations of what runs. */
+export function useServerTime(): number {
+  const at = useSlice('fleet', timeOf)
+  const clock = useClock()
+  const [heard, setHeard] = useState({ at, clock })
+  if (heard.at !== at) setHeard({ at, clock })
+  return heard.at + Math.max(0, clock - heard.clock) / 1000
+}
+
+const timeOf = (view: Views['fleet'] | null): number => view?.at ?? Date.now() / 1000

@@ -1,5 +1,6 @@
 /** Every node as one small square, problems first: a thousand of them are read at one look. */
 import { Link } from '@tanstack/react-router'
+import { memo } from 'react'
 import { useTranslation } from 'react-i18next'
 import classes from './NodeMap.module.css'
 import type { NodeCondition, NodeListed } from './rows'
@@ -14,6 +15,36 @@ const CONDITIONS: readonly NodeCondition[] = [
   'healthy',
 ]
 
+interface SquareProps {
+  id: string
+  name: string
+  condition: NodeCondition
+  why: string
+}
+
+/** Renders when something of its own is new, not whenever one of a thousand is. */
+const Square = memo(function Square({ id, name, condition, why }: SquareProps) {
+  const { t } = useTranslation()
+  const told = `${name}: ${t(`health.${condition}`)}`
+  return (
+    <li>
+      <Link
+        to="/nodes/$nodeId"
+        params={{ nodeId: id }}
+        preload={false}
+        className={classes.node}
+        data-condition={condition}
+        title={why === '' ? told : `${told}\n${why}`}
+        aria-label={told}
+      >
+        <span className={classes.name} aria-hidden="true">
+          {name}
+        </span>
+      </Link>
+    </li>
+  )
+})
+
 export function NodeMap({ rows, label }: { rows: readonly NodeListed[]; label: string }) {
   const { t } = useTranslation()
   const counts = new Map<NodeCondition, number>()
@@ -22,23 +53,13 @@ export function NodeMap({ rows, label }: { rows: readonly NodeListed[]; label: s
     <div className={classes.holder}>
       <ul className={classes.map} aria-label={label} data-many={rows.length > 120}>
         {rows.map((row) => (
-          <li key={row.id}>
-            <Link
-              to="/nodes/$nodeId"
-              params={{ nodeId: row.id }}
-              className={classes.node}
-              data-condition={row.condition}
-              title={[
-                `${row.name}: ${t(`health.${row.condition}`)}`,
-                ...row.findings.map((each) => each.text),
-              ].join('\n')}
-              aria-label={`${row.name}: ${t(`health.${row.condition}`)}`}
-            >
-              <span className={classes.name} aria-hidden="true">
-                {row.name}
-              </span>
-            </Link>
-          </li>
+          <Square
+            key={row.id}
+            id={row.id}
+            name={row.name}
+            condition={row.condition}
+            why={row.findings.map((each) => each.text).join('\n')}
+          />
         ))}
       </ul>
       <ul className={classes.legend}>

@@ -64,7 +64,6 @@ function Now({ node }: { node: Node }) {
   const clock = useClock()
   const id = plainId(node.id)
   const live = useTopic('node', { ids: [id] })
-  const fleet = useTopic('fleet')
   const running = useTopic('requests')
   const requests = (running?.running ?? []).filter((request) => request.node === id)
   const said = telemetryOf(node)
@@ -87,7 +86,7 @@ function Now({ node }: { node: Node }) {
         {requests.length === 0 ? (
           <Empty title={t('runsNothing')} />
         ) : (
-          <RunningTable requests={requests} total={requests.length} at={fleet?.at ?? 0} />
+          <RunningTable requests={requests} total={requests.length} />
         )}
       </Card>
     </div>

@@ -4,7 +4,6 @@ import { IconPlayerPause, IconPlayerPlay, IconPlus } from '@tabler/icons-react'
 import { Link } from '@tanstack/react-router'
 import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
-import { useHealth } from '../../api/health'
 import { useSchedule } from '../../api/nodes'
 import { useMay } from '../../api/session'
 import { Card } from '../../ui/Card'
@@ -29,7 +28,6 @@ const memory = (row: NodeListed): number | null =>
 
 export function NodesPage() {
   const { t } = useTranslation('nodes')
-  const health = useHealth()
   const mayManage = useMay('node.manage')
   const schedule = useSchedule()
   const rows = useNodeRows()
@@ -67,7 +65,7 @@ export function NodesPage() {
         id="nodes"
         label={t('title')}
         columns={columns}
-        list={{ rows, error: health.error }}
+        list={{ rows }}
         idOf={(row) => row.id}
         linkOf={(row) => ({ to: '/nodes/$nodeId', params: { nodeId: row.id } })}
         toneOf={(row) =>

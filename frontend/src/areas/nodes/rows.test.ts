@@ -36,11 +36,9 @@ const problem = (severity: FleetProblem['severity']): FleetProblem => ({
   severity,
   text: 'It is hot.',
   since: '2026-01-01T00:00:00Z',
-  values: {},
   kind: 'node',
   id: ID,
   name: 'n',
-  link: '',
 })
 
 test('the worst node stands first, and equals stand by name', () => {

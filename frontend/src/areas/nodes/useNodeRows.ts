@@ -6,7 +6,7 @@ import { rowsOf, type NodeListed } from './rows'
 
 export function useNodeRows(): readonly NodeListed[] | undefined {
   const nodes = useTopic('nodes')
-  const health = useHealth().data
+  const health = useHealth()
   const judged = health !== undefined && health.state !== 'unknown'
   const problems = useMemo(() => ofNodes(health), [health])
   return useMemo(

@@ -1,20 +1,23 @@
-/** Whether all is well; or what is wrong, the worst first, each with the way to it. */
+/** Whether all is well; or what is wrong, the worst first, each with the way to it. What many nodes share is said once. */
 import { IconCircleCheck } from '@tabler/icons-react'
 import { Link } from '@tanstack/react-router'
+import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
-import { useHealth, type FleetProblem } from '../../api/health'
+import { grouped, useHealth, type FleetProblem, type ProblemGroup } from '../../api/health'
+import { hyphened } from '../nodes/rows'
 import { Card } from '../../ui/Card'
 import { Findings } from '../../ui/Findings'
 import { count } from '../../ui/format'
 import classes from './OverviewPage.module.css'
 
 const SHOWN = 12
+const SHOWN_OF_GROUP = 50
 
 export function HealthPanel() {
   const { t } = useTranslation('overview')
   const health = useHealth()
-  if (health.data === undefined) return null
-  const { well, problems, notices, counts } = health.data
+  if (health === undefined) return null
+  const { well, problems, notices, counts } = health
   // Of nothing nobody says that it is well; the page says how to begin.
   if (well && counts.nodes === 0) return null
   return (
@@ -27,28 +30,75 @@ export function HealthPanel() {
         </section>
       ) : (
         <Card title={t('problems')} aside={count(problems.length)} flush>
-          <Findings findings={problems.slice(0, SHOWN)} about={about} />
-          {problems.length > SHOWN && (
-            <p className={classes.more}>
-              <Link to="/nodes">{t('moreProblems', { count: problems.length - SHOWN })}</Link>
-            </p>
-          )}
+          <Grouped problems={problems} />
         </Card>
       )}
       {notices.length > 0 && counts.nodes > 0 && (
         <details className={classes.notices}>
           <summary>{t('notices', { count: notices.length })}</summary>
-          <Findings findings={notices.slice(0, SHOWN)} about={about} />
+          <Grouped problems={notices} />
         </details>
       )}
     </>
   )
 }
 
+function Grouped({ problems }: { problems: readonly FleetProblem[] }) {
+  const { t } = useTranslation('overview')
+  const groups = useMemo(() => grouped(problems), [problems])
+  const rest = groups.slice(SHOWN).reduce((sum, group) => sum + group.problems.length, 0)
+  return (
+    <>
+      {groups
+        .slice(0, SHOWN)
+        .map((group) =>
+          group.problems.length === 1 ? (
+            <Findings key={keyOf(group.first)} findings={group.problems} about={about} />
+          ) : (
+            <Group key={`${group.first.kind} ${group.first.code} ${group.first.severity}`} group={group} />
+          ),
+        )}
+      {rest > 0 && (
+        <p className={classes.more}>
+          <Link to="/nodes">{t('moreProblems', { count: rest })}</Link>
+        </p>
+      )}
+    </>
+  )
+}
+
+/** Open, it lists each of them. */
+function Group({ group }: { group: ProblemGroup }) {
+  const { t } = useTranslation('overview')
+  const { first, problems } = group
+  const rest = problems.length - SHOWN_OF_GROUP
+  return (
+    <details className={classes.group}>
+      <summary data-severity={first.severity}>
+        <strong>
+          {t(first.kind === 'model' ? 'groupModels' : 'groupNodes', {
+            count: new Set(problems.map((each) => each.id)).size,
+          })}
+        </strong>{' '}
+        {t(`code.${first.code}`, { defaultValue: first.text })}
+      </summary>
+      <Findings findings={problems.slice(0, SHOWN_OF_GROUP)} about={about} />
+      {rest > 0 && (
+        <p className={classes.more}>
+          <Link to="/nodes">{t('moreProblems', { count: rest })}</Link>
+        </p>
+      )}
+    </details>
+  )
+}
+
+const keyOf = (problem: FleetProblem): string =>
+  `${problem.kind} ${problem.id} ${problem.code} ${problem.text}`
+
 function about(problem: FleetProblem) {
   if (problem.kind === 'node')
     return (
-      <Link to="/nodes/$nodeId" params={{ nodeId: problem.id }}>
+      <Link to="/nodes/$nodeId" params={{ nodeId: hyphened(problem.id) }}>
         {problem.name}
       </Link>
     )

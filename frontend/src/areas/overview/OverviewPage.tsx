@@ -16,64 +16,58 @@ import { useDocumentTitle } from '../../ui/Page'
 import { Past } from '../../ui/Past'
 import { Tile } from '../../ui/Tile'
 import { WaitingTable } from './WaitingTable'
-import type { FleetView } from '../../live/topics'
-import type { Point } from '../../live/types'
-import { STALE_AFTER, useClock, useLive, useTopic } from '../../live/useLive'
+import type { Views } from '../../live/topics'
+import { useLive, useSlice, useStale, useTopic } from '../../live/useLive'
 import classes from './OverviewPage.module.css'
 
 const TENANT = ['tenant'] as const
 
-export function OverviewPage() {
-  const { phase, topics, heardAt } = useLive()
-  const fleet = useTopic('fleet')
-  const clock = useClock()
-  const forbidden = phase === 'forbidden' || (topics !== null && !topics.includes('fleet'))
-  useDocumentTitle('Overview')
+const isThere = (view: unknown): boolean => view !== null
+const lastOf = (view: Views['fleet'] | null) => view?.now ?? null
 
-  const age = heardAt === null ? 0 : clock - heardAt
-  const stale = age > STALE_AFTER
+export function OverviewPage() {
+  const { t } = useTranslation('overview')
+  const there = useSlice('fleet', isThere)
+  const forbidden = useForbidden()
+  useDocumentTitle(t('title'))
   return (
     <>
-      <h1 className="sr-only">Overview</h1>
+      <h1 className="sr-only">{t('title')}</h1>
       {forbidden && (
-        <Alert
-          color="yellow"
-          variant="light"
-          icon={<Icon name="alert" />}
-          title="No access to the live overview"
-        >
-          Your role in this organisation does not let you see its nodes and usage. Ask an owner for another
-          role.
+        <Alert color="yellow" variant="light" icon={<Icon name="alert" />} title={t('forbidden')}>
+          {t('forbiddenText')}
         </Alert>
       )}
-      {fleet === null && !forbidden && (
+      {!there && !forbidden && (
         <div className={classes.waiting}>
           <Loader size="sm" aria-hidden="true" />
-          <p role="status">Waiting for data</p>
+          <p role="status">{t('pending')}</p>
         </div>
       )}
-      {fleet !== null && (
-        <div className={classes.page} data-stale={stale}>
-          <Overview fleet={fleet} at={fleet.at + (stale ? 0 : Math.max(0, age) / 1000)} />
-        </div>
-      )}
+      {there && <Overview />}
     </>
   )
 }
 
-function Overview({ fleet, at }: { fleet: FleetView; at: number }) {
+function useForbidden(): boolean {
+  const { phase, topics } = useLive()
+  return phase === 'forbidden' || (topics !== null && !topics.includes('fleet'))
+}
+
+function Overview() {
   return (
-    <>
+    <div className={classes.page} data-stale={useStale()}>
       <HealthPanel />
-      <Totals now={fleet.now} />
+      <Totals />
       <Nodes />
       <Past names={TENANT} waits="queued" />
-      <Requests at={at} />
-    </>
+      <Requests />
+    </div>
   )
 }
 
-function Requests({ at }: { at: number }) {
+function Requests() {
+  const { t } = useTranslation('overview')
   const requests = useTopic('requests')
   const queue = useTopic('queue')
   if (requests === null) return null
@@ -82,41 +76,43 @@ function Requests({ at }: { at: number }) {
     <>
       <div className={classes.now}>
         <Card
-          title="Running now"
+          title={t('running')}
           aside={requests.runningTotal === 0 ? undefined : count(requests.runningTotal)}
           flush
         >
-          <RunningTable requests={requests.running} total={requests.runningTotal} at={at} />
+          <RunningTable requests={requests.running} total={requests.runningTotal} />
         </Card>
-        <Card title="Waiting" aside={waiting === 0 ? undefined : count(waiting)} flush>
-          <WaitingTable requests={queue?.waiting ?? []} total={waiting} at={at} />
+        <Card title={t('waiting')} aside={waiting === 0 ? undefined : count(waiting)} flush>
+          <WaitingTable requests={queue?.waiting ?? []} total={waiting} />
         </Card>
       </div>
-      <Card title="Last requests" flush>
+      <Card title={t('last')} flush>
         {requests.finished.length === 0 ? <FirstRequest /> : <FinishedTable requests={requests.finished} />}
       </Card>
     </>
   )
 }
 
-function Totals({ now }: { now: Point | null }) {
+function Totals() {
+  const { t } = useTranslation('overview')
+  const now = useSlice('fleet', lastOf)
   const shown = (value: number | null | undefined, format: (value: number) => string): string =>
     value == null ? '–' : format(value)
   return (
-    <section className={classes.tiles} aria-label="Totals now">
+    <section className={classes.tiles} aria-label={t('totals')}>
       <Tile
-        name="Nodes up"
+        name={t('nodesUp')}
         value={shown(now?.nodes_up, count)}
-        of={now === null ? undefined : `of ${count(now.nodes)}`}
+        of={now === null ? undefined : t('of', { all: count(now.nodes) })}
         warn={now !== null && now.nodes_up < now.nodes}
       />
       <Tile
-        name="Requests running"
+        name={t('requestsRunning')}
         value={shown(now?.running, count)}
-        of={now?.capacity == null ? undefined : `of ${count(now.capacity)} slots`}
+        of={now?.capacity == null ? undefined : t('ofSlots', { all: count(now.capacity) })}
       />
-      <Tile name="Requests waiting" value={shown(now?.queued, count)} />
-      <Tile name="Tokens per second" value={shown(now?.tokens_per_second, perSecond)} />
+      <Tile name={t('requestsWaiting')} value={shown(now?.queued, count)} />
+      <Tile name={t('speed')} value={shown(now?.tokens_per_second, perSecond)} />
     </section>
   )
 }
@@ -147,16 +143,16 @@ function FirstNode() {
   const mayJoin = useMay('node.manage')
   return (
     <div className={classes.none}>
-      <Empty title="No node has joined yet">
+      <Empty title={t('noNode')}>
         {mayJoin && (
           <p>
             <Link to="/nodes/join">{t('join')}</Link>
           </p>
         )}
-        <p>Make a join token, here or on the server, then join from the host that runs the models:</p>
-        <Command label="Make a join token" text="ollamamax node token" />
+        <p>{t('noNodeText')}</p>
+        <Command label={t('makeToken')} text="ollamamax node token" />
         <Command
-          label="Join a node"
+          label={t('joinCommand')}
           text={`ollamamax-node join ${window.location.origin} --token TOKEN --engine ollama --engine-url http://127.0.0.1:11434`}
         />
       </Empty>
@@ -165,6 +161,7 @@ function FirstNode() {
 }
 
 function FirstRequest() {
+  const { t } = useTranslation('overview')
   const text = [
     `curl ${window.location.origin}/v1/chat/completions \\`,
     '  -H "Authorization: Bearer $OLLAMAMAX_API_KEY" \\',
@@ -172,9 +169,9 @@ function FirstRequest() {
     `  -d '{"model": "smollm2:135m", "messages": [{"role": "user", "content": "Hello"}]}'`,
   ].join('\n')
   return (
-    <Empty title="No request yet">
-      <p>Send one with an API key, and it appears here:</p>
-      <Command label="Send a request" text={text} />
+    <Empty title={t('noRequest')}>
+      <p>{t('noRequestText')}</p>
+      <Command label={t('sendRequest')} text={text} />
     </Empty>
   )
 }

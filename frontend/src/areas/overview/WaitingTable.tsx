@@ -1,8 +1,9 @@
 /** Requests that wait for a free slot, the next first. */
 import { Table } from '@mantine/core'
+import { useTranslation } from 'react-i18next'
 import type { WaitingRequest } from '../../live/types'
+import { useServerTime } from '../../live/useLive'
 import { clockTime, count, dateTime, expected, span } from '../../ui/format'
-import { NoData } from '../../ui/NoData'
 import { RequestLink } from '../requests/RequestLink'
 import { Tag, type Tone } from '../../ui/Tag'
 import classes from '../requests/RequestTable.module.css'
@@ -12,42 +13,45 @@ const PRIORITY: Record<WaitingRequest['priority'], Tone> = { high: 'accent', nor
 interface WaitingTableProps {
   requests: readonly WaitingRequest[]
   total: number
-  /** The server's time now, Unix seconds. */
-  at: number
 }
 
-export function WaitingTable({ requests, total, at }: WaitingTableProps) {
-  if (total === 0) return <p className={classes.idle}>No request is waiting.</p>
+export function WaitingTable({ requests, total }: WaitingTableProps) {
+  const { t } = useTranslation('overview')
+  if (total === 0) return <p className={classes.idle}>{t('nobodyWaits')}</p>
   return (
     <>
-      <div className={classes.scroll} tabIndex={0} role="region" aria-label="Table of the requests that wait">
+      <div className={classes.scroll} tabIndex={0} role="region" aria-label={t('waitingTable')}>
         <Table className={classes.table} verticalSpacing={7} horizontalSpacing={12}>
           <Table.Thead>
             <Table.Tr>
-              <Table.Th>Model</Table.Th>
-              <Table.Th>Priority</Table.Th>
-              <Table.Th className={classes.right}>Place in line</Table.Th>
-              <Table.Th className={classes.right}>Expected wait</Table.Th>
-              <Table.Th className={classes.right}>Waiting since</Table.Th>
+              <Table.Th>{t('model')}</Table.Th>
+              <Table.Th>{t('priority')}</Table.Th>
+              <Table.Th className={classes.right}>{t('place')}</Table.Th>
+              <Table.Th className={classes.right}>{t('expectedWait')}</Table.Th>
+              <Table.Th className={classes.right}>{t('waitingSince')}</Table.Th>
             </Table.Tr>
           </Table.Thead>
           <Table.Tbody>
             {requests.map((request) => (
               <Table.Tr key={request.request} className={classes.row}>
-                <Table.Td data-label="Model" className={classes.strong}>
+                <Table.Td data-label={t('model')} className={classes.strong}>
                   <RequestLink request={request.request} model={request.model} />
                 </Table.Td>
-                <Table.Td data-label="Priority">
-                  <Tag tone={PRIORITY[request.priority]}>{request.priority}</Tag>
+                <Table.Td data-label={t('priority')}>
+                  <Tag tone={PRIORITY[request.priority]}>{t(`class.${request.priority}`)}</Tag>
                 </Table.Td>
-                <Table.Td data-label="Place in line" className={classes.right}>
+                <Table.Td data-label={t('place')} className={classes.right}>
                   {count(request.position)}
                 </Table.Td>
-                <Table.Td data-label="Expected wait" className={classes.right}>
-                  {request.expected_wait_ms === null ? <NoData /> : expected(request.expected_wait_ms)}
+                <Table.Td data-label={t('expectedWait')} className={classes.right}>
+                  {request.expected_wait_ms === null ? (
+                    <span className={classes.none}>{t('unknown')}</span>
+                  ) : (
+                    expected(request.expected_wait_ms)
+                  )}
                 </Table.Td>
                 <Table.Td
-                  data-label="Waiting since"
+                  data-label={t('waitingSince')}
                   className={`${classes.right ?? ''} ${classes.whole ?? ''}`}
                 >
                   <span>
@@ -57,7 +61,7 @@ export function WaitingTable({ requests, total, at }: WaitingTableProps) {
                     >
                       {clockTime(request.received_at)}
                     </time>
-                    <span className={classes.reason}>{span(at - request.received_at)}</span>
+                    <WaitsFor since={request.received_at} />
                   </span>
                 </Table.Td>
               </Table.Tr>
@@ -65,7 +69,15 @@ export function WaitingTable({ requests, total, at }: WaitingTableProps) {
           </Table.Tbody>
         </Table>
       </div>
-      {total > requests.length && <p className={classes.more}>and {count(total - requests.length)} more</p>}
+      {total > requests.length && (
+        <p className={classes.more}>
+          {t('more', { count: total - requests.length, shown: count(total - requests.length) })}
+        </p>
+      )}
     </>
   )
+}
+
+function WaitsFor({ since }: { since: number }) {
+  return <span className={classes.reason}>{span(useServerTime() - since)}</span>
 }
