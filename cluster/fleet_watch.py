@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
@@ -29,6 +28,17 @@ SAVED_SECONDS = 15.0
 MOST_TAKEN = 5_000
 OLD_SECONDS = 60.0
 """What ended longer ago than that says nothing of how the fleet is now."""
+TAKEN_SECONDS = 600
+"""After which what was taken and could not be written is given up: nothing stands in the way of what comes for ever."""
+_TAKE = """
+if redis.call('EXISTS', KEYS[2]) == 0 then
+  for _, each in ipairs(redis.call('LPOP', KEYS[1], ARGV[1]) or {}) do
+    redis.call('RPUSH', KEYS[2], each)
+  end
+  redis.call('EXPIRE', KEYS[2], ARGV[2])
+end
+return redis.call('LRANGE', KEYS[2], 0, -1)
+"""
 _MARK = b""
 """The field of a directory table that says whether all of it was published; see `ollamamax.bus.directory`."""
 _QUEUES_AT_ONCE = 500
@@ -64,15 +74,21 @@ class FleetWatch:
         self, client: redis.Redis, *, fence: int = 0, now: float | None = None, check: Callable[[], None] = lambda: None
     ) -> dict[str, FleetHealth]:
         """One look. Returns what it published, by tenant. ``check`` raises when another process does this by now. Raises `RedisError`."""
-        at = time.time() if now is None else now
+        at = _now(client) if now is None else now
         if fence != self._fence:
             self._take_over(client, fence)
+        check()
         batches = self._take_ended(client)
         snapshot = self._snapshot(client, at, batches)
-        reports = judge(snapshot, self._memory)
-        check()
-        self._publish(client, reports)
-        self._recorder.put(client, at, snapshot.nodes, reports, batches)
+        try:
+            reports = judge(snapshot, self._memory)
+            check()
+            self._publish(client, reports)
+            self._recorder.put(client, at, snapshot.nodes, reports, batches, keys.ENDED_TAKEN)
+        except BaseException:
+            # What ended is looked at again: it must not be remembered already.
+            self._fence = -1
+            raise
         self.seen = SeenFleet(self._region, snapshot, reports, self._celery_messages(client))
         if abs(at - self._saved) >= SAVED_SECONDS:
             client.set(keys.HEALTH_MEMORY, encode_memory(self._memory))
@@ -91,11 +107,10 @@ class FleetWatch:
         self._published = {each.decode() for each in cast("list[bytes]", client.hkeys(keys.HEALTH))}
 
     def _take_ended(self, client: redis.Redis) -> list[EndedBatch]:
-        """What gateways counted since the last look; each is taken once."""
-        ended = cast("list[bytes]", client.lrange(keys.ENDED, 0, MOST_TAKEN - 1))
-        if ended:
-            client.ltrim(keys.ENDED, len(ended), -1)
-        return _batches(ended)
+        """What gateways counted since the last look. It is taken until it is written (`Recorder.put`): what a look that was ended took,
+        by whatever, is what the next one takes."""
+        taken = client.eval(_TAKE, 2, keys.ENDED, keys.ENDED_TAKEN, str(MOST_TAKEN), str(TAKEN_SECONDS))
+        return _batches(cast("list[bytes]", taken))
 
     def _snapshot(self, client: redis.Redis, now: float, batches: list[EndedBatch]) -> Snapshot:
         self._read_directory(client)
@@ -179,6 +194,12 @@ class FleetWatch:
                 pipe.hdel(keys.HEALTH, *gone)
             pipe.execute()
         self._published = set(reports)
+
+
+def _now(client: redis.Redis) -> float:
+    """By Redis's clock, as gateways tell when requests ended, and as it is told how old a judgement is."""
+    seconds, micro = cast("tuple[int, int]", client.time())
+    return seconds + micro / 1e6
 
 
 def _entries(client: redis.Redis, table: str) -> dict[str, bytes]:

@@ -27,6 +27,7 @@ from ollamamax.kernel.seldom import Seldom
 _log = logs.get(__name__)
 _seldom = Seldom()
 _AT_ONCE = 200
+TURNS = 12
 _READ = """
 local found = {}
 for number, name in ipairs(KEYS) do
@@ -69,7 +70,7 @@ def read_states(client: redis.Redis, nodes: Sequence[str]) -> dict[str, NodeStat
 def read_briefs(client: redis.Redis, nodes: Sequence[str]) -> dict[str, StateBrief]:
     """Of those nodes that are alive and make sense what shows whether anything has changed. Raises `RedisError`."""
     found, without = _briefs(client, nodes, keys.node_brief, MOST_BRIEF_BYTES)
-    # Nodes of older releases write their states alone, and the dead nothing.
+    # Nodes of older releases write their states alone, and the dead nothing. Whose brief is nonsense may be alive all the same.
     found |= _briefs(client, without, keys.node_state, MOST_STATE_BYTES)[0]
     return found
 
@@ -77,28 +78,30 @@ def read_briefs(client: redis.Redis, nodes: Sequence[str]) -> dict[str, StateBri
 def _briefs(
     client: redis.Redis, nodes: Sequence[str], key: Callable[[str], str], most: int
 ) -> tuple[dict[str, StateBrief], list[str]]:
-    """The briefs in those keys of nodes, and the nodes that have no such key."""
+    """The briefs in those keys of nodes, and the nodes of which none is there."""
     found: dict[str, StateBrief] = {}
     without = []
     for first in range(0, len(nodes), _AT_ONCE):
         some = nodes[first : first + _AT_ONCE]
         values = cast("list[bytes]", client.eval(_READ, len(some), *map(key, some), str(most)))
         for node, data in zip(some, values, strict=True):
-            if not data:
-                without.append(node)
-                continue
             try:
-                found[node] = decode_state_brief(data, node)
+                if data:
+                    found[node] = decode_state_brief(data, node)
             except Nonsense as error:
                 ignore(node, error.reason)
+            if node not in found:
+                without.append(node)
     return found, without
 
 
 def read_vitals(client: redis.Redis, nodes: Sequence[str], models: Models) -> tuple[dict[str, Vitals], dict[str, str]]:
     """Of those nodes that are alive: what health and history need; and of those whose state cannot be taken, why.
 
-    ``models`` is brought forward: only of states whose models are others than before all is decoded. Raises `RedisError`.
+    ``models`` is brought forward: only of states whose models are others than before all is decoded, and of each once in `TURNS` calls,
+    for the digest is the node's own word. Raises `RedisError`.
     """
+    models.turn = (models.turn + 1) % TURNS
     found: dict[str, Vitals] = {}
     ignored: dict[str, str] = {}
     for first in range(0, len(nodes), _AT_ONCE):
@@ -109,9 +112,10 @@ def read_vitals(client: redis.Redis, nodes: Sequence[str], models: Models) -> tu
                 continue
             try:
                 vitals = decode_vitals(data, node)
-                if not vitals.models_digest or models.digests.get(node) != vitals.models_digest:
+                if models.are_to_be_read(node, vitals.models_digest):
                     models.put(node, vitals.models_digest, decode_node_state(data, node).models)
             except Nonsense as error:
+                models.digests.pop(node, None)
                 ignored[node] = error.reason
                 ignore(node, error.reason)
             else:
@@ -128,7 +132,12 @@ class Models:
         self.coming: dict[str, set[str]] = {}
         self.failed: dict[str, list[ModelState]] = {}
         self.loading: set[str] = set()
+        self.turn = 0
         self._of: dict[str, set[str]] = {}
+
+    def are_to_be_read(self, node: str, digest: str) -> bool:
+        """Whether they may be others than before: by the node's word, or because it is its turn."""
+        return not digest or self.digests.get(node) != digest or int(node[-4:], 16) % TURNS == self.turn
 
     def put(self, node: str, digest: str, models: Sequence[ModelState]) -> None:
         self.drop(node)
@@ -158,7 +167,7 @@ class Models:
 
     def keep(self, nodes: Set[str]) -> None:
         """Forget every other node."""
-        for gone in self.digests.keys() - nodes:
+        for gone in (self.digests.keys() | self._of.keys()) - nodes:
             self.drop(gone)
 
 

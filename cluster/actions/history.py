@@ -64,8 +64,8 @@ def _some(client: redis.Redis, hour: int) -> dict[bytes, bytes]:
 def _fold_some(
     client: redis.Redis, region: str, hour: int, series: dict[bytes, bytes], check: Callable[[], None]
 ) -> None:
-    names = {name.decode(): uuid.UUID(tenant.decode()) for name, tenant in series.items()}
-    found = cast("list[bytes | None]", client.mget([keys.history(hour, name) for name in names]))
+    names = {name.decode("utf-8", "replace"): owner for name, tenant in series.items() if (owner := _owner(tenant))}
+    found = cast("list[bytes | None]", client.mget([keys.history(hour, name) for name in names])) if names else []
     start = datetime.datetime.fromtimestamp(hour * HOUR, datetime.UTC)
     day = datetime.datetime.fromtimestamp(hour * HOUR // DAY * DAY, datetime.UTC)
     with every_tenant(), transaction.atomic():
@@ -94,5 +94,13 @@ def _fold_some(
             if data is not None:
                 # The steps of ten seconds stay in Redis for a day, and take a third of the room from here on.
                 pipe.set(keys.history(hour, name), pack(unpack(data)), xx=True, keepttl=True)
-        pipe.hdel(keys.history_series(hour), *names)
+        pipe.hdel(keys.history_series(hour), *series)
         pipe.execute()
+
+
+def _owner(tenant: bytes) -> uuid.UUID | None:
+    """``None`` for what is no tenant: it must not keep the other series of its hour from being taken over."""
+    try:
+        return uuid.UUID(tenant.decode("ascii", "replace"))
+    except ValueError:
+        return None

@@ -58,7 +58,7 @@ def _one(gpu: Gpu, memory: NodeMemory, now: float) -> list[Sign]:
     if gpu.remap_failed:
         told = f"{name} has broken memory that it cannot replace by spare memory any more: the card must be changed."
         signs.append(Sign("gpu_memory_broken", "critical", told, {"gpu": gpu.index}, of))
-    if gpu.xid is not None and gpu.xid_seconds is not None and gpu.xid_seconds < FAULT_SECONDS:
+    if gpu.xid is not None and gpu.xid_seconds is not None and 0 <= gpu.xid_seconds < FAULT_SECONDS:
         told = f"{name} told a fault {gpu.xid_seconds:.0f} s ago (Xid {gpu.xid})."
         severity: Severity = "warning" if gpu.xid in OF_PROGRAMS else "critical"
         signs.append(

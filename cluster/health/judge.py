@@ -11,12 +11,14 @@ from cluster.health.node_signs import node_signs
 from cluster.health.sign import Sign
 from cluster.health.snapshot import SeenNode, Snapshot
 from cluster.health.speed_signs import learn, slow_signs
-from cluster.health.steady import condition, steady
+from cluster.health.steady import SEVERITIES, condition, steady
 from ollamamax.contract.health import Condition, Counts, Finding, FleetHealth, ModelHealth, NodeHealth
 from ollamamax.contract.measured import Ended
 
 SYSTEM = ""
 """Stands for a tenant in the report on the control plane itself."""
+MOST_FINDINGS = 100
+"""Of one node: a node with sixteen cards, each of which has six faults, has fewer. What it says must not fill the report on all others."""
 _AWAY = {
     "node_silent": "is silent",
     "node_cut_off": "is cut off",
@@ -49,11 +51,11 @@ def judge(snapshot: Snapshot, memory: Memory) -> dict[str, FleetHealth]:
         if paused and held.heard_at:
             _begin_anew(held, now)
         signs = node_signs(node, held, memory.recent.get(f"n {node.id}"), now, snapshot.version)
-        signs += slow.get(node.id, ())
+        signs = _worst_signs([*signs, *slow.get(node.id, ())])
         # Of a node that says nothing only what it said last is known: that is neither there nor away.
         if node.vitals is None:
             signs += [each.sign for key, each in held.held.items() if each.raised and _is_kept(key)]
-        findings = steady(held.held, signs, now, looked) if signs or held.held else []
+        findings = steady(held.held, signs, now, looked)[:MOST_FINDINGS] if signs or held.held else []
         if findings:
             judged[tenant][node.id] = NodeHealth(node.registered.name, condition(findings), findings)
         if (why := _away(node, findings)) is not None:
@@ -79,6 +81,13 @@ def judge(snapshot: Snapshot, memory: Memory) -> dict[str, FleetHealth]:
             del kept[gone]
     memory.at = now
     return reports
+
+
+def _worst_signs(signs: list[Sign]) -> list[Sign]:
+    """No more than `MOST_FINDINGS`, always the same ones of the same signs, so that none flickers."""
+    if len(signs) <= MOST_FINDINGS:
+        return signs
+    return sorted(signs, key=lambda each: (SEVERITIES[each.severity], each.code, each.of))[:MOST_FINDINGS]
 
 
 def _is_kept(key: str) -> bool:

@@ -18,6 +18,8 @@ NO_PROGRESS = 60.0
 LEAST_FAILED = 3
 """One that fails says nothing of the rest."""
 MOST_SKEW = 5.0
+MOST_REASON = 1000
+"""Characters of an engine's error."""
 _GIB = 1 << 30
 _VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})(?:\.|$|\D)")
 
@@ -132,7 +134,7 @@ def _engines(vitals: Vitals, memory: NodeMemory, node: SeenNode, now: float) -> 
 
 
 def _engine(engine: Engine) -> Sign:
-    told = (engine.error or "it does not say why").rstrip(".")
+    told = (engine.error or "it does not say why")[:MOST_REASON].rstrip(".")
     values: dict[str, Value] = {"engine": engine.kind}
     if engine.restarting:
         return Sign("engine_restarting", "critical", f"The engine hung and is started again: {told}.", values)
@@ -195,7 +197,8 @@ def _host(vitals: Vitals, memory: NodeMemory) -> list[Sign]:
 
 
 def _share(used: int, total: int) -> float:
-    return used / total if total > 0 else 0.0
+    """No more than all, whatever a node says."""
+    return min(1.0, used / total) if total > 0 else 0.0
 
 
 def _models(node: SeenNode) -> list[Sign]:

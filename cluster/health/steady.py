@@ -8,7 +8,7 @@ from cluster.health.memory import LONGEST_PAUSE, Held
 from cluster.health.sign import Sign
 from ollamamax.contract.health import Condition, Finding
 
-_ORDER = {"critical": 0, "warning": 1, "notice": 2}
+SEVERITIES = {"critical": 0, "warning": 1, "notice": 2}
 
 
 def steady(held: dict[str, Held], signs: Sequence[Sign], now: float, looked: float) -> list[Finding]:
@@ -36,7 +36,7 @@ def steady(held: dict[str, Held], signs: Sequence[Sign], now: float, looked: flo
 
 def ordered(findings: Sequence[Finding]) -> list[Finding]:
     """Worst first, then the oldest."""
-    return sorted(findings, key=lambda each: (_ORDER[each.severity], each.since, each.code, each.text))
+    return sorted(findings, key=lambda each: (SEVERITIES[each.severity], each.since, each.code, each.text))
 
 
 def condition(findings: Sequence[Finding]) -> Condition:

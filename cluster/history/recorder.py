@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import redis
+from redis.client import Pipeline
 
 from cluster.health.snapshot import SeenNode
 from ollamamax.bus import keys
 from ollamamax.contract import Gpu, Vitals
 from ollamamax.contract.health import FleetHealth
-from ollamamax.contract.history import FINEST, HOUR, SCALE, Gauges, counted, encode_entry, tenths
+from ollamamax.contract.history import FINEST, HOUR, MOST_CARDS, SCALE, Gauges, counted, encode_entry, tenths
 from ollamamax.contract.measured import Ended, EndedBatch
 
 KEPT_SECONDS = 25 * HOUR
 LATE_SECONDS = 60
 """So late a gateway's counts may come to be put into the step in which their requests ended; later, they are in the present one."""
+MOST_SPEED = 1e7
+"""Tokens a second of one node: no engine writes that many. One that says so would hide what the others write."""
+_MOST_LOAD = 1000.0
+"""Percent of a processor or a card; some tools count each core as a hundred."""
+_COLDEST, _HOTTEST = -50.0, 250.0
+_MOST_WATTS = 10_000.0
 
 
 def node_series(node: str) -> str:
@@ -47,8 +54,10 @@ class Recorder:
         nodes: Sequence[SeenNode],
         reports: Mapping[str, FleetHealth],
         batches: Iterable[EndedBatch],
+        taken: str,
     ) -> int:
-        """Returns how many entries were written. Raises `RedisError`; then what ended meanwhile is not in the history."""
+        """Returns how many entries were written. In the same step the key ``taken`` is removed, from which ``batches`` were read: so
+        that each is written once. Raises `RedisError`."""
         entries: list[tuple[int, str, str, bytes]] = list(
             _requests(batches, now, {node.id: node.registered.tenant for node in nodes})
         )
@@ -56,8 +65,8 @@ class Recorder:
         if step != self._step:
             self._step = step
             entries += self._gauges(step, now, nodes, reports)
-        if entries:
-            self._write(client, entries)
+        entries = [each for each in entries if each[3]]
+        self._write(client, entries, taken)
         return len(entries)
 
     def _gauges(
@@ -71,16 +80,17 @@ class Recorder:
                 continue
             speed = self._speed(node.id, vitals, now, known)
             tenant = node.registered.tenant
-            speeds[tenant] = speeds.get(tenant, 0.0) + speed
+            if 0.0 <= speed <= MOST_SPEED:
+                speeds[tenant] = speeds.get(tenant, 0.0) + speed
             values = [
                 vitals.running * SCALE,
                 vitals.waiting * SCALE,
                 vitals.capacity * SCALE,
-                tenths(speed),
-                tenths(vitals.cpu_percent),
+                tenths(speed, 0.0, MOST_SPEED),
+                tenths(vitals.cpu_percent, 0.0, _MOST_LOAD),
                 _percent(vitals.memory_used, vitals.memory_total),
             ]
-            data = encode_entry(Gauges(step, values, [_gpu(gpu) for gpu in vitals.gpus]))
+            data = encode_entry(Gauges(step, values, [_gpu(gpu) for gpu in vitals.gpus[:MOST_CARDS]]))
             yield step, node_series(node.id), tenant, data
         self._tokens = known
         for tenant, report in reports.items():
@@ -89,7 +99,7 @@ class Recorder:
             counts = report.counts
             up = counts.nodes - counts.silent
             numbers = (up, counts.capacity, counts.running, counts.queued)
-            values = [*(each * SCALE for each in numbers), tenths(speeds.get(tenant, 0.0))]
+            values = [*(each * SCALE for each in numbers), tenths(speeds.get(tenant, 0.0), 0.0, 1e12)]
             yield step, tenant_series(tenant), tenant, encode_entry(Gauges(step, values))
 
     def _speed(self, node: str, vitals: Vitals, now: float, known: dict[str, tuple[str, int, float]]) -> float:
@@ -103,18 +113,22 @@ class Recorder:
             return vitals.tokens_per_second
         return (total - had) / (now - at)
 
-    def _write(self, client: redis.Redis, entries: Iterable[tuple[int, str, str, bytes]]) -> None:
-        """Each is the step, the series, its tenant, and the entry."""
-        with client.pipeline(transaction=False) as pipe:
-            for step, series, tenant, data in entries:
-                hour = step // HOUR
-                name = keys.history(hour, series)
-                pipe.append(name, data)
-                if self._is_new(hour, series):
-                    pipe.expire(name, KEPT_SECONDS)
-                    pipe.hset(keys.history_series(hour), series, tenant)
-                    pipe.expire(keys.history_series(hour), KEPT_SECONDS)
-            pipe.execute()
+    def _write(self, client: redis.Redis, entries: Sequence[tuple[int, str, str, bytes]], taken: str) -> None:
+        """Each is the step, the series, its tenant, and the entry: all of them are written, or none."""
+        with client.pipeline(transaction=True) as pipe:
+            for step, series, _, data in entries:
+                pipe.append(keys.history(step // HOUR, series), data)
+            for step, series, tenant, _ in entries:
+                if self._is_new(step // HOUR, series):
+                    _keep(pipe, step // HOUR, series, tenant)
+            pipe.delete(taken)
+            lengths = pipe.execute()[: len(entries)]
+            # A key that holds nothing but this entry was not there: where it should have been Redis has lost what it had.
+            for (step, series, tenant, data), length in zip(entries, lengths, strict=True):
+                if length == len(data):
+                    _keep(pipe, step // HOUR, series, tenant)
+            if pipe:
+                pipe.execute()
 
     def _is_new(self, hour: int, series: str) -> bool:
         """Whether this process has not written to it in this hour; what is late, for the hour before, counts as new."""
@@ -127,6 +141,13 @@ class Recorder:
             return False
         held.add(series)
         return True
+
+
+def _keep(pipe: Pipeline, hour: int, series: str, tenant: str) -> None:
+    """Let the series be found when its hour is over, and not stay for ever."""
+    pipe.expire(keys.history(hour, series), KEPT_SECONDS)
+    pipe.hset(keys.history_series(hour), series, tenant)
+    pipe.expire(keys.history_series(hour), KEPT_SECONDS)
 
 
 def _requests(
@@ -156,8 +177,13 @@ def _requests(
 def _gpu(gpu: Gpu) -> list[int | None]:
     used, total = gpu.memory_used, gpu.memory_total
     memory = None if used is None or total is None else _percent(used, total)
-    return [tenths(gpu.load_percent), memory, tenths(gpu.temperature_celsius), tenths(gpu.power_watts)]
+    return [
+        tenths(gpu.load_percent, 0.0, _MOST_LOAD),
+        memory,
+        tenths(gpu.temperature_celsius, _COLDEST, _HOTTEST),
+        tenths(gpu.power_watts, 0.0, _MOST_WATTS),
+    ]
 
 
 def _percent(used: int, total: int) -> int | None:
-    return tenths(100 * used / total) if total > 0 else None
+    return tenths(100 * used / total, 0.0, 100.0) if total > 0 else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from cluster.health.judge import SYSTEM
 from cluster.health.steady import ordered
 from cluster.queries.node import nodes
 from ollamamax import logs
-from ollamamax.bus import keys, regions
+from ollamamax.bus import clock, keys, regions
 from ollamamax.contract.health import FRESH_SECONDS, Condition, Counts, Finding, FleetHealth, decode_health
 from ollamamax.kernel.errors import Unavailable
 from ollamamax.kernel.principal import Principal
@@ -53,7 +52,7 @@ def health_of(tenant: str) -> FleetHealth | None:
     except RedisError as error:
         _log.warning("health_unreadable", error=str(error))
         return None
-    return found if found is not None and time.time() - found.at < FRESH_SECONDS else None
+    return found if found is not None and clock.now() - found.at < FRESH_SECONDS else None
 
 
 def fleet_health(acting: Principal) -> Fleet:
@@ -64,7 +63,7 @@ def fleet_health(acting: Principal) -> Fleet:
     except RedisError as error:
         _log.warning("health_unreadable", error=str(error))
         raise Unavailable("How the fleet is cannot be read right now.", retry_after=1) from error
-    now = time.time()
+    now = clock.now()
     if system is None or now - system.at >= FRESH_SECONDS:
         return _unknown(system, now)
     report = report or FleetHealth(system.at, "healthy", Counts(), findings=[_empty(system.at)])

@@ -25,6 +25,8 @@ REQUESTS_COUNTED = "omx:requests:counted"
 route and ``ignored_fields`` how many fields of their bodies had no effect."""
 ENDED = "omx:ended"
 """List of `ollamamax.contract.measured.EndedBatch`, one for each gateway and second in which requests ended, oldest first; the loop `cluster.watch_fleet` takes them."""
+ENDED_TAKEN = "omx:ended:taken"
+"""Those of them that the loop has taken and not yet written into the history."""
 HEALTH = "omx:health"
 """Hash, tenant -> JSON of `ollamamax.contract.health.FleetHealth`; under ``""`` that of the control plane itself."""
 HEALTH_MEMORY = "omx:health:memory"
@@ -41,6 +43,11 @@ GATEWAYS = "omx:gateways"
 """Set of the gateway processes that run, or died and left something open."""
 LIVE_WATCHED = "omx:live:watched"
 """Sorted set, tenant -> Unix time until which somebody has its live page open."""
+
+
+def ended_number(gateway: str) -> str:
+    """The number of the last `EndedBatch` that this gateway process wrote."""
+    return f"omx:ended:number:{gateway}"
 
 
 def history(hour: int, series: str) -> str:

@@ -12,8 +12,8 @@ Severity = Literal["critical", "warning", "notice"]
 """A notice is worth knowing and nothing is wrong, such as a node that drains."""
 Value = float | int | str | bool | None
 
-FRESH_SECONDS = 30.0
-"""So old a report may be: after that nobody knows how things are."""
+FRESH_SECONDS = 15.0
+"""So old a report may be, three looks and a change of the leader: after that nobody knows how things are."""
 
 
 class Finding(msgspec.Struct, omit_defaults=True):

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from ollamamax.contract.measured import Ended
+from ollamamax.contract.measured import Ended, few
 
 FINEST = 10
 """Seconds of a step as it is measured; `MINUTE` and `HOUR` are what it is folded to."""
@@ -25,7 +25,8 @@ GPU_GAUGES = ("load_percent", "memory_percent", "temperature_celsius", "power_wa
 TENANT_GAUGES = ("nodes", "capacity", "running", "queued", "tokens_per_second")
 SCALE = 10
 """Gauges are kept as whole numbers of tenths."""
-_LARGEST = 2**53
+MOST_CARDS = 64
+"""GPUs of a node of which the past is kept: the largest hosts have 16, and 56 where each is parted in seven."""
 _COMPRESSED = 0xFF
 """The first byte of compressed entries: no length begins with it."""
 _MOST_ENTRY = 0xFEFF
@@ -59,9 +60,9 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Entry).decode
 
 
-def tenths(value: float | None) -> int | None:
-    """A measured value as it is kept; what is no number was not measured."""
-    if value is None or not -_LARGEST < value < _LARGEST:
+def tenths(value: float | None, least: float, most: float) -> int | None:
+    """A measured value as it is kept. What is no number, or is none that such a thing can have, was not measured."""
+    if value is None or not least <= value <= most:
         return None
     return round(value * SCALE)
 
@@ -81,7 +82,10 @@ def counted(at: int, ended: Ended) -> CountedStep:
 
 def encode_entry(entry: Entry) -> bytes:
     """As it is appended to a series; nothing for one that is too large to be true."""
-    data = _encode(entry)
+    try:
+        data = _encode(entry)
+    except OverflowError:
+        return b""
     return len(data).to_bytes(2, "big") + data if len(data) <= _MOST_ENTRY else b""
 
 
@@ -91,9 +95,14 @@ def pack(entries: Iterable[Entry]) -> bytes:
 
 
 def unpack(data: bytes) -> list[Entry]:
-    """What was packed, or appended one by one. Of what was cut off, or written by another version, the rest is left out."""
+    """What was packed, or appended one by one, also to what was packed. Of what was cut off, or written by another version, the rest is
+    left out."""
     if data[:1] == bytes([_COMPRESSED]):
-        data = zlib.decompress(data[1:])
+        unpacking = zlib.decompressobj()
+        try:
+            data = unpacking.decompress(data[1:]) + unpacking.unused_data
+        except zlib.error:
+            return []
     found: list[Entry] = []
     place = 0
     while place + 2 <= len(data):
@@ -134,8 +143,7 @@ def _add(held: CountedStep, entry: CountedStep) -> None:
     held.refused += entry.refused
     held.prompt_tokens += entry.prompt_tokens
     held.completion_tokens += entry.completion_tokens
-    for code, count in entry.errors.items():
-        held.errors[code] = held.errors.get(code, 0) + count
+    held.errors = few(held.errors, entry.errors)
     for number, count in entry.first_tokens.items():
         held.first_tokens[number] = held.first_tokens.get(number, 0) + count
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TypeVar
 
 import msgspec
 
 from ollamamax.contract.usage import UsageRecord
 
-K = TypeVar("K", int, str)
 MOST_CODES = 32
 """Kinds of errors that are told apart for one tenant, model and node; the rest is `OTHER`: codes come from nodes too."""
 OTHER = "other"
@@ -92,8 +90,12 @@ class Ended(msgspec.Struct, array_like=True):
         self.completion_tokens += other.completion_tokens
         self.written_tokens += other.written_tokens
         self.written_ms += other.written_ms
-        self.errors = _sum(self.errors, other.errors)
-        self.first_tokens = _sum(self.first_tokens, other.first_tokens)
+        self.errors = few(self.errors, other.errors)
+        if other.first_tokens:
+            times = dict(self.first_tokens)
+            for number, count in other.first_tokens.items():
+                times[number] = times.get(number, 0) + count
+            self.first_tokens = times
 
 
 def ended_of(record: UsageRecord) -> Ended:
@@ -116,19 +118,23 @@ def ended_of(record: UsageRecord) -> Ended:
     return ended
 
 
-def _sum(first: dict[K, int], second: dict[K, int]) -> dict[K, int]:
+def few(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
+    """The sum of two counts of errors by code, in which at most `MOST_CODES` are told apart: those of which there are most."""
     if not second:
         return first
     found = dict(first)
-    for key, count in second.items():
-        if key not in found and len(found) >= MOST_CODES and isinstance(key, str):
-            key = OTHER
-        found[key] = found.get(key, 0) + count
-    return found
+    for code, count in second.items():
+        found[code] = found.get(code, 0) + count
+    rest = sum(found.values())
+    if len(found) <= MOST_CODES:
+        return found
+    kept = sorted((each for each in found.items() if each[0] != OTHER), key=lambda each: (-each[1], each[0]))
+    most = dict(kept[: MOST_CODES - 1])
+    return {**most, OTHER: rest - sum(most.values())}
 
 
 class EndedBatch(msgspec.Struct, array_like=True):
-    """What one gateway counted in about a second; ``at`` in Unix seconds."""
+    """What one gateway counted in about a second; ``at`` in Unix seconds, by Redis's clock."""
 
     at: float
     ended: list[Ended]
