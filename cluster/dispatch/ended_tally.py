@@ -35,7 +35,10 @@ class EndedTally:
         """Of which it is not known whether Redis took it: it stays as it is, with its number, until that is known."""
 
     def add(self, record: UsageRecord) -> None:
-        ended = ended_of(record)
+        self.fold(ended_of(record))
+
+    def fold(self, ended: Ended) -> None:
+        """Add counts to those of the same tenant, model and node."""
         kind = (ended.tenant, ended.model, ended.node)
         held = self._ended.get(kind)
         if held is not None:

@@ -24,4 +24,5 @@ def test_a_brief_is_read_where_there_is_one_and_else_the_state_and_nonsense_hide
     assert read_briefs(valkey, [new, old, dead, liar, large]) == {
         new: StateBrief(new, "0.2", "new"),
         old: StateBrief(old, "0.1", "old"),
+        liar: StateBrief(liar, "0.1", "old"),
     }

@@ -83,8 +83,9 @@ def test_a_percentile_of_merged_counts_is_that_of_all_requests(times: list[float
 @given(st.floats(allow_nan=True, allow_infinity=True))
 def test_what_is_no_number_is_no_measurement(value: float) -> None:
     assert 0 <= bucket(value) <= 100
-    kept = tenths(value)
-    assert kept is None or abs(kept / 10 - value) <= 0.051 + abs(value) * 1e-9
+    kept = tenths(value, -50.0, 250.0)
+    assert (kept is not None) == (-50.0 <= value <= 250.0)
+    assert kept is None or abs(kept / 10 - value) <= 0.051
     assert upper(bucket(2.0)) >= 2.0
 
 
@@ -92,5 +93,7 @@ def test_errors_of_endless_kinds_are_one_kind() -> None:
     ended = Ended("t", "m", "n")
     for number in range(500):
         ended.add(Ended("t", "m", "n", errors={f"code-{number}": 1}))
-    assert ended.failed == 500
-    assert len(ended.errors) == MOST_CODES + 1
+        ended.add(Ended("t", "m", "n", errors={"often": 1}))
+    assert ended.failed == 1000
+    assert len(ended.errors) == MOST_CODES
+    assert ended.errors["often"] == 500, "what a liar invents does not push out what is true"
