@@ -250,6 +250,18 @@ SETTINGS = (
     Setting("OLLAMAMAX_MAX_USERS", COUNT, "100000", "Users of the installation; one more is refused with 409."),
     Setting("OLLAMAMAX_MAX_MEMBERS_PER_TENANT", COUNT, "10000", "Members of one tenant; one more is refused with 409."),
     Setting(
+        "OLLAMAMAX_MAX_IDENTITY_PROVIDERS_PER_TENANT",
+        COUNT,
+        "20",
+        "Identity providers of one tenant; one more is refused with 409.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_EMAIL_DOMAINS_PER_TENANT",
+        COUNT,
+        "100",
+        "Domains of e-mail addresses that one tenant names as its own; one more is refused with 409.",
+    ),
+    Setting(
         "OLLAMAMAX_MAX_JOIN_TOKENS_PER_TENANT",
         COUNT,
         "1000",

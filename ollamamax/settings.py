@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "channels",
     "ollamamax.bus",
     "ollamamax.audit",
+    "ollamamax.sso",
     "ollamamax.metering",
     "ollamamax.notifications",
     "cluster",

@@ -10,11 +10,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("api/v1/", include("ollamamax.identity.api.urls")),
+    path("api/v1/", include("ollamamax.sso.api.urls")),
     path("api/v1/", include("ollamamax.metering.api.urls")),
     path("api/v1/", include("ollamamax.notifications.api.urls")),
     path("api/v1/", include("cluster.api.urls")),
     path("api/v1/", include("models_registry.api.urls")),
     path("api/v1/", include("dashboard.api.urls")),
+    path("", include("ollamamax.sso.urls")),
     path("", include("dashboard.urls")),
 ]
 handler400 = "ollamamax.identity.api.problems.bad_request"

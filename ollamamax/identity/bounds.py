@@ -48,6 +48,8 @@ IDEMPOTENT_ANSWERS = Bound(
 )
 WEBHOOKS = Bound("OLLAMAMAX_MAX_WEBHOOKS_PER_TENANT", "webhooks", "delete some")
 KEYS = Bound("OLLAMAMAX_MAX_KEYS_PER_TENANT", "keys", "revoke some")
+IDENTITY_PROVIDERS = Bound("OLLAMAMAX_MAX_IDENTITY_PROVIDERS_PER_TENANT", "identity providers", "delete some")
+EMAIL_DOMAINS = Bound("OLLAMAMAX_MAX_EMAIL_DOMAINS_PER_TENANT", "e-mail domains", "delete some")
 JOIN_TOKENS = Bound("OLLAMAMAX_MAX_JOIN_TOKENS_PER_TENANT", "join tokens", "revoke some")
 NODES = Bound("OLLAMAMAX_MAX_NODES_PER_TENANT", "nodes", "remove some")
 MODELS = Bound("OLLAMAMAX_MAX_MODELS_PER_TENANT", "names of models", "delete some")

@@ -19,6 +19,8 @@ PERMISSIONS = frozenset(
         "member.view",
         "member.manage",
         "audit.view",
+        "sso.view",
+        "sso.manage",
         "tenant.manage",
         "webhook.manage",
     }
@@ -45,7 +47,7 @@ SYSTEM_ROLES: dict[str, frozenset[str]] = {
     "operator": _MEMBER | {"node.manage", "model.manage", "request.manage"},
     "developer": _MEMBER | {"model.manage"},
     "member": _MEMBER,
-    "auditor": _VIEWER | {"audit.view"},
+    "auditor": _VIEWER | {"audit.view", "sso.view"},
     "billing": frozenset({"usage.view", "member.view"}),
     "viewer": _VIEWER,
 }

@@ -58,6 +58,7 @@ def test_migrations_are_named_and_linear() -> None:
         "ollamamax/bus",
         "ollamamax/audit",
         "ollamamax/identity",
+        "ollamamax/sso",
         "ollamamax/metering",
         "cluster",
         "models_registry",

@@ -23,6 +23,10 @@ PUBLIC_METHODS = {
     ("api/v1/session", "GET"),  # says that nobody is logged in, and sets the CSRF cookie
     ("api/v1/session", "POST"),  # logs in; CSRF is checked
     ("api/v1/session", "DELETE"),  # logs out; harmless for nobody
+    ("api/v1/sso/doors", "POST"),  # by which providers one can log in; CSRF is checked
+    ("api/v1/sso/link", "GET"),  # who came by a provider in this session
+    ("api/v1/sso/link", "POST"),  # logs in by a password; CSRF is checked
+    ("api/v1/sso/log-out", "POST"),  # logs out; harmless for nobody
     ("api/v1/nodes/join", "POST"),  # the join token in the body is the credential
 }
 PUBLIC_PAGES = {
@@ -31,6 +35,10 @@ PUBLIC_PAGES = {
     "api/v1/schema/",
     "api/v1/docs/",
     "api/v1/asyncapi.json",  # the document of the live socket, as the schema is that of the API
+    # To an identity provider and back: what comes back counts in the session that asked; a logout token is signed.
+    "auth/sso/<uuid:provider_id>/begin",
+    "auth/oidc/<uuid:provider_id>/callback",
+    "auth/oidc/<uuid:provider_id>/back-channel",
     # The console's page: the same file for everybody; its data come from the API.
     "",
     r"^(?!api/|static/|v1/|v2/|ws/)(?P<address>.+)$",

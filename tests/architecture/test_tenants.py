@@ -21,6 +21,7 @@ OURS = {
     "batches",
     "responses",
     "notifications",
+    "sso",
 }
 WITHOUT_TENANT = {
     "identity.Tenant",

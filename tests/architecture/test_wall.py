@@ -234,6 +234,7 @@ EVERY_TENANT = {
     "ollamamax/responses/actions/reseal.py": LOOPS,
     "ollamamax/responses/actions/sweep.py": LOOPS,
     "ollamamax/responses/queries/response.py": LOOPS,
+    "ollamamax/sso/queries/provider.py": FINDS,
 }
 
 

@@ -40,6 +40,13 @@ CREATED_ELSEWHERE = {
     "session",
     "nodes/join",
     "requests/<str:request_id>/cancel",  # creates nothing, and done again changes nothing
+    "sso/providers/<uuid:provider_id>/dry-run",  # creates nothing
+    "sso/providers/<uuid:provider_id>/test",  # a way to a page, of the session
+    "sso/domains/<uuid:domain_id>/verify",  # done again changes nothing
+    "sso/doors",  # creates nothing
+    "sso/link",  # logs in
+    "sso/log-out",
+    "account/identities",  # a way to a page, of the session
     "playground/token",  # a secret of some minutes, of which a page has many: nothing is kept of it
 }
 

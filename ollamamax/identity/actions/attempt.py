@@ -110,7 +110,7 @@ def _refused(counter: LogInCounter, attempt: Attempt | None, action: str, *, mor
             return
         held.untold += more
         is_due = held.told_at is None or (now - held.told_at).total_seconds() >= TOLD_SECONDS
-        if is_due and held.untold and _has_room(now):
+        if is_due and held.untold and has_room(now):
             user = None if attempt is None else find_user(attempt.email)
             by_address = held.kind == "address"
             record(
@@ -130,8 +130,8 @@ def _refused(counter: LogInCounter, attempt: Attempt | None, action: str, *, mor
         held.save(update_fields=["untold", "told_at", "expires_at"])
 
 
-def _has_room(now: datetime.datetime) -> bool:
-    """Whether one more record of refusals may be written now, and then counts it."""
+def has_room(now: datetime.datetime) -> bool:
+    """In a transaction: whether one more record of refusals may be written now, and then counts it."""
     name: list[tuple[throttle.Kind, str]] = [("audit", "")]
     LogInCounter.objects.bulk_create([LogInCounter(kind="audit", at=now, expires_at=now)], ignore_conflicts=True)
     [counter] = _named(name).select_for_update()

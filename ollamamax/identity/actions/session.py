@@ -32,6 +32,9 @@ MOST_AGENT = 300
 SEEN = datetime.timedelta(minutes=5)
 """How exactly it is kept when a session was last seen."""
 
+_BACKEND = "django.contrib.auth.backends.ModelBackend"
+"""Finds the user of a session, however they logged in: none that is deactivated."""
+
 log = logs.get(__name__)
 
 
@@ -52,25 +55,58 @@ def log_in(*, request: HttpRequest, email: str, password: str, request_id: str =
         log_in_ended("password", "refused")
         attempt.failed(tried)
         raise Unauthenticated(REFUSED)
+    log_in = LogIn("password", "", time.time())
+    places = tenants_of(found)
+    closed = [why for place in places if (why := sessions.refusal(log_in, place)) is not None]
+    if places and len(closed) == len(places):
+        _refuse(tried, found, places[0], closed[0])
     with transaction.atomic(durable=True):
-        login(request, found)
         attempt.succeeded(tried)
-        log_in = LogIn("password", "", time.time())
-        sessions.remember(request.session, log_in)
-        _track(request, found)
-        place = sessions.current_place(request.session, tenants_of(found))
-        if place is not None:
-            request.session[TENANT] = place.id.hex
-        record(
-            acting=_acting(found, place, request_id),
-            action="session.log_in",
-            target_type="user",
-            target_id=found.id,
-            tenant=None if place is None else place.id,
-            detail={"method": log_in.method, "provider": log_in.provider},
-        )
+        begin_session(request=request, user=found, log_in=log_in, request_id=request_id)
     log_in_ended(log_in.method, "ok")
     return found
+
+
+def _refuse(tried: attempt.Attempt, user: User, place: TenantRole, why: str) -> None:
+    """The password is right, and no tenant of its user takes one. Raises `Forbidden` with the tenant that says how to log in."""
+    with transaction.atomic(durable=True):
+        attempt.succeeded(tried)
+        if attempt.has_room(timezone.now()):
+            record(
+                acting=_acting(user, place, tried.request),
+                action="session.refuse_password",
+                target_type="user",
+                target_id=user.id,
+                tenant=place.id,
+                detail={"email": user.email, "address": tried.network},
+            )
+    raise Forbidden(why, tenant=place.slug)
+
+
+def begin_session(
+    *, request: HttpRequest, user: User, log_in: LogIn, request_id: str = "", tenant: uuid.UUID | None = None
+) -> UserSession:
+    """In a transaction: whoever was found to be this user is logged in, under a new session id, and acts in ``tenant``, where
+    policies let them, or the first that does."""
+    login(request, user, backend=_BACKEND)
+    # A session that began before its log-in, as for an identity provider, may have been given a short life.
+    request.session.set_expiry(None)
+    sessions.remember(request.session, log_in)
+    if tenant is not None:
+        request.session[TENANT] = tenant.hex
+    known = _track(request, user)
+    place = sessions.current_place(request.session, tenants_of(user))
+    if place is not None:
+        request.session[TENANT] = place.id.hex
+    record(
+        acting=_acting(user, place, request_id),
+        action="session.log_in",
+        target_type="user",
+        target_id=user.id,
+        tenant=None if place is None else place.id,
+        detail={"method": log_in.method, "provider": log_in.provider},
+    )
+    return known
 
 
 def enter_tenant(*, request: HttpRequest, user: User, tenant_id: uuid.UUID, request_id: str = "") -> TenantRole:

@@ -46,6 +46,26 @@ def create_user(*, acting: Principal, email: str, password: str) -> User:
     return user
 
 
+def make_user(email: str) -> User:
+    """In a transaction that records it: a user whose identity others vouch for, with no password to log in by.
+
+    Raises `InvalidRequest`, `Conflict`, and the bound's refusal.
+    """
+    user = User(email=email)
+    try:
+        user._meta.get_field("email").clean(user.email, user)
+    except ValidationError as error:
+        raise InvalidRequest("This is not an email address.", param="email") from error
+    user.set_unusable_password()
+    require_room(USERS, User.objects.exclude(email=email))
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+    except IntegrityError as error:
+        raise Conflict("There is a user with this email address already.") from error
+    return user
+
+
 def change_password(*, acting: Principal, user_id: uuid.UUID, password: str) -> User:
     """Every session of the user ends. By the system, or the user. Raises `Forbidden`, `NotFound` and `InvalidRequest`."""
     if acting.kind != "system" and (acting.kind, acting.id) != ("user", user_id.hex):

@@ -12,7 +12,7 @@ import redis
 from django.apps import apps
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.db import IntegrityError, OperationalError
-from django.db.models import UniqueConstraint
+from django.db.models import ProtectedError, UniqueConstraint
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions
@@ -118,6 +118,8 @@ def _known(error: Exception) -> OllamaMaxError | None:
         return errors.InvalidRequest(" ".join(error.messages))
     if isinstance(error, SuspiciousOperation):
         return errors.InvalidRequest("The request cannot be understood.")
+    if isinstance(error, ProtectedError):
+        return errors.Conflict("Something else still uses this.")
     if isinstance(error, IntegrityError):
         return _constraint(error)
     if isinstance(error, OperationalError | redis.ConnectionError | redis.TimeoutError):

@@ -26,6 +26,8 @@ class Tenant(Limited):
     store_responses = models.BooleanField(default=False)
     strict_fields = models.BooleanField(default=False)
     is_operator = models.BooleanField(default=False)
+    sso_enforced = models.BooleanField(default=False)
+    """Whether its members must have logged in through one of its identity providers to act in it (`ollamamax.sso`)."""
     suspended_at = models.DateTimeField(null=True)
     """Since when its keys and people are refused; ``None`` for a tenant that is not."""
     may_join_nodes = models.BooleanField(default=False)

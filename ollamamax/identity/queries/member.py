@@ -24,6 +24,7 @@ _SEPARATOR = "@"
 class TenantRole:
     """A tenant, the role (its slug) that one user has in it, and what they may do there."""
 
+    user: uuid.UUID
     id: uuid.UUID
     slug: str
     name: str
@@ -32,6 +33,7 @@ class TenantRole:
     is_owner: bool
     permissions: frozenset[str]
     grants: frozenset[tuple[str, str]]
+    sso_enforced: bool
 
 
 def active_members() -> models.QuerySet[Any]:
@@ -57,6 +59,7 @@ def tenants_of(user: User) -> list[TenantRole]:
         found = list(memberships.order_by("created_at", "id"))
     return [
         TenantRole(
+            m.user_id,
             m.tenant.id,
             m.tenant.slug,
             m.tenant.name,
@@ -65,6 +68,7 @@ def tenants_of(user: User) -> list[TenantRole]:
             m.role.is_owners,
             counted(m.role.permissions, in_operator=m.tenant.is_operator),
             pairs(m.granted),
+            m.tenant.sso_enforced,
         )
         for m in found
     ]

@@ -1,0 +1,196 @@
+"""What an OpenID provider says of itself: its addresses and keys, fetched by the outbound client, checked, and kept for some minutes.
+
+Memory of one process, bounded. Keys are fetched anew when a token names one that is not known: once for a log-in, and for what anybody can
+send only as often as `REFETCH_SECONDS` lets.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from asgiref.sync import async_to_sync
+from django.conf import settings
+
+from ollamamax.contract.from_client import decode
+from ollamamax.kernel.errors import InvalidRequest
+from ollamamax.outbound.addresses import OutboundRefused, checked_url
+from ollamamax.outbound.client import OutboundAnswer, OutboundFailed, send
+from ollamamax.sso.refusals import SsoRefused, Why
+from ollamamax.sso.tokens import ALGORITHMS, Keys, fitting_key, header_of, signed_claims
+
+KEPT_SECONDS = 600.0
+REFETCH_SECONDS = 30.0
+SECONDS = 8.0
+"""For one answer of a provider."""
+MOST_ANSWER = 256 << 10
+MOST_KEPT = 1000
+MOST_KEYS = 200
+_anything: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class OpenIdProvider:
+    """The part of a discovery document (OpenID Connect Discovery 1.0, section 3) that is used; ``""`` for an address that it lacks."""
+
+    issuer: str
+    authorization: str
+    token: str
+    userinfo: str
+    keys: str
+    end_session: str
+    algorithms: frozenset[str]
+    basic: bool
+    """Whether a client's secret goes into a header, and not into the body."""
+    names_itself: bool
+    """Whether its answers at the callback say of whom they are (RFC 9207)."""
+
+
+def provider_of(issuer: str) -> OpenIdProvider:
+    """Raises `SsoRefused`."""
+    return _providers.value(issuer, lambda: _read_document(issuer))
+
+
+def verified_claims(provider: OpenIdProvider, token: Any, *, from_anybody: bool = False) -> tuple[str, dict[str, Any]]:
+    """The algorithm and the claims of a token that a key of the provider signed. Raises `SsoRefused`.
+
+    ``from_anybody``: it came from an address that everybody may send to, whose senders do not decide how often keys are fetched.
+    """
+    header = header_of(token)
+    if header["alg"] not in provider.algorithms:
+        raise SsoRefused(Why.ALGORITHM, f"The provider does not sign by {header['alg']}, as it says.")
+    key = fitting_key(header, _keys.value(provider.keys, lambda: _read_keys(provider.keys)))
+    if key is None:
+        least = REFETCH_SECONDS if from_anybody else 0.0
+        key = fitting_key(header, _keys.value(provider.keys, lambda: _read_keys(provider.keys), older=least))
+    if key is None:
+        raise SsoRefused(Why.UNKNOWN_KEY, "The provider has no key that could have signed the token.")
+    return str(header["alg"]), signed_claims(token, header, key)
+
+
+def ask(
+    method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+) -> OutboundAnswer:
+    """One request to an address that a tenant or its provider named. Raises `SsoRefused`."""
+    try:
+        return async_to_sync(send)(
+            method,
+            url,
+            rules=settings.OUTBOUND,
+            headers={"Accept": "application/json"} | dict(headers or {}),
+            body=body,
+            seconds=SECONDS,
+            most_answer=MOST_ANSWER,
+        )
+    except OutboundRefused as error:
+        raise SsoRefused(Why.ADDRESS_REFUSED, str(error)) from error
+    except OutboundFailed as error:
+        raise SsoRefused(Why.UNREACHABLE, str(error)) from error
+
+
+def object_of(answer: OutboundAnswer, why: Why = Why.BAD_ANSWER) -> dict[str, Any]:
+    """The JSON object of an answer, within bounds. Raises `SsoRefused`."""
+    try:
+        found = decode(_anything, answer.body)
+    except InvalidRequest as error:
+        raise SsoRefused(why, "The provider's answer is no JSON that can be kept.") from error
+    if not isinstance(found, dict):
+        raise SsoRefused(why, "The provider's answer is no JSON object.")
+    return found
+
+
+def forget(issuer: str) -> None:
+    """What is kept of a provider, which may have another address or other keys now."""
+    kept = _providers.drop(issuer)
+    if kept is not None:
+        _keys.drop(kept.keys)
+
+
+def _read_document(issuer: str) -> OpenIdProvider:
+    answer = ask("GET", issuer.rstrip("/") + "/.well-known/openid-configuration")
+    if answer.status != 200:
+        raise SsoRefused(Why.BAD_DISCOVERY, f"The provider's configuration was answered with {answer.status}.")
+    return read_document(object_of(answer, Why.BAD_DISCOVERY), issuer)
+
+
+def read_document(found: Mapping[str, Any], issuer: str) -> OpenIdProvider:
+    """Of the configuration that an issuer shows. Raises `SsoRefused`."""
+    if found.get("issuer") != issuer:
+        raise SsoRefused(Why.WRONG_ISSUER, f"The provider calls itself {str(found.get('issuer'))[:200]!r}.")
+
+    def address(name: str, *, needed: bool = False) -> str:
+        value = found.get(name, "")
+        if not isinstance(value, str) or (needed and not value):
+            raise SsoRefused(Why.BAD_DISCOVERY, f"The provider's configuration lacks {name}.")
+        if value:
+            try:
+                checked_url(value, settings.OUTBOUND)
+            except OutboundRefused as error:
+                raise SsoRefused(Why.ADDRESS_REFUSED, f"{name}: {error}") from error
+        return value
+
+    def texts(name: str, default: list[str]) -> list[str]:
+        value = found.get(name, default)
+        if not isinstance(value, list):
+            raise SsoRefused(Why.BAD_DISCOVERY, f"The provider's {name} is no list.")
+        return [each for each in value if isinstance(each, str)]
+
+    if "code" not in texts("response_types_supported", ["code"]):
+        raise SsoRefused(Why.BAD_DISCOVERY, "The provider knows no authorisation code.")
+    methods = texts("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+    return OpenIdProvider(
+        issuer=issuer,
+        authorization=address("authorization_endpoint", needed=True),
+        token=address("token_endpoint", needed=True),
+        userinfo=address("userinfo_endpoint"),
+        keys=address("jwks_uri", needed=True),
+        end_session=address("end_session_endpoint"),
+        algorithms=ALGORITHMS.intersection(texts("id_token_signing_alg_values_supported", ["RS256"])),
+        basic="client_secret_basic" in methods or "client_secret_post" not in methods,
+        names_itself=found.get("authorization_response_iss_parameter_supported") is True,
+    )
+
+
+def _read_keys(url: str) -> Keys:
+    answer = ask("GET", url)
+    found = object_of(answer).get("keys") if answer.status == 200 else None
+    if not isinstance(found, list) or len(found) > MOST_KEYS:
+        raise SsoRefused(Why.BAD_ANSWER, "The provider shows no keys.")
+    return [each for each in found if isinstance(each, dict)]
+
+
+class _Kept(Generic[T]):
+    """Answers by address, each for some minutes; one that fails is not kept. Of threads at once, each may fetch."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[str, tuple[float, T]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def value(self, name: str, fetch: Callable[[], T], *, older: float = KEPT_SECONDS) -> T:
+        """The one that is held, unless it is ``older`` than so many seconds."""
+        with self._lock:
+            held = self._held.get(name)
+        if held is not None and time.monotonic() - held[0] < older:
+            return held[1]
+        value = fetch()
+        with self._lock:
+            self._held[name] = (time.monotonic(), value)
+            self._held.move_to_end(name)
+            while len(self._held) > MOST_KEPT:
+                self._held.popitem(last=False)
+        return value
+
+    def drop(self, name: str) -> T | None:
+        with self._lock:
+            held = self._held.pop(name, None)
+        return None if held is None else held[1]
+
+
+_providers: _Kept[OpenIdProvider] = _Kept()
+_keys: _Kept[Keys] = _Kept()
