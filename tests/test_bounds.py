@@ -43,6 +43,8 @@ from ollamamax.kernel.errors import Conflict, Overloaded, TooLarge
 from ollamamax.kernel.ids import uuid7
 from ollamamax.responses.actions.conversation import add_items, create_conversation, delete_conversation
 from ollamamax.responses.actions.response import Keep, begin_response, cancel_response
+from ollamamax.sso.actions.domain import add_domain, remove_domain
+from ollamamax.sso.actions.provider import create_provider, delete_provider
 from tests.cast import PASSWORD, SYSTEM, Key, Person, logged_in, make_key
 
 DAY = datetime.timedelta(days=1)
@@ -133,6 +135,16 @@ TABLE: dict[Bound, tuple[int, Make, Free | None]] = {
         1,
         lambda w, n: issue_key(acting=w.acting, name=n)[0],
         lambda w, key: revoke_key(acting=w.acting, key_id=key.id),
+    ),
+    bounds.IDENTITY_PROVIDERS: (
+        0,
+        lambda w, n: create_provider(acting=w.acting, name=n, issuer=f"https://{n}.example", client_id="omx"),
+        lambda w, made: delete_provider(acting=w.acting, provider_id=made.id),
+    ),
+    bounds.EMAIL_DOMAINS: (
+        0,
+        lambda w, n: add_domain(acting=w.acting, domain=f"{n}.example"),
+        lambda w, made: remove_domain(acting=w.acting, domain_id=made.id),
     ),
     bounds.JOIN_TOKENS: (
         0,

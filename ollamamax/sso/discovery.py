@@ -82,7 +82,7 @@ def ask(
         return async_to_sync(send)(
             method,
             url,
-            rules=settings.OUTBOUND,
+            rules=settings.OUTBOUND_RULES,
             headers={"Accept": "application/json"} | dict(headers or {}),
             body=body,
             seconds=SECONDS,
@@ -130,7 +130,7 @@ def read_document(found: Mapping[str, Any], issuer: str) -> OpenIdProvider:
             raise SsoRefused(Why.BAD_DISCOVERY, f"The provider's configuration lacks {name}.")
         if value:
             try:
-                checked_url(value, settings.OUTBOUND)
+                checked_url(value, settings.OUTBOUND_RULES)
             except OutboundRefused as error:
                 raise SsoRefused(Why.ADDRESS_REFUSED, f"{name}: {error}") from error
         return value

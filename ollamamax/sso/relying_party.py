@@ -24,14 +24,14 @@ from ollamamax.sso import discovery
 from ollamamax.sso.claims import of_person
 from ollamamax.sso.discovery import OpenIdProvider
 from ollamamax.sso.refusals import SsoRefused, Why
-from ollamamax.sso.tokens import Expected, check_access_token, check_id_token, subject_of
+from ollamamax.sso.tokens import TokenExpected, check_access_token, check_id_token, subject_of
 
 STATES = "oidc_states"
 """Where the library keeps what it asked for, by ``state``, in the session."""
 
 
 @dataclass(frozen=True)
-class Client:
+class OidcClient:
     """What we are to one provider. ``secret`` is empty for a public client."""
 
     provider: uuid.UUID
@@ -59,7 +59,7 @@ class Vouched:
 class _Answers:
     """The library's settings, of one client."""
 
-    client: Client
+    client: OidcClient
     document: OpenIdProvider
 
     def get_settings(self, attr: str, *args: Any) -> Any:
@@ -76,7 +76,7 @@ class _Answers:
             "OIDC_USE_PKCE": True,
             "OIDC_STATE_SIZE": 43,
             "OIDC_NONCE_SIZE": 43,
-            # An address that is there; `Client.callback` takes its place.
+            # An address that is there; `OidcClient.callback` takes its place.
             "OIDC_AUTHENTICATION_CALLBACK_URL": "console",
         }
         return known[attr] if attr in known else args[0]
@@ -85,7 +85,7 @@ class _Answers:
 class AuthorizationRequest(_Answers, OIDCAuthenticationRequestView):  # type: ignore[misc]  # the library has no types
     """Leads a browser to the provider."""
 
-    def __init__(self, client: Client, document: OpenIdProvider, hint: str = "") -> None:
+    def __init__(self, client: OidcClient, document: OpenIdProvider, hint: str = "") -> None:
         self.client, self.document, self._hint = client, document, hint
         super().__init__()
 
@@ -106,7 +106,7 @@ class AuthorizationRequest(_Answers, OIDCAuthenticationRequestView):  # type: ig
 class RelyingParty(_Answers, OIDCAuthenticationBackend):  # type: ignore[misc]  # the library has no types
     """Leads from a code to whom the provider vouches for. No backend of Django's: no session is looked up by it."""
 
-    def __init__(self, client: Client, document: OpenIdProvider) -> None:
+    def __init__(self, client: OidcClient, document: OpenIdProvider) -> None:
         self.client, self.document = client, document
         super().__init__()
         self._algorithm = ""
@@ -137,7 +137,7 @@ class RelyingParty(_Answers, OIDCAuthenticationBackend):  # type: ignore[misc]  
     def verify_token(self, token: Any, **kwargs: Any) -> dict[str, Any]:
         self._algorithm, claims = discovery.verified_claims(self.document, token)
         check_id_token(
-            claims, Expected(self.client.issuer, self.client.id), nonce=kwargs.get("nonce") or "", now=time.time()
+            claims, TokenExpected(self.client.issuer, self.client.id), nonce=kwargs.get("nonce") or "", now=time.time()
         )
         return claims
 

@@ -34,7 +34,7 @@ Keys = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Expected:
+class TokenExpected:
     """Of whom a token must be, and for whom."""
 
     issuer: str
@@ -101,7 +101,7 @@ def signed_claims(token: str, header: Mapping[str, Any], key: Mapping[str, Any])
     return claims
 
 
-def check_id_token(claims: Mapping[str, Any], expected: Expected, *, nonce: str, now: float) -> None:
+def check_id_token(claims: Mapping[str, Any], expected: TokenExpected, *, nonce: str, now: float) -> None:
     """Whether an ID token is meant for us, now, and for the log-in that asked for it. Raises `SsoRefused`."""
     _check_whose(claims, expected)
     if not isinstance(claims.get("exp"), int | float):
@@ -113,7 +113,7 @@ def check_id_token(claims: Mapping[str, Any], expected: Expected, *, nonce: str,
         raise SsoRefused(Why.WRONG_NONCE, "The token answers another log-in.")
 
 
-def check_log_out_token(claims: Mapping[str, Any], expected: Expected, *, now: float) -> tuple[str, str, str]:
+def check_log_out_token(claims: Mapping[str, Any], expected: TokenExpected, *, now: float) -> tuple[str, str, str]:
     """Subject, session and identifier that a logout token names (OpenID Connect Back-Channel Logout 1.0, section 2.6). Raises `SsoRefused`."""
     _check_whose(claims, expected)
     _check_times(claims, now)
@@ -149,7 +149,7 @@ def subject_of(claims: Mapping[str, Any]) -> str:
     return found
 
 
-def _check_whose(claims: Mapping[str, Any], expected: Expected) -> None:
+def _check_whose(claims: Mapping[str, Any], expected: TokenExpected) -> None:
     if claims.get("iss") != expected.issuer:
         raise SsoRefused(Why.WRONG_ISSUER, f"The token is of the issuer {str(claims.get('iss'))[:200]!r}.")
     held = claims.get("aud")

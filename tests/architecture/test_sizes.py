@@ -28,6 +28,7 @@ LONGER = {
     "ollamamax/bus/directory.py": "one copy of the directory, and how it is kept",
     "ollamamax/gateway/execution.py": "one request's way, in its order",
     "ollamamax/gateway/openai/response.py": "one object of OpenAI's, and how it grows",
+    "ollamamax/sso/migrations/0001_single_sign_on.py": "the tables of one context, made at once",
     "benchmarks/simulation.py": "one simulated fleet",
 }
 """Files of more than `LOOK_AGAIN` lines, and why they are whole. Of tests each file is one subject."""

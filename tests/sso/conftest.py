@@ -24,7 +24,7 @@ from tests.sso.provider import CLIENT, SECRET, FakeProvider, serve
 
 @pytest.fixture(autouse=True)
 def _this_machine_may_be_asked(settings: Settings) -> None:
-    settings.OUTBOUND = Rules((ipaddress.ip_network("127.0.0.0/8"),), http=True)
+    settings.OUTBOUND_RULES = Rules((ipaddress.ip_network("127.0.0.0/8"),), http=True)
     settings.PUBLIC_URL = "http://testserver"
 
 

@@ -240,7 +240,7 @@ def test_a_provider_that_is_away_or_at_an_address_of_our_own_is_told_so(
     away = create_provider(acting=owner.acting, name="Away", issuer="http://127.0.0.1:1", client_id=CLIENT)
     assert why(at_fake.client.get(f"/auth/sso/{away.pk}/begin")["Location"]) == "unreachable"
     discovery.forget(provider.issuer)
-    settings.OUTBOUND = Rules(http=True)
+    settings.OUTBOUND_RULES = Rules(http=True)
     assert why(at_fake.client.get(f"/auth/sso/{provider.pk}/begin")["Location"]) == "address_refused"
 
 

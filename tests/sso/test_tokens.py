@@ -22,7 +22,7 @@ from ollamamax.sso.tokens import (
     ALGORITHMS,
     LEEWAY,
     LOG_OUT_EVENT,
-    Expected,
+    TokenExpected,
     check_access_token,
     check_id_token,
     check_log_out_token,
@@ -33,7 +33,7 @@ from ollamamax.sso.tokens import (
 from tests.sso.provider import KEY, OTHER_KEY, public, signed
 
 NOW = 1_800_000_000.0
-EXPECTED = Expected("https://id.example", "ollamamax")
+EXPECTED = TokenExpected("https://id.example", "ollamamax")
 GOOD: dict[str, Any] = {
     "iss": "https://id.example", "aud": "ollamamax", "sub": "ada", "iat": NOW, "exp": NOW + 300, "nonce": "n-1",
 }  # fmt: skip

@@ -4,6 +4,41 @@
  */
 
 export interface paths {
+    "/api/v1/account/identities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One's own identities at providers of the tenant. */
+        get: operations["account_identities_list"];
+        put?: never;
+        /** @description Begin to link an identity at a provider of the tenant to the account that is logged in. */
+        post: operations["account_identities_link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/identities/{identity_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Log in by this identity no more. */
+        delete: operations["account_identities_unlink"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/account/other-sessions": {
         parameters: {
             query?: never;
@@ -910,6 +945,254 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sso/break-glass": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Accounts whose password is taken, though the tenant asks for single sign-on. */
+        get: operations["sso_break_glass_list"];
+        put?: never;
+        /** @description Mark a member with a password. By an owner. */
+        post: operations["sso_break_glass_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/break-glass/{account_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One break-glass account. */
+        get: operations["sso_break_glass_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Take its password no more than others'. By an owner. */
+        delete: operations["sso_break_glass_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/domains": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Domains of e-mail addresses that the tenant names as its own, verified or not. */
+        get: operations["sso_domains_list"];
+        put?: never;
+        /** @description Name a domain; it counts once it is verified. */
+        post: operations["sso_domains_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/domains/{domain_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One domain. */
+        get: operations["sso_domains_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Make no more accounts under its addresses; those that there are stay. */
+        delete: operations["sso_domains_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/domains/{domain_id}/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Look whether the domain's web server shows the token. Whoever runs the installation is believed without. */
+        post: operations["sso_domains_verify"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/doors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description By which identity providers one can log in: of a tenant, or of the one that an e-mail address belongs to. */
+        post: operations["sso_doors"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Who came by an identity provider in this session, under the address of an account that is not linked to it. */
+        get: operations["sso_pending_link"];
+        put?: never;
+        /** @description Link them by the account's password, and log in. */
+        post: operations["sso_link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/log-out": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Log out here. The address is where the provider ends its session, and empty where there is none. */
+        post: operations["sso_log_out"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Whether the tenant asks for single sign-on, and the address to log in at. */
+        get: operations["sso_policy_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** @description Ask for single sign-on, or not: passwords are refused within a second, but for break-glass accounts. */
+        patch: operations["sso_policy_update"];
+        trace?: never;
+    };
+    "/api/v1/sso/providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's identity providers, the newest first. */
+        get: operations["sso_providers_list"];
+        put?: never;
+        /** @description Set up an identity provider, with roles that the caller may give. */
+        post: operations["sso_providers_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/providers/{provider_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One identity provider. */
+        get: operations["sso_providers_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Delete an identity provider: whoever came by it acts in the tenant no more. Users and memberships stay. */
+        delete: operations["sso_providers_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Change an identity provider; rules are replaced as a whole, and count from each person's next log-in on. */
+        patch: operations["sso_providers_update"];
+        trace?: never;
+    };
+    "/api/v1/sso/providers/{provider_id}/dry-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Who would get another role by these rules, by what the provider said of each at their last log-in. Changes nothing. */
+        post: operations["sso_providers_dry_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/providers/{provider_id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What the last test of this session received. */
+        get: operations["sso_providers_tested"];
+        put?: never;
+        /** @description Begin a log-in that makes nothing, and shows each claim that comes. For a browser's session. */
+        post: operations["sso_providers_test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/providers/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
+        post: operations["sso_providers_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/system": {
         parameters: {
             query?: never;
@@ -1315,6 +1598,24 @@ export interface components {
             readonly hash: string;
             readonly prev_hash: string;
         };
+        /** @description A member whose password is taken, though the tenant asks for single sign-on. */
+        BreakGlass: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            user: string;
+            /** Format: email */
+            email: string;
+            /** Format: date-time */
+            created_at: string;
+        };
+        BreakGlassCreate: {
+            /**
+             * Format: uuid
+             * @description The id of a membership.
+             */
+            member: string;
+        };
         Bulk: {
             items: components["schemas"]["BulkItem"][];
         };
@@ -1502,6 +1803,49 @@ export interface components {
          * @enum {string}
          */
         DesiredEnum: "held" | "absent" | "any";
+        Door: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            tenant: string;
+            readonly url: string;
+        };
+        /** @description The identity providers to log in by; none for what nobody knows. */
+        Doors: {
+            results: components["schemas"]["Door"][];
+        };
+        /** @description One of both. */
+        DoorsCreate: {
+            /** @description The slug of a tenant. */
+            tenant?: string;
+            email?: string;
+        };
+        /** @description Of the `known` people that have logged in by this provider, `changed` would get another role; `changes` has the first 500. */
+        DryRun: {
+            known: number;
+            changed: number;
+            changes: components["schemas"]["RoleChangePreview"][];
+        };
+        /** @description Rules to try; what is left out is as the provider has it. */
+        DryRunCreate: {
+            rules?: components["schemas"]["RoleRule"][];
+            default_role?: string | null;
+        };
+        /** @description A domain counts from `verified_at` on: show `token`, alone, at `url`, or ask whoever runs the installation. */
+        EmailDomain: {
+            /** Format: uuid */
+            id: string;
+            domain: string;
+            token: string;
+            readonly url: string;
+            /** Format: date-time */
+            verified_at: string | null;
+            /** Format: date-time */
+            created_at: string;
+        };
+        EmailDomainCreate: {
+            domain: string;
+        };
         /** @description One request that is over, in a list. */
         EndedRequest: {
             /** Format: uuid */
@@ -1708,6 +2052,54 @@ export interface components {
          * @enum {string}
          */
         HowLoggedInMethodEnum: "password" | "passkey" | "oidc" | "saml" | "ldap";
+        /** @description The client's secret is written and never shown. The provider is told `redirect_uri` and `back_channel_uri`. */
+        IdentityProvider: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly kind: components["schemas"]["IdentityProviderKindEnum"];
+            readonly name: string;
+            readonly issuer: string;
+            readonly client_id: string;
+            readonly has_secret: boolean;
+            scopes: string[];
+            readonly email_claim: string;
+            readonly name_claim: string;
+            readonly default_role: string | null;
+            readonly creates_users: boolean;
+            readonly enabled: boolean;
+            readonly rules: {
+                [key: string]: string;
+            }[];
+            readonly redirect_uri: string;
+            readonly back_channel_uri: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly changed_at: string;
+        };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        IdentityProviderCreate: {
+            name: string;
+            /** @description Exactly as the provider names itself. */
+            issuer: string;
+            client_id: string;
+            /** @description Empty for a public client. */
+            client_secret?: string;
+            /** @description openid email profile */
+            scopes?: string[];
+            email_claim?: string;
+            name_claim?: string;
+            /** @description The slug of a role. Of those that no rule names; null refuses them. */
+            default_role?: string | null;
+            creates_users?: boolean;
+            enabled?: boolean;
+            rules?: components["schemas"]["RoleRule"][];
+        };
+        /**
+         * @description * `oidc` - Oidc
+         * @enum {string}
+         */
+        IdentityProviderKindEnum: "oidc";
         Job: {
             /** Format: uuid */
             readonly id: string;
@@ -1858,11 +2250,22 @@ export interface components {
              */
             overlap_seconds: number;
         };
+        Lead: {
+            /** @description Where the browser goes now. */
+            url: string;
+        };
         /** @description ``null`` is no limit. To change limits, one that is left out stays as it is. */
         Limits: {
             requests_per_minute?: number | null;
             tokens_per_minute?: number | null;
             concurrent_requests?: number | null;
+        };
+        LinkByPassword: {
+            password: string;
+        };
+        LinkCreate: {
+            /** Format: uuid */
+            provider: string;
         };
         LogIn: {
             email: string;
@@ -2007,6 +2410,19 @@ export interface components {
          * @enum {string}
          */
         OutsideEnum: "refuse" | "route";
+        OwnIdentities: {
+            results: components["schemas"]["OwnIdentity"][];
+        };
+        OwnIdentity: {
+            /** Format: uuid */
+            id: string;
+            provider: string;
+            subject: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            seen_at: string;
+        };
         PaginatedAliasList: {
             /**
              * Format: uri
@@ -2033,6 +2449,32 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["AuditRecord"][];
         };
+        PaginatedBreakGlassList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["BreakGlass"][];
+        };
+        PaginatedEmailDomainList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["EmailDomain"][];
+        };
         PaginatedEndedRequestList: {
             /**
              * Format: uri
@@ -2058,6 +2500,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Grant"][];
+        };
+        PaginatedIdentityProviderList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["IdentityProvider"][];
         };
         PaginatedJobList: {
             /**
@@ -2213,6 +2668,24 @@ export interface components {
             fallbacks?: components["schemas"]["Fallback"][];
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedIdentityProviderChange: {
+            name?: string;
+            /** @description Exactly as the provider names itself. */
+            issuer?: string;
+            client_id?: string;
+            /** @description Empty for a public client. */
+            client_secret?: string;
+            /** @description openid email profile */
+            scopes?: string[];
+            email_claim?: string;
+            name_claim?: string;
+            /** @description The slug of a role. Of those that no rule names; null refuses them. */
+            default_role?: string | null;
+            creates_users?: boolean;
+            enabled?: boolean;
+            rules?: components["schemas"]["RoleRule"][];
+        };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedKeyChange: {
             name?: string;
             /** @description All that it may do from now on; never more than the caller's own, besides what it has. */
@@ -2286,6 +2759,10 @@ export interface components {
             permissions?: components["schemas"]["PermissionsEnum"][];
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedSsoPolicyChange: {
+            enforced?: boolean;
+        };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedTenantChange: {
             name?: string;
             show_route?: boolean;
@@ -2297,6 +2774,7 @@ export interface components {
             may_join_nodes?: boolean;
             limits?: components["schemas"]["Limits"];
         };
+<<<<<<< HEAD
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedWebhookChange: {
             url?: string;
@@ -2304,6 +2782,13 @@ export interface components {
             events?: string[];
             description?: string;
             enabled?: boolean;
+=======
+        /** @description An identity that waits for the password of the account with its address. */
+        PendingLink: {
+            /** Format: email */
+            email: string;
+            provider: string;
+>>>>>>> 9c96f33 (Tell what single sign-on is, and how it is set up)
         };
         /**
          * @description * `inference.use` - inference.use
@@ -2326,12 +2811,18 @@ export interface components {
          *     * `node.manage` - node.manage
          *     * `node.view` - node.view
          *     * `request.manage` - request.manage
+         *     * `sso.manage` - sso.manage
+         *     * `sso.view` - sso.view
          *     * `tenant.manage` - tenant.manage
          *     * `usage.view` - usage.view
          *     * `webhook.manage` - webhook.manage
          * @enum {string}
          */
+<<<<<<< HEAD
         PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.view" | "node.manage" | "node.view" | "request.manage" | "tenant.manage" | "usage.view" | "webhook.manage";
+=======
+        PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.view" | "node.manage" | "node.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view";
+>>>>>>> 9c96f33 (Tell what single sign-on is, and how it is set up)
         /**
          * @description * `received` - received
          *     * `queued` - queued
@@ -2444,6 +2935,25 @@ export interface components {
             total?: number;
             /** @description bytes */
             completed?: number;
+        };
+        /** @description What the last test of this session received. `why` is empty where all went well. */
+        ProviderTest: {
+            /**
+             * Format: double
+             * @description Unix seconds.
+             */
+            at: number;
+            subject: string;
+            claims: {
+                [key: string]: unknown;
+            };
+            /** @description What the rules give now; empty for none. */
+            role: string;
+            rule: number | null;
+            why: string;
+            detail: string;
+            /** @description The provider's own error code. */
+            said: string;
         };
         /** @description Refuses fields that it does not know: what looks like a setting must be one. */
         Pull: {
@@ -2598,11 +3108,34 @@ export interface components {
             /** Format: date-time */
             readonly changed_at: string;
         };
+        RoleChangePreview: {
+            /** Format: uuid */
+            user: string;
+            /** Format: email */
+            email: string;
+            subject: string;
+            /** @description Empty for who is refused now. */
+            role_now: string;
+            /** @description Empty for who would be refused. */
+            role_then: string;
+            /** @description The place of the rule that says so, from 0. */
+            rule: number | null;
+            /** @description The membership is not kept by single sign-on: no rule changes it. */
+            kept_here: boolean;
+        };
         /** @description ``permissions`` are never more than the caller's own. */
         RoleCreate: {
             slug: string;
             name: string;
             permissions: components["schemas"]["PermissionsEnum"][];
+        };
+        /** @description Whoever has a text in `claim` that is `pattern`, where `*` stands for any text, gets `role`. The first rule that holds counts. */
+        RoleRule: {
+            /** @description A name with dots leads into objects, as realm_access.roles does. */
+            claim: string;
+            pattern: string;
+            /** @description The slug of a role. */
+            role: string;
         };
         /** @description The last ranking, best first; who was ruled out, and why; every try. ``waiting``: how many waited when it joined them. */
         Route: {
@@ -2702,6 +3235,11 @@ export interface components {
              * @description Of 1: its weight over that of all tenants that want slots now.
              */
             share: number;
+        };
+        /** @description `enforced`: members act in the tenant only when they came by one of its identity providers; break-glass accounts apart. */
+        SsoPolicy: {
+            enforced: boolean;
+            readonly log_in_url: string;
         };
         /**
          * @description ``until`` is null for what is under way, and the same as ``at`` for a mere moment. ``detail`` is a place in the queue, or the code of the
@@ -3080,6 +3618,68 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    account_identities_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnIdentities"];
+                };
+            };
+        };
+    };
+    account_identities_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkCreate"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lead"];
+                };
+            };
+        };
+    };
+    account_identities_unlink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                identity_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     account_sessions_end_others: {
         parameters: {
             query?: never;
@@ -4965,6 +5565,575 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Settings"];
+                };
+            };
+        };
+    };
+    sso_break_glass_list: {
+        parameters: {
+            query?: {
+                created_since?: string;
+                created_until?: string;
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                email?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-email" | "created_at" | "email";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedBreakGlassList"];
+                };
+            };
+        };
+    };
+    sso_break_glass_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BreakGlassCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BreakGlass"];
+                };
+            };
+        };
+    };
+    sso_break_glass_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BreakGlass"];
+                };
+            };
+        };
+    };
+    sso_break_glass_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    sso_domains_list: {
+        parameters: {
+            query?: {
+                created_since?: string;
+                created_until?: string;
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                domain?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-domain" | "created_at" | "domain";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedEmailDomainList"];
+                };
+            };
+        };
+    };
+    sso_domains_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EmailDomainCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EmailDomain"];
+                };
+            };
+        };
+    };
+    sso_domains_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                domain_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EmailDomain"];
+                };
+            };
+        };
+    };
+    sso_domains_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                domain_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    sso_domains_verify: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                domain_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EmailDomain"];
+                };
+            };
+        };
+    };
+    sso_doors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["DoorsCreate"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Doors"];
+                };
+            };
+        };
+    };
+    sso_pending_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PendingLink"];
+                };
+            };
+        };
+    };
+    sso_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkByPassword"];
+            };
+        };
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    sso_log_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lead"];
+                };
+            };
+        };
+    };
+    sso_policy_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SsoPolicy"];
+                };
+            };
+        };
+    };
+    sso_policy_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedSsoPolicyChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SsoPolicy"];
+                };
+            };
+        };
+    };
+    sso_providers_list: {
+        parameters: {
+            query?: {
+                created_since?: string;
+                created_until?: string;
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                enabled?: boolean | null;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description A part of it. */
+                name?: string;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-name" | "created_at" | "name";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedIdentityProviderList"];
+                };
+            };
+        };
+    };
+    sso_providers_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["IdentityProviderCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentityProvider"];
+                };
+            };
+        };
+    };
+    sso_providers_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                provider_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentityProvider"];
+                };
+            };
+        };
+    };
+    sso_providers_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                provider_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    sso_providers_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                provider_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedIdentityProviderChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentityProvider"];
+                };
+            };
+        };
+    };
+    sso_providers_dry_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                provider_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["DryRunCreate"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DryRun"];
+                };
+            };
+        };
+    };
+    sso_providers_tested: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                provider_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderTest"];
+                };
+            };
+        };
+    };
+    sso_providers_test: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                provider_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lead"];
+                };
+            };
+        };
+    };
+    sso_providers_bulk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResults"];
                 };
             };
         };

@@ -15,6 +15,7 @@ from ollamamax.identity.actions import attempt
 from ollamamax.identity.actions.session import begin_session
 from ollamamax.identity.actions.user import make_user
 from ollamamax.identity.bounds import MEMBERS, require_room
+from ollamamax.identity.measuring import log_in_ended
 from ollamamax.identity.models import Membership, User
 from ollamamax.identity.queries.key import keys_made_by
 from ollamamax.identity.queries.member import find_user
@@ -58,6 +59,7 @@ def log_in_through(
         raise SsoRefused(Why.NOT_CREATED, error.message) from error
     if withheld:
         raise SsoRefused(Why.NO_ROLE, "No rule gives a role, and the provider has no default one.")
+    log_in_ended("oidc", "ok")
     return identity.user
 
 
@@ -65,6 +67,7 @@ def tell_refusal(
     *, provider: IdentityProvider, refused: SsoRefused, address: str, request_id: str = "", subject: str = ""
 ) -> None:
     """Into the tenant's audit trail, as long as there are not too many."""
+    log_in_ended("oidc", "refused")
     with transaction.atomic(durable=True):
         if attempt.has_room(timezone.now()):
             record(

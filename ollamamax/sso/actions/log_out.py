@@ -24,7 +24,7 @@ from ollamamax.sso.models import ExternalSession, IdentityProvider, UsedToken
 from ollamamax.sso.queries.provider import external_session_of
 from ollamamax.sso.refusals import SsoRefused, Why
 from ollamamax.sso.sealed import opened
-from ollamamax.sso.tokens import LEEWAY, LOG_OUT_SECONDS, Expected, check_log_out_token
+from ollamamax.sso.tokens import LEEWAY, LOG_OUT_SECONDS, TokenExpected, check_log_out_token
 
 log = logs.get(__name__)
 
@@ -65,7 +65,7 @@ def obey_log_out_token(*, provider: IdentityProvider, token: str, request_id: st
     document = discovery.provider_of(provider.issuer)
     _, claims = discovery.verified_claims(document, token, from_anybody=True)
     now = timezone.now()
-    expected = Expected(provider.issuer, provider.client_id)
+    expected = TokenExpected(provider.issuer, provider.client_id)
     subject, sid, identifier = check_log_out_token(claims, expected, now=now.timestamp())
     try:
         with tenant_scope(provider.tenant_id), transaction.atomic(durable=True):

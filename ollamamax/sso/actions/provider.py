@@ -139,7 +139,7 @@ def delete_provider(*, acting: Principal, provider_id: uuid.UUID) -> None:
         sockets.recheck_on_commit(members_of_tenant())
 
 
-def require_to_give(acting: Principal, tenant: Tenant, role: Role) -> None:
+def _require_to_give(acting: Principal, tenant: Tenant, role: Role) -> None:
     """Nobody has others given what they may not give. Raises `Forbidden`."""
     if role.is_owners:
         require_over_owners(acting)
@@ -154,7 +154,7 @@ def _values(acting: Principal, tenant: Tenant, row: IdentityProvider, given: Map
     if "default_role" in given:
         role = None if given["default_role"] is None else find_role(given["default_role"])
         if role is not None and role.pk != row.default_role_id:
-            require_to_give(acting, tenant, role)
+            _require_to_give(acting, tenant, role)
         values["default_role"] = role
     if "openid" not in values.get("scopes", SCOPES):
         raise InvalidRequest("The scope 'openid' is what makes it OpenID Connect.", param="scopes")
@@ -170,7 +170,7 @@ def _replace_rules(acting: Principal, tenant: Tenant, provider: IdentityProvider
         raise InvalidRequest(f"A provider has {MOST_RULES} rules at most.", param="rules")
     roles = {slug: find_role(slug) for slug in {each.role for each in rules}}
     for slug in roles.keys() - {each.role for each in before}:
-        require_to_give(acting, tenant, roles[slug])
+        _require_to_give(acting, tenant, roles[slug])
     provider.rules.all().delete()
     RoleRule.objects.bulk_create(
         RoleRule(
@@ -202,7 +202,7 @@ def _locked(provider_id: uuid.UUID) -> IdentityProvider:
 
 def _check_issuer(issuer: str) -> None:
     try:
-        parts = checked_url(issuer, settings.OUTBOUND)
+        parts = checked_url(issuer, settings.OUTBOUND_RULES)
     except OutboundRefused as error:
         raise InvalidRequest(str(error), param="issuer") from error
     if parts.query or parts.fragment:

@@ -12,7 +12,7 @@ from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.errors import NotFound
 from ollamamax.sso.claims import Rule
 from ollamamax.sso.models import BreakGlassAccount, EmailDomain, ExternalIdentity, ExternalSession, IdentityProvider
-from ollamamax.sso.relying_party import Client
+from ollamamax.sso.relying_party import OidcClient
 from ollamamax.sso.sealed import opened
 
 
@@ -37,10 +37,10 @@ def find_provider(provider_id: uuid.UUID) -> IdentityProvider | None:
         )
 
 
-def client_of(provider: IdentityProvider) -> Client:
+def client_of(provider: IdentityProvider) -> OidcClient:
     """Raises `CannotOpen`."""
     secret = opened(provider.sealed_secret, provider.place)
-    return Client(provider.pk, provider.issuer, provider.client_id, secret, tuple(provider.scopes))
+    return OidcClient(provider.pk, provider.issuer, provider.client_id, secret, tuple(provider.scopes))
 
 
 def rules_of(provider: IdentityProvider) -> list[Rule]:
@@ -63,7 +63,7 @@ def is_break_glass(tenant: uuid.UUID, user: uuid.UUID) -> bool:
 
 
 @dataclass(frozen=True)
-class Door:
+class LogInDoor:
     """A provider that somebody who is not logged in may choose."""
 
     id: uuid.UUID
@@ -71,7 +71,7 @@ class Door:
     tenant: str
 
 
-def doors_of(*, slug: str = "", email: str = "") -> list[Door]:
+def doors_of(*, slug: str = "", email: str = "") -> list[LogInDoor]:
     """The enabled providers of the tenant with this slug, or of the one to whom the address's domain belongs. Queries: 1 to 3."""
     domain = email.rpartition("@")[2].strip().lower()
     with every_tenant():
@@ -82,7 +82,7 @@ def doors_of(*, slug: str = "", email: str = "") -> list[Door]:
             owners = EmailDomain.objects.filter(domain=domain, verified_at__isnull=False).values("tenant")
             tenants = tenants.filter(pk__in=owners) if domain else tenants.none()
         found = IdentityProvider.objects.filter(tenant__in=tenants, enabled=True).select_related("tenant")
-        return [Door(each.pk, each.name, each.tenant.name) for each in found.order_by("created_at", "id")]
+        return [LogInDoor(each.pk, each.name, each.tenant.name) for each in found.order_by("created_at", "id")]
 
 
 def owns_address(tenant: uuid.UUID, email: str) -> bool:
