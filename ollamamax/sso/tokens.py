@@ -50,7 +50,7 @@ def header_of(token: Any) -> Mapping[str, Any]:
     except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
         raise SsoRefused(Why.BAD_TOKEN, "The token is no JSON Web Token.") from error
     algorithm = header.get("alg")
-    if algorithm not in ALGORITHMS:
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise SsoRefused(Why.ALGORITHM, f"The token is signed by {str(algorithm)[:20]!r}, which is not allowed.")
     if "crit" in header:
         raise SsoRefused(Why.BAD_TOKEN, "The token has a critical extension that nobody knows.")
