@@ -15,6 +15,9 @@ export interface JobsAsked {
   kind?: string
 }
 
+/** Live events say when a list is old; this is for where none come. */
+const SLOWLY = 15_000
+
 export function useJobs(asked: JobsAsked = {}) {
   return usePages<Job>(
     ['jobs', asked],
@@ -24,7 +27,7 @@ export function useJobs(asked: JobsAsked = {}) {
           params: { query: { ...asked, limit: 100, ...(cursor === undefined ? {} : { cursor }) } },
         }),
       ),
-    { refetchInterval: 2_000 },
+    { refetchInterval: SLOWLY },
   )
 }
 
@@ -38,15 +41,17 @@ export function useCancelJob() {
   })
 }
 
+/** Try again what failed or was cancelled. */
+export function useRetryJob() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: async (id: string): Promise<Job> =>
+      bodyOf(await api.POST('/api/v1/jobs/{job_id}/retry', { params: { path: { job_id: id } } })),
+    onSettled: () => queries.invalidateQueries({ queryKey: ['jobs'] }),
+  })
+}
+
+export const isRetryable = (job: Job): boolean => job.state === 'failed' || job.state === 'cancelled'
+
 /** Whether it can still be cancelled. */
 export const isOpen = (job: Job): boolean => job.state === 'waiting' || job.state === 'running'
-
-/** Bytes of all parts that are known: done and in all; `null` while none is known. Pure. */
-export function progressOf(job: Pick<Job, 'progress'>): { done: number; total: number } | null {
-  const parts = job.progress.filter((part) => part.total !== undefined && part.total > 0)
-  if (parts.length === 0) return null
-  return {
-    done: parts.reduce((sum, part) => sum + Math.min(part.completed ?? 0, part.total ?? 0), 0),
-    total: parts.reduce((sum, part) => sum + (part.total ?? 0), 0),
-  }
-}

@@ -1,21 +1,24 @@
 /** Jobs with how far they are, why they failed, and their end. */
 import { Button, Progress, Select } from '@mantine/core'
-import { IconPlayerStop } from '@tabler/icons-react'
-import { useMemo } from 'react'
+import { IconPlayerStop, IconRefresh } from '@tabler/icons-react'
+import { useQueryClient } from '@tanstack/react-query'
+import { useEffect, useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
 import {
   isOpen,
-  progressOf,
+  isRetryable,
   useCancelJob,
   useJobs,
+  useRetryJob,
   type Job,
   type JobsAsked,
   type JobState,
 } from '../../api/jobs'
 import { orderingOf } from '../../api/pages'
 import { useMay } from '../../api/session'
+import { useTopic } from '../../live/useLive'
 import { confirmed } from '../../ui/confirm'
-import { bytesOf, duration, exactly, percent, when } from '../../ui/format'
+import { bytesOf, duration, exactly, percent, rate, span, when } from '../../ui/format'
 import { Page } from '../../ui/Page'
 import { PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
@@ -39,12 +42,14 @@ export function JobsPage() {
   const { t } = useTranslation('jobs')
   const mayManage = useMay('model.manage')
   const cancel = useCancelJob()
+  const retry = useRetryJob()
+  useRenewed()
   const columns = useMemo(
     (): Column<Job>[] => [
       { id: 'model', header: t('model'), value: (job) => job.model, primary: true },
       { id: 'kind', header: t('kind'), value: (job) => job.kind, cell: (job) => t(job.kind), width: 110 },
       { id: 'state', header: t('state'), value: (job) => job.state, cell: (job) => <State job={job} />, width: 120 },
-      { id: 'progress', header: t('progress'), value: (job) => progressOf(job)?.done, cell: (job) => <HowFar job={job} />, width: 240 },
+      { id: 'progress', header: t('progress'), value: (job) => job.bytes_done, cell: (job) => <HowFar job={job} />, width: 330 },
       { id: 'error', header: t('error'), value: (job) => job.error },
       { id: 'by', header: t('by'), value: (job) => job.actor_name, width: 160 },
       { id: 'took', header: t('took'), value: tookOf, cell: (job) => { const took = tookOf(job); return took === null ? '–' : duration(took) }, align: 'right', width: 110 },
@@ -82,6 +87,14 @@ export function JobsPage() {
       failed(error)
     }
   }
+  const again = async (jobs: readonly Job[]) => {
+    try {
+      await Promise.all(jobs.map((job) => retry.mutateAsync(job.id)))
+      done(t('retryDone', { count: jobs.length }))
+    } catch (error) {
+      failed(error)
+    }
+  }
   return (
     <Page title={t('title')} lead={t('lead')}>
       <DataTable
@@ -108,6 +121,12 @@ export function JobsPage() {
           ? {
               acts: [
                 {
+                  label: t('retry'),
+                  icon: IconRefresh,
+                  may: (jobs: readonly Job[]) => jobs.every(isRetryable),
+                  run: (jobs: readonly Job[]) => void again(jobs),
+                },
+                {
                   label: t('cancelSelected'),
                   icon: IconPlayerStop,
                   color: 'red',
@@ -116,11 +135,15 @@ export function JobsPage() {
                 },
               ],
               rowActions: (job: Job) =>
-                isOpen(job) && (
+                isRetryable(job) ? (
+                  <Button size="compact-xs" variant="subtle" onClick={() => void again([job])}>
+                    {t('retry')}
+                  </Button>
+                ) : isOpen(job) ? (
                   <Button size="compact-xs" variant="subtle" color="red" onClick={() => void stop([job])}>
                     {t('cancelJob', { count: 1 })}
                   </Button>
-                ),
+                ) : null,
             }
           : {})}
         empty={<PageEmpty title={t('none')}>{t('noneText')}</PageEmpty>}
@@ -159,15 +182,31 @@ function State({ job }: { job: Job }) {
   return <Tag tone={TONE[state]}>{t(state)}</Tag>
 }
 
+/** The list is asked for again when an event says that a job is elsewhere than before. */
+function useRenewed() {
+  const live = useTopic('jobs')
+  const queries = useQueryClient()
+  useEffect(() => {
+    if (live !== null) void queries.invalidateQueries({ queryKey: ['jobs'] })
+  }, [live, queries])
+}
+
 function HowFar({ job }: { job: Job }) {
-  const progress = progressOf(job)
+  const { t } = useTranslation('jobs')
   const last = job.progress.at(-1)?.status ?? ''
-  if (progress === null || !isOpen(job)) return <span title={last}>{last}</span>
-  const text = bytesOf(progress.done, progress.total)
+  if (job.bytes_done == null || job.bytes_total == null || !isOpen(job))
+    return <span title={last}>{last}</span>
+  const text = bytesOf(job.bytes_done, job.bytes_total)
   return (
     <span className={classes.progress}>
-      <Progress value={percent(progress.done, progress.total)} flex={1} aria-label={text} />
+      <Progress value={percent(job.bytes_done, job.bytes_total)} flex={1} aria-label={text} />
       <span>{text}</span>
+      {job.bytes_per_second != null && (
+        <span className={classes.speed}>
+          {rate(job.bytes_per_second)}
+          {job.seconds_left != null && ` · ${t('left', { span: span(job.seconds_left) })}`}
+        </span>
+      )}
     </span>
   )
 }

@@ -1,22 +1,33 @@
-/** One model: what it is, how it is served, and each of its replicas. */
-import { Button } from '@mantine/core'
-import { IconMessages } from '@tabler/icons-react'
+/** One model: what it is, how it is served, how it did, its names and what stands in for it, and each of its replicas. */
+import { Progress } from '@mantine/core'
 import { Link, useParams } from '@tanstack/react-router'
 import { useMemo, type ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useModel, type Model, type Replica } from '../../api/models'
-import { useMay } from '../../api/session'
 import { Card } from '../../ui/Card'
 import { CopyText } from '../../ui/CopyText'
-import { bytes, bytesOf, dateTime, duration, exactly, when } from '../../ui/format'
+import { Findings } from '../../ui/Findings'
+import { bytes, bytesOf, dateTime, duration, exactly, percent, when } from '../../ui/format'
 import { Page } from '../../ui/Page'
 import { Loaded, PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
 import { Tag, type Tone } from '../../ui/Tag'
+import { linesOf } from './labels'
+import { ModelActs } from './ModelActs'
 import classes from './ModelPage.module.css'
+import { ModelTraffic } from './ModelTraffic'
+import { Aliases, Fallbacks } from './Names'
 
-const TONE: Partial<Record<string, Tone>> = { ready: 'ok', failed: 'bad', lost: 'bad', fetching: 'accent' }
+type State = NonNullable<Replica['state']>
+const TONE: Record<State, Tone> = {
+  ready: 'ok',
+  present: 'ok',
+  failed: 'bad',
+  lost: 'bad',
+  fetching: 'accent',
+  pending: 'plain',
+}
 
 export function ModelPage() {
   const { id } = useParams({ from: '/inside/models/$id' })
@@ -25,26 +36,85 @@ export function ModelPage() {
 
 function Shown({ model }: { model: Model }) {
   const { t } = useTranslation('models')
-  const mayUse = useMay('inference.use')
   const { profile } = model
+  return (
+    <Page
+      title={model.name}
+      documentTitle={`${model.name} · ${t('title')}`}
+      beside={model.shared ? <Tag tone="accent">{t('everybody')}</Tag> : undefined}
+      actions={<ModelActs model={model} />}
+    >
+      {model.health.findings.length > 0 && (
+        <Card title={t('problems')} flush>
+          <Findings findings={model.health.findings} />
+        </Card>
+      )}
+      <Card title={t('facts')}>
+        <dl className={classes.facts}>
+          <Fact name={t('size')}>{bytes(model.size)}</Fact>
+          <Fact name={t('origin')}>{t(model.origin === 'hosted' ? 'hosted' : 'external')}</Fact>
+          <Fact name={t('changed')}>{dateTime(model.moved_at)}</Fact>
+          <Fact name={t('version')}>
+            <code className={classes.code}>{model.version.slice(0, 19)}…</code>
+            <CopyText text={model.version} label={t('copyVersion')} size={24} />
+          </Fact>
+          <Fact name={t('strategy')}>{t(`strategies.${profile.strategy ?? 'balanced'}`)}</Fact>
+          <Fact name={t('context')}>{profile.num_ctx ?? t('engineDefault')}</Fact>
+          <Fact name={t('firstByte')}>
+            {profile.first_byte_seconds === undefined ? '–' : duration(profile.first_byte_seconds * 1000)}
+          </Fact>
+          <Fact name={t('regions')}>{(profile.regions ?? []).join(', ') || t('anywhere')}</Fact>
+          <Fact name={t('labels')}>{linesOf(profile.labels ?? {}) || t('anyNode')}</Fact>
+        </dl>
+      </Card>
+      <ModelTraffic name={model.name} />
+      <div className={classes.beside}>
+        <Aliases model={model} />
+        <Fallbacks model={model} />
+      </div>
+      <Replicas model={model} />
+    </Page>
+  )
+}
+
+function Replicas({ model }: { model: Model }) {
+  const { t } = useTranslation('models')
   const columns = useMemo(
     (): Column<Replica>[] => [
-      { id: 'node', header: t('node'), value: (replica) => replica.node_name, primary: true },
+      {
+        id: 'node',
+        header: t('node'),
+        value: (replica) => replica.node_name,
+        cell: (replica) => (
+          <Link to="/nodes/$nodeId" params={{ nodeId: replica.node }}>
+            {replica.node_name}
+          </Link>
+        ),
+        primary: true,
+      },
       {
         id: 'state',
         header: t('state'),
         value: (replica) => replica.state ?? '',
-        cell: (replica) => <Tag tone={TONE[replica.state ?? ''] ?? 'plain'}>{replica.state ?? '–'}</Tag>,
+        cell: (replica) => (
+          <Tag tone={TONE[replica.state ?? 'pending']}>{t(`replica.${replica.state ?? 'pending'}`)}</Tag>
+        ),
         width: 140,
       },
-      { id: 'desired', header: t('desired'), value: (replica) => replica.desired ?? '', width: 120 },
+      {
+        id: 'desired',
+        header: t('desired'),
+        value: (replica) => t(`wanted.${replica.desired ?? 'any'}`),
+        width: 160,
+      },
       {
         id: 'progress',
         header: t('fetched'),
         value: (replica) => replica.bytes_done,
-        cell: (replica) => (replica.state === 'fetching' ? bytesOf(replica.bytes_done ?? 0, model.size) : ''),
-        align: 'right',
-        width: 150,
+        cell: (replica) => (
+          <Fetched done={replica.bytes_done ?? 0} total={model.size} state={replica.state} />
+        ),
+        width: 230,
       },
       { id: 'error', header: t('error'), value: (replica) => replica.error },
       {
@@ -58,55 +128,27 @@ function Shown({ model }: { model: Model }) {
     [t, model.size],
   )
   return (
-    <Page
-      title={model.name}
-      documentTitle={`${model.name} · ${t('title')}`}
-      beside={model.shared ? <Tag tone="accent">{t('everybody')}</Tag> : undefined}
-      actions={
-        mayUse && (
-          <Button
-            variant="default"
-            leftSection={<IconMessages size={16} />}
-            renderRoot={(props) => (
-              <Link {...props} to="/playground" search={{ model: model.name } as never} />
-            )}
-          >
-            {t('try')}
-          </Button>
-        )
-      }
-    >
-      <Card title={t('facts')}>
-        <dl className={classes.facts}>
-          <Fact name={t('size')}>{bytes(model.size)}</Fact>
-          <Fact name={t('origin')}>{t(model.origin === 'hosted' ? 'hosted' : 'external')}</Fact>
-          <Fact name={t('changed')}>{dateTime(model.moved_at)}</Fact>
-          <Fact name={t('version')}>
-            <code className={classes.code}>{model.version.slice(0, 19)}…</code>
-            <CopyText text={model.version} label={t('copyVersion')} size={24} />
-          </Fact>
-          <Fact name={t('strategy')}>{profile.strategy ?? '–'}</Fact>
-          <Fact name={t('context')}>{profile.num_ctx ?? t('engineDefault')}</Fact>
-          <Fact name={t('firstByte')}>
-            {profile.first_byte_seconds === undefined ? '–' : duration(profile.first_byte_seconds * 1000)}
-          </Fact>
-          <Fact name={t('regions')}>{(profile.regions ?? []).join(', ') || t('anywhere')}</Fact>
-          <Fact name={t('fallbacks')}>
-            {model.fallbacks.map((each) => each.model).join(', ') || t('noFallback')}
-          </Fact>
-        </dl>
-      </Card>
-      <DataTable
-        id="replicas"
-        label={t('replicas')}
-        columns={columns}
-        list={{ rows: model.replicas }}
-        idOf={(replica) => replica.node}
-        toneOf={(replica) => (replica.state === 'failed' ? 'bad' : undefined)}
-        live
-        empty={<PageEmpty title={t('noReplica')} />}
-      />
-    </Page>
+    <DataTable
+      id="replicas"
+      label={t('replicas')}
+      columns={columns}
+      list={{ rows: model.replicas }}
+      idOf={(replica) => replica.node}
+      toneOf={(replica) => (replica.state === 'failed' ? 'bad' : undefined)}
+      live
+      empty={<PageEmpty title={t('noReplica')} />}
+    />
+  )
+}
+
+function Fetched({ done, total, state }: { done: number; total: number; state: State | undefined }) {
+  if (state !== 'fetching') return null
+  const text = bytesOf(done, total)
+  return (
+    <span className={classes.fetched}>
+      <Progress value={percent(done, total)} flex={1} aria-label={text} />
+      <span>{text}</span>
+    </span>
   )
 }
 
