@@ -248,6 +248,12 @@ SETTINGS = (
     ),
     Setting("OLLAMAMAX_MAX_TENANTS", COUNT, "10000", "Tenants of the installation; one more is refused with 409."),
     Setting("OLLAMAMAX_MAX_USERS", COUNT, "100000", "Users of the installation; one more is refused with 409."),
+    Setting(
+        "OLLAMAMAX_MAX_INVITATIONS_PER_TENANT",
+        COUNT,
+        "1000",
+        "Invitations of one tenant that can still be accepted; one more is refused with 409.",
+    ),
     Setting("OLLAMAMAX_MAX_MEMBERS_PER_TENANT", COUNT, "10000", "Members of one tenant; one more is refused with 409."),
     Setting(
         "OLLAMAMAX_MAX_IDENTITY_PROVIDERS_PER_TENANT",
@@ -368,6 +374,28 @@ SETTINGS = (
     ),
     Setting(
         "OLLAMAMAX_MAX_BATCH_LINES", integer(1, 10_000_000), "50000", "Requests that the file of a batch may hold."
+    ),
+    Setting(
+        "OLLAMAMAX_SMTP_HOST",
+        str,
+        "",
+        "Mail server that letters are given to: invitations, new passwords, notices. Empty: no mail is sent, and what needs it says so.",
+    ),
+    Setting("OLLAMAMAX_SMTP_PORT", integer(1, 65535), "587", "Its port."),
+    Setting(
+        "OLLAMAMAX_SMTP_TLS",
+        choice("starttls", "tls", "none"),
+        "starttls",
+        "`starttls` (mostly port 587), `tls` from the first byte (465), or `none`.",
+    ),
+    Setting("OLLAMAMAX_SMTP_USER", str, "", "User to log in there as. Empty: nobody logs in."),
+    Setting("OLLAMAMAX_SMTP_PASSWORD", str, "", "That user's password.", secret=True),
+    Setting("OLLAMAMAX_SMTP_PASSWORD_FILE", str, "", "A file that holds the password, instead."),
+    Setting(
+        "OLLAMAMAX_SMTP_FROM",
+        str,
+        "",
+        "Who letters are from, as `OllamaMax <ollamamax@example.com>`. Needed where OLLAMAMAX_SMTP_HOST is set.",
     ),
     Setting(
         "OLLAMAMAX_OUTBOUND_NETWORKS",
@@ -574,12 +602,28 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         problems.append(
             f"OLLAMAMAX_METRICS_ADDRESS is {metrics[0]!r}, which others can reach: set OLLAMAMAX_METRICS_TOKEN, too."
         )
+    problems += _mail_problems(values)
     host = values.get("HOST", "127.0.0.1")
     if not _is_loopback(host) and not values.get("OLLAMAMAX_TLS_PROXY") and not values.get("OLLAMAMAX_TLS_CERT"):
         problems.append(
             f"HOST is {host!r}, which others can reach, and nothing provides TLS: set OLLAMAMAX_TLS_CERT and "
             "OLLAMAMAX_TLS_KEY, or OLLAMAMAX_TLS_PROXY=1 when a TLS proxy stands in front."
         )
+    return problems
+
+
+def _mail_problems(values: Mapping[str, Any]) -> list[str]:
+    if not values.get("OLLAMAMAX_SMTP_HOST"):
+        return []
+    problems = []
+    if "@" not in values.get("OLLAMAMAX_SMTP_FROM", ""):
+        problems.append("OLLAMAMAX_SMTP_FROM must be an address, as OLLAMAMAX_SMTP_HOST is set.")
+    unsafe = values.get("OLLAMAMAX_SMTP_TLS") == "none" and not _is_loopback(values["OLLAMAMAX_SMTP_HOST"])
+    if values.get("OLLAMAMAX_SMTP_USER") and unsafe:
+        problems.append("OLLAMAMAX_SMTP_TLS is none: OLLAMAMAX_SMTP_USER's password would be sent for all to read.")
+    file = values.get("OLLAMAMAX_SMTP_PASSWORD_FILE")
+    if file and not os.access(file, os.R_OK):
+        problems.append(f"OLLAMAMAX_SMTP_PASSWORD_FILE is {file!r}, which cannot be read.")
     return problems
 
 

@@ -11,6 +11,7 @@ from csp.constants import NONCE
 
 from ollamamax import env, logs
 from ollamamax.bus.connect import pool_options
+from ollamamax.mail.server import server_of
 from ollamamax.outbound.addresses import Rules
 from ollamamax.secret_box import SecretBox, derived_key
 
@@ -29,6 +30,7 @@ HOST: str = ENV["HOST"]
 PORT: int = ENV["PORT"]
 TLS = bool(ENV["OLLAMAMAX_TLS_CERT"])
 PUBLIC_URL: str = ENV["OLLAMAMAX_PUBLIC_URL"] or f"{'https' if TLS else 'http'}://{HOST}:{PORT}"
+MAIL = server_of(ENV.values)
 OUTBOUND_RULES = Rules(networks=ENV["OLLAMAMAX_OUTBOUND_NETWORKS"], http=ENV["OLLAMAMAX_OUTBOUND_HTTP"])
 HTTPS = PUBLIC_URL.startswith("https://")
 ALLOWED_HOSTS = [
@@ -53,6 +55,7 @@ INSTALLED_APPS = [
     "ollamamax.bus",
     "ollamamax.audit",
     "ollamamax.sso",
+    "ollamamax.mail",
     "ollamamax.metering",
     "ollamamax.notifications",
     "cluster",

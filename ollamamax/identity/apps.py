@@ -18,7 +18,7 @@ class IdentityConfig(AppConfig):
         from django.db.models.signals import post_migrate
 
         from ollamamax.identity import wall
-        from ollamamax.identity.models import ApiKey, UserSession
+        from ollamamax.identity.models import ApiKey, Invitation, UserSession
         from ollamamax.identity.retention import ENDED, ENDINGS, ExpiringRows
 
         post_migrate.connect(wall.build, sender=self)
@@ -26,6 +26,9 @@ class IdentityConfig(AppConfig):
             ExpiringRows(
                 "key", ENDED, lambda before: ApiKey.objects.filter(Q(revoked_at__lt=before) | Q(expires_at__lt=before))
             )
+        )
+        ENDINGS.append(
+            ExpiringRows("invitation", ENDED, lambda before: Invitation.objects.filter(expires_at__lt=before))
         )
         ENDINGS.append(ExpiringRows("", ENDED, lambda before: Session.objects.filter(expire_date__lt=before)))
         known = Session.objects.filter(session_key=OuterRef("session_key"))

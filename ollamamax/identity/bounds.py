@@ -41,6 +41,7 @@ class Bound:
 TENANTS = Bound("OLLAMAMAX_MAX_TENANTS", "tenants", "its operator can raise the bound", of_installation=True)
 USERS = Bound("OLLAMAMAX_MAX_USERS", "users", "its operator can raise the bound", of_installation=True)
 MEMBERS = Bound("OLLAMAMAX_MAX_MEMBERS_PER_TENANT", "members", "remove some")
+INVITATIONS = Bound("OLLAMAMAX_MAX_INVITATIONS_PER_TENANT", "open invitations", "revoke some")
 ROLES = Bound("OLLAMAMAX_MAX_ROLES_PER_TENANT", "roles", "delete some")
 GRANTS = Bound("OLLAMAMAX_MAX_GRANTS_PER_TENANT", "grants", "end some")
 IDEMPOTENT_ANSWERS = Bound(

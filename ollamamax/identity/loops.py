@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ollamamax.bus.loops import Leader, LeaseOf, loop
-from ollamamax.identity.actions import attempt, idempotency, retention
+from ollamamax.identity.actions import attempt, idempotency, password_reset, retention
 from ollamamax.identity.actions.key_use import move_key_use
 
 
@@ -18,8 +18,14 @@ def sweep_log_ins(leader: Leader) -> None:
     attempt.tell_and_sweep()
 
 
+@loop("identity.answer_resets", every=2.0, lease=LeaseOf.POSTGRES)
+def answer_resets(leader: Leader) -> None:
+    password_reset.answer_resets(leader.check)
+
+
 @loop("identity.remove_ended", every=60.0, lease=LeaseOf.POSTGRES)
 def remove_ended(leader: Leader) -> None:
     leader.check()
     retention.remove_ended()
     idempotency.sweep()
+    password_reset.sweep_resets()

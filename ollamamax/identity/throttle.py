@@ -12,7 +12,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["account", "address", "audit", "pair"]
+Kind = Literal["account", "address", "audit", "pair", "reset"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ PACES: dict[Kind, AttemptPace] = {
     "account": AttemptPace(20, 60.0),
     "address": AttemptPace(20, 15.0),
     "pair": AttemptPace(10, 90.0),
+    "reset": AttemptPace(10, 60.0),  # of letters with a link to a new password that one address asks for
     "audit": AttemptPace(60, 1.0),  # of audit records about refused log-ins, whatever their number
 }
 TRUSTED_DAYS = 90

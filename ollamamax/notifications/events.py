@@ -20,6 +20,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "batch": ("batch.cancel", "batch.create"),
     "file": ("file.create", "file.delete"),
     "grant": ("grant.end", "grant.give"),
+    "invitation": ("invitation.accept", "invitation.create", "invitation.revoke"),
     "job": (
         *("job.cancel", "job.create", "job.delete", "job.done", "job.fail", "job.pull", "job.push", "job.retry"),
     ),
@@ -32,7 +33,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "role": ("role.change", "role.create", "role.delete"),
     "session": ("session.end", "session.end_others", "session.enter_tenant", "session.log_in", "session.log_out"),
     "tenant": ("tenant.change", "tenant.create", "tenant.govern", "tenant.resume", "tenant.suspend"),
-    "user": ("user.activate", "user.change_password", "user.create", "user.deactivate"),
+    "user": ("user.activate", "user.change_password", "user.create", "user.deactivate", "user.reset_password"),
     "version": ("version.discard", "version.make", "version.publish", "version.register"),
     "webhook": ("webhook.change", "webhook.create", "webhook.delete", "webhook.disable", "webhook.redeliver", "webhook.rotate"),
 }  # fmt: skip

@@ -27,6 +27,10 @@ PUBLIC_METHODS = {
     ("api/v1/sso/link", "GET"),  # who came by a provider in this session
     ("api/v1/sso/link", "POST"),  # logs in by a password; CSRF is checked
     ("api/v1/sso/log-out", "POST"),  # logs out; harmless for nobody
+    ("api/v1/invitations/open", "POST"),  # the link's token in the body is the credential; CSRF is checked
+    ("api/v1/invitations/accept", "POST"),  # the same
+    ("api/v1/account/reset", "POST"),  # says the same to everybody; CSRF is checked
+    ("api/v1/account/reset/password", "POST"),  # the token of the letter is the credential; CSRF is checked
     ("api/v1/nodes/join", "POST"),  # the join token in the body is the credential
 }
 PUBLIC_PAGES = {

@@ -22,12 +22,15 @@ OURS = {
     "responses",
     "notifications",
     "sso",
+    "mail",
 }
 WITHOUT_TENANT = {
     "identity.Tenant",
     "identity.Role",  # its tenant is null for the system's own; its manager shows no other tenant's
     "identity.User",  # a person may be a member of several
     "identity.UserSession",  # of a user, who may be a member of several
+    "identity.PasswordReset",  # of a user, or of nobody: it is not known yet
+    "mail.OutgoingMail",  # to a person, who may be a member of several
     "identity.LogInCounter",  # counts before it is known who it is
     "audit.AuditRecord",  # refers to nothing; its chain names the tenant
     "audit.ChainHead",

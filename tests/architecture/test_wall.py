@@ -222,6 +222,7 @@ EVERY_TENANT = {
     "ollamamax/identity/actions/user.py": OPERATOR,
     "ollamamax/identity/directory.py": PUBLISHES,
     "ollamamax/identity/management/commands/migrate.py": LOOPS,
+    "ollamamax/identity/queries/invitation.py": FINDS,
     "ollamamax/identity/queries/key.py": FINDS,
     "ollamamax/identity/queries/member.py": FINDS,
     "ollamamax/identity/scope.py": "says what it is",

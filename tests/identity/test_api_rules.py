@@ -47,6 +47,12 @@ CREATED_ELSEWHERE = {
     "sso/link",  # logs in
     "sso/log-out",
     "account/identities",  # a way to a page, of the session
+    "invitations/open",  # only shows what the link is for
+    "invitations/accept",  # once, by its token
+    "account/reset",  # nobody is known yet
+    "account/reset/password",  # once, by its token
+    "tenants/<uuid:tenant_id>/suspend",  # creates nothing, and done again changes nothing
+    "tenants/<uuid:tenant_id>/resume",
     "playground/token",  # a secret of some minutes, of which a page has many: nothing is kept of it
 }
 

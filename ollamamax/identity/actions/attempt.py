@@ -92,6 +92,21 @@ def succeeded(attempt: Attempt) -> None:
             counter.save(update_fields=["level", "trusted_until", "expires_at"])
 
 
+def count(kind: throttle.Kind, subject: str) -> None:
+    """Count something that one address may do so often only. Raises `Overloaded`."""
+    now = timezone.now()
+    LogInCounter.objects.bulk_create(
+        [LogInCounter(kind=kind, subject=subject, at=now, expires_at=now)], ignore_conflicts=True
+    )
+    with transaction.atomic(durable=True):
+        [counter] = _named([(kind, subject)]).select_for_update()
+        seconds = throttle.wait(_level(counter, now), kind)
+        if seconds <= 0:
+            _add([counter], now, 1.0)
+    if seconds > 0:
+        raise Overloaded("This was asked for too often. Try again later.", retry_after=max(1.0, seconds))
+
+
 def tell_and_sweep() -> None:
     """Write the records that are due about refusals that nobody came to tell of, and drop counters that say nothing any more."""
     now = timezone.now()

@@ -29,11 +29,11 @@ def add_member(*, acting: Principal, tenant: Tenant, user: User, role: str) -> M
 
     Raises `Forbidden`, `InvalidRequest`, `NotFound` for another's tenant, or `Conflict` for a member.
     """
-    _require_of(acting, tenant)
+    require_over_members(acting, tenant)
     try:
         with tenant_scope(tenant), transaction.atomic(durable=True):
             given = roles.find_role(role)
-            _require_to_decide(acting, tenant, given)
+            require_to_decide(acting, tenant, given)
             require_room(MEMBERS, Membership.objects.exclude(user=user))
             membership = Membership.objects.create(tenant=tenant, user=user, role=given)
             record(
@@ -59,17 +59,17 @@ def change_member(
     Raises `Forbidden` for one who may do more than ``acting``, `InvalidRequest`, `NotFound` for another's tenant or no
     member, and `Conflict` for the last owner.
     """
-    _require_of(acting, tenant)
+    require_over_members(acting, tenant)
     if state is not None and state not in CHOSEN:
         raise InvalidRequest("A membership is made active or suspended.", param="state")
     with tenant_scope(tenant), transaction.atomic(durable=True):
         members = _locked()
         membership = _found(members, user_id)
-        _require_to_decide(acting, tenant, membership.role)
+        require_to_decide(acting, tenant, membership.role)
         changed: dict[str, Any] = {}
         if role is not None and role != membership.role.slug:
             given = roles.find_role(role)
-            _require_to_decide(acting, tenant, given)
+            require_to_decide(acting, tenant, given)
             membership.role = given
             changed["role"] = role
         if state is not None and state != membership.state:
@@ -97,11 +97,11 @@ def remove_member(*, acting: Principal, tenant: Tenant, user: User) -> None:
     Raises `Forbidden` for one who may do more than ``acting``, `NotFound` for another's tenant or no member, and
     `Conflict` for the last owner.
     """
-    _require_of(acting, tenant)
+    require_over_members(acting, tenant)
     with tenant_scope(tenant), transaction.atomic(durable=True):
         members = _locked()
         membership = _found(members, user.id)
-        _require_to_decide(acting, tenant, membership.role)
+        require_to_decide(acting, tenant, membership.role)
         _require_an_owner({other: each for other, each in members.items() if other != user.id})
         membership.delete()
         record(
@@ -116,13 +116,13 @@ def remove_member(*, acting: Principal, tenant: Tenant, user: User) -> None:
         sockets.recheck_on_commit([user.id])
 
 
-def _require_of(acting: Principal, tenant: Tenant) -> None:
+def require_over_members(acting: Principal, tenant: Tenant) -> None:
     if acting.tenant not in (None, tenant.id.hex):
         raise NotFound("There is no such tenant.")
     require(acting, "member.manage")
 
 
-def _require_to_decide(acting: Principal, tenant: Tenant, role: Role) -> None:
+def require_to_decide(acting: Principal, tenant: Tenant, role: Role) -> None:
     """Whether ``acting`` may give and take this role. Raises `Forbidden`."""
     if role.is_owners:
         require_over_owners(acting)

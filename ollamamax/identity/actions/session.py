@@ -18,8 +18,9 @@ from ollamamax.identity.actions import attempt
 from ollamamax.identity.actions.account import end_sessions_on_commit
 from ollamamax.identity.actions.playground import end_tokens_on_commit
 from ollamamax.identity.measuring import log_in_ended
-from ollamamax.identity.models import User, UserSession
+from ollamamax.identity.models import Membership, User, UserSession
 from ollamamax.identity.queries.member import TenantRole, principal_of, tenants_of
+from ollamamax.identity.scope import tenant_scope
 from ollamamax.identity.sessions import TENANT, LogIn
 from ollamamax.kernel.errors import Forbidden, NotFound, Overloaded, Unauthenticated
 from ollamamax.kernel.principal import Principal
@@ -29,6 +30,7 @@ REFUSED = "The email address or the password is wrong."
 MOST_SESSIONS = 50
 """Of one user."""
 MOST_AGENT = 300
+_BACKEND = "django.contrib.auth.backends.ModelBackend"
 SEEN = datetime.timedelta(minutes=5)
 """How exactly it is kept when a session was last seen."""
 
@@ -98,6 +100,7 @@ def begin_session(
     place = sessions.current_place(request.session, tenants_of(user))
     if place is not None:
         request.session[TENANT] = place.id.hex
+        note_log_in(user, place, log_in)
     record(
         acting=_acting(user, place, request_id),
         action="session.log_in",
@@ -107,6 +110,12 @@ def begin_session(
         detail={"method": log_in.method, "provider": log_in.provider},
     )
     return known
+
+
+def note_log_in(user: User, place: TenantRole, log_in: LogIn) -> None:
+    """So that a tenant's members are listed with when they were last there, and not with what they do elsewhere. Queries: 1."""
+    with tenant_scope(place.id):
+        Membership.objects.filter(user=user).update(last_log_in_at=timezone.now(), last_log_in_method=log_in.method)
 
 
 def enter_tenant(*, request: HttpRequest, user: User, tenant_id: uuid.UUID, request_id: str = "") -> TenantRole:
@@ -136,6 +145,9 @@ def enter_tenant(*, request: HttpRequest, user: User, tenant_id: uuid.UUID, requ
             tenant=place.id,
         )
         sockets.recheck_on_commit([user.id])
+        how = sessions.log_in_of(request.session)
+        if how is not None:
+            note_log_in(user, place, how)
     return place
 
 

@@ -38,6 +38,7 @@ class MemberView(View):
     permissions = {"GET": "member.view", "PATCH": "member.manage", "DELETE": "member.manage"}
     serializer_class = MemberSerializer
     etagged = True
+    volatile = frozenset({"last_log_in_at", "last_log_in_method"})
 
     @extend_schema(operation_id="members_retrieve", responses=MemberSerializer)
     def get(self, request: Request, membership_id: uuid.UUID) -> Response:

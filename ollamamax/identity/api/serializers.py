@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from ollamamax.identity.api.fields import Number
-from ollamamax.identity.models import Grant, Membership, Priority, Role
+from ollamamax.identity.models import Grant, Membership, Priority, Role, User
 from ollamamax.identity.models.limits import LIMITS, MOST
 from ollamamax.identity.models.tenant import LEAST_WEIGHT, MOST_WEIGHT
 from ollamamax.identity.roles import ON_OBJECTS, PERMISSIONS
@@ -53,7 +53,10 @@ class LimitsSerializer(serializers.Serializer[Any]):
 class UserSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     email = serializers.EmailField()
-    name = serializers.CharField(source="email", help_text="How to show the user.")
+    name = serializers.SerializerMethodField(help_text="How to show the user: by name, or else by email address.")
+
+    def get_name(self, user: User) -> str:
+        return user.name or user.email
 
 
 class TenantSerializer(serializers.Serializer[Any]):
@@ -92,6 +95,7 @@ class SessionSerializer(serializers.Serializer[Any]):
     log_in = HowLoggedInSerializer(allow_null=True)
     tenant = TenantSerializer(allow_null=True)
     tenants = TenantSerializer(many=True)
+    mail = serializers.BooleanField(help_text="Whether this installation sends mail, as for a new password.")
     permissions = serializers.ListField(child=serializers.ChoiceField(choices=sorted(PERMISSIONS)))
 
 
@@ -211,6 +215,9 @@ class TenantDetailSerializer(serializers.Serializer[Any]):
         read_only=True, help_text="Whether OpenAI's and Anthropic's protocols refuse fields that nobody knows."
     )
     is_operator = serializers.BooleanField(read_only=True)
+    suspended_at = serializers.DateTimeField(
+        read_only=True, allow_null=True, help_text="Since when its keys and people are refused."
+    )
     may_join_nodes = serializers.BooleanField(
         read_only=True, help_text="Whether hosts may become its nodes; those of the operator always may."
     )
@@ -275,11 +282,18 @@ class MemberSerializer(serializers.ModelSerializer[Membership]):
     """A user in the caller's tenant. Rights come from active memberships only."""
 
     email = serializers.EmailField(source="user.email")
+    name = serializers.CharField(source="user.name")
     role = serializers.CharField(source="role.slug", help_text="The slug of the role.")
+    last_log_in_method = serializers.CharField(
+        help_text="As `password` or `oidc`; empty for who has not been here yet."
+    )
 
     class Meta:
         model = Membership
-        fields = ["id", "user", "email", "role", "state", "source", "external_id", "created_at", "changed_at"]
+        fields = [
+            *("id", "user", "email", "name", "role", "state", "source", "external_id", "last_log_in_at"),
+            *("last_log_in_method", "created_at", "changed_at"),
+        ]
         read_only_fields = fields
 
 

@@ -18,6 +18,7 @@ from ollamamax.identity.models import User
 from ollamamax.identity.queries.member import tenants_of
 from ollamamax.identity.sessions import current_place, log_in_of
 from ollamamax.kernel.errors import Forbidden
+from ollamamax.mail.actions import is_set_up
 
 
 class SessionView(View):
@@ -30,7 +31,7 @@ class SessionView(View):
     def get(self, request: Request) -> Response:
         """Who is logged in. Sets the CSRF cookie that other methods need, as `X-CSRFToken`."""
         get_token(request)
-        return _answer(request, request.user)
+        return session_answer(request, request.user)
 
     @extend_schema(request=LogInSerializer, responses=SessionSerializer)
     def post(self, request: Request) -> Response:
@@ -41,7 +42,7 @@ class SessionView(View):
         given = LogInSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         user = log_in(request=request._request, request_id=id_of(request), **given.validated_data)
-        return _answer(request, user)
+        return session_answer(request, user)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request) -> Response:
@@ -69,10 +70,10 @@ class SessionTenantView(View):
             tenant_id=given.validated_data["tenant"],
             request_id=id_of(request),
         )
-        return _answer(request, request.user)
+        return session_answer(request, request.user)
 
 
-def _answer(request: Request, user: Any) -> Response:
+def session_answer(request: Request, user: Any) -> Response:
     known = user if isinstance(user, User) else None
     places = tenants_of(known) if known else []
     place = current_place(request.session, places)
@@ -84,6 +85,7 @@ def _answer(request: Request, user: Any) -> Response:
                 "log_in": log_in_of(request.session) if known else None,
                 "tenant": place,
                 "tenants": places,
+                "mail": is_set_up(),
                 "permissions": sorted(place.permissions) if place else [],
             }
         ).data,

@@ -13,13 +13,20 @@ from ollamamax.identity.api.account import (
 )
 from ollamamax.identity.api.audit import AuditExportView, AuditVerifyView, AuditView
 from ollamamax.identity.api.bulk import bulk_of
+from ollamamax.identity.api.invitation import (
+    InvitationAcceptView,
+    InvitationListView,
+    InvitationView,
+    OpenInvitationView,
+)
 from ollamamax.identity.api.key import KeyListView, KeyRotateView, KeyView
 from ollamamax.identity.api.me import MeView
 from ollamamax.identity.api.member import MemberListView, MemberView
+from ollamamax.identity.api.password_reset import PasswordResetView, ResetRequestView
 from ollamamax.identity.api.role import GrantListView, GrantView, RoleListView, RoleView
 from ollamamax.identity.api.schema import Docs, Schema
 from ollamamax.identity.api.session import SessionTenantView, SessionView
-from ollamamax.identity.api.tenant import OwnTenantView, TenantListView, TenantView
+from ollamamax.identity.api.tenant import OwnTenantView, TenantListView, TenantResumeView, TenantSuspendView, TenantView
 
 urlpatterns = [
     path("session", SessionView.as_view(), name="session"),
@@ -27,12 +34,21 @@ urlpatterns = [
     path("members", MemberListView.as_view(), name="members"),
     path("members/bulk", bulk_of(MemberView, "membership_id", "members").as_view(), name="members-bulk"),
     path("members/<uuid:membership_id>", MemberView.as_view(), name="member"),
+    path("invitations", InvitationListView.as_view(), name="invitations"),
+    path("invitations/open", OpenInvitationView.as_view(), name="invitation-open"),
+    path("invitations/accept", InvitationAcceptView.as_view(), name="invitation-accept"),
+    path(
+        "invitations/bulk", bulk_of(InvitationView, "invitation_id", "invitations").as_view(), name="invitations-bulk"
+    ),
+    path("invitations/<uuid:invitation_id>", InvitationView.as_view(), name="invitation"),
     path("roles", RoleListView.as_view(), name="roles"),
     path("roles/bulk", bulk_of(RoleView, "role_id", "roles").as_view(), name="roles-bulk"),
     path("roles/<uuid:role_id>", RoleView.as_view(), name="role"),
     path("grants", GrantListView.as_view(), name="grants"),
     path("grants/bulk", bulk_of(GrantView, "grant_id", "grants").as_view(), name="grants-bulk"),
     path("grants/<uuid:grant_id>", GrantView.as_view(), name="grant"),
+    path("account/reset", ResetRequestView.as_view(), name="account-reset"),
+    path("account/reset/password", PasswordResetView.as_view(), name="account-reset-password"),
     path("account/password", PasswordView.as_view(), name="account-password"),
     path("account/sessions", UserSessionListView.as_view(), name="account-sessions"),
     path("account/other-sessions", OtherSessionsView.as_view(), name="account-other-sessions"),
@@ -50,6 +66,8 @@ urlpatterns = [
     path("tenants", TenantListView.as_view(), name="tenants"),
     path("tenants/bulk", bulk_of(TenantView, "tenant_id", "tenants").as_view(), name="tenants-bulk"),
     path("tenants/<uuid:tenant_id>", TenantView.as_view(), name="one-tenant"),
+    path("tenants/<uuid:tenant_id>/suspend", TenantSuspendView.as_view(), name="tenant-suspend"),
+    path("tenants/<uuid:tenant_id>/resume", TenantResumeView.as_view(), name="tenant-resume"),
     path("schema/", Schema.as_view(), name="schema"),
     path("docs/", Docs.as_view(), name="docs"),
 ]

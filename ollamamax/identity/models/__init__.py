@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from ollamamax.identity.models.grant import Grant
 from ollamamax.identity.models.idempotency import IdempotentAnswer
+from ollamamax.identity.models.invitation import Invitation
 from ollamamax.identity.models.key import ApiKey, Priority
 from ollamamax.identity.models.log_in import LogInCounter
 from ollamamax.identity.models.membership import Membership
+from ollamamax.identity.models.password_reset import PasswordReset
 from ollamamax.identity.models.role import Role
 from ollamamax.identity.models.session import UserSession
 from ollamamax.identity.models.tenant import Tenant
@@ -16,8 +18,10 @@ __all__ = [
     "ApiKey",
     "Grant",
     "IdempotentAnswer",
+    "Invitation",
     "LogInCounter",
     "Membership",
+    "PasswordReset",
     "Priority",
     "Role",
     "Tenant",

@@ -15,6 +15,7 @@ class Membership(models.Model):
     """Only an active one gives any rights: a tenant suspends a membership, never the user, who may be a member of others.
 
     ``source`` says who keeps it, and ``external_id`` by which name it is known there; empty for one that is kept here.
+    ``last_log_in_at``: when its user last logged in to, or entered, this tenant, and by which method.
     """
 
     class State(models.TextChoices):
@@ -36,6 +37,8 @@ class Membership(models.Model):
     state = models.CharField(max_length=16, choices=State, default=State.ACTIVE)
     source = models.CharField(max_length=16, choices=Source, default=Source.LOCAL)
     external_id = models.CharField(max_length=255, default="", blank=True)
+    last_log_in_at = models.DateTimeField(null=True)
+    last_log_in_method = models.CharField(max_length=16, default="", blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
 

@@ -18,6 +18,7 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser):
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     email = models.EmailField(max_length=254)
+    name = models.CharField(max_length=100, default="", blank=True)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -6,6 +6,7 @@ import datetime
 import random
 import uuid
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
@@ -18,6 +19,7 @@ from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.errors import Conflict, NotFound
 from ollamamax.kernel.principal import Principal, system
+from ollamamax.mail.actions import queue_mail
 from ollamamax.notifications.actions.webhook import MANAGE, give_up_waiting
 from ollamamax.notifications.attempts import DAY, Tried, after_failure, log_with
 from ollamamax.notifications.models import Webhook, WebhookDelivery
@@ -181,4 +183,16 @@ def _disable(webhook: Webhook, reason: str) -> None:
         tenant=webhook.tenant_id,
         detail={"url": webhook.url, "reason": reason},
     )
+    if webhook.created_by is not None and webhook.created_by.is_active:
+        queue_mail(
+            to=webhook.created_by.email,
+            kind="webhook_disabled",
+            language="en",
+            values={
+                "tenant": webhook.tenant.name,
+                "host": urlsplit(webhook.url).hostname or "",
+                "reason": reason,
+            },
+            link=f"{settings.PUBLIC_URL}/webhooks/{webhook.id}",
+        )
     _log.warning("webhook_disabled", webhook=webhook.id.hex, reason=reason)
