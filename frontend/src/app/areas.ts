@@ -1,6 +1,7 @@
 /** Every area of the console. A new one is a folder below src/areas and a line here. */
 import * as jobs from '../areas/jobs'
 import * as keys from '../areas/keys'
+import * as members from '../areas/members'
 import * as models from '../areas/models'
 import * as nodes from '../areas/nodes'
 import * as overview from '../areas/overview'
@@ -8,11 +9,26 @@ import * as playground from '../areas/playground'
 import * as queue from '../areas/queue'
 import * as requests from '../areas/requests'
 import * as session from '../areas/session'
+import * as tenants from '../areas/tenants'
 import * as usage from '../areas/usage'
+import * as webhooks from '../areas/webhooks'
 import type { Entry } from './area'
 
 /** Areas inside the shell. */
-export const AREAS = [overview, nodes, models, jobs, requests, queue, usage, playground, keys] as const
+export const AREAS = [
+  overview,
+  nodes,
+  models,
+  jobs,
+  requests,
+  queue,
+  usage,
+  playground,
+  keys,
+  members,
+  webhooks,
+  tenants,
+] as const
 
 /** Areas that need no session. */
 export const OUTSIDE = [session] as const

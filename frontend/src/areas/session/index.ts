@@ -1,8 +1,14 @@
 /** Logging in. */
+import type { QueryClient } from '@tanstack/react-query'
 import { createRoute, redirect } from '@tanstack/react-router'
 import { sessionQuery } from '../../api/session'
 import { lazyPage } from '../../app/lazyPage'
 import { rootRoute } from '../../app/roots'
+
+/** The session says who is logged in, and brings the token that changes need. */
+const withSession = async ({ context }: { context: { queries: QueryClient } }): Promise<void> => {
+  await context.queries.query({ ...sessionQuery, staleTime: 'static' })
+}
 
 export const routes = [
   createRoute({
@@ -18,5 +24,23 @@ export const routes = [
       if (session.authenticated) throw redirect({ href: search.next ?? '/' })
     },
     component: lazyPage('session', () => import('./LoginPage'), 'LoginPage'),
+  }),
+  createRoute({
+    getParentRoute: () => rootRoute,
+    path: '/invitation',
+    beforeLoad: withSession,
+    component: lazyPage('session', () => import('./InvitationPage'), 'InvitationPage'),
+  }),
+  createRoute({
+    getParentRoute: () => rootRoute,
+    path: '/forgot',
+    beforeLoad: withSession,
+    component: lazyPage('session', () => import('./ForgotPage'), 'ForgotPage'),
+  }),
+  createRoute({
+    getParentRoute: () => rootRoute,
+    path: '/reset',
+    beforeLoad: withSession,
+    component: lazyPage('session', () => import('./ResetPage'), 'ResetPage'),
   }),
 ] as const

@@ -1,0 +1,120 @@
+/** Every organisation: its share, its limits, and whether it may act at all. */
+import { Button } from '@mantine/core'
+import { IconPlus } from '@tabler/icons-react'
+import { useMemo, useState } from 'react'
+import { useTranslation } from 'react-i18next'
+import { useTenantActs, useTenants, type TenantDetail } from '../../api/tenants'
+import { confirmed } from '../../ui/confirm'
+import { count, exactly, when } from '../../ui/format'
+import { Page } from '../../ui/Page'
+import { PageEmpty } from '../../ui/PageState'
+import type { Column } from '../../ui/table/column'
+import { DataTable } from '../../ui/table/DataTable'
+import { Tag } from '../../ui/Tag'
+import { done, failed } from '../../ui/toast'
+import { CreateTenant } from './CreateTenant'
+import { EditTenant } from './EditTenant'
+
+export function TenantsPage() {
+  const { t } = useTranslation('tenants')
+  const list = useTenants()
+  const { setSuspended } = useTenantActs()
+  const [creating, setCreating] = useState(false)
+  const [editing, setEditing] = useState<TenantDetail | null>(null)
+  const columns = useMemo(
+    (): Column<TenantDetail>[] => [
+      { id: 'name', header: t('name'), value: (row) => row.name, primary: true },
+      { id: 'slug', header: t('slug'), value: (row) => row.slug, width: 160 },
+      {
+        id: 'state',
+        header: t('state'),
+        value: stateOf,
+        cell: (row) => (
+          <Tag tone={row.suspended_at === null ? (row.is_operator ? 'accent' : 'ok') : 'warn'}>{t(stateOf(row))}</Tag>
+        ),
+        width: 130,
+      },
+      { id: 'weight', header: t('weight'), value: (row) => row.weight, align: 'right', width: 100 },
+      { id: 'rpm', header: t('requests'), value: (row) => row.limits.requests_per_minute, cell: (row) => limit(row.limits.requests_per_minute), align: 'right', width: 150 },
+      { id: 'tpm', header: t('tokens'), value: (row) => row.limits.tokens_per_minute, cell: (row) => limit(row.limits.tokens_per_minute), align: 'right', width: 140 },
+      { id: 'concurrent', header: t('concurrent'), value: (row) => row.limits.concurrent_requests, cell: (row) => limit(row.limits.concurrent_requests), align: 'right', width: 140 },
+      { id: 'nodes', header: t('mayJoin'), value: (row) => (row.is_operator || row.may_join_nodes ? t('yes') : t('no')), width: 120 },
+      {
+        id: 'created',
+        header: t('created'),
+        value: (row) => row.created_at,
+        cell: (row) => <time title={exactly(row.created_at)}>{when(row.created_at)}</time>,
+        width: 150,
+      },
+    ],
+    [t],
+  ) // prettier-ignore
+  const suspend = async (row: TenantDetail, suspended: boolean) => {
+    if (suspended) {
+      const yes = await confirmed({
+        title: t('suspendTitle', { name: row.name }),
+        consequence: t('suspendText'),
+        action: t('suspend'),
+        danger: true,
+        type: row.slug,
+      })
+      if (!yes) return
+    }
+    try {
+      await setSuspended.mutateAsync({ id: row.id, suspended })
+      done(suspended ? t('suspendedDone', { name: row.name }) : t('resumedDone', { name: row.name }))
+    } catch (error) {
+      failed(error)
+    }
+  }
+  return (
+    <Page
+      title={t('title')}
+      lead={t('lead')}
+      actions={
+        <Button leftSection={<IconPlus size={16} />} onClick={() => setCreating(true)}>
+          {t('create')}
+        </Button>
+      }
+    >
+      <DataTable
+        id="tenants"
+        label={t('title')}
+        columns={columns}
+        list={list}
+        idOf={(row) => row.id}
+        rowActions={(row) => (
+          <>
+            <Button
+              size="compact-xs"
+              variant="subtle"
+              aria-label={t('editOf', { name: row.name })}
+              onClick={() => setEditing(row)}
+            >
+              {t('edit')}
+            </Button>
+            {!row.is_operator && (
+              <Button
+                size="compact-xs"
+                variant="subtle"
+                {...(row.suspended_at === null ? { color: 'red' } : {})}
+                aria-label={t(row.suspended_at === null ? 'suspendOf' : 'resumeOf', { name: row.name })}
+                onClick={() => void suspend(row, row.suspended_at === null)}
+              >
+                {row.suspended_at === null ? t('suspend') : t('resume')}
+              </Button>
+            )}
+          </>
+        )}
+        empty={<PageEmpty title={t('none')} />}
+      />
+      {creating && <CreateTenant onClose={() => setCreating(false)} />}
+      {editing !== null && <EditTenant tenant={editing} onClose={() => setEditing(null)} />}
+    </Page>
+  )
+}
+
+const stateOf = (row: TenantDetail): 'active' | 'suspended' | 'operator' =>
+  row.suspended_at !== null ? 'suspended' : row.is_operator ? 'operator' : 'active'
+
+const limit = (value: number | null | undefined): string => (value == null ? '–' : count(value))
