@@ -73,6 +73,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/account/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Ask for a letter with a link to set a new password. The answer is the same whether there is such a user or not. */
+        post: operations["account_reset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/reset/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Set a new password by the letter's link, which works once. Every session of the user ends. */
+        post: operations["account_reset_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/account/sessions": {
         parameters: {
             query?: never;
@@ -293,6 +327,93 @@ export interface paths {
         get: operations["history_retrieve"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's invitations in whatever state, the newest first. */
+        get: operations["invitations_list"];
+        put?: never;
+        /** @description Invite somebody. The link is in this answer and never again; one for the same address before ends. */
+        post: operations["invitations_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations/{invitation_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One invitation. */
+        get: operations["invitations_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Revoke an invitation: its link works no more. Doing so again changes nothing. */
+        delete: operations["invitations_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Become a member: as who is logged in, or as a new user, who is logged in then. */
+        post: operations["invitations_accept"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
+        post: operations["invitations_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations/open": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description What an invitation is for, by what its link holds. */
+        post: operations["invitations_open"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1264,6 +1385,40 @@ export interface paths {
         patch: operations["tenants_update"];
         trace?: never;
     };
+    "/api/v1/tenants/{tenant_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Let a tenant in again that was suspended. For the operator. */
+        post: operations["tenants_resume"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{tenant_id}/suspend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Refuse the tenant's keys and people, and end what runs for them, within a second. Its data stay. For the operator. */
+        post: operations["tenants_suspend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants/bulk": {
         parameters: {
             query?: never;
@@ -1526,6 +1681,13 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description ``name`` and ``password`` are of a new user; who is logged in sends neither. */
+        Accept: {
+            /** @description What follows `#` in the link. */
+            token: string;
+            name?: string;
+            password?: string;
+        };
         Alias: {
             /** Format: uuid */
             readonly id: string;
@@ -1685,6 +1847,29 @@ export interface components {
             capacity: number;
             running: number;
             queued: number;
+        };
+        /** @description A new invitation with its link, which is shown this once. */
+        CreatedInvitation: {
+            /** Format: uuid */
+            readonly id: string;
+            /** Format: email */
+            readonly email: string;
+            /** @description The slug of the role. */
+            role: string;
+            readonly state: string;
+            readonly by_mail: boolean;
+            /** Format: uuid */
+            readonly invited_by: string | null;
+            readonly invited_by_name: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly expires_at: string;
+            /** Format: date-time */
+            readonly accepted_at: string | null;
+            /** Format: date-time */
+            readonly revoked_at: string | null;
+            readonly link: string;
         };
         CreatedJoinToken: {
             /** Format: uuid */
@@ -2100,6 +2285,56 @@ export interface components {
          * @enum {string}
          */
         IdentityProviderKindEnum: "oidc";
+        /** @description Without its link, which is shown once. */
+        Invitation: {
+            /** Format: uuid */
+            readonly id: string;
+            /** Format: email */
+            readonly email: string;
+            /** @description The slug of the role. */
+            role: string;
+            readonly state: string;
+            readonly by_mail: boolean;
+            /** Format: uuid */
+            readonly invited_by: string | null;
+            readonly invited_by_name: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly expires_at: string;
+            /** Format: date-time */
+            readonly accepted_at: string | null;
+            /** Format: date-time */
+            readonly revoked_at: string | null;
+        };
+        InvitationCreate: {
+            /** @description Whoever accepts it has this address. */
+            email: string;
+            /** @description The slug of a role that may do no more than the caller. */
+            role: string;
+            /**
+             * @description How long it can be accepted.
+             * @default 7
+             */
+            days: number;
+            /**
+             * @description By mail too, where this installation sends any.
+             * @default false
+             */
+            send: boolean;
+            /**
+             * @description Of the letter.
+             *
+             *     * `en` - en
+             *     * `de` - de
+             * @default en
+             */
+            language: components["schemas"]["LanguageEnum"];
+        };
+        InvitationToken: {
+            /** @description What follows `#` in the link. */
+            token: string;
+        };
         Job: {
             /** Format: uuid */
             readonly id: string;
@@ -2250,6 +2485,12 @@ export interface components {
              */
             overlap_seconds: number;
         };
+        /**
+         * @description * `en` - en
+         *     * `de` - de
+         * @enum {string}
+         */
+        LanguageEnum: "en" | "de";
         Lead: {
             /** @description Where the browser goes now. */
             url: string;
@@ -2311,11 +2552,16 @@ export interface components {
             readonly user: string;
             /** Format: email */
             email: string;
+            name: string;
             /** @description The slug of the role. */
             role: string;
             readonly state: components["schemas"]["MemberStateEnum"];
             readonly source: components["schemas"]["MemberSourceEnum"];
             readonly external_id: string;
+            /** Format: date-time */
+            readonly last_log_in_at: string | null;
+            /** @description As `password` or `oidc`; empty for who has not been here yet. */
+            last_log_in_method: string;
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
@@ -2403,6 +2649,17 @@ export interface components {
             node_name: string;
             messages: number;
             tickets: number;
+        };
+        /** @description ``has_account``: there is a user with the address, who logs in to accept. */
+        OpenInvitation: {
+            tenant: string;
+            /** Format: email */
+            email: string;
+            role: string;
+            invited_by: string;
+            /** Format: date-time */
+            expires_at: string;
+            readonly has_account: boolean;
         };
         /**
          * @description * `refuse` - refuse
@@ -2513,6 +2770,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["IdentityProvider"][];
+        };
+        PaginatedInvitationList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Invitation"][];
         };
         PaginatedJobList: {
             /**
@@ -2661,6 +2931,11 @@ export interface components {
             current: string;
             new: string;
         };
+        PasswordReset: {
+            /** @description What follows `#` in the letter's link. */
+            token: string;
+            password: string;
+        };
         /** @description Refuses fields that it does not know: what looks like a setting must be one. */
         PatchedAliasChange: {
             /** @description The model that serves it, as name:tag. */
@@ -2774,7 +3049,6 @@ export interface components {
             may_join_nodes?: boolean;
             limits?: components["schemas"]["Limits"];
         };
-<<<<<<< HEAD
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedWebhookChange: {
             url?: string;
@@ -2782,13 +3056,12 @@ export interface components {
             events?: string[];
             description?: string;
             enabled?: boolean;
-=======
+        };
         /** @description An identity that waits for the password of the account with its address. */
         PendingLink: {
             /** Format: email */
             email: string;
             provider: string;
->>>>>>> 9c96f33 (Tell what single sign-on is, and how it is set up)
         };
         /**
          * @description * `inference.use` - inference.use
@@ -2818,11 +3091,7 @@ export interface components {
          *     * `webhook.manage` - webhook.manage
          * @enum {string}
          */
-<<<<<<< HEAD
-        PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.view" | "node.manage" | "node.view" | "request.manage" | "tenant.manage" | "usage.view" | "webhook.manage";
-=======
-        PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.view" | "node.manage" | "node.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view";
->>>>>>> 9c96f33 (Tell what single sign-on is, and how it is set up)
+        PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.view" | "node.manage" | "node.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
         /**
          * @description * `received` - received
          *     * `queued` - queued
@@ -3095,6 +3364,17 @@ export interface components {
          * @enum {string}
          */
         RequestStateEnum: "waiting" | "running" | "settled";
+        ResetRequest: {
+            email: string;
+            /**
+             * @description Of the letter.
+             *
+             *     * `en` - en
+             *     * `de` - de
+             * @default en
+             */
+            language: components["schemas"]["LanguageEnum"];
+        };
         /** @description A named set of permissions. Those of the system are the same in every tenant, and no tenant changes them. */
         Role: {
             /** Format: uuid */
@@ -3190,6 +3470,8 @@ export interface components {
             log_in: components["schemas"]["HowLoggedIn"] | null;
             tenant: components["schemas"]["Tenant"] | null;
             tenants: components["schemas"]["Tenant"][];
+            /** @description Whether this installation sends mail, as for a new password. */
+            mail: boolean;
             permissions: components["schemas"]["PermissionsEnum"][];
         };
         /** @description ``value`` and ``default`` of a secret are null: it is hidden. Each is read once, when a process starts. */
@@ -3299,6 +3581,11 @@ export interface components {
             /** @description Whether OpenAI's and Anthropic's protocols refuse fields that nobody knows. */
             readonly strict_fields: boolean;
             readonly is_operator: boolean;
+            /**
+             * Format: date-time
+             * @description Since when its keys and people are refused.
+             */
+            readonly suspended_at: string | null;
             /** @description Whether hosts may become its nodes; those of the operator always may. */
             readonly may_join_nodes: boolean;
             /** Format: date-time */
@@ -3419,8 +3706,8 @@ export interface components {
             id: string;
             /** Format: email */
             email: string;
-            /** @description How to show the user. */
-            name: string;
+            /** @description How to show the user: by name, or else by email address. */
+            readonly name: string;
         };
         /** @description ``seen_at`` is true to some minutes; ``current``: it is the one that asks. */
         UserSession: {
@@ -3708,6 +3995,50 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    account_reset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResetRequest"];
+            };
+        };
+        responses: {
+            /** @description No response body */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    account_reset_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordReset"];
             };
         };
         responses: {
@@ -4212,6 +4543,178 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["History"];
+                };
+            };
+        };
+    };
+    invitations_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description A part of it. */
+                email?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-email" | "-expires_at" | "created_at" | "email" | "expires_at";
+                /** @description The slug of a role. */
+                role?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedInvitationList"];
+                };
+            };
+        };
+    };
+    invitations_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InvitationCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedInvitation"];
+                };
+            };
+        };
+    };
+    invitations_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                invitation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invitation"];
+                };
+            };
+        };
+    };
+    invitations_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                invitation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    invitations_accept: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Accept"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+        };
+    };
+    invitations_bulk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
+    invitations_open: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InvitationToken"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenInvitation"];
                 };
             };
         };
@@ -6297,6 +6800,48 @@ export interface operations {
                 "application/json": components["schemas"]["PatchedTenantChange"];
             };
         };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantDetail"];
+                };
+            };
+        };
+    };
+    tenants_resume: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantDetail"];
+                };
+            };
+        };
+    };
+    tenants_suspend: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             200: {
                 headers: {
