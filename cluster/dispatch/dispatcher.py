@@ -54,6 +54,7 @@ _BLAMED = frozenset({"node_lost", "node_restarted", "engine_failed", "engine_cra
 """Codes of failures that speak against the node."""
 _TRY_ELSEWHERE = _BLAMED | {"cancelled", "overloaded", "model_not_found"}
 """Codes of failures that another node may not have. A node cancels by itself only when it is shut down."""
+_NO_REDIS = "This installation's Redis is of no use now."
 _EARLY = 1.0
 """Seconds that a request must have left for a node that says its time is over to be wrong."""
 DEATHS_APART = 5.0
@@ -175,9 +176,7 @@ class Dispatcher:
             self._known.pop(request.id, None)
             # Nodes seem gone while Redis takes no writes, among them their signs of life.
             if trouble := await self.trouble_of_redis():
-                raise errors.Unavailable(
-                    f"This installation's Redis is of no use now. {trouble}", retry_after=2
-                ) from error
+                raise errors.Unavailable(f"{_NO_REDIS} {trouble}", retry_after=2) from error
             raise
         except BaseException:
             self._known.pop(request.id, None)
@@ -249,6 +248,10 @@ class Dispatcher:
                 prompt_tokens=failure.prompt_tokens,
                 completion_tokens=failure.completion_tokens,
             )
+        if failure.code == "engine_hung" and (trouble := await self.trouble_of_redis()):
+            # What the engine says does not come through: that is not the engine's fault.
+            request.attempts[-1].error = "unavailable"
+            return Failure("unavailable", f"{_NO_REDIS} {trouble}", 503)
         request.attempts[-1].error = failure.code
         if failure.code in _BLAMED or (failure.status >= 500 and failure.code != "deadline_exceeded"):
             self._breakers.failed(request.node, request.asked.version)

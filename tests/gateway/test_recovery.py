@@ -224,6 +224,28 @@ async def test_an_engine_that_says_nothing_is_left(site: Site) -> None:
     assert len(hung.tickets) == 1
 
 
+async def test_an_engine_that_cannot_be_heard_for_redis_takes_no_writes_is_not_blamed(site: Site) -> None:
+    async def silent(ticket: Ticket) -> AsyncIterator[Event]:
+        if len(site.nodes[0].tickets) == 1:
+            await asyncio.sleep(3600)
+        yield Delta("one")
+        yield Final("stop", 1, 1)
+
+    await set_profile(site, first_byte_seconds=0.5)
+    node = await site.add_node(script=silent)
+    asked = asyncio.create_task(_ask(site))
+    await until(lambda: len(node.tickets) == 1)
+    site.client.config_set("min-replicas-to-write", 1)
+    try:
+        status, answer = await asked
+    finally:
+        site.client.config_set("min-replicas-to-write", 0)
+    assert (status, "It refuses: NOREPLICAS" in answer["error"]) == (503, True), answer
+    await until(lambda: len(site.usage()) == 1)
+    assert site.usage()[0]["route"]["attempts"][0]["error"] == "unavailable"
+    assert (await _ask(site))[0] == 200, "its breaker is closed"
+
+
 async def _ask(site: Site, content: str = "one two three") -> tuple[int, Any]:
     body = {"model": "echo", "messages": [{"role": "user", "content": content}], "stream": False}
     async with site.post("/api/chat", body) as response:
