@@ -120,7 +120,7 @@ def test_what_a_full_disk_does_is_over_when_there_is_room_again(disk: Path, regi
             until(lambda: "No space left" in http.get("/readyz").text)
             assert http.post("/api/v1/keys", json={"name": "without"}).status_code == 503
             told: list[str] = []
-            until(lambda: told or ask_until_refused(http, disk, told), seconds=150)
+            until(lambda: refused_now(http, disk, told), seconds=150)
             assert "Redis is of no use now. It refuses" in told[0], told
 
             (disk / "fill").unlink()
@@ -139,13 +139,14 @@ def test_what_a_full_disk_does_is_over_when_there_is_room_again(disk: Path, regi
         _killed_on_a_full_disk(place, disk, headers)
 
 
-def ask_until_refused(http: httpx.Client, disk: Path, told: list[str]) -> None:
-    """Ask once more, and put into ``told`` what was said if it was refused. One that a node was given meanwhile waits for longer."""
+def refused_now(http: httpx.Client, disk: Path, told: list[str]) -> bool:
+    """Ask once more; what is said when it is refused goes into ``told``. One that a node was given meanwhile waits for longer."""
     fill(disk / "fill")
     with contextlib.suppress(httpx.ReadTimeout):
         answer = http.post("/v1/chat/completions", json=QUESTION, timeout=45)
         if answer.is_error:
             told.append(answer.text)
+    return bool(told)
 
 
 def _killed_on_a_full_disk(place: Place, disk: Path, headers: dict[str, str]) -> None:
