@@ -35,6 +35,8 @@ class JobRunner:
 
     def __init__(self, kinds: Kinds) -> None:
         self._kinds = kinds
+        for kind in kinds:
+            _JOBS.labels(kind, "ok")  # a rate needs a value to start from
         self._lock = threading.Lock()
         self._running: dict[threading.Thread, Work] = {}
         self._stopped = False

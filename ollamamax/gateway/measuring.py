@@ -227,6 +227,12 @@ def _codes() -> frozenset[str]:
     return frozenset(below(errors.OllamaMaxError)) | _AT_NODES
 
 
+for _code in ("node_lost", "engine_failed", "unavailable"):
+    # A rate needs a value to start from.
+    _errors(_code)
+    _retries(_code)
+
+
 # -- what is held ------------------------------------------------------------------------------------------------------
 
 

@@ -28,6 +28,7 @@ from ollamamax.embedded.home import Home
 from ollamamax.observability.table import BY_NAME
 from tests.flow import documents, prometheus
 from tests.flow.node_alone import IMPORT_EVERYTHING, NodeAlone
+from tests.observability import expressions
 from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -253,9 +254,14 @@ def test_every_other_block_of_the_documents_works_as_it_stands(running: Copy) ->
     assert json.loads(said["docs/batches.md: import time"].strip().splitlines()[-1])["custom_id"] == "a"
 
 
+NOT_HERE = ("ollamamax_gpu_", "ollamamax_engine_cache_ratio", "ollamamax_tenant_queue_length", "ALERTS")
+"""Metrics that this machine has no series of: it has no GPU, its engine does not tell, nobody waits, nothing is wrong. Those of the fleet
+`tests/observability/test_bounds.py` writes and reads."""
+
+
 def test_prometheus_scrapes_every_process(running: Copy, tmp_path: Path) -> None:
     asked = {"model": MODEL, "messages": QUESTION, "max_tokens": 12}
-    with prometheus.scraping(tmp_path, running.folder / ".ollamamax") as found:
+    with prometheus.scraping(tmp_path, running.folder / ".ollamamax", expressions.RULES) as found:
         running.post("/v1/chat/completions", asked)
         every = {"web", "controller", "batches", "node"}
         wait(lambda: {name for name, health in found.targets().items() if health == "up"} == every)
@@ -271,6 +277,15 @@ def test_prometheus_scrapes_every_process(running: Copy, tmp_path: Path) -> None
             if name.startswith("ollamamax_"):
                 assert metric is not None, name
                 assert process in metric.given_by, (name, process)
+        # Every metric and label of alerts and dashboards is there, and every query is answered.
+        wait(lambda: all(found.ask(name) for name in expressions.recorded()))
+        for each in expressions.expressions():
+            found.ask(each.text)
+            for name, labels in each.selectors.items():
+                if not name.startswith(NOT_HERE):
+                    series = found.ask(name)
+                    assert series, f"{each.where}: there is no {name}"
+                    assert labels <= set().union(*(one["metric"] for one in series)), f"{each.where}: {name}"
 
 
 def test_a_node_installed_alone_joins_and_answers(running: Copy, tmp_path: Path) -> None:
