@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
+
+import msgspec
 
 from cluster import fleet_series
 from cluster.dispatch.request import Request, Submission
@@ -13,8 +16,12 @@ from cluster.health.snapshot import SeenNode, Snapshot
 from ollamamax.contract import AttemptRecord, Engine, Final, Gpu, Inference, Vitals
 from ollamamax.contract.tables import Registered
 from ollamamax.gateway import measuring
+from ollamamax.gateway.tracing import spans
+from ollamamax.kernel import trace
+from ollamamax.observability import tracing
 from ollamamax.observability.exposition import Page, write_at_scrape
 from ollamamax.observability.reference import _FIGURES
+from ollamamax.observability.sampling import Sampling
 
 GIB = 1 << 30
 
@@ -44,6 +51,21 @@ def microseconds_of_a_request(times: int = 100_000) -> float:
             measuring.ended("/v1/chat/completions", "t" * 32, one, one[0].asked.received_at, "ok", "", 200)
         best = min(best, (time.process_time() - began) / (times // 5))
     return best * 1e6
+
+
+def microseconds_of_a_trace(times: int = 3_000) -> float:
+    """To make the spans of one request and to queue them; the collector is away, and what does not fit the queue is dropped."""
+    logging.disable()
+    traces = tracing.Traces("http://127.0.0.1:9/v1/traces", {}, Sampling(1.0, 10.0), "0")
+    one, parent = request(), trace.child(None)
+    one.asked = msgspec.structs.replace(one.asked, traceparent=trace.below(parent))
+    one.spans = [one.asked.traceparent[36:52]]
+    one.route.attempts[0].started_at = one.given_at
+    began = time.process_time()
+    for _ in range(times):
+        made = spans(parent, None, one.asked.api, "t" * 32, [one], one.asked.received_at, time.time(), "ok", "", 200)
+        traces.send(trace.trace_id(parent), list(made))
+    return (time.process_time() - began) / times * 1e6
 
 
 def fleet(nodes: int) -> SeenFleet:
@@ -99,6 +121,7 @@ def main() -> None:
         seconds, size = scrape(nodes)
         told |= {f"s{nodes}": f"{seconds:.3f}", f"b{nodes}": f"{size / 1e6:.2f} MB"}
     print(_FIGURES.format(**told))
+    print(f"One trace of eight spans, made and queued: {microseconds_of_a_trace():.0f} us")
 
 
 if __name__ == "__main__":

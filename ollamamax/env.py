@@ -15,6 +15,7 @@ from ollamamax.env_forms import (
     choice,
     currency,
     flag,
+    http_headers,
     integer,
     names,
     networks,
@@ -22,6 +23,8 @@ from ollamamax.env_forms import (
     region,
     regions,
     secret_key,
+    share,
+    tenant_shares,
     token,
     url,
 )
@@ -514,6 +517,37 @@ SETTINGS = (
         flag,
         "0",
         "1 gives times to tokens under the names of OpenTelemetry's GenAI conventions (schema v0.1.0, not stable) besides.",
+    ),
+    Setting(
+        "OLLAMAMAX_TRACE_URL",
+        url("http", "https"),
+        "",
+        "Where traces of requests are sent by OTLP over HTTP, as `http://127.0.0.1:4318/v1/traces`. Empty: there are none.",
+    ),
+    Setting(
+        "OLLAMAMAX_TRACE_HEADERS",
+        http_headers,
+        "",
+        "Headers that the collector of traces wants, as `authorization=Bearer ...`, separated by commas.",
+        secret=True,
+    ),
+    Setting(
+        "OLLAMAMAX_TRACE_SHARE",
+        share,
+        "0.01",
+        "Part of all requests that is traced, 0 to 1, besides those that failed or were slow, which always are.",
+    ),
+    Setting(
+        "OLLAMAMAX_TRACE_TENANTS",
+        tenant_shares,
+        "",
+        "The same of single tenants, as `ID=1,ID=0`, by their ids of 32 hexadecimal digits.",
+    ),
+    Setting(
+        "OLLAMAMAX_TRACE_SLOW_SECONDS",
+        integer(1, 86400),
+        "10",
+        "Seconds until the first output (or the end) from which on a request is traced whatever the share.",
     ),
 )
 METRICS = tuple(setting.name for setting in SETTINGS if setting.name.startswith("OLLAMAMAX_METRICS_"))

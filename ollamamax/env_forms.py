@@ -90,6 +90,38 @@ def regions(text: str) -> dict[str, str]:
     return found
 
 
+def share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise ValueError("must be a number from 0 to 1")
+    return value
+
+
+def tenant_shares(text: str) -> dict[str, float]:
+    """Tenant's id -> its share."""
+    found = {}
+    for part in names(text):
+        tenant, _, value = part.partition("=")
+        if re.fullmatch(r"[0-9a-f]{32}", tenant) is None:
+            raise ValueError("must be as ID=0.5, with ids of tenants, separated by commas")
+        found[tenant] = share(value)
+    return found
+
+
+def http_headers(text: str) -> dict[str, str]:
+    """Name -> value."""
+    found = {}
+    for part in names(text):
+        name, equals, value = part.partition("=")
+        if not equals or re.fullmatch(r"[A-Za-z0-9-]+", name) is None or not value.isprintable():
+            raise ValueError("must be as NAME=VALUE, separated by commas")
+        found[name] = value
+    return found
+
+
 def currency(text: str) -> str:
     if re.fullmatch(r"[A-Z]{3}", text) is None:
         raise ValueError("must have three capital letters")

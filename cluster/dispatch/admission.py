@@ -262,7 +262,7 @@ class Admission:
                 model=self._fleet.engine_name(node, request.asked.version) or request.asked.model,
                 deadline=request.asked.deadline,
                 left=max(0.0, request.asked.deadline - time.time()),
-                traceparent=request.asked.traceparent,
+                traceparent=request.attempt.traceparent or request.asked.traceparent,
                 inference=request.inference,
                 load=load_of(request.asked.profile),
             )

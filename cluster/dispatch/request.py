@@ -14,6 +14,7 @@ from cluster.scheduling.fairness import Priority
 from cluster.scheduling.prompt import estimate_tokens, home, prefixes
 from ollamamax.contract import AttemptRecord, Failure, Final, Inference, Outcome, Route, Started
 from ollamamax.contract.profile import Profile
+from ollamamax.kernel import trace
 from ollamamax.kernel.limits import Limits
 from ollamamax.kernel.timers import Timer
 
@@ -88,6 +89,7 @@ class NodeAttempt(msgspec.Struct, eq=False):
 
     number: int
     ticket: str
+    traceparent: str = ""
     offered: dict[str, None] = msgspec.field(default_factory=dict)
     """Every node that it may have been given to, in order."""
     payload: bytes = b""
@@ -121,6 +123,8 @@ class Request(msgspec.Struct, eq=False):
     attempt: NodeAttempt
     inference: Inference
     """What the node is asked: it may go on from what another had said."""
+    spans: list[str] = msgspec.field(default_factory=list)
+    """Of each attempt the id of its span, which the node's engine is told as the one above its own."""
     priority: Priority = "normal"
     levels: tuple[Level, ...] = ()
     """How far the limits of key and tenant were from being reached when it was admitted."""
@@ -167,11 +171,16 @@ class Request(msgspec.Struct, eq=False):
     @staticmethod
     def of(name: str, asked: Submission, priority: Priority = "normal") -> Request:
         """``name`` is its id."""
-        return Request(name, asked, NodeAttempt(0, f"{name}.0"), asked.inference, priority)
+        return Request(name, asked, NodeAttempt(0, f"{name}.0"), asked.inference, priority=priority)
 
     def next_attempt(self) -> NodeAttempt:
         number = self.attempt.number + 1
         self.attempt = NodeAttempt(number, f"{self.id}.{number}")
+        if number == 1:
+            self.attempt.traceparent = self.asked.traceparent
+        elif self.asked.traceparent:
+            self.attempt.traceparent = trace.below(self.asked.traceparent)
+        self.spans.append(self.attempt.traceparent[36:52])
         return self.attempt
 
     @property

@@ -236,7 +236,7 @@ class Runs:
         self.changed.set()
         done = _done(run, end)
         _TICKETS[done["outcome"]].inc()
-        log.info("run_ended", ticket=run.ticket.id, trace=run.ticket.traceparent, **done)
+        log.info("run_ended", ticket=run.ticket.id, trace=run.ticket.traceparent[3:35], **done)
 
 
 def cancelled() -> contract.Failure:

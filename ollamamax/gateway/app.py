@@ -283,8 +283,10 @@ class Gateway:
             api = "other"
         elif path not in ROUTES:
             api = "/v1/models/{model}"
-        traceparent = trace.child(http.header(scope, b"traceparent"))
+        parent = http.header(scope, b"traceparent")
+        traceparent = trace.child(parent)
         ending = Ending(new_id(), api, traceparent, time.time(), self._refusals)
+        ending.parent = parent
         if self._service is not None:
             ending.dispatcher = self._service.dispatcher
         if checked is not None:

@@ -12,7 +12,7 @@ from cluster.dispatch.request import Request
 from ollamamax import logs
 from ollamamax.contract import Outcome, UsageRecord
 from ollamamax.contract.tables import Priority
-from ollamamax.gateway import measuring
+from ollamamax.gateway import measuring, tracing
 from ollamamax.gateway.asked import Notes, tidy
 from ollamamax.gateway.call import Call
 from ollamamax.kernel import errors, trace
@@ -59,6 +59,7 @@ class Ending:
         "inside",
         "key",
         "notes",
+        "parent",
         "received_at",
         "request",
         "tenant",
@@ -71,6 +72,8 @@ class Ending:
         self.traceparent = traceparent
         self.received_at = received_at
         self._refusals = refusals
+        self.parent: str | None = None
+        """What its client sent as ``traceparent``."""
         self.dispatcher: Dispatcher | None = None
         self.tenant = ""
         self.key = ""
@@ -127,7 +130,9 @@ class Ending:
         last = next((each for each in reversed(self.requests) if each.ended is not None), None)
         outcome, code = self._outcome(last)
         status = self.error.status if self.error is not None else status or 499
-        measuring.ended(self.api, self.tenant, self.requests, self.received_at, outcome, code, status)
+        what = self.requests, self.received_at, outcome, code, status
+        traced = tracing.ended(self.traceparent, self.parent, self.api, self.tenant, *what)
+        measuring.ended(self.api, self.tenant, *what, traced)
         if self.dispatcher is not None:
             self.dispatcher.counted.add(f"{self.api} {outcome} {status}")
             if self.notes.ignored:

@@ -60,11 +60,19 @@ _ENDED_BY = {
 
 
 def ended(
-    api: str, tenant: str, requests: Sequence[Request], received_at: float, outcome: Outcome, code: str, status: int
+    api: str,
+    tenant: str,
+    requests: Sequence[Request],
+    received_at: float,
+    outcome: Outcome,
+    code: str,
+    status: int,
+    traced: str = "",
 ) -> None:
-    """Count one request of a client; ``requests``: what was asked of nodes for it. Unix seconds."""
+    """Count one request of a client; ``requests``: what was asked of nodes for it. Unix seconds. ``traced``: the id of its trace, where it has one."""
+    exemplar = {"trace_id": traced} if traced else None
     _requests(api, outcome, status).inc()
-    _durations(api).observe(max(0.0, time.time() - received_at))
+    _durations(api).observe(max(0.0, time.time() - received_at), exemplar)
     if tenant:
         _of_tenant(TENANTS(tenant), outcome).inc()
     if code:
@@ -72,10 +80,10 @@ def ended(
         if outcome == "cancelled" or code in _ENDED_BY:
             _cancellations(_ENDED_BY.get(code, OTHER)).inc()
     for each in requests:
-        _count(each, tenant)
+        _count(each, tenant, exemplar)
 
 
-def _count(request: Request, tenant: str) -> None:
+def _count(request: Request, tenant: str, exemplar: dict[str, str] | None) -> None:
     """One that nodes were asked for; a client's request can be several."""
     attempts = request.attempts
     if not attempts:
@@ -96,7 +104,7 @@ def _count(request: Request, tenant: str) -> None:
         _CONTINUATIONS.inc(request.continued)
     model = MODELS(full_name(request.asked.model))
     if request.first_token_at is not None:
-        _first_tokens(model).observe(max(0.0, request.first_token_at - request.asked.received_at))
+        _first_tokens(model).observe(max(0.0, request.first_token_at - request.asked.received_at), exemplar)
         if request.completion_tokens > 1 and request.ended is not None and request.ended.outcome == "ok":
             took = max(0.0, request.ended.at - request.first_token_at)
             _each_token(model).observe(took / (request.completion_tokens - 1))

@@ -24,6 +24,22 @@ def below(ours: str) -> str:
     return f"{ours[:36]}{_bits(64):016x}{ours[52:]}"
 
 
+def new_span() -> str:
+    """The 16 hexadecimal digits that name a span."""
+    return f"{_bits(64):016x}"
+
+
+def parts(traceparent: str) -> tuple[str, str, str]:
+    """The trace, the span and the flags of a ``traceparent`` that is valid."""
+    _, trace, span, flags = traceparent.split("-")[:4]
+    return trace, span, flags
+
+
+def is_valid(value: str | None) -> bool:
+    """Whether a ``traceparent`` that came from elsewhere names a span."""
+    return _parse(value) is not None
+
+
 def trace_id(traceparent: str) -> str:
     """The 32 hexadecimal digits that name the trace."""
     return traceparent.split("-", 2)[1]

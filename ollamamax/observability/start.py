@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ollamamax import logs
 from ollamamax.env import Environment
-from ollamamax.observability import instruments
+from ollamamax.observability import instruments, tracing
 from ollamamax.observability.exposition import Page
 from ollamamax.observability.listener import MetricsListener
-from ollamamax.observability.table import ProcessName
+from ollamamax.observability.table import ASKS, ProcessName
 
 _log = logs.get(__name__)
 current: Page | None = None
@@ -21,11 +21,14 @@ current: Page | None = None
 
 @contextlib.contextmanager
 def served(process: ProcessName, settings: Environment, home: Path) -> Iterator[None]:
-    """Within, the metrics of this process are served where the settings say."""
+    """Within, the metrics of this process are served, and its traces sent, where the settings say."""
     listener = start(process, settings, home)
+    if process in ASKS:
+        tracing.start(settings, release())
     try:
         yield
     finally:
+        tracing.stop()
         if listener is not None:
             listener.stop()
 

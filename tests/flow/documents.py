@@ -69,6 +69,7 @@ NOT_RUN = {
     "docs/running.md: OLLAMAMAX_SECRET_KEY=": "settings of servers in production",
     "docs/running.md: location": "a part of nginx's configuration",
     "docs/architecture.md: ": "a picture",
+    "docs/tracing.md: ollamamax-gateway: ask": "a trace, as tests/gateway/test_tracing.py gets it",
     "docs/live.md: {": "messages of the live socket, which tests/dashboard/test_consumer.py sends",
     "docs/webhooks.md: {": "the body of an event, which tests/notifications/test_fan_out.py looks at",
     "docs/tenants.md: ollamamax tenant operator": "there is one operator for good, and the first start named it",
