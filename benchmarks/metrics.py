@@ -21,7 +21,7 @@ from ollamamax.kernel import trace
 from ollamamax.observability import tracing
 from ollamamax.observability.exposition import Page, write_at_scrape
 from ollamamax.observability.reference import _FIGURES
-from ollamamax.observability.sampling import Sampling
+from ollamamax.observability.sampling import TraceSampling
 
 GIB = 1 << 30
 
@@ -56,7 +56,7 @@ def microseconds_of_a_request(times: int = 100_000) -> float:
 def microseconds_of_a_trace(times: int = 3_000) -> float:
     """To make the spans of one request and to queue them; the collector is away, and what does not fit the queue is dropped."""
     logging.disable()
-    traces = tracing.Traces("http://127.0.0.1:9/v1/traces", {}, Sampling(1.0, 10.0), "0")
+    traces = tracing.Traces("http://127.0.0.1:9/v1/traces", {}, TraceSampling(1.0, 10.0), "0")
     one, parent = request(), trace.child(None)
     one.asked = msgspec.structs.replace(one.asked, traceparent=trace.below(parent))
     one.spans = [one.asked.traceparent[36:52]]

@@ -10,7 +10,7 @@ _RANDOM_DIGITS = 14
 
 
 @dataclass(frozen=True)
-class Sampling:
+class TraceSampling:
     """``share`` of all requests, or of a tenant's where ``of_tenant`` says so; and all that failed, or took ``slow`` seconds to their first output."""
 
     share: float

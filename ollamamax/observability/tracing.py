@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ollamamax import logs
 from ollamamax.env import Environment
-from ollamamax.observability.sampling import Sampling
+from ollamamax.observability.sampling import TraceSampling
 
 SCOPE = "ollamamax"
 _QUEUE = 8192
@@ -46,7 +46,7 @@ class SpanFacts:
 class Traces:
     """One process's way to its collector. Raises `ImportError` where OpenTelemetry is not installed."""
 
-    def __init__(self, url: str, headers: dict[str, str], sampling: Sampling, version: str) -> None:
+    def __init__(self, url: str, headers: dict[str, str], sampling: TraceSampling, version: str) -> None:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
@@ -118,7 +118,7 @@ def start(settings: Environment, version: str) -> None:
     global current
     if not settings["OLLAMAMAX_TRACE_URL"]:
         return
-    sampling = Sampling(
+    sampling = TraceSampling(
         settings["OLLAMAMAX_TRACE_SHARE"],
         settings["OLLAMAMAX_TRACE_SLOW_SECONDS"],
         settings["OLLAMAMAX_TRACE_TENANTS"] or {},

@@ -17,7 +17,7 @@ from ollamamax import env
 from ollamamax.contract import Delta, Event, Failure, Final, Started, Ticket
 from ollamamax.observability import tracing
 from ollamamax.observability.exposition import Page
-from ollamamax.observability.sampling import Sampling
+from ollamamax.observability.sampling import TraceSampling
 from tests.fakes.node import echo
 from tests.gateway.collector import Collector, Received, collecting
 from tests.gateway.conftest import Site, until
@@ -184,13 +184,13 @@ def test_a_larger_share_traces_all_that_a_smaller_one_does_and_every_process_dec
 ) -> None:
     trace, (less, more) = f"{number:032x}", sorted((one, other))
     taken = {"trace": trace, "tenant": "t", "failed": False, "seconds": 0.1}
-    if Sampling(less, 10.0).takes(**taken):  # type: ignore[arg-type]
-        assert Sampling(more, 10.0).takes(**taken)  # type: ignore[arg-type]
-    assert Sampling(1.0, 10.0).takes(**taken)  # type: ignore[arg-type]
-    assert not Sampling(0.0, 10.0).takes(**taken)  # type: ignore[arg-type]
-    assert Sampling(1.0, 10.0, {"t": 0.0}).takes(**taken | {"seconds": 10.0})  # type: ignore[arg-type]
-    assert not Sampling(1.0, 10.0, {"t": 0.0}).takes(**taken)  # type: ignore[arg-type]
-    assert not Sampling(1.0, 10.0).takes(**taken, wanted=False)  # type: ignore[arg-type]
+    if TraceSampling(less, 10.0).takes(**taken):  # type: ignore[arg-type]
+        assert TraceSampling(more, 10.0).takes(**taken)  # type: ignore[arg-type]
+    assert TraceSampling(1.0, 10.0).takes(**taken)  # type: ignore[arg-type]
+    assert not TraceSampling(0.0, 10.0).takes(**taken)  # type: ignore[arg-type]
+    assert TraceSampling(1.0, 10.0, {"t": 0.0}).takes(**taken | {"seconds": 10.0})  # type: ignore[arg-type]
+    assert not TraceSampling(1.0, 10.0, {"t": 0.0}).takes(**taken)  # type: ignore[arg-type]
+    assert not TraceSampling(1.0, 10.0).takes(**taken, wanted=False)  # type: ignore[arg-type]
 
 
 async def test_a_collector_that_is_away_ends_no_request(site: Site) -> None:

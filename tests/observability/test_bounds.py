@@ -38,6 +38,8 @@ def few() -> Iterator[None]:
         each.forget()
         each.most = MOST
     yield
+    for bound in (measuring._apis, measuring._reasons):
+        bound.forget()
     for each, most in zip(kept, before, strict=True):
         each.forget()
         each.most = most
