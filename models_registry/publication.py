@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
+import uuid
 from collections.abc import Collection, Iterable
 
 import msgspec
 from django.db.models import Q
 
-from models_registry.models import Alias, Channel, Version
+from models_registry.lifecycle import ReleaseStage
+from models_registry.models import Alias, Channel, Model, Release, Version
 from ollamamax import logs
 from ollamamax.bus import publication
 from ollamamax.bus.publication import Fields
@@ -34,14 +37,22 @@ def channel_fields(channel: Channel) -> list[str]:
     return [channel_field(channel), *([shared_field(channel)] if channel.model.shared else [])]
 
 
-def channel_entry(channel: Channel) -> Listed:
+def version_fields(release: Release) -> list[str]:
+    """Where one version of a model is found by its digest, ``name@sha256:...``; shared as the model is."""
+    name = f"{release.model.name}@{release.version.digest}"
+    return [
+        tables.model_field(release.tenant_id.hex, name),
+        *([tables.shared_field(name)] if release.model.shared else []),
+    ]
+
+
+def entry_of(model: Model, version: Version, since: datetime.datetime, stage: str) -> Listed:
     """Raises `msgspec.ValidationError` for a row whose profile or fallbacks are none."""
-    version, model = channel.version, channel.model
     known = version.details
     return Listed(
         version=version.digest,
         size=version.size,
-        modified_at=channel.moved_at.timestamp(),
+        modified_at=since.timestamp(),
         details=Details(
             format=known.get("format") or "",
             family=known.get("family") or "",
@@ -53,26 +64,43 @@ def channel_entry(channel: Channel) -> Listed:
         profile=msgspec.convert(model.profile, Profile),
         fallbacks=msgspec.convert(model.fallbacks, tuple[Fallback, ...]),
         model=reference("model", model.id),
-        owner=channel.tenant_id.hex,
+        owner=model.tenant_id.hex,
         engine=version.manifest.get("engine", "") if version.source == Version.Source.EXTERNAL else "",
+        deprecated=stage == ReleaseStage.DEPRECATED,
     )
 
 
 def models(fields: Fields = None) -> dict[str, Listed]:
-    """The names of models. One query."""
+    """The names of models, and their versions by digest but for archived ones; artefacts, which nobody serves, have none. Two queries."""
     with every_tenant():
-        found = Channel.objects.select_related("model", "version")
+        channels = Channel.objects.exclude(version__source=Version.Source.ARTIFACT).select_related("model", "version")
+        releases = Release.objects.exclude(version__source=Version.Source.ARTIFACT).select_related("model", "version")
         if fields is not None:
-            found = found.filter(_named(fields, "model__name", "name"))
+            channels = channels.filter(_named(fields, "model__name", "name"))
+            releases = releases.filter(model__name__in=_models_of(fields))
         entries: dict[str, Listed] = {}
-        for channel in found:
-            try:
-                entry = channel_entry(channel)
-            except msgspec.ValidationError as error:
-                _log.error("model_not_published", channel=channel.pk.hex, error=str(error))
-                continue
-            entries.update(dict.fromkeys(channel_fields(channel), entry))
+        stages: dict[tuple[uuid.UUID, uuid.UUID], str] = {}
+        for release in releases:
+            stages[release.model_id, release.version_id] = release.stage
+            if release.stage != ReleaseStage.ARCHIVED:
+                _enter(
+                    entries, version_fields(release), release.model, release.version, release.created_at, release.stage
+                )
+        for channel in channels:
+            stage = stages.get((channel.model_id, channel.version_id), "")
+            _enter(entries, channel_fields(channel), channel.model, channel.version, channel.moved_at, stage)
         return entries
+
+
+def _enter(
+    entries: dict[str, Listed], fields: list[str], model: Model, version: Version, since: datetime.datetime, stage: str
+) -> None:
+    try:
+        entry = entry_of(model, version, since, stage)
+    except msgspec.ValidationError as error:
+        _log.error("model_not_published", model=model.pk.hex, error=str(error))
+        return
+    entries.update(dict.fromkeys(fields, entry))
 
 
 def blobs(fields: Fields = None) -> dict[str, PublishedBlob]:
@@ -123,6 +151,18 @@ def publish_channels_on_commit(channels: Iterable[Channel]) -> None:
     publish_blobs_on_commit(versions)
     fields = [field for channel in told for field in (channel_field(channel), shared_field(channel))]
     publication.publish_on_commit(tables.MODELS, fields)
+    publish_versions_on_commit(
+        Release.objects.filter(model_id__in={channel.model_id for channel in told}).select_related("model", "version")
+    )
+
+
+def publish_versions_on_commit(releases: Iterable[Release]) -> None:
+    """After the commit, tell all gateways what has become of these versions, by digest. Queries."""
+    names = [(each.tenant_id.hex, f"{each.model.name}@{each.version.digest}") for each in releases]
+    fields = [
+        field for tenant, name in names for field in (tables.model_field(tenant, name), tables.shared_field(name))
+    ]
+    publication.publish_on_commit(tables.MODELS, fields)
 
 
 def publish_blobs_on_commit(versions: Iterable[Version]) -> None:
@@ -134,6 +174,11 @@ def publish_blobs_on_commit(versions: Iterable[Version]) -> None:
 def publish_alias_on_commit(alias: Alias) -> None:
     """After the commit, tell all gateways what has become of the alias."""
     publication.publish_on_commit(tables.ALIASES, [alias_field(alias)])
+
+
+def _models_of(fields: Collection[str]) -> set[str]:
+    """The names of models that have one of these fields, before the colon or before the digest."""
+    return {field.partition("/")[2].rpartition(":")[0].removesuffix("@sha256") for field in fields}
 
 
 def _named(fields: Collection[str], model: str, name: str) -> Q:

@@ -60,6 +60,8 @@ def create_model(*, acting: Principal, wanted: dict[str, Any], tell: Tell) -> Ve
 
 def _from_model(name: str) -> tuple[dict[str, Any], list[Layer]]:
     version = find_channel(name).version
+    if version.source == Version.Source.ARTIFACT:
+        raise Unsupported(f"'{name}' is no model but an artefact: no model can be made from it.", param="from")
     if version.source == Version.Source.EXTERNAL:
         engine = version.manifest.get("engine", "")
         raise Unsupported(

@@ -7,13 +7,14 @@ from django.db.models import Q
 
 from models_registry import publication
 from models_registry.actions.lock import lock_names, lock_replicas
-from models_registry.actions.point import point_names
+from models_registry.actions.point import note_move, point_names
 from models_registry.manifest import split_name
-from models_registry.models import Channel, Version
+from models_registry.models import Channel, Release, Version
 from models_registry.queries.model import find_channel_to_manage, require_to_name
 from ollamamax.audit.actions import record
 from ollamamax.identity.actions.grant import forget_object
-from ollamamax.identity.rights import require_somewhere
+from ollamamax.identity.rights import require, require_somewhere
+from ollamamax.identity.roles import reference
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.principal import Principal
 
@@ -30,7 +31,7 @@ def copy_name(*, acting: Principal, source: str, destination: str) -> Channel:
         lock_names(tenant)
         version = find_channel_to_manage(acting, source).version
         require_to_name(acting, model)
-        [channel] = point_names(tenant, model, [name], version)
+        [channel] = point_names(tenant, model, [name], version, by=acting, origin=Release.Origin.COPIED)
         record(
             acting=acting,
             action="model.copy",
@@ -54,14 +55,22 @@ def delete_name(*, acting: Principal, name: str) -> None:
         lock_replicas()
         channel = find_channel_to_manage(acting, name)
         model, version = channel.model, channel.version
+        if channel.protected:
+            require(acting, "model.promote", reference("model", model.id))
         publication.publish_channels_on_commit([channel])
         channel.delete()
-        if not model.channels.exists():
+        if model.channels.exists():
+            note_move(model, channel.name, version.digest, "", by=acting)
+        else:
+            publication.publish_versions_on_commit(model.releases.select_related("model", "version"))
             forget_object("model", model.id)
             model.delete()
-        # With it go the versions that were published under this name and that no name points at any more.
+        # With it go the versions that were published under this name and that no name points at any more, unless they are kept for their stage.
         unnamed = Version.objects.filter(Q(pk=version.pk) | Q(manifest__name=f"{model.name}:{channel.name}"))
-        gone = [each.digest for each in unnamed.filter(channels=None)]
+        kept = Release.objects.exclude(stage=Release.Stage.DRAFT)
+        gone = [each.digest for each in unnamed.filter(channels=None).exclude(releases__in=kept)]
+        leaving = Release.objects.filter(version__digest__in=gone).select_related("model", "version")
+        publication.publish_versions_on_commit(leaving)
         Version.objects.filter(digest__in=gone).delete()
         record(
             acting=acting,

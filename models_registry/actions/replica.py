@@ -18,7 +18,8 @@ from cluster.queries.node import fleet_mark
 from cluster.telemetry import read_briefs, read_states
 from models_registry.actions.lock import lock_replicas
 from models_registry.actions.version import register_external
-from models_registry.models import Channel, Replica, Version
+from models_registry.lifecycle import KEPT_ON_NODES
+from models_registry.models import Channel, Release, Replica, Version
 from models_registry.replication.changed import ChangedNodes
 from models_registry.replication.plan import Removal, WantedReplica, hosts_blobs, missing, observed, unneeded
 from ollamamax import logs
@@ -51,7 +52,7 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None, changes: Change
     """Fetch what is missing, remove what no name points at any more, note what became of each replica. Returns how many nodes were looked at.
 
     ``changes`` remembers what was seen; without it every node is looked at. ``check`` raises when another process does this by now.
-    Queries: 4 where nothing has changed, now and then 5; 3 more to read, 1 to write what changed, and more only for what is first seen on a node.
+    Queries: 5 where nothing has changed, now and then 6; 4 more to read, 1 to write what changed, and more only for what is first seen on a node.
     """
     client = regions.own().client
     with every_tenant():
@@ -67,7 +68,7 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None, changes: Change
         states = read_states(client, list(nodes))
         owners = {node.tenant_id for node in nodes.values()}
         said = {model.version for state in states.values() for model in state.models}
-        in_use = set(Channel.objects.filter(tenant_id__in=owners).values_list("version_id", flat=True))
+        in_use = wanted_versions(owners)
         wanted_or_held = Q(digest__in=said | {digest for _, digest in made}) | Q(
             source=Version.Source.HOSTED, pk__in=in_use
         )
@@ -100,16 +101,26 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None, changes: Change
     return len(states)
 
 
+def wanted_versions(owners: set[uuid.UUID]) -> set[uuid.UUID]:
+    """Those that channels of these tenants point at, and those that nodes have for their stage. Two queries."""
+    staged = Release.objects.filter(tenant_id__in=owners, stage__in=KEPT_ON_NODES)
+    return {
+        *Channel.objects.filter(tenant_id__in=owners).values_list("version_id", flat=True),
+        *staged.values_list("version_id", flat=True),
+    }
+
+
 def _tenants_of_nodes() -> dict[str, str]:
     return {node.hex: tenant.hex for node, tenant in Node.objects.values_list("id", "tenant_id")}
 
 
 def _marks(made: set[tuple[str, str]]) -> dict[str, object]:
-    """Of each tenant something that is another one when its names, its versions or those that are ``made`` have changed. Two queries."""
+    """Of each tenant something that is another one when its names, its versions, their stages or those that are ``made`` have changed. Three queries."""
     marks: dict[str, list[object]] = {}
     for rows in (
         Channel.objects.values_list("tenant_id").annotate(Count("pk"), Max("moved_at")),
         Version.objects.values_list("tenant_id").annotate(Count("pk"), Max("created_at")),
+        Release.objects.values_list("tenant_id").annotate(Count("pk"), Max("stage_changed_at")),
     ):
         for tenant, *rest in rows.order_by():
             marks.setdefault(tenant.hex, []).append(tuple(rest))

@@ -17,7 +17,7 @@ from models_registry.actions.point import point_names
 from models_registry.blob_keys import DIGEST, digest_of
 from models_registry.gguf_header import read_header
 from models_registry.manifest import Layer
-from models_registry.models import Blob, Channel, Upload, Version
+from models_registry.models import Blob, Channel, Release, Upload, Version
 from ollamamax.audit.actions import record
 from ollamamax.identity.bounds import VERSIONS, require_room
 from ollamamax.identity.rights import require_in_tenant
@@ -82,7 +82,7 @@ def publish_version(
     with tenant_scope(tenant), transaction.atomic(durable=True):
         lock_names(tenant)
         version = _made(tenant, f"{model}:{channel}", config, layers, image_config)
-        moved = point_names(tenant, model, (channel, *aliases), version)
+        moved = point_names(tenant, model, (channel, *aliases), version, by=acting)
         record(
             acting=acting,
             action="version.publish",
@@ -127,7 +127,7 @@ def point_version(*, acting: Principal, name: str, version: Version) -> None:
         lock_names(tenant)
         if not Version.objects.filter(pk=version.pk).exists():
             raise Conflict("The model was deleted while it was made.")
-        moved = point_names(tenant, model, (channel,), version)
+        moved = point_names(tenant, model, (channel,), version, by=acting)
         record(
             acting=acting,
             action="version.publish",
@@ -205,7 +205,9 @@ def register_external(
             defaults={"source": Version.Source.EXTERNAL, "manifest": manifest, "size": size or 0, "details": {}},
         )
         taken = not move and Channel.objects.filter(tenant_id=tenant, model__name=model, name=channel).exists()
-        moved = [] if taken else point_names(tenant, model, (channel,), version)
+        moved = (
+            [] if taken else point_names(tenant, model, (channel,), version, by=acting, origin=Release.Origin.ENGINE)
+        )
         record(
             acting=acting,
             action="version.register",

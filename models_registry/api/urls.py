@@ -5,9 +5,23 @@ from __future__ import annotations
 from django.urls import path
 
 from models_registry.api.alias import AliasListView, AliasView
+from models_registry.api.channel import (
+    ModelChannelListView,
+    ModelComparisonView,
+    ModelMoveListView,
+    ModelProtectionView,
+    ModelRollbackView,
+)
 from models_registry.api.job import JobListView, JobRetryView, JobView
 from models_registry.api.model import ModelListView, ModelView
 from models_registry.api.order import ModelCopyView, ModelCreateView, ModelPullView, ModelUsesView
+from models_registry.api.promotion import (
+    PromotionApproveView,
+    PromotionListView,
+    PromotionPolicyView,
+    PromotionRejectView,
+)
+from models_registry.api.release import ReleaseListView, ReleaseView
 from ollamamax.identity.api.bulk import bulk_of
 
 urlpatterns = [
@@ -17,10 +31,21 @@ urlpatterns = [
     path("models/pull", ModelPullView.as_view(), name="models-pull"),
     path("models/<uuid:channel_id>/copy", ModelCopyView.as_view(), name="model-copy"),
     path("models/<uuid:channel_id>/uses", ModelUsesView.as_view(), name="model-uses"),
+    path("models/<uuid:channel_id>/versions", ReleaseListView.as_view(), name="model-versions"),
+    path("models/<uuid:channel_id>/channels", ModelChannelListView.as_view(), name="model-channels"),
+    path("models/<uuid:channel_id>/moves", ModelMoveListView.as_view(), name="model-moves"),
+    path("models/<uuid:channel_id>/rollback", ModelRollbackView.as_view(), name="model-rollback"),
+    path("models/<uuid:channel_id>/protection", ModelProtectionView.as_view(), name="model-protection"),
+    path("models/<uuid:channel_id>/comparison", ModelComparisonView.as_view(), name="model-comparison"),
     path("models/<uuid:channel_id>", ModelView.as_view(), name="model"),
     path("aliases", AliasListView.as_view(), name="aliases"),
     path("aliases/bulk", bulk_of(AliasView, "alias_id", "aliases").as_view(), name="aliases-bulk"),
     path("aliases/<uuid:alias_id>", AliasView.as_view(), name="alias"),
+    path("versions/<uuid:release_id>", ReleaseView.as_view(), name="version"),
+    path("promotions", PromotionListView.as_view(), name="promotions"),
+    path("promotions/policy", PromotionPolicyView.as_view(), name="promotion-policy"),
+    path("promotions/<uuid:promotion_id>/approve", PromotionApproveView.as_view(), name="promotion-approve"),
+    path("promotions/<uuid:promotion_id>/reject", PromotionRejectView.as_view(), name="promotion-reject"),
     path("jobs", JobListView.as_view(), name="jobs"),
     path("jobs/<uuid:job_id>/retry", JobRetryView.as_view(), name="job-retry"),
     path("jobs/<uuid:job_id>", JobView.as_view(), name="job"),

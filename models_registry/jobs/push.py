@@ -39,6 +39,10 @@ def push(acting: Principal, job: Job, work: Work) -> None:
                 param="model",
                 engine=engine,
             )
+        if version.source == Version.Source.ARTIFACT:
+            raise Unsupported(
+                f"'{reference.name}' is no model but an artefact: copy it by the registry protocol.", param="model"
+            )
         layers = manifests.layers_of(version.manifest)
         config = manifests.image_config_of(version.manifest)
         if config is None:

@@ -2,10 +2,27 @@
 
 from models_registry.models.alias import Alias
 from models_registry.models.blob import Blob
+from models_registry.models.image import Image
 from models_registry.models.job import Job
 from models_registry.models.model import Channel, Model
+from models_registry.models.promotion import Promotion, PromotionPolicy
+from models_registry.models.release import ChannelMove, Release
 from models_registry.models.replica import Replica
 from models_registry.models.upload import Upload
 from models_registry.models.version import Version
 
-__all__ = ["Alias", "Blob", "Channel", "Job", "Model", "Replica", "Upload", "Version"]
+__all__ = [
+    "Alias",
+    "Blob",
+    "Channel",
+    "ChannelMove",
+    "Image",
+    "Job",
+    "Model",
+    "Promotion",
+    "PromotionPolicy",
+    "Release",
+    "Replica",
+    "Upload",
+    "Version",
+]

@@ -19,6 +19,12 @@ class Model(models.Model):
     """A list of `models_registry.fallback.Fallback`, for all names of the model."""
     shared = models.BooleanField(default=False)
     """Whether every tenant may use it by its name; of the operator's tenant only."""
+    card = models.TextField(default="", blank=True)
+    """What people ought to know of it, in Markdown."""
+    licence = models.CharField(max_length=100, default="", blank=True)
+    """An SPDX identifier, or a name."""
+    tags = models.JSONField(default=list)
+    """Words that it is found by."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: models.Manager[Model] = tenant_manager()
@@ -52,6 +58,10 @@ class Channel(models.Model):
     name = models.CharField(max_length=128)
     version = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="channels")
     moved_at = models.DateTimeField()
+    image = models.CharField(max_length=71, default="", blank=True)
+    """The digest of the manifest that it was pushed with, where it was pushed by the registry protocol."""
+    protected = models.BooleanField(default=False)
+    """Whether it takes versions in production only, and moves by those only who may promote."""
 
     objects: models.Manager[Channel] = tenant_manager()
 

@@ -10,11 +10,15 @@ from ollamamax.kernel import ids
 
 
 class Version(models.Model):
-    """``hosted``: its bytes are blobs of ours. ``external``: an engine keeps it; ``digest`` is the engine's own."""
+    """``hosted``: its bytes are blobs of ours. ``external``: an engine keeps it; ``digest`` is the engine's own.
+
+    ``artifact``: blobs of ours that no node serves, such as a container's image; ``digest`` is that of the manifest as it was pushed.
+    """
 
     class Source(models.TextChoices):
         HOSTED = "hosted"
         EXTERNAL = "external"
+        ARTIFACT = "artifact"
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+")
@@ -41,9 +45,9 @@ class Version(models.Model):
                 violation_error_message="A digest is sha256: and 64 hexadecimal digits.",
             ),
             models.CheckConstraint(
-                condition=models.Q(source__in=["hosted", "external"]),
+                condition=models.Q(source__in=["hosted", "external", "artifact"]),
                 name="registry_version_source_known",
-                violation_error_message="A version is hosted or external.",
+                violation_error_message="A version is hosted, external or an artifact.",
             ),
         ]
 

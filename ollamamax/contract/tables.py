@@ -129,6 +129,8 @@ class Listed(msgspec.Struct, omit_defaults=True):
     """The tenant whose model it is, also under a shared name: its nodes fetch the version from the registry."""
     engine: str = ""
     """The kind of engine that keeps the version by itself, so that no node fetches it; empty for one of the registry."""
+    deprecated: bool = False
+    """Whether it ought not to be used any more: answers say so."""
     alias_of: str = ""
     """Never published: readers note here the full name of the model, when the name that was looked up is an alias, or another spelling."""
 

@@ -17,6 +17,8 @@ full_name = with_tag
 
 
 USE = "inference.use"
+PINNED = "@sha256:"
+"""Stands in names that mean one version of a model."""
 
 
 def may_use(acting: Principal, listed: Listed) -> bool:
@@ -92,12 +94,17 @@ def _spellings_of(directory: Directory) -> _Spellings:
 
 
 def names(directory: Directory, acting: Principal) -> Iterator[tuple[str, Listed]]:
-    """All names of the tenant of ``acting`` that they may use, aliases of models that are there too, in order."""
+    """All names of the tenant of ``acting`` that they may use, aliases of models that are there too, in order.
+
+    Without ``name@sha256:...``, by which a version is used, and not listed.
+    """
     tenant = acting.tenant or ""
     own: dict[str, Listed] = {}
     shared: dict[str, Listed] = {}
     for field, listed in directory.items(MODELS):
         owner, _, name = field.partition("/")
+        if PINNED in name:
+            continue
         if owner == tenant:
             own[name] = listed
         elif owner == SHARED:

@@ -68,6 +68,7 @@ class Execution:
         self.at_first: float | None = None
         """Seconds in the queue until another model is asked."""
         self.final: Final | None = None
+        self.deprecated = listed.deprecated
         self.keep_alive_ignored = False
         """Whether the node that runs it, which is not its tenant's, left its ``keep_alive`` out."""
         asked = Submission(
@@ -106,6 +107,8 @@ class Execution:
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Headers of the response that are not known before it is admitted."""
         found = self.route_headers() + self.limit_headers()
+        if self.deprecated:
+            found.append((b"x-ollamamax-deprecated", b"version"))
         if self.keep_alive_ignored:
             found.append((b"x-ollamamax-keep-alive", b"ignored"))
         return found

@@ -12,6 +12,7 @@ PERMISSIONS = frozenset(
         "node.manage",
         "model.view",
         "model.manage",
+        "model.promote",
         "key.view",
         "key.manage",
         "usage.view",
@@ -30,7 +31,7 @@ OPERATOR_ONLY = frozenset({"tenant.manage"})
 """Counts in the operator's tenant alone: elsewhere nobody has it, whatever a role or a key says."""
 
 ON_OBJECTS: dict[str, frozenset[str]] = {
-    "model": frozenset({"model.view", "model.manage", "inference.use"}),
+    "model": frozenset({"model.view", "model.manage", "model.promote", "inference.use"}),
     "node": frozenset({"node.view", "node.manage"}),
 }
 """Kinds of objects, and the permissions that can be granted on a single one of them."""
@@ -44,7 +45,7 @@ OWNER = "owner"
 SYSTEM_ROLES: dict[str, frozenset[str]] = {
     OWNER: PERMISSIONS,
     "admin": PERMISSIONS,
-    "operator": _MEMBER | {"node.manage", "model.manage", "request.manage"},
+    "operator": _MEMBER | {"node.manage", "model.manage", "model.promote", "request.manage"},
     "developer": _MEMBER | {"model.manage"},
     "member": _MEMBER,
     "auditor": _VIEWER | {"audit.view", "sso.view"},

@@ -30,6 +30,7 @@ LONGER = {
     "ollamamax/gateway/openai/response.py": "one object of OpenAI's, and how it grows",
     "ollamamax/sso/migrations/0001_single_sign_on.py": "the tables of one context, made at once",
     "benchmarks/simulation.py": "one simulated fleet",
+    "models_registry/migrations/0008_releases.py": "one migration, as Django writes it",
 }
 """Files of more than `LOOK_AGAIN` lines, and why they are whole. Of tests each file is one subject."""
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models_registry.spelling import canonical, shortest
+from ollamamax.bus import directory
+from ollamamax.contract.tables import MODELS
 from tests.gateway.conftest import Site
 from tests.gateway.test_fallbacks import add_model, add_node
 
@@ -43,6 +46,31 @@ async def test_every_spelling_is_the_model_in_every_api(site: Site, name: str) -
             assert response.status == 200, path
             assert (await response.json())["model"] == name
     assert {ticket.model for ticket in node.tickets} == {"echo"} or {t.model for t in node.tickets} == {"echo:latest"}
+
+
+async def test_one_version_is_asked_for_by_its_digest_in_every_api_and_listed_nowhere(site: Site) -> None:
+    node = await site.add_node()
+    listed = msgspec.to_builtins((await site.gateway.start()).directory.get(MODELS, f"{site.tenant}/echo:latest"))
+    name = f"echo@{listed['version']}"
+    entry = msgspec.json.encode({**listed, "deprecated": True})
+    directory.publish(site.client, "models", {f"{site.tenant}/{name}": entry})
+    say = [{"role": "user", "content": "one"}]
+    for path, body in (
+        ("/api/chat", {"messages": say, "stream": False}),
+        ("/v1/chat/completions", {"messages": say}),
+        ("/v1/messages", {"messages": say, "max_tokens": 5}),
+    ):
+        async with site.post(path, {"model": name, **body}) as response:
+            assert (response.status, (await response.json())["model"]) == (200, name)
+            assert response.headers["x-ollamamax-version"] == listed["version"]
+            assert response.headers["x-ollamamax-deprecated"] == "version"
+        async with site.post(path, {"model": "echo", **body}) as response:
+            assert "x-ollamamax-deprecated" not in response.headers
+    assert {ticket.version for ticket in node.tickets} == {listed["version"]}
+    async with site.get("/v1/models") as response:
+        assert [each["id"] for each in (await response.json())["data"]] == ["echo:latest"]
+    async with site.post("/api/chat", {"model": f"echo@sha256:{'0' * 64}", "messages": say}) as response:
+        assert response.status == 404
 
 
 @pytest.mark.parametrize("name", OTHERS)
