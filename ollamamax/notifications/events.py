@@ -31,7 +31,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "node": ("node.change", "node.drain", "node.join", "node.remove", "node.resume"),
     "request": ("request.cancel", "request.prioritise"),
     "role": ("role.change", "role.create", "role.delete"),
-    "session": ("session.end", "session.end_others", "session.enter_tenant", "session.log_in", "session.log_out"),
+    "session": (
+        *("session.end", "session.end_by_provider", "session.end_others", "session.enter_tenant", "session.log_in"),
+        *("session.log_out", "session.refuse_password", "session.refuse_sso"),
+    ),
+    "sso": (
+        *("sso.add_domain", "sso.change_provider", "sso.create_provider", "sso.delete_provider", "sso.enforce"),
+        *("sso.mark_break_glass", "sso.remove_domain", "sso.unmark_break_glass", "sso.verify_domain"),
+    ),
     "tenant": ("tenant.change", "tenant.create", "tenant.govern", "tenant.resume", "tenant.suspend"),
     "user": ("user.activate", "user.change_password", "user.create", "user.deactivate", "user.reset_password"),
     "version": ("version.discard", "version.make", "version.publish", "version.register"),

@@ -427,6 +427,62 @@ def test_the_files_of_the_build_are_compressed_and_kept_for_good_and_the_page_is
                 assert "immutable" in answer.headers["Cache-Control"]
 
 
+def test_a_webhook_is_made_and_its_log_shows_what_came_of_a_test_event(watched: Watched, product: Product) -> None:
+    page = watched.page
+    _log_in(page, product)
+    page.get_by_role("link", name="Webhooks", exact=True).click()
+    expect(page.get_by_text("No webhook yet")).to_be_visible()
+    page.get_by_role("button", name="Create a webhook").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Address").fill("https://10.0.0.1/hook")
+    dialog.get_by_role("combobox", name="Events").click()
+    page.get_by_role("option", name="key.*").click()
+    page.keyboard.press("Escape")
+    dialog.get_by_role("button", name="Create", exact=True).click()
+    expect(dialog.get_by_text("not a public one")).to_be_visible()
+    dialog.get_by_label("Address").fill("https://hooks.invalid/omx")
+    dialog.get_by_role("button", name="Create", exact=True).click()
+    expect(page.get_by_label("Signing secret", exact=True)).to_contain_text("whsec_")
+    assert _violations(page) == []
+    page.get_by_role("button", name="Done").click()
+    page.get_by_role("link", name="https://hooks.invalid/omx").click()
+    page.get_by_role("button", name="Send a test event").click()
+    expect(page.get_by_text("It could not be reached").first).to_be_visible()
+    page.get_by_role("button", name="Show the delivery of webhook.test").click()
+    expect(page.get_by_label("Body")).to_contain_text("A test event, asked for by")
+    assert _violations(page) == []
+    assert [line for line in watched.complaints if "400" not in line] == []
+
+
+def test_somebody_is_invited_and_comes_in_by_the_link(watched: Watched, product: Product, browser: Browser) -> None:
+    page = watched.page
+    _log_in(page, product)
+    page.get_by_role("link", name="Members", exact=True).click()
+    page.get_by_role("button", name="Invite somebody").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Email address").fill("ada@example.com")
+    expect(dialog.get_by_text("sends no mail")).to_be_visible()
+    dialog.get_by_role("button", name="Invite", exact=True).click()
+    link = page.get_by_label("Link of the invitation", exact=True).inner_text().strip()
+    page.get_by_role("button", name="Done").click()
+    context = browser.new_context()
+    hers = Watched(context.new_page())
+    hers.page.goto(link)
+    expect(hers.page.get_by_role("heading", name="Join")).to_be_visible()
+    assert _violations(hers.page) == []
+    hers.page.get_by_label("Your name").fill("Ada Lovelace")
+    hers.page.get_by_label("New password", exact=True).fill("a fine and long password")
+    hers.page.get_by_role("button", name="Accept the invitation").click()
+    expect(hers.page.get_by_role("link", name="Overview").first).to_be_visible()
+    assert hers.complaints == []
+    context.close()
+    page.reload()
+    expect(page.get_by_role("row").filter(has_text="ada@example.com").first).to_contain_text("Ada Lovelace")
+    expect(page.get_by_text("Accepted")).to_be_visible()
+    assert _violations(page) == []
+    assert watched.complaints == []
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_width_and_scheme_is_accessible(
@@ -456,6 +512,10 @@ def test_every_width_and_scheme_is_accessible(
         "requests": "/requests",
         "keys": "/keys",
         "usage": "/usage",
+        "members": "/members",
+        "tenants": "/tenants",
+        "webhooks": "/webhooks",
+        "webhook": "/webhooks/" + str(product.get("/api/v1/webhooks")["results"][0]["id"]),
         "request": str(finished),
     }
     for name, address in addresses.items():

@@ -51,6 +51,7 @@ def test_nobody_is_logged_in_at_first(browser: Browser) -> None:
         "log_in": None,
         "tenant": None,
         "tenants": [],
+        "mail": False,
         "permissions": [],
     }
     assert answer["Cache-Control"] == "no-store"

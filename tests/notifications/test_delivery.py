@@ -18,6 +18,7 @@ from ollamamax.audit.models import AuditRecord
 from ollamamax.identity.actions.retention import remove_ended
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.ids import new_id
+from ollamamax.mail.sending import send_due
 from ollamamax.notifications import sending
 from ollamamax.notifications.actions.delivery import (
     AT_ONCE,
@@ -37,6 +38,7 @@ from ollamamax.notifications.models import Webhook, WebhookDelivery, WebhookEven
 from ollamamax.notifications.sending import deliver_due
 from ollamamax.outbound.addresses import Rules
 from tests.cast import Person
+from tests.mail.sink import taking
 from tests.notifications.receiver import Receiver, receiving, status
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -346,3 +348,18 @@ def test_the_log_takes_its_own_parameters_only(owner: Person, owner_api: APIClie
     test_event(owner, webhook)
     for good in ({"ordering": "-created_at"}, {"type": "webhook.test"}, {"state": "waiting", "limit": "1"}):
         assert len(owner_api.get(log, good).json()["results"]) == 1
+
+
+def test_whoever_made_a_webhook_that_is_switched_off_gets_a_letter(
+    owner: Person, receiver: Receiver, settings: Settings
+) -> None:
+    webhook, _ = hook(owner, receiver.url)
+    test_event(owner, webhook)
+    receiver.answer = status(410)
+    with taking() as sink:
+        settings.MAIL = sink.server()
+        deliver_due()
+        send_due()
+    [message] = sink.taken
+    assert message["To"] == owner.email
+    assert "was switched off" in str(message["Subject"])

@@ -23,13 +23,14 @@ export function InviteDialog({ roles, onClose }: InviteDialogProps) {
   const { invite } = useMemberActs()
   const hasMail = useQuery(sessionQuery).data?.mail ?? false
   const [made, setMade] = useState<CreatedInvitation | null>(null)
+  const language: 'en' | 'de' = i18n.resolvedLanguage === 'de' ? 'de' : 'en'
   const form = useApiForm({
     initial: {
       email: '',
       role: 'member',
       days: '7',
       send: hasMail,
-      language: i18n.resolvedLanguage === 'de' ? 'de' : 'en',
+      language,
     },
     schema: z.object({
       email: z.string().regex(/^\S+@\S+$/, t('emailNeeded')),

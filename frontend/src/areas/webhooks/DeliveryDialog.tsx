@@ -26,9 +26,7 @@ export function DeliveryDialog({ webhook, delivery, onClose }: DeliveryDialogPro
         {(found) => (
           <div className={classes.stack}>
             <div>
-              <Tag tone={DELIVERY_TONE[found.state]}>
-                {t(`delivery.${found.state}`)}
-              </Tag>
+              <Tag tone={DELIVERY_TONE[found.state]}>{t(`delivery.${found.state}`)}</Tag>
               {found.next_at !== null && found.tries > 0 && (
                 <span className={classes.muted}> {t('nextTry', { time: dateTime(found.next_at) })}</span>
               )}

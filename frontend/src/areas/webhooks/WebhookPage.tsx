@@ -160,9 +160,7 @@ function Log({ webhook }: { webhook: Webhook }) {
         id: 'state',
         header: t('state'),
         value: (row) => row.state,
-        cell: (row) => (
-          <Tag tone={DELIVERY_TONE[row.state]}>{t(`delivery.${row.state}`)}</Tag>
-        ),
+        cell: (row) => <Tag tone={DELIVERY_TONE[row.state]}>{t(`delivery.${row.state}`)}</Tag>,
         width: 130,
       },
       { id: 'answer', header: t('answer'), value: answerOf, width: 220 },
