@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import AsyncGenerator
 from typing import Any
 
 import aiohttp
 import msgspec
+from prometheus_client.parser import text_string_to_metric_families
 
 from cluster.engines import demanded_call, http, openai_stream, openai_tokens, openai_wire
 from cluster.engines.base import Capacity, EngineKind, Output, PromptCount, unsupported
@@ -228,17 +230,33 @@ class OpenAI:
             return {}
 
 
+_LOAD = (
+    "vllm:num_requests_running",
+    "vllm:num_requests_waiting",
+    "vllm:kv_cache_usage_perc",
+    "vllm:gpu_cache_usage_perc",
+)
+
+
 def read_metrics(text: str) -> dict[str, float]:
-    """The samples of a Prometheus page by name, those of one name added up (a server may label them by model)."""
+    """What a vLLM server's page says of its load, by name: a server may label samples by model and by engine. Counts of one name are added up; of
+    parts of caches the fullest counts. What is no line, or no number, is left out.
+
+    Prometheus' own parser reads these lines alone: a whole page has hundreds of others and takes it 6.5 ms, in the loop that passes tokens on.
+    """
     found: dict[str, float] = {}
     for line in text.splitlines():
-        if line and not line.startswith("#"):
-            name, _, value = line.rpartition(" ")
-            name = name.partition("{")[0].strip()
-            try:
-                found[name] = found.get(name, 0.0) + float(value)
-            except ValueError:
-                continue
+        if not line.startswith(_LOAD):
+            continue
+        try:
+            samples = [sample for family in text_string_to_metric_families(line) for sample in family.samples]
+        except ValueError:
+            continue
+        for sample in samples:
+            if sample.name in _LOAD and math.isfinite(sample.value):
+                before = found.get(sample.name, 0.0)
+                added = sample.name.startswith("vllm:num_")
+                found[sample.name] = before + sample.value if added else max(before, sample.value)
     return found
 
 

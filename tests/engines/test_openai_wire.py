@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cluster.engines.openai import read_metrics, version_of
 from cluster.engines.openai_chunks import OpenAIChunks
@@ -180,17 +183,29 @@ def test_a_stream_that_breaks_off_is_no_answer() -> None:
         chunks.delta(chunk(error={"message": "too hot"}))
 
 
-def test_metrics_of_one_name_are_added_up() -> None:
+def test_counts_of_one_name_are_added_up_and_of_caches_the_fullest_counts() -> None:
     page = """# HELP vllm:num_requests_running Number of requests.
 # TYPE vllm:num_requests_running gauge
 vllm:num_requests_running{model_name="a b"} 3.0
 vllm:num_requests_running{model_name="c"} 2.0
-vllm:kv_cache_usage_perc{model_name="a b"} 0.25
+vllm:kv_cache_usage_perc{model_name="a b",engine="0"} 0.25
+vllm:kv_cache_usage_perc{model_name="} 7 {",engine="1"} 0.2
+vllm:num_requests_running_by_somebody 9
+vllm:num_requests_waiting NaN
+vllm:num_requests_running +Inf
+vllm:num_requests_running{model_name="
+vllm:num_requests_running
 broken line here
 """
     found = read_metrics(page)
-    assert found["vllm:num_requests_running"] == 5.0
-    assert found["vllm:kv_cache_usage_perc"] == 0.25
+    assert found == {"vllm:num_requests_running": 5.0, "vllm:kv_cache_usage_perc": 0.25}
+
+
+@given(
+    st.lists(st.sampled_from(["vllm:num_requests_running", "{", "}", '"', "=", " ", "1", "\\", "NaN", "\n", "e9", ","]))
+)
+def test_whatever_a_server_calls_metrics_is_no_error(parts: list[str]) -> None:
+    assert all(math.isfinite(value) for value in read_metrics("".join(parts)).values())
 
 
 def test_a_version_follows_from_the_name() -> None:
