@@ -666,6 +666,41 @@ export interface paths {
         patch: operations["models_update"];
         trace?: never;
     };
+    "/api/v1/models/{channel_id}/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The channels of the model that has this one. */
+        get: operations["models_channels"];
+        put?: never;
+        /** @description A further channel of the model, at one of its versions. */
+        post: operations["models_channels_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{channel_id}/comparison": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What differs between two versions of the model: facts, weights, parameters, template, system message. */
+        get: operations["models_compare"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/models/{channel_id}/copy": {
         parameters: {
             query?: never;
@@ -683,6 +718,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models/{channel_id}/moves": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Every move of the model's channels, the newest first. */
+        get: operations["models_moves"];
+        put?: never;
+        /** @description Point the channel at another version of its model. It counts for new requests within a second. */
+        post: operations["models_move"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{channel_id}/protection": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** @description Protect the channel, or no longer. */
+        put: operations["models_protect"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{channel_id}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Point the channel at the version that it pointed at before. */
+        post: operations["models_rollback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/models/{channel_id}/uses": {
         parameters: {
             query?: never;
@@ -692,6 +779,23 @@ export interface paths {
         };
         /** @description What uses this name of a model, for who thinks of deleting it. */
         get: operations["models_uses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{channel_id}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The versions of the model that has this channel, the newest first. */
+        get: operations["models_versions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -867,6 +971,75 @@ export interface paths {
         put?: never;
         /** @description A token of ten minutes for inference in the session's tenant; it ends with the session. */
         post: operations["playground_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/promotions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What was asked to become production, the newest first. */
+        get: operations["promotions_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/promotions/{promotion_id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Approve what another person asked for. The last approval that is needed promotes. */
+        post: operations["promotions_approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/promotions/{promotion_id}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Reject it, or take back one's own. */
+        post: operations["promotions_reject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/promotions/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description How many others must approve before a version becomes production. */
+        get: operations["promotion_policy_retrieve"];
+        /** @description Set it for the tenant. */
+        put: operations["promotion_policy_update"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1521,6 +1694,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/versions/{release_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One version of a model. */
+        get: operations["versions_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Forget it. Refused while anything uses it. */
+        delete: operations["versions_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Bring it into another stage: `model.promote` to and from production, `model.manage` otherwise. Where others must approve, this asks for it. */
+        patch: operations["versions_update"];
+        trace?: never;
+    };
     "/api/v1/webhooks": {
         parameters: {
             query?: never;
@@ -1707,6 +1899,11 @@ export interface components {
             /** @description name, or name:tag; the tag is latest when left out. */
             name: string;
         };
+        Approval: {
+            name: string;
+            /** Format: date-time */
+            at: string;
+        };
         /** @description ``error`` is the code of what ended the try; empty when it was answered. */
         Attempt: {
             /** Format: uuid */
@@ -1816,6 +2013,43 @@ export interface components {
          * @enum {string}
          */
         CausesEnum: "no_capacity" | "context_too_long" | "engine_error";
+        /** @description One channel of a model. */
+        Channel: {
+            /** Format: uuid */
+            readonly id: string;
+            name: string;
+            version: string;
+            protected?: boolean;
+            /** Format: date-time */
+            moved_at: string;
+        };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        ChannelCreate: {
+            /** @default  */
+            reason: string;
+            /** @description a version of the same model */
+            version: string;
+            name: string;
+        };
+        ChannelMove: {
+            /** Format: uuid */
+            readonly id: string;
+            channel: string;
+            from_version?: string;
+            to_version?: string;
+            reason?: string;
+            by_kind: string;
+            by_name: string;
+            /** Format: date-time */
+            moved_at?: string;
+        };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        ChannelMoveRequest: {
+            /** @default  */
+            reason: string;
+            /** @description a version of the same model */
+            version: string;
+        };
         /**
          * @description * `healthy` - healthy
          *     * `degraded` - degraded
@@ -1988,6 +2222,12 @@ export interface components {
          * @enum {string}
          */
         DesiredEnum: "held" | "absent" | "any";
+        Difference: {
+            /** @description a fact, `parameter:<name>`, `template`, `system`, `weights` */
+            field: string;
+            before: unknown;
+            after: unknown;
+        };
         Door: {
             /** Format: uuid */
             id: string;
@@ -2662,6 +2902,14 @@ export interface components {
             readonly has_account: boolean;
         };
         /**
+         * @description * `published` - Published
+         *     * `pushed` - Pushed
+         *     * `copied` - Copied
+         *     * `engine` - kept by an engine
+         * @enum {string}
+         */
+        OriginEnum: "published" | "pushed" | "copied" | "engine";
+        /**
          * @description * `refuse` - refuse
          *     * `route` - route
          * @enum {string}
@@ -2718,6 +2966,32 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["BreakGlass"][];
+        };
+        PaginatedChannelList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Channel"][];
+        };
+        PaginatedChannelMoveList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["ChannelMove"][];
         };
         PaginatedEmailDomainList: {
             /**
@@ -2861,6 +3135,32 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Node"][];
+        };
+        PaginatedPromotionList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Promotion"][];
+        };
+        PaginatedReleaseList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Release"][];
         };
         PaginatedRoleList: {
             /**
@@ -3037,6 +3337,12 @@ export interface components {
         PatchedSsoPolicyChange: {
             enforced?: boolean;
         };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        PatchedStage: {
+            /** @default  */
+            reason: string;
+            stage?: components["schemas"]["StageEnum"];
+        };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedTenantChange: {
             name?: string;
@@ -3066,12 +3372,13 @@ export interface components {
         /**
          * @description * `inference.use` - inference.use
          *     * `model.manage` - model.manage
+         *     * `model.promote` - model.promote
          *     * `model.view` - model.view
          *     * `node.manage` - node.manage
          *     * `node.view` - node.view
          * @enum {string}
          */
-        PermissionEnum: "inference.use" | "model.manage" | "model.view" | "node.manage" | "node.view";
+        PermissionEnum: "inference.use" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view";
         /**
          * @description * `audit.view` - audit.view
          *     * `inference.use` - inference.use
@@ -3080,6 +3387,7 @@ export interface components {
          *     * `member.manage` - member.manage
          *     * `member.view` - member.view
          *     * `model.manage` - model.manage
+         *     * `model.promote` - model.promote
          *     * `model.view` - model.view
          *     * `node.manage` - node.manage
          *     * `node.view` - node.view
@@ -3091,7 +3399,7 @@ export interface components {
          *     * `webhook.manage` - webhook.manage
          * @enum {string}
          */
-        PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.view" | "node.manage" | "node.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
+        PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
         /**
          * @description * `received` - received
          *     * `queued` - queued
@@ -3205,6 +3513,41 @@ export interface components {
             /** @description bytes */
             completed?: number;
         };
+        Promotion: {
+            /** Format: uuid */
+            readonly id: string;
+            /** Format: uuid */
+            release: string;
+            model: string;
+            version: string;
+            /** @default open */
+            state: components["schemas"]["PromotionStateEnum"];
+            reason?: string;
+            needed: number;
+            approvals: components["schemas"]["Approval"][];
+            by_name: string;
+            /** Format: date-time */
+            created_at?: string;
+            /** Format: date-time */
+            ended_at?: string | null;
+        };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        PromotionPolicy: {
+            /** @description how many people besides the one who asks must approve */
+            approvals: number;
+        };
+        /**
+         * @description * `open` - Open
+         *     * `done` - Done
+         *     * `rejected` - Rejected
+         * @enum {string}
+         */
+        PromotionStateEnum: "open" | "done" | "rejected";
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        Protection: {
+            /** @description whether it takes versions in production only, moved by those who may promote */
+            protected: boolean;
+        };
         /** @description What the last test of this session received. `why` is empty where all went well. */
         ProviderTest: {
             /**
@@ -3251,6 +3594,11 @@ export interface components {
             tickets: number;
             longest: components["schemas"]["NodeQueue"][];
         };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        Reason: {
+            /** @default  */
+            reason: string;
+        };
         Redis: {
             redis_version: string | null;
             used_memory: number | null;
@@ -3278,6 +3626,32 @@ export interface components {
             usage_refused?: number;
             loops?: components["schemas"]["Loop"][];
             queues?: components["schemas"]["Queues"];
+        };
+        Release: {
+            /** Format: uuid */
+            readonly id: string;
+            model: string;
+            version: string;
+            /** @description hosted: our blobs; external: an engine keeps it; artifact: nobody serves it */
+            kind: string;
+            size: number;
+            details: {
+                [key: string]: unknown;
+            };
+            stage?: components["schemas"]["StageEnum"];
+            /** Format: date-time */
+            stage_changed_at?: string;
+            origin: components["schemas"]["OriginEnum"];
+            by_kind: string;
+            by_name: string;
+            /** Format: date-time */
+            created_at?: string;
+            readonly channels: string[];
+            replicas: components["schemas"]["Replica"][];
+            /** @description why it cannot be deleted; empty when it can */
+            readonly uses: string[];
+            /** @description the promotion that waits for others, if one does */
+            readonly promotion: components["schemas"]["Promotion"] | null;
         };
         Replica: {
             /** Format: uuid */
@@ -3523,6 +3897,15 @@ export interface components {
             enforced: boolean;
             readonly log_in_url: string;
         };
+        /**
+         * @description * `draft` - Draft
+         *     * `staged` - Staged
+         *     * `production` - Production
+         *     * `deprecated` - Deprecated
+         *     * `archived` - Archived
+         * @enum {string}
+         */
+        StageEnum: "draft" | "staged" | "production" | "deprecated" | "archived";
         /**
          * @description ``until`` is null for what is under way, and the same as ``at`` for a mere moment. ``detail`` is a place in the queue, or the code of the
          *     error that ended a try.
@@ -5297,6 +5680,88 @@ export interface operations {
             };
         };
     };
+    models_channels: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-moved_at" | "-name" | "moved_at" | "name";
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedChannelList"];
+                };
+            };
+        };
+    };
+    models_channels_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+        };
+    };
+    models_compare: {
+        parameters: {
+            query: {
+                /** @description another version of the model */
+                after: string;
+                /** @description a version of the model */
+                before: string;
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Difference"][];
+                };
+            };
+        };
+    };
     models_copy: {
         parameters: {
             query?: never;
@@ -5325,6 +5790,114 @@ export interface operations {
             };
         };
     };
+    models_moves: {
+        parameters: {
+            query?: {
+                channel?: string;
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedChannelMoveList"];
+                };
+            };
+        };
+    };
+    models_move: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelMoveRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+        };
+    };
+    models_protect: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Protection"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+        };
+    };
+    models_rollback: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Reason"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+        };
+    };
     models_uses: {
         parameters: {
             query?: never;
@@ -5342,6 +5915,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Uses"];
+                };
+            };
+        };
+    };
+    models_versions: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "created_at";
+                /**
+                 * @description * `draft` - Draft
+                 *     * `staged` - Staged
+                 *     * `production` - Production
+                 *     * `deprecated` - Deprecated
+                 *     * `archived` - Archived
+                 */
+                stage?: "draft" | "staged" | "production" | "deprecated" | "archived";
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedReleaseList"];
                 };
             };
         };
@@ -5666,6 +6275,130 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PlaygroundToken"];
+                };
+            };
+        };
+    };
+    promotions_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /**
+                 * @description * `open` - Open
+                 *     * `done` - Done
+                 *     * `rejected` - Rejected
+                 */
+                state?: "open" | "done" | "rejected";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedPromotionList"];
+                };
+            };
+        };
+    };
+    promotions_approve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                promotion_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Promotion"];
+                };
+            };
+        };
+    };
+    promotions_reject: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                promotion_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Reason"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Promotion"];
+                };
+            };
+        };
+    };
+    promotion_policy_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromotionPolicy"];
+                };
+            };
+        };
+    };
+    promotion_policy_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromotionPolicy"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromotionPolicy"];
                 };
             };
         };
@@ -7017,6 +7750,78 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Totals"];
+                };
+            };
+        };
+    };
+    versions_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                release_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Release"];
+                };
+            };
+        };
+    };
+    versions_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                release_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    versions_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                release_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedStage"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Release"];
                 };
             };
         };
