@@ -15,7 +15,8 @@ class ClusterConfig(AppConfig):
         from django.db.models import Q
 
         from cluster.models import JoinToken
-        from cluster.queries.node import has_node
+        from cluster.queries.node import find_node
+        from cluster.queries.pool import contents, find_pool
         from ollamamax.identity import objects
         from ollamamax.identity.retention import ENDED, ENDINGS, ExpiringRows
 
@@ -28,4 +29,5 @@ class ClusterConfig(AppConfig):
             )
         )
 
-        objects.register("node", has_node)
+        objects.register("node", find_node)
+        objects.register("pool", find_pool, contents=contents)

@@ -232,10 +232,28 @@ SETTINGS = (
         "Roles that one tenant made for itself; one more is refused with 409.",
     ),
     Setting(
+        "OLLAMAMAX_MAX_TEAMS_PER_TENANT",
+        integer(1, 10_000),
+        "1000",
+        "Teams of one tenant; one more is refused with 409.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_SERVICE_ACCOUNTS_PER_TENANT",
+        integer(1, 100_000),
+        "1000",
+        "Service accounts of one tenant; one more is refused with 409.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_POOLS_PER_TENANT",
+        integer(1, 10_000),
+        "200",
+        "Pools of nodes of one tenant; one more is refused with 409.",
+    ),
+    Setting(
         "OLLAMAMAX_MAX_GRANTS_PER_TENANT",
         integer(1, 1_000_000),
         "20000",
-        "Permissions on single models and nodes that one tenant gave its members; one more is refused with 409.",
+        "Permissions on single models, nodes and pools that one tenant gave its members and teams; one more is refused with 409.",
     ),
     Setting(
         "OLLAMAMAX_MAX_IDEMPOTENCY_KEYS_PER_TENANT",

@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "channels",
+    "guardian",
     "ollamamax.bus",
     "ollamamax.audit",
     "ollamamax.sso",
@@ -120,8 +121,14 @@ CHANNEL_LAYERS = {
 AUTH_USER_MODEL = "identity.User"
 # An email address is unique whatever its case: a constraint on lower(email), which this check does not see.
 # Django's SecurityMiddleware is there, as `Encrypted`, and the check looks for its name.
-SILENCED_SYSTEM_CHECKS = ["auth.E003", "security.W001"]
+# What anybody may is asked of `Principal.may` alone, and of no backend of django-guardian's.
+SILENCED_SYSTEM_CHECKS = ["auth.E003", "security.W001", "guardian.W001"]
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+# django-guardian keeps the grants of members and teams on single objects, in tables of ours that know the tenant; and nobody is anonymous.
+GUARDIAN_USER_OBJ_PERMS_MODEL = "identity.MemberGrant"
+GUARDIAN_GROUP_OBJ_PERMS_MODEL = "identity.TeamGrant"
+GUARDIAN_MONKEY_PATCH_USER = GUARDIAN_MONKEY_PATCH_GROUP = False
+ANONYMOUS_USER_NAME = None
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -188,6 +195,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ConditionEnum": "cluster.api.health.CONDITIONS",
         "WebhookDeliveryStateEnum": "ollamamax.notifications.models.delivery.WebhookDelivery.State",
+        "MemberStateEnum": "ollamamax.identity.api.serializers.MEMBER_STATES",
+        "ObjectKindEnum": "ollamamax.identity.api.serializers.OBJECT_KINDS",
     },
 }
 

@@ -18,6 +18,7 @@ from pytest_django import Settings
 
 from cluster.actions.join_token import issue_join_token, revoke_join_token
 from cluster.actions.node import join_node, remove_node
+from cluster.actions.pool import create_pool, delete_pool
 from models_registry.actions.alias import create_alias, delete_alias
 from models_registry.actions.blob import put_bytes
 from models_registry.actions.job import cancel_job, submit_job
@@ -34,6 +35,8 @@ from ollamamax.identity.actions.grant import end_grant, give_grant
 from ollamamax.identity.actions.key import issue_key, revoke_key
 from ollamamax.identity.actions.member import add_member, remove_member
 from ollamamax.identity.actions.role import create_role, delete_role
+from ollamamax.identity.actions.service_account import create_service_account, delete_service_account
+from ollamamax.identity.actions.team import create_team, delete_team
 from ollamamax.identity.actions.tenant import create_tenant
 from ollamamax.identity.actions.user import create_user
 from ollamamax.identity.bounds import BOUNDS, Bound
@@ -128,6 +131,21 @@ TABLE: dict[Bound, tuple[int, Make, Free | None]] = {
         0,
         lambda w, n: create_role(acting=w.acting, slug=n, name=n, permissions=["node.view"]),
         lambda w, role: delete_role(acting=w.acting, role_id=role.id),
+    ),
+    bounds.TEAMS: (
+        0,
+        lambda w, n: create_team(acting=w.acting, slug=n, name=n),
+        lambda w, team: delete_team(acting=w.acting, team_id=team.id),
+    ),
+    bounds.SERVICE_ACCOUNTS: (
+        0,
+        lambda w, n: create_service_account(acting=w.acting, name=n, role="viewer"),
+        lambda w, account: delete_service_account(acting=w.acting, account_id=account.id),
+    ),
+    bounds.POOLS: (
+        0,
+        lambda w, n: create_pool(acting=w.acting, name=n),
+        lambda w, pool: delete_pool(acting=w.acting, pool_id=pool.id),
     ),
     bounds.GRANTS: (0, lambda w, n: w.grant(n), lambda w, grant: end_grant(acting=w.acting, grant_id=grant.id)),
     bounds.IDEMPOTENT_ANSWERS: (0, lambda w, n: w.claim(n), lambda w, id_: w.forget(id_)),

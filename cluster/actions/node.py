@@ -16,6 +16,8 @@ from django.utils import timezone
 
 from cluster import membership
 from cluster.actions.join_token import require_to_join
+from cluster.actions.pool import follow_labels
+from cluster.labels import require_labels
 from cluster.models import JoinToken, Node
 from cluster.models.node import MOST_HOURLY_COST
 from ollamamax.audit.actions import record
@@ -31,9 +33,6 @@ from ollamamax.kernel import errors
 from ollamamax.kernel.principal import Principal, system
 
 _REGION = re.compile(r"[a-z0-9-]{0,63}", re.ASCII)
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}", re.ASCII)
-_LABEL_VALUE = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,255}")
-MOST_LABELS = 32
 MOST_ACCESS = 1000
 """Tenants in a node's list: who serves more serves everybody."""
 _REFUSED = "The join token is wrong, expired, revoked or used up."
@@ -135,6 +134,8 @@ def change_node(*, acting: Principal, node_id: uuid.UUID, change: NodeChange) ->
         changed = {name: value for name, value in change.items() if getattr(node, name) != value}
         if not changed:
             return node
+        if "labels" in changed:
+            follow_labels(node.labels, change["labels"])
         for name, value in changed.items():
             setattr(node, name, value)
         node.save(update_fields=list(changed))
@@ -171,17 +172,7 @@ def _action(changed: Mapping[str, object]) -> str:
 def _check(change: NodeChange) -> None:
     if _REGION.fullmatch(change.get("region", "")) is None:
         raise errors.InvalidRequest("A region has up to 63 small letters, digits and hyphens.", param="region")
-    labels = change.get("labels", {})
-    if len(labels) > MOST_LABELS:
-        raise errors.InvalidRequest(f"A node has at most {MOST_LABELS} labels.", param="labels")
-    for name, value in labels.items():
-        if _LABEL.fullmatch(name) is None:
-            raise errors.InvalidRequest(
-                "A label's name has up to 63 letters, digits, and . _ / -, and begins with a letter or digit.",
-                param="labels",
-            )
-        if _LABEL_VALUE.fullmatch(value) is None:
-            raise errors.InvalidRequest("A label's value has up to 255 printable characters.", param="labels")
+    require_labels(change.get("labels", {}))
     cost = change.get("hourly_cost")
     # Also what compares with nothing, such as NaN, is no cost.
     if cost is not None and not 0 <= cost <= MOST_HOURLY_COST:

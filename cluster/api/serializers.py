@@ -10,8 +10,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from cluster.actions.join_token import MOST_USES
-from cluster.actions.node import MOST_ACCESS, MOST_LABELS
+from cluster.actions.node import MOST_ACCESS
 from cluster.api.health import HealthSerializer, shown
+from cluster.labels import MOST_LABELS
 from cluster.models import JoinToken, Node
 from cluster.models.node import MOST_HOURLY_COST
 from cluster.queries.node import Heard
@@ -100,6 +101,14 @@ class NodeFilters(serializers.Serializer[Any]):
         return {name: value for name, value in attrs.items() if value is not None}
 
 
+def labels_field(help_text: str) -> serializers.DictField:
+    return serializers.DictField(
+        child=serializers.CharField(max_length=255, allow_blank=True, trim_whitespace=False),
+        required=False,
+        help_text=help_text,
+    )
+
+
 class NodeChangeSerializer(ChangeSerializer):
     schedulable = serializers.BooleanField(required=False, help_text="false drains the node, true resumes it")
     access = serializers.ListField(
@@ -112,11 +121,7 @@ class NodeChangeSerializer(ChangeSerializer):
         required=False, help_text="deprecated: true stands for `access` of everybody, false for nobody"
     )
     region = serializers.RegexField(r"^[a-z0-9-]{0,63}$", required=False, allow_blank=True)
-    labels = serializers.DictField(
-        child=serializers.CharField(max_length=255, allow_blank=True, trim_whitespace=False),
-        required=False,
-        help_text=f"all the labels the node has from now on, at most {MOST_LABELS}",
-    )
+    labels = labels_field(f"all the labels the node has from now on, at most {MOST_LABELS}")
     hourly_cost = Number(
         required=False,
         allow_null=True,

@@ -8,6 +8,7 @@ from cluster.api.health import HealthView
 from cluster.api.history import HistoryView
 from cluster.api.join import JoinTokenListView, JoinTokenView, JoinView
 from cluster.api.node import NodeListView, NodeView
+from cluster.api.pool import PoolListView, PoolView
 from cluster.api.queue import QueueView
 from cluster.api.request import RequestCancelView, RequestListView, RequestView, RunningListView
 from ollamamax.identity.api.bulk import bulk_of
@@ -19,6 +20,9 @@ urlpatterns = [
     path("nodes/join", JoinView.as_view(), name="join"),
     path("nodes/tokens", JoinTokenListView.as_view(), name="join-tokens"),
     path("nodes/tokens/<uuid:token_id>", JoinTokenView.as_view(), name="join-token"),
+    path("pools", PoolListView.as_view(), name="pools"),
+    path("pools/bulk", bulk_of(PoolView, "pool_id", "pools").as_view(), name="pools-bulk"),
+    path("pools/<uuid:pool_id>", PoolView.as_view(), name="pool"),
     path("queue", QueueView.as_view(), name="queue"),
     path("requests", RequestListView.as_view(), name="requests"),
     path("requests/running", RunningListView.as_view(), name="requests-running"),

@@ -3,5 +3,6 @@
 from cluster.models.history import HistoryRow
 from cluster.models.join_token import JoinToken
 from cluster.models.node import Node
+from cluster.models.pool import Pool, PoolNode
 
-__all__ = ["HistoryRow", "JoinToken", "Node"]
+__all__ = ["HistoryRow", "JoinToken", "Node", "Pool", "PoolNode"]

@@ -43,6 +43,8 @@ class Node(models.Model):
     objects: models.Manager[Node] = tenant_manager()
 
     class Meta:
+        default_permissions = ()
+        permissions = [("node.view", "See the node"), ("node.manage", "Manage the node")]
         constraints = [
             models.UniqueConstraint(
                 fields=["tenant", "name"],

@@ -28,9 +28,9 @@ def nodes(acting: Principal) -> QuerySet[Node]:
     return restrict(acting, ("node.view", "node.manage"), "node", Node.objects.all())
 
 
-def has_node(node_id: uuid.UUID) -> bool:
-    """Whether the tenant in scope has this node."""
-    return Node.objects.filter(id=node_id).exists()
+def find_node(node_id: uuid.UUID) -> Node | None:
+    """Of the tenant in scope."""
+    return Node.objects.filter(id=node_id).first()
 
 
 def fleet_mark() -> object:

@@ -30,6 +30,12 @@ class Model(models.Model):
     objects: models.Manager[Model] = tenant_manager()
 
     class Meta:
+        default_permissions = ()
+        permissions = [
+            ("model.view", "See the model"),
+            ("model.manage", "Manage the model"),
+            ("inference.use", "Ask the model"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["tenant", "name"],

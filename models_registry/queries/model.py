@@ -28,9 +28,9 @@ def channels(acting: Principal) -> QuerySet[Channel]:
     return restrict(acting, ("model.view", "model.manage"), "model", _channels(), "model")
 
 
-def has_model(model_id: uuid.UUID) -> bool:
-    """Whether the tenant in scope has this model."""
-    return Model.objects.filter(pk=model_id).exists()
+def find_model(model_id: uuid.UUID) -> Model | None:
+    """Of the tenant in scope."""
+    return Model.objects.filter(pk=model_id).first()
 
 
 def _channels() -> QuerySet[Channel]:

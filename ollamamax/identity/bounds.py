@@ -43,6 +43,9 @@ USERS = Bound("OLLAMAMAX_MAX_USERS", "users", "its operator can raise the bound"
 MEMBERS = Bound("OLLAMAMAX_MAX_MEMBERS_PER_TENANT", "members", "remove some")
 INVITATIONS = Bound("OLLAMAMAX_MAX_INVITATIONS_PER_TENANT", "open invitations", "revoke some")
 ROLES = Bound("OLLAMAMAX_MAX_ROLES_PER_TENANT", "roles", "delete some")
+TEAMS = Bound("OLLAMAMAX_MAX_TEAMS_PER_TENANT", "teams", "delete some")
+SERVICE_ACCOUNTS = Bound("OLLAMAMAX_MAX_SERVICE_ACCOUNTS_PER_TENANT", "service accounts", "delete some")
+POOLS = Bound("OLLAMAMAX_MAX_POOLS_PER_TENANT", "pools of nodes", "delete some")
 GRANTS = Bound("OLLAMAMAX_MAX_GRANTS_PER_TENANT", "grants", "end some")
 IDEMPOTENT_ANSWERS = Bound(
     "OLLAMAMAX_MAX_IDEMPOTENCY_KEYS_PER_TENANT", "idempotency keys", "wait for some to expire", passes=True
@@ -70,8 +73,8 @@ BACKGROUND = Bound(
 BOUNDS = tuple(value for value in dict(globals()).values() if isinstance(value, Bound))
 
 
-def require_room(bound: Bound, rows: QuerySet[Any], wanted: int = 1) -> None:
-    """Raises the bound's refusal unless ``wanted`` more of ``rows``, which the bound counts, may be made.
+def require_room(bound: Bound, rows: QuerySet[Any], wanted: int = 1, *, besides: int = 0) -> None:
+    """Raises the bound's refusal unless ``wanted`` more of ``rows``, which the bound counts, may be made; ``besides`` are counted elsewhere.
 
     Within the transaction that makes them, until whose end nobody else makes any: no two see the same room. Queries: 2.
     """
@@ -80,7 +83,7 @@ def require_room(bound: Bound, rows: QuerySet[Any], wanted: int = 1) -> None:
     whose = "installation" if bound.of_installation else current_tenant().hex
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{bound.setting}:{whose}"])
-    if rows.count() + wanted > bound.most:
+    if rows.count() + besides + wanted > bound.most:
         raise bound.refusal()
 
 

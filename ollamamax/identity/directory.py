@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import redis
@@ -20,6 +22,7 @@ from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.errors import Unavailable
 
 WRITABLE = "omx:writable"
+_AT_ONCE = 500
 log = logs.get(__name__)
 
 
@@ -29,13 +32,17 @@ def known_keys(fields: Fields = None) -> dict[str, KnownKey]:
         found = queries.usable_keys()
         if fields is not None:
             found = found.filter(queries.with_identifier(fields))
-        entries = {text.identifier: _entry(key, text) for key in found.iterator() for text in queries.texts_of(key)}
+        entries: dict[str, KnownKey] = {}
+        rows = found.iterator(chunk_size=_AT_ONCE)
+        while some := list(itertools.islice(rows, _AT_ONCE)):
+            within = queries.within_keys(some)
+            entries |= {text.identifier: _entry(key, text, within) for key in some for text in queries.texts_of(key)}
     return entries if fields is None else {name: entries[name] for name in fields if name in entries}
 
 
-def _entry(key: ApiKey, text: KeyText) -> KnownKey:
+def _entry(key: ApiKey, text: KeyText, within: Mapping[str, Iterable[str]]) -> KnownKey:
     """Of a row of `usable_keys`, by one of its texts."""
-    rights = queries.rights_of_key(key)
+    rights = queries.rights_of_key(key, within)
     grants: dict[str, list[str]] = {}
     for permission, target in sorted(rights.grants):
         grants.setdefault(permission, []).append(target)

@@ -1,27 +1,60 @@
-"""The objects that rights can be granted on: the contexts that own them say here how one of the tenant in scope is found."""
+"""The objects that rights can be granted on: the contexts that own them say here how one of the tenant in scope is found, and what it holds."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from django.db.models import Model
 
 from ollamamax.identity.roles import ON_OBJECTS
 from ollamamax.kernel.errors import InvalidRequest, NotFound
 
-IsThere = Callable[[uuid.UUID], bool]
-_known: dict[str, IsThere] = {}
+Find = Callable[[uuid.UUID], Model | None]
+Contents = Callable[[Collection[uuid.UUID]], Mapping[uuid.UUID, Collection[str]]]
+"""Of these objects of the tenants in scope: what is in each now, as `ollamamax.identity.roles.reference` names it."""
 
 
-def register(kind: str, is_there: IsThere) -> None:
-    """When the programs start. ``kind`` is one of `ollamamax.identity.roles.ON_OBJECTS`."""
+@dataclass(frozen=True)
+class ObjectKind:
+    find: Find
+    contents: Contents | None = None
+
+
+_known: dict[str, ObjectKind] = {}
+
+
+def register(kind: str, find: Find, *, contents: Contents | None = None) -> None:
+    """When the programs start. ``kind`` is one of `ollamamax.identity.roles.ON_OBJECTS`, and the name of the model in lower case.
+
+    ``contents``: of objects that hold others, on each of which counts what was granted on them.
+    """
     if kind not in ON_OBJECTS:
         raise ValueError(f"no permission can be granted on a {kind}")
-    _known[kind] = is_there
+    _known[kind] = ObjectKind(find, contents)
 
 
-def require_there(kind: str, id_: uuid.UUID) -> None:
-    """Raises `InvalidRequest` for what is no kind, and `NotFound`, for an object of another tenant just the same."""
+def require_there(kind: str, id_: uuid.UUID) -> Model:
+    """The object. Raises `InvalidRequest` for what is no kind, and `NotFound`, for an object of another tenant just the same."""
     if kind not in _known:
         raise InvalidRequest(f"There is no kind of object {kind!r} to grant rights on.", param="kind")
-    if not _known[kind](id_):
+    found = _known[kind].find(id_)
+    if found is None:
         raise NotFound(f"There is no such {kind}.")
+    return found
+
+
+def within(references: Iterable[str]) -> dict[str, frozenset[str]]:
+    """What those of the objects hold that hold any, in the scope that there is. Queries: those of `Contents` for each kind that does."""
+    wanted: dict[str, set[uuid.UUID]] = {}
+    for each in references:
+        kind, _, id_ = each.partition(":")
+        if kind in _known and _known[kind].contents is not None:
+            wanted.setdefault(kind, set()).add(uuid.UUID(id_))
+    found: dict[str, frozenset[str]] = {}
+    for kind, ids in wanted.items():
+        contents = _known[kind].contents
+        if contents is not None:
+            found |= {f"{kind}:{id_.hex}": frozenset(held) for id_, held in contents(ids).items()}
+    return found

@@ -1,13 +1,43 @@
-"""What a principal may do and give. Pure."""
+"""What a principal may do and give, and what a member's role, teams and grants add up to. Pure."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
-from ollamamax.identity.roles import PERMISSIONS
+from ollamamax.identity.roles import ON_OBJECTS, PERMISSIONS, counted
 from ollamamax.kernel.errors import Forbidden, InvalidRequest
 from ollamamax.kernel.principal import Principal
+
+
+class Rights(NamedTuple):
+    """In the whole tenant, and on single objects (`roles.reference`) as pairs of permission and object."""
+
+    permissions: frozenset[str]
+    grants: frozenset[tuple[str, str]]
+
+
+def added_up(held: Mapping[str, Any], *, in_operator: bool, within: Mapping[str, Iterable[str]]) -> Rights:
+    """What a member may: by role, by the roles of their teams, and by what was granted to them and to those.
+
+    ``held`` is a row's ``held`` (`ollamamax.identity.queries.member.active_members`); ``within`` tells what is in pools: what
+    is granted on one counts on each of those.
+    """
+    permissions = counted([*held["role"], *(name for role in held["teams"] for name in role)], in_operator=in_operator)
+    grants = set()
+    for text in (*held["granted"], *held["team_granted"]):
+        permission, target = granted(text)
+        if permission in ON_OBJECTS.get(target.partition(":")[0], ()):
+            grants.add((permission, target))
+            grants.update((permission, each) for each in within.get(target, ()))
+    return Rights(permissions, frozenset(grants))
+
+
+def granted(text: str) -> tuple[str, str]:
+    """``node.view@node:<UUID>``, as queries put a grant into one text, as a pair of permission and `roles.reference`."""
+    permission, _, target = text.partition("@")
+    return permission, target.replace("-", "")
 
 
 def require(acting: Principal, permission: str, on: str | None = None) -> None:
@@ -32,6 +62,13 @@ def require_to_lend(acting: Principal, permissions: Iterable[str]) -> None:
     lacking = sorted(name for name in _known(permissions) if not acting.may_somewhere(name))
     if lacking:
         raise Forbidden(f"You cannot grant '{lacking[0]}', which you do not have.", permission=lacking[0])
+
+
+def require_to_hold(acting: Principal, rights: Rights) -> None:
+    """Who decides about another, or is shown a secret of theirs, may do all that they may. Raises `Forbidden`."""
+    require_to_grant(acting, rights.permissions)
+    for permission, on in sorted(rights.grants):
+        require_to_grant(acting, [permission], on)
 
 
 def require_over_owners(acting: Principal) -> None:

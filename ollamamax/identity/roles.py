@@ -33,8 +33,9 @@ OPERATOR_ONLY = frozenset({"tenant.manage"})
 ON_OBJECTS: dict[str, frozenset[str]] = {
     "model": frozenset({"model.view", "model.manage", "model.promote", "inference.use"}),
     "node": frozenset({"node.view", "node.manage"}),
+    "pool": frozenset({"node.view", "node.manage"}),
 }
-"""Kinds of objects, and the permissions that can be granted on a single one of them."""
+"""Kinds of objects, and the permissions that can be granted on a single one of them; on a pool, they count on each of its nodes."""
 
 _VIEWER = frozenset({"node.view", "model.view", "key.view", "usage.view", "member.view"})
 _MEMBER = _VIEWER | {"inference.use", "key.manage"}

@@ -12,9 +12,9 @@ from django_scopes import ScopedManager, ScopeError, get_scope, scope, scopes_di
 __all__ = ["ScopeError", "current_tenant", "every_tenant", "tenant_manager", "tenant_scope"]
 
 
-def tenant_manager() -> Any:
-    """The manager of a tenant-owned model: ``objects: models.Manager[X] = tenant_manager()``."""
-    return ScopedManager(models.Manager, tenant="tenant")
+def tenant_manager(kind: type[models.Manager[Any]] = models.Manager) -> Any:
+    """The manager of a tenant-owned model: ``objects: models.Manager[X] = tenant_manager()``; ``kind`` is what else it can."""
+    return ScopedManager(kind, tenant="tenant")
 
 
 def tenant_scope(tenant: models.Model | uuid.UUID | str) -> AbstractContextManager[None]:

@@ -22,7 +22,7 @@ VALUES = {
     "uuid": "gen_random_uuid()",
     "boolean": "false",
     "smallint": "1",
-    "integer": "1",
+    "integer": "(random() * 2000000000)::integer",  # one of them may be unique
     "bigint": "1",
     "double precision": "1",
     "numeric": "1",

@@ -21,7 +21,7 @@ from ollamamax.identity.actions.member import add_member, change_member, remove_
 from ollamamax.identity.actions.role import change_role, create_role
 from ollamamax.identity.actions.user import create_user
 from ollamamax.identity.directory import known_keys
-from ollamamax.identity.models import Grant, Membership, Role
+from ollamamax.identity.models import MemberGrant, Membership, Role
 from ollamamax.identity.queries.key import find_principal
 from ollamamax.identity.queries.member import principal_of, tenants_of
 from ollamamax.identity.roles import PERMISSIONS, SYSTEM_ROLES, reference
@@ -217,7 +217,7 @@ def test_a_grant_counts_on_its_object_alone_for_the_member_and_their_keys(owner:
         assert api.get("/api/v1/models").status_code == 403
     remove_node(acting=owner.acting, node_id=one.id)
     with every_tenant():
-        assert not Grant.objects.exists()
+        assert not MemberGrant.objects.exists()
     assert logged_in(person).get("/api/v1/nodes").status_code == 403
 
 

@@ -977,6 +977,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/pools": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's pools whose nodes the caller may see, the newest first. */
+        get: operations["pools_list"];
+        put?: never;
+        /** @description Make a pool. A right that is granted on it counts on each node that is in it, as long as it is. */
+        post: operations["pools_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pools/{pool_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One pool. */
+        get: operations["pools_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Delete a pool, and what was granted on it; its nodes stay. */
+        delete: operations["pools_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Change which nodes are in a pool; the rights that were granted on it follow within a second. */
+        patch: operations["pools_update"];
+        trace?: never;
+    };
+    "/api/v1/pools/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
+        post: operations["pools_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/promotions": {
         parameters: {
             query?: never;
@@ -1180,6 +1234,60 @@ export interface paths {
         put?: never;
         /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
         post: operations["roles_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/service-accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's service accounts, the newest first. */
+        get: operations["service_accounts_list"];
+        put?: never;
+        /** @description Make a service account, with a role that is never more than the caller's own. It has no key yet. */
+        post: operations["service_accounts_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/service-accounts/{account_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One service account. */
+        get: operations["service_accounts_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Delete a service account and revoke its keys for ever. */
+        delete: operations["service_accounts_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Change a service account; suspended, its keys are refused within a second. */
+        patch: operations["service_accounts_update"];
+        trace?: never;
+    };
+    "/api/v1/service-accounts/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
+        post: operations["service_accounts_bulk"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1498,6 +1606,148 @@ export interface paths {
         get: operations["system_retrieve"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/team-grants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What teams may do on single models, nodes and pools, the newest grant first. */
+        get: operations["team_grants_list"];
+        put?: never;
+        /** @description Give a team a permission on one object, which the caller has there. It counts within a second. */
+        post: operations["team_grants_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/team-grants/{grant_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One grant to a team. */
+        get: operations["team_grants_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description End a grant to a team, and what runs by it. */
+        delete: operations["team_grants_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/team-grants/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
+        post: operations["team_grants_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/teams": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's teams, the newest first. */
+        get: operations["teams_list"];
+        put?: never;
+        /** @description Make a team without members. Its role is never more than the caller's own. */
+        post: operations["teams_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/teams/{team_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One team. */
+        get: operations["teams_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Delete a team, and what was granted to it. Its members stay members of the tenant. */
+        delete: operations["teams_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Give a team another name or role. What its members and their keys may follows within a second. */
+        patch: operations["teams_update"];
+        trace?: never;
+    };
+    "/api/v1/teams/{team_id}/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Who is in the team, the newest first. */
+        get: operations["teams_members_list"];
+        put?: never;
+        /** @description Put a person or a program into the team. The caller may do all that the team may. */
+        post: operations["teams_members_add"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/teams/{team_id}/members/{membership_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Take a member out of the team; what runs by its rights alone ends. */
+        delete: operations["teams_members_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/teams/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
+        post: operations["teams_bulk"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2392,13 +2642,12 @@ export interface components {
             problems: components["schemas"]["Problem"][];
             notices: components["schemas"]["Problem"][];
         };
-        /** @description A permission that a member has on one object. */
+        /** @description A permission that a member, a person or a program, has on one object. */
         Grant: {
             /** Format: uuid */
             readonly id: string;
             /** Format: uuid */
             readonly member: string;
-            /** Format: email */
             readonly email: string;
             readonly permission: string;
             readonly kind: string;
@@ -2408,22 +2657,16 @@ export interface components {
             readonly created_at: string;
         };
         GrantCreate: {
-            /**
-             * Format: uuid
-             * @description The id of a membership.
-             */
-            member: string;
             permission: components["schemas"]["PermissionEnum"];
-            kind: components["schemas"]["GrantCreateKindEnum"];
+            kind: components["schemas"]["ObjectKindEnum"];
             /** Format: uuid */
             object: string;
+            /**
+             * Format: uuid
+             * @description The id of a membership, of a person or a program.
+             */
+            member: string;
         };
-        /**
-         * @description * `model` - model
-         *     * `node` - node
-         * @enum {string}
-         */
-        GrantCreateKindEnum: "model" | "node";
         /**
          * @description How one thing is: ``healthy``; ``degraded``: it works, and something is wrong; ``unhealthy``: it does not do its work;
          *     ``unknown``: the control plane has not judged it lately. The findings begin with the worst.
@@ -2717,6 +2960,11 @@ export interface components {
             priority?: components["schemas"]["PriorityEnum"];
             /** @description Whether inference refuses fields that nobody knows; null: as the tenant says. */
             strict_fields?: boolean | null;
+            /**
+             * Format: uuid
+             * @description Whose key it is, instead of the caller's: it may what that program may.
+             */
+            service_account?: string;
         };
         KeyRotation: {
             /**
@@ -2808,12 +3056,6 @@ export interface components {
             readonly changed_at: string;
         };
         /**
-         * @description * `active` - active
-         *     * `suspended` - suspended
-         * @enum {string}
-         */
-        MemberChangeStateEnum: "active" | "suspended";
-        /**
          * @description * `local` - Local
          *     * `oidc` - Oidc
          *     * `saml` - Saml
@@ -2890,6 +3132,13 @@ export interface components {
             messages: number;
             tickets: number;
         };
+        /**
+         * @description * `model` - model
+         *     * `node` - node
+         *     * `pool` - pool
+         * @enum {string}
+         */
+        ObjectKindEnum: "model" | "node" | "pool";
         /** @description ``has_account``: there is a user with the address, who logs in to accept. */
         OpenInvitation: {
             tenant: string;
@@ -3136,6 +3385,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Node"][];
         };
+        PaginatedPoolList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Pool"][];
+        };
         PaginatedPromotionList: {
             /**
              * Format: uri
@@ -3174,6 +3436,58 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Role"][];
+        };
+        PaginatedServiceAccountList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["ServiceAccount"][];
+        };
+        PaginatedTeamGrantList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["TeamGrant"][];
+        };
+        PaginatedTeamList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Team"][];
+        };
+        PaginatedTeamMemberList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["TeamMember"][];
         };
         PaginatedTenantDetailList: {
             /**
@@ -3283,7 +3597,7 @@ export interface components {
         PatchedMemberChange: {
             /** @description The slug of a role. */
             role?: string;
-            state?: components["schemas"]["MemberChangeStateEnum"];
+            state?: components["schemas"]["MemberStateEnum"];
         };
         /** @description For all names of the model. What is left out stays. */
         PatchedModelChange: {
@@ -3318,6 +3632,15 @@ export interface components {
             store_responses?: boolean;
             strict_fields?: boolean;
         };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedPoolChange: {
+            name?: string;
+            /** @description All that it has from now on. */
+            selector?: {
+                [key: string]: string;
+            };
+            nodes?: string[];
+        };
         PatchedRequestChange: {
             /**
              * @description For a request that waits.
@@ -3334,6 +3657,15 @@ export interface components {
             permissions?: components["schemas"]["PermissionsEnum"][];
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedServiceAccountChange: {
+            description?: string;
+            /** @description The slug of a role. */
+            role?: string;
+            /** @description The slug of the team that manages its keys. */
+            team?: string | null;
+            state?: components["schemas"]["MemberStateEnum"];
+        };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedSsoPolicyChange: {
             enforced?: boolean;
         };
@@ -3342,6 +3674,12 @@ export interface components {
             /** @default  */
             reason: string;
             stage?: components["schemas"]["StageEnum"];
+        };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedTeamChange: {
+            name?: string;
+            /** @description The slug of a role; null for none. */
+            role?: string | null;
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedTenantChange: {
@@ -3416,6 +3754,30 @@ export interface components {
             token: string;
             /** Format: date-time */
             expires_at: string;
+        };
+        Pool: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly name: string;
+            selector: {
+                [key: string]: string;
+            };
+            /** @description Those that were put into it. */
+            readonly nodes: string[];
+            /** @description How many nodes are in it now, with those that its labels choose. */
+            readonly size: number;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly changed_at: string;
+        };
+        PoolCreate: {
+            name: string;
+            /** @description A node that has all of these labels is in the pool; without any, none is by its labels. */
+            selector?: {
+                [key: string]: string;
+            };
+            nodes?: string[];
         };
         /** @description What could not be read is left out; ``error`` says why. */
         Postgres: {
@@ -3837,6 +4199,41 @@ export interface components {
                 [key: string]: number;
             };
         };
+        /** @description A program as a member: with a role, grants, teams and keys of its own. It never logs in. */
+        ServiceAccount: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly name: string;
+            readonly description: string;
+            /**
+             * Format: uuid
+             * @description The id of its membership, for teams and grants.
+             */
+            member: string;
+            /**
+             * Format: uuid
+             * @description What its keys have as created_by.
+             */
+            user: string;
+            /** @description The slug of the role. */
+            role: string;
+            state: string;
+            /** @description The slug of the team that manages its keys. */
+            readonly team: string | null;
+            readonly created_by_name: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly changed_at: string;
+        };
+        ServiceAccountCreate: {
+            name: string;
+            description?: string;
+            /** @description The slug of a role. */
+            role: string;
+            /** @description The slug of the team that manages its keys. */
+            team?: string | null;
+        };
         /** @description Who is logged in with this cookie. ``tenant`` is the one the session acts in. */
         Session: {
             authenticated: boolean;
@@ -3934,6 +4331,72 @@ export interface components {
             python: string;
             postgres: components["schemas"]["Postgres"];
             regions: components["schemas"]["Region"][];
+        };
+        /** @description Members who have the team's role, and what was granted to the team, besides their own. */
+        Team: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly slug: string;
+            readonly name: string;
+            /** @description The slug of the role; null for none. */
+            readonly role: string | null;
+            /** @description How many members it has. */
+            size: number;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly changed_at: string;
+        };
+        TeamCreate: {
+            slug: string;
+            name: string;
+            /** @description The slug of a role; null for none. */
+            role?: string | null;
+        };
+        /** @description A permission that all who are in the team have on one object. */
+        TeamGrant: {
+            /** Format: uuid */
+            readonly id: string;
+            /** Format: uuid */
+            readonly team: string;
+            /** @description Of the team. */
+            readonly slug: string;
+            readonly permission: string;
+            readonly kind: string;
+            /** Format: uuid */
+            readonly object: string;
+            /** Format: date-time */
+            readonly created_at: string;
+        };
+        TeamGrantCreate: {
+            permission: components["schemas"]["PermissionEnum"];
+            kind: components["schemas"]["ObjectKindEnum"];
+            /** Format: uuid */
+            object: string;
+            /**
+             * Format: uuid
+             * @description The id of a team.
+             */
+            team: string;
+        };
+        TeamMember: {
+            /**
+             * Format: uuid
+             * @description The id of the membership.
+             */
+            member: string;
+            email: string;
+            is_program: boolean;
+            state: string;
+            /** Format: date-time */
+            readonly created_at: string;
+        };
+        TeamMemberAdd: {
+            /**
+             * Format: uuid
+             * @description The id of a membership, of a person or a program.
+             */
+            member: string;
         };
         /** @description A tenant, and the user's role in it. */
         Tenant: {
@@ -4746,9 +5209,11 @@ export interface operations {
                 created_until?: string;
                 /** @description The pagination cursor value. */
                 cursor?: string;
+                kind?: string;
                 /** @description Number of results to return per page. */
                 limit?: number;
                 member?: string;
+                object?: string;
                 /** @description By what; with - from the highest down. */
                 ordering?: "-created_at" | "created_at";
                 permission?: string;
@@ -6279,6 +6744,160 @@ export interface operations {
             };
         };
     };
+    pools_list: {
+        parameters: {
+            query?: {
+                created_since?: string;
+                created_until?: string;
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description A part of it. */
+                name?: string;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-name" | "created_at" | "name";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedPoolList"];
+                };
+            };
+        };
+    };
+    pools_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PoolCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pool"];
+                };
+            };
+        };
+    };
+    pools_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pool_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pool"];
+                };
+            };
+        };
+    };
+    pools_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                pool_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    pools_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                pool_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedPoolChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pool"];
+                };
+            };
+        };
+    };
+    pools_bulk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
     promotions_list: {
         parameters: {
             query?: {
@@ -6678,6 +7297,163 @@ export interface operations {
         };
     };
     roles_bulk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
+    service_accounts_list: {
+        parameters: {
+            query?: {
+                created_since?: string;
+                created_until?: string;
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description A part of it. */
+                name?: string;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-name" | "created_at" | "name";
+                state?: string;
+                /** @description The slug of its team. */
+                team?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedServiceAccountList"];
+                };
+            };
+        };
+    };
+    service_accounts_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServiceAccountCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceAccount"];
+                };
+            };
+        };
+    };
+    service_accounts_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceAccount"];
+                };
+            };
+        };
+    };
+    service_accounts_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    service_accounts_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedServiceAccountChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceAccount"];
+                };
+            };
+        };
+    };
+    service_accounts_bulk: {
         parameters: {
             query?: never;
             header?: {
@@ -7389,6 +8165,368 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["System"];
+                };
+            };
+        };
+    };
+    team_grants_list: {
+        parameters: {
+            query?: {
+                created_since?: string;
+                created_until?: string;
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                kind?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                object?: string;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "created_at";
+                permission?: string;
+                team?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedTeamGrantList"];
+                };
+            };
+        };
+    };
+    team_grants_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TeamGrantCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TeamGrant"];
+                };
+            };
+        };
+    };
+    team_grants_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                grant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TeamGrant"];
+                };
+            };
+        };
+    };
+    team_grants_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                grant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    team_grants_bulk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
+    teams_list: {
+        parameters: {
+            query?: {
+                created_since?: string;
+                created_until?: string;
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description The id of a membership that is in it. */
+                member?: string;
+                /** @description A part of it. */
+                name?: string;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-slug" | "created_at" | "slug";
+                /** @description The slug of the role. */
+                role?: string;
+                slug?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedTeamList"];
+                };
+            };
+        };
+    };
+    teams_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TeamCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Team"];
+                };
+            };
+        };
+    };
+    teams_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                team_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Team"];
+                };
+            };
+        };
+    };
+    teams_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                team_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    teams_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                team_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedTeamChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Team"];
+                };
+            };
+        };
+    };
+    teams_members_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                team_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedTeamMemberList"];
+                };
+            };
+        };
+    };
+    teams_members_add: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                team_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TeamMemberAdd"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TeamMember"];
+                };
+            };
+        };
+    };
+    teams_members_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                membership_id: string;
+                team_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    teams_bulk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResults"];
                 };
             };
         };

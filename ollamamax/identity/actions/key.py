@@ -16,12 +16,13 @@ from ollamamax.identity import directory
 from ollamamax.identity.actions.limits import Given, checked, take_over
 from ollamamax.identity.bounds import KEYS, require_room
 from ollamamax.identity.keys import make_key
-from ollamamax.identity.models import ApiKey, Priority
+from ollamamax.identity.models import ApiKey, Priority, ServiceAccount
 from ollamamax.identity.queries import key as queries
 from ollamamax.identity.queries.member import email_of
+from ollamamax.identity.queries.service_account import get_service_account, may_have_keys
 from ollamamax.identity.rights import require, require_to_lend
 from ollamamax.identity.scope import tenant_scope
-from ollamamax.kernel.errors import Conflict, InvalidRequest, NotFound
+from ollamamax.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from ollamamax.kernel.principal import Principal
 
 DEFAULT_PERMISSIONS = frozenset({"inference.use", "model.view"})
@@ -37,12 +38,14 @@ def issue_key(
     limits: Given | None = None,
     priority: str = Priority.NORMAL,
     strict_fields: bool | None = None,
+    service_account: uuid.UUID | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key in the tenant of ``acting``; returns it with its text, which is not kept and cannot be had again.
 
     ``permissions`` default to what inference needs, and never exceed those of ``acting``; later they are
     as far as the maker has them then. ``created_by`` is for the
-    system, which makes keys for others. High ``priority`` needs the permission to manage members. Raises `InvalidRequest`,
+    system, which makes keys for others; ``service_account`` for who manages that one's keys, and may do all that
+    the key may. High ``priority`` needs the permission to manage members. Raises `InvalidRequest`,
     `Forbidden`, `Conflict` for a name that another key has, and `Unavailable` while Redis takes no writes.
     """
     require(acting, "key.manage")
@@ -59,10 +62,14 @@ def issue_key(
     with _names_are_unique(), tenant_scope(acting.tenant), transaction.atomic(durable=True):
         require_room(KEYS, queries.listed(ApiKey.objects.filter(revoked_at=None)))
         maker = created_by if acting.kind == "system" else queries.person_behind(acting)
+        maker_name = email_of(maker)
+        if service_account is not None:
+            account = _account(acting, service_account)
+            maker, maker_name = account.membership.user_id, account.name
         key = ApiKey.objects.create(
             tenant_id=uuid.UUID(acting.tenant),
             created_by_id=maker,
-            created_by_name=email_of(maker),
+            created_by_name=maker_name,
             name=name,
             identifier=made.identifier,
             secret_hash=made.secret_hash,
@@ -88,8 +95,18 @@ def issue_key(
                 "strict_fields": strict_fields,
             },
         )
+        if service_account is not None:
+            queries.require_to_see(acting, key)
         directory.publish_key_on_commit(key)
     return key, made.text
+
+
+def _account(acting: Principal, account_id: uuid.UUID) -> ServiceAccount:
+    """One whose keys ``acting`` manages, of the tenant in scope. Raises `Forbidden` and `NotFound`."""
+    account = get_service_account(account_id)
+    if not may_have_keys(acting, account):
+        raise Forbidden("Keys of a service account are made by who manages members, or is in its team.")
+    return account
 
 
 def change_key(

@@ -25,7 +25,8 @@ def rotate_key(*, acting: Principal, key_id: uuid.UUID, overlap: datetime.timede
     """Give a key another text, and return it with that, which is not kept. What it may do, its limits and what it used stay.
 
     The text before works for ``overlap`` more, and one before that no longer. Who may not manage members rotates their own keys only.
-    Raises `NotFound` also for keys of others, `InvalidRequest`, `Conflict` for a key that was revoked or has expired, and
+    The new text is shown, so who rotates the key of somebody else may do all that it may.
+    Raises `Forbidden`, `NotFound` also for keys of others, `InvalidRequest`, `Conflict` for a key that was revoked or has expired, and
     `Unavailable` while Redis takes no writes.
     """
     require(acting, "key.manage")
@@ -40,6 +41,7 @@ def rotate_key(*, acting: Principal, key_id: uuid.UUID, overlap: datetime.timede
         now = timezone.now()
         if not key.is_usable(now):
             raise Conflict("This key was revoked or has expired.")
+        queries.require_to_see(acting, key)
         directory.publish_key_on_commit(key)  # also the text before the one that goes now
         key.previous_identifier, key.previous_hash = key.identifier, key.secret_hash
         key.previous_until, key.rotated_at = now + overlap, now

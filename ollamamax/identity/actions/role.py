@@ -13,7 +13,8 @@ from ollamamax.audit.actions import record
 from ollamamax.identity import directory, sockets
 from ollamamax.identity.actions.limits import take_over
 from ollamamax.identity.bounds import ROLES, require_room
-from ollamamax.identity.models import ApiKey, Membership, Role
+from ollamamax.identity.models import ApiKey, Role
+from ollamamax.identity.queries.role import holders_of, told, users_with
 from ollamamax.identity.rights import require_in_tenant, require_to_grant
 from ollamamax.identity.roles import SYSTEM_ROLES
 from ollamamax.identity.scope import tenant_scope
@@ -80,20 +81,21 @@ def change_role(
             tenant=tenant,
             detail={"slug": role.slug} | changed,
         )
-        holders = list(Membership.objects.filter(role=role).values_list("user_id", flat=True))
+        holders = users_with(role)
         directory.publish_keys_on_commit(ApiKey.objects.filter(created_by__in=holders))
         sockets.recheck_on_commit(holders)
     return role
 
 
 def delete_role(*, acting: Principal, role_id: uuid.UUID) -> None:
-    """Raises `Forbidden`, `NotFound`, and `Conflict` while a member holds it."""
+    """Raises `Forbidden`, `NotFound`, and `Conflict` while members or teams hold it, which says who."""
     tenant = require_in_tenant(acting, "member.manage")
     with tenant_scope(tenant), transaction.atomic(durable=True):
         role = _locked(tenant, role_id)
         require_to_grant(acting, role.permissions)
-        if Membership.objects.filter(role=role).exists():
-            raise Conflict("Members have this role: give them another one first.")
+        holders = holders_of(role)
+        if holders:
+            raise Conflict(f"In use by {told(holders)}: give them another role first.", holders=holders)
         target = role.id
         role.delete()
         record(

@@ -48,4 +48,28 @@ class RoleFilters(CreatedFilters):
 
 class GrantFilters(CreatedFilters):
     member = serializers.UUIDField(required=False, source="membership_id")
-    permission = serializers.CharField(required=False, max_length=64)
+    permission = serializers.CharField(required=False, max_length=64, source="permission__codename")
+    kind = serializers.CharField(required=False, max_length=20, source="content_type__model")
+    object = serializers.UUIDField(required=False, source="object_pk")
+
+
+class TeamGrantFilters(CreatedFilters):
+    team = serializers.UUIDField(required=False, source="group__team")
+    permission = serializers.CharField(required=False, max_length=64, source="permission__codename")
+    kind = serializers.CharField(required=False, max_length=20, source="content_type__model")
+    object = serializers.UUIDField(required=False, source="object_pk")
+
+
+class TeamFilters(CreatedFilters):
+    slug = serializers.CharField(required=False, max_length=63)
+    name = serializers.CharField(required=False, max_length=100, source="name__icontains", help_text="A part of it.")
+    role = serializers.CharField(required=False, max_length=63, source="role__slug", help_text="The slug of the role.")
+    member = serializers.UUIDField(
+        required=False, source="group__members__membership", help_text="The id of a membership that is in it."
+    )
+
+
+class ServiceAccountFilters(CreatedFilters):
+    name = serializers.CharField(required=False, max_length=63, source="name__icontains", help_text="A part of it.")
+    team = serializers.CharField(required=False, max_length=63, source="team__slug", help_text="The slug of its team.")
+    state = serializers.CharField(required=False, max_length=16, source="membership__state")

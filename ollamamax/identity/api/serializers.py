@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import uuid
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from ollamamax.identity.api.fields import Number
-from ollamamax.identity.models import Grant, Membership, Priority, Role, User
+from ollamamax.identity.models import Membership, Priority, Role, User
 from ollamamax.identity.models.limits import LIMITS, MOST
 from ollamamax.identity.models.tenant import LEAST_WEIGHT, MOST_WEIGHT
 from ollamamax.identity.roles import ON_OBJECTS, PERMISSIONS
@@ -169,6 +167,9 @@ class KeyCreateSerializer(serializers.Serializer[Any]):
         choices=Priority.choices, required=False, help_text="high needs the permission member.manage"
     )
     strict_fields = serializers.BooleanField(required=False, allow_null=True, help_text=_STRICT)
+    service_account = serializers.UUIDField(
+        required=False, help_text="Whose key it is, instead of the caller's: it may what that program may."
+    )
 
 
 class KeyRotationSerializer(serializers.Serializer[Any]):
@@ -245,6 +246,9 @@ class TenantCreateSerializer(serializers.Serializer[Any]):
 
 
 _PERMISSIONS = sorted(PERMISSIONS)
+MEMBER_STATES = ["active", "suspended"]
+"""Those that somebody can give."""
+OBJECT_KINDS = sorted(ON_OBJECTS)
 
 
 class RoleSerializer(serializers.ModelSerializer[Role]):
@@ -299,30 +303,26 @@ class MemberSerializer(serializers.ModelSerializer[Membership]):
 
 class MemberChangeSerializer(ChangeSerializer):
     role = serializers.CharField(max_length=63, required=False, help_text="The slug of a role.")
-    state = serializers.ChoiceField(choices=["active", "suspended"], required=False)
+    state = serializers.ChoiceField(choices=MEMBER_STATES, required=False)
 
 
 class GrantSerializer(serializers.Serializer[Any]):
-    """A permission that a member has on one object."""
+    """A permission that a member, a person or a program, has on one object."""
 
     id = serializers.UUIDField(read_only=True)
     member = serializers.UUIDField(source="membership_id", read_only=True)
-    email = serializers.EmailField(source="membership.user.email", read_only=True)
-    permission = serializers.CharField(read_only=True)
-    kind = serializers.SerializerMethodField()
-    object = serializers.SerializerMethodField()
+    email = serializers.CharField(source="user.email", read_only=True)
+    permission = serializers.CharField(source="permission.codename", read_only=True)
+    kind = serializers.CharField(source="content_type.model", read_only=True)
+    object = serializers.UUIDField(source="object_pk", read_only=True)
     created_at = serializers.DateTimeField(read_only=True)
 
-    def get_kind(self, grant: Grant) -> str:
-        return grant.target.partition(":")[0]
 
-    @extend_schema_field(serializers.UUIDField())
-    def get_object(self, grant: Grant) -> str:
-        return str(uuid.UUID(grant.target.partition(":")[2]))
-
-
-class GrantCreateSerializer(serializers.Serializer[Any]):
-    member = serializers.UUIDField(help_text="The id of a membership.")
+class ObjectGrantSerializer(serializers.Serializer[Any]):
     permission = serializers.ChoiceField(choices=sorted(frozenset().union(*ON_OBJECTS.values())))
-    kind = serializers.ChoiceField(choices=sorted(ON_OBJECTS))
+    kind = serializers.ChoiceField(choices=OBJECT_KINDS)
     object = serializers.UUIDField()
+
+
+class GrantCreateSerializer(ObjectGrantSerializer):
+    member = serializers.UUIDField(help_text="The id of a membership, of a person or a program.")

@@ -25,7 +25,16 @@ from ollamamax.identity.api.member import MemberListView, MemberView
 from ollamamax.identity.api.password_reset import PasswordResetView, ResetRequestView
 from ollamamax.identity.api.role import GrantListView, GrantView, RoleListView, RoleView
 from ollamamax.identity.api.schema import Docs, Schema
+from ollamamax.identity.api.service_account import ServiceAccountListView, ServiceAccountView
 from ollamamax.identity.api.session import SessionTenantView, SessionView
+from ollamamax.identity.api.team import (
+    TeamGrantListView,
+    TeamGrantView,
+    TeamListView,
+    TeamMemberListView,
+    TeamMemberView,
+    TeamView,
+)
 from ollamamax.identity.api.tenant import OwnTenantView, TenantListView, TenantResumeView, TenantSuspendView, TenantView
 
 urlpatterns = [
@@ -49,6 +58,21 @@ urlpatterns = [
     path("grants/<uuid:grant_id>", GrantView.as_view(), name="grant"),
     path("account/reset", ResetRequestView.as_view(), name="account-reset"),
     path("account/reset/password", PasswordResetView.as_view(), name="account-reset-password"),
+    path("teams", TeamListView.as_view(), name="teams"),
+    path("teams/bulk", bulk_of(TeamView, "team_id", "teams").as_view(), name="teams-bulk"),
+    path("teams/<uuid:team_id>", TeamView.as_view(), name="team"),
+    path("teams/<uuid:team_id>/members", TeamMemberListView.as_view(), name="team-members"),
+    path("teams/<uuid:team_id>/members/<uuid:membership_id>", TeamMemberView.as_view(), name="team-member"),
+    path("team-grants", TeamGrantListView.as_view(), name="team-grants"),
+    path("team-grants/bulk", bulk_of(TeamGrantView, "grant_id", "team_grants").as_view(), name="team-grants-bulk"),
+    path("team-grants/<uuid:grant_id>", TeamGrantView.as_view(), name="team-grant"),
+    path("service-accounts", ServiceAccountListView.as_view(), name="service-accounts"),
+    path(
+        "service-accounts/bulk",
+        bulk_of(ServiceAccountView, "account_id", "service_accounts").as_view(),
+        name="service-accounts-bulk",
+    ),
+    path("service-accounts/<uuid:account_id>", ServiceAccountView.as_view(), name="service-account"),
     path("account/password", PasswordView.as_view(), name="account-password"),
     path("account/sessions", UserSessionListView.as_view(), name="account-sessions"),
     path("account/other-sessions", OtherSessionsView.as_view(), name="account-other-sessions"),

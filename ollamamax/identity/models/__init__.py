@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ollamamax.identity.models.grant import Grant
+from ollamamax.identity.models.grant import MemberGrant, TeamGrant
 from ollamamax.identity.models.idempotency import IdempotentAnswer
 from ollamamax.identity.models.invitation import Invitation
 from ollamamax.identity.models.key import ApiKey, Priority
@@ -10,20 +10,26 @@ from ollamamax.identity.models.log_in import LogInCounter
 from ollamamax.identity.models.membership import Membership
 from ollamamax.identity.models.password_reset import PasswordReset
 from ollamamax.identity.models.role import Role
+from ollamamax.identity.models.service_account import ServiceAccount
 from ollamamax.identity.models.session import UserSession
+from ollamamax.identity.models.team import Team, TeamMember
 from ollamamax.identity.models.tenant import Tenant
 from ollamamax.identity.models.user import User
 
 __all__ = [
     "ApiKey",
-    "Grant",
     "IdempotentAnswer",
     "Invitation",
     "LogInCounter",
+    "MemberGrant",
     "Membership",
     "PasswordReset",
     "Priority",
     "Role",
+    "ServiceAccount",
+    "Team",
+    "TeamGrant",
+    "TeamMember",
     "Tenant",
     "User",
     "UserSession",

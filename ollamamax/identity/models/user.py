@@ -1,8 +1,9 @@
-"""User: a person who logs in with an email address. What they may do comes from their memberships."""
+"""User: a person who logs in with an email address, or a program, which does not. What they may do comes from their memberships."""
 
 from __future__ import annotations
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import Group
 from django.db import models
 from django.db.models.functions import Lower
 
@@ -16,10 +17,18 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser):
+    """``is_program``: of a service account; its address is nobody's, and it has no password. ``groups`` are the teams' (`Team`)."""
+
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     email = models.EmailField(max_length=254)
     name = models.CharField(max_length=100, default="", blank=True)
     is_active = models.BooleanField(default=True)
+    is_program = models.BooleanField(default=False)
+    groups = models.ManyToManyField(
+        Group, through="identity.TeamMember", related_name="user_set", related_query_name="user"
+    )
+    is_superuser = False
+    """For django-guardian, to which a superuser may do anything: nobody is."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = UserManager()

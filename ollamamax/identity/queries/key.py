@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from django.db import models
 from django.utils import timezone
 
 from ollamamax.identity.keys import matches, parse_key
-from ollamamax.identity.models import ApiKey
-from ollamamax.identity.queries.member import active_members, pairs
+from ollamamax.identity.models import ApiKey, ServiceAccount
+from ollamamax.identity.queries.member import active_members, what_is_within
+from ollamamax.identity.queries.team import teams_of_user
+from ollamamax.identity.rights import Rights, added_up, require_to_hold
 from ollamamax.identity.roles import counted
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.errors import NotFound
@@ -20,11 +22,23 @@ from ollamamax.kernel.principal import Principal
 
 
 def restrict(acting: Principal, keys: models.QuerySet[ApiKey]) -> models.QuerySet[ApiKey]:
-    """Those of ``keys`` that ``acting`` may change: their own, or the whole tenant's with ``member.manage``."""
+    """Those of ``keys`` that ``acting`` may change: their own, those of programs of their teams, or the whole tenant's with ``member.manage``."""
     if acting.may("member.manage"):
         return keys
     person = person_behind(acting)
-    return keys.none() if person is None else keys.filter(created_by=person)
+    if person is None:
+        return keys.none()
+    programs = ServiceAccount.objects.filter(team__in=teams_of_user(person)).values("membership__user")
+    return keys.filter(models.Q(created_by=person) | models.Q(created_by__in=programs))
+
+
+def require_to_see(acting: Principal, key: ApiKey) -> None:
+    """Whether ``acting`` may be shown the text of a key: their own, or one that may nothing that they may not. Raises `Forbidden`."""
+    if acting.kind == "system" or (key.created_by_id is not None and key.created_by_id == person_behind(acting)):
+        return
+    row = usable_keys().filter(pk=key.pk).first()
+    if row is not None:
+        require_to_hold(acting, rights_of_key(row, within_keys([row])))
 
 
 def keys_of_tenant() -> models.QuerySet[ApiKey]:
@@ -69,21 +83,11 @@ def usable_keys() -> models.QuerySet[ApiKey]:
     return (
         ApiKey.objects.select_related("tenant")
         .filter(revoked_at=None, tenant__suspended_at=None)
-        .annotate(
-            maker_permissions=models.Subquery(makers.values("role__permissions")),
-            maker_grants=models.Subquery(makers.values("granted")),
-        )
+        .annotate(maker_held=models.Subquery(makers.values("held")))
         .filter(models.Q(of_session=False) | models.Q(session__isnull=False))
-        .filter(models.Q(created_by=None, created_by_name="") | models.Q(maker_permissions__isnull=False))
+        .filter(models.Q(created_by=None, created_by_name="") | models.Q(maker_held__isnull=False))
         .exclude(expires_at__lte=timezone.now())
     )
-
-
-class KeyRights(NamedTuple):
-    """What a key may do now: in its whole tenant, and on single objects (`ollamamax.identity.roles.reference`)."""
-
-    permissions: frozenset[str]
-    grants: frozenset[tuple[str, str]]
 
 
 class KeyText(NamedTuple):
@@ -110,17 +114,20 @@ def with_identifier(identifiers: Iterable[str]) -> models.Q:
     return models.Q(identifier__in=some) | models.Q(previous_identifier__in=[each for each in some if each])
 
 
-def rights_of_key(key: ApiKey) -> KeyRights:
+def within_keys(keys: Iterable[Any]) -> dict[str, frozenset[str]]:
+    """Of rows of `usable_keys`, what is in the pools on which their makers were granted something, for `rights_of_key`."""
+    return what_is_within(key.maker_held for key in keys)
+
+
+def rights_of_key(key: ApiKey, within: Mapping[str, Iterable[str]]) -> Rights:
     """Of a row of `usable_keys`: what the key was given, as far as its maker has it now; all of it, where the system made it."""
     given = counted(key.permissions, in_operator=key.tenant.is_operator)
     if key.created_by_id is None:
-        return KeyRights(given, frozenset())
+        return Rights(given, frozenset())
     found: Any = key
-    permissions = given & frozenset(found.maker_permissions)
-    return KeyRights(
-        permissions,
-        frozenset(grant for grant in pairs(found.maker_grants) if grant[0] in given - permissions),
-    )
+    maker = added_up(found.maker_held, in_operator=key.tenant.is_operator, within=within)
+    permissions = given & maker.permissions
+    return Rights(permissions, frozenset(grant for grant in maker.grants if grant[0] in given - permissions))
 
 
 def keys_made_by(user_id: uuid.UUID) -> models.QuerySet[ApiKey]:
@@ -129,19 +136,20 @@ def keys_made_by(user_id: uuid.UUID) -> models.QuerySet[ApiKey]:
 
 
 def find_principal(text: str) -> Principal | None:
-    """Who calls with this key, by Postgres; ``None`` for every key that is not good. One query."""
+    """Who calls with this key, by Postgres; ``None`` for every key that is not good. Queries: 1, and more for grants on pools."""
     parsed = parse_key(text)
     if parsed is None:
         return None
     identifier, secret = parsed
     with every_tenant():
         key = listed(usable_keys()).filter(with_identifier([identifier])).first()
+        within = {} if key is None else within_keys([key])
     if key is None:
         return None
     held = next((each for each in texts_of(key) if each.identifier == identifier), None)
     if held is None or not matches(secret, held.secret_hash):
         return None
-    rights = rights_of_key(key)
+    rights = rights_of_key(key, within)
     return Principal("key", key.id.hex, key.tenant_id.hex, key.name, rights.permissions, grants=rights.grants)
 
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import models
-from django.db.models.functions import Concat
+from django.db.models.functions import Concat, JSONObject
 
-from ollamamax.identity.models import Grant, Membership, Tenant, User
-from ollamamax.identity.roles import counted
+from ollamamax.identity import objects
+from ollamamax.identity.models import MemberGrant, Membership, TeamGrant, TeamMember, Tenant, User
+from ollamamax.identity.rights import Rights, added_up, granted
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.errors import NotFound
 from ollamamax.kernel.principal import Principal
-
-_SEPARATOR = "@"
 
 
 @dataclass(frozen=True)
@@ -37,26 +36,48 @@ class TenantRole:
 
 
 def active_members() -> models.QuerySet[Any]:
-    """Memberships that give rights, of users who may log in, each with its grants as ``granted`` (see `pairs`)."""
-    return Membership.objects.filter(state=Membership.State.ACTIVE, user__is_active=True).annotate(
-        granted=ArraySubquery(
-            Grant.objects.filter(membership=models.OuterRef("pk")).values(
-                text=Concat("permission", models.Value(_SEPARATOR), "target")
-            )
+    """Memberships that give rights, of users who may log in or programs, each with ``held``, which `added_up` makes rights of."""
+    return with_rights(Membership.objects.filter(state=Membership.State.ACTIVE, user__is_active=True))
+
+
+def with_rights(memberships: models.QuerySet[Membership]) -> models.QuerySet[Any]:
+    """As ``held``, which `added_up` makes rights of."""
+    mine = models.OuterRef("pk")
+    return memberships.annotate(
+        held=JSONObject(
+            role=models.F("role__permissions"),
+            teams=ArraySubquery(
+                TeamMember.objects.filter(membership=mine, group__team__role__isnull=False).values(
+                    "group__team__role__permissions"
+                )
+            ),
+            granted=ArraySubquery(as_text(MemberGrant.objects.filter(membership=mine))),
+            team_granted=ArraySubquery(as_text(TeamGrant.objects.filter(group__members__membership=mine))),
         )
     )
 
 
-def pairs(granted: Iterable[str]) -> frozenset[tuple[str, str]]:
-    """Grants as a principal has them: permission and object."""
-    return frozenset((permission, target) for permission, _, target in (each.partition(_SEPARATOR) for each in granted))
+def as_text(grants: models.QuerySet[Any]) -> models.QuerySet[Any]:
+    """One column, which `ollamamax.identity.rights.granted` reads."""
+    return grants.values(
+        text=Concat("permission__codename", models.Value("@"), "content_type__model", models.Value(":"), "object_pk")
+    )
+
+
+def what_is_within(held: Iterable[Mapping[str, Any] | None]) -> dict[str, frozenset[str]]:
+    """What is in the pools that any of these were granted something on, in the scope that there is. Queries: none where there are none."""
+    texts = (text for each in held if each is not None for text in (*each["granted"], *each["team_granted"]))
+    return objects.within({granted(text)[1] for text in texts})
 
 
 def tenants_of(user: User) -> list[TenantRole]:
-    """The tenants the user is an active member of, the one joined first in front; none that is suspended. One query."""
+    """The tenants the user is an active member of, the one joined first in front; none that is suspended. Queries: 1, and more for
+    who was granted something on pools."""
     with every_tenant():
         memberships = active_members().filter(user=user, tenant__suspended_at=None).select_related("tenant", "role")
         found = list(memberships.order_by("created_at", "id"))
+        within = what_is_within(m.held for m in found)
+    rights = [added_up(m.held, in_operator=m.tenant.is_operator, within=within) for m in found]
     return [
         TenantRole(
             m.user_id,
@@ -66,17 +87,27 @@ def tenants_of(user: User) -> list[TenantRole]:
             m.role.slug,
             m.tenant.is_operator,
             m.role.is_owners,
-            counted(m.role.permissions, in_operator=m.tenant.is_operator),
-            pairs(m.granted),
+            *rights_of,
             m.tenant.sso_enforced,
         )
-        for m in found
+        for m, rights_of in zip(found, rights, strict=True)
     ]
 
 
+def held_by(membership: Membership) -> Rights:
+    """What a member of the tenant in scope has by role, teams and grants while the membership is active, which it need not be now."""
+    found = with_rights(Membership.objects.filter(pk=membership.pk)).select_related("tenant").get()
+    return added_up(found.held, in_operator=found.tenant.is_operator, within=what_is_within([found.held]))
+
+
 def find_user(email: str) -> User | None:
-    """The user with this address, in whatever case."""
-    return User.objects.filter(email__iexact=email.strip()).first()
+    """The person with this address, in whatever case; never a program."""
+    return User.objects.filter(email__iexact=email.strip(), is_program=False).first()
+
+
+def name_of(user: User) -> str:
+    """How a person or a program is told of: by address, or by the name that is in a program's."""
+    return user.email.partition("@")[0] if user.is_program else user.email
 
 
 def email_of(user: uuid.UUID | None) -> str:
@@ -86,12 +117,25 @@ def email_of(user: uuid.UUID | None) -> str:
 
 
 def members() -> models.QuerySet[Membership]:
-    """Members of the tenant in scope, in whatever state, with user and role."""
+    """People who are members of the tenant in scope, in whatever state, with user and role."""
+    return holders().filter(user__is_program=False)
+
+
+def holders() -> models.QuerySet[Membership]:
+    """People and programs that are members of the tenant in scope, in whatever state, with user and role."""
     return Membership.objects.select_related("user", "role")
 
 
+def get_holder(membership_id: uuid.UUID) -> Membership:
+    """A person or a program. Raises `NotFound`."""
+    found = holders().filter(pk=membership_id).first()
+    if found is None:
+        raise NotFound("There is no such member.")
+    return found
+
+
 def get_member(membership_id: uuid.UUID) -> Membership:
-    """A member of the tenant in scope. Raises `NotFound`."""
+    """A person who is a member of the tenant in scope. Raises `NotFound`."""
     found = members().filter(pk=membership_id).first()
     if found is None:
         raise NotFound("There is no such member.")
