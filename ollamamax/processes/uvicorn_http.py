@@ -1,18 +1,174 @@
-"""What uvicorn's HTTP protocol lacks: for a client of HTTP/1.0 a stream ends with its connection, not in chunks (RFC 9112, 6.1)."""
+"""What uvicorn's HTTP protocol lacks: an answer's head and the first of its body leave in one write, and for a client of
+HTTP/1.0 a stream ends with its connection, not in chunks (RFC 9112, 6.1)."""
 
 from __future__ import annotations
 
+import asyncio
+import urllib.parse
+from collections.abc import Iterable
 from typing import Any
 
+import httptools
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_RE,
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+_BARE = bytes(sorted({*range(0x20), 0x7F} - {0x09, 0x0A, 0x0D}))
+"""What no head holds. The ends of its lines are counted besides."""
+_MOST_NAMES = 1000
+_LARGE = 64 << 10
+"""Bytes of a body that are not copied to stand behind their head."""
 
 
 class Http(HttpToolsProtocol):
+    def on_headers_complete(self) -> None:
+        """As uvicorn does it, for requests at the root of an application without a limit of its own."""
+        parser, scope = self.parser, self.scope
+        version = parser.get_http_version()
+        scope["method"] = parser.get_method().decode("ascii")
+        if version != "1.1":
+            scope["http_version"] = version
+        if parser.should_upgrade() and self._should_upgrade():
+            return
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["path"] = urllib.parse.unquote(path) if "%" in path else path
+        scope["raw_path"] = url.path
+        scope["query_string"] = url.query or b""
+        before = self.cycle
+        self.cycle = Cycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         if cycle.scope["http_version"] == "1.0":
             app = _until_closed(app, cycle)
         super()._start_asgi_task(cycle, app)
+
+
+class Cycle(RequestResponseCycle):
+    """One request and its answer. A head whose body does not come at once leaves in the next turn of the event loop."""
+
+    _head = b""
+    """What was not written yet."""
+
+    async def send(self, message: Any) -> None:
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        if not self.response_started:
+            if message["type"] != "http.response.start":
+                raise RuntimeError("An answer begins with its head.")
+            self.response_started = True
+            self.waiting_for_100_continue = False
+            self._head = self._made(message["status"], message.get("headers", ()))
+            asyncio.get_running_loop().call_soon(self._write, b"")
+            return
+        if self.response_complete or message["type"] != "http.response.body":
+            raise RuntimeError("An answer is over, or of its body.")
+        self._send_body(message.get("body", b""), is_last=not message.get("more_body", False))
+
+    def _send_body(self, body: bytes, *, is_last: bool) -> None:
+        if self.scope["method"] == "HEAD":
+            self.expected_content_length, body = 0, b""
+        elif self.chunked_encoding:
+            if body:
+                body = b"%x\r\n%b\r\n" % (len(body), body)
+            if is_last:
+                body += b"0\r\n\r\n"
+        else:
+            self.expected_content_length -= len(body)
+            if self.expected_content_length < 0:
+                raise RuntimeError("The body is longer than its head says.")
+        self._write(body)
+        if is_last:
+            if self.expected_content_length:
+                raise RuntimeError("The body is shorter than its head says.")
+            self.response_complete = True
+            self.message_event.set()
+            if not self.keep_alive:
+                self.transport.close()
+            self.on_response()
+
+    def _write(self, body: bytes) -> None:
+        head, self._head = self._head, b""
+        if not head:
+            if body:
+                self.transport.write(body)
+        elif self.transport.is_closing():
+            return
+        elif len(body) < _LARGE:
+            self.transport.write(head + body)
+        else:
+            self.transport.write(head)
+            self.transport.write(body)
+
+    def _made(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """The head. Raises `RuntimeError` for a header that is none."""
+        parts = [STATUS_LINE[status]]
+        ends, closes = 2, False
+        for name, value in (*self.default_headers, *headers):
+            beginning, kind = _NAMES.get(name) or _named(name)
+            parts += (beginning, value, b"\r\n")
+            ends += 1
+            if kind is None:
+                continue
+            if kind == b"content-length" and self.chunked_encoding is None:
+                self.expected_content_length = int(value)
+                self.chunked_encoding = False
+            elif kind == b"transfer-encoding" and value.lower() == b"chunked":
+                self.expected_content_length = 0
+                self.chunked_encoding = True
+            elif kind == b"connection" and b"close" in [each.strip() for each in value.lower().split(b",")]:
+                self.keep_alive = False
+                closes = True
+        if not self.keep_alive and not closes:
+            parts.append(b"connection: close\r\n")
+            ends += 1
+        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in {204, 304}:
+            self.chunked_encoding = True
+            parts.append(b"transfer-encoding: chunked\r\n")
+            ends += 1
+        parts.append(b"\r\n")
+        head = b"".join(parts)
+        if head.count(b"\n") != ends or head.count(b"\r") != ends or len(head.translate(None, _BARE)) != len(head):
+            raise RuntimeError("A header holds what would end it.")
+        return head
+
+
+_TELLING = {b"content-length", b"transfer-encoding", b"connection"}
+_NAMES: dict[bytes, tuple[bytes, bytes | None]] = {}
+"""Names of headers that were seen: how their lines begin, and those that say how the answer ends by themselves, in lower case."""
+
+
+def _named(name: bytes) -> tuple[bytes, bytes | None]:
+    if HEADER_RE.search(name):
+        raise RuntimeError("A header has no such name.")
+    lower = name.lower()
+    found = lower + b": ", lower if lower in _TELLING else None
+    if len(_NAMES) < _MOST_NAMES:
+        _NAMES[name] = found
+    return found
 
 
 def _until_closed(app: ASGI3Application, cycle: RequestResponseCycle) -> ASGI3Application:
