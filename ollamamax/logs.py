@@ -5,8 +5,11 @@ Lines below `warning` are written together with what comes in the next tenth of 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
+from collections.abc import Iterator
+from contextvars import ContextVar
 
 import msgspec
 import structlog
@@ -15,6 +18,7 @@ from ollamamax.lines import LogLines
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 _lines = LogLines()
+_request: ContextVar[str] = ContextVar("request_id", default="")
 
 
 class _Ours:
@@ -45,13 +49,24 @@ class _Theirs(logging.Handler):
 
 def _line(says: _Ours | logging.LogRecord, level: str, facts: structlog.typing.EventDict) -> bytes:
     """Add who says it, how grave it is and when. In one step: with one for each, a line costs half as much again."""
-    facts = structlog.contextvars.merge_contextvars(None, level, facts)
+    if request := _request.get():
+        facts.setdefault("request_id", request)
     facts["level"] = level
     facts["logger"] = says.name
     facts["timestamp"] = datetime.datetime.now(datetime.UTC)
     if "exc_info" in facts:
         facts = structlog.processors.format_exc_info(None, level, facts)
     return _encode(facts) + b"\n"
+
+
+@contextlib.contextmanager
+def about(request: str) -> Iterator[None]:
+    """Whatever is logged meanwhile, here and in tasks that begin here, has the ``request_id``."""
+    token = _request.set(request)
+    try:
+        yield
+    finally:
+        _request.reset(token)
 
 
 def configure(level: str) -> None:

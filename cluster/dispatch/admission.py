@@ -21,6 +21,7 @@ from ollamamax.bus import keys
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.contract import OpenRequest, Ticket, decode_open, encode_json, encode_ticket
 from ollamamax.kernel import errors
+from ollamamax.kernel.limits import Limits
 
 PAUSE = 0.5
 LONGEST_WAIT = 600.0
@@ -246,7 +247,7 @@ class Admission:
             _log.warning("ticket_given_back", request=request, node=node)
 
     def _nodes(self, nodes: Iterable[str]) -> list[tuple[str, str, int]]:
-        return [(node, self._fleet.name(node), self._fleet.room(node)) for node in nodes]
+        return [self._fleet.place(node) for node in nodes]
 
     def _rooms(self, nodes: Iterable[str]) -> list[tuple[str, int]]:
         return [(node, self._fleet.room(node)) for node in nodes]
@@ -296,16 +297,23 @@ def cost(request: Request) -> float:
 
 def counted(request: Request) -> list[str]:
     """Whose requests are counted, because only so many may be under way at once."""
-    owners = ((request.asked.key, request.asked.key_limits), (request.asked.tenant, request.asked.tenant_limits))
-    return [owner for owner, limits in owners if limits.concurrent is not None]
+    asked, owners = request.asked, []
+    if asked.key_limits.concurrent is not None:
+        owners.append(asked.key)
+    if asked.tenant_limits.concurrent is not None:
+        owners.append(asked.tenant)
+    return owners
 
 
+_NO_LIMITS = Limits()
 _Limit = tuple[str, str, str, int, int]
 """Whose, what, its owner's id, how much at most, and how much this request is."""
 
 
 def _limits(request: Request) -> list[_Limit]:
     found: list[_Limit] = []
+    if request.asked.key_limits == _NO_LIMITS and request.asked.tenant_limits == _NO_LIMITS:
+        return found
     tokens = request.expected_prompt_tokens + request.expected_completion_tokens
     for whose, owner, limits in (
         ("API key", request.asked.key, request.asked.key_limits),
@@ -323,6 +331,8 @@ def _limits(request: Request) -> list[_Limit]:
 
 def _levels(limits: list[_Limit], told: list[Any]) -> tuple[Level, ...]:
     """What the function says of those limits that are rates, in their order."""
+    if not limits:
+        return ()
     rates = [limit for limit in limits if limit[1] != "concurrent"]
     return tuple(
         Level(what, most, int(float(left)), float(seconds))

@@ -193,9 +193,13 @@ class Dispatcher:
         stream.node = request.node = node
         request.node_name = self.fleet.name(node)
         request.given_at = time.time()
-        reason = next((each.reason for each in request.ranked if each.node == node), "queue")
+        reason = "queue"
+        for each in request.ranked:
+            if each.node == node:
+                reason = each.reason
+                break
         given_at, price = round(request.given_at, 6), self.fleet.price(node)
-        request.attempts.append(
+        request.route.attempts.append(
             AttemptRecord(node, request.node_name, reason, given_at, price=price[0], currency=price[1])
         )
         self._breakers.given(node, request.asked.version)
@@ -214,7 +218,7 @@ class Dispatcher:
         while True:
             stream = request.stream
             assert stream is not None  # noqa: S101 - admit came first
-            event = await stream.next()
+            event = stream.pop() or await stream.next()
             if stream.paused_at is not None:
                 self._streams.resume_if_read(stream)
             if isinstance(event, Delta):
@@ -223,9 +227,9 @@ class Dispatcher:
             elif isinstance(event, Started):
                 if request.continued:
                     continue
-                request.attempts[-1].started_at = request.began(event)
+                request.route.attempts[-1].started_at = request.began(event)
             elif isinstance(event, Final):
-                request.attempts[-1].load_ms = event.load_ms
+                request.route.attempts[-1].load_ms = event.load_ms
                 self._breakers.succeeded(request.node, request.asked.version)
                 if request.suspect:
                     self.later(self._quarantine.cleared(request))
@@ -250,9 +254,9 @@ class Dispatcher:
             )
         if failure.code == "engine_hung" and (trouble := await self.trouble_of_redis()):
             # What the engine says does not come through: that is not the engine's fault.
-            request.attempts[-1].error = "unavailable"
+            request.route.attempts[-1].error = "unavailable"
             return Failure("unavailable", f"{_NO_REDIS} {trouble}", 503)
-        request.attempts[-1].error = failure.code
+        request.route.attempts[-1].error = failure.code
         if failure.code in _BLAMED or (failure.status >= 500 and failure.code != "deadline_exceeded"):
             self._breakers.failed(request.node, request.asked.version)
         whole = request.inference.delivery != "stream"

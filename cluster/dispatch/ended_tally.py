@@ -5,7 +5,7 @@ from __future__ import annotations
 from redis.asyncio.client import Pipeline
 
 from ollamamax.bus import clock, keys
-from ollamamax.contract.measured import Ended, EndedBatch, encode_ended, ended_of
+from ollamamax.contract.measured import Ended, EndedBatch, encode_ended, ended_of, kind_of
 from ollamamax.contract.usage import UsageRecord
 from ollamamax.kernel.ids import new_id
 
@@ -35,7 +35,12 @@ class EndedTally:
         """Of which it is not known whether Redis took it: it stays as it is, with its number, until that is known."""
 
     def add(self, record: UsageRecord) -> None:
-        self.fold(ended_of(record))
+        kind = kind_of(record)
+        held = self._ended.get(kind)
+        if held is not None:
+            held.count(record)
+        elif len(self._ended) < MOST_KINDS:
+            self._ended[kind] = ended_of(record)
 
     def fold(self, ended: Ended) -> None:
         """Add counts to those of the same tenant, model and node."""

@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import redis.asyncio
 
@@ -32,6 +33,15 @@ _PASSING = frozenset({"", "engine", "hung"})
 """Reasons of `eligibility.against` that may be over in a moment."""
 _CHANNEL = keys.node_state_channel("").encode()
 _SERVABLE = frozenset({"present", "ready", "loading", "loaded"})
+
+
+class _Known(NamedTuple):
+    """Of a node, what every request asks: made anew when the node or the control plane has said something else."""
+
+    name: str
+    room: int
+    price: tuple[float | None, str]
+    place: tuple[str, str, int]
 
 
 def _none(node: str, version: str) -> bool:
@@ -63,6 +73,7 @@ class Fleet:
         self._region = region
         self._states: dict[str, NodeState] = {}
         self._seen: dict[str, float] = {}
+        self._known: dict[str, _Known] = {}
         self._roster = Candidates()
         self._grace = Grace()
         self._warmth = PrefixAffinity()
@@ -168,25 +179,39 @@ class Fleet:
         return [state for node, state in self._states.items() if self._is_of(node, tenant) and self.alive(node)]
 
     def name(self, node: str) -> str:
-        registered = self._registered(node)
-        return registered.name if registered else node
+        return (self._known.get(node) or self._know(node)).name
 
     def engine_name(self, node: str, version: str) -> str | None:
         """What the node's engine calls the version, or ``None`` when the node does not have it."""
-        models = self._states[node].models if node in self._states else ()
-        return next((model.name for model in models if model.version == version and model.state in _SERVABLE), None)
+        state = self._states.get(node)
+        for model in state.models if state is not None else ():
+            if model.version == version and model.state in _SERVABLE:
+                return model.name
+        return None
 
     def price(self, node: str) -> tuple[float | None, str]:
         """What one of its slots costs an hour, where that is known, and in which currency."""
-        state, registered = self._states.get(node), self._registered(node)
-        price = slot_price(registered, state.capacity if state is not None else 0)
-        return price, registered.currency if registered is not None and price is not None else ""
+        return (self._known.get(node) or self._know(node)).price
 
     def room(self, node: str) -> int:
         """How many requests it takes at once; 0 when it takes none: because it drains, or nothing is known of it."""
+        return (self._known.get(node) or self._know(node)).room
+
+    def place(self, node: str) -> tuple[str, str, int]:
+        """The node, its name and its room, as Redis is told where a request may go."""
+        return (self._known.get(node) or self._know(node)).place
+
+    def _know(self, node: str) -> _Known:
         state, registered = self._states.get(node), self._registered(node)
+        name = registered.name if registered is not None else node
         takes = state is not None and registered is not None and registered.schedulable and not state.draining
-        return state.capacity if state is not None and takes else 0
+        room = state.capacity if state is not None and takes else 0
+        price = slot_price(registered, state.capacity if state is not None else 0)
+        currency = registered.currency if registered is not None and price is not None else ""
+        known = _Known(name, room, (price, currency), (node, name, room))
+        if registered is not None:
+            self._known[node] = known
+        return known
 
     # -- routing --------------------------------------------------------------------------------------------------
 
@@ -295,6 +320,7 @@ class Fleet:
         if table != NODES.name:
             return
         for node in nodes:
+            self._known.pop(node, None)
             registered, state = self._registered(node), self._states.get(node)
             if registered is None:
                 self._states.pop(node, None)
@@ -329,6 +355,7 @@ class Fleet:
         now = time.monotonic()
         self._grace.heard(state, self._states.get(state.node), now)
         self._states[state.node] = state
+        self._known.pop(state.node, None)
         self._seen[state.node] = now
         registered = self._registered(state.node)
         if registered is not None:

@@ -12,7 +12,7 @@ from cluster.dispatch.token_stream import TokenStream
 from cluster.scheduling.candidate import Ranked, Wanted
 from cluster.scheduling.fairness import Priority
 from cluster.scheduling.prompt import estimate_tokens, home, prefixes
-from ollamamax.contract import AttemptRecord, Failure, Final, Inference, Outcome, Route, Started
+from ollamamax.contract import Failure, Final, Inference, Outcome, Route, Started
 from ollamamax.contract.profile import Profile
 from ollamamax.kernel import trace
 from ollamamax.kernel.limits import Limits
@@ -182,10 +182,6 @@ class Request(msgspec.Struct, eq=False):
             self.attempt.traceparent = trace.below(self.asked.traceparent)
         self.spans.append(self.attempt.traceparent[36:52])
         return self.attempt
-
-    @property
-    def attempts(self) -> list[AttemptRecord]:
-        return self.route.attempts
 
     def wants(self) -> Wanted:
         """What routing looks at, made when it is first asked for."""

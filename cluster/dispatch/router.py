@@ -10,6 +10,8 @@ from ollamamax.contract import ScoredNode
 
 RECORDED = 8
 """How many candidates a request's record keeps, the best ones."""
+_WHOLE = (0.0, 1.0)
+"""What most parts are."""
 RULED_OUT = 64
 """How many nodes that were no candidates a record names."""
 
@@ -103,4 +105,4 @@ class Router:
 
 
 def _rounded(parts: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(value, 3) for name, value in parts.items()}
+    return {name: value if value in _WHOLE else round(value, 3) for name, value in parts.items()}

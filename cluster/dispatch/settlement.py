@@ -150,7 +150,7 @@ def _account(request: Request, now: float, room: int) -> dict[str, object]:
         "room": room,
         "version": request.asked.version,
         "weight": request.asked.weight,
-        "work": work(request.prompt_tokens, request.completion_tokens) - cost(request) * len(request.attempts),
+        "work": work(request.prompt_tokens, request.completion_tokens) - cost(request) * len(request.route.attempts),
         "pause": pause(now - request.given_at) if request.given_at and not request.asked.idle_only else None,
         "tokens": used - request.expected_prompt_tokens - request.expected_completion_tokens,
         "limits": [
@@ -167,7 +167,7 @@ def _account(request: Request, now: float, room: int) -> dict[str, object]:
 def _record(request: Request, now: float) -> UsageRecord:
     ended = request.ended
     assert ended is not None  # noqa: S101 - it is settled
-    cost, currency = cost_of(request.attempts, now)
+    cost, currency = cost_of(request.route.attempts, now)
     return UsageRecord(
         request=request.id,
         tenant=request.asked.tenant,

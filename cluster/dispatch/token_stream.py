@@ -78,7 +78,9 @@ class TokenStream:
 
     def hold(self, writer: str, frame: Frame) -> bool:
         """Keep what ``writer`` sent until it is known whether the ticket is its own. ``False`` when there is no room for it."""
-        size = _EVENT_BYTES + sum(_size(event) if isinstance(event, Delta) else _EVENT_BYTES for event in frame.events)
+        size = _EVENT_BYTES
+        for event in frame.events:
+            size += _size(event) if isinstance(event, Delta) else _EVENT_BYTES
         if self._early_bytes + size > MOST_EARLY_BYTES:
             return False
         self._early_bytes += size
@@ -141,6 +143,18 @@ class TokenStream:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def pop(self) -> Event | None:
+        """The next event, if it is here and nobody interrupts: what `next` would give at once."""
+        if not self._events or self._interruption is not None:
+            return None
+        self.read_at = time.monotonic()
+        if self.reader is None:
+            self.reader = asyncio.current_task()
+        event = self._events.popleft()
+        if isinstance(event, Delta):
+            self.backlog -= _size(event)
+        return event
 
     async def next(self) -> Event:
         """The next event; the last one is a `Final` or a `Failure`."""

@@ -71,7 +71,9 @@ def estimate_tokens(inference: Inference) -> int:
         elif isinstance(content, list):
             texts += [str(part.get("text") or "") for part in content]
             images += sum(part.get("type") == "image_url" for part in content)
-    size = sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+    size = 0
+    for text in texts:
+        size += len(text) if text.isascii() else len(text.encode())
     size += len(_encode(inference.tools)) if inference.tools else 0
     size += BYTES_PER_TOKEN * (len(inference.prompt_ids) + len(inference.context) + sum(map(len, inference.input_ids)))
     return size // BYTES_PER_TOKEN + images * IMAGE_TOKENS

@@ -139,8 +139,11 @@ def cheapest(scene: Scene) -> list[float]:
 
 def within_bound(candidates: list[Candidate]) -> list[bool]:
     """Whether each has at most `BOUND` times its share of all requests, by slots, this request included, or is half empty."""
-    slots = sum(each.capacity for each in candidates)
-    mean = (sum(each.in_flight for each in candidates) + 1) / slots if slots else 0.0
+    slots, taken = 0, 1
+    for each in candidates:
+        slots += each.capacity
+        taken += each.in_flight
+    mean = taken / slots if slots else 0.0
     return [
         each.in_flight + 1 <= max(math.ceil(BOUND * mean * each.capacity), FREELY * each.capacity)
         for each in candidates

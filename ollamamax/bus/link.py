@@ -101,6 +101,8 @@ class Link(asyncio.Protocol):
         self._reader = hiredis.Reader(replyError=_error)
         self._waiting: deque[_Waiting] = deque()
         self._watch: asyncio.TimerHandle | None = None
+        self._unsent: list[bytes] | None = None
+        """What gathers until the end of a turn of the loop in which something was written already."""
         self._transport: asyncio.Transport
 
     def send(self, packed: bytes, wanted: int | None) -> asyncio.Future[Any]:
@@ -113,14 +115,24 @@ class Link(asyncio.Protocol):
             future.set_exception(Broken("The connection to Redis is closed."))
             return future
         self._waiting.append(_Waiting(future, wanted, self._loop.time()))
-        # uvloop sends what was written in one turn of the loop together, at its end.
-        self._transport.write(packed)
+        if self._unsent is None:
+            self._unsent = []
+            self._transport.write(packed)
+            self._loop.call_soon(self._flush)
+        else:
+            self._unsent.append(packed)
         if self._watch is None:
             self._watch = self._loop.call_later(ANSWER_SECONDS, self._look)
         return future
 
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, None
+        if unsent and not self.broken:
+            self._transport.write(b"".join(unsent))
+
     def close(self) -> None:
         """What was sent still goes out, unanswered."""
+        self._flush()
         self._fail(Broken("The connection to Redis was closed."))
         self._transport.close()
 

@@ -16,26 +16,27 @@ class Ignored:
     Names come from the client: they are shortened, and what a header cannot hold is replaced.
     """
 
-    __slots__ = ("_names",)
+    __slots__ = ("names",)
 
     def __init__(self) -> None:
-        self._names: dict[str, None] = {}
+        self.names: dict[str, None] = {}
+        """Of this class alone; others read it."""
 
     def add(self, names: Iterable[str]) -> None:
         for name in names:
-            if len(self._names) > MOST_NAMES:
+            if len(self.names) > MOST_NAMES:
                 return
-            self._names[_printable(name) if len(self._names) < MOST_NAMES else _MORE] = None
+            self.names[_printable(name) if len(self.names) < MOST_NAMES else _MORE] = None
 
     def __bool__(self) -> bool:
-        return bool(self._names)
+        return bool(self.names)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self.names)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """None when nothing was ignored."""
-        return [(HEADER, ", ".join(self._names).encode())] if self._names else []
+        return [(HEADER, ", ".join(self.names).encode())] if self.names else []
 
 
 def _printable(name: str) -> str:

@@ -82,6 +82,25 @@ class Ended(msgspec.Struct, array_like=True):
         """Refused ones are not among them, which no node was given."""
         return self.ok + self.cancelled + self.failed
 
+    def count(self, record: UsageRecord) -> None:
+        """One request more, of this kind."""
+        self.prompt_tokens += record.prompt_tokens
+        self.completion_tokens += record.completion_tokens
+        if record.outcome == "ok":
+            self.ok += 1
+        elif record.outcome == "refused":
+            self.refused += 1
+        elif record.outcome == "cancelled":
+            self.cancelled += 1
+        else:
+            self.errors = few(self.errors, {record.error or record.outcome: 1})
+        if record.first_token_ms is not None:
+            number = bucket(record.first_token_ms)
+            self.first_tokens = {**self.first_tokens, number: self.first_tokens.get(number, 0) + 1}
+            if record.outcome == "ok" and record.completion_tokens > 1:
+                self.written_tokens += record.completion_tokens - 1
+                self.written_ms += max(0.0, record.duration_ms - record.first_token_ms)
+
     def add(self, other: Ended) -> None:
         self.ok += other.ok
         self.cancelled += other.cancelled
@@ -100,22 +119,14 @@ class Ended(msgspec.Struct, array_like=True):
 
 def ended_of(record: UsageRecord) -> Ended:
     """One request as its record says. What was refused before a version was found counts for no model: its name is what a client wrote."""
-    ended = Ended(record.tenant, record.model if record.version else "", record.node)
-    ended.prompt_tokens, ended.completion_tokens = record.prompt_tokens, record.completion_tokens
-    if record.outcome == "ok":
-        ended.ok = 1
-    elif record.outcome == "refused":
-        ended.refused = 1
-    elif record.outcome == "cancelled":
-        ended.cancelled = 1
-    else:
-        ended.errors = {record.error or record.outcome: 1}
-    if record.first_token_ms is not None:
-        ended.first_tokens = {bucket(record.first_token_ms): 1}
-        if record.outcome == "ok" and record.completion_tokens > 1:
-            ended.written_tokens = record.completion_tokens - 1
-            ended.written_ms = max(0.0, record.duration_ms - record.first_token_ms)
+    ended = Ended(*kind_of(record))
+    ended.count(record)
     return ended
+
+
+def kind_of(record: UsageRecord) -> tuple[str, str, str]:
+    """Its tenant, model and node."""
+    return record.tenant, record.model if record.version else "", record.node
 
 
 def few(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:

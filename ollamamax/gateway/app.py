@@ -332,9 +332,7 @@ class Gateway:
         )
         call = self._call(service, known, route, ending)
         call.place = place
-        call.priority = request_headers.priority(scope, known.key)
-        call.timeout = request_headers.timeout(scope)
-        call.notes.strict = call.notes.strict or request_headers.strict(scope)
+        request_headers.take(scope, call, known.key)
         body = scope[http.HELD] = self._held.body(known.key.tenant)
         try:
             if isinstance(route.endpoint, Exchange):
@@ -380,18 +378,20 @@ class Gateway:
         service.dispatcher.key_used(key.id)
         tenant = service.directory.get(tables.TENANTS, key.tenant) or _UNTOLD
         ending.notes.strict = tenant.strict_fields if key.strict_fields is None else key.strict_fields
+        caller = self._callers.enter(known, route.permission)
         ending.call = Call(
             known.principal,
             ending.api,
             ending.received_at,
             ending.traceparent,
-            self._callers.enter(known, route.permission),
+            caller,
             ending.request,
             tenant=tenant,
             limits=key.limits,
             highest=key.priority,
             notes=ending.notes,
         )
+        ending.requests = caller.requests
         return ending.call
 
     async def _explain(

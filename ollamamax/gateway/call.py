@@ -52,4 +52,4 @@ class Call(msgspec.Struct, eq=False):
     def headers(self) -> list[tuple[bytes, bytes]]:
         own = [(b"x-request-id", self.id.encode()), (b"traceparent", self.traceparent.encode())]
         ignored = self.notes.ignored
-        return own + ignored.headers() if ignored else own
+        return own + ignored.headers() if ignored.names else own

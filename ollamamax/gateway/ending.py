@@ -62,6 +62,7 @@ class Ending:
         "parent",
         "received_at",
         "request",
+        "requests",
         "tenant",
         "traceparent",
     )
@@ -80,16 +81,13 @@ class Ending:
         self.notes = Notes()
         self.call: Call | None = None
         """As soon as it is known who asks."""
+        self.requests: Sequence[Request] = ()
+        """What was asked of nodes for it."""
         self.inside = False
         """It was made inside this process, by somebody who asks again when there is no room."""
         self.error: errors.OllamaMaxError | None = None
         self._is_kept: bool | None = None
         self._begun = False
-
-    @property
-    def requests(self) -> Sequence[Request]:
-        """What was asked of nodes for it."""
-        return () if self.call is None else self.call.caller.requests
 
     @property
     def was_given(self) -> bool:
@@ -104,7 +102,7 @@ class Ending:
 
     def finish(self, status: int) -> None:
         """It is over, and the client has (or had) ``status``; safe to call once."""
-        running = [each for each in self.requests if each.node and each.ended is None]
+        running = [each for each in self.requests if each.ended is None and each.node]
         if running and self.dispatcher is not None:
             # Its client left, and the node has not said yet what it did.
             loop = asyncio.get_running_loop()
@@ -127,7 +125,10 @@ class Ending:
         return self._is_kept
 
     def _finish(self, status: int) -> None:
-        last = next((each for each in reversed(self.requests) if each.ended is not None), None)
+        last: Request | None = None
+        for each in self.requests:
+            if each.ended is not None:
+                last = each
         outcome, code = self._outcome(last)
         status = self.error.status if self.error is not None else status or 499
         what = self.requests, self.received_at, outcome, code, status
@@ -135,8 +136,8 @@ class Ending:
         measuring.ended(self.api, self.tenant, *what, traced)
         if self.dispatcher is not None:
             self.dispatcher.counted.add(f"{self.api} {outcome} {status}")
-            if self.notes.ignored:
-                self.dispatcher.counted.add(f"{self.api} ignored_fields", len(list(self.notes.ignored)))
+            if self.notes.ignored.names:
+                self.dispatcher.counted.add(f"{self.api} ignored_fields", len(self.notes.ignored.names))
         if outcome != "ok" and not self.was_given and not self._begun:
             if not self._keeps():
                 return
@@ -145,12 +146,11 @@ class Ending:
         self._tell(last, outcome, code, status)
 
     def _outcome(self, last: Request | None) -> tuple[Outcome, str]:
-        if self.error is None:
-            return ("ok", "")
-        code = self.error.code
+        if (error := self.error) is None:
+            return "ok", ""
         if last is not None and last.ended is not None and last.node and last.ended.outcome != "ok":
-            return last.ended.outcome, code
-        return ("cancelled" if self.error.status == 499 else "refused"), code
+            return last.ended.outcome, error.code
+        return ("cancelled" if error.status == 499 else "refused"), error.code
 
     @property
     def _priority(self) -> Priority:
@@ -185,6 +185,12 @@ class Ending:
         )
 
     def _tell(self, last: Request | None, outcome: Outcome, code: str, status: int) -> None:
+        prompt_tokens = completion_tokens = attempts = 0
+        for each in self.requests:
+            prompt_tokens += each.prompt_tokens
+            completion_tokens += each.completion_tokens
+            attempts += each.attempt.number
+        ignored = self.notes.ignored.names
         _log.info(
             "request",
             request=self.request,
@@ -197,9 +203,9 @@ class Ending:
             outcome=outcome,
             error=code,
             status=status,
-            prompt_tokens=sum(each.prompt_tokens for each in self.requests),
-            completion_tokens=sum(each.completion_tokens for each in self.requests),
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
             duration_ms=round((time.time() - self.received_at) * 1000, 1),
-            attempts=sum(each.attempt.number for each in self.requests),
-            **({"ignored": list(self.notes.ignored)} if self.notes.ignored else {}),
+            attempts=attempts,
+            **({"ignored": list(ignored)} if ignored else {}),
         )

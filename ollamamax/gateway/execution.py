@@ -125,7 +125,7 @@ class Execution:
         return [
             (b"x-ollamamax-node", self.request.node_name.encode("ascii", "replace")),
             (b"x-ollamamax-version", self.request.asked.version.encode()),
-            (b"x-ollamamax-route", self.request.attempts[-1].reason.encode()),
+            (b"x-ollamamax-route", self.request.route.attempts[-1].reason.encode()),
             *([(b"x-ollamamax-continued", b"%d" % self.request.continued)] if self.request.continued else []),
         ]
 

@@ -30,7 +30,8 @@ HELD = "ollamamax.held"
 """Where a scope has the `held.Body` that counts what is read of its body, where somebody counts it."""
 OWNER = "ollamamax.owner"
 """Where a scope has its connection's `Owner`, of a server that reads in turns."""
-_gzip_wanted = ContextVar("gzip_wanted", default=False)
+_accepted: ContextVar[str | None] = ContextVar("accepted", default=None)
+"""What encodings this request's client says that it takes, if it says so."""
 
 
 class ClientGone(Exception):
@@ -53,12 +54,17 @@ class Owner:
             self.waits.set_exception(ClientGone())
 
 
+def named(scope: Scope) -> dict[bytes, bytes]:
+    """The headers by their (lower-case) names; of several with one name the first."""
+    found: dict[bytes, bytes] | None = scope.get(NAMED)
+    if found is None:
+        found = scope[NAMED] = dict(reversed(list(scope["headers"])))
+    return found
+
+
 def header(scope: Scope, name: bytes) -> str | None:
     """The value of the first header of that (lower-case) name."""
-    named: dict[bytes, bytes] | None = scope.get(NAMED)
-    if named is None:
-        named = scope[NAMED] = dict(reversed(list(scope["headers"])))
-    value = named.get(name)
+    value = (scope.get(NAMED) or named(scope)).get(name)
     return None if value is None else value.decode("latin-1")
 
 
@@ -98,7 +104,8 @@ def _too_large(limit: int) -> errors.TooLarge:
 
 def remember_encodings(scope: Scope) -> None:
     """Let `respond` know what this request's client can read."""
-    _gzip_wanted.set(compression.wants_gzip(header(scope, b"accept-encoding")))
+    if (accepted := header(scope, b"accept-encoding")) is not None:
+        _accepted.set(accepted)
 
 
 async def respond(
@@ -114,7 +121,7 @@ async def respond(
     encoding: list[tuple[bytes, bytes]] = []
     if shrinks and len(body) >= compression.LEAST_BYTES:
         encoding = [(b"vary", b"accept-encoding")]
-        if _gzip_wanted.get():
+        if compression.wants_gzip(_accepted.get()):
             encoding.append((b"content-encoding", b"gzip"))
             body = await compression.gzip(body)
     await send(

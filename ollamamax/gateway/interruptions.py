@@ -36,29 +36,25 @@ class EngineError(errors.EngineFailed):
 class Interruptions:
     """``with`` watches. ``allowed`` is how many seconds a call has, unless its client asks for less."""
 
-    __slots__ = ("_call", "_client_left", "_failure", "_timers", "_watcher", "allowed", "deadline")
+    __slots__ = ("_call", "_client_left", "_failure", "_timer", "_watcher", "allowed", "deadline")
 
     def __init__(self, call: Call, left: Left, allowed: float) -> None:
         self._call = call
         self._client_left = left
         self._failure: Failure | None = None
-        self._timers: list[timers.Timer] = []
+        self._timer: timers.Timer
         self._watcher: asyncio.Task[None] | None = None
         self.allowed = allowed
         self.deadline = call.received_at + min(allowed, call.timeout or allowed)
         """Unix seconds."""
 
     def __enter__(self) -> Self:
-        left = max(0.0, self.deadline - time.time())
-        self._timers = [
-            timers.call_later(WATCHED_AFTER, self._watch),
-            timers.call_later(left, self._interrupt, LATE),
-        ]
+        left = self.deadline - time.time()
+        self._timer = timers.call_later(min(WATCHED_AFTER, max(0.0, left)), self._watch)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for timer in self._timers:
-            timer.cancel()
+        self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
 
@@ -69,6 +65,8 @@ class Interruptions:
             request.interrupt(self._failure)
 
     def _watch(self) -> None:
+        """Most calls are over by now, and need neither a second timer nor a watcher."""
+        self._timer = timers.call_later(max(0.0, self.deadline - time.time()), self._interrupt, LATE)
         self._watcher = asyncio.create_task(self._client_left())
         self._watcher.add_done_callback(self._left)
 

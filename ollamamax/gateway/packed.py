@@ -11,7 +11,7 @@ import zlib
 from collections.abc import MutableMapping
 from typing import Any
 
-from ollamamax.gateway.http import NAMED, Receive, Scope, header
+from ollamamax.gateway.http import NAMED, Receive, Scope, header, named
 from ollamamax.kernel import errors
 
 PIECE_BYTES = 256 << 10
@@ -40,6 +40,9 @@ class UnsupportedEncoding(errors.OllamaMaxError):
 def unpacked(scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
     """The same request with a plain body, or as it is when its body is plain. The body raises `InvalidRequest` when it is read
     and is not what it says, and `UnsupportedEncoding`."""
+    headers = named(scope)
+    if b"content-encoding" not in headers and b"charset" not in headers.get(b"content-type", b""):
+        return scope, receive
     encoding = (header(scope, b"content-encoding") or "").strip().lower()
     charset = _charset(header(scope, b"content-type"))
     if encoding in {"", "identity"} and not charset:

@@ -6,15 +6,25 @@ from typing import get_args
 
 from ollamamax.contract.tables import KnownKey, Priority
 from ollamamax.gateway.call import Call
-from ollamamax.gateway.http import Scope, header
+from ollamamax.gateway.http import Scope, header, named
 from ollamamax.kernel import errors
 
 PRIORITY = "x-ollamamax-priority"
 TIMEOUT = "x-ollamamax-timeout"
 STRICT = "x-ollamamax-strict"
 _PRIORITY, _TIMEOUT, _STRICT = PRIORITY.encode(), TIMEOUT.encode(), STRICT.encode()
+_ALL = frozenset({_PRIORITY, _TIMEOUT, _STRICT})
 _CLASSES: tuple[Priority, ...] = get_args(Priority)
 """From the first served to the last."""
+
+
+def take(scope: Scope, call: Call, key: KnownKey) -> None:
+    """What is wished for the call. Raises `InvalidRequest` and `Forbidden`."""
+    call.priority = "low" if key.priority == "low" else "normal"
+    if not _ALL.isdisjoint(named(scope)):
+        call.priority = priority(scope, key)
+        call.timeout = timeout(scope)
+        call.notes.strict = call.notes.strict or strict(scope)
 
 
 def priority(scope: Scope, key: KnownKey) -> Priority:

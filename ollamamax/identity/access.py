@@ -96,7 +96,7 @@ def _table(kind: Kind) -> Table[KnownKey]:
 
 def working_key(directory: Directory, identifier: str, *, kind: Kind = "key") -> KnownKey | None:
     """The key of this public identifier, unless it is revoked or expired."""
-    known = directory.get(_table(kind), identifier)
+    known = directory.get(KEYS if kind == "key" else _table(kind), identifier)
     if known is None or known.kind != kind or (known.expires_at is not None and known.expires_at <= clock.now()):
         return None
     return known
@@ -107,10 +107,24 @@ def identified(known: KnownKey, identifier: str) -> Identified:
     return Identified(principal_of(known, None), known, identifier)
 
 
+_MOST_MADE = 10_000
+_made: dict[str, tuple[KnownKey, Principal]] = {}
+"""The principals of keys that were used lately, by the keys' ids; an entry that changed is another object."""
+
+
 def principal_of(known: KnownKey, permission: str | None, *, somewhere: bool = False) -> Principal:
     """Raises `Forbidden` when the key lacks the permission, in its whole tenant or (``somewhere``) on any object."""
-    grants = frozenset((name, on) for name, targets in known.grants.items() for on in targets)
-    principal = Principal(known.kind, known.id, known.tenant, known.name, frozenset(known.permissions), grants=grants)
+    made = _made.get(known.id)
+    if made is None or made[0] is not known:
+        if len(_made) >= _MOST_MADE:
+            _made.clear()
+        grants = frozenset((name, on) for name, targets in known.grants.items() for on in targets)
+        held = frozenset(known.permissions)
+        made = _made[known.id] = (
+            known,
+            Principal(known.kind, known.id, known.tenant, known.name, held, grants=grants),
+        )
+    principal = made[1]
     if permission is not None and not (known.may_somewhere(permission) if somewhere else principal.may(permission)):
         raise errors.Forbidden(f"This API key lacks the permission '{permission}'.")
     return principal

@@ -11,33 +11,23 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
+import msgspec
+
 TICK = 0.05
 """Seconds that a timer may be late, never early."""
 
 
-class Timer:
-    """What `call_later` gave; `cancel` is safe to repeat."""
+class Timer(msgspec.Struct, eq=False):
+    """What `call_later` gave; `cancel` is safe to repeat. Every request makes some, so that each is one object and two calls."""
 
-    __slots__ = ("_args", "_bucket", "_callback")
-
-    def __init__(self, bucket: set[Timer], callback: Callable[..., object], args: tuple[Any, ...]) -> None:
-        self._bucket: set[Timer] | None = bucket
-        self._callback, self._args = callback, args
+    callback: Callable[..., object] | None
+    """``None`` once it has run, or was cancelled."""
+    args: tuple[Any, ...]
+    bucket: set[Timer]
 
     def cancel(self) -> None:
-        if self._bucket is not None:
-            self._bucket.discard(self)
-            self._forget()
-
-    def run(self) -> None:
-        if self._bucket is not None:  # one that ran before in the same tick may have cancelled it
-            callback, args = self._callback, self._args
-            self._forget()
-            callback(*args)
-
-    def _forget(self) -> None:
-        self._bucket = None
-        self._callback, self._args = _nothing, ()
+        self.callback, self.args = None, ()
+        self.bucket.discard(self)
 
 
 class _Timers:
@@ -45,23 +35,19 @@ class _Timers:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = ref(loop)
-        self._buckets: dict[int, set[Timer]] = {}
+        self.buckets: dict[int, set[Timer]] = {}
         self._ticks: list[int] = []
         """Of all buckets, the next first."""
         self._next: asyncio.TimerHandle | None = None
         self._wakes = 0
 
-    def add(self, seconds: float, callback: Callable[..., object], args: tuple[Any, ...]) -> Timer:
-        tick = int((asyncio.get_running_loop().time() + seconds) / TICK) + 1
-        bucket = self._buckets.get(tick)
-        if bucket is None:
-            bucket = self._buckets[tick] = set()
-            heapq.heappush(self._ticks, tick)
-            if self._next is None or tick < self._wakes:
-                self._wake_at(tick)
-        timer = Timer(bucket, callback, args)
-        bucket.add(timer)
-        return timer
+    def bucket(self, tick: int) -> set[Timer]:
+        """A new one, of a tick that has none."""
+        bucket = self.buckets[tick] = set()
+        heapq.heappush(self._ticks, tick)
+        if self._next is None or tick < self._wakes:
+            self._wake_at(tick)
+        return bucket
 
     def _wake_at(self, tick: int) -> None:
         if self._next is not None:
@@ -75,13 +61,20 @@ class _Timers:
         loop = asyncio.get_running_loop()
         now = loop.time() / TICK
         while self._ticks and self._ticks[0] <= now:
-            for timer in list(self._buckets.pop(heapq.heappop(self._ticks))):
+            bucket = self.buckets.pop(heapq.heappop(self._ticks))
+            due = list(bucket)
+            bucket.clear()  # each timer knows it
+            for timer in due:
+                callback, args = timer.callback, timer.args
+                if callback is None:  # one that ran before in the same tick has cancelled it
+                    continue
+                timer.callback, timer.args = None, ()
                 try:
-                    timer.run()
+                    callback(*args)
                 except Exception as error:  # noqa: BLE001 - as the loop does it: the others are due all the same
                     loop.call_exception_handler({"message": "A timer failed.", "exception": error})
-        while self._ticks and not self._buckets[self._ticks[0]]:
-            del self._buckets[heapq.heappop(self._ticks)]  # all were cancelled
+        while self._ticks and not self.buckets[self._ticks[0]]:
+            del self.buckets[heapq.heappop(self._ticks)]  # all were cancelled
         if self._ticks:
             self._wake_at(self._ticks[0])
 
@@ -101,8 +94,10 @@ def call_later(seconds: float, callback: Callable[..., object], *args: Any) -> T
         if timers is None:
             timers = _of[loop] = _Timers(loop)
         _last = timers
-    return timers.add(seconds, callback, args)
-
-
-def _nothing() -> None:
-    return None
+    tick = int((loop.time() + seconds) / TICK) + 1
+    bucket = timers.buckets.get(tick)
+    if bucket is None:
+        bucket = timers.bucket(tick)
+    timer = Timer(callback, args, bucket)
+    bucket.add(timer)
+    return timer

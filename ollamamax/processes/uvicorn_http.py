@@ -39,7 +39,7 @@ class Http(HttpToolsProtocol):
         scope["path"] = urllib.parse.unquote(path) if "%" in path else path
         scope["raw_path"] = url.path
         scope["query_string"] = url.query or b""
-        before = self.cycle
+        before: RequestResponseCycle | None = self.cycle
         self.cycle = Cycle(
             scope=scope,
             transport=self.transport,

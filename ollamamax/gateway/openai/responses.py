@@ -43,13 +43,16 @@ def error_event(error: errors.OllamaMaxError) -> bytes:
 def usage(*finals: Final) -> dict[str, Any]:
     """Of several choices the prompt is counted once, as OpenAI counts it."""
     final = finals[0]
-    completion_tokens = sum(each.completion_tokens for each in finals)
+    completion_tokens, estimated = 0, False
+    for each in finals:
+        completion_tokens += each.completion_tokens
+        estimated = estimated or each.estimated
     return {
         "prompt_tokens": final.prompt_tokens,
         "completion_tokens": completion_tokens,
         "total_tokens": final.prompt_tokens + completion_tokens,
         "prompt_tokens_details": {"cached_tokens": final.cached_tokens},
-        **({"estimated": True} if any(each.estimated for each in finals) else {}),
+        **({"estimated": True} if estimated else {}),
     }
 
 

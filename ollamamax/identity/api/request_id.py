@@ -6,11 +6,11 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import structlog
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
+from ollamamax import logs
 from ollamamax.kernel import ids
 
 HEADER = "X-Request-Id"
@@ -38,7 +38,7 @@ def request_id(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequ
 
         async def asynchronous(request: HttpRequest) -> HttpResponseBase:
             chosen = _choose(request)
-            with structlog.contextvars.bound_contextvars(request_id=chosen):
+            with logs.about(chosen):
                 response = await following(request)
             response[HEADER] = chosen
             return response
@@ -47,7 +47,7 @@ def request_id(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequ
 
     def synchronous(request: HttpRequest) -> HttpResponseBase:
         chosen = _choose(request)
-        with structlog.contextvars.bound_contextvars(request_id=chosen):
+        with logs.about(chosen):
             response: HttpResponseBase = get_response(request)
         response[HEADER] = chosen
         return response
