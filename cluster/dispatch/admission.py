@@ -333,11 +333,12 @@ def _levels(limits: list[_Limit], told: list[Any]) -> tuple[Level, ...]:
     """What the function says of those limits that are rates, in their order."""
     if not limits:
         return ()
-    rates = [limit for limit in limits if limit[1] != "concurrent"]
-    return tuple(
-        Level(what, most, int(float(left)), float(seconds))
-        for (_, what, _, most, _), (left, seconds) in zip(rates, told[0] if told else (), strict=bool(told))
-    )
+    levels = []
+    told_of = iter(told[0] if told else ())
+    for _, what, _, most, _ in limits:
+        if what != "concurrent" and (each := next(told_of, None)) is not None:
+            levels.append(Level(what, most, int(float(each[0])), float(each[1])))
+    return tuple(levels)
 
 
 def _limited(limit: _Limit, seconds: float, levels: tuple[Level, ...]) -> RateLimited:

@@ -26,11 +26,12 @@ class Breakers:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._open: dict[tuple[str, str], _Open] = {}
+        self.opened: dict[tuple[str, str], _Open] = {}
+        """Of nodes and versions; empty as long as all goes well, so that nobody need ask."""
 
     def is_open(self, node: str, version: str) -> bool:
         """Whether requests should keep away: the pause is not over, or the one that tries again has not ended yet."""
-        if not self._open or (state := self._open.get((node, version))) is None:
+        if not self.opened or (state := self.opened.get((node, version))) is None:
             return False
         if state.spoke:
             return False
@@ -39,23 +40,22 @@ class Breakers:
 
     def given(self, node: str, version: str) -> None:
         """A request goes there. After the pause the first one is the trial."""
-        if self._open and (state := self._open.get((node, version))) is not None and state.trial_at is None:
+        if (state := self.opened.get((node, version))) is not None and state.trial_at is None:
             state.trial_at = self._clock()
 
     def spoke(self, node: str, version: str) -> None:
         """A request there has its first output. That ends a trial: a long answer must not keep all others away until its end."""
-        if self._open and (state := self._open.get((node, version))) is not None and state.trial_at is not None:
+        if (state := self.opened.get((node, version))) is not None and state.trial_at is not None:
             state.spoke = True
 
     def failed(self, node: str, version: str) -> None:
-        before = self._open.get((node, version))
+        before = self.opened.get((node, version))
         # Requests that were there already fail together; that is one failure.
         if before is not None and self._clock() < before.until:
             before.spoke = False
             return
         pause = FIRST_PAUSE if before is None else min(LONGEST_PAUSE, before.pause * 2)
-        self._open[(node, version)] = _Open(self._clock() + pause, pause)
+        self.opened[(node, version)] = _Open(self._clock() + pause, pause)
 
     def succeeded(self, node: str, version: str) -> None:
-        if self._open:
-            self._open.pop((node, version), None)
+        self.opened.pop((node, version), None)

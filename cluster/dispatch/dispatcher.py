@@ -202,7 +202,8 @@ class Dispatcher:
         request.route.attempts.append(
             AttemptRecord(node, request.node_name, reason, given_at, price=price[0], currency=price[1])
         )
-        self._breakers.given(node, request.asked.version)
+        if self._breakers.opened:
+            self._breakers.given(node, request.asked.version)
         request.attempt.patience = timers.call_later(
             request.asked.profile.first_byte_seconds, self._hung, request, request.attempt.ticket
         )
@@ -222,7 +223,8 @@ class Dispatcher:
             if stream.paused_at is not None:
                 self._streams.resume_if_read(stream)
             if isinstance(event, Delta):
-                self._breakers.spoke(request.node, request.asked.version)
+                if self._breakers.opened:
+                    self._breakers.spoke(request.node, request.asked.version)
                 continuation.note(request, event)
             elif isinstance(event, Started):
                 if request.continued:
@@ -230,7 +232,8 @@ class Dispatcher:
                 request.route.attempts[-1].started_at = request.began(event)
             elif isinstance(event, Final):
                 request.route.attempts[-1].load_ms = event.load_ms
-                self._breakers.succeeded(request.node, request.asked.version)
+                if self._breakers.opened:
+                    self._breakers.succeeded(request.node, request.asked.version)
                 if request.suspect:
                     self.later(self._quarantine.cleared(request))
                 return continuation.whole(request, event) if request.continued else event

@@ -43,10 +43,10 @@ class Measured:
 
     def write(self, candidate: Candidate, now: float) -> None:
         """Bring a candidate up to date."""
-        candidate.first_token_ms = self._first_token.value(now)
-        candidate.overhead_ms = self._overhead.value(now)
-        candidate.load_ms = self._load.value(now)
-        candidate.prompt_speed = self._prompt.value(now)
-        candidate.speed = self._speed.value(now)
+        candidate.first_token_ms = self._first_token.value(now) if self._first_token.weight else None
+        candidate.overhead_ms = self._overhead.value(now) if self._overhead.weight else None
+        candidate.load_ms = self._load.value(now) if self._load.weight else None
+        candidate.prompt_speed = self._prompt.value(now) if self._prompt.weight else None
+        candidate.speed = self._speed.value(now) if self._speed.weight else None
         line = self._token.values(now)
         candidate.token_ms, candidate.crowding_ms = (None, None) if line is None else line

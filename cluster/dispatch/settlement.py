@@ -60,7 +60,7 @@ class Settlements:
         self.ended.add(record)
         account = arguments(_account(request, now, self._room(request.node)), encode_usage(record))
         self._waiting.append((request.node, account))
-        self.key_used(request.asked.key, now)
+        self._used_keys[request.asked.key] = now
         self._some.set()
 
     def key_used(self, key: str, now: float) -> None:

@@ -10,25 +10,26 @@ FORGOTTEN = 0.05
 class Decayed:
     """The mean of ``amount / per``, weighted by ``per``: of seconds a request, or of tokens a second."""
 
-    __slots__ = ("_amount", "_at", "_count", "_per")
+    __slots__ = ("_amount", "_at", "_count", "weight")
 
     def __init__(self) -> None:
-        self._amount = self._per = self._count = 0.0
+        self._amount = self.weight = self._count = 0.0
+        """``weight``: the weight of all that was measured; 0 before the first."""
         self._at = 0.0
 
     def add(self, amount: float, per: float = 1.0, *, now: float) -> None:
         """``now`` in seconds, of a clock that goes forward."""
         kept = 0.5 ** ((now - self._at) / HALF_LIFE) if self._count else 0.0
         self._amount = self._amount * kept + amount
-        self._per = self._per * kept + per
+        self.weight = self.weight * kept + per
         self._count = self._count * kept + 1
         self._at = max(now, self._at)
 
     def value(self, now: float) -> float | None:
         """``None`` before the first measurement and when the last ones are too long ago."""
-        if not self._per or self._count * 0.5 ** ((now - self._at) / HALF_LIFE) < FORGOTTEN:
+        if not self.weight or self._count * 0.5 ** ((now - self._at) / HALF_LIFE) < FORGOTTEN:
             return None
-        return self._amount / self._per
+        return self._amount / self.weight
 
 
 class Line:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, cast
 
 from redis.exceptions import RedisError
@@ -25,9 +25,9 @@ class Pipelined:
         self._link: Link | None = None
         self._connecting: asyncio.Task[Link] | None = None
 
-    async def do(self, *command: bytes | str | int | float) -> Any:
+    def do(self, *command: bytes | str | int | float) -> Coroutine[Any, Any, Any]:
         """The answer to one command. Raises `RedisError`."""
-        return await self._answered(pack(command), None)
+        return self._answered(pack(command), None)
 
     async def do_all(self, commands: Sequence[Command], *, once: bool = False) -> list[Any]:
         """The answers to ``commands``, between which no other comes. Raises `RedisError`: the first error among them, when all have run."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, MutableMapping
 from typing import Any
 
 from cluster.dispatch.admission import RateLimited
@@ -60,8 +60,8 @@ class ClientResponse:
     def send(self) -> Send:
         return self
 
-    async def respond(self, status: int, body: bytes, headers: Headers, *, shrinks: bool = True) -> None:
-        await http.respond(self, status, body, headers, shrinks=shrinks)
+    def respond(self, status: int, body: bytes, headers: Headers, *, shrinks: bool = True) -> Awaitable[None]:
+        return http.respond(self, status, body, headers, shrinks=shrinks)
 
     async def left(self) -> None:
         await http.left(self._receive)

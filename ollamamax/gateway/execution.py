@@ -105,29 +105,24 @@ class Execution:
         interruptions.follow(self.request)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """Headers of the response that are not known before it is admitted."""
-        found = self.route_headers() + self.limit_headers()
+        """Headers of the response that are not known before it is admitted: where it runs, and why, unless its tenant has those switched
+        off, and how far the limits of key and tenant are from being reached, where any is set."""
+        request, found = self.request, []
+        if self.call.tenant.show_route:
+            found = [
+                (b"x-ollamamax-node", request.node_name.encode("ascii", "replace")),
+                (b"x-ollamamax-version", request.asked.version.encode()),
+                (b"x-ollamamax-route", request.route.attempts[-1].reason.encode()),
+            ]
+            if request.continued:
+                found.append((b"x-ollamamax-continued", b"%d" % request.continued))
+        if request.levels:
+            found += rate_limits.headers(request.levels, self.call.api, time.time())
         if self.deprecated:
             found.append((b"x-ollamamax-deprecated", b"version"))
         if self.keep_alive_ignored:
             found.append((b"x-ollamamax-keep-alive", b"ignored"))
         return found
-
-    def limit_headers(self) -> list[tuple[bytes, bytes]]:
-        """How far the limits of key and tenant are from being reached; none where none is set."""
-        levels = self.request.levels
-        return rate_limits.headers(levels, self.call.api, time.time()) if levels else []
-
-    def route_headers(self) -> list[tuple[bytes, bytes]]:
-        """Where it runs, and why; none for a tenant that has them switched off."""
-        if not self.call.tenant.show_route:
-            return []
-        return [
-            (b"x-ollamamax-node", self.request.node_name.encode("ascii", "replace")),
-            (b"x-ollamamax-version", self.request.asked.version.encode()),
-            (b"x-ollamamax-route", self.request.route.attempts[-1].reason.encode()),
-            *([(b"x-ollamamax-continued", b"%d" % self.request.continued)] if self.request.continued else []),
-        ]
 
     async def __aenter__(self) -> Self:
         """Returns when a node has it. Raises what `Dispatcher.admit` raises (`Waited` after `at_first`, and then waits on when it is

@@ -7,7 +7,7 @@ from typing import Any
 
 from ollamamax.gateway import packed
 from ollamamax.gateway.cors import Origins
-from ollamamax.gateway.http import Receive, Scope, Send, header
+from ollamamax.gateway.http import Receive, Scope, Send, header, named
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Methods = Callable[[str], Sequence[str]]
@@ -24,7 +24,12 @@ class Front:
         self._origins = origins
         self._methods = methods
 
-    async def __call__(self, application: Application, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, application: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["method"] == "POST" and b"origin" not in named(scope):
+            return application(*packed.unpacked(scope, receive), send)
+        return self._serve(application, scope, receive, send)
+
+    async def _serve(self, application: Application, scope: Scope, receive: Receive, send: Send) -> None:
         origin = header(scope, b"origin")
         method, path = scope["method"], scope["path"]
         if method == "OPTIONS" and await self._options(path, origin, scope, send):

@@ -42,13 +42,13 @@ class Pace:
 
     def wait(self, owner: str, now: float) -> float:
         """Seconds until a request of this owner may begin; 0 when it may now."""
-        if not self.several or (due := self._due.get(owner)) is None:
+        if len(self._known) < 2 or (due := self._due.get(owner)) is None:
             return 0.0
         return max(0.0, due - now - BURST / self.rate)
 
     def begins(self, owner: str, now: float) -> None:
         # What one does alone is not held against it later.
-        self._due[owner] = max(now, self._due.get(owner, now)) + 1 / self.rate if self.several else now
+        self._due[owner] = max(now, self._due.get(owner, now)) + 1 / self.rate if len(self._known) > 1 else now
 
     def look(self, late: float, *, held: bool) -> None:
         """A timer came ``late`` seconds; ``held``: somebody is held back."""

@@ -42,7 +42,7 @@ class Client(Protocol):
     def send(self) -> Send:
         """Takes a stream's messages."""
 
-    async def respond(self, status: int, body: bytes, headers: Headers, *, shrinks: bool = True) -> None:
+    def respond(self, status: int, body: bytes, headers: Headers, *, shrinks: bool = True) -> Awaitable[None]:
         """A whole response."""
 
     async def left(self) -> None:
@@ -71,12 +71,12 @@ class Exchange:
     render: Render
     answer: Answer = run
 
-    async def __call__(self, service: Service, call: Call, body: bytes, client: Client) -> None:
-        """Raises what `Parse` and `run` raise."""
+    def __call__(self, service: Service, call: Call, body: bytes, client: Client) -> Awaitable[None]:
+        """Raises what `Parse` raises, and when it is awaited what `run` does."""
         asked = self.parse(body, call.notes)
         take_tier(call, asked.tier)
         call.affinity = asked.affinity
-        await self.answer(service, call, asked, client, self.render)
+        return self.answer(service, call, asked, client, self.render)
 
 
 class _Answering:
@@ -99,14 +99,13 @@ class _Answering:
         self._interruptions = interruptions
         self._opening: Opening | None = None
 
-    async def by(
+    def by(
         self, call: Call, model: str, listed: Listed, hops: str = "", *, instead_of: Request | None = None
-    ) -> None:
+    ) -> Awaitable[None]:
         """Have this model answer. ``hops`` tells which were left before it, and why."""
         if len(self.asked.inferences) == 1:
-            await self.through(self.execution(call, model, listed, instead_of=instead_of), hops)
-        else:
-            await self._several(call, model, listed, hops)
+            return self.through(self.execution(call, model, listed, instead_of=instead_of), hops)
+        return self._several(call, model, listed, hops)
 
     def execution(
         self,

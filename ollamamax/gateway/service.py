@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from cluster.dispatch.dispatcher import Dispatcher
@@ -20,5 +21,5 @@ class Service:
     deadline: float
     keeping: Keeping | None = None
 
-    async def body(self, scope: Scope, receive: Receive) -> bytes:
-        return await read_body(scope, receive, self.max_body)
+    def body(self, scope: Scope, receive: Receive) -> Awaitable[bytes]:
+        return read_body(scope, receive, self.max_body)

@@ -15,7 +15,7 @@ def child(parent: str | None) -> str:
 
     A parent that the specification calls invalid (section 3.2.2) starts a new trace.
     """
-    trace_id, flags = _parse(parent) or (f"{_bits(128):032x}", "01")
+    trace_id, flags = (_parse(parent) if parent else None) or (f"{_bits(128):032x}", "01")
     return f"00-{trace_id}-{_bits(64):016x}-{flags}"
 
 
@@ -45,8 +45,8 @@ def trace_id(traceparent: str) -> str:
     return traceparent.split("-", 2)[1]
 
 
-def _parse(value: str | None) -> tuple[str, str] | None:
-    found = _TRACEPARENT.fullmatch(value) if value else None
+def _parse(value: str) -> tuple[str, str] | None:
+    found = _TRACEPARENT.fullmatch(value)
     if found is None:
         return None
     version, trace, span, flags, rest = found.groups()

@@ -26,18 +26,15 @@ class Leaving:
 
     def __init__(self, announce: float, grace: float) -> None:
         self._announce, self._grace = announce, grace
+        self.begun = False
         self._begun: float | None = None
         self._closes = False
         self._quiet_since = 0.0
         self._seen = -1
 
-    @property
-    def begun(self) -> bool:
-        return self._begun is not None
-
     def begin(self, now: float) -> None:
         if self._begun is None:
-            self._begun = now
+            self.begun, self._begun = True, now
 
     def stage(self, now: float, connected: int, seen: int) -> Stage:
         """Asked again and again. ``connected``: connections that are open; ``seen``: how many there have been in all."""
@@ -67,10 +64,11 @@ class Leaving:
 def unready(application: Any, leaving: Leaving) -> Any:
     """``application``, whose `/readyz` is 503 from the signal on, so that load balancers send nobody here."""
 
-    async def run(scope: Any, receive: Any, send: Any) -> None:
+    def run(scope: Any, receive: Any, send: Any) -> Any:
         if leaving.begun and scope["type"] == "http" and scope["path"] == readiness.PATH:
-            await readiness.tell(send, {"process": "stopping"})
-        else:
-            await application(scope, receive, send)
+            return readiness.tell(send, {"process": "stopping"})
+        return application(scope, receive, send)
 
+    # It is no coroutine function, by which servers tell ASGI 3 from 2 (`asgiref.compatibility`, uvicorn's ``interface``).
+    run._asgi_single_callable = True  # type: ignore[attr-defined]
     return run

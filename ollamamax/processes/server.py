@@ -59,6 +59,7 @@ def _uvicorn(
     http, websocket = protocols(door)
     config = uvicorn.Config(
         application,
+        interface="asgi3",
         loop="uvloop",
         http=http,
         ws=websocket,

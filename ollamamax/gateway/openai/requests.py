@@ -154,8 +154,10 @@ def to_inference(request: ChatCompletionRequest, ignored: Ignored) -> Inference:
     maximum = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
     if request.top_logprobs and not request.logprobs:
         raise errors.InvalidRequest("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
-    between("n", request.n, 1, MOST_CHOICES)
-    between("top_logprobs", request.top_logprobs, 0, 20)
+    if request.n is not None:
+        between("n", request.n, 1, MOST_CHOICES)
+    if request.top_logprobs is not None:
+        between("top_logprobs", request.top_logprobs, 0, 20)
     is_open = request.messages[-1].role == "assistant"
     if request.continue_final_message is not None and request.continue_final_message is not is_open:
         raise errors.InvalidRequest(
@@ -174,11 +176,11 @@ def to_inference(request: ChatCompletionRequest, ignored: Ignored) -> Inference:
         tools=offered,
         tool_choice=choice,
         parallel_tool_calls=request.parallel_tool_calls,
-        format=response_format(request.response_format),
+        format=response_format(request.response_format) if request.response_format is not None else None,
         think=think,
         think_if_able=bool(think),
         template_kwargs=switches,
-        keep_alive=seconds(request.keep_alive),
+        keep_alive=None if request.keep_alive is None else seconds(request.keep_alive),
         options=sampling(request, maximum),
         logprobs=bool(request.logprobs),
         top_logprobs=request.top_logprobs or 0,
@@ -233,15 +235,15 @@ def sampling(request: Sampling, maximum: int | None) -> Options:
         top_k=request.top_k,
         min_p=request.min_p,
         seed=request.seed,
-        stop=stops(request.stop),
+        stop=stops(request.stop) if request.stop else [],
         presence_penalty=request.presence_penalty,
         frequency_penalty=request.frequency_penalty,
         repeat_penalty=request.repeat_penalty,
         num_ctx=request.num_ctx,
-        logit_bias=_biases(request.logit_bias),
+        logit_bias=_biases(request.logit_bias) if request.logit_bias else {},
         # What asks for nothing is not passed on: an engine without the option need not refuse it.
         min_tokens=request.min_tokens or None,
-        stop_token_ids=tokens("stop_token_ids", request.stop_token_ids or []),
+        stop_token_ids=tokens("stop_token_ids", request.stop_token_ids) if request.stop_token_ids else [],
         ignore_eos=request.ignore_eos or None,
         typical_p=None if request.typical_p == 1 else request.typical_p,
         repeat_last_n=request.repeat_last_n,

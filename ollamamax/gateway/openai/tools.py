@@ -14,6 +14,8 @@ Choice = str | dict[str, Any] | None
 def offered(given: list[Tool] | None, choice: Choice, ignored: Ignored) -> tuple[list[Tool], Choice]:
     """The functions, and which of them must or may be called. Raises `InvalidRequest`."""
     found: list[Tool] = []
+    if given is None and choice is None:
+        return found, None
     for tool in given or ():
         match tool:
             case {"type": "function", "function": {"name": str() as name, **rest}} if name:

@@ -101,7 +101,7 @@ class DoorProtocol(Http):
     def _parse(self, data: bytes) -> None:
         meter, at, end = self.meter, 0, len(data)
         try:
-            while at < end and self._takes_more():
+            while at < end and not self._refused and self._address is not None:
                 size = meter.room()
                 piece = data if not at and end <= size else data[at : at + size]
                 at += len(piece)
@@ -116,10 +116,6 @@ class DoorProtocol(Http):
     def _rests_since(self) -> float:
         """When its last answer was given, if nobody has asked anything since; never, if somebody has."""
         return self._answered_at if self.meter.rests and not self._held else math.inf
-
-    def _takes_more(self) -> bool:
-        """Whether it is still this connection's parser that reads."""
-        return not self._refused and self._address is not None
 
     def look(self, now: float) -> None:
         cycle: RequestResponseCycle | None = self.cycle
@@ -185,7 +181,7 @@ class DoorProtocol(Http):
             self.headers = []
 
     def on_body(self, body: bytes) -> None:
-        self.meter.body(len(body))
+        self.meter.body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
