@@ -32,6 +32,7 @@ from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.cors import Origins
 from ollamamax.gateway.front import Application, Front
 from ollamamax.gateway.http import Receive, Scope, Send, encode, header, respond
+from ollamamax.gateway.routes import ROUTES
 from ollamamax.kernel import errors, heap
 from ollamamax.responses.protocol.keeper import Keeper
 from ollamamax.responses.protocol.routes import routes as response_routes
@@ -109,6 +110,8 @@ class Web:
 
     def _for_clients(self, scope: Scope) -> Application | None:
         """What answers an inference client or one of Ollama's; ``None`` for a browser, and for all other paths."""
+        if scope["path"] in ROUTES:
+            return self.gateway
         path = scope["path"] = paths.mended(scope["path"])
         if Management.serves(path):
             return self.management

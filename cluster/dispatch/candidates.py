@@ -61,8 +61,8 @@ class Candidates:
 
     def given(self, node: str, change: int) -> None:
         """Count the requests that this process has at a node."""
-        self._given[node] = max(0, self._given.get(node, 0) + change)
-        in_flight = self.in_flight(node)
+        count = self._given[node] = max(0, self._given.get(node, 0) + change)
+        in_flight = self._others.get(node, 0) + count
         for candidate in self._by_node.get(node, {}).values():
             candidate.in_flight = in_flight
 

@@ -190,7 +190,8 @@ class Dispatcher:
 
     def _begin(self, request: Request, stream: TokenStream, node: str) -> None:
         request.stream = stream
-        stream.node = request.node = node
+        request.node = node
+        stream.give(node)
         request.node_name = self.fleet.name(node)
         request.given_at = time.time()
         reason = "queue"

@@ -75,6 +75,7 @@ class Fleet:
         self._seen: dict[str, float] = {}
         self._known: dict[str, _Known] = {}
         self._roster = Candidates()
+        self.given = self._roster.given
         self._grace = Grace()
         self._warmth = PrefixAffinity()
         self._turns: dict[str, int] = {}
@@ -267,10 +268,6 @@ class Fleet:
             if node not in offered:
                 found.append((node, reason))
         return sorted(found)
-
-    def given(self, node: str, change: int) -> None:
-        """Counts the requests this gateway has at a node."""
-        self._roster.given(node, change)
 
     def answer_tokens(self, tenant: str, version: str) -> float:
         """How long the version's answers to the tenant usually are."""

@@ -99,7 +99,9 @@ class Placement:
 
     async def _admitted(self, request: Request, nodes: Sequence[str], tell: Tell | None) -> Given | Waits:
         """Asked again while Redis does not answer, or has none of the nodes for alive, and not for long."""
-        asking, taken = _Wait(request, tell), request.attempt.number > 1 or request.asked.at_once
+        taken = request.attempt.number > 1 or request.asked.at_once
+        # Most are admitted at their first attempt, and need no wait: whoever hears signs of life hears them from the beginning.
+        asking = None if tell is None else _Wait(request, tell)
         try:
             while True:
                 try:
@@ -107,6 +109,7 @@ class Placement:
                 except errors.Unavailable:
                     problem = "alive"
                     request.attempt.offered.clear()
+                    asking = asking or _Wait(request, tell)
                     if not asking.may_go_on:
                         raise
                 except errors.OllamaMaxError:
@@ -116,6 +119,7 @@ class Placement:
                 except RedisError as error:
                     # Whether it was done is not known; asked again it is not done twice.
                     problem = str(error)
+                    asking = asking or _Wait(request, tell)
                     if not asking.may_go_on:
                         raise
                 _log.warning("admission_waits", request=request.id, problem=problem)
@@ -124,7 +128,8 @@ class Placement:
                     request.attempt.place.result()  # its client left meanwhile
                 nodes = self._router.rank(request) or nodes
         finally:
-            await asking.end()
+            if asking is not None:
+                await asking.end()
 
     async def _awaited(self, request: Request, tell: Tell | None, at_first: float | None) -> Sequence[str]:
         """The nodes that may run it, when none may now, and one may in a moment. Raises `Interrupted`."""

@@ -21,12 +21,12 @@ class TokenStream:
         "_early_bytes",
         "_events",
         "_interruption",
-        "_node",
         "_waiter",
         "backlog",
         "ended",
         "expected",
         "heard_at",
+        "node",
         "paused_at",
         "read_at",
         "reader",
@@ -38,7 +38,8 @@ class TokenStream:
 
     def __init__(self, ticket: str, node: str) -> None:
         self.ticket = ticket
-        self._node = node
+        self.node = node
+        """That was given the ticket; empty as long as that is not known. Set by `give`."""
         self._early: list[tuple[str, Frame]] = []
         """Frames that came before it was known which node was given the ticket, each with the node that wrote it."""
         self._early_bytes = 0
@@ -63,14 +64,9 @@ class TokenStream:
         self._interruption: Failure | None = None
         self._waiter: asyncio.Future[None] | None = None
 
-    @property
-    def node(self) -> str:
-        """The node that was given the ticket; empty as long as that is not known."""
-        return self._node
-
-    @node.setter
-    def node(self, node: str) -> None:
-        self._node = node
+    def give(self, node: str) -> None:
+        """It is known now which node was given the ticket."""
+        self.node = node
         early, self._early, self._early_bytes = self._early, [], 0
         for writer, frame in early:
             if writer == node:

@@ -34,21 +34,31 @@ def trace_headers(traceparent: str) -> dict[str, str]:
     return {"traceparent": traceparent} if traceparent else {}
 
 
-@asynccontextmanager
-async def failures_of(engine: str) -> AsyncIterator[None]:
-    """Turn what breaks between us and the engine into `EngineFailed`."""
-    try:
-        yield
-    except aiohttp.ClientConnectorError as error:
-        raise EngineCrashed(f"The {engine} engine cannot be reached: {error.os_error.strerror or error}.") from error
-    except NotReached as error:
-        raise EngineCrashed(f"The {engine} engine cannot be reached: {error}.") from error
-    except TimeoutError as error:
-        raise EngineFailed(f"The {engine} engine was silent for too long.") from error
-    except (aiohttp.ClientError, ConnectionError) as error:
-        raise EngineCrashed(f"The {engine} engine broke off: {type(error).__name__}.") from error
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise EngineFailed(f"The {engine} engine sent what we cannot read: {error}.") from error
+class failures_of:  # noqa: N801 - it is used as a function
+    """``async with`` turns what breaks between us and the ``engine`` into `EngineFailed`. A class, since every request has one."""
+
+    __slots__ = ("_engine",)
+
+    def __init__(self, engine: str) -> None:
+        self._engine = engine
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            return
+        what = f"The {self._engine} engine"
+        if isinstance(error, aiohttp.ClientConnectorError):
+            raise EngineCrashed(f"{what} cannot be reached: {error.os_error.strerror or error}.") from error
+        if isinstance(error, NotReached):
+            raise EngineCrashed(f"{what} cannot be reached: {error}.") from error
+        if isinstance(error, TimeoutError):
+            raise EngineFailed(f"{what} was silent for too long.") from error
+        if isinstance(error, aiohttp.ClientError | ConnectionError):
+            raise EngineCrashed(f"{what} broke off: {type(error).__name__}.") from error
+        if isinstance(error, msgspec.DecodeError | KeyError | TypeError):
+            raise EngineFailed(f"{what} sent what we cannot read: {error}.") from error
 
 
 @asynccontextmanager
@@ -101,6 +111,11 @@ async def lines(part: Callable[[], Awaitable[bytes]]) -> AsyncIterator[list[byte
 
 
 async def server_sent(part: Callable[[], Awaitable[bytes]]) -> AsyncIterator[list[bytes]]:
-    """The ``data:`` payloads of a stream of server-sent events; those that came together at once."""
-    async for found in lines(part):
-        yield [line[5:].strip() for line in found if line.startswith(b"data:")]
+    """The ``data:`` payloads of a stream of server-sent events, as `lines` gives lines."""
+    rest = b""
+    while chunk := await part():
+        *whole, rest = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
+        if found := [line[5:].strip() for each in whole if (line := each.strip()).startswith(b"data:")]:
+            yield found
+    if (line := rest.strip()).startswith(b"data:"):
+        yield [line[5:].strip()]

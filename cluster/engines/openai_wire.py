@@ -9,12 +9,16 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from cluster.engines.base import unsupported
 from cluster.engines.json_grammar import grammar_of
 from ollamamax import contract
 from ollamamax.kernel.errors import EngineFailed
 
-_COMMON = ("max_tokens", "temperature", "top_p", "seed", "presence_penalty", "frequency_penalty")
+_COMMON = frozenset(
+    {"max_tokens", "temperature", "top_p", "seed", "presence_penalty", "frequency_penalty", "logit_bias"}
+)
 _BEYOND = (
     *("top_k", "min_p", "repeat_penalty", "min_tokens", "stop_token_ids", "ignore_eos"),
     *("typical_p", "repeat_last_n", "mirostat", "mirostat_tau", "mirostat_eta"),
@@ -126,20 +130,19 @@ def _format(value: str | dict[str, Any], dialect: Dialect) -> dict[str, Any]:
 
 
 def _options(engine: str, options: contract.Options, dialect: Dialect) -> dict[str, Any]:
-    found = {name: value for name in _COMMON if (value := getattr(options, name)) is not None}
-    if options.max_tokens is not None and options.max_tokens < 0:
-        del found["max_tokens"]  # until the model stops, which is what they do without it
-    if stop := [each for each in options.stop if each]:
-        found["stop"] = stop
-    if options.logit_bias:
-        found["logit_bias"] = options.logit_bias
-    for name in _BEYOND:
-        if (value := getattr(options, name)) not in (None, []):
-            if name not in dialect.options:
-                if _asks_nothing(name, options):
-                    continue
-                raise unsupported(engine, name, f"its server ({dialect.name}) has no such option")
+    found: dict[str, Any] = {}
+    for name, value in msgspec.to_builtins(options).items():  # those that say something
+        if name == "stop":
+            if stop := [each for each in value if each]:
+                found["stop"] = stop
+        elif name == "max_tokens" and value < 0:
+            continue  # until the model stops, which is what they do without it
+        elif name in _COMMON:
+            found[name] = value
+        elif name in dialect.options:
             found[dialect.options[name]] = value
+        elif name in _BEYOND and not _asks_nothing(name, options):
+            raise unsupported(engine, name, f"its server ({dialect.name}) has no such option")
     return found
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import cast
 from urllib.parse import unquote, urlsplit
@@ -35,36 +34,41 @@ class Poster:
         self._idle: dict[str, list[_Connection]] = {}
         self._secured: ssl.SSLContext | None = None
 
-    @asynccontextmanager
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[EngineReply]:
-        """The answer, once its head is there; leaving before its end closes the connection, which tells the engine to stop.
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> _Exchange:
+        """``async with`` gives the answer, once its head is there; leaving before its end closes the connection, which tells the engine
+        to stop.
 
         Sent once more when a connection that was kept open turns out to be closed. Raises `ConnectionError` when the
         connection breaks, `NotReached` when there is none, and `TimeoutError` after `SILENT_SECONDS` without a word.
         """
+        return _Exchange(self, url, body, headers)
+
+    async def _asked(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[_Connection, EngineReply]:
+        """A connection, and the answer on it, whose head is there."""
         origin, head = _head(url, self._headers, self._reuse)
         packed = _packed(head, body, headers)
         connection = self._kept(origin)
-        if connection is not None:
+        is_new = connection is None
+        while True:
+            if connection is None:
+                connection, is_new = await self._connected(url), True
             answer = connection.ask(packed)
             try:
-                await answer.head()
-            except ConnectionError:
+                if not answer.status:
+                    await answer.head()
+            except BaseException as error:
+                connection.close()
+                if is_new or not isinstance(error, ConnectionError):
+                    raise
                 connection = None
-            except BaseException:
-                connection.close()
-                raise
-        if connection is None:
-            connection = await self._connected(url)
-            answer = connection.ask(packed)
-        try:
-            await answer.head()
-            yield answer
-        finally:
-            if answer.reusable and self._reuse and not connection.closed:
-                self._keep(origin, connection)
             else:
-                connection.close()
+                return connection, answer
+
+    def _left(self, url: str, connection: _Connection, answer: EngineReply) -> None:
+        if answer.reusable and self._reuse and not connection.closed:
+            self._keep(_head(url, self._headers, self._reuse)[0], connection)
+        else:
+            connection.close()
 
     def close(self) -> None:
         for kept in self._idle.values():
@@ -101,6 +105,22 @@ class Poster:
         except OSError as error:  # which a time-out is, too
             raise NotReached(error.strerror or str(error) or "no answer in time") from error
         return connection
+
+
+class _Exchange:
+    """One request and its answer; a class, since every request has one."""
+
+    __slots__ = ("_answer", "_asked", "_connection", "_poster", "_url")
+
+    def __init__(self, poster: Poster, url: str, body: bytes, headers: Mapping[str, str]) -> None:
+        self._poster, self._url, self._asked = poster, url, (url, body, headers)
+
+    async def __aenter__(self) -> EngineReply:
+        self._connection, self._answer = await self._poster._asked(*self._asked)
+        return self._answer
+
+    async def __aexit__(self, *_: object) -> None:
+        self._poster._left(self._url, self._connection, self._answer)
 
 
 class NotReached(ConnectionError):
@@ -292,7 +312,9 @@ def _packed(head: bytes, body: bytes, headers: Mapping[str, str]) -> bytes:
 
 
 def _lines(first: str, headers: Mapping[str, str]) -> bytes:
-    lines = [first, *[f"{name}: {value}" for name, value in headers.items()]]
-    if any("\r" in line or "\n" in line for line in lines):
+    text = first + "\r\n"
+    for name, value in headers.items():
+        text += f"{name}: {value}\r\n"
+    if text.count("\r") != len(headers) + 1 or text.count("\n") != len(headers) + 1:
         raise ValueError("A header holds the end of a line.")
-    return "\r\n".join([*lines, ""]).encode("latin-1")
+    return text.encode("latin-1")

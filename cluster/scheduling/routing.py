@@ -47,10 +47,12 @@ def rank(
         within = within_bound(able)
         warm = {each.node: warm[each.node] for each, may in zip(able, within, strict=True) if may and each.node in warm}
     expected = expect(wanted, able, warm=warm, tokens=tokens)
-    if any(each.load for each in expected):
-        worth = worth_a_load(wanted, able, expected, waiting)
-        able = [each for each, keep in zip(able, worth, strict=True) if keep]
-        expected = [each for each, keep in zip(expected, worth, strict=True) if keep]
+    for one in expected:
+        if one.load:
+            worth = worth_a_load(wanted, able, expected, waiting)
+            able = [each for each, keep in zip(able, worth, strict=True) if keep]
+            expected = [each for each, keep in zip(expected, worth, strict=True) if keep]
+            break
     home = wanted.home if wanted.home is not None else wanted.prefixes[0] if wanted.prefixes else turn
     scene = Scene(
         wanted,
@@ -65,8 +67,10 @@ def rank(
     if here:
         far = AWAY[wanted.profile.strategy]
         costs = [cost + far if away else cost for cost, away in zip(costs, scene.away, strict=True)]
-    if any(each.shared for each in able):
-        _own_first(wanted, able, costs)
+    for each in able:
+        if each.shared:
+            _own_first(wanted, able, costs)
+            break
     order = sorted(range(len(able)), key=costs.__getitem__)[: most + 1]
     return [
         Ranked(

@@ -217,7 +217,7 @@ class Gateway:
         except ClientGone:
             return  # while it was told an error; the request has ended already
         finally:
-            if place is not None:
+            if place is not None and not place.left:
                 place.leave()
             self._open -= 1
             if not self._open:

@@ -47,7 +47,7 @@ class ClientResponse:
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         if not message.pop(http.SIGN, False) and not self.begun:
             self.begun = True
-            if self._place is not None:
+            if self._place is not None and not self._place.left:
                 self._place.leave()
         if message["type"] == "http.response.start":
             if self.headed:

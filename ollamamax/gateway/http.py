@@ -24,6 +24,8 @@ JSON = b"application/json"
 encode = msgspec.json.Encoder().encode
 SIGN = "ollamamax.sign"
 """Marks a message of a response that is a sign of life, and nothing of an answer."""
+FOLLOWED = "ollamamax.followed"
+"""Marks a head whose body is sent at once, so that nobody need look after it."""
 NAMED = "ollamamax.headers"
 """Where a scope's headers are kept by their names, for those that follow."""
 HELD = "ollamamax.held"
@@ -128,6 +130,7 @@ async def respond(
         {
             "type": "http.response.start",
             "status": status,
+            FOLLOWED: True,
             "headers": [
                 (b"content-type", content_type),
                 (b"content-length", str(len(body)).encode()),

@@ -25,17 +25,18 @@ class Flooded(errors.Overloaded):
 class Place:
     """Of one request, from its arrival until it has a slot or its answer begins."""
 
-    __slots__ = ("_intake", "_owner")
+    __slots__ = ("_intake", "_owner", "left")
 
     def __init__(self, intake: Intake, owner: str) -> None:
-        self._intake: Intake | None = intake
+        self._intake = intake
         self._owner = owner
+        self.left = False
 
     def leave(self) -> None:
         """Safe to repeat."""
-        if self._intake is not None:
-            intake, self._intake = self._intake, None
-            intake.left(self._owner)
+        if not self.left:
+            self.left = True
+            self._intake.left(self._owner)
 
 
 class Intake:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import urllib.parse
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import httptools
 from uvicorn._types import ASGI3Application
@@ -17,9 +17,11 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from ollamamax.gateway.http import FOLLOWED
+
 _BARE = bytes(sorted({*range(0x20), 0x7F} - {0x09, 0x0A, 0x0D}))
 """What no head holds. The ends of its lines are counted besides."""
-_MOST_NAMES = 1000
+_MOST_FORMS = 1000
 _LARGE = 64 << 10
 """Bytes of a body that are not copied to stand behind their head."""
 
@@ -82,7 +84,8 @@ class Cycle(RequestResponseCycle):
             self.response_started = True
             self.waiting_for_100_continue = False
             self._head = self._made(message["status"], message.get("headers", ()))
-            asyncio.get_running_loop().call_soon(self._write, b"")
+            if FOLLOWED not in message:
+                asyncio.get_running_loop().call_soon(self._write, b"")
             return
         if self.response_complete or message["type"] != "http.response.body":
             raise RuntimeError("An answer is over, or of its body.")
@@ -125,50 +128,59 @@ class Cycle(RequestResponseCycle):
 
     def _made(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         """The head. Raises `RuntimeError` for a header that is none."""
-        parts = [STATUS_LINE[status]]
-        ends, closes = 2, False
-        for name, value in (*self.default_headers, *headers):
-            beginning, kind = _NAMES.get(name) or _named(name)
-            parts += (beginning, value, b"\r\n")
-            ends += 1
-            if kind is None:
-                continue
+        names, values = (
+            zip(*self.default_headers, *headers, strict=True) if headers or self.default_headers else ((), ())
+        )
+        form = _FORMS.get((status, names)) or _form(status, names)
+        head, ends = form.text % values, form.lines
+        closes = False
+        for kind, place in form.telling:
+            value = values[place].lower()
             if kind == b"content-length" and self.chunked_encoding is None:
                 self.expected_content_length = int(value)
                 self.chunked_encoding = False
-            elif kind == b"transfer-encoding" and value.lower() == b"chunked":
+            elif kind == b"transfer-encoding" and value == b"chunked":
                 self.expected_content_length = 0
                 self.chunked_encoding = True
-            elif kind == b"connection" and b"close" in [each.strip() for each in value.lower().split(b",")]:
+            elif kind == b"connection" and b"close" in [each.strip() for each in value.split(b",")]:
                 self.keep_alive = False
                 closes = True
-        if not self.keep_alive and not closes:
-            parts.append(b"connection: close\r\n")
-            ends += 1
-        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in {204, 304}:
-            self.chunked_encoding = True
-            parts.append(b"transfer-encoding: chunked\r\n")
-            ends += 1
-        parts.append(b"\r\n")
-        head = b"".join(parts)
         if head.count(b"\n") != ends or head.count(b"\r") != ends or len(head.translate(None, _BARE)) != len(head):
             raise RuntimeError("A header holds what would end it.")
-        return head
+        if not self.keep_alive and not closes:
+            head += b"connection: close\r\n"
+        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in {204, 304}:
+            self.chunked_encoding = True
+            head += b"transfer-encoding: chunked\r\n"
+        return head + b"\r\n"
+
+
+class _Form(NamedTuple):
+    """Of heads with the same status and the same names of headers."""
+
+    text: bytes
+    """With a place for each value."""
+    lines: int
+    telling: tuple[tuple[bytes, int], ...]
+    """The headers that say how the answer ends, and their places among the values."""
 
 
 _TELLING = {b"content-length", b"transfer-encoding", b"connection"}
-_NAMES: dict[bytes, tuple[bytes, bytes | None]] = {}
-"""Names of headers that were seen: how their lines begin, and those that say how the answer ends by themselves, in lower case."""
+_FORMS: dict[tuple[int, tuple[bytes, ...]], _Form] = {}
 
 
-def _named(name: bytes) -> tuple[bytes, bytes | None]:
-    if HEADER_RE.search(name):
+def _form(status: int, names: tuple[bytes, ...]) -> _Form:
+    if any(HEADER_RE.search(name) or not name for name in names):
         raise RuntimeError("A header has no such name.")
-    lower = name.lower()
-    found = lower + b": ", lower if lower in _TELLING else None
-    if len(_NAMES) < _MOST_NAMES:
-        _NAMES[name] = found
-    return found
+    lower = [name.lower() for name in names]
+    text = STATUS_LINE[status].replace(b"%", b"%%") + b"".join(
+        name.replace(b"%", b"%%") + b": %b\r\n" for name in lower
+    )
+    telling = tuple((name, place) for place, name in enumerate(lower) if name in _TELLING)
+    form = _Form(text, 1 + len(names), telling)
+    if len(_FORMS) < _MOST_FORMS:
+        _FORMS[status, names] = form
+    return form
 
 
 def _until_closed(app: ASGI3Application, cycle: RequestResponseCycle) -> ASGI3Application:

@@ -47,7 +47,7 @@ def test_what_came_before_it_was_known_whose_the_ticket_is_counts_when_its_own_n
         if writer == "n":
             told.take(Frame("t", start, events))
     assert (stream.has_output, stream.expected) == (False, 0)
-    stream.node = "n"
+    stream.give("n")
     for each in (stream, told):
         each.take(Frame("t", each.expected, [Final("stop")]))
     assert asyncio.run(read(stream)) == asyncio.run(read(told))

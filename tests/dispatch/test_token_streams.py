@@ -49,7 +49,7 @@ async def test_a_node_that_is_paused_and_let_go_at_once_hears_both_in_this_order
             listening.set()
 
         stream = streams.open(ticket)
-        stream.node = node
+        stream.give(node)
 
         async def read() -> None:
             while True:
@@ -92,7 +92,7 @@ async def test_an_answer_without_end_ends_though_it_is_read(
     async with aclosing(Pipelined(redis_url)) as commands:
         streams = TokenStreams("g", commands, redis_url, lambda *_: None, lambda *_: None, Budgets(), Background())
         stream = streams.open(ticket)
-        stream.node = node
+        stream.give(node)
         last: Event | None = None
         for number in range(1000):
             streams._hear(keys.tokens(node, "g").encode(), encode_frames([Frame(ticket, number, [Delta(**said)])]))
