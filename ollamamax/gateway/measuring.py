@@ -85,7 +85,7 @@ def ended(
 
 def _count(request: Request, tenant: str, exemplar: dict[str, str] | None) -> None:
     """One that nodes were asked for; a client's request can be several."""
-    attempts = request.attempts
+    attempts = request.route.attempts
     if not attempts:
         _admissions("none").inc()
         return
