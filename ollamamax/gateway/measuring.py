@@ -10,8 +10,6 @@ import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from prometheus_client import Counter, Histogram
-
 from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.request import Request
 from ollamamax.contract import Outcome
@@ -26,6 +24,7 @@ from ollamamax.observability.instruments import (
     counter,
     histogram,
 )
+from ollamamax.observability.numbers import Count, Spread
 from ollamamax.observability.table import OTHER
 
 _REQUESTS = counter("ollamamax_requests_total")
@@ -129,11 +128,11 @@ def _count(request: Request, tenant: str, exemplar: dict[str, str] | None) -> No
 
 
 @functools.cache
-def _of_api(api: str, outcome: str, status: str) -> Counter:
+def _of_api(api: str, outcome: str, status: str) -> Count:
     return _REQUESTS.labels(api, outcome, status)
 
 
-def _requests(api: str, outcome: str, status: int) -> Counter:
+def _requests(api: str, outcome: str, status: int) -> Count:
     return _of_api(_apis(api), outcome, _CLASSES.get(status // 100, OTHER))
 
 
@@ -141,85 +140,85 @@ _CLASSES = {2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
 
 
 @functools.cache
-def _of_protocol(protocol: str) -> Histogram:
+def _of_protocol(protocol: str) -> Spread:
     return _DURATION.labels(protocol)
 
 
-def _durations(api: str) -> Histogram:
+def _durations(api: str) -> Spread:
     if api.startswith("/v1/"):
         return _of_protocol("anthropic" if api.startswith("/v1/messages") else "openai")
     return _of_protocol("ollama" if api.startswith("/api/") else OTHER)
 
 
 @functools.cache
-def _of_tenant(tenant: str, outcome: str) -> Counter:
+def _of_tenant(tenant: str, outcome: str) -> Count:
     return _OF_TENANT.labels(tenant, outcome)
 
 
 @functools.cache
-def _tokens_of_tenant(tenant: str, kind: str) -> Counter:
+def _tokens_of_tenant(tenant: str, kind: str) -> Count:
     return _TOKENS_OF_TENANT.labels(tenant, kind)
 
 
 @functools.cache
-def _tokens(model: str, kind: str) -> Counter:
+def _tokens(model: str, kind: str) -> Count:
     return _TOKENS.labels(model, kind)
 
 
 @functools.cache
-def _first_tokens(model: str) -> Histogram:
+def _first_tokens(model: str) -> Spread:
     return _FIRST_TOKEN.labels(model)
 
 
 @functools.cache
-def _each_token(model: str) -> Histogram:
+def _each_token(model: str) -> Spread:
     return _EACH_TOKEN.labels(model)
 
 
 @functools.cache
-def _admissions(how: str) -> Counter:
+def _admissions(how: str) -> Count:
     return _ADMISSIONS.labels(how)
 
 
 @functools.cache
-def _waits(priority: str) -> Histogram:
+def _waits(priority: str) -> Spread:
     return _QUEUE.labels(priority)
 
 
 @functools.cache
-def _phases(phase: str) -> Histogram:
+def _phases(phase: str) -> Spread:
     return _ENGINE.labels(phase)
 
 
 @functools.cache
-def _cancellations(by: str) -> Counter:
+def _cancellations(by: str) -> Count:
     return _CANCELLATIONS.labels(by)
 
 
 @functools.cache
-def _of_reason(reason: str) -> Counter:
+def _of_reason(reason: str) -> Count:
     return _ROUTED.labels(reason)
 
 
-def _routed(reason: str) -> Counter:
+def _routed(reason: str) -> Count:
     return _of_reason(_reasons(reason))
 
 
-def _errors(code: str) -> Counter:
+def _errors(code: str) -> Count:
     return _of_code(code if code in _codes() else OTHER)
 
 
 @functools.cache
-def _of_code(code: str) -> Counter:
+def _of_code(code: str) -> Count:
     return _ERRORS.labels(code)
 
 
-def _retries(code: str) -> Counter:
+def _retries(code: str) -> Count:
     return _of_failure(code if code in _codes() else OTHER)
 
 
 @functools.cache
-def _of_failure(code: str) -> Counter:
+def _of_failure(code: str) -> Count:
     return _RETRIES.labels(code)
 
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 
+from ollamamax.observability.numbers import CounterOfCalls, HistogramOfCalls
 from ollamamax.observability.table import BY_NAME, GENAI, LABELS, OTHER, Kind, Metric, ProcessName
 
 NONE = "none"
@@ -67,10 +68,11 @@ def _declared(name: str, kind: Kind) -> Metric:
     return metric
 
 
-def counter(name: str) -> Counter:
+def counter(name: str) -> CounterOfCalls:
     """The counter of that name; make it once, where it is counted. Raises `Undeclared`."""
     metric = _declared(name, "counter")
-    made = Counter(name, metric.help, metric.labels, registry=_REGISTRY)
+    made = CounterOfCalls(name, metric.help, metric.labels)
+    _REGISTRY.register(made)
     for values in _at_first(metric):
         made.labels(*values)
     return made
@@ -82,10 +84,11 @@ def gauge(name: str) -> Gauge:
     return Gauge(name, metric.help, metric.labels, registry=_REGISTRY)
 
 
-def histogram(name: str) -> Histogram:
+def histogram(name: str) -> HistogramOfCalls:
     """The histogram of that name; make it once, where it is observed. Raises `Undeclared`."""
     metric = _declared(name, "histogram")
-    made = Histogram(name, metric.help, metric.labels, buckets=metric.buckets, registry=_REGISTRY)
+    made = HistogramOfCalls(name, metric.help, metric.labels, metric.buckets)
+    _REGISTRY.register(made)
     for values in _at_first(metric):
         made.labels(*values)
     return made
