@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.request import Request
@@ -70,16 +71,60 @@ def ended(
 ) -> None:
     """Count one request of a client; ``requests``: what was asked of nodes for it. Unix seconds. ``traced``: the id of its trace, where it has one."""
     exemplar = {"trace_id": traced} if traced else None
-    _requests(api, outcome, status).inc()
-    _durations(api).observe(max(0.0, time.time() - received_at), exemplar)
-    if tenant:
-        _of_tenant(TENANTS(tenant), outcome).inc()
+    kind = api, tenant, outcome, status // 100
+    series = _kinds.get(kind)
+    if series is None:
+        if len(_kinds) >= _MOST_KEPT:
+            _kinds.clear()
+        series = _kinds[kind] = _OfKind(
+            _requests(api, outcome, status),
+            _durations(api),
+            _of_tenant(TENANTS(tenant), outcome) if tenant else None,
+        )
+    series.requests.number += 1
+    series.duration.observe(max(0.0, time.time() - received_at), exemplar)
+    if series.of_tenant is not None:
+        series.of_tenant.number += 1
     if code:
         _errors(code).inc()
         if outcome == "cancelled" or code in _ENDED_BY:
             _cancellations(_ENDED_BY.get(code, OTHER)).inc()
     for each in requests:
         _count(each, tenant, exemplar)
+
+
+class _OfKind(NamedTuple):
+    """The series of what is counted of a client's requests of one route, tenant, outcome and class of status."""
+
+    requests: Count
+    duration: Spread
+    of_tenant: Count | None
+
+
+class _OfModel(NamedTuple):
+    """Of requests for one model of one tenant; of tokens those of the model and those of the tenant."""
+
+    first_token: Spread
+    each_token: Spread
+    prompt: tuple[Count, Count]
+    completion: tuple[Count, Count]
+    cached: tuple[Count, Count]
+
+
+_MOST_KEPT = 10_000
+_kinds: dict[tuple[str, str, str, int], _OfKind] = {}
+_models: dict[tuple[str, str], _OfModel] = {}
+
+
+def _of_model(tenant: str, model: str) -> _OfModel:
+    if len(_models) >= _MOST_KEPT:
+        _models.clear()
+    name, of = MODELS(full_name(model)), TENANTS(tenant)
+    prompt, completion, cached = (
+        (_tokens(name, kind), _tokens_of_tenant(of, kind)) for kind in ("prompt", "completion", "cached")
+    )
+    made = _models[tenant, model] = _OfModel(_first_tokens(name), _each_token(name), prompt, completion, cached)
+    return made
 
 
 def _count(request: Request, tenant: str, exemplar: dict[str, str] | None) -> None:
@@ -101,26 +146,27 @@ def _count(request: Request, tenant: str, exemplar: dict[str, str] | None) -> No
         _retries(attempts[number - 1].error).inc()
     if request.continued:
         _CONTINUATIONS.inc(request.continued)
-    model = MODELS(full_name(request.asked.model))
+    model = _models.get((tenant, request.asked.model)) or _of_model(tenant, request.asked.model)
     if request.first_token_at is not None:
-        _first_tokens(model).observe(max(0.0, request.first_token_at - request.asked.received_at), exemplar)
+        model.first_token.observe(max(0.0, request.first_token_at - request.asked.received_at), exemplar)
         if request.completion_tokens > 1 and request.ended is not None and request.ended.outcome == "ok":
             took = max(0.0, request.ended.at - request.first_token_at)
-            _each_token(model).observe(took / (request.completion_tokens - 1))
-    final = request.final
-    of = TENANTS(tenant)
-    for kind, tokens in (
-        ("prompt", request.prompt_tokens),
-        ("completion", request.completion_tokens),
-        ("cached", 0 if final is None else final.cached_tokens),
-    ):
-        if tokens:
-            _tokens(model, kind).inc(tokens)
-            _tokens_of_tenant(of, kind).inc(tokens)
-    if final is not None:
-        for phase, took in (("load", final.load_ms), ("prompt", final.prompt_ms), ("generation", final.eval_ms)):
-            if took:
-                _phases(phase).observe(took / 1000)
+            model.each_token.observe(took / (request.completion_tokens - 1))
+    _add(model.prompt, request.prompt_tokens)
+    _add(model.completion, request.completion_tokens)
+    if (final := request.final) is not None:
+        if final.cached_tokens:
+            _add(model.cached, final.cached_tokens)
+        if final.load_ms or final.prompt_ms or final.eval_ms:
+            for phase, ms in (("load", final.load_ms), ("prompt", final.prompt_ms), ("generation", final.eval_ms)):
+                if ms:
+                    _phases(phase).observe(ms / 1000)
+
+
+def _add(to: tuple[Count, Count], tokens: int) -> None:
+    of_model, of_tenant = to
+    of_model.number += tokens
+    of_tenant.number += tokens
 
 
 # -- bound instruments -------------------------------------------------------------------------------------------------
@@ -201,7 +247,15 @@ def _of_reason(reason: str) -> Count:
 
 
 def _routed(reason: str) -> Count:
-    return _of_reason(_reasons(reason))
+    known = _by_reason.get(reason)
+    if known is None:
+        known = _of_reason(_reasons(reason))
+        if len(_by_reason) < _MOST_KEPT:
+            _by_reason[reason] = known
+    return known
+
+
+_by_reason: dict[str, Count] = {}
 
 
 def _errors(code: str) -> Count:
