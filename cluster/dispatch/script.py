@@ -9,7 +9,9 @@ redis-py's own scripts ask Redis before every pipeline whether it knows them: on
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from importlib import resources
@@ -19,7 +21,6 @@ import msgspec
 import redis
 from redis.exceptions import NoScriptError
 
-from cluster.dispatch.celery_message import TEMPLATE
 from ollamamax.bus import keys
 from ollamamax.bus.link import Command
 from ollamamax.bus.pipelined import Pipelined
@@ -61,6 +62,46 @@ def arguments(named: dict[str, Any] | msgspec.Struct, *binary: bytes) -> Argumen
     return [msgspec.msgpack.encode(named), *binary]
 
 
+# -- the message that wakes a node -----------------------------------------------------------------------------------
+# Written without Celery, so that a function can push it: its protocol 2
+# (https://docs.celeryq.dev/en/stable/internals/protocol.html) in kombu's form for Redis.
+
+_EMPTY_CALL = base64.b64encode(
+    json.dumps([[], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]).encode()
+).decode()
+
+
+_WAKE_MESSAGE = json.dumps(
+    {
+        "body": _EMPTY_CALL,
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {
+            "lang": "py",
+            "task": "cluster.drain_inbox",
+            "id": "@ID@",
+            "root_id": "@ID@",
+            "parent_id": None,
+            "group": None,
+            "argsrepr": "()",
+            "kwargsrepr": "{}",
+            "ignore_result": True,
+            "traceparent": "@TRACE@",
+        },
+        "properties": {
+            "correlation_id": "@ID@",
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": "@QUEUE@"},
+            "priority": 0,
+            "body_encoding": "base64",
+            "delivery_tag": "@ID@",
+        },
+    },
+    separators=(",", ":"),
+)
+"""A `cluster.drain_inbox` task; the name of the node's queue goes to ``@QUEUE@``, an id and a trace context to the others."""
+
+
 @cache
 def source(name: str) -> str:
     """The whole text of the function ``name``.lua."""
@@ -81,7 +122,7 @@ def _names() -> str:
     for two in _TWO:
         before, between, after = two("\0", "\0").split("\0")
         lines.append(f"function key.{two.__name__}(a, b) return '{before}' .. a .. '{between}' .. b .. '{after}' end")
-    return "\n".join([*lines, f"local wake_message = [==[{TEMPLATE}]==]"])
+    return "\n".join([*lines, f"local wake_message = [==[{_WAKE_MESSAGE}]==]"])
 
 
 class Script:
