@@ -115,7 +115,7 @@ async def server_sent(part: Callable[[], Awaitable[bytes]]) -> AsyncIterator[lis
     rest = b""
     while chunk := await part():
         *whole, rest = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
-        if found := [line[5:].strip() for each in whole if (line := each.strip()).startswith(b"data:")]:
+        if found := [each[5:].strip() for each in whole if each.startswith(b"data:")]:
             yield found
-    if (line := rest.strip()).startswith(b"data:"):
-        yield [line[5:].strip()]
+    if rest.startswith(b"data:"):
+        yield [rest[5:].strip()]

@@ -35,10 +35,6 @@ class _Part(msgspec.Struct, gc=False):
     function_call: dict[str, Any] | None = None
     """The older form of the same, of one call."""
 
-    @property
-    def says_nothing_else(self) -> bool:
-        return not (self.tool_calls or self.reasoning_content or self.reasoning or self.function_call)
-
 
 class _Choice(msgspec.Struct, gc=False):
     delta: _Part | None = None
@@ -88,6 +84,8 @@ class OpenAIChunks:
         self.reason: contract.FinishReason = "stop"
         self.ended = False
         self.tokens = 0
+        self._counts = False
+        """Whether the server has told any counts."""
         self.calls = CallParts()
         self._shows_calls = (
             inference is not None and inference.delivery == "stream" and inference.tool_choice in (None, "auto")
@@ -109,9 +107,9 @@ class OpenAIChunks:
             message = str(error.get("message", error)) if isinstance(error, dict) else str(error)
             raise error_of(self._engine, 500, str(error), message)
         if chunk.usage is not None:
-            self.usage = chunk.usage
+            self.usage, self._counts = chunk.usage, True
         if chunk.timings is not None:
-            self.timings = chunk.timings
+            self.timings, self._counts = chunk.timings, True
         if not chunk.choices:
             return None
         choice = chunk.choices[0]
@@ -119,8 +117,17 @@ class OpenAIChunks:
             self.reason = _REASONS.get(choice.finish_reason or "", "stop")
             self.ended = True
         part = choice.delta or choice.message or _NOTHING
-        if type(part.content) is str and part.content and not self._logprobs and part.says_nothing_else:
-            return contract.Delta(part.content, "", self._made(True))
+        if (
+            type(part.content) is str
+            and part.content
+            and not self._logprobs
+            and not (part.tool_calls or part.reasoning_content or part.reasoning or part.function_call)
+        ):
+            # What most chunks are: a stream has one for each token.
+            if self._counts:
+                return contract.Delta(part.content, "", self._made(True))
+            self.tokens += 1
+            return contract.Delta(part.content, "", 1)
         for call in part.tool_calls or ():
             self.calls.add(call)
         if part.function_call:
