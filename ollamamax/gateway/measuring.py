@@ -25,7 +25,7 @@ from ollamamax.observability.instruments import (
     counter,
     histogram,
 )
-from ollamamax.observability.numbers import Count, Spread
+from ollamamax.observability.numbers import CountSeries, SpreadSeries
 from ollamamax.observability.table import OTHER
 
 _REQUESTS = counter("ollamamax_requests_total")
@@ -69,7 +69,7 @@ def ended(
     status: int,
     traced: str = "",
 ) -> None:
-    """Count one request of a client; ``requests``: what was asked of nodes for it. Unix seconds. ``traced``: the id of its trace, where it has one."""
+    """CountSeries one request of a client; ``requests``: what was asked of nodes for it. Unix seconds. ``traced``: the id of its trace, where it has one."""
     exemplar = {"trace_id": traced} if traced else None
     kind = api, tenant, outcome, status // 100
     series = _kinds.get(kind)
@@ -96,19 +96,19 @@ def ended(
 class _OfKind(NamedTuple):
     """The series of what is counted of a client's requests of one route, tenant, outcome and class of status."""
 
-    requests: Count
-    duration: Spread
-    of_tenant: Count | None
+    requests: CountSeries
+    duration: SpreadSeries
+    of_tenant: CountSeries | None
 
 
 class _OfModel(NamedTuple):
     """Of requests for one model of one tenant; of tokens those of the model and those of the tenant."""
 
-    first_token: Spread
-    each_token: Spread
-    prompt: tuple[Count, Count]
-    completion: tuple[Count, Count]
-    cached: tuple[Count, Count]
+    first_token: SpreadSeries
+    each_token: SpreadSeries
+    prompt: tuple[CountSeries, CountSeries]
+    completion: tuple[CountSeries, CountSeries]
+    cached: tuple[CountSeries, CountSeries]
 
 
 _MOST_KEPT = 10_000
@@ -163,7 +163,7 @@ def _count(request: Request, tenant: str, exemplar: dict[str, str] | None) -> No
                     _phases(phase).observe(ms / 1000)
 
 
-def _add(to: tuple[Count, Count], tokens: int) -> None:
+def _add(to: tuple[CountSeries, CountSeries], tokens: int) -> None:
     of_model, of_tenant = to
     of_model.number += tokens
     of_tenant.number += tokens
@@ -174,11 +174,11 @@ def _add(to: tuple[Count, Count], tokens: int) -> None:
 
 
 @functools.cache
-def _of_api(api: str, outcome: str, status: str) -> Count:
+def _of_api(api: str, outcome: str, status: str) -> CountSeries:
     return _REQUESTS.labels(api, outcome, status)
 
 
-def _requests(api: str, outcome: str, status: int) -> Count:
+def _requests(api: str, outcome: str, status: int) -> CountSeries:
     return _of_api(_apis(api), outcome, _CLASSES.get(status // 100, OTHER))
 
 
@@ -186,67 +186,67 @@ _CLASSES = {2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
 
 
 @functools.cache
-def _of_protocol(protocol: str) -> Spread:
+def _of_protocol(protocol: str) -> SpreadSeries:
     return _DURATION.labels(protocol)
 
 
-def _durations(api: str) -> Spread:
+def _durations(api: str) -> SpreadSeries:
     if api.startswith("/v1/"):
         return _of_protocol("anthropic" if api.startswith("/v1/messages") else "openai")
     return _of_protocol("ollama" if api.startswith("/api/") else OTHER)
 
 
 @functools.cache
-def _of_tenant(tenant: str, outcome: str) -> Count:
+def _of_tenant(tenant: str, outcome: str) -> CountSeries:
     return _OF_TENANT.labels(tenant, outcome)
 
 
 @functools.cache
-def _tokens_of_tenant(tenant: str, kind: str) -> Count:
+def _tokens_of_tenant(tenant: str, kind: str) -> CountSeries:
     return _TOKENS_OF_TENANT.labels(tenant, kind)
 
 
 @functools.cache
-def _tokens(model: str, kind: str) -> Count:
+def _tokens(model: str, kind: str) -> CountSeries:
     return _TOKENS.labels(model, kind)
 
 
 @functools.cache
-def _first_tokens(model: str) -> Spread:
+def _first_tokens(model: str) -> SpreadSeries:
     return _FIRST_TOKEN.labels(model)
 
 
 @functools.cache
-def _each_token(model: str) -> Spread:
+def _each_token(model: str) -> SpreadSeries:
     return _EACH_TOKEN.labels(model)
 
 
 @functools.cache
-def _admissions(how: str) -> Count:
+def _admissions(how: str) -> CountSeries:
     return _ADMISSIONS.labels(how)
 
 
 @functools.cache
-def _waits(priority: str) -> Spread:
+def _waits(priority: str) -> SpreadSeries:
     return _QUEUE.labels(priority)
 
 
 @functools.cache
-def _phases(phase: str) -> Spread:
+def _phases(phase: str) -> SpreadSeries:
     return _ENGINE.labels(phase)
 
 
 @functools.cache
-def _cancellations(by: str) -> Count:
+def _cancellations(by: str) -> CountSeries:
     return _CANCELLATIONS.labels(by)
 
 
 @functools.cache
-def _of_reason(reason: str) -> Count:
+def _of_reason(reason: str) -> CountSeries:
     return _ROUTED.labels(reason)
 
 
-def _routed(reason: str) -> Count:
+def _routed(reason: str) -> CountSeries:
     known = _by_reason.get(reason)
     if known is None:
         known = _of_reason(_reasons(reason))
@@ -255,24 +255,24 @@ def _routed(reason: str) -> Count:
     return known
 
 
-_by_reason: dict[str, Count] = {}
+_by_reason: dict[str, CountSeries] = {}
 
 
-def _errors(code: str) -> Count:
+def _errors(code: str) -> CountSeries:
     return _of_code(code if code in _codes() else OTHER)
 
 
 @functools.cache
-def _of_code(code: str) -> Count:
+def _of_code(code: str) -> CountSeries:
     return _ERRORS.labels(code)
 
 
-def _retries(code: str) -> Count:
+def _retries(code: str) -> CountSeries:
     return _of_failure(code if code in _codes() else OTHER)
 
 
 @functools.cache
-def _of_failure(code: str) -> Count:
+def _of_failure(code: str) -> CountSeries:
     return _RETRIES.labels(code)
 
 

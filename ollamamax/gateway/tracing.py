@@ -87,7 +87,7 @@ def _of_request(request: Request, above: str, received_at: float, ended_at: floa
     }
     let_in = request.admitted_at or end
     yield SpanFacts("parse and route", trace.new_span(), above, received_at, let_in, attributes=model)
-    attempts = request.attempts
+    attempts = request.route.attempts
     had = attempts[0].given_at if attempts else end
     if request.admitted_at is not None:
         waited = request.route.waiting

@@ -37,7 +37,7 @@ def parts(traceparent: str) -> tuple[str, str, str]:
 
 def is_valid(value: str | None) -> bool:
     """Whether a ``traceparent`` that came from elsewhere names a span."""
-    return _parse(value) is not None
+    return value is not None and _parse(value) is not None
 
 
 def trace_id(traceparent: str) -> str:

@@ -13,7 +13,7 @@ from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
 
-class Count:
+class CountSeries:
     """One series of a counter. The interpreter lets no other thread run between the reading and the writing of the number: between
     them it calls nothing."""
 
@@ -26,7 +26,7 @@ class Count:
         self.number += amount
 
 
-class Spread:
+class SpreadSeries:
     """One series of a histogram; ``bounds`` are the buckets' upper ones, each inclusive."""
 
     __slots__ = ("_bounds", "counts", "exemplars", "sum")
@@ -46,7 +46,7 @@ class Spread:
             self.exemplars[place] = Exemplar(exemplar, amount, time.time())
 
 
-T = TypeVar("T", Count, Spread)
+T = TypeVar("T", CountSeries, SpreadSeries)
 
 
 class _Labelled(Generic[T]):
@@ -76,9 +76,9 @@ class _Labelled(Generic[T]):
         return self._one
 
 
-class CounterOfCalls(_Labelled[Count]):
-    def _make(self) -> Count:
-        return Count()
+class CounterOfCalls(_Labelled[CountSeries]):
+    def _make(self) -> CountSeries:
+        return CountSeries()
 
     def inc(self, amount: float = 1.0) -> None:
         self._own.inc(amount)
@@ -90,14 +90,14 @@ class CounterOfCalls(_Labelled[Count]):
         yield family
 
 
-class HistogramOfCalls(_Labelled[Spread]):
+class HistogramOfCalls(_Labelled[SpreadSeries]):
     def __init__(self, name: str, help_: str, labels: Sequence[str], bounds: Sequence[float]) -> None:
         self._bounds = tuple(bounds)
         self._names = [*map(floatToGoString, self._bounds), "+Inf"]
         super().__init__(name, help_, labels)
 
-    def _make(self) -> Spread:
-        return Spread(self._bounds)
+    def _make(self) -> SpreadSeries:
+        return SpreadSeries(self._bounds)
 
     def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
         self._own.observe(amount, exemplar)
@@ -106,9 +106,10 @@ class HistogramOfCalls(_Labelled[Spread]):
         family = HistogramMetricFamily(self.name, self._help, labels=self._labels)
         for values, spread in list(self._series.items()):
             total = 0
-            buckets: list[tuple[str, float, Exemplar | None]] = []
+            buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
             for place, (name, count) in enumerate(zip(self._names, list(spread.counts), strict=True)):
                 total += count
-                buckets.append((name, float(total), spread.exemplars.get(place)))
+                exemplar = spread.exemplars.get(place)
+                buckets.append((name, float(total)) if exemplar is None else (name, float(total), exemplar))
             family.add_metric(values, buckets, spread.sum)
         yield family

@@ -31,6 +31,8 @@ LONGER = {
     "ollamamax/sso/migrations/0001_single_sign_on.py": "the tables of one context, made at once",
     "benchmarks/simulation.py": "one simulated fleet",
     "models_registry/migrations/0008_releases.py": "one migration, as Django writes it",
+    "cluster/engines/poster.py": "one request to an engine, from its connection to the last of its answer",
+    "ollamamax/gateway/measuring.py": "all that is counted where a request ends",
 }
 """Files of more than `LOOK_AGAIN` lines, and why they are whole. Of tests each file is one subject."""
 

@@ -154,10 +154,8 @@ def to_inference(request: ChatCompletionRequest, ignored: Ignored) -> Inference:
     maximum = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
     if request.top_logprobs and not request.logprobs:
         raise errors.InvalidRequest("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
-    if request.n is not None:
-        between("n", request.n, 1, MOST_CHOICES)
-    if request.top_logprobs is not None:
-        between("top_logprobs", request.top_logprobs, 0, 20)
+    between("n", request.n, 1, MOST_CHOICES)
+    between("top_logprobs", request.top_logprobs, 0, 20)
     is_open = request.messages[-1].role == "assistant"
     if request.continue_final_message is not None and request.continue_final_message is not is_open:
         raise errors.InvalidRequest(
