@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("ollamamax.notifications.api.urls")),
     path("api/v1/", include("cluster.api.urls")),
     path("api/v1/", include("models_registry.api.urls")),
+    path("api/v1/", include("ollamamax.batches.api.urls")),
     path("api/v1/", include("dashboard.api.urls")),
     path("", include("ollamamax.sso.urls")),
     path("", include("dashboard.urls")),

@@ -7,6 +7,7 @@ from django.urls import path
 from cluster.api.health import HealthView
 from cluster.api.history import HistoryView
 from cluster.api.join import JoinTokenListView, JoinTokenView, JoinView
+from cluster.api.limits import KeyLimitsView, TenantLimitsView
 from cluster.api.node import NodeListView, NodeView
 from cluster.api.pool import PoolListView, PoolView
 from cluster.api.queue import QueueView
@@ -23,6 +24,8 @@ urlpatterns = [
     path("pools", PoolListView.as_view(), name="pools"),
     path("pools/bulk", bulk_of(PoolView, "pool_id", "pools").as_view(), name="pools-bulk"),
     path("pools/<uuid:pool_id>", PoolView.as_view(), name="pool"),
+    path("limits", TenantLimitsView.as_view(), name="limits"),
+    path("limits/keys", KeyLimitsView.as_view(), name="limits-keys"),
     path("queue", QueueView.as_view(), name="queue"),
     path("requests", RequestListView.as_view(), name="requests"),
     path("requests/running", RunningListView.as_view(), name="requests-running"),

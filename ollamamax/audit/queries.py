@@ -6,10 +6,12 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from django.db import models
+from django.db.models.functions import Cast
 
 from ollamamax.audit import chain
 from ollamamax.audit.models import AuditRecord, ChainHead
 from ollamamax.audit.verify import ChainProblem
+from ollamamax.kernel.errors import NotFound
 
 SEGMENT = 5_000
 """Records that are checked at once."""
@@ -29,6 +31,24 @@ class Segment(NamedTuple):
 def records(name: str) -> models.QuerySet[AuditRecord]:
     """Of one chain, the newest first."""
     return AuditRecord.objects.filter(chain=name).order_by("-seq")
+
+
+def mentioning(found: models.QuerySet[AuditRecord], text: str) -> models.QuerySet[AuditRecord]:
+    """Those of the records that have ``text`` in the actor's name, the action, the target's id or the detail, in any case."""
+    return found.annotate(said=Cast("detail", models.TextField())).filter(
+        models.Q(actor_name__icontains=text)
+        | models.Q(action__icontains=text)
+        | models.Q(target_id__icontains=text)
+        | models.Q(said__icontains=text)
+    )
+
+
+def get_record(name: str, seq: int) -> AuditRecord:
+    """The record of a chain with this number. Raises `NotFound`."""
+    found = AuditRecord.objects.filter(chain=name, seq=seq).first()
+    if found is None:
+        raise NotFound("There is no such record.")
+    return found
 
 
 def head_numbers(chains: Collection[str]) -> dict[str, int]:

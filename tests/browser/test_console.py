@@ -516,6 +516,13 @@ def test_every_width_and_scheme_is_accessible(
         "tenants": "/tenants",
         "webhooks": "/webhooks",
         "webhook": "/webhooks/" + str(product.get("/api/v1/webhooks")["results"][0]["id"]),
+        "limits": "/limits",
+        "batches": "/batches",
+        "audit": "/audit",
+        "audit-record": "/audit/tenant/1",
+        "settings": "/settings",
+        "system": "/system",
+        "account": "/account",
         "request": str(finished),
     }
     for name, address in addresses.items():

@@ -154,3 +154,31 @@ def test_an_empty_chain_is_intact(operator_api: APIClient, owner: Person) -> Non
     assert queries.verify_segment("0" * 32, 1) == queries.Segment(1, 0, 0, [])
     record(acting=system("x"), action="a.b", target_type="x", target_id="", tenant=None)
     assert operator_api.get(f"{AUDIT}/verify", {"chain": "system"}).json()["intact"]
+
+
+def test_one_record_is_read_by_its_number_and_found_by_what_it_says(
+    owner: Person, owner_api: APIClient, operator_api: APIClient, stranger_api: APIClient, viewer_api: APIClient
+) -> None:
+    note(owner, 71, "key.change", name="ci", before={"name": "Jenkins"})
+    (seq,) = seqs(owner_api, search="jenkins")
+    assert seqs(owner_api, search="KEY.CHANGE") == seqs(owner_api, search="k-71") == [seq]
+    assert seqs(owner_api, search="no such thing") == []
+    found = owner_api.get(f"{AUDIT}/{seq}")
+    assert (found.json()["target_id"], found.json()["detail"]["before"]) == ("k-71", {"name": "Jenkins"})
+    export: Any = owner_api.get(f"{AUDIT}/export", {"search": "jenkins"})
+    assert json.loads(b"".join(export.streaming_content))["seq"] == seq
+    others = [stranger_api.get(f"{AUDIT}/{seq}"), owner_api.get(f"{AUDIT}/{2**70}")]
+    assert all(each.status_code == 404 or each.json()["target_id"] != "k-71" for each in others)
+    assert viewer_api.get(f"{AUDIT}/{seq}").status_code == 403
+    assert owner_api.get(f"{AUDIT}/1", {"chain": "system"}).status_code == 403
+
+
+def test_what_is_changed_is_told_with_what_it_was_before(owner_api: APIClient) -> None:
+    before = owner_api.get("/api/v1/tenant").json()
+    owner_api.patch("/api/v1/tenant", {"name": "Other", "show_route": not before["show_route"]}, format="json")
+    (record,) = owner_api.get(AUDIT, {"action": "tenant.change"}).json()["results"]
+    assert record["detail"] == {
+        "name": "Other",
+        "show_route": not before["show_route"],
+        "before": {"name": before["name"], "show_route": before["show_route"]},
+    }

@@ -53,6 +53,7 @@ CREATED_ELSEWHERE = {
     "account/reset/password",  # once, by its token
     "tenants/<uuid:tenant_id>/suspend",  # creates nothing, and done again changes nothing
     "tenants/<uuid:tenant_id>/resume",
+    "batches/<uuid:batch_id>/cancel",  # creates nothing, and done again changes nothing
     "playground/token",  # a secret of some minutes, of which a page has many: nothing is kept of it
 }
 

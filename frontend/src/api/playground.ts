@@ -7,7 +7,7 @@ let held: { token: string; until: number } | null = null
 /** Milliseconds before its end, from which a token is not begun with any more. */
 const SPARE = 60_000
 
-async function token(): Promise<string> {
+export async function pageToken(): Promise<string> {
   if (held === null || held.until - SPARE < Date.now()) {
     const made = bodyOf(await api.POST('/api/v1/playground/token'))
     held = { token: made.token, until: Date.parse(made.expires_at) }
@@ -41,7 +41,7 @@ export async function chat(
 ): Promise<{ request: string | null; part: Part }> {
   const answer = await fetch('/v1/chat/completions', {
     method: 'POST',
-    headers: { Authorization: `Bearer ${await token()}`, 'Content-Type': 'application/json' },
+    headers: { Authorization: `Bearer ${await pageToken()}`, 'Content-Type': 'application/json' },
     body: JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true } }),
     credentials: 'omit',
     signal,

@@ -212,6 +212,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit/{seq}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One record of the trail. */
+        get: operations["audit_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit/export": {
         parameters: {
             query?: never;
@@ -238,6 +255,75 @@ export interface paths {
         };
         /** @description Compute the hashes of 5,000 records anew; go on at `next` until it is null. */
         get: operations["audit_verify"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/batches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's batches, the newest first, with how far each is. */
+        get: operations["batches_list"];
+        put?: never;
+        /** @description Order a batch of the requests in a file. */
+        post: operations["batches_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/batches/{batch_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One batch. */
+        get: operations["batches_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/batches/{batch_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description End a batch within a second; what was answered stays. Done again, it changes nothing. */
+        post: operations["batches_cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's files, the newest first. */
+        get: operations["files_list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -537,6 +623,40 @@ export interface paths {
         put?: never;
         /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
         post: operations["keys_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description How much the caller's tenant may ask for, and how much of it is used now. */
+        get: operations["limits_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/limits/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Keys that are not revoked, with how much each may ask for and how much of it is used now. */
+        get: operations["limits_keys_list"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2207,6 +2327,53 @@ export interface components {
             readonly hash: string;
             readonly prev_hash: string;
         };
+        /** @description ``completed`` and ``failed`` of ``total`` lines have their answer. A file that is not there (yet, or deleted) has no name. */
+        Batch: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly endpoint: string;
+            readonly status: components["schemas"]["StatusEnum"];
+            /** Format: uuid */
+            key: string;
+            key_name: string;
+            /** Format: uuid */
+            readonly input_file: string;
+            readonly input_name: string;
+            /** Format: uuid */
+            readonly output_file: string | null;
+            /** Format: uuid */
+            readonly error_file: string | null;
+            errors: components["schemas"]["BatchProblem"][];
+            readonly total: number;
+            readonly completed: number;
+            readonly failed: number;
+            readonly completion_window: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly expires_at: string;
+            /** Format: date-time */
+            readonly in_progress_at: string | null;
+            readonly ended_at: string | null;
+        };
+        /** @description ``key``: as which its requests are run and counted; one that the caller may change. A key that asks runs them as itself. */
+        BatchCreate: {
+            /** Format: uuid */
+            input_file: string;
+            endpoint: components["schemas"]["EndpointEnum"];
+            /**
+             * @description When it ends at the latest: `90m`, `24h`, `7d`; at most 14 days.
+             * @default 24h
+             */
+            completion_window: string;
+            /** Format: uuid */
+            key?: string;
+        };
+        /** @description What is wrong with the input; ``line`` counts from 1, null where it is of no single line. */
+        BatchProblem: {
+            line: number | null;
+            message: string;
+        };
         /** @description A member whose password is taken, though the tenant asks for single sign-on. */
         BreakGlass: {
             /** Format: uuid */
@@ -2558,6 +2725,14 @@ export interface components {
             status?: number | null;
         };
         /**
+         * @description * `/v1/chat/completions` - /v1/chat/completions
+         *     * `/v1/completions` - /v1/completions
+         *     * `/v1/embeddings` - /v1/embeddings
+         *     * `/v1/responses` - /v1/responses
+         * @enum {string}
+         */
+        EndpointEnum: "/v1/chat/completions" | "/v1/completions" | "/v1/embeddings" | "/v1/responses";
+        /**
          * @description * `ollama` - Ollama
          *     * `openai` - Openai
          *     * `llamacpp` - Llamacpp
@@ -2608,6 +2783,18 @@ export interface components {
              * @description With no_capacity: seconds without a free slot after which it stands in; null is only when refused.
              */
             after_seconds?: number | null;
+        };
+        /** @description ``needed``: a batch that is not over reads it, and it cannot be deleted until then. Its bytes are at `/v1/files/file-<id>/content`. */
+        File: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly purpose: components["schemas"]["PurposeEnum"];
+            readonly name: string;
+            readonly size: number;
+            readonly sha256: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            readonly needed: boolean;
         };
         /** @description A reason, with its evidence: ``values`` are what was measured, and what it was compared with. */
         Finding: {
@@ -2966,6 +3153,16 @@ export interface components {
              */
             service_account?: string;
         };
+        /** @description ``used`` as of the tenant; a key's requests count for its tenant too. */
+        KeyLimits: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            identifier: string;
+            priority: components["schemas"]["PriorityEnum"];
+            limits: components["schemas"]["Limits"];
+            readonly used: components["schemas"]["LimitUse"];
+        };
         KeyRotation: {
             /**
              * @description For so long the text before works besides; 0 ends it at once.
@@ -2982,6 +3179,15 @@ export interface components {
         Lead: {
             /** @description Where the browser goes now. */
             url: string;
+        };
+        /** @description In the unit of each limit: what is taken of the last minute's worth, and how many requests are under way. null where there is no limit. */
+        LimitUse: {
+            /** Format: double */
+            requests_per_minute: number | null;
+            /** Format: double */
+            tokens_per_minute: number | null;
+            /** Format: double */
+            concurrent_requests: number | null;
         };
         /** @description ``null`` is no limit. To change limits, one that is left out stays as it is. */
         Limits: {
@@ -3203,6 +3409,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["AuditRecord"][];
         };
+        PaginatedBatchList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Batch"][];
+        };
         PaginatedBreakGlassList: {
             /**
              * Format: uri
@@ -3268,6 +3487,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["EndedRequest"][];
         };
+        PaginatedFileList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["File"][];
+        };
         PaginatedGrantList: {
             /**
              * Format: uri
@@ -3332,6 +3564,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["JoinToken"][];
+        };
+        PaginatedKeyLimitsList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["KeyLimits"][];
         };
         PaginatedKeyList: {
             /**
@@ -3940,6 +4185,12 @@ export interface components {
             insecure: boolean;
         };
         /**
+         * @description * `batch` - Batch
+         *     * `batch_output` - Batch Output
+         * @enum {string}
+         */
+        PurposeEnum: "batch" | "batch_output";
+        /**
          * @description ``waiting`` counts the requests of all tenants, ``requests`` are the caller's own. ``shares`` are of all tenants for the operator, and of
          *     the caller's alone for everybody else.
          */
@@ -4304,6 +4555,18 @@ export interface components {
          */
         StageEnum: "draft" | "staged" | "production" | "deprecated" | "archived";
         /**
+         * @description * `validating` - Validating
+         *     * `in_progress` - In Progress
+         *     * `finalizing` - Finalizing
+         *     * `cancelling` - Cancelling
+         *     * `completed` - Completed
+         *     * `failed` - Failed
+         *     * `expired` - Expired
+         *     * `cancelled` - Cancelled
+         * @enum {string}
+         */
+        StatusEnum: "validating" | "in_progress" | "finalizing" | "cancelling" | "completed" | "failed" | "expired" | "cancelled";
+        /**
          * @description ``until`` is null for what is under way, and the same as ``at`` for a mere moment. ``detail`` is a place in the queue, or the code of the
          *     error that ended a try.
          */
@@ -4436,6 +4699,18 @@ export interface components {
             readonly may_join_nodes: boolean;
             /** Format: date-time */
             readonly created_at: string;
+        };
+        TenantLimits: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            /**
+             * Format: double
+             * @description The tenant's share of what all wait for.
+             */
+            weight: number;
+            limits: components["schemas"]["Limits"];
+            used: components["schemas"]["LimitUse"];
         };
         /**
          * @description ``requests`` are those that a node was given. ``failed`` ones are among them; ``refused`` ones, which never came to a
@@ -5110,6 +5385,8 @@ export interface operations {
                 /** @description Number of results to return per page. */
                 limit?: number;
                 request?: string;
+                /** @description A part of the actor's name, of the action, of the target's id or of what was changed. */
+                search?: string;
                 since?: string;
                 target_id?: string;
                 target_type?: string;
@@ -5127,6 +5404,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PaginatedAuditRecordList"];
+                };
+            };
+        };
+    };
+    audit_retrieve: {
+        parameters: {
+            query?: {
+                /**
+                 * @description `system` is of the installation, for its operator.
+                 *
+                 *     * `tenant` - tenant
+                 *     * `system` - system
+                 */
+                chain?: "tenant" | "system";
+            };
+            header?: never;
+            path: {
+                seq: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditRecord"];
                 };
             };
         };
@@ -5151,6 +5457,8 @@ export interface operations {
                  */
                 form?: "csv" | "jsonl";
                 request?: string;
+                /** @description A part of the actor's name, of the action, of the target's id or of what was changed. */
+                search?: string;
                 since?: string;
                 target_id?: string;
                 target_type?: string;
@@ -5198,6 +5506,152 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Verified"];
+                };
+            };
+        };
+    };
+    batches_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /**
+                 * @description * `/v1/chat/completions` - /v1/chat/completions
+                 *     * `/v1/completions` - /v1/completions
+                 *     * `/v1/embeddings` - /v1/embeddings
+                 *     * `/v1/responses` - /v1/responses
+                 */
+                endpoint?: "/v1/chat/completions" | "/v1/completions" | "/v1/embeddings" | "/v1/responses";
+                key?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "created_at";
+                /**
+                 * @description * `validating` - Validating
+                 *     * `in_progress` - In Progress
+                 *     * `finalizing` - Finalizing
+                 *     * `cancelling` - Cancelling
+                 *     * `completed` - Completed
+                 *     * `failed` - Failed
+                 *     * `expired` - Expired
+                 *     * `cancelled` - Cancelled
+                 */
+                status?: "validating" | "in_progress" | "finalizing" | "cancelling" | "completed" | "failed" | "expired" | "cancelled";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedBatchList"];
+                };
+            };
+        };
+    };
+    batches_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BatchCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Batch"];
+                };
+            };
+        };
+    };
+    batches_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Batch"];
+                };
+            };
+        };
+    };
+    batches_cancel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Batch"];
+                };
+            };
+        };
+    };
+    files_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description A part of it. */
+                name?: string;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-name" | "-size" | "created_at" | "name" | "size";
+                /**
+                 * @description * `batch` - Batch
+                 *     * `batch_output` - Batch Output
+                 */
+                purpose?: "batch" | "batch_output";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedFileList"];
                 };
             };
         };
@@ -5848,6 +6302,53 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
+    limits_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantLimits"];
+                };
+            };
+        };
+    };
+    limits_keys_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description A part of it. */
+                name?: string;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-name" | "created_at" | "name";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedKeyLimitsList"];
                 };
             };
         };

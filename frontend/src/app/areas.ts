@@ -1,7 +1,11 @@
 /** Every area of the console. A new one is a folder below src/areas and a line here. */
+import * as account from '../areas/account'
+import * as audit from '../areas/audit'
+import * as batches from '../areas/batches'
 import * as jobs from '../areas/jobs'
 import * as keys from '../areas/keys'
 import * as members from '../areas/members'
+import * as limits from '../areas/limits'
 import * as models from '../areas/models'
 import * as nodes from '../areas/nodes'
 import * as overview from '../areas/overview'
@@ -10,6 +14,8 @@ import * as queue from '../areas/queue'
 import * as requests from '../areas/requests'
 import * as session from '../areas/session'
 import * as tenants from '../areas/tenants'
+import * as settings from '../areas/settings'
+import * as system from '../areas/system'
 import * as usage from '../areas/usage'
 import * as webhooks from '../areas/webhooks'
 import type { Entry } from './area'
@@ -28,6 +34,12 @@ export const AREAS = [
   members,
   webhooks,
   tenants,
+  batches,
+  limits,
+  audit,
+  settings,
+  system,
+  account,
 ] as const
 
 /** Areas that need no session. */

@@ -1,7 +1,11 @@
 /** The types of all texts: a key that is not there does not compile. A new area with texts is a line here. */
+import type account from '../areas/account/en.json'
+import type audit from '../areas/audit/en.json'
+import type batches from '../areas/batches/en.json'
 import type jobs from '../areas/jobs/en.json'
 import type keys from '../areas/keys/en.json'
 import type members from '../areas/members/en.json'
+import type limits from '../areas/limits/en.json'
 import type models from '../areas/models/en.json'
 import type nodes from '../areas/nodes/en.json'
 import type overview from '../areas/overview/en.json'
@@ -10,15 +14,21 @@ import type queue from '../areas/queue/en.json'
 import type requests from '../areas/requests/en.json'
 import type session from '../areas/session/en.json'
 import type tenants from '../areas/tenants/en.json'
+import type settings from '../areas/settings/en.json'
+import type system from '../areas/system/en.json'
 import type usage from '../areas/usage/en.json'
 import type webhooks from '../areas/webhooks/en.json'
 import type common from './en.json'
 
 export interface Texts {
   common: typeof common
+  account: typeof account
+  audit: typeof audit
+  batches: typeof batches
   jobs: typeof jobs
   keys: typeof keys
   members: typeof members
+  limits: typeof limits
   models: typeof models
   nodes: typeof nodes
   overview: typeof overview
@@ -27,6 +37,8 @@ export interface Texts {
   requests: typeof requests
   session: typeof session
   tenants: typeof tenants
+  settings: typeof settings
+  system: typeof system
   usage: typeof usage
   webhooks: typeof webhooks
 }

@@ -3,6 +3,8 @@ import classes from './Meter.module.css'
 
 interface MeterProps {
   label: string
+  /** Read out where the label is not shown. */
+  name?: string
   text: string
   /** 0 to 100. */
   percent: number
@@ -10,7 +12,7 @@ interface MeterProps {
   high?: number
 }
 
-export function Meter({ label, text, percent, high = 90 }: MeterProps) {
+export function Meter({ label, name = label, text, percent, high = 90 }: MeterProps) {
   return (
     <div className={classes.meter}>
       <span className={classes.label}>{label}</span>
@@ -18,7 +20,7 @@ export function Meter({ label, text, percent, high = 90 }: MeterProps) {
       <span
         className={classes.track}
         role="meter"
-        aria-label={label}
+        aria-label={name}
         aria-valuemin={0}
         aria-valuemax={100}
         aria-valuenow={Math.round(percent)}

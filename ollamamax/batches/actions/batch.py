@@ -11,6 +11,8 @@ from ollamamax.audit.actions import record
 from ollamamax.batches.models import Batch, File
 from ollamamax.batches.window import span
 from ollamamax.identity.bounds import BATCHES, require_room
+from ollamamax.identity.models import ApiKey
+from ollamamax.identity.queries.key import lock_key
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Conflict, InvalidRequest, NotFound
@@ -26,11 +28,15 @@ def create_batch(
     endpoint: str,
     completion_window: str,
     metadata: dict[str, str] | None,
+    key: uuid.UUID | None = None,
 ) -> Batch:
-    """Order a batch; a runner takes it up. Raises `InvalidRequest`, and `NotFound` for a file that is not the tenant's."""
+    """Order a batch; a runner takes it up, and asks its requests as ``key``: by default the one that orders it.
+
+    Raises `InvalidRequest`, and `NotFound` for a file that is not the tenant's and a key that ``acting`` may not change.
+    """
     tenant = require_in_tenant(acting, "inference.use")
-    if acting.kind != "key":
-        raise InvalidRequest("A batch is made with an API key, as which its requests are run.")
+    if acting.kind != "key" and key is None:
+        raise InvalidRequest("A batch needs an API key, as which its requests are run.", param="key")
     if endpoint not in ENDPOINTS:
         raise InvalidRequest(f"'endpoint' must be one of {', '.join(ENDPOINTS)}.", param="endpoint")
     window = span(completion_window)
@@ -41,10 +47,11 @@ def create_batch(
             raise NotFound("There is no such file.", param="input_file_id")
         if file.purpose != File.Purpose.BATCH:
             raise InvalidRequest("The file's purpose is not 'batch'.", param="input_file_id")
+        runs_as = _key(acting, uuid.UUID(acting.id) if key is None else key)
         require_room(BATCHES, Batch.objects.filter(status__in=Batch.UNFINISHED))
         batch = Batch.objects.create(
             tenant_id=tenant,
-            key_id=uuid.UUID(acting.id),
+            key=runs_as,
             endpoint=endpoint,
             completion_window=completion_window,
             metadata=metadata,
@@ -57,9 +64,29 @@ def create_batch(
             target_type="batch",
             target_id=batch.id,
             tenant=tenant,
-            detail={"endpoint": endpoint, "input_file": file.id.hex, "completion_window": completion_window},
+            detail={
+                "endpoint": endpoint,
+                "input_file": file.id.hex,
+                "completion_window": completion_window,
+                "key": runs_as.identifier,
+            },
         )
     return batch
+
+
+def _key(acting: Principal, key_id: uuid.UUID) -> ApiKey:
+    """The key as which a batch is run. Raises `NotFound`, and `InvalidRequest` for one that could not run it to its end."""
+    is_own = acting.kind == "key" and key_id == uuid.UUID(acting.id)
+    found = ApiKey.objects.filter(pk=key_id).first() if is_own else lock_key(acting, key_id)
+    if found is None:
+        raise NotFound("There is no such key.")
+    if found.of_session:
+        raise InvalidRequest("This token ends within minutes: name an API key of yours.", param="key")
+    if found.revoked_at is not None or (found.expires_at is not None and found.expires_at <= timezone.now()):
+        raise InvalidRequest("This key is revoked or expired.", param="key")
+    if not is_own and "inference.use" not in found.permissions:
+        raise InvalidRequest("This key may not use models.", param="key")
+    return found
 
 
 def cancel_batch(*, acting: Principal, batch_id: uuid.UUID | None) -> Batch:
@@ -69,7 +96,8 @@ def cancel_batch(*, acting: Principal, batch_id: uuid.UUID | None) -> Batch:
     """
     tenant = require_in_tenant(acting, "inference.use")
     with tenant_scope(tenant), transaction.atomic(durable=True):
-        batch = Batch.objects.select_for_update().filter(pk=batch_id).first() if batch_id else None
+        held = Batch.objects.select_for_update(of=("self",)).select_related("key")
+        batch = held.filter(pk=batch_id).first() if batch_id else None
         if batch is None:
             raise NotFound("There is no such batch.")
         if batch.status == Batch.Status.CANCELLING:

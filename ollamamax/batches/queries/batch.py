@@ -30,10 +30,15 @@ class BatchAnswer(NamedTuple):
 def get_batch(tenant: str, batch_id: uuid.UUID | None) -> Batch:
     """A batch of the tenant. Raises `NotFound`."""
     with tenant_scope(tenant):
-        found = Batch.objects.filter(pk=batch_id).first() if batch_id else None
+        found = batches().filter(pk=batch_id).first() if batch_id else None
     if found is None:
         raise NotFound("There is no such batch.")
     return found
+
+
+def batches() -> models.QuerySet[Batch]:
+    """Those of the tenant in scope with their keys, the newest first."""
+    return Batch.objects.select_related("key").order_by("-created_at", "-id")
 
 
 def page_of_batches(tenant: str, *, after: uuid.UUID | None, limit: int) -> tuple[list[Batch], bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
+from collections.abc import Iterable
 from typing import TypeVar
 
 from django.db import models
@@ -23,6 +24,17 @@ def get_file(tenant: str, file_id: uuid.UUID | None) -> File:
     if found is None:
         raise NotFound("There is no such file.")
     return found
+
+
+def files() -> models.QuerySet[File]:
+    """Those of the tenant in scope, each with whether a batch that is not over needs it, the newest first."""
+    needing = Batch.objects.filter(status__in=Batch.UNFINISHED, input_file=OuterRef("pk"))
+    return File.objects.annotate(needed=Exists(needing)).order_by("-created_at", "-id")
+
+
+def names_of_files(some: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """The names of those files that the tenant in scope has. One query."""
+    return dict(File.objects.filter(pk__in=set(some)).values_list("pk", "name"))
 
 
 def page_of_files(

@@ -155,7 +155,7 @@ def change_key(
             target_type="key",
             target_id=key.id,
             tenant=key.tenant_id,
-            detail={"identifier": key.identifier} | changed,
+            detail={"identifier": key.identifier} | changed.detail(),
         )
         directory.publish_key_on_commit(key)
     return key

@@ -22,9 +22,22 @@ def checked(given: Given) -> dict[str, int | None]:
     return dict(given)
 
 
-def take_over(row: Limited | Any, values: Mapping[str, Any]) -> dict[str, Any]:
+class Change(dict[str, Any]):
+    """What fields of a row became, by their names; ``before`` has what they were. Empty where none differs."""
+
+    def __init__(self, after: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+        super().__init__(after)
+        self.before = dict(before)
+
+    def detail(self) -> dict[str, Any]:
+        """For the audit record: what the fields became, and under ``before`` what they were."""
+        return {**self, "before": self.before}
+
+
+def take_over(row: Limited | Any, values: Mapping[str, Any]) -> Change:
     """Set the fields that differ, unsaved; returns those, for ``update_fields`` and the audit record."""
-    changed = {name: value for name, value in values.items() if getattr(row, name) != value}
-    for name, value in changed.items():
+    after = {name: value for name, value in values.items() if getattr(row, name) != value}
+    before = {name: getattr(row, name) for name in after}
+    for name, value in after.items():
         setattr(row, name, value)
-    return changed
+    return Change(after, before)

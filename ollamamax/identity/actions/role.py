@@ -79,7 +79,7 @@ def change_role(
             target_type="role",
             target_id=role.id,
             tenant=tenant,
-            detail={"slug": role.slug} | changed,
+            detail={"slug": role.slug} | changed.detail(),
         )
         holders = users_with(role)
         directory.publish_keys_on_commit(ApiKey.objects.filter(created_by__in=holders))

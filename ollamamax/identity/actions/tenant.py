@@ -101,7 +101,7 @@ def change_own_tenant(
             target_type="tenant",
             target_id=tenant.id,
             tenant=tenant.id,
-            detail=changed,
+            detail=changed.detail(),
         )
         directory.publish_tenant_on_commit(tenant)
     return tenant
@@ -148,7 +148,7 @@ def change_tenant(
             target_type="tenant",
             target_id=tenant.id,
             tenant=tenant.id,
-            detail=changed,
+            detail=changed.detail(),
         )
         directory.publish_tenant_on_commit(tenant)
     return tenant

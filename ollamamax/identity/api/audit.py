@@ -64,6 +64,11 @@ class AuditFilters(ChainSerializer):
     target_type = serializers.CharField(required=False, max_length=64)
     target_id = serializers.CharField(required=False, max_length=200)
     request = serializers.CharField(required=False, max_length=64)
+    search = serializers.CharField(
+        required=False,
+        max_length=200,
+        help_text="A part of the actor's name, of the action, of the target's id or of what was changed.",
+    )
 
 
 class AuditExportSerializer(AuditFilters):
@@ -103,9 +108,22 @@ class AuditView(View):
     def get(self, request: Request) -> Response:
         """Who did what to what, the newest first."""
         asked = self.asked()
-        rows = queries.records(_chain(self.acting, asked.pop("chain"))).filter(**asked)
+        rows = _matching(self.acting, asked)
         page = self.paginate_queryset(rows)
         return self.get_paginated_response(AuditRecordSerializer(page, many=True).data)
+
+
+class AuditRecordView(View):
+    permissions = {"GET": "audit.view"}
+    serializer_class = AuditRecordSerializer
+
+    @extend_schema(operation_id="audit_retrieve", parameters=[ChainSerializer], responses=AuditRecordSerializer)
+    def get(self, request: Request, seq: int) -> Response:
+        """One record of the trail."""
+        given = ChainSerializer(data=request.query_params)
+        given.is_valid(raise_exception=True)
+        found = queries.get_record(_chain(self.acting, given.validated_data["chain"]), seq)
+        return Response(AuditRecordSerializer(found).data)
 
 
 class AuditExportView(View):
@@ -124,7 +142,7 @@ class AuditExportView(View):
         given.is_valid(raise_exception=True)
         asked = dict(given.validated_data)
         form = asked.pop("form")
-        rows = queries.records(_chain(self.acting, asked.pop("chain"))).filter(**asked).order_by("seq")
+        rows = _matching(self.acting, asked).order_by("seq")
 
         def page(last: Row | None) -> list[Row]:
             later = rows if last is None else rows.filter(seq__gt=last["seq"])
@@ -153,6 +171,13 @@ class AuditVerifyView(View):
             "problems": [{"seq": each.seq, "what": each.what} for each in found.problems],
         }
         return Response(VerifiedSerializer(shown).data)
+
+
+def _matching(acting: Principal, asked: dict[str, Any]) -> QuerySet[AuditRecord]:
+    """The records that a request's parameters name. Takes ``chain`` and ``search`` out of them."""
+    text = asked.pop("search", None)
+    rows = queries.records(_chain(acting, asked.pop("chain"))).filter(**asked)
+    return rows if text is None else queries.mentioning(rows, text)
 
 
 def _chain(acting: Principal, chosen: str) -> str:

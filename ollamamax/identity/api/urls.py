@@ -11,7 +11,7 @@ from ollamamax.identity.api.account import (
     UserSessionListView,
     UserSessionView,
 )
-from ollamamax.identity.api.audit import AuditExportView, AuditVerifyView, AuditView
+from ollamamax.identity.api.audit import AuditExportView, AuditRecordView, AuditVerifyView, AuditView
 from ollamamax.identity.api.bulk import bulk_of
 from ollamamax.identity.api.invitation import (
     InvitationAcceptView,
@@ -79,6 +79,7 @@ urlpatterns = [
     path("account/sessions/<uuid:session_id>", UserSessionView.as_view(), name="account-session"),
     path("playground/token", PlaygroundTokenView.as_view(), name="playground-token"),
     path("audit", AuditView.as_view(), name="audit"),
+    path("audit/<int:seq>", AuditRecordView.as_view(), name="audit-record"),
     path("audit/export", AuditExportView.as_view(), name="audit-export"),
     path("audit/verify", AuditVerifyView.as_view(), name="audit-verify"),
     path("me", MeView.as_view(), name="me"),

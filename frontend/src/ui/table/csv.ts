@@ -17,9 +17,14 @@ export function csvOf<Row>(rows: readonly Row[], columns: readonly Column<Row>[]
   return lines.map((line) => line.join(',') + '\r\n').join('')
 }
 
-export function download(name: string, text: string, type = 'text/csv'): void {
+/** Gives the browser a table to keep. The mark at its beginning tells spreadsheets that it is UTF-8. */
+export function download(name: string, text: string): void {
+  keepBlob(name, new Blob(['\uFEFF', text], { type: 'text/csv;charset=utf-8' }))
+}
+
+export function keepBlob(name: string, blob: Blob): void {
   const link = document.createElement('a')
-  link.href = URL.createObjectURL(new Blob(['\uFEFF', text], { type: `${type};charset=utf-8` }))
+  link.href = URL.createObjectURL(blob)
   link.download = name
   link.click()
   URL.revokeObjectURL(link.href)
