@@ -7,7 +7,7 @@ import time
 from django.utils import timezone
 
 from cluster import fleet_series, guard, reconcile
-from cluster.actions import history
+from cluster.actions import drain, history
 from cluster.dispatch import settle_dead_gateways
 from cluster.fleet_watch import EVERY, FleetWatch
 from ollamamax.bus.loops import Leader, LeaseOf, loop
@@ -50,6 +50,11 @@ def guard_nodes(leader: Leader) -> None:
 @loop("cluster.settle_lost", every=1.0, lease=LeaseOf.REDIS)
 def settle_lost(leader: Leader) -> None:
     settle_dead_gateways.settle_lost(leader.region.client, check=leader.check)
+
+
+@loop("cluster.end_drains", every=2.0, lease=LeaseOf.POSTGRES)
+def end_drains(leader: Leader) -> None:
+    drain.end_drains(leader.check)
 
 
 @loop("cluster.fold_history", every=20.0, lease=LeaseOf.POSTGRES, each_region=True)

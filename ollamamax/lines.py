@@ -29,6 +29,8 @@ class LogLines:
     """
 
     def __init__(self) -> None:
+        self.hear: Callable[[bytes], None] | None = None
+        """Told each line besides, as it comes."""
         self._gathered: deque[bytes] = deque()
         self._at_end = False
         self._then: Callable[[int, FrameType | None], Any] | int | None = None
@@ -53,6 +55,8 @@ class LogLines:
         """Write the line, newline included, within a moment."""
         # No lock here, only steps that are whole: this runs in event loops and in signal handlers.
         self._gathered.append(line)
+        if self.hear is not None:
+            self.hear(line)
         if self._at_end or len(self._gathered) > _MOST:
             self.flush()
         elif not self._woken:
@@ -64,6 +68,8 @@ class LogLines:
     def write(self, line: bytes) -> None:
         """Write what has gathered, and the line, now."""
         self._gathered.append(line)
+        if self.hear is not None:
+            self.hear(line)
         self.flush()
 
     def flush(self) -> None:

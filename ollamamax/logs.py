@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
 import msgspec
@@ -84,6 +84,11 @@ def configure(level: str) -> None:
     root.handlers[:] = [_Theirs()]
     root.setLevel(level.upper())
     _lines.flush_before_sigterm_ends_us()
+
+
+def tell_too(hear: Callable[[bytes], None]) -> None:
+    """Tell each line, as it is written, to ``hear`` too. It must not log."""
+    _lines.hear = hear
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:

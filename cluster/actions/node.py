@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import re
 import secrets
@@ -20,6 +21,7 @@ from cluster.actions.pool import follow_labels
 from cluster.labels import require_labels
 from cluster.models import JoinToken, Node
 from cluster.models.node import MOST_HOURLY_COST
+from cluster.queries.node import states
 from ollamamax.audit.actions import record
 from ollamamax.contract.tables import EVERYBODY
 from ollamamax.identity.actions.grant import forget_object
@@ -104,17 +106,22 @@ def join_node(*, token: str, name: str, engine: str, agent_version: str) -> Join
 
 
 class NodeChange(TypedDict, total=False):
-    """What is left out stays as it is. ``labels`` takes the place of all labels there were, and ``access`` of all tenants."""
+    """What is left out stays as it is. ``labels`` takes the place of all labels there were, and ``access`` of all tenants.
+
+    ``schedulable: False`` cordons: no new requests, and what runs ends when it ends. With ``drain_seconds`` it drains: what runs
+    after so many seconds is ended there, and goes on elsewhere where it can.
+    """
 
     schedulable: bool
     access: list[str]
     region: str
     labels: dict[str, str]
     hourly_cost: float | None
+    drain_seconds: float
 
 
 def set_schedulable(*, acting: Principal, node_id: uuid.UUID, schedulable: bool) -> Node:
-    """Drain (``False``): new requests go elsewhere, running ones finish. Resume (``True``). Repeated, nothing happens."""
+    """Cordon (``False``): new requests go elsewhere, running ones finish. Resume (``True``). Repeated, nothing happens."""
     return change_node(acting=acting, node_id=node_id, change={"schedulable": schedulable})
 
 
@@ -131,7 +138,7 @@ def change_node(*, acting: Principal, node_id: uuid.UUID, change: NodeChange) ->
         change = {**change, "access": _served(change["access"])}
     with tenant_scope(tenant), transaction.atomic(durable=True):
         node = _locked(node_id)
-        changed = {name: value for name, value in change.items() if getattr(node, name) != value}
+        changed = {name: value for name, value in _fields(node, change).items() if getattr(node, name) != value}
         if not changed:
             return node
         if "labels" in changed:
@@ -145,7 +152,7 @@ def change_node(*, acting: Principal, node_id: uuid.UUID, change: NodeChange) ->
             target_type="node",
             target_id=node.id,
             tenant=tenant,
-            detail=changed,
+            detail=_detail(changed, change),
         )
         membership.publish_on_commit(node)
     return node
@@ -163,10 +170,36 @@ def remove_node(*, acting: Principal, node_id: uuid.UUID) -> None:
         node.delete()
 
 
+_DRAIN = ("drain_since", "drain_until", "drain_running")
+
+
+def _fields(node: Node, change: NodeChange) -> dict[str, object]:
+    """What the row is to hold. Raises `InvalidRequest`."""
+    fields: dict[str, object] = {name: value for name, value in change.items() if name != "drain_seconds"}
+    seconds = change.get("drain_seconds")
+    if seconds is not None and change.get("schedulable") is not False:
+        raise errors.InvalidRequest("A node drains when it is told 'schedulable: false'.", param="drain_seconds")
+    if seconds is not None:
+        now = timezone.now()
+        state = states([node]).get(node.id.hex)
+        fields["drain_since"], fields["drain_until"] = now, now + datetime.timedelta(seconds=seconds)
+        fields["drain_running"] = None if state is None else state.running
+    elif "schedulable" in change:
+        fields |= dict.fromkeys(_DRAIN)
+    return fields
+
+
 def _action(changed: Mapping[str, object]) -> str:
-    if set(changed) == {"schedulable"}:
-        return "node.resume" if changed["schedulable"] else "node.drain"
-    return "node.change"
+    if set(changed) - {"schedulable", *_DRAIN}:
+        return "node.change"
+    if changed.get("drain_until") is not None:
+        return "node.drain"
+    return "node.resume" if changed.get("schedulable") else "node.cordon"
+
+
+def _detail(changed: Mapping[str, object], change: NodeChange) -> dict[str, object]:
+    told = {name: value for name, value in changed.items() if name not in _DRAIN}
+    return told | ({"drain_seconds": change["drain_seconds"]} if changed.get("drain_until") is not None else {})
 
 
 def _check(change: NodeChange) -> None:

@@ -45,7 +45,7 @@ class NodeView(View):
     of_objects = True
     serializer_class = NodeSerializer
     etagged = True
-    volatile = frozenset({"telemetry", "online", "problem", "health", "last_seen_at", "agent_version"})
+    volatile = frozenset({"drain", "telemetry", "online", "problem", "health", "last_seen_at", "agent_version"})
 
     @extend_schema(operation_id="nodes_retrieve", responses=NodeSerializer)
     def get(self, request: Request, node_id: uuid.UUID) -> Response:
@@ -54,7 +54,7 @@ class NodeView(View):
 
     @extend_schema(operation_id="nodes_update", request=NodeChangeSerializer, responses=NodeSerializer)
     def patch(self, request: Request, node_id: uuid.UUID) -> Response:
-        """Drain a node (``schedulable: false``: new requests go elsewhere, running ones finish), resume, describe or share it."""
+        """Cordon a node (``schedulable: false``: no new requests), drain it (with ``drain_seconds``), resume, describe or share it."""
         given = NodeChangeSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         change = cast("NodeChange", given.validated_data)

@@ -24,6 +24,17 @@ from ollamamax.identity.api.filters import CreatedFilters
 from ollamamax.identity.api.serializers import ChangeSerializer
 
 
+class DrainSerializer(serializers.Serializer[Any]):
+    """How far a drain is. It is over when nothing runs any more."""
+
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField(
+        help_text="what still runs then is ended there, and goes on elsewhere where it can"
+    )
+    running_at_start = serializers.IntegerField(allow_null=True)
+    running = serializers.IntegerField(allow_null=True, help_text="null while the node does not say")
+
+
 class NodeSerializer(serializers.ModelSerializer[Node]):
     """``telemetry`` is what the node said within the last seconds, or null when it said nothing: then there is no data.
     ``problem`` says why something that it says is not taken, or that it is cut off; null as long as all is well."""
@@ -34,6 +45,7 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
     online = serializers.SerializerMethodField()
     telemetry = serializers.SerializerMethodField()
     problem = serializers.SerializerMethodField()
+    drain = serializers.SerializerMethodField()
     health = serializers.SerializerMethodField()
 
     class Meta:
@@ -44,6 +56,7 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
             "engine",
             "agent_version",
             "schedulable",
+            "drain",
             "access",
             "shared",
             "region",
@@ -77,6 +90,22 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
         """Why what it says is not taken, or that it is cut off."""
         return self._heard().problems.get(node.id.hex)
 
+    @extend_schema_field(DrainSerializer(allow_null=True))
+    def get_drain(self, node: Node) -> dict[str, Any] | None:
+        if node.schedulable or node.drain_since is None:
+            return None
+        state = self._state(node)
+        return dict(
+            DrainSerializer(
+                {
+                    "since": node.drain_since,
+                    "until": node.drain_until,
+                    "running_at_start": node.drain_running,
+                    "running": None if state is None else state.running,
+                }
+            ).data
+        )
+
     @extend_schema_field(HealthSerializer)
     def get_health(self, node: Node) -> dict[str, Any]:
         report: FleetHealth | None = self.context["health"]
@@ -101,6 +130,9 @@ class NodeFilters(serializers.Serializer[Any]):
         return {name: value for name, value in attrs.items() if value is not None}
 
 
+MOST_DRAIN_SECONDS = 7 * 86_400
+
+
 def labels_field(help_text: str) -> serializers.DictField:
     return serializers.DictField(
         child=serializers.CharField(max_length=255, allow_blank=True, trim_whitespace=False),
@@ -110,7 +142,15 @@ def labels_field(help_text: str) -> serializers.DictField:
 
 
 class NodeChangeSerializer(ChangeSerializer):
-    schedulable = serializers.BooleanField(required=False, help_text="false drains the node, true resumes it")
+    schedulable = serializers.BooleanField(
+        required=False, help_text="false: no new requests (cordoned), true: it takes them again"
+    )
+    drain_seconds = Number(
+        required=False,
+        min_value=0,
+        max_value=MOST_DRAIN_SECONDS,
+        help_text="with schedulable false: what still runs after so long is ended there, and goes on elsewhere where it can",
+    )
     access = serializers.ListField(
         child=serializers.CharField(max_length=36),
         required=False,

@@ -9,6 +9,7 @@ from cluster.api.history import HistoryView
 from cluster.api.join import JoinTokenListView, JoinTokenView, JoinView
 from cluster.api.limits import KeyLimitsView, TenantLimitsView
 from cluster.api.node import NodeListView, NodeView
+from cluster.api.node_log import NodeLogView
 from cluster.api.pool import PoolListView, PoolView
 from cluster.api.queue import QueueView
 from cluster.api.request import RequestCancelView, RequestListView, RequestView, RunningListView
@@ -32,5 +33,6 @@ urlpatterns = [
     path("requests/<str:request_id>/cancel", RequestCancelView.as_view(), name="request-cancel"),
     path("requests/<str:request_id>", RequestView.as_view(), name="request"),
     path("nodes/bulk", bulk_of(NodeView, "node_id", "nodes").as_view(), name="nodes-bulk"),
+    path("nodes/<uuid:node_id>/log", NodeLogView.as_view(), name="node-log"),
     path("nodes/<uuid:node_id>", NodeView.as_view(), name="node"),
 ]

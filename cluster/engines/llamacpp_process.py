@@ -18,6 +18,7 @@ import aiohttp
 import psutil
 
 from cluster.engines import http
+from cluster.engines.engine_log import LINES
 from ollamamax.kernel.errors import EngineFailed
 
 READY_SECONDS = 600.0
@@ -158,7 +159,9 @@ class LlamaProcess:
         pipe = self._child.stderr
         if pipe is not None:
             for line in pipe:
-                self.last_lines.append(line.decode(errors="replace").strip())
+                text = line.decode(errors="replace").strip()
+                self.last_lines.append(text)
+                LINES.add(text)
 
 
 def _root() -> Path:

@@ -33,6 +33,11 @@ class Node(models.Model):
     redis_password_hash = models.CharField(max_length=64)
     agent_version = models.CharField(max_length=50, default="")
     schedulable = models.BooleanField(default=True)
+    drain_since = models.DateTimeField(null=True)
+    drain_until = models.DateTimeField(null=True)
+    """When what still runs on it is ended there. Null for a node that is only cordoned: it takes no new requests."""
+    drain_running = models.PositiveIntegerField(null=True)
+    """How many requests ran when the drain began; null where the node did not say."""
     access = ArrayField(models.CharField(max_length=32), default=list, blank=True)
     region = models.CharField(max_length=63, default="", blank=True)
     labels = models.JSONField(default=dict, blank=True)

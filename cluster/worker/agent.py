@@ -24,6 +24,7 @@ from cluster.worker.control import Listener
 from cluster.worker.identity import Identity
 from cluster.worker.inbox import Inbox, stopping
 from cluster.worker.local_models import DownloadedModels
+from cluster.worker.log_answers import LogAnswers
 from cluster.worker.outlet import Outlet, Outlets
 from cluster.worker.reporter import Reporter
 from cluster.worker.runs import Runs
@@ -163,7 +164,14 @@ class Agent:
         slots = (await self.engine.capacity()).slots
         node = self.identity.node
         self.inbox = Inbox(client, claiming, node, self.boot, slots, self.runs, outlets, self._awake)
-        listener = Listener(self.identity.redis_url, node, self.runs, self.inbox, outlets)
+        listener = Listener(
+            self.identity.redis_url,
+            node,
+            self.runs,
+            self.inbox,
+            outlets,
+            LogAnswers(commands, self.identity, self.boot),
+        )
         sampler = await asyncio.to_thread(Sampler, self.home)
         watch = Watch(self.runs, lambda: self.engine, self._silence)
         reporter = Reporter(

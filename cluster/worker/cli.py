@@ -16,6 +16,7 @@ from cluster.engines.build import EngineChoice
 from cluster.scheduling.silence import FLOOR
 from cluster.worker import identity as identities
 from cluster.worker import join as joining
+from cluster.worker.log_answers import keep_own_log
 from ollamamax import env, logs
 from ollamamax.observability import start as metrics
 
@@ -119,6 +120,7 @@ def run(home: Path, grace: float, awake: float, silence: float, log_level: str) 
     """Run this node until SIGTERM."""
     home = home.expanduser()
     logs.configure(log_level)
+    keep_own_log()
     try:
         watched = env.read(only=env.METRICS)
     except env.EnvironmentInvalid as error:

@@ -1,14 +1,17 @@
-"""Listens on the node's control channel: cancel, send again, pause, resume."""
+"""Listens on the node's control channel: cancel, send again, pause, resume, evict, tell the log."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
+from typing import Any
 
 import msgspec
 from redis.exceptions import RedisError
 
-from cluster.worker.inbox import Inbox, restarted
+from cluster.worker.inbox import Inbox, evicted, restarted
+from cluster.worker.log_answers import LogAnswers
 from cluster.worker.outlet import Outlets
 from cluster.worker.runs import Runs
 from ollamamax import contract, logs
@@ -21,13 +24,16 @@ log = logs.get("cluster.worker.control")
 class Listener:
     """``url`` is Redis's, as the node's own user."""
 
-    def __init__(self, url: str, node: str, runs: Runs, inbox: Inbox, outlets: Outlets) -> None:
+    def __init__(
+        self, url: str, node: str, runs: Runs, inbox: Inbox, outlets: Outlets, log_answers: LogAnswers
+    ) -> None:
         self._subscription = Subscription(
             "control", url, lambda _, data: self.obey(data), channels=[keys.node_control(node)]
         )
         self._runs = runs
         self._inbox = inbox
         self._outlets = outlets
+        self._log_answers = log_answers
         self._questions: set[asyncio.Task[None]] = set()
 
     @property
@@ -52,6 +58,13 @@ class Listener:
             else:
                 self._runs.cancel(control.ticket)
             return
+        if control.verb == "evict":
+            for ticket in list(self._runs.running):
+                self._runs.cancel(ticket, evicted())
+            return
+        if control.verb == "log":
+            self._ask(self._log_answers.answer(control))
+            return
         run = self._runs.find(control.ticket)
         if control.verb in {"pause", "resume"}:
             if run is not None:
@@ -62,7 +75,10 @@ class Listener:
             if again:
                 self._outlets.to(control.gateway).frame(contract.Frame(control.ticket, control.seq, again))
             return
-        task = asyncio.create_task(self._unknown(control))
+        self._ask(self._unknown(control))
+
+    def _ask(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._questions.add(task)
         task.add_done_callback(self._questions.discard)
 

@@ -268,5 +268,9 @@ def restarted() -> contract.Failure:
     return contract.Failure("node_restarted", "The node was restarted while it ran the request.", 503)
 
 
+def evicted() -> contract.Failure:
+    return contract.Failure("unavailable", "The node was drained before the request was finished.", 503)
+
+
 def stopping() -> contract.Failure:
     return contract.Failure("unavailable", "The node was stopped before the request was finished.", 503)

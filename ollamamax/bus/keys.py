@@ -154,6 +154,16 @@ def tokens(node: str, gateway: str) -> str:
     return f"omx:tok:{node}:{gateway}"
 
 
+def log_answer(node: str, question: str) -> str:
+    """Pub/sub from one node to who asked for its log: JSON of `ollamamax.contract.node_log.NodeLog`."""
+    return f"omx:tok:{node}:log-{question}"
+
+
+def log_read(principal: str, node: str, source: str) -> str:
+    """Lapses: who reads a log does so again and again, and it is in the audit trail once in a while."""
+    return f"omx:log-read:{principal}:{node}:{source}"
+
+
 def recent(tenant: str) -> str:
     """Stream of the tenant's last settled requests, for the live page."""
     return f"omx:recent:{tenant}"

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from ollamamax.contract import bounds
+from ollamamax.contract.node_log import MOST_LOG_BYTES, NodeLog
 from ollamamax.contract.node_state import Counted, NodeState, OrderState, StateBrief, Vitals
 from ollamamax.contract.output import Delta, Event, Final, Frame
 
@@ -66,6 +67,7 @@ _brief = msgspec.json.Decoder(StateBrief).decode
 _vitals = msgspec.json.Decoder(Vitals).decode
 _order = msgspec.json.Decoder(OrderState).decode
 _counted = msgspec.json.Decoder(Counted).decode
+_log = msgspec.json.Decoder(NodeLog).decode
 
 
 def decode_node_state(data: bytes, node: str) -> NodeState:
@@ -95,6 +97,11 @@ def decode_vitals(data: bytes, node: str) -> Vitals:
 def decode_order(data: bytes) -> OrderState:
     """Raises `Nonsense`."""
     return _read(data, bounds.MOST_ORDER_BYTES, _order)
+
+
+def decode_node_log(data: bytes) -> NodeLog:
+    """Raises `Nonsense`."""
+    return _read(data, MOST_LOG_BYTES, _log)
 
 
 def decode_done(fields: Mapping[bytes, bytes]) -> tuple[str, Counted]:

@@ -7,8 +7,9 @@ from typing import Literal
 import msgspec
 
 from ollamamax.contract.inference import NOTHING_FIXED, Inference, Load
+from ollamamax.contract.node_log import LogSource
 
-Verb = Literal["cancel", "resend", "pause", "resume"]
+Verb = Literal["cancel", "resend", "pause", "resume", "evict", "log"]
 
 
 class Ticket(msgspec.Struct, omit_defaults=True):
@@ -31,12 +32,15 @@ class Ticket(msgspec.Struct, omit_defaults=True):
 
 
 class Control(msgspec.Struct, array_like=True):
-    """To a node: ``cancel`` a ticket, ``resend`` its events from number ``seq`` on, ``pause`` its engine or let it ``resume``."""
+    """To a node: ``cancel`` a ticket, ``resend`` its events from number ``seq`` on, ``pause`` its engine or let it ``resume``;
+    ``evict`` all that runs, so that it goes on elsewhere; ``log``: tell the lines of ``source`` after number ``seq`` to who asked,
+    whose question is ``ticket`` (`NodeLog`, on the channel `ollamamax.bus.keys.log_answer`)."""
 
     verb: Verb
     ticket: str
     gateway: str = ""
     seq: int = 0
+    source: LogSource = "agent"
 
 
 encode_ticket = msgspec.msgpack.Encoder().encode

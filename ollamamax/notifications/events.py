@@ -28,7 +28,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "key": ("key.change", "key.issue", "key.revoke", "key.rotate"),
     "member": ("member.add", "member.change", "member.remove"),
     "model": ("model.configure", "model.copy", "model.delete", "model.share"),
-    "node": ("node.change", "node.drain", "node.join", "node.remove", "node.resume"),
+    "node": ("node.change", "node.cordon", "node.drain", "node.join", "node.remove", "node.resume"),
     "request": ("request.cancel", "request.prioritise"),
     "role": ("role.change", "role.create", "role.delete"),
     "session": (

@@ -78,7 +78,7 @@ def test_draining_and_resuming_tell_the_data_plane_and_the_audit_trail(
     assert owner_api.patch(one, {"schedulable": "maybe"}, format="json").status_code == 400
     assert owner_api.patch(one, {}, format="json").status_code == 400
     actions = AuditRecord.objects.filter(target_id=joined.node.id.hex).order_by("seq").values_list("action", flat=True)
-    assert list(actions) == ["node.join", "node.drain", "node.resume"]
+    assert list(actions) == ["node.join", "node.cordon", "node.resume"]
 
 
 def test_a_removed_node_is_locked_out_at_once(

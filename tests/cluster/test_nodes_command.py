@@ -33,7 +33,7 @@ def test_a_node_is_drained_and_serves_again(owner: Person, join: Join, valkey: r
     assert b'"schedulable":true' in (valkey.hget(keys.directory("nodes"), node.id.hex) or b"")
     written = AuditRecord.objects.filter(target_id=node.id.hex).order_by("seq")
     assert [(r.action, r.actor_kind, r.chain) for r in written][1:] == [
-        ("node.drain", "system", owner.tenant.id.hex),
+        ("node.cordon", "system", owner.tenant.id.hex),
         ("node.resume", "system", owner.tenant.id.hex),
     ]
 

@@ -32,22 +32,62 @@ export function useNodesNamed(name: string, watching: boolean) {
   })
 }
 
-/** Drain (`false`) or resume. */
+export type NodeChange = components['schemas']['PatchedNodeChange']
+
+export async function changeNode(id: string, body: NodeChange): Promise<Node> {
+  return bodyOf(await api.PATCH('/api/v1/nodes/{node_id}', { params: { path: { node_id: id } }, body }))
+}
+
+/** Cordon (`schedulable: false`), drain (with `drain_seconds`), or take requests again. */
 export function useSchedule() {
   const queries = useQueryClient()
   return useMutation({
-    mutationFn: async ({ id, schedulable }: { id: string; schedulable: boolean }) =>
-      bodyOf(
-        await api.PATCH('/api/v1/nodes/{node_id}', {
-          params: { path: { node_id: id } },
-          body: { schedulable },
-        }),
-      ),
-    onSettled: () =>
-      Promise.all([
-        queries.invalidateQueries({ queryKey: ['node'] }),
-        queries.invalidateQueries({ queryKey: ['health'] }),
-      ]),
+    mutationFn: ({ id, ...body }: Pick<NodeChange, 'schedulable' | 'drain_seconds'> & { id: string }) =>
+      changeNode(id, body),
+    onSettled: () => queries.invalidateQueries({ queryKey: ['node'] }),
+  })
+}
+
+export function useNodeChanged(): () => void {
+  const queries = useQueryClient()
+  return () => void queries.invalidateQueries({ queryKey: ['node'] })
+}
+
+export type LogSource = 'agent' | 'engine'
+export type LogLine = components['schemas']['NodeLogLine']
+const FOLLOW_EVERY = 2_000
+const MOST_LINES = 2_000
+
+interface Log {
+  boot: string
+  note: string
+  lines: readonly LogLine[]
+}
+
+/** The log as the node tells it; while it is followed, what is new is asked for every two seconds. */
+export function useNodeLog(id: string, source: LogSource, follow: boolean) {
+  const queries = useQueryClient()
+  const queryKey = ['node-log', id, source]
+  return useQuery({
+    queryKey,
+    queryFn: async (): Promise<Log> => {
+      const known = queries.getQueryData<Log>(queryKey)
+      const after = known?.lines.at(-1)?.number ?? 0
+      const ask = async (number: number) =>
+        bodyOf(
+          await api.GET('/api/v1/nodes/{node_id}/log', {
+            params: { path: { node_id: id }, query: { part: source, after: number } },
+          }),
+        )
+      const told = await ask(after)
+      // The node was started anew: its numbers begin again.
+      if (known !== undefined && told.boot !== known.boot) return ask(0)
+      return { ...told, lines: [...(known?.lines ?? []), ...told.lines].slice(-MOST_LINES) }
+    },
+    refetchInterval: follow ? FOLLOW_EVERY : false,
+    refetchOnWindowFocus: false,
+    retry: false,
+    gcTime: 0,
   })
 }
 
@@ -57,7 +97,7 @@ export function useRemoveNode() {
     mutationFn: async (id: string) => {
       await api.DELETE('/api/v1/nodes/{node_id}', { params: { path: { node_id: id } } })
     },
-    onSuccess: () => queries.invalidateQueries({ queryKey: ['health'] }),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ['node'] }),
   })
 }
 

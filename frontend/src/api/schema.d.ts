@@ -1007,8 +1007,25 @@ export interface paths {
         delete: operations["nodes_destroy"];
         options?: never;
         head?: never;
-        /** @description Drain a node (``schedulable: false``: new requests go elsewhere, running ones finish), resume, describe or share it. */
+        /** @description Cordon a node (``schedulable: false``: no new requests), drain it (with ``drain_seconds``), resume, describe or share it. */
         patch: operations["nodes_update"];
+        trace?: never;
+    };
+    "/api/v1/nodes/{node_id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The last 500 lines at most, as the node tells them now, without secrets. Who reads it is in the audit trail. */
+        get: operations["nodes_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/nodes/bulk": {
@@ -2662,6 +2679,19 @@ export interface components {
             tenant?: string;
             email?: string;
         };
+        /** @description How far a drain is. It is over when nothing runs any more. */
+        Drain: {
+            /** Format: date-time */
+            since: string;
+            /**
+             * Format: date-time
+             * @description what still runs then is ended there, and goes on elsewhere where it can
+             */
+            until: string;
+            running_at_start: number | null;
+            /** @description null while the node does not say */
+            running: number | null;
+        };
         /** @description Of the `known` people that have logged in by this provider, `changed` would get another role; `changes` has the first 500. */
         DryRun: {
             known: number;
@@ -3310,6 +3340,7 @@ export interface components {
             readonly engine: components["schemas"]["EngineEnum"];
             readonly agent_version: string;
             readonly schedulable: boolean;
+            readonly drain: components["schemas"]["Drain"] | null;
             /** @description The tenants whose requests it runs besides its own tenant's: their ids, or ``*`` for all. */
             readonly access: string[];
             /** @description deprecated: whether `access` names everybody */
@@ -3331,6 +3362,18 @@ export interface components {
             /** @description Why what it says is not taken, or that it is cut off. */
             readonly problem: string | null;
             readonly health: components["schemas"]["Health"];
+        };
+        /** @description ``boot`` is another one after the node's process was started anew: numbers begin again. */
+        NodeLog: {
+            part: components["schemas"]["PartEnum"];
+            boot: string;
+            lines: components["schemas"]["NodeLogLine"][];
+            /** @description why there is no line, where there can be none */
+            note: string;
+        };
+        NodeLogLine: {
+            number: number;
+            text: string;
         };
         NodeQueue: {
             node: string;
@@ -3786,6 +3829,12 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Webhook"][];
         };
+        /**
+         * @description * `agent` - agent
+         *     * `engine` - engine
+         * @enum {string}
+         */
+        PartEnum: "agent" | "engine";
         PasswordChange: {
             current: string;
             new: string;
@@ -3853,8 +3902,13 @@ export interface components {
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedNodeChange: {
-            /** @description false drains the node, true resumes it */
+            /** @description false: no new requests (cordoned), true: it takes them again */
             schedulable?: boolean;
+            /**
+             * Format: double
+             * @description with schedulable false: what still runs after so long is ended there, and goes on elsewhere where it can
+             */
+            drain_seconds?: number;
             /** @description all the tenants whose requests it runs besides its own tenant's, by their ids, or `*`; for nodes of the operator only */
             access?: string[];
             /** @description deprecated: true stands for `access` of everybody, false for nobody */
@@ -7099,6 +7153,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Node"];
+                };
+            };
+        };
+    };
+    nodes_log: {
+        parameters: {
+            query?: {
+                /** @description only lines with a higher number: for who follows the log */
+                after?: number;
+                /**
+                 * @description * `agent` - agent
+                 *     * `engine` - engine
+                 */
+                part?: "agent" | "engine";
+            };
+            header?: never;
+            path: {
+                node_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeLog"];
                 };
             };
         };

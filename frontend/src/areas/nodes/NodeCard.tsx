@@ -1,5 +1,7 @@
 /** One node with what it measured itself in the last second. */
 import { useId } from 'react'
+import type { TFunction } from 'i18next'
+import { useTranslation } from 'react-i18next'
 import type { NodeView } from '../../live/topics'
 import type { Engine, Gpu, ModelState, NodeState } from '../../live/types'
 import { STALE_AFTER } from '../../live/useLive'
@@ -16,12 +18,13 @@ interface NodeCardProps {
 }
 
 export function NodeCard({ node, clock }: NodeCardProps) {
+  const { t } = useTranslation('nodes')
   const id = useId()
   const { state } = node
   const age = (clock - node.heardAt) / 1000
   const stale = state !== null && age * 1000 > STALE_AFTER
   const health = healthOf(node, stale)
-  const place = placeOf(node)
+  const place = placeOf(node, t)
   return (
     <article
       className={classes.card}
@@ -40,15 +43,15 @@ export function NodeCard({ node, clock }: NodeCardProps) {
           {state !== null && <p className={classes.engines}>{state.engines.map(engineName).join(' · ')}</p>}
         </div>
         <div className={classes.tags}>
-          {node.shared && <Tag tone="plain">Shared</Tag>}
-          {node.draining && <Tag tone="warn">Draining</Tag>}
-          <Tag tone={health.tone}>{health.word}</Tag>
+          {node.shared && <Tag tone="plain">{t('card.shared')}</Tag>}
+          {node.draining && <Tag tone="warn">{t('card.draining')}</Tag>}
+          <Tag tone={health.tone}>{t(`card.state.${health.word}`)}</Tag>
         </div>
       </div>
       {place !== '' && <p className={classes.place}>{place}</p>}
       {state === null ? (
         <p className={classes.silent}>
-          {node.last_seen === null ? 'It has joined and not reported yet.' : `No data since ${span(age)}.`}
+          {node.last_seen === null ? t('card.notReported') : t('card.noData', { span: span(age) })}
         </p>
       ) : (
         <Reported state={state} age={age} stale={stale} />
@@ -60,6 +63,7 @@ export function NodeCard({ node, clock }: NodeCardProps) {
 const SKEW_SECONDS = 2
 
 function Reported({ state, age, stale }: { state: NodeState; age: number; stale: boolean }) {
+  const { t } = useTranslation('nodes')
   const gpus = state.gpus ?? []
   return (
     <>
@@ -67,34 +71,41 @@ function Reported({ state, age, stale }: { state: NodeState; age: number; stale:
         .filter((engine) => !engine.healthy)
         .map((engine) => (
           <p key={engine.kind} className={classes.error}>
-            {engine.kind}: {engine.error ?? 'does not answer'}
+            {engine.kind}: {engine.error ?? t('card.noAnswer')}
           </p>
         ))}
       <dl className={classes.numbers}>
-        <Number name="Running" value={`${count(state.running)} of ${count(state.capacity)}`} />
-        <Number name="Waiting" value={count(state.waiting)} />
-        <Number name="Tokens/s" value={perSecond(state.tokens_per_second)} />
-        <Number name="Last seen" value={stale ? `${span(age)} ago` : 'now'} />
+        <Number
+          name={t('running')}
+          value={t('card.ofAll', { some: count(state.running), all: count(state.capacity) })}
+        />
+        <Number name={t('card.waiting')} value={count(state.waiting)} />
+        <Number name={t('speed')} value={perSecond(state.tokens_per_second)} />
+        <Number
+          name={t('card.lastSeen')}
+          value={stale ? t('card.ago', { span: span(age) }) : t('card.now')}
+        />
       </dl>
       {Math.abs(state.clock_skew_seconds ?? 0) >= SKEW_SECONDS && (
         <p className={classes.note}>
-          Its clock is {span(Math.abs(state.clock_skew_seconds ?? 0))}{' '}
-          {(state.clock_skew_seconds ?? 0) > 0 ? 'ahead' : 'behind'}.
+          {t((state.clock_skew_seconds ?? 0) > 0 ? 'card.clockAhead' : 'card.clockBehind', {
+            span: span(Math.abs(state.clock_skew_seconds ?? 0)),
+          })}
         </p>
       )}
       <div className={classes.meters}>
         <Meter
-          label={`CPU, ${state.cpu_count} ${state.cpu_count === 1 ? 'core' : 'cores'}`}
+          label={t('card.cpu', { count: state.cpu_count })}
           text={`${state.cpu_percent.toFixed(0)} %`}
           percent={state.cpu_percent}
         />
         <Meter
-          label="RAM"
+          label={t('memory')}
           text={bytesOf(state.memory_used, state.memory_total)}
           percent={percent(state.memory_used, state.memory_total)}
         />
         <Meter
-          label="Disk"
+          label={t('card.disk')}
           text={bytesOf(state.disk_used, state.disk_total)}
           percent={percent(state.disk_used, state.disk_total)}
         />
@@ -103,23 +114,23 @@ function Reported({ state, age, stale }: { state: NodeState; age: number; stale:
             engine.kv_cache_percent != null && (
               <Meter
                 key={engine.kind}
-                label="KV cache"
+                label={t('card.cache')}
                 text={`${engine.kv_cache_percent.toFixed(0)} %`}
                 percent={engine.kv_cache_percent}
               />
             ),
         )}
         <div className={classes.network}>
-          <span className={classes.label}>Network</span>
+          <span className={classes.label}>{t('card.network')}</span>
           <span className={classes.flow}>
-            <span title="Received">
+            <span title={t('card.received')}>
               <span aria-hidden="true">↓ </span>
-              <span className="sr-only">received </span>
+              <span className="sr-only">{t('card.received')} </span>
               {rate(state.network_received_per_second)}
             </span>
-            <span title="Sent">
+            <span title={t('card.sent')}>
               <span aria-hidden="true">↑ </span>
-              <span className="sr-only">sent </span>
+              <span className="sr-only">{t('card.sent')} </span>
               {rate(state.network_sent_per_second)}
             </span>
           </span>
@@ -128,7 +139,7 @@ function Reported({ state, age, stale }: { state: NodeState; age: number; stale:
       <div className={classes.part}>
         <h3 className={classes.partTitle}>GPU</h3>
         {gpus.length === 0 ? (
-          <p className={classes.note}>{state.gpu_note ?? 'None reported.'}</p>
+          <p className={classes.note}>{state.gpu_note ?? t('card.noGpu')}</p>
         ) : (
           <ul className={classes.gpus}>
             {gpus.map((gpu) => (
@@ -138,9 +149,9 @@ function Reported({ state, age, stale }: { state: NodeState; age: number; stale:
         )}
       </div>
       <div className={classes.part}>
-        <h3 className={classes.partTitle}>Models</h3>
+        <h3 className={classes.partTitle}>{t('card.models')}</h3>
         {state.models.length === 0 ? (
-          <p className={classes.note}>None on this node.</p>
+          <p className={classes.note}>{t('card.noModel')}</p>
         ) : (
           <ul className={classes.models}>
             {state.models.map((model) => (
@@ -163,11 +174,12 @@ function Number({ name, value }: { name: string; value: string }) {
 }
 
 function GpuLine({ gpu }: { gpu: Gpu }) {
+  const { t } = useTranslation('nodes')
   const facts = [
     gpu.load_percent == null ? null : `${gpu.load_percent.toFixed(0)} %`,
     gpu.temperature_celsius == null ? null : `${gpu.temperature_celsius.toFixed(0)} °C`,
     gpu.power_watts == null ? null : `${gpu.power_watts.toFixed(0)} W`,
-    gpu.ecc_errors == null || gpu.ecc_errors === 0 ? null : `${count(gpu.ecc_errors)} ECC errors`,
+    gpu.ecc_errors == null || gpu.ecc_errors === 0 ? null : t('card.ecc', { count: gpu.ecc_errors }),
   ].filter((fact) => fact !== null)
   return (
     <li className={classes.gpu}>
@@ -179,7 +191,7 @@ function GpuLine({ gpu }: { gpu: Gpu }) {
       </div>
       {gpu.memory_used != null && gpu.memory_total != null && (
         <Meter
-          label="Memory"
+          label={t('memory')}
           text={bytesOf(gpu.memory_used, gpu.memory_total)}
           percent={percent(gpu.memory_used, gpu.memory_total)}
           high={98}
@@ -199,6 +211,7 @@ const MODEL_TONE: Record<ModelState['state'], Tone> = {
 }
 
 function ModelLine({ model }: { model: ModelState }) {
+  const { t } = useTranslation('nodes')
   const size = model.memory ?? model.size
   const fetching = model.state === 'fetching' && model.bytes_done != null && model.size != null
   return (
@@ -207,16 +220,16 @@ function ModelLine({ model }: { model: ModelState }) {
         {model.name}
       </span>
       <span className={classes.modelSize}>
-        {size != null && `${bytes(size)}${model.memory == null ? '' : ' in memory'}`}
+        {size != null && (model.memory == null ? bytes(size) : t('card.inMemory', { size: bytes(size) }))}
       </span>
       <Tag tone={MODEL_TONE[model.state]}>
-        {model.state}
+        {t(`card.model.${model.state}`)}
         {fetching && ` ${Math.floor(percent(model.bytes_done ?? 0, model.size ?? 0))} %`}
       </Tag>
       {fetching && (
         <span className={classes.progress}>
           <Meter
-            label="Fetched"
+            label={t('card.fetched')}
             text={bytesOf(model.bytes_done ?? 0, model.size ?? 0)}
             percent={percent(model.bytes_done ?? 0, model.size ?? 0)}
             high={101}
@@ -240,21 +253,23 @@ function engineName(engine: Engine): string {
 }
 
 /** What routing goes by besides telemetry: "eu · tier=gold · 1.25 an hour". */
-function placeOf(node: NodeView): string {
+function placeOf(node: NodeView, t: TFunction<'nodes'>): string {
   return [
     node.region,
     ...Object.entries(node.labels).map(([name, value]) => `${name}=${value}`),
-    node.hourly_cost === null ? '' : `${node.hourly_cost} an hour`,
+    node.hourly_cost === null ? '' : t('card.anHour', { cost: String(node.hourly_cost) }),
   ]
     .filter((part) => part !== '')
     .join(' · ')
 }
 
-function healthOf(node: NodeView, stale: boolean): { word: string; tone: Tone } {
+type Word = 'joined' | 'offline' | 'stale' | 'healthy' | 'degraded' | 'engineDown'
+
+function healthOf(node: NodeView, stale: boolean): { word: Word; tone: Tone } {
   const { state } = node
-  if (state === null) return { word: node.last_seen === null ? 'Joined' : 'Offline', tone: 'bad' }
-  if (stale) return { word: 'Stale', tone: 'warn' }
+  if (state === null) return { word: node.last_seen === null ? 'joined' : 'offline', tone: 'bad' }
+  if (stale) return { word: 'stale', tone: 'warn' }
   const healthy = state.engines.filter((engine) => engine.healthy).length
-  if (healthy === state.engines.length && healthy > 0) return { word: 'Healthy', tone: 'ok' }
-  return healthy > 0 ? { word: 'Degraded', tone: 'warn' } : { word: 'Engine down', tone: 'bad' }
+  if (healthy === state.engines.length && healthy > 0) return { word: 'healthy', tone: 'ok' }
+  return healthy > 0 ? { word: 'degraded', tone: 'warn' } : { word: 'engineDown', tone: 'bad' }
 }

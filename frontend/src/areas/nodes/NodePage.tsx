@@ -1,6 +1,6 @@
 /** One node: how it is and why, what it runs, its past, and what can be done with it. */
-import { Button } from '@mantine/core'
-import { IconPlayerPause, IconPlayerPlay, IconTrash } from '@tabler/icons-react'
+import { Button, Progress } from '@mantine/core'
+import { IconDropletDown, IconPencil, IconPlayerPause, IconPlayerPlay, IconTrash } from '@tabler/icons-react'
 import { useNavigate, useParams } from '@tanstack/react-router'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
@@ -12,15 +12,20 @@ import { useClock, useTopic } from '../../live/useLive'
 import { Card, Empty } from '../../ui/Card'
 import { Dialog } from '../../ui/Dialog'
 import { Findings } from '../../ui/Findings'
-import { count, dateTime, plainId } from '../../ui/format'
+import { count, dateTime, percent, plainId, span } from '../../ui/format'
 import { HistoryChart } from '../../ui/HistoryChart'
 import { Page } from '../../ui/Page'
 import { lineOf, Past as PastOf } from '../../ui/Past'
 import { Loaded } from '../../ui/PageState'
 import { Tag } from '../../ui/Tag'
 import { done, failed } from '../../ui/toast'
+import { useNow } from '../../ui/useNow'
+import { FinishedTable } from '../overview/FinishedTable'
 import { RunningTable } from '../overview/RunningTable'
+import { DrainNodes } from './DrainNodes'
+import { EditNode } from './EditNode'
 import { NodeCard } from './NodeCard'
+import { NodeLog } from './NodeLog'
 import classes from './NodePage.module.css'
 import type { NodeCondition } from './rows'
 import { TONE } from './tone'
@@ -34,6 +39,7 @@ export function NodePage() {
 function Found({ node }: { node: Node }) {
   const { t } = useTranslation(['nodes', 'common'])
   const condition = conditionOf(node)
+  const mayManage = useMay('node.manage')
   return (
     <Page
       title={node.name}
@@ -47,15 +53,18 @@ function Found({ node }: { node: Node }) {
           <Findings findings={node.health.findings} />
         </Card>
       )}
+      {node.drain !== null && <DrainProgress drain={node.drain} />}
       <Now node={node} />
       <Past node={node} />
+      {mayManage && <NodeLog id={node.id} />}
     </Page>
   )
 }
 
 function conditionOf(node: Node): NodeCondition {
   if (!node.online) return 'silent'
-  if (node.health.state === 'healthy' && !node.schedulable) return 'draining'
+  if (node.health.state === 'healthy' && !node.schedulable)
+    return node.drain === null ? 'cordoned' : 'draining'
   return node.health.state
 }
 
@@ -66,6 +75,7 @@ function Now({ node }: { node: Node }) {
   const live = useTopic('node', { ids: [id] })
   const running = useTopic('requests')
   const requests = (running?.running ?? []).filter((request) => request.node === id)
+  const ended = (running?.finished ?? []).filter((request) => request.node === id)
   const said = telemetryOf(node)
   const view: NodeView = live?.get(id) ?? {
     id,
@@ -80,16 +90,27 @@ function Now({ node }: { node: Node }) {
     heardAt: clock,
   }
   return (
-    <div className={classes.now}>
-      <NodeCard node={view} clock={clock} />
-      <Card title={t('runningNow')} aside={requests.length === 0 ? undefined : count(requests.length)} flush>
-        {requests.length === 0 ? (
-          <Empty title={t('runsNothing')} />
-        ) : (
-          <RunningTable requests={requests} total={requests.length} />
-        )}
-      </Card>
-    </div>
+    <>
+      <div className={classes.now}>
+        <NodeCard node={view} clock={clock} />
+        <Card
+          title={t('runningNow')}
+          aside={requests.length === 0 ? undefined : count(requests.length)}
+          flush
+        >
+          {requests.length === 0 ? (
+            <Empty title={t('runsNothing')} />
+          ) : (
+            <RunningTable requests={requests} total={requests.length} />
+          )}
+        </Card>
+      </div>
+      {ended.length > 0 && (
+        <Card title={t('endedHere')} flush>
+          <FinishedTable requests={ended} />
+        </Card>
+      )}
+    </>
   )
 }
 
@@ -135,50 +156,116 @@ function Acts({ node }: { node: Node }) {
   const { t } = useTranslation('nodes')
   const mayManage = useMay('node.manage')
   const schedule = useSchedule()
-  const [removing, setRemoving] = useState(false)
+  const [opened, setOpened] = useState<'drain' | 'edit' | 'remove' | null>(null)
   if (!mayManage) return null
   const running = telemetryOf(node)?.running ?? 0
+  const close = () => {
+    setOpened(null)
+  }
+  const set = (change: { schedulable: boolean; drain_seconds?: number }, message: string) => {
+    schedule.mutate(
+      { id: node.id, ...change },
+      {
+        onSuccess: () => {
+          done(message)
+        },
+        onError: failed,
+      },
+    )
+  }
   return (
     <>
+      {node.schedulable ? (
+        <Button
+          variant="default"
+          loading={schedule.isPending}
+          leftSection={<IconPlayerPause size={16} />}
+          onClick={() => {
+            set({ schedulable: false }, t('cordoned'))
+          }}
+        >
+          {t('cordon')}
+        </Button>
+      ) : (
+        <Button
+          variant="default"
+          loading={schedule.isPending}
+          leftSection={<IconPlayerPlay size={16} />}
+          onClick={() => {
+            set({ schedulable: true }, t('resumed'))
+          }}
+        >
+          {t('resume')}
+        </Button>
+      )}
+      {node.drain === null && (
+        <Button
+          variant="default"
+          leftSection={<IconDropletDown size={16} />}
+          onClick={() => {
+            setOpened('drain')
+          }}
+        >
+          {t('drain')}
+        </Button>
+      )}
       <Button
         variant="default"
-        loading={schedule.isPending}
-        leftSection={node.schedulable ? <IconPlayerPause size={16} /> : <IconPlayerPlay size={16} />}
+        leftSection={<IconPencil size={16} />}
         onClick={() => {
-          schedule.mutate(
-            { id: node.id, schedulable: !node.schedulable },
-            {
-              onSuccess: () => {
-                const message = node.schedulable ? t('drainBegun', { count: running }) : t('resumed')
-                done(message)
-              },
-              onError: (error) => {
-                failed(error)
-              },
-            },
-          )
+          setOpened('edit')
         }}
       >
-        {node.schedulable ? t('drain') : t('resume')}
+        {t('edit')}
       </Button>
       <Button
         variant="default"
         leftSection={<IconTrash size={16} />}
         onClick={() => {
-          setRemoving(true)
+          setOpened('remove')
         }}
       >
         {t('remove')}
       </Button>
-      <Remove
-        node={node}
-        running={running}
-        opened={removing}
-        onClose={() => {
-          setRemoving(false)
-        }}
-      />
+      {opened === 'drain' && (
+        <DrainNodes
+          count={1}
+          onClose={close}
+          onDrain={(seconds) => {
+            set({ schedulable: false, drain_seconds: seconds }, t('drainBegun', { count: running }))
+          }}
+        />
+      )}
+      {opened === 'edit' && <EditNode node={node} onClose={close} />}
+      <Remove node={node} running={running} opened={opened === 'remove'} onClose={close} />
     </>
+  )
+}
+
+/** How far a drain is: of the requests that ran when it began, those that are left. */
+function DrainProgress({ drain }: { drain: NonNullable<Node['drain']> }) {
+  const { t } = useTranslation('nodes')
+  const now = useNow()
+  const { running, running_at_start: first } = drain
+  const all = Math.max(first ?? 0, running ?? 0)
+  const left = Date.parse(drain.until) / 1000 - now
+  const text =
+    running === null
+      ? t('drainUnknown')
+      : running === 0
+        ? t('drainOver')
+        : t('drainLeft', { count: running, all }) +
+          (left > 0 ? ` ${t('drainEnds', { span: span(left) })}` : ` ${t('drainEnding')}`)
+  return (
+    <Card title={t('drainProgress')}>
+      <div className={classes.form}>
+        <Progress
+          value={running === null ? 0 : all === 0 ? 100 : percent(all - running, all)}
+          aria-label={t('drainProgress')}
+        />
+        <p role="status">{text}</p>
+      </div>
+    </Card>
   )
 }
 

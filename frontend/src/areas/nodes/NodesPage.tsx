@@ -1,8 +1,8 @@
 /** Every node, problems first: a map to see them all, a table to find one. */
 import { Button } from '@mantine/core'
-import { IconPlayerPause, IconPlayerPlay, IconPlus } from '@tabler/icons-react'
+import { IconDropletDown, IconPlayerPause, IconPlayerPlay, IconPlus } from '@tabler/icons-react'
 import { Link } from '@tanstack/react-router'
-import { useMemo } from 'react'
+import { useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useSchedule } from '../../api/nodes'
 import { useMay } from '../../api/session'
@@ -14,6 +14,7 @@ import { DataTable } from '../../ui/table/DataTable'
 import type { Column } from '../../ui/table/column'
 import { Tag } from '../../ui/Tag'
 import { failed } from '../../ui/toast'
+import { DrainNodes } from './DrainNodes'
 import { NodeMap } from './NodeMap'
 import type { NodeCondition, NodeListed } from './rows'
 import { TONE } from './tone'
@@ -32,17 +33,9 @@ export function NodesPage() {
   const schedule = useSchedule()
   const rows = useNodeRows()
   const columns = useColumns()
-  const set = (chosen: readonly NodeListed[], schedulable: boolean) => {
-    for (const row of chosen) {
-      schedule.mutate(
-        { id: row.id, schedulable },
-        {
-          onError: (error) => {
-            failed(error)
-          },
-        },
-      )
-    }
+  const [draining, setDraining] = useState<readonly NodeListed[] | null>(null)
+  const set = (chosen: readonly NodeListed[], change: { schedulable: boolean; drain_seconds?: number }) => {
+    for (const row of chosen) schedule.mutate({ id: row.id, ...change }, { onError: failed })
   }
   return (
     <Page
@@ -79,17 +72,18 @@ export function NodesPage() {
           mayManage
             ? [
                 {
-                  label: t('drain'),
+                  label: t('cordon'),
                   icon: IconPlayerPause,
                   run: (chosen: readonly NodeListed[]) => {
-                    set(chosen, false)
+                    set(chosen, { schedulable: false })
                   },
                 },
+                { label: t('drain'), icon: IconDropletDown, run: setDraining },
                 {
                   label: t('resume'),
                   icon: IconPlayerPlay,
                   run: (chosen: readonly NodeListed[]) => {
-                    set(chosen, true)
+                    set(chosen, { schedulable: true })
                   },
                 },
               ]
@@ -98,6 +92,17 @@ export function NodesPage() {
         empty={<PageEmpty title={t('none')}>{t('noneText')}</PageEmpty>}
         live
       />
+      {draining !== null && (
+        <DrainNodes
+          count={draining.length}
+          onClose={() => {
+            setDraining(null)
+          }}
+          onDrain={(seconds) => {
+            set(draining, { schedulable: false, drain_seconds: seconds })
+          }}
+        />
+      )}
     </Page>
   )
 }

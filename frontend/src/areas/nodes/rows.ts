@@ -2,7 +2,7 @@
 import { conditionOf, type Condition, type FleetProblem } from '../../api/health'
 import type { NodeRow } from '../../live/types'
 
-export type NodeCondition = Condition | 'draining' | 'silent'
+export type NodeCondition = Condition | 'draining' | 'cordoned' | 'silent'
 
 export interface NodeListed {
   /** With hyphens, as addresses have it. */
@@ -15,7 +15,15 @@ export interface NodeListed {
 
 /** One for all: to make it costs more than a thousand comparisons. */
 const collator = new Intl.Collator(undefined, { numeric: true })
-const ORDER: readonly NodeCondition[] = ['silent', 'unhealthy', 'degraded', 'unknown', 'draining', 'healthy']
+const ORDER: readonly NodeCondition[] = [
+  'silent',
+  'unhealthy',
+  'degraded',
+  'unknown',
+  'draining',
+  'cordoned',
+  'healthy',
+]
 
 /** The worst first, then by name. `judged`: there is a report; without one nobody knows how they are. */
 export function rowsOf(

@@ -9,4 +9,5 @@ export const TONE: Record<NodeCondition, Tone> = {
   silent: 'bad',
   unknown: 'plain',
   draining: 'accent',
+  cordoned: 'accent',
 }

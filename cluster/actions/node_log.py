@@ -1,0 +1,76 @@
+"""Asks a node for its log, live: nothing of it is kept here."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+import redis
+from django.db import transaction
+from redis.exceptions import RedisError
+
+from cluster.queries.node import get_node
+from cluster.telemetry import ignore
+from ollamamax import contract, logs
+from ollamamax.audit.actions import record
+from ollamamax.bus import keys, regions
+from ollamamax.contract.from_node import Nonsense, decode_node_log
+from ollamamax.contract.node_log import LogSource, NodeLog
+from ollamamax.identity.rights import require_in_tenant
+from ollamamax.identity.roles import reference
+from ollamamax.identity.scope import tenant_scope
+from ollamamax.kernel.errors import Unavailable
+from ollamamax.kernel.ids import new_id
+from ollamamax.kernel.principal import Principal
+
+ANSWER_SECONDS = 4.0
+AUDITED_EACH = 600
+"""Seconds: whoever follows a log reads it every few of them, and is told of once in so many."""
+_log = logs.get(__name__)
+
+
+def read_node_log(*, acting: Principal, node_id: uuid.UUID, source: LogSource, after: int = 0) -> NodeLog:
+    """The last lines of the agent's or the engine's log after number ``after``, as the node tells them.
+
+    Raises `Forbidden`, `NotFound`, and `Unavailable` for a node that does not answer, as one of an older version does not.
+    """
+    tenant = require_in_tenant(acting, "node.manage", reference("node", node_id))
+    with tenant_scope(tenant):
+        node = get_node(acting, node_id)
+    try:
+        client = regions.own().client
+        first = client.set(keys.log_read(acting.id, node.id.hex, source), 1, nx=True, ex=AUDITED_EACH)
+        if first:
+            with tenant_scope(tenant), transaction.atomic(durable=True):
+                record(
+                    acting=acting,
+                    action="node.read_log",
+                    target_type="node",
+                    target_id=node.id,
+                    tenant=tenant,
+                    detail={"name": node.name, "source": source},
+                )
+        return _asked(client, node.id.hex, source, after)
+    except RedisError as error:
+        _log.warning("node_log_unreadable", node=node.id.hex, error=str(error))
+        raise Unavailable("The node cannot be reached right now.", retry_after=1) from error
+
+
+def _asked(client: redis.Redis, node: str, source: LogSource, after: int) -> NodeLog:
+    question = new_id()
+    with client.pubsub(ignore_subscribe_messages=False) as answers:
+        answers.subscribe(keys.log_answer(node, question))
+        answers.get_message(timeout=ANSWER_SECONDS)
+        order = contract.Control("log", question, seq=after, source=source)
+        heard: Any = client.publish(keys.node_control(node), contract.encode_control(order))
+        end = time.monotonic() + ANSWER_SECONDS
+        while heard and (left := end - time.monotonic()) > 0:
+            message = answers.get_message(ignore_subscribe_messages=True, timeout=left)
+            if message is not None:
+                try:
+                    return decode_node_log(message["data"])
+                except Nonsense as error:
+                    ignore(node, error.reason)
+                    raise Unavailable("What the node says of its log cannot be read.", retry_after=5) from None
+    raise Unavailable("The node does not answer: it is away, or its agent is too old to tell its log.", retry_after=5)
