@@ -200,6 +200,7 @@ FINDS = "finds out whose a credential or an id is, before there is a tenant"
 PUBLISHES = "reads again what it tells the data plane of"
 OPERATOR = "an act of the operator, on all tenants"
 EVERY_TENANT = {
+    "cluster/actions/drain.py": LOOPS,
     "cluster/actions/history.py": LOOPS,
     "cluster/actions/node.py": FINDS,
     "cluster/management/commands/nodes.py": OPERATOR,

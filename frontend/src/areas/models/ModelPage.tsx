@@ -13,11 +13,12 @@ import { Loaded, PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
 import { Tag, type Tone } from '../../ui/Tag'
+import { Aliases } from './Aliases'
+import { Fallbacks } from './Fallbacks'
 import { linesOf } from './labels'
 import { ModelActs } from './ModelActs'
 import classes from './ModelPage.module.css'
 import { ModelTraffic } from './ModelTraffic'
-import { Aliases, Fallbacks } from './Names'
 
 type State = NonNullable<Replica['state']>
 const TONE: Record<State, Tone> = {

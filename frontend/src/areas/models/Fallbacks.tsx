@@ -1,165 +1,19 @@
-/** By which further names a model is asked for, and what stands in for it: changed at the place. */
+/** What stands in for a name, and for which causes: changed at the place. */
 import { Button, Checkbox, Group, NumberInput, TextInput } from '@mantine/core'
 import { IconArrowUp, IconPlus, IconTrash } from '@tabler/icons-react'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { z } from 'zod'
-import {
-  changeAlias,
-  changeModel,
-  createAlias,
-  deleteAlias,
-  useAliases,
-  useModelsChanged,
-  type Alias,
-  type Fallback,
-  type Model,
-} from '../../api/models'
+import { changeModel, useModelsChanged, type Fallback, type Model } from '../../api/models'
 import { useMay } from '../../api/session'
 import { Card, Empty } from '../../ui/Card'
-import { confirmed } from '../../ui/confirm'
 import { FormDialog } from '../../ui/form/FormDialog'
 import { useApiForm } from '../../ui/form/useApiForm'
-import { Loaded } from '../../ui/PageState'
-import { done, failed } from '../../ui/toast'
-import { EXAMPLE } from './examples'
+import { done } from '../../ui/toast'
 import classes from './ModelPage.module.css'
 
 const CAUSES = ['no_capacity', 'context_too_long', 'engine_error'] as const
 const MOST = 5
-
-export function Aliases({ model }: { model: Model }) {
-  const { t } = useTranslation('models')
-  const mayManage = useMay('model.manage')
-  const aliases = useAliases(model.name)
-  const [adding, setAdding] = useState(false)
-  const [editing, setEditing] = useState<Alias | null>(null)
-  const renew = useModelsChanged()
-  const remove = async (alias: Alias) => {
-    const yes = await confirmed({
-      title: t('aliasDeleteTitle', { name: alias.name }),
-      consequence: t('aliasDeleteText'),
-      action: t('aliasDelete'),
-      danger: true,
-    })
-    if (!yes) return
-    try {
-      await deleteAlias(alias.id)
-      renew()
-      done(t('aliasDeleted', { name: alias.name }))
-    } catch (error) {
-      failed(error)
-    }
-  }
-  return (
-    <Card
-      title={t('aliases')}
-      aside={
-        mayManage && (
-          <Button
-            size="compact-sm"
-            variant="default"
-            leftSection={<IconPlus size={14} />}
-            onClick={() => {
-              setAdding(true)
-            }}
-          >
-            {t('aliasAdd')}
-          </Button>
-        )
-      }
-    >
-      <Loaded query={aliases} isEmpty={(list) => list.length === 0} empty={<Empty title={t('noAlias')} />}>
-        {(list) => (
-          <ul className={classes.names}>
-            {list.map((alias) => (
-              <li key={alias.id} className={classes.named}>
-                <span className={classes.nameOf}>{alias.name}</span>
-                <span className={classes.muted}>
-                  {alias.fallbacks.length > 0 &&
-                    t('standsIn', { names: alias.fallbacks.map((each) => each.model).join(', ') })}
-                </span>
-                {mayManage && (
-                  <>
-                    <Button
-                      size="compact-xs"
-                      variant="default"
-                      aria-label={t('aliasEditOf', { name: alias.name })}
-                      onClick={() => {
-                        setEditing(alias)
-                      }}
-                    >
-                      {t('fallbacks')}
-                    </Button>
-                    <Button
-                      size="compact-xs"
-                      variant="subtle"
-                      color="red"
-                      aria-label={t('aliasDeleteTitle', { name: alias.name })}
-                      onClick={() => void remove(alias)}
-                    >
-                      {t('aliasDelete')}
-                    </Button>
-                  </>
-                )}
-              </li>
-            ))}
-          </ul>
-        )}
-      </Loaded>
-      {adding && (
-        <AddAlias
-          target={model.name}
-          onClose={() => {
-            setAdding(false)
-          }}
-        />
-      )}
-      {editing !== null && (
-        <EditFallbacks
-          of={editing.name}
-          fallbacks={editing.fallbacks}
-          send={(fallbacks) => changeAlias(editing.id, { fallbacks })}
-          onClose={() => {
-            setEditing(null)
-          }}
-        />
-      )}
-    </Card>
-  )
-}
-
-function AddAlias({ target, onClose }: { target: string; onClose: () => void }) {
-  const { t } = useTranslation('models')
-  const renew = useModelsChanged()
-  const of = useApiForm({
-    initial: { name: '' },
-    schema: z.object({ name: z.string().trim().min(1, t('nameNeeded')) }),
-    send: ({ name }) => createAlias({ name, target }),
-    onDone: (made) => {
-      renew()
-      onClose()
-      done(t('aliasAdded', { name: made.name, target }))
-    },
-  })
-  return (
-    <FormDialog
-      opened
-      onClose={onClose}
-      title={t('aliasAddTitle', { name: target })}
-      action={t('aliasAdd')}
-      of={of}
-    >
-      <TextInput
-        label={t('newName')}
-        description={t('aliasText')}
-        placeholder={EXAMPLE.alias}
-        data-autofocus
-        {...of.form.getInputProps('name')}
-      />
-    </FormDialog>
-  )
-}
 
 export function Fallbacks({ model }: { model: Model }) {
   const { t } = useTranslation('models')
@@ -224,7 +78,7 @@ interface Row {
   after_seconds: number | string
 }
 
-function EditFallbacks({ of: name, fallbacks, send, onClose }: Editing) {
+export function EditFallbacks({ of: name, fallbacks, send, onClose }: Editing) {
   const { t } = useTranslation('models')
   const renew = useModelsChanged()
   const of = useApiForm<{ fallbacks: Row[] }>({
