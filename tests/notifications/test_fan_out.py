@@ -20,7 +20,7 @@ from ollamamax.identity.actions.tenant import create_tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.notifications.actions.fan_out import SLICE, fan_out
 from ollamamax.notifications.actions.health import watch_findings
-from ollamamax.notifications.actions.webhook import change_webhook, create_webhook
+from ollamamax.notifications.actions.webhook import change_webhook, create_webhook, send_test_event
 from ollamamax.notifications.events import GROUPS, HEALTH
 from ollamamax.notifications.models import WebhookDelivery, WebhookEvent
 from tests.architecture.code import ROOT, modules
@@ -231,3 +231,15 @@ def test_the_trail_has_what_is_told(owner: Person) -> None:
     fan_out()
     [event] = told(owner)
     assert AuditRecord.objects.get(action="webhook.create").seq == event["data"]["seq"]
+
+
+def test_a_test_event_is_for_the_one_it_was_asked_for(owner: Person) -> None:
+    asked, other, all_ = hook(owner, "key.*"), hook(owner, "webhook.test"), hook(owner, "*")
+    send_test_event(acting=owner.acting, webhook_id=asked.id)
+    fan_out()
+    with tenant_scope(owner.tenant):
+        found = set(WebhookDelivery.objects.values_list("webhook", "event__type"))
+    assert {each for each in found if each[0] == asked.id} == {(asked.id, "webhook.test")}
+    assert not [each for each in found if each[0] == other.id]
+    assert (all_.id, "webhook.test") not in found
+    assert (all_.id, "webhook.send_test") in found

@@ -9,17 +9,16 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from ollamamax.notifications.attempts import DAY
-from ollamamax.notifications.events import TEST, wants
+from ollamamax.notifications.events import wants
 from ollamamax.notifications.models import Webhook, WebhookDelivery, WebhookEvent
 from ollamamax.notifications.payload import Payload, encoded
 
 
-def queue_event(tenant: uuid.UUID, payload: Payload, webhooks: Iterable[Webhook]) -> list[WebhookDelivery]:
-    return queue_events(tenant, [payload], webhooks)
-
-
-def queue_events(tenant: uuid.UUID, payloads: Iterable[Payload], webhooks: Iterable[Webhook]) -> list[WebhookDelivery]:
-    """Each event for those of ``webhooks`` that want it; nothing is kept of one that nobody wants. Queries: 2 or none.
+def queue_events(
+    tenant: uuid.UUID, payloads: Iterable[Payload], webhooks: Iterable[Webhook], *, asked: bool = False
+) -> list[WebhookDelivery]:
+    """Each event for those of ``webhooks`` that want it, or for all, where somebody ``asked`` for it; nothing is kept of one that
+    nobody wants. Queries: 2 or none.
 
     Raises `TransactionManagementError` outside a transaction.
     """
@@ -32,7 +31,7 @@ def queue_events(tenant: uuid.UUID, payloads: Iterable[Payload], webhooks: Itera
         wanting = [
             each
             for each in listening
-            if payload.type == TEST or (wants(each.events, payload.type) and payload.timestamp >= each.since)
+            if asked or (wants(each.events, payload.type) and payload.timestamp >= each.since)
         ]
         if not wanting:
             continue

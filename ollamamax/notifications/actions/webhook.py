@@ -23,7 +23,7 @@ from ollamamax.kernel import ids
 from ollamamax.kernel.errors import InvalidRequest, NotFound
 from ollamamax.kernel.principal import Principal
 from ollamamax.notifications import events, signature
-from ollamamax.notifications.actions.queue import queue_event
+from ollamamax.notifications.actions.queue import queue_events
 from ollamamax.notifications.models import AuditCursor, Webhook, WebhookDelivery
 from ollamamax.notifications.payload import Payload, TestData
 from ollamamax.notifications.queries.webhook import place_of
@@ -172,12 +172,12 @@ def send_test_event(*, acting: Principal, webhook_id: uuid.UUID) -> WebhookDeliv
         payload = Payload(
             events.TEST, timezone.now(), tenant.hex, TestData(f"A test event, asked for by {acting.name}.")
         )
-        [delivery] = queue_event(tenant, payload, [webhook])
+        [delivery] = queue_events(tenant, [payload], [webhook], asked=True)
         # Somebody waits for what becomes of it.
         Webhook.objects.filter(pk=webhook.pk).update(wait_until=None)
         record(
             acting=acting,
-            action="webhook.test",
+            action="webhook.send_test",
             target_type="webhook",
             target_id=webhook.id,
             tenant=tenant,

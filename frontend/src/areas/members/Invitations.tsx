@@ -37,7 +37,7 @@ export function Invitations({ nameOf }: { nameOf: (role: string) => string }) {
         cell: (row) => <Tag tone={TONE[stateOf(row)]}>{t(stateOf(row))}</Tag>,
         width: 120,
       },
-      { id: 'by', header: t('invitedBy'), value: (row) => row.invited_by_name ?? '', width: 200 },
+      { id: 'by', header: t('invitedBy'), value: (row) => row.invited_by_name, width: 200 },
       {
         id: 'expires',
         header: t('expires'),
@@ -64,7 +64,7 @@ export function Invitations({ nameOf }: { nameOf: (role: string) => string }) {
       failed(error)
     }
   }
-  if (list.rows !== undefined && list.rows.length === 0) return null
+  if (list.rows?.length === 0) return null
   return (
     <Card title={t('invitations')}>
       <DataTable

@@ -37,7 +37,7 @@ export function EditTenant({ tenant, onClose }: { tenant: TenantDetail; onClose:
       change.mutateAsync({
         id: tenant.id,
         name: name.trim(),
-        weight: Number(weight),
+        weight,
         limits: {
           requests_per_minute: numberOf(given.requests_per_minute),
           tokens_per_minute: numberOf(given.tokens_per_minute),
