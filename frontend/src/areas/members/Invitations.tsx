@@ -1,9 +1,8 @@
 /** Invitations in whatever state; those that are open can be revoked. */
-import { Button } from '@mantine/core'
+import { Button, Title } from '@mantine/core'
 import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useInvitations, useMemberActs, type Invitation } from '../../api/members'
-import { Card } from '../../ui/Card'
 import { confirmed } from '../../ui/confirm'
 import { exactly, when } from '../../ui/format'
 import { PageEmpty } from '../../ui/PageState'
@@ -66,7 +65,10 @@ export function Invitations({ nameOf }: { nameOf: (role: string) => string }) {
   }
   if (list.rows?.length === 0) return null
   return (
-    <Card title={t('invitations')}>
+    <>
+      <Title order={2} size="h4">
+        {t('invitations')}
+      </Title>
       <DataTable
         id="invitations"
         label={t('invitations')}
@@ -89,6 +91,6 @@ export function Invitations({ nameOf }: { nameOf: (role: string) => string }) {
         }
         empty={<PageEmpty title={t('noInvitation')} />}
       />
-    </Card>
+    </>
   )
 }
