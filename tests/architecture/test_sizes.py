@@ -33,6 +33,7 @@ LONGER = {
     "models_registry/migrations/0008_releases.py": "one migration, as Django writes it",
     "cluster/engines/poster.py": "one request to an engine, from its connection to the last of its answer",
     "ollamamax/gateway/measuring.py": "all that is counted where a request ends",
+    "frontend/src/areas/models/Names.tsx": "the names of one model and what stands in for it, changed at the place",
 }
 """Files of more than `LOOK_AGAIN` lines, and why they are whole. Of tests each file is one subject."""
 
