@@ -15,9 +15,10 @@ import {
   IconMoon,
   IconPalette,
   IconSun,
+  IconUserCircle,
 } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
-import { useRouter } from '@tanstack/react-router'
+import { Link, useRouter } from '@tanstack/react-router'
 import { useTranslation } from 'react-i18next'
 import { sessionQuery, useLogOut } from '../api/session'
 import { LANGUAGES, speak, type Language } from '../i18n'
@@ -49,6 +50,12 @@ export function AccountMenu() {
           {user.name !== user.email && <div className={classes.email}>{user.email}</div>}
         </div>
         <Menu.Divider />
+        <Menu.Item
+          leftSection={<IconUserCircle size={16} />}
+          renderRoot={(props) => <Link {...props} to="/account" />}
+        >
+          {t('account.page')}
+        </Menu.Item>
         <Colours />
         <Languages />
         <Menu.Divider />
