@@ -19,6 +19,7 @@ import { linesOf } from './labels'
 import { ModelActs } from './ModelActs'
 import classes from './ModelPage.module.css'
 import { ModelTraffic } from './ModelTraffic'
+import { Moves, Versions } from './Versions'
 
 type State = NonNullable<Replica['state']>
 const TONE: Record<State, Tone> = {
@@ -73,6 +74,8 @@ function Shown({ model }: { model: Model }) {
         <Aliases model={model} />
         <Fallbacks model={model} />
       </div>
+      <Moves model={model} />
+      <Versions model={model} />
       <Replicas model={model} />
     </Page>
   )
