@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import threading
 from typing import Any
 
@@ -218,14 +217,3 @@ def test_it_goes_by_mail_where_there_is_mail(owner: Person, owner_api: APIClient
     assert "lädt Sie zu Acme" in str(message["Subject"])
     text = next(part for part in message.walk() if part.get_content_type() == "text/plain").get_content()
     assert made.json()["link"] in text
-
-
-def test_old_invitations_are_forgotten(owner: Person, owner_api: APIClient) -> None:
-    from ollamamax.identity.actions.retention import remove_ended
-
-    invite(owner_api)
-    with tenant_scope(owner.tenant):
-        Invitation.objects.update(expires_at=timezone.now() - datetime.timedelta(days=91))
-    remove_ended()
-    with tenant_scope(owner.tenant):
-        assert Invitation.objects.count() == 0

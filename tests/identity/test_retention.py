@@ -17,7 +17,7 @@ from models_registry.models import Job
 from ollamamax.audit.models import AuditRecord
 from ollamamax.batches.models import Batch, File
 from ollamamax.identity.actions import retention
-from ollamamax.identity.models import ApiKey
+from ollamamax.identity.models import ApiKey, Invitation, Role
 from ollamamax.identity.retention import ENDINGS
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.ids import new_id
@@ -72,10 +72,24 @@ def session(owner: Person, **fields: Any) -> Session:
     return Session.objects.create(session_key=new_id(), session_data="", **fields)
 
 
+def invitation(owner: Person, expires_at: datetime.datetime) -> Invitation:
+    return Invitation.objects.create(
+        tenant=owner.tenant,
+        email=f"{new_id()}@example.com",
+        role=Role.objects.get(tenant=None, slug="member"),
+        token_hash=digest(),
+        expires_at=expires_at,
+    )
+
+
 TABLE: dict[str, tuple[Callable[[Person, datetime.datetime], list[Any]], Callable[[Person], list[Any]]]] = {
     "key": (
         lambda owner, at: [key(owner, revoked_at=at), key(owner, expires_at=at)],
         lambda owner: [key(owner), key(owner, expires_at=timezone.now() + DAY)],
+    ),
+    "invitation": (
+        lambda owner, at: [invitation(owner, at)],
+        lambda owner: [invitation(owner, timezone.now() + DAY)],
     ),
     "join_token": (
         lambda owner, at: [token(owner, expires_at=at), token(owner, revoked_at=at), token(owner, uses=1, expires_at=at)],

@@ -13,11 +13,11 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from ollamamax.audit.actions import record
-from ollamamax.identity.actions.member import require_over_members, require_to_decide
 from ollamamax.identity.actions.session import begin_session
 from ollamamax.identity.actions.user import set_password
 from ollamamax.identity.bounds import INVITATIONS, MEMBERS, USERS, require_room
 from ollamamax.identity.directory import publish_keys_on_commit
+from ollamamax.identity.member_rights import require_over_members, require_to_decide
 from ollamamax.identity.models import Invitation, Membership, Tenant, User
 from ollamamax.identity.queries import role as roles
 from ollamamax.identity.queries.invitation import GONE, find_open, is_open

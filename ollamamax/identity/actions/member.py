@@ -11,11 +11,10 @@ from django.db import IntegrityError, transaction
 from ollamamax.audit.actions import record
 from ollamamax.identity import directory, sockets
 from ollamamax.identity.bounds import MEMBERS, require_room
-from ollamamax.identity.models import Membership, Role, Tenant, User
+from ollamamax.identity.member_rights import require_over_members, require_to_decide
+from ollamamax.identity.models import Membership, Tenant, User
 from ollamamax.identity.queries import role as roles
 from ollamamax.identity.queries.key import keys_made_by
-from ollamamax.identity.rights import require, require_over_owners, require_to_grant
-from ollamamax.identity.roles import counted
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Conflict, InvalidRequest, NotFound
 from ollamamax.kernel.principal import Principal
@@ -114,19 +113,6 @@ def remove_member(*, acting: Principal, tenant: Tenant, user: User) -> None:
         )
         directory.publish_keys_on_commit(keys_made_by(user.id).filter(tenant=tenant))
         sockets.recheck_on_commit([user.id])
-
-
-def require_over_members(acting: Principal, tenant: Tenant) -> None:
-    if acting.tenant not in (None, tenant.id.hex):
-        raise NotFound("There is no such tenant.")
-    require(acting, "member.manage")
-
-
-def require_to_decide(acting: Principal, tenant: Tenant, role: Role) -> None:
-    """Whether ``acting`` may give and take this role. Raises `Forbidden`."""
-    if role.is_owners:
-        require_over_owners(acting)
-    require_to_grant(acting, counted(role.permissions, in_operator=tenant.is_operator))
 
 
 def _locked() -> dict[UUID, Membership]:
