@@ -116,7 +116,7 @@ def test_a_node_and_a_request_appear_live(watched: Watched, product: Product) ->
     page.get_by_role("link", name="Show it").click()
     node = page.get_by_role("article", name=NODE)
     expect(node.get_by_text("Healthy")).to_be_visible()
-    expect(node.get_by_role("meter", name="RAM")).to_be_visible()
+    expect(node.get_by_role("meter", name="Memory")).to_be_visible()
     expect(page.get_by_text("It runs no request of yours.")).to_be_visible()
     page.get_by_role("link", name="Overview").first.click()
     expect(page.get_by_text("All is well")).to_be_visible()

@@ -21,6 +21,7 @@ export function BatchesPage() {
         <>
           {t('lead')}{' '}
           <Anchor
+            underline="always"
             size="sm"
             href="https://platform.openai.com/docs/guides/batch"
             target="_blank"
