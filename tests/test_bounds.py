@@ -32,6 +32,7 @@ from ollamamax.env import SETTINGS, Environment
 from ollamamax.identity import bounds
 from ollamamax.identity.actions import idempotency
 from ollamamax.identity.actions.grant import end_grant, give_grant
+from ollamamax.identity.actions.invitation import invite, revoke_invitation
 from ollamamax.identity.actions.key import issue_key, revoke_key
 from ollamamax.identity.actions.member import add_member, remove_member
 from ollamamax.identity.actions.role import create_role, delete_role
@@ -44,6 +45,7 @@ from ollamamax.identity.models import Membership
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.errors import Conflict, Overloaded, TooLarge
 from ollamamax.kernel.ids import uuid7
+from ollamamax.notifications.actions.webhook import create_webhook, delete_webhook
 from ollamamax.responses.actions.conversation import add_items, create_conversation, delete_conversation
 from ollamamax.responses.actions.response import Keep, begin_response, cancel_response
 from ollamamax.sso.actions.domain import add_domain, remove_domain
@@ -131,6 +133,16 @@ TABLE: dict[Bound, tuple[int, Make, Free | None]] = {
         0,
         lambda w, n: create_role(acting=w.acting, slug=n, name=n, permissions=["node.view"]),
         lambda w, role: delete_role(acting=w.acting, role_id=role.id),
+    ),
+    bounds.INVITATIONS: (
+        0,
+        lambda w, n: invite(acting=w.acting, email=f"{n}@new.example", role="viewer")[0],
+        lambda w, made: revoke_invitation(acting=w.acting, invitation_id=made.id),
+    ),
+    bounds.WEBHOOKS: (
+        0,
+        lambda w, n: create_webhook(acting=w.acting, url=f"https://93.184.216.34/{n}", events=["key.issue"])[0],
+        lambda w, made: delete_webhook(acting=w.acting, webhook_id=made.id),
     ),
     bounds.TEAMS: (
         0,
