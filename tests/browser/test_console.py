@@ -328,11 +328,14 @@ def test_a_node_is_drained_resumed_and_removed(watched: Watched, product: Produc
     expect(page.get_by_role("button", name="Drain")).to_be_visible()
     assert _violations(page) == []
     page.get_by_role("button", name="Drain").click()
-    expect(page.get_by_text("Drained: it runs nothing and gets no new requests.")).to_be_visible()
-    page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_text("Drained: it runs nothing and gets no new requests.")).to_be_hidden()
-    page.get_by_role("button", name="Remove").click()
     dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("No new requests come.")
+    assert _violations(page) == []
+    dialog.get_by_role("button", name="Drain").click()
+    expect(page.get_by_text("Drained: it runs nothing.")).to_be_visible()
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_text("Drained: it runs nothing.")).to_be_hidden()
+    page.get_by_role("button", name="Remove").click()
     expect(dialog).to_contain_text("Its credentials stop working at once")
     dialog.get_by_role("button", name="Cancel").click()
     assert watched.complaints == []

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -113,11 +113,18 @@ class AuditView(View):
         return self.get_paginated_response(AuditRecordSerializer(page, many=True).data)
 
 
+_SEQ = {"type": "integer", "minimum": 1, "maximum": (1 << 63) - 1}
+
+
 class AuditRecordView(View):
     permissions = {"GET": "audit.view"}
     serializer_class = AuditRecordSerializer
 
-    @extend_schema(operation_id="audit_retrieve", parameters=[ChainSerializer], responses=AuditRecordSerializer)
+    @extend_schema(
+        operation_id="audit_retrieve",
+        parameters=[ChainSerializer, OpenApiParameter("seq", _SEQ, OpenApiParameter.PATH)],
+        responses=AuditRecordSerializer,
+    )
     def get(self, request: Request, seq: int) -> Response:
         """One record of the trail."""
         given = ChainSerializer(data=request.query_params)
