@@ -70,9 +70,10 @@ def _uses(product: Product, key: str) -> bool:
 
 def _violations(page: Page) -> list[str]:
     """What axe finds against WCAG 2.2 AA and its own best practices, once what fades in or out is at rest."""
-    page.wait_for_function(
-        "document.getAnimations().every((one) => one.playState !== 'running'"
-        " || one.effect.getComputedTiming().iterations === Infinity)"
+    page.evaluate(
+        "async () => { await Promise.all(document.getAnimations()"
+        ".filter((one) => one.effect.getComputedTiming().iterations !== Infinity)"
+        ".map((one) => one.finished.catch(() => null))) }"
     )
     page.evaluate(AXE.read_text() + "; undefined")
     found: list[str] = page.evaluate(
