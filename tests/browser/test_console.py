@@ -72,7 +72,7 @@ def _violations(page: Page) -> list[str]:
     """What axe finds against WCAG 2.2 AA and its own best practices, once what fades in or out is at rest."""
     page.evaluate(
         "async () => { await Promise.all(document.getAnimations()"
-        ".filter((one) => one.effect.getComputedTiming().iterations !== Infinity)"
+        ".filter((one) => one.playState === 'running' && one.effect.getComputedTiming().iterations !== Infinity)"
         ".map((one) => one.finished.catch(() => null))) }"
     )
     page.evaluate(AXE.read_text() + "; undefined")
