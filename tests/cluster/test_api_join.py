@@ -136,7 +136,10 @@ def test_a_tenant_joins_nodes_only_where_the_operator_allows_it(
     assert operator_api.patch(where, {"may_join_nodes": True}, format="json").status_code == 200
     assert anonymous_api.post(JOIN, body, format="json").status_code == 201
     governed = AuditRecord.objects.filter(action="tenant.govern").order_by("seq")
-    assert [record.detail for record in governed] == [{"may_join_nodes": False}, {"may_join_nodes": True}]
+    assert [record.detail for record in governed] == [
+        {"before": {"may_join_nodes": True}, "may_join_nodes": False},
+        {"before": {"may_join_nodes": False}, "may_join_nodes": True},
+    ]
 
 
 def test_a_new_tenant_joins_no_nodes(db: None) -> None:

@@ -41,6 +41,9 @@ from tests.cluster.conftest import issue
 pytestmark = pytest.mark.django_db
 PREFIX = "api/v1/"
 ELSEWHERE = {
+    "audit/": "tests/identity/test_api_audit.py: numbers are of the own tenant's chain",
+    "batches/": "tests/batches/test_api_batches.py",
+    "nodes/<uuid:node_id>/log": "tests/cluster/test_api_node_drain.py: it is asked of a node that lives",
     "tenants/": "tests/identity/test_api_tenants.py: of the operator alone",
     "account/": "of the user and no tenant: tests/identity/test_api_account.py, tests/sso",
     "invitations/": "tests/identity/test_api_invitations.py",
