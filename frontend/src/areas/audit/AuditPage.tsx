@@ -151,6 +151,7 @@ export function AuditPage() {
 /** The fields of a record in one line. */
 function inShort(detail: unknown): string {
   return changesOf(detail)
+    .filter(({ after }) => after !== '' && after !== undefined)
     .map(({ name, after }) => `${name}: ${valueText(after)}`)
     .join(', ')
 }

@@ -130,6 +130,7 @@ export function MembersPage() {
         idOf={(row) => row.id}
         {...(mayManage
           ? {
+              rowActionsWidth: 300,
               rowActions: (row: Member) => (
                 <>
                   <Button

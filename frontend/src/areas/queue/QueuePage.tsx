@@ -92,7 +92,7 @@ function Waiting({ rows, now }: { rows: readonly WaitingRequest[]; now: number }
       linkOf={(row) => ({ to: '/requests/$id', params: { id: plainId(row.request) } })}
       empty={<PageEmpty title={t('none')}>{t('noneText')}</PageEmpty>}
       live
-      {...(may ? { rowActions: (row: WaitingRequest) => <Acts row={row} /> } : {})}
+      {...(may ? { rowActionsWidth: 270, rowActions: (row: WaitingRequest) => <Acts row={row} /> } : {})}
     />
   )
 }

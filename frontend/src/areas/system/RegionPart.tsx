@@ -51,7 +51,7 @@ function Redis({ region: { redis, ...region } }: { region: Region }) {
         </Fact>
         <Fact name={t('up')}>{redis.uptime_in_seconds === null ? '–' : span(redis.uptime_in_seconds)}</Fact>
         <Fact name={t('directory')}>
-          {region.directory_number === undefined ? '–' : count(region.directory_number)}
+          {region.directory_number === undefined ? '–' : String(region.directory_number)}
         </Fact>
         <Fact name={t('behind')}>
           {region.directory_behind_seconds === undefined ? '–' : span(region.directory_behind_seconds)}

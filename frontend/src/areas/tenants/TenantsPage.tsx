@@ -83,6 +83,7 @@ export function TenantsPage() {
         columns={columns}
         list={list}
         idOf={(row) => row.id}
+        rowActionsWidth={210}
         rowActions={(row) => (
           <>
             <Button

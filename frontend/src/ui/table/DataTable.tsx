@@ -73,6 +73,8 @@ export interface DataTableProps<Row extends RowData> {
   acts?: readonly Act<Row>[]
   /** Buttons of a row, at its end. */
   rowActions?: (row: Row) => ReactNode
+  /** Pixels that these take; by default as many as one button does. */
+  rowActionsWidth?: number
   /** Shown where there is no row at all; it says what makes one. */
   empty: ReactNode
   /** From `useTableState`, where the page needs to know it: the server sorts and filters. By default the table does. */

@@ -35,7 +35,7 @@ const BEFORE_END = 12
 
 export function Grid<Row extends RowData>(props: PartProps<Row>) {
   const { t } = useTranslation()
-  const { table, rows, columns, compact, list, label, acts, rowActions, hold } = props
+  const { table, rows, columns, compact, list, label, acts, rowActions, rowActionsWidth = 110, hold } = props
   const box = useRef<HTMLDivElement>(null)
   const body = useRef<HTMLTableSectionElement>(null)
   const height = compact ? 36 : 48
@@ -72,12 +72,13 @@ export function Grid<Row extends RowData>(props: PartProps<Row>) {
     .flatMap((each) => columns.find((column) => column.id === each.id) ?? [])
   const selectable = acts !== undefined && acts.length > 0
   const extra = Number(selectable) + Number(rowActions !== undefined)
+  const beside = (selectable ? 44 : 0) + (rowActions === undefined ? 0 : rowActionsWidth)
   let at = 0
   return (
     <div ref={box} className={classes.scroll} tabIndex={0} role="region" aria-label={label}>
       <table
         className={classes.grid}
-        style={{ minWidth: shown.reduce((sum, column) => sum + (column.width ?? 180), extra * 44) }}
+        style={{ minWidth: shown.reduce((sum, column) => sum + (column.width ?? 180), beside) }}
         aria-rowcount={list.more === undefined ? rows.length + 1 : -1}
       >
         <colgroup>
@@ -88,7 +89,7 @@ export function Grid<Row extends RowData>(props: PartProps<Row>) {
               {...(column.width === undefined ? {} : { style: { width: column.width } })}
             />
           ))}
-          {rowActions !== undefined && <col className={classes.actionsWidth} />}
+          {rowActions !== undefined && <col style={{ width: rowActionsWidth }} />}
         </colgroup>
         <thead>
           <tr aria-rowindex={1}>
