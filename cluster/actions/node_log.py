@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 import uuid
-from typing import Any
 
 import redis
 from django.db import transaction
@@ -15,6 +13,7 @@ from cluster.telemetry import ignore
 from ollamamax import contract, logs
 from ollamamax.audit.actions import record
 from ollamamax.bus import keys, regions
+from ollamamax.bus.question import first_answer
 from ollamamax.contract.from_node import Nonsense, decode_node_log
 from ollamamax.contract.node_log import LogSource, NodeLog
 from ollamamax.identity.rights import require_in_tenant
@@ -59,18 +58,15 @@ def read_node_log(*, acting: Principal, node_id: uuid.UUID, source: LogSource, a
 
 def _asked(client: redis.Redis, node: str, source: LogSource, after: int) -> NodeLog:
     question = new_id()
-    with client.pubsub(ignore_subscribe_messages=False) as answers:
-        answers.subscribe(keys.log_answer(node, question))
-        answers.get_message(timeout=ANSWER_SECONDS)
-        order = contract.Control("log", question, seq=after, source=source)
-        heard: Any = client.publish(keys.node_control(node), contract.encode_control(order))
-        end = time.monotonic() + ANSWER_SECONDS
-        while heard and (left := end - time.monotonic()) > 0:
-            message = answers.get_message(ignore_subscribe_messages=True, timeout=left)
-            if message is not None:
-                try:
-                    return decode_node_log(message["data"])
-                except Nonsense as error:
-                    ignore(node, error.reason)
-                    raise Unavailable("What the node says of its log cannot be read.", retry_after=5) from None
-    raise Unavailable("The node does not answer: it is away, or its agent is too old to tell its log.", retry_after=5)
+    order = contract.encode_control(contract.Control("log", question, seq=after, source=source))
+    answers = keys.log_answer(node, question)
+    said = first_answer(client, keys.node_control(node), order, heard_on=answers, seconds=ANSWER_SECONDS)
+    if said is None:
+        raise Unavailable(
+            "The node does not answer: it is away, or its agent is too old to tell its log.", retry_after=5
+        )
+    try:
+        return decode_node_log(said)
+    except Nonsense as error:
+        ignore(node, error.reason)
+        raise Unavailable("What the node says of its log cannot be read.", retry_after=5) from None

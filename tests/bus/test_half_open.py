@@ -109,7 +109,7 @@ async def node_control(url: str, valkey: redis.Redis, said: Said) -> AsyncIterat
             said.append(data.decode("latin-1"))
 
     node = new_id()
-    made = Obedient(url, node, *[cast("Any", None)] * 3)
+    made = Obedient(url, node, *[cast("Any", None)] * 4)
     task = asyncio.create_task(made.listen())
     await made.listening.wait()
     yield lambda word: cast("None", valkey.publish(keys.node_control(node), word))
@@ -184,4 +184,7 @@ def test_nobody_subscribes_by_a_loop_of_its_own() -> None:
             for each in ast.walk(tree)
         )
 
-    assert [str(path) for path, tree in modules() if subscribes(tree)] == ["ollamamax/bus/subscription.py"]
+    assert [str(path) for path, tree in modules() if subscribes(tree)] == [
+        "ollamamax/bus/question.py",  # which waits for one answer, for so long and no longer
+        "ollamamax/bus/subscription.py",
+    ]
