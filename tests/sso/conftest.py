@@ -93,7 +93,7 @@ class Browser:
 
 def why(location: str) -> str:
     """The reason that a page of the console was given."""
-    assert location.startswith("/log-in/problem?"), location
+    assert location.startswith("/log-in-problem?"), location
     return parse_qs(urlsplit(location).query)["why"][0]
 
 

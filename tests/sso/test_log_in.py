@@ -277,13 +277,13 @@ def test_an_address_takes_no_account_over(
     """Neither a password's account nor one that another provider, or the same one under another subject, made."""
     for email in (owner.email, member.email.upper()):
         fake.claims |= {"sub": email, "email": email}
-        assert at_fake.log_in(provider) == "/log-in/link"
+        assert at_fake.log_in(provider) == "/log-in-link"
         assert at_fake.email() is None
     fake.claims |= {"sub": "ada", "email": "ada@acme.example"}
     at_fake.log_in(provider)
     at_fake.client.delete("/api/v1/session")
     fake.claims["sub"] = "the next one with Ada's address"
-    assert at_fake.log_in(provider) == "/log-in/link"
+    assert at_fake.log_in(provider) == "/log-in-link"
     assert at_fake.email() is None
 
 
@@ -410,7 +410,7 @@ def test_an_account_is_linked_by_its_password_and_the_provider_together(
     provider: IdentityProvider, at_fake: Browser, fake: FakeProvider, member: Person
 ) -> None:
     fake.claims["email"] = member.email
-    assert at_fake.log_in(provider) == "/log-in/link"
+    assert at_fake.log_in(provider) == "/log-in-link"
     assert at_fake.client.get("/api/v1/sso/link").json() == {"email": member.email, "provider": "Login"}
     wrong = at_fake.client.post("/api/v1/sso/link", {"password": "not the password"}, format="json")
     assert (wrong.status_code, at_fake.email()) == (401, None)

@@ -26,9 +26,8 @@ export function useLogIn() {
 export function useLogOut() {
   const queries = useQueryClient()
   return useMutation({
-    mutationFn: async () => {
-      await api.DELETE('/api/v1/session')
-    },
+    /** Where the identity provider ends its own session, if somebody came by one; empty where there is nothing to do. */
+    mutationFn: async (): Promise<string> => bodyOf(await api.POST('/api/v1/sso/log-out')).url,
     onSuccess: () => {
       queries.clear()
     },

@@ -62,7 +62,12 @@ export function AccountMenu() {
         <Menu.Item
           leftSection={<IconLogout size={16} />}
           onClick={() => {
-            logOut.mutate(undefined, { onSuccess: () => void router.navigate({ to: '/login' }) })
+            logOut.mutate(undefined, {
+              onSuccess: (url) => {
+                if (url === '') void router.navigate({ to: '/login' })
+                else window.location.assign(url)
+              },
+            })
           }}
         >
           {t('account.logOut')}

@@ -13,6 +13,7 @@ import * as playground from '../areas/playground'
 import * as queue from '../areas/queue'
 import * as requests from '../areas/requests'
 import * as session from '../areas/session'
+import * as sso from '../areas/sso'
 import * as tenants from '../areas/tenants'
 import * as settings from '../areas/settings'
 import * as system from '../areas/system'
@@ -34,6 +35,7 @@ export const AREAS = [
   members,
   webhooks,
   tenants,
+  sso,
   batches,
   limits,
   audit,

@@ -13,6 +13,7 @@ import type playground from '../areas/playground/en.json'
 import type queue from '../areas/queue/en.json'
 import type requests from '../areas/requests/en.json'
 import type session from '../areas/session/en.json'
+import type sso from '../areas/sso/en.json'
 import type tenants from '../areas/tenants/en.json'
 import type settings from '../areas/settings/en.json'
 import type system from '../areas/system/en.json'
@@ -36,6 +37,7 @@ export interface Texts {
   queue: typeof queue
   requests: typeof requests
   session: typeof session
+  sso: typeof sso
   tenants: typeof tenants
   settings: typeof settings
   system: typeof system

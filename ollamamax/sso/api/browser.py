@@ -97,7 +97,7 @@ def callback(request: HttpRequest, provider_id: uuid.UUID) -> HttpResponse:
             )
             if refused.why == Why.EMAIL_TAKEN and vouched is not None:
                 keep_pending(request=request, provider=provider, vouched=vouched)
-                return HttpResponseRedirect("/log-in/link")
+                return HttpResponseRedirect("/log-in-link")
         return _told(refused, provider_id)
 
 
@@ -192,5 +192,5 @@ def _tested(
 def _told(refused: SsoRefused, provider_id: uuid.UUID) -> HttpResponse:
     said = {"said": refused.said} if refused.said else {}
     return HttpResponseRedirect(
-        f"/log-in/problem?{urlencode({'why': str(refused.why), 'provider': str(provider_id)} | said)}"
+        f"/log-in-problem?{urlencode({'why': str(refused.why), 'provider': str(provider_id)} | said)}"
     )

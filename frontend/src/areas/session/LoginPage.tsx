@@ -1,4 +1,4 @@
-/** Log in with email and password. */
+/** Log in with email and password, or by the identity provider that the address belongs to. */
 import { Alert, Anchor, Button, PasswordInput, TextInput } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, useRouter } from '@tanstack/react-router'
@@ -6,8 +6,10 @@ import { useState, type SubmitEvent } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Problem, sentence } from '../../api/client'
 import { sessionQuery, useLogIn } from '../../api/session'
+import { findDoors, type Door } from '../../api/sso'
 import { Icon } from '../../ui/Icon'
 import { span } from '../../ui/format'
+import { Doors } from './Doors'
 import classes from './LoginPage.module.css'
 import { Outside } from './Outside'
 
@@ -21,6 +23,28 @@ export function LoginPage() {
   const [password, setPassword] = useState('')
 
   const { t } = useTranslation('session')
+  const [doors, setDoors] = useState<readonly Door[] | null>(null)
+  const [looking, setLooking] = useState(false)
+  const [trouble, setTrouble] = useState<unknown>(null)
+
+  const bySingleSignOn = async () => {
+    setLooking(true)
+    setTrouble(null)
+    try {
+      const found = await findDoors({ email: email.trim() })
+      setDoors(found)
+      const [only, ...others] = found
+      // One way alone is the way.
+      if (only !== undefined && others.length === 0) {
+        const query = next === undefined ? '' : `?${new URLSearchParams({ next }).toString()}`
+        window.location.assign(`${only.url}${query}`)
+      }
+    } catch (error) {
+      setTrouble(error)
+    } finally {
+      setLooking(false)
+    }
+  }
   const hasMail = useQuery(sessionQuery).data?.mail ?? false
 
   const submit = (event: SubmitEvent) => {
@@ -82,6 +106,25 @@ export function LoginPage() {
           {t('title')}
         </Button>
       </form>
+      <div className={classes.other}>
+        <Button
+          variant="default"
+          size="md"
+          fullWidth
+          loading={looking}
+          onClick={() => {
+            if (email.trim() === '') document.getElementById('email')?.focus()
+            else void bySingleSignOn()
+          }}
+        >
+          {t('singleSignOn')}
+        </Button>
+        <div role="status">
+          {trouble !== null && <p className={classes.text}>{sentence(trouble)}</p>}
+          {doors?.length === 0 && <p className={classes.text}>{t('noDoorsForAddress')}</p>}
+        </div>
+        {doors !== null && doors.length > 1 && <Doors doors={doors} next={next} />}
+      </div>
       {hasMail && (
         <Anchor renderRoot={(props) => <Link {...props} to="/forgot" />} size="sm" mt="md">
           {t('forgot')}

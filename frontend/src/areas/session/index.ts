@@ -1,4 +1,4 @@
-/** Logging in. */
+/** Logging in: by password, by an identity provider, or by an invitation. */
 import type { QueryClient } from '@tanstack/react-query'
 import { createRoute, redirect } from '@tanstack/react-router'
 import { sessionQuery } from '../../api/session'
@@ -10,15 +10,17 @@ const withSession = async ({ context }: { context: { queries: QueryClient } }): 
   await context.queries.query({ ...sessionQuery, staleTime: 'static' })
 }
 
+const nextOf = (search: Record<string, unknown>): { next?: string } => {
+  const next = search.next
+  // Only an address of this console: never another site.
+  return typeof next === 'string' && /^\/(?![/\\])/.test(next) ? { next } : {}
+}
+
 export const routes = [
   createRoute({
     getParentRoute: () => rootRoute,
     path: '/login',
-    validateSearch: (search: Record<string, unknown>): { next?: string } => {
-      const next = search.next
-      // Only an address of this console: never another site.
-      return typeof next === 'string' && /^\/(?![/\\])/.test(next) ? { next } : {}
-    },
+    validateSearch: nextOf,
     beforeLoad: async ({ context, search }) => {
       const session = await context.queries.query({ ...sessionQuery, staleTime: 'static' })
       if (session.authenticated) throw redirect({ href: search.next ?? '/' })
@@ -42,5 +44,27 @@ export const routes = [
     path: '/reset',
     beforeLoad: withSession,
     component: lazyPage('session', () => import('./ResetPage'), 'ResetPage'),
+  }),
+  createRoute({
+    getParentRoute: () => rootRoute,
+    path: '/log-in/$tenant',
+    validateSearch: nextOf,
+    beforeLoad: withSession,
+    component: lazyPage('session', () => import('./TenantLogInPage'), 'TenantLogInPage'),
+  }),
+  createRoute({
+    getParentRoute: () => rootRoute,
+    path: '/log-in-problem',
+    validateSearch: (search: Record<string, unknown>): { why: string; said?: string } => ({
+      why: typeof search.why === 'string' ? search.why : 'other',
+      ...(typeof search.said === 'string' && /^[a-z_]{1,60}$/.test(search.said) ? { said: search.said } : {}),
+    }),
+    component: lazyPage('session', () => import('./ProblemPage'), 'ProblemPage'),
+  }),
+  createRoute({
+    getParentRoute: () => rootRoute,
+    path: '/log-in-link',
+    beforeLoad: withSession,
+    component: lazyPage('session', () => import('./LinkPage'), 'LinkPage'),
   }),
 ] as const
