@@ -521,6 +521,7 @@ def test_every_width_and_scheme_is_accessible(
         "keys": "/keys",
         "usage": "/usage",
         "members": "/members",
+        "single-sign-on": "/single-sign-on",
         "tenants": "/tenants",
         "webhooks": "/webhooks",
         "webhook": "/webhooks/" + str(product.get("/api/v1/webhooks")["results"][0]["id"]),
