@@ -39,9 +39,12 @@ ENV PATH=/opt/ollamamax/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /data
 VOLUME /data
 
+# Nothing but /data and /tmp is written to: run both with --read-only --tmpfs /tmp.
 FROM base AS node
 COPY --from=node-packages /opt/ollamamax /opt/ollamamax
 USER 10001:10001
+# A node listens nowhere; whether it gets on is told by its metrics and by the control plane.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["python", "-c", "import os, sys; os.kill(1, 0); sys.exit(not os.path.exists('/data/identity.json'))"]
 ENTRYPOINT ["ollamamax-node"]
 CMD ["run", "--home", "/data"]
 
@@ -68,5 +71,7 @@ COPY --from=build /src /src
 ENV OLLAMAMAX_HOME=/data
 USER 10001:10001
 EXPOSE 8000
+# Of the web process; the others are watched by their metrics.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-m", "ollamamax.processes.healthy"]
 # A container's own loopback reaches nobody, so HOST and OLLAMAMAX_TLS_PROXY=1 (or a certificate) are given when it is run.
 CMD ["ollamamax", "web"]

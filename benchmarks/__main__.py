@@ -1,4 +1,4 @@
-"""``python -m benchmarks [overhead|integrity|beside|start|routing|prefix|peers|servers|streams|kills|freezes|fairness|flood|usage|live]``: without a name the first two, which takes a few minutes."""
+"""``python -m benchmarks [overhead|integrity|beside|upgrade|start|routing|ranking|prefix|peers|servers|streams|kills|kill|freezes|fairness|flood|usage|live|console|rollouts|replication|history]``: without a name the first two, which takes a few minutes."""
 
 from __future__ import annotations
 
@@ -49,6 +49,32 @@ def beside_command(folder: Path, rounds: int, ahead: bool) -> None:
         print("\n" + beside.report(beside.measure(here, there, size)))
 
 
+@main.command(
+    name="upgrade",
+    help="What fails while each process of the release in FOLDER, a checkout of it, is replaced, and back.",
+)
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True))
+@click.option("--streams", default=16, show_default=True)
+def upgrade_command(folder: Path, streams: int) -> None:
+    from benchmarks import upgrade
+
+    size = upgrade.Size(streams=streams)
+    steps = upgrade.measure(folder, size)
+    print("\n" + upgrade.report(steps, size))
+    sys.exit(0 if upgrade.seen(steps) and not upgrade.failures(steps) else 1)
+
+
+@main.command(name="replication", help="One model to many nodes that have it of each other, in one process.")
+@click.option("--nodes", default=50, show_default=True)
+@click.option("--megabytes", default=16, show_default=True)
+@click.option("--rate", default=1 << 20, show_default=True, help="Bytes a second of each node.")
+def replication_command(nodes: int, megabytes: int, rate: int) -> None:
+    from benchmarks import replication
+
+    size = replication.Size(nodes, megabytes, rate)
+    print(replication.report(size, replication.measure(size)))
+
+
 @main.command(name="start", help="How long `make up` takes, the first and the second time.")
 def start_command() -> None:
     from benchmarks import start
@@ -61,6 +87,29 @@ def start_command() -> None:
 @click.option("--seeds", default=routing.Size.seeds, show_default=True)
 def routing_command(requests: int, seeds: int) -> None:
     routing.report(routing.Size(requests, seeds))
+
+
+@main.command(name="ranking", help="What ranking takes with 100, 1,000 and 10,000 nodes that have the model.")
+@click.option("--requests", default=2000, show_default=True)
+def ranking_command(requests: int) -> None:
+    from benchmarks import ranking
+
+    size = ranking.Size(requests=requests)
+    found = ranking.measure(size)
+    print("\n" + ranking.report(found, size))
+    sys.exit(1 if ranking.missed(found) else 0)
+
+
+@main.command(
+    name="rollouts",
+    help="How soon a rollout finds a worse version out, and how often it takes an equal one back: simulated.",
+)
+@click.option("--count", default=1000, show_default=True, help="Rollouts of each row.")
+@click.option("--seed", default=1, show_default=True)
+def rollouts_command(count: int, seed: int) -> None:
+    from benchmarks import rollouts
+
+    rollouts.report(count, seed)
 
 
 @main.command(name="prefix", help="Prompt tokens read again on real engines, by strategy.")
@@ -104,6 +153,20 @@ def kills_command(streams: int, rounds: int, every: int, seed: int, kinds: tuple
         outcome = kills.measure(product, size)
     print("\n" + kills.report(outcome, size))
     sys.exit(1 if outcome.wrong or outcome.left or outcome.without_record else 0)
+
+
+@main.command(
+    name="kill", help="A node of llama.cpp is killed: when the last request goes there, when its incident opens."
+)
+@click.option("--rounds", default=3, show_default=True)
+def kill_command(rounds: int) -> None:
+    from benchmarks import recovery
+
+    size = recovery.Size(rounds=rounds)
+    with recovery.site(size) as made:
+        found = recovery.measure(made, size)
+    print("\n" + recovery.report(found, size))
+    sys.exit(1 if recovery.missed(found) else 0)
 
 
 @main.command(name="freezes", help="What clients see of an engine, Redis, a gateway, the controller that is frozen.")
@@ -182,6 +245,28 @@ def live_command(consoles: int, requests: int) -> None:
 
     with running() as product:
         print("\n" + live.report(live.measure(product, live.Size(consoles, requests))))
+
+
+@main.command(
+    name="console", help="The console in Chromium: what it costs the browser, how soon it shows what happened."
+)
+@click.option("--nodes", default=1000, show_default=True, help="simulated, each of which changes each second")
+@click.option("--seconds", default=60.0, show_default=True, help="for which the page of many nodes is watched")
+@click.option("--requests", default=20, show_default=True)
+def console_command(nodes: int, seconds: float, requests: int) -> None:
+    from benchmarks import console
+
+    size = dataclasses.replace(console.Size(), nodes=nodes, seconds=seconds, requests=requests)
+    with running() as product:
+        print("\n" + console.report(console.measure(product, size), size))
+
+
+@main.command(name="history", help="What a day of the fleet's history takes, by the number of nodes.")
+def history_command() -> None:
+    from benchmarks import history_size
+
+    for nodes in (60, 1000):
+        print("\n" + history_size.report(history_size.measure(history_size.Size(nodes))))
 
 
 def _run(cost: overhead.Size | None, whole: integrity.Size | None) -> None:

@@ -1,5 +1,9 @@
 """What a tenant sees of another one that asks over thousands of connections at once, and of a node that lies and floods.
 
+Quiet parts and floods take turns, some rounds of each, and what is compared is all quiet parts with all parts of one flood: a machine is quicker or
+slower by the minute, and parts that follow each other meet the same one. What a flood leaves behind (thousands of connections that close) and a
+gateway's first requests are measured in no part.
+
 ``python -m benchmarks.flood`` is the flood: it reads a JSON `Flood`, connects, says so, and asks when it is told to.
 """
 
@@ -37,20 +41,16 @@ _FIRST = 1.0
 class Size:
     """``clients`` of the steady tenant ask for ``tokens`` with ``pause`` seconds between, for ``seconds`` in each part."""
 
-    floods: tuple[tuple[int, bool], ...] = (
-        (0, False),
-        (2000, False),
-        (0, False),
-        (10_200, False),
-        (2000, True),
-        (0, False),
-    )
-    """Connections of the other tenant, and whether a node lies and floods beside it, part after part."""
+    floods: tuple[tuple[int, bool], ...] = ((2000, False), (10_200, False), (2000, True))
+    """Connections of the other tenant, and whether a node lies and floods beside it. A quiet part comes before each."""
+    rounds: int = 3
     slots: int = 64
     clients: int = 4
     tokens: int = 8
     pause: float = 0.02
-    seconds: float = 15.0
+    seconds: float = 8.0
+    rest: float = 3.0
+    """Seconds of asking before each part that nobody measures."""
 
     @property
     def engine(self) -> list[str]:
@@ -88,14 +88,24 @@ def measure(fleet: Fleet, size: Size) -> list[Part]:
             job = Job(url, MODEL, steady, size.clients, 1_000_000, size.tokens, size.pause, seconds=seconds)
             return load.do(job)
 
-        ask(2.0)
-        for number, (connections, lies) in enumerate(size.floods):
+        for number, (connections, lies) in enumerate(in_turns(size)):
+            ask(size.rest)
             with contextlib.ExitStack() as beside:
                 if lies:
                     beside.enter_context(lying(fleet, f"liar-{number}"))
                 answers = beside.enter_context(_flooding(Flood(url, flooding, connections, size.seconds - _FIRST)))
                 found.append(Part(connections, lies, ask(size.seconds), answers))
-            print("  " + _row(found[-1], found[0]), flush=True)
+            print("  " + _row([found[-1]], found[:1]), flush=True)
+    return found
+
+
+def in_turns(size: Size) -> list[tuple[int, bool]]:
+    """The parts in their order: each flood after a quiet part, once in each round, and another one first in each."""
+    found = []
+    for number in range(size.rounds):
+        at = number % len(size.floods)
+        for flood in size.floods[at:] + size.floods[:at]:
+            found += [(0, False), flood]
     return found
 
 
@@ -201,26 +211,34 @@ def main() -> None:
 
 
 def report(found: list[Part], size: Size) -> str:
-    """Markdown: a row a part."""
+    """Markdown: a row for the quiet parts together and for those of each flood."""
     lines = [
         f"{size.clients} clients of one tenant, {size.tokens} tokens a request, {size.pause * 1000:.0f} ms between; "
-        f"{size.slots} slots; {size.seconds:.0f} s a part",
+        f"{size.slots} slots; {size.rounds} rounds, {size.seconds:.0f} s a part",
         "",
-        "| connections of the other tenant | a lying node | requests | first token, ms: p50, p99, most | p99, times the quiet one | wrong | answers to the flood |",
-        "|---|---|---|---|---|---|---|",
+        "| connections of the other tenant | a lying node | requests | first token, ms: p50, p99, most | p99 of each part | p99, times the quiet one | wrong | answers to the flood |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    return "\n".join([*lines, *(_row(part, found[0]) for part in found)])
+    kinds = {kind: [part for part in found if (part.connections, part.lies) == kind] for kind in in_turns(size)}
+    return "\n".join([*lines, *(_row(parts, kinds[0, False]) for parts in kinds.values())])
 
 
-def _row(part: Part, quiet: Part) -> str:
-    first = part.steady.first_token
+def _row(parts: list[Part], quiet: list[Part]) -> str:
+    first = _first_tokens(parts)
     p50, p99, most = (quantile(first, share) * 1000 for share in (0.5, 0.99, 1.0))
-    times = quantile(first, 0.99) / quantile(quiet.steady.first_token, 0.99)
+    each = ", ".join(f"{quantile(part.steady.first_token, 0.99) * 1000:.0f}" for part in parts)
+    times = quantile(first, 0.99) / quantile(_first_tokens(quiet), 0.99)
     missed = "" if times <= TIMES else ", missed"
-    answers = ", ".join(f"{count} {status}" for status, count in sorted(part.answers.items())) or "-"
-    wrong = f"{part.steady.wrong} {part.steady.complaint[:120]}"
-    lies = "yes" if part.lies else "no"
-    return f"| {part.connections} | {lies} | {len(first)} | {p50:.0f}, {p99:.0f}, {most:.0f} | {times:.1f}{missed} | {wrong} | {answers} |"
+    told: Counter[str] = sum((Counter(part.answers) for part in parts), Counter())
+    answers = ", ".join(f"{count} {status}" for status, count in sorted(told.items())) or "-"
+    complaint = next((part.steady.complaint for part in parts if part.steady.complaint), "")
+    wrong = f"{sum(part.steady.wrong for part in parts)} {complaint[:120]}"
+    lies = "yes" if parts[0].lies else "no"
+    return f"| {parts[0].connections} | {lies} | {len(first)} | {p50:.0f}, {p99:.0f}, {most:.0f} | {each} | {times:.1f}{missed} | {wrong} | {answers} |"
+
+
+def _first_tokens(parts: list[Part]) -> list[float]:
+    return [each for part in parts for each in part.steady.first_token]
 
 
 if __name__ == "__main__":

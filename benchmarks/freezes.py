@@ -14,10 +14,19 @@ from benchmarks.client import expected_text
 from benchmarks.fleet import Fleet
 from benchmarks.interruptions import Clients, Told
 from benchmarks.load import quantile
+from benchmarks.product import ask
 from cluster.scheduling.silence import FLOOR
 
-SECONDS = {"nothing": 5.0, "engine": FLOOR + 8, "redis": 20.0, "gateway": 5.0, "controller": 10.0}
-"""For how long each is frozen; ``nothing``: the same measurement without that."""
+SECONDS = {
+    "nothing": 5.0,
+    "engine": FLOOR + 8,
+    "redis": 20.0,
+    "gateway": 5.0,
+    "gateway, long": 30.0,
+    "controller": 10.0,
+}
+"""For how long each is frozen; ``nothing``: the same measurement without that. The long one is longer than anybody believes a silent gateway to live: its
+requests are given back, and the nodes that wrote to it must not be cut off for that."""
 BEFORE = 3.0
 AFTER = 8.0
 """Seconds after it goes on, in which what it did is counted."""
@@ -67,6 +76,8 @@ class Outcome:
     told: list[Told]
     left: dict[str, int]
     without_record: int
+    of_nodes: dict[str, list[str]]
+    """What befell nodes (kinds of incidents), by what was frozen when it began."""
 
     @property
     def wrong(self) -> int:
@@ -83,16 +94,26 @@ async def _measure(fleet: Fleet, size: Size) -> Outcome:
     over = asyncio.Event()
     running = asyncio.create_task(clients.run(over, expected_text(size.tokens)))
     await asyncio.sleep(4)
-    freezes = {}
+    freezes, of_nodes = {}, {}
+    known = await asyncio.to_thread(_incidents, fleet)
     for kind in size.kinds:
         freezes[kind] = await _freeze(fleet, clients, kind, rng)
-        print(f"  {_line(kind, freezes[kind])}", flush=True)
+        now = await asyncio.to_thread(_incidents, fleet)
+        of_nodes[kind] = sorted(now[each] for each in now.keys() - known.keys())
+        known = now
+        print(f"  {_line(kind, freezes[kind])}; of nodes: {of_nodes[kind] or 'nothing'}", flush=True)
     over.set()
     await running
     _, left = await asyncio.to_thread(fleet.settled, 40)
     records = await asyncio.to_thread(fleet.records)
     asked = {each.request for each in clients.told if each.request and each.end != "refused"}
-    return Outcome(freezes, clients.told, left, len(asked - records.keys()))
+    return Outcome(freezes, clients.told, left, len(asked - records.keys()), of_nodes)
+
+
+def _incidents(fleet: Fleet) -> dict[str, str]:
+    """Kinds of the incidents about nodes, by their ids."""
+    found = ask(f"{fleet.url}/api/v1/incidents?about=node", fleet.key)["results"]
+    return {each["id"]: each["kind"] for each in found}
 
 
 async def _freeze(fleet: Fleet, clients: Clients, kind: str, rng: random.Random) -> Freeze:
@@ -123,14 +144,14 @@ def _pid(fleet: Fleet, kind: str, rng: random.Random) -> int:
         told = subprocess.run(asked, env=fleet.environ, capture_output=True, text=True, check=True).stdout
         line = next(line for line in told.splitlines() if line.split()[:1] == ["controller"])
         return int(line.split("pid ")[1].split(",")[0])
-    parts = {"engine": fleet.engines, "gateway": fleet.gateways}.get(kind)
+    parts = {"engine": fleet.engines, "gateway": fleet.gateways}.get(kind.partition(",")[0])
     return rng.choice(sorted(parts.values(), key=lambda part: part.name)).process.pid if parts else 0
 
 
 def _line(kind: str, freeze: Freeze) -> str:
     gaps = [each.token_gap for each in freeze.went_on()] or [0.0]
     return (
-        f"{kind:<10} {freeze.seconds:g} s, {freeze.under_way} under way, {len(freeze.told)} told: failed {len(freeze.failed())}, went on {len(freeze.went_on())} "
+        f"{kind:<14} {freeze.seconds:g} s, {freeze.under_way} under way, {len(freeze.told)} told: failed {len(freeze.failed())}, went on {len(freeze.went_on())} "
         f"(p99 {quantile(gaps, 0.99):.1f} s without a token), longest silence {freeze.silence():.1f} s "
         f"{sorted({each.complaint[:150] for each in freeze.failed()})[:3]}"
     )
@@ -155,6 +176,6 @@ def report(outcome: Outcome, size: Size) -> str:
     lines += [
         "",
         f"{len(outcome.told):,} requests; with a wrong text: {outcome.wrong}. Left in Redis: {outcome.left or 'nothing'}. Requests without a usage "
-        f"record: {outcome.without_record}",
+        f"record: {outcome.without_record}. Incidents of nodes: {({kind: each for kind, each in outcome.of_nodes.items() if each}) or 'none'}",
     ]
     return "\n".join(lines)

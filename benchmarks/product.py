@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -43,6 +44,8 @@ class Product:
     key: str
     processes: dict[str, psutil.Process]
     look: Callable[[], dict[str, psutil.Process]] = dict
+    home: Path = Path()
+    """Of the installation: where it keeps what its first start printed."""
 
     def renewed(self, name: str) -> psutil.Process:
         """A process that the supervisor may have started again."""
@@ -76,9 +79,12 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(source: Path = ROOT, slots: int = SLOTS) -> Iterator[Product]:
+def running(
+    source: Path = ROOT, slots: int = SLOTS, environ: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Product]:
     """Start everything from the code in ``source``, with a stub engine, and end and delete it afterwards."""
     with placed(source, nodes=0) as place:
+        place.environ |= environ
         yield _with_stub(place, slots)
 
 
@@ -181,7 +187,7 @@ def _with_stub(place: Place, slots: int) -> Product:
         "node": psutil.Process(node.pid),
         "stub engine": psutil.Process(engine.pid),
     }
-    return Product(url, engine_url, key, processes)
+    return Product(url, engine_url, key, processes, home=place.home)
 
 
 def _local_bus(place: Place) -> list[str]:

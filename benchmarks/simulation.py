@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cluster.dispatch.candidates import Candidates
+from cluster.fleet.candidates import Candidates
 from cluster.scheduling.candidate import Candidate
 from ollamamax.contract import Engine, ModelState, NodeState
 from ollamamax.contract.tables import Registered

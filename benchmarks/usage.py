@@ -88,7 +88,7 @@ def _measure(size: Size) -> Outcome:
 
     from ollamamax.bus import keys, regions
     from ollamamax.identity.models import Tenant
-    from ollamamax.metering.actions import write_usage
+    from ollamamax.metering.actions.usage import write_usage
 
     call_command("migrate", interactive=False, verbosity=0)
     tenants = [Tenant.objects.create(slug=f"tenant-{number}", name="Tenant").id for number in range(size.tenants)]

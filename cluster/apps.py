@@ -14,11 +14,13 @@ class ClusterConfig(AppConfig):
         importlib.import_module("cluster.membership")
         from django.db.models import Q
 
-        from cluster.models import JoinToken
-        from cluster.queries.node import find_node
-        from cluster.queries.pool import contents, find_pool
+        from cluster.dispatch.balance_budgets import balance_budgets
+        from cluster.models import JoinToken, Node, Pool
+        from cluster.queries.incident import ended_incidents
+        from cluster.queries.pool import contents
         from ollamamax.identity import objects
         from ollamamax.identity.retention import ENDED, ENDINGS, ExpiringRows
+        from ollamamax.metering.actions.spending import balances
 
         # One that was used up expires, too.
         ENDINGS.append(
@@ -29,5 +31,7 @@ class ClusterConfig(AppConfig):
             )
         )
 
-        objects.register("node", find_node)
-        objects.register("pool", find_pool, contents=contents)
+        ENDINGS.append(ExpiringRows("", "OLLAMAMAX_INCIDENT_DAYS", ended_incidents))
+        balances(balance_budgets)
+        objects.register("node", lambda: Node.objects.all())
+        objects.register("pool", lambda: Pool.objects.all(), contents=contents)

@@ -7,9 +7,11 @@ import time
 from django.utils import timezone
 
 from cluster import fleet_series, guard, reconcile
-from cluster.actions import drain, history
+from cluster.actions import drain, history, incident, recovery
+from cluster.actions.lifecycle import FollowedNodes, follow_nodes
 from cluster.dispatch import settle_dead_gateways
 from cluster.fleet_watch import EVERY, FleetWatch
+from cluster.queries.health import read_reports
 from ollamamax.bus.loops import Leader, LeaseOf, loop
 from ollamamax.observability.exposition import write_at_scrape
 
@@ -36,6 +38,24 @@ _last_look = reconcile.LastLook()
 @loop("cluster.observe_nodes", every=2.0, lease=LeaseOf.POSTGRES)
 def observe_nodes(leader: Leader) -> None:
     reconcile.observe_nodes(leader.check, _last_look)
+
+
+_followed = FollowedNodes()
+
+
+@loop("cluster.follow_nodes", every=1.0, lease=LeaseOf.POSTGRES)
+def follow_states(leader: Leader) -> None:
+    follow_nodes(_followed, leader.check)
+
+
+@loop("cluster.follow_incidents", every=2.0, lease=LeaseOf.POSTGRES, each_region=True)
+def follow_incidents(leader: Leader) -> None:
+    incident.follow_incidents(read_reports(leader.region.client), leader.region.name, leader.check)
+
+
+@loop("cluster.carry_on_recoveries", every=2.0, lease=LeaseOf.POSTGRES)
+def carry_on_recoveries(leader: Leader) -> None:
+    recovery.carry_on(leader.check)
 
 
 _turns: dict[str, guard.MeasuringTurns] = {}

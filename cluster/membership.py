@@ -47,9 +47,11 @@ def nodes(fields: Fields = None) -> dict[str, Registered]:
             shared=EVERYBODY in node.access,
             region=node.region,
             labels=node.labels,
+            taints=node.taints,
             hourly_cost=node.hourly_cost,
             access=node.access,
             currency=settings.ENV["OLLAMAMAX_CURRENCY"],
+            lifecycle=node.lifecycle,
         )
         for node in _found(None if fields is None else Q(pk__in=[uuid.UUID(field) for field in fields]))
     }

@@ -14,7 +14,7 @@ from django.utils import timezone
 from cluster import membership
 from cluster.models import Node
 from cluster.queries.node import fleet_mark
-from cluster.telemetry import read_briefs
+from cluster.telemetry import Briefs
 from ollamamax.bus import keys, regions
 from ollamamax.identity.scope import every_tenant
 
@@ -28,6 +28,7 @@ class LastLook:
     """What one process saw when it last looked at all nodes."""
 
     def __init__(self) -> None:
+        self.briefs = Briefs()
         self._mark: object = None
         self._users: dict[str, str] | None = None
         self._at = 0.0
@@ -56,7 +57,7 @@ def observe_nodes(check: Callable[[], None] = lambda: None, last: LastLook | Non
         # Tuples: of thousands of nodes models would cost more than all else here.
         rows = list(Node.objects.values_list("id", "redis_password_hash", "agent_version", "last_seen_at"))
         _bring_users_in_line(client, known, {id_: password for id_, password, _, _ in rows})
-        heard = read_briefs(client, [id_.hex for id_, _, _, _ in rows])
+        heard = (last.briefs if last is not None else Briefs()).read(client, [id_.hex for id_, _, _, _ in rows])
         # Their states lapse within seconds, so they were heard now; what their own clocks say is no matter.
         now = timezone.now()
         stale = [

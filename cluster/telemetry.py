@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import msgspec
 import redis
 import redis.asyncio
 
@@ -28,6 +29,7 @@ _log = logs.get(__name__)
 _seldom = Seldom()
 _AT_ONCE = 200
 TURNS = 12
+_NONE = msgspec.Raw()
 _READ = """
 local found = {}
 for number, name in ipairs(KEYS) do
@@ -37,6 +39,24 @@ end
 return found
 """
 """One byte more than is allowed of each, however long it is; a key of another type is nonsense too."""
+
+
+_BEFORE, _AFTER = keys.node_brief("\0").split("\0")
+_READ_BRIEFS = f"""
+-- ARGV: ids of nodes, with spaces between them; bytes that a brief may have; the hash that a former call returned.
+-- Returns the hash of all briefs, and, where that is another one, the briefs.
+local found, counted = {{}}, {{}}
+for id in string.gmatch(ARGV[1], '%x+') do
+  local value = redis.pcall('GETRANGE', '{_BEFORE}' .. id .. '{_AFTER}', 0, ARGV[2])
+  value = type(value) == 'string' and value or '?'
+  found[#found + 1] = value
+  counted[#counted + 1] = #value .. ':' .. value
+end
+local hash = redis.sha1hex(table.concat(counted))
+if hash == ARGV[3] then return {{hash}} end
+table.insert(found, 1, hash)
+return found
+"""
 
 
 @dataclass(frozen=True)
@@ -67,39 +87,75 @@ def read_states(client: redis.Redis, nodes: Sequence[str]) -> dict[str, NodeStat
     return read(client, nodes).states
 
 
-def read_briefs(client: redis.Redis, nodes: Sequence[str]) -> dict[str, StateBrief]:
-    """Of those nodes that are alive and make sense what shows whether anything has changed. Raises `RedisError`."""
-    found, without = _briefs(client, nodes, keys.node_brief, MOST_BRIEF_BYTES)
-    # Nodes of older releases write their states alone, and the dead nothing. Whose brief is nonsense may be alive all the same.
-    found |= _briefs(client, without, keys.node_state, MOST_STATE_BYTES)[0]
+class Briefs:
+    """Reads the briefs of the same nodes again and again: Redis returns those of some nodes only when one of them is another than before."""
+
+    def __init__(self) -> None:
+        self._nodes: list[str] = []
+        self._parts: list[_Part] = []
+        self._found: dict[str, StateBrief] = {}
+
+    def read(self, client: redis.Redis, nodes: Sequence[str]) -> Mapping[str, StateBrief]:
+        """Of those nodes that are alive and make sense what shows whether anything has changed; the same object as before when nothing
+        has. Raises `RedisError`."""
+        if self._nodes != nodes:
+            self._nodes = list(nodes)
+            self._parts = [_Part(self._nodes[first : first + _AT_ONCE]) for first in range(0, len(nodes), _AT_ONCE)]
+        # Each is read, though the first may show already that something has changed.
+        changed = [part.read(client) for part in self._parts]
+        if any(changed):
+            self._found = {node: brief for part in self._parts for node, brief in part.found.items()}
+        # Nodes of older releases write their states alone, and the dead nothing. Whose brief is nonsense may be alive all the same.
+        without = [node for part in self._parts for node in part.without]
+        states = _briefs_in_states(client, without) if without else {}
+        return self._found | states if states else self._found
+
+
+class _Part:
+    """Some nodes, and what they said last."""
+
+    def __init__(self, nodes: list[str]) -> None:
+        self.found: dict[str, StateBrief] = {}
+        self.without = nodes
+        self._nodes = nodes
+        self._joined = " ".join(nodes)
+        self._hash = b""
+
+    def read(self, client: redis.Redis) -> bool:
+        """Whether anything is another than before."""
+        told = cast("list[bytes]", client.eval(_READ_BRIEFS, 0, self._joined, str(MOST_BRIEF_BYTES), self._hash))
+        if told[0] == self._hash:
+            return False
+        self._hash = told[0]
+        self.found = _understood(self._nodes, told[1:])
+        self.without = [node for node in self._nodes if node not in self.found]
+        return True
+
+
+def _briefs_in_states(client: redis.Redis, nodes: Sequence[str]) -> dict[str, StateBrief]:
+    found: dict[str, StateBrief] = {}
+    for first in range(0, len(nodes), _AT_ONCE):
+        some = nodes[first : first + _AT_ONCE]
+        found |= _understood(some, cast("list[bytes]", client.eval(_READ, len(some), *_arguments(some))))
     return found
 
 
-def _briefs(
-    client: redis.Redis, nodes: Sequence[str], key: Callable[[str], str], most: int
-) -> tuple[dict[str, StateBrief], list[str]]:
-    """The briefs in those keys of nodes, and the nodes of which none is there."""
+def _understood(nodes: Sequence[str], values: Sequence[bytes]) -> dict[str, StateBrief]:
     found: dict[str, StateBrief] = {}
-    without = []
-    for first in range(0, len(nodes), _AT_ONCE):
-        some = nodes[first : first + _AT_ONCE]
-        values = cast("list[bytes]", client.eval(_READ, len(some), *map(key, some), str(most)))
-        for node, data in zip(some, values, strict=True):
-            try:
-                if data:
-                    found[node] = decode_state_brief(data, node)
-            except Nonsense as error:
-                ignore(node, error.reason)
-            if node not in found:
-                without.append(node)
-    return found, without
+    for node, data in zip(nodes, values, strict=True):
+        try:
+            if data:
+                found[node] = decode_state_brief(data, node)
+        except Nonsense as error:
+            ignore(node, error.reason)
+    return found
 
 
 def read_vitals(client: redis.Redis, nodes: Sequence[str], models: Models) -> tuple[dict[str, Vitals], dict[str, str]]:
     """Of those nodes that are alive: what health and history need; and of those whose state cannot be taken, why.
 
-    ``models`` is brought forward: only of states whose models are others than before all is decoded, and of each once in `TURNS` calls,
-    for the digest is the node's own word. Raises `RedisError`.
+    ``models`` is brought forward: only of states whose models are others than before all is decoded. That is where their digest is another
+    one, and of each node once in `TURNS` calls where they are not the same bytes: the digest is the node's own word. Raises `RedisError`.
     """
     models.turn = (models.turn + 1) % TURNS
     found: dict[str, Vitals] = {}
@@ -112,10 +168,12 @@ def read_vitals(client: redis.Redis, nodes: Sequence[str], models: Models) -> tu
                 continue
             try:
                 vitals = decode_vitals(data, node)
-                if models.are_to_be_read(node, vitals.models_digest):
-                    models.put(node, vitals.models_digest, decode_node_state(data, node).models)
+                # A copy, for it would keep the whole message.
+                written, vitals.models = bytes(vitals.models), _NONE
+                if models.are_to_be_read(node, vitals.models_digest, written):
+                    models.put(node, vitals.models_digest, written, decode_node_state(data, node).models)
             except Nonsense as error:
-                models.digests.pop(node, None)
+                models.said.pop(node, None)
                 ignored[node] = error.reason
                 ignore(node, error.reason)
             else:
@@ -127,7 +185,8 @@ class Models:
     """Which versions which nodes have, as their last states said, also of those that are silent."""
 
     def __init__(self) -> None:
-        self.digests: dict[str, str] = {}
+        self.said: dict[str, tuple[str, bytes]] = {}
+        """Of each node the digest of its models, and they themselves as it wrote them, when they were read."""
         self.holders: dict[str, set[str]] = {}
         self.coming: dict[str, set[str]] = {}
         self.failed: dict[str, list[ModelState]] = {}
@@ -135,13 +194,16 @@ class Models:
         self.turn = 0
         self._of: dict[str, set[str]] = {}
 
-    def are_to_be_read(self, node: str, digest: str) -> bool:
-        """Whether they may be others than before: by the node's word, or because it is its turn."""
-        return not digest or self.digests.get(node) != digest or int(node[-4:], 16) % TURNS == self.turn
+    def are_to_be_read(self, node: str, digest: str, written: bytes) -> bool:
+        """Whether they are others than before, by the node's word, or by their bytes when it is its turn."""
+        before, bytes_before = self.said.get(node, ("", b""))
+        if digest and digest == before and int(node[-4:], 16) % TURNS != self.turn:
+            return False
+        return written != bytes_before
 
-    def put(self, node: str, digest: str, models: Sequence[ModelState]) -> None:
+    def put(self, node: str, digest: str, written: bytes, models: Sequence[ModelState]) -> None:
         self.drop(node)
-        self.digests[node] = digest
+        self.said[node] = digest, written
         self._of[node] = {model.version for model in models}
         for model in models:
             if model.state in {"present", "ready", "loading", "loaded"}:
@@ -161,13 +223,13 @@ class Models:
                     held[version].discard(node)
                     if not held[version]:
                         del held[version]
-        self.digests.pop(node, None)
+        self.said.pop(node, None)
         self.failed.pop(node, None)
         self.loading.discard(node)
 
     def keep(self, nodes: Set[str]) -> None:
         """Forget every other node."""
-        for gone in (self.digests.keys() | self._of.keys()) - nodes:
+        for gone in (self.said.keys() | self._of.keys()) - nodes:
             self.drop(gone)
 
 

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from channels.db import database_sync_to_async
 
 from dashboard.queries.viewer import find_viewer
+from ollamamax.bus import clock
 from ollamamax.bus.directory import Directory
-from ollamamax.identity.access import Identified, identify, principal_of, working_key
+from ollamamax.identity.access import Identified, Where, bound_to, identify, principal_of, working_key
 from ollamamax.kernel.errors import OllamaMaxError
 from ollamamax.kernel.principal import Principal
 
@@ -44,30 +45,35 @@ class KeyCaller:
 
     recheck_seconds = 0.5
 
-    def __init__(self, directory: DirectoryReady, authorization: str) -> None:
+    def __init__(self, directory: DirectoryReady, authorization: str, where: Where) -> None:
         self._ready = directory
         self._authorization = authorization
+        self._where = where
         self._known: Identified | None = None
 
     async def who(self) -> Principal | None:
         directory = await self._ready()
         if self._known is None:
             try:
-                self._known = await identify(self._authorization, directory, None)
+                self._known = await identify(self._authorization, directory, None, where=self._where)
             except OllamaMaxError:
                 return None
             return self._known.principal
+        if self._known.ends is not None and self._known.ends <= clock.now():
+            return None
         key = working_key(directory, self._known.identifier)
         if key is None or key.hash != self._known.key.hash:
             return None
-        return principal_of(key, None)
+        if not (key.reach.has_route(self._where.path) and key.reach.has_address(self._where.address)):
+            return None
+        return principal_of(bound_to(key, self._known.scope), None)
 
 
 def caller_of(scope: Mapping[str, Any], directory: DirectoryReady | None) -> Caller:
     """A key where one is sent, whatever cookies come with it; else the session."""
     authorization = authorization_of(scope)
     if authorization is not None and directory is not None:
-        return KeyCaller(directory, authorization)
+        return KeyCaller(directory, authorization, Where.of(scope))
     return SessionCaller(scope["session"].session_key)
 
 

@@ -16,7 +16,7 @@ from dashboard.topics import Topic
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldEvent:
     """One event: what changed after number ``since`` up to number ``number``."""
 
     since: int
@@ -45,7 +45,7 @@ class Feed:
         self.topic = topic
         self.number = number
         self.readers: dict[object, asyncio.Event] = {}
-        self._held: deque[Held] = deque(maxlen=max(1, topic.held))
+        self._held: deque[HeldEvent] = deque(maxlen=max(1, topic.held))
         self._folds: dict[int, Fold] = {}
 
     def push(self, number: int, data: bytes) -> None:
@@ -54,7 +54,7 @@ class Feed:
             return
         if self._held and self._held[-1].number != self.number:
             self._held.clear()
-        self._held.append(Held(self.number, number, data))
+        self._held.append(HeldEvent(self.number, number, data))
         self.number = number
         self._folds.clear()
         for wake in self.readers.values():

@@ -71,6 +71,7 @@ _FOLDS: dict[str, Callable[[Data, Data], Data]] = {
     "requests": _requests,
     "queue": _last,
     "jobs": _last,
+    "incidents": _last,
     "keys": _trail,
     "audit": _trail,
 }

@@ -151,8 +151,8 @@ class Hub:
         """All of a topic as it is. Raises `RedisError`, `DatabaseError`."""
         if topic in PUBLISHED:
             return await live.shown(self._client, tenant, topic)
-        if topic == "jobs":
-            return Shown(self._feeds[tenant, topic].number, await database_sync_to_async(trail.job_rows)(tenant))
+        if topic in trail.ROWS:
+            return Shown(self._feeds[tenant, topic].number, await database_sync_to_async(trail.ROWS[topic])(tenant))
         return Shown(*(await database_sync_to_async(trail.trail)(tenant, topic)))
 
     async def missed(self, feed: Feed, after: int) -> bytes | None:
@@ -228,8 +228,8 @@ class Hub:
                         feed.lose(last)
                     else:
                         feed.push(last, encode(entries))
-        for feed in [feed for (_, topic), feed in self._feeds.items() if topic == "jobs"]:
-            data = encode(await database_sync_to_async(trail.job_rows)(feed.tenant))
+        for feed in [feed for (_, topic), feed in self._feeds.items() if topic in trail.ROWS]:
+            data = encode(await database_sync_to_async(trail.ROWS[feed.topic.name])(feed.tenant))
             last_told = feed.after(feed.number - 1)
             if last_told is None or last_told.data != data:
                 feed.push(max(int(time.time() * 1000), feed.number + 1), data)

@@ -86,6 +86,8 @@ class NodeRow(msgspec.Struct):
     models: int | None
     loaded: list[str]
     """Names of the models in memory, sorted; at most 20."""
+    lifecycle: str = ""
+    """The node's state as the control plane has it: joining, ready, cordoned, draining, unreachable or lost; empty where it does not say."""
 
 
 class ModelRow(msgspec.Struct):
@@ -264,6 +266,32 @@ class JobsShown(msgspec.Struct):
 
     jobs: list[JobRow]
     """Newest first."""
+
+
+class IncidentRow(msgspec.Struct):
+    """Something that broke. Times in Unix seconds; ``id`` and ``subject_id`` have no hyphens."""
+
+    id: str
+    kind: str
+    severity: str
+    text: str
+    about: str
+    subject_id: str
+    subject_name: str
+    opened_at: float
+    closed_at: float | None
+    reopened: int
+    acknowledged_by: str
+    silenced_until: float | None
+
+
+class IncidentsShown(msgspec.Struct):
+    """Told whole each time: what is open, and what closed last."""
+
+    incidents: list[IncidentRow]
+    """Those that are open first, then the newest; at most 50."""
+    open: int
+    """How many are open in all."""
 
 
 class TrailEntry(msgspec.Struct):

@@ -83,6 +83,7 @@ def node_row(node: str, entry: Registered, state: NodeState | None, last_seen: f
         gpu=None,
         models=None,
         loaded=[],
+        lifecycle=entry.lifecycle,
     )
     if state is None:
         return row

@@ -115,6 +115,15 @@ _ALL = (
         replaced=True,
     ),
     Topic(
+        "incidents",
+        "node.view",
+        "What broke and is not mended, and what was mended last.",
+        payloads.IncidentsShown,
+        payloads.IncidentsShown,
+        held=1,
+        replaced=True,
+    ),
+    Topic(
         "keys",
         "key.view",
         "What was done to API keys. Numbers are those of the audit trail.",

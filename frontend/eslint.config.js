@@ -20,14 +20,9 @@ export default tseslint.config(
     },
   },
   {
-    // A text that somebody reads is in a file of texts. The areas named here say theirs in English alone.
+    // A text that somebody reads is in a file of texts.
     files: ['src/**/*.tsx'],
-    ignores: [
-      'src/**/*.test.tsx',
-      'src/areas/{overview,requests,keys,nodes}/**',
-      'src/app/{Failure,SchemeToggle}.tsx',
-      'src/ui/{CopyText,Command,Dialog,NoData,Logo}.tsx',
-    ],
+    ignores: ['src/**/*.test.tsx'],
     rules: {
       'no-restricted-syntax': [
         'error',

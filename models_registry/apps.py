@@ -12,11 +12,10 @@ class ModelsRegistryConfig(AppConfig):
 
     def ready(self) -> None:
         importlib.import_module("models_registry.publication")
-        from models_registry.models import Job
-        from models_registry.queries.model import find_model
+        from models_registry.models import Job, Model
         from ollamamax.identity import objects
         from ollamamax.identity.retention import ENDED, ENDINGS, ExpiringRows
 
         ENDINGS.append(ExpiringRows("job", ENDED, lambda before: Job.objects.filter(finished_at__lt=before)))
 
-        objects.register("model", find_model)
+        objects.register("model", lambda: Model.objects.all())

@@ -17,5 +17,11 @@ def blob_key(digest: str) -> str:
     return f"sha256/{found[1][:2]}/{found[1]}"
 
 
+def digest_in(key: str) -> str:
+    """The digest whose blob is stored under the key; empty for what is no blob's."""
+    name = key.rpartition("/")[2]
+    return f"sha256:{name}" if DIGEST.fullmatch(f"sha256:{name}") and blob_key(f"sha256:{name}") == key else ""
+
+
 def digest_of(incoming: Incoming) -> str:
     return f"sha256:{incoming.sha256}"

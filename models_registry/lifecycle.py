@@ -86,11 +86,14 @@ def approve(asked: AskedPromotion, person: str) -> AskedPromotion:
     return AskedPromotion(asked.person, asked.needed, (*asked.approved, person))
 
 
-def what_holds(channels: Iterable[str], stage: ReleaseStage, promotions: int) -> list[str]:
+def what_holds(
+    channels: Iterable[str], stage: ReleaseStage, promotions: int, rollouts: Iterable[str] = ()
+) -> list[str]:
     """Why a version cannot be deleted, as sentences; none when it can."""
     found = [f"the channel '{name}' points at it" for name in sorted(channels)]
     if stage in KEPT_ON_NODES:
         found.append(f"it is {stage}")
+    found += [f"a rollout of the channel '{name}' has it" for name in rollouts]
     if promotions:
         found.append("somebody asked that it become production")
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models_registry.actions import blob, external, failed_jobs, replica
+from models_registry.actions import collect, external, failed_jobs, pieces, placement, replica, rollout, scrub
 from models_registry.jobs.kinds import KINDS
 from models_registry.jobs.runner import JobRunner
 from models_registry.replication.changed import ChangedNodes
@@ -10,12 +10,18 @@ from ollamamax.bus.loops import Leader, LeaseOf, at_stop, loop
 
 _runner = JobRunner(KINDS)
 _changes = ChangedNodes()
+_last_plan = placement.LastPlan()
 at_stop(_runner.stop)
 
 
 @loop("models_registry.reconcile_replicas", every=1.0, lease=LeaseOf.POSTGRES)
 def reconcile_replicas(leader: Leader) -> None:
     replica.reconcile_replicas(leader.check, _changes)
+
+
+@loop("models_registry.plan_replication", every=3.0, lease=LeaseOf.POSTGRES)
+def plan_replication(leader: Leader) -> None:
+    placement.plan_replication(leader.check, _last_plan)
 
 
 @loop("models_registry.forget_unheld", every=10.0, lease=LeaseOf.POSTGRES)
@@ -32,9 +38,35 @@ def run_jobs(_: Leader) -> None:
 @loop("models_registry.collect_garbage", every=30.0, lease=LeaseOf.POSTGRES)
 def collect_garbage(leader: Leader) -> None:
     leader.check()
-    blob.collect_garbage()
+    collect.collect_garbage(collect.grace())
+
+
+@loop("models_registry.collect_orphans", every=3600.0, lease=LeaseOf.POSTGRES)
+def collect_orphans(leader: Leader) -> None:
+    leader.check()
+    collect.collect_orphans(collect.grace())
+
+
+@loop("models_registry.scrub_blobs", every=60.0, lease=LeaseOf.POSTGRES)
+def scrub_blobs(leader: Leader) -> None:
+    scrub.scrub_blobs(leader.check)
+
+
+@loop("models_registry.hash_pieces", every=3.0, lease=LeaseOf.POSTGRES)
+def hash_pieces(leader: Leader) -> None:
+    pieces.hash_pieces(leader.check)
+
+
+@loop("models_registry.repair_blobs", every=60.0, lease=LeaseOf.POSTGRES)
+def repair_blobs(leader: Leader) -> None:
+    scrub.repair_blobs(leader.check)
 
 
 @loop("models_registry.tell_failed_jobs", every=15.0, lease=LeaseOf.POSTGRES)
 def tell_failed_jobs(leader: Leader) -> None:
     failed_jobs.tell_failed_jobs(leader.check)
+
+
+@loop("models_registry.run_rollouts", every=1.0, lease=LeaseOf.POSTGRES)
+def run_rollouts(leader: Leader) -> None:
+    rollout.run_rollouts(leader.check)

@@ -20,7 +20,10 @@ from dashboard.hub import stop_hub
 from dashboard.routing import websocket
 from models_registry.protocol.blobs import Blobs
 from models_registry.protocol.ollama import Management, RegistryLimits
+from models_registry.protocol.peers import certify, give_leave, tell_source
+from models_registry.protocol.returned import take_back
 from models_registry.protocol.routes import route_of
+from models_registry.protocol.v2.application import Distribution
 from models_registry.transfer.reference import Allowed
 from ollamamax.batches.protocol.files import Files
 from ollamamax.batches.protocol.routes import Routes
@@ -70,13 +73,16 @@ class Web:
                 most_bytes=settings.ENV["OLLAMAMAX_MAX_TENANT_RESPONSES_BYTES"],
             ),
         )
-        self.blobs = Blobs(in_folder(settings.HOME / "blobs"), self.directory.soon)
+        self.blobs = Blobs(
+            in_folder(settings.HOME / "blobs"), self.directory.soon, take_back, tell_source, certify, give_leave
+        )
         self.management = Management(
             self.directory.soon,
             RegistryLimits(
                 Allowed(tuple(settings.ENV["OLLAMAMAX_PULL_REGISTRIES"])), settings.ENV["OLLAMAMAX_MAX_BLOB_BYTES"]
             ),
         )
+        self.distribution = Distribution(self.directory.soon, settings.ENV["OLLAMAMAX_MAX_BLOB_BYTES"])
         self._front = Front(Origins(settings.ENV["OLLAMA_ORIGINS"]), self._methods)
         self.static = ServeStaticASGI(
             django,
@@ -95,8 +101,10 @@ class Web:
                 await upgrade.refuse(scope, receive, send)
             else:
                 await self.live(scope, receive, send)
-        elif metrics_page.is_meant(scope):
-            await metrics_page.tell(scope, send)
+        elif (page := metrics_page.meant(scope)) is not None:
+            await metrics_page.tell(page, scope, send)
+        elif Distribution.serves(scope["path"]):
+            await self.distribution(scope, receive, send)
         elif (application := self._for_clients(scope)) is not None:
             await self._front(application, scope, receive, send)
         elif Blobs.serves(scope["path"]):

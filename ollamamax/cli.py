@@ -11,13 +11,19 @@ import sys
 
 COMMANDS = {
     "node token": "print a token with which a host joins",
-    "nodes list|drain|undrain": "the hosts of a tenant",
+    "nodes list|cordon|drain|resume": "the hosts of a tenant",
     "models add|list": "publish a GGUF file; list models",
     "user create|remove|deactivate|activate": "people, and their membership of a tenant",
     "tenant create|operator|suspend|resume|nodes": "organisations",
-    "audit verify": "check that nobody changed the audit trail",
+    "audit verify|key": "check that nobody changed the audit trail; the key that signs its checkpoints",
+    "audit_prune": "drop months of the audit trail that are older than they are kept",
     "changepassword": "a new password for a user",
     "prepare": "migrations and the first user; once per version",
+    "reseal": "encrypt what is kept sealed with the newest key",
+    "doctor": "say what is wrong with an installation and what to do; make a support bundle",
+    "backup": "write everything into one file, encrypted if asked",
+    "restore": "put a backup into an installation without data",
+    "drill": "restore a backup beside what runs, and say what time that took",
     "database_users": "print the SQL for the user that everything runs as",
     "web": "serve everything at one address",
     "gateway": "serve inference alone",
@@ -33,6 +39,9 @@ UNUSED = {
     "REDIS_URL": "redis://127.0.0.1:1/0",
 }
 """Settings that a command's help is content with: it reads no server and no secret."""
+
+WITHOUT_SETTINGS = (("backup", "--new-key"), ("restore", "--settings-to"))
+"""Commands that know all they need by their arguments: after a disaster there is nothing but a backup."""
 
 HOME = "--home"
 
@@ -57,7 +66,8 @@ def main() -> None:
         )
     sys.argv[1:] = arguments
     is_gateway = arguments[0] == "gateway"
-    if "--help" in arguments or "-h" in arguments:
+    alone = any(set(each) <= set(arguments) for each in WITHOUT_SETTINGS)
+    if alone or "--help" in arguments or "-h" in arguments:
         if is_gateway:
             sys.stdout.write(
                 "ollamamax gateway: serve inference alone, on OLLAMAMAX_GATEWAY_PORT. Settings come from the environment.\n"

@@ -20,6 +20,7 @@ from ollamamax.env_forms import (
     names,
     networks,
     origins,
+    public_keys,
     region,
     regions,
     secret_key,
@@ -100,7 +101,12 @@ SETTINGS = (
         "127.0.0.1,::1",
         "Addresses of the TLS proxy, separated by commas: only its word is taken for who the client is.",
     ),
-    Setting("OLLAMAMAX_TLS_CERT", str, "", "Certificate file (PEM) for the web process to serve HTTPS itself."),
+    Setting(
+        "OLLAMAMAX_TLS_CERT",
+        str,
+        "",
+        "Certificate file (PEM, with its chain) for the web process and gateways to serve HTTPS themselves; on uvicorn a renewed one is taken within seconds.",
+    ),
     Setting("OLLAMAMAX_TLS_KEY", str, "", "Private key file (PEM) of OLLAMAMAX_TLS_CERT."),
     Setting(
         "OLLAMAMAX_ALLOWED_HOSTS", names, "", "Host names to answer to besides the public URL's, separated by commas."
@@ -262,6 +268,18 @@ SETTINGS = (
         "Creations with an Idempotency-Key that one tenant asked for within a day; one more is refused with 429.",
     ),
     Setting(
+        "OLLAMAMAX_MAX_BUDGETS_PER_TENANT",
+        COUNT,
+        "500",
+        "Budgets of one tenant; one more is refused with 409.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_PRICES_PER_TENANT",
+        COUNT,
+        "5000",
+        "Prices that one tenant set for its models, those before too; one more is refused with 409.",
+    ),
+    Setting(
         "OLLAMAMAX_MAX_WEBHOOKS_PER_TENANT",
         COUNT,
         "50",
@@ -289,6 +307,30 @@ SETTINGS = (
         "Domains of e-mail addresses that one tenant names as its own; one more is refused with 409.",
     ),
     Setting(
+        "OLLAMAMAX_MAX_SCIM_TOKENS_PER_TENANT",
+        COUNT,
+        "50",
+        "Tokens of one tenant's directories (SCIM) that are not revoked; one more is refused with 409.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_WORKLOADS_PER_TENANT",
+        COUNT,
+        "500",
+        "Workloads that one tenant trusts by their issuers' word; one more is refused with 409.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_DIRECTORY_USERS_PER_TENANT",
+        COUNT,
+        "100000",
+        "Users that one tenant's directories tell of by SCIM; one more is refused with 409.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_DIRECTORY_GROUPS_PER_TENANT",
+        COUNT,
+        "10000",
+        "Groups that one tenant's directories tell of by SCIM; one more is refused with 409.",
+    ),
+    Setting(
         "OLLAMAMAX_MAX_JOIN_TOKENS_PER_TENANT",
         COUNT,
         "1000",
@@ -307,12 +349,24 @@ SETTINGS = (
         "10000",
         "Versions of models of one tenant, those that a name stood for before too; one more is refused with 409.",
     ),
+    Setting(
+        "OLLAMAMAX_MAX_IMAGES_PER_TENANT",
+        COUNT,
+        "20000",
+        "Manifests of one tenant in the registry; one more that is pushed is refused with 409.",
+    ),
     Setting("OLLAMAMAX_MAX_ALIASES_PER_TENANT", COUNT, "10000", "Aliases of one tenant; one more is refused with 409."),
     Setting(
         "OLLAMAMAX_MAX_UPLOADS_PER_TENANT",
         COUNT,
         "10000",
         "Blobs that one tenant sent and that no model is made of yet; one more is refused with 409.",
+    ),
+    Setting(
+        "OLLAMAMAX_BLOB_GRACE_SECONDS",
+        integer(60, 30 * 86400),
+        "3600",
+        "How long a blob that no version and no upload needs stays: who pulls it, or was told that it is there, has that long.",
     ),
     Setting(
         "OLLAMAMAX_MAX_SENDING_PER_TENANT",
@@ -444,6 +498,20 @@ SETTINGS = (
         "Days without any success after which a webhook that keeps failing is switched off.",
     ),
     Setting(
+        "OLLAMAMAX_AUDIT_DAYS",
+        integer(0, 36500),
+        "0",
+        "Days for which audit records are kept; then whole months are dropped by `ollamamax prepare` and `ollamamax audit_prune`, as the owner "
+        "of the tables, each after a signed checkpoint. 0: for ever.",
+    ),
+    Setting(
+        "OLLAMAMAX_AUDIT_KEYS",
+        public_keys,
+        "",
+        "Public keys (64 hexadecimal digits each, separated by commas) whose signatures under checkpoints of the audit trail count; "
+        "`ollamamax audit key` says which one signs here. Empty: that one alone, which is in OLLAMAMAX_HOME/audit.",
+    ),
+    Setting(
         "OLLAMAMAX_USAGE_DAYS",
         integer(1, 36500),
         "400",
@@ -474,6 +542,12 @@ SETTINGS = (
         "Days for which keys and join tokens that were revoked or have expired, jobs that are over and sessions are kept.",
     ),
     Setting(
+        "OLLAMAMAX_INCIDENT_DAYS",
+        integer(1, 3650),
+        "90",
+        "Days for which incidents are kept after their end.",
+    ),
+    Setting(
         "OLLAMAMAX_BATCH_DAYS",
         integer(1, 3650),
         "90",
@@ -502,6 +576,13 @@ SETTINGS = (
         integer(1, 10_000),
         "8",
         "Requests of batches that one `ollamamax batches` process has under way at once.",
+    ),
+    Setting(
+        "OLLAMAMAX_BACKUP_RECIPIENTS",
+        names,
+        "",
+        "Public keys of age (`age1...`) that `ollamamax backup` encrypts for, separated by commas; `ollamamax backup --new-key FILE` makes one. "
+        "Empty: backups are not encrypted unless it is asked for.",
     ),
     Setting(
         "OLLAMAMAX_METRICS_ADDRESS",
@@ -612,6 +693,11 @@ def read(
     if problems:
         raise EnvironmentInvalid("The settings are not usable:\n" + "\n".join(f"  - {p}" for p in problems))
     return Environment(values)
+
+
+def given(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The settings that are set, as they were written, secrets too."""
+    return {setting.name: environ[setting.name] for setting in SETTINGS if environ.get(setting.name)}
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,15 @@ def address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def public_keys(text: str) -> list[str]:
+    """Ed25519's, separated by commas, in lower case."""
+    found = [each.strip().lower() for each in text.split(",") if each.strip()]
+    for each in found:
+        if len(each) != 64 or set(each) - set("0123456789abcdef"):
+            raise ValueError("each is 64 hexadecimal digits, as `ollamamax audit key` says them")
+    return found
+
+
 def token(text: str) -> str:
     if len(text) < 20 or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("must have at least 20 characters, without spaces")

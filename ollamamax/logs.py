@@ -1,22 +1,26 @@
 """Structured logs: one JSON object a line on standard error. No prompts, no secrets; Django is not needed.
 
-Lines below `warning` are written together with what comes in the next tenth of a second (`ollamamax.lines`).
+Lines below `warning` are written together with what comes in the next tenth of a second (`ollamamax.log_lines`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
 import msgspec
 import structlog
 
-from ollamamax.lines import LogLines
+from ollamamax.log_lines import LogLines
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
+_ACTS = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
+"""What JSON leaves as it is and a terminal obeys, or shows in another order: control characters beyond ASCII's, marks of direction, ends of lines."""
 _lines = LogLines()
 _request: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -56,7 +60,17 @@ def _line(says: _Ours | logging.LogRecord, level: str, facts: structlog.typing.E
     facts["timestamp"] = datetime.datetime.now(datetime.UTC)
     if "exc_info" in facts:
         facts = structlog.processors.format_exc_info(None, level, facts)
-    return _encode(facts) + b"\n"
+    try:
+        line = _encode(facts)
+    except UnicodeEncodeError:  # half of a pair, which no UTF-8 has
+        line = json.dumps(facts, default=repr).encode()
+    if not line.isascii() or b"\x7f" in line:
+        line = _ACTS.sub(_escaped, line)
+    return line + b"\n"
+
+
+def _escaped(found: re.Match[bytes]) -> bytes:
+    return b"\\u%04x" % ord(found[0].decode())
 
 
 @contextlib.contextmanager
@@ -83,6 +97,7 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [_Theirs()]
     root.setLevel(level.upper())
+    _lines.tell_lost = lambda count: _line(_Ours(__name__), "error", {"event": "log_lines_lost", "count": count})
     _lines.flush_before_sigterm_ends_us()
 
 

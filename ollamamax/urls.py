@@ -11,6 +11,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", health.readyz, name="readyz"),
     path("api/v1/", include("ollamamax.identity.api.urls")),
     path("api/v1/", include("ollamamax.sso.api.urls")),
+    path("api/v1/", include("ollamamax.provisioning.api.urls")),
+    path("api/v1/", include("ollamamax.oauth.api.urls")),
     path("api/v1/", include("ollamamax.metering.api.urls")),
     path("api/v1/", include("ollamamax.notifications.api.urls")),
     path("api/v1/", include("cluster.api.urls")),
@@ -18,6 +20,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("ollamamax.batches.api.urls")),
     path("api/v1/", include("dashboard.api.urls")),
     path("", include("ollamamax.sso.urls")),
+    path("", include("ollamamax.provisioning.urls")),
+    path("", include("ollamamax.oauth.urls")),
     path("", include("dashboard.urls")),
 ]
 handler400 = "ollamamax.identity.api.problems.bad_request"

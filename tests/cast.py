@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,10 @@ from ollamamax.identity.actions.key import issue_key
 from ollamamax.identity.actions.member import add_member
 from ollamamax.identity.actions.tenant import create_tenant, make_operator
 from ollamamax.identity.actions.user import create_user
+from ollamamax.identity.keys import parse_key
 from ollamamax.identity.models import ApiKey, Tenant, User
 from ollamamax.identity.queries.member import principal_of, tenants_of
+from ollamamax.identity.sessions import LogIn, remember
 from ollamamax.kernel.principal import Principal, system
 
 PASSWORD = "correct-horse-battery"
@@ -71,9 +74,19 @@ def make_key(person: Person, **given: Any) -> Key:
     return Key(row, text, acting)
 
 
+def secret_part(text: str) -> str:
+    """Of a key's text: what only its owner has. It may hold what stands between the parts, too."""
+    parsed = parse_key(text)
+    assert parsed is not None, "this is no key"
+    return parsed[1]
+
+
 def logged_in(person: Person) -> APIClient:
     client = APIClient()
     client.force_login(person.user, backend="django.contrib.auth.backends.ModelBackend")
+    session: Any = client.session
+    remember(session, LogIn("password", "", time.time()))
+    session.save()
     return client
 
 

@@ -53,6 +53,15 @@ def _tables_are_emptied_quickly() -> Iterator[None]:
     connection.ops.sql_flush = original  # type: ignore[method-assign]
 
 
+@pytest.fixture(autouse=True)
+def _mask_of_new_files() -> Iterator[None]:
+    """Commands that run within a test narrow the mask of their process, which is that of the tests after it here."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="module")
 def processes_without_coverage() -> Iterator[None]:
     """What is started meanwhile is not measured, which takes a third of its time.

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from ollamamax.embedded import postgres, valkey
 
 T = TypeVar("T")
+_MARK = "owner"
+_held: list[TextIO] = []
 
 
 def free_port() -> int:
@@ -22,13 +27,43 @@ def free_port() -> int:
         return port
 
 
+def short_folder(kind: str) -> Path:
+    """A new folder for servers, which whoever asks for it removes. What those left who were killed is removed here.
+
+    Not below pytest's own folder: sockets have short paths, and PostgreSQL runs as `nobody` when the tests run as root.
+    """
+    for mark in Path(tempfile.gettempdir()).glob(f"omx-*/{_MARK}"):
+        with contextlib.suppress(OSError), mark.open("r+") as theirs:
+            fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if theirs.read():
+                _remove(mark.parent)
+    folder = Path(tempfile.mkdtemp(prefix=f"omx-{kind}-"))
+    folder.chmod(0o755)
+    # Held, by this process alone, for as long as it lives; and told only then.
+    ours = (folder / _MARK).open("w")
+    fcntl.flock(ours, fcntl.LOCK_EX)
+    ours.write("held")
+    ours.flush()
+    _held.append(ours)
+    return folder
+
+
+def _remove(folder: Path) -> None:
+    """With the servers that run there still, and the shared memory that a killed PostgreSQL left."""
+    for file in folder.glob("*/postmaster.pid"):
+        lines = file.read_text().splitlines()
+        postgres.end_leftover(file.parent)
+        if len(lines) > 6 and len(segment := lines[6].split()) == 2:
+            # Refused while somebody has it; and it is gone where PostgreSQL ended by itself.
+            subprocess.run(["ipcrm", "-m", segment[1]], capture_output=True, check=False)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 class Servers:
     """What this process started, to be stopped by it."""
 
     def __init__(self) -> None:
-        # World-reachable, because PostgreSQL runs as `nobody` when the tests run as root.
-        self.folder = Path(tempfile.mkdtemp(prefix="omx-test-"))
-        self.folder.chmod(0o755)
+        self.folder = short_folder("test")
         self.started: list[postgres.TemporaryPostgres | valkey.TemporaryValkey] = []
 
     def start(self, *, database: bool) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import decimal
+import json
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,9 +23,12 @@ from cluster.actions.node import join_node, remove_node
 from cluster.actions.pool import create_pool, delete_pool
 from models_registry.actions.alias import create_alias, delete_alias
 from models_registry.actions.blob import put_bytes
+from models_registry.actions.image import push_image
 from models_registry.actions.job import cancel_job, submit_job
 from models_registry.actions.name import copy_name, delete_name
 from models_registry.actions.version import register_external
+from models_registry.distribution import image as images
+from models_registry.manifest import OCI_IMAGE
 from models_registry.models import Alias, Upload
 from ollamamax.batches.actions.batch import create_batch
 from ollamamax.batches.actions.file import create_file, delete_file
@@ -45,11 +50,17 @@ from ollamamax.identity.models import Membership
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.errors import Conflict, Overloaded, TooLarge
 from ollamamax.kernel.ids import uuid7
+from ollamamax.metering.actions.budget import create_budget, delete_budget, set_price
 from ollamamax.notifications.actions.webhook import create_webhook, delete_webhook
+from ollamamax.oauth.actions.workload import create_workload, delete_workload
+from ollamamax.provisioning.actions.group import create_directory_group, remove_directory_group
+from ollamamax.provisioning.actions.token import issue_token, revoke_token
+from ollamamax.provisioning.actions.user import create_directory_user, remove_directory_user
 from ollamamax.responses.actions.conversation import add_items, create_conversation, delete_conversation
 from ollamamax.responses.actions.response import Keep, begin_response, cancel_response
 from ollamamax.sso.actions.domain import add_domain, remove_domain
 from ollamamax.sso.actions.provider import create_provider, delete_provider
+from ollamamax.sso.models import IdentityProvider
 from tests.cast import PASSWORD, SYSTEM, Key, Person, logged_in, make_key
 
 DAY = datetime.timedelta(days=1)
@@ -111,6 +122,29 @@ class World:
         with every_tenant():
             Upload.objects.filter(blob=blob).delete()
 
+    def budget(self, unit: str, period: str) -> Any:
+        return create_budget(acting=self.acting, whose="tenant", unit=unit, period=period, most=decimal.Decimal(9))
+
+    def price(self, name: str) -> Any:
+        zero = decimal.Decimal(0)
+        given: dict[str, Any] = {"prompt_million": zero, "completion_million": zero, "second": zero}
+        return set_price(acting=self.acting, model=name, currency="EUR", **given)
+
+    def image(self, note: str) -> Any:
+        config = put_bytes(tenant=self.owner.tenant.id, data=b"{}", media_type="text/plain")
+        with tenant_scope(self.owner.tenant):
+            held: dict[str, Any] = {"tenant": self.owner.tenant, "blob": config, "repository": "art"}
+            Upload.objects.get_or_create(**held, defaults={"sent_at": timezone.now()})
+        body = {"schemaVersion": 2, "mediaType": OCI_IMAGE, "annotations": {"note": note}}
+        body["config"] = {"digest": config.digest, "size": 2, "mediaType": "application/x"}
+        image = images.read(json.dumps(body).encode(), OCI_IMAGE)
+        return push_image(acting=self.acting, name="acme/art", tag="x", image=image)
+
+    def provider(self) -> IdentityProvider:
+        with tenant_scope(self.owner.tenant):
+            found = IdentityProvider.objects.first()
+        return found or create_provider(acting=self.acting, name="p", issuer="https://p.example", client_id="omx")
+
     def background(self, name: str) -> Any:
         id_ = uuid7()
         keep = Keep(self.owner.tenant.id, self.key.row.id, id_, {"status": "queued"}, [], request={"model": name})
@@ -118,10 +152,12 @@ class World:
         return id_
 
 
+_KINDS = [(unit, period) for unit in ("tokens", "prompt_tokens") for period in ("day", "week", "month")]
 Make = Callable[[World, str], Any]
 Free = Callable[[World, Any], Any]
 TABLE: dict[Bound, tuple[int, Make, Free | None]] = {
     # How many there are at first, how one is made, and how one goes; where none can, the operator raises the bound.
+    bounds.PRICES: (0, lambda w, n: w.price(n), None),
     bounds.TENANTS: (1, lambda w, n: create_tenant(acting=SYSTEM, slug=n, name=n), None),
     bounds.USERS: (1, lambda w, n: create_user(acting=SYSTEM, email=f"{n}@a.example", password=PASSWORD), None),
     bounds.MEMBERS: (
@@ -197,6 +233,7 @@ TABLE: dict[Bound, tuple[int, Make, Free | None]] = {
         lambda w, n: create_alias(acting=w.acting, name=n, target="first:1"),
         lambda w, alias: delete_alias(acting=w.acting, alias_id=alias.id),
     ),
+    bounds.IMAGES: (0, lambda w, n: w.image(n), None),
     bounds.UPLOADS: (
         0,
         lambda w, n: put_bytes(tenant=w.owner.tenant.id, data=n.encode(), media_type="text/plain"),
@@ -217,6 +254,42 @@ TABLE: dict[Bound, tuple[int, Make, Free | None]] = {
         0,
         lambda w, n: create_conversation(acting=w.key.acting, items=[], metadata={}),
         lambda w, made: delete_conversation(acting=w.key.acting, conversation_id=made.id),
+    ),
+    bounds.BUDGETS: (
+        0,
+        lambda w, n: w.budget(*_KINDS[int(n.removeprefix("n"))]),
+        lambda w, budget: delete_budget(acting=w.acting, budget_id=budget.id),
+    ),
+    bounds.WORKLOADS: (
+        0,
+        lambda w, n: create_workload(
+            acting=w.acting,
+            name=n,
+            service_account=create_service_account(acting=w.acting, name=f"robot-{n}", role="member").id,
+            issuer="https://ci.example",
+            audience="ollamamax",
+            rules=[("sub", "repo:example")],
+        ),
+        lambda w, workload: delete_workload(acting=w.acting, workload_id=workload.id),
+    ),
+    bounds.SCIM_TOKENS: (
+        0,
+        lambda w, n: issue_token(acting=w.acting, provider_id=w.provider().id, name=n)[0],
+        lambda w, token: revoke_token(acting=w.acting, provider_id=w.provider().id, token_id=token.id),
+    ),
+    bounds.DIRECTORY_USERS: (
+        0,
+        lambda w, n: create_directory_user(
+            acting=SYSTEM, provider=w.provider(), resource={"userName": f"{n}@b.example"}
+        ),
+        lambda w, user: remove_directory_user(acting=SYSTEM, provider=w.provider(), user_id=user.id),
+    ),
+    bounds.DIRECTORY_GROUPS: (
+        0,
+        lambda w, n: create_directory_group(
+            acting=SYSTEM, provider=w.provider(), display_name=n, external_id=n, members={}
+        ),
+        lambda w, group: remove_directory_group(acting=SYSTEM, provider=w.provider(), group_id=group.id),
     ),
     bounds.BACKGROUND: (
         0,

@@ -9,7 +9,7 @@ import secrets
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import TypedDict, cast
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -17,11 +17,14 @@ from django.utils import timezone
 
 from cluster import membership
 from cluster.actions.join_token import require_to_join
+from cluster.actions.lifecycle import is_draining
 from cluster.actions.pool import follow_labels
 from cluster.labels import require_labels
+from cluster.lifecycle.machine import Lifecycle, NodeFacts, following
 from cluster.models import JoinToken, Node
 from cluster.models.node import MOST_HOURLY_COST
 from cluster.queries.node import states
+from cluster.scheduling.taints import FORM, MOST_TAINTS, is_taint
 from ollamamax.audit.actions import record
 from ollamamax.contract.tables import EVERYBODY
 from ollamamax.identity.actions.grant import forget_object
@@ -105,8 +108,11 @@ def join_node(*, token: str, name: str, engine: str, agent_version: str) -> Join
     return Joined(node, key.text, redis_password)
 
 
+MOST_DRAIN_SECONDS = 7 * 86_400
+
+
 class NodeChange(TypedDict, total=False):
-    """What is left out stays as it is. ``labels`` takes the place of all labels there were, and ``access`` of all tenants.
+    """What is left out stays as it is. ``labels`` takes the place of all labels there were, ``taints`` of all taints, and ``access`` of all tenants.
 
     ``schedulable: False`` cordons: no new requests, and what runs ends when it ends. With ``drain_seconds`` it drains: what runs
     after so many seconds is ended there, and goes on elsewhere where it can.
@@ -116,13 +122,9 @@ class NodeChange(TypedDict, total=False):
     access: list[str]
     region: str
     labels: dict[str, str]
+    taints: list[str]
     hourly_cost: float | None
     drain_seconds: float
-
-
-def set_schedulable(*, acting: Principal, node_id: uuid.UUID, schedulable: bool) -> Node:
-    """Cordon (``False``): new requests go elsewhere, running ones finish. Resume (``True``). Repeated, nothing happens."""
-    return change_node(acting=acting, node_id=node_id, change={"schedulable": schedulable})
 
 
 def change_node(*, acting: Principal, node_id: uuid.UUID, change: NodeChange) -> Node:
@@ -145,14 +147,15 @@ def change_node(*, acting: Principal, node_id: uuid.UUID, change: NodeChange) ->
             follow_labels(node.labels, change["labels"])
         for name, value in changed.items():
             setattr(node, name, value)
-        node.save(update_fields=list(changed))
+        followed = _follow_order(node)
+        node.save(update_fields=[*changed, *followed])
         record(
             acting=acting,
             action=_action(changed),
             target_type="node",
             target_id=node.id,
             tenant=tenant,
-            detail=_detail(changed, change),
+            detail=_detail(changed, change) | ({"state": node.lifecycle} if followed else {}),
         )
         membership.publish_on_commit(node)
     return node
@@ -163,7 +166,7 @@ def remove_node(*, acting: Principal, node_id: uuid.UUID) -> None:
     tenant = require_in_tenant(acting, "node.manage", reference("node", node_id))
     with tenant_scope(tenant), transaction.atomic(durable=True):
         node = _locked(node_id)
-        detail = {"name": node.name}
+        detail = {"name": node.name, "from": node.lifecycle, "state": "retired"}
         record(acting=acting, action="node.remove", target_type="node", target_id=node.id, tenant=tenant, detail=detail)
         forget_object("node", node.id)
         membership.publish_on_commit(Node(id=node.id, identifier=node.identifier))
@@ -189,6 +192,16 @@ def _fields(node: Node, change: NodeChange) -> dict[str, object]:
     return fields
 
 
+def _follow_order(node: Node) -> tuple[str, ...]:
+    """A node that is there is in the state that was ordered at once; of one that is not the order counts when it is back."""
+    known = NodeFacts(node.schedulable, is_draining(node, drained=False), "unsure")
+    state = following(cast("Lifecycle", node.lifecycle), known)
+    if state == node.lifecycle:
+        return ()
+    node.lifecycle, node.lifecycle_since = state, timezone.now()
+    return "lifecycle", "lifecycle_since"
+
+
 def _action(changed: Mapping[str, object]) -> str:
     if set(changed) - {"schedulable", *_DRAIN}:
         return "node.change"
@@ -206,6 +219,9 @@ def _check(change: NodeChange) -> None:
     if _REGION.fullmatch(change.get("region", "")) is None:
         raise errors.InvalidRequest("A region has up to 63 small letters, digits and hyphens.", param="region")
     require_labels(change.get("labels", {}))
+    taints = change.get("taints", [])
+    if len(set(taints)) != len(taints) or len(taints) > MOST_TAINTS or not all(map(is_taint, taints)):
+        raise errors.InvalidRequest(f"A node has at most {MOST_TAINTS} taints, each once: {FORM}.", param="taints")
     cost = change.get("hourly_cost")
     # Also what compares with nothing, such as NaN, is no cost.
     if cost is not None and not 0 <= cost <= MOST_HOURLY_COST:

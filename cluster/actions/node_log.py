@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import redis
 from django.db import transaction
 from redis.exceptions import RedisError
 
@@ -15,17 +18,22 @@ from ollamamax.audit.actions import record
 from ollamamax.bus import keys, regions
 from ollamamax.bus.question import first_answer
 from ollamamax.contract.from_node import Nonsense, decode_node_log
-from ollamamax.contract.node_log import LogSource, NodeLog
+from ollamamax.contract.node_log import MOST_LOG_BYTES, LogSource, NodeLog
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.roles import reference
 from ollamamax.identity.scope import tenant_scope
-from ollamamax.kernel.errors import Unavailable
+from ollamamax.kernel.errors import Overloaded, Unavailable
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.principal import Principal
 
 ANSWER_SECONDS = 4.0
 AUDITED_EACH = 600
 """Seconds: whoever follows a log reads it every few of them, and is told of once in so many."""
+AT_ONCE = 8
+"""Questions under way in this process."""
+TENANT_AT_ONCE = 3
+_lock = threading.Lock()
+_readers: Counter[uuid.UUID] = Counter()
 _log = logs.get(__name__)
 
 
@@ -50,17 +58,41 @@ def read_node_log(*, acting: Principal, node_id: uuid.UUID, source: LogSource, a
                     tenant=tenant,
                     detail={"name": node.name, "source": source},
                 )
-        return _asked(client, node.id.hex, source, after)
+        with _reading(tenant):
+            return _asked(node.id.hex, source, after)
     except RedisError as error:
         _log.warning("node_log_unreadable", node=node.id.hex, error=str(error))
         raise Unavailable("The node cannot be reached right now.", retry_after=1) from error
 
 
-def _asked(client: redis.Redis, node: str, source: LogSource, after: int) -> NodeLog:
+@contextmanager
+def _reading(tenant: uuid.UUID) -> Iterator[None]:
+    """One question under way, which holds a thread of this process for as long as the node takes. Raises `Overloaded`."""
+    with _lock:
+        if _readers.total() >= AT_ONCE or _readers[tenant] >= TENANT_AT_ONCE:
+            raise Overloaded("Too many logs of nodes are being read right now.", retry_after=ANSWER_SECONDS)
+        _readers[tenant] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _readers[tenant] -= 1
+            if not _readers[tenant]:
+                del _readers[tenant]
+
+
+def _asked(node: str, source: LogSource, after: int) -> NodeLog:
     question = new_id()
     order = contract.encode_control(contract.Control("log", question, seq=after, source=source))
     answers = keys.log_answer(node, question)
-    said = first_answer(client, keys.node_control(node), order, heard_on=answers, seconds=ANSWER_SECONDS)
+    said = first_answer(
+        regions.own().redis_url,
+        keys.node_control(node),
+        order,
+        heard_on=answers,
+        seconds=ANSWER_SECONDS,
+        most=MOST_LOG_BYTES,
+    )
     if said is None:
         raise Unavailable(
             "The node does not answer: it is away, or its agent is too old to tell its log.", retry_after=5

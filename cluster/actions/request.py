@@ -11,8 +11,8 @@ from django.conf import settings
 from django.db import transaction
 from redis.exceptions import RedisError
 
-from cluster.dispatch import ordering
-from cluster.dispatch.ordering import UnderWay
+from cluster.dispatch import orders
+from cluster.dispatch.orders import UnderWay
 from cluster.scheduling.fairness import Priority
 from ollamamax import logs
 from ollamamax.audit.actions import record
@@ -44,7 +44,7 @@ def cancel_request(*, acting: Principal, request_id: uuid.UUID) -> None:
                 detail=_told(found),
             )
         order = GatewayOrder("cancel", request_id.hex, by=acting.name)
-        if not ordering.say(client, found.opened.gateway, order):
+        if not orders.say(client, found.opened.gateway, order):
             raise Unavailable(
                 "The gateway that has this request does not answer; what it had ends in some seconds.", retry_after=5
             )
@@ -62,7 +62,7 @@ def prioritise_request(*, acting: Principal, request_id: uuid.UUID, priority: Pr
         if found.waits and before == priority:
             return
         allowed = float(settings.ENV["OLLAMAMAX_REQUEST_DEADLINE_SECONDS"])
-        if not found.waits or not ordering.prioritise(client, found, priority, allowed):
+        if not found.waits or not orders.prioritise(client, found, priority, allowed):
             raise Conflict("This request does not wait any more.")
         with transaction.atomic(durable=True):
             record(
@@ -73,11 +73,11 @@ def prioritise_request(*, acting: Principal, request_id: uuid.UUID, priority: Pr
                 tenant=tenant,
                 detail=_told(found) | {"before": before, "priority": priority},
             )
-        ordering.say(client, found.opened.gateway, GatewayOrder("prioritise", request_id.hex, priority=priority))
+        orders.say(client, found.opened.gateway, GatewayOrder("prioritise", request_id.hex, priority=priority))
 
 
 def _found(client: redis.Redis, request_id: uuid.UUID, tenant: uuid.UUID) -> UnderWay:
-    found = ordering.find(client, request_id.hex, tenant.hex)
+    found = orders.find(client, request_id.hex, tenant.hex)
     if found is None:
         raise NotFound("There is no such request under way.")
     return found

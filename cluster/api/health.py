@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cluster.queries.health import Fleet, Problem, fleet_health
+from cluster.queries.health import FleetProblem, FleetReport, fleet_health
 from ollamamax.contract.health import Finding, ModelHealth, NodeHealth
 from ollamamax.identity.api.base import View
 
@@ -49,7 +49,7 @@ class ProblemSerializer(FindingSerializer):
     name = serializers.CharField(allow_blank=True)
     link = serializers.CharField(help_text="the address, in this API, of what it is about")
 
-    def to_representation(self, instance: Problem) -> dict[str, Any]:  # type: ignore[override]
+    def to_representation(self, instance: FleetProblem) -> dict[str, Any]:  # type: ignore[override]
         finding = instance.finding
         shown = {
             **msgspec.structs.asdict(finding),
@@ -86,7 +86,7 @@ class FleetHealthSerializer(serializers.Serializer[Any]):
     problems = ProblemSerializer(many=True)
     notices = ProblemSerializer(many=True)
 
-    def to_representation(self, instance: Fleet) -> dict[str, Any]:
+    def to_representation(self, instance: FleetReport) -> dict[str, Any]:
         shown: dict[str, Any] = super().to_representation(
             {
                 "state": instance.state,
@@ -125,7 +125,7 @@ def _moment(seconds: float) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
 
-def _link(problem: Problem) -> str:
+def _link(problem: FleetProblem) -> str:
     if problem.kind == "node":
         return f"/api/v1/nodes/{problem.id}"
     if problem.kind == "model":

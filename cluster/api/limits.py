@@ -25,6 +25,8 @@ class LimitUseSerializer(serializers.Serializer[Any]):
 
     requests_per_minute = serializers.FloatField(allow_null=True)
     tokens_per_minute = serializers.FloatField(allow_null=True)
+    input_tokens_per_minute = serializers.FloatField(allow_null=True)
+    output_tokens_per_minute = serializers.FloatField(allow_null=True)
     concurrent_requests = serializers.FloatField(allow_null=True)
 
 

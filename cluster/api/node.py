@@ -45,7 +45,19 @@ class NodeView(View):
     of_objects = True
     serializer_class = NodeSerializer
     etagged = True
-    volatile = frozenset({"drain", "telemetry", "online", "problem", "health", "last_seen_at", "agent_version"})
+    volatile = frozenset(
+        {
+            "lifecycle",
+            "lifecycle_since",
+            "drain",
+            "telemetry",
+            "online",
+            "problem",
+            "health",
+            "last_seen_at",
+            "agent_version",
+        }
+    )
 
     @extend_schema(operation_id="nodes_retrieve", responses=NodeSerializer)
     def get(self, request: Request, node_id: uuid.UUID) -> Response:

@@ -10,12 +10,13 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from cluster.actions.join_token import MOST_USES
-from cluster.actions.node import MOST_ACCESS
+from cluster.actions.node import MOST_ACCESS, MOST_DRAIN_SECONDS
 from cluster.api.health import HealthSerializer, shown
 from cluster.labels import MOST_LABELS
 from cluster.models import JoinToken, Node
 from cluster.models.node import MOST_HOURLY_COST
 from cluster.queries.node import Heard
+from cluster.scheduling.taints import MOST_TAINTS
 from ollamamax.contract import NodeState
 from ollamamax.contract.health import FleetHealth
 from ollamamax.contract.tables import EVERYBODY
@@ -40,6 +41,7 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
     ``problem`` says why something that it says is not taken, or that it is cut off; null as long as all is well."""
 
     labels = serializers.DictField(child=serializers.CharField(), read_only=True)
+    taints = serializers.ListField(child=serializers.CharField(), read_only=True)
     access = serializers.SerializerMethodField()
     shared = serializers.SerializerMethodField(help_text="deprecated: whether `access` names everybody")
     online = serializers.SerializerMethodField()
@@ -55,12 +57,15 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
             "name",
             "engine",
             "agent_version",
+            "lifecycle",
+            "lifecycle_since",
             "schedulable",
             "drain",
             "access",
             "shared",
             "region",
             "labels",
+            "taints",
             "hourly_cost",
             "joined_at",
             "last_seen_at",
@@ -123,14 +128,12 @@ class NodeFilters(serializers.Serializer[Any]):
     name = serializers.CharField(required=False, max_length=100, source="name__icontains", help_text="A part of it.")
     engine = serializers.CharField(required=False, max_length=16)
     region = serializers.CharField(required=False, max_length=63, allow_blank=True)
+    lifecycle = serializers.ChoiceField(Node.Lifecycle.choices, required=False)
     schedulable = serializers.BooleanField(required=False, allow_null=True, default=None)
     shared = serializers.BooleanField(required=False, allow_null=True, default=None)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in attrs.items() if value is not None}
-
-
-MOST_DRAIN_SECONDS = 7 * 86_400
 
 
 def labels_field(help_text: str) -> serializers.DictField:
@@ -162,6 +165,13 @@ class NodeChangeSerializer(ChangeSerializer):
     )
     region = serializers.RegexField(r"^[a-z0-9-]{0,63}$", required=False, allow_blank=True)
     labels = labels_field(f"all the labels the node has from now on, at most {MOST_LABELS}")
+    taints = serializers.ListField(
+        child=serializers.CharField(max_length=150),
+        required=False,
+        max_length=MOST_TAINTS,
+        help_text="all the taints the node has from now on, as `name=value:no_schedule` (no request that does not tolerate it comes) or "
+        "`name=value:no_execute` (and those that run there end there)",
+    )
     hourly_cost = Number(
         required=False,
         allow_null=True,

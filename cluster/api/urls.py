@@ -6,6 +6,13 @@ from django.urls import path
 
 from cluster.api.health import HealthView
 from cluster.api.history import HistoryView
+from cluster.api.incident import (
+    IncidentAcknowledgeView,
+    IncidentListView,
+    IncidentRecoverView,
+    IncidentSilenceView,
+    IncidentView,
+)
 from cluster.api.join import JoinTokenListView, JoinTokenView, JoinView
 from cluster.api.limits import KeyLimitsView, TenantLimitsView
 from cluster.api.node import NodeListView, NodeView
@@ -18,6 +25,11 @@ from ollamamax.identity.api.bulk import bulk_of
 urlpatterns = [
     path("history", HistoryView.as_view(), name="history"),
     path("health", HealthView.as_view(), name="health"),
+    path("incidents", IncidentListView.as_view(), name="incidents"),
+    path("incidents/<uuid:incident_id>", IncidentView.as_view(), name="incident"),
+    path("incidents/<uuid:incident_id>/acknowledge", IncidentAcknowledgeView.as_view(), name="incident-acknowledge"),
+    path("incidents/<uuid:incident_id>/silence", IncidentSilenceView.as_view(), name="incident-silence"),
+    path("incidents/<uuid:incident_id>/recovery", IncidentRecoverView.as_view(), name="incident-recovery"),
     path("nodes", NodeListView.as_view(), name="nodes"),
     path("nodes/join", JoinView.as_view(), name="join"),
     path("nodes/tokens", JoinTokenListView.as_view(), name="join-tokens"),

@@ -10,14 +10,15 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from cluster.dispatch.fleet import Fleet
-from cluster.dispatch.late_work import LateWork
 from cluster.dispatch.request import Level, Request
 from cluster.dispatch.script import Arguments, Script, arguments
+from cluster.dispatch.spending import refusal, reservations
+from cluster.fleet.fleet import Fleet
 from cluster.scheduling.fairness import score, work
 from cluster.scheduling.load import load_of
 from ollamamax import logs
 from ollamamax.bus import keys
+from ollamamax.bus.background import LateWork
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.contract import OpenRequest, Ticket, decode_open, encode_json, encode_ticket
 from ollamamax.kernel import errors
@@ -52,6 +53,12 @@ class RateLimited(errors.Overloaded):
     code = "rate_limit_exceeded"
     levels: tuple[Level, ...] = ()
     """Of all rates that were asked."""
+
+
+class BudgetSpent(errors.Overloaded):
+    """A hard budget that the request counts in has not enough left for it."""
+
+    code = "insufficient_quota"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +97,14 @@ class Admission:
     async def admit(self, request: Request, nodes: Sequence[str], *, taken: bool = False) -> Given | Waits:
         """Give the request's next attempt to the first of ``nodes`` that has room, or a place in the queue.
 
-        ``taken``: limits were applied to it before. Raises `RateLimited`, `Overloaded`, `Unavailable` when none of the nodes is
+        ``taken``: limits were applied to it before. Raises `RateLimited`, `BudgetSpent`, `Overloaded`, `Unavailable` when none of the nodes is
         alive, and `RedisError` when it is not known what happened.
         """
         limits = [] if taken else _limits(request)
         request.attempt.offered.update(dict.fromkeys(nodes))
         payload = self._ticket(request, nodes[0])
         now = time.time()
+        reserved = reservations(request, now)
         answer = await self._admit.run(
             self._commands.do,
             arguments(
@@ -118,6 +126,7 @@ class Admission:
                     "weight": request.asked.weight,
                     "counted": counted(request),
                     "limits": [[what, owner, most, amount] for _, what, owner, most, amount in limits],
+                    "budgets": reserved,
                     "idle": request.asked.idle_only,
                     # Where nobody may wait, it has a slot at once or is refused.
                     "most_waiting": 0
@@ -132,13 +141,22 @@ class Admission:
         )
         match answer:
             case [b"given", node, *levels]:
-                request.levels = _levels(limits, levels) or request.levels
+                request.levels = (*_levels(limits, levels), *_budget_levels(request, levels)) or request.levels
                 return Given(node.decode())
             case [b"waits", waiting, *levels]:
-                request.levels = _levels(limits, levels) or request.levels
+                request.levels = (*_levels(limits, levels), *_budget_levels(request, levels)) or request.levels
                 return Waits(int(waiting))
             case [b"limited", number, seconds, *levels]:
                 raise _limited(limits[number - 1], float(seconds), _levels(limits, levels))
+            case [b"spent", number, seconds]:
+                budget = request.asked.budgets[number - 1]
+                raise BudgetSpent(
+                    refusal(budget),
+                    retry_after=float(seconds),
+                    budget=budget.id,
+                    unit=budget.unit,
+                    period=budget.period,
+                )
             case [b"full", waiting, rate]:
                 raise errors.Overloaded(
                     f"The queue is full: {waiting} requests of yours wait for a free slot.",
@@ -314,14 +332,16 @@ def _limits(request: Request) -> list[_Limit]:
     found: list[_Limit] = []
     if request.asked.key_limits == _NO_LIMITS and request.asked.tenant_limits == _NO_LIMITS:
         return found
-    tokens = request.expected_prompt_tokens + request.expected_completion_tokens
+    prompt, completion = request.expected_prompt_tokens, request.expected_completion_tokens
     for whose, owner, limits in (
         ("API key", request.asked.key, request.asked.key_limits),
         ("tenant", request.asked.tenant, request.asked.tenant_limits),
     ):
         for what, most, amount in (
             ("requests", limits.requests_per_minute, 1),
-            ("tokens", limits.tokens_per_minute, tokens),
+            ("tokens", limits.tokens_per_minute, prompt + completion),
+            ("input-tokens", limits.input_tokens_per_minute, prompt),
+            ("output-tokens", limits.output_tokens_per_minute, completion),
             ("concurrent", limits.concurrent, 1),
         ):
             if most is not None:
@@ -341,9 +361,29 @@ def _levels(limits: list[_Limit], told: list[Any]) -> tuple[Level, ...]:
     return tuple(levels)
 
 
+_WINDOWS = {"day": 86_400, "week": 7 * 86_400, "month": 30 * 86_400}
+
+
+def _budget_levels(request: Request, told: list[Any]) -> list[Level]:
+    """What the function says of the budgets that it took from, in their order; nothing of a request that had taken before."""
+    if len(told) < 2 or not told[1]:
+        return []
+    return [
+        Level(
+            f"{budget.unit}-{budget.period}",
+            int(budget.most),
+            int(float(left)),
+            float(seconds),
+            _WINDOWS[budget.period],
+        )
+        for budget, (left, seconds) in zip(request.asked.budgets, told[1], strict=True)
+        if budget.unit != "money"
+    ]
+
+
 def _limited(limit: _Limit, seconds: float, levels: tuple[Level, ...]) -> RateLimited:
     whose, what, _, most, _ = limit
-    unit = "requests at once" if what == "concurrent" else f"{what} a minute"
+    unit = "requests at once" if what == "concurrent" else f"{what.replace('-', ' ')} a minute"
     error = RateLimited(f"This {whose} is limited to {most} {unit}.", retry_after=seconds, limit=f"{what}", most=most)
     error.levels = levels
     return error

@@ -2,14 +2,15 @@
 -- in the queue. Nobody overtakes those who wait for the same node.
 --
 -- ARGV 1 the admission (see shared.lua), its times as seconds from now: age (since it was received), score, left (until its deadline); with
---      besides: limits (each {what, owner, most, amount}; none for a later attempt),
+--      besides: limits (each {what, owner, most, amount}; none for a later attempt), budgets (see budgets.lua; taken once for a request),
 --      idle (only to a slot that nobody waits for), most_waiting, most_waiting_of_tenant, most_bytes, most_bytes_of_tenant
 --      2 the ticket
--- Returns {'given', node, levels}, {'waits', how many wait, levels}, {'limited', number of the limit, seconds to wait, levels}, {'full', how many
+-- Returns {'given', node, levels}, {'waits', how many wait, levels}, {'limited', number of the limit, seconds to wait, levels}, {'spent', number of the budget, seconds until its next window}, {'full', how many
 -- of the tenant wait, how many requests of the version end in a second}, {'busy', ..the same..}, {'heavy', bytes the tenant has in Redis, ..the same rate..} or {'dead'} when none of the nodes is alive. Seconds
 -- and rates are text. Levels: of each limit of a rate what is left, and seconds until all of it is. A repeated call with the same ticket changes nothing,
 -- and has no levels.
 local a, ticket, at = cmsgpack.unpack(ARGV[1]), ARGV[2], now()
+a.budgets = a.budgets or {} -- gateways of the release before name none
 a.received_at, a.score, a.deadline = at - a.age, at + a.score, at + a.left
 
 local waiting = redis.call('ZCARD', key.waiting)
@@ -43,6 +44,11 @@ for number, limit in ipairs(a.limits) do
     end
     return { 'limited', number, text(wait), levels }
   end
+end
+
+local without, seconds = spent_budget(a, at)
+if without then
+  return { 'spent', without, text(seconds) }
 end
 
 if waiting > 0 then
@@ -103,20 +109,21 @@ end
 for _, owner in ipairs(a.counted) do
   redis.call('SADD', key.active(owner), a.request)
 end
+local budget_levels = reserve(a)
 local fresh = waiting == 0 or redis.call('EXISTS', key.queue_tenant(a.tenant)) == 0
 if chosen then
   if waiting > 0 then
     take_kept(a.tenant, chosen[1], at)
   end
   give(a, chosen, ticket, at, fresh)
-  return { 'given', chosen[1], levels }
+  return { 'given', chosen[1], levels, budget_levels }
 end
 if fresh then
   catch_up(a.tenant)
 end
-a.limits = nil
+a.limits, a.budgets = nil, nil
 redis.call('HSET', key.queue_entry(a.request), 'a', cmsgpack.pack(a), 't', ticket, 'id', a.ticket)
 redis.call('ZADD', key.queue_tenant(a.tenant), text(a.score), a.request)
 redis.call('ZADD', key.waiting, text(a.received_at), a.request)
 enqueue(a)
-return { 'waits', waiting + 1, levels }
+return { 'waits', waiting + 1, levels, budget_levels }

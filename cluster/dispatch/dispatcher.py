@@ -10,14 +10,9 @@ from redis.exceptions import RedisError, ResponseError
 
 from cluster.dispatch import continuation, quarantine
 from cluster.dispatch.admission import Admission, Bounds
-from cluster.dispatch.breaker import Breakers
-from cluster.dispatch.budget import Budgets
-from cluster.dispatch.fleet import Fleet
-from cluster.dispatch.late_work import LateWork
-from cluster.dispatch.lease import Gathers, Lease
+from cluster.dispatch.gateway_lease import Gathers, Lease
 from cluster.dispatch.orders import Orders
 from cluster.dispatch.placement import Placement
-from cluster.dispatch.presence import LOOK_SECONDS, Presence
 from cluster.dispatch.quarantine import Quarantine
 from cluster.dispatch.queue import Queue, Tell
 from cluster.dispatch.request import Request, Waited
@@ -26,9 +21,13 @@ from cluster.dispatch.settlement import Settlements
 from cluster.dispatch.tally import Tally
 from cluster.dispatch.token_stream import TokenStream
 from cluster.dispatch.token_streams import TokenStreams
+from cluster.fleet.breaker import Breakers
+from cluster.fleet.fleet import Fleet
+from cluster.fleet.node_allowance import NodeAllowances
+from cluster.fleet.presence import LOOK_SECONDS, Presence
 from ollamamax import logs
 from ollamamax.bus import connect, keys
-from ollamamax.bus.background import Background
+from ollamamax.bus.background import Background, LateWork
 from ollamamax.bus.directory import Directory
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.contract import (
@@ -75,7 +74,7 @@ class Dispatcher:
         """Runs a coroutine to its end after the client's request is over."""
         self._known: dict[str, Request] = {}
         """The requests under way here, by their ids."""
-        self._budgets = Budgets()
+        self._allowances = NodeAllowances()
         self._breakers = Breakers()
         self._quarantine = Quarantine(self._client)
         self._deaths: dict[str, float] = {}
@@ -83,7 +82,7 @@ class Dispatcher:
             redis_url,
             self._client,
             directory,
-            self._budgets,
+            self._allowances,
             self.background,
             is_open=self._breakers.is_open,
             region=region,
@@ -105,7 +104,7 @@ class Dispatcher:
             redis_url,
             self._queue.granted,
             self._admission.take_back_later,
-            self._budgets,
+            self._allowances,
             self.background,
             self._orders.take,
         )
@@ -369,10 +368,21 @@ class Dispatcher:
             except RedisError as error:
                 _log.warning("queue_not_looked_after", waiting=len(self._queue), error=str(error))
             self._streams.look()
+            self._turn_away()
+
+    def _turn_away(self) -> None:
+        """End what runs on nodes that have a taint since, which it does not tolerate and which says so; it goes on elsewhere where it can."""
+        for request in list(self._known.values()):
+            stream = request.stream
+            if stream is None or stream.ended or not request.node:
+                continue
+            if taint := self.fleet.turned_away(request.wants(), request.node):
+                self._streams.cancel(stream)
+                stream.end(Failure("unavailable", f"The node turns this request away by its taint '{taint}'.", 503))
 
     async def _tell_faults(self) -> None:
         """What was wrong with nodes in the last second, for their owners and for who cuts them off. Raises `RedisError`."""
-        faults = self._budgets.take_faults()
+        faults = self._allowances.take_faults()
         if faults:
             await self._commands.do(
                 "HSET",

@@ -18,6 +18,7 @@ if redis.call('HEXISTS', key.open, a.request) == 1 then
   return 0
 end
 release(waiting)
+spend(a.request, { 0, 0, 0 })
 redis.call('ZREM', key.large, waiting.tenant .. ' ' .. a.request)
 redis.call('XADD', key.usage, '*', 'r', record)
 redis.call('XADD', key.recent(waiting.tenant), 'MAXLEN', '~', 100, '*', 'r', record)

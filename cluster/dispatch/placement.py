@@ -10,7 +10,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from cluster.dispatch import continuation, grace, queue
+from cluster.dispatch import continuation, queue
 from cluster.dispatch.admission import Admission, Given, Waits
 from cluster.dispatch.quarantine import Quarantine
 from cluster.dispatch.queue import Queue, Tell
@@ -19,6 +19,7 @@ from cluster.dispatch.router import Router
 from cluster.dispatch.settlement import Settlements
 from cluster.dispatch.token_stream import TokenStream
 from cluster.dispatch.token_streams import TokenStreams
+from cluster.fleet import grace
 from cluster.scheduling.load import beyond
 from ollamamax import logs
 from ollamamax.kernel import errors, timers

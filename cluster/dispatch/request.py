@@ -13,6 +13,7 @@ from cluster.scheduling.candidate import Ranked, Wanted
 from cluster.scheduling.fairness import Priority
 from cluster.scheduling.prompt import estimate_tokens, home, prefixes
 from ollamamax.contract import Failure, Final, Inference, Outcome, Route, Started
+from ollamamax.contract.budgets import FREE, KnownBudget, Price
 from ollamamax.contract.profile import Profile
 from ollamamax.kernel import trace
 from ollamamax.kernel.limits import Limits
@@ -46,6 +47,8 @@ class Level(msgspec.Struct, frozen=True):
     most: int
     left: int
     seconds: float
+    window: int = 60
+    """Seconds in which there is so much."""
 
 
 class Submission(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -78,6 +81,9 @@ class Submission(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """Of the tenant, when slots are short."""
     key_limits: Limits = _NONE
     tenant_limits: Limits = _NONE
+    budgets: tuple[KnownBudget, ...] = ()
+    """Those that it counts in."""
+    price: Price = FREE
     affinity: str = ""
     """Requests with the same one are at home on the same node."""
     user: str = ""

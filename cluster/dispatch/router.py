@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cluster.dispatch.fleet import Fleet
 from cluster.dispatch.request import Request
+from cluster.fleet.fleet import Fleet
 from ollamamax.contract import ScoredNode
 
 RECORDED = 8

@@ -1,7 +1,7 @@
 """The Redis functions beside this module, called by their hash alone.
 
-Each is made of three texts: the names of its keys (from `ollamamax.bus.keys`, the one place that knows them), `shared.lua`,
-and its own. It names keys that it was not told in advance, which one Redis for each region allows and a Redis Cluster
+Each is made of four texts: the names of its keys (from `ollamamax.bus.keys`, the one place that knows them), `budgets.lua`,
+`shared.lua`, and its own. It names keys that it was not told in advance, which one Redis for each region allows and a Redis Cluster
 would not. Arguments are one MessagePack map, and what is not text (the ticket) after it.
 
 redis-py's own scripts ask Redis before every pipeline whether it knows them: one round trip more for each settlement.
@@ -32,8 +32,10 @@ Do = Callable[..., Awaitable[Any]]
 
 _NAMES = {
     "abandoned": keys.ABANDONED,
+    "budgets_told": keys.BUDGETS_TOLD,
     "large": keys.LARGE,
     "open": keys.OPEN,
+    "reserved": keys.RESERVED,
     "usage": keys.USAGE,
     "waiting": keys.WAITING,
     "work": keys.WORK,
@@ -55,7 +57,7 @@ _ONE: tuple[Callable[[str], str], ...] = (
     keys.recent,
     keys.returns,
 )
-_TWO: tuple[Callable[[str, str], str], ...] = (keys.queue_node_tenant, keys.rate)
+_TWO: tuple[Callable[[str, str], str], ...] = (keys.queue_node_tenant, keys.rate, keys.spent)
 
 
 def arguments(named: dict[str, Any] | msgspec.Struct, *binary: bytes) -> Arguments:
@@ -105,7 +107,7 @@ _WAKE_MESSAGE = json.dumps(
 @cache
 def source(name: str) -> str:
     """The whole text of the function ``name``.lua."""
-    return "\n".join([_names(), _file("shared"), _file(name)])
+    return "\n".join([_names(), _file("budgets"), _file("shared"), _file(name)])
 
 
 def _file(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 import redis
 
-from cluster.dispatch.gateway_liveness import Patience, departed, forget
+from cluster.dispatch.gateway_lease import Patience, departed, forget
 from cluster.dispatch.script import Script, arguments
 from cluster.telemetry import ignore, read
 from ollamamax import logs
@@ -81,11 +81,16 @@ def _settle_known(client: redis.Redis, lost: Sequence[OpenRequest]) -> list[Open
         if counted is None and each.node in alive and now - each.given_at < PATIENCE:
             left.append(each)
         else:
-            _settle_one(client, each, counted or Counted(), rooms.get(each.node, 0))
+            _settle_one(client, each, counted, rooms.get(each.node, 0))
     return left
 
 
-def _settle_one(client: redis.Redis, lost: OpenRequest, counted: Counted, room: int) -> None:
+def _settle_one(client: redis.Redis, lost: OpenRequest, counted: Counted | None, room: int) -> None:
+    # Who counts in budgets and was counted by nobody has used what it reserved; its seconds are those since it was given its node.
+    seconds = max(0.0, time.time() - lost.given_at)
+    used = None
+    if counted is not None and counted.prompt_tokens + counted.completion_tokens > 0:
+        used = (counted.prompt_tokens, counted.completion_tokens, seconds)
     account = {
         "request": lost.request,
         "ticket": _ticket(lost),
@@ -99,8 +104,9 @@ def _settle_one(client: redis.Redis, lost: OpenRequest, counted: Counted, room: 
         "work": 0,
         "tokens": 0,
         "limits": [],
+        "used": used,
     }
-    record = _record(lost, counted)
+    record = _record(lost, counted or Counted())
     _settle.run_sync(client, arguments(account, encode_json(record)))
     client.rpush(keys.ENDED, encode_ended(EndedBatch(time.time(), [ended_of(record)])))
     _log.warning("settled_for_lost_gateway", request=lost.request, gateway=lost.gateway)

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from redis.exceptions import RedisError, ResponseError
 
 from cluster.dispatch.admission import cost, counted
-from cluster.dispatch.costs import cost_of
-from cluster.dispatch.ended_tally import EndedTally
 from cluster.dispatch.request import Request
 from cluster.dispatch.script import Arguments, Script, arguments
+from cluster.dispatch.spending import used
+from cluster.dispatch.tally import EndedTally
+from cluster.scheduling.costs import cost_of
 from cluster.scheduling.fairness import pause, work
 from ollamamax import logs
 from ollamamax.bus import keys
@@ -140,7 +141,8 @@ def _is_final(error: RedisError) -> bool:
 
 def _account(request: Request, now: float, room: int) -> dict[str, object]:
     """What `settle.lua` corrects: what was charged and taken is what was expected, once for each time a node was given it."""
-    used = request.prompt_tokens + request.completion_tokens
+    more_prompt = request.prompt_tokens - request.expected_prompt_tokens
+    more_completion = request.completion_tokens - request.expected_completion_tokens
     return {
         "request": request.id,
         "ticket": request.attempt.ticket,
@@ -152,14 +154,19 @@ def _account(request: Request, now: float, room: int) -> dict[str, object]:
         "weight": request.asked.weight,
         "work": work(request.prompt_tokens, request.completion_tokens) - cost(request) * len(request.route.attempts),
         "pause": pause(now - request.given_at) if request.given_at and not request.asked.idle_only else None,
-        "tokens": used - request.expected_prompt_tokens - request.expected_completion_tokens,
+        "used": used(request, now),
         "limits": [
-            (owner, limits.tokens_per_minute)
+            (what, owner, most, more)
             for owner, limits in (
                 (request.asked.key, request.asked.key_limits),
                 (request.asked.tenant, request.asked.tenant_limits),
             )
-            if limits.tokens_per_minute is not None
+            for what, most, more in (
+                ("tokens", limits.tokens_per_minute, more_prompt + more_completion),
+                ("input-tokens", limits.input_tokens_per_minute, more_prompt),
+                ("output-tokens", limits.output_tokens_per_minute, more_completion),
+            )
+            if most is not None
         ],
     }
 

@@ -184,6 +184,7 @@ end
 local function abandon(a)
   drop(a)
   release(a)
+  spend(a.request, { 0, 0, 0 })
   if redis.call('HEXISTS', key.open, a.request) == 0 then
     redis.call('HSET', key.abandoned, a.request, cmsgpack.pack(a))
   end

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 
 from redis.exceptions import RedisError
 
-from cluster.dispatch.budget import Budgets
 from cluster.dispatch.token_stream import TokenStream
+from cluster.fleet.node_allowance import NodeAllowances
 from ollamamax import logs
 from ollamamax.bus import keys
 from ollamamax.bus.background import Background
@@ -45,7 +45,7 @@ class TokenStreams:
         url: str,
         granted: Callable[[str, str], object],
         astray: Callable[[str, str], object],
-        budgets: Budgets,
+        allowances: NodeAllowances,
         background: Background,
         ordered: Callable[[bytes], object] = lambda _: None,
     ) -> None:
@@ -57,7 +57,7 @@ class TokenStreams:
         self._orders = keys.gateway_orders(gateway).encode()
         self._ordered = ordered
         self._astray = astray
-        self._budgets = budgets
+        self._allowances = allowances
         self._background = background
         self._streams: dict[str, TokenStream] = {}
         self._disowned: dict[str, float] = {}
@@ -152,12 +152,12 @@ class TokenStreams:
         # What stands before the node's id is ours, the rest is whatever it chose.
         node = channel.split(b":")[2].decode("ascii", "replace")
         if len(data) > USUAL_FRAMES_BYTES and not any(each.node in {"", node} for each in self._streams.values()):
-            self._budgets.useless(node, len(data))
+            self._allowances.useless(node, len(data))
             return
         try:
             frames = decode_frames(data)
         except Nonsense as error:
-            self._budgets.nonsense(node, len(data), error.reason)
+            self._allowances.nonsense(node, len(data), error.reason)
             self._end_those_of(node)
             return
         useless = 0
@@ -179,7 +179,7 @@ class TokenStreams:
             elif stream.backlog > PAUSE_BYTES:
                 self._hold_back(stream)
         if useless:
-            self._budgets.useless(node, len(data) if useless == len(frames) else 0, count=useless)
+            self._allowances.useless(node, len(data) if useless == len(frames) else 0, count=useless)
 
     def _end_those_of(self, node: str) -> None:
         """Which request the nonsense was about is not known; waiting for its rest would be waiting for more of it."""

@@ -13,6 +13,7 @@ if a.close then
   redis.call('HDEL', key.open, a.request)
   redis.call('ZREM', key.large, a.tenant .. ' ' .. a.request)
   release(a)
+  spend(a.request, { 0, 0, 0 })
 end
 local held = 0
 for _, node in ipairs(a.nodes) do

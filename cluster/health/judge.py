@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from cluster.health.fleet_signs import model_signs, system_signs, tenant_signs
-from cluster.health.memory import LONGEST_PAUSE, Held, Memory, NodeMemory, Recent
+from cluster.health.memory import LONGEST_PAUSE, HeldSign, Memory, NodeMemory, Recent
 from cluster.health.node_signs import node_signs
 from cluster.health.sign import Sign
 from cluster.health.snapshot import SeenNode, Snapshot
@@ -17,6 +17,8 @@ from ollamamax.contract.measured import Ended
 
 SYSTEM = ""
 """Stands for a tenant in the report on the control plane itself."""
+GATEWAY_LOST = "gateway_lost"
+"""The error of requests whose gateway died."""
 MOST_FINDINGS = 100
 """Of one node: a node with sixteen cards, each of which has six faults, has fewer. What it says must not fill the report on all others."""
 _AWAY = {
@@ -105,14 +107,16 @@ def _count(ended: Sequence[Ended], memory: Memory, now: float) -> None:
         ok, failed = each.ok, each.failed
         if not ok and not failed:
             continue
-        for key in (
-            f"t {each.tenant}",
-            f"n {each.node}" if each.node else "",
-            f"m {each.tenant}/{each.model}" if each.model else "",
+        # That a gateway died says nothing of the node that ran the request, nor of its model.
+        theirs = failed - each.errors.get(GATEWAY_LOST, 0)
+        for key, bad in (
+            (f"t {each.tenant}", failed),
+            (f"n {each.node}" if each.node else "", theirs),
+            (f"m {each.tenant}/{each.model}" if each.model else "", theirs),
         ):
-            if key:
+            if key and (ok or bad):
                 before = sums.get(key, (0, 0))
-                sums[key] = before[0] + ok, before[1] + failed
+                sums[key] = before[0] + ok, before[1] + bad
     for key, (ok, failed) in sums.items():
         recent = memory.recent.get(key)
         if recent is None:
@@ -194,7 +198,7 @@ def _report(
     snapshot: Snapshot,
     memory: Memory,
 ) -> FleetHealth:
-    held: dict[str, Held] = memory.tenants.setdefault(tenant, {})
+    held: dict[str, HeldSign] = memory.tenants.setdefault(tenant, {})
     signs = tenant_signs(tenant, counts, nodes, snapshot, memory)
     findings = steady(held, signs, snapshot.now, memory.at)
     return FleetHealth(snapshot.now, _worst(findings, judged, models), counts, judged, models, findings)

@@ -15,7 +15,7 @@ WINDOW = 60.0
 SLICES = 6
 
 
-class Held(msgspec.Struct, array_like=True):
+class HeldSign(msgspec.Struct, array_like=True):
     """A sign: since when it has been there at every look, when it was seen last, and whether it is a finding."""
 
     sign: Sign
@@ -45,7 +45,7 @@ class Recent(msgspec.Struct, array_like=True):
 class NodeMemory(msgspec.Struct, array_like=True):
     """Of one node. ``anchor_*``: the report from which on the reports are counted that should have come by now."""
 
-    held: dict[str, Held] = {}
+    held: dict[str, HeldSign] = {}
     boot: str = ""
     seq: int = -1
     heard_at: float = 0.0
@@ -67,14 +67,14 @@ class Memory(msgspec.Struct, array_like=True):
 
     at: float = 0.0
     nodes: dict[str, NodeMemory] = {}
-    models: dict[str, dict[str, Held]] = {}
-    tenants: dict[str, dict[str, Held]] = {}
+    models: dict[str, dict[str, HeldSign]] = {}
+    tenants: dict[str, dict[str, HeldSign]] = {}
     recent: dict[str, Recent] = {}
     usual: dict[str, Usual] = {}
     queued: dict[str, list[tuple[float, int]]] = {}
 
 
-def before(held: dict[str, Held], code: str, of: str = "") -> Severity | None:
+def before(held: dict[str, HeldSign], code: str, of: str = "") -> Severity | None:
     """How bad a sign was found to be, as long as it is a finding."""
     found = held.get(f"{code} {of}" if of else code) if held else None
     return found.sign.severity if found is not None and found.raised else None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cluster.health.memory import LONGEST_PAUSE, Held
+from cluster.health.memory import LONGEST_PAUSE, HeldSign
 from cluster.health.sign import Sign
 from ollamamax.contract.health import Condition, Finding
 
 SEVERITIES = {"critical": 0, "warning": 1, "notice": 2}
 
 
-def steady(held: dict[str, Held], signs: Sequence[Sign], now: float, looked: float) -> list[Finding]:
+def steady(held: dict[str, HeldSign], signs: Sequence[Sign], now: float, looked: float) -> list[Finding]:
     """Bring ``held`` forward to what is there now. Returns the findings, worst first. ``looked``: the time of the look before."""
     paused = not 0.0 <= now - looked <= LONGEST_PAUSE
     seen = set()
@@ -19,7 +19,7 @@ def steady(held: dict[str, Held], signs: Sequence[Sign], now: float, looked: flo
         seen.add(sign.key)
         known = held.get(sign.key)
         if known is None:
-            held[sign.key] = Held(sign, now, now, sign.hold <= 0.0)
+            held[sign.key] = HeldSign(sign, now, now, sign.hold <= 0.0)
             continue
         if paused and not known.raised:
             known.first = now
@@ -44,6 +44,6 @@ def condition(findings: Sequence[Finding]) -> Condition:
     return "unhealthy" if "critical" in severities else "degraded" if "warning" in severities else "healthy"
 
 
-def _finding(held: Held) -> Finding:
+def _finding(held: HeldSign) -> Finding:
     sign = held.sign
     return Finding(sign.code, sign.severity, sign.text, round(held.first, 3), sign.values)

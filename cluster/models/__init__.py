@@ -1,8 +1,9 @@
 """The tables of the cluster, one noun a file."""
 
 from cluster.models.history import HistoryRow
+from cluster.models.incident import Incident
 from cluster.models.join_token import JoinToken
 from cluster.models.node import Node
 from cluster.models.pool import Pool, PoolNode
 
-__all__ = ["HistoryRow", "JoinToken", "Node", "Pool", "PoolNode"]
+__all__ = ["HistoryRow", "Incident", "JoinToken", "Node", "Pool", "PoolNode"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Now
 from django.db.models.lookups import Exact
+from django.utils import timezone
 
 from ollamamax.identity.scope import tenant_manager
 from ollamamax.kernel import ids
@@ -16,8 +18,18 @@ class Node(models.Model):
     """``identifier`` and ``secret_hash`` are of its key for HTTP, ``redis_password_hash`` (SHA-256) of its Redis user.
 
     One of the operator's tenant runs requests of the tenants in ``access``, too, for the models it has: their ids as 32
-    hexadecimal digits, or `ollamamax.contract.tables.EVERYBODY`. ``region``, ``labels`` and ``hourly_cost`` are what routing goes by.
+    hexadecimal digits, or `ollamamax.contract.tables.EVERYBODY`. ``region``, ``labels``, ``taints`` and ``hourly_cost`` are what routing goes by.
     """
+
+    class Lifecycle(models.TextChoices):
+        """See `cluster.lifecycle.machine`. A retired node has no row any more."""
+
+        JOINING = "joining"
+        READY = "ready"
+        CORDONED = "cordoned"
+        DRAINING = "draining"
+        UNREACHABLE = "unreachable"
+        LOST = "lost"
 
     class EngineKind(models.TextChoices):
         OLLAMA = "ollama"
@@ -32,6 +44,8 @@ class Node(models.Model):
     secret_hash = models.CharField(max_length=64)
     redis_password_hash = models.CharField(max_length=64)
     agent_version = models.CharField(max_length=50, default="")
+    lifecycle = models.CharField(max_length=16, choices=Lifecycle, default=Lifecycle.JOINING, db_default="joining")
+    lifecycle_since = models.DateTimeField(default=timezone.now, db_default=Now())
     schedulable = models.BooleanField(default=True)
     drain_since = models.DateTimeField(null=True)
     drain_until = models.DateTimeField(null=True)
@@ -41,6 +55,8 @@ class Node(models.Model):
     access = ArrayField(models.CharField(max_length=32), default=list, blank=True)
     region = models.CharField(max_length=63, default="", blank=True)
     labels = models.JSONField(default=dict, blank=True)
+    taints = models.JSONField(default=list, db_default=[], blank=True)
+    """Texts in the form of `cluster.scheduling.taints`."""
     hourly_cost = models.FloatField(null=True)
     joined_at = models.DateTimeField(auto_now_add=True)
     last_seen_at = models.DateTimeField(null=True)
@@ -65,6 +81,11 @@ class Node(models.Model):
                 condition=models.Q(engine__in=["ollama", "openai", "llamacpp"]),
                 name="cluster_node_engine_known",
                 violation_error_message="An engine is ollama, openai or llamacpp.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(lifecycle__in=["joining", "ready", "cordoned", "draining", "unreachable", "lost"]),
+                name="cluster_node_lifecycle_known",
+                violation_error_message="A node is joining, ready, cordoned, draining, unreachable or lost.",
             ),
             models.CheckConstraint(
                 condition=models.Q(name__regex=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"),

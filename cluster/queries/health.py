@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import msgspec
+import redis
 from redis.exceptions import RedisError
 
 from cluster.health.judge import SYSTEM
@@ -25,7 +26,7 @@ _SYSTEM_STATE = "tenant.manage"
 
 
 @dataclass(frozen=True)
-class Problem:
+class FleetProblem:
     """A finding, and what it is about: ``kind`` is node, model, fleet or system; ``id`` that of the node or the model, or empty."""
 
     kind: str
@@ -35,14 +36,14 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Fleet:
+class FleetReport:
     """``at`` is ``None`` where it was never judged. ``problems`` and ``notices`` are in the order in which they matter."""
 
     state: Condition
     at: float | None
     counts: Counts
-    problems: list[Problem] = field(default_factory=list)
-    notices: list[Problem] = field(default_factory=list)
+    problems: list[FleetProblem] = field(default_factory=list)
+    notices: list[FleetProblem] = field(default_factory=list)
 
 
 def health_of(tenant: str) -> FleetHealth | None:
@@ -55,7 +56,7 @@ def health_of(tenant: str) -> FleetHealth | None:
     return found if found is not None and clock.now() - found.at < FRESH_SECONDS else None
 
 
-def fleet_health(acting: Principal) -> Fleet:
+def fleet_health(acting: Principal) -> FleetReport:
     """How the fleet of the tenant in scope is, as far as ``acting`` may see it. Raises `Unavailable`. Queries: 1 for who may see single nodes only."""
     tenant = acting.tenant or ""
     try:
@@ -69,20 +70,27 @@ def fleet_health(acting: Principal) -> Fleet:
     report = report or FleetHealth(system.at, "healthy", Counts(), findings=[_empty(system.at)])
     found = list(_problems(report, _visible_nodes(acting), _visible_models(acting)))
     if acting.may("node.view"):
-        found += [Problem("fleet", "", "", each) for each in report.findings]
+        found += [FleetProblem("fleet", "", "", each) for each in report.findings]
     states: set[Condition] = {report.state}
     if acting.may(_SYSTEM_STATE):
-        found += [Problem("system", "", "", each) for each in system.findings]
+        found += [FleetProblem("system", "", "", each) for each in system.findings]
         states.add(system.state)
     subjects = {id(each.finding): each for each in found}
     told = [subjects[id(each)] for each in ordered([problem.finding for problem in found])]
-    return Fleet(
+    return FleetReport(
         state=next((each for each in ("unhealthy", "degraded") if each in states), "healthy"),
         at=report.at,
         counts=report.counts,
         problems=[each for each in told if each.finding.severity != "notice"],
         notices=[each for each in told if each.finding.severity == "notice"],
     )
+
+
+def read_reports(client: redis.Redis) -> dict[str, FleetHealth]:
+    """All that were published last, by tenant (hex), those of another version left out. Raises `RedisError`."""
+    found = cast("dict[bytes, bytes]", client.hgetall(keys.HEALTH))
+    decoded = {tenant.decode(): _decoded(value) for tenant, value in found.items()}
+    return {tenant: report for tenant, report in decoded.items() if report is not None}
 
 
 def _read(tenant: str) -> tuple[FleetHealth | None, FleetHealth | None]:
@@ -101,7 +109,7 @@ def _decoded(value: bytes | None) -> FleetHealth | None:
         return None
 
 
-def _unknown(system: FleetHealth | None, now: float) -> Fleet:
+def _unknown(system: FleetHealth | None, now: float) -> FleetReport:
     text = "How the fleet is was never judged: no controller runs."
     if system is not None:
         text = (
@@ -109,7 +117,9 @@ def _unknown(system: FleetHealth | None, now: float) -> Fleet:
         )
     since = now if system is None else system.at
     finding = Finding("health_unknown", "critical", text, round(since, 3))
-    return Fleet("unknown", None if system is None else system.at, Counts(), [Problem("system", "", "", finding)])
+    return FleetReport(
+        "unknown", None if system is None else system.at, Counts(), [FleetProblem("system", "", "", finding)]
+    )
 
 
 def _empty(at: float) -> Finding:
@@ -127,12 +137,12 @@ def _visible_models(acting: Principal) -> set[str] | None:
     return {on.removeprefix("model:") for permission, on in acting.grants if permission == "model.view"}
 
 
-def _problems(report: FleetHealth, only_nodes: set[str] | None, only_models: set[str] | None) -> Iterable[Problem]:
+def _problems(report: FleetHealth, only_nodes: set[str] | None, only_models: set[str] | None) -> Iterable[FleetProblem]:
     for node, judged in report.nodes.items():
         if only_nodes is None or node in only_nodes:
             for finding in judged.findings:
-                yield Problem("node", str(uuid.UUID(node)), judged.name, finding)
+                yield FleetProblem("node", str(uuid.UUID(node)), judged.name, finding)
     for name, model in report.models.items():
         if only_models is None or model.id in only_models:
             for finding in model.findings:
-                yield Problem("model", model.id and str(uuid.UUID(model.id)), name, finding)
+                yield FleetProblem("model", model.id and str(uuid.UUID(model.id)), name, finding)

@@ -12,7 +12,12 @@ from ollamamax.kernel.errors import Unavailable
 from ollamamax.kernel.limits import Limits
 
 Use = dict[str, float | None]
-_RATES = (("requests_per_minute", "requests"), ("tokens_per_minute", "tokens"))
+_RATES = (
+    ("requests_per_minute", "requests"),
+    ("tokens_per_minute", "tokens"),
+    ("input_tokens_per_minute", "input-tokens"),
+    ("output_tokens_per_minute", "output-tokens"),
+)
 
 
 def use_of(owners: Mapping[str, Limits]) -> dict[str, Use]:
@@ -46,12 +51,12 @@ def _of_region(client: Any, owners: Mapping[str, Limits]) -> dict[str, Use]:
     at = seconds[0] + seconds[1] / 1e6
     found: dict[str, Use] = {}
     for number, (owner, limits) in enumerate(owners.items()):
-        requests, tokens, running = values[3 * number : 3 * number + 3]
+        size = len(_RATES) + 1
+        *arrivals, running = values[size * number : size * (number + 1)]
         found[owner] = {
-            "requests_per_minute": _taken(requests, limits.requests_per_minute, at),
-            "tokens_per_minute": _taken(tokens, limits.tokens_per_minute, at),
-            "concurrent_requests": None if limits.concurrent is None else float(running),
-        }
+            name: _taken(arrival, getattr(limits, name), at)
+            for (name, _), arrival in zip(_RATES, arrivals, strict=True)
+        } | {"concurrent_requests": None if limits.concurrent is None else float(running)}
     return found
 
 

@@ -28,11 +28,6 @@ def nodes(acting: Principal) -> QuerySet[Node]:
     return restrict(acting, ("node.view", "node.manage"), "node", Node.objects.all())
 
 
-def find_node(node_id: uuid.UUID) -> Node | None:
-    """Of the tenant in scope."""
-    return Node.objects.filter(id=node_id).first()
-
-
 def fleet_mark() -> object:
     """Another one when a node has joined or was removed, for who looks often. Needs the scope `every_tenant`. Queries: 1."""
     return tuple(Node.objects.aggregate(Count("pk"), Max("joined_at")).values())

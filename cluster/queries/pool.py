@@ -27,11 +27,6 @@ def get_pool(acting: Principal, pool_id: uuid.UUID) -> Pool:
     return found
 
 
-def find_pool(pool_id: uuid.UUID) -> Pool | None:
-    """Of the tenant in scope."""
-    return Pool.objects.filter(pk=pool_id).first()
-
-
 def nodes_of(pool: Pool) -> QuerySet[Node]:
     """Those of its tenant that are in it now."""
     chosen = Q(in_pools__pool=pool)

@@ -13,7 +13,7 @@ import msgspec
 import redis
 from redis.exceptions import RedisError
 
-from cluster.dispatch import ordering, queue_position
+from cluster.dispatch import orders, queue_position
 from cluster.dispatch.queue_position import QueuePositions
 from cluster.scheduling import explanation
 from cluster.scheduling.explanation import Times
@@ -95,10 +95,10 @@ def find_request(request: uuid.UUID, tenant: str) -> dict[str, Any]:
 
 
 def _in_redis(client: redis.Redis, request: str, tenant: str) -> dict[str, Any] | None:
-    under_way = ordering.find(client, request, tenant)
+    under_way = orders.find(client, request, tenant)
     if under_way is not None:
         opened = under_way.opened
-        described = ordering.describe(client, opened.gateway, request)
+        described = orders.describe(client, opened.gateway, request)
         if not under_way.waits:
             return _explained(_under_way("running", opened), opened, described)
         place = queue_position.read_own(client, tenant).places.get(request)

@@ -52,6 +52,7 @@ class Candidate:
     access: frozenset[str] = frozenset({EVERYBODY})
     region: str = ""
     labels: dict[str, str] = field(default_factory=dict)
+    taints: tuple[str, ...] = ()
     hourly_cost: float | None = None
     bar: str = ""
     """Why it takes no request of anybody (`eligibility.bar`); empty when it takes some."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from cluster.scheduling.candidate import Candidate, Wanted
+from cluster.scheduling.taints import untolerated
 from ollamamax.contract import ModelState, NodeState
 from ollamamax.contract.tables import EVERYBODY
 
@@ -13,7 +15,23 @@ _LOCAL = frozenset({"llamacpp", "ollama"})
 _IN_MEMORY = frozenset({"loading", "loaded"})
 
 
-def bar(state: NodeState, model: ModelState, *, schedulable: bool) -> str:
+class FreeMemory(NamedTuple):
+    """Bytes of a node's memory: what is ``free`` now, and the ``most`` there would be if every model had left; ``None`` where it is not known."""
+
+    free: int | None
+    most: int | None
+
+
+def memory_of(state: NodeState) -> FreeMemory:
+    free = max(0, state.memory_total - state.memory_used)
+    for gpu in state.gpus:
+        if gpu.memory_total is None or gpu.memory_used is None:
+            return FreeMemory(None, None)
+        free += max(0, gpu.memory_total - gpu.memory_used)
+    return FreeMemory(free, free + sum(each.memory or 0 for each in state.models if each.state in _IN_MEMORY))
+
+
+def bar(state: NodeState, model: ModelState, memory: FreeMemory, *, schedulable: bool) -> str:
     """Why a node takes no request for a version, whoever asks; empty when it does."""
     if state.draining or not schedulable:
         return "draining"
@@ -27,7 +45,7 @@ def bar(state: NodeState, model: ModelState, *, schedulable: bool) -> str:
                 return "engine"
             if model.version in engine.quarantined:
                 return "hung"
-    return "memory" if can_hold(state, model) is False else ""
+    return "memory" if can_hold(memory, model) is False else ""
 
 
 def admissible(wanted: Wanted, candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -45,7 +63,13 @@ def admissible(wanted: Wanted, candidates: Iterable[Candidate]) -> list[Candidat
         return [each for each in lesser if each.most_context == most]
     if profile.regions or profile.labels:
         return [each for each in candidates if not against(wanted, each)]
-    return [each for each in candidates if not each.bar and (each.tenant == tenant or may_use(tenant, each))]
+    return [
+        each
+        for each in candidates
+        if not each.bar
+        and (each.tenant == tenant or may_use(tenant, each))
+        and not (each.taints and untolerated(each.taints, profile.tolerations))
+    ]
 
 
 def against(wanted: Wanted, candidate: Candidate) -> str:
@@ -59,6 +83,8 @@ def against(wanted: Wanted, candidate: Candidate) -> str:
         return "region"
     if profile.labels and any(candidate.labels.get(name) != value for name, value in profile.labels.items()):
         return "label"
+    if candidate.taints and untolerated(candidate.taints, profile.tolerations):
+        return "taint"
     return "context" if _lacks_context(wanted, candidate) else ""
 
 
@@ -81,26 +107,23 @@ def _lacks_context(wanted: Wanted, candidate: Candidate) -> bool:
     return candidate.residence != "loaded" or candidate.context is None or candidate.context < asked
 
 
-def can_hold(state: NodeState, model: ModelState) -> bool | None:
-    """Whether its weights could be in the node's memory when every other model had left; ``None`` when that is not known."""
-    return _holds(state, model, evicting=True)
+def weighs(model: ModelState) -> int | None:
+    """Bytes that must be free for it to be loaded; ``None`` when it is loaded, or that is not known."""
+    return None if model.state in _IN_MEMORY or model.engine not in _LOCAL else model.size
 
 
-def fits(state: NodeState, model: ModelState) -> bool | None:
+def can_hold(memory: FreeMemory, model: ModelState) -> bool | None:
+    """Whether its weights could be in the node's memory if every other model had left; ``None`` when that is not known."""
+    return _is_held(memory.most, model)
+
+
+def fits(memory: FreeMemory, model: ModelState) -> bool | None:
     """Whether its weights fit into what is free now; ``None`` when that is not known."""
-    return _holds(state, model, evicting=False)
+    return _is_held(memory.free, model)
 
 
-def _holds(state: NodeState, model: ModelState, *, evicting: bool) -> bool | None:
+def _is_held(free: int | None, model: ModelState) -> bool | None:
     if model.state in _IN_MEMORY:
         return True
-    if model.size is None or model.engine not in _LOCAL:
-        return None
-    free = max(0, state.memory_total - state.memory_used)
-    for gpu in state.gpus:
-        if gpu.memory_total is None or gpu.memory_used is None:
-            return None
-        free += max(0, gpu.memory_total - gpu.memory_used)
-    if evicting:
-        free += sum(other.memory or 0 for other in state.models if other.state in _IN_MEMORY)
-    return model.size <= free
+    weight = weighs(model)
+    return None if weight is None or free is None else weight <= free

@@ -81,7 +81,7 @@ def expect(
 
 
 def worth_a_load(
-    wanted: Wanted, candidates: Sequence[Candidate], expected: Sequence[Expected], waiting: int
+    wanted: Wanted, candidates: Sequence[Candidate], expected: Sequence[Expected], waiting: float
 ) -> list[bool]:
     """Of each candidate whether a request may go there; not where it must load, while others would have a slot for it sooner.
 
@@ -97,7 +97,7 @@ def worth_a_load(
     ]
 
 
-def _wait(candidates: Sequence[Candidate], expected: Sequence[Expected], ready: Sequence[int], waiting: int) -> float:
+def _wait(candidates: Sequence[Candidate], expected: Sequence[Expected], ready: Sequence[int], waiting: float) -> float:
     """Milliseconds until a slot of some nodes would be free for the last of those that wait."""
     if not ready:
         return math.inf

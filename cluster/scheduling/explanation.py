@@ -49,6 +49,7 @@ _LEFT_OUT = {
     "load": "would have taken longer to load the model",
     "region": "was in another region than the model's profile wants",
     "label": "lacked a label that the model's profile wants",
+    "taint": "has a taint that the model's profile does not tolerate",
     "context": "had too little context",
 }
 """Of the reasons for which a node is no candidate those that an administrator can do something about."""

@@ -20,12 +20,14 @@ def salt(node: str) -> int:
     return int.from_bytes(hashlib.blake2b(node.encode(), digest_size=8).digest())
 
 
-def distances(prompt: int, salts: Iterable[int]) -> list[float]:
-    """Of each node, given by its salt, from 0 (inclusive) to 1: the nearest to a prompt is its home.
+def spread(number: int) -> int:
+    """A number, which may be small, over all of 64 bits (SplitMix64's finalizer)."""
+    number = ((number ^ (number >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    number = ((number ^ (number >> 27)) * 0x94D049BB133111EB) & _MASK
+    return number ^ (number >> 31)
 
-    The prompt is spread over its 64 bits first (SplitMix64's finalizer): it may be as little as a small number.
-    """
-    prompt = ((prompt ^ (prompt >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    prompt = ((prompt ^ (prompt >> 27)) * 0x94D049BB133111EB) & _MASK
-    prompt ^= prompt >> 31
+
+def distances(prompt: int, salts: Iterable[int]) -> list[float]:
+    """Of each node, given by its salt, from 0 (inclusive) to 1: the nearest to a prompt is its home."""
+    prompt = spread(prompt)
     return [((((prompt ^ salt) * _ODD) & _MASK) >> 40) * _SCALE for salt in salts]

@@ -5,14 +5,14 @@ The fast path: called once a request with what the gateway holds in memory. It r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from cluster.scheduling.candidate import Candidate, Ranked, Wanted
 from cluster.scheduling.eligibility import admissible
 from cluster.scheduling.expectation import TOKENS, Expected, expect, worth_a_load
 from cluster.scheduling.rendezvous import distances
-from cluster.scheduling.strategies import AWAY, AWAY_MS, LOADING, STRATEGIES, WAITING, Scene, pull, within_bound
+from cluster.scheduling.strategies import AWAY, AWAY_MS, LOADING, STRATEGIES, WAITING, Crowd, Scene, pull, within_bound
 
 MOST = 16
 _OWN_FIRST = 1e6
@@ -30,21 +30,22 @@ def rank(
     warm: Mapping[str, float] = _NOBODY,
     turn: int = 0,
     tokens: float = TOKENS,
-    waiting: int = 0,
+    waiting: float = 0,
     here: str = "",
     most: int = MOST,
+    crowd: Crowd | None = None,
 ) -> list[Ranked]:
     """At most ``most`` of those that may run the request, best first; without those where loading takes longer than waiting elsewhere.
 
     ``warm``: node -> share of the prompt that it has read before. ``turn``: how many requests for this version came before.
     ``tokens``: how long its answers usually are. ``waiting``: how many requests for it wait for a slot. ``here``: the gateway's region;
-    empty when it knows none.
+    empty when it knows none. ``crowd``: of all, where ``candidates`` are those that `shortlist.Shortlist` picked.
     """
     able = admissible(wanted, candidates)
     able.sort(key=_by_node)
     if warm:
         # A node that is too busy is as good as cold: see `strategies.BOUND`.
-        within = within_bound(able)
+        within = within_bound(able, crowd)
         warm = {each.node: warm[each.node] for each, may in zip(able, within, strict=True) if may and each.node in warm}
     expected = expect(wanted, able, warm=warm, tokens=tokens)
     for one in expected:
@@ -53,15 +54,18 @@ def rank(
             able = [each for each, keep in zip(able, worth, strict=True) if keep]
             expected = [each for each, keep in zip(expected, worth, strict=True) if keep]
             break
-    home = wanted.home if wanted.home is not None else wanted.prefixes[0] if wanted.prefixes else turn
+    away = distances(home_of(wanted, turn), [each.salt for each in able])
+    if crowd is not None:
+        away = _by_ring(able, away, crowd.near)
     scene = Scene(
         wanted,
         able,
         expected,
-        distances(home, [each.salt for each in able]),
+        away,
         warm,
         turn,
         [each.region != here and each.region != "" for each in able] if here else [],
+        crowd,
     )
     costs = STRATEGIES[wanted.profile.strategy](scene)
     if here:
@@ -81,6 +85,19 @@ def rank(
         )
         for place, index in enumerate(order[:most])
     ]
+
+
+def home_of(wanted: Wanted, turn: int) -> int:
+    """By what number the home of a request is found: that of its beginning, else its turn."""
+    if wanted.home is not None:
+        return wanted.home
+    return wanted.prefixes[0] if wanted.prefixes else turn
+
+
+def _by_ring(able: list[Candidate], distance: list[float], near: Sequence[str]) -> list[float]:
+    """The nearest of very many are nearer than any of a few: those next on the ring come first, in its order, whoever else was picked."""
+    places = {node: number / (4 * len(near)) for number, node in enumerate(near)}
+    return [places.get(each.node, 0.5 + one / 2) for each, one in zip(able, distance, strict=True)]
 
 
 def _own_first(wanted: Wanted, able: list[Candidate], costs: list[float]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -43,11 +44,19 @@ AWAY: dict[Strategy, float] = {
 _FULL, _BEYOND, _UNREADY = 8.0, 4.0, 2.0
 
 
+class Crowd(NamedTuple):
+    """Of all that may run a request, where only some of them are ranked: their slots, how many are taken, and who is next to the prompt's place, nearest first."""
+
+    slots: int
+    taken: int
+    near: tuple[str, ...]
+
+
 class Scene(msgspec.Struct, frozen=True):
     """One decision; its lists are in the order of ``candidates``, which is that of the nodes' ids.
 
     ``warm``: node -> share of the prompt that it has read before, of nodes within the bound. ``turn`` counts the requests
-    for this version. ``distance``: of each candidate from the prompt (`rendezvous.distances`). ``away``: whether each is known to be in
+    for this version. ``crowd``: of all, where these are not all. ``distance``: of each candidate from the prompt (`rendezvous.distances`). ``away``: whether each is known to be in
     another region than the gateway; empty when that does not know its own. Strategies leave it to `AWAY`.
     """
 
@@ -58,6 +67,7 @@ class Scene(msgspec.Struct, frozen=True):
     warm: Mapping[str, float]
     turn: int
     away: list[bool]
+    crowd: Crowd | None = None
 
 
 def pull(scene: Scene, index: int) -> float:
@@ -117,7 +127,7 @@ def affinity(scene: Scene) -> list[float]:
         + (1.0 if expected.load or not scene.warm else 1.0 - scene.warm.get(each.node, 0.0))
         + distance / 100.0
         for each, within, expected, distance in zip(
-            scene.candidates, within_bound(scene.candidates), scene.expected, scene.distance, strict=True
+            scene.candidates, within_bound(scene.candidates, scene.crowd), scene.expected, scene.distance, strict=True
         )
     ]
 
@@ -137,12 +147,15 @@ def cheapest(scene: Scene) -> list[float]:
     return costs
 
 
-def within_bound(candidates: list[Candidate]) -> list[bool]:
-    """Whether each has at most `BOUND` times its share of all requests, by slots, this request included, or is half empty."""
+def within_bound(candidates: list[Candidate], crowd: Crowd | None = None) -> list[bool]:
+    """Whether each has at most `BOUND` times its share of all requests, by slots, this request included, or is half empty. All: the ``crowd``, where it is more."""
     slots, taken = 0, 1
-    for each in candidates:
-        slots += each.capacity
-        taken += each.in_flight
+    if crowd is not None:
+        slots, taken = crowd.slots, crowd.taken + 1
+    else:
+        for each in candidates:
+            slots += each.capacity
+            taken += each.in_flight
     mean = taken / slots if slots else 0.0
     return [
         each.in_flight + 1 <= max(math.ceil(BOUND * mean * each.capacity), FREELY * each.capacity)

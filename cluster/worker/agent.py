@@ -29,6 +29,7 @@ from cluster.worker.outlet import Outlet, Outlets
 from cluster.worker.reporter import Reporter
 from cluster.worker.runs import Runs
 from cluster.worker.telemetry import Sampler
+from cluster.worker.transfer_settings import TransferSettings
 from cluster.worker.watch import Watch
 from ollamamax import contract, logs
 from ollamamax.bus.background import Background
@@ -55,7 +56,7 @@ current: Agent | None = None
 
 class Agent:
     """``make_engine`` builds the engine for the models on this host, in the agent's loop. ``awake`` as `Inbox` takes it,
-    ``silence`` as `Watch` takes its floor."""
+    ``silence`` as `Watch` takes its floor, ``transfers`` what it may take and give of bytes of models."""
 
     def __init__(
         self,
@@ -66,7 +67,9 @@ class Agent:
         grace: float,
         awake: float,
         silence: float = FLOOR,
+        transfers: TransferSettings | None = None,
     ) -> None:
+        self.transfers = transfers or TransferSettings()
         self.identity = identity
         self.home = home
         self.local_models = DownloadedModels()

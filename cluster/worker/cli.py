@@ -17,6 +17,7 @@ from cluster.scheduling.silence import FLOOR
 from cluster.worker import identity as identities
 from cluster.worker import join as joining
 from cluster.worker.log_answers import keep_own_log
+from cluster.worker.transfer_settings import TransferSettings
 from ollamamax import env, logs
 from ollamamax.observability import start as metrics
 
@@ -115,10 +116,32 @@ def join_command(
     show_default=True,
     help="Seconds without a token in the middle of an answer after which the engine may count as hung.",
 )
+@click.option(
+    "--bandwidth",
+    type=click.FloatRange(0.1),
+    help="Megabytes a second that it fetches of models at most, and likewise gives to other nodes. [default: no bound]",
+)
+@click.option("--peer-address", default="", help="Name or IP address at which other nodes of its region reach it.")
+@click.option(
+    "--peer-port",
+    type=click.IntRange(1024, 65535),
+    help="Port at which it lets them have models, with --peer-address. [default: none, and all comes from the control plane]",
+)
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]))
-def run(home: Path, grace: float, awake: float, silence: float, log_level: str) -> None:
+def run(
+    home: Path,
+    grace: float,
+    awake: float,
+    silence: float,
+    bandwidth: float | None,
+    peer_address: str,
+    peer_port: int | None,
+    log_level: str,
+) -> None:
     """Run this node until SIGTERM."""
     home = home.expanduser()
+    if bool(peer_address) != bool(peer_port):
+        raise click.UsageError("--peer-address and --peer-port go together.")
     logs.configure(log_level)
     keep_own_log()
     try:
@@ -141,6 +164,9 @@ def run(home: Path, grace: float, awake: float, silence: float, log_level: str) 
         grace=grace,
         awake=awake,
         silence=silence,
+        transfers=TransferSettings(
+            None if bandwidth is None else int(bandwidth * 1e6), address=peer_address, port=peer_port or 0
+        ),
     )
     with metrics.served("node", watched, home):
         status = app.serve(app.build(identity), agent)

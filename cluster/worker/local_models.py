@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from cluster.engines.base import LocalModel
 from ollamamax import contract
+from ollamamax.contract.peers import PeerPlace
 
 
 class DownloadedModels:
     def __init__(self) -> None:
         self._ready: dict[str, LocalModel] = {}
         self._states: dict[str, contract.ModelState] = {}
+        self.peer_place: PeerPlace | None = None
+        """Where other nodes have bytes of these; told in the node's state."""
 
     def find(self, version: str) -> LocalModel | None:
         """The version, if its bytes were verified."""

@@ -170,9 +170,10 @@ class Reporter:
             clock_skew_seconds=self._skew,
             tokens_total=self._runs.tokens,
             silence=self._watch.silence(),
+            peer=self._local_models.peer_place,
         )
         data = contract.encode_json(told)
-        brief = contract.encode_json(contract.StateBrief(told.node, told.agent_version, told.models_digest))
+        brief = contract.encode_json(contract.StateBrief(told.node, told.agent_version, told.models_digest, told.boot))
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.set(keys.node_state(told.node), data, px=STATE_MILLISECONDS)
             pipe.publish(keys.node_state_channel(told.node), data)

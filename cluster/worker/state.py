@@ -5,6 +5,7 @@ from __future__ import annotations
 from cluster.worker.telemetry import Host
 from ollamamax import contract
 from ollamamax.contract.bounds import MOST_MODELS
+from ollamamax.contract.peers import PeerPlace
 
 
 def models(on_disk: list[contract.ModelState], in_engines: list[contract.ModelState]) -> list[contract.ModelState]:
@@ -47,6 +48,7 @@ def compose(
     clock_skew_seconds: float | None = None,
     tokens_total: int | None = None,
     silence: contract.Silence | None = None,
+    peer: PeerPlace | None = None,
 ) -> contract.NodeState:
     told = [_told(engine) for engine in engines]
     return contract.NodeState(
@@ -76,6 +78,7 @@ def compose(
         clock_skew_seconds=clock_skew_seconds,
         tokens_total=tokens_total,
         silence=silence,
+        peer=peer,
         models_digest=contract.models_digest(models, told),
     )
 

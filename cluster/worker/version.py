@@ -9,7 +9,7 @@ def _installed() -> str:
     try:
         return metadata.version("ollamamax")
     except metadata.PackageNotFoundError:
-        return "0.1.0"
+        return "0.2.0"
 
 
 AGENT = _installed()

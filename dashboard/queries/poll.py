@@ -40,8 +40,8 @@ async def poll(
                 )
             elif topic in PUBLISHED:
                 seq, data = await live.shown(client, tenant, topic)
-            elif topic == "jobs":
-                data = await database_sync_to_async(trail.job_rows)(tenant)
+            elif topic in trail.ROWS:
+                data = await database_sync_to_async(trail.ROWS[topic])(tenant)
             else:
                 seq, data = await database_sync_to_async(trail.trail)(tenant, topic)
             if isinstance(data, NodesShown):

@@ -1,13 +1,17 @@
-"""Reads what the live topics show of Postgres: the audit trail of a tenant by its numbers, and its jobs. One query each."""
+"""Reads what the live topics show of Postgres: the audit trail of a tenant by its numbers, its jobs and its incidents."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
-from dashboard.payloads import JobRow, JobsShown, Trail, TrailEntry
+from django.db.models import F
+
+from cluster.queries.incident import incidents
+from dashboard.payloads import IncidentRow, IncidentsShown, JobRow, JobsShown, Trail, TrailEntry
 from models_registry.queries.job import jobs
+from ollamamax.audit.personal import opened
 from ollamamax.audit.queries import head_numbers, records_between
 from ollamamax.identity.scope import tenant_scope
 
@@ -50,13 +54,41 @@ def _entries(tenant: str, topic: str, after: int, last: int) -> list[TrailEntry]
             target_type=record.target_type,
             target_id=record.target_id,
         )
-        for record in records_between(tenant, after, last, TARGETS[topic])
+        for record in opened(records_between(tenant, after, last, TARGETS[topic]))
     ]
 
 
 def job_rows(tenant: str) -> JobsShown:
     with tenant_scope(uuid.UUID(tenant)):
         return JobsShown([_job(job) for job in jobs().order_by("-id")[:SHOWN]])
+
+
+def incident_rows(tenant: str) -> IncidentsShown:
+    """Queries: 2."""
+    with tenant_scope(uuid.UUID(tenant)):
+        rows = incidents().defer("evidence", "timeline").order_by(F("closed_at").desc(nulls_first=True), "-pk")
+        return IncidentsShown([_incident(row) for row in rows[:SHOWN]], incidents().filter(closed_at=None).count())
+
+
+def _incident(row: Any) -> IncidentRow:
+    return IncidentRow(
+        id=row.pk.hex,
+        kind=row.kind,
+        severity=row.severity,
+        text=row.text,
+        about=row.about,
+        subject_id=row.subject_id,
+        subject_name=row.subject_name,
+        opened_at=row.opened_at.timestamp(),
+        closed_at=None if row.closed_at is None else row.closed_at.timestamp(),
+        reopened=row.reopened,
+        acknowledged_by=row.acknowledged_by,
+        silenced_until=None if row.silenced_until is None else row.silenced_until.timestamp(),
+    )
+
+
+ROWS: dict[str, Callable[[str], JobsShown | IncidentsShown]] = {"jobs": job_rows, "incidents": incident_rows}
+"""Topics that are told whole, of Postgres, and how each tenant's are read."""
 
 
 def _job(job: Any) -> JobRow:

@@ -1,4 +1,4 @@
-"""Blobs: taken over from who sent them, and removed when no version and no sender needs them any more."""
+"""Blobs: taken over from who sent them, kept for what they were sent for, and forgotten by a repository."""
 
 from __future__ import annotations
 
@@ -8,29 +8,27 @@ from typing import Literal
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from models_registry.actions.lock import lock_blobs
 from models_registry.blob_keys import blob_key, digest_of
+from models_registry.distribution.faults import RegistryFault
 from models_registry.gguf_header import Header, header_in, kind_in
 from models_registry.models import Blob, Upload
 from models_registry.queries.blob import blob_bytes, has_blob
-from ollamamax import logs
+from models_registry.queries.repository import Repository, blob_in, require_to_pull, require_to_push, within
 from ollamamax.audit.actions import record
 from ollamamax.blobs.disk import in_folder
 from ollamamax.blobs.reading import open_file
 from ollamamax.blobs.staging import Incoming, Staged
 from ollamamax.blobs.store import Sources
 from ollamamax.identity.bounds import UPLOADS, require_room
-from ollamamax.identity.rights import require_in_tenant
-from ollamamax.identity.scope import every_tenant, tenant_scope
+from ollamamax.identity.rights import require_in_tenant, tenant_of
+from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import TooLarge
 from ollamamax.kernel.principal import Principal
 
 KEEP_UPLOADS = datetime.timedelta(hours=24)
-KEEP_PARTS = datetime.timedelta(days=7)
-_log = logs.get(__name__)
 
 
 def blob_store() -> Sources:
@@ -49,33 +47,52 @@ def kind_of_blob(digest: str) -> Literal["model", "adapter", "projector"]:
         return kind_in(file, digest)
 
 
-def refuse_beyond_quota(size: int) -> None:
-    """Raises `TooLarge` when so many bytes more are too many for the tenant in scope. Queries: 1."""
+def refuse_beyond_quota(size: int) -> int:
+    """How many bytes the tenant in scope may have besides. Raises `TooLarge` when so many bytes more are too many. Queries: 1."""
     most, held = settings.ENV["OLLAMAMAX_MAX_TENANT_BLOBS_BYTES"], blob_bytes()
     if held + size > most:
         raise TooLarge(
             f"This tenant's models have {held} bytes and may have {most}: {size} more are too many. Delete a model first.",
             limit=most,
         )
+    return int(most) - held - size
 
 
 def take_over(
-    *, tenant: uuid.UUID, staged: Staged, digest: str, size: int, media_type: str = "application/octet-stream"
+    *,
+    tenant: uuid.UUID,
+    staged: Staged,
+    digest: str,
+    size: int,
+    media_type: str = "application/octet-stream",
+    repository: str = "",
 ) -> Blob:
     """Make what was gathered whole, and whose digest was verified, a blob that the tenant has. Safe to repeat.
 
-    Not an entry action: who calls it, tells of it.
+    ``repository``: the model that it was sent for, where only that may use it. Not an entry action: who calls it, tells of it.
     """
     with tenant_scope(tenant), transaction.atomic():
         lock_blobs([digest])
         if not has_blob(digest):
             refuse_beyond_quota(size)
-        if not Upload.objects.filter(blob_id=digest).exists():
-            require_room(UPLOADS, Upload.objects.all())
+        if Blob.objects.filter(pk=digest).exclude(damaged_at=None).exists():
+            blob_store().delete(blob_key(digest))  # what still stands there is not whole
         blob_store().put(staged, blob_key(digest))
         blob, _ = Blob.objects.get_or_create(digest=digest, defaults={"size": size, "media_type": media_type})
-        Upload.objects.update_or_create(tenant_id=tenant, blob=blob, defaults={"sent_at": timezone.now()})
+        if blob.damaged_at is not None:  # what was sent is whole
+            blob.damaged_at = None
+            blob.save(update_fields=["damaged_at"])
+        hold(tenant, blob, repository)
     return blob
+
+
+def hold(tenant: uuid.UUID, blob: Blob, repository: str = "") -> None:
+    """Keep a blob for a day, for what the tenant in scope makes of it; under the lock of its digest."""
+    if not Upload.objects.filter(blob=blob, repository=repository).exists():
+        require_room(UPLOADS, Upload.objects.all())
+    Upload.objects.update_or_create(
+        tenant_id=tenant, blob=blob, repository=repository, defaults={"sent_at": timezone.now()}
+    )
 
 
 def put_bytes(*, tenant: uuid.UUID, data: bytes, media_type: str) -> Blob:
@@ -106,32 +123,80 @@ def keep_upload(*, acting: Principal, incoming: Incoming) -> Blob:
     return blob
 
 
-def collect_garbage() -> int:
-    """Remove what nobody needs: old uploads, blobs of no version, unfinished files. Safe to run twice.
+def keep_pushed(*, acting: Principal, name: str, staged: Staged, digest: str, size: int) -> None:
+    """What was sent to a repository by the registry protocol, with the digest that was said; the caller checked that.
 
-    Returns how many blobs went. Queries: 3, and 4 for each blob that goes.
+    Raises `Forbidden`, `RegistryFault`, and `TooLarge` and `Conflict` for more than the tenant may have.
     """
-    now = timezone.now()
-    with every_tenant():
-        Upload.objects.filter(sent_at__lt=now - KEEP_UPLOADS).delete()
-        unneeded = list(_unneeded().values_list("digest", flat=True))
-        removed = sum(_remove(digest) for digest in unneeded)
-    left = blob_store().staging.forget_left(KEEP_UPLOADS.total_seconds(), KEEP_PARTS.total_seconds())
-    if removed or left:
-        _log.info("garbage_collected", blobs=removed, files=left)
-    return removed
+    tenant = tenant_of(acting)
+    with tenant_scope(tenant), transaction.atomic(durable=True):
+        repository = require_to_push(acting, name)
+        take_over(tenant=tenant, staged=staged, digest=digest, size=size, repository=repository.model)
+        record(
+            acting=acting,
+            action="blob.upload",
+            target_type="blob",
+            target_id=digest,
+            tenant=tenant,
+            detail={"size": size, "repository": repository.model},
+        )
 
 
-def _unneeded() -> QuerySet[Blob]:
-    return Blob.objects.filter(versions=None, uploads=None)
+def mount_blob(*, acting: Principal, name: str, source: str, digest: str) -> bool:
+    """Let a repository have a blob of another one that ``acting`` may read; ``False`` where that has none, or none that they may read.
 
-
-def _remove(digest: str) -> bool:
-    with transaction.atomic(durable=True):
+    Raises `Forbidden` and `RegistryFault` for a repository that is not theirs to push to, and `TooLarge` and `Conflict` for too much.
+    """
+    tenant = tenant_of(acting)
+    try:
+        lender = require_to_pull(acting, source, new=True)
+        found = within(lender, lambda: blob_in(lender, digest))
+    except RegistryFault:
+        return False
+    with tenant_scope(tenant), transaction.atomic(durable=True):
+        repository = require_to_push(acting, name)
         lock_blobs([digest])
-        if not _unneeded().filter(digest=digest).exists():
+        if not Blob.objects.filter(pk=digest).exists():
             return False
-        Blob.objects.filter(digest=digest).delete()
-        # Within the lock, or it would take the file of somebody who sends the same bytes at this moment.
-        blob_store().delete(blob_key(digest))
+        if not has_blob(digest):
+            refuse_beyond_quota(found.size)
+        hold(tenant, found, repository.model)
+        record(
+            acting=acting,
+            action="blob.mount",
+            target_type="blob",
+            target_id=digest,
+            tenant=tenant,
+            detail={"from": source, "repository": repository.model},
+        )
     return True
+
+
+def keep_for_push(repository: Repository, digest: str) -> None:
+    """What a client that may push was told to be in the repository stays for a day: its manifest may come late. Raises `RegistryFault`."""
+    with tenant_scope(repository.owner), transaction.atomic(durable=True):
+        held = Upload.objects.filter(blob_id=digest, repository=repository.model).first()
+        if held is not None and timezone.now() - held.sent_at < KEEP_UPLOADS / 4:
+            return
+        lock_blobs([digest])
+        hold(repository.owner, blob_in(repository, digest), repository.model)
+
+
+def forget_upload(*, acting: Principal, name: str, digest: str) -> None:
+    """Take a blob that no version has out of a repository. Raises `RegistryFault`, also for one that a version has, and `Forbidden`."""
+    tenant = tenant_of(acting)
+    with tenant_scope(tenant), transaction.atomic(durable=True):
+        repository = require_to_push(acting, name)
+        lock_blobs([digest])
+        blob_in(repository, digest)
+        Upload.objects.filter(blob_id=digest, repository=repository.model).delete()
+        if Blob.objects.filter(pk=digest, versions__releases__model_id=repository.id).exists():
+            raise RegistryFault("UNSUPPORTED", 405, "A version has this blob: delete its manifest.", digest=digest)
+        record(
+            acting=acting,
+            action="blob.delete",
+            target_type="blob",
+            target_id=digest,
+            tenant=tenant,
+            detail={"repository": repository.model},
+        )

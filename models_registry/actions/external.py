@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import uuid
 
-from django.db import transaction
+from django.db import models, transaction
 from django.utils import timezone
 
 from models_registry import publication
 from models_registry.actions.lock import lock_names, lock_replicas
-from models_registry.models import Channel, Model, Version
+from models_registry.models import Channel, Model, Release, Version
 from ollamamax.audit.actions import record
+from ollamamax.identity.actions.grant import forget_object
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.principal import system
 
@@ -23,9 +24,7 @@ MOST_AT_ONCE = 1000
 def forget_unheld() -> int:
     """Forget external versions of which no node has, or had, a replica: their nodes were removed. Returns how many. Queries: 1."""
     with every_tenant():
-        unheld = Version.objects.filter(
-            source=Version.Source.EXTERNAL, replicas=None, created_at__lt=timezone.now() - NEW
-        )
+        unheld = _unheld().filter(created_at__lt=timezone.now() - NEW)
         found: dict[uuid.UUID, list[uuid.UUID]] = {}
         for tenant, version in unheld.values_list("tenant_id", "id")[:MOST_AT_ONCE]:
             found.setdefault(tenant, []).append(version)
@@ -34,17 +33,30 @@ def forget_unheld() -> int:
     return sum(map(len, found.values()))
 
 
+def _unheld() -> models.QuerySet[Version]:
+    """Without those that people decided to keep: by a protected channel, or a stage beyond that in which they came."""
+    kept = Release.objects.exclude(stage=Release.Stage.DRAFT)
+    protected = Channel.objects.filter(protected=True)
+    found = Version.objects.filter(source=Version.Source.EXTERNAL, replicas=None)
+    return found.exclude(pk__in=protected.values("version")).exclude(pk__in=kept.values("version"))
+
+
 def _forget(tenant: uuid.UUID, ids: list[uuid.UUID]) -> None:
     with tenant_scope(tenant), transaction.atomic(durable=True):
         lock_names(tenant)
         lock_replicas()
         # A node may have come meanwhile that has it.
-        versions = Version.objects.filter(id__in=ids, replicas=None)
+        versions = _unheld().filter(id__in=ids)
         held = list(versions.values_list("id", "digest"))
         channels = list(Channel.objects.filter(version_id__in=[id_ for id_, _ in held]).select_related("model"))
         publication.publish_channels_on_commit(channels)
+        releases = Release.objects.filter(version_id__in=[id_ for id_, _ in held])
+        publication.publish_versions_on_commit(releases.select_related("model", "version"))
         Channel.objects.filter(id__in=[channel.id for channel in channels]).delete()
-        Model.objects.filter(id__in={channel.model_id for channel in channels}, channels=None).delete()
+        nameless = Model.objects.filter(id__in={channel.model_id for channel in channels}, channels=None)
+        for model in nameless.exclude(pk__in=Release.objects.exclude(stage=Release.Stage.DRAFT).values("model")):
+            forget_object("model", model.id)
+            model.delete()
         Version.objects.filter(id__in=[id_ for id_, _ in held]).delete()
         record(
             acting=system("models_registry.reconcile_replicas", tenant.hex),

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from models_registry.actions.lock import lock_jobs
 from models_registry.models import Job
-from models_registry.queries.model import find_channel_to_manage
+from models_registry.queries.model import find_channel_to_manage, is_protected_at_engines
 from ollamamax import logs
 from ollamamax.audit.actions import record
 from ollamamax.identity.bounds import JOBS, require_room
@@ -29,6 +29,7 @@ MOST_ATTEMPTS = 5
 MOST_OF_ONE_TENANT = 2
 """Jobs of one tenant that run at once, so that others find a place."""
 _ACTIVE = (Job.State.WAITING, Job.State.RUNNING)
+PROTECTED = "'{}' is protected: end that first."
 _log = logs.get(__name__)
 
 
@@ -80,7 +81,11 @@ def retry_job(*, acting: Principal, job_id: uuid.UUID) -> Job:
 
 
 def _require_to_ask(acting: Principal, kind: str, model: str) -> None:
-    """Raises `Forbidden`, and `ModelNotFound`."""
+    """Raises `Forbidden`, `ModelNotFound`, and `Conflict` for a protected name: an engine would have deleted its bytes before the name is kept."""
+    if kind == Job.Kind.DELETE and find_channel_to_manage(acting, model).protected:
+        raise Conflict(PROTECTED.format(model), param="model")
+    if kind in (Job.Kind.PULL, Job.Kind.CREATE) and is_protected_at_engines(model):
+        raise Conflict(PROTECTED.format(model), param="model")
     if kind not in (Job.Kind.PUSH, Job.Kind.DELETE):
         require(acting, "model.manage")
     elif not acting.may("model.manage"):

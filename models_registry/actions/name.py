@@ -58,16 +58,19 @@ def delete_name(*, acting: Principal, name: str) -> None:
         if channel.protected:
             require(acting, "model.promote", reference("model", model.id))
         publication.publish_channels_on_commit([channel])
+        model_id, unheld = model.id, [version.pk]
         channel.delete()
         if model.channels.exists():
             note_move(model, channel.name, version.digest, "", by=acting)
         else:
             publication.publish_versions_on_commit(model.releases.select_related("model", "version"))
+            unheld += model.releases.values_list("version_id", flat=True)
             forget_object("model", model.id)
             model.delete()
-        # With it go the versions that were published under this name and that no name points at any more, unless they are kept for their stage.
-        unnamed = Version.objects.filter(Q(pk=version.pk) | Q(manifest__name=f"{model.name}:{channel.name}"))
-        kept = Release.objects.exclude(stage=Release.Stage.DRAFT)
+        # With it go the versions that were published under this name and that no name points at any more, and with the last name all of the model's,
+        # unless they are kept for their stage or another model has them.
+        unnamed = Version.objects.filter(Q(pk__in=unheld) | Q(manifest__name=f"{model.name}:{channel.name}"))
+        kept = Release.objects.exclude(stage=Release.Stage.DRAFT, model_id=model_id)
         gone = [each.digest for each in unnamed.filter(channels=None).exclude(releases__in=kept)]
         leaving = Release.objects.filter(version__digest__in=gone).select_related("model", "version")
         publication.publish_versions_on_commit(leaving)

@@ -13,11 +13,14 @@ from models_registry.lifecycle import AskedPromotion, ReleaseStage, approve, che
 from models_registry.models import Promotion, PromotionPolicy
 from models_registry.queries.release import approvals_needed, get_promotion
 from ollamamax.audit.actions import record
+from ollamamax.identity.models import User
 from ollamamax.identity.queries.key import person_behind
+from ollamamax.identity.queries.member import principal_of, tenants_of
+from ollamamax.identity.queries.service_account import is_program
 from ollamamax.identity.rights import require, require_in_tenant, require_somewhere
 from ollamamax.identity.roles import reference
 from ollamamax.identity.scope import tenant_scope
-from ollamamax.kernel.errors import Conflict
+from ollamamax.kernel.errors import Conflict, Forbidden
 from ollamamax.kernel.principal import Principal
 
 
@@ -29,9 +32,14 @@ def approve_promotion(*, acting: Principal, promotion_id: uuid.UUID) -> Promotio
     tenant = require_somewhere(acting, "model.promote")
     with tenant_scope(tenant), transaction.atomic(durable=True):
         promotion = _open(acting, promotion_id, tenant)
+        # Whoever may not promote any more agrees to nothing; as long as it waits that can change.
+        promotion.approvals = [each for each in promotion.approvals if _may_promote(each["person"], promotion, tenant)]
         known = {each["person"] for each in promotion.approvals}
         asked = AskedPromotion(promotion.person, promotion.needed, tuple(known))
-        person = str(person_behind(acting) or "")
+        behind = person_behind(acting)
+        if behind is not None and is_program(behind):
+            raise Forbidden("Only people approve: this key is a service account's.")
+        person = str(behind or "")
         after = approve(asked, person)
         if person not in known:
             promotion.approvals = [
@@ -92,6 +100,15 @@ def set_approvals(*, acting: Principal, approvals: int) -> None:
             tenant=tenant,
             detail={"before": before, "after": approvals},
         )
+
+
+def _may_promote(person: str, promotion: Promotion, tenant: uuid.UUID) -> bool:
+    """Queries: 2, and more for who was granted something on pools."""
+    user = User.objects.filter(pk=person, is_active=True).first()
+    place = next((each for each in tenants_of(user) if each.id == tenant), None) if user is not None else None
+    if user is None or place is None:
+        return False
+    return principal_of(user, place).may("model.promote", reference("model", promotion.release.model_id))
 
 
 def _open(acting: Principal, promotion_id: uuid.UUID, tenant: uuid.UUID) -> Promotion:

@@ -10,18 +10,21 @@ from django.utils import timezone
 from models_registry import publication
 from models_registry.actions.lock import lock_names, lock_replicas
 from models_registry.actions.point import point_names
-from models_registry.lifecycle import AskedPromotion, ReleaseStage, check_step, is_promoters
+from models_registry.lifecycle import KEPT_ON_NODES, AskedPromotion, ReleaseStage, check_step, is_promoters
 from models_registry.models import Channel, ChannelMove, Promotion, Release, Version
 from models_registry.queries.model import get_channel
 from models_registry.queries.release import (
     approvals_needed,
     channels_at,
     lock_release,
+    moved_to,
     release_in,
     uses_of_release,
 )
+from models_registry.queries.rollout import open_rollout_of
 from ollamamax.audit.actions import record
 from ollamamax.identity.queries.key import person_behind
+from ollamamax.identity.queries.service_account import is_program
 from ollamamax.identity.rights import require, require_somewhere, tenant_of
 from ollamamax.identity.roles import reference
 from ollamamax.identity.scope import tenant_scope
@@ -45,8 +48,13 @@ def change_stage(*, acting: Principal, release_id: uuid.UUID, stage: str, reason
         permission = "model.promote" if is_promoters(held, wanted) else "model.manage"
         require(acting, permission, reference("model", release.model_id))
         check_step(held, wanted, channels_at(release))
+        if wanted not in KEPT_ON_NODES and (moving := moved_to(release)):
+            raise Conflict(f"A rollout of {', '.join(moving)} has it: end that first.", param="stage", channels=moving)
         needed = approvals_needed() if wanted == ReleaseStage.PRODUCTION else 0
-        asked = AskedPromotion(str(person_behind(acting) or acting.id), needed)
+        person = person_behind(acting)
+        if needed and (person is None or is_program(person)):
+            needed += 1  # no person asks, whoever has the key: they might be the one who approves
+        asked = AskedPromotion(str(person or acting.id), needed)
         if asked.missing:
             if release.promotions.all():
                 raise Conflict("It was asked for already: others must approve it now.", param="stage")
@@ -76,10 +84,8 @@ def enter_stage(release: Release, stage: ReleaseStage) -> None:
     release.stage = stage
     release.stage_changed_at = timezone.now()
     release.save(update_fields=["stage", "stage_changed_at"])
-    if stage != ReleaseStage.PRODUCTION:
-        Promotion.objects.filter(release=release, state=Promotion.State.OPEN).update(
-            state=Promotion.State.REJECTED, ended_at=timezone.now()
-        )
+    ended = Promotion.State.DONE if stage == ReleaseStage.PRODUCTION else Promotion.State.REJECTED
+    Promotion.objects.filter(release=release, state=Promotion.State.OPEN).update(state=ended, ended_at=timezone.now())
     channels = Channel.objects.filter(model_id=release.model_id, version_id=release.version_id)
     publication.publish_channels_on_commit(channels.select_related("model", "version"))
     publication.publish_versions_on_commit([release])
@@ -99,6 +105,8 @@ def move_channel(*, acting: Principal, channel_id: uuid.UUID, version: str, reas
         release = release_in(channel, version)
         if release.version_id == channel.version_id:
             return channel
+        if open_rollout_of(channel) is not None:
+            raise Conflict(f"A rollout moves '{channel.name}': roll that back, or advance it.", param="version")
         [moved] = point_names(
             tenant, channel.model.name, [channel.name], release.version, by=acting, reason=reason, origin=release.origin
         )
@@ -167,7 +175,8 @@ def make_channel(*, acting: Principal, channel_id: uuid.UUID, name: str, version
 def protect_channel(*, acting: Principal, channel_id: uuid.UUID, protected: bool) -> None:
     """Let a channel take versions in production only, moved by those who may promote; or end that.
 
-    Raises `NotFound`, `Forbidden`, and `Conflict` while it points at a version that is not in production.
+    Raises `NotFound`, `Forbidden`, and `Conflict` while it points at a version that is not in production, and while a rollout is under way, whose
+    version need not be, and which may have been begun by somebody who may not promote.
     """
     tenant = require_somewhere(acting, "model.promote")
     with tenant_scope(tenant), transaction.atomic(durable=True):
@@ -181,6 +190,8 @@ def protect_channel(*, acting: Principal, channel_id: uuid.UUID, protected: bool
             raise Conflict(
                 f"'{channel.name}' points at a version that is {stage}: promote that first.", param="protected"
             )
+        if protected and open_rollout_of(channel) is not None:
+            raise Conflict(f"A rollout of '{channel.name}' is under way: end that first.", param="protected")
         channel.protected = protected
         channel.save(update_fields=["protected"])
         record(

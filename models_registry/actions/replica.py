@@ -5,23 +5,35 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import Any, cast
 
+import redis
 from celery import current_app
 from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Max, Q, QuerySet, Value
 from django.utils import timezone
 
 from cluster import guard
 from cluster.models import Node
 from cluster.queries.node import fleet_mark
-from cluster.telemetry import read_briefs, read_states
+from cluster.telemetry import Briefs, read_states
 from models_registry.actions.lock import lock_replicas
 from models_registry.actions.version import register_external
 from models_registry.lifecycle import KEPT_ON_NODES
-from models_registry.models import Channel, Release, Replica, Version
+from models_registry.models import Channel, Release, Replica, ReplicationPolicy, Version
+from models_registry.queries.replication import wanted_replicas
 from models_registry.replication.changed import ChangedNodes
-from models_registry.replication.plan import Removal, WantedReplica, hosts_blobs, missing, observed, unneeded
+from models_registry.replication.plan import (
+    Fetch,
+    Removal,
+    WantedReplica,
+    hosts_blobs,
+    missing,
+    observed,
+    pause_after,
+    unneeded,
+)
 from ollamamax import logs
 from ollamamax.bus import keys, regions
 from ollamamax.contract import ModelState, NodeState
@@ -31,6 +43,7 @@ from ollamamax.kernel.principal import system
 
 ASK_AGAIN_SECONDS = 15
 """How long a fetch that was asked for is left in peace, unless the node reports it under way."""
+FORGIVEN_SECONDS = 3600
 MOST_NAMES = 1000
 """Models of its own for which a node gets rows, whether it still has them or not; they go with the node."""
 MOST_NEW_NAMES = 50
@@ -45,6 +58,23 @@ _STATES = {
     "present": Replica.State.PRESENT,
     "failed": Replica.State.FAILED,
 }
+_GONE = frozenset({Replica.State.LOST, Replica.State.PENDING})
+"""Of rows of versions that a node does not have."""
+_WRITTEN = [
+    *(
+        "desired",
+        "state",
+        "bytes_done",
+        "bytes_per_second",
+        "bytes_of_peers",
+        "in_use",
+        "used_at",
+        "error",
+        "changed_at",
+    )
+]
+_IN_USE = frozenset({"loading", "loaded"})
+Wanted = Mapping[tuple[str, str], WantedReplica]
 _log = logs.get(__name__)
 
 
@@ -52,14 +82,15 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None, changes: Change
     """Fetch what is missing, remove what no name points at any more, note what became of each replica. Returns how many nodes were looked at.
 
     ``changes`` remembers what was seen; without it every node is looked at. ``check`` raises when another process does this by now.
-    Queries: 5 where nothing has changed, now and then 6; 4 more to read, 1 to write what changed, and more only for what is first seen on a node.
+    Queries: 3 where nothing has changed, now and then 4; 5 more to compare the nodes that are looked at with their rows, and where these are
+    others 2 to write them, and more only for what is first seen on a node.
     """
     client = regions.own().client
     with every_tenant():
         tenants = _tenants_of_nodes() if changes is None else changes.tenants(fleet_mark(), _tenants_of_nodes)
         # The nodes' word before the names: else a version that was published in between would be taken off its node.
-        briefs = read_briefs(client, list(tenants))
-        made = _made_now()
+        briefs = (Briefs() if changes is None else changes.briefs).read(client, list(tenants))
+        made = made_now()
         marks = _marks(made)
         chosen = set(briefs) if changes is None else changes.pick(briefs, tenants, marks)
         if not chosen:
@@ -74,18 +105,21 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None, changes: Change
         )
         found = Version.objects.filter(wanted_or_held, tenant_id__in=owners)
         versions = {(v.tenant_id.hex, v.digest): v for v in found.defer("details")}
+        wanted_here = {
+            key: version
+            for key, version in versions.items()
+            if version.source == Version.Source.HOSTED and (version.id in in_use or key in made)
+        }
+        wanted = wanted_replicas(wanted_here, owners, nodes.values())
     _take_note_of_external(nodes, states, versions)
-    wanted = [
-        WantedReplica(tenant, digest)
-        for (tenant, digest), version in versions.items()
-        if version.source == Version.Source.HOSTED and (version.id in in_use or (tenant, digest) in made)
-    ]
     unsettled = _unknown(tenants, states, versions)
     for fetch in missing(wanted, tenants, states):
         unsettled.add(fetch.node)
         version = versions[tenants[fetch.node], fetch.digest]
         # The lease keeps a tick from asking for what the last one asked for.
         if client.set(keys.fetch_asked(fetch.node, fetch.digest), b"1", nx=True, ex=ASK_AGAIN_SECONDS):
+            if fetch.failed:
+                _wait_longer(client, fetch)
             _ask(fetch.node, version)
     removed: Counter[str] = Counter()
     for removal in unneeded(wanted, tenants, states):
@@ -95,7 +129,7 @@ def reconcile_replicas(check: Callable[[], None] = lambda: None, changes: Change
         ):
             removed[removal.node] += 1
             _remove(removal)
-    unsettled |= _write_each(nodes, states, versions, {(each.tenant, each.digest) for each in wanted}, check)
+    unsettled |= _write_each(nodes, states, versions, {(each.tenant, each.digest): each for each in wanted}, check)
     if changes is not None:
         changes.looked(briefs, marks, [node for node in chosen if node in states], unsettled)
     return len(states)
@@ -115,18 +149,25 @@ def _tenants_of_nodes() -> dict[str, str]:
 
 
 def _marks(made: set[tuple[str, str]]) -> dict[str, object]:
-    """Of each tenant something that is another one when its names, its versions, their stages or those that are ``made`` have changed. Three queries."""
+    """Of each tenant something that is another one when its names, its versions, their stages or those that are ``made`` have changed. One query."""
     marks: dict[str, list[object]] = {}
-    for rows in (
-        Channel.objects.values_list("tenant_id").annotate(Count("pk"), Max("moved_at")),
-        Version.objects.values_list("tenant_id").annotate(Count("pk"), Max("created_at")),
-        Release.objects.values_list("tenant_id").annotate(Count("pk"), Max("stage_changed_at")),
-    ):
-        for tenant, *rest in rows.order_by():
-            marks.setdefault(tenant.hex, []).append(tuple(rest))
+    names = _counted(Channel.objects.all(), 0, "moved_at")
+    versions = _counted(Version.objects.all(), 1, "created_at")
+    stages = _counted(Release.objects.all(), 2, "stage_changed_at")
+    policies = _counted(ReplicationPolicy.objects.all(), 3, "changed_at")
+    plans = _counted(ReplicationPolicy.objects.all(), 4, "planned_at")
+    for tenant, *rest in sorted(names.union(versions, stages, policies, plans, all=True)):
+        marks.setdefault(tenant.hex, []).append(tuple(rest))
     for tenant, digest in sorted(made):
         marks.setdefault(tenant, []).append(digest)
     return {tenant: tuple(mark) for tenant, mark in marks.items()}
+
+
+def _counted(rows: QuerySet[Any], kind: int, changed: str) -> QuerySet[Any, tuple[Any, ...]]:
+    """Of each tenant that has some: the ``kind``, how many there are, and when the last one was ``changed``."""
+    counted: QuerySet[Any, tuple[Any, ...]] = rows.order_by().values_list("tenant_id", Value(kind))
+    latest: QuerySet[Any, tuple[Any, ...]] = counted.annotate(Count("pk"), last=Max(changed))
+    return latest
 
 
 def _unknown(
@@ -140,12 +181,19 @@ def _unknown(
     }
 
 
-def _made_now() -> set[tuple[str, str]]:
+def made_now() -> set[tuple[str, str]]:
     """Tenant and digest of versions at which no name points yet: jobs make them, and wait for a node that can serve them. One query."""
     hosted = Version.objects.filter(source=Version.Source.HOSTED, channels=None)
     unnamed = [(tenant.hex, digest) for tenant, digest in hosted.values_list("tenant_id", "digest")]
     held = regions.own().client.mget([keys.version_made(*key) for key in unnamed]) if unnamed else []
     return {key for key, lease in zip(unnamed, held, strict=True) if lease}
+
+
+def _wait_longer(client: redis.Redis, fetch: Fetch) -> None:
+    """What fails again and again is asked for ever more seldom; an hour without a failure, and it begins anew."""
+    failures = cast(int, client.incr(keys.fetch_failed(fetch.node, fetch.digest)))
+    client.expire(keys.fetch_failed(fetch.node, fetch.digest), FORGIVEN_SECONDS)
+    client.expire(keys.fetch_asked(fetch.node, fetch.digest), pause_after(failures))
 
 
 def _ask(node: str, version: Version) -> None:
@@ -219,13 +267,16 @@ def _write_each(
     nodes: dict[str, Node],
     states: dict[str, NodeState],
     versions: dict[tuple[str, str], Version],
-    wanted: set[tuple[str, str]],
+    wanted: Wanted,
     check: Callable[[], None],
 ) -> set[str]:
     """All at once; node by node when Postgres refuses something, so that only the node that said it goes without.
 
     Returns the nodes of which something is not written yet.
     """
+    states = _otherwise(nodes, states, versions, wanted)
+    if not states:
+        return set()
     try:
         return _write(nodes, states, versions, wanted, check)
     except (DataError, IntegrityError):
@@ -239,11 +290,61 @@ def _write_each(
         return left
 
 
+def _otherwise(
+    nodes: dict[str, Node],
+    states: dict[str, NodeState],
+    versions: dict[tuple[str, str], Version],
+    wanted: Wanted,
+) -> dict[str, NodeState]:
+    """The states that say something else than the rows: those that `_write` would change anything for. One query.
+
+    Nearly all nodes that come in their turn are as they were: comparing tuples spares their rows a lock, and this process objects for each.
+    """
+    rows: dict[uuid.UUID, dict[uuid.UUID, tuple[object, ...]]] = {}
+    with every_tenant():
+        held_rows = Replica.objects.filter(node_id__in=[nodes[name].pk for name in states])
+        for node, version, *kept in held_rows.values_list(
+            "node_id", "version_id", "state", "bytes_done", "error", "in_use", "desired"
+        ):
+            rows.setdefault(node, {})[version] = tuple(kept)
+    return {
+        name: state
+        for name, state in states.items()
+        if not _is_kept(nodes[name], state, versions, wanted, rows.get(nodes[name].pk, {}))
+    }
+
+
+def _is_kept(
+    node: Node,
+    state: NodeState,
+    versions: dict[tuple[str, str], Version],
+    wanted: Wanted,
+    rows: dict[uuid.UUID, tuple[object, ...]],
+) -> bool:
+    tenant, held, said = node.tenant_id.hex, observed(state), set()
+    for digest, model in held.items():
+        version = versions.get((tenant, digest))
+        if version is None:
+            continue
+        said.add(version.id)
+        row = rows.get(version.id)
+        desired = _desired(version, wanted, node) or (row[-1] if row else None)
+        if row != (_STATES[model.state], _bytes(model), model.error or "", model.state in _IN_USE, desired):
+            return False
+    if any(row[0] not in _GONE for version, row in rows.items() if version not in said):
+        return False
+    return not hosts_blobs(state) or all(
+        versions[key].id in rows
+        for key, each in wanted.items()
+        if key[0] == tenant and key[1] not in held and each.is_for(node.id.hex)
+    )
+
+
 def _write(
     nodes: dict[str, Node],
     states: dict[str, NodeState],
     versions: dict[tuple[str, str], Version],
-    wanted: set[tuple[str, str]],
+    wanted: Wanted,
     check: Callable[[], None],
 ) -> set[str]:
     """Bring the rows in line with what is wanted and with what the nodes say; a row of a node that is silent keeps its last state.
@@ -266,7 +367,7 @@ def _write(
                 if version is None:
                     continue
                 row = rows.get((node.id, version.id))
-                desired = _desired(version, wanted, node)
+                desired = _desired(version, wanted, node) or (row.desired if row else Replica.Desired.ANY)
                 if row is None:
                     row = Replica(tenant_id=node.tenant_id, version=version, node=node, changed_at=now, state="")
                     made.append(row)
@@ -277,6 +378,10 @@ def _write(
                 row.desired = desired
                 row.state = _STATES[model.state]
                 row.bytes_done = _bytes(model)
+                row.bytes_per_second = model.bytes_per_second if model.state == "fetching" else None
+                row.bytes_of_peers = model.bytes_of_peers or row.bytes_of_peers
+                if row.in_use != (model.state in _IN_USE):
+                    row.in_use, row.used_at = not row.in_use, now
                 row.error = model.error or ""
                 row.changed_at = now
             digests = {versions[key].id for key in versions if key[0] == node.tenant_id.hex and key[1] in held}
@@ -290,21 +395,24 @@ def _write(
                         changed_at=now,
                         desired=Replica.Desired.HELD,
                     )
-                    for key in wanted
-                    if key[0] == node.tenant_id.hex and key[1] not in held and (node.id, versions[key].id) not in rows
+                    for key, each in wanted.items()
+                    if key[0] == node.tenant_id.hex
+                    and key[1] not in held
+                    and each.is_for(name)
+                    and (node.id, versions[key].id) not in rows
                 ]
         # A version may have been deleted since it was read; none is from here on.
         there = set(Version.objects.filter(pk__in={row.version_id for row in made}).values_list("pk", flat=True))
-        nodes_there = _held_nodes({row.node_id for row in made})
+        nodes_there = held_nodes({row.node_id for row in made})
         # Two loops at once may both make a row; the first stands.
         possible = [row for row in made if row.version_id in there and row.node_id in nodes_there]
         Replica.objects.bulk_create(possible, ignore_conflicts=True)
-        Replica.objects.bulk_update(changed, ["desired", "state", "bytes_done", "error", "changed_at"])
+        Replica.objects.bulk_update(changed, _WRITTEN)
         written = set(possible)
         return {row.node_id.hex for row in made if row not in written}
 
 
-def _held_nodes(nodes: set[uuid.UUID]) -> set[uuid.UUID]:
+def held_nodes(nodes: set[uuid.UUID]) -> set[uuid.UUID]:
     """Those that are there, and stay until the transaction ends; without those that somebody changes or removes just now.
 
     Whoever removes a node has it locked and waits for its replicas, which are locked here: waiting for the node would be for ever.
@@ -316,13 +424,22 @@ def _held_nodes(nodes: set[uuid.UUID]) -> set[uuid.UUID]:
 
 
 def _same(row: Replica, model: ModelState) -> bool:
-    return row.state == _STATES[model.state] and row.bytes_done == _bytes(model) and row.error == (model.error or "")
+    return (
+        row.state == _STATES[model.state]
+        and row.bytes_done == _bytes(model)
+        and row.error == (model.error or "")
+        and row.in_use == (model.state in _IN_USE)
+    )
 
 
-def _desired(version: Version, wanted: set[tuple[str, str]], node: Node) -> Replica.Desired:
+def _desired(version: Version, wanted: Wanted, node: Node) -> Replica.Desired | None:
+    """``None`` where it stays as it is: where terms say which nodes have it, the plan alone decides (`models_registry.actions.placement`)."""
     if version.source == Version.Source.EXTERNAL:
         return Replica.Desired.ANY
-    return Replica.Desired.HELD if (node.tenant_id.hex, version.digest) in wanted else Replica.Desired.ABSENT
+    found = wanted.get((node.tenant_id.hex, version.digest))
+    if found is None:
+        return Replica.Desired.ABSENT
+    return Replica.Desired.HELD if found.held is None else None
 
 
 def _bytes(model: ModelState) -> int:
@@ -333,7 +450,8 @@ def _lost(rows: dict[tuple[uuid.UUID, uuid.UUID], Replica], node: uuid.UUID, hel
     """Rows of versions that the node no longer has."""
     lost = []
     for (of, version), row in rows.items():
-        if of == node and version not in held and row.state not in {Replica.State.LOST, Replica.State.PENDING}:
+        if of == node and version not in held and row.state not in _GONE:
             row.state, row.bytes_done, row.changed_at = Replica.State.LOST, 0, timezone.now()
+            row.bytes_per_second, row.bytes_of_peers, row.in_use = None, 0, False
             lost.append(row)
     return lost

@@ -81,7 +81,7 @@ def publish_version(
     model, channel = manifests.split_name(name)
     with tenant_scope(tenant), transaction.atomic(durable=True):
         lock_names(tenant)
-        version = _made(tenant, f"{model}:{channel}", config, layers, image_config)
+        version = hosted_version(tenant, f"{model}:{channel}", config, layers, image_config)
         moved = point_names(tenant, model, (channel, *aliases), version, by=acting)
         record(
             acting=acting,
@@ -106,7 +106,7 @@ def make_version(
     model, channel = manifests.split_name(name)
     with tenant_scope(tenant), transaction.atomic(durable=True):
         lock_names(tenant)
-        version = _made(tenant, f"{model}:{channel}", config, layers, image_config)
+        version = hosted_version(tenant, f"{model}:{channel}", config, layers, image_config)
         record(
             acting=acting,
             action="version.make",
@@ -140,12 +140,12 @@ def point_version(*, acting: Principal, name: str, version: Version) -> None:
 
 
 def discard_version(*, acting: Principal, version: Version) -> None:
-    """Forget a version that was made in vain, unless a name points at it: the loops take it off the nodes and free its blobs."""
+    """Forget a version that was made in vain, unless a model has it: the loops take it off the nodes and free its blobs."""
     tenant = require_in_tenant(acting, "model.manage")
     with tenant_scope(tenant), transaction.atomic(durable=True):
         lock_names(tenant)
         lock_replicas()
-        gone, _ = Version.objects.filter(pk=version.pk, channels=None).delete()
+        gone, _ = Version.objects.filter(pk=version.pk, channels=None, releases=None).delete()
         record(
             acting=acting,
             action="version.discard",
@@ -156,7 +156,7 @@ def discard_version(*, acting: Principal, version: Version) -> None:
         )
 
 
-def _made(
+def hosted_version(
     tenant: uuid.UUID, name: str, config: dict[str, Any], layers: Sequence[Layer], image_config: Layer | None
 ) -> Version:
     manifest = manifests.of_layers(name, config, layers, image_config)
@@ -166,7 +166,7 @@ def _made(
     if len(blobs) != len(needed):
         raise Conflict("A blob of this model was removed meanwhile. Send it again.", retry_after=1)
     digest = manifests.digest_of(manifest)
-    _require_room(digest)
+    require_room_for(digest)
     version, created = Version.objects.get_or_create(
         tenant_id=tenant,
         digest=digest,
@@ -179,8 +179,8 @@ def _made(
     )
     if created:
         version.blobs.add(*blobs)
-    # From now on the version holds them.
-    Upload.objects.filter(blob_id__in=needed).delete()
+    # From now on the version holds them; what was sent to other repositories waits for other manifests.
+    Upload.objects.filter(blob_id__in=needed, repository__in=["", name.rpartition(":")[0]]).delete()
     return version
 
 
@@ -198,7 +198,7 @@ def register_external(
     manifest: dict[str, Any] = {"schema": 1, "name": f"{model}:{channel}", "engine": engine, "digest": digest}
     with tenant_scope(tenant), transaction.atomic(durable=True):
         lock_names(tenant)
-        _require_room(digest)
+        require_room_for(digest)
         version, _ = Version.objects.get_or_create(
             tenant_id=tenant,
             digest=digest,
@@ -220,6 +220,6 @@ def register_external(
     return version
 
 
-def _require_room(digest: str) -> None:
+def require_room_for(digest: str) -> None:
     if not Version.objects.filter(digest=digest).exists():
         require_room(VERSIONS, Version.objects.all())

@@ -34,7 +34,10 @@ class ReplicaSerializer(serializers.ModelSerializer[Replica]):
 
     class Meta:
         model = Replica
-        fields = ["node", "node_name", "desired", "state", "bytes_done", "error", "changed_at"]
+        fields = [
+            *("node", "node_name", "desired", "reason", "paused", "state", "in_use", "bytes_done", "bytes_per_second"),
+            *("bytes_of_peers", "error", "changed_at"),
+        ]
 
 
 class ModelSerializer(serializers.ModelSerializer[Channel]):

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from rest_framework import serializers
 
+from cluster.scheduling.taints import FORM, MOST_TAINTS, is_toleration
 from models_registry.fallback import MOST_SECONDS
 from ollamamax.contract.profile import Outside, Strategy
 from ollamamax.contract.tables import CAUSES, Fallback
@@ -63,6 +64,18 @@ class ProfileSerializer(Strict):
     labels = serializers.DictField(
         child=serializers.CharField(max_length=100), required=False, help_text="Labels that a node must have."
     )
+
+    tolerations = serializers.ListField(
+        child=serializers.CharField(max_length=150),
+        max_length=MOST_TAINTS,
+        required=False,
+        help_text="Taints of nodes that do not keep its requests away: `name`, `name=value`, with or without `:no_schedule` or `:no_execute`.",
+    )
+
+    def validate_tolerations(self, tolerations: list[str]) -> tuple[str, ...]:
+        if not all(map(is_toleration, tolerations)):
+            raise serializers.ValidationError(f"A toleration is a part of {FORM}.")
+        return tuple(dict.fromkeys(tolerations))
 
     def validate_regions(self, regions: list[str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(regions))

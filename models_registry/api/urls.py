@@ -22,6 +22,21 @@ from models_registry.api.promotion import (
     PromotionRejectView,
 )
 from models_registry.api.release import ReleaseListView, ReleaseView
+from models_registry.api.replication import (
+    ModelReplicationView,
+    ReplicaPauseView,
+    ReplicaResumeView,
+    TenantReplicationView,
+)
+from models_registry.api.rollout import (
+    ModelRolloutListView,
+    RolloutAdvanceView,
+    RolloutListView,
+    RolloutPauseView,
+    RolloutResumeView,
+    RolloutTakeBackView,
+    RolloutView,
+)
 from ollamamax.identity.api.bulk import bulk_of
 
 urlpatterns = [
@@ -34,6 +49,11 @@ urlpatterns = [
     path("models/<uuid:channel_id>/versions", ReleaseListView.as_view(), name="model-versions"),
     path("models/<uuid:channel_id>/channels", ModelChannelListView.as_view(), name="model-channels"),
     path("models/<uuid:channel_id>/moves", ModelMoveListView.as_view(), name="model-moves"),
+    path("models/<uuid:channel_id>/rollouts", ModelRolloutListView.as_view(), name="model-rollouts"),
+    path("models/<uuid:channel_id>/replication", ModelReplicationView.as_view(), name="model-replication"),
+    path("models/<uuid:channel_id>/replicas/<uuid:node_id>/pause", ReplicaPauseView.as_view(), name="replica-pause"),
+    path("models/<uuid:channel_id>/replicas/<uuid:node_id>/resume", ReplicaResumeView.as_view(), name="replica-resume"),
+    path("replication", TenantReplicationView.as_view(), name="replication"),
     path("models/<uuid:channel_id>/rollback", ModelRollbackView.as_view(), name="model-rollback"),
     path("models/<uuid:channel_id>/protection", ModelProtectionView.as_view(), name="model-protection"),
     path("models/<uuid:channel_id>/comparison", ModelComparisonView.as_view(), name="model-comparison"),
@@ -42,6 +62,12 @@ urlpatterns = [
     path("aliases/bulk", bulk_of(AliasView, "alias_id", "aliases").as_view(), name="aliases-bulk"),
     path("aliases/<uuid:alias_id>", AliasView.as_view(), name="alias"),
     path("versions/<uuid:release_id>", ReleaseView.as_view(), name="version"),
+    path("rollouts", RolloutListView.as_view(), name="rollouts"),
+    path("rollouts/<uuid:rollout_id>", RolloutView.as_view(), name="rollout"),
+    path("rollouts/<uuid:rollout_id>/pause", RolloutPauseView.as_view(), name="rollout-pause"),
+    path("rollouts/<uuid:rollout_id>/resume", RolloutResumeView.as_view(), name="rollout-resume"),
+    path("rollouts/<uuid:rollout_id>/advance", RolloutAdvanceView.as_view(), name="rollout-advance"),
+    path("rollouts/<uuid:rollout_id>/roll-back", RolloutTakeBackView.as_view(), name="rollout-roll-back"),
     path("promotions", PromotionListView.as_view(), name="promotions"),
     path("promotions/policy", PromotionPolicyView.as_view(), name="promotion-policy"),
     path("promotions/<uuid:promotion_id>/approve", PromotionApproveView.as_view(), name="promotion-approve"),

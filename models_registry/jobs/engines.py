@@ -11,17 +11,18 @@ import redis
 from celery import current_app
 
 from cluster.telemetry import ignore, read_states
+from models_registry.actions.job import PROTECTED
 from models_registry.actions.name import delete_name
 from models_registry.actions.version import register_external
 from models_registry.jobs.work import Stopped, Work
 from models_registry.models import Job, Version
-from models_registry.queries.model import find_channel
+from models_registry.queries.model import find_channel, is_protected
 from models_registry.queries.node import nodes_of_tenant
 from ollamamax.bus import keys, regions
 from ollamamax.contract import NodeState, Nonsense, OrderState, decode_order
 from ollamamax.contract.bounds import MOST_ORDER_BYTES
 from ollamamax.identity.scope import tenant_scope
-from ollamamax.kernel.errors import OllamaMaxError, Unavailable, Unsupported
+from ollamamax.kernel.errors import Conflict, OllamaMaxError, Unavailable, Unsupported
 from ollamamax.kernel.principal import Principal
 
 ENGINE = "ollama"
@@ -70,6 +71,7 @@ def pull(acting: Principal, job: Job, work: Work, name: str, body: dict[str, Any
     nodes = engine_nodes(job)
     if not nodes:
         raise Unavailable("No node with an ollama engine is there to pull it.", retry_after=10)
+    _require_unprotected(job, name)
     _order(job, work, nodes, "pull", dict.fromkeys(nodes, body))
     _take_over(acting, job, work, name)
 
@@ -81,6 +83,7 @@ def create(acting: Principal, job: Job, work: Work) -> None:
         if field in wanted:
             raise Unsupported(f"The {ENGINE} engine of a node cannot do '{field}' from here.", param=field)
     holders = _holders(job, wanted["from"])
+    _require_unprotected(job, wanted["model"])
     bodies = {id_: wanted | {"from": name} for id_, (_, name) in holders.items()}
     _order(job, work, {id_: state for id_, (state, _) in holders.items()}, "create", bodies)
     _take_over(acting, job, work, wanted["model"])
@@ -90,7 +93,9 @@ def delete(acting: Principal, job: Job, work: Work) -> None:
     """Every Ollama that has it deletes it; then the name goes."""
     name = job.request["model"]
     with tenant_scope(job.tenant_id):
-        version = find_channel(name).version
+        channel = find_channel(name)
+    _require_unprotected(job, name)
+    version = channel.version
     kind = version.manifest.get("engine", "")
     if kind != ENGINE:
         raise Unsupported(
@@ -103,6 +108,13 @@ def delete(acting: Principal, job: Job, work: Work) -> None:
     _order(job, work, {id_: state for id_, (state, _) in holders.items()}, "delete", bodies)
     _wait(work, lambda: not _holders(job, name, needed=False))
     delete_name(acting=acting, name=name)
+
+
+def _require_unprotected(job: Job, name: str) -> None:
+    """Before an engine is told anything: it changes bytes first, and the registry could only refuse to point at them. Raises `Conflict`."""
+    with tenant_scope(job.tenant_id):
+        if is_protected(name):
+            raise Conflict(PROTECTED.format(name), param="model")
 
 
 def _order(job: Job, work: Work, nodes: dict[str, NodeState], verb: str, bodies: dict[str, dict[str, Any]]) -> None:

@@ -11,6 +11,12 @@ class Blob(models.Model):
     digest = models.CharField(primary_key=True, max_length=71)
     size = models.PositiveBigIntegerField()
     media_type = models.CharField(max_length=200)
+    unneeded_since = models.DateTimeField(null=True, blank=True, db_index=True)
+    """Since when no version and no upload refers to it, as the collection found; its bytes go a while later."""
+    verified_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    """When its bytes were last read and found to be those of the digest."""
+    damaged_at = models.DateTimeField(null=True, blank=True)
+    """Since when the store does not have its bytes, or had others in their place. Nobody is told that it is here until it is repaired."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -34,6 +34,7 @@ class Model(models.Model):
         permissions = [
             ("model.view", "See the model"),
             ("model.manage", "Manage the model"),
+            ("model.promote", "Promote and approve versions of the model"),
             ("inference.use", "Ask the model"),
         ]
         constraints = [

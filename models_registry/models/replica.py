@@ -31,7 +31,19 @@ class Replica(models.Model):
     node = models.ForeignKey("cluster.Node", on_delete=models.CASCADE, related_name="replicas")
     desired = models.CharField(max_length=8, choices=Desired.choices, default=Desired.ANY)
     state = models.CharField(max_length=16, choices=State.choices, default=State.PENDING)
+    reason = models.CharField(max_length=100, default="", db_default="", blank=True)
+    """Why it is wanted or not, where terms say how many copies there are and where; a `MoveReason`."""
+    paused = models.BooleanField(default=False, db_default=False)
+    """Whether somebody stopped its transfer; it is not begun again until they let it."""
     bytes_done = models.PositiveBigIntegerField(default=0)
+    bytes_per_second = models.FloatField(null=True, blank=True)
+    """How fast its bytes came in the last seconds; null while none do."""
+    bytes_of_peers = models.PositiveBigIntegerField(default=0, db_default=0)
+    """How many of them came from other nodes."""
+    in_use = models.BooleanField(default=False, db_default=False)
+    """Whether it is in the memory of an engine there, or on its way into it."""
+    used_at = models.DateTimeField(null=True, blank=True)
+    """When that last began or ended."""
     error = models.TextField(default="")
     changed_at = models.DateTimeField()
 

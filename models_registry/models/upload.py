@@ -10,11 +10,15 @@ from ollamamax.kernel import ids
 
 
 class Upload(models.Model):
-    """Knowing a digest gives nobody its bytes: a tenant has a blob by this row, or by one of its versions."""
+    """Knowing a digest gives nobody its bytes: a tenant has a blob by this row, or by one of its versions.
+
+    ``repository``: the model whose repository it was sent to by the registry protocol; empty for what was sent for any model.
+    """
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+")
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="uploads")
+    repository = models.CharField(max_length=200, default="", blank=True)
     sent_at = models.DateTimeField()
 
     objects: models.Manager[Upload] = tenant_manager()
@@ -22,7 +26,7 @@ class Upload(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["tenant", "blob"],
+                fields=["tenant", "blob", "repository"],
                 name="registry_upload_unique",
                 violation_error_message="The tenant has sent this blob already.",
             ),

@@ -31,6 +31,7 @@ from ollamamax.bus.database import in_database
 from ollamamax.bus.directory import Directory
 from ollamamax.contract.tables import MODELS, model_field
 from ollamamax.identity import access
+from ollamamax.identity.access import Where
 from ollamamax.identity.actions.key_use import note_key_use
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel import errors
@@ -103,7 +104,11 @@ class Management:
         if route is None:
             raise errors.NotFound(f"There is no {path} here.")
         known = await access.identify(
-            request.headers.get("authorization"), directory, route.permission, somewhere=route.of_model
+            request.headers.get("authorization"),
+            directory,
+            route.permission,
+            where=Where.of(request.scope),
+            somewhere=route.of_model,
         )
         await asyncio.to_thread(note_key_use, known.key.id)
         acting = msgspec.structs.replace(known.principal, request=id_)

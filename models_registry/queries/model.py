@@ -17,7 +17,7 @@ from ollamamax.identity.queries.role import restrict
 from ollamamax.identity.rights import require
 from ollamamax.identity.roles import reference
 from ollamamax.identity.scope import every_tenant
-from ollamamax.kernel.errors import ModelNotFound, NotFound
+from ollamamax.kernel.errors import InvalidRequest, ModelNotFound, NotFound
 from ollamamax.kernel.principal import Principal
 
 _log = logs.get(__name__)
@@ -26,11 +26,6 @@ _log = logs.get(__name__)
 def channels(acting: Principal) -> QuerySet[Channel]:
     """Every name of the tenant in scope whose model ``acting`` may see, with model, version and replicas. Queries: 2."""
     return restrict(acting, ("model.view", "model.manage"), "model", _channels(), "model")
-
-
-def find_model(model_id: uuid.UUID) -> Model | None:
-    """Of the tenant in scope."""
-    return Model.objects.filter(pk=model_id).first()
 
 
 def _channels() -> QuerySet[Channel]:
@@ -106,6 +101,25 @@ def is_kept_by_engines(full_name: str) -> bool:
     """
     version = find_channel(full_name).version
     return version.source == Version.Source.EXTERNAL and version.channels.count() == 1
+
+
+def is_protected(full_name: str) -> bool:
+    """Whether there is a channel of this name that is protected; of what is no name there is none. Queries: 1 or 2."""
+    return _protected(full_name) is not None
+
+
+def is_protected_at_engines(full_name: str) -> bool:
+    """Whether it is protected and of an engine, which changes the bytes behind a name as soon as it is told to. Queries: 1 or 2."""
+    found = _protected(full_name)
+    return found is not None and found.version.source == Version.Source.EXTERNAL
+
+
+def _protected(full_name: str) -> Channel | None:
+    try:
+        found = _channel(full_name)
+    except InvalidRequest:
+        return None
+    return found if found is not None and found.protected else None
 
 
 def get_channel(acting: Principal, channel_id: uuid.UUID) -> Channel:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.db.models import Prefetch, QuerySet
 
 from models_registry import manifest as manifests
 from models_registry.blob_keys import blob_key
 from models_registry.compare import Compared, Difference, differences
-from models_registry.lifecycle import what_holds
-from models_registry.models import Channel, ChannelMove, Promotion, PromotionPolicy, Release, Version
+from models_registry.lifecycle import ReleaseStage, what_holds
+from models_registry.models import Channel, ChannelMove, Promotion, PromotionPolicy, Release, Rollout, Version
 from models_registry.queries.model import get_channel
+from models_registry.rollout.plan import OPEN
 from ollamamax.blobs.reading import read_bytes
 from ollamamax.blobs.store import Store
 from ollamamax.identity.queries.role import restrict
@@ -54,6 +56,7 @@ def _whole(found: QuerySet[Release]) -> QuerySet[Release]:
         .prefetch_related(
             "version__replicas__node",
             Prefetch("version__channels", Channel.objects.select_related("model").order_by("name")),
+            Prefetch("model__channels__rollouts", Rollout.objects.filter(state__in=OPEN)),
             Prefetch("promotions", Promotion.objects.filter(state=Promotion.State.OPEN)),
         )
         .order_by("-id")
@@ -71,9 +74,22 @@ def channels_at(release: Release) -> list[str]:
     return sorted(each.name for each in release.version.channels.all() if each.model_id == release.model_id)
 
 
+def moved_to(release: Release) -> list[str]:
+    """The channels of its model whose rollouts under way begin at it or lead to it, in order."""
+    digest = release.version.digest
+    channels: Any = release.model.channels.all()
+    return sorted(
+        channel.name
+        for channel in channels
+        for rollout in channel.rollouts.all()
+        if digest in (rollout.from_version, rollout.to_version)
+    )
+
+
 def uses_of_release(release: Release) -> list[str]:
     """Why it cannot be deleted; none when it can."""
-    return what_holds(channels_at(release), release.stage, len(release.promotions.all()))  # type: ignore[arg-type]
+    stage = ReleaseStage(release.stage)
+    return what_holds(channels_at(release), stage, len(release.promotions.all()), moved_to(release))
 
 
 def moves(acting: Principal, channel_id: uuid.UUID) -> QuerySet[ChannelMove]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -47,24 +48,29 @@ class BlobFolder:
         except (OSError, msgspec.DecodeError):
             return False
 
-    def verify(self, digest: str) -> bool:
+    def verified_for(self, digest: str) -> float:
+        """Seconds since its bytes were last read. Raises `OSError`."""
+        return time.time() - self._stamp(digest).stat().st_mtime
+
+    def verify(self, digest: str, bytes_per_second: int | None = None) -> bool:
         """Read the whole file; stamp it when it is what its name says, remove it when it is not. Blocks."""
         path = self.path(digest)
         if not path.is_file():
             return False
-        if "sha256:" + hash_file(path).hexdigest() != digest:
+        if "sha256:" + hash_file(path, bytes_per_second).hexdigest() != digest:
             self.remove(digest)
             return False
         self._write_stamp(digest)
         return True
 
-    def keep(self, digest: str) -> None:
+    def keep(self, digest: str, part: Path | None = None) -> None:
         """Make the part, which was verified, the blob."""
-        self.part(digest).replace(self.path(digest))
+        (part or self.part(digest)).replace(self.path(digest))
         self._write_stamp(digest)
 
     def remove(self, digest: str) -> None:
-        for path in (self._stamp(digest), self.path(digest), self.part(digest)):
+        pieces = self.path(digest).with_suffix(".pieces")
+        for path in (self._stamp(digest), self.path(digest), self.part(digest), pieces):
             path.unlink(missing_ok=True)
 
     def _stamp(self, digest: str) -> Path:
@@ -82,12 +88,15 @@ def _stamp_of(path: Path) -> Stamp:
     return Stamp(found.st_size, found.st_mtime_ns)
 
 
-def hash_file(path: Path) -> Any:
-    """The SHA-256 of a file so far, to be updated further. Blocks."""
-    found = hashlib.sha256()
+def hash_file(path: Path, bytes_per_second: int | None = None) -> Any:
+    """The SHA-256 of a file so far, to be updated further; read no faster than that. Blocks."""
+    found, size, began = hashlib.sha256(), 0, time.monotonic()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             found.update(chunk)
+            size += len(chunk)
+            if bytes_per_second is not None:
+                time.sleep(max(0.0, size / bytes_per_second - (time.monotonic() - began)))
     return found
 
 

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 
 from models_registry.worker import blobs
 from models_registry.worker.blobs import CHUNK, BlobFolder
+from models_registry.worker.pace import BytePace
 from ollamamax import logs
+from ollamamax.contract.peers import TransferLeave
 from ollamamax.kernel.disk import DiskFull, is_full, require_free
 
 ATTEMPTS = 6
@@ -39,10 +42,28 @@ def session(secret: str) -> aiohttp.ClientSession:
     )
 
 
+async def ask_leave(client: aiohttp.ClientSession, url: str, count: int) -> TransferLeave | None:
+    """When so many bytes of the blob at ``url`` may come, by the control plane; ``None`` where it does not say."""
+    try:
+        async with client.get(f"{url}/leave?bytes={count}") as response:
+            if response.status != 200:
+                return None
+            return msgspec.json.decode(await response.content.read(4096), type=TransferLeave)
+    except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
+        log.info("leave_not_given", error=str(error) or type(error).__name__)
+        return None
+
+
 async def fetch_blob(
-    client: aiohttp.ClientSession, url: str, folder: BlobFolder, digest: str, size: int, progress: Progress
+    client: aiohttp.ClientSession,
+    url: str,
+    folder: BlobFolder,
+    digest: str,
+    size: int,
+    progress: Progress,
+    pace: BytePace,
 ) -> None:
-    """Have the blob, whole and verified, in ``folder``. ``progress`` is told the bytes that are there.
+    """Have the blob, whole and verified, in ``folder``. ``progress`` is told the bytes that are there; ``pace`` says how fast they come.
 
     Raises `FetchFailed`. A part that does not lead to the right digest is thrown away, and fetched once more from the
     start if it had been resumed.
@@ -51,22 +72,28 @@ async def fetch_blob(
         return
     resumed = folder.part(digest).exists()
     try:
-        if await _download(client, url, folder, digest, size, progress):
+        if await _download(client, url, folder, digest, size, progress, pace):
             return
         folder.part(digest).unlink(missing_ok=True)
         log.warning("part_thrown_away", digest=digest, resumed=resumed)
-        if resumed and await _download(client, url, folder, digest, size, progress):
+        if resumed and await _download(client, url, folder, digest, size, progress, pace):
             return
     except DiskFull as error:
         raise FetchFailed(error.message) from error
     except OSError as error:
-        raise FetchFailed(_disk_trouble(error, folder, digest, size)) from error
+        raise FetchFailed(told_disk_trouble(error, folder, digest, size)) from error
     folder.part(digest).unlink(missing_ok=True)
     raise FetchFailed(f"The bytes that came for {digest[:19]} are not those of that digest.")
 
 
 async def _download(
-    client: aiohttp.ClientSession, url: str, folder: BlobFolder, digest: str, size: int, progress: Progress
+    client: aiohttp.ClientSession,
+    url: str,
+    folder: BlobFolder,
+    digest: str,
+    size: int,
+    progress: Progress,
+    pace: BytePace,
 ) -> bool:
     """Whether the bytes have the right digest; then they are kept."""
     part = folder.part(digest)
@@ -77,7 +104,7 @@ async def _download(
     while have < size:
         before = have
         try:
-            have, found = await _stream(client, url, part, have, size, found, progress)
+            have, found = await _stream(client, url, part, have, size, found, progress, pace)
         except _Broken as error:
             have = part.stat().st_size if part.exists() else 0
             # The hash ran ahead of what `stat` says only if a write failed; read the file again to be sure.
@@ -103,7 +130,14 @@ def _start_of(part: Path, size: int) -> tuple[int, Any]:
 
 
 async def _stream(
-    client: aiohttp.ClientSession, url: str, part: Path, have: int, size: int, found: Any, progress: Progress
+    client: aiohttp.ClientSession,
+    url: str,
+    part: Path,
+    have: int,
+    size: int,
+    found: Any,
+    progress: Progress,
+    pace: BytePace,
 ) -> tuple[int, Any]:
     headers = {"Range": f"bytes={have}-"} if have else {}
     try:
@@ -116,6 +150,7 @@ async def _stream(
                 raise _Broken(f"HTTP {response.status}")
             elif response.status not in {200, 206}:
                 raise FetchFailed(_refused(response.status))
+            pace.told_by(response.headers)
             with part.open("r+b" if have else "wb") as file:
                 file.seek(have)
                 async for chunk in response.content.iter_chunked(CHUNK):
@@ -124,6 +159,7 @@ async def _stream(
                     await asyncio.to_thread(_take, file, found, chunk)
                     have += len(chunk)
                     progress(have)
+                    await pace.take(len(chunk))
     except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
         raise _Broken(str(error) or type(error).__name__) from error
     return have, found
@@ -146,7 +182,7 @@ def _refused(status: int) -> str:
     return f"The control plane answered with HTTP {status}."
 
 
-def _disk_trouble(error: OSError, folder: BlobFolder, digest: str, size: int) -> str:
+def told_disk_trouble(error: OSError, folder: BlobFolder, digest: str, size: int) -> str:
     if is_full(error):
         return f"The disk is full: the blob has {size >> 20} MiB ({error.strerror})."
     return f"{folder.part(digest).parent} cannot be written: {error.strerror or error}."

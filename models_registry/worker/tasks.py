@@ -23,6 +23,17 @@ def fetch_version(version: str, name: str, manifest: dict[str, Any], base_url: s
     agent.submit(work()).result()
 
 
+@shared_task(name="models_registry.stop_fetch")
+def stop_fetch(version: str) -> None:
+    """Break off the transfer of a version. What came so far stays."""
+    agent = the_agent()
+
+    async def work() -> None:
+        await library_of(agent).stop(version)
+
+    agent.submit(work()).result()
+
+
 @shared_task(name="models_registry.remove_version")
 def remove_version(version: str) -> None:
     """Take a version off this node. Running requests end first."""
@@ -30,6 +41,17 @@ def remove_version(version: str) -> None:
 
     async def work() -> None:
         await library_of(agent).remove(version)
+
+    agent.submit(work())
+
+
+@shared_task(name="models_registry.return_blob")
+def return_blob(digest: str, base_url: str = "") -> None:
+    """Send a blob back to the control plane, which lost it. Returns at once."""
+    agent = the_agent()
+
+    async def work() -> None:
+        await library_of(agent).return_blob(digest, base_url)
 
     agent.submit(work())
 

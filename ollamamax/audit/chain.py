@@ -12,7 +12,7 @@ from typing import Any
 GENESIS = "0" * 64
 """``prev_hash`` of the first record of every chain."""
 
-FIELDS = (
+FIRST_FIELDS = (
     "chain",
     "seq",
     "at",
@@ -26,16 +26,53 @@ FIELDS = (
     "detail",
     "prev_hash",
 )
+FORMATS = {1: FIRST_FIELDS, 2: (*FIRST_FIELDS, "format", "outcome", "personal")}
+"""What the hash of a record of each format covers. In format 2 ``personal`` holds what is personal, sealed: the hash is over what it was sealed to."""
+NEWEST = 2
+FIELDS = FORMATS[NEWEST]
+
+
+class UnknownFormat(ValueError):
+    """The record says a format that no release has written."""
 
 
 def digest(record: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) over the canonical JSON of `FIELDS`, which hold the hash of the record before."""
-    return hashlib.sha256(canonical({name: record[name] for name in FIELDS})).hexdigest()
+    """SHA-256 (hex) over the canonical JSON of the fields of the record's format, which hold the hash of the record before.
+
+    Raises `UnknownFormat`.
+    """
+    fields = FORMATS.get(record["format"])
+    if fields is None:
+        raise UnknownFormat(record["format"])
+    return hashlib.sha256(canonical({name: record[name] for name in fields})).hexdigest()
+
+
+def digest_of_row(row: Mapping[str, Any]) -> str:
+    """As `digest`, of a row as the database gives it, whose JSON is plain already but for whole numbers with a point."""
+    fields = FORMATS.get(row["format"])
+    if fields is None:
+        return ""
+    values = {name: row[name] for name in fields}
+    values["at"] = row["at"].astimezone(datetime.UTC).isoformat(timespec="microseconds")
+    values["detail"] = _whole(row["detail"])
+    return hashlib.sha256(_encode(values).encode()).hexdigest()
+
+
+def _whole(value: Any) -> Any:
+    kind = type(value)
+    if kind is dict:
+        return {name: _whole(item) for name, item in value.items()}
+    if kind is list:
+        return [_whole(item) for item in value]
+    return plain(value) if kind is float else value
+
+
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
 def canonical(value: Any) -> bytes:
     """JSON in one form only (after RFC 8785): keys sorted, no spaces, UTF-8, times in UTC to the microsecond."""
-    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _encode(plain(value)).encode()
 
 
 def plain(value: Any) -> Any:

@@ -17,12 +17,17 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.conf import settings
 from django.utils import timezone
 
 from ollamamax.audit import chain
 from ollamamax.audit.verify import Head, heads
 
 FILE, KEY = "heads.jsonl", "key"
+
+
+class UntrustedKey(Exception):
+    """What this key signs would not be believed."""
 
 
 class NotesAltered(Exception):
@@ -61,6 +66,29 @@ def noted(folder: Path) -> dict[str, Head]:
         head, known = Head(note["seq"], note["hash"]), last.get(note["chain"])
         last[note["chain"]] = head if known is None or head.seq > known.seq else known
     return last
+
+
+def public_key(folder: Path) -> str | None:
+    """The public half (hex) of the key that signs notes and checkpoints here; ``None`` where none was made yet."""
+    return _key(folder).public_key().public_bytes_raw().hex() if (folder / KEY).exists() else None
+
+
+def trusted_keys(folder: Path) -> frozenset[str]:
+    """The public keys (hex) whose checkpoints count: ``OLLAMAMAX_AUDIT_KEYS``, or where that is empty the one that signs here.
+
+    None of them comes from the database, whose owner could put another there.
+    """
+    own = public_key(folder)
+    return frozenset(settings.ENV["OLLAMAMAX_AUDIT_KEYS"] or ([own] if own else []))
+
+
+def signing_key(folder: Path) -> Ed25519PrivateKey:
+    """The key that signs here, made on the first call."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return _key(folder)
 
 
 def _checked(file: Path, key: Ed25519PrivateKey) -> Iterator[dict[str, Any]]:

@@ -9,8 +9,9 @@ from django.db import models
 from django.db.models.functions import Cast
 
 from ollamamax.audit import chain
-from ollamamax.audit.models import AuditRecord, ChainHead
-from ollamamax.audit.verify import ChainProblem
+from ollamamax.audit.models import AuditRecord, ChainHead, Checkpoint
+from ollamamax.audit.personal import opened, subjects_named
+from ollamamax.audit.verify import ChainProblem, checkpoint_of, untrusted_checkpoints
 from ollamamax.kernel.errors import NotFound
 
 SEGMENT = 5_000
@@ -33,14 +34,34 @@ def records(name: str) -> models.QuerySet[AuditRecord]:
     return AuditRecord.objects.filter(chain=name).order_by("-seq")
 
 
-def mentioning(found: models.QuerySet[AuditRecord], text: str) -> models.QuerySet[AuditRecord]:
-    """Those of the records that have ``text`` in the actor's name, the action, the target's id or the detail, in any case."""
+def mentioning(name: str, found: models.QuerySet[AuditRecord], text: str) -> models.QuerySet[AuditRecord]:
+    """Those of the records of chain ``name`` that have ``text`` in a person's name or address, the action, the target's id or the detail, in any case.
+
+    What is personal is found by the names that the chain knows its subjects by. Queries: 1, besides what the caller makes of it.
+    """
     return found.annotate(said=Cast("detail", models.TextField())).filter(
-        models.Q(actor_name__icontains=text)
+        by_person(name, text)
         | models.Q(action__icontains=text)
         | models.Q(target_id__icontains=text)
         | models.Q(said__icontains=text)
     )
+
+
+def by_person(name: str, text: str) -> models.Q:
+    """Records of the chain ``name`` that name a person who is called so, in part and in any case. Queries: 1."""
+    found = models.Q(actor_name__icontains=text)
+    subjects = subjects_named(name, text)
+    if not subjects:
+        return found
+    keys = list(subjects)
+    return found | models.Q(personal__actor__key__in=keys) | models.Q(personal__target__key__in=keys)
+
+
+def by_actor(name: str, text: str) -> models.Q:
+    """Records of the chain ``name`` whose actor is called so, in part and in any case. Queries: 1."""
+    found = models.Q(actor_name__icontains=text)
+    subjects = subjects_named(name, text)
+    return found | models.Q(actor_id__in=sorted(set(subjects.values()))) if subjects else found
 
 
 def get_record(name: str, seq: int) -> AuditRecord:
@@ -48,12 +69,17 @@ def get_record(name: str, seq: int) -> AuditRecord:
     found = AuditRecord.objects.filter(chain=name, seq=seq).first()
     if found is None:
         raise NotFound("There is no such record.")
-    return found
+    return opened([found])[0]
 
 
 def head_numbers(chains: Collection[str]) -> dict[str, int]:
     """Chain -> number of its last record, of those that have any. One query."""
     return dict(ChainHead.objects.filter(chain__in=chains).values_list("chain", "seq"))
+
+
+def checkpoints(name: str) -> models.QuerySet[Checkpoint]:
+    """Of what was dropped of a chain, the newest first."""
+    return Checkpoint.objects.filter(chain=name).order_by("-seq")
 
 
 def records_between(name: str, after: int, last: int, target_type: str | None = None) -> models.QuerySet[AuditRecord]:
@@ -67,21 +93,27 @@ def records_after(name: str, after: int) -> models.QuerySet[AuditRecord]:
     return AuditRecord.objects.filter(chain=name, seq__gt=after).order_by("seq")
 
 
-def verify_segment(name: str, begin: int) -> Segment:
+def verify_segment(name: str, begin: int, keys: Collection[str]) -> Segment:
     """Compute the hashes of `SEGMENT` records anew, from number ``begin`` on, and how each follows the one before.
 
-    All segments together show what `verify.verify` shows of the chain, but for what was noted outside the database. Queries: 2.
+    All segments together show what `verify.verify` shows of the chain, but for what was noted outside the database.
+    ``keys`` are those that are trusted to sign checkpoints. Queries: 4.
     """
     head = ChainHead.objects.filter(chain=name).first()
     last = head.seq if head else 0
+    dropped = checkpoint_of(name, keys)
+    begin = begin if dropped is None else max(begin, dropped.seq + 1)
     rows = list(
         AuditRecord.objects.filter(chain=name, seq__gte=max(1, begin - 1), seq__lt=begin + SEGMENT)
         .order_by("seq", "id")
         .values(*FIELDS)
     )
-    found: list[ChainProblem] = []
+    found = untrusted_checkpoints(name, keys)
     expected, previous = begin, chain.GENESIS
-    if begin > 1:
+    if dropped is not None and begin == dropped.seq + 1:
+        previous = dropped.hash
+        rows = [row for row in rows if row["seq"] >= begin]
+    elif begin > 1:
         before = next((row for row in rows if row["seq"] == begin - 1), None)
         previous = "" if before is None else before["hash"]
         rows = [row for row in rows if row["seq"] >= begin]
@@ -93,7 +125,7 @@ def verify_segment(name: str, begin: int) -> Segment:
             found.append(ChainProblem(name, seq, "inserted: its number was taken already"))
         if seq == expected and previous and row["prev_hash"] != previous:
             found.append(ChainProblem(name, seq, "does not follow the record before it: moved, inserted or altered"))
-        if chain.digest(row) != row["hash"]:
+        if chain.digest_of_row(row) != row["hash"]:
             found.append(ChainProblem(name, seq, "altered: its content does not have its hash"))
         expected, previous = seq + 1, row["hash"]
     end = min(last, begin + SEGMENT - 1) if last else 0

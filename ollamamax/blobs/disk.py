@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -62,6 +63,43 @@ class DiskStore:
                     yield key
             except (FileNotFoundError, ValueError):
                 continue  # just removed, or what is still coming in
+
+    def mark(self, key: str) -> str | None:
+        try:
+            found = self._file(key).stat()
+        except FileNotFoundError:
+            return None
+        return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
+
+    def claim(self) -> None:
+        """One word lies in the folder and beside it: whoever finds only the second looks at another disk, and claims nothing."""
+        if self._beside.exists():
+            return
+        self._root.mkdir(parents=True, exist_ok=True)
+        if not self._inside.exists():
+            self._write(self._inside, secrets.token_hex(16))
+        self._write(self._beside, self._inside.read_text())
+
+    def is_there(self) -> bool:
+        try:
+            known = self._beside.read_text()
+        except FileNotFoundError:  # never claimed
+            return any(True for _ in self.keys(older_than=-60.0))
+        return self._inside.exists() and self._inside.read_text() == known
+
+    @property
+    def _inside(self) -> Path:
+        return self._root / ".store"
+
+    @property
+    def _beside(self) -> Path:
+        return self._root.with_name(f"{self._root.name}.store")
+
+    @staticmethod
+    def _write(file: Path, word: str) -> None:
+        new = file.with_name(f"{file.name}-{secrets.token_hex(4)}")
+        new.write_text(word)
+        new.replace(file)
 
     def _file(self, key: str) -> Path:
         return self._root / checked(key)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from ollamamax.blobs.session import UploadSession
 from ollamamax.kernel.disk import require_free
 
 _PIECE = 1 << 20
@@ -149,6 +150,18 @@ class Staging:
         folder = self._folder / _PARTS
         folder.mkdir(parents=True, exist_ok=True)
         return Part(folder / f"{owner}-{name}.part")
+
+    def begin_upload(self, owner: str, name: str) -> None:
+        """An upload in several requests, with nothing in it yet."""
+        self.part(owner, name).location.touch(exist_ok=False)
+
+    def upload(self, owner: str, name: str) -> UploadSession:
+        """For one request, which leaves it. Raises `UnknownUpload`, `BusyUpload`."""
+        return UploadSession(self.part(owner, name).location)
+
+    def count_begun(self, owner: str) -> int:
+        """How many parts and uploads of ``owner`` are not whole yet."""
+        return sum(1 for _ in (self._folder / _PARTS).glob(f"{owner}-*.part"))
 
     def begun(self, owner: str, *, but: str) -> int:
         """Bytes of all parts of ``owner``, without the one named ``but``."""

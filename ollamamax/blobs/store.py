@@ -37,6 +37,15 @@ class Store(Protocol):
     def keys(self, *, older_than: float) -> Iterator[str]:
         """Of everything that was put so many seconds ago."""
 
+    def mark(self, key: str) -> str | None:
+        """Another one whenever other bytes were put under the key; ``None`` for nothing."""
+
+    def claim(self) -> None:
+        """Note that this is the right place: something that belongs here was found in it."""
+
+    def is_there(self) -> bool:
+        """Whether it is the place that was claimed: a disk that is not mounted looks like one on which everything was lost."""
+
 
 class Sources:
     """Places for the same bytes, the nearest first: the first has what is put, and reads ask each in turn.
@@ -72,6 +81,17 @@ class Sources:
                 if key not in seen:
                     seen.add(key)
                     yield key
+
+    def mark(self, key: str) -> str | None:
+        found = self._holder(key)
+        return None if found is None else found[0].mark(key)
+
+    def claim(self) -> None:
+        for store in self._stores:
+            store.claim()
+
+    def is_there(self) -> bool:
+        return all(store.is_there() for store in self._stores)
 
     def _holder(self, key: str) -> tuple[Store, int] | None:
         for store in self._stores:

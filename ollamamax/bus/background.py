@@ -1,10 +1,12 @@
-"""The work that a process does for ever beside its requests: one that dies is started again, and is known to be down meanwhile."""
+"""The work that a process does beside its requests: for ever, started again when it dies and known to be down meanwhile (`Background`); or what a
+request leaves to be done, once, to its end (`LateWork`)."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from ollamamax import logs
 from ollamamax.kernel.tasks import end
@@ -71,3 +73,28 @@ class Background:
                 await asyncio.sleep(pause)
                 # Started again it counts as up when it has lived for a moment.
                 sound = asyncio.get_running_loop().call_later(GRACE, self._died.pop, name, None)
+
+
+class LateWork:
+    """Work of one process that goes on when a client's request is over: it runs to its end, and its failures are logged."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ran)
+
+    async def wait(self, seconds: float) -> None:
+        """Until all of it is done, for so long at most."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+
+    async def end(self) -> None:
+        await end(self._tasks)
+
+    def _ran(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("work_after_a_request_failed", error=repr(error), exc_info=error)

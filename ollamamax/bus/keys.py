@@ -14,6 +14,10 @@ USAGE = "omx:usage"
 
 LARGE = "omx:large"
 """Sorted set, `<tenant> <request>` -> bytes of its ticket: large ones, from admission until the request is over."""
+RESERVED = "omx:budget:reserved"
+"""Hash, request id -> MessagePack of what it has reserved of budgets (`cluster/dispatch/budgets.lua`), until it is settled."""
+BUDGETS_TOLD = "omx:budget:told"
+"""Stream of budgets of which so much is spent that somebody is to be told; the loop `metering.tell_budgets` takes them."""
 USAGE_REFUSED = "omx:usage:refused"
 """Stream of records that Postgres refused, for a person to look at."""
 KEYS_USED = "omx:key:used"
@@ -189,14 +193,29 @@ def fetch_asked(node: str, digest: str) -> str:
     return f"omx:fetch:{node}:{digest}"
 
 
+def fetch_failed(node: str, digest: str) -> str:
+    """Count: how many times in a row this node was asked again for this version because it failed to get it."""
+    return f"omx:fetch:{node}:{digest}:failed"
+
+
 def node_orders(node: str) -> str:
     """Hash, order -> JSON of `ollamamax.contract.OrderState`: how far the node's engine is with what jobs ordered of it."""
     return f"omx:node:{node}:orders"
 
 
+def transfers_of_region(tenant: str, region: str) -> str:
+    """Unix seconds at which all bytes will have come that the tenant's nodes of the region were given leave to take."""
+    return f"omx:transfers:{tenant}:{region}"
+
+
 def version_made(tenant: str, digest: str) -> str:
     """Lease: a job makes this version, and points a name at it when a node can serve it; nodes fetch it meanwhile."""
     return f"omx:made:{tenant}:{digest}"
+
+
+def signature_used(signature: str) -> str:
+    """There while a request of Ollama's client with this signature (its sha256) could be sent again."""
+    return f"omx:signed:{signature}"
 
 
 def removal_asked(node: str, digest: str) -> str:
@@ -269,6 +288,11 @@ def active(owner: str) -> str:
 def rate(what: str, owner: str) -> str:
     """Theoretical arrival time (Unix seconds) of a key's or a tenant's ``requests`` or ``tokens``."""
     return f"omx:rate:{what}:{owner}"
+
+
+def spent(budget: str, window: str) -> str:
+    """Hash: of a budget in one window (its first day since 1970) what is ``used`` and ``reserved``, and what was told of it."""
+    return f"omx:budget:spent:{budget}:{window}"
 
 
 def drained(version: str) -> str:

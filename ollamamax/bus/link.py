@@ -8,6 +8,7 @@ its addresses, certificates and errors are used here. The protocol is RESP2
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
@@ -46,27 +47,29 @@ pack = cast("Callable[[Command], bytes]", hiredis.pack_command)
 """Its own types tell of commands of one word only."""
 
 
-async def opened(url: str) -> Link:
-    """A connection that is logged in. Raises `RedisError`."""
+async def opened(url: str, *, most: int = 0) -> Link:
+    """A connection that is logged in; it breaks when one answer has more than ``most`` bytes, unless that is 0. Raises `RedisError`."""
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            return await _connected(url)
+            return await _connected(url, most)
     except OSError as error:  # which a time-out is, too
         raise Broken(f"Redis cannot be reached: {error.strerror or 'no answer in time'}.") from error
 
 
-async def _connected(url: str) -> Link:
+async def _connected(url: str, most: int) -> Link:
     known: dict[str, Any] = dict(parse_url(url))
     kind = known.pop("connection_class", Connection)
     where = kind(**known)
     loop = asyncio.get_running_loop()
+    make = functools.partial(BoundedLink, most) if most else Link
+    link: Link
 
     if isinstance(where, UnixDomainSocketConnection):
-        _, link = await loop.create_unix_connection(Link, where.path)
+        _, link = await loop.create_unix_connection(make, where.path)
     elif isinstance(where, SSLConnection):
-        _, link = await loop.create_connection(Link, where.host, where.port, ssl=where.ssl_context.get())
+        _, link = await loop.create_connection(make, where.host, where.port, ssl=where.ssl_context.get())
     else:
-        _, link = await loop.create_connection(Link, where.host, where.port)
+        _, link = await loop.create_connection(make, where.host, where.port)
     login: list[Command] = []
     if where.password:
         login.append(("AUTH", where.username or "default", where.password))
@@ -185,6 +188,25 @@ class Link(asyncio.Protocol):
                 future.set_exception(error)
         if self.told is not None:
             self.told(None)
+
+
+class BoundedLink(Link):
+    """Breaks as soon as more than ``most`` bytes came of what is no whole answer yet: whoever publishes decides how long that gets."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+        self._unread = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._unread += len(data)
+        super().data_received(data)
+        if self._reader.has_data():
+            if self._unread > self._most:
+                self._fail(Broken("A message is longer than is read."))
+                self._transport.abort()
+        else:
+            self._unread = 0
 
 
 def _error(text: str) -> RedisError:

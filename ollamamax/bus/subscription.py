@@ -25,13 +25,16 @@ _log = logs.get(__name__)
 
 class Hearing:
     """One connection: ``hear`` is told what is published on ``channels`` and on those that match ``patterns``, in its order,
-    while ``async with`` holds it.
+    while ``async with`` holds it. A message of more than ``most`` bytes breaks it, unless that is 0.
 
     The server is asked for a sign of life every few seconds, so that a connection that passes nothing any more ends like one that broke.
     """
 
-    def __init__(self, url: str, hear: Hear, *, channels: Sequence[str] = (), patterns: Sequence[str] = ()) -> None:
+    def __init__(
+        self, url: str, hear: Hear, *, channels: Sequence[str] = (), patterns: Sequence[str] = (), most: int = 0
+    ) -> None:
         self._url = url
+        self._most = most
         self._hear = hear
         self._asked: list[Command] = [
             *(("SUBSCRIBE", channel) for channel in channels),
@@ -43,7 +46,7 @@ class Hearing:
 
     async def __aenter__(self) -> Self:
         """Subscribed. Raises `RedisError`."""
-        self._link = await opened(self._url)
+        self._link = await opened(self._url, most=self._most)
         try:
             self._link.told = self._told
             for command in self._asked:

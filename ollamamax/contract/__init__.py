@@ -39,6 +39,7 @@ from ollamamax.contract.node_state import (
     Vitals,
     models_digest,
 )
+from ollamamax.contract.node_states import NodeStates
 from ollamamax.contract.output import (
     LOST,
     CallPart,
@@ -99,6 +100,7 @@ __all__ = [
     "Load",
     "ModelState",
     "NodeState",
+    "NodeStates",
     "Nonsense",
     "OpenRequest",
     "Options",

@@ -47,7 +47,8 @@ _WHATEVER = (msgspec.MsgspecError, ValueError, TypeError, RecursionError, Overfl
 """All that decoding foreign bytes can raise; UnicodeDecodeError is a ValueError."""
 
 
-def _read(data: bytes, most: int, decode: Callable[[bytes], T]) -> T:
+def read_checked(data: bytes, most: int, decode: Callable[[bytes], T]) -> T:
+    """Decode what a node wrote, if it has ``most`` bytes or fewer. Raises `Nonsense`, whatever is wrong with it."""
     if len(data) > most:
         raise Nonsense(f"{len(data)} bytes, of which at most {most} are read")
     try:
@@ -72,7 +73,7 @@ _log = msgspec.json.Decoder(NodeLog).decode
 
 def decode_node_state(data: bytes, node: str) -> NodeState:
     """The state of ``node``: the key or channel says whose it is, the text in it must say the same. Raises `Nonsense`."""
-    state = _read(data, bounds.MOST_STATE_BYTES, _state)
+    state = read_checked(data, bounds.MOST_STATE_BYTES, _state)
     if state.node != node:
         raise Nonsense("the state is of another node")
     return state
@@ -80,7 +81,7 @@ def decode_node_state(data: bytes, node: str) -> NodeState:
 
 def decode_state_brief(data: bytes, node: str) -> StateBrief:
     """The brief of ``node``, or that in its state. Raises `Nonsense`; what it does not read may be nonsense all the same."""
-    brief = _read(data, bounds.MOST_STATE_BYTES, _brief)
+    brief = read_checked(data, bounds.MOST_STATE_BYTES, _brief)
     if brief.node != node:
         raise Nonsense("the state is of another node")
     return brief
@@ -88,7 +89,7 @@ def decode_state_brief(data: bytes, node: str) -> StateBrief:
 
 def decode_vitals(data: bytes, node: str) -> Vitals:
     """The same without the models. Raises `Nonsense`."""
-    vitals = _read(data, bounds.MOST_STATE_BYTES, _vitals)
+    vitals = read_checked(data, bounds.MOST_STATE_BYTES, _vitals)
     if vitals.node != node:
         raise Nonsense("the state is of another node")
     return vitals
@@ -96,12 +97,12 @@ def decode_vitals(data: bytes, node: str) -> Vitals:
 
 def decode_order(data: bytes) -> OrderState:
     """Raises `Nonsense`."""
-    return _read(data, bounds.MOST_ORDER_BYTES, _order)
+    return read_checked(data, bounds.MOST_ORDER_BYTES, _order)
 
 
 def decode_node_log(data: bytes) -> NodeLog:
     """Raises `Nonsense`."""
-    return _read(data, MOST_LOG_BYTES, _log)
+    return read_checked(data, MOST_LOG_BYTES, _log)
 
 
 def decode_done(fields: Mapping[bytes, bytes]) -> tuple[str, Counted]:
@@ -109,7 +110,7 @@ def decode_done(fields: Mapping[bytes, bytes]) -> tuple[str, Counted]:
     ticket, counted = fields.get(b"t", b""), fields.get(b"r", b"")
     if not 0 < len(ticket) <= 64 or not ticket.isascii():
         raise Nonsense("an end of no ticket")
-    return ticket.decode("ascii"), _read(counted, bounds.MOST_DONE_BYTES, _counted)
+    return ticket.decode("ascii"), read_checked(counted, bounds.MOST_DONE_BYTES, _counted)
 
 
 # -- frames ------------------------------------------------------------------------------------------------------------
@@ -120,7 +121,7 @@ _frames = msgspec.msgpack.Decoder(list[Frame]).decode
 def decode_frames(data: bytes) -> list[Frame]:
     """Raises `Nonsense`."""
     usual = len(data) <= bounds.USUAL_FRAMES_BYTES
-    frames = _read(data, bounds.MOST_FRAMES_BYTES, _frames if usual else _large)
+    frames = read_checked(data, bounds.MOST_FRAMES_BYTES, _frames if usual else _large)
     for frame in frames:
         for event in frame.events:
             if type(event) is Delta:

@@ -24,6 +24,7 @@ from ollamamax.contract.bounds import (
     Tokens,
     Word,
 )
+from ollamamax.contract.peers import PeerPlace
 
 Throttle = Literal["hot", "slowed_by_hardware", "power_brake", "power_limit"]
 """``hot``: for its temperature; ``power_brake``: the host's power supply asks for it; ``power_limit``: its own limit, which is usual under load."""
@@ -101,6 +102,10 @@ class ModelState(msgspec.Struct, omit_defaults=True):
     expires_at: Measure | None = None
     expires_in: Measure | None = None
     """Seconds after this was said until it is unloaded, whatever the node's clock says; ``None`` where it stays."""
+    bytes_per_second: Measure | None = None
+    """How fast its bytes came in the last seconds, while it is ``fetching``."""
+    bytes_of_peers: Count | None = None
+    """How many of ``bytes_done`` came from other nodes."""
     slots: Few | None = None
     """Requests that this instance runs at once; ``None`` where it is not in memory, or the engine does not tell."""
 
@@ -150,6 +155,8 @@ class NodeState(msgspec.Struct, omit_defaults=True):
     """Generated since the start of its process; ``None`` from an older node."""
     silence: Silence | None = None
     """``None`` when nothing runs, or from an older node."""
+    peer: PeerPlace | None = None
+    """Where other nodes of its region have bytes of models from it; ``None`` where it lets nobody."""
     models_digest: Annotated[str, Meta(max_length=64)] = ""
     """Another one whenever ``models`` differ in what the registry keeps of them (`models_digest`); empty from an older node."""
 
@@ -161,10 +168,13 @@ class StateBrief(msgspec.Struct):
     node: Id
     agent_version: Word
     models_digest: Annotated[str, Meta(max_length=64)] = ""
+    boot: Annotated[str, Meta(max_length=64)] = ""
+    """Names the run of the node's process; empty of an older node."""
 
 
 class Vitals(msgspec.Struct):
-    """What health and history need of a `NodeState`: decoded from the same JSON, without its models, which are read where their digest is new."""
+    """What health and history need of a `NodeState`: decoded from the same JSON, with its models as they were written, which are read where
+    their digest is new."""
 
     node: Id
     boot: Token
@@ -186,6 +196,7 @@ class Vitals(msgspec.Struct):
     tokens_total: Count | None = None
     silence: Silence | None = None
     models_digest: Annotated[str, Meta(max_length=64)] = ""
+    models: msgspec.Raw = msgspec.Raw()
 
 
 def models_digest(models: list[ModelState], engines: list[Engine]) -> str:

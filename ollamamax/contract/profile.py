@@ -28,3 +28,5 @@ class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where the model may run; empty is everywhere."""
     labels: dict[str, str] = {}
     """Labels that a node must have."""
+    tolerations: tuple[str, ...] = ()
+    """Taints of nodes that do not keep its requests away (`cluster.scheduling.taints`)."""

@@ -10,8 +10,10 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 
 import msgspec
 
+from ollamamax.contract.budgets import KnownBudgets
 from ollamamax.contract.profile import Profile
 from ollamamax.kernel.limits import Limits
+from ollamamax.kernel.reach import EVERYWHERE, Reach
 
 T = TypeVar("T")
 
@@ -67,6 +69,13 @@ class KnownKey(msgspec.Struct):
     grants: dict[str, list[str]] = {}
     """Permission to the objects on which the key has it, such as ``model:<id>``, besides ``permissions``, which it has everywhere."""
 
+    made_by: str = ""
+    """The user whose it is (hex); empty where the system made it."""
+    teams: list[str] = []
+    """That this user is in, by id (hex)."""
+    reach: Reach = EVERYWHERE
+    """From where, at which routes and for which models it may be used."""
+
     def may(self, permission: str, on: str | None = None) -> bool:
         return permission in self.permissions or (on is not None and on in self.grants.get(permission, ()))
 
@@ -85,6 +94,12 @@ class KnownTenant(msgspec.Struct):
     """Whether answers of ``/v1/responses`` are kept, where the request does not say otherwise."""
     strict_fields: bool = False
     """Whether fields that nobody knows are refused in OpenAI's and Anthropic's protocols."""
+
+
+class KnownSigningKey(msgspec.Struct):
+    """The public half (PEM, ES256) of a key that signs access tokens, by the name that tokens call it (``kid``)."""
+
+    public: str
 
 
 # -- models ------------------------------------------------------------------------------------------------------------
@@ -114,6 +129,17 @@ class Details(msgspec.Struct, omit_defaults=True):
     """The name of the model that it was made from by `create`."""
 
 
+class Trial(msgspec.Struct, frozen=True):
+    """A share of a channel's requests has another version than it points at: a rollout is under way."""
+
+    rollout: str
+    """Its id: what decides, with the conversation, who is among the share."""
+    share: float
+    """Of conversations, from 0 to 1."""
+    name: str
+    """Of the other version, ``model@sha256:...``."""
+
+
 class Listed(msgspec.Struct, omit_defaults=True):
     """One name of a model, by tenant and name (`model_field`, `shared_field`)."""
 
@@ -131,6 +157,8 @@ class Listed(msgspec.Struct, omit_defaults=True):
     """The kind of engine that keeps the version by itself, so that no node fetches it; empty for one of the registry."""
     deprecated: bool = False
     """Whether it ought not to be used any more: answers say so."""
+    trial: Trial | None = None
+    """Of a channel, while it is moved in steps."""
     alias_of: str = ""
     """Never published: readers note here the full name of the model, when the name that was looked up is an alias, or another spelling."""
 
@@ -152,6 +180,10 @@ class PublishedBlob(msgspec.Struct):
     """A blob that a tenant's nodes may fetch, by tenant and digest (`blob_field`)."""
 
     size: int
+    rate: int | None = None
+    """Bytes a second that a node should have of it at most."""
+    region_rate: int | None = None
+    """Bytes a second that all nodes of a region should have together, of all blobs of the tenant."""
 
 
 SHARED = "*"
@@ -195,6 +227,10 @@ class Registered(msgspec.Struct):
     """The tenants whose requests it runs besides its own tenant's, for models that it has; `EVERYBODY` stands for all."""
     currency: str = ""
     """Of the cost (ISO 4217); empty where the installation names none."""
+    taints: list[str] = []
+    """What keeps requests away that do not tolerate it (`cluster.scheduling.taints`). Gateways of older releases go by none."""
+    lifecycle: str = ""
+    """The state of the node as the control plane has it, for who shows it; empty, by an older one. Gateways decide by what they hear themselves."""
 
     def serves(self, tenant: str) -> bool:
         """Whether it may run the tenant's requests."""
@@ -208,4 +244,17 @@ MODELS = Table.of("models", Listed)
 ALIASES = Table.of("aliases", ListedAlias)
 BLOBS = Table.of("blobs", PublishedBlob)
 NODES = Table.of("nodes", Registered)
-ALL: tuple[Table[Any], ...] = (KEYS, NODE_KEYS, TENANTS, MODELS, ALIASES, BLOBS, NODES)
+BUDGETS = Table.of("budgets", KnownBudgets)
+"""By tenant."""
+SIGNING_KEYS = Table.of("signing_keys", KnownSigningKey)
+ALL: tuple[Table[Any], ...] = (
+    KEYS,
+    NODE_KEYS,
+    TENANTS,
+    MODELS,
+    ALIASES,
+    BLOBS,
+    NODES,
+    BUDGETS,
+    SIGNING_KEYS,
+)

@@ -43,10 +43,13 @@ def main() -> None:
 
 @main.command(help="Start everything; stays in the foreground.")
 @click.option("--detach", is_flag=True, default=lambda: _flag("DETACH"), help="Return when it is ready.")
-def up(detach: bool) -> None:
+@click.option("--restore", default=lambda: os.environ.get("RESTORE", ""), help="Begin with what this backup holds.")
+@click.option("--identity", default=lambda: os.environ.get("IDENTITY", ""), help="The age key that opens it.")
+def up(detach: bool, restore: str, identity: str) -> None:
+    from ollamamax.embedded.restored import Backup
     from ollamamax.embedded.up import up as act
 
-    _exit(lambda here: act(here, detach=detach))
+    _exit(lambda here: act(here, detach=detach, backup=Backup.of(restore, identity)))
 
 
 @main.command(help="Stop everything.")

@@ -46,6 +46,7 @@ def recover(home: Home) -> int:
     if home.run.is_dir():
         for stale in home.run.iterdir():
             stale.unlink()
+    home.leave_runtime()
     return ended
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import secrets
+import shutil
 import socket
 import tempfile
 from collections.abc import Mapping
@@ -125,6 +126,12 @@ class Home:
             short = Path(tempfile.mkdtemp(prefix="omx-"))
             self.remember(runtime=str(short))
         return short / path.name
+
+    def leave_runtime(self) -> None:
+        """Remove the short folder, where `socket` made one: nothing listens there any more."""
+        short = Path(self.state().get("runtime") or "/nonexistent")
+        if is_private(short):
+            shutil.rmtree(short, ignore_errors=True)
 
     def lock(self) -> int | None:
         """Take the lock; its descriptor, or ``None`` when an installation runs (or starts, or stops) here."""

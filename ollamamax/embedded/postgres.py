@@ -114,10 +114,15 @@ class TemporaryPostgres:
         password = secrets.token_urlsafe(16)
         user = account.choose() if os.geteuid() == 0 else None
         account.give((folder,), user)
+        folder.chmod(0o755)  # `initdb` comes through as yet another user, whatever mask the folder was made with
         programs = installation()
         if not reach.can_execute(programs):
             programs = reach.copy_programs(programs, folder / "programs")
-        initialise(folder / "data", password, programs, user=user)
+        try:
+            initialise(folder / "data", password, programs, user=user)
+        except subprocess.CalledProcessError as error:
+            error.add_note(error.stderr)  # which the error itself does not show
+            raise
         self.url = url(password, port)
         self.process = subprocess.Popen(  # noqa: S603
             command(folder / "data", port, programs, durable=False),

@@ -31,8 +31,7 @@ def reset(home: Home, *, yes: bool) -> int:
     if lock is None:
         raise Problem("OllamaMax was started again meanwhile: nothing was deleted.")
     reach.remove(home)
-    if (runtime := home.state().get("runtime")) and os.path.isdir(runtime):  # noqa: PTH112
-        shutil.rmtree(runtime)
+    home.leave_runtime()
     shutil.rmtree(home.folder)
     os.close(lock)
     print("Deleted.")

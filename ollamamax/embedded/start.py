@@ -18,6 +18,7 @@ from ollamamax.embedded.environment import Plan
 from ollamamax.embedded.home import Home, read_json, write_private
 from ollamamax.embedded.problem import Problem
 from ollamamax.embedded.processes import SECRETS, Process, module
+from ollamamax.embedded.restored import Backup
 from ollamamax.embedded.supervise import INSTANCE, Supervisor
 from ollamamax.embedded.welcome import QUESTION
 
@@ -47,7 +48,7 @@ def wanted(home: Home, made: Plan) -> list[Process]:
     return found
 
 
-def start(home: Home, made: Plan, supervisor: Supervisor) -> None:
+def start(home: Home, made: Plan, supervisor: Supervisor, backup: Backup | None = None) -> None:
     """Begin every process and return when a first request would be answered. Raises `Problem`."""
     names = [str(state["name"]) for state in supervisor.states()]
     with _step("PostgreSQL and Valkey"):
@@ -65,6 +66,9 @@ def start(home: Home, made: Plan, supervisor: Supervisor) -> None:
             _wait(supervisor, "valkey", lambda: valkey.is_ready(bus))
         else:
             _wait_for_others(lambda: valkey.is_ready(bus), "server", "REDIS_URL")
+    if backup is not None:
+        with _step("Restore"):
+            _run(home, made, backup.command(), "The backup could not be restored")
     with _step("Tables and first user"):
         _run(home, made, module("ollamamax.cli", "prepare"), "The database could not be prepared")
     nodes = [name for name in names if name.startswith("node-")]

@@ -16,6 +16,7 @@ from ollamamax.embedded.down import recover
 from ollamamax.embedded.environment import plan, remember
 from ollamamax.embedded.home import Home
 from ollamamax.embedded.problem import NEEDED_BYTES, Problem, refuse_busy_port, refuse_full_disk
+from ollamamax.embedded.restored import Backup
 from ollamamax.embedded.start import start, wanted
 from ollamamax.embedded.supervise import Child
 from ollamamax.embedded.welcome import welcome
@@ -25,8 +26,11 @@ class StopSignal(BaseException):
     """Ctrl-C, SIGTERM or a closed terminal."""
 
 
-def up(home: Home, *, detach: bool) -> int:
-    """Start, say how to use it, and unless ``detach`` stay until it is stopped. Returns the exit status."""
+def up(home: Home, *, detach: bool, backup: Backup | None = None) -> int:
+    """Start, say how to use it, and unless ``detach`` stay until it is stopped. Returns the exit status.
+
+    With ``backup`` a home without data begins with what that holds.
+    """
     begun = time.monotonic()
     os.umask(0o077)
     home.create()
@@ -42,6 +46,8 @@ def up(home: Home, *, detach: bool) -> int:
                 _hold(lock, os.getpid(), "")
                 recover(home)
                 private.secure(home)
+                if backup is not None:
+                    backup.take_key(home)
                 made = plan(home)
                 first = not home.bootstrap_file.exists()
                 refuse_full_disk(home.folder, NEEDED_BYTES if first else LEAST_ROOM)
@@ -53,7 +59,7 @@ def up(home: Home, *, detach: bool) -> int:
             finally:
                 # From here on the supervisor alone holds it, if there is one.
                 os.close(lock)
-            start(home, made, supervisor)
+            start(home, made, supervisor, backup)
             print(welcome(home, made, time.monotonic() - begun, first=first, detach=detach), flush=True)
             return 0 if detach else _stay(home, supervisor)
         except StopSignal:

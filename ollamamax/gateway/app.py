@@ -15,11 +15,11 @@ from ollamamax.bus.directory import Directory
 from ollamamax.contract import tables
 from ollamamax.contract.tables import KnownTenant
 from ollamamax.gateway import http, intake, measuring, paths, request_headers
+from ollamamax.gateway.body_memory import HeldBytes
 from ollamamax.gateway.call import Call
 from ollamamax.gateway.callers import REVOKED, Callers
 from ollamamax.gateway.client_response import ClientResponse, MethodNotAllowed, explain
 from ollamamax.gateway.ending import Ending, Refusals
-from ollamamax.gateway.held import Held
 from ollamamax.gateway.http import ClientGone, Receive, Scope, Send
 from ollamamax.gateway.intake import Flooded, Intake, Place
 from ollamamax.gateway.openai.keeping import Keeping
@@ -28,21 +28,22 @@ from ollamamax.gateway.relay import TooSlow
 from ollamamax.gateway.routes import (
     ANTHROPIC,
     ROUTES,
+    GatewayRoute,
     MoreRoutes,
     Protocol,
-    Route,
     authorization,
     find_route,
     protocol_of,
 )
 from ollamamax.gateway.run import Exchange
 from ollamamax.gateway.service import Service
-from ollamamax.gateway.turns import Turns
+from ollamamax.gateway.starting_turns import Turns
 from ollamamax.gateway.whole_response import Inside, WholeResponse
 from ollamamax.identity import access
-from ollamamax.identity.access import Checked, Identified
+from ollamamax.identity.access import Checked, Identified, Where
 from ollamamax.kernel import errors, heap, trace
 from ollamamax.kernel.ids import new_id
+from ollamamax.kernel.reach import require_route
 from ollamamax.kernel.tasks import end
 from ollamamax.observability import event_loop_lag
 
@@ -104,7 +105,7 @@ class Gateway:
         self._starting = asyncio.Lock()
         self._turns = Turns(pace=Pace())
         self._intake = Intake(intake + bounds.waiting_of_tenant)
-        self._held = Held(bounds.bytes, bounds.bytes_of_tenant)
+        self._held = HeldBytes(bounds.bytes, bounds.bytes_of_tenant)
         self._refusals = Refusals(recorded_refusals)
         self._open = 0
         self._unshow: Callable[[], None] = lambda: None
@@ -246,13 +247,14 @@ class Gateway:
         return client.response
 
     async def _ask(
-        self, known: Identified, route: Route, body: bytes, client: Inside, ending: Ending, idle_only: bool
+        self, known: Identified, route: GatewayRoute, body: bytes, client: Inside, ending: Ending, idle_only: bool
     ) -> None:
         service = self._service or await self.start()
         ending.dispatcher = service.dispatcher
         access.principal_of(known.key, route.permission, somewhere=True)
+        require_route(known.key.reach, ending.api)
         assert isinstance(route.endpoint, Exchange)  # noqa: S101 - of those that run a model
-        call = self._call(service, known, route, ending)
+        call = self._call(service, known, route, ending, None)
         call.idle_only = idle_only
         call.priority = "low" if idle_only or known.key.priority == "low" else "normal"
         await route.endpoint(service, call, body, client)
@@ -272,7 +274,7 @@ class Gateway:
         finally:
             ending.finish(response.status)
 
-    def _arrived(self, scope: Scope, checked: Checked | None) -> tuple[Route | None, bool, Protocol, Ending]:
+    def _arrived(self, scope: Scope, checked: Checked | None) -> tuple[GatewayRoute | None, bool, Protocol, Ending]:
         """What it asks for, whether that is the gateway's own, in whose form it is answered, and what is known of it. ``checked``: a good key, of whose tenant it is."""
         path: str = scope["path"]
         route, api = find_route(path, scope), path
@@ -316,7 +318,7 @@ class Gateway:
         receive: Receive,
         place: Place,
         checked: Checked | None,
-        route: Route | None,
+        route: GatewayRoute | None,
         protocol: Protocol,
         is_own: bool,
         ending: Ending,
@@ -327,10 +329,16 @@ class Gateway:
             raise errors.NotFound(paths.explained(scope["path"], paths.suggested(scope["path"], ROUTES)))
         if scope["method"] != route.method:
             raise MethodNotAllowed(self.methods(scope["path"]))
+        where = Where.of(scope)
         known = await access.identify(
-            authorization(scope, protocol), service.directory, route.permission, checked=checked, somewhere=is_own
+            authorization(scope, protocol),
+            service.directory,
+            route.permission,
+            where=where,
+            checked=checked,
+            somewhere=is_own,
         )
-        call = self._call(service, known, route, ending)
+        call = self._call(service, known, route, ending, where)
         call.place = place
         request_headers.take(scope, call, known.key)
         body = scope[http.HELD] = self._held.body(known.key.tenant)
@@ -371,14 +379,17 @@ class Gateway:
                 self._callers.leave(ending.call.caller)
         return None
 
-    def _call(self, service: Service, known: Identified, route: Route, ending: Ending) -> Call:
+    def _call(
+        self, service: Service, known: Identified, route: GatewayRoute, ending: Ending, where: Where | None
+    ) -> Call:
         """What its key and its tenant say."""
         key = known.key
         ending.tenant, ending.key = key.tenant, key.id
         service.dispatcher.key_used(key.id)
         tenant = service.directory.get(tables.TENANTS, key.tenant) or _UNTOLD
+        budgets = service.directory.get(tables.BUDGETS, key.tenant)
         ending.notes.strict = tenant.strict_fields if key.strict_fields is None else key.strict_fields
-        caller = self._callers.enter(known, route.permission)
+        caller = self._callers.enter(known, route.permission, where)
         ending.call = Call(
             known.principal,
             ending.api,
@@ -391,6 +402,9 @@ class Gateway:
             highest=key.priority,
             notes=ending.notes,
         )
+        if budgets is not None:
+            ending.call.budgets = budgets.that_count(key=key.id, user=key.made_by, teams=key.teams)
+            ending.call.prices = budgets
         ending.requests = caller.requests
         return ending.call
 

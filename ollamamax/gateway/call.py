@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ollamamax.contract.budgets import NO_BUDGETS, KnownBudget, KnownBudgets
 from ollamamax.contract.ignored import Ignored
 from ollamamax.contract.tables import KnownTenant, Priority
 from ollamamax.gateway.asked import Notes
@@ -27,6 +28,10 @@ class Call(msgspec.Struct, eq=False):
     tenant: KnownTenant = msgspec.field(default_factory=KnownTenant)
     limits: Limits = msgspec.field(default_factory=Limits)
     """Of the key."""
+    budgets: tuple[KnownBudget, ...] = ()
+    """Those of key, user, teams and tenant that it counts in."""
+    prices: KnownBudgets = NO_BUDGETS
+    """By which models cost."""
     priority: Priority = "normal"
     highest: Priority = "normal"
     """The class that its key may ask for."""

@@ -13,7 +13,8 @@ from ollamamax.bus import clock
 from ollamamax.bus.directory import Directory
 from ollamamax.contract import Failure
 from ollamamax.contract.tables import KnownKey
-from ollamamax.identity.access import REVOKED_MEANWHILE, Identified, working_key
+from ollamamax.identity.access import REVOKED_MEANWHILE, Identified, Where, working_key
+from ollamamax.kernel.reach import Reach
 
 REVOKED = Failure("unauthenticated", REVOKED_MEANWHILE, 401)
 _AGAIN_SECONDS = 0.2
@@ -24,12 +25,14 @@ _TOLD = 2
 class ServedCaller:
     """One request of a client in the hands of this process, from its authentication to its last byte."""
 
-    __slots__ = ("_task", "_timer", "_told", "identifier", "key", "permission", "requests", "targets")
+    __slots__ = ("_task", "_timer", "_told", "identifier", "key", "permission", "requests", "targets", "where")
 
-    def __init__(self, known: Identified, permission: str) -> None:
+    def __init__(self, known: Identified, permission: str, where: Where | None) -> None:
         self.identifier = known.identifier
         self.key = known.key
         self.permission = permission
+        self.where = where
+        """``None`` for what is asked from inside the process."""
         self.targets: set[str] = set()
         """The models it asked for, as grants name them."""
         self.requests: list[Request] = []
@@ -81,9 +84,9 @@ class Callers:
     def follow(self, directory: Directory) -> None:
         directory.on_change(lambda table, fields: self._changed(directory, fields) if table == "keys" else None)
 
-    def enter(self, known: Identified, permission: str) -> ServedCaller:
+    def enter(self, known: Identified, permission: str, where: Where | None) -> ServedCaller:
         """To be followed by `leave`, whatever happens; to be called in the task that serves it."""
-        caller = ServedCaller(known, permission)
+        caller = ServedCaller(known, permission, where)
         present = self._present.get(caller.identifier)
         if present is None:
             self._present[caller.identifier] = {caller}
@@ -116,12 +119,27 @@ class Callers:
 def _is_same(known: KnownKey, caller: ServedCaller) -> bool:
     """Whether the key still is what the request was let in with, and may still do that."""
     before = caller.key
-    return (known.id, known.tenant, known.hash) == (
-        before.id,
-        before.tenant,
-        before.hash,
-    ) and (
-        all(known.may(caller.permission, target) for target in caller.targets)
-        if caller.targets
-        else known.may_somewhere(caller.permission)
+    return (
+        (known.id, known.tenant, known.hash)
+        == (
+            before.id,
+            before.tenant,
+            before.hash,
+        )
+        and _still_reaches(known.reach, caller)
+        and (
+            all(known.may(caller.permission, target) for target in caller.targets)
+            if caller.targets
+            else known.may_somewhere(caller.permission)
+        )
+    )
+
+
+def _still_reaches(reach: Reach, caller: ServedCaller) -> bool:
+    """Whether a key whose reach may have changed still may be used as it is."""
+    if reach == caller.key.reach:
+        return True
+    where = caller.where
+    return reach.models == caller.key.reach.models and (
+        where is None or (reach.has_route(where.path) and reach.has_address(where.address))
     )

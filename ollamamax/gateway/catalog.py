@@ -7,9 +7,12 @@ from collections.abc import Iterator
 
 import msgspec
 
+from models_registry.rollout.side import conversation_of, has_new
 from models_registry.spelling import canonical, with_tag
 from ollamamax.bus.directory import Directory
-from ollamamax.contract.tables import ALIASES, MODELS, SHARED, Listed, model_field, shared_field
+from ollamamax.contract.tables import ALIASES, MODELS, SHARED, Listed, Trial, model_field, shared_field
+from ollamamax.gateway.asked import Asked
+from ollamamax.gateway.call import Call
 from ollamamax.kernel import errors
 from ollamamax.kernel.principal import Principal
 
@@ -32,7 +35,7 @@ def resolve(directory: Directory, acting: Principal, name: str) -> Listed:
     """
     tenant = acting.tenant or ""
     listed = _resolved(directory, tenant, name)
-    if not may_use(acting, listed):
+    if not may_use(acting, listed) or not acting.reach.has_model(full_name(name), listed.alias_of):
         raise errors.ModelNotFound(f"model '{name}' not found", param="model", model=name)
     return listed
 
@@ -93,6 +96,18 @@ def _spellings_of(directory: Directory) -> _Spellings:
     return _spellings[directory]
 
 
+def on_trial(directory: Directory, call: Call, listed: Listed, trial: Trial, asked: Asked, name: str) -> Listed:
+    """What a channel under rollout stands for in this request: the version it points at, or the new one. ``name`` as the client gave it."""
+    told = listed.alias_of or full_name(name)
+    who = f"{call.principal.id} {call.notes.user}"
+    conversation = conversation_of(asked.inferences[0], asked.affinity, call.id)
+    if has_new(trial.rollout, trial.share, who, conversation):
+        new = _model(directory, call.principal.tenant or "", trial.name)
+        if new is not None:
+            return msgspec.structs.replace(new, alias_of=told, fallbacks=listed.fallbacks)
+    return msgspec.structs.replace(listed, alias_of=told)
+
+
 def names(directory: Directory, acting: Principal) -> Iterator[tuple[str, Listed]]:
     """All names of the tenant of ``acting`` that they may use, aliases of models that are there too, in order.
 
@@ -114,7 +129,13 @@ def names(directory: Directory, acting: Principal) -> Iterator[tuple[str, Listed
     for field, alias in directory.items(ALIASES):
         if field.startswith(prefix) and (target := _model(directory, tenant, alias.target)) is not None:
             found[field[len(prefix) :]] = alias.listing(target)
-    return iter(sorted(each for each in found.items() if may_use(acting, each[1])))
+    return iter(
+        sorted(
+            (name, listed)
+            for name, listed in found.items()
+            if may_use(acting, listed) and acting.reach.has_model(name, listed.alias_of)
+        )
+    )
 
 
 def _model(directory: Directory, tenant: str, full: str) -> Listed | None:

@@ -6,9 +6,9 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from cluster.dispatch.budget import Allowance
 from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.request import Request
+from cluster.fleet.node_allowance import Allowance
 from ollamamax import logs
 from ollamamax.contract import Outcome, UsageRecord
 from ollamamax.contract.tables import Priority

@@ -11,16 +11,19 @@ import msgspec
 from cluster.dispatch.dispatcher import Dispatcher
 from cluster.dispatch.queue import Tell
 from cluster.dispatch.request import Interrupted, Request, Submission
+from cluster.dispatch.spending import bounded
 from cluster.scheduling import load
 from ollamamax import logs
 from ollamamax.bus import keys
 from ollamamax.contract import Delta, Failure, Final, Inference, Outcome, Started
+from ollamamax.contract.budgets import FREE
 from ollamamax.contract.profile import Profile
 from ollamamax.contract.tables import Listed
 from ollamamax.gateway import rate_limits
 from ollamamax.gateway.call import Call
 from ollamamax.gateway.catalog import full_name
 from ollamamax.gateway.interruptions import EngineError, Interruptions, as_error
+from ollamamax.gateway.lengths import within_lengths
 from ollamamax.kernel import errors, trace
 
 _log = logs.get(__name__)
@@ -57,9 +60,12 @@ class Execution:
     ) -> None:
         call.caller.targets.add(listed.model)
         load.check(listed.profile, inference.options.num_ctx)
+        inference = within_lengths(inference, (call.limits, call.tenant.limits))
         if whole and inference.kind in {"chat", "completion"}:
             delivery = "once" if _is_short(inference, listed.profile) else "whole"
             inference = msgspec.structs.replace(inference, delivery=delivery)
+        if any(budget.hard for budget in call.budgets):
+            inference = bounded(inference, listed.profile.num_ctx)
         self._dispatcher = dispatcher
         self._tell = tell
         self._instead_of = instead_of
@@ -92,6 +98,8 @@ class Execution:
             weight=call.tenant.weight,
             key_limits=call.limits,
             tenant_limits=call.tenant.limits,
+            budgets=call.budgets,
+            price=call.prices.price_of(full_name(listed.alias_of or model)) if call.budgets else FREE,
             affinity=call.affinity,
             user=call.notes.user,
             metadata=call.notes.metadata,

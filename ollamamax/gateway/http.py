@@ -11,7 +11,7 @@ import msgspec
 
 from ollamamax.contract.from_client import decode as decode  # the one decoder of clients' bodies
 from ollamamax.gateway import compression
-from ollamamax.gateway.held import Body
+from ollamamax.gateway.body_memory import Body
 from ollamamax.kernel import errors
 
 T = TypeVar("T")

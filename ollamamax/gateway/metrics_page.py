@@ -6,17 +6,17 @@ import asyncio
 
 from ollamamax.gateway.http import Scope, Send, header, respond
 from ollamamax.observability import start
+from ollamamax.observability.exposition import Page
 from ollamamax.observability.listener import PATH
 
 
-def is_meant(scope: Scope) -> bool:
-    """Whether this is it, in a process that serves it."""
-    return scope["path"] == PATH and start.current is not None and bool(start.current.token)
-
-
-async def tell(scope: Scope, send: Send) -> None:
+def meant(scope: Scope) -> Page | None:
+    """The page, where a request asks for it in a process that serves it."""
     page = start.current
-    assert page is not None  # noqa: S101 - it is meant
+    return page if scope["path"] == PATH and page is not None and page.token else None
+
+
+async def tell(page: Page, scope: Scope, send: Send) -> None:
     if not page.takes(header(scope, b"authorization")):
         await respond(send, 401, b"", [(b"www-authenticate", b"Bearer")], b"text/plain")
         return

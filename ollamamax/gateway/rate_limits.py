@@ -1,5 +1,6 @@
 """The limits of key and tenant, told in the headers that each protocol's clients read. Pure.
 
+Besides these, the fields that the IETF's draft names (https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/), budgets too.
 OpenAI: https://platform.openai.com/docs/guides/rate-limits; Anthropic: https://docs.anthropic.com/en/api/rate-limits
 """
 
@@ -17,20 +18,34 @@ ANTHROPIC = "/v1/messages"
 
 
 def headers(levels: Iterable[Level], api: str, now: float) -> list[tuple[bytes, bytes]]:
-    """Of requests and of tokens the limit that is nearest; none where none is set. ``now`` is Unix time."""
+    """Of requests, of tokens and of each kind of budget the one that is nearest; none where none is set. ``now`` is Unix time."""
     nearest: dict[str, Level] = {}
     for level in levels:
         if level.what not in nearest or level.left < nearest[level.what].left:
             nearest[level.what] = level
     found: list[tuple[bytes, bytes]] = []
     is_anthropic = api.startswith(ANTHROPIC)
-    for what in sorted(nearest):
+    told = {"requests", "tokens", "input-tokens", "output-tokens"} if is_anthropic else {"requests", "tokens"}
+    for what in sorted(nearest.keys() & told):
         level = nearest[what]
         limit, remaining, reset = _names(what, is_anthropic)
         found += (
             (limit, b"%d" % level.most),
             (remaining, b"%d" % level.left),
             (reset, (moment(now + level.seconds) if is_anthropic else duration(level.seconds)).encode()),
+        )
+    if nearest:
+        found += (
+            (
+                b"ratelimit-policy",
+                ", ".join(f'"{what}";q={one.most};w={one.window}' for what, one in nearest.items()).encode(),
+            ),
+            (
+                b"ratelimit",
+                ", ".join(
+                    f'"{what}";r={one.left};t={math.ceil(one.seconds)}' for what, one in nearest.items()
+                ).encode(),
+            ),
         )
     return found
 

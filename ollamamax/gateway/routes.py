@@ -44,7 +44,7 @@ OLLAMA = Protocol(ollama_responses.error_body, ollama_responses.error_event)
 
 
 @dataclass(frozen=True)
-class Route:
+class GatewayRoute:
     """Every route needs an API key that has ``permission``: one of `ROUTES` on the model that is named, any other in its tenant."""
 
     method: str
@@ -53,7 +53,7 @@ class Route:
     permission: str = "inference.use"
 
 
-MoreRoutes = Callable[[str, str], Route | None]
+MoreRoutes = Callable[[str, str], GatewayRoute | None]
 """Method and path to a route of another context; its own method may differ, and is then told to the client."""
 
 _CHAT = Exchange(chat.parse, openai_responses.render)
@@ -66,35 +66,35 @@ _GENERATE = Exchange(ollama_requests.parse_generate, ollama_responses.render_gen
 _EMBED = Exchange(embed.parse_embed, embed.render_embed, memory.answer)
 _OLLAMA_EMBEDDINGS = Exchange(embed.parse_embeddings, embed.render_embeddings, memory.answer)
 
-ROUTES: dict[str, Route] = {
-    "/v1/chat/completions": Route("POST", _CHAT, OPENAI),
-    "/v1/responses": Route("POST", _RESPONSES, RESPONSES),
-    "/v1/responses/input_tokens": Route("POST", _INPUT_TOKENS, OPENAI),
-    "/v1/messages": Route("POST", _MESSAGES, ANTHROPIC),
-    "/v1/messages/count_tokens": Route("POST", _COUNT_TOKENS, ANTHROPIC),
-    "/v1/completions": Route("POST", Exchange(completions.parse, completions.render), OPENAI),
-    "/v1/embeddings": Route("POST", Exchange(embeddings.parse, embeddings.render), OPENAI),
-    "/v1/rerank": Route("POST", Exchange(rerank.parse, rerank.render), OPENAI),
-    "/v1/models": Route("GET", openai.models, OPENAI),
-    "/v1/models/{model}": Route("GET", openai.model, OPENAI),
-    "/api/chat": Route("POST", _OLLAMA_CHAT, OLLAMA),
-    "/api/generate": Route("POST", _GENERATE, OLLAMA),
-    "/api/embed": Route("POST", _EMBED, OLLAMA),
-    "/api/embeddings": Route("POST", _OLLAMA_EMBEDDINGS, OLLAMA),
-    "/api/ps": Route("GET", memory.ps, OLLAMA),
-    "/api/show": Route("POST", show, OLLAMA),
-    "/api/tags": Route("GET", ollama.tags, OLLAMA),
-    "/api/version": Route("GET", ollama.version, OLLAMA),
+ROUTES: dict[str, GatewayRoute] = {
+    "/v1/chat/completions": GatewayRoute("POST", _CHAT, OPENAI),
+    "/v1/responses": GatewayRoute("POST", _RESPONSES, RESPONSES),
+    "/v1/responses/input_tokens": GatewayRoute("POST", _INPUT_TOKENS, OPENAI),
+    "/v1/messages": GatewayRoute("POST", _MESSAGES, ANTHROPIC),
+    "/v1/messages/count_tokens": GatewayRoute("POST", _COUNT_TOKENS, ANTHROPIC),
+    "/v1/completions": GatewayRoute("POST", Exchange(completions.parse, completions.render), OPENAI),
+    "/v1/embeddings": GatewayRoute("POST", Exchange(embeddings.parse, embeddings.render), OPENAI),
+    "/v1/rerank": GatewayRoute("POST", Exchange(rerank.parse, rerank.render), OPENAI),
+    "/v1/models": GatewayRoute("GET", openai.models, OPENAI),
+    "/v1/models/{model}": GatewayRoute("GET", openai.model, OPENAI),
+    "/api/chat": GatewayRoute("POST", _OLLAMA_CHAT, OLLAMA),
+    "/api/generate": GatewayRoute("POST", _GENERATE, OLLAMA),
+    "/api/embed": GatewayRoute("POST", _EMBED, OLLAMA),
+    "/api/embeddings": GatewayRoute("POST", _OLLAMA_EMBEDDINGS, OLLAMA),
+    "/api/ps": GatewayRoute("GET", memory.ps, OLLAMA),
+    "/api/show": GatewayRoute("POST", show, OLLAMA),
+    "/api/tags": GatewayRoute("GET", ollama.tags, OLLAMA),
+    "/api/version": GatewayRoute("GET", ollama.version, OLLAMA),
 }
 
-ANTHROPICS: dict[str, Route] = {
-    "/v1/models": Route("GET", anthropic.models, ANTHROPIC),
-    "/v1/models/{model}": Route("GET", anthropic.model, ANTHROPIC),
+ANTHROPICS: dict[str, GatewayRoute] = {
+    "/v1/models": GatewayRoute("GET", anthropic.models, ANTHROPIC),
+    "/v1/models/{model}": GatewayRoute("GET", anthropic.model, ANTHROPIC),
 }
 """Paths that two protocols have, for programs of Anthropic's."""
 
 
-def find_route(path: str, scope: Scope | None = None) -> Route | None:
+def find_route(path: str, scope: Scope | None = None) -> GatewayRoute | None:
     """Of the gateway's own; one model's address ends in its name."""
     if path.startswith("/v1/models"):
         known = ANTHROPICS if scope is not None and anthropic.is_meant(scope) else ROUTES

@@ -117,6 +117,8 @@ class _Answering:
         has_others: bool = False,
         instead_of: Request | None = None,
     ) -> Execution:
+        if listed.trial is not None:
+            listed = catalog.on_trial(self.service.directory, call, listed, listed.trial, self.asked, model)
         return Execution(
             self.service.dispatcher,
             self._interruptions,

@@ -32,8 +32,8 @@ class Standalone:
             await upgrade.refuse(scope, receive, send)
         elif scope["path"] == "/healthz":
             await respond(send, 200, b'{"status":"ok"}')
-        elif metrics_page.is_meant(scope):
-            await metrics_page.tell(scope, send)
+        elif (page := metrics_page.meant(scope)) is not None:
+            await metrics_page.tell(page, scope, send)
         elif scope["path"] == readiness.PATH:
             await readiness.tell(send, await self.gateway.problems())
         else:

@@ -13,9 +13,10 @@ from django.db import models
 from ollamamax import logs
 from ollamamax.bus import publication, regions
 from ollamamax.bus.publication import Fields
-from ollamamax.contract.tables import KEYS, TENANTS, KnownKey, KnownTenant, Priority
+from ollamamax.contract.tables import KEYS, SIGNING_KEYS, TENANTS, KnownKey, KnownTenant, Priority
 from ollamamax.identity.models import ApiKey, Tenant
 from ollamamax.identity.queries import key as queries
+from ollamamax.identity.queries import signing_key
 from ollamamax.identity.queries import tenant as tenant_queries
 from ollamamax.identity.queries.key import KeyText
 from ollamamax.identity.scope import every_tenant
@@ -58,6 +59,9 @@ def _entry(key: ApiKey, text: KeyText, within: Mapping[str, Iterable[str]]) -> K
         priority=cast("Priority", key.priority),
         strict_fields=key.strict_fields,
         grants=grants,
+        made_by=key.created_by_id.hex if key.created_by_id else "",
+        teams=queries.teams_of_key(key),
+        reach=key.reach,
     )
 
 
@@ -80,6 +84,7 @@ def _tenant_entry(tenant: Tenant) -> KnownTenant:
 
 
 publication.answers(KEYS, known_keys)
+publication.answers(SIGNING_KEYS, signing_key.known_signing_keys)
 publication.answers(TENANTS, known_tenants)
 
 

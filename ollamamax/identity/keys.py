@@ -1,6 +1,7 @@
 """The text of keys: made, parsed, hashed. Pure, so that the gateway and the nodes use it too.
 
-A key is ``omx_<identifier>_<secret>`` (a node's begins with ``omxn_``, a join token with ``omxj_``): the identifier
+A key is ``omx_<identifier>_<secret>`` (a node's begins with ``omxn_``, a join token with ``omxj_``, a
+directory's token of SCIM with ``omxs_``): the identifier
 finds the row and may be shown, the secret is 256 random bits, of which only the SHA-256 is kept. A slow hash would add
 nothing: there is no dictionary of 256-bit secrets to try.
 """
@@ -14,12 +15,12 @@ import secrets
 import string
 from typing import Literal, NamedTuple
 
-Kind = Literal["key", "node", "join"]
+Kind = Literal["key", "node", "join", "scim"]
 
 IDENTIFIER_LENGTH = 16
 _ALPHABET = string.ascii_letters + string.digits
-_PREFIXES: dict[Kind, str] = {"key": "omx", "node": "omxn", "join": "omxj"}
-_KEY = re.compile(r"(omx[nj]?)_([A-Za-z0-9]{16})_([A-Za-z0-9_-]{43})", re.ASCII)
+_PREFIXES: dict[Kind, str] = {"key": "omx", "node": "omxn", "join": "omxj", "scim": "omxs"}
+_KEY = re.compile(r"(omx[njs]?)_([A-Za-z0-9]{16})_([A-Za-z0-9_-]{43})", re.ASCII)
 
 
 class NewKey(NamedTuple):

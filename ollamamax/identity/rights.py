@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Literal, NamedTuple
 
 from ollamamax.identity.roles import ON_OBJECTS, PERMISSIONS, counted
 from ollamamax.kernel.errors import Forbidden, InvalidRequest
 from ollamamax.kernel.principal import Principal
+from ollamamax.kernel.reach import EVERYWHERE
 
 
 class Rights(NamedTuple):
@@ -18,26 +19,81 @@ class Rights(NamedTuple):
     grants: frozenset[tuple[str, str]]
 
 
-def added_up(held: Mapping[str, Any], *, in_operator: bool, within: Mapping[str, Iterable[str]]) -> Rights:
-    """What a member may: by role, by the roles of their teams, and by what was granted to them and to those.
+class Granted(NamedTuple):
+    """A grant as a query tells it: a permission, the object as `roles.reference` names it, and the team it was given to (slug)."""
+
+    permission: str
+    target: str
+    team: str
+
+
+Source = Literal["role", "team_role", "grant", "team_grant", "system"]
+
+
+class Reason(NamedTuple):
+    """Why a permission is had: on everything in the tenant, or on one object (``on``).
+
+    ``role`` is the slug of the role that has it, where one has; ``team`` of the team whose role or grant it is; ``pool`` is the
+    pool that it was granted on, where the object is in one. ``system``: a key that the system made, which has no maker.
+    """
+
+    permission: str
+    on: str | None
+    by: Source
+    role: str = ""
+    team: str = ""
+    pool: str = ""
+
+
+def reasons(held: Mapping[str, Any], *, in_operator: bool, within: Mapping[str, Iterable[str]]) -> list[Reason]:
+    """All that gives a member rights: their role, the roles of their teams, and what was granted to them and to those.
 
     ``held`` is a row's ``held`` (`ollamamax.identity.queries.member.active_members`); ``within`` tells what is in pools: what
-    is granted on one counts on each of those.
+    is granted on one counts on each of those. What a member may is what has a reason here, and nothing else.
     """
-    permissions = counted([*held["role"], *(name for role in held["teams"] for name in role)], in_operator=in_operator)
-    grants = set()
+    found = [
+        Reason(each, None, "role", held["role"])
+        for each in sorted(counted(held["permissions"], in_operator=in_operator))
+    ]
+    for team in held["teams"]:
+        of_role = sorted(counted(team["permissions"], in_operator=in_operator))
+        found += [Reason(each, None, "team_role", team["role"], team["team"]) for each in of_role]
     for text in (*held["granted"], *held["team_granted"]):
-        permission, target = granted(text)
-        if permission in ON_OBJECTS.get(target.partition(":")[0], ()):
-            grants.add((permission, target))
-            grants.update((permission, each) for each in within.get(target, ()))
-    return Rights(permissions, frozenset(grants))
+        grant = granted(text)
+        if grant.permission in ON_OBJECTS.get(grant.target.partition(":")[0], ()):
+            by: Source = "team_grant" if grant.team else "grant"
+            found.append(Reason(grant.permission, grant.target, by, team=grant.team))
+            found += [
+                Reason(grant.permission, each, by, team=grant.team, pool=grant.target)
+                for each in sorted(within.get(grant.target, ()))
+            ]
+    return found
 
 
-def granted(text: str) -> tuple[str, str]:
-    """``node.view@node:<UUID>``, as queries put a grant into one text, as a pair of permission and `roles.reference`."""
-    permission, _, target = text.partition("@")
-    return permission, target.replace("-", "")
+def rights_by(found: Iterable[Reason]) -> Rights:
+    """What these reasons give: all that is asked of a principal is decided by this."""
+    some = list(found)
+    return Rights(
+        frozenset(each.permission for each in some if each.on is None),
+        frozenset((each.permission, each.on) for each in some if each.on is not None),
+    )
+
+
+def lent(found: Iterable[Reason], given: Collection[str]) -> list[Reason]:
+    """What remains of the maker's reasons for a key that was given these permissions."""
+    return [each for each in found if each.permission in given]
+
+
+def why(found: Iterable[Reason], permission: str, on: str | None = None) -> list[Reason]:
+    """Those for which `Principal.may` says yes; none where it says no. ``on`` as there."""
+    return [each for each in found if each.permission == permission and (each.on is None or each.on == on)]
+
+
+def granted(text: str) -> Granted:
+    """Of ``node.view@node:<UUID>``, as queries put a grant into one text, with ``@<slug>`` behind it where a team has it."""
+    permission, _, rest = text.partition("@")
+    target, _, team = rest.partition("@")
+    return Granted(permission, target.replace("-", ""), team)
 
 
 def require(acting: Principal, permission: str, on: str | None = None) -> None:
@@ -69,6 +125,14 @@ def require_to_hold(acting: Principal, rights: Rights) -> None:
     require_to_grant(acting, rights.permissions)
     for permission, on in sorted(rights.grants):
         require_to_grant(acting, [permission], on)
+
+
+def require_unbounded(acting: Principal) -> None:
+    """A key that is bound to addresses, routes or models gets nobody a secret that is not, and what ends soon none that lasts. Raises `Forbidden`."""
+    if acting.by_token:
+        raise Forbidden("An access token makes and changes no keys.")
+    if acting.reach != EVERYWHERE:
+        raise Forbidden("A key that is bound to addresses, routes or models makes and changes no keys.")
 
 
 def require_over_owners(acting: Principal) -> None:

@@ -20,10 +20,12 @@ PERMISSIONS = frozenset(
         "member.view",
         "member.manage",
         "audit.view",
+        "audit.manage",
         "sso.view",
         "sso.manage",
         "tenant.manage",
         "webhook.manage",
+        "budget.manage",
     }
 )
 
@@ -50,7 +52,7 @@ SYSTEM_ROLES: dict[str, frozenset[str]] = {
     "developer": _MEMBER | {"model.manage"},
     "member": _MEMBER,
     "auditor": _VIEWER | {"audit.view", "sso.view"},
-    "billing": frozenset({"usage.view", "member.view"}),
+    "billing": frozenset({"usage.view", "member.view", "budget.manage"}),
     "viewer": _VIEWER,
 }
 """What the table of roles is seeded with: the same in every tenant, and no tenant changes them."""

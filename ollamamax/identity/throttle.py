@@ -12,7 +12,21 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["account", "address", "audit", "pair", "reset"]
+Kind = Literal[
+    "account",
+    "address",
+    "audit",
+    "factor",
+    "invite",
+    "leak",
+    "mail_to",
+    "pair",
+    "passkey",
+    "reset",
+    "reset_to",
+    "sso",
+    "webhook",
+]
 
 
 @dataclass(frozen=True)
@@ -27,7 +41,17 @@ PACES: dict[Kind, AttemptPace] = {
     "account": AttemptPace(20, 60.0),
     "address": AttemptPace(20, 15.0),
     "pair": AttemptPace(10, 90.0),
+    "factor": AttemptPace(8, 300.0),  # of wrong second factors of one person, whose password was right
+    "leak": AttemptPace(60, 1.0),  # of keys that one address reports as leaked
+    "passkey": AttemptPace(30, 10.0),  # of passkeys that one address shows and nobody has; none can be guessed
     "reset": AttemptPace(10, 60.0),  # of letters with a link to a new password that one address asks for
+    "reset_to": AttemptPace(5, 7200.0),  # of those that one person is sent, whoever asks: 12 a day
+    "sso": AttemptPace(
+        300, 1.0
+    ),  # of ways to an identity provider that one address begins; a company may have one address
+    "webhook": AttemptPace(60, 10.0),  # of test events and repeated deliveries that one tenant asks for
+    "invite": AttemptPace(200, 60.0),  # of letters with an invitation that one tenant sends
+    "mail_to": AttemptPace(5, 3600.0),  # of those that one address is sent, whoever invites it
     "audit": AttemptPace(60, 1.0),  # of audit records about refused log-ins, whatever their number
 }
 TRUSTED_DAYS = 90

@@ -51,6 +51,12 @@ class Forbidden(OllamaMaxError):
     status = 403
 
 
+class ConfirmationNeeded(Forbidden):
+    """Who calls may do this once they have shown anew that it is they; ``fields['ways']`` says how."""
+
+    code = "confirmation_needed"
+
+
 class NotFound(OllamaMaxError):
     code = "not_found"
     status = 404

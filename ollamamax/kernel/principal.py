@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from ollamamax.kernel.reach import EVERYWHERE, Reach
+
 Kind = Literal["user", "key", "node", "system"]
 
 
@@ -15,7 +17,8 @@ class Principal(msgspec.Struct, frozen=True):
     ``tenant`` is the UUID (hex) of the tenant it acts in; ``None`` only for the system.
     ``permissions`` are names such as ``node.view``, which it has on everything in the tenant; ``grants`` are pairs of a
     permission and the one object it has it on, such as ``model:<UUID as hex>``. ``is_owner``: a user with the role of an
-    owner. ``request`` is the request id, for the audit trail.
+    owner. ``request`` is the request id, and ``address`` the network address that it came from, both for the audit trail.
+    ``reach`` bounds where and for what a key may be used. ``by_token``: a key that was not shown itself, but an access token of it.
     """
 
     kind: Kind
@@ -26,6 +29,9 @@ class Principal(msgspec.Struct, frozen=True):
     request: str = ""
     grants: frozenset[tuple[str, str]] = frozenset()
     is_owner: bool = False
+    reach: Reach = EVERYWHERE
+    by_token: bool = False
+    address: str = ""
 
     def may(self, permission: str, on: str | None = None) -> bool:
         """Whether it has the permission, in the whole tenant or at least ``on`` this object."""

@@ -19,11 +19,13 @@ from ollamamax.kernel.ids import uuid7
 from ollamamax.kernel.retries import pause
 from ollamamax.mail.letters import Kind, Language, Letter, letter
 from ollamamax.mail.models import OutgoingMail
+from ollamamax.secret_box import CannotOpen
 
 LEASE = datetime.timedelta(minutes=5)
 LASTS = datetime.timedelta(days=1)
 KEPT = datetime.timedelta(days=7)
 """How long it is known that a letter was sent, or was not."""
+_UNREADABLE = Letter("", "", "")
 _log = logs.get(__name__)
 
 
@@ -47,7 +49,7 @@ def queue_mail(
     if not is_set_up():
         return
     now, key = timezone.now(), uuid7()
-    sealed = settings.SECRET_BOX.seal(msgspec.json.encode(letter(kind, language, values, link)), _place(key))
+    sealed = settings.SECRET_BOX.seal(msgspec.json.encode(letter(kind, language, values, link)), place_of(key))
     OutgoingMail.objects.create(id=key, to=to, kind=kind, letter=sealed, next_at=now, until=now + lasts)
 
 
@@ -66,14 +68,15 @@ def claim_mail(runner: str, most: int) -> list[Mailing]:
         due = OutgoingMail.objects.filter(free, state=OutgoingMail.State.WAITING, next_at__lte=now)
         rows = list(due.order_by("next_at").select_for_update(skip_locked=True)[:most])
         OutgoingMail.objects.filter(pk__in=[row.pk for row in rows]).update(runner=runner, lease_until=now + LEASE)
-    return [
-        Mailing(
-            row.pk,
-            row.to,
-            msgspec.json.decode(settings.SECRET_BOX.open(bytes(row.letter), _place(row.pk)), type=Letter),
-        )
-        for row in rows
-    ]
+    mailings: list[Mailing] = []
+    for row in rows:
+        try:
+            opened = settings.SECRET_BOX.open(bytes(row.letter), place_of(row.pk))
+            mailings.append(Mailing(row.pk, row.to, msgspec.json.decode(opened, type=Letter)))
+        except (CannotOpen, msgspec.MsgspecError):
+            # One letter that cannot be read any more keeps no other one back.
+            finish_mail(Mailing(row.pk, row.to, _UNREADABLE), runner, "It cannot be read any more.", for_good=True)
+    return mailings
 
 
 def finish_mail(mailing: Mailing, runner: str, error: str = "", *, for_good: bool = False) -> None:
@@ -104,5 +107,6 @@ def sweep_mail() -> int:
     return OutgoingMail.objects.filter(ended_at__lt=now - KEPT).delete()[0]
 
 
-def _place(key: uuid.UUID) -> str:
+def place_of(key: uuid.UUID) -> str:
+    """What a letter is sealed for."""
     return f"mail:{key.hex}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import unicodedata
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
@@ -88,10 +89,18 @@ WORDS: dict[Kind, dict[Language, Words]] = {
 }
 
 
+def _shown(value: str) -> str:
+    """In one line, without what is not seen; and no address in it becomes a link: whoever chose a name does not write our letters."""
+    seen = "".join(
+        each for each in value if each.isspace() or unicodedata.category(each) not in {"Cc", "Cf", "Co", "Cs"}
+    )
+    return " ".join(seen.split()).replace("://", ": //").replace("www.", "www .")
+
+
 def letter(kind: Kind, language: Language, values: Mapping[str, str], link: str = "") -> Letter:
     """``link`` is where the button leads; ``values`` fill the places of the words, and are text, whatever is in them."""
     words = WORDS[kind][language]
-    plain = {name: " ".join(value.split()) for name, value in values.items()}
+    plain = {name: _shown(value) for name, value in values.items()}
     safe = {name: html.escape(value) for name, value in plain.items()}
     after = (words.after,) if words.after else ()
     text = "\n\n".join(

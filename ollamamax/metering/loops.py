@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ollamamax.bus.loops import Leader, LeaseOf, loop
-from ollamamax.metering import actions
+from ollamamax.metering.actions import spending
+from ollamamax.metering.actions import usage as actions
 
 
 @loop("metering.write_usage", every=1.0, lease=LeaseOf.POSTGRES, each_region=True)
@@ -16,3 +17,14 @@ def write_usage(leader: Leader) -> None:
 def keep_usage(leader: Leader) -> None:
     leader.check()
     actions.keep_usage()
+
+
+@loop("metering.balance_budgets", every=5.0, lease=LeaseOf.POSTGRES, each_region=True)
+def balance_budgets(leader: Leader) -> None:
+    """What Redis lost of the spending it is told again."""
+    spending.balance(leader.region)
+
+
+@loop("metering.tell_budgets", every=5.0, lease=LeaseOf.POSTGRES, each_region=True)
+def tell_budgets(leader: Leader) -> None:
+    spending.tell(leader.region, check=leader.check)

@@ -1,4 +1,4 @@
-"""What each request really used, why it ran where it ran, and the sums of each hour and day. Written by `write_usage` alone.
+"""What each request really used, why it ran where it ran, and the sums of each hour and day, written by `write_usage` alone; budgets and prices.
 
 Records and routes lie in partitions by the time in the request's id: `metering_make_partitions` and `metering_drop_partitions`,
 functions of the tables' owner, make them ahead and drop what is too old.
@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from django.db import models
 
+from ollamamax.contract.budgets import PERIODS as BUDGET_PERIODS
+from ollamamax.contract.budgets import UNITS, WHOSE
 from ollamamax.identity.scope import tenant_manager
+from ollamamax.kernel import ids
 
 OUTCOMES = ["ok", "cancelled", "failed", "gateway_lost", "node_lost", "refused"]
 
@@ -109,3 +112,84 @@ class UsageSum(models.Model):
 
     def __str__(self) -> str:
         return f"{self.by} {self.subject} {self.start:%Y-%m-%d %H}"
+
+
+class Budget(models.Model):
+    """How much of ``unit`` may be spent in each ``period`` of UTC, by the tenant, or by one team, user or key of it (``subject``).
+
+    A ``hard`` one refuses a request that might go beyond; at ``warn_percent`` of any one it is told.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+")
+    whose = models.CharField(max_length=8)
+    subject = models.UUIDField(null=True)
+    unit = models.CharField(max_length=20)
+    period = models.CharField(max_length=8)
+    most = models.DecimalField(max_digits=20, decimal_places=6)
+    hard = models.BooleanField(default=True)
+    warn_percent = models.PositiveSmallIntegerField(default=80)
+    created_by_name = models.CharField(max_length=254, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    objects: models.Manager[Budget] = tenant_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "whose", "subject", "unit", "period"],
+                nulls_distinct=False,
+                name="metering_budget_unique",
+                violation_error_message="There is such a budget already.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(unit__in=UNITS) & models.Q(period__in=BUDGET_PERIODS) & models.Q(whose__in=WHOSE),
+                name="metering_budget_kind_known",
+                violation_error_message="Not a kind of budget.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(whose="tenant", subject=None)
+                | (~models.Q(whose="tenant") & ~models.Q(subject=None)),
+                name="metering_budget_subject",
+                violation_error_message="A budget is the tenant's, or one team's, user's or key's.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(most__gt=0) & models.Q(warn_percent__gte=1, warn_percent__lte=100),
+                name="metering_budget_bounds",
+                violation_error_message="A budget is more than nothing, and is warned of at 1 to 100 percent.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.most} {self.unit} a {self.period} of the {self.whose}"
+
+
+class ModelPrice(models.Model):
+    """What a model costs a tenant from ``valid_from`` on, until a newer price of it; ``model`` is empty for all that have none of
+    their own. Prices are added and never changed: what was used before keeps the price that it had."""
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+")
+    model = models.CharField(max_length=400, blank=True, default="")
+    prompt_million = models.DecimalField(max_digits=20, decimal_places=9, default=0)
+    completion_million = models.DecimalField(max_digits=20, decimal_places=9, default=0)
+    second = models.DecimalField(max_digits=20, decimal_places=9, default=0)
+    currency = models.CharField(max_length=3)
+    created_by_name = models.CharField(max_length=254, default="")
+    valid_from = models.DateTimeField(auto_now_add=True)
+
+    objects: models.Manager[ModelPrice] = tenant_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "model", "-valid_from"], name="metering_price_newest")]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(prompt_million__gte=0, completion_million__gte=0, second__gte=0),
+                name="metering_price_bounds",
+                violation_error_message="A price is not less than nothing.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model or '*'} from {self.valid_from:%Y-%m-%d}"

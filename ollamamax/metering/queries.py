@@ -16,9 +16,12 @@ from django.db.models import Aggregate, Count, Q, QuerySet, Sum
 from django.db.models.functions import TruncDay, TruncHour, TruncMonth, TruncWeek
 from django.utils import timezone
 
+from ollamamax.identity.queries.key import names_of_keys
+from ollamamax.identity.queries.member import names_of_users
+from ollamamax.identity.queries.team import names_of_teams
 from ollamamax.identity.scope import every_tenant
-from ollamamax.kernel.errors import InvalidRequest
-from ollamamax.metering.models import RequestRoute, UsageRecord, UsageSum
+from ollamamax.kernel.errors import InvalidRequest, NotFound
+from ollamamax.metering.models import Budget, ModelPrice, RequestRoute, UsageRecord, UsageSum
 
 SUBJECTS = ("model", "user", "key", "node")
 """What sums can be of; any of them also filters."""
@@ -40,7 +43,7 @@ _OF_RECORDS = {
     "of_priced": Count("cost"),
     "of_cost": Sum("cost"),
 }
-"""As `metering.actions` adds records to the sums of their hours and days."""
+"""As `metering.actions.usage` adds records to the sums of their hours and days."""
 
 
 @dataclass
@@ -225,3 +228,41 @@ def _next(moment: datetime.datetime, period: str) -> datetime.datetime:
     """The moment itself where a day or an hour begins at it."""
     begin = _begin(moment, period)
     return moment if moment == begin else begin + _LENGTH[period]
+
+
+def ended_of_model(
+    tenant: uuid.UUID | None, model: str, versions: Sequence[str], since: datetime.datetime
+) -> QuerySet[UsageRecord]:
+    """Records of requests that came since then under a full name and had one of these versions; ``tenant`` is ``None`` for those of all, in their scope."""
+    # Partitions are by the time in the id.
+    oldest = uuid.UUID(int=int(since.timestamp() * 1000) << 80)
+    found = UsageRecord.objects.filter(request__gte=oldest, received_at__gte=since, model=model, version__in=versions)
+    return found if tenant is None else found.filter(tenant_id=tenant)
+
+
+def budgets() -> QuerySet[Budget]:
+    """Of the tenant in scope."""
+    return Budget.objects.all()
+
+
+def get_budget(budget_id: uuid.UUID) -> Budget:
+    """Raises `NotFound`."""
+    found = budgets().filter(pk=budget_id).first()
+    if found is None:
+        raise NotFound("There is no such budget.")
+    return found
+
+
+def names_of_subjects(some: Iterable[Budget]) -> dict[uuid.UUID, str]:
+    """How the teams, users and keys are called that these budgets are of. Queries: up to 3."""
+    wanted: dict[str, set[uuid.UUID]] = {}
+    for each in some:
+        if each.subject is not None:
+            wanted.setdefault(each.whose, set()).add(each.subject)
+    found = names_of_keys(wanted.get("key", ()))
+    return found | names_of_teams(wanted.get("team", ())) | names_of_users(wanted.get("user", ()))
+
+
+def prices() -> QuerySet[ModelPrice]:
+    """Of the tenant in scope, those that count no more, too."""
+    return ModelPrice.objects.all()

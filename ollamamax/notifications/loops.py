@@ -12,6 +12,7 @@ from ollamamax.notifications.actions.delivery import give_up_late
 from ollamamax.notifications.actions.fan_out import fan_out
 from ollamamax.notifications.actions.health import watch_findings
 from ollamamax.notifications.sending import deliver_due
+from ollamamax.notifications.streaming import stream_due
 
 _log = logs.get(__name__)
 
@@ -35,6 +36,11 @@ def watch_health(leader: Leader) -> None:
 @loop("notifications.deliver", every=1.0, lease=LeaseOf.NOBODY)
 def deliver(_: Leader) -> None:
     deliver_due()
+
+
+@loop("notifications.stream_audit", every=1.0, lease=LeaseOf.NOBODY)
+def stream(_: Leader) -> None:
+    stream_due()
 
 
 @loop("notifications.give_up_late", every=60.0, lease=LeaseOf.POSTGRES)

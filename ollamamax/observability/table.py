@@ -76,7 +76,7 @@ LABELS: dict[str, Label] = {
     "agent": Label("Release of a node's agent.", None, _FLEET),
     "engine": Label("Kind of engine.", ("ollama", "llamacpp", "openai")),
     "gpu": Label("Number of a GPU on its node.", None, _FLEET),
-    "method": Label("How somebody logged in.", ("password", "oidc", OTHER)),
+    "method": Label("How somebody logged in.", ("password", "oidc", "saml", "ldap", OTHER)),
     "area": Label("What an audit record is about: the part of its action before the dot.", None, _CODE),
     "job": Label("Kind of a registry's job.", None, _CODE),
 }  # fmt: skip

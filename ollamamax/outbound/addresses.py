@@ -52,6 +52,12 @@ def checked_url(url: str, rules: Rules) -> SplitResult:
     return parts
 
 
+def origin_of(url: str) -> str:
+    """The part of an address that may be told: scheme, host and port. What follows is a secret for many a receiver of webhooks."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
 def require_allowed(address: Address, rules: Rules) -> None:
     """Raises `OutboundRefused` unless every address that ``address`` stands for is public or in a network that is allowed."""
     for meant in _meant(address):

@@ -6,7 +6,6 @@ nothing of the environment (proxies, `.netrc`) or of former answers (cookies) is
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import socket
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from ollamamax.outbound.addresses import Rules, checked_url, require_allowed
+from ollamamax.outbound.names import addresses_of
 
 SECONDS = 10.0
 CONNECT_SECONDS = 5.0
@@ -66,10 +66,8 @@ class CheckedResolver(AbstractResolver):
         return results
 
     async def look_up(self, host: str, port: int, family: int) -> list[tuple[int, str]]:
-        """Family and address of each that the system's resolver finds; odd spellings such as ``127.1`` among them."""
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
-        return [(int(kind), str(address[0])) for kind, _, _, _, address in found]
+        """Family and address of each that the system's resolver finds. Raises `OSError`."""
+        return await addresses_of(host, port, family)
 
     async def close(self) -> None:
         pass

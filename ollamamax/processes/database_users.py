@@ -18,7 +18,7 @@ from psycopg import Connection, OperationalError, connect, errors, sql
 from ollamamax.settings import database
 
 AUDIT = "audit_auditrecord"
-ONLY_READ = ("audit_chainhead", "django_migrations")
+ONLY_READ = ("audit_chainhead", "audit_checkpoint", "django_migrations")
 
 
 class UserMissing(Exception):
@@ -118,7 +118,8 @@ def rights(user: str, tables: list[str]) -> list[sql.Composed]:
         sql.SQL("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {}").format(name),
         # These act as the owner: what they make and drop is theirs to choose.
         sql.SQL(
-            "GRANT EXECUTE ON FUNCTION metering_make_partitions(), metering_drop_partitions(integer, integer) TO {}"
+            "GRANT EXECUTE ON FUNCTION metering_make_partitions(), metering_drop_partitions(integer, integer),"
+            " audit_make_partitions() TO {}"
         ).format(name),
     ]
     for table in tables:

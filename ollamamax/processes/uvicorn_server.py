@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 
+from ollamamax.processes.certificate import ReloadedCertificate
 from ollamamax.processes.door.on_uvicorn import Door, DoorProtocol
 from ollamamax.processes.leaving import Stage
 
@@ -41,6 +42,7 @@ class Server(uvicorn.Server):
         self._coming: set[asyncio.Task[Any]] = set()
         """Connections that were taken out of the queue when the port was closed."""
         self._told: set[Any] = set()
+        self._certificate: ReloadedCertificate | None = None
 
     def run_here(self) -> None:
         """Returns after SIGTERM or SIGINT; a second SIGINT cuts it short."""
@@ -48,6 +50,11 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second. Returns whether nothing is left to do."""
+        if self.config.ssl is not None:
+            if self._certificate is None:
+                cert, key = str(self.config.ssl_certfile), str(self.config.ssl_keyfile)
+                self._certificate = ReloadedCertificate(self.config.ssl, cert, key)
+            self._certificate.look(asyncio.get_running_loop().time())
         if not await super().on_tick(counter):
             return False
         return self.force_exit or self._leave(asyncio.get_running_loop().time())

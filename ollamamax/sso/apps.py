@@ -10,10 +10,14 @@ class SsoConfig(AppConfig):
     label = "sso"
 
     def ready(self) -> None:
+        from ollamamax.identity.member_rights import guards
         from ollamamax.identity.retention import ENDED, ENDINGS, ExpiringRows
         from ollamamax.identity.sessions import policies
-        from ollamamax.sso.models import UsedToken
+        from ollamamax.sso.actions.enforcement import keep_break_glass
+        from ollamamax.sso.models import SamlAnswer, UsedToken
         from ollamamax.sso.policy import asks_for_single_sign_on
 
+        guards.append(keep_break_glass)
         policies.append(asks_for_single_sign_on)
         ENDINGS.append(ExpiringRows("", ENDED, lambda before: UsedToken.objects.filter(expires_at__lt=before)))
+        ENDINGS.append(ExpiringRows("", ENDED, lambda before: SamlAnswer.objects.filter(expires_at__lt=before)))

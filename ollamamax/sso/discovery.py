@@ -1,17 +1,14 @@
 """What an OpenID provider says of itself: its addresses and keys, fetched by the outbound client, checked, and kept for some minutes.
 
-Memory of one process, bounded. Keys are fetched anew when a token names one that is not known: once for a log-in, and for what anybody can
+Keys are fetched anew when a token names one that is not known: once for a log-in, and for what anybody can
 send only as often as `REFETCH_SECONDS` lets.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 from asgiref.sync import async_to_sync
@@ -19,20 +16,22 @@ from django.conf import settings
 
 from ollamamax.contract.from_client import decode
 from ollamamax.kernel.errors import InvalidRequest
-from ollamamax.outbound.addresses import OutboundRefused, checked_url
+from ollamamax.outbound.addresses import OutboundRefused, checked_url, origin_of
 from ollamamax.outbound.client import OutboundAnswer, OutboundFailed, send
+from ollamamax.sso.kept_answers import KeptAnswers, Places
 from ollamamax.sso.refusals import SsoRefused, Why
 from ollamamax.sso.tokens import ALGORITHMS, Keys, fitting_key, header_of, signed_claims
 
-KEPT_SECONDS = 600.0
 REFETCH_SECONDS = 30.0
 SECONDS = 8.0
 """For one answer of a provider."""
 MOST_ANSWER = 256 << 10
-MOST_KEPT = 1000
 MOST_KEYS = 200
+_asking = Places(most=48, most_of_one=8, most_unproven=16)
+"""Requests under way at once, by origin. Each has a thread."""
+_waiting = Places(most=200, most_of_one=64, most_unproven=100)
+"""Who waits for what another one asked for."""
 _anything: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -74,20 +73,51 @@ def verified_claims(provider: OpenIdProvider, token: Any, *, from_anybody: bool 
     return str(header["alg"]), signed_claims(token, header, key)
 
 
+def claims_by_issuer(issuer: str, token: Any) -> dict[str, Any]:
+    """The claims of a token that a key of the issuer signed, which anybody may have sent. Of the issuer no more is needed than where its keys
+    are: a CI or a cluster logs nobody in. Raises `SsoRefused`."""
+    header = header_of(token)
+    address = _addresses_of_keys.value(issuer, lambda: _read_address_of_keys(issuer))
+    key = fitting_key(header, _keys.value(address, lambda: _read_keys(address)))
+    if key is None:
+        key = fitting_key(header, _keys.value(address, lambda: _read_keys(address), older=REFETCH_SECONDS))
+    if key is None:
+        raise SsoRefused(Why.UNKNOWN_KEY, "The issuer has no key that could have signed the token.")
+    return signed_claims(token, header, key)
+
+
+def _read_address_of_keys(issuer: str) -> str:
+    answer = ask("GET", issuer.rstrip("/") + "/.well-known/openid-configuration")
+    found = object_of(answer, Why.BAD_DISCOVERY) if answer.status == 200 else {}
+    if found.get("issuer") != issuer:
+        raise SsoRefused(Why.WRONG_ISSUER, f"The issuer calls itself {str(found.get('issuer'))[:200]!r}.")
+    address = found.get("jwks_uri")
+    if not isinstance(address, str):
+        raise SsoRefused(Why.BAD_DISCOVERY, "The issuer's configuration lacks jwks_uri.")
+    return address
+
+
 def ask(
-    method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+    most: int = MOST_ANSWER,
 ) -> OutboundAnswer:
     """One request to an address that a tenant or its provider named. Raises `SsoRefused`."""
     try:
-        return async_to_sync(send)(
-            method,
-            url,
-            rules=settings.OUTBOUND_RULES,
-            headers={"Accept": "application/json"} | dict(headers or {}),
-            body=body,
-            seconds=SECONDS,
-            most_answer=MOST_ANSWER,
-        )
+        checked_url(url, settings.OUTBOUND_RULES)
+        with _asking.one(origin_of(url)):
+            return async_to_sync(send)(
+                method,
+                url,
+                rules=settings.OUTBOUND_RULES,
+                headers={"Accept": "application/json"} | dict(headers or {}),
+                body=body,
+                seconds=SECONDS,
+                most_answer=most,
+            )
     except OutboundRefused as error:
         raise SsoRefused(Why.ADDRESS_REFUSED, str(error)) from error
     except OutboundFailed as error:
@@ -165,32 +195,6 @@ def _read_keys(url: str) -> Keys:
     return [each for each in found if isinstance(each, dict)]
 
 
-class _Kept(Generic[T]):
-    """Answers by address, each for some minutes; one that fails is not kept. Of threads at once, each may fetch."""
-
-    def __init__(self) -> None:
-        self._held: OrderedDict[str, tuple[float, T]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def value(self, name: str, fetch: Callable[[], T], *, older: float = KEPT_SECONDS) -> T:
-        """The one that is held, unless it is ``older`` than so many seconds."""
-        with self._lock:
-            held = self._held.get(name)
-        if held is not None and time.monotonic() - held[0] < older:
-            return held[1]
-        value = fetch()
-        with self._lock:
-            self._held[name] = (time.monotonic(), value)
-            self._held.move_to_end(name)
-            while len(self._held) > MOST_KEPT:
-                self._held.popitem(last=False)
-        return value
-
-    def drop(self, name: str) -> T | None:
-        with self._lock:
-            held = self._held.pop(name, None)
-        return None if held is None else held[1]
-
-
-_providers: _Kept[OpenIdProvider] = _Kept()
-_keys: _Kept[Keys] = _Kept()
+_providers: KeptAnswers[OpenIdProvider] = KeptAnswers(_waiting)
+_keys: KeptAnswers[Keys] = KeptAnswers(_waiting)
+_addresses_of_keys: KeptAnswers[str] = KeptAnswers(_waiting)

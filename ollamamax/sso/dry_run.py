@@ -44,7 +44,7 @@ def dry_run(provider: IdentityProvider, rules: Sequence[Rule], default: str) -> 
     for identity in identities(provider).order_by("user__email", "id").iterator():
         known += 1
         member = members.get(identity.user_id)
-        now = member.role.slug if member is not None and not identity.withheld else ""
+        now = member.role.slug if member is not None and not member.withheld else ""
         then = decide(rules, default, identity.claims)
         if then.role != now:
             kept_here = member is not None and member.source == Membership.Source.LOCAL

@@ -32,11 +32,15 @@ class Why(StrEnum):
     FOREIGN_DOMAIN = "foreign_domain"
     EMAIL_TAKEN = "email_taken"
     NOT_CREATED = "not_created"
+    NOT_PROVISIONED = "not_provisioned"
     NO_ROLE = "no_role"
     DEACTIVATED = "deactivated"
     SUSPENDED = "suspended"
+    REMOVED = "removed"
+    TOO_OFTEN = "too_often"
     LINKED_ELSEWHERE = "linked_elsewhere"
     NOT_LOGGED_IN = "not_logged_in"
+    WRONG_PASSWORD = "wrong_password"  # noqa: S105 - a reason
 
 
 class SsoRefused(Exception):

@@ -25,6 +25,7 @@ from ollamamax.sso.claims import of_person
 from ollamamax.sso.discovery import OpenIdProvider
 from ollamamax.sso.refusals import SsoRefused, Why
 from ollamamax.sso.tokens import TokenExpected, check_access_token, check_id_token, subject_of
+from ollamamax.sso.vouched import Vouched
 
 STATES = "oidc_states"
 """Where the library keeps what it asked for, by ``state``, in the session."""
@@ -44,16 +45,6 @@ class OidcClient:
     def callback(self) -> str:
         """One for each provider: a code that another one issued cannot be handed in here (RFC 9700, section 4.4.2)."""
         return f"{settings.PUBLIC_URL.rstrip('/')}/auth/oidc/{self.provider}/callback"
-
-
-@dataclass(frozen=True)
-class Vouched:
-    """Whom a provider vouches for. ``claims`` are about the person, ``sid`` names the provider's session."""
-
-    subject: str
-    claims: Mapping[str, Any]
-    sid: str
-    id_token: str
 
 
 class _Answers:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from jwt.types import Options
 
 from ollamamax.sso.refusals import SsoRefused, Why
 
@@ -26,8 +26,20 @@ LEAST_RSA_BITS = 2048
 LOG_OUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 LOG_OUT_SECONDS = 600.0
 """How old a logout token may be."""
+_MOST_TIME = 1e12
 _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 ALGORITHMS = frozenset({f"{kind}{bits}" for kind in ("RS", "PS", "ES") for bits in (256, 384, 512)} | {"EdDSA"})
+
+_SIGNATURE_ALONE: Options = {
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+    "verify_aud": False,
+    "verify_iss": False,
+    "verify_sub": False,
+    "verify_jti": False,
+}
+"""What a token says is checked here, and told apart by what is against it."""
 
 Keys = Sequence[Mapping[str, Any]]
 """The ``keys`` of a JSON Web Key Set."""
@@ -78,7 +90,6 @@ def _fits(key: Mapping[str, Any], algorithm: str) -> bool:
 def signed_claims(token: str, header: Mapping[str, Any], key: Mapping[str, Any]) -> dict[str, Any]:
     """What the key has signed. Raises `SsoRefused`."""
     algorithm = str(header["alg"])
-    unchecked = ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")
     # A key set is public; what is private in one is no reason to trust it more, and is never read.
     public = {name: value for name, value in key.items() if name not in {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}}
     try:
@@ -90,7 +101,7 @@ def signed_claims(token: str, header: Mapping[str, Any], key: Mapping[str, Any])
             token,
             made,
             algorithms=[algorithm],
-            options={f"verify_{name}": False for name in unchecked},  # type: ignore[arg-type]
+            options=_SIGNATURE_ALONE,
         )
     except jwt.InvalidSignatureError as error:
         raise SsoRefused(Why.BAD_SIGNATURE, "The token was not signed by the provider's key.") from error
@@ -104,7 +115,7 @@ def signed_claims(token: str, header: Mapping[str, Any], key: Mapping[str, Any])
 def check_id_token(claims: Mapping[str, Any], expected: TokenExpected, *, nonce: str, now: float) -> None:
     """Whether an ID token is meant for us, now, and for the log-in that asked for it. Raises `SsoRefused`."""
     _check_whose(claims, expected)
-    if not isinstance(claims.get("exp"), int | float):
+    if claims.get("exp") is None:
         raise SsoRefused(Why.BAD_TOKEN, "The token says no time at which it ends.")
     _check_times(claims, now)
     subject_of(claims)
@@ -117,7 +128,7 @@ def check_log_out_token(claims: Mapping[str, Any], expected: TokenExpected, *, n
     """Subject, session and identifier that a logout token names (OpenID Connect Back-Channel Logout 1.0, section 2.6). Raises `SsoRefused`."""
     _check_whose(claims, expected)
     _check_times(claims, now)
-    issued = _time(claims, "iat")
+    issued = time_of_claim(claims, "iat")
     if issued is None or now - issued > LOG_OUT_SECONDS + LEEWAY:
         raise SsoRefused(Why.EXPIRED, "The token is too old.")
     events = claims.get("events")
@@ -161,17 +172,19 @@ def _check_whose(claims: Mapping[str, Any], expected: TokenExpected) -> None:
 
 
 def _check_times(claims: Mapping[str, Any], now: float) -> None:
-    ends, begins, issued = (_time(claims, name) for name in ("exp", "nbf", "iat"))
+    ends, begins, issued = (time_of_claim(claims, name) for name in ("exp", "nbf", "iat"))
     if ends is not None and now >= ends + LEEWAY:
         raise SsoRefused(Why.EXPIRED, "The token has expired.")
     if max(begins or 0.0, issued or 0.0) > now + LEEWAY:
         raise SsoRefused(Why.NOT_YET, "The token is of a time to come: the clocks differ.")
 
 
-def _time(claims: Mapping[str, Any], name: str) -> float | None:
+def time_of_claim(claims: Mapping[str, Any], name: str) -> float | None:
+    """Unix time; ``None`` for a claim that is not there. Raises `SsoRefused` for what is no time, whatever its type and its size."""
     found = claims.get(name)
     if found is None:
         return None
-    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found) or abs(found) > 1e12:
+    # Compared, and not converted: a whole number may be too long for a float. What is no number fails the comparison too (NaN).
+    if isinstance(found, bool) or not isinstance(found, int | float) or not -_MOST_TIME <= found <= _MOST_TIME:
         raise SsoRefused(Why.BAD_TOKEN, f"The token's {name} is no time.")
     return float(found)

@@ -59,6 +59,8 @@ def test_migrations_are_named_and_linear() -> None:
         "ollamamax/audit",
         "ollamamax/identity",
         "ollamamax/sso",
+        "ollamamax/provisioning",
+        "ollamamax/oauth",
         "ollamamax/metering",
         "cluster",
         "models_registry",

@@ -12,14 +12,6 @@ TWICE = {
     "Command",
     # The message that a gateway sends, and the row that it becomes.
     "UsageRecord",
-    # May only shrink.
-    "Events",
-    "Fleet",
-    "Held",
-    "Message",
-    "Problem",
-    "Route",
-    "ToolCall",
 }
 
 

@@ -23,9 +23,15 @@ PUBLIC_METHODS = {
     ("api/v1/session", "GET"),  # says that nobody is logged in, and sets the CSRF cookie
     ("api/v1/session", "POST"),  # logs in; CSRF is checked
     ("api/v1/session", "DELETE"),  # logs out; harmless for nobody
+    ("api/v1/session/factor", "POST"),  # the second step of logging in; CSRF is checked
+    ("api/v1/session/factor/options", "POST"),
+    ("api/v1/session/passkey", "POST"),  # logs in by a passkey alone; CSRF is checked
+    ("api/v1/session/passkey/options", "POST"),
+    ("api/v1/keys/report-leak", "POST"),  # the key's text is the credential; the answer is the same for every text
     ("api/v1/sso/doors", "POST"),  # by which providers one can log in; CSRF is checked
     ("api/v1/sso/link", "GET"),  # who came by a provider in this session
     ("api/v1/sso/link", "POST"),  # logs in by a password; CSRF is checked
+    ("api/v1/sso/directory-log-in", "POST"),  # logs in by a password; CSRF is checked
     ("api/v1/sso/log-out", "POST"),  # logs out; harmless for nobody
     ("api/v1/invitations/open", "POST"),  # the link's token in the body is the credential; CSRF is checked
     ("api/v1/invitations/accept", "POST"),  # the same
@@ -43,6 +49,17 @@ PUBLIC_PAGES = {
     "auth/sso/<uuid:provider_id>/begin",
     "auth/oidc/<uuid:provider_id>/callback",
     "auth/oidc/<uuid:provider_id>/back-channel",
+    "auth/saml/<uuid:provider_id>/metadata",
+    "auth/saml/<uuid:provider_id>/acs",
+    "auth/saml/<uuid:provider_id>/finish",
+    "auth/saml/<uuid:provider_id>/log-out",
+    # A client's secret or a workload's token in the form is the credential, and the rest is public: `tests/oauth`.
+    "oauth/token",
+    "oauth/jwks",
+    ".well-known/oauth-authorization-server",
+    # A directory's token says whose it is; `tests/provisioning` shows that nobody gets in without.
+    "scim/v2",
+    "scim/v2/<path:path>",
     # The console's page: the same file for everybody; its data come from the API.
     "",
     r"^(?!api/|static/|v1/|v2/|ws/)(?P<address>.+)$",

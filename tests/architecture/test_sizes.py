@@ -13,12 +13,18 @@ LOOK_AGAIN = 300
 KINDS = (".py", ".lua", ".ts", ".tsx", ".js", ".mjs", ".css", ".sh", ".html", ".yml", ".toml")
 GENERATED = ("frontend/src/api/schema.d.ts", "frontend/src/live/types.ts")
 LONGER = {
+    "ollamamax/audit/migrations/0003_partitions.py": "one table that becomes another, there and back",
+    "benchmarks/upgrade.py": "one upgrade, step by step, and what its clients were told",
     "ollamamax/bus/keys.py": "one list of every key in Redis, and of who may touch it",
     "dashboard/payloads.py": "one catalogue of what the live topics tell",
     "cluster/dispatch/admission.py": "one life of a place in the queue",
     "cluster/dispatch/dispatcher.py": "what one gateway does with one request, in its order",
-    "cluster/dispatch/fleet.py": "one snapshot of all nodes, and how it is kept",
+    "cluster/fleet/fleet.py": "one snapshot of all nodes, and how it is kept",
     "cluster/engines/template.py": "one rendering, and what bounds it",
+    "models_registry/actions/rollout.py": "one rollout, from its start to its end",
+    "cluster/worker/agent.py": "one agent, from its start to its end",
+    "models_registry/replication/placement.py": "one plan, whose steps share what they counted",
+    "models_registry/worker/library.py": "what one node has of models, from asked for to removed",
     "models_registry/actions/replica.py": "one replica, from wanted to removed",
     "ollamamax/identity/api/serializers.py": "the forms of one API's objects",
     "cluster/engines/json_grammar.py": "one compiler, whose rules call one another",
@@ -33,6 +39,8 @@ LONGER = {
     "models_registry/migrations/0008_releases.py": "one migration, as Django writes it",
     "cluster/engines/poster.py": "one request to an engine, from its connection to the last of its answer",
     "ollamamax/gateway/measuring.py": "all that is counted where a request ends",
+    "frontend/src/ui/table/DataTable.module.css": "the looks of one table and its cards",
+    "frontend/src/api/access.ts": "one client of the calls about rights, roles, teams and service accounts",
     "frontend/src/areas/models/Names.tsx": "the names of one model and what stands in for it, changed at the place",
 }
 """Files of more than `LOOK_AGAIN` lines, and why they are whole. Of tests each file is one subject."""

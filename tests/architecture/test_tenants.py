@@ -22,19 +22,29 @@ OURS = {
     "responses",
     "notifications",
     "sso",
+    "provisioning",
+    "oauth",
     "mail",
 }
 WITHOUT_TENANT = {
     "identity.Tenant",
     "identity.Role",  # its tenant is null for the system's own; its manager shows no other tenant's
     "identity.User",  # a person may be a member of several
+    "identity.SigningKey",  # of the installation: it signs for all
     "identity.UserSession",  # of a user, who may be a member of several
+    "identity.TotpDevice",  # of a user, and so are the next two
+    "identity.Passkey",
+    "identity.RecoveryCode",
     "identity.PasswordReset",  # of a user, or of nobody: it is not known yet
     "mail.OutgoingMail",  # to a person, who may be a member of several
     "identity.LogInCounter",  # counts before it is known who it is
     "audit.AuditRecord",  # refers to nothing; its chain names the tenant
     "audit.ChainHead",
+    "audit.Checkpoint",
+    "audit.LegalHold",
+    "audit.SubjectKey",
     "models_registry.Blob",  # bytes, known by their digest alone; versions own them
+    "models_registry.BlobPieces",  # of such bytes
 }
 
 

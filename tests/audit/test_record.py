@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ollamamax.audit import chain
 from ollamamax.audit.actions import record
+from ollamamax.audit.hidden import without_secrets
 from ollamamax.audit.models import AuditRecord, ChainHead
 from ollamamax.audit.verify import verify
 from ollamamax.kernel.principal import system
@@ -34,6 +35,37 @@ def test_records_of_a_chain_are_numbered_from_one_and_hold_the_hash_before() -> 
     assert first.prev_hash == chain.GENESIS
     assert second.prev_hash == first.hash
     assert ChainHead.objects.get(chain=TENANT.hex).hash == second.hash
+
+
+_DETAILS = st.recursive(
+    st.just("s3cr3t") | st.booleans() | st.integers(0, 9),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["before", "after", "x"]), inner, max_size=3)
+    ),
+    max_leaves=10,
+)
+
+
+@given(
+    _DETAILS,
+    st.sampled_from(["secret", "client_secret", "previous_password", "api_key", "token", "sealed_token", "Secret"]),
+)
+def test_what_is_called_a_secret_is_told_nowhere_however_deep(value: Any, name: str) -> None:
+    told = without_secrets(
+        {"name": "kept", "before": [{name: "s3cr3t"}], "after": {"x": {name: ["s3cr3t", 1]}}, "max_tokens": 7}
+    )
+    assert told == {"name": "kept", "before": [{name: "hidden"}], "after": {"x": {name: "hidden"}}, "max_tokens": 7}
+    # Whether there is one stays to be seen, and what is called otherwise stays as it is.
+    assert without_secrets({name: value}) == {name: "hidden" if value and isinstance(value, str | list) else value}
+    assert without_secrets({"note": value}) == {"note": value}
+
+
+@pytest.mark.django_db
+def test_a_record_holds_no_secret_that_whoever_wrote_it_forgot() -> None:
+    assert write(before={"secret": "a"}, after={"secret": "b"}).detail == {
+        "before": {"secret": "hidden"},
+        "after": {"secret": "hidden"},
+    }
 
 
 @pytest.mark.django_db

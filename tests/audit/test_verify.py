@@ -98,28 +98,19 @@ INSERT = (
             "record 2: does not follow",
         ),
         (
-            [
-                "ALTER TABLE audit_auditrecord DROP CONSTRAINT audit_record_seq_unique",
-                INSERT.replace("{seq}", "3") + " = 3",
-            ],
+            # With another time it is no duplicate to the index, which knows numbers within a time only.
+            [INSERT.replace("{seq}, at,", "3, at + interval '1 second',") + " = 3"],
             "record 3: inserted",
         ),
         (["UPDATE audit_auditrecord SET chain = 'system' WHERE chain = '{chain}'"], "chain system"),
     ],
 )
 def test_tampering_is_found_and_named(statements: list[str], said: str) -> None:
-    try:
-        tamper(*statements)
-        code, text = run("verify")
-        assert code == 1
-        assert said in text
-        assert "tampered" in text
-    finally:
-        if "DROP CONSTRAINT" in statements[0]:
-            tamper(
-                "DELETE FROM audit_auditrecord",
-                "ALTER TABLE audit_auditrecord ADD CONSTRAINT audit_record_seq_unique UNIQUE (chain, seq)",
-            )
+    tamper(*statements)
+    code, text = run("verify")
+    assert code == 1
+    assert said in text
+    assert "tampered" in text
 
 
 def test_a_chain_rewritten_with_its_head_is_found_by_heads_that_were_noted(tmp_path: Path) -> None:

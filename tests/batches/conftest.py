@@ -38,6 +38,7 @@ from ollamamax.responses.protocol.keeper import Keeper
 from ollamamax.responses.protocol.routes import routes as response_routes
 from tests import cast
 from tests.cast import Key, Person
+from tests.directories import publish_empty
 from tests.fakes.node import FakeNode, Script, echo
 from tests.gateway.conftest import VERSION, QuietServer, gateway_of, publish_model, stop_gateway
 from tests.patience import LONG
@@ -197,8 +198,7 @@ async def house(
     people: tuple[Person, Key, Key], valkey: redis.Redis, redis_url: str, tmp_path: Path
 ) -> AsyncIterator[House]:
     owner, key, stranger_key = people
-    for table in ("node_keys", "tenants", "models", "blobs", "nodes"):
-        directory.reconcile(valkey, table, dict)
+    publish_empty(valkey, but=("keys",))
     await database_sync_to_async(publication.repair, thread_sensitive=False)(regions.Region("", redis_url), "keys")
     publish_model(valkey, owner.tenant.id.hex)
     routes = Routes(Files(in_folder(tmp_path / "files"), MOST_FILE_BYTES, MOST_TENANT_BYTES))

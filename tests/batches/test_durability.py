@@ -19,12 +19,13 @@ from ollamamax.batches.actions import bounded, lease, progress
 from ollamamax.batches.models import Answer, Batch
 from ollamamax.batches.names import BATCH, id_of
 from ollamamax.batches.queries.batch import BatchAnswer
-from ollamamax.bus import directory, publication, regions
+from ollamamax.bus import publication, regions
 from ollamamax.bus.database import in_database_at_last
 from ollamamax.contract import Ticket
 from ollamamax.embedded import valkey as embedded
 from ollamamax.identity.scope import every_tenant
 from tests.batches.conftest import House, chat, rows, text_of
+from tests.directories import publish_empty
 from tests.fakes.node import echo
 from tests.gateway.conftest import publish_model
 from tests.servers import free_port
@@ -132,8 +133,7 @@ async def test_redis_lost_and_back_midway_loses_nothing(
     folder.mkdir()
     own_valkey.append(embedded.TemporaryValkey(folder, port))
     # It came back empty. This is what the controller's loops and a node's reconnection do.
-    for table in ("node_keys", "tenants", "blobs", "nodes", "models"):
-        directory.reconcile(house.valkey, table, dict)
+    publish_empty(house.valkey, but=("keys",))
     await database_sync_to_async(publication.repair, thread_sensitive=False)(
         regions.Region("", house.redis_url), "keys"
     )

@@ -50,6 +50,15 @@ class Bucket:
     def keys(self, *, older_than: float) -> Iterator[str]:
         yield from self.held
 
+    def mark(self, key: str) -> str | None:
+        return hashlib.sha256(self.held[key]).hexdigest() if key in self.held else None
+
+    def claim(self) -> None:
+        """There is but one."""
+
+    def is_there(self) -> bool:
+        return True
+
 
 def gathered(staging: Staging, data: bytes = DATA) -> Incoming:
     incoming = staging.receive()
@@ -230,3 +239,15 @@ def test_where_bytes_lie_is_known_to_the_stores_alone() -> None:
             continue
         for node in ast.walk(tree):
             assert not (isinstance(node, ast.Attribute) and node.attr == "location"), f"{path}:{node.lineno}"
+
+
+def test_other_bytes_under_a_key_have_another_mark_and_what_was_claimed_is_there(store: Sources) -> None:
+    first = store.mark(KEY)
+    assert first == store.mark(KEY)
+    assert first is not None
+    store.claim()
+    store.delete(KEY)
+    assert store.mark(KEY) is None
+    assert store.is_there(), "it may be empty"
+    store.put(gathered(store.staging, b"other bytes"), KEY)
+    assert store.mark(KEY) not in {None, first}

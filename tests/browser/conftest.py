@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser import product as products
 from tests.browser.product import ROOT, Product
+from tests.servers import short_folder
 
 CHROMIUM = Path("/usr/bin/chromium")
 AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
@@ -26,7 +26,7 @@ def product(processes_without_coverage: None) -> Iterator[Product]:
     if not (ROOT / "frontend" / "dist" / "index.html").exists():
         pytest.fail("The console is not built: run npm ci && npm run build in frontend/.")
     # Not below pytest's own folder, which PostgreSQL's user may not enter.
-    folder = Path(tempfile.mkdtemp(prefix="omx-browser-"))
+    folder = short_folder("browser")
     started = products.start(folder)
     yield started
     started.end()

@@ -15,12 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-
 from ollamamax.embedded import postgres, valkey
 from tests.servers import free_port
 
-ROOT: Path = settings.BASE_DIR
+ROOT = Path(__file__).resolve().parents[2]
 NODE = "browser-test-node"
 SLOTS = 2
 
@@ -81,8 +79,10 @@ class Product:
         return "\n".join(f"== {log.name}\n{log.read_text()[-3000:]}" for log in sorted(self.folder.glob("*.log")))
 
     def end(self) -> None:
-        for name in [name for name in ("node", "controller", "web", "engine") if name in self.processes]:
-            self.stop(name)
+        nodes = [name for name in self.processes if name.startswith("node ")]
+        for name in [*nodes, "controller", "web", "engine"]:
+            if name in self.processes:
+                self.stop(name)
         for server in reversed(self.servers):
             server.stop()
 
@@ -97,8 +97,8 @@ def until(condition: Callable[[], bool], product: Product, seconds: float = 60) 
         time.sleep(0.1)
 
 
-def start(folder: Path) -> Product:
-    """The whole product, with a node that has joined and whose model can be asked."""
+def start(folder: Path, **more: str) -> Product:
+    """The whole product, with a node that has joined and whose model can be asked. ``more``: settings besides."""
     folder.chmod(0o755)
     (folder / "postgres").mkdir()
     port, engine_port = free_port(), free_port()
@@ -112,6 +112,7 @@ def start(folder: Path) -> Product:
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "DJANGO_SETTINGS_MODULE": "ollamamax.settings",
+        **more,
     }
     product = Product(folder, f"http://127.0.0.1:{port}", environ, servers=[database, redis])
     try:
@@ -130,19 +131,21 @@ def start(folder: Path) -> Product:
     return product
 
 
-def join_node(product: Product, *, token: str) -> None:
-    """Join a host as an administrator would, with a token from the console."""
-    home = str(product.folder / "node")
+def join_node(
+    product: Product, *, token: str, name: str = NODE, engine: str = "openai", engine_url: str = "", slots: int = SLOTS
+) -> None:
+    """Join a host as an administrator would, with a token from the console; without ``engine_url`` its engine is the stub."""
+    home = str(product.folder / name)
     joined = subprocess.run(
         [
             sys.executable, "-m", "cluster.worker.cli", "join", product.url, "--home", home, "--token", token,
-            "--engine", "openai", "--engine-url", product.environ["ENGINE_URL"], "--name", NODE,
-            "--slots", str(SLOTS),
+            "--engine", engine, "--engine-url", engine_url or product.environ["ENGINE_URL"], "--name", name,
+            "--slots", str(slots),
         ],
         cwd=ROOT, env=product.environ, capture_output=True, text=True,
     )  # fmt: skip
     assert joined.returncode == 0, joined.stderr
-    product.start("node", "-m", "cluster.worker.cli", "run", "--home", home)
+    product.start(f"node {name}", "-m", "cluster.worker.cli", "run", "--home", home)
 
 
 def model_of(product: Product) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import re
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -15,14 +12,20 @@ from typing import Literal
 
 import pytest
 import redis
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from ollamamax.bus import keys
 from ollamamax.contract import AttemptRecord, Route, ScoredNode, UsageRecord, encode_json
 from ollamamax.kernel.ids import new_id
 from tests.browser import product as products
-from tests.browser.conftest import AXE, Watched
+from tests.browser.conftest import Watched
+from tests.browser.pages import PAGES
 from tests.browser.product import NODE, SLOTS, Product
+from tests.browser.visitor import ask as _ask
+from tests.browser.visitor import log_in as _log_in
+from tests.browser.visitor import moving, too_wide, unseen_in_forced_colours
+from tests.browser.visitor import uses as _uses
+from tests.browser.visitor import violations as _violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.xdist_group("browser")]
 
@@ -31,64 +34,13 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTHS = (1440, 390)
 
 
-def _log_in(page: Page, product: Product) -> None:
-    page.goto("/")
-    page.get_by_label("Email address").fill(product.facts["admin_email"])
-    page.get_by_label("Password", exact=True).fill(product.facts["admin_password"])
-    page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("status").filter(has_text=re.compile("^Live$"))).to_be_visible()
-
-
-def _ask(product: Product, model: str, *, pace: str = "") -> threading.Thread:
-    """A streamed request that takes some seconds, from another program."""
-    body = {"model": model, "messages": [{"role": "user", "content": f"Hello {pace}"}], "stream": True}
-    request = urllib.request.Request(
-        product.url + "/v1/chat/completions",
-        data=json.dumps(body).encode(),
-        headers={"Authorization": f"Bearer {product.facts['api_key']}", "Content-Type": "application/json"},
-    )
-
-    def read() -> None:
-        # One that is cancelled while it waits is answered with an error.
-        with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=60) as answer:
-            answer.read()
-
-    thread = threading.Thread(target=read)
-    thread.start()
-    return thread
-
-
-def _uses(product: Product, key: str) -> bool:
-    """Whether the gateway takes the key."""
-    request = urllib.request.Request(product.url + "/v1/models", headers={"Authorization": f"Bearer {key}"})
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return bool(answer.status == 200)
-    except urllib.error.HTTPError as error:
-        return error.code != 401
-
-
-def _violations(page: Page) -> list[str]:
-    """What axe finds against WCAG 2.2 AA and its own best practices, once what fades in or out is at rest."""
-    page.evaluate(
-        "async () => { await Promise.all(document.getAnimations()"
-        ".filter((one) => one.playState === 'running' && one.effect.getComputedTiming().iterations !== Infinity)"
-        ".map((one) => one.finished.catch(() => null))) }"
-    )
-    page.evaluate(AXE.read_text() + "; undefined")
-    found: list[str] = page.evaluate(
-        "async () => (await axe.run()).violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(', ')}`)"
-    )
-    return found
-
-
 def test_a_wrong_password_is_refused_in_words(watched: Watched, product: Product) -> None:
     page = watched.page
     page.goto("/keys")
     expect(page).to_have_url(re.compile(r"/login\?next=%2Fkeys$"))
     page.get_by_label("Email address").fill(product.facts["admin_email"])
     page.get_by_label("Password", exact=True).fill("not the password")
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     expect(page.get_by_role("alert")).to_have_text("The email address or the password is wrong.")
     assert _violations(page) == []
     # Chromium itself reports the 401; nothing else may be there.
@@ -102,6 +54,12 @@ def test_without_nodes_the_page_says_how_to_join_one(watched: Watched, product: 
     expect(page.get_by_text(f"ollamamax-node join {product.url}")).to_be_visible()
     expect(page.get_by_text("No request yet")).to_be_visible()
     expect(page.get_by_text("No data yet").first).to_be_visible()
+    steps = page.get_by_role("region", name="First steps").get_by_role("listitem")
+    expect(steps.filter(has_text="Join a node")).to_contain_text("(open)")
+    # The installation's first start made one.
+    expect(steps.filter(has_text="Make an API key")).to_contain_text("(done)")
+    expect(steps.filter(has_text="Get the first answer")).to_contain_text("(open)")
+    assert _violations(page) == []
     assert watched.complaints == []
 
 
@@ -120,7 +78,7 @@ def test_a_node_and_a_request_appear_live(watched: Watched, product: Product) ->
     expect(page.get_by_text(f"{NODE} is there and reports.")).to_be_visible()
     page.get_by_role("link", name="Show it").click()
     node = page.get_by_role("article", name=NODE)
-    expect(node.get_by_text("Healthy")).to_be_visible()
+    expect(page.get_by_text("Healthy", exact=True).first).to_be_visible()
     expect(node.get_by_role("meter", name="Memory")).to_be_visible()
     expect(page.get_by_text("It runs no request of yours.")).to_be_visible()
     page.get_by_role("link", name="Overview").first.click()
@@ -138,7 +96,11 @@ def test_a_node_and_a_request_appear_live(watched: Watched, product: Product) ->
     expect(row.locator('[data-label="Tokens out"]')).to_have_text("100")
     expect(row).to_contain_text("ok")
     expect(page.get_by_text("No request is running.")).to_be_visible()
+    guide = page.get_by_role("region", name="All is set up")
+    expect(guide.get_by_text("(done)")).to_have_count(4)
     assert _violations(page) == []
+    guide.get_by_role("button", name="Put away").click()
+    expect(guide).to_be_hidden()
     assert watched.complaints == []
 
 
@@ -255,7 +217,7 @@ def test_a_request_that_had_to_be_tried_again_tells_every_try_and_every_node(
             page.set_viewport_size({"width": width, "height": 900})
             page.screenshot(path=Path(SHOTS or tmp_path) / f"tries-{scheme}-{width}.png", full_page=True)
             assert _violations(page) == []
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, "it scrolls sideways"
+            assert too_wide(page) == []
     assert watched.complaints == []
 
 
@@ -491,6 +453,53 @@ def test_somebody_is_invited_and_comes_in_by_the_link(watched: Watched, product:
     assert watched.complaints == []
 
 
+def test_a_role_a_team_and_a_program_are_made_and_it_is_told_what_the_program_may_and_why(
+    watched: Watched, product: Product
+) -> None:
+    page = watched.page
+    _log_in(page, product)
+    page.get_by_role("link", name="Roles", exact=True).click()
+    page.get_by_role("button", name="New role").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name", exact=True).fill("Night shift")
+    dialog.get_by_label("What it permits").click()
+    page.get_by_role("option", name="See usage").click()
+    page.keyboard.press("Tab")  # closes the list
+    dialog.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("row").filter(has_text="Night shift")).to_contain_text("See usage")
+
+    page.get_by_role("link", name="Service accounts", exact=True).click()
+    page.get_by_role("button", name="New service account").first.click()
+    dialog.get_by_label("Name", exact=True).fill("robot")
+    dialog.get_by_role("button", name="Save").click()
+    page.get_by_role("link", name="robot").click()
+    page.get_by_role("button", name="New key").click()
+    dialog.get_by_role("button", name="Create").click()
+    secret = page.get_by_label("Key", exact=True).inner_text().strip()
+    page.get_by_role("button", name="Done").click()
+    assert _uses(product, secret)
+    expect(page.get_by_role("row").filter(has_text="omx_")).to_contain_text("Active")
+
+    page.get_by_role("link", name="Teams", exact=True).click()
+    page.get_by_role("button", name="New team").first.click()
+    dialog.get_by_label("Name", exact=True).fill("Nights")
+    dialog.get_by_label("Role", exact=True).click()
+    page.get_by_role("option", name="Night shift").click()
+    dialog.get_by_role("button", name="Save").click()
+    page.get_by_role("link", name="Nights").click()
+    page.get_by_role("button", name="Add a member").click()
+    dialog.get_by_label("Member", exact=True).click()
+    page.get_by_role("option", name="robot").click()
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_role("link", name="robot").click()
+    expect(page.get_by_role("row").filter(has_text="Team nights, role night-shift")).to_contain_text("See usage")
+
+    page.get_by_role("link", name="Access", exact=True).click()
+    expect(page.get_by_role("row").filter(has_text="robot").first).to_contain_text("Role member")
+    assert _violations(page) == []
+    assert watched.complaints == []
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_width_and_scheme_is_accessible(
@@ -511,40 +520,30 @@ def test_every_width_and_scheme_is_accessible(
     waits.wait_for()
     waiting = str(waits.get_attribute("href"))
     finished = page.get_by_label("Table of the last requests").get_by_role("link").first.get_attribute("href")
-    addresses = {
-        "overview": "/",
-        "nodes": "/nodes",
-        "join-page": "/nodes/join",
+    addresses = PAGES | {
         "waits": waiting,
-        "queue": "/queue",
-        "requests": "/requests",
-        "keys": "/keys",
-        "usage": "/usage",
-        "members": "/members",
-        "single-sign-on": "/single-sign-on",
-        "tenants": "/tenants",
-        "webhooks": "/webhooks",
+        "team": "/teams/" + str(product.get("/api/v1/teams")["results"][0]["id"]),
+        "service-account": "/service-accounts/" + str(product.get("/api/v1/service-accounts")["results"][0]["id"]),
+        "member-access": "/access/members/" + str(product.get("/api/v1/members")["results"][0]["id"]),
+        "model": "/models/" + str(product.get("/api/v1/models")["results"][0]["id"]),
         "webhook": "/webhooks/" + str(product.get("/api/v1/webhooks")["results"][0]["id"]),
-        "limits": "/limits",
-        "batches": "/batches",
-        "audit": "/audit",
-        "audit-record": "/audit/tenant/1",
-        "settings": "/settings",
-        "system": "/system",
-        "account": "/account",
         "request": str(finished),
     }
     for name, address in addresses.items():
         page.goto(address)
         expect(page.get_by_role("status").filter(has_text=re.compile("^Live$"))).to_be_visible()
+        expect(page.get_by_role("heading", level=1).first).to_be_visible()
         if address.startswith("/requests/"):
             expect(page.get_by_role("heading", name=re.compile("Route|Candidates"))).to_be_visible()
         if name in {"queue", "requests", "usage"}:
             # The last part of the page that arrives; on a slow machine those that waited may have been served meanwhile.
             expect(page.get_by_text(re.compile(r"^\d+ rows?|^Nobody waits")).first).to_be_visible()
         page.screenshot(path=Path(SHOTS or tmp_path) / f"{name}-{scheme}-{width}.png", full_page=True)
-        assert _violations(page) == []
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, "it scrolls sideways"
+        assert _violations(page) == [], name
+        assert too_wide(page) == [], name
+        if (width, scheme) == (WIDTHS[0], SCHEMES[1]):
+            assert moving(page) == 0, name
+            assert unseen_in_forced_colours(page) == [], name
     for each in asking:
         each.join()
     assert watched.complaints == []

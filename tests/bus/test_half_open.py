@@ -11,9 +11,9 @@ from typing import Any, cast
 import pytest
 import redis
 
-from cluster.dispatch.budget import Budgets
-from cluster.dispatch.fleet import Fleet
 from cluster.dispatch.token_streams import TokenStreams
+from cluster.fleet.fleet import Fleet
+from cluster.fleet.node_allowance import NodeAllowances
 from cluster.worker.control import Listener
 from ollamamax.bus import connect, keys, link
 from ollamamax.bus.background import Background
@@ -60,7 +60,7 @@ async def fleet(url: str, valkey: redis.Redis, said: Said) -> AsyncIterator[Call
     node, background = new_id(), Background()
     reconcile(valkey, "nodes", dict)
     async with aclosing(connect.connect_async(url)) as client:
-        made = Fleet(url, client, Directory(url, [NODES]), Budgets(), background)
+        made = Fleet(url, client, Directory(url, [NODES]), NodeAllowances(), background)
         await made.start()
 
         def say(word: str) -> None:
@@ -93,7 +93,7 @@ async def streams(url: str, valkey: redis.Redis, said: Said) -> AsyncIterator[Ca
             url,
             lambda ticket, _: said.append(ticket),
             lambda ticket, _: None,
-            Budgets(),
+            NodeAllowances(),
             Background(),
         )
         task = asyncio.create_task(made.receive(ready))
@@ -184,7 +184,4 @@ def test_nobody_subscribes_by_a_loop_of_its_own() -> None:
             for each in ast.walk(tree)
         )
 
-    assert [str(path) for path, tree in modules() if subscribes(tree)] == [
-        "ollamamax/bus/question.py",  # which waits for one answer, for so long and no longer
-        "ollamamax/bus/subscription.py",
-    ]
+    assert [str(path) for path, tree in modules() if subscribes(tree)] == ["ollamamax/bus/subscription.py"]

@@ -19,7 +19,12 @@ from tests.cast import Person, logged_in, make_person
 from tests.cluster.conftest import Join
 
 pytestmark = pytest.mark.django_db(transaction=True)
-GIVEN: dict[str, Any] = {"region": "eu-west-1", "labels": {"gpu": "h200", "pool/a": ""}, "hourly_cost": 2.5}
+GIVEN: dict[str, Any] = {
+    "region": "eu-west-1",
+    "labels": {"gpu": "h200", "pool/a": ""},
+    "hourly_cost": 2.5,
+    "taints": ["gpu=h200:no_schedule"],
+}
 
 
 def patch(api: APIClient, joined: Joined, **body: Any) -> Any:
@@ -43,14 +48,15 @@ def test_what_an_owner_says_of_a_node_is_kept_and_told(
     joined = join(owner)
     changed = patch(owner_api, joined, **GIVEN).json()
     assert {name: changed[name] for name in GIVEN} == GIVEN
-    expected = Registered(owner.tenant.id.hex, "gpu-1", **GIVEN)
+    expected = Registered(owner.tenant.id.hex, "gpu-1", lifecycle="joining", **GIVEN)
     assert told(valkey, joined) == expected
     valkey.flushall()
     publication.repair_lost(regions.own())
     assert told(valkey, joined) == expected
-    assert patch(owner_api, joined, labels={}, hourly_cost=None).json()["region"] == "eu-west-1"
-    assert told(valkey, joined) == Registered(owner.tenant.id.hex, "gpu-1", region="eu-west-1")
-    assert patch(owner_api, joined, labels={}, hourly_cost=None).status_code == 200
+    cleared: dict[str, Any] = {"labels": {}, "hourly_cost": None, "taints": []}
+    assert patch(owner_api, joined, **cleared).json()["region"] == "eu-west-1"
+    assert told(valkey, joined) == Registered(owner.tenant.id.hex, "gpu-1", region="eu-west-1", lifecycle="joining")
+    assert patch(owner_api, joined, **cleared).status_code == 200
     assert actions(joined) == ["node.join", "node.change", "node.change"]
 
 
@@ -154,6 +160,12 @@ def test_a_wrong_field_is_named(owner: Person, owner_api: APIClient, join: Join,
         {"labels": {"x" * 64: "x"}},
         {"labels": {"a": "x\ny"}},
         {"labels": {f"l{i}": "x" for i in range(33)}},
+        {"taints": ["gpu=h200"]},
+        {"taints": ["gpu=h200:evict"]},
+        {"taints": ["=h200:no_schedule"]},
+        {"taints": ["gpu\n:no_schedule"]},
+        {"taints": ["gpu:no_schedule"] * 2},
+        {"taints": [f"t{i}:no_schedule" for i in range(33)]},
         {"hourly_cost": float("nan")},
         {"region": "a\n"},
     ],
@@ -162,7 +174,7 @@ def test_what_cannot_be_is_refused(owner: Person, owner_api: APIClient, join: Jo
     joined = join(owner)
     with pytest.raises(InvalidRequest):
         change_node(acting=owner.acting, node_id=joined.node.id, change=change)
-    if "labels" in change:
+    if "labels" in change or "taints" in change:
         assert patch(owner_api, joined, **change).status_code == 400
     assert actions(joined) == ["node.join"]
 

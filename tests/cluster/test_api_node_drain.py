@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from typing import Any
 
 import pytest
@@ -102,3 +103,19 @@ def test_a_log_is_asked_of_the_node_by_who_manages_it_and_told_of_once(
         thread.join()
     read = AuditRecord.objects.filter(action="node.read_log").order_by("seq")
     assert [each.detail["source"] for each in read] == ["agent", "engine"]
+
+
+def test_so_many_logs_are_read_at_once_and_no_more(
+    owner_api: APIClient, join: Join, owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them holds a thread of the process for as long as the node likes."""
+    node = join(owner).node
+    where = f"{NODES}/{node.id}/log"
+    monkeypatch.setitem(node_log._readers, owner.tenant.id, node_log.TENANT_AT_ONCE)
+    assert owner_api.get(where).status_code == 429
+    monkeypatch.delitem(node_log._readers, owner.tenant.id)
+    monkeypatch.setitem(node_log._readers, uuid.uuid4(), node_log.AT_ONCE)
+    assert owner_api.get(where).status_code == 429
+    node_log._readers.clear()
+    assert owner_api.get(where).status_code == 503
+    assert not node_log._readers

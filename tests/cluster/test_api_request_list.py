@@ -12,10 +12,11 @@ import redis
 from rest_framework.test import APIClient
 
 from ollamamax.audit.models import AuditRecord
+from ollamamax.audit.personal import opened
 from ollamamax.bus import keys
 from ollamamax.contract import GatewayOrder, decode_gateway_order
 from ollamamax.kernel.ids import new_id
-from ollamamax.metering.actions import write_usage
+from ollamamax.metering.actions.usage import write_usage
 from tests.cast import Key, Person
 from tests.cluster.test_api_requests import admit, settled
 
@@ -156,7 +157,7 @@ def test_a_request_is_cancelled_by_who_may_and_the_trail_says_who(
     assert gateway.next() is None
     assert owner_api.post(address).status_code == 202
     assert gateway.next() == GatewayOrder("cancel", request, by=owner.email)
-    noted = AuditRecord.objects.get(action="request.cancel")
+    [noted] = opened(AuditRecord.objects.filter(action="request.cancel"))
     assert (noted.target_id, noted.actor_name, noted.detail["state"]) == (
         request,
         owner.email,

@@ -15,7 +15,7 @@ from cluster.dispatch.script import Script, arguments
 from ollamamax.bus import keys
 from ollamamax.contract import encode_json
 from ollamamax.kernel.ids import new_id
-from ollamamax.metering.actions import write_usage
+from ollamamax.metering.actions.usage import write_usage
 from tests.cast import Person
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -13,7 +13,7 @@ import redis
 from rest_framework.test import APIClient
 
 from cluster import guard, membership
-from cluster.actions.node import Joined, remove_node, set_schedulable
+from cluster.actions.node import Joined, change_node, remove_node
 from cluster.guard import guard_nodes
 from cluster.reconcile import observe_nodes
 from ollamamax.bus import keys
@@ -81,7 +81,7 @@ def test_it_stays_out_for_its_time_whatever_else_happens_and_longer_the_next_tim
         cut = decode_cut(valkey.hget(keys.NODES_CUT, node) or b"")
         assert (cut.times, round(cut.until - cut.at)) == (times, seconds)
         observe_nodes()
-        set_schedulable(acting=owner.acting, node_id=evil.node.id, schedulable=times % 2 == 0)
+        change_node(acting=owner.acting, node_id=evil.node.id, change={"schedulable": times % 2 == 0})
         assert is_out(evil), "what the control plane grants again, it grants to who is not cut off"
         valkey.hset(keys.NODES_CUT, node, encode_json(msgspec.structs.replace(cut, until=time.time() - 1)))
         assert guard_nodes(valkey) == 0

@@ -14,22 +14,14 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import ollamamax.contract
 from tests.contract.samples import full, least, messages
 
 FOLDER = Path(__file__).parent / "releases"
-MODULES = (
-    "bounds",
-    "faults",
-    "gateway_order",
-    "inference",
-    "node_state",
-    "output",
-    "from_node",
-    "profile",
-    "tables",
-    "ticket",
-    "usage",
-)
+OF_CLIENTS = ("as_ollama", "fields", "from_client")
+"""How bodies of clients are read: no other program of ours writes them."""
+BESIDE = {"ollamamax.kernel.limits": "limits"}
+"""What the contract takes from elsewhere, and the name under which it is kept."""
 SCATTERED = {
     "ollamamax/bus/directory.py": ("_Change",),
     "ollamamax/kernel/limits.py": ("Limits",),
@@ -81,11 +73,14 @@ def main(commit: str, name: str) -> None:
     folder = FOLDER / name
     folder.mkdir(exist_ok=True)
     (folder / "__init__.py").write_text(f'"""The contract as of {commit}, for tests alone."""\n')
-    for module in MODULES:
-        text = _shown(commit, f"ollamamax/contract/{module}.py")
+    for module in sorted({*_modules_of(commit), "tables"}):
+        place = next((place for place, name in BESIDE.items() if name == module), f"ollamamax.contract.{module}")
+        text = _shown(commit, f"{place.replace('.', '/')}.py")
         if text is None and module == "tables":
             text = _gathered(commit)
         if text is not None:
+            for other in BESIDE:
+                text = text.replace(other, f"ollamamax.contract.{BESIDE[other]}")
             (folder / f"{module}.py").write_text(text.replace("ollamamax.contract", f"tests.contract.releases.{name}"))
     ruff = [sys.executable, "-m", "ruff"]
     subprocess.run([*ruff, "check", "--fix", "--quiet", folder], check=True)
@@ -101,11 +96,9 @@ def main(commit: str, name: str) -> None:
 def modules(name: str | None) -> dict[str, ModuleType]:
     """The modules of a release's contract, or of this program's own."""
     package = "ollamamax.contract" if name is None else f"tests.contract.releases.{name}"
-    return {
-        module: importlib.import_module(f"{package}.{module}")
-        for module in MODULES
-        if name is None or (FOLDER / name / f"{module}.py").exists()
-    }
+    folder = Path(ollamamax.contract.__path__[0]) if name is None else FOLDER / name
+    found = sorted(file.stem for file in folder.glob("*.py") if file.stem != "__init__")
+    return {module: importlib.import_module(f"{package}.{module}") for module in found}
 
 
 def held(name: str) -> dict[str, bytes]:
@@ -118,6 +111,13 @@ def held(name: str) -> dict[str, bytes]:
 
 def _is_binary(data: bytes) -> bool:
     return not data.startswith(b"{")
+
+
+def _modules_of(commit: str) -> list[str]:
+    listed = ["git", "ls-tree", "--name-only", commit, "ollamamax/contract/"]
+    names = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
+    found = {Path(name).stem for name in names if name.endswith(".py")} - {"__init__", *OF_CLIENTS}
+    return [*found, *BESIDE.values()] if "tables" in found else [*found]
 
 
 def _shown(commit: str, path: str) -> str | None:

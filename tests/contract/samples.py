@@ -52,6 +52,8 @@ def messages(modules: Mapping[str, ModuleType]) -> dict[str, Message]:
         orders = modules["gateway_order"]
         found["gateway_order"] = Message(orders.GatewayOrder, orders.encode_gateway_order, orders.decode_gateway_order)
         found["described"] = Message(orders.Described, msgspec.json.encode, orders.decode_described)
+    if "measured" in modules:
+        found |= _since_0_2(modules)
     for event in ("Started", "Delta", "Final", "Failure"):
         kind = getattr(output, event)
         found[f"frame_{event.lower()}"] = Message(
@@ -65,6 +67,26 @@ def messages(modules: Mapping[str, ModuleType]) -> dict[str, Message]:
     return found
 
 
+def _since_0_2(modules: Mapping[str, ModuleType]) -> dict[str, Message]:
+    from_node, node_state, health = modules["from_node"], modules["node_state"], modules["health"]
+    node_log, loop_state, measured = modules["node_log"], modules["loop_state"], modules["measured"]
+    history = modules["history"]
+    found = {
+        "state_brief": Message(
+            node_state.StateBrief, msgspec.json.encode, lambda data: from_node.decode_state_brief(data, NODE)
+        ),
+        "node_log": Message(node_log.NodeLog, node_log.encode_node_log, from_node.decode_node_log),
+        "loop_state": Message(loop_state.LoopState, msgspec.json.encode, loop_state.decode_loop_state),
+        "health": Message(health.FleetHealth, health.encode_health, health.decode_health),
+        "ended": Message(measured.EndedBatch, measured.encode_ended, measured.decode_ended),
+    }
+    for entry in ("Gauges", "CountedStep"):
+        found[f"history_{entry.lower()}"] = Message(
+            getattr(history, entry), history.encode_entry, lambda data: history.unpack(data)[0]
+        )
+    return found
+
+
 _ENTRIES = {
     "keys": "KnownKey",
     "node_keys": "KnownKey",
@@ -73,6 +95,8 @@ _ENTRIES = {
     "aliases": "ListedAlias",
     "blobs": "PublishedBlob",
     "nodes": "Registered",
+    "budgets": "KnownBudgets",
+    "signing_keys": "KnownSigningKey",
 }
 
 

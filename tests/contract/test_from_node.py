@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import hypothesis.strategies as st
@@ -18,6 +19,7 @@ from ollamamax.contract import (
     Frame,
     ModelState,
     NodeState,
+    NodeStates,
     Nonsense,
     OrderState,
     Started,
@@ -156,6 +158,33 @@ def _check_state(state: NodeState) -> None:
     assert 1 <= state.capacity <= bounds.MOST_CAPACITY
     assert all(number >= 0 for number in (state.running, state.waiting, state.memory_total, state.seq))
     assert all((model.size or 0) >= 0 and (model.bytes_done or 0) >= 0 for model in state.models)
+
+
+def _as_decoded(decode: Callable[[bytes, str], NodeState], data: bytes) -> NodeState | str:
+    try:
+        return decode(data, NODE)
+    except Nonsense as error:
+        return "nonsense" if error.reason else ""
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.one_of(hostile_json(STATE), st.just(as_json(STATE))), min_size=2, max_size=5))
+@example([as_json(STATE), as_json(STATE | {"seq": 7}), as_json(STATE | {"models": STATE["models"][::-1]}), DEEP])
+@example([as_json(STATE), as_json(STATE | {"models": STATE["models"] * 2}), as_json(STATE | {"models": []})])
+def test_a_state_read_beside_the_one_before_is_what_it_is_alone(said: list[bytes]) -> None:
+    states = NodeStates()
+    for data in said:
+        assert _as_decoded(states.decode, data) == _as_decoded(decode_node_state, data)
+
+
+def test_models_that_are_said_again_are_the_same_objects() -> None:
+    states = NodeStates()
+    first = states.decode(as_json(STATE), NODE).models
+    assert states.decode(as_json(STATE | {"seq": 7}), NODE).models is first
+    changed = [STATE["models"][0] | {"expires_in": 3.0}, *STATE["models"][1:]]
+    later = states.decode(as_json(STATE | {"models": changed}), NODE).models
+    assert later[0] is not first[0]
+    assert all(one is other for one, other in zip(later[1:], first[1:], strict=True))
 
 
 @settings(max_examples=200, deadline=None)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from ollamamax.contract import UsageRecord, decode_usage, encode_usage
-from ollamamax.metering import actions
+from ollamamax.metering.actions import usage as actions
 from tests.contract.release import FOLDER, held, modules
 from tests.contract.samples import full, includes, least, messages
 

@@ -39,10 +39,13 @@ from ollamamax.identity.actions.tenant import set_tenant_suspended
 from ollamamax.identity.actions.user import change_password, set_user_active
 from ollamamax.identity.models import Membership, User
 from ollamamax.identity.scope import every_tenant
+from ollamamax.sso.actions.provider import create_provider
 from tests import cast
 from tests.dashboard.conftest import publish
 from tests.dashboard.fleet import Fleet
 from tests.patience import LONG
+from tests.provisioning.conftest import directory_for
+from tests.sso.conftest import own_domain
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -491,7 +494,7 @@ async def test_a_new_password_closes_the_socket(connect: Connect, owner: cast.Pe
     assert await _closed(socket) == consumers.UNAUTHENTICATED
 
 
-@pytest.mark.parametrize("how", ["deactivated", "removed", "suspended", "logged out", "password"])
+@pytest.mark.parametrize("how", ["deactivated", "removed", "by the directory", "suspended", "logged out", "password"])
 async def test_a_socket_closes_as_soon_as_its_user_may_not_look_any_more(
     connect: Connect, owner: cast.Person, member: cast.Person, fleet: Fleet, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -504,6 +507,7 @@ async def test_a_socket_closes_as_soon_as_its_user_may_not_look_any_more(
     acts: dict[str, tuple[Callable[[], Any], int]] = {
         "deactivated": (lambda: set_user_active(acting=cast.SYSTEM, user_id=user.id, active=False), 4401),
         "removed": (lambda: remove_member(acting=owner.acting, tenant=tenant, user=user), 4403),
+        "by the directory": (lambda: _told_inactive(owner, user.email), 4403),
         "suspended": (lambda: set_tenant_suspended(acting=cast.SYSTEM, tenant_id=tenant.id, suspended=True), 4403),
         "logged out": (lambda: _log_out(member), 4401),
         "password": (lambda: change_password(acting=cast.SYSTEM, user_id=user.id, password="x" * 20), 4401),
@@ -516,6 +520,17 @@ async def test_a_socket_closes_as_soon_as_its_user_may_not_look_any_more(
     else:
         await _ask(others, type="unsubscribe", id="fleet")
         assert (await _of(others, "ended"))["code"] == "unsubscribed"
+
+
+def _told_inactive(owner: cast.Person, email: str) -> None:
+    """A directory of the tenant's tells of the user by SCIM, and then that they are inactive."""
+    own_domain(owner.tenant, email.partition("@")[2])
+    provider = create_provider(
+        acting=owner.acting, name="x", issuer="https://login.example", client_id="x", default_role="member"
+    )
+    scim = directory_for(owner, provider)
+    made = scim.create(email)
+    scim.patch(f"/Users/{made['id']}", {"op": "replace", "path": "active", "value": False})
 
 
 def _log_out(person: cast.Person) -> None:

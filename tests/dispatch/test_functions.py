@@ -12,7 +12,7 @@ import redis
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from cluster.dispatch.gateway_liveness import Patience
+from cluster.dispatch.gateway_lease import Patience
 from cluster.dispatch.queue_position import read_own
 from cluster.dispatch.settle_dead_gateways import settle_lost
 from ollamamax.bus import keys

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from cluster.dispatch.gateway_liveness import LEASE_MS, Patience, departed, forget
+from cluster.dispatch.gateway_lease import LEASE_MS, Patience, departed, forget
 from ollamamax.bus import keys
 from ollamamax.embedded import valkey
 from tests.servers import free_port

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import redis
 
-from cluster.dispatch.gateway_liveness import LEASE_MS, Patience
+from cluster.dispatch.gateway_lease import LEASE_MS, Patience
 from cluster.dispatch.settle_dead_gateways import PATIENCE, settle_lost
 from ollamamax.bus import keys
 from ollamamax.contract import OpenRequest, decode_control, encode_json

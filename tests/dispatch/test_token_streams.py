@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from cluster.dispatch import token_streams as streams_module
-from cluster.dispatch.budget import Budgets
 from cluster.dispatch.token_streams import PAUSE_BYTES, TokenStreams
+from cluster.fleet.node_allowance import NodeAllowances
 from ollamamax.bus import keys
 from ollamamax.bus.background import Background
 from ollamamax.bus.pipelined import Pipelined
@@ -40,7 +40,7 @@ async def test_a_node_that_is_paused_and_let_go_at_once_hears_both_in_this_order
             redis_url,
             lambda ticket, node: None,
             lambda ticket, node: None,
-            Budgets(),
+            NodeAllowances(),
             Background(),
         )
         listening = asyncio.Event()
@@ -90,7 +90,9 @@ async def test_an_answer_without_end_ends_though_it_is_read(
     monkeypatch.setattr(streams_module, "MOST_ANSWER_BYTES", 10 * LARGE)
     node, ticket = new_id(), f"{new_id()}.1"
     async with aclosing(Pipelined(redis_url)) as commands:
-        streams = TokenStreams("g", commands, redis_url, lambda *_: None, lambda *_: None, Budgets(), Background())
+        streams = TokenStreams(
+            "g", commands, redis_url, lambda *_: None, lambda *_: None, NodeAllowances(), Background()
+        )
         stream = streams.open(ticket)
         stream.give(node)
         last: Event | None = None

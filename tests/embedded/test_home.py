@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ollamamax.embedded import home as homes
+from ollamamax.embedded.down import recover
 from ollamamax.embedded.home import Home
 from ollamamax.embedded.problem import Problem
 
@@ -76,8 +77,11 @@ def test_a_supervisor_socket_never_has_too_long_a_path(tmp_path: Path) -> None:
     assert mode(path.parent) == 0o700
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
-    path.unlink()
-    path.parent.rmdir()
+    # Who stops it, and who starts it after it was killed, leaves no folder behind.
+    recover(deep)
+    assert not path.parent.exists()
+    assert mode(deep.socket("supervisor").parent) == 0o700
+    recover(deep)
 
 
 def test_a_short_home_holds_its_own_socket() -> None:

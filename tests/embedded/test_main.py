@@ -47,7 +47,7 @@ def test_a_wrong_setting_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) ->
 def test_what_the_system_refuses_is_a_sentence(
     home: Home, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
 ) -> None:
-    def refuse(home: Home, *, detach: bool) -> int:
+    def refuse(home: Home, **_: object) -> int:
         raise error
 
     monkeypatch.setattr(up, "up", refuse)

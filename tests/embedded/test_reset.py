@@ -47,7 +47,7 @@ def test_nothing_to_delete_is_no_error(tmp_path: Path) -> None:
 
 def test_the_runtime_folder_goes_too(home: Home, tmp_path: Path) -> None:
     runtime = tmp_path / "runtime"
-    runtime.mkdir()
+    runtime.mkdir(mode=0o700)
     home.remember(runtime=str(runtime))
     assert reset(home, yes=True) == 0
     assert not runtime.exists()

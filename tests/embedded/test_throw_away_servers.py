@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -31,3 +35,23 @@ def test_a_port_that_is_in_use_is_left_for_another(tmp_path: Path, monkeypatch: 
         starting.started.append(started)
         starting.stop()
         first.stop()
+
+
+def test_what_a_killed_run_left_is_removed_and_what_a_living_one_has_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    told = "import sys; from tests import servers; print(servers.short_folder('test'), flush=True); sys.stdin.read()"
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", told], env={**os.environ, "TMPDIR": str(tmp_path)}, stdin=-1, stdout=-1, text=True
+        )
+        for _ in range(2)
+    ]
+    killed, lives = (Path(run.stdout.readline().strip()) for run in runs if run.stdout)
+    (killed / "valkey").mkdir()
+    runs[0].kill()
+    runs[0].wait()
+    ours = servers.short_folder("test")
+    assert set(tmp_path.glob("omx-*")) == {lives, ours}
+    runs[1].communicate()

@@ -107,7 +107,10 @@ def test_a_busy_port_is_told_before_anything_starts(home: Home, monkeypatch: pyt
 def test_a_web_process_that_cannot_start_is_told_with_its_reason(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLLAMAMAX_TLS_CERT", "/nonexistent.pem")
     monkeypatch.setenv("OLLAMAMAX_TLS_KEY", "/nonexistent.pem")
-    with pytest.raises(Problem, match=r"(?s)web ended while it started; the last lines of .*FileNotFoundError"):
+    with pytest.raises(
+        Problem,
+        match=r"(?s)web (ended while it started|was not ready after 60 s); the last lines of .*FileNotFoundError",
+    ):
         up(home, detach=True)
     assert home.running() == {}
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -51,8 +53,15 @@ ELSEWHERE = {
     "README.md: OLLAMA_HOST": "tests/flow/test_make_up.py: the first requests",
     "docs/connect.md: ": "tests/flow/test_make_up.py: every program of the page, with its own exceptions",
     "docs/running.md: make up            # in the foreground": "tests/flow/test_make_up.py: each line, in tests that stop and start",
+    "docs/nodes.md: curl -X PATCH $URL/api/v1/nodes/$NODE": "tests/cluster/test_api_node_changes.py, and test_api_models.py in tests/registry: both calls",
     'docs/nodes.md: pip install "ollamamax[node]"': "tests/flow/test_make_up.py: a node installed alone, from a wheel of this clone",
     "docs/metrics.md: scrape_configs:": "tests/flow/test_make_up.py: Prometheus scrapes by it",
+    "docs/access-tokens.md: curl $URL/oauth/token": "tests/oauth/test_tokens.py and test_workloads.py: by a secret, and by an issuer's token",
+    "docs/access-tokens.md: curl -X POST $URL/api/v1/workloads": "tests/oauth/test_workloads.py: the call with each of its fields",
+    "docs/budgets.md: curl -X POST $URL/api/v1/budgets": "tests/metering/test_api_budgets.py: the call with each of its fields",
+    "docs/rollouts.md: {": "tests/registry/test_api_rollouts.py: the call with each of its fields",
+    "docs/backup.md: ollamamax backup --new-key": "tests/flow/test_make_up.py: a backup begins another installation",
+    "docs/running.md: ollamamax doctor": "tests/doctor/test_doctor.py",
     "docs/failures.md: make up NODES=3": "tests/flow/test_survive.py",
     "docs/failures.md: import json, os, signal": "tests/flow/test_survive.py",
     "docs/failures.md: .venv/bin/python survive.py": "tests/flow/test_survive.py",
@@ -63,6 +72,16 @@ ELSEWHERE = {
 }
 
 NOT_RUN = {
+    "docs/registry.md: REGISTRY=": "tests/distribution/test_whole_path.py: skopeo does each of these",
+    "docs/registry.md: KEY=omx_...": "it needs an Ollama's key; tests/distribution/test_whole_path.py makes one",
+    "docs/registry.md: ollama pull": "it needs an Ollama; tests/distribution speaks as it does",
+    "docs/replication.md: curl -X PUT": "it needs nodes with such labels; tests/registry/test_api_replication.py sets terms",
+    "docs/replication.md: ollamamax-node run": "it needs other nodes at that name; tests/worker/test_swarm.py has several",
+    "docs/backup.md: # /etc/cron.d": "lines of cron",
+    "docs/deployment.md: docker build": "it needs Docker",
+    "docs/deployment.md: cd ops/compose": "it needs Docker; tests/deployment/test_compose.py runs the script",
+    "docs/deployment.md: kubectl create": "it needs Kubernetes; tests/deployment/test_chart.py renders the chart",
+    "docs/deployment.md: sudo useradd": "it needs root and systemd; tests/deployment/test_units.py reads the units",
     "docs/failures.md: mkdir -p /mnt/small": "it mounts a disk as root; tests/flow/test_full_disk.py does the same where it may",
     "docs/nodes.md: export OLLAMAMAX_JOIN_TOKEN": "it needs an Ollama at its own port, and a name with a certificate",
     "docs/nodes.md: [Service]": "a unit of systemd",
@@ -72,6 +91,7 @@ NOT_RUN = {
     "docs/tracing.md: ollamamax-gateway: ask": "a trace, as tests/gateway/test_tracing.py gets it",
     "docs/live.md: {": "messages of the live socket, which tests/dashboard/test_consumer.py sends",
     "docs/webhooks.md: {": "the body of an event, which tests/notifications/test_fan_out.py looks at",
+    "docs/audit.md: curl -H": "needs a syslog server, which tests/notifications/test_audit_streams.py starts",
     "docs/tenants.md: ollamamax tenant operator": "there is one operator for good, and the first start named it",
 }
 """Blocks that no test can run, with the reason; they are read as their language at least."""
@@ -131,6 +151,8 @@ def run(block: Block, folder: Path, environ: dict[str, str]) -> str:
 
     A JSON block is the body of a change to the model `$ID`, or, with `custom_id`s, the file that a batch reads.
     """
+    if "skopeo" in block.text and shutil.which("skopeo") is None and "CI" not in os.environ:
+        return ""  # Debian has it
     if "custom_id" in block.text:
         (folder / "requests.jsonl").write_text(block.text)
         return ""

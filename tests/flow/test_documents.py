@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from tests.architecture.code import ROOT
 from tests.flow.documents import ELSEWHERE, NOT_RUN, RUN, Block, blocks, check
 
 BLOCKS = blocks()
@@ -19,3 +22,11 @@ def test_every_block_is_run_or_has_a_reason(block: Block) -> None:
 @pytest.mark.parametrize("name", [*RUN, *ELSEWHERE, *NOT_RUN])
 def test_the_lists_name_blocks_that_are_there(name: str) -> None:
     assert any(block.name.startswith(name) for block in BLOCKS)
+
+
+def test_every_test_that_a_page_names_is_there() -> None:
+    named = {
+        name for page in (ROOT / "docs").rglob("*.md") for name in re.findall(r"\btests/[\w/]+\.py\b", page.read_text())
+    }
+    assert len(named) > 20
+    assert {name for name in named if not (ROOT / name).is_file()} == set()

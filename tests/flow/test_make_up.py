@@ -45,10 +45,11 @@ class Copy:
 
     folder: Path
     port: int
+    home_name: str = ".ollamamax"
 
     @property
     def home(self) -> Home:
-        return Home(self.folder / ".ollamamax")
+        return Home(self.folder / self.home_name)
 
     @property
     def environ(self) -> dict[str, str]:
@@ -60,9 +61,9 @@ class Copy:
         watched = {"OLLAMAMAX_METRICS_ADDRESS": "127.0.0.1:0"}
         return {**kept, **watched, "OLLAMAMAX_VENV": sys.prefix, "PORT": str(self.port), "PYTHON": sys.executable}
 
-    def make(self, *arguments: str) -> str:
+    def make(self, *arguments: str, seconds: float = 150) -> str:
         done = subprocess.run(
-            ["make", *arguments], cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=150
+            ["make", *arguments], cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=seconds
         )
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -319,6 +320,36 @@ def test_a_node_installed_alone_joins_and_answers(running: Copy, tmp_path: Path)
         answer = running.post("/v1/chat/completions", asked | {"max_tokens": 40})
         running.patch(other, {"schedulable": True})
     assert "Paris" in answer["choices"][0]["message"]["content"]
+
+
+@pytest.mark.timeout(900)
+def test_a_backup_taken_while_it_runs_begins_another_installation_that_answers(running: Copy, tmp_path: Path) -> None:
+    test_the_openai_client_is_answered(running)
+    wait(lambda: len(running.usage_records()) >= 1)
+    records = set(running.usage_records())
+    path = f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"
+    here: Any = {"cwd": running.folder, "env": {**running.environ, "PATH": path}, "check": True, "capture_output": True}
+
+    def say(*arguments: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(subprocess.run(["ollamamax", *arguments], **here, timeout=240).stdout)
+        return found
+
+    key, file = tmp_path / "key", tmp_path / "backup.tar.age"
+    made = subprocess.run(["ollamamax", "backup", "--new-key", key], **here, text=True, timeout=60)
+    taken = say("backup", str(file), "--json", "--recipient", made.stdout.strip())
+    assert taken["missing"] == []
+    told = say("drill", str(file), "--identity", str(key), "--json")
+    assert (told["rows"], told["files"], told["audit_faults"]) == (taken["rows"], taken["files"], 0)
+    assert 0 < told["recovery_point_seconds"] < told["recovery_seconds"] + 120
+    other = Copy(running.folder, free_port(), ".restored")
+    beside = [f"OLLAMAMAX_HOME={other.home.folder}", f"PORT={other.port}"]
+    try:
+        other.make("up", "DETACH=1", f"RESTORE={file}", f"IDENTITY={key}", *beside, seconds=400)
+        assert other.bootstrap()["api_key"] == running.bootstrap()["api_key"]
+        test_the_openai_client_is_answered(other)
+        assert records <= set(other.usage_records())
+    finally:
+        other.make("reset", "YES=1", *beside)
 
 
 def test_everything_is_there_after_a_stop_and_a_start(running: Copy) -> None:

@@ -25,6 +25,7 @@ from ollamamax.gateway.standalone import Standalone
 from ollamamax.identity.keys import make_key
 from ollamamax.kernel.ids import new_id
 from ollamamax.processes.uvicorn_http import Http
+from tests.directories import publish_empty
 from tests.fakes.node import FakeNode, Script, echo
 from tests.patience import LONG
 from tests.servers import free_port
@@ -149,8 +150,7 @@ async def site() -> AsyncIterator[Site]:
     client = redis.Redis.from_url(redis_url)
     client.flushall()
     tenant = new_id()
-    for table in ("keys", "node_keys", "tenants", "models", "aliases", "blobs", "nodes"):
-        directory.reconcile(client, table, dict)
+    publish_empty(client)
     publish_model(client, tenant)
     gateway = gateway_of(redis_url)
     port = free_port()

@@ -13,8 +13,8 @@ import openai
 import pytest
 
 from ollamamax.contract import CallPart, Delta, Event, Final, Ticket
-from ollamamax.gateway.anthropic.responses import Events as AnthropicEvents
-from ollamamax.gateway.openai.response import Events, ShownResponse
+from ollamamax.gateway.anthropic.responses import AnthropicEvents
+from ollamamax.gateway.openai.response import ResponseEvents, ShownResponse
 from ollamamax.gateway.openai.response_request import ResponseRequest
 from ollamamax.gateway.openai.responses import Chunks
 from tests.gateway.conftest import Site
@@ -109,7 +109,7 @@ def test_responses_have_one_item_after_the_other() -> None:
 
 
 def _check_responses(deltas: list[Delta], written: list[str]) -> None:
-    events = Events(ShownResponse("r", ResponseRequest(model="m", input="x"), 0, {}))
+    events = ResponseEvents(ShownResponse("r", ResponseRequest(model="m", input="x"), 0, {}))
     body = events.first() + b"".join(events.delta(delta) for delta in deltas) + events.end(Final("tool_calls"))
     told = _data(body)
     assert [event["sequence_number"] for event in told] == list(range(len(told)))

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cluster.dispatch import ordering
+from cluster.dispatch import orders
 from cluster.scheduling.explanation import why
 from ollamamax.bus import keys
 from ollamamax.contract import Delta, Described, Event, GatewayOrder, OpenRequest, Ticket, decode_open
@@ -50,7 +50,7 @@ async def under_way(site: Site) -> OpenRequest:
 
 
 def cancel(site: Site, request: str, gateway: str) -> bool:
-    return ordering.say(site.client, gateway, GatewayOrder("cancel", request, by="ada@acme.example"))
+    return orders.say(site.client, gateway, GatewayOrder("cancel", request, by="ada@acme.example"))
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -86,7 +86,7 @@ async def test_a_request_that_waits_leaves_the_queue_and_no_fallback_is_asked(si
     asking = await ask(site, "waiting", wait=False)
     await queued(site, 1)
     (waiting,) = site.client.zrange(keys.WAITING, 0, -1)
-    found = ordering.find(site.client, waiting.decode(), site.tenant)
+    found = orders.find(site.client, waiting.decode(), site.tenant)
     assert found is not None
     assert found.waits
     assert cancel(site, waiting.decode(), found.opened.gateway)
@@ -147,7 +147,7 @@ async def test_a_request_is_described_while_it_waits_and_while_it_runs(site: Sit
     (waiting,) = site.client.zrange(keys.WAITING, 0, -1)
 
     async def describe(request: str) -> Described:
-        found = await asyncio.to_thread(ordering.describe, site.client, running.gateway, request)
+        found = await asyncio.to_thread(orders.describe, site.client, running.gateway, request)
         assert found is not None
         return found
 
@@ -159,7 +159,7 @@ async def test_a_request_is_described_while_it_waits_and_while_it_runs(site: Sit
     assert why(described.route).startswith("It waits for a free slot")
     gate.let(2)
     assert (await asking)[0] == 200
-    assert await asyncio.to_thread(ordering.describe, site.client, running.gateway, running.request) is None
+    assert await asyncio.to_thread(orders.describe, site.client, running.gateway, running.request) is None
 
 
 async def test_a_raised_request_overtakes_those_of_its_own_tenant(site: Site) -> None:
@@ -169,17 +169,17 @@ async def test_a_raised_request_overtakes_those_of_its_own_tenant(site: Site) ->
     second = await ask(site, "third", wait=False)
     await queued(site, 2)
     (_, last) = site.client.zrange(keys.WAITING, 0, -1)
-    found = ordering.find(site.client, last.decode(), site.tenant)
+    found = orders.find(site.client, last.decode(), site.tenant)
     assert found is not None
-    assert ordering.prioritise(site.client, found, "high", 30.0)
-    ordering.say(site.client, found.opened.gateway, GatewayOrder("prioritise", last.decode(), priority="high"))
+    assert orders.prioritise(site.client, found, "high", 30.0)
+    orders.say(site.client, found.opened.gateway, GatewayOrder("prioritise", last.decode(), priority="high"))
     gate.let(3)
     await asyncio.gather(first, second)
     assert gate.said == ["first", "third", "second"]
     await until(lambda: len(site.usage()) == 3)
     record = next(each for each in site.usage() if each["request"] == last.decode())
     assert record["priority"] == "high"
-    assert not ordering.prioritise(site.client, found, "low", 30.0)
+    assert not orders.prioritise(site.client, found, "low", 30.0)
 
 
 async def test_orders_that_are_nonsense_or_of_nobody_change_nothing(site: Site) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import redis
 
-from cluster.dispatch import grace
 from cluster.dispatch.script import Script
+from cluster.fleet import grace
 from ollamamax.bus import directory, keys
 from ollamamax.contract import Delta, Event, Failure, Final, Ticket
 from ollamamax.contract.tables import NODES

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cluster.dispatch import fleet as fleets
-from cluster.dispatch import grace
+from cluster.fleet import fleet as fleets
+from cluster.fleet import grace
 from ollamamax.bus import keys, link
 from ollamamax.contract import (
     Delta,
@@ -195,7 +195,7 @@ async def test_a_published_model_is_waited_for_until_a_node_has_fetched_it(
     assert not done, "no node has begun yet"
     node.models = [FETCHING]
     await node.say()
-    await until(lambda: fleet._roster.find(node.node, VERSION) is not None)
+    await until(lambda: fleet._candidates.find(node.node, VERSION) is not None)
     monkeypatch.setattr(grace, "SECONDS", 0.0)
     done, _ = await asyncio.wait(asking, timeout=0.4)
     assert not done, "a fetch is waited for as long as there is time"

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from ollamamax.gateway.held import LEAST, Body, Held, TooManyBytes
+from ollamamax.gateway.body_memory import LEAST, Body, HeldBytes, TooManyBytes
 from tests.gateway.conftest import BOUNDS, Site, until
 from tests.gateway.test_intake import Client
 from tests.gateway.waiting import ASK
@@ -50,7 +50,7 @@ async def test_more_bytes_than_a_tenant_may_send_at_once_are_refused(site: Site)
 @pytest.mark.parametrize("seed", range(20))
 def test_what_is_counted_is_what_is_held_and_never_too_much(seed: int) -> None:
     draw = random.Random(seed)
-    held = Held(10 * LEAST, 4 * LEAST)
+    held = HeldBytes(10 * LEAST, 4 * LEAST)
     bodies: list[tuple[str, Body, int]] = []
     for _ in range(400):
         if bodies and draw.random() < 0.3:

@@ -153,7 +153,13 @@ async def test_a_node_that_floods_is_told_of_and_cut_off(site: Site, flood: str)
     for _ in range(30):
         site.client.publish(channel, data)
     await good_answers(site, 3)
-    await until(lambda: _is_excess(site, liar.node))
+
+    def told() -> bool:
+        # It goes on: what Redis drops with a connection that is read too slowly is counted by nobody.
+        site.client.publish(channel, data)
+        return _is_excess(site, liar.node)
+
+    await until(told)
     assert guard_nodes(site.client) == 1
     assert site.client.hexists(keys.NODES_CUT, liar.node)
     assert not _is_excess(site, liar.node)

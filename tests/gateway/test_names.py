@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from models_registry.spelling import canonical, shortest
 from ollamamax.bus import directory
-from ollamamax.contract.tables import MODELS
-from tests.gateway.conftest import Site
-from tests.gateway.test_fallbacks import add_model, add_node
+from ollamamax.contract import ModelState
+from ollamamax.contract.tables import MODELS, Listed
+from tests.gateway.conftest import Site, until
+from tests.gateway.test_fallbacks import add_model, add_node, version
 
 SPELLINGS = [
     *("Echo", "ECHO:Latest", "echo:latest", " echo ", "library/echo", "Library/Echo:latest"),
@@ -71,6 +72,44 @@ async def test_one_version_is_asked_for_by_its_digest_in_every_api_and_listed_no
         assert [each["id"] for each in (await response.json())["data"]] == ["echo:latest"]
     async with site.post("/api/chat", {"model": f"echo@sha256:{'0' * 64}", "messages": say}) as response:
         assert response.status == 404
+
+
+def _share(listed: Listed | None) -> float | None:
+    return listed.trial.share if listed is not None and listed.trial is not None else None
+
+
+async def test_a_share_of_conversations_has_the_version_that_a_rollout_brings(site: Site) -> None:
+    """In every protocol under the channel's own name; a conversation keeps its version, and the answer says which it was."""
+    old, new = version("echo-old"), version("echo-new")
+    node = await site.add_node()
+    node.models = [ModelState(each, "echo", "loaded", "llamacpp", context_length=2048) for each in (old, new)]
+    await node.say()
+    service = await site.gateway.start()
+    entry = {"version": old, "size": 1, "modified_at": 1_700_000_000.0}
+    for share, expected in ((0.0, {old}), (0.5, {old, new}), (1.0, {new})):
+        trial = {"rollout": "r", "share": share, "name": f"moved@{new}"}
+        fields = {
+            f"{site.tenant}/moved:latest": msgspec.json.encode({**entry, "trial": trial}),
+            f"{site.tenant}/moved@{new}": msgspec.json.encode({**entry, "version": new}),
+        }
+        directory.publish(site.client, "models", fields)
+        await until(lambda: _share(service.directory.get(MODELS, f"{site.tenant}/moved:latest")) == share)  # noqa: B023
+        seen = set()
+        for number in range(12):
+            first = [{"role": "user", "content": f"question {number}"}]
+            later = [*first, {"role": "assistant", "content": "yes"}, {"role": "user", "content": "and?"}]
+            versions = set()
+            for path, body in (
+                ("/api/chat", {"messages": first, "stream": False}),
+                ("/v1/chat/completions", {"messages": later}),
+                ("/v1/messages", {"messages": later, "max_tokens": 5}),
+            ):
+                async with site.post(path, {"model": "moved", **body}) as response:
+                    assert (response.status, (await response.json())["model"]) == (200, "moved")
+                    versions.add(response.headers["x-ollamamax-version"])
+            assert len(versions) == 1
+            seen |= versions
+        assert seen == expected
 
 
 @pytest.mark.parametrize("name", OTHERS)

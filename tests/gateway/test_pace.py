@@ -9,7 +9,7 @@ import pytest
 
 from ollamamax.gateway.http import ClientGone, Owner
 from ollamamax.gateway.pace import BURST, FIRST, GONE_SECONDS, LATE_SECONDS, LEAST, MOST, Pace
-from ollamamax.gateway.turns import Turns
+from ollamamax.gateway.starting_turns import Turns
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cluster.dispatch import fleet as fleets
-from cluster.dispatch.fleet import STATE_LIFETIME
-from cluster.dispatch.presence import SILENCE
+from cluster.fleet import fleet as fleets
+from cluster.fleet import presence
+from cluster.fleet.fleet import STATE_LIFETIME
+from cluster.fleet.presence import SILENCE
 from ollamamax.bus import keys
 from ollamamax.contract import Delta, Event, Final, Ticket
 from tests.fakes.node import FakeNode
@@ -23,6 +24,7 @@ from tests.patience import BUSY
 def silence_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what else tells of a death can do so in the time of these tests, however slow the machine."""
     monkeypatch.setattr(fleets, "STATE_LIFETIME", 60.0)
+    monkeypatch.setattr(fleets, "LEAST_SILENCE", 60.0)
     monkeypatch.setattr(FakeNode, "state_lifetime", 60.0)
 
 
@@ -37,6 +39,39 @@ async def test_the_death_of_a_node_is_seen_by_its_connections(site: Site) -> Non
     assert fleet.alive(second.node)
     assert not site.client.exists(keys.node_state(first.node))
     assert (await _ask(site))[0] == 200
+
+
+@pytest.mark.usefixtures("silence_proves_nothing")
+async def test_a_killed_node_is_given_nothing_new_before_it_counts_as_gone(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "SILENCE", 60.0)
+    first, second = await site.add_node(), await site.add_node()
+    fleet = (await site.gateway.start()).dispatcher.fleet
+    await first.kill()
+    await until(lambda: fleet.is_suspected(first.node))
+    assert fleet.alive(first.node)
+    for _ in range(8):
+        assert (await _ask(site))[0] == 200
+    assert (len(first.tickets), len(second.tickets)) == (0, 8)
+
+
+@pytest.mark.usefixtures("silence_proves_nothing")
+async def test_a_node_that_speaks_after_it_lost_its_control_connection_is_sent_requests(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "SILENCE", 60.0)
+    node = await site.add_node()
+    fleet = (await site.gateway.start()).dispatcher.fleet
+    node._tasks[2].cancel()
+    await until(lambda: site.client.pubsub_numsub(keys.node_control(node.node))[0][1] == 0)
+    heard = fleet.seen(node.node)
+    await until(lambda: fleet.seen(node.node) > heard + 0.5)
+    # It stays so at each look until the next word comes.
+    heard = fleet.seen(node.node)
+    while fleet.seen(node.node) == heard:
+        assert not fleet.is_suspected(node.node)
+        await asyncio.sleep(0.02)
 
 
 @pytest.mark.usefixtures("silence_proves_nothing")

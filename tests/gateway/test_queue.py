@@ -13,7 +13,7 @@ import msgspec
 from ollamamax.bus import directory, keys
 from ollamamax.contract import Delta, Event, Final, Ticket
 from ollamamax.contract.tables import TENANTS
-from ollamamax.gateway.held import Held
+from ollamamax.gateway.body_memory import HeldBytes
 from ollamamax.kernel.ids import new_id
 from tests.fakes.node import echo
 from tests.gateway.conftest import Site, until
@@ -69,7 +69,7 @@ async def test_the_time_of_a_request_includes_its_wait(site: Site) -> None:
 
 async def test_bytes_that_redis_holds_have_a_bound_and_are_given_back(site: Site) -> None:
     """Given or waiting: it is one tenant's requests together that are bounded, and a single one passes."""
-    site.gateway._held = Held(1 << 30, 1 << 30)  # as if they came to several gateways
+    site.gateway._held = HeldBytes(1 << 30, 1 << 30)  # as if they came to several gateways
     gate, node = await full(site)
     share(site, node)
     theirs = await site.issue_key(other := new_id())

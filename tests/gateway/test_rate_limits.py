@@ -61,7 +61,11 @@ async def test_without_a_limit_nothing_is_told_and_of_two_the_nearer_one(site: S
         (b"x-ratelimit-limit-tokens", b"100"),
         (b"x-ratelimit-remaining-tokens", b"0"),
         (b"x-ratelimit-reset-tokens", b"1m0s"),
+        (b"ratelimit-policy", b'"requests";q=9;w=60, "tokens";q=100;w=60'),
+        (b"ratelimit", b'"requests";r=8;t=7, "tokens";r=0;t=60'),
     ]
+    budget = headers([Level("tokens-day", 1000, 5, 3600.2, 86_400)], "/v1/embeddings", 0.0)
+    assert budget == [(b"ratelimit-policy", b'"tokens-day";q=1000;w=86400'), (b"ratelimit", b'"tokens-day";r=5;t=3601')]
     assert (b"anthropic-ratelimit-tokens-reset", b"1970-01-01T00:01:00Z") in headers(levels, "/v1/messages", 0.0)
 
 

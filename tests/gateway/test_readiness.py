@@ -21,11 +21,10 @@ from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.standalone import Standalone
 from ollamamax.identity.keys import make_key
 from ollamamax.kernel.ids import new_id
+from tests.directories import publish_empty
 from tests.gateway.conftest import Site, gateway_of, stop_gateway, until
 from tests.patience import LONG
 from tests.servers import free_port
-
-TABLES = ("node_keys", "tenants", "models", "aliases", "blobs", "nodes")
 
 
 def made(url: str) -> Gateway:
@@ -81,8 +80,7 @@ async def test_before_the_directory_was_published_good_keys_are_told_to_wait(
     assert (await asked.get("/v1/models", key.text))[0] == 200
     assert (await asked.get("/v1/models", make_key("key").text))[0] == 401
     assert (await asked.get("/readyz"))[0] == 503, "what models there are is not known yet"
-    for table in TABLES:
-        directory.reconcile(valkey, table, dict)
+    publish_empty(valkey, but=("keys",))
     service = await gateway.start()
     await until(lambda: not service.directory.problems())
     assert (await asked.get("/readyz"))[0] == 200
@@ -101,8 +99,7 @@ async def test_a_gateway_without_redis_says_so_and_begins_when_it_is_there(
     server = TemporaryValkey(tmp_path / "valkey", port)
     try:
         with redis.Redis.from_url(server.url) as client:
-            for table in ("keys", *TABLES):
-                directory.reconcile(client, table, dict)
+            publish_empty(client)
         async with asyncio.timeout(LONG):
             while (await asked.get("/readyz"))[0] != 200:
                 await asyncio.sleep(0.05)

@@ -11,8 +11,10 @@ import msgspec
 import ollama
 import pytest
 
-from cluster.dispatch import breaker, token_streams
+from cluster.dispatch import token_streams
 from cluster.engines.llamacpp import LlamaCpp
+from cluster.fleet import breaker
+from cluster.worker.inbox import evicted
 from ollamamax.bus import directory, keys
 from ollamamax.contract import Delta, Event, Failure, Final, Ticket
 from ollamamax.contract.profile import Profile
@@ -89,9 +91,27 @@ async def test_a_stream_goes_on_when_its_node_dies(site: Site) -> None:
 async def _measured(site: Site, node: FakeNode) -> tuple[float | None, float | None, float | None]:
     """What the gateway learned of the node."""
     fleet = (await site.gateway.start()).dispatcher.fleet
-    candidate = fleet._roster.find(node.node, VERSION)
+    candidate = fleet._candidates.find(node.node, VERSION)
     assert candidate is not None
     return candidate.first_token_ms, candidate.prompt_speed, candidate.speed
+
+
+async def test_a_stream_goes_on_when_its_node_is_drained(site: Site) -> None:
+    async def drained(ticket: Ticket) -> AsyncIterator[Event]:
+        for word in WORDS[:4]:
+            yield Delta(text=word, tokens=1)
+        await ended.wait()
+        yield evicted()
+
+    ended = asyncio.Event()
+    first = await site.add_node(script=drained)
+    async with site.post("/api/chat", {**ASK, "stream": True}) as response:
+        await until(lambda: len(first.tickets) == 1)
+        await site.add_node(script=_goes_on)
+        ended.set()
+        lines = [json.loads(line) async for line in response.content]
+    assert "".join(line.get("message", {}).get("content", "") for line in lines) == "".join(WORDS)
+    assert (lines[-1]["done"], lines[-1]["continued"]) == (True, 1)
 
 
 async def test_what_came_with_the_failure_is_not_asked_for_again(site: Site) -> None:

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from ollamamax.gateway.turns import Turns
+from ollamamax.gateway.starting_turns import Turns
 
 
 async def test_few_begin_in_one_turn_and_all_in_their_order() -> None:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from cluster.health.judge import GATEWAY_LOST
 from cluster.health.snapshot import SeenLoop, SeenModel, SeenNode
 from ollamamax.contract import Engine, Gpu, ModelState, Silence
 from ollamamax.contract.health import FailedJob
+from ollamamax.contract.measured import Ended
 from tests.health.fleet import GIB, TENANT, VERSION, Looks, codes, ended, node_id, seen
 
 Make = Callable[[float], SeenNode]
@@ -113,6 +115,13 @@ def test_requests_that_fail_are_told_of_the_node_the_model_and_the_tenant() -> N
     assert codes(report.nodes[node_id(1)]) == codes(report) == {"requests_failing"}
     assert report.models["m:latest"].state == "unhealthy"
     assert looks.last(lambda at: [seen(1, at)]).state == "healthy"
+
+
+def test_a_gateway_that_dies_is_no_fault_of_the_nodes_that_worked_for_it() -> None:
+    looks = Looks()
+    lost = Ended(TENANT, "m:latest", node_id(1), ok=1, errors={GATEWAY_LOST: 5})
+    report = looks.last(lambda at: [seen(1, at)], 30, ended=[lost])
+    assert (report.nodes, report.models, codes(report)) == ({}, {}, {"requests_failing"})
 
 
 def test_a_node_that_is_slower_than_it_was_is_told_and_one_that_always_was_is_not() -> None:

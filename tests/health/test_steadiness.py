@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cluster.health.memory import Held
+from cluster.health.memory import HeldSign
 from cluster.health.sign import Sign, above
 from cluster.health.snapshot import SeenNode
 from cluster.health.steady import condition, steady
@@ -27,7 +27,7 @@ QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 @QUICK
 @given(st.lists(st.booleans(), min_size=20, max_size=200), st.floats(0, 30), st.floats(0, 30))
 def test_a_finding_changes_no_more_often_than_its_times_allow(there: list[bool], hold: float, clear: float) -> None:
-    held: dict[str, Held] = {}
+    held: dict[str, HeldSign] = {}
     sign = Sign("x", "warning", "X.", hold=hold, clear=clear)
     now, looked, shown, changes, last_change = 0.0, 0.0, False, 0, -1e9
     for each in there:

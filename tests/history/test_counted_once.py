@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster.actions.history import fold_history
-from cluster.dispatch.ended_tally import EndedTally
+from cluster.dispatch.tally import EndedTally
 from cluster.fleet_watch import FleetWatch
 from cluster.health.judge import MOST_FINDINGS
 from cluster.history.recorder import Recorder, node_series, tenant_series

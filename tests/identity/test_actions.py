@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from ollamamax.audit.models import AuditRecord
+from ollamamax.audit.personal import opened
 from ollamamax.audit.verify import verify
 from ollamamax.identity.actions.bootstrap import bootstrap_installation
 from ollamamax.identity.actions.key import change_key, issue_key, revoke_key
@@ -98,7 +99,7 @@ def test_what_changes_nothing_writes_nothing(owner: Person, owner_key: Key) -> N
 
 def test_an_audit_record_tells_who_and_what_and_no_secret(owner: Person) -> None:
     key, text = issue_key(acting=owner.acting, name="ci")
-    record = AuditRecord.objects.get(action="key.issue", target_id=key.id.hex)
+    [record] = opened([AuditRecord.objects.get(action="key.issue", target_id=key.id.hex)])
     assert (record.actor_kind, record.actor_id, record.actor_name) == ("user", owner.user.id.hex, owner.email)
     assert record.detail["identifier"] == key.identifier
     parsed = parse_key(text)

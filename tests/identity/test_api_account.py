@@ -13,6 +13,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from ollamamax.audit.models import AuditRecord
+from ollamamax.audit.personal import opened
 from ollamamax.bus import keys
 from ollamamax.contract.tables import KEYS as TABLE
 from ollamamax.contract.tables import KnownKey
@@ -78,7 +79,7 @@ def test_a_password_is_changed_by_who_knows_it_and_other_sessions_end(
     assert known(valkey, token) is None
     assert Browser().log_in(owner.email, PASSWORD).status_code == 401
     assert browser_of_new(owner).get("/api/v1/me").status_code == 200
-    (noted,) = AuditRecord.objects.filter(action="user.change_password")
+    (noted,) = opened(AuditRecord.objects.filter(action="user.change_password"))
     assert noted.actor_name == owner.email
     assert NEW not in json.dumps(noted.detail)
 
@@ -87,6 +88,21 @@ def browser_of_new(person: Person) -> Browser:
     browser = Browser()
     assert browser.log_in(person.email, NEW).status_code == 200
     return browser
+
+
+def test_a_question_under_way_with_the_session_of_before_takes_the_new_cookie_from_nobody(
+    owner: Person, browser: Browser
+) -> None:
+    late = Browser()
+    late.cookies["sessionid"] = browser.cookies["sessionid"].value
+    assert call(browser, "PUT", f"{ACCOUNT}/password", current=PASSWORD, new=NEW).status_code == 204
+    answer = late.get("/api/v1/me")
+    assert answer.status_code == 401
+    assert "sessionid" not in answer.cookies
+    assert "Cookie" in answer.headers["Vary"]
+    out = browser.with_token("POST", "/api/v1/sso/log-out", "{}")
+    assert out.status_code == 200
+    assert out.cookies["sessionid"].value == ""
 
 
 def test_what_is_wrong_with_a_password_is_said_at_its_field(browser: Browser, key_api: APIClient) -> None:
@@ -126,7 +142,7 @@ def test_sessions_are_listed_and_ended_by_their_user_alone(
     assert [each["current"] for each in browser.get(SESSIONS).json()["results"]] == [True]
     assert key_api.get(SESSIONS).status_code == 403
     assert APIClient().get(SESSIONS).status_code == 401
-    (noted,) = AuditRecord.objects.filter(action="session.end")
+    (noted,) = opened(AuditRecord.objects.filter(action="session.end"))
     assert noted.detail["session"] == uuid.UUID(rows[0]["id"]).hex
 
 

@@ -93,6 +93,15 @@ def test_a_file_has_all_that_matches_the_oldest_first(
     assert [row["target_id"] for row in rows] == [f"k-{number}" for number in range(5)]
     assert json.loads(rows[0]["detail"]) == {"number": 0, "said": "=HYPERLINK(1)"}
     assert answer["Content-Disposition"] == 'attachment; filename="audit.csv"'
+    for form, name, begin in (
+        ("cef", "audit.cef", b"CEF:0|OllamaMax|"),
+        ("ocsf", "audit.ocsf.jsonl", b'{"activity_id"'),
+    ):
+        answer = auditor_api.get(f"{AUDIT}/export", {"action": "key.", "form": form})
+        lines = answer.getvalue().splitlines()
+        assert (len(lines), all(line.startswith(begin) for line in lines)) == (5, True)
+        assert answer["Content-Disposition"] == f'attachment; filename="{name}"'
+        assert answer["Content-Type"] == "text/plain; charset=utf-8"
 
 
 def alter(seq: int, chain: str, **changes: Any) -> None:
@@ -151,7 +160,7 @@ def test_what_was_removed_is_named(owner: Person, auditor_api: APIClient, monkey
 
 
 def test_an_empty_chain_is_intact(operator_api: APIClient, owner: Person) -> None:
-    assert queries.verify_segment("0" * 32, 1) == queries.Segment(1, 0, 0, [])
+    assert queries.verify_segment("0" * 32, 1, ()) == queries.Segment(1, 0, 0, [])
     record(acting=system("x"), action="a.b", target_type="x", target_id="", tenant=None)
     assert operator_api.get(f"{AUDIT}/verify", {"chain": "system"}).json()["intact"]
 
@@ -182,3 +191,47 @@ def test_what_is_changed_is_told_with_what_it_was_before(owner_api: APIClient) -
         "show_route": not before["show_route"],
         "before": {"name": before["name"], "show_route": before["show_route"]},
     }
+
+
+def test_who_manages_the_trail_holds_it_and_erases_a_person_and_an_auditor_only_looks(
+    owner: Person, owner_api: APIClient, auditor_api: APIClient, viewer_api: APIClient, stranger_api: APIClient
+) -> None:
+    bob = make_person(owner.tenant, "bob", "member")
+    note(bob, 1)
+    (found,) = auditor_api.get(AUDIT, {"target_id": "k-1"}).json()["results"]
+    assert (found["actor_name"], found["format"], found["outcome"], found["erased"]) == (bob.email, 2, "ok", False)
+    assert seqs(auditor_api, actor="BOB@") == [found["seq"]]
+    asked = {"user": str(bob.user.id), "reason": "asked for"}
+    for path, body in (("erasures", asked), ("holds", {"reason": "x"})):
+        assert auditor_api.post(f"{AUDIT}/{path}", body, format="json").status_code == 403
+        assert viewer_api.post(f"{AUDIT}/{path}", body, format="json").status_code == 403
+        assert owner_api.post(f"{AUDIT}/{path}", body | {"chain": "system"}, format="json").status_code == 403
+    assert stranger_api.post(f"{AUDIT}/erasures", asked, format="json").status_code == 404
+    hold = owner_api.post(f"{AUDIT}/holds", {"reason": "Case 7"}, format="json").json()
+    assert auditor_api.get(f"{AUDIT}/retention").json() == {"days": 0, "held": True, "checkpoints": []}
+    assert [each["id"] for each in auditor_api.get(f"{AUDIT}/holds").json()["results"]] == [hold["id"]]
+    assert stranger_api.get(f"{AUDIT}/holds").json()["results"] == []
+    assert owner_api.post(f"{AUDIT}/erasures", asked, format="json").status_code == 409
+    release = f"{AUDIT}/holds/{hold['id']}/release"
+    assert stranger_api.post(release, {}, format="json").status_code == 404
+    assert owner_api.post(release, {}, format="json").json()["released_at"] is not None
+    assert owner_api.post(f"{AUDIT}/erasures", {"reason": "x"}, format="json").status_code == 400
+    assert owner_api.post(f"{AUDIT}/erasures", asked, format="json").json() == {"keys": 1}
+    shown = auditor_api.get(f"{AUDIT}/{found['seq']}").json()
+    assert (shown["actor_name"], shown["address"], shown["erased"], shown["hash"]) == (
+        "erased",
+        "",
+        True,
+        found["hash"],
+    )
+    assert seqs(auditor_api, actor="bob@") == []
+    export: Any = auditor_api.get(f"{AUDIT}/export", {"target_id": "k-1"})
+    assert json.loads(b"".join(export.streaming_content))["actor_name"] == "erased"
+    assert verified(auditor_api)[0] == []
+
+
+def test_records_tell_from_where_and_whether_it_was_refused(owner_api: APIClient, auditor_api: APIClient) -> None:
+    owner_api.patch("/api/v1/tenant", {"name": "Other"}, format="json", REMOTE_ADDR="203.0.113.9")
+    (found,) = auditor_api.get(AUDIT, {"action": "tenant.change"}).json()["results"]
+    assert (found["address"], found["outcome"]) == ("203.0.113.9", "ok")
+    assert seqs(auditor_api, action="tenant.change", outcome="refused") == []

@@ -12,6 +12,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from ollamamax.audit.models import AuditRecord
+from ollamamax.identity import throttle
 from ollamamax.identity.actions.member import change_member, remove_member
 from ollamamax.identity.actions.role import create_role
 from ollamamax.identity.actions.tenant import set_tenant_suspended
@@ -217,3 +218,21 @@ def test_it_goes_by_mail_where_there_is_mail(owner: Person, owner_api: APIClient
     assert "lädt Sie zu Acme" in str(message["Subject"])
     text = next(part for part in message.walk() if part.get_content_type() == "text/plain").get_content()
     assert made.json()["link"] in text
+
+
+def test_nobody_is_sent_letters_without_end(
+    owner_api: APIClient, stranger_api: APIClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each invitation takes the place of the one before it, so that their number bounds no letters."""
+    monkeypatch.setitem(throttle.PACES, "mail_to", throttle.AttemptPace(2, 3600.0))
+    with taking() as sink:
+        settings.MAIL = sink.server()
+        assert [invite(owner_api, NEW, send=True).status_code for _ in range(2)] == [201, 201]
+        for api in (owner_api, stranger_api):
+            assert invite(api, NEW.upper(), send=True).status_code == 429, "whoever asks for it"
+        assert invite(owner_api, NEW).status_code == 201, "its link may be given by hand"
+        assert invite(owner_api, "another@example.com", send=True).status_code == 201
+        monkeypatch.setitem(throttle.PACES, "invite", throttle.AttemptPace(3, 3600.0))
+        assert invite(owner_api, "third@example.com", send=True).status_code == 429
+        send_due()
+        assert len(sink.taken) == 3

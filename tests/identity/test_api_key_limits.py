@@ -10,11 +10,12 @@ import pytest
 from rest_framework.test import APIClient
 
 from ollamamax.identity import directory
+from ollamamax.identity.models.limits import LIMITS
 from tests.cast import Key, Person, logged_in, make_key, make_person, with_key
 
 pytestmark = pytest.mark.django_db
 KEYS = "/api/v1/keys"
-NONE = {"requests_per_minute": None, "tokens_per_minute": None, "concurrent_requests": None}
+NONE = dict.fromkeys(LIMITS)
 
 
 def patch(api: APIClient, key: Key, **body: Any) -> Any:

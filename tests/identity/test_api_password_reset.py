@@ -81,6 +81,18 @@ def test_whoever_has_the_letter_sets_a_new_password_and_every_session_ends(owner
     assert text not in str(list(AuditRecord.objects.values())) + str(list(PasswordReset.objects.values()))
 
 
+def test_whoever_asks_again_and_again_fills_nobodys_mailbox(owner: Person, sink: Sink, settings: Settings) -> None:
+    for number in range(30):
+        APIClient().post(ASK, {"email": owner.email}, format="json", REMOTE_ADDR=f"192.0.2.{number}")
+        answer_resets()
+        PasswordReset.objects.exclude(answered_at=None).update(
+            answered_at=timezone.now() - datetime.timedelta(minutes=9)
+        )
+    send_due()
+    assert 0 < len(sink.taken) <= 6
+    assert set_password(token(sink)).status_code == 204, "the last letter works"
+
+
 def test_nobody_learns_who_has_an_account(owner: Person, sink: Sink, django_assert_num_queries: Any) -> None:
     off = owner.user
     found = [ask(email) for email in (owner.email, "nobody@example.com", "nonsense", "'; DROP TABLE x; --")]

@@ -49,6 +49,8 @@ def test_nobody_is_logged_in_at_first(browser: Browser) -> None:
         "authenticated": False,
         "user": None,
         "log_in": None,
+        "factor": None,
+        "factor_wanted": None,
         "tenant": None,
         "tenants": [],
         "mail": False,

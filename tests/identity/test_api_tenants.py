@@ -10,11 +10,12 @@ import pytest
 from rest_framework.test import APIClient
 
 from ollamamax.identity.models import Tenant
+from ollamamax.identity.models.limits import LIMITS
 from tests.cast import Key, Person, logged_in, make_key, make_person, with_key
 
 pytestmark = pytest.mark.django_db
 OWN, ALL = "/api/v1/tenant", "/api/v1/tenants"
-NONE = {"requests_per_minute": None, "tokens_per_minute": None, "concurrent_requests": None}
+NONE = dict.fromkeys(LIMITS)
 
 
 def patch(api: APIClient, address: str, **body: Any) -> Any:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollamamax.audit.models import AuditRecord
+from ollamamax.audit.personal import opened
 from ollamamax.identity import throttle
 from ollamamax.identity.actions import attempt
 from ollamamax.identity.models import LogInCounter
@@ -130,7 +131,7 @@ def test_refusals_are_in_the_audit_trail_with_their_number_and_not_one_by_one(ow
     before = AuditRecord.objects.count()
     burst = PACES["pair"].burst
     tries(burst + 5, lambda _: log_in(owner.email))
-    first, second = AuditRecord.objects.order_by("id")[before:]
+    first, second = opened(AuditRecord.objects.order_by("id")[before:])
     assert (first.action, first.target_id, first.detail["refused"]) == ("session.refuse", "192.0.2.1", 1)
     assert first.detail["email"] == owner.email
     assert (second.action, second.target_id, second.detail["address"]) == (
@@ -142,7 +143,7 @@ def test_refusals_are_in_the_audit_trail_with_their_number_and_not_one_by_one(ow
     assert AuditRecord.objects.count() == before + 2
     later(seconds=attempt.TOLD_SECONDS)
     attempt.tell_and_sweep()
-    rest = AuditRecord.objects.order_by("id")[before + 2 :]
+    rest = opened(AuditRecord.objects.order_by("id")[before + 2 :])
     assert sorted((each.action, each.detail["refused"]) for each in rest) == [
         ("session.lock_out", 4),
         ("session.refuse", burst - 1),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ollamamax.identity import rights
 from ollamamax.identity.roles import OPERATOR_ONLY, reference
@@ -70,14 +74,58 @@ def test_who_is_shown_what_another_may_has_all_of_it() -> None:
 def test_role_teams_and_grants_add_up_and_what_is_on_a_pool_counts_on_what_is_in_it() -> None:
     pool = reference("pool", uuid.UUID(int=3))
     held = {
-        "role": ["usage.view", "tenant.manage", "gone.by"],
-        "teams": [["node.view"], ["audit.view", "node.view"]],
+        "role": "own",
+        "permissions": ["usage.view", "tenant.manage", "gone.by"],
+        "teams": [
+            {"team": "one", "role": "viewer", "permissions": ["node.view"]},
+            {"team": "two", "role": "auditor", "permissions": ["audit.view", "node.view"]},
+        ],
         "granted": [f"node.manage@pool:{uuid.UUID(int=3)}", f"audit.view@node:{uuid.UUID(int=1)}"],
-        "team_granted": [f"node.view@node:{uuid.UUID(int=2)}"],
+        "team_granted": [f"node.view@node:{uuid.UUID(int=2)}@one"],
     }
     for in_operator in (False, True):
-        found = rights.added_up(held, in_operator=in_operator, within={pool: [NODE]})
+        reasons = rights.reasons(held, in_operator=in_operator, within={pool: [NODE]})
+        found = rights.rights_by(reasons)
         expected = {"usage.view", "node.view", "audit.view"} | (OPERATOR_ONLY if in_operator else set())
         assert found.permissions == expected
         # The second names no permission that can be had on a node.
         assert found.grants == {("node.manage", pool), ("node.manage", NODE), ("node.view", OTHER)}
+        assert rights.why(reasons, "node.manage", NODE) == [rights.Reason("node.manage", NODE, "grant", pool=pool)]
+        assert rights.why(reasons, "node.view", OTHER) == [
+            rights.Reason("node.view", None, "team_role", "viewer", "one"),
+            rights.Reason("node.view", None, "team_role", "auditor", "two"),
+            rights.Reason("node.view", OTHER, "team_grant", team="one"),
+        ]
+
+
+SOME = ("node.view", "node.manage", "model.view", "inference.use", "usage.view", "tenant.manage", "no.such")
+POOLS = [reference("pool", uuid.UUID(int=number)) for number in (3, 4)]
+some_permissions = st.lists(st.sampled_from(SOME), max_size=4)
+slugs = st.sampled_from(["one", "two"])
+targets = st.sampled_from(["node:" + str(uuid.UUID(int=n)) for n in (1, 2)] + ["pool:" + str(uuid.UUID(int=3))])
+held_by_somebody = st.fixed_dictionaries(
+    {
+        "role": slugs,
+        "permissions": some_permissions,
+        "teams": st.lists(
+            st.fixed_dictionaries({"team": slugs, "role": slugs, "permissions": some_permissions}), max_size=2
+        ),
+        "granted": st.lists(st.builds("{}@{}".format, st.sampled_from(SOME), targets), max_size=3),
+        "team_granted": st.lists(st.builds("{}@{}@{}".format, st.sampled_from(SOME), targets, slugs), max_size=3),
+    }
+)
+
+
+@given(held_by_somebody, st.booleans(), st.lists(st.sampled_from([NODE, OTHER]), max_size=2), some_permissions)
+def test_there_is_a_reason_exactly_where_the_answer_is_yes(
+    held: dict[str, Any], in_operator: bool, pooled: list[str], given_to_key: list[str]
+) -> None:
+    """Of members, and of keys that they made, for every permission in the whole tenant and on every object."""
+    everything = rights.reasons(held, in_operator=in_operator, within={POOLS[0]: pooled})
+    for reasons in (everything, rights.lent(everything, given_to_key)):
+        permissions, grants = rights.rights_by(reasons)
+        principal = Principal("user", "1", TENANT, "x", permissions, grants=grants)
+        for permission, on in itertools.product(SOME, (None, NODE, OTHER, *POOLS)):
+            assert principal.may(permission, on) == bool(rights.why(reasons, permission, on))
+            if reasons is not everything and permission not in given_to_key:
+                assert not principal.may(permission, on)

@@ -18,7 +18,7 @@ from ollamamax.audit.models import AuditRecord
 from ollamamax.identity.actions.grant import end_grant, end_team_grant, give_grant, give_team_grant
 from ollamamax.identity.actions.key import issue_key
 from ollamamax.identity.actions.key_rotation import rotate_key
-from ollamamax.identity.actions.member import change_member
+from ollamamax.identity.actions.member import change_member, remove_member
 from ollamamax.identity.actions.role import create_role
 from ollamamax.identity.actions.service_account import create_service_account
 from ollamamax.identity.actions.team import add_to_team, change_team, create_team, delete_team, remove_from_team
@@ -149,6 +149,37 @@ def test_nobody_gives_by_a_team_or_a_program_what_they_do_not_have(
         with pytest.raises(Forbidden):
             act()
     assert rights(acting_now(person))[1] == frozenset()
+
+
+@pytest.mark.parametrize("way", ["team", "team_grant", "grant"])
+def test_who_may_more_by_a_team_or_a_grant_is_not_theirs_to_change_who_may_less(
+    owner: Person, way: str, valkey: redis.Redis
+) -> None:
+    """Suspended too: to let such a membership count again would give what one lacks."""
+    node, strong = join(owner, "one"), make_person(owner.tenant, "strong", "viewer")
+    on: dict[str, Any] = {"permission": "node.manage", "kind": "node", "object_id": node.id}
+    team = create_team(acting=owner.acting, slug="strong", name="x", role="operator" if way == "team" else None)
+    put(owner, team, strong)
+    if way == "team_grant":
+        give_team_grant(acting=owner.acting, team_id=team.id, **on)
+    if way == "grant":
+        give_grant(acting=owner.acting, membership_id=membership_of(strong).id, **on)
+    views = sorted(SYSTEM_ROLES["viewer"] | {"member.manage"})
+    create_role(acting=owner.acting, slug="mine", name="Mine", permissions=views)
+    acting = make_person(owner.tenant, "narrow", "mine").acting
+    about: dict[str, Any] = {"acting": acting, "tenant": owner.tenant}
+    for state, other in (("active", "suspended"), ("suspended", "active")):
+        change_member(acting=owner.acting, tenant=owner.tenant, user_id=strong.user.id, state=state)
+        for act in (
+            lambda: change_member(**about, user_id=strong.user.id, state=other),  # noqa: B023
+            lambda: change_member(**about, user_id=strong.user.id, role="mine"),
+            lambda: remove_member(**about, user=strong.user),
+        ):
+            with pytest.raises(Forbidden):
+                act()
+    weak = make_person(owner.tenant, "weak", "viewer")
+    change_member(**about, user_id=weak.user.id, state="suspended")
+    remove_member(**about, user=weak.user)
 
 
 def test_a_team_and_a_program_are_no_owners(owner: Person) -> None:

@@ -220,3 +220,15 @@ def test_settings_of_mail_are_read_and_a_password_may_lie_in_a_file(tmp_path: An
 def test_settings_of_mail_that_cannot_work_end_the_start(wrong: dict[str, str]) -> None:
     with pytest.raises(env.EnvironmentInvalid, match=next(iter(wrong))):
         env.read(BASE | MAIL | wrong)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_whoever_chooses_a_name_writes_no_letter_of_ours(language: Language) -> None:
+    """Neither a link, nor text that is not seen or turned around, nor a header."""
+    bad = "\u202eevil\u2066\x1b[31m\x00\x7f\u200b https://evil.example/x www.evil.example\r\nBcc: x@evil.example"
+    found = letter("invitation", language, dict.fromkeys(EVERYTHING, bad), LINK)
+    for text in (found.subject, found.text, found.html):
+        assert not {"\u202e", "\u2066", "\x1b", "\x00", "\x7f", "\u200b"} & set(text)
+        assert "evil.example/x" not in text or "https: //evil" in text
+        assert "www.evil" not in text
+    assert "\n" not in found.subject

@@ -27,8 +27,8 @@ from models_registry.actions.replica import reconcile_replicas
 from models_registry.jobs.kinds import KINDS
 from models_registry.jobs.runner import JobRunner
 from ollamamax.asgi import Web
-from ollamamax.bus import directory
 from tests.cast import Key, Person
+from tests.directories import publish_empty
 from tests.gateway.conftest import QuietServer
 from tests.patience import LONG
 from tests.registry.conftest import gguf, write_gguf
@@ -82,8 +82,7 @@ def _home(tmp_path: Path, settings: Settings) -> None:
 
 @pytest.fixture
 def served(transactional_db: None, valkey: redis.Redis, _home: None) -> Iterator[Served]:
-    for table in ("keys", "node_keys", "tenants", "models", "blobs", "nodes"):
-        directory.reconcile(valkey, table, dict)
+    publish_empty(valkey)
     port = free_port()
     config = uvicorn.Config(Web(), host="127.0.0.1", port=port, lifespan="on", log_config=None, access_log=False)
     server = QuietServer(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import hashlib
 import shutil
 import socket
@@ -17,7 +18,8 @@ from django.conf import settings
 from django.db import OperationalError
 from pytest_django import Settings
 
-from models_registry.actions.blob import blob_store, collect_garbage
+from models_registry.actions.blob import blob_store
+from models_registry.actions.collect import collect_garbage
 from models_registry.blob_keys import blob_key
 from models_registry.models import Blob, Upload
 from ollamamax.audit.models import AuditRecord
@@ -144,10 +146,10 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(served: Served, owner
 
 def test_an_upload_that_nobody_used_goes_after_a_day(http: httpx.Client) -> None:
     http.post(PATH, content=DATA)
-    assert collect_garbage() == 0
+    assert collect_garbage(datetime.timedelta(0)) == 0
     with every_tenant():
         Upload.objects.update(sent_at="2020-01-01T00:00:00Z")
-    assert collect_garbage() == 1
+    assert collect_garbage(datetime.timedelta(0)) == 1
     assert files() == []
     assert http.head(PATH).status_code == 404
 

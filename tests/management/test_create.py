@@ -69,10 +69,8 @@ def test_every_part_is_a_layer_of_ollamas_own_kind(client: ollama.Client, digest
     image_config = manifests.image_config_of(made.manifest)
     assert image_config is not None
     assert json.loads(read_bytes(blob_store(), blob_key(image_config.digest)))["model_family"] == "llama"
-    assert [row.action for row in AuditRecord.objects.filter(action__in=["job.create", "version.publish"])] == [
-        "job.create",
-        "version.publish",
-    ]
+    told = AuditRecord.objects.filter(action__in=["job.create", "version.publish"]).order_by("seq")
+    assert [row.action for row in told] == ["job.create", "version.publish"]
     # Ollama's tags know it.
     assert [model.model for model in client.list().models] == ["whole:1"]
 

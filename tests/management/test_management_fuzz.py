@@ -20,7 +20,7 @@ from tests.cast import Person, logged_in
 
 DOCUMENT: dict[str, Any] = json.loads((settings.BASE_DIR / "frontend" / "openapi.json").read_bytes())
 ENDS_THE_SESSION = ("DELETE", "/api/v1/session")
-TRIES = 5
+TRIES = 3
 """Of each operation, by each person."""
 
 
@@ -210,6 +210,7 @@ def known(owner: Person, valkey: redis.Redis) -> list[str]:
 
 
 @pytest.mark.django_db
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("who", ["owner", "viewer"])
 def test_nothing_that_anybody_sends_is_an_error_of_the_server(
     who: str, request: pytest.FixtureRequest, known: list[str], settings: Settings, tmp_path: Path

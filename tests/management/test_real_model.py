@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import hashlib
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from django.conf import settings
 from pytest_django import Settings
 
-from models_registry.actions.blob import collect_garbage
+from models_registry.actions.collect import collect_garbage
 from models_registry.models import Version
 from ollamamax.env import Environment
 from ollamamax.identity.scope import every_tenant
@@ -129,7 +130,7 @@ def test_a_model_from_blob_to_removal(
     assert list(telling)[-1].done_reason in {"stop", "length"}
     wait_for(lambda: not (node.state() and node.state().models), 30, "the node empty")  # type: ignore[union-attr]
     wait_for(lambda: not list((node.home / "blobs").iterdir()), what="the node's disk empty")
-    collect_garbage()
+    collect_garbage(datetime.timedelta(0))
     assert not [file for file in (settings.HOME / "blobs").rglob("*") if file.is_file()]
 
 

@@ -12,7 +12,7 @@ from ollamamax.contract import encode_usage
 from ollamamax.identity.models import Tenant
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.ids import new_id
-from ollamamax.metering import actions
+from ollamamax.metering.actions import usage as actions
 from ollamamax.metering.models import UsageRecord
 
 

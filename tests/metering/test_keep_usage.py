@@ -14,7 +14,8 @@ from pytest_django import Settings
 from ollamamax.contract import Route
 from ollamamax.env import Environment
 from ollamamax.identity.scope import every_tenant, tenant_scope
-from ollamamax.metering import actions, queries
+from ollamamax.metering import queries
+from ollamamax.metering.actions import usage as actions
 from ollamamax.metering.models import RequestRoute, UsageRecord, UsageSum
 from tests.cast import Person
 from tests.metering.records import wire

@@ -19,7 +19,8 @@ from rest_framework.test import APIClient
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.errors import InvalidRequest
 from ollamamax.kernel.ids import uuid7
-from ollamamax.metering import actions, queries
+from ollamamax.metering import queries
+from ollamamax.metering.actions import usage as actions
 from ollamamax.metering.models import UsageRecord, UsageSum
 from tests.cast import Person
 from tests.metering.records import wire, written

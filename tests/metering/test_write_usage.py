@@ -21,7 +21,7 @@ from ollamamax.contract import Route
 from ollamamax.identity.models import Tenant
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.ids import new_id
-from ollamamax.metering import actions
+from ollamamax.metering.actions import usage as actions
 from ollamamax.metering.models import RequestRoute, UsageRecord
 from tests.metering.records import wire
 

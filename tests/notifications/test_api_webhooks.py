@@ -15,6 +15,7 @@ from ollamamax.identity.actions.member import add_member
 from ollamamax.identity.actions.role import create_role
 from ollamamax.identity.actions.user import create_user
 from ollamamax.identity.scope import tenant_scope
+from ollamamax.notifications.actions.fan_out import fan_out
 from ollamamax.notifications.models import Webhook, WebhookDelivery
 from tests.cast import PASSWORD, SYSTEM, Key, Person, logged_in
 
@@ -111,6 +112,35 @@ def test_nobody_is_told_by_a_webhook_of_what_they_may_not_see(owner: Person) -> 
     for events, lacking in ((["key.*"], "audit.view"), (["*"], "audit.view"), (["health.opened"], "node.view")):
         refused = create(api, events=events)
         assert (refused.status_code, lacking in refused.json()["detail"]) == (403, True)
+
+
+def test_who_manages_webhooks_learns_by_those_of_others_nothing_that_they_may_not_see(
+    owner: Person, owner_api: APIClient
+) -> None:
+    create_role(acting=owner.acting, slug="hooks", name="Hooks", permissions=["webhook.manage", "node.view"])
+    user = create_user(acting=SYSTEM, email="hooks@acme.example", password=PASSWORD)
+    add_member(acting=owner.acting, tenant=owner.tenant, user=user, role="hooks")
+    api = logged_in(Person(user, owner.tenant, owner.acting))
+    one = f"{HOOKS}/{create(owner_api, events=['*']).json()['id']}"
+    # Who makes another webhook tells the first one of it.
+    create(owner_api)
+    fan_out()
+    delivery, *_ = owner_api.get(f"{one}/deliveries").json()["results"]
+    assert delivery["type"] == "webhook.create"
+    log = f"{one}/deliveries/{delivery['id']}"
+    mine = {"url": "https://elsewhere.example.com/"}
+    assert api.get(log).status_code == 403
+    assert owner_api.get(log).status_code == 200
+    for change in (mine, mine | {"events": ["health.*"]}):
+        assert api.patch(one, change, format="json").status_code == 403, change
+    # What waits from before goes to the address of now, whatever events come next.
+    assert api.patch(one, {"events": ["health.*"]}, format="json").status_code == 200
+    assert api.patch(one, mine, format="json").status_code == 403
+    assert api.patch(one, {"enabled": False}, format="json").status_code == 200
+    assert api.patch(one, mine | {"enabled": True}, format="json").status_code == 200
+    assert api.post(f"{log}/redeliver").status_code == 403
+    test = api.post(f"{one}/test").json()
+    assert api.get(f"{one}/deliveries/{test['id']}").status_code == 200
 
 
 def test_a_tenant_has_so_many_webhooks_and_no_more(owner_api: APIClient, settings: Any) -> None:

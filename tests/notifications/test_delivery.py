@@ -15,6 +15,7 @@ from rest_framework.test import APIClient
 from standardwebhooks import Webhook as Verifier
 
 from ollamamax.audit.models import AuditRecord
+from ollamamax.identity import throttle
 from ollamamax.identity.actions.retention import remove_ended
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.ids import new_id
@@ -23,6 +24,8 @@ from ollamamax.notifications import sending
 from ollamamax.notifications.actions.delivery import (
     AT_ONCE,
     LEASE,
+    TENANT_AT_ONCE,
+    Parcel,
     claim_deliveries,
     finish_attempt,
     give_up_late,
@@ -244,6 +247,20 @@ def test_ten_thousand_events_for_one_that_is_away_are_in_nobodys_way(
         assert state(stranger, delivery).state == "delivered"
 
 
+def test_one_tenant_with_many_webhooks_leaves_places_for_others(
+    owner: Person, stranger: Person, receiver: Receiver
+) -> None:
+    for _ in range(17):
+        test_event(owner, hook(owner, receiver.url)[0])
+    theirs = test_event(stranger, hook(stranger, receiver.url)[0])
+    runner = new_id()
+    claimed: list[Parcel] = []
+    while some := claim_deliveries(runner, 16 - len(claimed)):
+        claimed += some
+    assert len(claimed) == TENANT_AT_ONCE + 1
+    assert theirs.pk in {each.delivery for each in claimed}
+
+
 def test_who_dies_in_the_middle_loses_nothing(owner: Person, receiver: Receiver) -> None:
     webhook, _ = hook(owner, receiver.url)
     delivery = test_event(owner, webhook)
@@ -363,3 +380,51 @@ def test_whoever_made_a_webhook_that_is_switched_off_gets_a_letter(
     [message] = sink.taken
     assert message["To"] == owner.email
     assert "was switched off" in str(message["Subject"])
+
+
+def test_a_secret_that_cannot_be_opened_stops_its_own_webhook_alone(
+    owner: Person, stranger: Person, receiver: Receiver
+) -> None:
+    broken, whole = hook(owner, receiver.url)[0], hook(stranger, receiver.url)[0]
+    with tenant_scope(owner.tenant):
+        Webhook.objects.update(secret=b"sealed with a key that is gone")
+    lost, fine = test_event(owner, broken), test_event(stranger, whole)
+    assert deliver_due() == 2
+    assert state(stranger, fine).state == "delivered"
+    found = state(owner, lost)
+    assert (found.state, found.tries, found.attempts[0]["error"][:10]) == ("waiting", 1, "The secret")
+    assert len(receiver.received) == 1
+    # And works again with a new one.
+    rotate_webhook(acting=owner.acting, webhook_id=broken.id, overlap=datetime.timedelta(0))
+    now_due(owner)
+    assert deliver_due() == 1
+
+
+def test_webhooks_that_have_all_they_may_take_no_place_of_others(owner: Person, receiver: Receiver) -> None:
+    full, other = hook(owner, receiver.url)[0], hook(owner, receiver.url)[0]
+    for _ in range(AT_ONCE + 2):
+        test_event(owner, full)
+    assert len(claim_deliveries("one", 16)) == AT_ONCE
+    test_event(owner, other)
+    with tenant_scope(owner.tenant):
+        # However long ago it was that it was looked at.
+        Webhook.objects.filter(pk=full.pk).update(tried_at=timezone.now() - datetime.timedelta(days=1))
+        Webhook.objects.filter(pk=other.pk).update(tried_at=timezone.now())
+    assert [each.webhook for each in claim_deliveries("two", 1)] == [other.pk]
+
+
+def test_a_tenant_asks_for_so_many_tests_and_repetitions_and_no_more(
+    owner: Person, owner_api: APIClient, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(throttle.PACES, "webhook", throttle.AttemptPace(3, 3600.0))
+    webhook, _ = hook(owner, receiver.url)
+    delivery = test_event(owner, webhook)
+    deliver_due()
+    again = f"{HOOKS}/{webhook.id}/deliveries/{delivery.id}/redeliver"
+    assert owner_api.post(again).status_code < 300
+    assert owner_api.post(f"{HOOKS}/{webhook.id}/test").status_code < 300
+    for where in (again, f"{HOOKS}/{webhook.id}/test"):
+        refused = owner_api.post(where)
+        assert (refused.status_code, refused.headers["Retry-After"].isdigit()) == (429, True)
+    with tenant_scope(owner.tenant):
+        assert WebhookDelivery.objects.count() == 2

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -12,8 +14,10 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ollamamax.outbound import names
 from ollamamax.outbound.addresses import OutboundRefused, Rules, checked_url, require_allowed
 from ollamamax.outbound.client import CheckedResolver, OutboundFailed, send
+from tests.patience import LONG
 
 LOCAL = Rules(networks=[ipaddress.ip_network("127.0.0.0/8")], http=True)
 PLAIN = Rules(http=True)
@@ -232,3 +236,32 @@ async def test_no_proxy_of_the_environment_is_used(serve: Serve, monkeypatch: py
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     port = await serve(_fine)
     assert (await send("GET", f"http://127.0.0.1:{port}/", rules=LOCAL)).body == b"ok"
+
+
+def _ask(host: str, seconds: float) -> str:
+    with pytest.raises(OutboundFailed) as failed:
+        asyncio.run(send("GET", f"http://{host}/", rules=LOCAL, seconds=seconds))
+    return str(failed.value)
+
+
+def test_a_name_that_nobody_answers_for_takes_no_longer_than_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The resolver cannot be interrupted: neither the one who asked nor the end of their loop waits for it."""
+    answered, real = threading.Event(), socket.getaddrinfo
+
+    def slow(host: Any, *given: Any, **named: Any) -> Any:
+        if host.endswith("slow.example"):
+            answered.wait(LONG)
+            return []
+        return real(host, *given, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    try:
+        assert "0.1 seconds" in _ask("a.slow.example", 0.1)
+        assert not answered.is_set()
+        # Whoever has many such names slows these alone.
+        for number in range(names.DOMAIN_AT_ONCE - 1):
+            _ask(f"n{number}.slow.example", 0.01)
+        assert "OSError" in _ask("one-more.slow.example", LONG) or "Connector" in _ask("one-more.slow.example", LONG)
+        assert "seconds" not in _ask("localhost:1", LONG)
+    finally:
+        answered.set()

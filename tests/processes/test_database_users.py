@@ -5,22 +5,26 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import ProgrammingError, connection, transaction
 from psycopg import sql
 from pytest_django import Settings
 
 from ollamamax.audit.actions import record
 from ollamamax.audit.models import AuditRecord
+from ollamamax.audit.notes import signing_key
+from ollamamax.audit.retention import drop_expired, make_partitions
 from ollamamax.env import Environment
 from ollamamax.identity.models import Tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.principal import system
-from ollamamax.metering import actions, queries
+from ollamamax.metering import queries
+from ollamamax.metering.actions import usage as actions
 from ollamamax.processes import database_users
 from ollamamax.processes.management.commands import prepare
 from tests.metering.records import wire
@@ -102,6 +106,11 @@ def test_it_runs_the_product_and_nothing_is_left_of_the_owners_connection(prepar
         "COPY identity_user TO PROGRAM 'true'",
         "SELECT pg_read_file('/etc/passwd')",
         "SELECT audit_append()",
+        "SELECT audit_drop_partition('audit_auditrecord_20200101')",
+        "SELECT audit_make_partition('2020-01-01Z')",
+        "DELETE FROM audit_auditrecord_other",
+        "INSERT INTO audit_checkpoint SELECT * FROM audit_checkpoint",
+        "DELETE FROM audit_checkpoint",
         "DROP TABLE metering_usagerecord_other",
         "TRUNCATE metering_usagerecord",
         "SELECT count(*) FROM metering_usagerecord_other",
@@ -126,6 +135,21 @@ def test_it_has_partitions_of_usage_made_and_dropped_by_the_owners_functions(pre
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('metering_usagerecord_20200106')")
         assert cursor.fetchone() == (None,)
+
+
+def test_of_the_audit_trail_the_owner_alone_drops_a_month(prepared: str, tmp_path: Path, settings: Settings) -> None:
+    settings.HOME = tmp_path
+    signing_key(tmp_path / "audit")
+    connection.cursor().execute("SELECT audit_make_partition('2020-01-01Z')")
+    with database_users.connected_by(prepared):
+        make_partitions()
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            drop_expired(365, tmp_path / "audit")
+    out = StringIO()
+    call_command("audit_prune", "--days", "365", stdout=out)
+    assert out.getvalue() == "audit_auditrecord_20200101, 0 records of 0 chains: was dropped\n"
+    with pytest.raises(CommandError, match="for ever"):
+        call_command("audit_prune")
 
 
 def test_rights_follow_tables_that_are_new_and_a_password_that_is(

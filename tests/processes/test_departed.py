@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import redis
 
-from cluster.dispatch.gateway_liveness import LEASE_MS
+from cluster.dispatch.gateway_lease import LEASE_MS
 from cluster.dispatch.settle_dead_gateways import settle_lost
 from ollamamax.bus import keys
 from ollamamax.contract import Delta, Event, Final, Ticket

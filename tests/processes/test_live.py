@@ -28,6 +28,7 @@ from django.db import connection
 from dashboard import consumers
 from ollamamax.bus import directory, keys
 from ollamamax.bus.connect import connect_async
+from ollamamax.contract.tables import ALL
 from ollamamax.processes.server import GRACE_SECONDS
 from tests import cast
 from tests.dashboard.conftest import publish
@@ -101,7 +102,7 @@ async def page(folder: Path, server: str, person: cast.Person) -> AsyncIterator[
 def _publish_as_it_is() -> None:
     """What is in the directory is all of it: web is ready only when it knows that."""
     with redis.Redis.from_url(settings.REDIS_URL) as client:
-        for table in ("keys", "node_keys", "tenants", "models", "aliases", "blobs", "nodes"):
+        for table in (each.name for each in ALL):
             held = client.hgetall(keys.directory(table))
             entries = {field.decode(): value for field, value in held.items() if field}
             directory.reconcile(client, table, lambda entries=entries: entries)  # type: ignore[misc]

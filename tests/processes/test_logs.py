@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -147,6 +148,38 @@ def test_a_reader_that_is_gone_does_no_harm() -> None:
     assert (process.returncode, said) == (0, b"well\n")
 
 
+@pytest.mark.parametrize("long", [0, 50_000])
+def test_nobody_waits_for_a_reader_that_reads_nothing(long: int) -> None:
+    """As with a supervisor that is frozen: the pipe is full, and requests that log go on; what was lost meanwhile is counted."""
+    script = f"""
+for n in range(30000): (log.warning if n % 1000 == 0 else log.info)(str(n), filled="x" * ({long} if n % 10000 == 5 else 100))
+print("done", flush=True)
+sys.stdin.read(1)
+"""
+    with start(script) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert select.select([process.stdout], [], [], SECONDS)[0], "it waits for its reader"
+        assert process.stdout.readline() == b"done\n"
+        stderr = process.stderr
+        assert stderr is not None
+        lines: list[bytes] = []
+        while not lines or b"log_lines_lost" not in lines[-1]:
+            lines.append(stderr.readline())
+        _, rest = process.communicate(b"x", timeout=SECONDS)
+    lost = msgspec.json.decode(lines.pop())["count"]
+    numbers = [int(event) for event in events(lines + rest.splitlines())]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) + lost == 30000
+    assert numbers[:15000] == list(range(15000))
+
+
+def test_a_process_ends_though_nobody_reads_its_last_lines() -> None:
+    script = "for n in range(5000): log.info(str(n), filled='x' * 100)\nprint('well', flush=True)\nos.kill(os.getpid(), signal.SIGTERM)"
+    with start(script) as process:
+        assert process.wait(SECONDS) == -signal.SIGTERM
+
+
 def test_a_signal_handler_may_log_in_the_middle_of_another_line() -> None:
     script = """
 def interrupt(*_):
@@ -180,3 +213,23 @@ except ValueError:
     for line in (ours, theirs):
         assert line["exception"].endswith("ValueError: no such luck")
         assert line["timestamp"].endswith("Z")
+
+
+def test_no_line_moves_the_cursor_turns_text_around_or_breaks_off() -> None:
+    """Whatever stands in a name or a header: lines are read in terminals, and one that cannot be written ends nothing."""
+    acts = [*range(0x20), *range(0x7F, 0xA0), 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xD800]
+    script = f"""
+text = "a" + "".join(map(chr, {acts})) + "b"
+log.info("said", text=text, **{{text[:-2]: "x"}})
+logging.getLogger("c").warning("%s", text)
+"""
+    with start(script) as process:
+        _, said = process.communicate(timeout=SECONDS)
+    lines = said.splitlines()
+    assert process.returncode == 0
+    assert len(lines) == 2
+    for line in lines:
+        assert {ord(each) for each in line.decode()}.isdisjoint(acts)
+    whole = "a" + "".join(map(chr, acts)) + "b"
+    assert json.loads(lines[1])["event"] == whole
+    assert json.loads(lines[0])["text"] == whole

@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "first_byte_seconds": 120.0,
     "regions": [],
     "labels": {},
+    "tolerations": [],
 }
 EVERYTHING = {
     "strategy": "affinity",
@@ -44,6 +45,7 @@ EVERYTHING = {
     "first_byte_seconds": 30.0,
     "regions": ["eu-1"],
     "labels": {"gpu": "h100"},
+    "tolerations": ["gpu=h100", "spot:no_execute"],
 }
 
 
@@ -144,6 +146,9 @@ def test_a_change_is_audited_once_and_repeating_it_is_not(
         ({"regions": [""]}, "regions"),
         ({"regions": ["x" * 101]}, "regions"),
         ({"labels": ["gpu"]}, "labels"),
+        ({"tolerations": ["gpu h100"]}, "tolerations"),
+        ({"tolerations": ["gpu:evict"]}, "tolerations"),
+        ({"tolerations": ["gpu"] * 33}, "tolerations"),
         ({"labels": {"gpu": "x" * 101}}, "labels"),
         ({"labels": {str(number): "x" for number in range(51)}}, "labels"),
         ({"num_batch": 5}, "num_batch"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,25 @@ import redis
 from rest_framework.test import APIClient
 
 from models_registry import manifest as manifests
+from models_registry.actions import external
 from models_registry.actions.create import create_model
+from models_registry.actions.job import submit_job
 from models_registry.actions.replica import reconcile_replicas
-from models_registry.actions.version import point_version, publish_gguf
-from models_registry.models import ChannelMove, Release, Version
+from models_registry.actions.version import discard_version, point_version, publish_gguf, register_external
+from models_registry.jobs import engines
+from models_registry.models import Channel, ChannelMove, Promotion, Release, Version
 from ollamamax.audit.models import AuditRecord
 from ollamamax.bus import keys
+from ollamamax.identity.actions.grant import give_grant
+from ollamamax.identity.actions.key import issue_key
+from ollamamax.identity.actions.member import change_member
+from ollamamax.identity.actions.service_account import create_service_account
+from ollamamax.identity.actions.user import set_user_active
+from ollamamax.identity.models import MemberGrant, Membership
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.errors import Conflict
-from tests.cast import Person, logged_in, make_key, make_person, with_key
+from ollamamax.kernel.principal import Principal
+from tests.cast import SYSTEM, Person, logged_in, make_key, make_person, with_key
 from tests.registry.conftest import Publish, write_gguf
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -250,3 +261,138 @@ def test_no_model_is_called_as_a_version_of_another_would_be(owner: Person, gguf
     with pytest.raises(InvalidRequest, match="cannot end in"):
         publish_gguf(acting=owner.acting, file=gguf, name=f"tiny@sha256:{'a' * 64}")
     assert manifests.split_name("a@b:c") == ("a@b", "c")
+
+
+def test_a_version_that_a_model_has_survives_a_job_that_made_it_again_in_vain(shelf: Shelf) -> None:
+    post(shelf.api, f"{shelf.channel('1b')}/moves", version=shelf.second.digest)
+    shelf.bring(shelf.first, "staged")
+    discard_version(acting=shelf.owner.acting, version=shelf.first)
+    assert shelf.api.get(shelf.release(shelf.first)).json()["stage"] == "staged"
+
+
+def test_what_waits_for_approval_ends_when_the_version_gets_into_production_otherwise(shelf: Shelf) -> None:
+    shelf.api.put("/api/v1/promotions/policy", {"approvals": 1}, format="json")
+    assert shelf.bring(shelf.first, "staged", "production").json()["stage"] == "staged"
+    shelf.api.put("/api/v1/promotions/policy", {"approvals": 0}, format="json")
+    assert shelf.bring(shelf.first, "production").json()["promotion"] is None
+    with every_tenant():
+        assert Promotion.objects.get().state == "done"
+
+
+def test_no_service_account_approves(shelf: Shelf) -> None:
+    shelf.api.put("/api/v1/promotions/policy", {"approvals": 1}, format="json")
+    asked = shelf.bring(shelf.first, "staged", "production").json()["promotion"]["id"]
+    account = create_service_account(acting=shelf.owner.acting, name="bot", role="operator")
+    acting = Principal("system", "tests", shelf.owner.tenant.id.hex, "tests")
+    held = ["model.view", "model.promote"]
+    text = issue_key(acting=acting, name="bot", permissions=held, created_by=account.membership.user_id)[1]
+    answer = post(with_key(text), f"/api/v1/promotions/{asked}/approve")
+    assert (answer.status_code, "Only people" in answer.json()["detail"]) == (403, True)
+
+
+def test_with_the_last_name_go_the_versions_kept_for_their_stage_but_not_those_of_other_models(shelf: Shelf) -> None:
+    other = post(shelf.api, f"{shelf.channel('1b')}/copy", name="other:x").json()["id"]
+    post(shelf.api, f"{shelf.channel('1b')}/moves", version=shelf.second.digest)
+    third = create_model(
+        acting=shelf.owner.acting, wanted={"model": "tiny:warm", "from": "tiny:1b", "system": "s"}, tell=lambda _: None
+    )
+    point_version(acting=shelf.owner.acting, name="tiny:warm", version=third)
+    point_version(acting=shelf.owner.acting, name="other:x", version=third)
+    shelf.bring(third, "staged")
+    for name in ("warm", "1b", "latest"):
+        assert shelf.api.delete(shelf.channel(name)).status_code == 204
+    with every_tenant():
+        # The other model has the first still, to which its name may go back; nothing has the second.
+        left = set(Version.objects.values_list("digest", flat=True))
+    assert left == {shelf.first.digest, third.digest}
+    assert shelf.api.delete(f"{MODELS}/{other}").status_code == 204
+    with every_tenant():
+        assert not Version.objects.exists()
+
+
+def test_engines_are_not_asked_to_delete_what_a_protected_name_points_at(shelf: Shelf) -> None:
+    with every_tenant():
+        Channel.objects.filter(name="latest").update(protected=True)
+    with pytest.raises(Conflict, match="protected"):
+        submit_job(acting=shelf.owner.acting, kind="delete", model="tiny:latest", request={"model": "tiny:latest"})
+
+
+@pytest.mark.parametrize("kind", ["pull", "create"])
+def test_engines_are_not_told_to_change_the_bytes_behind_a_protected_name(shelf: Shelf, kind: str) -> None:
+    """An engine changes them before the registry could refuse; asked for earlier, the job is refused when it begins."""
+    held = register_external(
+        acting=shelf.owner.acting, name="kept:latest", digest="sha256:" + "e" * 64, engine="ollama", size=1
+    )
+    asking: dict[str, Any] = {
+        "acting": shelf.owner.acting, "kind": kind, "model": "KEPT", "request": {"model": "kept", "from": "kept"},
+    }  # fmt: skip
+    job = submit_job(**asking)
+    with tenant_scope(shelf.owner.tenant):
+        Channel.objects.filter(version=held).update(protected=True)
+    with pytest.raises(Conflict, match="protected"):
+        submit_job(**asking | {"request": {"model": "kept", "from": "kept", "again": True}})
+    with pytest.raises(Conflict, match="protected"):
+        engines._require_unprotected(job, "kept")
+    # Of what the registry holds itself a pull makes another version, which the channel does not take.
+    with every_tenant():
+        Channel.objects.filter(name="latest", model__name="tiny").update(protected=True)
+    submit_job(**asking | {"model": "tiny:latest"})
+
+
+def test_what_people_decided_to_keep_is_not_forgotten_with_the_nodes_that_had_it(
+    shelf: Shelf, owner: Person, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kept(name: str, letter: str) -> Version:
+        return register_external(
+            acting=owner.acting, name=f"{name}:1", digest="sha256:" + letter * 64, engine="ollama", size=1
+        )
+
+    protected, staged, other = kept("protected", "1"), kept("staged", "2"), kept("other", "3")
+    monkeypatch.setattr(external, "NEW", datetime.timedelta(0))
+    viewer = make_person(owner.tenant, "viewer-of-one", "member")
+    with tenant_scope(owner.tenant):
+        Channel.objects.filter(version=protected).update(protected=True)
+        Release.objects.filter(version=staged).update(stage="staged")
+        membership = Membership.objects.get(user=viewer.user)
+        model = Channel.objects.get(version=other).model_id
+    give_grant(acting=owner.acting, membership_id=membership.pk, permission="model.view", kind="model", object_id=model)
+    field = f"{owner.tenant.id.hex}/other@{other.digest}"
+    assert valkey.hexists(keys.directory("models"), field)
+    assert external.forget_unheld() == 1
+    assert external.forget_unheld() == 0
+    with tenant_scope(owner.tenant):
+        left = set(Version.objects.filter(source="external").values_list("digest", flat=True))
+        assert left == {protected.digest, staged.digest}
+        assert not MemberGrant.objects.exists()
+    assert not valkey.hexists(keys.directory("models"), field)
+
+
+def test_whoever_may_not_promote_any_more_has_agreed_to_nothing(shelf: Shelf) -> None:
+    shelf.api.put("/api/v1/promotions/policy", {"approvals": 2}, format="json")
+    asked = shelf.bring(shelf.first, "staged", "production").json()["promotion"]["id"]
+    tenant, approve = shelf.owner.tenant, f"/api/v1/promotions/{asked}/approve"
+    people = [make_person(tenant, f"approver-{number}", "operator") for number in range(4)]
+    assert post(logged_in(people[0]), approve).status_code < 300
+    change_member(acting=shelf.owner.acting, tenant=tenant, user_id=people[0].user.pk, role="viewer")
+    assert post(logged_in(people[1]), approve).status_code < 300
+    set_user_active(acting=SYSTEM, user_id=people[1].user.pk, active=False)
+    assert post(logged_in(people[2]), approve).status_code < 300
+    assert shelf.api.get(shelf.release(shelf.first)).json()["stage"] == "staged"
+    assert post(logged_in(people[3]), approve).status_code < 300
+    assert shelf.api.get(shelf.release(shelf.first)).json()["stage"] == "production"
+
+
+def test_what_a_program_asks_for_is_approved_by_as_many_people_as_if_one_had_asked(shelf: Shelf) -> None:
+    """Whoever has its key may be one of those who approve: two keys of one person are two eyes."""
+    shelf.api.put("/api/v1/promotions/policy", {"approvals": 1}, format="json")
+    account = create_service_account(acting=shelf.owner.acting, name="bot", role="operator")
+    acting = Principal("system", "tests", shelf.owner.tenant.id.hex, "tests")
+    held = ["model.view", "model.manage", "model.promote"]
+    text = issue_key(acting=acting, name="bot", permissions=held, created_by=account.membership.user_id)[1]
+    shelf.bring(shelf.first, "staged")
+    asked = shelf.bring(shelf.first, "production", api=with_key(text)).json()["promotion"]["id"]
+    approve = f"/api/v1/promotions/{asked}/approve"
+    assert post(shelf.api, approve).status_code < 300
+    assert shelf.api.get(shelf.release(shelf.first)).json()["stage"] == "staged"
+    assert post(logged_in(make_person(shelf.owner.tenant, "second", "operator")), approve).status_code < 300
+    assert shelf.api.get(shelf.release(shelf.first)).json()["stage"] == "production"

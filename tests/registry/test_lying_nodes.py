@@ -11,7 +11,7 @@ import redis
 from rest_framework.test import APIClient
 
 from cluster.actions.node import remove_node
-from cluster.dispatch.gateway_liveness import Patience
+from cluster.dispatch.gateway_lease import Patience
 from cluster.dispatch.settle_dead_gateways import settle_lost
 from cluster.models import Node
 from cluster.reconcile import observe_nodes

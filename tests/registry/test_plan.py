@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models_registry import manifest
-from models_registry.replication.plan import Fetch, WantedReplica, missing
+from models_registry.replication.plan import Fetch, WantedReplica, missing, pause_after
 from ollamamax.contract import Engine, ModelState, NodeState
 from ollamamax.kernel.errors import InvalidRequest
 
@@ -40,7 +40,8 @@ def test_what_is_there_or_under_way_is_not_asked_for(how: str) -> None:
 
 
 def test_what_failed_is_asked_for_again() -> None:
-    assert missing(WANTED, {"a": "t1"}, {"a": state("a", held("v1", "failed"))}) == [Fetch("a", "v1")]
+    assert missing(WANTED, {"a": "t1"}, {"a": state("a", held("v1", "failed"))}) == [Fetch("a", "v1", failed=True)]
+    assert [pause_after(failures) for failures in (0, 1, 2, 3, 100)] == [15, 15, 30, 60, 600]
 
 
 def test_engines_that_keep_their_own_models_and_unknown_nodes_are_not_asked() -> None:

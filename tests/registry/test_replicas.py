@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 import redis
 from rest_framework.test import APIClient
 
-from models_registry.actions.blob import blob_store, collect_garbage
+from models_registry.actions.blob import blob_store
+from models_registry.actions.collect import collect_garbage
 from models_registry.actions.name import delete_name
 from models_registry.actions.replica import reconcile_replicas
 from models_registry.blob_keys import blob_key
@@ -157,7 +159,7 @@ def test_a_deleted_model_leaves_registry_nodes_and_disk(
     delete_name(acting=owner.acting, name="tiny:1b")
     reconcile_replicas()
     assert asked(valkey, joined.node.id.hex) == []
-    assert collect_garbage() == 0
+    assert collect_garbage(datetime.timedelta(0)) == 0
     delete_name(acting=owner.acting, name="tiny")
     assert valkey.hgetall(keys.directory("models")).keys() == {b""}
     reconcile_replicas()
@@ -166,7 +168,7 @@ def test_a_deleted_model_leaves_registry_nodes_and_disk(
         assert (Version.objects.count(), Channel.objects.count(), Replica.objects.count()) == (0, 0, 0)
     [digest] = [layer["digest"] for layer in version.manifest["layers"]]
     assert blob_store().stat(blob_key(digest)) is not None
-    assert collect_garbage() == 1
+    assert collect_garbage(datetime.timedelta(0)) == 1
     assert blob_store().stat(blob_key(digest)) is None
 
 
@@ -174,9 +176,9 @@ def test_another_tenants_model_of_the_same_bytes_keeps_them(owner: Person, stran
     version = publish(owner)
     publish(stranger)
     delete_name(acting=owner.acting, name="tiny:1b")
-    assert collect_garbage() == 0
+    assert collect_garbage(datetime.timedelta(0)) == 0
     delete_name(acting=stranger.acting, name="tiny:1b")
-    assert collect_garbage() == 1
+    assert collect_garbage(datetime.timedelta(0)) == 1
     with pytest.raises(ModelNotFound):
         delete_name(acting=owner.acting, name="tiny:1b")
     assert version.digest

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from cluster.scheduling.candidate import Candidate
-from cluster.scheduling.eligibility import admissible, against, bar, can_hold, fits
+from cluster.scheduling.eligibility import admissible, against, bar, can_hold, fits, memory_of
 from ollamamax.contract import Engine, Gpu, ModelState, NodeState
 from tests.scheduling.nodes import TENANT, candidates, node, wanted
 
@@ -63,7 +63,8 @@ def model(residence: Any = "ready", size: int | None = None, **changes: Any) -> 
 def test_a_node_is_barred_for_everyone(
     changes: dict[str, Any], this: ModelState, schedulable: bool, reason: str
 ) -> None:
-    assert bar(state(this, **changes), this, schedulable=schedulable) == reason
+    said = state(this, **changes)
+    assert bar(said, this, memory_of(said), schedulable=schedulable) == reason
 
 
 @pytest.mark.parametrize(
@@ -108,17 +109,17 @@ def test_who_is_admitted_is_who_nothing_speaks_against(found: list[Candidate]) -
 
 def test_what_others_hold_in_memory_can_be_put_out_for_it() -> None:
     this, other = model(size=7 * GB), ModelState("o", "o", "loaded", "llamacpp", memory=4 * GB)
-    assert fits(state(this, other), this) is False
-    assert can_hold(state(this, other), this) is True
+    assert fits(memory_of(state(this, other)), this) is False
+    assert can_hold(memory_of(state(this, other)), this) is True
 
 
 def test_gpus_count_too() -> None:
     this = model(size=7 * GB)
     gpu = Gpu(0, "GPU", memory_used=1 * GB, memory_total=4 * GB)
-    assert fits(state(this, gpus=[gpu]), this) is True
-    assert fits(state(this, gpus=[Gpu(0, "GPU")]), this) is None
+    assert fits(memory_of(state(this, gpus=[gpu])), this) is True
+    assert fits(memory_of(state(this, gpus=[Gpu(0, "GPU")])), this) is None
 
 
 def test_what_is_not_known_rules_nobody_out() -> None:
-    assert can_hold(state(), model()) is None
-    assert can_hold(state(), model(engine="openai", size=900 * GB)) is None
+    assert can_hold(memory_of(state()), model()) is None
+    assert can_hold(memory_of(state()), model(engine="openai", size=900 * GB)) is None

@@ -10,15 +10,18 @@ import pytest
 from rest_framework.test import APIClient
 
 from ollamamax.audit.models import AuditRecord
+from ollamamax.audit.personal import opened
+from ollamamax.identity.actions.member import add_member, change_member, remove_member
 from ollamamax.identity.models import Membership
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Conflict
 from ollamamax.kernel.principal import system
 from ollamamax.sso.actions.domain import verify_domain
+from ollamamax.sso.actions.enforcement import mark_account
 from ollamamax.sso.actions.provider import change_provider
 from ollamamax.sso.claims import Rule
 from ollamamax.sso.models import IdentityProvider
-from tests.cast import PASSWORD, Person, logged_in
+from tests.cast import PASSWORD, Person, logged_in, make_person
 from tests.sso.conftest import Browser
 from tests.sso.provider import CLIENT, SECRET, FakeProvider
 
@@ -65,7 +68,7 @@ def test_a_provider_is_set_up_changed_and_deleted_and_its_secret_is_never_shown(
         owner_api.patch(one, {"enabled": False}, format="json", headers={"If-Match": read["ETag"]}).status_code == 412
     )
     assert owner_api.delete(one).status_code == 204
-    told = json.dumps(list(AuditRecord.objects.values_list("action", "detail")), default=str)
+    told = json.dumps([(each.action, each.detail) for each in opened(AuditRecord.objects.all())], default=str)
     assert SECRET not in told
     assert "another" not in told
     actions = set(AuditRecord.objects.values_list("action", flat=True))
@@ -193,6 +196,21 @@ def test_single_sign_on_is_required_of_all_but_break_glass_accounts(
     assert owner_api.patch(one, {"enabled": False}, format="json").status_code == 409
     assert owner_api.delete(one).status_code == 409
     assert owner_api.delete(f"{accounts}/{marked.json()['id']}").status_code == 409
+    # Nor by taking them from the one who has them, while another owner is there to do it.
+    second = make_person(owner.tenant, "second", "owner")
+    for change in (
+        lambda: change_member(acting=second.acting, tenant=owner.tenant, user_id=owner.user.id, state="suspended"),
+        lambda: change_member(acting=second.acting, tenant=owner.tenant, user_id=owner.user.id, role="admin"),
+        lambda: remove_member(acting=second.acting, tenant=owner.tenant, user=owner.user),
+    ):
+        with pytest.raises(Conflict):
+            change()
+        assert log_in(owner)[0] == 200
+    mark_account(acting=second.acting, membership_id=uuid.UUID(member_id(second)))
+    remove_member(acting=second.acting, tenant=owner.tenant, user=owner.user)
+    add_member(acting=second.acting, tenant=owner.tenant, user=owner.user, role="owner")
+    assert log_in(owner)[0] == 403, "who comes back logs in as all others do"
+    mark_account(acting=second.acting, membership_id=uuid.UUID(member_id(owner)))
     assert require(False) == 200
     assert member_api.get("/api/v1/keys").status_code == 200
     assert owner_api.delete(one).status_code == 204

@@ -126,7 +126,7 @@ def use(tenant: Any, key: Any, node: Any, version: str, count: int) -> None:
     """Records over 40 days, as gateways send them, of every outcome; one in three has a route, one in ten no node."""
     from ollamamax.bus import keys, shared  # type: ignore[attr-defined] # there was one then
     from ollamamax.contract import Route, UsageRecord, encode_json
-    from ollamamax.metering.actions import write_usage
+    from ollamamax.metering.actions.usage import write_usage
 
     outcomes = ("ok", "ok", "ok", "cancelled", "failed", "gateway_lost", "node_lost")
     for number in range(count):

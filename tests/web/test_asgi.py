@@ -9,15 +9,14 @@ import redis
 from starlette.testclient import TestClient
 
 from ollamamax.asgi import MOST_BYTES, Web
-from ollamamax.bus import directory
+from tests.directories import publish_empty
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
 def client(valkey: redis.Redis) -> Iterator[TestClient]:
-    for table in ("keys", "node_keys", "tenants", "models", "aliases", "blobs", "nodes"):
-        directory.reconcile(valkey, table, dict)
+    publish_empty(valkey)
     with TestClient(Web(), base_url="http://localhost") as made:
         yield made
 

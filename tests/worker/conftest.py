@@ -92,10 +92,11 @@ def make_node(tmp_path: Path, redis_url: str) -> Iterator[MakeNode]:
         awake: float = 0.0,
         silence: float = FLOOR,
         ahead: float = 0.0,
+        more: tuple[str, ...] = (),
     ) -> Node:
         home = tmp_path / f"node{len(nodes)}"
         home.mkdir()
-        options = (f"--grace={grace}", f"--awake={awake}", f"--silence={silence}")
+        options = (f"--grace={grace}", f"--awake={awake}", f"--silence={silence}", *more)
         nodes.append(Node(make_identity(url, engine, control), home, url, *options, ahead=ahead))
         return nodes[-1]
 

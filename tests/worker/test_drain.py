@@ -6,10 +6,10 @@ import time
 from typing import Any
 
 from cluster.engines.build import EngineChoice
-from cluster.worker.inbox import IDLE_SECONDS
+from cluster.worker.inbox import IDLE_SECONDS, evicted
 from ollamamax import contract
 from ollamamax.bus import keys
-from ollamamax.lines import GATHER_SECONDS
+from ollamamax.log_lines import GATHER_SECONDS
 from tests.patience import BUSY
 from tests.worker.conftest import MakeNode, MakeStub
 from tests.worker.node import Gateway, Node, wait_for
@@ -96,3 +96,22 @@ def test_tickets_whose_message_was_lost_are_found(stub_node: Node, gateway: Gate
     ticket = gateway.ticket()
     stub_node.redis.rpush(keys.node_inbox(stub_node.id), contract.encode_ticket(ticket))
     assert isinstance(gateway.wait(ticket, 5).end, contract.Final)
+
+
+def test_at_the_end_of_a_drain_what_runs_ends_and_is_told_why(make_node: MakeNode, make_stub: MakeStub) -> None:
+    stub = make_stub(token_ms=20, tokens=5000)
+    node = make_node(EngineChoice("openai", stub.url, slots=4))
+    node.wait_ready()
+    gateway = Gateway(node)
+    running = [gateway.run() for _ in range(3)]
+    gateway.until(lambda: all(each.id in gateway.got and gateway.got[each.id].tokens > 2 for each in running))
+    assert node.control(contract.Control("evict", "")) == 1
+    for each in running:
+        end = gateway.wait(each).end
+        assert end is not None
+        assert (end.code, end.status) == (evicted().code, evicted().status)  # type: ignore[union-attr]
+        assert end.completion_tokens > 2, "what came before was counted"
+    wait_for(lambda: stub.seen()["running"] == 0, what="an engine that does nothing any more")
+    # It is told so every second while it has places taken: nothing is there to end, and nothing breaks.
+    assert node.control(contract.Control("evict", "")) == 1
+    assert isinstance(gateway.wait(gateway.run(max_tokens=3)).end, contract.Final)

@@ -12,6 +12,7 @@ import pytest
 
 from models_registry.worker import fetch
 from models_registry.worker.blobs import BlobFolder
+from models_registry.worker.pace import BytePace, Speed, Throttle
 from tests.fakes.control_plane import ControlPlane
 
 DATA = os.urandom(3_000_000)
@@ -45,7 +46,9 @@ class Case:
 
     async def fetch(self) -> None:
         url = f"{self.control.url}/api/v1/blobs/{self.digest}"
-        await fetch.fetch_blob(self.client, url, self.folder, self.digest, len(DATA), self.told.append)
+        await fetch.fetch_blob(
+            self.client, url, self.folder, self.digest, len(DATA), self.told.append, BytePace(Throttle())
+        )
 
 
 @pytest.fixture
@@ -146,3 +149,32 @@ def test_a_changed_file_is_read_again(folder: BlobFolder) -> None:
 def test_a_digest_cannot_name_a_path(folder: BlobFolder) -> None:
     with pytest.raises(Exception, match="not a sha256 digest"):
         folder.path("sha256:../../etc/passwd")
+
+
+async def test_a_throttle_lets_bytes_come_no_faster_than_its_rate(case: Case) -> None:
+    class Clock:
+        slept = 0.0
+
+    async def sleep(seconds: float) -> None:
+        Clock.slept += seconds
+
+    throttle = Throttle(1_000_000)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("models_registry.worker.pace.asyncio.sleep", sleep)
+        for _ in range(10):
+            await throttle.take(300_000)
+    # The last one is paid for by whoever comes next; each sleep reaches further, because nothing really waited.
+    assert throttle._free_at > 0
+    assert Clock.slept > 2.0
+
+
+def test_a_speed_is_that_of_the_last_seconds() -> None:
+    now = [0.0]
+    speed = Speed(lambda: now[0])
+    assert speed.at(0) is None
+    told = []
+    for second in range(1, 21):
+        now[0] = float(second)
+        told.append(speed.at(second * 100 if second <= 10 else 1000 + (second - 10) * 500))
+    assert told[5] == pytest.approx(100)
+    assert told[-1] == pytest.approx(500)

@@ -14,9 +14,13 @@ export function useSessions() {
   })
 }
 
+/** While it is under way the session gets another id: what speaks by the one before is told that it is over. */
+export const CHANGE_PASSWORD = ['change-password']
+
 export function useChangePassword() {
   const queries = useQueryClient()
   return useMutation({
+    mutationKey: CHANGE_PASSWORD,
     mutationFn: async (body: { current: string; new: string }) => {
       await api.PUT('/api/v1/account/password', { body })
     },

@@ -62,8 +62,11 @@ export function useVerify(onPart: (check: Check) => void) {
   })
 }
 
+export const AUDIT_FORMS = ['jsonl', 'csv', 'cef', 'ocsf'] as const
+export type AuditForm = (typeof AUDIT_FORMS)[number]
+
 /** Where the records that match are as a file, the oldest first. */
-export function auditFile(asked: AuditAsked, form: 'jsonl' | 'csv'): string {
+export function auditFile(asked: AuditAsked, form: AuditForm): string {
   return `/api/v1/audit/export?${new URLSearchParams({ ...asked, form }).toString()}`
 }
 

@@ -11,6 +11,8 @@ export class Problem extends Error {
     readonly retryAfter: number | null = null,
     /** What is wrong with fields of the body, by their paths: `limits.tokens_per_minute`; `''` is the body as a whole. */
     readonly fields: Readonly<Record<string, readonly string[]>> = {},
+    /** How to confirm that it is oneself, where that is asked for first. */
+    readonly confirming: Confirming | null = null,
   ) {
     super(message)
     this.name = 'Problem'
@@ -22,19 +24,52 @@ function csrfToken(): string | null {
   return found?.[1] ?? null
 }
 
+/** How somebody can confirm that it is they: by what they have, or by the identity provider that vouched for them. */
+export interface Confirming {
+  ways: readonly string[]
+  provider: string | null
+}
+
+/** Asks the person at the screen; whether they confirmed. */
+type Confirm = (how: Confirming) => Promise<boolean>
+
+let confirm: Confirm | null = null
+
+/** Whom to ask when the API wants to know anew who it is: the shell's dialog. */
+export function askToConfirm(by: Confirm): void {
+  confirm = by
+}
+
+/** Requests under way, as they were before their bodies were sent: to send them again. */
+const sent = new Map<string, Request>()
+
+function withToken(request: Request): Request {
+  const token = csrfToken()
+  if (request.method !== 'GET' && token !== null) request.headers.set('X-CSRFToken', token)
+  return request
+}
+
 export const api = createClient<paths>({ credentials: 'same-origin' })
 
 api.use({
-  onRequest({ request }) {
-    const token = csrfToken()
-    if (request.method !== 'GET' && token !== null) request.headers.set('X-CSRFToken', token)
-    return request
+  onRequest({ request, id }) {
+    const ready = withToken(request)
+    sent.set(id, ready.clone())
+    return ready
   },
-  async onResponse({ response }) {
+  async onResponse({ response, id }) {
+    const again = sent.get(id)
+    sent.delete(id)
     if (response.ok) return
-    throw await problemOf(response)
+    const problem = await problemOf(response)
+    if (problem.confirming === null || again === undefined || confirm === null) throw problem
+    if (!(await confirm(problem.confirming))) throw problem
+    const answer = await fetch(withToken(again))
+    if (!answer.ok) throw await problemOf(answer)
+    return answer
   },
-  onError() {
+  onError({ id }) {
+    sent.delete(id)
     return new Problem(0, 'unreachable', 'The server does not answer. Check the connection and try again.')
   },
 })
@@ -58,7 +93,15 @@ async function problemOf(response: Response): Promise<Problem> {
     text('detail') ?? text('title') ?? `The server answered ${response.status}.`,
     Number.isFinite(wait) ? wait : null,
     fieldsOf(body.fields),
+    body.code === 'confirmation_needed' ? confirmingOf(body) : null,
   )
+}
+
+function confirmingOf({ ways, provider }: Record<string, unknown>): Confirming {
+  return {
+    ways: Array.isArray(ways) ? ways.map(String) : [],
+    provider: typeof provider === 'string' ? provider : null,
+  }
 }
 
 function fieldsOf(value: unknown): Record<string, string[]> {

@@ -47,6 +47,15 @@ export function useRotateKey() {
   })
 }
 
+export function useChangeReach() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: async ({ id, reach }: { id: string; reach: Key['reach'] }): Promise<Key> =>
+      bodyOf(await api.PATCH('/api/v1/keys/{key_id}', { params: { path: { key_id: id } }, body: { reach } })),
+    onSuccess: () => queries.invalidateQueries({ queryKey: KEYS }),
+  })
+}
+
 export function useRevokeKey() {
   const queries = useQueryClient()
   return useMutation({

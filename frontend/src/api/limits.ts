@@ -9,7 +9,15 @@ export type KeyLimits = components['schemas']['KeyLimits']
 export type Limits = components['schemas']['Limits']
 export type LimitName = keyof Limits
 
-export const LIMIT_NAMES = ['requests_per_minute', 'tokens_per_minute', 'concurrent_requests'] as const
+/** Those of which something is used at any moment. */
+export const USED_NAMES = [
+  'requests_per_minute',
+  'tokens_per_minute',
+  'input_tokens_per_minute',
+  'output_tokens_per_minute',
+  'concurrent_requests',
+] as const
+export const LIMIT_NAMES = [...USED_NAMES, 'context_tokens', 'output_tokens'] as const
 
 const LIMITS = ['limits']
 

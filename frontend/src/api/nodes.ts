@@ -97,7 +97,11 @@ export function useRemoveNode() {
     mutationFn: async (id: string) => {
       await api.DELETE('/api/v1/nodes/{node_id}', { params: { path: { node_id: id } } })
     },
-    onSuccess: () => queries.invalidateQueries({ queryKey: ['node'] }),
+    // The one that is gone is not asked for again: its page is about to be left.
+    onSuccess: (_gone, id) =>
+      queries.invalidateQueries({
+        predicate: ({ queryKey }) => queryKey[0] === 'node' && queryKey[1] !== id,
+      }),
   })
 }
 

@@ -4,6 +4,109 @@
  */
 
 export interface paths {
+    "/api/v1/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Who has a permission, on everything or on one object, and why: people, programs and keys. */
+        get: operations["access_who"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/objects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The objects of a kind that rights can be granted on, the newest first. */
+        get: operations["access_objects"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/authenticators": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description A secret for an authenticator program. It counts once its first code was confirmed. */
+        post: operations["account_authenticator_begin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/authenticators/{factor_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description It counts no more. With the last one go the recovery codes. */
+        delete: operations["account_authenticator_remove"];
+        options?: never;
+        head?: never;
+        /** @description Give it another name. */
+        patch: operations["account_authenticator_rename"];
+        trace?: never;
+    };
+    "/api/v1/account/authenticators/{factor_id}/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Its first code: the authenticator counts from now on. With one's first factor come the recovery codes. */
+        post: operations["account_authenticator_confirm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/factors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One's own second factors. */
+        get: operations["account_factors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/account/identities": {
         parameters: {
             query?: never;
@@ -56,6 +159,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/account/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Register a passkey. With one's first factor come the recovery codes. */
+        post: operations["account_passkey_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/passkeys/{factor_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description It counts no more. With the last one go the recovery codes. */
+        delete: operations["account_passkey_remove"];
+        options?: never;
+        head?: never;
+        /** @description Give it another name. */
+        patch: operations["account_passkey_rename"];
+        trace?: never;
+    };
+    "/api/v1/account/passkeys/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description What the browser is asked to make a passkey of. */
+        post: operations["account_passkey_options"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/account/password": {
         parameters: {
             query?: never;
@@ -67,6 +222,23 @@ export interface paths {
         /** @description Change one's own password. Every other session ends. */
         put: operations["account_password"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Ten new recovery codes; those before work no more. */
+        post: operations["account_recovery_codes"];
         delete?: never;
         options?: never;
         head?: never;
@@ -229,6 +401,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit/erasures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Destroy the key under which a person's name and addresses lie in the trail. There is no way back; every hash stays right. */
+        post: operations["audit_erase"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit/export": {
         parameters: {
             query?: never;
@@ -244,6 +433,95 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/holds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Legal holds of the trail, the newest first. */
+        get: operations["audit_holds_list"];
+        put?: never;
+        /** @description From now on nothing of the trail is dropped, and nobody is erased from it. */
+        post: operations["audit_holds_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/holds/{hold_id}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description End a legal hold. Done twice it is done once. */
+        post: operations["audit_holds_release"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description How long records are kept, and the signed checkpoints of those that were dropped. */
+        get: operations["audit_retention"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/streams": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Where the audit trail is given to, the newest first. */
+        get: operations["audit_streams_list"];
+        put?: never;
+        /** @description Give every record to a syslog server over TLS, at least once. */
+        post: operations["audit_streams_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/streams/{stream_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One stream, and how far it is. */
+        get: operations["audit_streams_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description End a stream. */
+        delete: operations["audit_streams_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Change a stream, or switch it off and on; it goes on where it is. */
+        patch: operations["audit_streams_update"];
         trace?: never;
     };
     "/api/v1/audit/verify": {
@@ -309,6 +587,60 @@ export interface paths {
         put?: never;
         /** @description End a batch within a second; what was answered stays. Done again, it changes nothing. */
         post: operations["batches_cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/budgets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's budgets and how much of each is spent, the newest first. */
+        get: operations["budgets_list"];
+        put?: never;
+        /** @description Set a budget for the tenant, or for one of its teams, users or keys. It counts within a second. */
+        post: operations["budgets_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/budgets/{budget_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One budget. */
+        get: operations["budgets_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Delete a budget. What is under way goes on. */
+        delete: operations["budgets_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Change how much it is, whether it is hard, or when it is told of. What is spent stays. */
+        patch: operations["budgets_update"];
+        trace?: never;
+    };
+    "/api/v1/budgets/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
+        post: operations["budgets_bulk"];
         delete?: never;
         options?: never;
         head?: never;
@@ -413,6 +745,92 @@ export interface paths {
         get: operations["history_retrieve"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What broke, the newest first. */
+        get: operations["incidents_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{incident_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One incident with its evidence and its timeline. */
+        get: operations["incidents_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{incident_id}/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Say that you look after it. */
+        post: operations["incidents_acknowledge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{incident_id}/recovery": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Set the node aside until it is well: quarantine, drain, verify, restore. Refused where a guard rail forbids it. */
+        post: operations["incidents_recover"];
+        /** @description Stop it: the node takes requests again. */
+        delete: operations["incidents_stop_recovery"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{incident_id}/silence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Have nobody told of it for a while: that it became worse, closed, or came back. */
+        post: operations["incidents_silence"];
         delete?: never;
         options?: never;
         head?: never;
@@ -595,6 +1013,23 @@ export interface paths {
         patch: operations["keys_update"];
         trace?: never;
     };
+    "/api/v1/keys/{key_id}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What a key can do now, and why: never more than its maker. */
+        get: operations["keys_access"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/keys/{key_id}/rotate": {
         parameters: {
             query?: never;
@@ -623,6 +1058,23 @@ export interface paths {
         put?: never;
         /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
         post: operations["keys_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/keys/report-leak": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Report a key that was found where it should not be: if it works, it is revoked. The answer is the same for every text. */
+        post: operations["keys_report_leak"];
         delete?: never;
         options?: never;
         head?: never;
@@ -731,6 +1183,23 @@ export interface paths {
         head?: never;
         /** @description Give a member another role, or suspend the membership: their keys follow within a second. Owners are changed by owners. */
         patch: operations["members_update"];
+        trace?: never;
+    };
+    "/api/v1/members/{membership_id}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What a person or a program can do, and why. */
+        get: operations["members_access"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/members/bulk": {
@@ -873,6 +1342,59 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models/{channel_id}/replicas/{node_id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Stop bringing the version to the node. What came so far stays there. */
+        post: operations["replicas_pause"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{channel_id}/replicas/{node_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Let it go on. */
+        post: operations["replicas_resume"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{channel_id}/replication": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Where copies of the model's versions are to be, and how many there are. */
+        get: operations["models_replication_retrieve"];
+        /** @description Give the model terms of its own. Nodes begin to fetch, and let go of copies, within seconds. */
+        put: operations["models_replication_update"];
+        post?: never;
+        /** @description Let the tenant's terms count for the model. */
+        delete: operations["models_replication_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/models/{channel_id}/rollback": {
         parameters: {
             query?: never;
@@ -884,6 +1406,24 @@ export interface paths {
         put?: never;
         /** @description Point the channel at the version that it pointed at before. */
         post: operations["models_rollback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{channel_id}/rollouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Rollouts of the model's channels, the newest first. */
+        get: operations["models_rollouts"];
+        put?: never;
+        /** @description Begin to move the channel to another version of its model in steps: with more and more conversations, and back when it does worse. */
+        post: operations["models_rollouts_create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1168,6 +1708,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description All prices that there are and were, the newest first. */
+        get: operations["prices_list"];
+        put?: never;
+        /** @description Set what a model costs from now on. What began before keeps the price that it had. */
+        post: operations["prices_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/promotions": {
         parameters: {
             query?: never;
@@ -1247,6 +1805,24 @@ export interface paths {
         /** @description The caller's requests that wait for a free slot, the next first. */
         get: operations["queue_retrieve"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/replication": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The terms of all models of the tenant that have none of their own. */
+        get: operations["replication_retrieve"];
+        /** @description Set them. */
+        put: operations["replication_update"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1377,6 +1953,108 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/rollouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Rollouts of all models, the newest first. */
+        get: operations["rollouts_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{rollout_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One rollout, with what was measured of both versions. */
+        get: operations["rollouts_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{rollout_id}/advance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Take the next step now, whatever it waits for. The last one moves the channel. */
+        post: operations["rollouts_advance"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{rollout_id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Keep its share as it is. It is taken back all the same when the new version does worse. */
+        post: operations["rollouts_pause"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{rollout_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Let a paused one go on. */
+        post: operations["rollouts_resume"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{rollout_id}/roll-back": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description End it: new requests have the old version within a second. */
+        post: operations["rollouts_roll_back"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/service-accounts": {
         parameters: {
             query?: never;
@@ -1441,10 +2119,113 @@ export interface paths {
         /** @description Who is logged in. Sets the CSRF cookie that other methods need, as `X-CSRFToken`. */
         get: operations["session_retrieve"];
         put?: never;
-        /** @description Log in. */
+        /** @description Log in. Who has a second factor is not logged in yet: `factor` says what is to come, and `session/factor` takes it. */
         post: operations["session_create"];
         /** @description Log out. */
         delete: operations["session_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description How one can confirm that it is oneself. */
+        get: operations["session_confirmation"];
+        put?: never;
+        /** @description Confirm that it is oneself: dangerous acts are open for a quarter of an hour. */
+        post: operations["session_confirm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/confirm/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description What one of one's passkeys has to sign. */
+        post: operations["session_confirm_options"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Show the second factor, after the password was right: who does is logged in. */
+        post: operations["session_factor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/factor/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description What one of the user's passkeys has to sign, after the password was right. */
+        post: operations["session_factor_options"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Log in by a passkey alone. */
+        post: operations["session_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/passkey/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description What a passkey, whosever, has to sign. */
+        post: operations["session_passkey_options"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1515,6 +2296,23 @@ export interface paths {
         post?: never;
         /** @description Take its password no more than others'. By an owner. */
         delete: operations["sso_break_glass_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/directory-log-in": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Give name and password of a directory: who is who they say is logged in, unless a second factor is to come. */
+        post: operations["sso_directory_log_in"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1678,6 +2476,74 @@ export interface paths {
         head?: never;
         /** @description Change an identity provider; rules are replaced as a whole, and count from each person's next log-in on. */
         patch: operations["sso_providers_update"];
+        trace?: never;
+    };
+    "/api/v1/sso/providers/{provider_id}/directory": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What the provider's directory has told by SCIM, and its tokens. */
+        get: operations["sso_providers_directory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/providers/{provider_id}/directory/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Make a token for the provider's directory. From then on only those that it tells of may log in by the provider. */
+        post: operations["sso_providers_tokens_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/providers/{provider_id}/directory/tokens/{token_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Refuse a token from now on. */
+        delete: operations["sso_providers_tokens_revoke"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/providers/{provider_id}/directory/tokens/{token_id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Another token in the place of one, which is taken for some hours more. */
+        post: operations["sso_providers_tokens_rotate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/sso/providers/{provider_id}/dry-run": {
@@ -1907,6 +2773,24 @@ export interface paths {
         head?: never;
         /** @description Change the tenant's name, or whether its responses show their route. Weight and limits are the operator's. */
         patch: operations["tenant_update"];
+        trace?: never;
+    };
+    "/api/v1/tenant/sign-in": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What the tenant asks of its members when they log in. */
+        get: operations["tenant_sign_in"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** @description Ask for a second factor, from some days on; take passkeys alone, or not. */
+        patch: operations["tenant_sign_in_update"];
         trace?: never;
     };
     "/api/v1/tenants": {
@@ -2161,7 +3045,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description One delivery: the body, and each attempt. */
+        /** @description One delivery: the body, and each attempt. For who may see themselves what the body tells. */
         get: operations["webhook_deliveries_retrieve"];
         put?: never;
         post?: never;
@@ -2256,16 +3140,102 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workloads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's workloads, the newest first. */
+        get: operations["workloads_list"];
+        put?: never;
+        /** @description Trust a program by what its own issuer says of it; it gets a key of a service account of which nobody has the secret. */
+        post: operations["workloads_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workloads/{workload_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One workload. */
+        get: operations["workloads_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Trust it no more: its key is revoked, and its tokens are refused everywhere within a second. */
+        delete: operations["workloads_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * @description * `node` - Node
+         *     * `model` - Model
+         *     * `fleet` - Fleet
+         *     * `system` - System
+         * @enum {string}
+         */
+        AboutEnum: "node" | "model" | "fleet" | "system";
         /** @description ``name`` and ``password`` are of a new user; who is logged in sends neither. */
         Accept: {
             /** @description What follows `#` in the link. */
             token: string;
             name?: string;
             password?: string;
+        };
+        /** @description ``id`` is that of a membership, or of a key. */
+        AccessHolder: {
+            kind: components["schemas"]["AccessHolderKindEnum"];
+            /** Format: uuid */
+            id: string;
+            name: string;
+            reasons: components["schemas"]["AccessReason"][];
+        };
+        /**
+         * @description * `person` - person
+         *     * `program` - program
+         *     * `key` - key
+         * @enum {string}
+         */
+        AccessHolderKindEnum: "person" | "program" | "key";
+        /** @description Why somebody has a permission. */
+        AccessReason: {
+            permission: string;
+            /** @description null: on everything in the tenant. */
+            on: components["schemas"]["ObjectName"] | null;
+            /**
+             * @description Their own role, that of a team, a grant, one to a team; or a key of the system's.
+             *
+             *     * `role` - role
+             *     * `team_role` - team_role
+             *     * `grant` - grant
+             *     * `team_grant` - team_grant
+             *     * `system` - system
+             */
+            by: components["schemas"]["ByEnum"];
+            /** @description The slug of the role that has it. */
+            role: string;
+            /** @description The slug of the team that it comes by. */
+            team: string;
+            /** @description The pool that it was granted on, and that the object is in. */
+            pool: components["schemas"]["ObjectName"] | null;
+        };
+        /** @description ``counts``: whether it counts now, which it does not while suspended, revoked or expired. */
+        AccessRights: {
+            counts: boolean;
+            reasons: components["schemas"]["AccessReason"][];
         };
         Alias: {
             /** Format: uuid */
@@ -2314,6 +3284,30 @@ export interface components {
              */
             load_ms?: number;
         };
+        AuditErased: {
+            /** @description That were destroyed. */
+            keys: number;
+        };
+        /** @description One of both, or both, where records from before the person had an account are meant too. */
+        AuditErasure: {
+            /**
+             * @description `system` is of the installation, for its operator.
+             *
+             *     * `tenant` - tenant
+             *     * `system` - system
+             * @default tenant
+             */
+            chain: components["schemas"]["ChainEnum"];
+            /**
+             * Format: uuid
+             * @description The person's id.
+             */
+            user?: string;
+            /** @description The address of who has no account. */
+            email?: string;
+            /** @description Stands in the trail: name nobody in it. */
+            reason: string;
+        };
         /** @description Of an action: ``seq`` is the number of its audit record, ``detail`` what that says besides. */
         AuditEvent: {
             seq: number;
@@ -2328,7 +3322,11 @@ export interface components {
             seq: number;
             what: string;
         };
-        /** @description ``seq`` numbers the chain's records from 1 without a hole; ``hash`` covers every other field and the hash before. */
+        /**
+         * @description ``seq`` numbers the chain's records from 1 without a hole; ``hash`` covers every other field and the hash before.
+         *
+         *     Names and addresses of a person who was erased read `erased`; ``personal`` is what the hash covers in their place.
+         */
         AuditRecord: {
             readonly seq: number;
             /** Format: date-time */
@@ -2340,9 +3338,90 @@ export interface components {
             readonly target_type: string;
             readonly target_id: string;
             readonly request: string;
+            /** @description From where; empty where that is not known. */
+            readonly address: string;
+            readonly outcome: string;
             readonly detail: unknown;
+            readonly format: number;
             readonly hash: string;
             readonly prev_hash: string;
+            /** @description What is personal, as it was sealed. */
+            readonly personal: unknown;
+            /** @description Whether something of it was erased. */
+            readonly erased: boolean;
+        };
+        AuditRetention: {
+            /** @description After which whole months are dropped; 0: never. */
+            days: number;
+            /** @description Whether a legal hold of this trail is in force. */
+            held: boolean;
+            /** @description The newest 100. */
+            checkpoints: components["schemas"]["Checkpoint"][];
+        };
+        /** @description ``seq`` is the number of the last record that arrived, ``waiting`` how many came after it; ``error`` is of the last attempt. */
+        AuditStream: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly name: string;
+            /** @description `tenant`, or `system` for that of the installation. */
+            readonly chain: components["schemas"]["ChainEnum"];
+            readonly host: string;
+            readonly port: number;
+            readonly form: components["schemas"]["FormEnum"];
+            readonly authority: string;
+            readonly answered: boolean;
+            readonly enabled: boolean;
+            /** Format: date-time */
+            readonly created_at: string;
+            readonly seq: number;
+            readonly waiting: number;
+            readonly missed: number;
+            readonly failures: number;
+            /** Format: date-time */
+            readonly failing_since: string | null;
+            readonly error: string;
+            /** Format: date-time */
+            readonly succeeded_at: string | null;
+        };
+        AuditStreamCreate: {
+            name: string;
+            /** @description Name or address of the syslog server. */
+            host: string;
+            /** @default 6514 */
+            port: number;
+            /** @default json */
+            form: components["schemas"]["FormEnum"];
+            /** @default tenant */
+            chain: components["schemas"]["ChainEnum"];
+            /**
+             * @description PEM; trusted instead of the system's.
+             * @default
+             */
+            authority: string;
+            /**
+             * @description Whether the receiver answers the end of a connection with close_notify (RFC 5425, 4.4). Without that answer what was under way when it dies may be lost.
+             * @default true
+             */
+            answered: boolean;
+            /**
+             * @description All that is kept first; else from now on.
+             * @default false
+             */
+            from_start: boolean;
+        };
+        Authenticator: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly name: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly used_at: string | null;
+        };
+        AuthenticatorConfirm: {
+            code: string;
+            /** @default  */
+            name: string;
         };
         /** @description ``completed`` and ``failed`` of ``total`` lines have their answer. A file that is not there (yet, or deleted) has no name. */
         Batch: {
@@ -2391,6 +3470,8 @@ export interface components {
             line: number | null;
             message: string;
         };
+        /** @enum {unknown} */
+        BlankEnum: "";
         /** @description A member whose password is taken, though the tenant asks for single sign-on. */
         BreakGlass: {
             /** Format: uuid */
@@ -2408,6 +3489,55 @@ export interface components {
              * @description The id of a membership.
              */
             member: string;
+        };
+        /** @description How much may be spent in each day, week or month of UTC. What is spent is null where Redis cannot be asked. */
+        Budget: {
+            /** Format: uuid */
+            readonly id: string;
+            whose: components["schemas"]["WhoseEnum"];
+            /** Format: uuid */
+            readonly subject: string | null;
+            /** @description Of the team, user or key; empty for the tenant. */
+            readonly name: string;
+            unit: components["schemas"]["UnitEnum"];
+            period: components["schemas"]["PeriodEnum"];
+            /** Format: double */
+            most: number;
+            readonly hard: boolean;
+            readonly warn_percent: number;
+            /** Format: double */
+            readonly used: number | null;
+            /**
+             * Format: double
+             * @description By requests that are under way, each for the most it may use.
+             */
+            readonly reserved: number | null;
+            /**
+             * Format: double
+             * @description Seconds until the next day, week or month begins.
+             */
+            readonly resets_in: number | null;
+            readonly created_by_name: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly changed_at: string;
+        };
+        BudgetCreate: {
+            whose: components["schemas"]["WhoseEnum"];
+            /**
+             * Format: uuid
+             * @description The id of a team, user or key; none for the tenant's budget.
+             */
+            subject?: string | null;
+            unit: components["schemas"]["UnitEnum"];
+            period: components["schemas"]["PeriodEnum"];
+            /** Format: decimal */
+            most: string;
+            /** @description Whether a request that might go beyond is refused. */
+            hard?: boolean;
+            /** @description Told of at this share, in percent. */
+            warn_percent?: number;
         };
         Bulk: {
             items: components["schemas"]["BulkItem"][];
@@ -2441,12 +3571,37 @@ export interface components {
             results: components["schemas"]["BulkResult"][];
         };
         /**
+         * @description * `role` - role
+         *     * `team_role` - team_role
+         *     * `grant` - grant
+         *     * `team_grant` - team_grant
+         *     * `system` - system
+         * @enum {string}
+         */
+        ByEnum: "role" | "team_role" | "grant" | "team_grant" | "system";
+        /**
          * @description * `no_capacity` - no_capacity
          *     * `context_too_long` - context_too_long
          *     * `engine_error` - engine_error
          * @enum {string}
          */
         CausesEnum: "no_capacity" | "context_too_long" | "engine_error";
+        Chain: {
+            /**
+             * @description `system` is of the installation, for its operator.
+             *
+             *     * `tenant` - tenant
+             *     * `system` - system
+             * @default tenant
+             */
+            chain: components["schemas"]["ChainEnum"];
+        };
+        /**
+         * @description * `tenant` - tenant
+         *     * `system` - system
+         * @enum {string}
+         */
+        ChainEnum: "tenant" | "system";
         /** @description One channel of a model. */
         Channel: {
             /** Format: uuid */
@@ -2484,6 +3639,24 @@ export interface components {
             /** @description a version of the same model */
             version: string;
         };
+        /** @description Records up to ``seq`` were dropped; the next one follows ``hash``. ``signature`` is Ed25519's, by ``key``, over canonical JSON of the rest. */
+        Checkpoint: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly seq: number;
+            readonly hash: string;
+            /** Format: date-time */
+            readonly at: string;
+            readonly partition: string;
+            readonly key: string;
+            readonly signature: string;
+        };
+        ClaimRule: {
+            /** @description Such as sub; a/b is the claim b within a. */
+            claim: string;
+            /** @description What it must be; * stands for anything. */
+            pattern: string;
+        };
         /**
          * @description * `healthy` - healthy
          *     * `degraded` - degraded
@@ -2492,6 +3665,24 @@ export interface components {
          * @enum {string}
          */
         ConditionEnum: "healthy" | "degraded" | "unhealthy" | "unknown";
+        /** @description ``ways``: what its user can show; ``provider``: who vouched for them, and can again. */
+        Confirmation: {
+            ways: components["schemas"]["WaysEnum"][];
+            /** Format: uuid */
+            provider: string | null;
+        };
+        /** @description How many copies of a version there are. */
+        CopiesOfVersion: {
+            version: string;
+            /** @description nodes that are to have it by the last plan */
+            wanted: number;
+            /** @description verified on their nodes */
+            ready: number;
+            coming: number;
+            failed: number;
+            /** @description why fewer are wanted than there should be; empty where they are not */
+            shortage: string;
+        };
         /** @description Refuses fields that it does not know: what looks like a setting must be one. */
         Copy: {
             /** @description the further name, as `name:tag` */
@@ -2560,6 +3751,8 @@ export interface components {
             readonly id: string;
             readonly name: string;
             readonly identifier: string;
+            /** @description Not where it is a workload's. */
+            readonly has_secret: boolean;
             readonly permissions: string[];
             readonly limits: components["schemas"]["Limits"];
             /**
@@ -2572,6 +3765,7 @@ export interface components {
             readonly priority: components["schemas"]["PriorityEnum"];
             /** @description Whether inference refuses fields that nobody knows; null: as the tenant says. */
             readonly strict_fields: boolean | null;
+            readonly reach: components["schemas"]["Reach"];
             /**
              * Format: uuid
              * @description null where the system made it, or its maker was removed.
@@ -2661,6 +3855,27 @@ export interface components {
             field: string;
             before: unknown;
             after: unknown;
+        };
+        /** @description `asked` is what the address of the console's page holds. */
+        DirectoryLogIn: {
+            /** Format: uuid */
+            provider: string;
+            asked: string;
+            login: string;
+            password: string;
+        };
+        /** @description What the directory has told so far. `without_account` counts its active users that have no membership, by why. */
+        DirectoryStatus: {
+            /** @description The address to enter at the identity provider. */
+            url: string;
+            users: number;
+            active: number;
+            members: number;
+            groups: number;
+            without_account: {
+                [key: string]: number;
+            };
+            tokens: components["schemas"]["ScimToken"][];
         };
         Door: {
             /** Format: uuid */
@@ -2803,6 +4018,45 @@ export interface components {
             type: string;
             id: string;
         };
+        /**
+         * @description * `oldest` - oldest
+         *     * `least_used` - least_used
+         *     * `largest` - largest
+         * @enum {string}
+         */
+        EvictEnum: "oldest" | "least_used" | "largest";
+        /** @description A finding: ``values`` are what was measured, and what it was compared with. */
+        Evidence: {
+            code: string;
+            severity: components["schemas"]["SeverityEnum"];
+            text: string;
+            values: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * @description * `` -
+         *     * `totp` - totp
+         *     * `passkey` - passkey
+         *     * `recovery_code` - recovery_code
+         * @enum {string}
+         */
+        FactorEnum: "totp" | "passkey" | "recovery_code";
+        /** @description A tenant asks the user, who has no second factor, for one: from ``at`` on they do not act in it without. */
+        FactorWanted: {
+            tenant: string;
+            /** Format: date-time */
+            at: string;
+        };
+        /** @description ``passkeys_work``: the browser came to a host with a name; ``has_password``: the user can confirm changes by one. */
+        Factors: {
+            authenticators: components["schemas"]["Authenticator"][];
+            passkeys: components["schemas"]["Passkey"][];
+            /** @description How many are left. */
+            recovery_codes: number;
+            passkeys_work: boolean;
+            has_password: boolean;
+        };
         /** @description A model that stands in, and the causes for which it does. */
         Fallback: {
             model: string;
@@ -2859,6 +4113,20 @@ export interface components {
             problems: components["schemas"]["Problem"][];
             notices: components["schemas"]["Problem"][];
         };
+        /**
+         * @description * `json` - Json
+         *     * `cef` - Cef
+         *     * `ocsf` - Ocsf
+         * @enum {string}
+         */
+        FormEnum: "json" | "cef" | "ocsf";
+        /**
+         * @description * `failures` - failures
+         *     * `first_token` - first_token
+         *     * `speed` - speed
+         * @enum {string}
+         */
+        GateEnum: "failures" | "first_token" | "speed";
         /** @description A permission that a member, a person or a program, has on one object. */
         Grant: {
             /** Format: uuid */
@@ -2921,12 +4189,13 @@ export interface components {
                 [key: string]: (number | null)[];
             };
         };
-        /** @description ``provider`` names who vouched for the user; empty for this installation itself. */
+        /** @description ``provider`` names who vouched for the user; empty for this installation itself. ``factor``: what they proved besides. */
         HowLoggedIn: {
             method: components["schemas"]["HowLoggedInMethodEnum"];
             provider: string;
             /** Format: date-time */
             at: string;
+            factor: components["schemas"]["FactorEnum"] | components["schemas"]["BlankEnum"];
         };
         /**
          * @description * `password` - password
@@ -2957,17 +4226,22 @@ export interface components {
             }[];
             readonly redirect_uri: string;
             readonly back_channel_uri: string;
+            readonly saml: components["schemas"]["SamlShown"] | null;
+            readonly ldap: components["schemas"]["LdapShown"] | null;
             /** Format: date-time */
             readonly created_at: string;
             /** Format: date-time */
             readonly changed_at: string;
         };
-        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        /**
+         * @description By OpenID Connect it needs `issuer` and `client_id`, by SAML `saml`. A directory needs `ldap`, with `issuer` for the base below which its
+         *     people are, and `client_id` and `client_secret` for the account that asks it.
+         */
         IdentityProviderCreate: {
             name: string;
             /** @description Exactly as the provider names itself. */
-            issuer: string;
-            client_id: string;
+            issuer?: string;
+            client_id?: string;
             /** @description Empty for a public client. */
             client_secret?: string;
             /** @description openid email profile */
@@ -2979,12 +4253,115 @@ export interface components {
             creates_users?: boolean;
             enabled?: boolean;
             rules?: components["schemas"]["RoleRule"][];
+            saml?: components["schemas"]["SamlGiven"];
+            ldap?: components["schemas"]["LdapGiven"];
+            kind?: components["schemas"]["IdentityProviderKindEnum"];
         };
         /**
          * @description * `oidc` - Oidc
+         *     * `saml` - Saml
+         *     * `ldap` - Ldap
          * @enum {string}
          */
-        IdentityProviderKindEnum: "oidc";
+        IdentityProviderKindEnum: "oidc" | "saml" | "ldap";
+        Incident: {
+            /** Format: uuid */
+            readonly id: string;
+            /** @description ``open`` or ``closed``. */
+            readonly state: string;
+            readonly kind: string;
+            /**
+             * @description a notice is no incident
+             *
+             *     * `critical` - critical
+             *     * `warning` - warning
+             *     * `notice` - notice
+             */
+            readonly severity: components["schemas"]["SeverityEnum"];
+            readonly text: string;
+            readonly about: components["schemas"]["AboutEnum"];
+            /** @description of the node or the model; empty for others */
+            readonly subject_id: string;
+            readonly subject_name: string;
+            readonly region: string;
+            /** Format: date-time */
+            readonly opened_at: string;
+            /** Format: date-time */
+            readonly changed_at: string;
+            /** Format: date-time */
+            readonly closed_at: string | null;
+            /**
+             * Format: double
+             * @description from its beginning to its end; null while it is open
+             */
+            readonly seconds: number | null;
+            readonly reopened: number;
+            /** Format: date-time */
+            readonly acknowledged_at: string | null;
+            readonly acknowledged_by: string;
+            /** Format: date-time */
+            readonly silenced_until: string | null;
+            /** @description that failed there or had to go elsewhere, counted at its end */
+            readonly requests_hit: number | null;
+            readonly tenants_hit: number | null;
+        };
+        IncidentDetail: {
+            /** Format: uuid */
+            readonly id: string;
+            /** @description ``open`` or ``closed``. */
+            readonly state: string;
+            readonly kind: string;
+            /**
+             * @description a notice is no incident
+             *
+             *     * `critical` - critical
+             *     * `warning` - warning
+             *     * `notice` - notice
+             */
+            readonly severity: components["schemas"]["SeverityEnum"];
+            readonly text: string;
+            readonly about: components["schemas"]["AboutEnum"];
+            /** @description of the node or the model; empty for others */
+            readonly subject_id: string;
+            readonly subject_name: string;
+            readonly region: string;
+            /** Format: date-time */
+            readonly opened_at: string;
+            /** Format: date-time */
+            readonly changed_at: string;
+            /** Format: date-time */
+            readonly closed_at: string | null;
+            /**
+             * Format: double
+             * @description from its beginning to its end; null while it is open
+             */
+            readonly seconds: number | null;
+            readonly reopened: number;
+            /** Format: date-time */
+            readonly acknowledged_at: string | null;
+            readonly acknowledged_by: string;
+            /** Format: date-time */
+            readonly silenced_until: string | null;
+            /** @description that failed there or had to go elsewhere, counted at its end */
+            readonly requests_hit: number | null;
+            readonly tenants_hit: number | null;
+            /** @description the worst first, at most 10 */
+            evidence: components["schemas"]["Evidence"][];
+            /** @description the oldest first, at most 100 */
+            timeline: components["schemas"]["IncidentStep"][];
+            /** @description the latest run of a playbook; null where none was begun */
+            readonly recovery: components["schemas"]["Recovery"] | null;
+            /** @description whether there is a playbook for this kind of incident */
+            readonly recoverable: boolean;
+        };
+        /** @description ``by`` names who acknowledged or silenced it; empty for what the system did. */
+        IncidentStep: {
+            /** Format: date-time */
+            at: string;
+            what: components["schemas"]["WhatEnum"];
+            text: string;
+            by: string;
+        };
         /** @description Without its link, which is shown once. */
         Invitation: {
             /** Format: uuid */
@@ -3033,6 +4410,20 @@ export interface components {
         };
         InvitationToken: {
             /** @description What follows `#` in the link. */
+            token: string;
+        };
+        /** @description `token` is shown this once. */
+        IssuedScimToken: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            /** Format: date-time */
+            created_at: string;
+            created_by_name: string;
+            /** Format: date-time */
+            expires_at: string | null;
+            /** Format: date-time */
+            used_at: string | null;
             token: string;
         };
         Job: {
@@ -3125,6 +4516,8 @@ export interface components {
             readonly id: string;
             readonly name: string;
             readonly identifier: string;
+            /** @description Not where it is a workload's. */
+            readonly has_secret: boolean;
             readonly permissions: string[];
             readonly limits: components["schemas"]["Limits"];
             /**
@@ -3137,6 +4530,7 @@ export interface components {
             readonly priority: components["schemas"]["PriorityEnum"];
             /** @description Whether inference refuses fields that nobody knows; null: as the tenant says. */
             readonly strict_fields: boolean | null;
+            readonly reach: components["schemas"]["Reach"];
             /**
              * Format: uuid
              * @description null where the system made it, or its maker was removed.
@@ -3177,6 +4571,7 @@ export interface components {
             priority?: components["schemas"]["PriorityEnum"];
             /** @description Whether inference refuses fields that nobody knows; null: as the tenant says. */
             strict_fields?: boolean | null;
+            reach?: components["schemas"]["Reach"];
             /**
              * Format: uuid
              * @description Whose key it is, instead of the caller's: it may what that program may.
@@ -3206,16 +4601,91 @@ export interface components {
          * @enum {string}
          */
         LanguageEnum: "en" | "de";
+        /** @description What is left out stays as it is. */
+        LdapGiven: {
+            /** @description ldaps://host:port, or ldap://host:port, where TLS begins by StartTLS. The first that answers is asked. */
+            addresses?: string[];
+            /** @description PEM. */
+            ca?: string;
+            /** @description Finds one person; holds {login}, what they enter as their name. */
+            user_filter?: string;
+            /** @description Names one person for good: entryUUID, or objectGUID of Active Directory. */
+            subject_attribute?: string;
+            /** @description Empty: memberOf says the groups. */
+            group_base?: string;
+            /** @description Finds the groups of one person; holds {dn}. */
+            group_filter?: string;
+        };
+        /** @description What a directory has besides. `issuer` is the base below which its people are, `client_id` the account that asks it. */
+        LdapShown: {
+            addresses: string[];
+            /** @description Certificates in PEM that its own are of; empty for the system's. */
+            ca: string;
+            user_filter: string;
+            subject_attribute: string;
+            /** @description Empty where memberOf says the groups. */
+            group_base: string;
+            group_filter: string;
+            /** Format: date-time */
+            asked_at: string | null;
+            /**
+             * Format: date-time
+             * @description When everybody known was last looked up.
+             */
+            synced_at: string | null;
+            /** @description Why that failed the last time; empty where it did not. */
+            sync_error: string;
+        };
         Lead: {
             /** @description Where the browser goes now. */
             url: string;
         };
+        LeakedKey: {
+            /** @description The whole text of the key. */
+            key: string;
+        };
+        /** @description In force until ``released_at``; ``placed_by`` is the id of a user or key. */
+        LegalHold: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly reason: string;
+            /** Format: date-time */
+            readonly placed_at: string;
+            readonly placed_by: string;
+            /** Format: date-time */
+            readonly released_at: string | null;
+        };
+        LegalHoldCreate: {
+            /**
+             * @description `system` is of the installation, for its operator.
+             *
+             *     * `tenant` - tenant
+             *     * `system` - system
+             * @default tenant
+             */
+            chain: components["schemas"]["ChainEnum"];
+            reason: string;
+        };
+        /**
+         * @description * `joining` - Joining
+         *     * `ready` - Ready
+         *     * `cordoned` - Cordoned
+         *     * `draining` - Draining
+         *     * `unreachable` - Unreachable
+         *     * `lost` - Lost
+         * @enum {string}
+         */
+        LifecycleEnum: "joining" | "ready" | "cordoned" | "draining" | "unreachable" | "lost";
         /** @description In the unit of each limit: what is taken of the last minute's worth, and how many requests are under way. null where there is no limit. */
         LimitUse: {
             /** Format: double */
             requests_per_minute: number | null;
             /** Format: double */
             tokens_per_minute: number | null;
+            /** Format: double */
+            input_tokens_per_minute: number | null;
+            /** Format: double */
+            output_tokens_per_minute: number | null;
             /** Format: double */
             concurrent_requests: number | null;
         };
@@ -3224,6 +4694,12 @@ export interface components {
             requests_per_minute?: number | null;
             tokens_per_minute?: number | null;
             concurrent_requests?: number | null;
+            input_tokens_per_minute?: number | null;
+            output_tokens_per_minute?: number | null;
+            /** @description Of a prompt and its answer together. */
+            context_tokens?: number | null;
+            /** @description Of one answer; a longer one ends there. */
+            output_tokens?: number | null;
         };
         LinkByPassword: {
             password: string;
@@ -3329,6 +4805,56 @@ export interface components {
             readonly reloads_avoided: number | null;
             readonly health: components["schemas"]["Health"];
         };
+        /** @description For a million tokens and for a second of a slot, from a time on until the next price of the same model. */
+        ModelPrice: {
+            /** Format: uuid */
+            readonly id: string;
+            /** Format: double */
+            prompt_million: number;
+            /** Format: double */
+            completion_million: number;
+            /** Format: double */
+            second: number;
+            readonly model: string;
+            readonly currency: string;
+            readonly created_by_name: string;
+            /** Format: date-time */
+            readonly valid_from: string;
+        };
+        ModelPriceCreate: {
+            /**
+             * @description Its full name; empty for all that have no price of their own.
+             * @default
+             */
+            model: string;
+            /**
+             * Format: decimal
+             * @description For a million tokens of prompts.
+             * @default 0.000000000
+             */
+            prompt_million: string;
+            /**
+             * Format: decimal
+             * @description For a million tokens of answers.
+             * @default 0.000000000
+             */
+            completion_million: string;
+            /**
+             * Format: decimal
+             * @description For a second of a slot of a node.
+             * @default 0.000000000
+             */
+            second: string;
+            /** @description ISO 4217. */
+            currency: string;
+        };
+        /** @description ``address`` is what a QR code shows; ``secret`` is for typing it in. Neither is shown again. */
+        NewAuthenticator: {
+            /** Format: uuid */
+            id: string;
+            secret: string;
+            address: string;
+        };
         /**
          * @description ``telemetry`` is what the node said within the last seconds, or null when it said nothing: then there is no data.
          *     ``problem`` says why something that it says is not taken, or that it is cut off; null as long as all is well.
@@ -3339,6 +4865,9 @@ export interface components {
             readonly name: string;
             readonly engine: components["schemas"]["EngineEnum"];
             readonly agent_version: string;
+            readonly lifecycle: components["schemas"]["LifecycleEnum"];
+            /** Format: date-time */
+            readonly lifecycle_since: string;
             readonly schedulable: boolean;
             readonly drain: components["schemas"]["Drain"] | null;
             /** @description The tenants whose requests it runs besides its own tenant's: their ids, or ``*`` for all. */
@@ -3349,6 +4878,7 @@ export interface components {
             readonly labels: {
                 [key: string]: string;
             };
+            readonly taints: string[];
             /** Format: double */
             readonly hourly_cost: number | null;
             /** Format: date-time */
@@ -3388,6 +4918,13 @@ export interface components {
          * @enum {string}
          */
         ObjectKindEnum: "model" | "node" | "pool";
+        /** @description A model, a node or a pool; ``name`` is empty for one that is gone. */
+        ObjectName: {
+            kind: components["schemas"]["ObjectKindEnum"];
+            /** Format: uuid */
+            id: string;
+            name: string;
+        };
         /** @description ``has_account``: there is a user with the address, who logs in to accept. */
         OpenInvitation: {
             tenant: string;
@@ -3452,6 +4989,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["AuditRecord"][];
         };
+        PaginatedAuditStreamList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["AuditStream"][];
+        };
         PaginatedBatchList: {
             /**
              * Format: uri
@@ -3477,6 +5027,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["BreakGlass"][];
+        };
+        PaginatedBudgetList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Budget"][];
         };
         PaginatedChannelList: {
             /**
@@ -3569,6 +5132,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["IdentityProvider"][];
         };
+        PaginatedIncidentList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Incident"][];
+        };
         PaginatedInvitationList: {
             /**
              * Format: uri
@@ -3634,6 +5210,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Key"][];
         };
+        PaginatedLegalHoldList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["LegalHold"][];
+        };
         PaginatedMemberList: {
             /**
              * Format: uri
@@ -3660,6 +5249,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Model"][];
         };
+        PaginatedModelPriceList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["ModelPrice"][];
+        };
         PaginatedNodeList: {
             /**
              * Format: uri
@@ -3672,6 +5274,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Node"][];
+        };
+        PaginatedObjectNameList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["ObjectName"][];
         };
         PaginatedPoolList: {
             /**
@@ -3724,6 +5339,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Role"][];
+        };
+        PaginatedRolloutList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Rollout"][];
         };
         PaginatedServiceAccountList: {
             /**
@@ -3829,12 +5457,51 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Webhook"][];
         };
+        PaginatedWorkloadList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Workload"][];
+        };
         /**
          * @description * `agent` - agent
          *     * `engine` - engine
          * @enum {string}
          */
         PartEnum: "agent" | "engine";
+        /** @description ``host`` is the name under which it works; ``backed_up``: its maker keeps it on several devices. */
+        Passkey: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly name: string;
+            readonly host: string;
+            readonly backed_up: boolean;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly used_at: string | null;
+        };
+        PasskeyAnswer: {
+            credential: unknown;
+        };
+        PasskeyCreate: {
+            credential: unknown;
+            /** @default  */
+            name: string;
+        };
+        /** @description ``options`` go to ``navigator.credentials``, as JSON. */
+        PasskeyOptions: {
+            options: {
+                [key: string]: unknown;
+            };
+        };
         PasswordChange: {
             current: string;
             new: string;
@@ -3849,6 +5516,27 @@ export interface components {
             /** @description The model that serves it, as name:tag. */
             target?: string;
             fallbacks?: components["schemas"]["Fallback"][];
+        };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedAuditStreamChange: {
+            name?: string;
+            host?: string;
+            port?: number;
+            form?: components["schemas"]["FormEnum"];
+            authority?: string;
+            answered?: boolean;
+            enabled?: boolean;
+        };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedBudgetChange: {
+            /** Format: decimal */
+            most?: string;
+            hard?: boolean;
+            /** @description Told of at this share, in percent. */
+            warn_percent?: number;
+        };
+        PatchedFactorName: {
+            name?: string;
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedIdentityProviderChange: {
@@ -3867,6 +5555,8 @@ export interface components {
             creates_users?: boolean;
             enabled?: boolean;
             rules?: components["schemas"]["RoleRule"][];
+            saml?: components["schemas"]["SamlGiven"];
+            ldap?: components["schemas"]["LdapGiven"];
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedKeyChange: {
@@ -3886,6 +5576,8 @@ export interface components {
             priority?: components["schemas"]["PriorityEnum"];
             /** @description Whether inference refuses fields that nobody knows; null: as the tenant says. */
             strict_fields?: boolean | null;
+            /** @description All of it from now on. */
+            reach?: components["schemas"]["Reach"];
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedMemberChange: {
@@ -3918,6 +5610,8 @@ export interface components {
             labels?: {
                 [key: string]: string;
             };
+            /** @description all the taints the node has from now on, as `name=value:no_schedule` (no request that does not tolerate it comes) or `name=value:no_execute` (and those that run there end there) */
+            taints?: string[];
             /**
              * Format: double
              * @description in any currency; null: unknown
@@ -3965,6 +5659,12 @@ export interface components {
             state?: components["schemas"]["MemberStateEnum"];
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedSignInPolicyChange: {
+            factor_required?: boolean;
+            days_to_enrol?: number;
+            takes_passkeys?: boolean;
+        };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedSsoPolicyChange: {
             enforced?: boolean;
         };
@@ -4007,6 +5707,13 @@ export interface components {
             provider: string;
         };
         /**
+         * @description * `day` - day
+         *     * `week` - week
+         *     * `month` - month
+         * @enum {string}
+         */
+        PeriodEnum: "day" | "week" | "month";
+        /**
          * @description * `inference.use` - inference.use
          *     * `model.manage` - model.manage
          *     * `model.promote` - model.promote
@@ -4017,7 +5724,9 @@ export interface components {
          */
         PermissionEnum: "inference.use" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view";
         /**
-         * @description * `audit.view` - audit.view
+         * @description * `audit.manage` - audit.manage
+         *     * `audit.view` - audit.view
+         *     * `budget.manage` - budget.manage
          *     * `inference.use` - inference.use
          *     * `key.manage` - key.manage
          *     * `key.view` - key.view
@@ -4036,7 +5745,7 @@ export interface components {
          *     * `webhook.manage` - webhook.manage
          * @enum {string}
          */
-        PermissionsEnum: "audit.view" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
+        PermissionsEnum: "audit.manage" | "audit.view" | "budget.manage" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
         /**
          * @description * `received` - received
          *     * `queued` - queued
@@ -4165,6 +5874,8 @@ export interface components {
             labels?: {
                 [key: string]: string;
             };
+            /** @description Taints of nodes that do not keep its requests away: `name`, `name=value`, with or without `:no_schedule` or `:no_execute`. */
+            tolerations?: string[];
         };
         Progress: {
             status: string;
@@ -4204,6 +5915,13 @@ export interface components {
          * @enum {string}
          */
         PromotionStateEnum: "open" | "done" | "rejected";
+        /** @description One of them: the password where there is no second factor, a code of an authenticator, a recovery code, or what a passkey signed. */
+        Proof: {
+            password?: string;
+            code?: string;
+            recovery_code?: string;
+            credential?: unknown;
+        };
         /** @description Refuses fields that it does not know: what looks like a setting must be one. */
         Protection: {
             /** @description whether it takes versions in production only, moved by those who may promote */
@@ -4261,11 +5979,49 @@ export interface components {
             tickets: number;
             longest: components["schemas"]["NodeQueue"][];
         };
+        /** @description Where and for what a key may be used. An empty list sets no bound; what is left out is empty. */
+        Reach: {
+            /** @description Networks or addresses, such as 10.0.0.0/8 and 2001:db8::1. */
+            addresses?: string[];
+            /** @description Paths, such as /v1/chat/completions; /v1/* means all below it. /api/* leaves out /api/v1. */
+            routes?: string[];
+            /** @description Names of models, such as llama3:8b; * stands for anything. */
+            models?: string[];
+        };
         /** @description Refuses fields that it does not know: what looks like a setting must be one. */
         Reason: {
             /** @default  */
             reason: string;
         };
+        /** @description A run of the playbook that sets a node aside until it is well. ``why`` says how it ended. */
+        Recovery: {
+            step: components["schemas"]["StepEnum"];
+            state: components["schemas"]["RecoveryStateEnum"];
+            /**
+             * Format: double
+             * @description Unix seconds
+             */
+            began_at: number;
+            by: string;
+            /**
+             * Format: double
+             * @description from its beginning to its end; null while it runs
+             */
+            seconds: number | null;
+            why: string;
+        };
+        /** @description Shown this once; empty where there are codes already. */
+        RecoveryCodes: {
+            codes: string[];
+        };
+        /**
+         * @description * `running` - running
+         *     * `done` - done
+         *     * `given_up` - given_up
+         *     * `stopped` - stopped
+         * @enum {string}
+         */
+        RecoveryStateEnum: "running" | "done" | "given_up" | "stopped";
         Redis: {
             redis_version: string | null;
             used_memory: number | null;
@@ -4325,9 +6081,16 @@ export interface components {
             node: string;
             node_name: string;
             desired?: components["schemas"]["DesiredEnum"];
+            reason?: string;
+            paused?: boolean;
             state?: components["schemas"]["ReplicaStateEnum"];
+            in_use?: boolean;
             /** Format: int64 */
             bytes_done?: number;
+            /** Format: double */
+            bytes_per_second?: number | null;
+            /** Format: int64 */
+            bytes_of_peers?: number;
             error?: string;
             /** Format: date-time */
             changed_at: string;
@@ -4342,6 +6105,13 @@ export interface components {
          * @enum {string}
          */
         ReplicaStateEnum: "pending" | "fetching" | "ready" | "present" | "failed" | "lost";
+        /** @description What counts for a model: its own terms or the tenant's, and how many copies there are of each of its versions. */
+        Replication: {
+            terms: components["schemas"]["Terms"];
+            /** @description whether the terms are the model's own; else they are the tenant's */
+            own: boolean;
+            copies: components["schemas"]["CopiesOfVersion"][];
+        };
         /**
          * @description Times in milliseconds, null for what has not happened or is not known. ``status`` is the HTTP status with which it ended; ``user``
          *     and ``metadata`` are what its client wanted noted with it. ``why`` says in a sentence why it ran where it ran; it and ``timeline``
@@ -4458,6 +6228,123 @@ export interface components {
             /** @description The slug of a role. */
             role: string;
         };
+        Rollout: {
+            /** Format: uuid */
+            readonly id: string;
+            model: string;
+            channel: string;
+            from_version: string;
+            to_version: string;
+            state?: components["schemas"]["RolloutStateEnum"];
+            why?: string;
+            reason?: string;
+            steps: components["schemas"]["RolloutStep"][];
+            /** @description from 0 on; null before the first and after the last */
+            readonly step: number | null;
+            /** @description of the new version in this step */
+            readonly step_answers: number;
+            /** Format: double */
+            readonly step_seconds: number;
+            readonly gates: components["schemas"]["RolloutGate"][];
+            events: components["schemas"]["RolloutEvent"][];
+            by_kind: string;
+            by_name: string;
+            /** Format: date-time */
+            created_at?: string;
+            /** Format: date-time */
+            ended_at?: string | null;
+        };
+        RolloutEvent: {
+            /** Format: date-time */
+            at: string;
+            what: string;
+            by: string;
+        };
+        /** @description What was measured of both versions, and how sure it is that the new one is worse than it may be. */
+        RolloutGate: {
+            gate: components["schemas"]["GateEnum"];
+            /** Format: double */
+            allowed: number | null;
+            old_answers: number;
+            new_answers: number;
+            /**
+             * Format: double
+             * @description a share of answers, or milliseconds; null: no data
+             */
+            old_mean: number | null;
+            /** Format: double */
+            new_mean: number | null;
+            /**
+             * Format: double
+             * @description an e-value: at most 1 on average while the new version is no worse than it may be
+             */
+            evidence: number;
+            /**
+             * Format: double
+             * @description the evidence at which the rollout is taken back
+             */
+            closes_at: number;
+        };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        RolloutGates: {
+            /**
+             * Format: double
+             * @description by so much may the share of failed answers be higher; null: it is not looked at
+             * @default 0.005
+             */
+            failures: number | null;
+            /**
+             * Format: double
+             * @description by this factor may the time to the first token be longer; null: it is not looked at
+             * @default 1.25
+             */
+            first_token: number | null;
+            /**
+             * Format: double
+             * @description by this factor may the time for each further token be longer; null: it is not looked at
+             * @default 1.25
+             */
+            speed: number | null;
+        };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        RolloutStart: {
+            /** @default  */
+            reason: string;
+            /** @description a version of the same model */
+            version: string;
+            /** @description shares that rise to 1; as by default: 1, 5, 25, 50, 100 % */
+            steps?: components["schemas"]["RolloutStep"][];
+            gates?: components["schemas"]["RolloutGates"];
+        };
+        /**
+         * @description * `preloading` - Preloading
+         *     * `running` - Running
+         *     * `paused` - Paused
+         *     * `done` - Done
+         *     * `rolled_back` - rolled back
+         *     * `superseded` - Superseded
+         * @enum {string}
+         */
+        RolloutStateEnum: "preloading" | "running" | "paused" | "done" | "rolled_back" | "superseded";
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        RolloutStep: {
+            /**
+             * Format: double
+             * @description of conversations, above 0; the last step's is 1
+             */
+            share: number;
+            /**
+             * Format: double
+             * @description at least
+             * @default 300
+             */
+            seconds: number;
+            /**
+             * @description answers of the new version, at least
+             * @default 100
+             */
+            requests: number;
+        };
         /** @description The last ranking, best first; who was ruled out, and why; every try. ``waiting``: how many waited when it joined them. */
         Route: {
             strategy?: string;
@@ -4492,6 +6379,58 @@ export interface components {
         /** @description The newest ones; no more than 200. */
         RunningList: {
             results: components["schemas"]["Running"][];
+        };
+        /** @description The provider's metadata, or where they are; with neither, those that are known stay. */
+        SamlGiven: {
+            /** @description XML. */
+            metadata?: string;
+            metadata_url?: string;
+            /** @description The claim that a person is known by; empty for a persistent NameID, `name_id` for one of any other format. */
+            subject_claim?: string;
+            /** @description Whether the provider may begin a log-in that nobody asked for here. */
+            unsolicited?: boolean;
+            /** @description Whether assertions that are not encrypted are refused. */
+            encrypted?: boolean;
+        };
+        /** @description What a provider that speaks SAML has besides. It is told our `metadata_uri`, or `acs_uri` and `log_out_uri`, and calls us `client_id`. */
+        SamlShown: {
+            /** @description Where its metadata are read; empty where they were given. */
+            metadata_url: string;
+            sso_url: string;
+            /** @description Empty where it has no log-out. */
+            slo_url: string;
+            /** @description In base64; all of them count. */
+            certificates: string[];
+            subject_claim: string;
+            unsolicited: boolean;
+            encrypted: boolean;
+            /** Format: date-time */
+            read_at: string;
+            readonly metadata_uri: string;
+            readonly acs_uri: string;
+            readonly log_out_uri: string;
+        };
+        /** @description `used_at` is exact to a minute. */
+        ScimToken: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            /** Format: date-time */
+            created_at: string;
+            created_by_name: string;
+            /** Format: date-time */
+            expires_at: string | null;
+            /** Format: date-time */
+            used_at: string | null;
+        };
+        ScimTokenCreate: {
+            name: string;
+            /** @description Never, when left out. */
+            expires_in_days?: number | null;
+        };
+        ScimTokenRotate: {
+            /** @description How long the token before is taken besides. */
+            overlap_hours: number;
         };
         ScoredNode: {
             /** Format: uuid */
@@ -4539,11 +6478,16 @@ export interface components {
             /** @description The slug of the team that manages its keys. */
             team?: string | null;
         };
-        /** @description Who is logged in with this cookie. ``tenant`` is the one the session acts in. */
+        /**
+         * @description Who is logged in with this cookie. ``tenant`` is the one the session acts in; ``factor``: a password was right, and this is still to
+         *     come; ``factor_wanted``: what to set up, and until when.
+         */
         Session: {
             authenticated: boolean;
             user: components["schemas"]["User"] | null;
             log_in: components["schemas"]["HowLoggedIn"] | null;
+            factor: components["schemas"]["WaitsForFactor"] | null;
+            factor_wanted: components["schemas"]["FactorWanted"] | null;
             tenant: components["schemas"]["Tenant"] | null;
             tenants: components["schemas"]["Tenant"][];
             /** @description Whether this installation sends mail, as for a new password. */
@@ -4594,6 +6538,16 @@ export interface components {
              */
             share: number;
         };
+        /** @description ``factor_required_at``: from when on members need a second factor; ``null``: never. */
+        SignInPolicy: {
+            /** Format: date-time */
+            factor_required_at: string | null;
+            takes_passkeys: boolean;
+        };
+        Silence: {
+            /** @description 0 ends the silence */
+            seconds: number;
+        };
         /** @description `enforced`: members act in the tenant only when they came by one of its identity providers; break-glass accounts apart. */
         SsoPolicy: {
             enforced: boolean;
@@ -4633,6 +6587,14 @@ export interface components {
             node_name: string;
             detail: string;
         };
+        /**
+         * @description * `quarantine` - quarantine
+         *     * `drain` - drain
+         *     * `verify` - verify
+         *     * `restore` - restore
+         * @enum {string}
+         */
+        StepEnum: "quarantine" | "drain" | "verify" | "restore";
         /**
          * @description * `balanced` - balanced
          *     * `least_busy` - least_busy
@@ -4766,6 +6728,57 @@ export interface components {
             limits: components["schemas"]["Limits"];
             used: components["schemas"]["LimitUse"];
         };
+        /** @description Of all models that have no terms of their own; the quota is of all. */
+        TenantTerms: {
+            /** @description so many copies are made and kept; null: one on every node that may have it */
+            least?: number | null;
+            /** @description copies beyond are taken away; null: none are */
+            most?: number | null;
+            /** @description where copies may lie; empty is everywhere */
+            regions?: string[];
+            /** @description labels that a node must have; at most 20 */
+            labels?: {
+                [key: string]: string;
+            };
+            /**
+             * @description a label whose values copies are spread over, or `region`
+             * @default
+             */
+            spread: string;
+            /**
+             * @description higher ones come first where room is short
+             * @default 0
+             */
+            priority: number;
+            /**
+             * Format: int64
+             * @description of one node's transfers of a version; null: as fast as it goes
+             */
+            bytes_per_second?: number | null;
+            /** @description minutes after midnight UTC from which bytes may be transferred */
+            window_from?: number | null;
+            /** @description and until when; after midnight where it is less than `window_from` */
+            window_until?: number | null;
+            /**
+             * Format: int64
+             * @description of one node's disk, for all versions of the tenant together; null: no quota
+             */
+            quota_bytes?: number | null;
+            /**
+             * Format: int64
+             * @description of all transfers to nodes of one region together; null: as fast as it goes
+             */
+            region_bytes_per_second?: number | null;
+            /**
+             * @description what goes first where room is needed, of copies beyond `least` that are not in use
+             *
+             *     * `oldest` - oldest
+             *     * `least_used` - least_used
+             *     * `largest` - largest
+             * @default oldest
+             */
+            evict: components["schemas"]["EvictEnum"];
+        };
         /**
          * @description ``requests`` are those that a node was given. ``failed`` ones are among them; ``refused`` ones, which never came to a
          *     node, are not. ``costs`` is empty where no price was set.
@@ -4783,6 +6796,38 @@ export interface components {
         };
         TenantsUsage: {
             results: components["schemas"]["TenantUsage"][];
+        };
+        /** @description As by default, every node that can has every version. What is left out is as by default. */
+        Terms: {
+            /** @description so many copies are made and kept; null: one on every node that may have it */
+            least?: number | null;
+            /** @description copies beyond are taken away; null: none are */
+            most?: number | null;
+            /** @description where copies may lie; empty is everywhere */
+            regions?: string[];
+            /** @description labels that a node must have; at most 20 */
+            labels?: {
+                [key: string]: string;
+            };
+            /**
+             * @description a label whose values copies are spread over, or `region`
+             * @default
+             */
+            spread: string;
+            /**
+             * @description higher ones come first where room is short
+             * @default 0
+             */
+            priority: number;
+            /**
+             * Format: int64
+             * @description of one node's transfers of a version; null: as fast as it goes
+             */
+            bytes_per_second?: number | null;
+            /** @description minutes after midnight UTC from which bytes may be transferred */
+            window_from?: number | null;
+            /** @description and until when; after midnight where it is less than `window_from` */
+            window_until?: number | null;
         };
         TestEvent: {
             message: string;
@@ -4809,6 +6854,15 @@ export interface components {
             error: string;
             excerpt: string;
         };
+        /**
+         * @description * `tokens` - tokens
+         *     * `prompt_tokens` - prompt_tokens
+         *     * `completion_tokens` - completion_tokens
+         *     * `gpu_seconds` - gpu_seconds
+         *     * `money` - money
+         * @enum {string}
+         */
+        UnitEnum: "tokens" | "prompt_tokens" | "completion_tokens" | "gpu_seconds" | "money";
         /**
          * @description Of ``month``, ``week`` (from Monday), ``day``, ``hour``, ``model``, ``user``, ``key`` and ``node`` those that were asked for; null is a node that
          *     there was none. ``key_name`` and ``node_name`` are empty for what is gone. ``before``: what it was in the time before, where that was asked for.
@@ -4947,6 +7001,18 @@ export interface components {
             expected_wait_ms: number | null;
             nodes: string[];
         };
+        /** @description What whose password was right can show besides. */
+        WaitsForFactor: {
+            ways: components["schemas"]["WaysEnum"][];
+        };
+        /**
+         * @description * `password` - password
+         *     * `totp` - totp
+         *     * `passkey` - passkey
+         *     * `recovery_code` - recovery_code
+         * @enum {string}
+         */
+        WaysEnum: "password" | "totp" | "passkey" | "recovery_code";
         /** @description ``failing_since`` is null while attempts succeed; ``waiting`` is how many deliveries are still to be made. */
         Webhook: {
             /** Format: uuid */
@@ -5071,6 +7137,72 @@ export interface components {
              */
             overlap_seconds: number;
         };
+        /**
+         * @description * `opened` - opened
+         *     * `reopened` - reopened
+         *     * `worse` - worse
+         *     * `better` - better
+         *     * `closed` - closed
+         *     * `acknowledged` - acknowledged
+         *     * `silenced` - silenced
+         *     * `told_again` - told_again
+         *     * `recovery_began` - recovery_began
+         *     * `recovery_step` - recovery_step
+         *     * `recovery_done` - recovery_done
+         *     * `recovery_given_up` - recovery_given_up
+         *     * `recovery_stopped` - recovery_stopped
+         * @enum {string}
+         */
+        WhatEnum: "opened" | "reopened" | "worse" | "better" | "closed" | "acknowledged" | "silenced" | "told_again" | "recovery_began" | "recovery_step" | "recovery_done" | "recovery_given_up" | "recovery_stopped";
+        WhoMay: {
+            results: components["schemas"]["AccessHolder"][];
+            /** @description How many more there are than are told of. */
+            left_out: number;
+        };
+        /**
+         * @description * `tenant` - tenant
+         *     * `team` - team
+         *     * `user` - user
+         *     * `key` - key
+         * @enum {string}
+         */
+        WhoseEnum: "tenant" | "team" | "user" | "key";
+        /** @description A program elsewhere that may ask for access tokens by its issuer's word. Its limits, permissions and reach are those of its key. */
+        Workload: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly name: string;
+            /** Format: uuid */
+            readonly key: string;
+            readonly issuer: string;
+            readonly audience: string;
+            readonly rules: components["schemas"]["ClaimRule"][];
+            readonly created_by_name: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly used_at: string | null;
+            /**
+             * Format: date-time
+             * @description Since when its key is of no use.
+             */
+            readonly revoked_at: string | null;
+        };
+        WorkloadCreate: {
+            name: string;
+            /**
+             * Format: uuid
+             * @description As which it acts.
+             */
+            service_account: string;
+            /** @description Exactly as its tokens name it; below it is its configuration (OpenID). */
+            issuer: string;
+            /** @description For whom its tokens must be. */
+            audience: string;
+            rules: components["schemas"]["ClaimRule"][];
+            permissions?: components["schemas"]["PermissionsEnum"][];
+            reach?: components["schemas"]["Reach"];
+        };
     };
     responses: never;
     parameters: never;
@@ -5080,6 +7212,196 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    access_who: {
+        parameters: {
+            query: {
+                /**
+                 * @description Of the object, where one is asked of.
+                 *
+                 *     * `model` - model
+                 *     * `node` - node
+                 *     * `pool` - pool
+                 */
+                kind?: "model" | "node" | "pool";
+                object?: string;
+                /**
+                 * @description * `audit.manage` - audit.manage
+                 *     * `audit.view` - audit.view
+                 *     * `budget.manage` - budget.manage
+                 *     * `inference.use` - inference.use
+                 *     * `key.manage` - key.manage
+                 *     * `key.view` - key.view
+                 *     * `member.manage` - member.manage
+                 *     * `member.view` - member.view
+                 *     * `model.manage` - model.manage
+                 *     * `model.promote` - model.promote
+                 *     * `model.view` - model.view
+                 *     * `node.manage` - node.manage
+                 *     * `node.view` - node.view
+                 *     * `request.manage` - request.manage
+                 *     * `sso.manage` - sso.manage
+                 *     * `sso.view` - sso.view
+                 *     * `tenant.manage` - tenant.manage
+                 *     * `usage.view` - usage.view
+                 *     * `webhook.manage` - webhook.manage
+                 */
+                permission: "audit.manage" | "audit.view" | "budget.manage" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhoMay"];
+                };
+            };
+        };
+    };
+    access_objects: {
+        parameters: {
+            query: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /**
+                 * @description * `model` - model
+                 *     * `node` - node
+                 *     * `pool` - pool
+                 */
+                kind: "model" | "node" | "pool";
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description A part of it. */
+                name?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedObjectNameList"];
+                };
+            };
+        };
+    };
+    account_authenticator_begin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewAuthenticator"];
+                };
+            };
+        };
+    };
+    account_authenticator_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                factor_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    account_authenticator_rename: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                factor_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedFactorName"];
+            };
+        };
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    account_authenticator_confirm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                factor_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AuthenticatorConfirm"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+        };
+    };
+    account_factors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Factors"];
+                };
+            };
+        };
+    };
     account_identities_list: {
         parameters: {
             query?: never;
@@ -5160,6 +7482,92 @@ export interface operations {
             };
         };
     };
+    account_passkey_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+        };
+    };
+    account_passkey_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                factor_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    account_passkey_rename: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                factor_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedFactorName"];
+            };
+        };
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    account_passkey_options: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyOptions"];
+                };
+            };
+        };
+    };
     account_password: {
         parameters: {
             query?: never;
@@ -5179,6 +7587,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    account_recovery_codes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
             };
         };
     };
@@ -5438,6 +7865,12 @@ export interface operations {
                 cursor?: string;
                 /** @description Number of results to return per page. */
                 limit?: number;
+                /**
+                 * @description * `ok` - ok
+                 *     * `refused` - refused
+                 *     * `failed` - failed
+                 */
+                outcome?: "ok" | "refused" | "failed";
                 request?: string;
                 /** @description A part of the actor's name, of the action, of the target's id or of what was changed. */
                 search?: string;
@@ -5491,6 +7924,29 @@ export interface operations {
             };
         };
     };
+    audit_erase: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AuditErasure"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditErased"];
+                };
+            };
+        };
+    };
     audit_export: {
         parameters: {
             query?: {
@@ -5506,10 +7962,18 @@ export interface operations {
                  */
                 chain?: "tenant" | "system";
                 /**
-                 * @description * `csv` - csv
-                 *     * `jsonl` - jsonl
+                 * @description * `jsonl` - jsonl
+                 *     * `csv` - csv
+                 *     * `cef` - cef
+                 *     * `ocsf` - ocsf
                  */
-                form?: "csv" | "jsonl";
+                form?: "jsonl" | "csv" | "cef" | "ocsf";
+                /**
+                 * @description * `ok` - ok
+                 *     * `refused` - refused
+                 *     * `failed` - failed
+                 */
+                outcome?: "ok" | "refused" | "failed";
                 request?: string;
                 /** @description A part of the actor's name, of the action, of the target's id or of what was changed. */
                 search?: string;
@@ -5531,6 +7995,240 @@ export interface operations {
                 content: {
                     "application/jsonl": string;
                     "text/csv": string;
+                    "text/plain": string;
+                };
+            };
+        };
+    };
+    audit_holds_list: {
+        parameters: {
+            query?: {
+                /**
+                 * @description `system` is of the installation, for its operator.
+                 *
+                 *     * `tenant` - tenant
+                 *     * `system` - system
+                 */
+                chain?: "tenant" | "system";
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedLegalHoldList"];
+                };
+            };
+        };
+    };
+    audit_holds_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LegalHoldCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegalHold"];
+                };
+            };
+        };
+    };
+    audit_holds_release: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                hold_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Chain"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegalHold"];
+                };
+            };
+        };
+    };
+    audit_retention: {
+        parameters: {
+            query?: {
+                /**
+                 * @description `system` is of the installation, for its operator.
+                 *
+                 *     * `tenant` - tenant
+                 *     * `system` - system
+                 */
+                chain?: "tenant" | "system";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditRetention"];
+                };
+            };
+        };
+    };
+    audit_streams_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-name" | "created_at" | "name";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedAuditStreamList"];
+                };
+            };
+        };
+    };
+    audit_streams_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AuditStreamCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditStream"];
+                };
+            };
+        };
+    };
+    audit_streams_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                stream_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditStream"];
+                };
+            };
+        };
+    };
+    audit_streams_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                stream_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    audit_streams_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                stream_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedAuditStreamChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditStream"];
                 };
             };
         };
@@ -5673,6 +8371,164 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Batch"];
+                };
+            };
+        };
+    };
+    budgets_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "created_at";
+                subject?: string;
+                /**
+                 * @description * `tenant` - tenant
+                 *     * `team` - team
+                 *     * `user` - user
+                 *     * `key` - key
+                 */
+                whose?: "tenant" | "team" | "user" | "key";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedBudgetList"];
+                };
+            };
+        };
+    };
+    budgets_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BudgetCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Budget"];
+                };
+            };
+        };
+    };
+    budgets_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                budget_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Budget"];
+                };
+            };
+        };
+    };
+    budgets_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                budget_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    budgets_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                budget_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedBudgetChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Budget"];
+                };
+            };
+        };
+    };
+    budgets_bulk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResults"];
                 };
             };
         };
@@ -5899,6 +8755,163 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["History"];
+                };
+            };
+        };
+    };
+    incidents_list: {
+        parameters: {
+            query?: {
+                /**
+                 * @description * `node` - node
+                 *     * `model` - model
+                 *     * `fleet` - fleet
+                 *     * `system` - system
+                 */
+                about?: "node" | "model" | "fleet" | "system";
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                kind?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description a part of it */
+                name?: string;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-opened_at" | "opened_at";
+                /**
+                 * @description * `critical` - critical
+                 *     * `warning` - warning
+                 *     * `notice` - notice
+                 */
+                severity?: "critical" | "warning" | "notice";
+                /**
+                 * @description * `open` - open
+                 *     * `closed` - closed
+                 */
+                state?: "open" | "closed";
+                /** @description of a node or a model */
+                subject_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedIncidentList"];
+                };
+            };
+        };
+    };
+    incidents_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                incident_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentDetail"];
+                };
+            };
+        };
+    };
+    incidents_acknowledge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                incident_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentDetail"];
+                };
+            };
+        };
+    };
+    incidents_recover: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                incident_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentDetail"];
+                };
+            };
+        };
+    };
+    incidents_stop_recovery: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                incident_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    incidents_silence: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                incident_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Silence"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentDetail"];
                 };
             };
         };
@@ -6306,6 +9319,27 @@ export interface operations {
             };
         };
     };
+    keys_access: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccessRights"];
+                };
+            };
+        };
+    };
     keys_rotate: {
         parameters: {
             query?: never;
@@ -6357,6 +9391,28 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["BulkResults"];
                 };
+            };
+        };
+    };
+    keys_report_leak: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LeakedKey"];
+            };
+        };
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
@@ -6555,6 +9611,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Member"];
+                };
+            };
+        };
+    };
+    members_access: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                membership_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccessRights"];
                 };
             };
         };
@@ -6890,6 +9967,128 @@ export interface operations {
             };
         };
     };
+    replicas_pause: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                channel_id: string;
+                node_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replica"];
+                };
+            };
+        };
+    };
+    replicas_resume: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                channel_id: string;
+                node_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replica"];
+                };
+            };
+        };
+    };
+    models_replication_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replication"];
+                };
+            };
+        };
+    };
+    models_replication_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Terms"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replication"];
+                };
+            };
+        };
+    };
+    models_replication_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     models_rollback: {
         parameters: {
             query?: never;
@@ -6914,6 +10113,69 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Channel"];
+                };
+            };
+        };
+    };
+    models_rollouts: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /**
+                 * @description * `preloading` - Preloading
+                 *     * `running` - Running
+                 *     * `paused` - Paused
+                 *     * `done` - Done
+                 *     * `rolled_back` - rolled back
+                 *     * `superseded` - Superseded
+                 */
+                state?: "preloading" | "running" | "paused" | "done" | "rolled_back" | "superseded";
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedRolloutList"];
+                };
+            };
+        };
+    };
+    models_rollouts_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutStart"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
                 };
             };
         };
@@ -7059,6 +10321,15 @@ export interface operations {
                 /** @description The pagination cursor value. */
                 cursor?: string;
                 engine?: string;
+                /**
+                 * @description * `joining` - Joining
+                 *     * `ready` - Ready
+                 *     * `cordoned` - Cordoned
+                 *     * `draining` - Draining
+                 *     * `unreachable` - Unreachable
+                 *     * `lost` - Lost
+                 */
+                lifecycle?: "joining" | "ready" | "cordoned" | "draining" | "unreachable" | "lost";
                 /** @description Number of results to return per page. */
                 limit?: number;
                 /** @description A part of it. */
@@ -7482,6 +10753,57 @@ export interface operations {
             };
         };
     };
+    prices_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                model?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedModelPriceList"];
+                };
+            };
+        };
+    };
+    prices_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ModelPriceCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelPrice"];
+                };
+            };
+        };
+    };
     promotions_list: {
         parameters: {
             query?: {
@@ -7621,6 +10943,51 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Queue"];
+                };
+            };
+        };
+    };
+    replication_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantTerms"];
+                };
+            };
+        };
+    };
+    replication_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["TenantTerms"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantTerms"];
                 };
             };
         };
@@ -7906,6 +11273,172 @@ export interface operations {
             };
         };
     };
+    rollouts_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /**
+                 * @description * `preloading` - Preloading
+                 *     * `running` - Running
+                 *     * `paused` - Paused
+                 *     * `done` - Done
+                 *     * `rolled_back` - rolled back
+                 *     * `superseded` - Superseded
+                 */
+                state?: "preloading" | "running" | "paused" | "done" | "rolled_back" | "superseded";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedRolloutList"];
+                };
+            };
+        };
+    };
+    rollouts_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rollout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+        };
+    };
+    rollouts_advance: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                rollout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Reason"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+        };
+    };
+    rollouts_pause: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                rollout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Reason"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+        };
+    };
+    rollouts_resume: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                rollout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Reason"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+        };
+    };
+    rollouts_roll_back: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                rollout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Reason"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+        };
+    };
     service_accounts_list: {
         parameters: {
             query?: {
@@ -8123,6 +11656,150 @@ export interface operations {
             };
         };
     };
+    session_confirmation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Confirmation"];
+                };
+            };
+        };
+    };
+    session_confirm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Proof"];
+            };
+        };
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    session_confirm_options: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyOptions"];
+                };
+            };
+        };
+    };
+    session_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Proof"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+        };
+    };
+    session_factor_options: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyOptions"];
+                };
+            };
+        };
+    };
+    session_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyAnswer"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+        };
+    };
+    session_passkey_options: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyOptions"];
+                };
+            };
+        };
+    };
     session_tenant: {
         parameters: {
             query?: never;
@@ -8261,6 +11938,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    sso_directory_log_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DirectoryLogIn"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lead"];
+                };
             };
         };
     };
@@ -8637,6 +12337,105 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["IdentityProvider"];
+                };
+            };
+        };
+    };
+    sso_providers_directory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                provider_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DirectoryStatus"];
+                };
+            };
+        };
+    };
+    sso_providers_tokens_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                provider_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScimTokenCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IssuedScimToken"];
+                };
+            };
+        };
+    };
+    sso_providers_tokens_revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                provider_id: string;
+                token_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    sso_providers_tokens_rotate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                provider_id: string;
+                token_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScimTokenRotate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IssuedScimToken"];
                 };
             };
         };
@@ -9156,6 +12955,51 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TenantDetail"];
+                };
+            };
+        };
+    };
+    tenant_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInPolicy"];
+                };
+            };
+        };
+    };
+    tenant_sign_in_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedSignInPolicyChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInPolicy"];
                 };
             };
         };
@@ -9851,6 +13695,102 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["WebhookEvents"];
                 };
+            };
+        };
+    };
+    workloads_list: {
+        parameters: {
+            query?: {
+                /** @description The user of the service account as which it acts. */
+                created_by?: string;
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedWorkloadList"];
+                };
+            };
+        };
+    };
+    workloads_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WorkloadCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Workload"];
+                };
+            };
+        };
+    };
+    workloads_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                workload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Workload"];
+                };
+            };
+        };
+    };
+    workloads_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                workload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };

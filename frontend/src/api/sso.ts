@@ -9,11 +9,15 @@ type Schemas = components['schemas']
 export type Provider = Schemas['IdentityProvider']
 export type ProviderChange = Schemas['PatchedIdentityProviderChange']
 export type ProviderCreate = Schemas['IdentityProviderCreate']
+export type Kind = NonNullable<ProviderCreate['kind']>
+export type SamlShown = Schemas['SamlShown']
+export type LdapShown = Schemas['LdapShown']
 export type RoleRule = Schemas['RoleRule']
 export type DryRun = Schemas['DryRun']
 export type Tested = Schemas['ProviderTest']
 export type EmailDomain = Schemas['EmailDomain']
 export type BreakGlass = Schemas['BreakGlass']
+export type ScimToken = Schemas['ScimToken']
 export type Door = Schemas['Door']
 
 const SSO = ['sso']
@@ -101,6 +105,44 @@ export const useMarkAccount = () =>
 export const useUnmarkAccount = () =>
   useChange(async (id: string) => {
     await api.DELETE('/api/v1/sso/break-glass/{account_id}', { params: { path: { account_id: id } } })
+  })
+
+/** Name and password for a directory; the answer is where the browser goes now. */
+export const logInAtDirectory = async (body: Schemas['DirectoryLogIn']) =>
+  bodyOf(await api.POST('/api/v1/sso/directory-log-in', { body }))
+
+/** What a provider's directory told by SCIM, and its tokens. */
+export const useDirectory = (id: string) =>
+  useQuery({
+    queryKey: [...SSO, 'directory', id],
+    queryFn: async () =>
+      bodyOf(await api.GET('/api/v1/sso/providers/{provider_id}/directory', { params: one(id) })),
+  })
+export const useMakeScimToken = (id: string) =>
+  useChange(async (name: string) =>
+    bodyOf(
+      await api.POST('/api/v1/sso/providers/{provider_id}/directory/tokens', {
+        params: one(id),
+        body: { name },
+      }),
+    ),
+  )
+const OVERLAP_HOURS = 24
+const token = (id: string, tokenId: string) => ({ path: { provider_id: id, token_id: tokenId } })
+export const useRotateScimToken = (id: string) =>
+  useChange(async (tokenId: string) =>
+    bodyOf(
+      await api.POST('/api/v1/sso/providers/{provider_id}/directory/tokens/{token_id}/rotate', {
+        params: token(id, tokenId),
+        body: { overlap_hours: OVERLAP_HOURS },
+      }),
+    ),
+  )
+export const useRevokeScimToken = (id: string) =>
+  useChange(async (tokenId: string) => {
+    await api.DELETE('/api/v1/sso/providers/{provider_id}/directory/tokens/{token_id}', {
+      params: token(id, tokenId),
+    })
   })
 
 /** Who would get another role by these rules. Changes nothing. */

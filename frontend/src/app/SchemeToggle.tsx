@@ -1,14 +1,18 @@
 /** Light, dark, or as the system has it. */
-import { ActionIcon, useMantineColorScheme, type MantineColorScheme } from '@mantine/core'
+import { ActionIcon, useMantineColorScheme } from '@mantine/core'
+import { useTranslation } from 'react-i18next'
 import { Icon } from '../ui/Icon'
 
 const NEXT = { auto: 'light', light: 'dark', dark: 'auto' } as const
 const ICON = { auto: 'auto', light: 'sun', dark: 'moon' } as const
-const NAME: Record<MantineColorScheme, string> = { auto: 'as the system', light: 'light', dark: 'dark' }
 
 export function SchemeToggle() {
+  const { t } = useTranslation()
   const { colorScheme, setColorScheme } = useMantineColorScheme({ keepTransitions: true })
-  const label = `Colours: ${NAME[colorScheme]}. Change to ${NAME[NEXT[colorScheme]]}`
+  const label = t('account.toggle', {
+    now: t(`account.${colorScheme}`),
+    next: t(`account.${NEXT[colorScheme]}`),
+  })
   return (
     <ActionIcon
       variant="subtle"

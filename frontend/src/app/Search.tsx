@@ -8,6 +8,7 @@ import {
   IconListDetails,
   IconSearch,
   IconServer,
+  IconUserCircle,
 } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
@@ -81,10 +82,14 @@ function useGroups(text: string, opened: boolean): SpotlightActionGroupData[] {
     () => {
       void navigate({ to, search } as never)
     }
-  const pages = useSections()
-    .flatMap((section) => section.entries)
-    .map((entry) => ({ ...entry, name: t(entry.label) }))
-    .filter((entry) => entry.name.toLowerCase().includes(text.toLowerCase()))
+  // The account is reached by the menu of who is logged in, and is no entry of the navigation.
+  const account = { to: '/account', icon: IconUserCircle, name: t('account.page') }
+  const pages = [
+    ...useSections()
+      .flatMap((section) => section.entries)
+      .map(({ to, icon, label }) => ({ to, icon, name: t(label) })),
+    account,
+  ].filter((entry) => entry.name.toLowerCase().includes(text.toLowerCase()))
   const groups: SpotlightActionGroupData[] = [
     {
       group: t('search.requests'),

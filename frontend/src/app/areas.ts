@@ -1,7 +1,10 @@
 /** Every area of the console. A new one is a folder below src/areas and a line here. */
+import * as access from '../areas/access'
 import * as account from '../areas/account'
 import * as audit from '../areas/audit'
 import * as batches from '../areas/batches'
+import * as budgets from '../areas/budgets'
+import * as incidents from '../areas/incidents'
 import * as jobs from '../areas/jobs'
 import * as keys from '../areas/keys'
 import * as members from '../areas/members'
@@ -25,6 +28,7 @@ import type { Entry } from './area'
 export const AREAS = [
   overview,
   nodes,
+  incidents,
   models,
   jobs,
   requests,
@@ -33,11 +37,13 @@ export const AREAS = [
   playground,
   keys,
   members,
+  access,
   webhooks,
   tenants,
   sso,
   batches,
   limits,
+  budgets,
   audit,
   settings,
   system,

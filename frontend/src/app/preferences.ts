@@ -8,6 +8,8 @@ export interface Preferences {
   density: string
   /** Whether the side navigation shows icons alone. */
   narrow: string
+  /** `dismissed` when the first steps were put away. */
+  guide: string
 }
 
 const PREFIX = 'ollamamax.'

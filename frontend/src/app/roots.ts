@@ -24,5 +24,9 @@ export const insideRoute = createRoute({
     if (!session.authenticated) {
       throw redirect({ to: '/login', search: location.href === '/' ? {} : { next: location.href } })
     }
+    // No tenant lets them in before they have a second factor: the way there is their account.
+    if (session.tenant === null && session.factor_wanted !== null && location.pathname !== '/account') {
+      throw redirect({ href: '/account' })
+    }
   },
 })

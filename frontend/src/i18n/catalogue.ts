@@ -1,7 +1,10 @@
 /** The types of all texts: a key that is not there does not compile. A new area with texts is a line here. */
+import type access from '../areas/access/en.json'
 import type account from '../areas/account/en.json'
 import type audit from '../areas/audit/en.json'
 import type batches from '../areas/batches/en.json'
+import type budgets from '../areas/budgets/en.json'
+import type incidents from '../areas/incidents/en.json'
 import type jobs from '../areas/jobs/en.json'
 import type keys from '../areas/keys/en.json'
 import type members from '../areas/members/en.json'
@@ -23,9 +26,12 @@ import type common from './en.json'
 
 export interface Texts {
   common: typeof common
+  access: typeof access
   account: typeof account
   audit: typeof audit
   batches: typeof batches
+  budgets: typeof budgets
+  incidents: typeof incidents
   jobs: typeof jobs
   keys: typeof keys
   members: typeof members

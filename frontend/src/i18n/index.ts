@@ -60,6 +60,6 @@ export async function speak(language: Language): Promise<void> {
   document.documentElement.lang = language
 }
 
-export function loadTexts(area: Namespace): Promise<void> {
-  return i18next.loadNamespaces(area)
+export function loadTexts(areas: Namespace | readonly Namespace[]): Promise<void> {
+  return i18next.loadNamespaces(areas)
 }

@@ -40,6 +40,8 @@ export class LiveSocket {
 
   start(): void {
     this.stopped = false
+    this.failures = 0
+    this.change('connecting')
     window.addEventListener('online', this.wake)
     window.addEventListener('pageshow', this.wake)
     document.addEventListener('visibilitychange', this.wake)

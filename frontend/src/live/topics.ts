@@ -7,6 +7,7 @@ import type {
   FleetShown,
   HealthChange,
   HealthShown,
+  IncidentsShown,
   JobsShown,
   LiveNode,
   ModelRow,
@@ -83,6 +84,7 @@ export interface Views {
   requests: RequestsView
   queue: QueueShown
   jobs: JobsShown
+  incidents: IncidentsShown
   keys: TrailView
   audit: TrailView
 }
@@ -224,6 +226,10 @@ const FOLDING: { [T in TopicName]: Folding<T> } = {
   },
   queue: { shown: (data: QueueShown) => data, changed: (_view: QueueShown, data: QueueShown) => data },
   jobs: { shown: (data: JobsShown) => data, changed: (_view: JobsShown, data: JobsShown) => data },
+  incidents: {
+    shown: (data: IncidentsShown) => data,
+    changed: (_view: IncidentsShown, data: IncidentsShown) => data,
+  },
   keys: TRAIL,
   audit: TRAIL,
 }

@@ -105,6 +105,26 @@ export interface HealthShown {
   findings: FindingRow[]
 }
 
+export interface IncidentRow {
+  id: string
+  kind: string
+  severity: string
+  text: string
+  about: string
+  subject_id: string
+  subject_name: string
+  opened_at: number
+  closed_at: number | null
+  reopened: number
+  acknowledged_by: string
+  silenced_until: number | null
+}
+
+export interface IncidentsShown {
+  incidents: IncidentRow[]
+  open: number
+}
+
 export interface JobRow {
   id: string
   kind: string
@@ -171,6 +191,8 @@ export interface ModelState {
   context_length?: number | null
   expires_at?: number | null
   expires_in?: number | null
+  bytes_per_second?: number | null
+  bytes_of_peers?: number | null
   slots?: number | null
 }
 
@@ -213,6 +235,7 @@ export interface NodePatch {
   gpu?: GpuRow | null
   models?: number | null
   loaded?: string[]
+  lifecycle?: string
 }
 
 export interface NodeRow {
@@ -239,6 +262,7 @@ export interface NodeRow {
   gpu: GpuRow | null
   models: number | null
   loaded: string[]
+  lifecycle?: string
 }
 
 export interface NodeState {
@@ -268,6 +292,7 @@ export interface NodeState {
   clock_skew_seconds?: number | null
   tokens_total?: number | null
   silence?: Silence | null
+  peer?: PeerPlace | null
   models_digest?: string
 }
 
@@ -281,6 +306,11 @@ export interface NodesChange {
 export interface NodesShown {
   nodes: NodeRow[]
   total: number
+}
+
+export interface PeerPlace {
+  address: string
+  port: number
 }
 
 export interface Point {
@@ -431,6 +461,7 @@ export interface Topics {
   requests: { shown: RequestsShown; change: RequestsChange }
   queue: { shown: QueueShown; change: QueueShown }
   jobs: { shown: JobsShown; change: JobsShown }
+  incidents: { shown: IncidentsShown; change: IncidentsShown }
   keys: { shown: Trail; change: Trail }
   audit: { shown: Trail; change: Trail }
 }

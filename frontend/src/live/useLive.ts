@@ -8,7 +8,7 @@ export const LiveContext = createContext<LiveStore | null>(null)
 /** Older than this, data is shown as stale. */
 export const STALE_AFTER = 3_000
 
-function useStore(): LiveStore {
+export function useStore(): LiveStore {
   const store = useContext(LiveContext)
   if (store === null) throw new Error('useLive outside of the live context')
   return store

@@ -1,9 +1,11 @@
 /** A button that copies a text and says that it did. */
 import { ActionIcon } from '@mantine/core'
 import { useClipboard } from '@mantine/hooks'
+import { useTranslation } from 'react-i18next'
 import { Icon } from './Icon'
 
 export function CopyText({ text, label, size = 30 }: { text: string; label: string; size?: number }) {
+  const { t } = useTranslation()
   const clipboard = useClipboard({ timeout: 1500 })
   return (
     <>
@@ -12,7 +14,7 @@ export function CopyText({ text, label, size = 30 }: { text: string; label: stri
         color="gray"
         size={size}
         aria-label={label}
-        title={clipboard.copied ? 'Copied' : label}
+        title={clipboard.copied ? t('action.copied') : label}
         onClick={() => {
           clipboard.copy(text)
         }}
@@ -20,7 +22,7 @@ export function CopyText({ text, label, size = 30 }: { text: string; label: stri
         <Icon name={clipboard.copied ? 'check' : 'copy'} size={size > 26 ? 16 : 14} />
       </ActionIcon>
       <span className="sr-only" role="status">
-        {clipboard.copied ? 'Copied' : ''}
+        {clipboard.copied ? t('action.copied') : ''}
       </span>
     </>
   )

@@ -1,6 +1,7 @@
 /** A modal dialog. Not Mantine's ready-made one, whose `<header>` reads as a second page header. */
 import { Modal } from '@mantine/core'
 import type { ReactNode } from 'react'
+import { useTranslation } from 'react-i18next'
 import classes from './Dialog.module.css'
 
 interface DialogProps {
@@ -23,6 +24,7 @@ export function Dialog({
   size = 'md',
   children,
 }: DialogProps) {
+  const { t } = useTranslation()
   return (
     <Modal.Root
       opened={opened}
@@ -37,7 +39,7 @@ export function Dialog({
       <Modal.Content>
         <div className={classes.head}>
           <Modal.Title className={classes.title}>{title}</Modal.Title>
-          {!held && <Modal.CloseButton aria-label="Close" />}
+          {!held && <Modal.CloseButton aria-label={t('action.close')} />}
         </div>
         <Modal.Body>{children}</Modal.Body>
       </Modal.Content>

@@ -1,6 +1,9 @@
 /** The mark and the name. */
 import classes from './Logo.module.css'
 
+/** The same in every language. */
+const NAME = 'OllamaMax'
+
 export function Logo() {
   return (
     <span className={classes.logo}>
@@ -12,7 +15,7 @@ export function Logo() {
           <rect x="21" y="7" width="4" height="18" rx="2" />
         </g>
       </svg>
-      <span>OllamaMax</span>
+      <span>{NAME}</span>
     </span>
   )
 }

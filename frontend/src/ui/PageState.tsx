@@ -28,7 +28,7 @@ export function PageState({ icon: Icon, title, children, alert = false }: PageSt
 export function PagePending() {
   const { t } = useTranslation()
   return (
-    <div className={classes.state}>
+    <div className={classes.state} aria-busy="true">
       <Loader size="sm" aria-hidden="true" />
       <p role="status">{t('state.pending')}</p>
     </div>

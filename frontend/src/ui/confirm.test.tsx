@@ -29,6 +29,12 @@ it('wants the name typed for what cannot be undone', async () => {
 it('takes a question that another one replaces for a no', async () => {
   await shown(<Confirmation />)
   const first = confirmed(QUESTION)
-  void confirmed({ ...QUESTION, title: 'Another?' })
+  const button = await screen.findByRole('button', { name: 'Remove' })
+  const second = confirmed({ ...QUESTION, title: 'Another?' })
+  // The first one's button, before the page shows the second.
+  button.click()
   expect(await first).toBe(false)
+  expect((await screen.findByRole('heading')).textContent).toBe('Another?')
+  await userEvent.click(screen.getByRole('button', { name: 'Remove' }))
+  expect(await second).toBe(true)
 })

@@ -32,13 +32,15 @@ function set(next: Asked | null): void {
 export function confirmed(question: Question): Promise<boolean> {
   asked?.answer(false)
   return new Promise((resolve) => {
-    set({
+    const mine: Asked = {
       ...question,
       answer: (yes) => {
-        set(null)
+        // A click may come to a dialog whose question another one has replaced: that one is still to be answered.
+        if (asked === mine) set(null)
         resolve(yes)
       },
-    })
+    }
+    set(mine)
   })
 }
 

@@ -92,6 +92,17 @@ export function money(value: number, currency: string): string {
   }).format(value)
 }
 
+/** What one of something costs, however little that is: "€0.0004". */
+export const price = (value: number, currency: string): string =>
+  number({ style: 'currency', currency, maximumFractionDigits: 9 }).format(value)
+
+/** An amount of which nobody says the currency: "2,500.00", "0.05". */
+export const amountOfMoney = (value: number): string =>
+  number({
+    minimumFractionDigits: 2,
+    maximumFractionDigits: value !== 0 && Math.abs(value) < 0.01 ? 6 : 2,
+  }).format(value)
+
 /** Milliseconds: "0.8 ms", "82 ms", "1.24 s", "2 min 5 s". */
 export function duration(ms: number): string {
   if (ms < 10) return `${number({ minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(ms)} ms`

@@ -3,6 +3,7 @@ import { Anchor, Group } from '@mantine/core'
 import { notifications } from '@mantine/notifications'
 import { IconAlertTriangle, IconCheck } from '@tabler/icons-react'
 import { Link } from '@tanstack/react-router'
+import i18next from 'i18next'
 import { sentence } from '../api/client'
 
 interface More {
@@ -15,6 +16,7 @@ export function done(message: string, { link, undo }: More = {}): void {
     color: 'green',
     icon: <IconCheck size={18} />,
     withBorder: true,
+    closeButtonProps: { 'aria-label': i18next.t('action.close') },
     message: (
       <Group justify="space-between" gap="md">
         <span>{message}</span>
@@ -51,6 +53,7 @@ export function failed(error: unknown): void {
     color: 'red',
     icon: <IconAlertTriangle size={18} />,
     withBorder: true,
+    closeButtonProps: { 'aria-label': i18next.t('action.close') },
     message: sentence(error),
     autoClose: false,
   })

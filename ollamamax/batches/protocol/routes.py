@@ -6,7 +6,7 @@ import re
 
 from ollamamax.batches.protocol import batches
 from ollamamax.batches.protocol.files import Files
-from ollamamax.gateway.routes import OPENAI, Route
+from ollamamax.gateway.routes import OPENAI, GatewayRoute
 
 _ID = re.compile(r"^(/v1/(?:files|batches)/)[^/]+")
 
@@ -16,18 +16,24 @@ class Routes:
 
     def __init__(self, files: Files) -> None:
         self.table = {
-            "/v1/files": {"POST": Route("POST", files.upload, OPENAI), "GET": Route("GET", files.listed, OPENAI)},
-            "/v1/files/{id}": {"GET": Route("GET", files.one, OPENAI), "DELETE": Route("DELETE", files.delete, OPENAI)},
-            "/v1/files/{id}/content": {"GET": Route("GET", files.content, OPENAI)},
-            "/v1/batches": {
-                "POST": Route("POST", batches.create, OPENAI),
-                "GET": Route("GET", batches.listed, OPENAI),
+            "/v1/files": {
+                "POST": GatewayRoute("POST", files.upload, OPENAI),
+                "GET": GatewayRoute("GET", files.listed, OPENAI),
             },
-            "/v1/batches/{id}": {"GET": Route("GET", batches.one, OPENAI)},
-            "/v1/batches/{id}/cancel": {"POST": Route("POST", batches.cancel, OPENAI)},
+            "/v1/files/{id}": {
+                "GET": GatewayRoute("GET", files.one, OPENAI),
+                "DELETE": GatewayRoute("DELETE", files.delete, OPENAI),
+            },
+            "/v1/files/{id}/content": {"GET": GatewayRoute("GET", files.content, OPENAI)},
+            "/v1/batches": {
+                "POST": GatewayRoute("POST", batches.create, OPENAI),
+                "GET": GatewayRoute("GET", batches.listed, OPENAI),
+            },
+            "/v1/batches/{id}": {"GET": GatewayRoute("GET", batches.one, OPENAI)},
+            "/v1/batches/{id}/cancel": {"POST": GatewayRoute("POST", batches.cancel, OPENAI)},
         }
 
-    def __call__(self, method: str, path: str) -> Route | None:
+    def __call__(self, method: str, path: str) -> GatewayRoute | None:
         methods = self.table.get(_ID.sub(r"\1{id}", path))
         if methods is None:
             return None

@@ -15,7 +15,7 @@ from ollamamax.gateway.openai import tools
 from ollamamax.kernel import errors
 
 
-class Message(msgspec.Struct, forbid_unknown_fields=True):
+class AnthropicMessage(msgspec.Struct, forbid_unknown_fields=True):
     """Only one of the system may have no ``content``; ``clear_at`` says how long it is shown."""
 
     role: Literal["user", "assistant", "system"]
@@ -44,7 +44,7 @@ class CountRequest(msgspec.Struct, forbid_unknown_fields=True):
     """What makes up the prompt."""
 
     model: str
-    messages: list[Message]
+    messages: list[AnthropicMessage]
     system: str | list[dict[str, Any]] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: ToolChoice | None = None

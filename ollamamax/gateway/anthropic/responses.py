@@ -86,7 +86,7 @@ _BLOCKS: dict[str, dict[str, Any]] = {
 }
 
 
-class Events:
+class AnthropicEvents:
     """Renders the events of one stream: content blocks one after the other, each of one kind."""
 
     def __init__(self, request: str, model: str) -> None:
@@ -183,8 +183,8 @@ class MessageRenderer(Renderer):
     def whole(self, outputs: list[Output]) -> bytes:
         return message(self._request, self._model, outputs[0])
 
-    def choice(self, index: int) -> Events:
-        return Events(self._request, self._model)
+    def choice(self, index: int) -> AnthropicEvents:
+        return AnthropicEvents(self._request, self._model)
 
 
 def render(asked: Asked, call: Call, model: str) -> MessageRenderer:
@@ -198,11 +198,11 @@ class Warmed(MessageRenderer):
     def whole(self, outputs: list[Output]) -> bytes:
         return message(self._request, self._model, Output(_nothing(outputs[0].final)))
 
-    def choice(self, index: int) -> Events:
+    def choice(self, index: int) -> AnthropicEvents:
         return SilentEvents(self._request, self._model)
 
 
-class SilentEvents(Events):
+class SilentEvents(AnthropicEvents):
     def delta(self, delta: Delta) -> bytes:
         return b""
 

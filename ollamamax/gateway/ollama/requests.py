@@ -28,18 +28,18 @@ class ToolFunction(msgspec.Struct, forbid_unknown_fields=True):
     index: int | None = None
 
 
-class ToolCall(msgspec.Struct, forbid_unknown_fields=True):
+class OllamaToolCall(msgspec.Struct, forbid_unknown_fields=True):
     function: ToolFunction
     id: str | None = None
     type: str | None = None
 
 
-class Message(msgspec.Struct, forbid_unknown_fields=True):
+class OllamaMessage(msgspec.Struct, forbid_unknown_fields=True):
     role: str
     content: str = ""
     thinking: str | None = None
     images: list[str] | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: list[OllamaToolCall] | None = None
     tool_name: str | None = None
     tool_call_id: str | None = None
 
@@ -62,7 +62,7 @@ class _Common(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ChatRequest(_Common, kw_only=True):
-    messages: list[Message] = []
+    messages: list[OllamaMessage] = []
     tools: list[dict[str, Any]] | None = None
 
 
@@ -151,8 +151,8 @@ def generate_inference(request: GenerateRequest, ignored: Ignored) -> Inference:
         if request.suffix and request.raw:
             ignored.add(["suffix"])
         return Inference(kind="completion", prompt=request.prompt, suffix=suffix or None, **common)
-    messages = [_message(Message("system", request.system))] if request.system else []
-    messages.append(_message(Message("user", request.prompt, images=request.images)))
+    messages = [_message(OllamaMessage("system", request.system))] if request.system else []
+    messages.append(_message(OllamaMessage("user", request.prompt, images=request.images)))
     return Inference(kind="chat", messages=messages, context=before, with_context=True, **common)
 
 
@@ -198,7 +198,7 @@ def _tool(tool: dict[str, Any], index: int) -> dict[str, Any]:
     return tool if tool.get("type") else {**tool, "type": "function"}
 
 
-def _message(message: Message, index: int = 0) -> dict[str, Any]:
+def _message(message: OllamaMessage, index: int = 0) -> dict[str, Any]:
     """As an OpenAI chat message."""
     role = message.role.lower()
     if role not in ROLES:

@@ -135,7 +135,7 @@ def items(shown: ShownResponse, output: Output) -> list[Item]:
     return found
 
 
-class Events:
+class ResponseEvents:
     """Renders the events of one stream: output items one after the other, each opened, filled and closed."""
 
     def __init__(self, shown: ShownResponse) -> None:
@@ -262,7 +262,7 @@ class Response(Renderer):
     def __init__(self, shown: ShownResponse, keeps: Kept) -> None:
         self._shown = shown
         self._keeps = keeps
-        self._events: Events | None = None
+        self._events: ResponseEvents | None = None
         self._answer: Item = {}
         self.before_end = self._keep
 
@@ -271,8 +271,8 @@ class Response(Renderer):
         self._answer = self._shown.response(items(self._shown, output), output.final)
         return encode(self._answer)
 
-    def choice(self, index: int) -> Events:
-        self._events = Events(self._shown)
+    def choice(self, index: int) -> ResponseEvents:
+        self._events = ResponseEvents(self._shown)
         return self._events
 
     async def _keep(self) -> None:

@@ -7,12 +7,13 @@ whoever is refused often must not fill the trail.
 from __future__ import annotations
 
 import datetime
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
 import msgspec
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
 from ollamamax.audit.actions import record
@@ -24,6 +25,8 @@ from ollamamax.kernel.principal import system
 
 TOLD_SECONDS = 60.0
 _AT_ONCE = 100
+_USED = "used"
+"""The kind of what counts nothing, and is there once (`is_first_use`)."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,13 @@ def failed(attempt: Attempt) -> None:
         _refused(counter, attempt, "session.refuse")
 
 
-def succeeded(attempt: Attempt) -> None:
-    """In the transaction of the log-in: the attempt does not count, and the address is one that the account is known at."""
+def succeeded(attempt: Attempt, *, wholly: bool = True) -> None:
+    """In the transaction of the log-in: the attempt does not count, and the address is one that the account is known at, unless a second
+    factor is still to come."""
     now = timezone.now()
     held = list(_named(attempt.names).select_for_update())
     _add(held, now, -1.0)
-    for counter in held:
+    for counter in held if wholly else ():
         if counter.kind == "pair":
             counter.level = 0.0
             counter.trusted_until = counter.expires_at = now + datetime.timedelta(days=throttle.TRUSTED_DAYS)
@@ -105,6 +109,24 @@ def count(kind: throttle.Kind, subject: str) -> None:
             _add([counter], now, 1.0)
     if seconds > 0:
         raise Overloaded("This was asked for too often. Try again later.", retry_after=max(1.0, seconds))
+
+
+def give_back(kind: throttle.Kind, subject: str) -> None:
+    """In a transaction: what `count` counted was right, and does not count."""
+    _add(list(_named([(kind, subject)]).select_for_update()), timezone.now(), -1.0)
+
+
+def is_first_use(secret: bytes, seconds: float) -> bool:
+    """Whether what counts once is shown for the first time; ``seconds``: so long it could count. A session cannot say so: of requests at once each has
+    a copy of it, and writes the whole back. Queries: 1, in a transaction of its own or the one that is there."""
+    until = timezone.now() + datetime.timedelta(seconds=2 * seconds)
+    subject = hashlib.sha256(secret).hexdigest()
+    try:
+        with transaction.atomic():
+            LogInCounter.objects.create(kind=_USED, subject=subject, at=timezone.now(), expires_at=until)
+    except IntegrityError:
+        return False
+    return True
 
 
 def tell_and_sweep() -> None:
@@ -145,12 +167,12 @@ def _refused(counter: LogInCounter, attempt: Attempt | None, action: str, *, mor
         held.save(update_fields=["untold", "told_at", "expires_at"])
 
 
-def has_room(now: datetime.datetime) -> bool:
-    """In a transaction: whether one more record of refusals may be written now, and then counts it."""
-    name: list[tuple[throttle.Kind, str]] = [("audit", "")]
-    LogInCounter.objects.bulk_create([LogInCounter(kind="audit", at=now, expires_at=now)], ignore_conflicts=True)
-    [counter] = _named(name).select_for_update()
-    if throttle.wait(_level(counter, now), "audit") > 0:
+def has_room(now: datetime.datetime, kind: throttle.Kind = "audit", subject: str = "") -> bool:
+    """In a transaction: whether there may be one more of this kind now, and then counts it; unless told otherwise, one more record of refusals."""
+    made = LogInCounter(kind=kind, subject=subject, at=now, expires_at=now)
+    LogInCounter.objects.bulk_create([made], ignore_conflicts=True)
+    [counter] = _named([(kind, subject)]).select_for_update()
+    if throttle.wait(_level(counter, now), kind) > 0:
         return False
     _add([counter], now, 1.0)
     return True

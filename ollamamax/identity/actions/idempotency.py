@@ -70,7 +70,7 @@ def claim(*, tenant: uuid.UUID, caller: str, key: str, fingerprint: str) -> uuid
 
 
 def keep(id_: uuid.UUID, status: int, body: bytes) -> None:
-    sealed = settings.SECRET_BOX.seal(body, _place(id_))
+    sealed = settings.SECRET_BOX.seal(body, place_of(id_))
     IdempotentAnswer.objects.filter(pk=id_).update(status=status, answer=sealed)
 
 
@@ -87,7 +87,7 @@ def sweep() -> int:
 
 def _opened(row: IdempotentAnswer) -> bytes:
     try:
-        opened: bytes = settings.SECRET_BOX.open(bytes(row.answer), _place(row.id))
+        opened: bytes = settings.SECRET_BOX.open(bytes(row.answer), place_of(row.id))
     except CannotOpen as error:
         raise Conflict(
             "The answer of this Idempotency-Key cannot be read any more.", header="Idempotency-Key"
@@ -95,5 +95,6 @@ def _opened(row: IdempotentAnswer) -> bytes:
     return opened
 
 
-def _place(id_: uuid.UUID) -> str:
+def place_of(id_: uuid.UUID) -> str:
+    """What an answer is sealed for."""
     return f"idempotent answer {id_.hex}"

@@ -7,18 +7,20 @@ import time
 import uuid
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
 from ollamamax.audit.actions import record
+from ollamamax.identity import throttle
+from ollamamax.identity.actions import attempt
 from ollamamax.identity.actions.session import begin_session
 from ollamamax.identity.actions.user import set_password
 from ollamamax.identity.bounds import INVITATIONS, MEMBERS, USERS, require_room
 from ollamamax.identity.directory import publish_keys_on_commit
+from ollamamax.identity.email import checked_email
 from ollamamax.identity.member_rights import require_over_members, require_to_decide
-from ollamamax.identity.models import Invitation, Membership, Tenant, User
+from ollamamax.identity.models import Invitation, Membership, RemovedMember, Tenant, User
 from ollamamax.identity.queries import role as roles
 from ollamamax.identity.queries.invitation import GONE, find_open, is_open
 from ollamamax.identity.queries.key import keys_made_by, person_behind
@@ -42,14 +44,18 @@ def invite(
 ) -> tuple[Invitation, str]:
     """Somebody may become a member with this role (its slug): the invitation, and the link, which is not kept. ``send`` it by mail too.
 
-    One for the same address before ends. Raises `Forbidden` for a role that may do more than ``acting``, `InvalidRequest`, and
-    `Conflict` for a member.
+    One for the same address before ends. Raises `Forbidden` for a role that may do more than ``acting``, `InvalidRequest`,
+    `Conflict` for a member, and `Overloaded` for too many letters.
     """
     tenant = get_tenant(tenant_of(acting))
     require_over_members(acting, tenant)
-    email = _checked_email(email)
+    email = checked_email(email)
     if send and not is_set_up():
         raise InvalidRequest(NO_MAIL, param="send")
+    if send:
+        # Each invitation takes the place of the one before it: their number alone would bound no letters.
+        attempt.count("invite", tenant.id.hex)
+        attempt.count("mail_to", throttle.account_subject(email.lower()))
     token, now = new_token(), timezone.now()
     with tenant_scope(tenant), transaction.atomic(durable=True):
         given = roles.find_role(role)
@@ -134,6 +140,7 @@ def accept_invitation(
             member = user or _new_user(invitation, name, password, request_id)
             require_room(MEMBERS, Membership.objects.all())
             Membership.objects.create(tenant=found.tenant, user=member, role=invitation.role)
+            RemovedMember.objects.filter(user=member).delete()
             invitation.accepted_at, invitation.accepted_by = timezone.now(), member
             invitation.save(update_fields=["accepted_at", "accepted_by"])
             record(
@@ -186,12 +193,3 @@ def _require_inviter(invitation: Invitation, tenant: Tenant) -> None:
         require_to_decide(acting, tenant, invitation.role)
     except Forbidden as error:
         raise Conflict("Whoever invited you may not do so any more. Ask for another invitation.") from error
-
-
-def _checked_email(email: str) -> str:
-    email = email.strip()
-    try:
-        User._meta.get_field("email").clean(email, User(email=email))
-    except ValidationError as error:
-        raise InvalidRequest("This is not an email address.", param="email") from error
-    return email

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
+import msgspec
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -15,15 +16,17 @@ from ollamamax.audit.actions import record
 from ollamamax.identity import directory
 from ollamamax.identity.actions.limits import Given, checked, take_over
 from ollamamax.identity.bounds import KEYS, require_room
+from ollamamax.identity.key_bounds import require_no_more, require_to_make
 from ollamamax.identity.keys import make_key
 from ollamamax.identity.models import ApiKey, Priority, ServiceAccount
 from ollamamax.identity.queries import key as queries
 from ollamamax.identity.queries.member import email_of
 from ollamamax.identity.queries.service_account import get_service_account, may_have_keys
-from ollamamax.identity.rights import require, require_to_lend
+from ollamamax.identity.rights import require, require_to_lend, require_unbounded
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from ollamamax.kernel.principal import Principal
+from ollamamax.kernel.reach import EVERYWHERE, Reach
 
 DEFAULT_PERMISSIONS = frozenset({"inference.use", "model.view"})
 
@@ -39,16 +42,19 @@ def issue_key(
     priority: str = Priority.NORMAL,
     strict_fields: bool | None = None,
     service_account: uuid.UUID | None = None,
+    reach: Reach = EVERYWHERE,
+    has_secret: bool = True,
 ) -> tuple[ApiKey, str]:
     """Make a key in the tenant of ``acting``; returns it with its text, which is not kept and cannot be had again.
 
     ``permissions`` default to what inference needs, and never exceed those of ``acting``; later they are
     as far as the maker has them then. ``created_by`` is for the
     system, which makes keys for others; ``service_account`` for who manages that one's keys, and may do all that
-    the key may. High ``priority`` needs the permission to manage members. Raises `InvalidRequest`,
+    the key may; without ``has_secret`` nobody is to be shown the text, now or by a rotation. A key makes none that is more than itself (`key_bounds`); where no end is given it ends with the one that makes it. High ``priority`` needs the permission to manage members. Raises `InvalidRequest`,
     `Forbidden`, `Conflict` for a name that another key has, and `Unavailable` while Redis takes no writes.
     """
     require(acting, "key.manage")
+    require_unbounded(acting)
     if acting.tenant is None:
         raise InvalidRequest("A key belongs to a tenant, and none was named.", param="tenant")
     name = _named(name)
@@ -61,12 +67,16 @@ def issue_key(
     directory.require_writable()
     with _names_are_unique(), tenant_scope(acting.tenant), transaction.atomic(durable=True):
         require_room(KEYS, queries.listed(ApiKey.objects.filter(revoked_at=None)))
+        by_key = queries.acting_key(acting)
+        require_to_make(by_key)
+        if expires_at is None and by_key is not None:
+            expires_at = by_key.expires_at
         maker = created_by if acting.kind == "system" else queries.person_behind(acting)
         maker_name = email_of(maker)
         if service_account is not None:
             account = _account(acting, service_account)
             maker, maker_name = account.membership.user_id, account.name
-        key = ApiKey.objects.create(
+        key = ApiKey(
             tenant_id=uuid.UUID(acting.tenant),
             created_by_id=maker,
             created_by_name=maker_name,
@@ -77,8 +87,12 @@ def issue_key(
             expires_at=expires_at,
             priority=priority,
             strict_fields=strict_fields,
+            has_secret=has_secret,
+            **_columns(reach),
             **limits,
         )
+        require_no_more(by_key, key)
+        key.save(force_insert=True)
         record(
             acting=acting,
             action="key.issue",
@@ -93,6 +107,7 @@ def issue_key(
                 "limits": limits,
                 "priority": priority,
                 "strict_fields": strict_fields,
+                "reach": msgspec.to_builtins(reach),
             },
         )
         if service_account is not None:
@@ -119,16 +134,20 @@ def change_key(
     strict_fields: bool | Literal["stays"] | None = "stays",
     expires_at: datetime.datetime | Literal["stays"] | None = "stays",
     permissions: Iterable[str] | None = None,
+    reach: Reach | None = None,
 ) -> ApiKey:
     """Change what is given; what is ``None`` stays, and so does a limit that is left out. ``strict_fields`` and ``expires_at`` may become ``None``.
 
-    Who may not manage members changes their own keys only, and gives none a high priority. Raises `NotFound` also for
+    Who may not manage members changes their own keys only, and gives none a high priority; a key changes none that is more than itself. Raises `NotFound` also for
     keys of others, `InvalidRequest`, and `Conflict` for a key that was revoked, and for a name that another key has.
     """
     require(acting, "key.manage")
+    require_unbounded(acting)
     if acting.tenant is None:
         raise NotFound("There is no such key.")
     values: dict[str, Any] = dict(checked(limits or {}))
+    if reach is not None:
+        values |= _columns(reach)
     if name is not None:
         values["name"] = _named(name)
     with _names_are_unique(), tenant_scope(acting.tenant), transaction.atomic(durable=True):
@@ -148,6 +167,7 @@ def change_key(
         changed = take_over(key, values)
         if not changed:
             return key
+        require_no_more(queries.acting_key(acting), key)
         key.save(update_fields=list(changed))
         record(
             acting=acting,
@@ -185,6 +205,14 @@ def revoke_key(*, acting: Principal, key_id: uuid.UUID) -> ApiKey:
         )
         directory.publish_key_on_commit(key)
     return key
+
+
+def _columns(reach: Reach) -> dict[str, list[str]]:
+    return {
+        "reach_addresses": list(reach.addresses),
+        "reach_routes": list(reach.routes),
+        "reach_models": list(reach.models),
+    }
 
 
 def _require_future(expires_at: datetime.datetime | None) -> None:

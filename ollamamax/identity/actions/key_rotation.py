@@ -10,10 +10,11 @@ from django.utils import timezone
 
 from ollamamax.audit.actions import record
 from ollamamax.identity import directory
+from ollamamax.identity.key_bounds import require_no_more
 from ollamamax.identity.keys import make_key
 from ollamamax.identity.models import ApiKey
 from ollamamax.identity.queries import key as queries
-from ollamamax.identity.rights import require
+from ollamamax.identity.rights import require, require_unbounded
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Conflict, InvalidRequest, NotFound
 from ollamamax.kernel.principal import Principal
@@ -25,11 +26,12 @@ def rotate_key(*, acting: Principal, key_id: uuid.UUID, overlap: datetime.timede
     """Give a key another text, and return it with that, which is not kept. What it may do, its limits and what it used stay.
 
     The text before works for ``overlap`` more, and one before that no longer. Who may not manage members rotates their own keys only.
-    The new text is shown, so who rotates the key of somebody else may do all that it may.
-    Raises `Forbidden`, `NotFound` also for keys of others, `InvalidRequest`, `Conflict` for a key that was revoked or has expired, and
+    The new text is shown, so who rotates the key of somebody else may do all that it may; a key rotates none that is more than itself.
+    Raises `Forbidden`, `NotFound` also for keys of others, `InvalidRequest`, `Conflict` for a key that was revoked, has expired or has no secret, and
     `Unavailable` while Redis takes no writes.
     """
     require(acting, "key.manage")
+    require_unbounded(acting)
     if acting.tenant is None:
         raise NotFound("There is no such key.")
     if not datetime.timedelta(0) <= overlap <= MOST_OVERLAP:
@@ -41,7 +43,10 @@ def rotate_key(*, acting: Principal, key_id: uuid.UUID, overlap: datetime.timede
         now = timezone.now()
         if not key.is_usable(now):
             raise Conflict("This key was revoked or has expired.")
+        if not key.has_secret:
+            raise Conflict("This is a workload's key, whose secret nobody has: there is nothing to rotate.")
         queries.require_to_see(acting, key)
+        require_no_more(queries.acting_key(acting), key)
         directory.publish_key_on_commit(key)  # also the text before the one that goes now
         key.previous_identifier, key.previous_hash = key.identifier, key.secret_hash
         key.previous_until, key.rotated_at = now + overlap, now

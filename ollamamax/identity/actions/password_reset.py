@@ -26,7 +26,7 @@ from ollamamax.mail.letters import Language
 
 WORKS = datetime.timedelta(minutes=30)
 PAUSE = datetime.timedelta(minutes=2)
-"""Between two letters to one address."""
+"""Between two letters to one address, of which there are a few a day (`throttle.PACES`)."""
 KEPT = datetime.timedelta(days=1)
 _AT_ONCE = 100
 
@@ -63,7 +63,7 @@ def _answer(asked: PasswordReset) -> None:
     # One without a password logs in elsewhere: a letter must not be a way around that.
     if user is not None and user.is_active and user.has_usable_password():
         recent = PasswordReset.objects.filter(user=user, answered_at__gt=now - PAUSE)
-        if not recent.exists():
+        if not recent.exists() and attempt.has_room(now, "reset_to", user.pk.hex):
             token = new_token()
             row.user, row.token_hash, row.expires_at = user, token.hash, now + WORKS
             values = {"email": user.email, "minutes": str(int(WORKS.total_seconds() // 60))}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import time
 import uuid
+from collections.abc import Mapping
+from typing import Any, cast
 
 from django.contrib.auth import authenticate, login, logout
 from django.db import transaction
@@ -13,16 +15,19 @@ from django.utils import timezone
 
 from ollamamax import logs
 from ollamamax.audit.actions import record
-from ollamamax.identity import sessions, sockets
+from ollamamax.identity import sessions, sockets, throttle
 from ollamamax.identity.actions import attempt
 from ollamamax.identity.actions.account import end_sessions_on_commit
+from ollamamax.identity.actions.pending_factor import PENDING, pending_user, wait_for_factor
 from ollamamax.identity.actions.playground import end_tokens_on_commit
+from ollamamax.identity.actions.proof import ShownProof, check_proof, find_by_passkey, take_challenge
 from ollamamax.identity.measuring import log_in_ended
 from ollamamax.identity.models import Membership, User, UserSession
 from ollamamax.identity.queries.member import TenantRole, principal_of, tenants_of
+from ollamamax.identity.queries.second_factor import has_factor
 from ollamamax.identity.scope import tenant_scope
-from ollamamax.identity.sessions import TENANT, LogIn
-from ollamamax.kernel.errors import Forbidden, NotFound, Overloaded, Unauthenticated
+from ollamamax.identity.sessions import TENANT, Factor, LogIn
+from ollamamax.kernel.errors import Forbidden, InvalidRequest, NotFound, Overloaded, Unauthenticated
 from ollamamax.kernel.principal import Principal
 
 REFUSED = "The email address or the password is wrong."
@@ -30,7 +35,6 @@ REFUSED = "The email address or the password is wrong."
 MOST_SESSIONS = 50
 """Of one user."""
 MOST_AGENT = 300
-_BACKEND = "django.contrib.auth.backends.ModelBackend"
 SEEN = datetime.timedelta(minutes=5)
 """How exactly it is kept when a session was last seen."""
 
@@ -40,8 +44,8 @@ _BACKEND = "django.contrib.auth.backends.ModelBackend"
 log = logs.get(__name__)
 
 
-def log_in(*, request: HttpRequest, email: str, password: str, request_id: str = "") -> User:
-    """Begin a session under a new session id. The same `Unauthenticated` for an unknown address and a wrong password.
+def log_in(*, request: HttpRequest, email: str, password: str, request_id: str = "") -> User | None:
+    """Begin a session under a new session id; ``None`` for who has a second factor, which is to come. The same `Unauthenticated` for an unknown address and a wrong password.
 
     Raises `Overloaded` while too many log-ins have failed, of this account or from this address: see `throttle`.
     """
@@ -58,15 +62,87 @@ def log_in(*, request: HttpRequest, email: str, password: str, request_id: str =
         attempt.failed(tried)
         raise Unauthenticated(REFUSED)
     log_in = LogIn("password", "", time.time())
+    if has_factor(found.pk):
+        with transaction.atomic(durable=True):
+            attempt.succeeded(tried, wholly=False)
+            wait_for_factor(request, found, log_in)
+        return None
     places = tenants_of(found)
-    closed = [why for place in places if (why := sessions.refusal(log_in, place)) is not None]
-    if places and len(closed) == len(places):
-        _refuse(tried, found, places[0], closed[0])
+    if (refused := _refusal_everywhere(log_in, places)) is not None:
+        _refuse(tried, found, places[0], refused)
     with transaction.atomic(durable=True):
         attempt.succeeded(tried)
         begin_session(request=request, user=found, log_in=log_in, request_id=request_id)
     log_in_ended(log_in.method, "ok")
     return found
+
+
+def finish_log_in(*, request: HttpRequest, shown: ShownProof, request_id: str = "") -> User:
+    """The second factor of whose password was right. Raises as `check_proof` does, and `Unauthenticated` where nobody waits."""
+    user = pending_user(request)
+    if user is None:
+        raise Unauthenticated("Give your password again: it was too long ago.")
+    proof = check_proof(request=request, user=user, shown=shown, purpose="factor", request_id=request_id)
+    held = request.session[PENDING]
+    log_in = LogIn(held["method"], held["provider"], time.time(), cast("Factor", proof))
+    tenant = uuid.UUID(held["tenant"]) if held["tenant"] else None
+    places = tenants_of(user)
+    if (refused := _refusal_everywhere(log_in, places)) is not None:
+        request.session.pop(PENDING, None)
+        raise Forbidden(refused, tenant=places[0].slug)
+    with transaction.atomic(durable=True):
+        begin_session(request=request, user=user, log_in=log_in, request_id=request_id, tenant=tenant)
+        request.session.pop(PENDING, None)
+    log_in_ended(log_in.method, "ok")
+    return user
+
+
+def log_in_by_passkey(*, request: HttpRequest, credential: Mapping[str, Any], request_id: str = "") -> User:
+    """By a passkey alone, which says itself whose it is and has verified them. Raises `Unauthenticated`, `Overloaded`, and `Forbidden` where
+    no tenant of theirs takes one."""
+    network = throttle.network_of(request.META.get("REMOTE_ADDR", ""))
+    attempt.count("passkey", network)
+    found = find_by_passkey(request, credential, take_challenge(request, "log_in"), alone=True)
+    if found is None or not found.user.is_active:
+        log_in_ended("passkey", "refused")
+        raise Unauthenticated("This passkey is not known here.")
+    user, log_in = found.user, LogIn("passkey", "", time.time())
+    places = tenants_of(user)
+    if (refused := _refusal_everywhere(log_in, places)) is not None:
+        raise Forbidden(refused, tenant=places[0].slug)
+    with transaction.atomic(durable=True):
+        attempt.give_back("passkey", network)
+        begin_session(request=request, user=user, log_in=log_in, request_id=request_id)
+    log_in_ended(log_in.method, "ok")
+    return user
+
+
+def confirm_session(*, acting: Principal, request: HttpRequest, user: User, shown: ShownProof) -> None:
+    """The session's user shows anew that it is they. Who has a second factor shows that, for a password alone is not enough then.
+
+    Raises as `check_proof` does.
+    """
+    if shown.password and has_factor(user.pk):
+        raise InvalidRequest("You have a second factor: show that.", param="password")
+    proof = check_proof(request=request, user=user, shown=shown, purpose="confirm", request_id=acting.request)
+    with transaction.atomic(durable=True):
+        sessions.confirm(request.session, proof, time.time())
+        record(
+            acting=acting,
+            action="session.confirm",
+            target_type="user",
+            target_id=user.pk,
+            tenant=acting.tenant,
+            detail={"proof": proof},
+        )
+
+
+def _refusal_everywhere(log_in: LogIn, places: list[TenantRole]) -> str | None:
+    """Why none of the tenants lets somebody in who logs in like this; ``None`` where one does, and for who can set up what is asked for."""
+    closed = [why for place in places if (why := sessions.refusal(log_in, place)) is not None]
+    if not places or len(closed) < len(places) or any(sessions.is_kept_out(log_in, place) for place in places):
+        return None
+    return closed[0]
 
 
 def _refuse(tried: attempt.Attempt, user: User, place: TenantRole, why: str) -> None:
@@ -93,6 +169,8 @@ def begin_session(
     login(request, user, backend=_BACKEND)
     # A session that began before its log-in, as for an identity provider, may have been given a short life.
     request.session.set_expiry(None)
+    # What was proven in the session before says nothing of this log-in.
+    request.session.pop(sessions.CONFIRMED, None)
     sessions.remember(request.session, log_in)
     if tenant is not None:
         request.session[TENANT] = tenant.hex

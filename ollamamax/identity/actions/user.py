@@ -12,6 +12,7 @@ from ollamamax.audit.actions import record
 from ollamamax.identity import directory, sockets
 from ollamamax.identity.actions.playground import end_tokens_on_commit
 from ollamamax.identity.bounds import USERS, require_room
+from ollamamax.identity.email import checked_email
 from ollamamax.identity.models import User, UserSession
 from ollamamax.identity.queries.key import keys_made_by
 from ollamamax.identity.scope import every_tenant
@@ -23,11 +24,7 @@ def create_user(*, acting: Principal, email: str, password: str) -> User:
     """Only the system makes users. Raises `InvalidRequest`, or `Conflict` when the address is taken in any case."""
     if acting.kind != "system":
         raise Forbidden("Users are made by the operator of this installation.")
-    user = User(email=email.strip())
-    try:
-        user._meta.get_field("email").clean(user.email, user)
-    except ValidationError as error:
-        raise InvalidRequest("This is not an email address.", param="email") from error
+    user = User(email=checked_email(email))
     set_password(user, password)
     try:
         with transaction.atomic(durable=True):
@@ -51,13 +48,9 @@ def make_user(email: str) -> User:
 
     Raises `InvalidRequest`, `Conflict`, and the bound's refusal.
     """
-    user = User(email=email)
-    try:
-        user._meta.get_field("email").clean(user.email, user)
-    except ValidationError as error:
-        raise InvalidRequest("This is not an email address.", param="email") from error
+    user = User(email=checked_email(email))
     user.set_unusable_password()
-    require_room(USERS, User.objects.exclude(email=email))
+    require_room(USERS, User.objects.exclude(email=user.email))
     try:
         with transaction.atomic():
             user.save(force_insert=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -12,11 +14,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ollamamax.audit import queries
-from ollamamax.audit.actions import SYSTEM, chain_of
+from ollamamax.audit.actions import chain_of
+from ollamamax.audit.formats import as_text
 from ollamamax.audit.models import AuditRecord
+from ollamamax.audit.notes import trusted_keys
+from ollamamax.audit.personal import opened, opened_rows
+from ollamamax.identity.api.audit_keeping import ChainSerializer, chosen_chain
 from ollamamax.identity.api.base import View
-from ollamamax.identity.api.export import FORMATS, PAGE, Export, Row, Unnegotiated
-from ollamamax.identity.rights import require, tenant_of
+from ollamamax.identity.api.export import PAGE, Export, Row, Unnegotiated
+from ollamamax.identity.rights import tenant_of
 from ollamamax.kernel.principal import Principal
 
 COLUMNS = (
@@ -29,26 +35,35 @@ COLUMNS = (
     "target_type",
     "target_id",
     "request",
+    "address",
+    "outcome",
     "detail",
+    "format",
     "hash",
 )
+READ = (*(set(COLUMNS) - {"address"}), "chain", "personal")
+"""The columns of the table that an export needs, before what is personal is opened."""
+
+
+ENDINGS = {"cef": "audit.cef", "ocsf": "audit.ocsf.jsonl"}
+"""The formats of other programs, and the names of their files."""
 
 
 class AuditRecordSerializer(serializers.ModelSerializer[AuditRecord]):
-    """``seq`` numbers the chain's records from 1 without a hole; ``hash`` covers every other field and the hash before."""
+    """``seq`` numbers the chain's records from 1 without a hole; ``hash`` covers every other field and the hash before.
+
+    Names and addresses of a person who was erased read `erased`; ``personal`` is what the hash covers in their place.
+    """
 
     detail = serializers.JSONField(read_only=True)
+    address = serializers.CharField(read_only=True, help_text="From where; empty where that is not known.")
+    personal = serializers.JSONField(read_only=True, help_text="What is personal, as it was sealed.")
+    erased = serializers.BooleanField(read_only=True, help_text="Whether something of it was erased.")
 
     class Meta:
         model = AuditRecord
-        fields = [*COLUMNS, "prev_hash"]
+        fields = [*COLUMNS, "prev_hash", "personal", "erased"]
         read_only_fields = fields
-
-
-class ChainSerializer(serializers.Serializer[Any]):
-    chain = serializers.ChoiceField(
-        ["tenant", SYSTEM], default="tenant", help_text="`system` is of the installation, for its operator."
-    )
 
 
 class AuditFilters(ChainSerializer):
@@ -57,9 +72,8 @@ class AuditFilters(ChainSerializer):
     since = serializers.DateTimeField(required=False, source="at__gte")
     until = serializers.DateTimeField(required=False, source="at__lt")
     action = serializers.RegexField(r"^[a-z_.]{1,64}$", required=False, source="action__startswith")
-    actor = serializers.CharField(
-        required=False, max_length=300, source="actor_name__icontains", help_text="A part of the name."
-    )
+    actor = serializers.CharField(required=False, max_length=300, help_text="A part of the name.")
+    outcome = serializers.ChoiceField(["ok", "refused", "failed"], required=False)
     actor_id = serializers.CharField(required=False, max_length=64)
     target_type = serializers.CharField(required=False, max_length=64)
     target_id = serializers.CharField(required=False, max_length=200)
@@ -72,7 +86,7 @@ class AuditFilters(ChainSerializer):
 
 
 class AuditExportSerializer(AuditFilters):
-    form = serializers.ChoiceField(FORMATS, default="jsonl")
+    form = serializers.ChoiceField(["jsonl", "csv", "cef", "ocsf"], default="jsonl")
 
 
 class VerifySerializer(ChainSerializer):
@@ -110,7 +124,7 @@ class AuditView(View):
         asked = self.asked()
         rows = _matching(self.acting, asked)
         page = self.paginate_queryset(rows)
-        return self.get_paginated_response(AuditRecordSerializer(page, many=True).data)
+        return self.get_paginated_response(AuditRecordSerializer(opened(page or []), many=True).data)
 
 
 _SEQ = {"type": "integer", "minimum": 1, "maximum": (1 << 63) - 1}
@@ -129,7 +143,7 @@ class AuditRecordView(View):
         """One record of the trail."""
         given = ChainSerializer(data=request.query_params)
         given.is_valid(raise_exception=True)
-        found = queries.get_record(_chain(self.acting, given.validated_data["chain"]), seq)
+        found = queries.get_record(chosen_chain(self.acting, given.validated_data["chain"]), seq)
         return Response(AuditRecordSerializer(found).data)
 
 
@@ -141,7 +155,11 @@ class AuditExportView(View):
     @extend_schema(
         operation_id="audit_export",
         parameters=[AuditExportSerializer],
-        responses={(200, "application/jsonl"): OpenApiTypes.STR, (200, "text/csv"): OpenApiTypes.STR},
+        responses={
+            (200, "application/jsonl"): OpenApiTypes.STR,
+            (200, "text/csv"): OpenApiTypes.STR,
+            (200, "text/plain"): OpenApiTypes.STR,
+        },
     )
     def get(self, request: Request) -> Export:
         """The records that match as a file, the oldest first, written while it is sent."""
@@ -153,9 +171,13 @@ class AuditExportView(View):
 
         def page(last: Row | None) -> list[Row]:
             later = rows if last is None else rows.filter(seq__gt=last["seq"])
-            return [dict(row) for row in later.values(*COLUMNS)[:PAGE]]
+            return opened_rows(later.values(*READ)[:PAGE])
 
-        return Export("audit", form, COLUMNS, page, tenant_of(self.acting).hex)
+        tenant = tenant_of(self.acting).hex
+        if form in ENDINGS:
+            release = version("ollamamax")
+            return Export(ENDINGS[form], "jsonl", COLUMNS, page, tenant, lambda row: as_text(row, form, release))
+        return Export("audit", form, COLUMNS, page, tenant)
 
 
 class AuditVerifyView(View):
@@ -169,7 +191,9 @@ class AuditVerifyView(View):
         given = VerifySerializer(data=request.query_params)
         given.is_valid(raise_exception=True)
         found = queries.verify_segment(
-            _chain(self.acting, given.validated_data["chain"]), given.validated_data["begin"]
+            chosen_chain(self.acting, given.validated_data["chain"]),
+            given.validated_data["begin"],
+            trusted_keys(settings.HOME / "audit"),
         )
         shown = {
             **found._asdict(),
@@ -181,15 +205,10 @@ class AuditVerifyView(View):
 
 
 def _matching(acting: Principal, asked: dict[str, Any]) -> QuerySet[AuditRecord]:
-    """The records that a request's parameters name. Takes ``chain`` and ``search`` out of them."""
-    text = asked.pop("search", None)
-    rows = queries.records(_chain(acting, asked.pop("chain"))).filter(**asked)
-    return rows if text is None else queries.mentioning(rows, text)
-
-
-def _chain(acting: Principal, chosen: str) -> str:
-    """Raises `Forbidden` for the installation's, unless its operator asks."""
-    if chosen == SYSTEM:
-        require(acting, "tenant.manage")
-        return SYSTEM
-    return chain_of(tenant_of(acting))
+    """The records that a request's parameters name. Takes ``chain``, ``actor`` and ``search`` out of them."""
+    text, actor = asked.pop("search", None), asked.pop("actor", None)
+    chain = chosen_chain(acting, asked.pop("chain"))
+    rows = queries.records(chain).filter(**asked)
+    if actor is not None:
+        rows = rows.filter(queries.by_actor(chain, actor))
+    return rows if text is None else queries.mentioning(chain, rows, text)

@@ -23,6 +23,7 @@ from rest_framework.views import APIView
 
 from ollamamax.identity.actions.key_use import note_key_use
 from ollamamax.identity.api import rules
+from ollamamax.identity.api.recent import require_recent
 from ollamamax.identity.api.request_id import id_of
 from ollamamax.identity.models import User
 from ollamamax.identity.queries.key import find_principal
@@ -32,6 +33,7 @@ from ollamamax.identity.scope import tenant_scope
 from ollamamax.identity.sessions import current_place
 from ollamamax.kernel.errors import Forbidden, NotFound, Unauthenticated
 from ollamamax.kernel.principal import Principal
+from ollamamax.kernel.reach import require_reach
 
 PUBLIC = "public"
 """Anybody may; a view that says so is on the list in `tests/architecture/test_routes.py`."""
@@ -50,6 +52,7 @@ class KeyAuthentication(BaseAuthentication):
         principal = find_principal(text.strip()) if scheme.lower() == "bearer" else None
         if principal is None:
             raise Unauthenticated("The API key is wrong, expired or revoked.")
+        require_reach(principal.reach, request.path, request.META.get("REMOTE_ADDR"))
         note_key_use(principal.id)
         return AnonymousUser(), principal
 
@@ -70,6 +73,7 @@ class Declared(BasePermission):
         may = view.principal.may_somewhere if view.of_objects else view.principal.may
         if needed != SIGNED_IN and not may(needed):
             raise Forbidden(f"This needs the permission '{needed}'.", permission=needed)
+        require_recent(request, request.method or "", view.route)
         return True
 
 
@@ -137,6 +141,12 @@ class View(GenericAPIView[Any]):
     """Fields of one thing that change by themselves: they are no part of its ``ETag``."""
     principal: Principal | None = None
 
+    @property
+    def route(self) -> str:
+        """As in `ollamamax.urls`."""
+        match = self.request.resolver_match
+        return match.route if match else ""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         declared = getattr(cls, "permissions", None)
@@ -190,8 +200,7 @@ class View(GenericAPIView[Any]):
         response = super().finalize_response(request, response, *args, **kwargs)
         if self.etagged and response.status_code == 200 and isinstance(response.data, dict):
             response["ETag"] = rules.etag(response.data, self.volatile)
-        match = request.resolver_match
-        deprecated = rules.DEPRECATED.get((request.method or "", match.route if match else ""))
+        deprecated = rules.DEPRECATED.get((request.method or "", self.route))
         if deprecated is not None:
             rules.tell_deprecation(response, deprecated)
         return response
@@ -218,12 +227,13 @@ class View(GenericAPIView[Any]):
 
 
 def principal_behind(request: Request) -> Principal | None:
-    """The key, or the logged-in user in their current tenant. One query for a user."""
+    """The key, or the logged-in user in their current tenant, and from where they call. One query for a user."""
+    address = str(request.META.get("REMOTE_ADDR") or "")
     if isinstance(request.auth, Principal):
-        return msgspec.structs.replace(request.auth, request=id_of(request))
+        return msgspec.structs.replace(request.auth, request=id_of(request), address=address)
     if not isinstance(request.user, User):
         return None
     place = current_place(request.session, tenants_of(request.user))
     if place is None:
-        return Principal("user", request.user.id.hex, None, request.user.email, request=id_of(request))
-    return principal_of(request.user, place, id_of(request))
+        return Principal("user", request.user.id.hex, None, request.user.email, request=id_of(request), address=address)
+    return msgspec.structs.replace(principal_of(request.user, place, id_of(request)), address=address)

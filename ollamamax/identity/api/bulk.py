@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from ollamamax import logs
 from ollamamax.identity.api import problems
 from ollamamax.identity.api.base import SIGNED_IN, Declared, View
+from ollamamax.identity.api.recent import require_recent
 
 MOST = 100
 _log = logs.get(__name__)
@@ -56,6 +57,10 @@ def bulk_of(one: type[View], argument: str, noun: str) -> type[View]:
             """Change or delete many, each by itself and in this order; the answer says of each how it went."""
             given = BulkSerializer(data=request.data)
             given.is_valid(raise_exception=True)
+            route = f"{self.route.removesuffix('bulk')}<uuid:{argument}>"
+            for method in {item["method"] for item in given.validated_data["items"]}:
+                # Asked once, before any of them.
+                require_recent(request, method, route)
             results = [_changed(self, request, one, argument, item) for item in given.validated_data["items"]]
             return Response({"results": results})
 

@@ -18,6 +18,8 @@ from ollamamax.identity.scope import tenant_scope
 
 Format = Literal["csv", "jsonl"]
 FORMATS: tuple[Format, ...] = ("csv", "jsonl")
+Lines = Callable[["Row"], str]
+"""A row as one line of another format."""
 PAGE = 1000
 """Rows that are read at once."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - as spreadsheets take them
@@ -30,10 +32,19 @@ class Export(StreamingHttpResponse):
     scope is open while a client takes its time."""
 
     def __init__(
-        self, name: str, form: Format, columns: Sequence[str], pages: Callable[[Row | None], list[Row]], tenant: str
+        self,
+        name: str,
+        form: Format,
+        columns: Sequence[str],
+        pages: Callable[[Row | None], list[Row]],
+        tenant: str,
+        lines: Lines | None = None,
     ) -> None:
-        super().__init__(_written(form, columns, pages, tenant), content_type=_TYPES[form])
-        self["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
+        """``lines`` writes rows in the place of ``form``; ``name`` then has the ending of its format."""
+        written = _written(form, columns, pages, tenant, lines)
+        super().__init__(written, content_type=_TYPES[form] if lines is None else "text/plain; charset=utf-8")
+        whole = f"{name}.{form}" if lines is None else name
+        self["Content-Disposition"] = f'attachment; filename="{whole}"'
         self["Cache-Control"] = "no-store"
         self["X-Content-Type-Options"] = "nosniff"
 
@@ -56,9 +67,13 @@ def _next(parts: Iterator[bytes]) -> bytes | None:
 
 
 def _written(
-    form: Format, columns: Sequence[str], pages: Callable[[Row | None], list[Row]], tenant: str
+    form: Format,
+    columns: Sequence[str],
+    pages: Callable[[Row | None], list[Row]],
+    tenant: str,
+    lines: Lines | None,
 ) -> Iterator[bytes]:
-    if form == "csv":
+    if lines is None and form == "csv":
         yield csv_line(columns)
     last: Row | None = None
     while True:
@@ -67,7 +82,9 @@ def _written(
         if not rows:
             return
         last = rows[-1]
-        if form == "csv":
+        if lines is not None:
+            yield b"".join([lines(row).encode() + b"\n" for row in rows])
+        elif form == "csv":
             yield b"".join([csv_line([row.get(name) for name in columns]) for row in rows])
         else:
             shown = [{name: row.get(name) for name in columns} for row in rows]

@@ -12,15 +12,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ollamamax.identity.actions.key import change_key, issue_key, revoke_key
+from ollamamax.identity.actions.key_leak import report_leaked_key
 from ollamamax.identity.actions.key_rotation import rotate_key
-from ollamamax.identity.api.base import View
+from ollamamax.identity.api.base import PUBLIC, View
 from ollamamax.identity.api.filters import KeyFilters
+from ollamamax.identity.api.request_id import id_of
 from ollamamax.identity.api.serializers import (
     CreatedKeySerializer,
     KeyChangeSerializer,
     KeyCreateSerializer,
     KeyRotationSerializer,
     KeySerializer,
+    LeakedKeySerializer,
 )
 from ollamamax.identity.queries.key import get_key, keys_of_tenant
 
@@ -47,6 +50,22 @@ class KeyListView(View):
         given.is_valid(raise_exception=True)
         key, text = issue_key(acting=self.acting, **given.validated_data)
         return Response({**KeySerializer(key).data, "secret": text}, status=201, headers={"Cache-Control": "no-store"})
+
+
+class KeyLeakView(View):
+    permissions = {"POST": PUBLIC}
+    # Who reports is nobody here, and their browser's session must not matter.
+    authentication_classes = []
+    serializer_class = LeakedKeySerializer
+
+    @extend_schema(operation_id="keys_report_leak", request=LeakedKeySerializer, responses={204: None}, auth=[])
+    def post(self, request: Request) -> Response:
+        """Report a key that was found where it should not be: if it works, it is revoked. The answer is the same for every text."""
+        given = LeakedKeySerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        address = request.META.get("REMOTE_ADDR", "")
+        report_leaked_key(text=given.validated_data["key"], address=address, request_id=id_of(request))
+        return Response(status=204)
 
 
 class KeyRotateView(View):

@@ -12,7 +12,15 @@ from ollamamax.identity.models import Membership, Priority, Role, User
 from ollamamax.identity.models.limits import LIMITS, MOST
 from ollamamax.identity.models.tenant import LEAST_WEIGHT, MOST_WEIGHT
 from ollamamax.identity.roles import ON_OBJECTS, PERMISSIONS
-from ollamamax.identity.sessions import METHODS
+from ollamamax.identity.sessions import FACTORS, METHODS
+from ollamamax.kernel.reach import (
+    LONGEST_MODEL,
+    LONGEST_ROUTE,
+    MOST_ADDRESSES,
+    MOST_MODELS,
+    MOST_ROUTES,
+    checked_reach,
+)
 
 
 class ChangeSerializer(serializers.Serializer[Any]):
@@ -30,8 +38,10 @@ class ChangeSerializer(serializers.Serializer[Any]):
         return attrs
 
 
-def _limit() -> serializers.IntegerField:
-    return serializers.IntegerField(min_value=1, max_value=MOST, required=False, allow_null=True)
+def _limit(help_text: str = "") -> serializers.IntegerField:
+    return serializers.IntegerField(
+        min_value=1, max_value=MOST, required=False, allow_null=True, help_text=help_text or None
+    )
 
 
 class LimitsSerializer(serializers.Serializer[Any]):
@@ -40,12 +50,42 @@ class LimitsSerializer(serializers.Serializer[Any]):
     requests_per_minute = _limit()
     tokens_per_minute = _limit()
     concurrent_requests = _limit()
+    input_tokens_per_minute = _limit()
+    output_tokens_per_minute = _limit()
+    context_tokens = _limit("Of a prompt and its answer together.")
+    output_tokens = _limit("Of one answer; a longer one ends there.")
 
     def to_internal_value(self, data: Any) -> Any:
         unknown = sorted(set(data) - set(LIMITS)) if isinstance(data, dict) else []
         if unknown:
             raise serializers.ValidationError({name: ["There is no such limit."] for name in unknown})
         return super().to_internal_value(data)
+
+
+class ReachSerializer(serializers.Serializer[Any]):
+    """Where and for what a key may be used. An empty list sets no bound; what is left out is empty."""
+
+    addresses = serializers.ListField(
+        child=serializers.CharField(max_length=50),
+        default=list,
+        max_length=MOST_ADDRESSES,
+        help_text="Networks or addresses, such as 10.0.0.0/8 and 2001:db8::1.",
+    )
+    routes = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_ROUTE),
+        default=list,
+        max_length=MOST_ROUTES,
+        help_text="Paths, such as /v1/chat/completions; /v1/* means all below it. /api/* leaves out /api/v1.",
+    )
+    models = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_MODEL),
+        default=list,
+        max_length=MOST_MODELS,
+        help_text="Names of models, such as llama3:8b; * stands for anything.",
+    )
+
+    def validate(self, attrs: Any) -> Any:
+        return checked_reach(attrs["addresses"], attrs["routes"], attrs["models"])
 
 
 class UserSerializer(serializers.Serializer[Any]):
@@ -74,11 +114,27 @@ class Moment(serializers.DateTimeField):
 
 
 class HowLoggedInSerializer(serializers.Serializer[Any]):
-    """``provider`` names who vouched for the user; empty for this installation itself."""
+    """``provider`` names who vouched for the user; empty for this installation itself. ``factor``: what they proved besides."""
 
     method = serializers.ChoiceField(choices=METHODS)
     provider = serializers.CharField(allow_blank=True)
     at = Moment()
+    factor = serializers.ChoiceField(choices=FACTORS, allow_blank=True)
+
+
+class WaitsForFactorSerializer(serializers.Serializer[Any]):
+    """What whose password was right can show besides."""
+
+    ways = serializers.ListField(
+        child=serializers.ChoiceField(choices=["password", "totp", "passkey", "recovery_code"])
+    )
+
+
+class FactorWantedSerializer(serializers.Serializer[Any]):
+    """A tenant asks the user, who has no second factor, for one: from ``at`` on they do not act in it without."""
+
+    tenant = serializers.CharField()
+    at = serializers.DateTimeField()
 
 
 class EnterTenantSerializer(serializers.Serializer[Any]):
@@ -86,11 +142,14 @@ class EnterTenantSerializer(serializers.Serializer[Any]):
 
 
 class SessionSerializer(serializers.Serializer[Any]):
-    """Who is logged in with this cookie. ``tenant`` is the one the session acts in."""
+    """Who is logged in with this cookie. ``tenant`` is the one the session acts in; ``factor``: a password was right, and this is still to
+    come; ``factor_wanted``: what to set up, and until when."""
 
     authenticated = serializers.BooleanField()
     user = UserSerializer(allow_null=True)
     log_in = HowLoggedInSerializer(allow_null=True)
+    factor = WaitsForFactorSerializer(allow_null=True)
+    factor_wanted = FactorWantedSerializer(allow_null=True)
     tenant = TenantSerializer(allow_null=True)
     tenants = TenantSerializer(many=True)
     mail = serializers.BooleanField(help_text="Whether this installation sends mail, as for a new password.")
@@ -100,6 +159,10 @@ class SessionSerializer(serializers.Serializer[Any]):
 class LogInSerializer(serializers.Serializer[Any]):
     email = serializers.CharField(max_length=254)
     password = serializers.CharField(max_length=1024, trim_whitespace=False, style={"input_type": "password"})
+
+
+class LeakedKeySerializer(serializers.Serializer[Any]):
+    key = serializers.CharField(max_length=200, help_text="The whole text of the key.")
 
 
 class MeSerializer(serializers.Serializer[Any]):
@@ -122,10 +185,12 @@ class KeySerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField(read_only=True)
     name = serializers.CharField(read_only=True)
     identifier = serializers.CharField(read_only=True)
+    has_secret = serializers.BooleanField(read_only=True, help_text="Not where it is a workload's.")
     permissions = serializers.ListField(child=serializers.CharField(), read_only=True)
     limits = LimitsSerializer(source="*", read_only=True)
     priority = serializers.ChoiceField(Priority.choices, read_only=True, help_text="The highest class it may ask for.")
     strict_fields = serializers.BooleanField(read_only=True, allow_null=True, help_text=_STRICT)
+    reach = ReachSerializer(read_only=True)
     created_by = serializers.UUIDField(
         source="created_by_id",
         read_only=True,
@@ -167,6 +232,7 @@ class KeyCreateSerializer(serializers.Serializer[Any]):
         choices=Priority.choices, required=False, help_text="high needs the permission member.manage"
     )
     strict_fields = serializers.BooleanField(required=False, allow_null=True, help_text=_STRICT)
+    reach = ReachSerializer(required=False)
     service_account = serializers.UUIDField(
         required=False, help_text="Whose key it is, instead of the caller's: it may what that program may."
     )
@@ -196,6 +262,7 @@ class KeyChangeSerializer(ChangeSerializer):
         choices=Priority.choices, required=False, help_text="high needs the permission member.manage"
     )
     strict_fields = serializers.BooleanField(required=False, allow_null=True, help_text=_STRICT)
+    reach = ReachSerializer(required=False, help_text="All of it from now on.")
 
 
 class TenantDetailSerializer(serializers.Serializer[Any]):

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.middleware.csrf import get_token
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ollamamax.identity.actions.pending_factor import pending_user
 from ollamamax.identity.actions.session import enter_tenant, log_in, log_out
 from ollamamax.identity.api.base import PUBLIC, SIGNED_IN, View
 from ollamamax.identity.api.request_id import id_of
 from ollamamax.identity.api.serializers import EnterTenantSerializer, LogInSerializer, SessionSerializer
 from ollamamax.identity.models import User
-from ollamamax.identity.queries.member import tenants_of
+from ollamamax.identity.queries.member import TenantRole, tenants_of
+from ollamamax.identity.queries.second_factor import has_factor, ways_of
 from ollamamax.identity.sessions import current_place, log_in_of
 from ollamamax.kernel.errors import Forbidden
 from ollamamax.mail.actions import is_set_up
@@ -35,14 +40,14 @@ class SessionView(View):
 
     @extend_schema(request=LogInSerializer, responses=SessionSerializer)
     def post(self, request: Request) -> Response:
-        """Log in."""
+        """Log in. Who has a second factor is not logged in yet: `factor` says what is to come, and `session/factor` takes it."""
         # DRF asks for the token only of those who are logged in; without it here, another site could log a victim
         # in as somebody else.
         SessionAuthentication().enforce_csrf(request)
         given = LogInSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         user = log_in(request=request._request, request_id=id_of(request), **given.validated_data)
-        return session_answer(request, user)
+        return session_answer(request, user or AnonymousUser())
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request) -> Response:
@@ -83,6 +88,8 @@ def session_answer(request: Request, user: Any) -> Response:
                 "authenticated": known is not None,
                 "user": known,
                 "log_in": log_in_of(request.session) if known else None,
+                "factor": None if known else _waits(request),
+                "factor_wanted": _wanted(known, places) if known else None,
                 "tenant": place,
                 "tenants": places,
                 "mail": is_set_up(),
@@ -91,3 +98,18 @@ def session_answer(request: Request, user: Any) -> Response:
         ).data,
         headers={"Cache-Control": "no-store"},
     )
+
+
+def _waits(request: Request) -> dict[str, list[str]] | None:
+    """For the second factor of whose password was right."""
+    user = pending_user(request._request)
+    return None if user is None else {"ways": ways_of(user.pk, request.get_host().partition(":")[0].lower())}
+
+
+def _wanted(user: User, places: Sequence[TenantRole]) -> dict[str, Any] | None:
+    """The tenant that asks first for a factor of who has none. Queries: none where none asks."""
+    asking = [place for place in places if place.factor_required_at is not None]
+    first = min(asking, key=lambda place: place.factor_required_at or timezone.now(), default=None)
+    if first is None or has_factor(user.pk):
+        return None
+    return {"tenant": first.name, "at": first.factor_required_at}

@@ -12,6 +12,7 @@ from ollamamax.identity.models.tenant import Tenant
 from ollamamax.identity.models.user import User
 from ollamamax.identity.scope import tenant_manager
 from ollamamax.kernel import ids
+from ollamamax.kernel.reach import Reach
 
 
 class Priority(models.TextChoices):
@@ -37,12 +38,18 @@ class ApiKey(Limited):
     name = models.CharField(max_length=100)
     identifier = models.CharField(max_length=16)
     secret_hash = models.CharField(max_length=64)
+    has_secret = models.BooleanField(default=True, db_default=True)
+    """Whether anybody was ever shown its text: not that of a workload, which gets tokens by what another issuer says of it."""
     previous_identifier = models.CharField(max_length=16, default="", blank=True)
     previous_hash = models.CharField(max_length=64, default="", blank=True)
     previous_until = models.DateTimeField(null=True)
     """Until when the text that it had before it was rotated works besides."""
     rotated_at = models.DateTimeField(null=True)
     permissions = models.JSONField(default=list)
+    reach_addresses = models.JSONField(default=list, db_default=[])
+    """Networks from which alone it may be used; empty: from everywhere. These three as in `Reach`."""
+    reach_routes = models.JSONField(default=list, db_default=[])
+    reach_models = models.JSONField(default=list, db_default=[])
     priority = models.CharField(max_length=8, choices=Priority, default=Priority.NORMAL)
     strict_fields = models.BooleanField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -96,6 +103,10 @@ class ApiKey(Limited):
 
     def __str__(self) -> str:
         return f"omx_{self.identifier}"
+
+    @property
+    def reach(self) -> Reach:
+        return Reach(tuple(self.reach_addresses), tuple(self.reach_routes), tuple(self.reach_models))
 
     def is_usable(self, now: datetime.datetime) -> bool:
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)

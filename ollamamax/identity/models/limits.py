@@ -11,16 +11,38 @@ class Limited(models.Model):
     requests_per_minute = models.PositiveIntegerField(null=True)
     tokens_per_minute = models.PositiveIntegerField(null=True)
     concurrent_requests = models.PositiveIntegerField(null=True)
+    input_tokens_per_minute = models.PositiveIntegerField(null=True)
+    output_tokens_per_minute = models.PositiveIntegerField(null=True)
+    context_tokens = models.PositiveIntegerField(null=True)
+    """Of a prompt and its answer together."""
+    output_tokens = models.PositiveIntegerField(null=True)
+    """Of one answer."""
 
     class Meta:
         abstract = True
 
     @property
     def limits(self) -> Limits:
-        return Limits(self.requests_per_minute, self.tokens_per_minute, self.concurrent_requests)
+        return Limits(
+            self.requests_per_minute,
+            self.tokens_per_minute,
+            self.concurrent_requests,
+            self.input_tokens_per_minute,
+            self.output_tokens_per_minute,
+            self.context_tokens,
+            self.output_tokens,
+        )
 
 
-LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests")
+LIMITS = (
+    "requests_per_minute",
+    "tokens_per_minute",
+    "concurrent_requests",
+    "input_tokens_per_minute",
+    "output_tokens_per_minute",
+    "context_tokens",
+    "output_tokens",
+)
 MOST = 2**31 - 1
 
 

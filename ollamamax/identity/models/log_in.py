@@ -6,7 +6,7 @@ from django.db import models
 
 
 class LogInCounter(models.Model):
-    """``level`` is what the counter held at ``at``; it drains (`throttle`). ``untold`` refusals are in no audit record yet."""
+    """Of kind ``used``: that something was shown which counts once. Of others: ``level`` is what the counter held at ``at``; it drains (`throttle`). ``untold`` refusals are in no audit record yet."""
 
     kind = models.CharField(max_length=8)
     subject = models.CharField(max_length=64)

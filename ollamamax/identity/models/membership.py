@@ -1,4 +1,4 @@
-"""Membership: a user in a tenant, with a role there."""
+"""Membership: a user in a tenant, with a role there; RemovedMember: somebody who was taken out of one."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ class Membership(models.Model):
     """Only an active one gives any rights: a tenant suspends a membership, never the user, who may be a member of others.
 
     ``source`` says who keeps it, and ``external_id`` by which name it is known there; empty for one that is kept here.
+    ``withheld``: suspended by who keeps it and by nobody here, because nothing that is said of the user gives them a role any more.
     ``last_log_in_at``: when its user last logged in to, or entered, this tenant, and by which method.
     """
 
@@ -37,6 +38,7 @@ class Membership(models.Model):
     state = models.CharField(max_length=16, choices=State, default=State.ACTIVE)
     source = models.CharField(max_length=16, choices=Source, default=Source.LOCAL)
     external_id = models.CharField(max_length=255, default="", blank=True)
+    withheld = models.BooleanField(default=False)
     last_log_in_at = models.DateTimeField(null=True)
     last_log_in_method = models.CharField(max_length=16, default="", blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -63,6 +65,11 @@ class Membership(models.Model):
                 violation_error_message="A membership is invited, active or suspended.",
             ),
             models.CheckConstraint(
+                condition=models.Q(withheld=False) | models.Q(state="suspended"),
+                name="identity_membership_withheld_suspended",
+                violation_error_message="A membership that is withheld is suspended.",
+            ),
+            models.CheckConstraint(
                 condition=models.Q(source__in=["local", "oidc", "saml", "scim", "ldap"]),
                 name="identity_membership_source_known",
                 violation_error_message="A membership is kept here, or by OIDC, SAML, SCIM or LDAP.",
@@ -71,3 +78,26 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} is {self.role_id} of {self.tenant_id}"
+
+
+class RemovedMember(models.Model):
+    """Whoever was removed by hand: no identity provider makes them a member again, until somebody adds or invites them."""
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: models.Manager[RemovedMember] = tenant_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "user"],
+                name="identity_removed_member_unique",
+                violation_error_message="This user was removed already.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} is no member of {self.tenant_id}"

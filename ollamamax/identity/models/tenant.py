@@ -28,6 +28,10 @@ class Tenant(Limited):
     is_operator = models.BooleanField(default=False)
     sso_enforced = models.BooleanField(default=False)
     """Whether its members must have logged in through one of its identity providers to act in it (`ollamamax.sso`)."""
+    factor_required_at = models.DateTimeField(null=True)
+    """From when on its members must have proven a second factor to act in it, unless somebody else vouches for them; ``None``: never."""
+    takes_passkeys = models.BooleanField(default=True, db_default=True)
+    """Whether its members may log in by a passkey alone."""
     suspended_at = models.DateTimeField(null=True)
     """Since when its keys and people are refused; ``None`` for a tenant that is not."""
     may_join_nodes = models.BooleanField(default=False)

@@ -10,15 +10,18 @@ from typing import Any, NamedTuple
 from django.db import models
 from django.utils import timezone
 
+from ollamamax.identity.access_tokens import is_access_token, read_access_token
 from ollamamax.identity.keys import matches, parse_key
-from ollamamax.identity.models import ApiKey, ServiceAccount
+from ollamamax.identity.models import ApiKey, Membership, ServiceAccount, Team, TeamMember
 from ollamamax.identity.queries.member import active_members, what_is_within
+from ollamamax.identity.queries.signing_key import public_key_of
 from ollamamax.identity.queries.team import teams_of_user
-from ollamamax.identity.rights import Rights, added_up, require_to_hold
+from ollamamax.identity.rights import Reason, Rights, lent, reasons, require_to_hold, rights_by
 from ollamamax.identity.roles import counted
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.errors import NotFound
 from ollamamax.kernel.principal import Principal
+from ollamamax.kernel.reach import Reach
 
 
 def restrict(acting: Principal, keys: models.QuerySet[ApiKey]) -> models.QuerySet[ApiKey]:
@@ -119,15 +122,25 @@ def within_keys(keys: Iterable[Any]) -> dict[str, frozenset[str]]:
     return what_is_within(key.maker_held for key in keys)
 
 
-def rights_of_key(key: ApiKey, within: Mapping[str, Iterable[str]]) -> Rights:
-    """Of a row of `usable_keys`: what the key was given, as far as its maker has it now; all of it, where the system made it."""
+def reasons_of_key(key: ApiKey, within: Mapping[str, Iterable[str]]) -> list[Reason]:
+    """Of a row of `usable_keys`, why it may what it may: its maker's reasons, as far as they were given to it."""
     given = counted(key.permissions, in_operator=key.tenant.is_operator)
     if key.created_by_id is None:
-        return Rights(given, frozenset())
+        return [Reason(each, None, "system") for each in sorted(given)]
     found: Any = key
-    maker = added_up(found.maker_held, in_operator=key.tenant.is_operator, within=within)
-    permissions = given & maker.permissions
-    return Rights(permissions, frozenset(grant for grant in maker.grants if grant[0] in given - permissions))
+    return lent(reasons(found.maker_held, in_operator=key.tenant.is_operator, within=within), given)
+
+
+def teams_of_key(key: ApiKey) -> list[str]:
+    """Of a row of `usable_keys`: the ids (hex) of the teams that its maker is in."""
+    held: Any = getattr(key, "maker_held", None)
+    return sorted(uuid.UUID(each).hex for each in held["in_teams"]) if held is not None else []
+
+
+def rights_of_key(key: ApiKey, within: Mapping[str, Iterable[str]]) -> Rights:
+    """Of a row of `usable_keys`: what the key was given, as far as its maker has it now; all of it, where the system made it."""
+    permissions, grants = rights_by(reasons_of_key(key, within))
+    return Rights(permissions, frozenset(grant for grant in grants if grant[0] not in permissions))
 
 
 def keys_made_by(user_id: uuid.UUID) -> models.QuerySet[ApiKey]:
@@ -135,22 +148,103 @@ def keys_made_by(user_id: uuid.UUID) -> models.QuerySet[ApiKey]:
     return ApiKey.objects.filter(created_by=user_id)
 
 
-def find_principal(text: str) -> Principal | None:
-    """Who calls with this key, by Postgres; ``None`` for every key that is not good. Queries: 1, and more for grants on pools."""
+def ids_of_keys(whose: str, subject: uuid.UUID) -> list[uuid.UUID]:
+    """The keys of a ``team``, of a ``user``, or the ``key`` itself. Queries: 1, or none."""
+    if whose == "key":
+        return [subject]
+    makers: Any = TeamMember.objects.filter(group__team=subject).values("user") if whose == "team" else [subject]
+    return list(ApiKey.objects.filter(created_by__in=makers).values_list("pk", flat=True))
+
+
+def require_subject(whose: str, subject: uuid.UUID) -> None:
+    """Raises `NotFound` unless the tenant in scope has this team, user or key."""
+    rows: dict[str, models.QuerySet[Any]] = {
+        "team": Team.objects.filter(pk=subject),
+        "user": Membership.objects.filter(user=subject),
+        "key": listed(ApiKey.objects.filter(pk=subject)),
+    }
+    if not rows[whose].exists():
+        raise NotFound(f"There is no such {whose}.")
+
+
+class UsableKey(NamedTuple):
+    """One that works now, by one of its texts: what it may do somewhere, and where."""
+
+    id: uuid.UUID
+    text: KeyText
+    permissions: frozenset[str]
+    reach: Reach
+
+
+def usable_key_of(text: str) -> UsableKey | None:
+    """By its text; ``None`` for every key that is not good. Queries: 1, and more for grants on pools."""
     parsed = parse_key(text)
     if parsed is None:
         return None
-    identifier, secret = parsed
+    found = _found(with_identifier([parsed[0]]))
+    held = None if found is None else _held(found[0], parsed[0])
+    if found is None or held is None or not matches(parsed[1], held.secret_hash):
+        return None
+    return _usable(*found, held)
+
+
+def usable_key_by_id(key_id: uuid.UUID) -> UsableKey | None:
+    """By its newest text, which nobody showed. Queries as `usable_key_of`."""
+    found = _found(models.Q(pk=key_id))
+    return None if found is None else _usable(*found, texts_of(found[0])[0])
+
+
+def _usable(key: ApiKey, rights: Rights, held: KeyText) -> UsableKey:
+    return UsableKey(key.pk, held, rights.permissions | {name for name, _ in rights.grants}, key.reach)
+
+
+def find_principal(text: str) -> Principal | None:
+    """Who calls with this key, or with an access token of one, by Postgres; ``None`` for everything that is not good.
+
+    Queries: 1, one more for a token, and more for grants on pools.
+    """
+    said = read_access_token(text, public_key_of) if is_access_token(text) else None
+    parsed = parse_key(text)
+    identifier = said.identifier if said is not None else parsed[0] if parsed is not None else ""
+    found = _found(with_identifier([identifier])) if identifier else None
+    held = None if found is None else _held(found[0], identifier)
+    if found is None or held is None:
+        return None
+    key, rights = found
+    if said is not None:
+        if not said.is_of(held.secret_hash):
+            return None
+        if said.scope is not None:
+            grants = frozenset(grant for grant in rights.grants if grant[0] in said.scope)
+            rights = Rights(rights.permissions & said.scope, grants)
+    elif parsed is None or not matches(parsed[1], held.secret_hash):
+        return None
+    return Principal(
+        "key",
+        key.id.hex,
+        key.tenant_id.hex,
+        key.name,
+        rights.permissions,
+        grants=rights.grants,
+        reach=key.reach,
+        by_token=said is not None,
+    )
+
+
+def _found(which: models.Q) -> tuple[ApiKey, Rights] | None:
     with every_tenant():
-        key = listed(usable_keys()).filter(with_identifier([identifier])).first()
+        key = listed(usable_keys()).filter(which).first()
         within = {} if key is None else within_keys([key])
-    if key is None:
-        return None
-    held = next((each for each in texts_of(key) if each.identifier == identifier), None)
-    if held is None or not matches(secret, held.secret_hash):
-        return None
-    rights = rights_of_key(key, within)
-    return Principal("key", key.id.hex, key.tenant_id.hex, key.name, rights.permissions, grants=rights.grants)
+    return None if key is None else (key, rights_of_key(key, within))
+
+
+def _held(key: ApiKey, identifier: str) -> KeyText | None:
+    return next((each for each in texts_of(key) if each.identifier == identifier), None)
+
+
+def acting_key(acting: Principal) -> ApiKey | None:
+    """The key that acts, of the tenant in scope; ``None`` where somebody else does. Queries: 1 for a key."""
+    return ApiKey.objects.filter(pk=uuid.UUID(acting.id)).first() if acting.kind == "key" else None
 
 
 def person_behind(acting: Principal) -> uuid.UUID | None:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import datetime
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import models
 from django.db.models.functions import Concat, JSONObject
+from django.utils import timezone
 
 from ollamamax.identity import objects
-from ollamamax.identity.models import MemberGrant, Membership, TeamGrant, TeamMember, Tenant, User
-from ollamamax.identity.rights import Rights, added_up, granted
+from ollamamax.identity.models import (
+    Invitation,
+    MemberGrant,
+    Membership,
+    RemovedMember,
+    TeamGrant,
+    TeamMember,
+    Tenant,
+    User,
+)
+from ollamamax.identity.rights import Reason, Rights, granted, reasons, rights_by
 from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.errors import NotFound
 from ollamamax.kernel.principal import Principal
@@ -33,41 +44,55 @@ class TenantRole:
     permissions: frozenset[str]
     grants: frozenset[tuple[str, str]]
     sso_enforced: bool
+    factor_required_at: datetime.datetime | None = None
+    takes_passkeys: bool = True
 
 
 def active_members() -> models.QuerySet[Any]:
-    """Memberships that give rights, of users who may log in or programs, each with ``held``, which `added_up` makes rights of."""
+    """Memberships that give rights, of users who may log in or programs, each with ``held``, of which `ollamamax.identity.rights.reasons` are made."""
     return with_rights(Membership.objects.filter(state=Membership.State.ACTIVE, user__is_active=True))
 
 
 def with_rights(memberships: models.QuerySet[Membership]) -> models.QuerySet[Any]:
-    """As ``held``, which `added_up` makes rights of."""
+    """With ``held``, of which `ollamamax.identity.rights.reasons` are made."""
     mine = models.OuterRef("pk")
     return memberships.annotate(
         held=JSONObject(
-            role=models.F("role__permissions"),
+            role=models.F("role__slug"),
+            permissions=models.F("role__permissions"),
             teams=ArraySubquery(
                 TeamMember.objects.filter(membership=mine, group__team__role__isnull=False).values(
-                    "group__team__role__permissions"
+                    each=JSONObject(
+                        team="group__team__slug",
+                        role="group__team__role__slug",
+                        permissions="group__team__role__permissions",
+                    )
                 )
             ),
+            in_teams=ArraySubquery(TeamMember.objects.filter(membership=mine).values("group__team__id")),
             granted=ArraySubquery(as_text(MemberGrant.objects.filter(membership=mine))),
-            team_granted=ArraySubquery(as_text(TeamGrant.objects.filter(group__members__membership=mine))),
+            team_granted=ArraySubquery(
+                as_text(
+                    TeamGrant.objects.filter(group__members__membership=mine), models.Value("@"), "group__team__slug"
+                )
+            ),
         )
     )
 
 
-def as_text(grants: models.QuerySet[Any]) -> models.QuerySet[Any]:
+def as_text(grants: models.QuerySet[Any], *more: models.Value | str) -> models.QuerySet[Any]:
     """One column, which `ollamamax.identity.rights.granted` reads."""
     return grants.values(
-        text=Concat("permission__codename", models.Value("@"), "content_type__model", models.Value(":"), "object_pk")
+        text=Concat(
+            "permission__codename", models.Value("@"), "content_type__model", models.Value(":"), "object_pk", *more
+        )
     )
 
 
 def what_is_within(held: Iterable[Mapping[str, Any] | None]) -> dict[str, frozenset[str]]:
     """What is in the pools that any of these were granted something on, in the scope that there is. Queries: none where there are none."""
     texts = (text for each in held if each is not None for text in (*each["granted"], *each["team_granted"]))
-    return objects.within({granted(text)[1] for text in texts})
+    return objects.within({granted(text).target for text in texts})
 
 
 def tenants_of(user: User) -> list[TenantRole]:
@@ -77,7 +102,7 @@ def tenants_of(user: User) -> list[TenantRole]:
         memberships = active_members().filter(user=user, tenant__suspended_at=None).select_related("tenant", "role")
         found = list(memberships.order_by("created_at", "id"))
         within = what_is_within(m.held for m in found)
-    rights = [added_up(m.held, in_operator=m.tenant.is_operator, within=within) for m in found]
+    rights = [rights_by(reasons(m.held, in_operator=m.tenant.is_operator, within=within)) for m in found]
     return [
         TenantRole(
             m.user_id,
@@ -89,6 +114,8 @@ def tenants_of(user: User) -> list[TenantRole]:
             m.role.is_owners,
             *rights_of,
             m.tenant.sso_enforced,
+            m.tenant.factor_required_at,
+            m.tenant.takes_passkeys,
         )
         for m, rights_of in zip(found, rights, strict=True)
     ]
@@ -96,8 +123,13 @@ def tenants_of(user: User) -> list[TenantRole]:
 
 def held_by(membership: Membership) -> Rights:
     """What a member of the tenant in scope has by role, teams and grants while the membership is active, which it need not be now."""
+    return rights_by(reasons_of(membership))
+
+
+def reasons_of(membership: Membership) -> list[Reason]:
+    """Why a member of the tenant in scope has what `held_by` says."""
     found = with_rights(Membership.objects.filter(pk=membership.pk)).select_related("tenant").get()
-    return added_up(found.held, in_operator=found.tenant.is_operator, within=what_is_within([found.held]))
+    return reasons(found.held, in_operator=found.tenant.is_operator, within=what_is_within([found.held]))
 
 
 def find_user(email: str) -> User | None:
@@ -108,6 +140,12 @@ def find_user(email: str) -> User | None:
 def name_of(user: User) -> str:
     """How a person or a program is told of: by address, or by the name that is in a program's."""
     return user.email.partition("@")[0] if user.is_program else user.email
+
+
+def names_of_users(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Of those that are members of the tenant in scope. Queries: 1, or none for nobody."""
+    found = holders().filter(user__in=ids) if ids else []
+    return {each.user_id: name_of(each.user) for each in found}
 
 
 def email_of(user: uuid.UUID | None) -> str:
@@ -150,6 +188,14 @@ def members_of_tenant() -> list[uuid.UUID]:
 def is_member(tenant: Tenant, user: User) -> bool:
     with every_tenant():
         return Membership.objects.filter(tenant=tenant, user=user).exists()
+
+
+def is_kept_out(user: User) -> bool:
+    """Whether somebody removed the user from the tenant in scope, and nobody has invited them since. Queries: 1 or 2."""
+    if not RemovedMember.objects.filter(user=user).exists():
+        return False
+    invited = Invitation.objects.filter(accepted_at=None, revoked_at=None, expires_at__gt=timezone.now())
+    return not invited.filter(email__iexact=user.email).exists()
 
 
 def principal_of(user: User, place: TenantRole, request: str = "") -> Principal:

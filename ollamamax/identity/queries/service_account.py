@@ -32,3 +32,8 @@ def may_have_keys(acting: Principal, account: ServiceAccount) -> bool:
         return True
     person = person_behind(acting)
     return person is not None and account.team_id is not None and account.team_id in teams_of_user(person)
+
+
+def is_program(user: uuid.UUID) -> bool:
+    """Whether this is the user of a service account of the tenant in scope. Queries: 1."""
+    return ServiceAccount.objects.filter(membership__user=user).exists()

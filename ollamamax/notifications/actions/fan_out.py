@@ -8,6 +8,7 @@ from django.db import transaction
 
 from ollamamax.audit.actions import SYSTEM
 from ollamamax.audit.models import AuditRecord
+from ollamamax.audit.personal import opened
 from ollamamax.audit.queries import head_numbers, records_after
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.notifications.actions.queue import queue_events
@@ -45,7 +46,7 @@ def _take_slice(cursor: AuditCursor, check: Callable[[], None]) -> int:
         held = AuditCursor.objects.select_for_update().filter(pk=cursor.pk).first()
         if held is None:
             return 0
-        records = list(records_after(held.chain, held.seq)[:SLICE])
+        records = opened(records_after(held.chain, held.seq)[:SLICE])
         if not records:
             return 0
         webhooks = list(Webhook.objects.filter(enabled=True))

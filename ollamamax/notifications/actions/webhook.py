@@ -13,11 +13,12 @@ from django.utils import timezone
 
 from ollamamax.audit.actions import SYSTEM, chain_of, record
 from ollamamax.audit.queries import head_numbers
+from ollamamax.identity.actions import attempt
 from ollamamax.identity.bounds import WEBHOOKS, require_room
 from ollamamax.identity.queries.key import person_behind
 from ollamamax.identity.queries.member import email_of
 from ollamamax.identity.queries.tenant import is_operator
-from ollamamax.identity.rights import require, require_in_tenant
+from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel import ids
 from ollamamax.kernel.errors import InvalidRequest, NotFound
@@ -27,7 +28,8 @@ from ollamamax.notifications.actions.queue import queue_events
 from ollamamax.notifications.models import AuditCursor, Webhook, WebhookDelivery
 from ollamamax.notifications.payload import Payload, TestData
 from ollamamax.notifications.queries.webhook import place_of
-from ollamamax.outbound.addresses import OutboundRefused, checked_url
+from ollamamax.notifications.rights import require_to_hear
+from ollamamax.outbound.addresses import OutboundRefused, checked_url, origin_of
 
 MANAGE = "webhook.manage"
 MOST_EVENTS = 50
@@ -67,7 +69,7 @@ def create_webhook(
             target_type="webhook",
             target_id=webhook.id,
             tenant=tenant,
-            detail={"url": url, "events": wanted},
+            detail={"url": origin_of(url), "events": wanted},
         )
     return webhook, signature.shown(secret)
 
@@ -83,7 +85,7 @@ def change_webhook(
 ) -> Webhook:
     """What is ``None`` stays. One that is switched off forgets what waits for it; switched on again it is told of what happens from then on.
 
-    Raises as `create_webhook` does, and `NotFound`.
+    Raises as `create_webhook` does, also for what is told already where it is told elsewhere or again, and `NotFound`.
     """
     tenant = require_in_tenant(acting, MANAGE)
     changed: dict[str, Any] = {}
@@ -101,6 +103,11 @@ def change_webhook(
         changed = {name: value for name, value in changed.items() if getattr(webhook, name) != value}
         if not changed:
             return webhook
+        if "url" in changed or changed.get("enabled"):
+            # Of what somebody else chose whoever names the address is told, and of what still waits from before.
+            waiting = WebhookDelivery.objects.filter(webhook=webhook, state=WebhookDelivery.State.WAITING)
+            types = waiting.order_by().values_list("event__type", flat=True).distinct()
+            require_to_hear(acting, [*webhook.events, *types])
         for name, value in changed.items():
             setattr(webhook, name, value)
         if changed.get("enabled"):
@@ -117,7 +124,7 @@ def change_webhook(
             target_type="webhook",
             target_id=webhook.id,
             tenant=tenant,
-            detail=changed,
+            detail=changed | ({"url": origin_of(url)} if url is not None and "url" in changed else {}),
         )
     return webhook
 
@@ -135,7 +142,7 @@ def delete_webhook(*, acting: Principal, webhook_id: uuid.UUID) -> None:
             target_type="webhook",
             target_id=webhook_id,
             tenant=tenant,
-            detail={"url": url},
+            detail={"url": origin_of(url)},
         )
 
 
@@ -157,14 +164,18 @@ def rotate_webhook(*, acting: Principal, webhook_id: uuid.UUID, overlap: datetim
             target_type="webhook",
             target_id=webhook.id,
             tenant=tenant,
-            detail={"url": webhook.url, "previous_until": webhook.previous_until},
+            detail={"url": origin_of(webhook.url), "previous_until": webhook.previous_until},
         )
     return webhook, signature.shown(secret)
 
 
 def send_test_event(*, acting: Principal, webhook_id: uuid.UUID) -> WebhookDelivery:
-    """An event for this webhook alone, whatever events it wants. Raises `Forbidden`, `NotFound`, `InvalidRequest` for one that is off."""
+    """An event for this webhook alone, whatever events it wants.
+
+    Raises `Forbidden`, `NotFound`, `InvalidRequest` for one that is off, and `Overloaded` for a tenant that asks for too many.
+    """
     tenant = require_in_tenant(acting, MANAGE)
+    attempt.count("webhook", tenant.hex)
     with tenant_scope(tenant), transaction.atomic(durable=True):
         webhook = _locked(webhook_id)
         if not webhook.enabled:
@@ -181,7 +192,7 @@ def send_test_event(*, acting: Principal, webhook_id: uuid.UUID) -> WebhookDeliv
             target_type="webhook",
             target_id=webhook.id,
             tenant=tenant,
-            detail={"url": webhook.url},
+            detail={"url": origin_of(webhook.url)},
         )
     return delivery
 
@@ -222,8 +233,5 @@ def _checked_events(acting: Principal, wanted: Collection[str]) -> list[str]:
     unknown = next((each for each in found if not events.is_pattern(each)), None)
     if unknown is not None:
         raise InvalidRequest(f"{unknown!r} is no event such as 'key.issue', 'key.*' or '*'.", param="events")
-    if events.wants_audit(found):
-        require(acting, "audit.view")
-    if events.wants_health(found):
-        require(acting, "node.view")
+    require_to_hear(acting, found)
     return found

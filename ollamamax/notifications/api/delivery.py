@@ -16,6 +16,7 @@ from ollamamax.notifications.api.serializers import (
     WebhookDeliverySerializer,
 )
 from ollamamax.notifications.queries.delivery import deliveries_of, get_delivery
+from ollamamax.notifications.rights import require_to_hear
 
 
 class WebhookDeliveryListView(View):
@@ -36,8 +37,10 @@ class WebhookDeliveryView(View):
 
     @extend_schema(operation_id="webhook_deliveries_retrieve", responses=WebhookDeliveryDetailSerializer)
     def get(self, request: Request, webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> Response:
-        """One delivery: the body, and each attempt."""
-        return Response(WebhookDeliveryDetailSerializer(get_delivery(webhook_id, delivery_id)).data)
+        """One delivery: the body, and each attempt. For who may see themselves what the body tells."""
+        found = get_delivery(webhook_id, delivery_id)
+        require_to_hear(self.acting, [found.event.type])
+        return Response(WebhookDeliveryDetailSerializer(found).data)
 
 
 class WebhookRedeliverView(View):

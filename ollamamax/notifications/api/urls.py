@@ -6,6 +6,7 @@ from django.urls import path
 
 from ollamamax.identity.api.bulk import bulk_of
 from ollamamax.notifications.api.delivery import WebhookDeliveryListView, WebhookDeliveryView, WebhookRedeliverView
+from ollamamax.notifications.api.stream import AuditStreamListView, AuditStreamView
 from ollamamax.notifications.api.webhook import (
     WebhookEventsView,
     WebhookListView,
@@ -18,6 +19,8 @@ _ONE = "webhooks/<uuid:webhook_id>"
 _DELIVERY = f"{_ONE}/deliveries/<uuid:delivery_id>"
 
 urlpatterns = [
+    path("audit/streams", AuditStreamListView.as_view(), name="audit-streams"),
+    path("audit/streams/<uuid:stream_id>", AuditStreamView.as_view(), name="audit-stream"),
     path("webhooks", WebhookListView.as_view(), name="webhooks"),
     path("webhooks/bulk", bulk_of(WebhookView, "webhook_id", "webhooks").as_view(), name="webhooks-bulk"),
     path("webhooks/events", WebhookEventsView.as_view(), name="webhook-events"),

@@ -6,6 +6,7 @@ from ollamamax.notifications.models.cursor import AuditCursor
 from ollamamax.notifications.models.delivery import WebhookDelivery
 from ollamamax.notifications.models.event import WebhookEvent
 from ollamamax.notifications.models.finding import ToldFinding
+from ollamamax.notifications.models.stream import AuditStream
 from ollamamax.notifications.models.webhook import Webhook
 
-__all__ = ["AuditCursor", "ToldFinding", "Webhook", "WebhookDelivery", "WebhookEvent"]
+__all__ = ["AuditCursor", "AuditStream", "ToldFinding", "Webhook", "WebhookDelivery", "WebhookEvent"]

@@ -4,36 +4,36 @@ from __future__ import annotations
 
 import re
 
-from ollamamax.gateway.routes import OPENAI, Route
+from ollamamax.gateway.routes import OPENAI, GatewayRoute
 from ollamamax.responses.protocol import conversations, responses
 
 _ID = re.compile(r"^(/v1/(?:responses|conversations)/)(?!input_tokens$)[^/]+")
 _ITEM = re.compile(r"^(/v1/conversations/\{id\}/items/)[^/]+$")
 TABLE = {
     "/v1/responses/{id}": {
-        "GET": Route("GET", responses.one, OPENAI),
-        "DELETE": Route("DELETE", responses.delete, OPENAI),
+        "GET": GatewayRoute("GET", responses.one, OPENAI),
+        "DELETE": GatewayRoute("DELETE", responses.delete, OPENAI),
     },
-    "/v1/responses/{id}/cancel": {"POST": Route("POST", responses.cancel, OPENAI)},
-    "/v1/responses/{id}/input_items": {"GET": Route("GET", responses.listed_input, OPENAI)},
-    "/v1/conversations": {"POST": Route("POST", conversations.create, OPENAI)},
+    "/v1/responses/{id}/cancel": {"POST": GatewayRoute("POST", responses.cancel, OPENAI)},
+    "/v1/responses/{id}/input_items": {"GET": GatewayRoute("GET", responses.listed_input, OPENAI)},
+    "/v1/conversations": {"POST": GatewayRoute("POST", conversations.create, OPENAI)},
     "/v1/conversations/{id}": {
-        "GET": Route("GET", conversations.one, OPENAI),
-        "POST": Route("POST", conversations.change, OPENAI),
-        "DELETE": Route("DELETE", conversations.delete, OPENAI),
+        "GET": GatewayRoute("GET", conversations.one, OPENAI),
+        "POST": GatewayRoute("POST", conversations.change, OPENAI),
+        "DELETE": GatewayRoute("DELETE", conversations.delete, OPENAI),
     },
     "/v1/conversations/{id}/items": {
-        "GET": Route("GET", conversations.items, OPENAI),
-        "POST": Route("POST", conversations.add, OPENAI),
+        "GET": GatewayRoute("GET", conversations.items, OPENAI),
+        "POST": GatewayRoute("POST", conversations.add, OPENAI),
     },
     "/v1/conversations/{id}/items/{item}": {
-        "GET": Route("GET", conversations.item, OPENAI),
-        "DELETE": Route("DELETE", conversations.delete_one, OPENAI),
+        "GET": GatewayRoute("GET", conversations.item, OPENAI),
+        "DELETE": GatewayRoute("DELETE", conversations.delete_one, OPENAI),
     },
 }
 
 
-def routes(method: str, path: str) -> Route | None:
+def routes(method: str, path: str) -> GatewayRoute | None:
     """The route of a method and a path, or the path's only other one, so that the method can be refused."""
     methods = TABLE.get(_ITEM.sub(r"\1{item}", _ID.sub(r"\1{id}", path)))
     if methods is None:

@@ -93,6 +93,22 @@ def unmark_account(*, acting: Principal, account_id: uuid.UUID) -> None:
         sockets.recheck_on_commit([user.pk])
 
 
+def keep_break_glass(tenant_id: uuid.UUID, user_id: uuid.UUID) -> None:
+    """A guard of memberships: whoever is no member is no break-glass account, and a tenant that asks for single sign-on keeps one that could log in.
+
+    Raises `Conflict`. Queries: 1, and up to 5 for a break-glass account.
+    """
+    marked = BreakGlassAccount.objects.filter(user=user_id)
+    if not marked.exists():
+        return
+    tenant = Tenant.objects.select_for_update().get(pk=tenant_id)
+    if not Membership.objects.filter(user=user_id).exists():
+        # If they come back some day, they log in as all others do.
+        marked.delete()
+    if tenant.sso_enforced:
+        _require_break_glass()
+
+
 def _require_ways_in() -> None:
     enabled = IdentityProvider.objects.filter(enabled=True)
     if not ExternalIdentity.objects.filter(provider__in=enabled).exists():

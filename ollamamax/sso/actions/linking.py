@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -21,7 +21,7 @@ from ollamamax.sso.actions.arrival import email_of, log_in_through
 from ollamamax.sso.models import ExternalIdentity, IdentityProvider
 from ollamamax.sso.queries.provider import find_provider
 from ollamamax.sso.refusals import SsoRefused
-from ollamamax.sso.relying_party import Vouched
+from ollamamax.sso.vouched import Vouched
 
 PENDING = "sso_pending"
 PENDING_SECONDS = 900.0
@@ -37,7 +37,9 @@ class PendingLink:
 
 
 def keep_pending(*, request: HttpRequest, provider: IdentityProvider, vouched: Vouched) -> None:
-    request.session[PENDING] = {"provider": provider.pk.hex, "at": time.time(), "vouched": asdict(vouched)}
+    """Without the hint: an ID token names somebody to others, sessions are not encrypted, and only log-out would have use for it."""
+    held = {"subject": vouched.subject, "claims": dict(vouched.claims), "sid": vouched.sid}
+    request.session[PENDING] = {"provider": provider.pk.hex, "at": time.time()} | held
 
 
 def pending_of(request: HttpRequest) -> PendingLink | None:
@@ -47,8 +49,11 @@ def pending_of(request: HttpRequest) -> PendingLink | None:
     provider = find_provider(uuid.UUID(held["provider"]))
     if provider is None:
         return None
-    vouched = Vouched(**held["vouched"])
-    return PendingLink(provider, email_of(provider, vouched.claims), vouched)
+    vouched = Vouched(held["subject"], held["claims"], held["sid"])
+    try:
+        return PendingLink(provider, email_of(provider, vouched.claims), vouched)
+    except SsoRefused:
+        return None  # the provider was changed since, and says the address elsewhere
 
 
 def link_by_password(*, request: HttpRequest, password: str, request_id: str = "") -> User:

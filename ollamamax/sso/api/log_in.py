@@ -16,7 +16,8 @@ from ollamamax.identity.models import User
 from ollamamax.kernel.errors import Forbidden, NotFound, Unavailable
 from ollamamax.sso.actions.linking import link_by_password, pending_of, unlink
 from ollamamax.sso.actions.log_out import log_out_here_and_there
-from ollamamax.sso.api.browser import LINK, begin_at
+from ollamamax.sso.api.browser import begin_at
+from ollamamax.sso.api.returning import LINK
 from ollamamax.sso.api.serializers import (
     DoorsCreateSerializer,
     DoorsSerializer,

@@ -16,7 +16,8 @@ from ollamamax.identity.queries.role import find_role
 from ollamamax.kernel.errors import Forbidden, NotFound, Unavailable
 from ollamamax.sso import dry_run
 from ollamamax.sso.actions.provider import change_provider, create_provider, delete_provider
-from ollamamax.sso.api.browser import TEST, TESTED, begin_at
+from ollamamax.sso.api.browser import begin_at
+from ollamamax.sso.api.returning import TEST, TESTED
 from ollamamax.sso.api.serializers import (
     DryRunCreateSerializer,
     DryRunSerializer,

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from ollamamax.identity.api.filters import CreatedFilters
 from ollamamax.identity.api.serializers import ChangeSerializer
 from ollamamax.sso.actions.domain import PATH
-from ollamamax.sso.actions.provider import MOST_RULES, SCOPES
+from ollamamax.sso.actions.provider import SCOPES
+from ollamamax.sso.actions.rule import MOST_RULES
+from ollamamax.sso.api.kinds import LdapGivenSerializer, LdapShownSerializer, SamlGivenSerializer, SamlShownSerializer
 from ollamamax.sso.claims import Rule
 from ollamamax.sso.models import IdentityProvider
 
@@ -37,12 +40,14 @@ class IdentityProviderSerializer(serializers.ModelSerializer[IdentityProvider]):
     rules = serializers.SerializerMethodField()
     redirect_uri = serializers.SerializerMethodField()
     back_channel_uri = serializers.SerializerMethodField()
+    saml = serializers.SerializerMethodField()
+    ldap = serializers.SerializerMethodField()
 
     class Meta:
         model = IdentityProvider
         fields = [
             "id", "kind", "name", "issuer", "client_id", "has_secret", "scopes", "email_claim", "name_claim", "default_role",
-            "creates_users", "enabled", "rules", "redirect_uri", "back_channel_uri", "created_at", "changed_at",
+            "creates_users", "enabled", "rules", "redirect_uri", "back_channel_uri", "saml", "ldap", "created_at", "changed_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -54,6 +59,16 @@ class IdentityProviderSerializer(serializers.ModelSerializer[IdentityProvider]):
 
     def get_rules(self, provider: IdentityProvider) -> list[dict[str, str]]:
         return [{"claim": each.claim, "pattern": each.pattern, "role": each.role.slug} for each in provider.rules.all()]
+
+    @extend_schema_field(SamlShownSerializer(allow_null=True))
+    def get_saml(self, provider: IdentityProvider) -> dict[str, Any] | None:
+        found = getattr(provider, "saml", None)
+        return None if found is None else dict(SamlShownSerializer(found).data)
+
+    @extend_schema_field(LdapShownSerializer(allow_null=True))
+    def get_ldap(self, provider: IdentityProvider) -> dict[str, Any] | None:
+        found = getattr(provider, "ldap", None)
+        return None if found is None else dict(LdapShownSerializer(found).data)
 
     def get_redirect_uri(self, provider: IdentityProvider) -> str:
         return _address(provider, "callback")
@@ -91,15 +106,29 @@ class IdentityProviderChangeSerializer(ChangeSerializer):
     creates_users = serializers.BooleanField(required=False)
     enabled = serializers.BooleanField(required=False)
     rules = serializers.ListField(child=RoleRuleSerializer(), required=False, max_length=MOST_RULES)
+    saml = SamlGivenSerializer(required=False)
+    ldap = LdapGivenSerializer(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         return _rules(super().validate(attrs))
 
 
 class IdentityProviderCreateSerializer(IdentityProviderChangeSerializer):
+    """By OpenID Connect it needs `issuer` and `client_id`, by SAML `saml`. A directory needs `ldap`, with `issuer` for the base below which its
+    people are, and `client_id` and `client_secret` for the account that asks it."""
+
+    kind = serializers.ChoiceField(choices=IdentityProvider.Kind.choices, required=False)
     name = serializers.CharField(max_length=100)
-    issuer = serializers.CharField(max_length=1000, help_text="Exactly as the provider names itself.")
-    client_id = serializers.CharField(max_length=255)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        found = super().validate(attrs)
+        kind = found.get("kind", IdentityProvider.Kind.OIDC)
+        if kind != IdentityProvider.Kind.SAML:
+            needed = ("issuer", "client_id") + (("client_secret",) if kind == IdentityProvider.Kind.LDAP else ())
+            missing = [name for name in needed if not found.get(name)]
+            if missing:
+                raise serializers.ValidationError({name: ["This field is required."] for name in missing})
+        return found
 
 
 class IdentityProviderFilters(CreatedFilters):

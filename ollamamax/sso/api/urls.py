@@ -13,6 +13,7 @@ from ollamamax.sso.api.enforcement import (
     EmailDomainView,
     SsoPolicyView,
 )
+from ollamamax.sso.api.ldap import DirectoryLogInView
 from ollamamax.sso.api.log_in import DoorsView, OwnIdentityListView, OwnIdentityView, PendingLinkView, SsoLogOutView
 from ollamamax.sso.api.provider import DryRunView, IdentityProviderListView, IdentityProviderView, ProviderTestView
 
@@ -34,6 +35,7 @@ urlpatterns = [
     path("sso/break-glass/<uuid:account_id>", BreakGlassView.as_view(), name="sso-break-glass-one"),
     path("sso/doors", DoorsView.as_view(), name="sso-doors"),
     path("sso/link", PendingLinkView.as_view(), name="sso-link"),
+    path("sso/directory-log-in", DirectoryLogInView.as_view(), name="sso-directory-log-in"),
     path("sso/log-out", SsoLogOutView.as_view(), name="sso-log-out"),
     path("account/identities", OwnIdentityListView.as_view(), name="account-identities"),
     path("account/identities/<uuid:identity_id>", OwnIdentityView.as_view(), name="account-identity"),

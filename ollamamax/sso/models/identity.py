@@ -13,7 +13,7 @@ from ollamamax.sso.models.provider import IdentityProvider
 class ExternalIdentity(models.Model):
     """Known by provider and ``subject`` alone: an address that moves to somebody else takes no account along.
 
-    ``claims`` are those of the last log-in, for dry runs of role rules. ``withheld``: its membership is suspended because no rule gave it a role.
+    ``claims`` are those of the last log-in, for dry runs of role rules.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
@@ -22,7 +22,6 @@ class ExternalIdentity(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     subject = models.CharField(max_length=255)
     claims = models.JSONField(default=dict)
-    withheld = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     seen_at = models.DateTimeField()
 

@@ -10,7 +10,9 @@ from ollamamax.kernel import ids
 
 
 class IdentityProvider(models.Model):
-    """``issuer`` is how it names itself, exactly; ``sealed_secret`` lies in the secret box, and is empty for a public client.
+    """``issuer`` is how it names itself, exactly, and ``client_id`` how it names us; ``sealed_secret`` lies in the secret box, and is empty for
+    a public client. A directory's ``issuer`` is its base, ``client_id`` the account that asks it, and the secret that one's password. What is
+    of one kind alone is in a table of that (`SamlSettings`, `LdapSettings`).
 
     ``default_role`` is for those that no rule names; without one they are refused. ``creates_users``: whoever it vouches for and has no account
     gets one. ``email_claim`` and ``name_claim`` say where it puts these.
@@ -18,6 +20,8 @@ class IdentityProvider(models.Model):
 
     class Kind(models.TextChoices):
         OIDC = "oidc"
+        SAML = "saml"
+        LDAP = "ldap"
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
@@ -55,9 +59,9 @@ class IdentityProvider(models.Model):
                 violation_error_message="An identity provider has a name, an issuer and a client id.",
             ),
             models.CheckConstraint(
-                condition=models.Q(kind__in=["oidc"]),
+                condition=models.Q(kind__in=["oidc", "saml", "ldap"]),
                 name="sso_provider_kind_known",
-                violation_error_message="An identity provider speaks OpenID Connect.",
+                violation_error_message="An identity provider speaks OpenID Connect, SAML or LDAP.",
             ),
         ]
 

@@ -12,7 +12,8 @@ from ollamamax.sso.models.provider import IdentityProvider
 
 
 class ExternalSession(models.Model):
-    """``sid`` is the provider's name of its own session, empty where it has none. ``sealed_token`` is the ID token, by which log-out names it."""
+    """``sid`` is the provider's name of its own session, empty where it has none. ``sealed_token`` is the ID token or the NameID,
+    by which log-out names it."""
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
@@ -37,7 +38,7 @@ class ExternalSession(models.Model):
 
 
 class UsedToken(models.Model):
-    """The identifier of a logout token that was obeyed, until it is too old to be anyway."""
+    """The identifier of an assertion that was taken, or of a log-out that was obeyed, until it is too old to be anyway."""
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")

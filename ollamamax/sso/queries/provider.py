@@ -18,7 +18,7 @@ from ollamamax.sso.sealed import opened
 
 def providers() -> models.QuerySet[IdentityProvider]:
     """With their default roles and rules."""
-    return IdentityProvider.objects.select_related("default_role").prefetch_related("rules__role")
+    return IdentityProvider.objects.select_related("default_role", "saml", "ldap").prefetch_related("rules__role")
 
 
 def get_provider(provider_id: uuid.UUID) -> IdentityProvider:

@@ -15,6 +15,7 @@ import { Loaded } from '../../ui/PageState'
 import { Tag } from '../../ui/Tag'
 import { failed } from '../../ui/toast'
 import classes from './AccountPage.module.css'
+import { Factors } from './Factors'
 import { PasswordForm } from './PasswordForm'
 import { Sessions } from './Sessions'
 
@@ -50,6 +51,7 @@ export function AccountPage() {
           </>
         )}
       </Loaded>
+      <Factors />
       <Sessions />
     </Page>
   )

@@ -10,7 +10,7 @@ import {
   useSessions,
   type UserSession,
 } from '../../api/account'
-import { confirmed } from '../../ui/confirm'
+import { act } from '../../ui/act'
 import { dateTime, exactly, when } from '../../ui/format'
 import { PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
@@ -57,19 +57,16 @@ export function Sessions() {
   )
   const others = sessions.data?.filter((session) => !session.current).length ?? 0
   const logOutOthers = async () => {
-    const yes = await confirmed({
-      title: t('othersTitle', { count: others }),
-      consequence: t('othersText'),
-      action: t('others'),
-      danger: true,
-    })
-    if (!yes) return
-    endOthers.mutate(undefined, {
-      onSuccess: () => {
-        done(t('othersDone', { count: others }))
+    await act(
+      {
+        title: t('othersTitle', { count: others }),
+        consequence: t('othersText'),
+        action: t('others'),
+        danger: true,
       },
-      onError: failed,
-    })
+      () => endOthers.mutateAsync(),
+      t('othersDone', { count: others }),
+    )
   }
   return (
     <DataTable

@@ -1,10 +1,11 @@
 /** The audit trail: found by who, what and when, checked, and taken as a file. */
 import { Alert, Button, Menu, Progress, SegmentedControl } from '@mantine/core'
 import { IconDownload, IconShieldCheck } from '@tabler/icons-react'
-import { useNavigate, useSearch } from '@tanstack/react-router'
+import { Link, useNavigate, useSearch } from '@tanstack/react-router'
 import { useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import {
+  AUDIT_FORMS,
   auditFile,
   changesOf,
   useAudit,
@@ -41,7 +42,7 @@ const SUBJECTS = [
   'file',
   'batch',
 ] as const
-const SPANS = { day: 1, week: 7, month: 30, year: 365 } as const
+const SPANS = { day: 1, yesterday: 2, week: 7, month: 30, year: 365 } as const
 const DAY = 86_400_000
 
 export function AuditPage() {
@@ -88,20 +89,25 @@ export function AuditPage() {
       title={t('title')}
       lead={t('lead')}
       actions={
-        <Menu position="bottom-end">
-          <Menu.Target>
-            <Button variant="default" size="sm" leftSection={<IconDownload size={16} />}>
-              {t('export')}
-            </Button>
-          </Menu.Target>
-          <Menu.Dropdown>
-            {(['jsonl', 'csv'] as const).map((form) => (
-              <Menu.Item key={form} component="a" href={auditFile(asked, form)} download>
-                {t(form)}
-              </Menu.Item>
-            ))}
-          </Menu.Dropdown>
-        </Menu>
+        <>
+          <Button variant="default" size="sm" renderRoot={(props) => <Link {...props} to="/audit/keeping" />}>
+            {t('keepingLink')}
+          </Button>
+          <Menu position="bottom-end">
+            <Menu.Target>
+              <Button variant="default" size="sm" leftSection={<IconDownload size={16} />}>
+                {t('export')}
+              </Button>
+            </Menu.Target>
+            <Menu.Dropdown>
+              {AUDIT_FORMS.map((form) => (
+                <Menu.Item key={form} component="a" href={auditFile(asked, form)} download>
+                  {t(form)}
+                </Menu.Item>
+              ))}
+            </Menu.Dropdown>
+          </Menu>
+        </>
       }
     >
       {isOperator && (

@@ -14,6 +14,12 @@ export const routes = [
   }),
   createRoute({
     getParentRoute: () => insideRoute,
+    path: '/audit/keeping',
+    staticData: { may: 'audit.view' },
+    component: lazyPage('audit', () => import('./KeepingPage'), 'KeepingPage'),
+  }),
+  createRoute({
+    getParentRoute: () => insideRoute,
     path: '/audit/$chain/$seq',
     staticData: { may: 'audit.view' },
     component: lazyPage('audit', () => import('./RecordPage'), 'RecordPage'),

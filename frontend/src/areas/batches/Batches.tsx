@@ -13,7 +13,7 @@ import {
   type BatchStatus,
 } from '../../api/batches'
 import { orderingOf } from '../../api/pages'
-import { confirmed } from '../../ui/confirm'
+import { act } from '../../ui/act'
 import { Dialog } from '../../ui/Dialog'
 import { count, exactly, percent, when } from '../../ui/format'
 import { PageEmpty } from '../../ui/PageState'
@@ -22,7 +22,7 @@ import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
 import { useTableState } from '../../ui/table/useTableState'
 import { Tag, type Tone } from '../../ui/Tag'
-import { done, failed } from '../../ui/toast'
+import { failed } from '../../ui/toast'
 import classes from './BatchesPage.module.css'
 
 const TONE: Record<BatchStatus, Tone> = {
@@ -63,19 +63,16 @@ export function Batches() {
     ...(status === undefined ? {} : { status }),
   })
   const stop = async (batch: Batch) => {
-    const yes = await confirmed({
-      title: t('cancelTitle', { name: batch.input_name || t('goneFile') }),
-      consequence: t('cancelText'),
-      action: t('cancelIt'),
-      danger: true,
-    })
-    if (!yes) return
-    cancel.mutate(batch.id, {
-      onSuccess: () => {
-        done(t('cancelDone'))
+    await act(
+      {
+        title: t('cancelTitle', { name: batch.input_name || t('goneFile') }),
+        consequence: t('cancelText'),
+        action: t('cancelIt'),
+        danger: true,
       },
-      onError: failed,
-    })
+      () => cancel.mutateAsync(batch.id),
+      t('cancelDone'),
+    )
   }
   return (
     <>

@@ -5,7 +5,8 @@ import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
 import { keepFile, useDeleteFile, useFiles, type BatchFile, type FilesAsked } from '../../api/batches'
 import { orderingOf } from '../../api/pages'
-import { confirmed } from '../../ui/confirm'
+import { act } from '../../ui/act'
+import { failed } from '../../ui/toast'
 import { bytes, exactly, when } from '../../ui/format'
 import { PageEmpty } from '../../ui/PageState'
 import { Choice } from '../../ui/table/Choice'
@@ -13,7 +14,6 @@ import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
 import { useTableState } from '../../ui/table/useTableState'
 import { Tag } from '../../ui/Tag'
-import { done, failed } from '../../ui/toast'
 
 const PURPOSES = ['batch', 'batch_output'] as const
 
@@ -63,19 +63,18 @@ export function Files() {
     ...(purpose === undefined ? {} : { purpose }),
   })
   const removeAll = async (files: readonly BatchFile[]) => {
-    const yes = await confirmed({
-      title: t('deleteTitle', { count: files.length, name: files[0]?.name ?? '' }),
-      consequence: t('deleteText'),
-      action: t('delete'),
-      danger: true,
-    })
-    if (!yes) return
-    try {
-      for (const file of files) await remove.mutateAsync(file.id)
-      done(t('deleteDone', { count: files.length }))
-    } catch (error) {
-      failed(error)
-    }
+    await act(
+      {
+        title: t('deleteTitle', { count: files.length, name: files[0]?.name ?? '' }),
+        consequence: t('deleteText'),
+        action: t('delete'),
+        danger: true,
+      },
+      async () => {
+        for (const file of files) await remove.mutateAsync(file.id)
+      },
+      t('deleteDone', { count: files.length }),
+    )
   }
   return (
     <DataTable

@@ -1,8 +1,7 @@
 /** Jobs with how far they are, why they failed, and their end. */
-import { Button, Progress, Select } from '@mantine/core'
+import { Button, Progress } from '@mantine/core'
 import { IconPlayerStop, IconRefresh } from '@tabler/icons-react'
-import { useQueryClient } from '@tanstack/react-query'
-import { useEffect, useMemo } from 'react'
+import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
 import {
   isOpen,
@@ -16,16 +15,16 @@ import {
 } from '../../api/jobs'
 import { orderingOf } from '../../api/pages'
 import { useMay } from '../../api/session'
-import { useTopic } from '../../live/useLive'
-import { confirmed } from '../../ui/confirm'
+import { useRenewed } from '../../live/useRenewed'
+import { act, attempt } from '../../ui/act'
 import { bytesOf, duration, exactly, percent, rate, span, when } from '../../ui/format'
 import { Page } from '../../ui/Page'
 import { PageEmpty } from '../../ui/PageState'
+import { Choice } from '../../ui/table/Choice'
 import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
-import { useTableState, type TableView } from '../../ui/table/useTableState'
+import { useTableState } from '../../ui/table/useTableState'
 import { Tag, type Tone } from '../../ui/Tag'
-import { done, failed } from '../../ui/toast'
 import classes from './JobsPage.module.css'
 
 const STATES = ['waiting', 'running', 'done', 'failed', 'cancelled'] as const satisfies readonly JobState[]
@@ -43,7 +42,7 @@ export function JobsPage() {
   const mayManage = useMay('model.manage')
   const cancel = useCancelJob()
   const retry = useRetryJob()
-  useRenewed()
+  useRenewed('jobs')
   const columns = useMemo(
     (): Column<Job>[] => [
       { id: 'model', header: t('model'), value: (job) => job.model, primary: true },
@@ -73,27 +72,22 @@ export function JobsPage() {
     ...(filters.kind?.[0] === undefined ? {} : { kind: filters.kind[0] }),
   })
   const stop = async (jobs: readonly Job[]) => {
-    const yes = await confirmed({
-      title: t('cancelTitle', { count: jobs.length }),
-      consequence: t('cancelText'),
-      action: t('cancelJob', { count: jobs.length }),
-      danger: true,
-    })
-    if (!yes) return
-    try {
-      await Promise.all(jobs.map((job) => cancel.mutateAsync(job.id)))
-      done(t('cancelDone', { count: jobs.length }))
-    } catch (error) {
-      failed(error)
-    }
+    await act(
+      {
+        title: t('cancelTitle', { count: jobs.length }),
+        consequence: t('cancelText'),
+        action: t('cancelJob', { count: jobs.length }),
+        danger: true,
+      },
+      () => Promise.all(jobs.map((job) => cancel.mutateAsync(job.id))),
+      t('cancelDone', { count: jobs.length }),
+    )
   }
   const again = async (jobs: readonly Job[]) => {
-    try {
-      await Promise.all(jobs.map((job) => retry.mutateAsync(job.id)))
-      done(t('retryDone', { count: jobs.length }))
-    } catch (error) {
-      failed(error)
-    }
+    await attempt(
+      () => Promise.all(jobs.map((job) => retry.mutateAsync(job.id))),
+      t('retryDone', { count: jobs.length }),
+    )
   }
   return (
     <Page title={t('title')} lead={t('lead')}>
@@ -152,43 +146,10 @@ export function JobsPage() {
   )
 }
 
-interface ChoiceProps {
-  view: TableView
-  name: string
-  label: string
-  data: [string, string][]
-}
-
-function Choice({ view, name, label, data }: ChoiceProps) {
-  return (
-    <Select
-      size="xs"
-      w={140}
-      aria-label={label}
-      placeholder={label}
-      data={data.map(([value, text]) => ({ value, label: text }))}
-      value={view.state.filters[name]?.[0] ?? null}
-      clearable
-      onChange={(value) =>
-        view.change({ filters: { ...view.state.filters, [name]: value === null ? [] : [value] } })
-      }
-    />
-  )
-}
-
 function State({ job }: { job: Job }) {
   const { t } = useTranslation('jobs')
   const state = job.state ?? 'waiting'
   return <Tag tone={TONE[state]}>{t(state)}</Tag>
-}
-
-/** The list is asked for again when an event says that a job is elsewhere than before. */
-function useRenewed() {
-  const live = useTopic('jobs')
-  const queries = useQueryClient()
-  useEffect(() => {
-    if (live !== null) void queries.invalidateQueries({ queryKey: ['jobs'] })
-  }, [live, queries])
 }
 
 function HowFar({ job }: { job: Job }) {

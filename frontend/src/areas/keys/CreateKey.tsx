@@ -1,33 +1,29 @@
 /** The dialog that makes an API key: its name, life, priority and limits; then its secret, shown once. */
 import { Alert, Button, Select, TextInput } from '@mantine/core'
 import { useState, type SubmitEvent } from 'react'
+import { useTranslation } from 'react-i18next'
 import { sentence } from '../../api/client'
 import { useCreateKey, type Key } from '../../api/keys'
+import { LIMIT_NAMES } from '../../api/limits'
 import classes from './CreateKey.module.css'
 import { Dialog } from '../../ui/Dialog'
 import { Icon } from '../../ui/Icon'
+import { ReachFields } from './ReachFields'
 import { Secret } from './Secret'
+import { NO_REACH, reachOf } from './reach'
 
-const LIFETIMES = [
-  { value: '30', label: '30 days' },
-  { value: '90', label: '90 days' },
-  { value: '365', label: 'One year' },
-  { value: '', label: 'Never' },
-]
-
-const PRIORITIES: { value: Key['priority']; label: string }[] = [
-  { value: 'high', label: 'High' },
-  { value: 'normal', label: 'Normal' },
-  { value: 'low', label: 'Low' },
-]
-
-const LIMITS: { name: keyof Key['limits']; label: string }[] = [
-  { name: 'requests_per_minute', label: 'Requests a minute' },
-  { name: 'tokens_per_minute', label: 'Tokens a minute' },
-  { name: 'concurrent_requests', label: 'Requests at once' },
-]
-
-const UNLIMITED = { requests_per_minute: '', tokens_per_minute: '', concurrent_requests: '' }
+/** Days. */
+const LIFETIMES = ['30', '90', '365'] as const
+const PRIORITIES = ['high', 'normal', 'low'] as const satisfies readonly Key['priority'][]
+const UNLIMITED = {
+  requests_per_minute: '',
+  tokens_per_minute: '',
+  input_tokens_per_minute: '',
+  output_tokens_per_minute: '',
+  concurrent_requests: '',
+  context_tokens: '',
+  output_tokens: '',
+}
 
 interface CreateKeyProps {
   opened: boolean
@@ -37,16 +33,19 @@ interface CreateKeyProps {
 }
 
 export function CreateKey({ opened, mayGiveHigh, onClose }: CreateKeyProps) {
+  const { t } = useTranslation(['keys', 'common'])
   const create = useCreateKey()
   const [name, setName] = useState('')
   const [days, setDays] = useState('90')
   const [priority, setPriority] = useState<Key['priority']>('normal')
   const [limits, setLimits] = useState(UNLIMITED)
+  const [reach, setReach] = useState(NO_REACH)
   const close = () => {
     onClose()
     setName('')
     setPriority('normal')
     setLimits(UNLIMITED)
+    setReach(NO_REACH)
     create.reset()
   }
   const submit = (event: SubmitEvent) => {
@@ -56,11 +55,8 @@ export function CreateKey({ opened, mayGiveHigh, onClose }: CreateKeyProps) {
       name: name.trim(),
       expires_at: expires,
       priority,
-      limits: {
-        requests_per_minute: numberOf(limits.requests_per_minute),
-        tokens_per_minute: numberOf(limits.tokens_per_minute),
-        concurrent_requests: numberOf(limits.concurrent_requests),
-      },
+      limits: Object.fromEntries(LIMIT_NAMES.map((limit) => [limit, numberOf(limits[limit])])),
+      reach: reachOf(reach),
     })
   }
   const made = create.data
@@ -68,7 +64,7 @@ export function CreateKey({ opened, mayGiveHigh, onClose }: CreateKeyProps) {
     <Dialog
       opened={opened}
       onClose={close}
-      title={made === undefined ? 'Create an API key' : 'The key is made'}
+      title={made === undefined ? t('createTitle') : t('made')}
       held={made !== undefined}
     >
       {made === undefined ? (
@@ -79,8 +75,8 @@ export function CreateKey({ opened, mayGiveHigh, onClose }: CreateKeyProps) {
             </Alert>
           )}
           <TextInput
-            label="Name"
-            description="What will use it, for example “billing service”."
+            label={t('name')}
+            description={t('nameText')}
             required
             withAsterisk={false}
             maxLength={100}
@@ -92,8 +88,11 @@ export function CreateKey({ opened, mayGiveHigh, onClose }: CreateKeyProps) {
           />
           <div className={classes.pair}>
             <Select
-              label="Expires"
-              data={LIFETIMES}
+              label={t('expires')}
+              data={[
+                ...LIFETIMES.map((value) => ({ value, label: t(`life.${value}`) })),
+                { value: '', label: t('never') },
+              ]}
               value={days}
               allowDeselect={false}
               onChange={(value) => {
@@ -101,8 +100,11 @@ export function CreateKey({ opened, mayGiveHigh, onClose }: CreateKeyProps) {
               }}
             />
             <Select
-              label="Priority"
-              data={PRIORITIES.filter((each) => mayGiveHigh || each.value !== 'high')}
+              label={t('priority')}
+              data={PRIORITIES.filter((each) => mayGiveHigh || each !== 'high').map((value) => ({
+                value,
+                label: t(`class.${value}`),
+              }))}
               value={priority}
               allowDeselect={false}
               onChange={(value) => {
@@ -111,34 +113,35 @@ export function CreateKey({ opened, mayGiveHigh, onClose }: CreateKeyProps) {
             />
           </div>
           <fieldset className={classes.limits}>
-            <legend className={classes.legend}>Limits</legend>
-            {LIMITS.map((limit) => (
+            <legend className={classes.legend}>{t('limits')}</legend>
+            {LIMIT_NAMES.map((limit) => (
               <TextInput
-                key={limit.name}
+                key={limit}
                 type="number"
                 min={1}
                 max={2_147_483_647}
                 step={1}
-                label={limit.label}
-                placeholder="No limit"
-                value={limits[limit.name]}
+                label={t(limit)}
+                placeholder={t('noLimit')}
+                value={limits[limit]}
                 onChange={(event) => {
-                  setLimits({ ...limits, [limit.name]: event.currentTarget.value })
+                  setLimits({ ...limits, [limit]: event.currentTarget.value })
                 }}
               />
             ))}
           </fieldset>
+          <ReachFields value={reach} onChange={setReach} />
           <div className={classes.buttons}>
             <Button variant="default" onClick={close}>
-              Cancel
+              {t('common:action.cancel')}
             </Button>
             <Button type="submit" loading={create.isPending} disabled={name.trim() === ''}>
-              Create
+              {t('createAct')}
             </Button>
           </div>
         </form>
       ) : (
-        <Secret label="The new API key" secret={made.secret} onDone={close} />
+        <Secret label={t('newKey')} secret={made.secret} onDone={close} />
       )}
     </Dialog>
   )

@@ -2,11 +2,13 @@
 import { Alert, Button, Loader, Table } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
+import { useTranslation } from 'react-i18next'
 import { sentence } from '../../api/client'
 import { useKeys, useRevokeKey, type Key } from '../../api/keys'
 import { sessionQuery } from '../../api/session'
 import { Card, Empty } from '../../ui/Card'
 import { CreateKey } from './CreateKey'
+import { ChangeReach } from './ChangeReach'
 import { RotateKey } from './RotateKey'
 import { Dialog } from '../../ui/Dialog'
 import { dateTime } from '../../ui/format'
@@ -18,22 +20,22 @@ import { limitsOf } from './limits'
 import classes from './KeysPage.module.css'
 
 export function KeysPage() {
+  const { t } = useTranslation(['keys', 'common'])
   const keys = useKeys()
   const permissions = useQuery(sessionQuery).data?.permissions ?? []
   const mayManage = permissions.includes('key.manage')
   const [creating, setCreating] = useState(false)
+  const [reaching, setReaching] = useState<Key | null>(null)
   const [rotating, setRotating] = useState<Key | null>(null)
   const [revoking, setRevoking] = useState<Key | null>(null)
-  useDocumentTitle('API keys')
+  useDocumentTitle(t('title'))
   const list = keys.data?.pages.flatMap((page) => page.results) ?? []
   return (
     <>
       <div className={classes.head}>
         <div>
-          <h1 className={classes.title}>API keys</h1>
-          <p className={classes.text}>
-            A program uses a key as its bearer token, with the OpenAI and the Ollama API.
-          </p>
+          <h1 className={classes.title}>{t('title')}</h1>
+          <p className={classes.text}>{t('lead')}</p>
         </div>
         {mayManage && (
           <Button
@@ -42,13 +44,13 @@ export function KeysPage() {
               setCreating(true)
             }}
           >
-            Create a key
+            {t('create')}
           </Button>
         )}
       </div>
-      <Card title="Keys" flush>
+      <Card title={t('keys')} flush>
         {keys.isPending && (
-          <div className={classes.waiting}>
+          <div className={classes.waiting} aria-busy="true">
             <Loader size="sm" aria-hidden="true" />
           </div>
         )}
@@ -60,24 +62,24 @@ export function KeysPage() {
           </div>
         )}
         {keys.isSuccess && list.length === 0 && (
-          <Empty title="No key yet">
-            <p>Create one to send requests.</p>
+          <Empty title={t('none')}>
+            <p>{t('noneText')}</p>
           </Empty>
         )}
         {list.length > 0 && (
-          <div className={tables.scroll} tabIndex={0} role="region" aria-label="Table of the API keys">
-            <Table className={tables.table} verticalSpacing={9} horizontalSpacing={14}>
+          <div className={tables.scroll} tabIndex={0} role="region" aria-label={t('table')}>
+            <Table className={tables.table} verticalSpacing={9} horizontalSpacing={10}>
               <Table.Thead>
                 <Table.Tr>
-                  <Table.Th>Name</Table.Th>
-                  <Table.Th>Key</Table.Th>
-                  <Table.Th>Created</Table.Th>
-                  <Table.Th>Last used</Table.Th>
-                  <Table.Th>Expires</Table.Th>
-                  <Table.Th>Limits</Table.Th>
-                  <Table.Th>State</Table.Th>
+                  <Table.Th>{t('name')}</Table.Th>
+                  <Table.Th>{t('key')}</Table.Th>
+                  <Table.Th>{t('created')}</Table.Th>
+                  <Table.Th>{t('lastUsed')}</Table.Th>
+                  <Table.Th>{t('expires')}</Table.Th>
+                  <Table.Th>{t('limits')}</Table.Th>
+                  <Table.Th>{t('state')}</Table.Th>
                   <Table.Th>
-                    <span className="sr-only">Actions</span>
+                    <span className="sr-only">{t('common:table.actions')}</span>
                   </Table.Th>
                 </Table.Tr>
               </Table.Thead>
@@ -87,6 +89,7 @@ export function KeysPage() {
                     key={key.id}
                     apiKey={key}
                     onRotate={setRotating}
+                    onReach={setReaching}
                     onRevoke={mayManage ? setRevoking : null}
                   />
                 ))}
@@ -102,7 +105,7 @@ export function KeysPage() {
               loading={keys.isFetchingNextPage}
               onClick={() => void keys.fetchNextPage()}
             >
-              Show more
+              {t('common:action.more')}
             </Button>
           </div>
         )}
@@ -114,6 +117,15 @@ export function KeysPage() {
           setCreating(false)
         }}
       />
+      {reaching !== null && (
+        <ChangeReach
+          key={reaching.id}
+          apiKey={reaching}
+          onClose={() => {
+            setReaching(null)
+          }}
+        />
+      )}
       <RotateKey
         apiKey={rotating}
         onClose={() => {
@@ -133,47 +145,65 @@ export function KeysPage() {
 interface KeyRowProps {
   apiKey: Key
   onRotate: (key: Key) => void
+  onReach: (key: Key) => void
   /** `null` for who may change no key. */
   onRevoke: ((key: Key) => void) | null
 }
 
-function KeyRow({ apiKey, onRotate, onRevoke }: KeyRowProps) {
+function KeyRow({ apiKey, onRotate, onReach, onRevoke }: KeyRowProps) {
+  const { t } = useTranslation('keys')
   const state = stateOf(apiKey)
   return (
     <Table.Tr>
-      <Table.Td data-label="Name" className={tables.strong}>
+      <Table.Td data-label={t('name')} className={tables.strong}>
         {apiKey.name}
       </Table.Td>
-      <Table.Td data-label="Key" className={`${tables.mono ?? ''} ${tables.wide ?? ''}`}>
-        omx_{apiKey.identifier}…
+      <Table.Td data-label={t('key')} className={`${tables.mono ?? ''} ${tables.wide ?? ''}`}>
+        {apiKey.has_secret ? `omx_${apiKey.identifier}…` : t('ofWorkload')}
       </Table.Td>
-      <Table.Td data-label="Created" className={tables.wide}>
+      <Table.Td data-label={t('created')} className={tables.wide}>
         {dateTime(apiKey.created_at)}
-        {apiKey.created_by_name !== '' && <span className={classes.by}>by {apiKey.created_by_name}</span>}
+        {apiKey.created_by_name !== '' && (
+          <span className={classes.by} title={apiKey.created_by_name}>
+            {t('by', { name: apiKey.created_by_name })}
+          </span>
+        )}
       </Table.Td>
-      <Table.Td data-label="Last used" className={tables.wide}>
-        {apiKey.last_used_at === null ? 'Never' : dateTime(apiKey.last_used_at)}
+      <Table.Td data-label={t('lastUsed')} className={tables.wide}>
+        {apiKey.last_used_at === null ? t('never') : dateTime(apiKey.last_used_at)}
       </Table.Td>
-      <Table.Td data-label="Expires" className={tables.wide}>
-        {apiKey.expires_at === null ? 'Never' : dateTime(apiKey.expires_at)}
+      <Table.Td data-label={t('expires')} className={tables.wide}>
+        {apiKey.expires_at === null ? t('never') : dateTime(apiKey.expires_at)}
       </Table.Td>
-      <Table.Td data-label="Limits" className={tables.wide}>
-        {limitsOf(apiKey)}
+      <Table.Td data-label={t('limits')} className={`${tables.wide ?? ''} ${classes.limits ?? ''}`}>
+        {limitsOf(apiKey, t)}
       </Table.Td>
-      <Table.Td data-label="State">
-        <Tag tone={state === 'active' ? 'ok' : 'plain'}>{state}</Tag>
+      <Table.Td data-label={t('state')}>
+        <Tag tone={state === 'active' ? 'ok' : 'plain'}>{t(`is.${state}`)}</Tag>
       </Table.Td>
       <Table.Td className={classes.actions}>
         {state === 'active' && onRevoke !== null && (
           <Button
             variant="subtle"
             size="compact-sm"
-            aria-label={`Rotate ${apiKey.name}`}
+            aria-label={t('reach.of', { name: apiKey.name })}
+            onClick={() => {
+              onReach(apiKey)
+            }}
+          >
+            {t('reach.change')}
+          </Button>
+        )}
+        {state === 'active' && apiKey.has_secret && onRevoke !== null && (
+          <Button
+            variant="subtle"
+            size="compact-sm"
+            aria-label={t('rotateOf', { name: apiKey.name })}
             onClick={() => {
               onRotate(apiKey)
             }}
           >
-            Rotate
+            {t('rotate')}
           </Button>
         )}
         {apiKey.revoked_at === null && onRevoke !== null && (
@@ -182,12 +212,12 @@ function KeyRow({ apiKey, onRotate, onRevoke }: KeyRowProps) {
             color="red"
             size="compact-sm"
             className={classes.revoke}
-            aria-label={`Revoke ${apiKey.name}`}
+            aria-label={t('revokeOf', { name: apiKey.name })}
             onClick={() => {
               onRevoke(apiKey)
             }}
           >
-            Revoke
+            {t('revoke')}
           </Button>
         )}
       </Table.Td>
@@ -201,25 +231,24 @@ function stateOf(key: Key): 'active' | 'expired' | 'revoked' {
 }
 
 function RevokeKey({ apiKey, onClose }: { apiKey: Key | null; onClose: () => void }) {
+  const { t } = useTranslation(['keys', 'common'])
   const revoke = useRevokeKey()
   const close = () => {
     onClose()
     revoke.reset()
   }
   return (
-    <Dialog opened={apiKey !== null} onClose={close} title={`Revoke ${apiKey?.name ?? ''}?`}>
+    <Dialog opened={apiKey !== null} onClose={close} title={t('revokeTitle', { name: apiKey?.name ?? '' })}>
       <div className={classes.form}>
         {revoke.error !== null && (
           <Alert color="red" variant="light" icon={<Icon name="alert" />}>
             {sentence(revoke.error)}
           </Alert>
         )}
-        <p className={classes.text}>
-          Programs that use it are refused within a second. A revoked key cannot be brought back.
-        </p>
+        <p className={classes.text}>{t('revokeText')}</p>
         <div className={classes.buttons}>
           <Button variant="default" onClick={close} data-autofocus>
-            Cancel
+            {t('common:action.cancel')}
           </Button>
           <Button
             color="red"
@@ -228,7 +257,7 @@ function RevokeKey({ apiKey, onClose }: { apiKey: Key | null; onClose: () => voi
               if (apiKey !== null) revoke.mutate(apiKey.id, { onSuccess: close })
             }}
           >
-            Revoke
+            {t('revoke')}
           </Button>
         </div>
       </div>

@@ -1,6 +1,7 @@
 /** Gives a key another secret; the one before works on for a while, so that programs can be told one by one. */
 import { Alert, Button, Select } from '@mantine/core'
 import { useState } from 'react'
+import { useTranslation } from 'react-i18next'
 import { sentence } from '../../api/client'
 import { useRotateKey, type Key } from '../../api/keys'
 import { Dialog } from '../../ui/Dialog'
@@ -9,15 +10,11 @@ import { Icon } from '../../ui/Icon'
 import classes from './CreateKey.module.css'
 import { Secret } from './Secret'
 
-const OVERLAPS = [
-  { value: '0', label: 'Not at all' },
-  { value: '3600', label: 'One hour' },
-  { value: '86400', label: 'One day' },
-  { value: '604800', label: '7 days' },
-  { value: '2592000', label: '30 days' },
-]
+/** Seconds. */
+const OVERLAPS = ['0', '3600', '86400', '604800', '2592000'] as const
 
 export function RotateKey({ apiKey, onClose }: { apiKey: Key | null; onClose: () => void }) {
+  const { t } = useTranslation(['keys', 'common'])
   const rotate = useRotateKey()
   const [overlap, setOverlap] = useState('86400')
   const made = rotate.data
@@ -26,12 +23,12 @@ export function RotateKey({ apiKey, onClose }: { apiKey: Key | null; onClose: ()
     rotate.reset()
   }
   const until =
-    made?.previous_until == null ? undefined : `The key before works until ${dateTime(made.previous_until)}.`
+    made?.previous_until == null ? undefined : t('previousUntil', { when: dateTime(made.previous_until) })
   return (
     <Dialog
       opened={apiKey !== null}
       onClose={close}
-      title={`Rotate ${apiKey?.name ?? ''}`}
+      title={t('rotateOf', { name: apiKey?.name ?? '' })}
       held={made !== undefined}
     >
       {made === undefined ? (
@@ -41,12 +38,10 @@ export function RotateKey({ apiKey, onClose }: { apiKey: Key | null; onClose: ()
               {sentence(rotate.error)}
             </Alert>
           )}
-          <p className={classes.text}>
-            It gets another secret. What it may do, its limits and its usage stay.
-          </p>
+          <p className={classes.text}>{t('rotateText')}</p>
           <Select
-            label="The secret before works on for"
-            data={OVERLAPS}
+            label={t('overlap')}
+            data={OVERLAPS.map((value) => ({ value, label: t(`overlapFor.${value}`) }))}
             value={overlap}
             allowDeselect={false}
             onChange={(value) => {
@@ -55,7 +50,7 @@ export function RotateKey({ apiKey, onClose }: { apiKey: Key | null; onClose: ()
           />
           <div className={classes.buttons}>
             <Button variant="default" onClick={close} data-autofocus>
-              Cancel
+              {t('common:action.cancel')}
             </Button>
             <Button
               loading={rotate.isPending}
@@ -63,13 +58,13 @@ export function RotateKey({ apiKey, onClose }: { apiKey: Key | null; onClose: ()
                 if (apiKey !== null) rotate.mutate({ id: apiKey.id, overlap: Number(overlap) })
               }}
             >
-              Rotate
+              {t('rotate')}
             </Button>
           </div>
         </div>
       ) : (
         <Secret
-          label="The key's new secret"
+          label={t('newSecret')}
           secret={made.secret}
           onDone={close}
           {...(overlap === '0' || until === undefined ? {} : { more: until })}

@@ -1,6 +1,7 @@
 /** A secret that is shown this once. Whoever leaves says that they have it: Escape or a reload would lose it. */
 import { Button } from '@mantine/core'
 import { useEffect } from 'react'
+import { useTranslation } from 'react-i18next'
 import { Command } from '../../ui/Command'
 import classes from './CreateKey.module.css'
 
@@ -13,6 +14,7 @@ interface SecretProps {
 }
 
 export function Secret({ label, secret, onDone, more }: SecretProps) {
+  const { t } = useTranslation()
   useEffect(() => {
     const ask = (event: BeforeUnloadEvent) => {
       event.preventDefault()
@@ -24,11 +26,11 @@ export function Secret({ label, secret, onDone, more }: SecretProps) {
   }, [])
   return (
     <div className={classes.form}>
-      <p className={classes.text}>Copy it now: it is shown this once and cannot be read again.</p>
+      <p className={classes.text}>{t('once.copy')}</p>
       {more !== undefined && <p className={classes.text}>{more}</p>}
       <Command label={label} text={secret} wrap />
       <div className={classes.buttons}>
-        <Button onClick={onDone}>Done</Button>
+        <Button onClick={onDone}>{t('action.done')}</Button>
       </div>
     </div>
   )

@@ -1,14 +1,22 @@
 /** The limits of a key in words. */
+import type { TFunction } from 'i18next'
+import { LIMIT_NAMES } from '../../api/limits'
 import type { Key } from '../../api/keys'
+import { count } from '../../ui/format'
+import { isBound } from './reach'
 
 /** What a key may ask for: "60 requests/min, 4 at once, low priority", or "None". */
-export function limitsOf(key: Pick<Key, 'limits' | 'priority'>): string {
-  const { requests_per_minute, tokens_per_minute, concurrent_requests } = key.limits
+export function limitsOf(
+  key: Pick<Key, 'limits' | 'priority'> & Partial<Pick<Key, 'reach'>>,
+  t: TFunction<'keys'>,
+): string {
   const parts = [
-    requests_per_minute != null && `${requests_per_minute.toLocaleString('en')} requests/min`,
-    tokens_per_minute != null && `${tokens_per_minute.toLocaleString('en')} tokens/min`,
-    concurrent_requests != null && `${concurrent_requests.toLocaleString('en')} at once`,
-    key.priority !== 'normal' && `${key.priority} priority`,
+    ...LIMIT_NAMES.map((name) => {
+      const limit = key.limits[name]
+      return limit != null && t(`said.${name}`, { number: count(limit) })
+    }),
+    key.priority !== 'normal' && t(`said.${key.priority}`),
+    key.reach !== undefined && isBound(key.reach) && t('said.bound'),
   ].filter((part) => part !== false)
-  return parts.length > 0 ? parts.join(', ') : 'None'
+  return parts.length > 0 ? parts.join(', ') : t('said.none')
 }

@@ -4,7 +4,7 @@ import { IconPencil } from '@tabler/icons-react'
 import { useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import {
-  LIMIT_NAMES,
+  USED_NAMES,
   useKeyLimits,
   useTenantLimits,
   type KeyLimits,
@@ -80,7 +80,7 @@ function OfTenant({ tenant, isOperator }: { tenant: TenantLimits; isOperator: bo
       aside={t('weight', { weight: measure(tenant.weight) })}
     >
       <div className={classes.tenant}>
-        {LIMIT_NAMES.map((name) => (
+        {USED_NAMES.map((name) => (
           <Used key={name} label={t(name)} limit={tenant.limits[name] ?? null} used={tenant.used[name]} />
         ))}
       </div>
@@ -94,7 +94,7 @@ function OfKeys({ onEdit }: { onEdit: ((key: KeyLimits) => void) | null }) {
   const columns = useMemo(
     (): Column<KeyLimits>[] => [
       { id: 'name', header: t('key'), value: (key) => key.name, primary: true, orderBy: 'name' },
-      ...LIMIT_NAMES.map((name): Column<KeyLimits> => ({
+      ...USED_NAMES.map((name): Column<KeyLimits> => ({
         id: name,
         header: t(name),
         value: (key) => key.limits[name] ?? null,

@@ -20,8 +20,8 @@ export function Used({ label, limit, used, short = false }: UsedProps) {
     return short ? (
       none
     ) : (
-      <div>
-        <div>{label}</div>
+      <div className={classes.unlimited}>
+        <span>{label}</span>
         {none}
       </div>
     )

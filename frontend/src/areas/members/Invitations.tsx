@@ -3,14 +3,13 @@ import { Button, Title } from '@mantine/core'
 import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useInvitations, useMemberActs, type Invitation } from '../../api/members'
-import { confirmed } from '../../ui/confirm'
+import { act } from '../../ui/act'
 import { exactly, when } from '../../ui/format'
 import { PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
 import { useTableState } from '../../ui/table/useTableState'
 import { Tag, type Tone } from '../../ui/Tag'
-import { done, failed } from '../../ui/toast'
 
 type InvitationState = 'open' | 'accepted' | 'revoked' | 'expired'
 const TONE: Record<InvitationState, Tone> = {
@@ -49,19 +48,16 @@ export function Invitations({ nameOf }: { nameOf: (role: string) => string }) {
   )
   const view = useTableState({ prefix: 'i' })
   const end = async (row: Invitation) => {
-    const yes = await confirmed({
-      title: t('revokeTitle', { email: row.email }),
-      consequence: t('revokeText'),
-      action: t('revoke'),
-      danger: true,
-    })
-    if (!yes) return
-    try {
-      await revoke.mutateAsync(row.id)
-      done(t('revokedDone', { email: row.email }))
-    } catch (error) {
-      failed(error)
-    }
+    await act(
+      {
+        title: t('revokeTitle', { email: row.email }),
+        consequence: t('revokeText'),
+        action: t('revoke'),
+        danger: true,
+      },
+      () => revoke.mutateAsync(row.id),
+      t('revokedDone', { email: row.email }),
+    )
   }
   if (list.rows?.length === 0) return null
   return (

@@ -5,6 +5,7 @@ import { useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useMemberActs, useMembers, useRoleChoices, type Member } from '../../api/members'
 import { useMay } from '../../api/session'
+import { act } from '../../ui/act'
 import { confirmed } from '../../ui/confirm'
 import { exactly, when } from '../../ui/format'
 import { Page } from '../../ui/Page'
@@ -40,14 +41,14 @@ export function MembersPage() {
   const columns = useMemo(
     (): Column<Member>[] => [
       { id: 'email', header: t('email'), value: (row) => row.email, primary: true },
-      { id: 'name', header: t('name'), value: (row) => row.name, width: 180 },
-      { id: 'role', header: t('role'), value: (row) => nameOf(row.role), width: 150 },
+      { id: 'name', header: t('name'), value: (row) => row.name, width: 150 },
+      { id: 'role', header: t('role'), value: (row) => nameOf(row.role), width: 130 },
       {
         id: 'state',
         header: t('state'),
         value: (row) => row.state,
         cell: (row) => <Tag tone={TONE[row.state]}>{t(row.state)}</Tag>,
-        width: 120,
+        width: 100,
       },
       {
         id: 'lastLogIn',
@@ -96,19 +97,16 @@ export function MembersPage() {
     }
   }
   const end = async (member: Member) => {
-    const yes = await confirmed({
-      title: t('removeTitle', { email: member.email }),
-      consequence: t('removeText'),
-      action: t('remove'),
-      danger: true,
-    })
-    if (!yes) return
-    try {
-      await remove.mutateAsync(member.id)
-      done(t('removedDone', { email: member.email }))
-    } catch (error) {
-      failed(error)
-    }
+    await act(
+      {
+        title: t('removeTitle', { email: member.email }),
+        consequence: t('removeText'),
+        action: t('remove'),
+        danger: true,
+      },
+      () => remove.mutateAsync(member.id),
+      t('removedDone', { email: member.email }),
+    )
   }
   return (
     <Page
@@ -128,9 +126,10 @@ export function MembersPage() {
         columns={columns}
         list={list}
         idOf={(row) => row.id}
+        linkOf={(row) => ({ to: '/access/members/$memberId', params: { memberId: row.id } })}
         {...(mayManage
           ? {
-              rowActionsWidth: 300,
+              rowActionsWidth: 240,
               rowActions: (row: Member) => (
                 <>
                   <Button

@@ -15,11 +15,11 @@ import {
 } from '../../api/models'
 import { useMay } from '../../api/session'
 import { Card, Empty } from '../../ui/Card'
-import { confirmed } from '../../ui/confirm'
+import { act } from '../../ui/act'
 import { FormDialog } from '../../ui/form/FormDialog'
 import { useApiForm } from '../../ui/form/useApiForm'
 import { Loaded } from '../../ui/PageState'
-import { done, failed } from '../../ui/toast'
+import { done } from '../../ui/toast'
 import { EXAMPLE } from './examples'
 import { EditFallbacks } from './Fallbacks'
 import classes from './ModelPage.module.css'
@@ -32,20 +32,19 @@ export function Aliases({ model }: { model: Model }) {
   const [editing, setEditing] = useState<Alias | null>(null)
   const renew = useModelsChanged()
   const remove = async (alias: Alias) => {
-    const yes = await confirmed({
-      title: t('aliasDeleteTitle', { name: alias.name }),
-      consequence: t('aliasDeleteText'),
-      action: t('aliasDelete'),
-      danger: true,
-    })
-    if (!yes) return
-    try {
-      await deleteAlias(alias.id)
-      renew()
-      done(t('aliasDeleted', { name: alias.name }))
-    } catch (error) {
-      failed(error)
-    }
+    await act(
+      {
+        title: t('aliasDeleteTitle', { name: alias.name }),
+        consequence: t('aliasDeleteText'),
+        action: t('aliasDelete'),
+        danger: true,
+      },
+      async () => {
+        await deleteAlias(alias.id)
+        renew()
+      },
+      t('aliasDeleted', { name: alias.name }),
+    )
   }
   return (
     <Card

@@ -8,7 +8,7 @@ import { FormDialog } from '../../ui/form/FormDialog'
 import { useApiForm } from '../../ui/form/useApiForm'
 import { done } from '../../ui/toast'
 import { EXAMPLE } from './examples'
-import { labelsOf, linesOf } from './labels'
+import { labelsOf, linesOf, TOLERATION } from './labels'
 
 type Profile = components['schemas']['Profile']
 const STRATEGIES = ['balanced', 'least_busy', 'round_robin', 'fastest', 'affinity', 'cheapest'] as const
@@ -22,6 +22,7 @@ interface Values extends Record<string, unknown> {
   first_byte_seconds: number | string
   regions: string[]
   labels: string
+  tolerations: string[]
 }
 
 export function EditProfile({ model, onClose }: { model: Model; onClose: () => void }) {
@@ -38,8 +39,12 @@ export function EditProfile({ model, onClose }: { model: Model; onClose: () => v
       first_byte_seconds: profile.first_byte_seconds ?? 120,
       regions: profile.regions ?? [],
       labels: linesOf(profile.labels ?? {}),
+      tolerations: profile.tolerations ?? [],
     },
-    schema: z.object({ labels: z.string().refine((text) => labelsOf(text) !== null, t('labelsForm')) }),
+    schema: z.object({
+      labels: z.string().refine((text) => labelsOf(text) !== null, t('labelsForm')),
+      tolerations: z.array(z.string().regex(TOLERATION, t('tolerationsForm'))),
+    }),
     send: (values) =>
       changeModel(model.id, {
         profile: {
@@ -111,6 +116,12 @@ export function EditProfile({ model, onClose }: { model: Model; onClose: () => v
         description={t('labelsText')}
         placeholder={EXAMPLE.labels}
         {...input('labels')}
+      />
+      <TagsInput
+        label={t('tolerations')}
+        description={t('tolerationsText')}
+        placeholder={EXAMPLE.toleration}
+        {...input('tolerations')}
       />
     </FormDialog>
   )

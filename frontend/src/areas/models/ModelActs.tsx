@@ -15,7 +15,7 @@ import {
   type ModelUses,
 } from '../../api/models'
 import { useMay } from '../../api/session'
-import { confirmed } from '../../ui/confirm'
+import { act } from '../../ui/act'
 import { Dialog } from '../../ui/Dialog'
 import { FormDialog } from '../../ui/form/FormDialog'
 import { useApiForm } from '../../ui/form/useApiForm'
@@ -38,20 +38,19 @@ export function ModelActs({ model }: { model: Model }) {
     setOpened(null)
   }
   const share = async () => {
-    const yes = await confirmed({
-      title: t(model.shared ? 'unshareTitle' : 'shareTitle', { name: model.name }),
-      consequence: t(model.shared ? 'unshareText' : 'shareText'),
-      action: t(model.shared ? 'unshare' : 'share'),
-      danger: model.shared,
-    })
-    if (!yes) return
-    try {
-      await changeModel(model.id, { shared: !model.shared })
-      renew()
-      done(t(model.shared ? 'unshared' : 'sharedNow', { name: model.name }))
-    } catch (error) {
-      failed(error)
-    }
+    await act(
+      {
+        title: t(model.shared ? 'unshareTitle' : 'shareTitle', { name: model.name }),
+        consequence: t(model.shared ? 'unshareText' : 'shareText'),
+        action: t(model.shared ? 'unshare' : 'share'),
+        danger: model.shared,
+      },
+      async () => {
+        await changeModel(model.id, { shared: !model.shared })
+        renew()
+      },
+      t(model.shared ? 'unshared' : 'sharedNow', { name: model.name }),
+    )
   }
   return (
     <>

@@ -1,13 +1,15 @@
 /** One model: what it is, how it is served, how it did, its names and what stands in for it, and each of its replicas. */
-import { Progress } from '@mantine/core'
+import { Button, Progress } from '@mantine/core'
 import { Link, useParams } from '@tanstack/react-router'
 import { useMemo, type ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useModel, type Model, type Replica } from '../../api/models'
+import { pauseTransfer } from '../../api/replication'
+import { useMay } from '../../api/session'
 import { Card } from '../../ui/Card'
 import { CopyText } from '../../ui/CopyText'
 import { Findings } from '../../ui/Findings'
-import { bytes, bytesOf, dateTime, duration, exactly, percent, when } from '../../ui/format'
+import { bytes, bytesOf, dateTime, duration, exactly, percent, rate, span, when } from '../../ui/format'
 import { Page } from '../../ui/Page'
 import { Loaded, PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
@@ -19,6 +21,9 @@ import { linesOf } from './labels'
 import { ModelActs } from './ModelActs'
 import classes from './ModelPage.module.css'
 import { ModelTraffic } from './ModelTraffic'
+import { Replication } from './Replication'
+import { Rollouts } from './Rollouts'
+import { useActs } from './useActs'
 import { Moves, Versions } from './Versions'
 
 type State = NonNullable<Replica['state']>
@@ -67,6 +72,7 @@ function Shown({ model }: { model: Model }) {
           </Fact>
           <Fact name={t('regions')}>{(profile.regions ?? []).join(', ') || t('anywhere')}</Fact>
           <Fact name={t('labels')}>{linesOf(profile.labels ?? {}) || t('anyNode')}</Fact>
+          <Fact name={t('tolerations')}>{(profile.tolerations ?? []).join(', ') || t('noToleration')}</Fact>
         </dl>
       </Card>
       <ModelTraffic name={model.name} />
@@ -74,15 +80,29 @@ function Shown({ model }: { model: Model }) {
         <Aliases model={model} />
         <Fallbacks model={model} />
       </div>
+      <Rollouts model={model} />
       <Moves model={model} />
       <Versions model={model} />
+      <Replication model={model} />
       <Replicas model={model} />
     </Page>
   )
 }
 
 function Replicas({ model }: { model: Model }) {
-  const { t } = useTranslation('models')
+  const { t, act } = useActs(model)
+  const mayManage = useMay('model.manage')
+  const pause = (replica: Replica) => {
+    const what = replica.paused ? 'resume' : 'pause'
+    return act(
+      {
+        title: t(`replication.${what}Title`, { node: replica.node_name }),
+        consequence: t(`replication.${what}Text`),
+        action: t(`replication.${what}`),
+      },
+      () => pauseTransfer(model.id, replica.node, what === 'pause'),
+    )
+  }
   const columns = useMemo(
     (): Column<Replica>[] => [
       {
@@ -101,7 +121,9 @@ function Replicas({ model }: { model: Model }) {
         header: t('state'),
         value: (replica) => replica.state ?? '',
         cell: (replica) => (
-          <Tag tone={TONE[replica.state ?? 'pending']}>{t(`replica.${replica.state ?? 'pending'}`)}</Tag>
+          <Tag tone={replica.paused ? 'plain' : TONE[replica.state ?? 'pending']}>
+            {replica.paused ? t('replication.paused') : t(`replica.${replica.state ?? 'pending'}`)}
+          </Tag>
         ),
         width: 140,
       },
@@ -115,11 +137,10 @@ function Replicas({ model }: { model: Model }) {
         id: 'progress',
         header: t('fetched'),
         value: (replica) => replica.bytes_done,
-        cell: (replica) => (
-          <Fetched done={replica.bytes_done ?? 0} total={model.size} state={replica.state} />
-        ),
-        width: 230,
+        cell: (replica) => <Fetched replica={replica} total={model.size} />,
+        width: 260,
       },
+      { id: 'reason', header: t('reason'), value: (replica) => replica.reason ?? '' },
       { id: 'error', header: t('error'), value: (replica) => replica.error },
       {
         id: 'changed',
@@ -128,8 +149,25 @@ function Replicas({ model }: { model: Model }) {
         cell: (replica) => <time title={exactly(replica.changed_at)}>{when(replica.changed_at)}</time>,
         width: 150,
       },
+      ...(mayManage
+        ? [
+            {
+              id: 'act',
+              header: t('act'),
+              value: () => '',
+              cell: (replica: Replica) =>
+                replica.paused || replica.state === 'fetching' || replica.state === 'failed' ? (
+                  <Button size="compact-xs" variant="default" onClick={() => void pause(replica)}>
+                    {t(replica.paused ? 'replication.resume' : 'replication.pause')}
+                  </Button>
+                ) : null,
+              width: 120,
+            },
+          ]
+        : []),
     ],
-    [t, model.size],
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+    [t, model.id, model.size, mayManage],
   )
   return (
     <DataTable
@@ -145,14 +183,28 @@ function Replicas({ model }: { model: Model }) {
   )
 }
 
-function Fetched({ done, total, state }: { done: number; total: number; state: State | undefined }) {
-  if (state !== 'fetching') return null
-  const text = bytesOf(done, total)
+function Fetched({ replica, total }: { replica: Replica; total: number }) {
+  const { t } = useTranslation('models')
+  if (replica.state !== 'fetching') return null
+  const fetched = replica.bytes_done ?? 0
+  const speed = replica.bytes_per_second ?? 0
+  const peers = replica.bytes_of_peers ?? 0
+  const text = bytesOf(fetched, total)
   return (
-    <span className={classes.fetched}>
-      <Progress value={percent(done, total)} flex={1} aria-label={text} />
-      <span>{text}</span>
-    </span>
+    <div>
+      <span className={classes.fetched}>
+        <Progress value={percent(fetched, total)} flex={1} aria-label={text} />
+        <span>{text}</span>
+      </span>
+      <span className={classes.muted}>
+        {[
+          ...(speed > 0
+            ? [t('replication.left', { speed: rate(speed), time: span((total - fetched) / speed) })]
+            : []),
+          ...(peers > 0 ? [t('replication.ofPeers', { bytes: bytes(peers) })] : []),
+        ].join(' · ')}
+      </span>
+    </div>
   )
 }
 

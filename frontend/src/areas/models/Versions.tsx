@@ -1,9 +1,8 @@
 /** The versions of a model with their stages, and where the channel pointed: moved, moved back and promoted at the place. */
 import { Button, Group } from '@mantine/core'
-import { useQueryClient } from '@tanstack/react-query'
 import { useMemo } from 'react'
-import { useTranslation } from 'react-i18next'
 import type { Model } from '../../api/models'
+import { startRollout } from '../../api/rollouts'
 import { useMay } from '../../api/session'
 import {
   approvePromotion,
@@ -16,14 +15,13 @@ import {
   type Stage,
 } from '../../api/versions'
 import { Card, Empty } from '../../ui/Card'
-import { confirmed, type Question } from '../../ui/confirm'
 import { bytes, exactly, when } from '../../ui/format'
 import { Loaded, PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
 import { Tag, type Tone } from '../../ui/Tag'
-import { done, failed } from '../../ui/toast'
 import classes from './ModelPage.module.css'
+import { useActs } from './useActs'
 
 const TONE: Record<Stage, Tone> = {
   draft: 'plain',
@@ -41,22 +39,6 @@ const NEXT: Record<Stage, Exclude<Stage, 'archived'>> = {
 }
 const OF_PROMOTERS: readonly Stage[] = ['production', 'deprecated']
 const short = (digest: string) => (digest === '' ? '–' : digest.slice(7, 19))
-
-function useActs(model: Model) {
-  const { t } = useTranslation('models')
-  const queries = useQueryClient()
-  const act = async (question: Question, run: () => Promise<unknown>) => {
-    if (!(await confirmed(question))) return
-    try {
-      await run()
-      done(t('versionsChanged', { name: model.name }))
-    } catch (error) {
-      failed(error)
-    }
-    await queries.invalidateQueries({ queryKey: ['model', model.id] })
-  }
-  return { t, act }
-}
 
 export function Versions({ model }: { model: Model }) {
   const { t, act } = useActs(model)
@@ -102,85 +84,99 @@ export function Versions({ model }: { model: Model }) {
         cell: (release) => <Since at={release.created_at ?? ''} />,
         width: 140,
       },
-      {
-        id: 'acts',
-        header: t('versionActs'),
-        value: () => null,
-        sortable: false,
-        cell: (release) => {
-          const stage = release.stage ?? 'draft'
-          const next = NEXT[stage]
-          const version = short(release.version)
-          const promotion = release.promotion
-          const mayStep = OF_PROMOTERS.includes(stage) || OF_PROMOTERS.includes(next) ? mayPromote : mayManage
-          return (
-            <Group gap={6} wrap="nowrap">
-              {mayManage && release.version !== model.version && stage !== 'archived' && (
-                <Button
-                  size="compact-xs"
-                  variant="default"
-                  onClick={() =>
-                    void act(
-                      {
-                        title: t('pointTitle', { name: model.name, version }),
-                        consequence: t('pointText'),
-                        action: t('point'),
-                      },
-                      () => moveChannel(model.id, release.version),
-                    )
-                  }
-                >
-                  {t('point')}
-                </Button>
-              )}
-              {promotion != null && mayPromote && (
-                <Button
-                  size="compact-xs"
-                  onClick={() =>
-                    void act(
-                      {
-                        title: t('approveTitle', { version }),
-                        consequence: t('approveText', { name: promotion.by_name }),
-                        action: t('approve'),
-                      },
-                      () => approvePromotion(promotion.id),
-                    )
-                  }
-                >
-                  {t('approve')}
-                </Button>
-              )}
-              {promotion == null && mayStep && (
-                <Button
-                  size="compact-xs"
-                  variant="default"
-                  onClick={() =>
-                    void act(
-                      {
-                        title: t('stepTitle', { version, stage: t(`stages.${next}`) }),
-                        consequence: t(`stepText.${next}`),
-                        action: t(`step.${next}`),
-                      },
-                      () => changeStage(release.id, next),
-                    )
-                  }
-                >
-                  {t(`step.${next}`)}
-                </Button>
-              )}
-            </Group>
-          )
-        },
-      },
     ],
-    [t, act, mayManage, mayPromote, model.id, model.name, model.version],
+    [t],
   )
+  const rowActions = (release: Release) => {
+    const stage = release.stage ?? 'draft'
+    const next = NEXT[stage]
+    const version = short(release.version)
+    const promotion = release.promotion
+    const mayStep = OF_PROMOTERS.includes(stage) || OF_PROMOTERS.includes(next) ? mayPromote : mayManage
+    return (
+      <Group gap={6} wrap="nowrap">
+        {mayManage && release.version !== model.version && stage !== 'archived' && (
+          <Button
+            size="compact-xs"
+            variant="default"
+            onClick={() =>
+              void act(
+                {
+                  title: t('pointTitle', { name: model.name, version }),
+                  consequence: t('pointText'),
+                  action: t('point'),
+                },
+                () => moveChannel(model.id, release.version),
+              )
+            }
+          >
+            {t('point')}
+          </Button>
+        )}
+        {mayManage && release.version !== model.version && stage !== 'archived' && (
+          <Button
+            size="compact-xs"
+            variant="default"
+            onClick={() =>
+              void act(
+                {
+                  title: t('rollOutTitle', { name: model.name, version }),
+                  consequence: t('rollOutText'),
+                  action: t('rollOut'),
+                },
+                () => startRollout(model.id, release.version),
+              )
+            }
+          >
+            {t('rollOut')}
+          </Button>
+        )}
+        {promotion != null && mayPromote && (
+          <Button
+            size="compact-xs"
+            onClick={() =>
+              void act(
+                {
+                  title: t('approveTitle', { version }),
+                  consequence: t('approveText', { name: promotion.by_name }),
+                  action: t('approve'),
+                },
+                () => approvePromotion(promotion.id),
+              )
+            }
+          >
+            {t('approve')}
+          </Button>
+        )}
+        {promotion == null && mayStep && (
+          <Button
+            size="compact-xs"
+            variant="default"
+            onClick={() =>
+              void act(
+                {
+                  title: t('stepTitle', { version, stage: t(`stages.${next}`) }),
+                  consequence: t(`stepText.${next}`),
+                  action: t(`step.${next}`),
+                },
+                () => changeStage(release.id, next),
+              )
+            }
+          >
+            {t(`step.${next}`)}
+          </Button>
+        )}
+      </Group>
+    )
+  }
   const releases = useReleases(model.id)
   return (
     <DataTable
       id="versions"
       label={t('versions')}
       columns={columns}
+      rowActions={rowActions}
+      rowActionsWidth={270}
       list={releases}
       idOf={(release) => release.id}
       empty={<PageEmpty title={t('noVersion')} />}

@@ -6,5 +6,9 @@ export const EXAMPLE = {
   copy: 'mine:latest',
   alias: 'gpt-4o',
   labels: 'gpu=h100, tier=gold',
+  taint: 'gpu=h100:no_schedule',
+  toleration: 'gpu=h100',
+  time: '22:00',
+  timeUntil: '06:00',
   parameters: 'temperature 0.2\nnum_ctx 4096',
 } as const

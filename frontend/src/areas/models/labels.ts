@@ -1,3 +1,8 @@
+/** A taint and a toleration as text; the server checks them again. */
+export const TAINT = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}(=[A-Za-z0-9._/-]{0,63})?:(no_schedule|no_execute)$/
+export const TOLERATION =
+  /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}(=[A-Za-z0-9._/-]{0,63})?(:(no_schedule|no_execute))?$/
+
 /** Labels as a line of text: `gpu=h100, tier=gold`. */
 
 export const linesOf = (labels: Readonly<Record<string, string>>): string =>

@@ -1,5 +1,5 @@
-/** What routing goes by besides telemetry: a node's labels, its region and what it costs. */
-import { NumberInput, TextInput } from '@mantine/core'
+/** What routing goes by besides telemetry: a node's labels and taints, its region and what it costs. */
+import { NumberInput, TagsInput, TextInput } from '@mantine/core'
 import { useTranslation } from 'react-i18next'
 import { z } from 'zod'
 import { changeNode, useNodeChanged, type Node } from '../../api/nodes'
@@ -7,11 +7,12 @@ import { FormDialog } from '../../ui/form/FormDialog'
 import { useApiForm } from '../../ui/form/useApiForm'
 import { done } from '../../ui/toast'
 import { EXAMPLE } from '../models/examples'
-import { labelsOf, linesOf } from '../models/labels'
+import { labelsOf, linesOf, TAINT } from '../models/labels'
 
 interface Values extends Record<string, unknown> {
   region: string
   labels: string
+  taints: string[]
   hourly_cost: number | string
 }
 
@@ -19,15 +20,22 @@ export function EditNode({ node, onClose }: { node: Node; onClose: () => void })
   const { t } = useTranslation('nodes')
   const renew = useNodeChanged()
   const of = useApiForm<Values>({
-    initial: { region: node.region, labels: linesOf(node.labels), hourly_cost: node.hourly_cost ?? '' },
+    initial: {
+      region: node.region,
+      labels: linesOf(node.labels),
+      taints: node.taints,
+      hourly_cost: node.hourly_cost ?? '',
+    },
     schema: z.object({
       region: z.string().regex(/^[a-z0-9-]{0,63}$/, t('regionForm')),
       labels: z.string().refine((text) => labelsOf(text) !== null, t('labelsForm')),
+      taints: z.array(z.string().regex(TAINT, t('taintsForm'))),
     }),
-    send: ({ region, labels, hourly_cost: cost }) =>
+    send: ({ region, labels, taints, hourly_cost: cost }) =>
       changeNode(node.id, {
         region,
         labels: labelsOf(labels) ?? {},
+        taints,
         hourly_cost: cost === '' ? null : Number(cost),
       }),
     onDone: () => {
@@ -50,6 +58,12 @@ export function EditNode({ node, onClose }: { node: Node; onClose: () => void })
         description={t('labelsText')}
         placeholder={EXAMPLE.labels}
         {...of.form.getInputProps('labels')}
+      />
+      <TagsInput
+        label={t('taints')}
+        description={t('taintsText')}
+        placeholder={EXAMPLE.taint}
+        {...of.form.getInputProps('taints')}
       />
       <NumberInput
         label={t('cost')}

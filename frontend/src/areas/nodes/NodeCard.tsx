@@ -23,7 +23,7 @@ export function NodeCard({ node, clock }: NodeCardProps) {
   const { state } = node
   const age = (clock - node.heardAt) / 1000
   const stale = state !== null && age * 1000 > STALE_AFTER
-  const health = healthOf(node, stale)
+  const told = wordOf(node, stale)
   const place = placeOf(node, t)
   return (
     <article
@@ -45,7 +45,7 @@ export function NodeCard({ node, clock }: NodeCardProps) {
         <div className={classes.tags}>
           {node.shared && <Tag tone="plain">{t('card.shared')}</Tag>}
           {node.draining && <Tag tone="warn">{t('card.draining')}</Tag>}
-          <Tag tone={health.tone}>{t(`card.state.${health.word}`)}</Tag>
+          {told !== null && <Tag tone={told.tone}>{t(`card.state.${told.word}`)}</Tag>}
         </div>
       </div>
       {place !== '' && <p className={classes.place}>{place}</p>}
@@ -137,7 +137,7 @@ function Reported({ state, age, stale }: { state: NodeState; age: number; stale:
         </div>
       </div>
       <div className={classes.part}>
-        <h3 className={classes.partTitle}>GPU</h3>
+        <h3 className={classes.partTitle}>{t('card.gpus')}</h3>
         {gpus.length === 0 ? (
           <p className={classes.note}>{state.gpu_note ?? t('card.noGpu')}</p>
         ) : (
@@ -220,7 +220,12 @@ function ModelLine({ model }: { model: ModelState }) {
         {model.name}
       </span>
       <span className={classes.modelSize}>
-        {size != null && (model.memory == null ? bytes(size) : t('card.inMemory', { size: bytes(size) }))}
+        {[
+          size == null ? '' : model.memory == null ? bytes(size) : t('card.inMemory', { size: bytes(size) }),
+          model.slots == null ? '' : t('card.slots', { count: model.slots }),
+        ]
+          .filter((part) => part !== '')
+          .join(' · ')}
       </span>
       <Tag tone={MODEL_TONE[model.state]}>
         {t(`card.model.${model.state}`)}
@@ -263,13 +268,8 @@ function placeOf(node: NodeView, t: TFunction<'nodes'>): string {
     .join(' · ')
 }
 
-type Word = 'joined' | 'offline' | 'stale' | 'healthy' | 'degraded' | 'engineDown'
-
-function healthOf(node: NodeView, stale: boolean): { word: Word; tone: Tone } {
-  const { state } = node
-  if (state === null) return { word: node.last_seen === null ? 'joined' : 'offline', tone: 'bad' }
-  if (stale) return { word: 'stale', tone: 'warn' }
-  const healthy = state.engines.filter((engine) => engine.healthy).length
-  if (healthy === state.engines.length && healthy > 0) return { word: 'healthy', tone: 'ok' }
-  return healthy > 0 ? { word: 'degraded', tone: 'warn' } : { word: 'engineDown', tone: 'bad' }
+/** Why the card's numbers are old or missing, where they are. How the node is says the page, by the server's word. */
+function wordOf(node: NodeView, stale: boolean): { word: 'joined' | 'offline' | 'stale'; tone: Tone } | null {
+  if (node.state === null) return { word: node.last_seen === null ? 'joined' : 'offline', tone: 'bad' }
+  return stale ? { word: 'stale', tone: 'warn' } : null
 }

@@ -7,10 +7,14 @@ import type { NodeCondition, NodeListed } from './rows'
 
 /** In the order of the legend. */
 const CONDITIONS: readonly NodeCondition[] = [
+  'lost',
+  'unreachable',
   'silent',
   'unhealthy',
   'degraded',
   'draining',
+  'cordoned',
+  'joining',
   'unknown',
   'healthy',
 ]

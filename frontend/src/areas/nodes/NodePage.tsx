@@ -19,7 +19,7 @@ import { NodeCard } from './NodeCard'
 import { NodeLog } from './NodeLog'
 import classes from './NodePage.module.css'
 import { NodePast } from './NodePast'
-import type { NodeCondition } from './rows'
+import { absent, type NodeCondition } from './rows'
 import { TONE } from './tone'
 
 export function NodePage() {
@@ -45,6 +45,17 @@ function Found({ node }: { node: Node }) {
           <Findings findings={node.health.findings} />
         </Card>
       )}
+      {node.taints.length > 0 && (
+        <Card title={t('taints')}>
+          <p className={classes.taints}>
+            {node.taints.map((taint) => (
+              <Tag key={taint} tone="warn">
+                {taint}
+              </Tag>
+            ))}
+          </p>
+        </Card>
+      )}
       {node.drain !== null && <DrainProgress drain={node.drain} />}
       <Now node={node} />
       <NodePast node={node} />
@@ -54,9 +65,9 @@ function Found({ node }: { node: Node }) {
 }
 
 function conditionOf(node: Node): NodeCondition {
-  if (!node.online) return 'silent'
+  if (!node.online) return absent(node.lifecycle)
   if (node.health.state === 'healthy' && !node.schedulable)
-    return node.drain === null ? 'cordoned' : 'draining'
+    return node.lifecycle === 'draining' ? 'draining' : 'cordoned'
   return node.health.state
 }
 

@@ -16,7 +16,7 @@ import { Tag } from '../../ui/Tag'
 import { failed } from '../../ui/toast'
 import { DrainNodes } from './DrainNodes'
 import { NodeMap } from './NodeMap'
-import type { NodeCondition, NodeListed } from './rows'
+import { isAbsent, type NodeCondition, type NodeListed } from './rows'
 import { TONE } from './tone'
 import { useNodeRows } from './useNodeRows'
 
@@ -62,7 +62,7 @@ export function NodesPage() {
         idOf={(row) => row.id}
         linkOf={(row) => ({ to: '/nodes/$nodeId', params: { nodeId: row.id } })}
         toneOf={(row) =>
-          row.condition === 'silent' || row.condition === 'unhealthy'
+          isAbsent(row.condition) || row.condition === 'unhealthy'
             ? 'bad'
             : row.condition === 'degraded'
               ? 'warn'
@@ -110,7 +110,10 @@ export function NodesPage() {
 function useColumns(): readonly Column<NodeListed>[] {
   const { t } = useTranslation(['nodes', 'common'])
   return useMemo(() => {
-    const conditions: readonly NodeCondition[] = ['silent', 'unhealthy', 'degraded', 'draining', 'healthy']
+    const conditions: readonly NodeCondition[] = [
+      ...(['lost', 'unreachable', 'silent', 'unhealthy', 'degraded'] as const),
+      ...(['draining', 'cordoned', 'joining', 'healthy'] as const),
+    ]
     return [
       { id: 'name', header: t('name'), value: (row) => row.name, primary: true, width: 190 },
       {

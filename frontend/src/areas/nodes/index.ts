@@ -22,7 +22,7 @@ export const routes = [
     getParentRoute: () => insideRoute,
     path: '/nodes/$nodeId',
     staticData: { may: 'node.view' },
-    component: lazyPage('nodes', () => import('./NodePage'), 'NodePage'),
+    component: lazyPage(['nodes', 'overview', 'requests'], () => import('./NodePage'), 'NodePage'),
   }),
 ] as const
 

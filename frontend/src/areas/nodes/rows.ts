@@ -2,7 +2,8 @@
 import { conditionOf, type Condition, type FleetProblem } from '../../api/health'
 import type { NodeRow } from '../../live/types'
 
-export type NodeCondition = Condition | 'draining' | 'cordoned' | 'silent'
+export type NodeCondition =
+  Condition | 'draining' | 'cordoned' | 'silent' | 'joining' | 'unreachable' | 'lost'
 
 export interface NodeListed {
   /** With hyphens, as addresses have it. */
@@ -16,12 +17,15 @@ export interface NodeListed {
 /** One for all: to make it costs more than a thousand comparisons. */
 const collator = new Intl.Collator(undefined, { numeric: true })
 const ORDER: readonly NodeCondition[] = [
+  'lost',
+  'unreachable',
   'silent',
   'unhealthy',
   'degraded',
   'unknown',
   'draining',
   'cordoned',
+  'joining',
   'healthy',
 ]
 
@@ -48,12 +52,20 @@ export function rowsOf(
 }
 
 function condition(view: NodeRow, findings: readonly FleetProblem[], judged: boolean): NodeCondition {
-  if (view.state === 'silent') return 'silent'
+  if (view.state === 'silent') return absent(view.lifecycle)
   const found = conditionOf(findings)
   if (found !== 'healthy') return found
-  if (view.state === 'draining') return 'draining'
+  if (view.state === 'draining') return view.lifecycle === 'cordoned' ? 'cordoned' : 'draining'
   return judged ? 'healthy' : 'unknown'
 }
+
+/** What a node that says nothing is, by its state; `silent` while that is not known yet. */
+export const absent = (lifecycle: string | undefined): NodeCondition =>
+  lifecycle === 'joining' || lifecycle === 'unreachable' || lifecycle === 'lost' ? lifecycle : 'silent'
+
+/** Whether a node in this condition does not report. */
+export const isAbsent = (condition: NodeCondition): boolean =>
+  condition === 'silent' || condition === 'unreachable' || condition === 'lost'
 
 /** An id as addresses have it: live messages leave its hyphens out. */
 export const hyphened = (id: string): string =>

@@ -27,7 +27,7 @@ export function FinishedTable({ requests }: { requests: readonly FinishedRequest
               <Table.Th>{t('time')}</Table.Th>
               <Table.Th>{t('model')}</Table.Th>
               <Table.Th>{t('node')}</Table.Th>
-              <Table.Th>API</Table.Th>
+              <Table.Th>{t('api')}</Table.Th>
               <Table.Th className={classes.right}>{t('tokensIn')}</Table.Th>
               <Table.Th className={classes.right}>{t('tokensOut')}</Table.Th>
               <Table.Th className={classes.right}>{t('queue')}</Table.Th>
@@ -79,7 +79,7 @@ const Row = memo(function Row({ request }: { request: FinishedRequest }) {
       <Table.Td data-label={t('node')} className={classes.wide}>
         {request.node_name === '' ? '–' : request.node_name}
       </Table.Td>
-      <Table.Td data-label="API" className={`${classes.mono ?? ''} ${classes.wide ?? ''}`}>
+      <Table.Td data-label={t('api')} className={`${classes.mono ?? ''} ${classes.wide ?? ''}`}>
         {request.api}
       </Table.Td>
       <Table.Td data-label={t('tokensIn')} className={classes.right}>

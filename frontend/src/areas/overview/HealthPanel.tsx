@@ -4,6 +4,7 @@ import { Link } from '@tanstack/react-router'
 import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
 import { grouped, useHealth, type FleetProblem, type ProblemGroup } from '../../api/health'
+import { useTopic } from '../../live/useLive'
 import { hyphened } from '../nodes/rows'
 import { Card } from '../../ui/Card'
 import { Findings } from '../../ui/Findings'
@@ -16,12 +17,20 @@ const SHOWN_OF_GROUP = 50
 export function HealthPanel() {
   const { t } = useTranslation('overview')
   const health = useHealth()
+  const open = useTopic('incidents')?.open ?? 0
   if (health === undefined) return null
   const { well, problems, notices, counts } = health
   // Of nothing nobody says that it is well; the page says how to begin.
   if (well && counts.nodes === 0) return null
   return (
     <>
+      {open > 0 && (
+        <p className={classes.more}>
+          <Link to="/incidents" search={{ state: 'open' } as never}>
+            {t('incidents', { count: open })}
+          </Link>
+        </p>
+      )}
       {well ? (
         <section className={classes.well} aria-label={t('health')}>
           <IconCircleCheck size={22} aria-hidden="true" />

@@ -6,6 +6,7 @@ import { useMay } from '../../api/session'
 import { Card, Empty } from '../../ui/Card'
 import { Command } from '../../ui/Command'
 import { FinishedTable } from './FinishedTable'
+import { chatCommand, FirstRun } from './FirstRun'
 import { count, perSecond } from '../../ui/format'
 import { Icon } from '../../ui/Icon'
 import { NodeMap } from '../nodes/NodeMap'
@@ -16,6 +17,7 @@ import { useDocumentTitle } from '../../ui/Page'
 import { Past } from '../../ui/Past'
 import { Tile } from '../../ui/Tile'
 import { WaitingTable } from './WaitingTable'
+import { useFirstRun } from './useFirstRun'
 import type { Views } from '../../live/topics'
 import { useLive, useSlice, useStale, useTopic } from '../../live/useLive'
 import classes from './OverviewPage.module.css'
@@ -39,7 +41,7 @@ export function OverviewPage() {
         </Alert>
       )}
       {!there && !forbidden && (
-        <div className={classes.waiting}>
+        <div className={classes.waiting} aria-busy="true">
           <Loader size="sm" aria-hidden="true" />
           <p role="status">{t('pending')}</p>
         </div>
@@ -55,18 +57,21 @@ function useForbidden(): boolean {
 }
 
 function Overview() {
+  const found = useFirstRun()
+  const guided = found.done !== null
   return (
     <div className={classes.page} data-stale={useStale()}>
+      <FirstRun found={found} />
       <HealthPanel />
       <Totals />
-      <Nodes />
+      <Nodes guided={guided} />
       <Past names={TENANT} waits="queued" />
-      <Requests />
+      <Requests guided={guided} />
     </div>
   )
 }
 
-function Requests() {
+function Requests({ guided }: { guided: boolean }) {
   const { t } = useTranslation('overview')
   const requests = useTopic('requests')
   const queue = useTopic('queue')
@@ -87,7 +92,11 @@ function Requests() {
         </Card>
       </div>
       <Card title={t('last')} flush>
-        {requests.finished.length === 0 ? <FirstRequest /> : <FinishedTable requests={requests.finished} />}
+        {requests.finished.length === 0 ? (
+          <FirstRequest guided={guided} />
+        ) : (
+          <FinishedTable requests={requests.finished} />
+        )}
       </Card>
     </>
   )
@@ -117,12 +126,12 @@ function Totals() {
   )
 }
 
-function Nodes() {
+function Nodes({ guided }: { guided: boolean }) {
   const { t } = useTranslation('overview')
   const mayJoin = useMay('node.manage')
   const rows = useNodeRows()
   if (rows === undefined) return null
-  if (rows.length === 0) return <FirstNode />
+  if (rows.length === 0) return guided ? null : <FirstNode />
   return (
     <Card
       title={t('nodes')}
@@ -160,18 +169,14 @@ function FirstNode() {
   )
 }
 
-function FirstRequest() {
+/** `guided`: how to send one is told above. */
+function FirstRequest({ guided }: { guided: boolean }) {
   const { t } = useTranslation('overview')
-  const text = [
-    `curl ${window.location.origin}/v1/chat/completions \\`,
-    '  -H "Authorization: Bearer $OLLAMAMAX_API_KEY" \\',
-    '  -H "Content-Type: application/json" \\',
-    `  -d '{"model": "smollm2:135m", "messages": [{"role": "user", "content": "Hello"}]}'`,
-  ].join('\n')
+  if (guided) return <Empty title={t('noRequest')} />
   return (
     <Empty title={t('noRequest')}>
       <p>{t('noRequestText')}</p>
-      <Command label={t('sendRequest')} text={text} />
+      <Command label={t('sendRequest')} text={chatCommand(window.location.origin, '')} />
     </Empty>
   )
 }

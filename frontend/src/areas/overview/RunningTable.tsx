@@ -23,7 +23,7 @@ export function RunningTable({ requests, total }: RunningTableProps) {
             <Table.Tr>
               <Table.Th>{t('model')}</Table.Th>
               <Table.Th>{t('node')}</Table.Th>
-              <Table.Th>API</Table.Th>
+              <Table.Th>{t('api')}</Table.Th>
               <Table.Th className={classes.right}>{t('for')}</Table.Th>
             </Table.Tr>
           </Table.Thead>
@@ -36,7 +36,7 @@ export function RunningTable({ requests, total }: RunningTableProps) {
                 <Table.Td data-label={t('node')} className={classes.wide}>
                   {request.node_name}
                 </Table.Td>
-                <Table.Td data-label="API" className={`${classes.mono ?? ''} ${classes.wide ?? ''}`}>
+                <Table.Td data-label={t('api')} className={`${classes.mono ?? ''} ${classes.wide ?? ''}`}>
                   {request.api}
                 </Table.Td>
                 <Table.Td data-label={t('for')} className={classes.right}>

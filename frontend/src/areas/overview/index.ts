@@ -9,7 +9,7 @@ export const routes = [
   createRoute({
     getParentRoute: () => insideRoute,
     path: '/',
-    component: lazyPage('overview', () => import('./OverviewPage'), 'OverviewPage'),
+    component: lazyPage(['overview', 'requests'], () => import('./OverviewPage'), 'OverviewPage'),
   }),
 ] as const
 

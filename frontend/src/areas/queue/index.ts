@@ -10,7 +10,7 @@ export const routes = [
     getParentRoute: () => insideRoute,
     path: '/queue',
     staticData: { may: 'usage.view' },
-    component: lazyPage('queue', () => import('./QueuePage'), 'QueuePage'),
+    component: lazyPage(['queue', 'requests'], () => import('./QueuePage'), 'QueuePage'),
   }),
 ] as const
 

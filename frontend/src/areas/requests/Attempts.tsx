@@ -1,14 +1,12 @@
 /** Every try of a request, the first one first. */
 import { Table } from '@mantine/core'
+import { useTranslation } from 'react-i18next'
 import type { Route } from '../../api/requests'
 import { clockTime, dateTime } from '../../ui/format'
 import { NoData } from '../../ui/NoData'
-import { AHEAD } from './reasons'
+import { ahead } from './reasons'
 import { Tag } from '../../ui/Tag'
 import classes from './RequestTable.module.css'
-
-/** What ended a try that no error ended. */
-const ENDED: Readonly<Record<string, string>> = { ok: 'its answer', cancelled: 'its cancellation' }
 
 interface AttemptsProps {
   attempts: NonNullable<Route['attempts']>
@@ -17,35 +15,42 @@ interface AttemptsProps {
 }
 
 export function Attempts({ attempts, outcome }: AttemptsProps) {
+  const { t } = useTranslation('requests')
   return (
-    <div className={classes.scroll} tabIndex={0} role="region" aria-label="Table of the tries">
+    <div className={classes.scroll} tabIndex={0} role="region" aria-label={t('tries.table')}>
       <Table className={classes.table} verticalSpacing={7} horizontalSpacing={18}>
         <Table.Thead>
           <Table.Tr>
-            <Table.Th>Node</Table.Th>
-            <Table.Th>Why this node</Table.Th>
-            <Table.Th className={classes.right}>Given at</Table.Th>
-            <Table.Th className={classes.right}>Begun at</Table.Th>
-            <Table.Th>Ended by</Table.Th>
+            <Table.Th>{t('column.node')}</Table.Th>
+            <Table.Th>{t('tries.why')}</Table.Th>
+            <Table.Th className={classes.right}>{t('tries.given')}</Table.Th>
+            <Table.Th className={classes.right}>{t('tries.begun')}</Table.Th>
+            <Table.Th>{t('tries.ended')}</Table.Th>
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
           {attempts.map((attempt) => (
             <Table.Tr key={`${attempt.node} ${attempt.given_at}`}>
-              <Table.Td data-label="Node" className={classes.strong}>
+              <Table.Td data-label={t('column.node')} className={classes.strong}>
                 {attempt.node_name}
               </Table.Td>
-              <Table.Td data-label="Why this node" className={classes.wide}>
-                {AHEAD[attempt.reason] ?? attempt.reason}
+              <Table.Td data-label={t('tries.why')} className={classes.wide}>
+                {ahead(t, attempt.reason)}
               </Table.Td>
-              <Table.Td data-label="Given at" className={classes.right}>
+              <Table.Td data-label={t('tries.given')} className={classes.right}>
                 <Moment at={attempt.given_at} />
               </Table.Td>
-              <Table.Td data-label="Begun at" className={classes.right}>
+              <Table.Td data-label={t('tries.begun')} className={classes.right}>
                 {attempt.started_at == null ? <NoData /> : <Moment at={attempt.started_at} />}
               </Table.Td>
-              <Table.Td data-label="Ended by" className={classes.wide}>
-                {attempt.error ? <Tag tone="bad">{attempt.error}</Tag> : (ENDED[outcome] ?? <NoData />)}
+              <Table.Td data-label={t('tries.ended')} className={classes.wide}>
+                {attempt.error ? (
+                  <Tag tone="bad">{attempt.error}</Tag>
+                ) : outcome === 'ok' || outcome === 'cancelled' ? (
+                  t(`tries.endedBy.${outcome}`)
+                ) : (
+                  <NoData />
+                )}
               </Table.Td>
             </Table.Tr>
           ))}

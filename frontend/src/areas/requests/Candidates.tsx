@@ -1,9 +1,11 @@
 /** The nodes that a request could have run on, best first, with what their scores are made of. */
 import { Table } from '@mantine/core'
+import type { TFunction } from 'i18next'
+import { useTranslation } from 'react-i18next'
 import type { Route } from '../../api/requests'
 import { duration } from '../../ui/format'
 import { NoData } from '../../ui/NoData'
-import { AHEAD } from './reasons'
+import { ahead } from './reasons'
 import { Tag } from '../../ui/Tag'
 import classes from './RequestTable.module.css'
 
@@ -30,20 +32,21 @@ interface CandidatesProps {
 }
 
 export function Candidates({ candidates, chosen }: CandidatesProps) {
+  const { t } = useTranslation('requests')
   const parts = [...new Set([...PARTS, ...candidates.flatMap((each) => Object.keys(each.parts))])].filter(
     (part) => candidates.some((each) => part in each.parts),
   )
   return (
-    <div className={classes.scroll} tabIndex={0} role="region" aria-label="Table of the candidates">
+    <div className={classes.scroll} tabIndex={0} role="region" aria-label={t('candidates.table')}>
       <Table className={classes.table} verticalSpacing={7} horizontalSpacing={14}>
         <Table.Thead>
           <Table.Tr>
-            <Table.Th>Node</Table.Th>
-            <Table.Th>Ahead of the next by</Table.Th>
-            <Table.Th className={classes.right}>Score</Table.Th>
+            <Table.Th>{t('column.node')}</Table.Th>
+            <Table.Th>{t('candidates.aheadOfNext')}</Table.Th>
+            <Table.Th className={classes.right}>{t('candidates.score')}</Table.Th>
             {parts.map((part) => (
               <Table.Th key={part} className={classes.right}>
-                {nameOf(part)}
+                {nameOf(t, part)}
               </Table.Th>
             ))}
           </Table.Tr>
@@ -51,17 +54,18 @@ export function Candidates({ candidates, chosen }: CandidatesProps) {
         <Table.Tbody>
           {candidates.map((candidate) => (
             <Table.Tr key={candidate.node}>
-              <Table.Td data-label="Node" className={classes.strong}>
-                {candidate.node_name} {candidate.node === chosen && <Tag tone="ok">given it</Tag>}
+              <Table.Td data-label={t('column.node')} className={classes.strong}>
+                {candidate.node_name}{' '}
+                {candidate.node === chosen && <Tag tone="ok">{t('candidates.given')}</Tag>}
               </Table.Td>
-              <Table.Td data-label="Ahead by" className={classes.wide}>
-                {AHEAD[candidate.reason] ?? candidate.reason}
+              <Table.Td data-label={t('candidates.ahead')} className={classes.wide}>
+                {ahead(t, candidate.reason)}
               </Table.Td>
-              <Table.Td data-label="Score" className={classes.right}>
+              <Table.Td data-label={t('candidates.score')} className={classes.right}>
                 {candidate.score.toFixed(3)}
               </Table.Td>
               {parts.map((part) => (
-                <Table.Td key={part} data-label={nameOf(part)} className={classes.right}>
+                <Table.Td key={part} data-label={nameOf(t, part)} className={classes.right}>
                   {shown(part, candidate.parts[part])}
                 </Table.Td>
               ))}
@@ -73,10 +77,10 @@ export function Candidates({ candidates, chosen }: CandidatesProps) {
   )
 }
 
-/** `first_token_ms` → "First token". */
-function nameOf(part: string): string {
+/** `first_token_ms` → "First token"; a part that has no text here is named by its own words. */
+function nameOf(t: TFunction<'requests'>, part: string): string {
   const words = part.replace(/_ms$/, '').replaceAll('_', ' ')
-  return words.charAt(0).toUpperCase() + words.slice(1)
+  return t(`part.${part as 'loaded'}`, { defaultValue: words.charAt(0).toUpperCase() + words.slice(1) })
 }
 
 function shown(part: string, value: number | undefined) {

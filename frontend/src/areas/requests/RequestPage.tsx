@@ -14,7 +14,7 @@ import { clockTime, count, dateTime, duration, expected, plainId } from '../../u
 import { Icon } from '../../ui/Icon'
 import { NoData } from '../../ui/NoData'
 import { Outcome } from './Outcome'
-import { RULED_OUT } from './reasons'
+import { ruledOut } from './reasons'
 import { useDocumentTitle } from '../../ui/Page'
 import { Tag } from '../../ui/Tag'
 import { Tile } from '../../ui/Tile'
@@ -25,19 +25,19 @@ import classes from './RequestPage.module.css'
 
 export function RequestPage() {
   const { id } = useParams({ from: '/inside/requests/$id' })
-  const { t } = useTranslation('requests')
+  const { t } = useTranslation(['requests', 'common'])
   const found = useRequest(id)
-  useDocumentTitle('Request')
+  useDocumentTitle(t('request'))
   return (
     <div className={classes.page}>
       <Link to="/requests" className={classes.back}>
         <Icon name="back" size={16} /> {t('title')}
       </Link>
-      {found.data === undefined && <h1 className="sr-only">Request</h1>}
+      {found.data === undefined && <h1 className="sr-only">{t('request')}</h1>}
       {found.isPending && (
-        <div className={classes.pending}>
+        <div className={classes.pending} aria-busy="true">
           <Loader size="sm" aria-hidden="true" />
-          <p role="status">Waiting for data</p>
+          <p role="status">{t('common:state.pending')}</p>
         </div>
       )}
       {found.error !== null && (
@@ -75,7 +75,7 @@ function Way({ request, read }: { request: RequestDetail; read: number }) {
         </div>
         <p className={classes.id}>
           <span className={classes.mono}>{plainId(request.request)}</span>
-          <CopyText text={plainId(request.request)} label="Copy the request id" size={24} />
+          <CopyText text={plainId(request.request)} label={t('copyId')} size={24} />
         </p>
       </div>
       {request.cancelled_by !== '' && (
@@ -92,16 +92,12 @@ function Way({ request, read }: { request: RequestDetail; read: number }) {
           <Timeline steps={request.timeline} now={read} />
         </Card>
       )}
-      <Card title="Request">
+      <Card title={t('request')}>
         <Facts request={request} />
       </Card>
       {request.route == null ? (
-        <Card title="Route" flush>
-          <p className={classes.none}>
-            {request.state === 'settled'
-              ? 'No data: the record of this request has no route.'
-              : 'No data yet: it is recorded when the request ends.'}
-          </p>
+        <Card title={t('route')} flush>
+          <p className={classes.none}>{t(request.state === 'settled' ? 'noRoute' : 'noRouteYet')}</p>
         </Card>
       ) : (
         <Routed route={request.route} node={request.node} outcome={request.outcome ?? ''} />
@@ -111,35 +107,40 @@ function Way({ request, read }: { request: RequestDetail; read: number }) {
 }
 
 function Routed({ route, node, outcome }: { route: Route; node: string | null; outcome: string }) {
+  const { t } = useTranslation('requests')
   const { attempts = [], candidates = [], ruled_out = {}, strategy = '' } = route
-  const ruledOut = Object.entries(ruled_out)
+  const left = Object.entries(ruled_out)
   return (
     <>
-      <Card title="Tries" flush>
+      <Card title={t('tries.title')} flush>
         {attempts.length > 0 ? (
           <Attempts attempts={attempts} outcome={outcome} />
         ) : (
-          <p className={classes.none}>No node was given it.</p>
+          <p className={classes.none}>{t('tries.none')}</p>
         )}
       </Card>
-      <Card title="Candidates" aside={strategy === '' ? undefined : `${strategy}, best first`} flush>
+      <Card
+        title={t('candidates.title')}
+        aside={strategy === '' ? undefined : t('candidates.order', { strategy })}
+        flush
+      >
         {candidates.length > 0 ? (
           <Candidates candidates={candidates} chosen={node} />
         ) : (
-          <p className={classes.none}>No node was ranked.</p>
+          <p className={classes.none}>{t('candidates.none')}</p>
         )}
       </Card>
-      <Card title="Ruled out">
-        {ruledOut.length > 0 ? (
+      <Card title={t('ruledOut')}>
+        {left.length > 0 ? (
           <dl className={classes.facts}>
-            {ruledOut.map(([name, reason]) => (
+            {left.map(([name, reason]) => (
               <Fact key={name} name={name}>
-                {RULED_OUT[reason] ?? reason} <span className={classes.code}>{reason}</span>
+                {ruledOut(t, reason)} <span className={classes.code}>{reason}</span>
               </Fact>
             ))}
           </dl>
         ) : (
-          <p className={classes.text}>No node was ruled out.</p>
+          <p className={classes.text}>{t('noneRuledOut')}</p>
         )}
       </Card>
     </>
@@ -147,8 +148,9 @@ function Routed({ route, node, outcome }: { route: Route; node: string | null; o
 }
 
 function State({ request }: { request: RequestDetail }) {
-  if (request.state === 'waiting') return <Tag tone="warn">waiting</Tag>
-  if (request.state === 'running') return <Tag tone="accent">running</Tag>
+  const { t } = useTranslation('requests')
+  if (request.state === 'waiting') return <Tag tone="warn">{t('state.waiting')}</Tag>
+  if (request.state === 'running') return <Tag tone="accent">{t('state.running')}</Tag>
   return (
     <span>
       <Outcome outcome={request.outcome as FinishedRequest['outcome']} error={request.error} />
@@ -157,35 +159,36 @@ function State({ request }: { request: RequestDetail }) {
 }
 
 function Times({ request }: { request: RequestDetail }) {
+  const { t } = useTranslation('requests')
   const ms = (value: number | null | undefined): ReactNode => (value == null ? <NoData /> : duration(value))
   const number = (value: number | null | undefined): ReactNode => (value == null ? <NoData /> : count(value))
   const waited = request.route?.waiting
   return (
-    <section className={classes.tiles} aria-label="Times and tokens">
+    <section className={classes.tiles} aria-label={t('times')}>
       {request.state === 'waiting' ? (
         <>
-          <Tile name="Place in line" value={number(request.position)} />
+          <Tile name={t('place')} value={number(request.position)} />
           <Tile
-            name="Expected wait"
+            name={t('expectedWait')}
             value={request.expected_wait_ms == null ? <NoData /> : expected(request.expected_wait_ms)}
           />
-          <Tile name="Waiting" value={ms(request.queue_ms)} of="so far" />
+          <Tile name={t('waiting')} value={ms(request.queue_ms)} of={t('soFar')} />
         </>
       ) : (
         <>
           <Tile
-            name="In the queue"
+            name={t('phase.queued')}
             value={ms(request.queue_ms)}
-            of={waited == null ? undefined : `${count(waited)} in line`}
+            of={waited == null ? undefined : t('inLine', { number: count(waited) })}
           />
-          <Tile name="First token" value={ms(request.first_token_ms)} />
+          <Tile name={t('column.first')} value={ms(request.first_token_ms)} />
           <Tile
-            name="Total"
+            name={t('column.took')}
             value={duration(request.duration_ms)}
-            of={request.state === 'running' ? 'so far' : undefined}
+            of={request.state === 'running' ? t('soFar') : undefined}
           />
-          <Tile name="Tokens in" value={number(request.prompt_tokens)} />
-          <Tile name="Tokens out" value={number(request.completion_tokens)} />
+          <Tile name={t('tokensIn')} value={number(request.prompt_tokens)} />
+          <Tile name={t('column.tokens')} value={number(request.completion_tokens)} />
         </>
       )}
     </section>
@@ -193,29 +196,30 @@ function Times({ request }: { request: RequestDetail }) {
 }
 
 function Facts({ request }: { request: RequestDetail }) {
+  const { t } = useTranslation('requests')
   const received = Date.parse(request.received_at) / 1000
   return (
     <dl className={classes.facts}>
-      <Fact name="Received">
+      <Fact name={t('column.received')}>
         <time dateTime={request.received_at} title={dateTime(received)}>
           {clockTime(received)}
         </time>
       </Fact>
-      <Fact name="Priority">{request.priority}</Fact>
-      <Fact name="Node">
-        {request.node_name === null || request.node_name === '' ? 'none' : request.node_name}
+      <Fact name={t('priority')}>{t(`class.${request.priority}`)}</Fact>
+      <Fact name={t('column.node')}>
+        {request.node_name === null || request.node_name === '' ? t('column.noNode') : request.node_name}
       </Fact>
-      {request.state !== 'waiting' && <Fact name="Tries">{count(request.attempts)}</Fact>}
-      <Fact name="API" mono>
+      {request.state !== 'waiting' && <Fact name={t('tries.title')}>{count(request.attempts)}</Fact>}
+      <Fact name={t('api')} mono>
         {request.api}
       </Fact>
-      <Fact name="Version" mono>
+      <Fact name={t('version')} mono>
         {request.version}
       </Fact>
-      <Fact name="Trace" mono>
+      <Fact name={t('trace')} mono>
         {request.trace}
       </Fact>
-      <Fact name="Key" mono={request.key_name === ''}>
+      <Fact name={t('column.key')} mono={request.key_name === ''}>
         {request.key_name === '' ? plainId(request.key) : request.key_name}
       </Fact>
     </dl>

@@ -1,14 +1,17 @@
 /** Log in with email and password, or by the identity provider that the address belongs to. */
 import { Alert, Anchor, Button, PasswordInput, TextInput } from '@mantine/core'
-import { useQuery } from '@tanstack/react-query'
+import { browserSupportsWebAuthn } from '@simplewebauthn/browser'
+import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { getRouteApi, Link, useRouter } from '@tanstack/react-router'
 import { useState, type SubmitEvent } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Problem, sentence } from '../../api/client'
+import { passkeyForFactor, useLogInByPasskey, useShowFactor } from '../../api/proof'
 import { sessionQuery, useLogIn } from '../../api/session'
 import { findDoors, type Door } from '../../api/sso'
 import { Icon } from '../../ui/Icon'
 import { span } from '../../ui/format'
+import { ProofForm } from '../../ui/ProofForm'
 import { Doors } from './Doors'
 import classes from './LoginPage.module.css'
 import { Outside } from './Outside'
@@ -45,21 +48,57 @@ export function LoginPage() {
       setLooking(false)
     }
   }
-  const hasMail = useQuery(sessionQuery).data?.mail ?? false
+  const session = useQuery(sessionQuery).data
+  const hasMail = session?.mail ?? false
+  const byPasskey = useLogInByPasskey()
+  const showFactor = useShowFactor()
+  const queries = useQueryClient()
+  const enter = () => {
+    void router.navigate({ href: next ?? '/' })
+  }
 
   const submit = (event: SubmitEvent) => {
     event.preventDefault()
     logIn.mutate(
       { email: email.trim(), password },
       {
-        onSuccess: () => {
-          void router.navigate({ href: next ?? '/' })
+        onSuccess: (session) => {
+          if (session.authenticated) enter()
         },
         onError: () => {
           setPassword('')
           document.getElementById('password')?.focus()
         },
       },
+    )
+  }
+
+  if (session?.factor != null) {
+    return (
+      <Outside title={t('factorTitle')}>
+        <p className={classes.text}>{t('factorText')}</p>
+        <ProofForm
+          ways={session.factor.ways}
+          action={t('title')}
+          passkey={passkeyForFactor}
+          send={async (proof) => {
+            await showFactor.mutateAsync(proof)
+            enter()
+          }}
+        />
+        <Anchor
+          component="button"
+          type="button"
+          size="sm"
+          mt="md"
+          onClick={() => {
+            setPassword('')
+            queries.setQueryData(sessionQuery.queryKey, { ...session, factor: null })
+          }}
+        >
+          {t('startOver')}
+        </Anchor>
+      </Outside>
     )
   }
 
@@ -119,6 +158,20 @@ export function LoginPage() {
         >
           {t('singleSignOn')}
         </Button>
+        {browserSupportsWebAuthn() && (
+          <Button
+            variant="default"
+            size="md"
+            fullWidth
+            loading={byPasskey.isPending}
+            onClick={() => {
+              setTrouble(null)
+              byPasskey.mutate(undefined, { onSuccess: enter, onError: setTrouble })
+            }}
+          >
+            {t('byPasskey')}
+          </Button>
+        )}
         <div role="status">
           {trouble !== null && <p className={classes.text}>{sentence(trouble)}</p>}
           {doors?.length === 0 && <p className={classes.text}>{t('noDoorsForAddress')}</p>}

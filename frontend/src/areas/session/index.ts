@@ -63,6 +63,19 @@ export const routes = [
   }),
   createRoute({
     getParentRoute: () => rootRoute,
+    path: '/log-in-directory',
+    validateSearch: (
+      search: Record<string, unknown>,
+    ): { provider: string; asked: string; login: string } => ({
+      provider: typeof search.provider === 'string' ? search.provider : '',
+      asked: typeof search.asked === 'string' ? search.asked : '',
+      login: typeof search.login === 'string' ? search.login : '',
+    }),
+    beforeLoad: withSession,
+    component: lazyPage('session', () => import('./DirectoryLogInPage'), 'DirectoryLogInPage'),
+  }),
+  createRoute({
+    getParentRoute: () => rootRoute,
     path: '/log-in-link',
     beforeLoad: withSession,
     component: lazyPage('session', () => import('./LinkPage'), 'LinkPage'),

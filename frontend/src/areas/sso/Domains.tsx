@@ -5,13 +5,13 @@ import { useMemo, useState, type SubmitEvent } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useAddDomain, useDomains, useRemoveDomain, useVerifyDomain, type EmailDomain } from '../../api/sso'
 import { Card } from '../../ui/Card'
-import { confirmed } from '../../ui/confirm'
+import { act, attempt } from '../../ui/act'
 import { when } from '../../ui/format'
 import { PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
 import { Tag } from '../../ui/Tag'
-import { done, failed } from '../../ui/toast'
+import { failed } from '../../ui/toast'
 import classes from './Sso.module.css'
 
 export function Domains({ mayManage }: { mayManage: boolean }) {
@@ -41,27 +41,21 @@ export function Domains({ mayManage }: { mayManage: boolean }) {
     ],
     [t],
   )
-  const each = async (
-    some: readonly EmailDomain[],
-    run: (one: EmailDomain) => Promise<unknown>,
-    said: string,
-  ) => {
-    try {
-      for (const one of some) await run(one)
-      done(said)
-    } catch (error) {
-      failed(error)
-    }
+  const each = (some: readonly EmailDomain[], run: (one: EmailDomain) => Promise<unknown>) => async () => {
+    for (const one of some) await run(one)
   }
   const drop = async (some: readonly EmailDomain[]) => {
     const names = some.map((one) => one.domain).join(', ')
-    const yes = await confirmed({
-      title: t('removeDomain', { domain: names }),
-      consequence: t('removeDomainText'),
-      action: t('remove'),
-      danger: true,
-    })
-    if (yes) await each(some, (one) => remove.mutateAsync(one.id), t('domainRemoved'))
+    await act(
+      {
+        title: t('removeDomain', { domain: names }),
+        consequence: t('removeDomainText'),
+        action: t('remove'),
+        danger: true,
+      },
+      each(some, (one) => remove.mutateAsync(one.id)),
+      t('domainRemoved'),
+    )
   }
   const submit = (event: SubmitEvent) => {
     event.preventDefault()
@@ -106,7 +100,11 @@ export function Domains({ mayManage }: { mayManage: boolean }) {
                   {
                     label: t('verify'),
                     icon: IconCircleCheck,
-                    run: (some) => void each(some, (one) => verify.mutateAsync(one.id), t('domainVerified')),
+                    run: (some) =>
+                      void attempt(
+                        each(some, (one) => verify.mutateAsync(one.id)),
+                        t('domainVerified'),
+                      ),
                   },
                   { label: t('remove'), icon: IconTrash, run: (some) => void drop(some) },
                 ],

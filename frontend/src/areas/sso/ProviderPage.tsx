@@ -10,13 +10,16 @@ import { Loaded } from '../../ui/PageState'
 import { Page } from '../../ui/Page'
 import { Tag } from '../../ui/Tag'
 import { failed } from '../../ui/toast'
+import { Directory } from './Directory'
+import { LdapForm } from './LdapForm'
 import { ProviderForm } from './ProviderForm'
 import { RoleRules } from './RoleRules'
+import { AtTheSamlProvider, SamlForm } from './SamlForm'
 import classes from './Sso.module.css'
 import { TestResult } from './TestResult'
 
 const route = getRouteApi('/inside/single-sign-on/$id')
-const TABS = ['settings', 'roles', 'test'] as const
+const TABS = ['settings', 'roles', 'directory', 'test'] as const
 
 export function ProviderPage() {
   const { t } = useTranslation('sso')
@@ -75,18 +78,30 @@ function Shown({ provider, title }: { provider: Provider; title: string }) {
         </Tabs.List>
         <Tabs.Panel value="settings">
           <div className={classes.stack}>
-            <Card title={t('atTheProvider')}>
-              <div className={classes.stack}>
-                <p className={classes.text}>{t('atTheProviderText')}</p>
-                <Command label={t('redirectUri')} text={provider.redirect_uri} wrap />
-                <Command label={t('backChannelUri')} text={provider.back_channel_uri} wrap />
-              </div>
-            </Card>
+            {provider.kind === 'oidc' && (
+              <Card title={t('atTheProvider')}>
+                <div className={classes.stack}>
+                  <p className={classes.text}>{t('atTheProviderText')}</p>
+                  <Command label={t('redirectUri')} text={provider.redirect_uri} named wrap />
+                  <Command label={t('backChannelUri')} text={provider.back_channel_uri} named wrap />
+                </div>
+              </Card>
+            )}
+            {provider.saml !== null && <AtTheSamlProvider provider={provider} saml={provider.saml} />}
+            {provider.saml !== null && (
+              <SamlForm provider={provider} saml={provider.saml} mayManage={mayManage} />
+            )}
+            {provider.ldap !== null && (
+              <LdapForm provider={provider} ldap={provider.ldap} mayManage={mayManage} />
+            )}
             <ProviderForm provider={provider} mayManage={mayManage} />
           </div>
         </Tabs.Panel>
         <Tabs.Panel value="roles">
           <RoleRules provider={provider} mayManage={mayManage} />
+        </Tabs.Panel>
+        <Tabs.Panel value="directory">
+          <Directory provider={provider.id} mayManage={mayManage} />
         </Tabs.Panel>
         <Tabs.Panel value="test">
           <TestResult tested={tested.data} />

@@ -6,17 +6,17 @@ import { useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useMay } from '../../api/session'
 import { useDeleteProvider, useProviders, type Provider } from '../../api/sso'
-import { confirmed } from '../../ui/confirm'
+import { act } from '../../ui/act'
 import { exactly, when } from '../../ui/format'
 import { Page } from '../../ui/Page'
 import { PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
 import { Tag } from '../../ui/Tag'
-import { done, failed } from '../../ui/toast'
 import { CreateProvider } from './CreateProvider'
 import { Domains } from './Domains'
 import { Enforcement } from './Enforcement'
+import { SignIn } from './SignIn'
 import classes from './Sso.module.css'
 
 export function SingleSignOnPage() {
@@ -59,19 +59,18 @@ export function SingleSignOnPage() {
   )
   const drop = async (some: readonly Provider[]) => {
     const names = some.map((each) => each.name).join(', ')
-    const yes = await confirmed({
-      title: t('deleteTitle', { name: names }),
-      consequence: t('deleteText'),
-      action: t('delete'),
-      danger: true,
-    })
-    if (!yes) return
-    try {
-      for (const each of some) await remove.mutateAsync(each.id)
-      done(t('deleted', { name: names }))
-    } catch (error) {
-      failed(error)
-    }
+    await act(
+      {
+        title: t('deleteTitle', { name: names }),
+        consequence: t('deleteText'),
+        action: t('delete'),
+        danger: true,
+      },
+      async () => {
+        for (const each of some) await remove.mutateAsync(each.id)
+      },
+      t('deleted', { name: names }),
+    )
   }
   return (
     <Page
@@ -107,6 +106,7 @@ export function SingleSignOnPage() {
         />
         <Domains mayManage={mayManage} />
         <Enforcement mayManage={mayManage} />
+        <SignIn mayManage={mayManage} />
       </div>
       {creating && (
         <CreateProvider

@@ -12,6 +12,10 @@ const LIMITS = [
   ['requests_per_minute', 'requests'],
   ['tokens_per_minute', 'tokens'],
   ['concurrent_requests', 'concurrent'],
+  ['input_tokens_per_minute', 'inputTokens'],
+  ['output_tokens_per_minute', 'outputTokens'],
+  ['context_tokens', 'contextTokens'],
+  ['output_tokens', 'answerTokens'],
 ] as const
 
 export function EditTenant({ tenant, onClose }: { tenant: TenantDetail; onClose: () => void }) {
@@ -26,6 +30,10 @@ export function EditTenant({ tenant, onClose }: { tenant: TenantDetail; onClose:
         requests_per_minute: limits.requests_per_minute ?? '',
         tokens_per_minute: limits.tokens_per_minute ?? '',
         concurrent_requests: limits.concurrent_requests ?? '',
+        input_tokens_per_minute: limits.input_tokens_per_minute ?? '',
+        output_tokens_per_minute: limits.output_tokens_per_minute ?? '',
+        context_tokens: limits.context_tokens ?? '',
+        output_tokens: limits.output_tokens ?? '',
       },
       may_join_nodes: tenant.may_join_nodes,
     },
@@ -42,6 +50,10 @@ export function EditTenant({ tenant, onClose }: { tenant: TenantDetail; onClose:
           requests_per_minute: numberOf(given.requests_per_minute),
           tokens_per_minute: numberOf(given.tokens_per_minute),
           concurrent_requests: numberOf(given.concurrent_requests),
+          input_tokens_per_minute: numberOf(given.input_tokens_per_minute),
+          output_tokens_per_minute: numberOf(given.output_tokens_per_minute),
+          context_tokens: numberOf(given.context_tokens),
+          output_tokens: numberOf(given.output_tokens),
         },
         // The operator's own always may, and what is not changed is not sent.
         ...(tenant.is_operator ? {} : { may_join_nodes }),

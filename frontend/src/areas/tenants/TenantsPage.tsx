@@ -4,14 +4,13 @@ import { IconPlus } from '@tabler/icons-react'
 import { useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useTenantActs, useTenants, type TenantDetail } from '../../api/tenants'
-import { confirmed } from '../../ui/confirm'
+import { act, attempt } from '../../ui/act'
 import { count, exactly, when } from '../../ui/format'
 import { Page } from '../../ui/Page'
 import { PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
 import { Tag } from '../../ui/Tag'
-import { done, failed } from '../../ui/toast'
 import { CreateTenant } from './CreateTenant'
 import { EditTenant } from './EditTenant'
 
@@ -50,22 +49,16 @@ export function TenantsPage() {
     [t],
   ) // prettier-ignore
   const suspend = async (row: TenantDetail, suspended: boolean) => {
-    if (suspended) {
-      const yes = await confirmed({
-        title: t('suspendTitle', { name: row.name }),
-        consequence: t('suspendText'),
-        action: t('suspend'),
-        danger: true,
-        type: row.slug,
-      })
-      if (!yes) return
+    const run = () => setSuspended.mutateAsync({ id: row.id, suspended })
+    if (!suspended) return attempt(run, t('resumedDone', { name: row.name }))
+    const question = {
+      title: t('suspendTitle', { name: row.name }),
+      consequence: t('suspendText'),
+      action: t('suspend'),
+      danger: true,
+      type: row.slug,
     }
-    try {
-      await setSuspended.mutateAsync({ id: row.id, suspended })
-      done(suspended ? t('suspendedDone', { name: row.name }) : t('resumedDone', { name: row.name }))
-    } catch (error) {
-      failed(error)
-    }
+    return act(question, run, t('suspendedDone', { name: row.name }))
   }
   return (
     <Page

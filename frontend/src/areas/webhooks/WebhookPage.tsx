@@ -13,7 +13,7 @@ import {
   type Webhook,
 } from '../../api/webhooks'
 import { Card } from '../../ui/Card'
-import { confirmed } from '../../ui/confirm'
+import { act } from '../../ui/act'
 import { dateTime, exactly, when } from '../../ui/format'
 import { Page } from '../../ui/Page'
 import { Loaded, PageEmpty } from '../../ui/PageState'
@@ -45,20 +45,19 @@ function Shown({ webhook }: { webhook: Webhook }) {
   const condition = conditionOf(webhook)
   const told = (text: string) => ({ onSuccess: () => done(text), onError: failed })
   const end = async () => {
-    const yes = await confirmed({
-      title: t('removeTitle'),
-      consequence: t('removeText'),
-      action: t('remove'),
-      danger: true,
-    })
-    if (!yes) return
-    try {
-      await remove.mutateAsync(webhook.id)
-      done(t('removed'))
+    if (
+      await act(
+        {
+          title: t('removeTitle'),
+          consequence: t('removeText'),
+          action: t('remove'),
+          danger: true,
+        },
+        () => remove.mutateAsync(webhook.id),
+        t('removed'),
+      )
+    )
       await navigate({ to: '/webhooks' })
-    } catch (error) {
-      failed(error)
-    }
   }
   return (
     <Page

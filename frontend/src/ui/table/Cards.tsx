@@ -10,6 +10,9 @@ import classes from './DataTable.module.css'
 import { CellOf, VIRTUAL_FROM, type PartProps } from './Grid'
 import { useKeptFocus } from './useKeptFocus'
 
+/** A text of more characters than these has a line of its own. */
+const LONG = 40
+
 export function Cards<Row extends RowData>(props: PartProps<Row>) {
   const { table, rows, columns, list, label, acts, linkOf, rowActions, toneOf, selection, hold } = props
   const { t } = useTranslation()
@@ -93,7 +96,11 @@ export function Cards<Row extends RowData>(props: PartProps<Row>) {
               {shown
                 .filter((column) => column.primary !== true)
                 .map((column) => (
-                  <div key={column.id} data-column={column.id}>
+                  <div
+                    key={column.id}
+                    data-column={column.id}
+                    data-long={textOf(column.value(row.original)).length > LONG}
+                  >
                     <dt>{column.header}</dt>
                     <dd>
                       <CellOf column={column} row={row.original} />

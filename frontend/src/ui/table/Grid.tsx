@@ -108,7 +108,7 @@ export function Grid<Row extends RowData>(props: PartProps<Row>) {
               <Head key={column.id} column={column} table={table} />
             ))}
             {rowActions !== undefined && (
-              <th>
+              <th className={classes.actions}>
                 <span className="sr-only">{t('table.actions')}</span>
               </th>
             )}
@@ -252,7 +252,13 @@ function GridRow<Row extends RowData>(props: GridRowProps<Row>) {
 export function CellOf<Row extends RowData>({ column, row }: { column: Column<Row>; row: Row }) {
   if (column.cell !== undefined) return column.cell(row)
   const text = textOf(column.value(row))
-  return text === '' ? <span className={classes.unknown}>–</span> : <span title={text}>{text}</span>
+  return text === '' ? (
+    <span className={classes.unknown}>–</span>
+  ) : (
+    <span className={classes.plain} title={text}>
+      {text}
+    </span>
+  )
 }
 
 function cellClass<Row extends RowData>(column: Column<Row>): string {

@@ -2,7 +2,7 @@
 import { textOf, type Column, type Value } from './column'
 
 /** A text that a spreadsheet would take for a formula is marked as text: names come from others. */
-const FORMULA = /^[=+\-@\t\r]/
+const FORMULA = /^[=+\-@\t\r\n＝＋－＠]/
 
 function cell(value: Value): string {
   const text = typeof value === 'string' && FORMULA.test(value) ? `'${value}` : textOf(value)

@@ -99,9 +99,12 @@ describe('the file of a table', () => {
       'Name,State,Size\r\n"a,b","say ""x""",1\r\n',
     )
   })
-  it.each(['=1+1', '+1', '-1', '@SUM(A1)', '\tx'])('has no formula made of the name %j', (name) => {
-    expect(csvOf([{ name, state: '', size: null }], COLUMNS)).toContain(`'${name}`)
-  })
+  it.each(['=1+1', '+1', '-1', '@SUM(A1)', '\tx', '\n=1', '＝1', '＋1', '－1', '＠A1'])(
+    'has no formula made of the name %j',
+    (name) => {
+      expect(csvOf([{ name, state: '', size: null }], COLUMNS)).toContain(`'${name}`)
+    },
+  )
   it('leaves negative numbers numbers', () => {
     expect(csvOf([{ name: 'x', state: '', size: -5 }], COLUMNS)).toContain(',-5\r\n')
   })

@@ -1,4 +1,4 @@
-"""`manage.py audit verify` and `audit heads`."""
+"""`manage.py audit verify`, `audit heads` and `audit key`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ollamamax.audit.models import AuditRecord
-from ollamamax.audit.notes import NotesAltered, noted
+from ollamamax.audit.notes import NotesAltered, noted, public_key, trusted_keys
 from ollamamax.audit.verify import Head, heads, verify
 
 
@@ -27,10 +27,15 @@ class Command(BaseCommand):
             "--heads", type=Path, help="A file that `audit heads` wrote earlier, kept where nobody could alter it."
         )
         commands.add_parser("heads", help="Write where each chain ends, as JSON, to be kept outside the database.")
+        commands.add_parser(
+            "key", help="Write the public key that signs notes and checkpoints here, to be pinned elsewhere."
+        )
 
     def handle(self, *args: Any, command: str, heads: Path | None = None, **options: Any) -> None:
         if command == "heads":
             self._write_heads()
+        elif command == "key":
+            self.stdout.write(public_key(settings.HOME / "audit") or "")
         else:
             self._verify(heads)
 
@@ -47,7 +52,7 @@ class Command(BaseCommand):
         for name, head in (_read(file) if file else {}).items():
             if name not in known or head.seq > known[name].seq:
                 known[name] = head
-        for problem in verify(known):
+        for problem in verify(known, trusted_keys(settings.HOME / "audit")):
             count += 1
             self.stderr.write(str(problem))
         if count:

@@ -1,4 +1,4 @@
-"""`manage.py user create|remove|suspend|resume|deactivate|activate EMAIL`. The password never stands in the command line, where other users could read it."""
+"""`manage.py user create|remove|suspend|resume|deactivate|activate|reset-factors EMAIL`. The password never stands in the command line, where other users could read it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ollamamax.identity.actions.member import add_member, change_member, remove_member
+from ollamamax.identity.actions.second_factor import remove_all_factors
 from ollamamax.identity.actions.user import create_user, set_user_active
 from ollamamax.identity.models import Membership, Tenant, User
 from ollamamax.identity.queries.member import find_user
@@ -48,6 +49,7 @@ class Command(BaseCommand):
         for name, text in (
             ("deactivate", "End a user's sessions and keys in every tenant."),
             ("activate", "Let a user that was deactivated in again."),
+            ("reset-factors", "Remove the second factors of a user who lost them: the password alone lets in again."),
         ):
             commands.add_parser(name, help=text).add_argument("email")
 
@@ -60,6 +62,9 @@ class Command(BaseCommand):
             elif command in {"suspend", "resume"}:
                 state = Membership.State.SUSPENDED if command == "suspend" else Membership.State.ACTIVE
                 change_member(acting=ACTING, tenant=_tenant(tenant), user_id=_user(email).id, state=state)
+            elif command == "reset-factors":
+                removed = remove_all_factors(acting=ACTING, user_id=_user(email).id)
+                self.stdout.write(f"{removed} second factors were removed.")
             else:
                 set_user_active(acting=ACTING, user_id=_user(email).id, active=command == "activate")
         except OllamaMaxError as error:

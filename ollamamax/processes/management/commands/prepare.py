@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from redis.exceptions import RedisError
 
+from ollamamax.audit.notes import UntrustedKey
+from ollamamax.audit.retention import drop_expired, make_partitions
 from ollamamax.bus import publication, regions
-from ollamamax.metering.actions import keep_usage
+from ollamamax.metering.actions.usage import keep_usage
 from ollamamax.processes.database_users import UserMissing, as_owner, prepare_user
 
 
@@ -21,6 +24,12 @@ class Command(BaseCommand):
         with as_owner() as two_users:
             call_command("migrate", interactive=False, verbosity=0)
             keep_usage()
+            make_partitions()
+            if settings.ENV["OLLAMAMAX_AUDIT_DAYS"]:
+                try:
+                    drop_expired(settings.ENV["OLLAMAMAX_AUDIT_DAYS"], settings.HOME / "audit")
+                except UntrustedKey as error:
+                    self.stderr.write(str(error))
             if two_users:
                 try:
                     prepare_user()

@@ -1,0 +1,52 @@
+/** Sets what a model costs from now on. */
+import { NumberInput, TextInput } from '@mantine/core'
+import { useTranslation } from 'react-i18next'
+import { z } from 'zod'
+import { useBudgetActs } from '../../api/budgets'
+import { FormDialog } from '../../ui/form/FormDialog'
+import { useApiForm } from '../../ui/form/useApiForm'
+import { done } from '../../ui/toast'
+
+export function PriceForm({ onClose }: { onClose: () => void }) {
+  const { t } = useTranslation('budgets')
+  const { price } = useBudgetActs()
+  const amount = z.number(t('priceNeeded')).min(0, t('priceNeeded'))
+  const setting = useApiForm({
+    initial: { model: '', prompt_million: 0, completion_million: 0, second: 0, currency: 'EUR' },
+    schema: z.object({
+      prompt_million: amount,
+      completion_million: amount,
+      second: amount,
+      currency: z.string().regex(/^[A-Z]{3}$/, t('currencyNeeded')),
+    }),
+    send: ({ model, prompt_million, completion_million, second, currency }) =>
+      price.mutateAsync({
+        model: model.trim(),
+        currency,
+        prompt_million: String(prompt_million),
+        completion_million: String(completion_million),
+        second: String(second),
+      }),
+    onDone: () => {
+      done(t('priceSet'))
+      onClose()
+    },
+  })
+  const { form } = setting
+  return (
+    <FormDialog opened onClose={onClose} title={t('newPrice')} action={t('save')} of={setting}>
+      <p>{t('priceHelp')}</p>
+      <TextInput
+        label={t('model')}
+        description={t('modelHelp')}
+        placeholder={t('modelExample')}
+        maxLength={400}
+        {...form.getInputProps('model')}
+      />
+      <NumberInput label={t('prompt_million')} min={0} {...form.getInputProps('prompt_million')} />
+      <NumberInput label={t('completion_million')} min={0} {...form.getInputProps('completion_million')} />
+      <NumberInput label={t('second')} min={0} {...form.getInputProps('second')} />
+      <TextInput label={t('currency')} maxLength={3} {...form.getInputProps('currency')} />
+    </FormDialog>
+  )
+}

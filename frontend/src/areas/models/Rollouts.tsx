@@ -1,0 +1,162 @@
+/** Rollouts of the model's channels: the one under way with its steps and gates, and those before it. */
+import { Button, Group, Progress, Table } from '@mantine/core'
+import { useTranslation } from 'react-i18next'
+import type { Model } from '../../api/models'
+import {
+  actOnRollout,
+  isOpen,
+  useRollouts,
+  type Rollout,
+  type RolloutAct,
+  type RolloutGate,
+} from '../../api/rollouts'
+import { useMay } from '../../api/session'
+import { Card, Empty } from '../../ui/Card'
+import { count, duration, exactly, measure, share, when } from '../../ui/format'
+import { Loaded } from '../../ui/PageState'
+import { Tag, type Tone } from '../../ui/Tag'
+import classes from './ModelPage.module.css'
+import { useActs } from './useActs'
+
+type State = NonNullable<Rollout['state']>
+
+const TONE: Record<State, Tone> = {
+  preloading: 'accent',
+  running: 'accent',
+  paused: 'plain',
+  done: 'ok',
+  rolled_back: 'bad',
+  superseded: 'plain',
+}
+const short = (digest: string) => digest.slice(7, 19)
+
+export function Rollouts({ model }: { model: Model }) {
+  const { t } = useTranslation('models')
+  const rollouts = useRollouts(model.id)
+  return (
+    <Card title={t('rollouts')}>
+      <Loaded query={rollouts} isEmpty={(list) => list.length === 0} empty={<Empty title={t('noRollout')} />}>
+        {(list) => (
+          <div className={classes.rollouts}>
+            {list.map((each) => (isOpen(each) ? <Open key={each.id} model={model} rollout={each} /> : null))}
+            {!list.every(isOpen) && (
+              <ol className={classes.names}>
+                {list
+                  .filter((each) => !isOpen(each))
+                  .map((each) => (
+                    <li key={each.id} className={classes.named}>
+                      <Head rollout={each} />
+                      <span className={classes.muted}>
+                        {each.ended_at != null && (
+                          <time title={exactly(each.ended_at)}>{when(each.ended_at)}</time>
+                        )}{' '}
+                        · {each.by_name} · {each.why}
+                      </span>
+                    </li>
+                  ))}
+              </ol>
+            )}
+          </div>
+        )}
+      </Loaded>
+    </Card>
+  )
+}
+
+function Head({ rollout }: { rollout: Rollout }) {
+  const { t } = useTranslation('models')
+  const state = rollout.state ?? 'preloading'
+  return (
+    <>
+      <Tag tone={TONE[state]}>{t(`rolloutState.${state}`)}</Tag>
+      <span>{rollout.channel}</span>
+      <code className={classes.code}>
+        {short(rollout.from_version)} → {short(rollout.to_version)}
+      </code>
+    </>
+  )
+}
+
+function Open({ model, rollout }: { model: Model; rollout: Rollout }) {
+  const { t, act } = useActs(model)
+  const mayManage = useMay('model.manage')
+  const ask = (what: RolloutAct) =>
+    act(
+      {
+        title: t(`rolloutTitle.${what}`),
+        consequence: t(`rolloutText.${what}`),
+        action: t(`rolloutAct.${what}`),
+      },
+      () => actOnRollout(rollout.id, what),
+    )
+  const part = rollout.step == null ? 0 : (rollout.steps[rollout.step]?.share ?? 0)
+  const acts: RolloutAct[] = [
+    ...(rollout.state === 'running' ? (['pause'] as const) : []),
+    ...(rollout.state === 'paused' ? (['resume'] as const) : []),
+    'advance',
+    'roll-back',
+  ]
+  return (
+    <section aria-label={t('rolloutUnderWay')} className={classes.rollout}>
+      <div className={classes.named}>
+        <Head rollout={rollout} />
+        <span className={classes.muted}>{rollout.why}</span>
+      </div>
+      <div>
+        <p>
+          {rollout.step == null
+            ? t('rolloutNoStep')
+            : t('rolloutStep', {
+                step: rollout.step + 1,
+                steps: rollout.steps.length,
+                share: share(part),
+                answers: count(rollout.step_answers),
+                time: duration(rollout.step_seconds * 1000),
+              })}
+        </p>
+        <Progress value={part * 100} aria-label={t('rolloutShare')} mt={6} />
+      </div>
+      <div className={classes.scroll} tabIndex={0} role="region" aria-label={t('gate')}>
+        <Table>
+          <Table.Thead>
+            <Table.Tr>
+              <Table.Th>{t('gate')}</Table.Th>
+              <Table.Th ta="right">{t('gateOld')}</Table.Th>
+              <Table.Th ta="right">{t('gateNew')}</Table.Th>
+              <Table.Th ta="right">{t('gateEvidence')}</Table.Th>
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
+            {rollout.gates.map((gate) => (
+              <Table.Tr key={gate.gate}>
+                <Table.Th scope="row">{t(`gates.${gate.gate}`)}</Table.Th>
+                <Table.Td ta="right">{measured(gate, gate.old_mean, gate.old_answers, t('noData'))}</Table.Td>
+                <Table.Td ta="right">{measured(gate, gate.new_mean, gate.new_answers, t('noData'))}</Table.Td>
+                <Table.Td ta="right">
+                  {gate.allowed === null
+                    ? t('gateOff')
+                    : t('gateOf', { value: measure(gate.evidence), most: count(gate.closes_at) })}
+                </Table.Td>
+              </Table.Tr>
+            ))}
+          </Table.Tbody>
+        </Table>
+      </div>
+      <p className={classes.muted}>{t('gateText')}</p>
+      {mayManage && (
+        <Group gap={8}>
+          {acts.map((what) => (
+            <Button key={what} size="compact-sm" variant="default" onClick={() => void ask(what)}>
+              {t(`rolloutAct.${what}`)}
+            </Button>
+          ))}
+        </Group>
+      )}
+    </section>
+  )
+}
+
+function measured(gate: RolloutGate, mean: number | null, answers: number, none: string): string {
+  if (mean === null) return none
+  return `${gate.gate === 'failures' ? share(mean) : duration(mean)} (${count(answers)})`
+}

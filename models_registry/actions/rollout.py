@@ -1,0 +1,332 @@
+"""Rollouts: a channel moved to another version in steps, watched, and taken back when the new version does worse."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import msgspec
+from django.db import transaction
+from django.utils import timezone
+
+from models_registry import publication
+from models_registry.actions.lock import lock_names
+from models_registry.actions.point import MOST_REASON, point_names
+from models_registry.actions.release import enter_stage
+from models_registry.lifecycle import KEPT_ON_NODES, ReleaseStage, check_step, check_target
+from models_registry.models import Channel, Release, Rollout, RolloutAnswer
+from models_registry.queries import rollout as queries
+from models_registry.queries.model import get_channel
+from models_registry.queries.release import channels_at, release_in
+from models_registry.rollout.plan import (
+    OPEN,
+    STEPS,
+    RolloutGates,
+    RolloutProgress,
+    RolloutState,
+    RolloutStep,
+    check_gates,
+    check_steps,
+    judge,
+    take,
+)
+from ollamamax import logs
+from ollamamax.audit.actions import record
+from ollamamax.identity.rights import require, require_somewhere
+from ollamamax.identity.roles import reference
+from ollamamax.identity.scope import every_tenant, tenant_scope
+from ollamamax.kernel.errors import Conflict, OllamaMaxError
+from ollamamax.kernel.principal import Principal, system
+
+MOST_EVENTS = 200
+LATEST = datetime.timedelta(minutes=30)
+"""Answers are counted when they ended at most so long after their request came."""
+LONGEST_TICK = 5.0
+"""Seconds by which a step can get older between two looks: what nobody watched does not count."""
+Act = Literal["pause", "resume", "advance", "roll_back"]
+_PART = "models_registry.run_rollouts"
+_log = logs.get(__name__)
+
+
+def start_rollout(
+    *,
+    acting: Principal,
+    channel_id: uuid.UUID,
+    version: str,
+    steps: Sequence[RolloutStep] = STEPS,
+    gates: RolloutGates | None = None,
+    reason: str = "",
+) -> Rollout:
+    """Begin to move a channel to another version of its model. Nodes fetch it first; a draft becomes staged, and so does what the channel points at.
+
+    Raises `NotFound`, `Forbidden`, `InvalidRequest` for steps or gates that cannot be, and `Conflict` while another rollout of the channel is under
+    way and for a version that the channel may not point at.
+    """
+    tenant = require_somewhere(acting, "model.manage")
+    check_steps(steps)
+    check_gates(gates := gates or RolloutGates())
+    with tenant_scope(tenant), transaction.atomic(durable=True):
+        lock_names(tenant)
+        channel = get_channel(acting, channel_id)
+        _require(acting, channel)
+        release, before = release_in(channel, version), release_in(channel, channel.version.digest)
+        if release.version_id == channel.version_id:
+            raise Conflict(f"'{channel.name}' points at this version already.", param="version")
+        if queries.open_rollout_of(channel) is not None:
+            raise Conflict(f"A rollout of '{channel.name}' is under way: end that first.", param="version")
+        check_target(channel.name, channel.protected, ReleaseStage(release.stage))
+        for each in (release, before):
+            _stage(each)
+        rollout = Rollout.objects.create(
+            tenant_id=tenant,
+            channel=channel,
+            from_version=channel.version.digest,
+            to_version=version,
+            steps=msgspec.to_builtins(list(steps)),
+            gates=msgspec.to_builtins(gates),
+            progress=msgspec.to_builtins(RolloutProgress()),
+            why="Nodes fetch the version.",
+            reason=reason[:MOST_REASON],
+            by_kind=acting.kind,
+            by_id=acting.id,
+            by_name=acting.name,
+        )
+        _note(rollout, "started", acting)
+        rollout.save()
+        record(
+            acting=acting,
+            action="rollout.start",
+            target_type="rollout",
+            target_id=rollout.id,
+            tenant=tenant,
+            detail={**_detail(rollout), "reason": rollout.reason},
+        )
+    return rollout
+
+
+def change_rollout(*, acting: Principal, rollout_id: uuid.UUID, act: Act, reason: str = "") -> Rollout:
+    """``pause``: its share stays as it is, and its gates are looked at still; ``resume``: it goes on; ``advance``: the next step now, whatever it waits
+    for, of which the last moves the channel; ``roll_back``: new requests have the old version within a second.
+
+    What it is already, it stays. Raises `NotFound`, `Forbidden`, and `Conflict` for what does not follow.
+    """
+    tenant = require_somewhere(acting, "model.manage")
+    reason = reason[:MOST_REASON]
+    with tenant_scope(tenant), transaction.atomic(durable=True):
+        lock_names(tenant)
+        queries.lock_rollout(rollout_id)
+        rollout = queries.get_rollout(acting, rollout_id)
+        _require(acting, rollout.channel)
+        if _ACTS[act](rollout, acting, reason):
+            rollout.save()
+            record(
+                acting=acting,
+                action=f"rollout.{act}",
+                target_type="rollout",
+                target_id=rollout.id,
+                tenant=tenant,
+                detail={**_detail(rollout), "reason": reason},
+            )
+    return rollout
+
+
+def run_rollouts(check: Callable[[], None] = lambda: None) -> int:
+    """Look at all that are under way: count answers, take steps, take back. Returns how many there were. Safe to run twice.
+
+    ``check`` raises when another process does this by now. Queries: 1, and some 8 for each that is under way.
+    """
+    with every_tenant():
+        found = list(Rollout.objects.filter(state__in=OPEN).values_list("id", "tenant_id"))
+    for rollout_id, tenant in found:
+        try:
+            with tenant_scope(tenant), transaction.atomic(durable=True):
+                check()
+                lock_names(tenant)
+                _watch(rollout_id)
+        except OllamaMaxError as error:
+            # One that cannot go on stops no other.
+            _log.error("rollout_not_watched", rollout=rollout_id.hex, error=error.message)
+    return len(found)
+
+
+def _watch(rollout_id: uuid.UUID) -> None:
+    rollout = queries.lock_rollout(rollout_id)
+    if rollout is None or rollout.state not in OPEN:
+        return
+    channel, acting = rollout.channel, system(_PART, rollout.tenant_id.hex)
+    if channel.version.digest != rollout.from_version:
+        _end(rollout, RolloutState.SUPERSEDED, "The channel was moved by other means.", acting)
+        return
+    release = Release.objects.filter(model_id=channel.model_id, version__digest=rollout.to_version).first()
+    if release is None or release.stage not in KEPT_ON_NODES:
+        _end(rollout, RolloutState.ROLLED_BACK, "The new version is not there any more, or not staged.", acting)
+        return
+    held = queries.nodes_with(rollout)
+    if rollout.state == RolloutState.PRELOADING:
+        if held.old <= held.new and held.new:
+            _step(rollout, 0, acting)
+        else:
+            rollout.why = f"{held.new} of {max(held.old, 1)} nodes have the new version."
+        rollout.save()
+        return
+    if held.old and not held.new:
+        _end(rollout, RolloutState.ROLLED_BACK, "No node has the new version any more.", acting)
+        return
+    progress, steps, gates = _progress(rollout), _steps(rollout), msgspec.convert(rollout.gates, RolloutGates)
+    now = timezone.now()
+    if rollout.state == RolloutState.RUNNING and rollout.stepped_at is not None:
+        progress.seconds += min(LONGEST_TICK, max(0.0, (now - rollout.stepped_at).total_seconds()))
+    rollout.stepped_at = now
+    _count(rollout, progress, gates, now)
+    verdict = judge(progress, steps)
+    rollout.progress, rollout.why = msgspec.to_builtins(progress), verdict.why
+    if verdict.act == "back":
+        _end(rollout, RolloutState.ROLLED_BACK, verdict.why, acting)
+    elif verdict.act == "go" and rollout.state == RolloutState.RUNNING:
+        _step(rollout, progress.step + 1, acting)
+        rollout.save()
+    else:
+        rollout.save()
+
+
+def _count(rollout: Rollout, progress: RolloutProgress, gates: RolloutGates, now: datetime.datetime) -> None:
+    """Take every answer once: which were taken is written down in the same transaction."""
+    found = queries.uncounted(rollout, now - LATEST)
+    RolloutAnswer.objects.bulk_create(
+        [
+            RolloutAnswer(rollout=rollout, tenant_id=rollout.tenant_id, request=each.request, received_at=each.received)
+            for each in found
+        ]
+    )
+    RolloutAnswer.objects.filter(rollout=rollout, received_at__lt=now - LATEST * 2).delete()
+    take(progress, gates, [each.answer for each in found if each.answer is not None])
+
+
+def _pause(rollout: Rollout, acting: Principal, reason: str) -> bool:
+    if rollout.state == RolloutState.PAUSED:
+        return False
+    _require_state(rollout, RolloutState.RUNNING)
+    rollout.state, rollout.why = RolloutState.PAUSED, reason or f"Paused by {acting.name}."
+    _note(rollout, "paused", acting)
+    return True
+
+
+def _resume(rollout: Rollout, acting: Principal, reason: str) -> bool:
+    if rollout.state == RolloutState.RUNNING:
+        return False
+    _require_state(rollout, RolloutState.PAUSED)
+    rollout.state, rollout.why, rollout.stepped_at = RolloutState.RUNNING, reason, timezone.now()
+    _note(rollout, "resumed", acting)
+    return True
+
+
+def _advance(rollout: Rollout, acting: Principal, reason: str) -> bool:
+    _require_state(rollout, *OPEN)
+    if rollout.channel.version.digest != rollout.from_version:
+        raise Conflict("The channel was moved by other means.")
+    step = 0 if rollout.state == RolloutState.PRELOADING else _progress(rollout).step + 1
+    rollout.why = reason
+    _step(rollout, step, acting)
+    return True
+
+
+def _take_back(rollout: Rollout, acting: Principal, reason: str) -> bool:
+    if rollout.state == RolloutState.ROLLED_BACK:
+        return False
+    _require_state(rollout, *OPEN)
+    _end(rollout, RolloutState.ROLLED_BACK, reason or f"Taken back by {acting.name}.", acting)
+    return True
+
+
+def _require_state(rollout: Rollout, *states: RolloutState) -> None:
+    if rollout.state not in states:
+        raise Conflict(f"The rollout is {rollout.get_state_display()}.")
+
+
+def _step(rollout: Rollout, number: int, acting: Principal) -> None:
+    """Begin a step; the one whose share is 1 moves the channel and ends the rollout."""
+    steps, progress = _steps(rollout), _progress(rollout)
+    progress.step, progress.seconds, progress.answers = number, 0.0, 0
+    rollout.progress = msgspec.to_builtins(progress)
+    if steps[number].share >= 1:
+        channel = rollout.channel
+        release = release_in(channel, rollout.to_version)
+        [moved] = point_names(
+            rollout.tenant_id,
+            channel.model.name,
+            [channel.name],
+            release.version,
+            by=acting,
+            reason=f"rollout {rollout.id}",
+            origin=release.origin,
+        )
+        rollout.channel = moved
+        _end(rollout, RolloutState.DONE, "The channel points at the new version.", acting)
+        return
+    rollout.state, rollout.stepped_at = RolloutState.RUNNING, timezone.now()
+    _note(rollout, f"{steps[number].share:.2%} of conversations have the new version", acting)
+    publication.publish_channels_on_commit([rollout.channel])
+
+
+def _end(rollout: Rollout, state: RolloutState, why: str, acting: Principal) -> None:
+    rollout.state, rollout.why, rollout.ended_at = state, why[:MOST_REASON], timezone.now()
+    _note(rollout, f"{state.replace('_', ' ')}: {why}", acting)
+    rollout.save()
+    RolloutAnswer.objects.filter(rollout=rollout).delete()
+    if acting.kind == "system":
+        record(
+            acting=acting,
+            action=f"rollout.{state}",
+            target_type="rollout",
+            target_id=rollout.id,
+            tenant=rollout.tenant_id,
+            detail={**_detail(rollout), "why": rollout.why},
+        )
+    publication.publish_channels_on_commit([rollout.channel])
+
+
+def _stage(release: Release) -> None:
+    """Nodes have it from now on, whether or not a channel points at it."""
+    held = ReleaseStage(release.stage)
+    if held in KEPT_ON_NODES:
+        return
+    check_step(held, ReleaseStage.STAGED, channels_at(release))
+    enter_stage(release, ReleaseStage.STAGED)
+
+
+def _require(acting: Principal, channel: Channel) -> None:
+    permission = "model.promote" if channel.protected else "model.manage"
+    require(acting, permission, reference("model", channel.model_id))
+
+
+def _note(rollout: Rollout, what: str, acting: Principal) -> None:
+    event = {"at": timezone.now().isoformat(), "what": what[:MOST_REASON], "by": acting.name}
+    rollout.events = [*rollout.events, event][-MOST_EVENTS:]
+
+
+def _detail(rollout: Rollout) -> dict[str, Any]:
+    return {
+        "model": rollout.channel.model.name,
+        "channel": rollout.channel.name,
+        "from": rollout.from_version,
+        "to": rollout.to_version,
+    }
+
+
+def _progress(rollout: Rollout) -> RolloutProgress:
+    return msgspec.convert(rollout.progress, RolloutProgress)
+
+
+def _steps(rollout: Rollout) -> list[RolloutStep]:
+    return msgspec.convert(rollout.steps, list[RolloutStep])
+
+
+_ACTS: dict[Act, Callable[[Rollout, Principal, str], bool]] = {
+    "pause": _pause,
+    "resume": _resume,
+    "advance": _advance,
+    "roll_back": _take_back,
+}
+"""Each returns whether anything changed."""

@@ -1,0 +1,143 @@
+"""What a person does in the browser, and what programs beside it ask of the product meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import threading
+import urllib.error
+import urllib.request
+
+import pyotp
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import AXE
+from tests.browser.product import Product
+
+
+def log_in(page: Page, product: Product) -> None:
+    page.goto("/")
+    page.get_by_label("Email address").fill(product.facts["admin_email"])
+    page.get_by_label("Password", exact=True).fill(product.facts["admin_password"])
+    page.get_by_role("button", name="Log in", exact=True).click()
+    expect(page.get_by_role("status").filter(has_text=re.compile("^Live$"))).to_be_visible()
+
+
+def loaded(page: Page) -> None:
+    """Waits until the page's heading is there and nothing of the page is still on its way."""
+    expect(page.get_by_role("heading", level=1).first).to_be_visible()
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+
+
+def add_factors(page: Page) -> None:
+    """Adds an authenticator program and a passkey to the account of who is logged in; the browser is given something that keeps passkeys."""
+    session = page.context.new_cdp_session(page)
+    session.send("WebAuthn.enable")
+    keeper = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
+    session.send(
+        "WebAuthn.addVirtualAuthenticator",
+        {"options": {**keeper, "isUserVerified": True, "automaticPresenceSimulation": True}},
+    )
+    page.goto("/account")
+    page.get_by_role("button", name="Add an authenticator").click()
+    dialog = page.get_by_role("dialog")
+    secret = dialog.get_by_label("Secret", exact=True).inner_text().strip()
+    dialog.get_by_label("Name", exact=True).fill("Phone")
+    dialog.get_by_label("Code", exact=True).fill(pyotp.TOTP(secret).now())
+    dialog.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_role("dialog", name="Recovery codes")).to_be_visible()
+    page.get_by_role("dialog").get_by_role("button", name="Done").click()
+    page.get_by_role("button", name="Add a passkey").click()
+    dialog.get_by_label("Name", exact=True).fill("Laptop")
+    dialog.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("listitem").filter(has_text="Laptop")).to_be_visible()
+
+
+def ask(product: Product, model: str, *, pace: str = "") -> threading.Thread:
+    """A streamed request that takes some seconds, from another program."""
+    body = {"model": model, "messages": [{"role": "user", "content": f"Hello {pace}"}], "stream": True}
+    request = urllib.request.Request(
+        product.url + "/v1/chat/completions",
+        data=json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {product.facts['api_key']}", "Content-Type": "application/json"},
+    )
+
+    def read() -> None:
+        # One that is cancelled while it waits is answered with an error.
+        with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=60) as answer:
+            answer.read()
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    return thread
+
+
+def uses(product: Product, key: str) -> bool:
+    """Whether the gateway takes the key."""
+    request = urllib.request.Request(product.url + "/v1/models", headers={"Authorization": f"Bearer {key}"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return bool(answer.status == 200)
+    except urllib.error.HTTPError as error:
+        return error.code != 401
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds against WCAG 2.2 AA and its own best practices, once what fades in or out is at rest."""
+    page.evaluate(
+        "async () => { await Promise.all(document.getAnimations()"
+        ".filter((one) => one.playState === 'running' && one.effect.getComputedTiming().iterations !== Infinity)"
+        ".map((one) => one.finished.catch(() => null))) }"
+    )
+    page.evaluate(AXE.read_text() + "; undefined")
+    found: list[str] = page.evaluate(
+        "async () => (await axe.run()).violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(', ')}`)"
+    )
+    return found
+
+
+_PAINTED = """() => [...document.querySelectorAll('[role=meter] > span, li[data-phase] [data-open], [data-painted]')]
+    .filter((one) => one.getClientRects().length > 0 && one.getBoundingClientRect().width > 1)
+    .filter((one) => getComputedStyle(one).backgroundColor === getComputedStyle(one.parentElement).backgroundColor)
+    .map((one) => one.outerHTML.slice(0, 120))"""
+
+
+def unseen_in_forced_colours(page: Page) -> list[str]:
+    """What tells something by its painted area alone, and has the colour of what is behind it where the system chooses the colours."""
+    page.emulate_media(forced_colors="active")
+    found: list[str] = page.evaluate(_PAINTED)
+    page.emulate_media(forced_colors="none")
+    return found
+
+
+def moving(page: Page) -> int:
+    """How many animations go on for ever; none may, of what asks for reduced motion."""
+    found: int = page.evaluate(
+        "document.getAnimations().filter((one) => one.playState === 'running' && "
+        "one.effect.getComputedTiming().iterations === Infinity).length"
+    )
+    return found
+
+
+_TOO_WIDE = """() => {
+    const width = document.documentElement.clientWidth
+    if (document.documentElement.scrollWidth <= width) return []
+    const clipped = (one) => {
+        for (let at = one.parentElement; at && at !== document.body; at = at.parentElement)
+            if (getComputedStyle(at).overflowX !== 'visible') return true
+        return false
+    }
+    const wide = [...document.body.querySelectorAll('*')]
+        .map((one) => [Math.round(one.getBoundingClientRect().right), one])
+        .filter(([right, one]) => right > width && !clipped(one))
+        .sort(([left], [right]) => right - left)
+    return [`${document.documentElement.scrollWidth} > ${width}`,
+        ...wide.slice(0, 5).map(([right, one]) => `${right}: ${one.outerHTML.slice(0, 160)}`)]
+}"""
+
+
+def too_wide(page: Page) -> list[str]:
+    """What makes the page scroll sideways: its width beside the window's, then the elements that reach furthest to the right."""
+    found: list[str] = page.evaluate(_TOO_WIDE)
+    return found
