@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models_registry.manifest import digest_of, hosted
+from models_registry.replication.terms import LEAST_RATE
 from models_registry.worker import pace as paces
 from models_registry.worker.library import Library
 from models_registry.worker.pace import BytePace, Throttle
