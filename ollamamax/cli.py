@@ -14,7 +14,7 @@ COMMANDS = {
     "nodes list|cordon|drain|resume": "the hosts of a tenant",
     "models add|list": "publish a GGUF file; list models",
     "user create|remove|deactivate|activate": "people, and their membership of a tenant",
-    "tenant create|operator|suspend|resume|nodes": "organisations",
+    "tenant create|operator|suspend|resume|delete|keep|nodes": "organisations",
     "audit verify|key": "check that nobody changed the audit trail; the key that signs its checkpoints",
     "audit_prune": "drop months of the audit trail that are older than they are kept",
     "changepassword": "a new password for a user",

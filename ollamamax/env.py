@@ -542,6 +542,12 @@ SETTINGS = (
         "Days for which keys and join tokens that were revoked or have expired, jobs that are over and sessions are kept.",
     ),
     Setting(
+        "OLLAMAMAX_TENANT_GRACE_DAYS",
+        integer(1, 365),
+        "30",
+        "Days between asking for a tenant's deletion and its removal, in which that can be taken back and its data exported.",
+    ),
+    Setting(
         "OLLAMAMAX_INCIDENT_DAYS",
         integer(1, 3650),
         "90",

@@ -45,7 +45,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("sso.add_domain", "sso.change_provider", "sso.create_provider", "sso.delete_provider", "sso.enforce"),
         *("sso.mark_break_glass", "sso.remove_domain", "sso.unmark_break_glass", "sso.verify_domain"),
     ),
-    "tenant": ("tenant.change", "tenant.create", "tenant.govern", "tenant.replicate", "tenant.resume", "tenant.suspend"),
+    "tenant": (
+        *("tenant.change", "tenant.create", "tenant.govern", "tenant.replicate", "tenant.resume", "tenant.suspend"),
+        *("tenant.ask_deletion", "tenant.keep", "tenant.delete", "tenant.export"),
+    ),
     "user": ("user.activate", "user.change_password", "user.create", "user.deactivate", "user.reset_password"),
     "version": ("version.discard", "version.make", "version.publish", "version.register"),
     "webhook": ("webhook.change", "webhook.create", "webhook.delete", "webhook.disable", "webhook.redeliver", "webhook.rotate"),

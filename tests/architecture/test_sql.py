@@ -14,6 +14,7 @@ from tests.architecture.code import called_name, modules
 SITES = {
     "dashboard/queries/system.py": "what the server says of itself",
     "ollamamax/audit/actions.py": "an advisory lock for the next record of a chain",
+    "ollamamax/audit/removal.py": "the owner's function that drops a chain",
     "ollamamax/audit/retention.py": "partitions, by the owner's functions",
     "ollamamax/audit/verify.py": "a snapshot that only reads",
     "ollamamax/backup/restore.py": "whether there is a connection",

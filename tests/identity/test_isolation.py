@@ -81,6 +81,7 @@ BODIES: dict[str, Any] = {
     "PATCH audit/streams/<uuid:stream_id>": {"name": "x"},
     "POST audit/holds/<uuid:hold_id>/release": {},
     "PATCH tenants": {"name": "x"},
+    "POST tenants/<uuid:tenant_id>/deletion": {"slug": "acme"},
     "PATCH sso/providers/<uuid:provider_id>": {"name": "x"},
     "POST sso/providers/<uuid:provider_id>/dry-run": {},
     "POST sso/providers/<uuid:provider_id>/directory/tokens": {"name": "x"},
@@ -100,6 +101,9 @@ ANSWERS = {
     "POST incidents/<uuid:incident_id>/recovery": {409},  # it is about no node
     "POST sso/domains/<uuid:domain_id>/verify": {400},  # no such server
     "POST sso/providers/<uuid:provider_id>/test": {403, 503},  # neither; and a key has no browser
+    "POST tenants/<uuid:tenant_id>/deletion": {200, 403},  # a key is no owner
+    "DELETE tenants/<uuid:tenant_id>/deletion": {200, 403},
+    "GET tenants/<uuid:tenant_id>/export": {200, 403},
     "DELETE sso/break-glass/<uuid:account_id>": {204, 403},  # a key is no owner
     "GET sso/providers/<uuid:provider_id>/test": {404},  # never tested
 }

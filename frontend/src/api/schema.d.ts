@@ -2829,6 +2829,41 @@ export interface paths {
         patch: operations["tenants_update"];
         trace?: never;
     };
+    "/api/v1/tenants/{tenant_id}/deletion": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Suspend the tenant, and remove everything of it when its grace is over. For its owners, and for the operator. */
+        post: operations["tenants_ask_deletion"];
+        /** @description Take the deletion back, while its time has not come. For its owners, and for the operator. */
+        delete: operations["tenants_keep"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{tenant_id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description All that the tenant takes with it, without secrets: a ZIP file of JSON Lines. For its owners, and for the operator while it is to be deleted. */
+        get: operations["tenants_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants/{tenant_id}/resume": {
         parameters: {
             query?: never;
@@ -4643,6 +4678,16 @@ export interface components {
         LeakedKey: {
             /** @description The whole text of the key. */
             key: string;
+        };
+        /** @description A tenant of the user that is to be deleted: nobody acts in it. Its owners may take that back, and take its data with them. */
+        LeavingTenant: {
+            /** Format: uuid */
+            id: string;
+            slug: string;
+            name: string;
+            is_owner: boolean;
+            /** Format: date-time */
+            deletes_at: string;
         };
         /** @description In force until ``released_at``; ``placed_by`` is the id of a user or key. */
         LegalHold: {
@@ -6490,6 +6535,7 @@ export interface components {
             factor_wanted: components["schemas"]["FactorWanted"] | null;
             tenant: components["schemas"]["Tenant"] | null;
             tenants: components["schemas"]["Tenant"][];
+            leaving: components["schemas"]["LeavingTenant"][];
             /** @description Whether this installation sends mail, as for a new password. */
             mail: boolean;
             permissions: components["schemas"]["PermissionsEnum"][];
@@ -6690,6 +6736,10 @@ export interface components {
             slug: string;
             name: string;
         };
+        TenantDeletion: {
+            /** @description The tenant's own, typed again: nothing is deleted by mistake. */
+            slug: string;
+        };
         /** @description ``weight`` is the tenant's share of what all wait for; ``is_operator``: it runs this installation. */
         TenantDetail: {
             /** Format: uuid */
@@ -6711,6 +6761,11 @@ export interface components {
              * @description Since when its keys and people are refused.
              */
             readonly suspended_at: string | null;
+            /**
+             * Format: date-time
+             * @description From when on everything of it is removed, where its deletion was asked for.
+             */
+            readonly deletes_at: string | null;
             /** @description Whether hosts may become its nodes; those of the operator always may. */
             readonly may_join_nodes: boolean;
             /** Format: date-time */
@@ -13106,6 +13161,72 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TenantDetail"];
+                };
+            };
+        };
+    };
+    tenants_ask_deletion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TenantDeletion"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantDetail"];
+                };
+            };
+        };
+    };
+    tenants_keep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    tenants_export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
                 };
             };
         };

@@ -10,6 +10,7 @@ import { LiveContext } from '../live/useLive'
 import { PageForbidden, PagePending } from '../ui/PageState'
 import { AccountMenu } from './AccountMenu'
 import { LeaveWhenLoggedOut } from './LeaveWhenLoggedOut'
+import { Leaving } from './Leaving'
 import { LiveBadge } from './LiveBadge'
 import { Navigation } from './Navigation'
 import { SearchButton } from './SearchButton'
@@ -63,6 +64,7 @@ export function Shell() {
         </AppShell.Navbar>
         <AppShell.Main>
           <div id="main" className={classes.main} tabIndex={-1}>
+            <Leaving />
             <Suspense fallback={<PagePending />}>
               <Allowed />
             </Suspense>

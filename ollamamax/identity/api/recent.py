@@ -69,6 +69,8 @@ DANGEROUS: dict[tuple[str, str], Asked] = {
     ("PATCH", f"{_API}tenant/sign-in"): "recent",
     # What cannot be taken back, or reaches far.
     ("POST", f"{_API}tenants/<uuid:tenant_id>/suspend"): "recent",
+    ("POST", f"{_API}tenants/<uuid:tenant_id>/deletion"): "recent",
+    ("GET", f"{_API}tenants/<uuid:tenant_id>/export"): "recent",
     ("DELETE", f"{_API}nodes/<uuid:node_id>"): "recent",
     ("GET", f"{_API}audit/export"): "recent",
 }

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ollamamax.audit.models import AuditRecord
 from ollamamax.audit.notes import NotesAltered, noted, public_key, trusted_keys
+from ollamamax.audit.removal import without_removed
 from ollamamax.audit.verify import Head, heads, verify
 
 
@@ -52,7 +53,8 @@ class Command(BaseCommand):
         for name, head in (_read(file) if file else {}).items():
             if name not in known or head.seq > known[name].seq:
                 known[name] = head
-        for problem in verify(known, trusted_keys(settings.HOME / "audit")):
+        trusted = trusted_keys(settings.HOME / "audit")
+        for problem in verify(without_removed(known, trusted), trusted):
             count += 1
             self.stderr.write(str(problem))
         if count:
