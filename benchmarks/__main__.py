@@ -1,4 +1,4 @@
-"""``python -m benchmarks [overhead|integrity|beside|upgrade|start|routing|ranking|prefix|peers|servers|streams|kills|kill|freezes|fairness|flood|usage|live|console|rollouts|replication|history]``: without a name the first two, which takes a few minutes."""
+"""``python -m benchmarks [overhead|integrity|beside|upgrade|failover|start|routing|ranking|prefix|peers|servers|streams|kills|kill|freezes|fairness|flood|usage|live|console|rollouts|replication|history]``: without a name the first two, which takes a few minutes."""
 
 from __future__ import annotations
 
@@ -62,6 +62,20 @@ def upgrade_command(folder: Path, streams: int) -> None:
     steps = upgrade.measure(folder, size)
     print("\n" + upgrade.report(steps, size))
     sys.exit(0 if upgrade.seen(steps) and not upgrade.failures(steps) else 1)
+
+
+@main.command(
+    name="failover", help="What fails and what is lost while the primaries of Redis and PostgreSQL are killed."
+)
+@click.option("--streams", default=16, show_default=True)
+@click.option("--watched", default=10.0, show_default=True, help="Seconds after each step.")
+def failover_command(streams: int, watched: float) -> None:
+    from benchmarks import failover
+
+    size = failover.Size(streams=streams, watched=watched)
+    outcome = failover.measure(size)
+    print("\n" + failover.report(outcome, size))
+    sys.exit(1 if outcome.failed or outcome.without_record or outcome.keys_lost else 0)
 
 
 @main.command(name="replication", help="One model to many nodes that have it of each other, in one process.")

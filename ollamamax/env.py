@@ -20,7 +20,9 @@ from ollamamax.env_forms import (
     names,
     networks,
     origins,
+    postgres_url,
     public_keys,
+    redis_url,
     region,
     regions,
     secret_key,
@@ -60,25 +62,35 @@ SETTINGS = (
     ),
     Setting(
         "DATABASE_URL",
-        url("postgres", "postgresql"),
+        postgres_url,
         None,
-        "PostgreSQL, as `postgresql://user:password@host:port/name?sslmode=verify-full`.",
+        "PostgreSQL, as `postgresql://user:password@host:port/name?sslmode=verify-full`; of several hosts (`@one:5432,two:5432/name`) "
+        "the one that may be written is taken.",
         secret=True,
     ),
     Setting(
         "DATABASE_OWNER_URL",
-        url("postgres", "postgresql"),
+        postgres_url,
         "",
         "The same database as the user that owns its tables, for `ollamamax prepare` and nothing else: DATABASE_URL then names a user "
         "that may read and write rows, and only add to the audit trail. Empty: DATABASE_URL's owns them.",
         secret=True,
     ),
-    Setting("REDIS_URL", url("redis", "rediss", "unix"), None, "Redis or Valkey 7.2 or newer.", secret=True),
+    Setting(
+        "REDIS_URL",
+        redis_url,
+        None,
+        "Redis or Valkey 7.2 or newer; the primary that Sentinels name as `redis+sentinel://user:password@s1:26379,s2:26379,s3:26379/SERVICE/0`, "
+        "or `rediss+sentinel://` for TLS, with `sentinel_username` and `sentinel_password` in the query where Sentinels want them.",
+        secret=True,
+    ),
     Setting(
         "OLLAMAMAX_NODE_REDIS_URL",
-        url("redis", "rediss", "unix"),
+        redis_url,
         "",
-        "Where nodes reach Redis, without user and password (each node has its own). Default: host and port of REDIS_URL.",
+        "Where nodes reach Redis, without user and password (each node has its own). Default: host and port of REDIS_URL. "
+        "Of Sentinels that want a password it holds the one that nodes may know.",
+        secret=True,
     ),
     Setting("OLLAMAMAX_HOME", Path, ".ollamamax", "Folder of data: blobs, and the embedded servers of `make up`."),
     Setting("HOST", str, "127.0.0.1", "Address the web process listens on."),
