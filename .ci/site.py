@@ -22,7 +22,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Models": ("models", "versions", "rollouts", "registry", "replication"),
     "People": ("tenants", "sso", "access-tokens", "budgets", "usage", "audit"),
     "Operate": ("settings", "metrics", "tracing", "incidents", "runbooks", "backup", "failures"),
-    "Integrate": ("management", "live", "webhooks", "console/README", "console/tasks"),
+    "Integrate": ("management", "ci", "live", "webhooks", "console/README", "console/tasks"),
     "Understand": ("architecture", "routing", "queue", "security"),
     "Measured": ("performance", "performance-history", "mutants"),
 }
