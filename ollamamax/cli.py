@@ -40,6 +40,7 @@ REMOTE = {
     "promote": "bring a version into staged or production",
     "rollout": "start, watch, pause, resume, promote, rollback: move a channel in steps",
     "rollback": "give new requests the version before",
+    "bundle": "export, import, signers: models in one signed file, where no network leads",
     "status": "channels, versions, rollouts that are under way",
     "nodes": "the nodes that a key may see",
     "logs": "what a node or its engine wrote",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from models_registry.api.alias import AliasListView, AliasView
+from models_registry.api.bundle import BundleExportView, BundleImportView, BundleSignersView
 from models_registry.api.channel import (
     ModelChannelListView,
     ModelComparisonView,
@@ -72,6 +73,9 @@ urlpatterns = [
     path("promotions/policy", PromotionPolicyView.as_view(), name="promotion-policy"),
     path("promotions/<uuid:promotion_id>/approve", PromotionApproveView.as_view(), name="promotion-approve"),
     path("promotions/<uuid:promotion_id>/reject", PromotionRejectView.as_view(), name="promotion-reject"),
+    path("bundles/export", BundleExportView.as_view(), name="bundles-export"),
+    path("bundles/import", BundleImportView.as_view(), name="bundles-import"),
+    path("bundles/signers", BundleSignersView.as_view(), name="bundle-signers"),
     path("jobs", JobListView.as_view(), name="jobs"),
     path("jobs/<uuid:job_id>/retry", JobRetryView.as_view(), name="job-retry"),
     path("jobs/<uuid:job_id>", JobView.as_view(), name="job"),

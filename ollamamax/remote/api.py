@@ -6,8 +6,9 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -27,7 +28,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
 _PAGE = 200
 
 
-class NotReached(Exception):
+class NoAnswer(Exception):
     """No answer came."""
 
 
@@ -109,6 +110,37 @@ class RemoteApi:
         """Raises `CommandFailed`. Tried once: whoever tries again cannot know what the first did."""
         return self._good(self.once("PATCH", path, data=json.dumps(body).encode())).json()
 
+    def put(self, path: str, body: Any) -> Any:
+        """Raises `CommandFailed`."""
+        return self._good(self.tried("PUT", path, data=json.dumps(body).encode())).json()
+
+    def download(self, path: str, file: Path, tell: Callable[[int, int], None]) -> int:
+        """Write what ``path`` answers into ``file``, whole or not at all; returns its bytes. Raises `CommandFailed`."""
+        half = file.with_name(f".{file.name}.half")
+        try:
+            count = self._runner.run(self._downloaded(path, half, tell))
+            half.replace(file)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._unreachable(NoAnswer(str(error) or type(error).__name__)) from None
+        except OSError as error:
+            raise CommandFailed(f"{file} cannot be written: {error.strerror or error}.", ExitStatus.USAGE) from None
+        finally:
+            half.unlink(missing_ok=True)
+        return count
+
+    async def _downloaded(self, path: str, file: Path, tell: Callable[[int, int], None]) -> int:
+        count = 0
+        async with self._opened().get(URL(f"{self.login.url}{path}", encoded=True), allow_redirects=False) as response:
+            if response.status != 200:
+                raise ApiAnswer(response.status, {}, await response.read()).refusal()
+            total = response.content_length or 0
+            with file.open("wb") as out:
+                async for piece in response.content.iter_chunked(1 << 20):
+                    out.write(piece)
+                    count += len(piece)
+                    tell(count, total)
+        return count
+
     def listed(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
         """All rows of all pages."""
         page = self.get(path, limit=_PAGE, **query)
@@ -132,7 +164,7 @@ class RemoteApi:
         for failures in range(1, self.tries + 1):
             try:
                 answer = self._ask(method, path, query, data, headers)
-            except NotReached as error:
+            except NoAnswer as error:
                 if failures == self.tries:
                     raise self._unreachable(error) from None
                 seconds = None
@@ -150,14 +182,14 @@ class RemoteApi:
         """Raises `CommandFailed`."""
         try:
             return self._ask(method, path, None, data, headers)
-        except NotReached as error:
+        except NoAnswer as error:
             raise self._unreachable(error) from None
 
     def attempt(self, method: str, path: str, *, data: bytes, headers: dict[str, str]) -> ApiAnswer:
-        """Raises `NotReached`: for who knows how to go on."""
+        """Raises `NoAnswer`: for who knows how to go on."""
         return self._ask(method, path, None, data, headers)
 
-    def _unreachable(self, error: NotReached) -> CommandFailed:
+    def _unreachable(self, error: NoAnswer) -> CommandFailed:
         return CommandFailed(f"{self.login.url} cannot be reached: {error}.", ExitStatus.UNREACHABLE)
 
     @staticmethod
@@ -176,6 +208,15 @@ class RemoteApi:
     ) -> ApiAnswer:
         return self._runner.run(self._asked(method, path, query, data, headers))
 
+    def _opened(self) -> aiohttp.ClientSession:
+        """Within the loop."""
+        if self._session is None:
+            # A proxy comes from the environment, as with other programs of its kind; certificates by SSL_CERT_FILE.
+            self._session = aiohttp.ClientSession(
+                headers={"Authorization": f"Bearer {self.login.key}"}, timeout=_TIMEOUT, trust_env=True
+            )
+        return self._session
+
     async def _asked(
         self,
         method: str,
@@ -184,17 +225,12 @@ class RemoteApi:
         data: bytes | None,
         headers: dict[str, str] | None,
     ) -> ApiAnswer:
-        if self._session is None:
-            # A proxy comes from the environment, as with other programs of its kind; certificates by SSL_CERT_FILE.
-            self._session = aiohttp.ClientSession(
-                headers={"Authorization": f"Bearer {self.login.key}"}, timeout=_TIMEOUT, trust_env=True
-            )
         url = URL(f"{self.login.url}{path}", encoded=True)
         if query:
             url = url.update_query({name: str(value) for name, value in query.items()})
         given = {"Content-Type": "application/json"} if data is not None else {}
         try:
-            async with self._session.request(
+            async with self._opened().request(
                 method, url, data=data, headers={**given, **(headers or {})}, allow_redirects=False
             ) as response:
                 body = await response.read()
@@ -207,7 +243,7 @@ class RemoteApi:
                 ExitStatus.UNREACHABLE,
             ) from None
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise NotReached(str(error) or type(error).__name__) from None
+            raise NoAnswer(str(error) or type(error).__name__) from None
 
 
 def rest(failures: int, seconds: float | None = None) -> None:

@@ -8,7 +8,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from ollamamax.kernel.addresses import AddressRefused, checked_address
-from ollamamax.remote import credentials, fleet, models, rollouts, show
+from ollamamax.remote import bundles, credentials, fleet, models, rollouts, show
 from ollamamax.remote.api import RemoteApi
 from ollamamax.remote.credentials import RemoteLogin
 from ollamamax.remote.exits import CommandFailed, ExitStatus
@@ -73,7 +73,7 @@ def completion(shell: str) -> None:
 
 
 for command in (
-    *(models.push, models.versions, models.promote, models.rollback, rollouts.rollout),
+    *(models.push, models.versions, models.promote, models.rollback, rollouts.rollout, bundles.bundle),
     *(fleet.status, fleet.nodes, fleet.logs),
 ):
     remote.add_command(command)

@@ -66,10 +66,10 @@ def push(
         body["license"] = _text_of(license_)
     if parameters:
         body["parameters"] = dict(map(_parameter, parameters))
-    sent = send_file(api, f"library/{model}", file, hashed=_Shown("hashed", quiet), sent=_Shown("sent", quiet))
+    sent = send_file(api, f"library/{model}", file, hashed=ShownBytes("hashed", quiet), sent=ShownBytes("sent", quiet))
     body["files"] = {file.name: sent.digest}
     job = api.post("/api/v1/models/create", body)
-    _wait_for_job(api, job, timeout, quiet)
+    wait_for_job(api, job, timeout, quiet)
     row = find.channel(api, f"{model}:{tag}")
     _tell_pushed(row, sent, job["id"], quiet)
 
@@ -90,10 +90,10 @@ def _tell_pushed(row: dict[str, Any], sent: SentFile, job: str, quiet: bool) -> 
     show.result(told, f"{row['name']} is {row['version']} ({show.size(row['size'])}; {what}).")
 
 
-class _Shown:
+class ShownBytes:
     """Tells each tenth of a file on stderr."""
 
-    def __init__(self, what: str, quiet: bool) -> None:
+    def __init__(self, what: str, quiet: bool = False) -> None:
         self._what, self._quiet, self._last = what, quiet, 0
 
     def __call__(self, done: int, total: int) -> None:
@@ -123,7 +123,8 @@ def _parameter(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _wait_for_job(api: RemoteApi, job: dict[str, Any], timeout: float, quiet: bool) -> None:
+def wait_for_job(api: RemoteApi, job: dict[str, Any], timeout: float, quiet: bool = False) -> dict[str, Any]:
+    """The job, once it is done. Raises `CommandFailed` for one that failed, or goes on still."""
     end, told = time.monotonic() + timeout, ""
     while job["state"] in {"waiting", "running"}:
         now = job["progress"][-1]["status"] if job["progress"] else job["state"]
@@ -138,7 +139,8 @@ def _wait_for_job(api: RemoteApi, job: dict[str, Any], timeout: float, quiet: bo
         time.sleep(_POLL)
         job = api.get(f"/api/v1/jobs/{job['id']}")
     if job["state"] != "done":
-        raise CommandFailed(job["error"] or f"The job was {job['state']}.", code=job.get("error_code", ""))
+        raise CommandFailed(job["error"] or f"The job was {job['state']}.", code=job["error_code"])
+    return job
 
 
 @click.command()

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ollamamax.remote import credentials
-from ollamamax.remote.api import ApiAnswer, NotReached, RemoteApi, rest
+from ollamamax.remote.api import ApiAnswer, NoAnswer, RemoteApi, rest
 from ollamamax.remote.exits import CommandFailed, ExitStatus
 
 CHUNK = 16 << 20
@@ -118,7 +118,7 @@ class _Sending:
         headers = {"Content-Type": "application/octet-stream", "Content-Range": f"{at}-{at + len(data) - 1}"}
         try:
             return self.api.attempt("PATCH", path, data=data, headers=headers)
-        except NotReached:
+        except NoAnswer:
             return None
 
     def _broke_off(self) -> CommandFailed:

@@ -59,6 +59,7 @@ ELSEWHERE = {
     "docs/access-tokens.md: curl $URL/oauth/token": "tests/oauth/test_tokens.py and test_workloads.py: by a secret, and by an issuer's token",
     "docs/access-tokens.md: curl -X POST $URL/api/v1/workloads": "tests/oauth/test_workloads.py: the call with each of its fields",
     "docs/budgets.md: curl -X POST $URL/api/v1/budgets": "tests/metering/test_api_budgets.py: the call with each of its fields",
+    "docs/bundles.md: ollamamax bundle export": "tests/remote/test_models.py: each of these commands",
     "docs/ci.md: set -eu": "tests/remote/test_models.py: the whole script, on a real node",
     "docs/ci.md: FROM ./assistant.gguf": "tests/remote/test_models.py: the model that the script pushes",
     "docs/ci.md: {": "tests/registry/test_api_rollouts.py: the call with each of its fields",

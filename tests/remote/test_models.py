@@ -22,7 +22,7 @@ from models_registry.actions.rollout import run_rollouts
 from models_registry.actions.version import publish_gguf
 from ollamamax.contract import ModelState
 from ollamamax.metering.actions import usage as metering
-from ollamamax.remote.api import ApiAnswer, NotReached, RemoteApi
+from ollamamax.remote.api import ApiAnswer, NoAnswer, RemoteApi
 from ollamamax.remote.credentials import RemoteLogin
 from ollamamax.remote.exits import CommandFailed, ExitStatus
 from ollamamax.remote.send import send_file
@@ -30,7 +30,7 @@ from tests.cast import Key, Person
 from tests.cluster.conftest import Join, join, says
 from tests.management.conftest import Controller, write_gguf
 from tests.metering.records import wire
-from tests.remote.conftest import CommandLine, Served
+from tests.remote.conftest import CommandLine, MakeCommandLine, Served, knows
 from tests.worker.node import Node
 
 __all__ = ["join"]
@@ -49,7 +49,7 @@ class _Failing(RemoteApi):
     def attempt(self, method: str, path: str, *, data: bytes, headers: dict[str, str]) -> ApiAnswer:
         self.chunks += 1
         if self.chunks > 2:
-            raise NotReached("broken")
+            raise NoAnswer("broken")
         return super().attempt(method, path, data=data, headers=headers)
 
 
@@ -214,3 +214,30 @@ def test_the_documented_pipeline_brings_a_model_into_production(
     [row] = owners.done("nodes")
     lines = owners.done("logs", row["name"], "-n", "5")["lines"]
     assert 0 < len(lines) <= 5
+
+
+def test_models_go_out_and_in_as_one_file(
+    owners: CommandLine,
+    owner: Person,
+    stranger_key: Key,
+    served: Served,
+    command_line: MakeCommandLine,
+    controller: Controller,
+    gguf: Path,
+    tmp_path: Path,
+) -> None:
+    """Of one tenant into another, which has the installation's own trust."""
+    version = publish_gguf(acting=owner.acting, file=gguf, name="tiny:1b", aliases=("stable",))
+    knows(lambda: served.ollama(stranger_key).list())
+    strangers, file = command_line(served.url, stranger_key.text), tmp_path / "models.bundle.tar"
+    told = owners.done("bundle", "export", str(file), "tiny")
+    assert (told["models"], told["size"]) == (["tiny:1b", "tiny:stable"], file.stat().st_size)
+    assert strangers.failed("bundle", "export", str(tmp_path / "none"), "tiny") == (1, "model_not_found")
+    assert strangers.done("bundle", "import", str(file))["sent_bytes"] == file.stat().st_size
+    [row] = strangers.done("versions", "tiny")
+    assert (row["version"], row["origin"], sorted(row["channels"])) == (version.digest, "bundle", ["1b", "stable"])
+    file.write_bytes(file.read_bytes()[:-1024])
+    assert strangers.failed("bundle", "import", str(file)) == (1, "bundle_invalid")
+    trusted = strangers.done("bundle", "signers", "--trust", f"office={'ab' * 32}")["signers"]
+    assert trusted == [{"name": "office", "key": "ab" * 32}]
+    assert strangers.done("bundle", "signers", "--distrust", "office")["signers"] == []

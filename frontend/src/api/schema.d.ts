@@ -647,6 +647,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/bundles/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One signed file (an OCI image layout in a tar) with these channels, their versions, and all their bytes. */
+        get: operations["bundles_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/bundles/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Take in a bundle that somebody whom the tenant trusts has signed: all of it, after every byte was verified, or nothing. */
+        post: operations["bundles_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/bundles/signers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Whose bundles the tenant takes, and the key by which others know this installation's. */
+        get: operations["bundle_signers_retrieve"];
+        /** @description Say whose bundles the tenant takes besides those of this installation. */
+        put: operations["bundle_signers_update"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/files": {
         parameters: {
             query?: never;
@@ -3605,6 +3657,11 @@ export interface components {
         BulkResults: {
             results: components["schemas"]["BulkResult"][];
         };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        BundleImport: {
+            /** @description of the file, which was sent before: to `/api/blobs/`, or by the registry protocol in chunks */
+            digest: string;
+        };
         /**
          * @description * `role` - role
          *     * `team_role` - team_role
@@ -4495,9 +4552,10 @@ export interface components {
          *     * `push` - Push
          *     * `create` - Create
          *     * `delete` - Delete
+         *     * `import` - Import
          * @enum {string}
          */
-        JobKindEnum: "pull" | "push" | "create" | "delete";
+        JobKindEnum: "pull" | "push" | "create" | "delete" | "import";
         /**
          * @description * `waiting` - Waiting
          *     * `running` - Running
@@ -4986,9 +5044,10 @@ export interface components {
          *     * `pushed` - Pushed
          *     * `copied` - Copied
          *     * `engine` - kept by an engine
+         *     * `bundle` - from a bundle
          * @enum {string}
          */
-        OriginEnum: "published" | "pushed" | "copied" | "engine";
+        OriginEnum: "published" | "pushed" | "copied" | "engine" | "bundle";
         /**
          * @description * `refuse` - refuse
          *     * `route` - route
@@ -6589,6 +6648,19 @@ export interface components {
             /** Format: date-time */
             factor_required_at: string | null;
             takes_passkeys: boolean;
+        };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        Signer: {
+            name: string;
+            /** @description Ed25519's, in hexadecimal digits */
+            key: string;
+        };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        Signers: {
+            /** @description the key that signs this installation's bundles */
+            readonly own: string;
+            /** @description whose bundles are taken besides its own */
+            signers: components["schemas"]["Signer"][];
         };
         Silence: {
             /** @description 0 ends the silence */
@@ -8584,6 +8656,96 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
+    bundles_export: {
+        parameters: {
+            query: {
+                /** @description ids of channels, as `/api/v1/models` lists them; the parameter is repeated */
+                channel: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-tar": string;
+                };
+            };
+        };
+    };
+    bundles_import: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BundleImport"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+        };
+    };
+    bundle_signers_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Signers"];
+                };
+            };
+        };
+    };
+    bundle_signers_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Signers"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Signers"];
                 };
             };
         };
