@@ -1,4 +1,4 @@
-"""``python -m benchmarks [overhead|integrity|beside|upgrade|failover|start|routing|ranking|prefix|peers|servers|streams|kills|kill|freezes|fairness|flood|usage|live|console|rollouts|replication|history]``: without a name the first two, which takes a few minutes."""
+"""``python -m benchmarks [overhead|integrity|beside|upgrade|failover|start|routing|ranking|prefix|peers|servers|streams|kills|kill|freezes|fairness|flood|usage|audit|live|console|rollouts|replication|history]``: without a name the first two, which takes a few minutes."""
 
 from __future__ import annotations
 
@@ -230,6 +230,16 @@ def usage_command(records: int) -> None:
     from benchmarks import usage
 
     print("\n" + usage.report(usage.measure(usage.Size(records=records))))
+
+
+@main.command(name="audit", help="Records a second, and verifying and searching very many that were generated.")
+@click.option("--records", default=10_000_000, show_default=True, help="0: only how many a second.")
+@click.option("--seconds", default=10.0, show_default=True, help="for which records are added, each way")
+def audit_command(records: int, seconds: float) -> None:
+    from benchmarks import audit
+
+    size = audit.Size(records=records, seconds=seconds)
+    print("\n" + audit.report(audit.measure(size), size))
 
 
 @main.command(name="servers", help="uvicorn, daphne; in the web process and in processes of their own.")

@@ -19,7 +19,7 @@ from ollamamax.audit import chain
 from ollamamax.audit.actions import SYSTEM, lock
 from ollamamax.audit.models import AuditRecord, ChainHead, LegalHold, SubjectKey
 from ollamamax.audit.notes import signing_key
-from ollamamax.audit.verify import Head
+from ollamamax.audit.segments import Head
 
 REMOVED = "tenant.delete"
 """The action of the record, in the system's chain, of which ``target_id`` is the chain that ended."""

@@ -78,6 +78,16 @@ def usage(
     return UsageRecord.objects.filter(_between("received_at", since, until), **only)
 
 
+def usage_after(rows: QuerySet[UsageRecord], last: Mapping[str, Any] | None) -> QuerySet[UsageRecord]:
+    """Of these records, the oldest first, those that come after one; ``None``: from the first on."""
+    found = rows.order_by("received_at", "request")
+    if last is None:
+        return found
+    return found.filter(
+        Q(received_at__gt=last["received_at"]) | Q(received_at=last["received_at"], request__gt=last["request"])
+    ).filter(received_at__gte=last["received_at"])
+
+
 def find_record(request: uuid.UUID) -> UsageRecord | None:
     """The record of one request of the tenant in scope. Queries: 1."""
     return UsageRecord.objects.filter(request=request).first()

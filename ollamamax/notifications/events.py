@@ -35,7 +35,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "model": ("model.configure", "model.copy", "model.delete", "model.replicate", "model.share"),
     "node": ("node.change", "node.cordon", "node.drain", "node.follow", "node.join", "node.remove", "node.resume"),
     "replica": ("replica.pause", "replica.resume"),
-    "request": ("request.cancel", "request.prioritise"),
+    "request": ("request.cancel", "request.prioritise", "request.refuse"),
     "role": ("role.change", "role.create", "role.delete"),
     "session": (
         *("session.end", "session.end_by_provider", "session.end_others", "session.enter_tenant", "session.log_in"),

@@ -16,6 +16,7 @@ SITES = {
     "ollamamax/audit/actions.py": "an advisory lock for the next record of a chain",
     "ollamamax/audit/removal.py": "the owner's function that drops a chain",
     "ollamamax/audit/retention.py": "partitions, by the owner's functions",
+    "ollamamax/audit/segments.py": "records as they lie there, read by processes that know no Django",
     "ollamamax/audit/verify.py": "a snapshot that only reads",
     "ollamamax/backup/restore.py": "whether there is a connection",
     "ollamamax/backup/tables.py": "whole tables by COPY, and what guards them",
@@ -38,6 +39,7 @@ SITES = {
 """Beside the migrations."""
 
 COMPOSED = {
+    "ollamamax/audit/segments.py",
     "ollamamax/backup/tables.py",
     "ollamamax/processes/database_users.py",
     "ollamamax/processes/management/commands/drill.py",

@@ -2984,6 +2984,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/usage/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Who used which model by which key: one line for each request, the oldest first, also as the audit trail is written (`cef`, `ocsf`). */
+        get: operations["usage_access"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/usage/export": {
         parameters: {
             query?: never;
@@ -13487,6 +13504,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PaginatedUsageRecordList"];
+                };
+            };
+        };
+    };
+    usage_access: {
+        parameters: {
+            query?: {
+                /**
+                 * @description * `jsonl` - jsonl
+                 *     * `csv` - csv
+                 *     * `cef` - cef
+                 *     * `ocsf` - ocsf
+                 */
+                form?: "jsonl" | "csv" | "cef" | "ocsf";
+                key?: string;
+                model?: string;
+                node?: string;
+                since?: string;
+                until?: string;
+                user?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": string;
+                    "text/csv": string;
+                    "text/plain": string;
                 };
             };
         };
