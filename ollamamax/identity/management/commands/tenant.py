@@ -73,3 +73,5 @@ class Command(BaseCommand):
         except OllamaMaxError as error:
             raise CommandError(error.message) from error
         self.stdout.write(str(tenant.id))
+        if tenant.deletes_at is not None:
+            self.stdout.write(f"Everything of it is removed from {tenant.deletes_at.isoformat(timespec='seconds')} on.")
