@@ -1,4 +1,4 @@
-"""``python -m benchmarks [overhead|integrity|beside|upgrade|failover|start|routing|ranking|prefix|peers|servers|streams|kills|kill|freezes|fairness|flood|usage|audit|live|console|rollouts|replication|history]``: without a name the first two, which takes a few minutes."""
+"""``python -m benchmarks [overhead|integrity|beside|upgrade|failover|start|routing|ranking|placement|prefix|peers|servers|streams|kills|kill|freezes|fairness|flood|usage|audit|live|console|rollouts|replication|history]``: without a name the first two, which takes a few minutes."""
 
 from __future__ import annotations
 
@@ -101,6 +101,15 @@ def start_command() -> None:
 @click.option("--seeds", default=routing.Size.seeds, show_default=True)
 def routing_command(requests: int, seeds: int) -> None:
     routing.report(routing.Size(requests, seeds))
+
+
+@main.command(name="placement", help="What planning takes: 200 versions in the memory of 100, 1,000 and 10,000 nodes.")
+def placement_command() -> None:
+    from benchmarks import placement
+
+    found = placement.measure(placement.Size())
+    print("\n" + placement.report(found))
+    sys.exit(1 if placement.missed(found) else 0)
 
 
 @main.command(name="ranking", help="What ranking takes with 100, 1,000 and 10,000 nodes that have the model.")

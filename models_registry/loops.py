@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models_registry.actions import collect, external, failed_jobs, pieces, placement, replica, rollout, scrub
+from models_registry.actions import collect, external, failed_jobs, pieces, placement, replica, rollout, scrub, shapes
 from models_registry.jobs.kinds import KINDS
 from models_registry.jobs.runner import JobRunner
 from models_registry.replication.changed import ChangedNodes
@@ -55,6 +55,11 @@ def scrub_blobs(leader: Leader) -> None:
 @loop("models_registry.hash_pieces", every=3.0, lease=LeaseOf.POSTGRES)
 def hash_pieces(leader: Leader) -> None:
     pieces.hash_pieces(leader.check)
+
+
+@loop("models_registry.read_shapes", every=5.0, lease=LeaseOf.POSTGRES)
+def read_shapes(leader: Leader) -> None:
+    shapes.read_shapes(leader.check)
 
 
 @loop("models_registry.repair_blobs", every=60.0, lease=LeaseOf.POSTGRES)

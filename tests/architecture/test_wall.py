@@ -220,6 +220,7 @@ EVERY_TENANT = {
     "models_registry/actions/replica.py": LOOPS,
     "models_registry/actions/rollout.py": LOOPS,
     "models_registry/actions/scrub.py": LOOPS,
+    "models_registry/actions/shapes.py": LOOPS,
     "models_registry/publication.py": PUBLISHES,
     "models_registry/queries/client_key.py": FINDS,
     "models_registry/queries/peers.py": "of one node's own tenant, for a node that is known by its key",

@@ -7,6 +7,7 @@ PAGES = {
     "nodes": "/nodes",
     "join-page": "/nodes/join",
     "models": "/models",
+    "placement": "/placement",
     "jobs": "/jobs",
     "queue": "/queue",
     "requests": "/requests",

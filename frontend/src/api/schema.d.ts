@@ -1359,6 +1359,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models/{channel_id}/memory": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description How much memory the model needs once it is loaded, predicted and measured. */
+        get: operations["models_memory_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/models/{channel_id}/moves": {
         parameters: {
             query?: never;
@@ -1620,6 +1637,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/nodes/{node_id}/memory": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What models took on this node when they were loaded there, beside what was predicted. */
+        get: operations["nodes_memory_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/nodes/bulk": {
         parameters: {
             query?: never;
@@ -1684,6 +1718,23 @@ export interface paths {
         post?: never;
         /** @description Revoke a join token. Nodes that joined with it stay. */
         delete: operations["join_tokens_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/placement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What would be loaded, unloaded and moved now, and why. Nothing is done. */
+        get: operations["placement_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -4143,6 +4194,15 @@ export interface components {
                 [key: string]: unknown;
             };
         };
+        /** @description A version that is asked for, whose only replica would fit on no other node if this one failed. */
+        Exposed: {
+            version: string;
+            /** @description a name of the version; empty where it has none */
+            model: string;
+            /** Format: uuid */
+            node: string;
+            node_name: string;
+        };
         /**
          * @description * `` -
          *     * `totp` - totp
@@ -4864,6 +4924,29 @@ export interface components {
          * @enum {string}
          */
         MeKindEnum: "user" | "key";
+        /** @description What a version took on a node when it was loaded there. */
+        MeasuredMemory: {
+            version: string;
+            /** Format: uuid */
+            node: string;
+            node_name: string;
+            engine: string;
+            /** @description bytes, by the engine's word just after it was loaded */
+            measured: number;
+            /** @description tokens, of each slot */
+            context: number;
+            /** @description null where the engine does not tell */
+            slots: number | null;
+            /** Format: date-time */
+            measured_at: string;
+            /** @description for the same context and slots; null: not known */
+            predicted: number | null;
+            /**
+             * Format: double
+             * @description by how much the prediction is above what was measured
+             */
+            difference_percent: number | null;
+        };
         /** @description A user in the caller's tenant. Rights come from active memberships only. */
         Member: {
             /** Format: uuid */
@@ -4903,6 +4986,38 @@ export interface components {
          * @enum {string}
          */
         MemberStateEnum: "invited" | "active" | "suspended";
+        /** @description Bytes of memory that a version needs, on GPUs and host together. */
+        Memory: {
+            version: string;
+            engine: string;
+            /** @description tokens, of each slot */
+            context: number;
+            slots: number;
+            /** @description of the cache of keys and values */
+            cache_type: string;
+            /** @description by its file; empty where that is not known */
+            architecture: string;
+            /** @description by its file; null where it is not known */
+            predicted: components["schemas"]["MemoryNeed"] | null;
+            /** @description why it is not known; empty where it is */
+            unknown: string;
+            /**
+             * Format: double
+             * @description what predictions are multiplied by: what engines of this kind took of this architecture
+             */
+            factor: number;
+            /** @description what was measured with the same context and slots, or else the corrected prediction */
+            expected: number | null;
+            measured: components["schemas"]["MeasuredMemory"][];
+        };
+        MemoryNeed: {
+            weights: number;
+            /** @description of keys and values, for all slots */
+            cache: number;
+            /** @description of the engine's process and its work */
+            buffers: number;
+            total: number;
+        };
         Model: {
             /** Format: uuid */
             readonly id: string;
@@ -5024,6 +5139,31 @@ export interface components {
         NodeLogLine: {
             number: number;
             text: string;
+        };
+        /** @description What a version took on a node when it was loaded there. */
+        NodeMeasuredMemory: {
+            version: string;
+            /** Format: uuid */
+            node: string;
+            node_name: string;
+            engine: string;
+            /** @description bytes, by the engine's word just after it was loaded */
+            measured: number;
+            /** @description tokens, of each slot */
+            context: number;
+            /** @description null where the engine does not tell */
+            slots: number | null;
+            /** Format: date-time */
+            measured_at: string;
+            /** @description for the same context and slots; null: not known */
+            predicted: number | null;
+            /**
+             * Format: double
+             * @description by how much the prediction is above what was measured
+             */
+            difference_percent: number | null;
+            /** @description a name of the version; empty where it has none any more */
+            model: string;
         };
         NodeQueue: {
             node: string;
@@ -5878,6 +6018,68 @@ export interface components {
          * @enum {string}
          */
         PhaseEnum: "received" | "queued" | "routed" | "loading" | "prefill" | "generating" | "ended";
+        Placed: {
+            version: string;
+            /** @description a name of the version; empty where it has none */
+            model: string;
+        };
+        Placement: {
+            /** Format: date-time */
+            planned_at: string;
+            /** @description that come into memory by the plan */
+            cost_bytes: number;
+            steps: components["schemas"]["PlacementStep"][];
+            shortages: components["schemas"]["PlacementShortage"][];
+            exposed: components["schemas"]["Exposed"][];
+            nodes: components["schemas"]["PlacementNode"][];
+        };
+        PlacementNode: {
+            /** Format: uuid */
+            node: string;
+            node_name: string;
+            /** @description whether it is there, well, and takes requests */
+            takes: boolean;
+            /** @description bytes that versions may take there together */
+            memory: number;
+            used_before: number;
+            used_after: number;
+            before: components["schemas"]["Placed"][];
+            after: components["schemas"]["Placed"][];
+        };
+        /** @description A version with fewer replicas in memory than it should have. */
+        PlacementShortage: {
+            version: string;
+            /** @description a name of the version; empty where it has none */
+            model: string;
+            /** @description that serve it once the plan is carried out */
+            replicas: number;
+            /** @description of their nodes */
+            slots: number;
+            /**
+             * Format: double
+             * @description requests at once, in the mean of ten minutes, and those that wait
+             */
+            demand: number;
+            why: string;
+        };
+        PlacementStep: {
+            version: string;
+            /** @description a name of the version; empty where it has none */
+            model: string;
+            verb: components["schemas"]["VerbEnum"];
+            /** Format: uuid */
+            node: string;
+            node_name: string;
+            /**
+             * Format: uuid
+             * @description of a move: the node that it is unloaded on afterwards
+             */
+            source: string | null;
+            source_name: string;
+            /** @description that come into memory on the node, or leave it */
+            bytes: number;
+            reason: string;
+        };
         /** @description ``token`` goes to the gateway as `Authorization: Bearer`; keep it in the page's memory only. */
         PlaygroundToken: {
             token: string;
@@ -6894,6 +7096,15 @@ export interface components {
              * @default 0
              */
             priority: number;
+            /** @description replicas in memory at least, whether it is asked for or not; null: none */
+            least_loaded?: number | null;
+            /** @description replicas in memory at most; null: as many as the demand needs */
+            most_loaded?: number | null;
+            /**
+             * @description whether what is in memory stays there, whatever else needs room
+             * @default false
+             */
+            pinned: boolean;
             /**
              * Format: int64
              * @description of one node's transfers of a version; null: as fast as it goes
@@ -6963,6 +7174,15 @@ export interface components {
              * @default 0
              */
             priority: number;
+            /** @description replicas in memory at least, whether it is asked for or not; null: none */
+            least_loaded?: number | null;
+            /** @description replicas in memory at most; null: as many as the demand needs */
+            most_loaded?: number | null;
+            /**
+             * @description whether what is in memory stays there, whatever else needs room
+             * @default false
+             */
+            pinned: boolean;
             /**
              * Format: int64
              * @description of one node's transfers of a version; null: as fast as it goes
@@ -7115,6 +7335,13 @@ export interface components {
             /** @description whether engines keep it: they delete it themselves, by a job */
             by_engines: boolean;
         };
+        /**
+         * @description * `load` - load
+         *     * `unload` - unload
+         *     * `move` - move
+         * @enum {string}
+         */
+        VerbEnum: "load" | "unload" | "move";
         /** @description Numbers ``begin`` to ``end`` were checked; ``next`` is where to go on, null at the end of the chain. ``problems`` names 100 at most. */
         Verified: {
             begin: number;
@@ -10121,6 +10348,31 @@ export interface operations {
             };
         };
     };
+    models_memory_retrieve: {
+        parameters: {
+            query?: {
+                /** @description Tokens of each slot; else the profile's. */
+                context?: number;
+                slots?: number;
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Memory"];
+                };
+            };
+        };
+    };
     models_moves: {
         parameters: {
             query?: {
@@ -10691,6 +10943,27 @@ export interface operations {
             };
         };
     };
+    nodes_memory_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                node_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeMeasuredMemory"][];
+                };
+            };
+        };
+    };
     nodes_bulk: {
         parameters: {
             query?: never;
@@ -10811,6 +11084,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    placement_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Placement"];
+                };
             };
         };
     };

@@ -12,6 +12,7 @@ import * as limits from '../areas/limits'
 import * as models from '../areas/models'
 import * as nodes from '../areas/nodes'
 import * as overview from '../areas/overview'
+import * as placement from '../areas/placement'
 import * as playground from '../areas/playground'
 import * as queue from '../areas/queue'
 import * as requests from '../areas/requests'
@@ -30,6 +31,7 @@ export const AREAS = [
   nodes,
   incidents,
   models,
+  placement,
   jobs,
   requests,
   queue,

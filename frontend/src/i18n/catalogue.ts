@@ -12,6 +12,7 @@ import type limits from '../areas/limits/en.json'
 import type models from '../areas/models/en.json'
 import type nodes from '../areas/nodes/en.json'
 import type overview from '../areas/overview/en.json'
+import type placement from '../areas/placement/en.json'
 import type playground from '../areas/playground/en.json'
 import type queue from '../areas/queue/en.json'
 import type requests from '../areas/requests/en.json'
@@ -39,6 +40,7 @@ export interface Texts {
   models: typeof models
   nodes: typeof nodes
   overview: typeof overview
+  placement: typeof placement
   playground: typeof playground
   queue: typeof queue
   requests: typeof requests
