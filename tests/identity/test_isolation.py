@@ -101,7 +101,7 @@ ANSWERS = {
     "POST incidents/<uuid:incident_id>/recovery": {409},  # it is about no node
     "POST sso/domains/<uuid:domain_id>/verify": {400},  # no such server
     "POST sso/providers/<uuid:provider_id>/test": {403, 503},  # neither; and a key has no browser
-    "POST tenants/<uuid:tenant_id>/deletion": {200, 403},  # a key is no owner
+    "POST tenants/<uuid:tenant_id>/deletion": {403, 409},  # a key is no owner; and its trail is under legal hold
     "DELETE tenants/<uuid:tenant_id>/deletion": {200, 403},
     "GET tenants/<uuid:tenant_id>/export": {200, 403},
     "DELETE sso/break-glass/<uuid:account_id>": {204, 403},  # a key is no owner
