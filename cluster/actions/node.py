@@ -139,25 +139,29 @@ def change_node(*, acting: Principal, node_id: uuid.UUID, change: NodeChange) ->
     if "access" in change:
         change = {**change, "access": _served(change["access"])}
     with tenant_scope(tenant), transaction.atomic(durable=True):
-        node = _locked(node_id)
-        changed = {name: value for name, value in _fields(node, change).items() if getattr(node, name) != value}
-        if not changed:
-            return node
-        if "labels" in changed:
-            follow_labels(node.labels, change["labels"])
-        for name, value in changed.items():
-            setattr(node, name, value)
-        followed = _follow_order(node)
-        node.save(update_fields=[*changed, *followed])
-        record(
-            acting=acting,
-            action=_action(changed),
-            target_type="node",
-            target_id=node.id,
-            tenant=tenant,
-            detail=_detail(changed, change) | ({"state": node.lifecycle} if followed else {}),
-        )
-        membership.publish_on_commit(node)
+        return change_locked(acting, _locked(node_id), change)
+
+
+def change_locked(by: Principal, node: Node, change: NodeChange) -> Node:
+    """Within a transaction that has the node locked, in the tenant's scope: the same, of a change that was checked."""
+    changed = {name: value for name, value in _fields(node, change).items() if getattr(node, name) != value}
+    if not changed:
+        return node
+    if "labels" in changed:
+        follow_labels(node.labels, change["labels"])
+    for name, value in changed.items():
+        setattr(node, name, value)
+    followed = _follow_order(node)
+    node.save(update_fields=[*changed, *followed])
+    record(
+        acting=by,
+        action=_action(changed),
+        target_type="node",
+        target_id=node.id,
+        tenant=node.tenant_id,
+        detail=_detail(changed, change) | ({"state": node.lifecycle} if followed else {}),
+    )
+    membership.publish_on_commit(node)
     return node
 
 
