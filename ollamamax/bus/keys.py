@@ -210,6 +210,11 @@ def transfers_of_region(tenant: str, region: str) -> str:
     return f"omx:transfers:{tenant}:{region}"
 
 
+def waiting_transfers(tenant: str, region: str) -> tuple[str, str]:
+    """Of the tenant's nodes of the region that got no leave: since when each waits, and when it is waited for no more, in Unix seconds."""
+    return f"omx:transfers_waiting:{tenant}:{region}", f"omx:transfers_waited:{tenant}:{region}"
+
+
 def version_made(tenant: str, digest: str) -> str:
     """Lease: a job makes this version, and points a name at it when a node can serve it; nodes fetch it meanwhile."""
     return f"omx:made:{tenant}:{digest}"
