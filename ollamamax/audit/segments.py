@@ -56,7 +56,7 @@ class Stretch(NamedTuple):
     noted: Head | None = None
 
 
-class Checked(NamedTuple):
+class CheckedStretch(NamedTuple):
     """``end`` is the last record that was found, or what the stretch follows where there was none."""
 
     stretch: Stretch
@@ -80,7 +80,7 @@ def stretches(name: str, origin: Head, last: int, noted: Head | None, length: in
     ]
 
 
-def check(cursor: Cursor, stretch: Stretch) -> Checked:
+def check(cursor: Cursor, stretch: Stretch) -> CheckedStretch:
     """Compute every hash of the stretch anew, and how each record follows the one before it. Queries: 1, or 2 for all but a chain's first."""
     previous: str | None
     if stretch.origin is not None:
@@ -99,7 +99,7 @@ def check(cursor: Cursor, stretch: Stretch) -> Checked:
         expected, previous = row["seq"] + 1, row["hash"]
     if not stretch.is_last and expected <= stretch.end:
         problems.append(ChainProblem(stretch.chain, expected, f"missing, and every one up to {stretch.end}"))
-    return Checked(stretch, count, Head(expected - 1, previous or ""), problems)
+    return CheckedStretch(stretch, count, Head(expected - 1, previous or ""), problems)
 
 
 def _problems(row: Mapping[str, Any], stretch: Stretch, expected: int, previous: str | None) -> Iterator[ChainProblem]:
@@ -136,7 +136,7 @@ def fetch(cursor: Cursor, stretch: Stretch) -> list[Any]:
 
 def check_all(
     wanted: Sequence[Stretch], connecting: Mapping[str, Any], snapshot: str, processes: int
-) -> Iterator[Checked]:
+) -> Iterator[CheckedStretch]:
     """As `check`, each stretch in one of so many processes, in the order of ``wanted``. ``connecting`` is how to connect; ``snapshot`` is
     what a transaction that is still open exported."""
     context = multiprocessing.get_context("spawn")
@@ -160,6 +160,6 @@ def cursor_there() -> psycopg.Cursor[Any]:
     return _connections[0].cursor()
 
 
-def _check_there(stretch: Stretch) -> Checked:
+def _check_there(stretch: Stretch) -> CheckedStretch:
     with cursor_there() as cursor:
         return check(cursor, stretch)

@@ -12,7 +12,7 @@ from django.db.models import Max
 
 from ollamamax.audit import chain
 from ollamamax.audit.models import AuditRecord, ChainHead, Checkpoint
-from ollamamax.audit.segments import LENGTH, ChainProblem, Checked, Head, Stretch, check, check_all, stretches
+from ollamamax.audit.segments import LENGTH, ChainProblem, CheckedStretch, Head, Stretch, check, check_all, stretches
 
 UNTRUSTED = "its checkpoint is not signed by a key that is trusted here (OLLAMAMAX_AUDIT_KEYS)"
 
@@ -52,7 +52,7 @@ def verify(
                 yield from _ends(name, found.end, begins.get(name), heads.get(name), noted.get(name))
 
 
-def _checked(wanted: list[Stretch], processes: int) -> Iterator[Checked]:
+def _checked(wanted: list[Stretch], processes: int) -> Iterator[CheckedStretch]:
     with connection.cursor() as cursor:
         if processes > 1 and len(wanted) > 1:
             cursor.execute("SELECT pg_export_snapshot()")

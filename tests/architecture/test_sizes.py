@@ -13,6 +13,7 @@ LOOK_AGAIN = 300
 KINDS = (".py", ".lua", ".ts", ".tsx", ".js", ".mjs", ".css", ".sh", ".html", ".yml", ".toml")
 GENERATED = ("frontend/src/api/schema.d.ts", "frontend/src/live/types.ts")
 LONGER = {
+    "benchmarks/__main__.py": "one list of what can be measured",
     "benchmarks/audit.py": "one measurement, from the first record to the report",
     "ollamamax/audit/migrations/0003_partitions.py": "one table that becomes another, there and back",
     "benchmarks/upgrade.py": "one upgrade, step by step, and what its clients were told",
