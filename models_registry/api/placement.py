@@ -1,4 +1,4 @@
-"""Which versions should be in the memory of which nodes: the plan as it would be carried out now, and nothing of it done."""
+"""Which versions should be in the memory of which nodes: the plan as it would be carried out now, as a dry run, and to be applied."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cluster.placement.terms import PlacementStep
+from models_registry.actions.loading import apply_placement, is_applying, number_of, stop_placement
+from models_registry.api.profile import Strict
 from models_registry.queries.placement import PlacementSnapshot, planned
+from models_registry.queries.replication import policy_of, terms_of
 from ollamamax.identity.api.base import View
 from ollamamax.identity.rights import require_in_tenant
 
@@ -61,12 +64,32 @@ class PlacementNodeSerializer(serializers.Serializer[Any]):
 
 
 class PlacementSerializer(serializers.Serializer[Any]):
+    plan = serializers.CharField(help_text="names these steps: what is sent back to have them carried out")
+    automatic = serializers.BooleanField(
+        help_text="whether plans are carried out by themselves, as the tenant's terms say"
+    )
+    applying = serializers.BooleanField(help_text="whether one that somebody applied is being carried out")
     planned_at = serializers.DateTimeField()
     cost_bytes = serializers.IntegerField(help_text="that come into memory by the plan")
     steps = PlacementStepSerializer(many=True)
     shortages = PlacementShortageSerializer(many=True)
     exposed = ExposedSerializer(many=True)
     nodes = PlacementNodeSerializer(many=True)
+
+
+class ApplySerializer(Strict):
+    plan = serializers.CharField(max_length=64, help_text="of the plan as it was seen")
+
+
+class WaitingStepSerializer(PlacementStepSerializer):
+    why = serializers.CharField(help_text="it waits")
+
+
+class AppliedSerializer(serializers.Serializer[Any]):
+    """Of the first round; the loop goes on with the rest."""
+
+    asked = PlacementStepSerializer(many=True, help_text="what nodes were told to do")
+    waiting = WaitingStepSerializer(many=True)
 
 
 class PlacementView(View):
@@ -80,6 +103,31 @@ class PlacementView(View):
         return Response(PlacementSerializer(_shown(planned(require_in_tenant(self.acting, "node.manage")))).data)
 
 
+class PlacementApplyView(View):
+    permissions = {"POST": "node.manage", "DELETE": "node.manage"}
+    serializer_class = AppliedSerializer
+    creates = True
+
+    @extend_schema(operation_id="placement_apply", request=ApplySerializer, responses=AppliedSerializer)
+    def post(self, request: Request) -> Response:
+        """Have the plan carried out: what can be done now is done now, the rest within ten minutes, planned anew each time. 409 where the plan is another one by now."""
+        given = ApplySerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        found, carried = apply_placement(acting=self.acting, plan=given.validated_data["plan"])
+        return Response(
+            {
+                "asked": [_step(found, step) for step in carried.asked],
+                "waiting": [_step(found, step) | {"why": why} for step, why in carried.waiting],
+            }
+        )
+
+    @extend_schema(operation_id="placement_stop", responses={204: None})
+    def delete(self, request: Request) -> Response:
+        """Carry nothing more of it out. What nodes were told to do goes on."""
+        stop_placement(acting=self.acting)
+        return Response(status=204)
+
+
 def _shown(found: PlacementSnapshot) -> dict[str, Any]:
     plan = found.plan
     before: dict[str, dict[str, int]] = {node.id: {} for node in found.nodes}
@@ -89,20 +137,12 @@ def _shown(found: PlacementSnapshot) -> dict[str, Any]:
     for step in plan.steps:
         _carry_out(after, step)
     return {
+        "plan": number_of(found),
+        "automatic": terms_of(policy_of(None)).automatic,
+        "applying": is_applying(found.tenant),
         "planned_at": found.at,
         "cost_bytes": plan.cost,
-        "steps": [
-            _placed(found, step.digest)
-            | _named(found, step.node)
-            | {
-                "verb": step.verb,
-                "source": uuid.UUID(step.source) if step.source else None,
-                "source_name": found.node_names.get(step.source, ""),
-                "bytes": step.bytes,
-                "reason": step.reason.value,
-            }
-            for step in plan.steps
-        ],
+        "steps": [_step(found, step) for step in plan.steps],
         "shortages": [
             _placed(found, each.digest)
             | {"replicas": each.replicas, "slots": each.slots, "demand": round(each.demand, 3), "why": each.why}
@@ -121,6 +161,18 @@ def _shown(found: PlacementSnapshot) -> dict[str, Any]:
             }
             for node in found.nodes
         ],
+    }
+
+
+def _step(found: PlacementSnapshot, step: PlacementStep) -> dict[str, Any]:
+    return {
+        **_placed(found, step.digest),
+        **_named(found, step.node),
+        "verb": step.verb,
+        "source": uuid.UUID(step.source) if step.source else None,
+        "source_name": found.node_names.get(step.source, ""),
+        "bytes": step.bytes,
+        "reason": step.reason.value,
     }
 
 

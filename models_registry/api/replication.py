@@ -85,6 +85,9 @@ class TenantTermsSerializer(TermsSerializer):
     region_bytes_per_second = _whole(
         LEAST_RATE, LARGEST, "of all transfers to nodes of one region together; null: as fast as it goes"
     )
+    automatic = serializers.BooleanField(
+        required=False, default=False, help_text="whether plans of what is in memory are carried out by themselves"
+    )
     evict = serializers.ChoiceField(
         EVICTIONS,
         required=False,

@@ -17,7 +17,7 @@ from models_registry.api.job import JobListView, JobRetryView, JobView
 from models_registry.api.memory import ModelMemoryView, NodeMemoryView
 from models_registry.api.model import ModelListView, ModelView
 from models_registry.api.order import ModelCopyView, ModelCreateView, ModelPullView, ModelUsesView
-from models_registry.api.placement import PlacementView
+from models_registry.api.placement import PlacementApplyView, PlacementView
 from models_registry.api.promotion import (
     PromotionApproveView,
     PromotionListView,
@@ -58,6 +58,7 @@ urlpatterns = [
     path("models/<uuid:channel_id>/replicas/<uuid:node_id>/resume", ReplicaResumeView.as_view(), name="replica-resume"),
     path("models/<uuid:channel_id>/memory", ModelMemoryView.as_view(), name="model-memory"),
     path("nodes/<uuid:node_id>/memory", NodeMemoryView.as_view(), name="node-memory"),
+    path("placement/apply", PlacementApplyView.as_view(), name="placement-apply"),
     path("placement", PlacementView.as_view(), name="placement"),
     path("replication", TenantReplicationView.as_view(), name="replication"),
     path("models/<uuid:channel_id>/rollback", ModelRollbackView.as_view(), name="model-rollback"),

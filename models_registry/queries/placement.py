@@ -23,7 +23,7 @@ from models_registry.models import Channel, Replica, Version
 from models_registry.queries.memory import KnownMemory, known_memory
 from models_registry.queries.replication import ReplicationRules, rules_of
 from ollamamax.bus import keys, regions
-from ollamamax.contract import ModelState, NodeState, decode_open
+from ollamamax.contract import Load, ModelState, NodeState, decode_open
 from ollamamax.contract.profile import Profile
 from ollamamax.kernel.errors import Unavailable
 from ollamamax.metering import queries as metering
@@ -42,12 +42,21 @@ _NOWHERE = ("-",)
 class PlacementSnapshot:
     """What a plan was made of, with what people call it; and the plan."""
 
+    tenant: uuid.UUID
     at: datetime.datetime
     nodes: Sequence[PlacementNode]
     versions: Sequence[PlacementVersion]
     loaded: Sequence[LoadedReplica]
     node_names: Mapping[str, str]
     version_names: Mapping[str, str]
+    engine_names: Mapping[tuple[str, str], str]
+    """What the engine of a node calls a version."""
+    loads: Mapping[str, Load]
+    """By version, what its profiles fix of an instance."""
+    free: Mapping[str, int]
+    """Bytes that each node has free at this moment."""
+    loading: frozenset[tuple[str, str]]
+    """Node and version of what is on its way into memory."""
     plan: PlacementPlan
 
 
@@ -79,14 +88,28 @@ def planned(tenant: uuid.UUID) -> PlacementSnapshot:
     ]
     loaded = list(_loaded(said, known))
     return PlacementSnapshot(
+        tenant,
         now,
         nodes,
         placed,
         loaded,
         {each.id.hex: each.name for each in found},
         {digest: f"{some[0].model.name}:{some[0].name}" for digest, some in by_version.items()},
+        {(node, model.version): model.name for node, state in said.items() for model in state.models},
+        {digest: _load(some) for digest, some in by_version.items()},
+        {node: memory_of(state).free or 0 for node, state in said.items()},
+        frozenset(
+            (node, model.version) for node, state in said.items() for model in state.models if model.state == "loading"
+        ),
         plan(nodes, placed, loaded),
     )
+
+
+def _load(channels: Sequence[Channel]) -> Load:
+    """With the largest context that a model of the version asks for: a smaller one would be loaded again."""
+    profiles = [msgspec.convert(each.model.profile, Profile) for each in channels]
+    context = max((each.num_ctx for each in profiles if each.num_ctx), default=None)
+    return Load(context, profiles[0].num_gpu)
 
 
 def _node(node: Node, state: NodeState | None) -> PlacementNode:

@@ -54,6 +54,8 @@ class ReplicationTerms(msgspec.Struct, frozen=True, omit_defaults=True):
     window_until: int | None = None
     quota_bytes: int | None = None
     """How much of a node's disk all versions of the tenant may take together; of a tenant's terms only."""
+    automatic: bool = False
+    """Whether plans of what is in memory are carried out by themselves (`models_registry.actions.loading`); of a tenant's terms only."""
     evict: Eviction = "oldest"
     """What goes first where room is needed: who came first, who was last used longest ago, or the largest."""
 
@@ -115,6 +117,8 @@ def objection(terms: ReplicationTerms, *, of_tenant: bool) -> tuple[str, str] | 
         return "window_from", "A window has both a beginning and an end."
     if terms.quota_bytes is not None and not of_tenant:
         return "quota_bytes", "A quota is of a tenant's terms, for all of its models together."
+    if terms.automatic and not of_tenant:
+        return "automatic", "Plans are of all models together: 'automatic' is of a tenant's terms."
     if terms.region_bytes_per_second is not None and not of_tenant:
         return "region_bytes_per_second", "A region's speed is of a tenant's terms, for all of its models together."
     return None

@@ -195,6 +195,20 @@ def fetch_asked(node: str, digest: str) -> str:
     return f"omx:fetch:{node}:{digest}"
 
 
+PLACEMENTS_APPLIED = "omx:placement:applied"
+"""Set of tenants that had a plan of placement carried out and may have steps left."""
+
+
+def placement_applied(tenant: str) -> str:
+    """There while the tenant's plan of placement is carried out because somebody applied it."""
+    return f"omx:placement:{tenant}:applied"
+
+
+def placement_asked(node: str, digest: str) -> str:
+    """Lease: the control plane asked this node to load or unload this version a moment ago."""
+    return f"omx:placement:{node}:{digest}:asked"
+
+
 def fetch_failed(node: str, digest: str) -> str:
     """Count: how many times in a row this node was asked again for this version because it failed to get it."""
     return f"omx:fetch:{node}:{digest}:failed"

@@ -215,6 +215,7 @@ EVERY_TENANT = {
     "models_registry/actions/collect.py": LOOPS,
     "models_registry/actions/external.py": LOOPS,
     "models_registry/actions/job.py": LOOPS,
+    "models_registry/actions/loading.py": LOOPS,
     "models_registry/actions/pieces.py": LOOPS,
     "models_registry/actions/placement.py": LOOPS,
     "models_registry/actions/replica.py": LOOPS,

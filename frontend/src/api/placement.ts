@@ -15,3 +15,18 @@ export function usePlacement() {
     refetchInterval: 10_000,
   })
 }
+
+/** Have the plan carried out as it was seen. */
+export async function applyPlacement(plan: string): Promise<void> {
+  bodyOf(await api.POST('/api/v1/placement/apply', { body: { plan } }))
+}
+
+export async function stopPlacement(): Promise<void> {
+  bodyOf(await api.DELETE('/api/v1/placement/apply'))
+}
+
+/** The organisation's other terms stay as they are. */
+export async function setAutomatic(automatic: boolean): Promise<void> {
+  const terms = bodyOf(await api.GET('/api/v1/replication'))
+  bodyOf(await api.PUT('/api/v1/replication', { body: { ...terms, automatic } }))
+}

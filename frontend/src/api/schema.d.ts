@@ -1740,6 +1740,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/placement/apply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Have the plan carried out: what can be done now is done now, the rest within ten minutes, planned anew each time. 409 where the plan is another one by now. */
+        post: operations["placement_apply"];
+        /** @description Carry nothing more of it out. What nodes were told to do goes on. */
+        delete: operations["placement_stop"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/playground/token": {
         parameters: {
             query?: never;
@@ -3410,6 +3428,17 @@ export interface components {
             fallbacks?: components["schemas"]["Fallback"][];
             /** @description name, or name:tag; the tag is latest when left out. */
             name: string;
+        };
+        /** @description Of the first round; the loop goes on with the rest. */
+        Applied: {
+            /** @description what nodes were told to do */
+            asked: components["schemas"]["PlacementStep"][];
+            waiting: components["schemas"]["WaitingStep"][];
+        };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        Apply: {
+            /** @description of the plan as it was seen */
+            plan: string;
         };
         Approval: {
             name: string;
@@ -6024,6 +6053,12 @@ export interface components {
             model: string;
         };
         Placement: {
+            /** @description names these steps: what is sent back to have them carried out */
+            plan: string;
+            /** @description whether plans are carried out by themselves, as the tenant's terms say */
+            automatic: boolean;
+            /** @description whether one that somebody applied is being carried out */
+            applying: boolean;
             /** Format: date-time */
             planned_at: string;
             /** @description that come into memory by the plan */
@@ -7125,6 +7160,11 @@ export interface components {
              */
             region_bytes_per_second?: number | null;
             /**
+             * @description whether plans of what is in memory are carried out by themselves
+             * @default false
+             */
+            automatic: boolean;
+            /**
              * @description what goes first where room is needed, of copies beyond `least` that are not in use
              *
              *     * `oldest` - oldest
@@ -7371,6 +7411,26 @@ export interface components {
             position: number;
             expected_wait_ms: number | null;
             nodes: string[];
+        };
+        WaitingStep: {
+            version: string;
+            /** @description a name of the version; empty where it has none */
+            model: string;
+            verb: components["schemas"]["VerbEnum"];
+            /** Format: uuid */
+            node: string;
+            node_name: string;
+            /**
+             * Format: uuid
+             * @description of a move: the node that it is unloaded on afterwards
+             */
+            source: string | null;
+            source_name: string;
+            /** @description that come into memory on the node, or leave it */
+            bytes: number;
+            reason: string;
+            /** @description it waits */
+            why: string;
         };
         /** @description What whose password was right can show besides. */
         WaitsForFactor: {
@@ -11103,6 +11163,50 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Placement"];
                 };
+            };
+        };
+    };
+    placement_apply: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Apply"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Applied"];
+                };
+            };
+        };
+    };
+    placement_stop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };

@@ -1,4 +1,4 @@
-/** The plan of which models should be in the memory of which nodes, as a dry run: its steps, what is short, and each node before and after. */
+/** The plan of which models should be in the memory of which nodes, to be looked at and applied: its steps, what is short, and each node before and after. */
 import { Table } from '@mantine/core'
 import { Link } from '@tanstack/react-router'
 import { useTranslation } from 'react-i18next'
@@ -15,6 +15,7 @@ import { Page } from '../../ui/Page'
 import { Loaded } from '../../ui/PageState'
 import { Tag } from '../../ui/Tag'
 import { Tile } from '../../ui/Tile'
+import { PlacementActs } from './PlacementActs'
 import classes from './PlacementPage.module.css'
 
 const nameOf = (placed: Placed): string => placed.model || placed.version.slice(7, 19)
@@ -23,7 +24,11 @@ export function PlacementPage() {
   const { t } = useTranslation('placement')
   const placement = usePlacement()
   return (
-    <Page title={t('title')} lead={t('lead')}>
+    <Page
+      title={t('title')}
+      lead={t('lead')}
+      actions={placement.data && <PlacementActs placement={placement.data} />}
+    >
       <Loaded query={placement}>
         {(found) => (
           <>
