@@ -166,7 +166,8 @@ def _ask(step: PlacementStep, found: PlacementSnapshot) -> None:
         )
         return
     load = found.loads.get(step.digest)
-    fixed = {} if load is None else {key: value for key, value in msgspec.to_builtins(load).items() if value}
+    # Without what it leaves to the engine: nodes of the release before know no such arguments.
+    fixed = {} if load is None else msgspec.to_builtins(load)
     current_app.send_task(
         "cluster.load_model",
         kwargs={"version": step.digest, "name": name, "keep_alive": STAYS, **fixed},
