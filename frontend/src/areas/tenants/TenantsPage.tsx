@@ -29,16 +29,16 @@ export function TenantsPage() {
         id: 'state',
         header: t('state'),
         value: stateOf,
-        cell: (row) => (
-          row.deletes_at === null ? (
-            <Tag tone={row.suspended_at === null ? (row.is_operator ? 'accent' : 'ok') : 'warn'}>{t(stateOf(row))}</Tag>
-          ) : (
-            <Tag tone="bad">
-              <time title={exactly(row.deletes_at)}>{t('deleting', { date: day(row.deletes_at) })}</time>
-            </Tag>
-          )
-        ),
-        width: 210,
+        cell: (row) => <Tag tone={TONES[stateOf(row)]}>{t(stateOf(row))}</Tag>,
+        width: 130,
+      },
+      {
+        id: 'deletes',
+        header: t('deletesOn'),
+        value: (row) => row.deletes_at,
+        cell: (row) =>
+          row.deletes_at === null ? '–' : <time title={exactly(row.deletes_at)}>{day(row.deletes_at)}</time>,
+        width: 120,
       },
       { id: 'weight', header: t('weight'), value: (row) => row.weight, align: 'right', width: 100 },
       { id: 'rpm', header: t('requests'), value: (row) => row.limits.requests_per_minute, cell: (row) => limit(row.limits.requests_per_minute), align: 'right', width: 150 },
@@ -93,7 +93,7 @@ export function TenantsPage() {
         columns={columns}
         list={list}
         idOf={(row) => row.id}
-        rowActionsWidth={280}
+        rowActionsWidth={220}
         rowActions={(row) => (
           <>
             <Button
@@ -158,7 +158,12 @@ export function TenantsPage() {
   )
 }
 
-const stateOf = (row: TenantDetail): 'active' | 'suspended' | 'operator' =>
-  row.suspended_at !== null ? 'suspended' : row.is_operator ? 'operator' : 'active'
+const TONES = { active: 'ok', suspended: 'warn', deleting: 'bad', operator: 'accent' } as const
+
+function stateOf(row: TenantDetail): keyof typeof TONES {
+  if (row.deletes_at !== null) return 'deleting'
+  if (row.suspended_at !== null) return 'suspended'
+  return row.is_operator ? 'operator' : 'active'
+}
 
 const limit = (value: number | null | undefined): string => (value == null ? '–' : count(value))
