@@ -18,7 +18,7 @@ export function Leaving() {
       key={tenant.id}
       color="red"
       variant="light"
-      radius={0}
+      mb="md"
       role="status"
       title={t('leaving.title', { name: tenant.name, date: dateTime(tenant.deletes_at) })}
     >
