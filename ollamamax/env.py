@@ -7,11 +7,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ollamamax.env_forms import (
     COUNT,
     address,
     box_keys,
+    bucket,
     choice,
     currency,
     flag,
@@ -93,6 +95,33 @@ SETTINGS = (
         secret=True,
     ),
     Setting("OLLAMAMAX_HOME", Path, ".ollamamax", "Folder of data: blobs, and the embedded servers of `make up`."),
+    Setting(
+        "OLLAMAMAX_BLOB_STORE",
+        bucket,
+        "",
+        "Where models' blobs and batches' files are kept, as `s3://bucket/prefix`: every process that serves them reads them there. What OLLAMAMAX_HOME "
+        "holds already is read from there still. Empty: in OLLAMAMAX_HOME.",
+    ),
+    Setting(
+        "OLLAMAMAX_S3_ENDPOINT",
+        url("http", "https"),
+        "",
+        "Address of the server of OLLAMAMAX_BLOB_STORE, for other ones than Amazon's.",
+    ),
+    Setting("OLLAMAMAX_S3_REGION", str, "us-east-1", "The bucket's region."),
+    Setting(
+        "OLLAMAMAX_S3_ACCESS_KEY_ID",
+        str,
+        "",
+        "Name of the key for the bucket. Empty: the machine's own role (instance, container or web identity, as Amazon's clients find it).",
+    ),
+    Setting("OLLAMAMAX_S3_SECRET_ACCESS_KEY", str, "", "That key.", secret=True),
+    Setting(
+        "OLLAMAMAX_S3_CA",
+        str,
+        "",
+        "File with the certificates (PEM) to trust at OLLAMAMAX_S3_ENDPOINT. Empty: those of the system.",
+    ),
     Setting("HOST", str, "127.0.0.1", "Address the web process listens on."),
     Setting("PORT", integer(1, 65535), "8000", "Port the web process listens on."),
     Setting(
@@ -759,6 +788,7 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
             f"OLLAMAMAX_METRICS_ADDRESS is {metrics[0]!r}, which others can reach: set OLLAMAMAX_METRICS_TOKEN, too."
         )
     problems += _mail_problems(values)
+    problems += _bucket_problems(values)
     host = values.get("HOST", "127.0.0.1")
     if not _is_loopback(host) and not values.get("OLLAMAMAX_TLS_PROXY") and not values.get("OLLAMAMAX_TLS_CERT"):
         problems.append(
@@ -780,6 +810,21 @@ def _mail_problems(values: Mapping[str, Any]) -> list[str]:
     file = values.get("OLLAMAMAX_SMTP_PASSWORD_FILE")
     if file and not os.access(file, os.R_OK):
         problems.append(f"OLLAMAMAX_SMTP_PASSWORD_FILE is {file!r}, which cannot be read.")
+    return problems
+
+
+def _bucket_problems(values: Mapping[str, Any]) -> list[str]:
+    if not values.get("OLLAMAMAX_BLOB_STORE"):
+        return []
+    problems = []
+    if bool(values["OLLAMAMAX_S3_ACCESS_KEY_ID"]) != bool(values["OLLAMAMAX_S3_SECRET_ACCESS_KEY"]):
+        problems.append("OLLAMAMAX_S3_ACCESS_KEY_ID and OLLAMAMAX_S3_SECRET_ACCESS_KEY must be set together.")
+    endpoint = urlsplit(values["OLLAMAMAX_S3_ENDPOINT"])
+    if endpoint.scheme == "http" and not _is_loopback(endpoint.hostname or ""):
+        problems.append("OLLAMAMAX_S3_ENDPOINT leaves this machine without TLS: name one that begins with https://.")
+    file = values["OLLAMAMAX_S3_CA"]
+    if file and not os.access(file, os.R_OK):
+        problems.append(f"OLLAMAMAX_S3_CA is {file!r}, which cannot be read.")
     return problems
 
 

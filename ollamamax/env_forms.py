@@ -40,6 +40,14 @@ def postgres_url(text: str) -> str:
     return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, "target_session_attrs=read-write")))))
 
 
+def bucket(text: str) -> tuple[str, str]:
+    """A bucket's name, and the words that all keys in it begin with."""
+    found = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9._-]+)*)/?", text)
+    if found is None or ".." in text:
+        raise ValueError("must be a bucket such as s3://models or s3://models/ollamamax")
+    return found[1], found[2].lstrip("/")
+
+
 def integer(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         try:
