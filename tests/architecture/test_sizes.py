@@ -31,7 +31,7 @@ LONGER = {
     "ollamamax/identity/api/serializers.py": "the forms of one API's objects",
     "cluster/engines/json_grammar.py": "one compiler, whose rules call one another",
     "ollamamax/embedded/install.py": "runs before anything is installed, from one file",
-    "ollamamax/env.py": "one table of settings, and its reader",
+    "ollamamax/env_table.py": "one table of settings",
     "ollamamax/gateway/app.py": "one table of routes, and what every request passes",
     "ollamamax/bus/directory.py": "one copy of the directory, and how it is kept",
     "ollamamax/gateway/execution.py": "one request's way, in its order",
