@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cluster.placement.plan import plan
-from cluster.placement.terms import LoadedReplica, LoadTerms, PlacementNode, PlacementPlan, PlacementVersion
+from cluster.placement.terms import LoadedReplica, LoadPlan, LoadTerms, PlacementNode, PlacementVersion
 
 GOAL_SECONDS = 1.0
 GIB = 1 << 30
@@ -75,7 +75,7 @@ def _version(rng: random.Random, number: int, nodes: int, everywhere: frozenset[
     )
 
 
-def _timed(call: Callable[[], PlacementPlan]) -> tuple[PlacementPlan, float]:
+def _timed(call: Callable[[], LoadPlan]) -> tuple[LoadPlan, float]:
     begun = time.thread_time_ns()
     made = call()
     return made, (time.thread_time_ns() - begun) / 1e9

@@ -11,7 +11,17 @@ from urllib.parse import urlsplit
 from ollamamax.env_forms import box_keys, names, networks, origins
 from ollamamax.env_table import METRICS, SETTINGS, Setting
 
-__all__ = ["METRICS", "SETTINGS", "Environment", "EnvironmentInvalid", "Setting", "ShownSetting", "given", "read", "shown"]
+__all__ = [
+    "METRICS",
+    "SETTINGS",
+    "Environment",
+    "EnvironmentInvalid",
+    "Setting",
+    "ShownSetting",
+    "given",
+    "read",
+    "shown",
+]
 
 
 class EnvironmentInvalid(Exception):

@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ollamamax import env, logs
 from ollamamax.bus.connect import pool_options
-from ollamamax.identity.database.primary import PrimaryConnection
+from ollamamax.identity.database.primary import WritableConnection
 from ollamamax.mail.server import server_of
 from ollamamax.outbound.addresses import Rules
 from ollamamax.secret_box import SecretBox, derived_key
@@ -107,7 +107,7 @@ def database(url: str) -> dict[str, object]:
             ("PORT", "port"),
         )
     }
-    pool = POOL | ({"connection_class": PrimaryConnection} if "," in named["HOST"] else {})
+    pool = POOL | ({"connection_class": WritableConnection} if "," in named["HOST"] else {})
     return named | {
         "ENGINE": "ollamamax.identity.database",
         "CONN_MAX_AGE": 0,

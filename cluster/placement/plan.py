@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from cluster.placement.fleet import FleetMemory
 from cluster.placement.terms import (
     LoadedReplica,
+    LoadPlan,
     LoadShortage,
     PlacementNode,
-    PlacementPlan,
+    PlacementReason,
     PlacementStep,
     PlacementVersion,
-    Reason,
 )
 
 FULL = 0.8
@@ -38,7 +38,7 @@ MOST_MADE_ROOM = 32
 
 def plan(
     nodes: Iterable[PlacementNode], versions: Iterable[PlacementVersion], loaded: Iterable[LoadedReplica]
-) -> PlacementPlan:
+) -> LoadPlan:
     """What to load, unload and move. Replicas of versions that are not given are left alone, and take their room."""
     return _Planner(nodes, versions, loaded).made()
 
@@ -59,7 +59,7 @@ class _Planner:
         self._versions = {each.digest: each for each in versions}
         self._fleet = FleetMemory(nodes, self._versions.values())
         self._before: dict[tuple[str, str], LoadedReplica] = {}
-        self._reasons: dict[tuple[str, str], Reason] = {}
+        self._reasons: dict[tuple[str, str], PlacementReason] = {}
         self._short: dict[str, str] = {}
         self._was: dict[str, set[str]] = {each: set() for each in self._versions}
         for each in loaded:
@@ -68,7 +68,7 @@ class _Planner:
                 self._was[each.digest].add(each.node)
         self._ordered = sorted(self._versions.values(), key=lambda each: (-each.terms.priority, each.digest))
 
-    def made(self) -> PlacementPlan:
+    def made(self) -> LoadPlan:
         for _ in range(MOST_ROUNDS):
             self._short = {}
             changed = self._trim()
@@ -76,7 +76,7 @@ class _Planner:
             changed |= self._place_more()
             if not changed:
                 break
-        return PlacementPlan(tuple(self._steps()), tuple(self._shortages()), tuple(self._exposed()))
+        return LoadPlan(tuple(self._steps()), tuple(self._shortages()), tuple(self._exposed()))
 
     # What there is
 
@@ -107,7 +107,7 @@ class _Planner:
                 if node in counted or not self._fleet.node(node).takes:
                     continue
                 if len(counted) >= min(1, self._least(version)):
-                    changed |= self._drop(node, version, Reason.NOT_ADMITTED)
+                    changed |= self._drop(node, version, PlacementReason.NOT_ADMITTED)
             changed |= self._trim_counted(version, counted)
         return changed
 
@@ -120,15 +120,15 @@ class _Planner:
         slots = self._slots(counted)
         for node in list(counted):
             if most is not None and len(counted) > most:
-                reason = Reason.ABOVE_MOST
+                reason = PlacementReason.ABOVE_MOST
             elif len(counted) <= least:
                 break
             elif version.demand <= 0:
                 if version.idle_for < IDLE_SECONDS:
                     break
-                reason = Reason.IDLE
+                reason = PlacementReason.IDLE
             elif version.demand <= SPARE * (slots - self._fleet.node(node).slots):
-                reason = Reason.SPARE
+                reason = PlacementReason.SPARE
             else:
                 continue
             counted.remove(node)
@@ -148,7 +148,7 @@ class _Planner:
             there = self._fleet.serving(version)
             if there >= self._least(version):
                 continue
-            reason = Reason.BELOW_LEAST if there >= 1 or version.demand <= 0 else Reason.DEMANDED
+            reason = PlacementReason.BELOW_LEAST if there >= 1 or version.demand <= 0 else PlacementReason.DEMANDED
             node = self._fleet.best(version)
             if node is None and (made := self._make_room(version)) is not None:
                 node, displaced = made
@@ -178,7 +178,7 @@ class _Planner:
                 chosen.append(node)
                 slots += self._fleet.node(node).slots
             for node in chosen:
-                self._load(node, version, Reason.MORE_DEMAND)
+                self._load(node, version, PlacementReason.MORE_DEMAND)
                 changed = True
         return changed
 
@@ -262,19 +262,19 @@ class _Planner:
                 self._fleet.take(target, other.digest)
             return None
         for _, other in gone:
-            self._drop(node, other, Reason.ROOM)
+            self._drop(node, other, PlacementReason.ROOM)
         for other, target, _ in moved:
-            self._reasons[target, other.digest] = Reason.ROOM
-            self._drop(node, other, Reason.ROOM)
+            self._reasons[target, other.digest] = PlacementReason.ROOM
+            self._drop(node, other, PlacementReason.ROOM)
         return [other for _, other in gone if self._fleet.serving(other) < self._least(other)]
 
     # What is written down
 
-    def _load(self, node: str, version: PlacementVersion, reason: Reason) -> None:
+    def _load(self, node: str, version: PlacementVersion, reason: PlacementReason) -> None:
         self._fleet.put(node, version.digest, self._fleet.need(version, node))
         self._reasons[node, version.digest] = reason
 
-    def _drop(self, node: str, version: PlacementVersion, reason: Reason) -> bool:
+    def _drop(self, node: str, version: PlacementVersion, reason: PlacementReason) -> bool:
         self._fleet.take(node, version.digest)
         self._reasons[node, version.digest] = reason
         return True
@@ -305,7 +305,7 @@ class _Planner:
     def _coming(self, version: PlacementVersion, node: str, source: str) -> PlacementStep:
         reason, size = self._reasons[node, version.digest], self._fleet.on(node)[version.digest]
         left = self._reasons.get((source, version.digest))
-        if left in (Reason.NOT_ADMITTED, Reason.ROOM):
+        if left in (PlacementReason.NOT_ADMITTED, PlacementReason.ROOM):
             reason = left
         return PlacementStep("move" if source else "load", node, version.digest, reason, size, source)
 

@@ -11,7 +11,7 @@ from typing import Literal
 Verb = Literal["load", "unload", "move"]
 
 
-class Reason(StrEnum):
+class PlacementReason(StrEnum):
     """Why a version is loaded, unloaded or moved; shown to people."""
 
     DEMANDED = "it is asked for and in no memory"
@@ -92,7 +92,7 @@ class PlacementStep:
     verb: Verb
     node: str
     digest: str
-    reason: Reason
+    reason: PlacementReason
     bytes: int
     source: str = ""
 
@@ -109,7 +109,7 @@ class LoadShortage:
 
 
 @dataclass(frozen=True, slots=True)
-class PlacementPlan:
+class LoadPlan:
     """``exposed``: versions that are asked for, with the node that has their only replica, which would fit on no other one."""
 
     steps: tuple[PlacementStep, ...]

@@ -16,7 +16,7 @@ from cluster.engines.llamacpp_memory import needed
 from cluster.models import Node
 from cluster.placement.memory import DEFAULT_CONTEXT
 from cluster.placement.plan import plan
-from cluster.placement.terms import LoadedReplica, LoadTerms, PlacementNode, PlacementPlan, PlacementVersion
+from cluster.placement.terms import LoadedReplica, LoadPlan, LoadTerms, PlacementNode, PlacementVersion
 from cluster.queries.node import states
 from cluster.scheduling.eligibility import memory_of
 from models_registry.models import Channel, Replica, Version
@@ -57,7 +57,7 @@ class PlacementSnapshot:
     """Bytes that each node has free at this moment."""
     loading: frozenset[tuple[str, str]]
     """Node and version of what is on its way into memory."""
-    plan: PlacementPlan
+    plan: LoadPlan
 
 
 def planned(tenant: uuid.UUID) -> PlacementSnapshot:

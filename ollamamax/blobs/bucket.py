@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore.exceptions import BaseError
@@ -18,6 +18,9 @@ from obstore.store import S3Store
 from ollamamax.blobs.staging import Staged
 from ollamamax.blobs.store import Missing, checked
 from ollamamax.kernel.errors import Unavailable
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, S3Config
 
 PIECE = 256 << 10
 PART = 16 << 20
@@ -28,7 +31,7 @@ _MARK = ".store"
 
 
 @dataclass(frozen=True)
-class Place:
+class BucketPlace:
     """A bucket, the words that keys begin with there, and how it is reached.
 
     ``endpoint`` is empty for Amazon's own; ``key_id`` and ``key`` are empty where the machine has a role of its own;
@@ -50,10 +53,10 @@ class BucketStore:
     Everything raises `Unavailable` when the bucket does not answer, or refuses.
     """
 
-    def __init__(self, place: Place, beside: Path) -> None:
+    def __init__(self, place: BucketPlace, beside: Path) -> None:
         self._name = f"s3://{place.bucket}/{place.prefix}"
         self._beside = beside
-        options: dict[str, Any] = {
+        options: ClientConfig = {
             "allow_http": place.endpoint.startswith("http://"),
             "connect_timeout": "5s",
             "read_timeout": "30s",
@@ -61,11 +64,11 @@ class BucketStore:
         }
         if place.authority:
             options["root_certificate"] = Path(place.authority).read_bytes()
-        config: dict[str, Any] = {"region": place.region, "aws_virtual_hosted_style_request": not place.endpoint}
+        config: S3Config = {"region": place.region, "virtual_hosted_style_request": not place.endpoint}
         if place.endpoint:
             config["endpoint"] = place.endpoint
         if place.key_id:
-            config |= {"access_key_id": place.key_id, "secret_access_key": place.key}
+            config["access_key_id"], config["secret_access_key"] = place.key_id, place.key
         self._objects = S3Store(
             place.bucket,
             prefix=place.prefix or None,

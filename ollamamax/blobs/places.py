@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from ollamamax.blobs.bucket import BucketStore, Place
+from ollamamax.blobs.bucket import BucketPlace, BucketStore
 from ollamamax.blobs.disk import DiskStore, in_folder
 from ollamamax.blobs.staging import Staging
 from ollamamax.blobs.store import Sources
+from ollamamax.env import Environment
 
 
-def sources(home: Path, kind: str, env: Mapping[str, Any]) -> Sources:
+def sources(home: Path, kind: str, env: Environment) -> Sources:
     """``kind`` is `blobs` (of models) or `files` (of batches). What comes in is gathered in the home either way."""
     store = bucket(home, kind, env)
     return in_folder(home / kind) if store is None else Sources(Staging(home / kind), [store, DiskStore(home / kind)])
 
 
-def bucket(home: Path, kind: str, env: Mapping[str, Any]) -> BucketStore | None:
+def bucket(home: Path, kind: str, env: Environment) -> BucketStore | None:
     """``None`` where everything lies in the home."""
     address = env["OLLAMAMAX_BLOB_STORE"]
     if not address:
         return None
     name, prefix = address
     return _bucket(
-        Place(
+        BucketPlace(
             name,
             f"{prefix}/{kind}".lstrip("/"),
             env["OLLAMAMAX_S3_ENDPOINT"],

@@ -11,7 +11,7 @@ from ollamamax.bus.connect import primary_options
 TRANSPORT_ALIASES["primary"] = "ollamamax.bus.broker:Transport"
 
 
-class Channel(redis.Channel):
+class PrimaryChannel(redis.Channel):
     """``address`` among the transport options says where the Sentinels are, and who the user is."""
 
     from_transport_options = (*redis.Channel.from_transport_options, "address")  # type: ignore[assignment]
@@ -26,4 +26,4 @@ class Channel(redis.Channel):
 
 
 class Transport(redis.Transport):
-    Channel = Channel
+    Channel = PrimaryChannel

@@ -30,7 +30,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as Broken
 
 from ollamamax.bus import sentinels
-from ollamamax.bus.sentinels import Place, Sentinels, Told
+from ollamamax.bus.sentinels import Place, Sentinels, ToldPrimary
 
 __all__ = ["ANSWER_SECONDS", "Broken", "Command", "Link", "opened", "pack"]
 
@@ -68,7 +68,7 @@ async def opened(url: str, *, most: int = 0) -> Link:
         raise Broken(f"Redis cannot be reached: {error.strerror or 'no answer in time'}.") from error
 
 
-async def asked(which: Sentinels, place: Place) -> Told:
+async def asked(which: Sentinels, place: Place) -> ToldPrimary:
     """What one Sentinel says. Raises `RedisError`, `OSError`."""
     link = await _connected_to(which.options_of(place), 0)
     try:

@@ -34,7 +34,7 @@ KNOWN_SECONDS = 1.0
 _SENTINELS_OWN = ("sentinel_username", "sentinel_password")
 
 Place = tuple[str, int]
-Ask = Callable[[Place], Awaitable["Told"]]
+Ask = Callable[[Place], Awaitable["ToldPrimary"]]
 
 
 class NoPrimary(redis.ConnectionError):  # type: ignore[misc]
@@ -42,7 +42,7 @@ class NoPrimary(redis.ConnectionError):  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
-class Told:
+class ToldPrimary:
     """A Sentinel's word. ``epoch`` is higher for each primary that came after another one."""
 
     place: Place
@@ -130,7 +130,7 @@ class Sentinels:
         with self._lock:
             if (known := self._remembered()) is not None:
                 return known
-            told: list[Told] = []
+            told: list[ToldPrimary] = []
             for place in self.places:
                 with contextlib.suppress(redis.RedisError, OSError):
                     told.append(self.ask(place))
@@ -138,7 +138,7 @@ class Sentinels:
                     break
             return self._chosen(told)
 
-    def ask(self, place: Place) -> Told:
+    def ask(self, place: Place) -> ToldPrimary:
         """What this Sentinel says. Raises `RedisError`."""
         options = self.options_of(place)
         kind = options.pop("connection_class", redis.Connection)
@@ -169,7 +169,7 @@ class Sentinels:
     async def _find(self, ask: Ask) -> Place:
         waiting = {asyncio.create_task(_in_time(ask, place)) for place in self.places}
         asked = list(waiting)
-        answers: list[Told] = []
+        answers: list[ToldPrimary] = []
         try:
             while waiting and len(answers) < self.majority:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -182,7 +182,7 @@ class Sentinels:
         known = self._known
         return known[0] if known is not None and time.monotonic() < known[1] else None
 
-    def _chosen(self, answers: Iterable[Told]) -> Place:
+    def _chosen(self, answers: Iterable[ToldPrimary]) -> Place:
         newest = max(answers, key=lambda each: each.epoch, default=None)
         if newest is None:
             raise NoPrimary(f"No Sentinel names a primary of '{self.service}'.")
@@ -190,7 +190,7 @@ class Sentinels:
         return newest.place
 
 
-async def _in_time(ask: Ask, place: Place) -> Told | None:
+async def _in_time(ask: Ask, place: Place) -> ToldPrimary | None:
     try:
         async with asyncio.timeout(ASK_SECONDS):
             return await ask(place)
@@ -198,11 +198,11 @@ async def _in_time(ask: Ask, place: Place) -> Told | None:
         return None
 
 
-def told(answer: Any) -> Told:
+def told(answer: Any) -> ToldPrimary:
     """Of the answer to ``SENTINEL MASTER``. Raises `RedisError` for one that is none."""
     try:
         facts = dict(zip(answer[::2], answer[1::2], strict=True))
-        return Told((facts[b"ip"].decode(), int(facts[b"port"])), int(facts[b"config-epoch"]))
+        return ToldPrimary((facts[b"ip"].decode(), int(facts[b"port"])), int(facts[b"config-epoch"]))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise redis.InvalidResponse("A Sentinel answers something else than what it knows of a primary.") from error
 

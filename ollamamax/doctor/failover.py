@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection
 
 from ollamamax.bus import sentinels
 from ollamamax.bus.regions import Region
-from ollamamax.bus.sentinels import Place, Told
+from ollamamax.bus.sentinels import Place, ToldPrimary
 from ollamamax.doctor.diagnosis import Diagnosis, fault, fine, warning
 
 
@@ -20,7 +20,7 @@ def of_redis(region: Region) -> list[Diagnosis]:
     if not sentinels.named(region.redis_url):
         return []
     which = sentinels.of(region.redis_url)
-    answers: dict[Place, Told | None] = {}
+    answers: dict[Place, ToldPrimary | None] = {}
     for place in which.places:
         try:
             answers[place] = which.ask(place)
@@ -42,7 +42,7 @@ def of_redis(region: Region) -> list[Diagnosis]:
 
 
 def judge_sentinels(
-    service: str, answers: Mapping[Place, Told | None], replicas: int | None, settings: Mapping[str, str]
+    service: str, answers: Mapping[Place, ToldPrimary | None], replicas: int | None, settings: Mapping[str, str]
 ) -> list[Diagnosis]:
     """``answers``: of each Sentinel, ``None`` of one that is silent; ``replicas``: of the primary, ``None`` where it is silent. Pure."""
     found = []

@@ -24,6 +24,7 @@ LONGER = {
     "cluster/fleet/fleet.py": "one snapshot of all nodes, and how it is kept",
     "cluster/engines/template.py": "one rendering, and what bounds it",
     "models_registry/actions/rollout.py": "one rollout, from its start to its end",
+    "cluster/placement/plan.py": "one plan, whose steps share what they counted",
     "cluster/worker/agent.py": "one agent, from its start to its end",
     "models_registry/replication/placement.py": "one plan, whose steps share what they counted",
     "models_registry/worker/library.py": "what one node has of models, from asked for to removed",

@@ -15,7 +15,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from ollamamax.blobs.bucket import Place
+from ollamamax.blobs.bucket import BucketPlace
 from tests.servers import free_port, short_folder
 
 BUCKET = "models"
@@ -63,8 +63,8 @@ class ObjectStore:
         self._process.kill()
         self._process.wait()
 
-    def place(self, prefix: str, *, key: str = KEY) -> Place:
-        return Place(BUCKET, prefix, self.address, key_id=KEY_ID, key=key)
+    def place(self, prefix: str, *, key: str = KEY) -> BucketPlace:
+        return BucketPlace(BUCKET, prefix, self.address, key_id=KEY_ID, key=key)
 
     @property
     def address(self) -> str:

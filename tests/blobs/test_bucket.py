@@ -52,17 +52,17 @@ def test_what_has_several_parts_comes_back_as_it_was(server: ObjectStore, tmp_pa
 
 def test_settings_name_the_bucket_and_what_the_home_held_stays_readable(server: ObjectStore, tmp_path: Path) -> None:
     env = read({**GIVEN, "OLLAMAMAX_BLOB_STORE": f"s3://{BUCKET}/by-settings", "OLLAMAMAX_S3_ENDPOINT": server.address})
-    before = sources(tmp_path, "blobs", read(GIVEN).values)
-    for store, key in ((before, "old"), (sources(tmp_path, "blobs", env.values), "new")):
+    before = sources(tmp_path, "blobs", read(GIVEN))
+    for store, key in ((before, "old"), (sources(tmp_path, "blobs", env), "new")):
         incoming = store.staging.receive()
         incoming.write(key.encode())
         incoming.finish()
         store.put(incoming, key)
-    after = sources(tmp_path, "blobs", env.values)
+    after = sources(tmp_path, "blobs", env)
     assert [reading.read_bytes(after, key) for key in ("old", "new")] == [b"old", b"new"]
     assert before.stat("new") is None
     assert sorted(after.keys(older_than=-60)) == ["new", "old"]
-    assert sources(tmp_path, "files", env.values).stat("new") is None, "files and blobs are apart"
+    assert sources(tmp_path, "files", env).stat("new") is None, "files and blobs are apart"
 
 
 def test_a_key_that_is_refused_is_unavailable_and_tells_nothing_of_the_answer(

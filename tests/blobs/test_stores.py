@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
 from ollamamax.blobs import reading
-from ollamamax.blobs.bucket import BucketStore, Place
+from ollamamax.blobs.bucket import BucketPlace, BucketStore
 from ollamamax.blobs.disk import DiskStore, in_folder
 from ollamamax.blobs.staging import Incoming, Staged, Staging
 from ollamamax.blobs.store import Missing, Sources, Store, checked
@@ -75,7 +75,7 @@ def server() -> Iterator[ObjectStore]:
         yield started
 
 
-MADE: dict[str, Callable[[Path, Place], list[Store]]] = {
+MADE: dict[str, Callable[[Path, BucketPlace], list[Store]]] = {
     "folder": lambda folder, _: [DiskStore(folder / "store")],
     "odd pieces": lambda _, __: [OddPieces()],
     "odd pieces behind an empty folder": lambda folder, _: [DiskStore(folder / "empty"), OddPieces()],

@@ -18,7 +18,7 @@ from ollamamax.bus.connect import (
     pool_options,
     primary_options,
 )
-from ollamamax.bus.sentinels import NoPrimary, Place, Told
+from ollamamax.bus.sentinels import NoPrimary, Place, ToldPrimary
 from ollamamax.settings import database
 
 URL = "rediss+sentinel://u:p%25w@s1,s2:26380,[::1]:1/bus/3?ssl_ca_certs=/ca.pem&sentinel_username=w&sentinel_password=of-them"
@@ -67,9 +67,9 @@ def test_regions_may_name_sentinels() -> None:
 
 async def test_the_newest_word_of_a_majority_counts_and_a_silent_one_is_not_waited_for() -> None:
     which = sentinels.Sentinels((("a", 1), ("b", 2), ("c", 3)), "bus", {}, {})
-    words = {"a": Told(("old", 1), 3), "b": Told(("new", 1), 4)}
+    words = {"a": ToldPrimary(("old", 1), 3), "b": ToldPrimary(("new", 1), 4)}
 
-    async def ask(place: Place) -> Told:
+    async def ask(place: Place) -> ToldPrimary:
         if place[0] not in words:
             raise redis.ConnectionError
         return words[place[0]]

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from ollamamax import env
-from ollamamax.bus.sentinels import Told
+from ollamamax.bus.sentinels import ToldPrimary
 from ollamamax.contract.loop_state import LoopState
 from ollamamax.doctor import bundle, failover, fleet, machine, stores
 from ollamamax.doctor.diagnosis import Diagnosis, Grade, worst
@@ -72,7 +72,7 @@ def test_of_postgres(
     assert worst(found) == grade
 
 
-HERE, THERE = Told(("a", 1), 2), Told(("b", 1), 1)
+HERE, THERE = ToldPrimary(("a", 1), 2), ToldPrimary(("b", 1), 1)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,9 @@ HERE, THERE = Told(("a", 1), 2), Told(("b", 1), 1)
         ((HERE, HERE, HERE), 2, {"min-replicas-to-write": "0"}, "redis_cut_off"),
     ],
 )
-def test_of_sentinels(answers: tuple[Told | None, ...], replicas: int, configured: dict[str, str], code: str) -> None:
+def test_of_sentinels(
+    answers: tuple[ToldPrimary | None, ...], replicas: int, configured: dict[str, str], code: str
+) -> None:
     places = {(f"s{number}", 1): told for number, told in enumerate(answers)}
     assert codes(failover.judge_sentinels("bus", places, replicas, configured)) == {code}
 

@@ -27,7 +27,7 @@ from ollamamax.audit.notes import note_heads, noted, trusted_keys
 from ollamamax.audit.removal import drop_removed, removed_heads, without_removed
 from ollamamax.bus import keys
 from ollamamax.contract.tables import MODELS
-from ollamamax.identity import directory
+from ollamamax.identity import departure, directory
 from ollamamax.identity.actions import tenant_removal
 from ollamamax.identity.actions.member import add_member
 from ollamamax.identity.actions.tenant_deletion import ask_deletion
@@ -165,7 +165,7 @@ def test_the_export_has_everything_and_no_secret(owner: Person, owner_api: APICl
     key = make_key(owner, name="build")
     answer = owner_api.get(f"{ALL}/{owner.tenant.pk}/export")
     assert answer["Content-Disposition"] == 'attachment; filename="acme.zip"'
-    whole = b"".join(answer.streaming_content)
+    whole = b"".join(answer)
     archive = zipfile.ZipFile(io.BytesIO(whole))
     assert archive.testzip() is None
     manifest = json.loads(archive.read("manifest.json"))
@@ -204,7 +204,7 @@ def test_an_export_of_many_rows_has_each_once(
     for number in range(5):
         make_key(owner, name=f"key {number}")
     answer = owner_api.get(f"{ALL}/{owner.tenant.pk}/export")
-    archive = zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content)))
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(answer)))
     names = [json.loads(line)["name"] for line in archive.read("keys.jsonl").splitlines()]
     assert sorted(names) == [f"key {number}" for number in range(5)]
 
@@ -329,7 +329,7 @@ def test_people_whom_nobody_else_knows_go_with_their_sessions_and_others_stay(
     add_member(acting=SYSTEM, tenant=stranger.tenant, user=owner.user, role="viewer")
     here, there = logged_in(member), logged_in(owner)
     for each, api in ((member, here), (owner, there)):
-        UserSession.objects.create(user=each.user, session_key=api.session.session_key)
+        UserSession.objects.create(user=each.user, session_key=api.session.session_key or "")
     come_due(owner.tenant)
     assert tenant_removal.remove_tenants(nobody_else_leads) == 1
     assert set(User.objects.filter(is_program=False)) == {owner.user, stranger.user}
@@ -378,7 +378,7 @@ def test_it_waits_for_redis_and_goes_on(owner: Person, valkey: redis.Redis, monk
 
     come_due(owner.tenant)
     with monkeypatch.context() as patched:
-        patched.setattr(tenant_removal.departure, "AFTER_ROWS", [away])
+        patched.setattr(departure, "AFTER_ROWS", [away])
         assert tenant_removal.remove_tenants(nobody_else_leads) == 0
     assert Tenant.objects.filter(pk=owner.tenant.pk).exists()
     assert tenant_removal.remove_tenants(nobody_else_leads) == 1

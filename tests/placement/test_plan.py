@@ -13,11 +13,11 @@ from cluster.placement.fleet import may_be_on
 from cluster.placement.plan import IDLE_SECONDS, plan
 from cluster.placement.terms import (
     LoadedReplica,
+    LoadPlan,
     LoadTerms,
     PlacementNode,
-    PlacementPlan,
+    PlacementReason,
     PlacementVersion,
-    Reason,
 )
 
 Loaded = dict[tuple[str, str], LoadedReplica]
@@ -82,12 +82,12 @@ def fleets(draw: st.DrawFn) -> Fleet:
     return nodes, versions, loaded
 
 
-def planned(fleet: Fleet) -> PlacementPlan:
+def planned(fleet: Fleet) -> LoadPlan:
     nodes, versions, loaded = fleet
     return plan(nodes, versions, loaded.values())
 
 
-def carried_out(fleet: Fleet, made: PlacementPlan) -> Fleet:
+def carried_out(fleet: Fleet, made: LoadPlan) -> Fleet:
     nodes, versions, loaded = fleet
     found = dict(loaded)
     for step in made.steps:
@@ -152,7 +152,7 @@ def test_noise_of_the_demand_takes_nothing_back(fleet: Fleet, noise: list[float]
     for step in planned((nodes, noisy, after[2])).steps:
         gone = (step.source if step.verb == "move" else step.node, step.digest)
         # What has too few replicas may still need the room of what has one to spare.
-        if step.reason != Reason.ROOM:
+        if step.reason != PlacementReason.ROOM:
             assert step.verb == "load" or gone not in came
             assert step.verb == "unload" or (step.node, step.digest) not in went
 
@@ -209,7 +209,7 @@ def version(name: str, need: int, on: str = "abc", **more: object) -> PlacementV
     return PlacementVersion(name, "one", {"k": need}, frozenset(on), **more)  # type: ignore[arg-type]
 
 
-def steps(made: PlacementPlan) -> list[tuple[str, str, str, str]]:
+def steps(made: LoadPlan) -> list[tuple[str, str, str, str]]:
     return [(each.verb, each.digest, each.node, each.source) for each in made.steps]
 
 
@@ -225,7 +225,7 @@ def test_a_small_one_is_moved_where_a_large_one_has_no_other_place() -> None:
     nodes = [node("a", 10), node("b", 6)]
     made = plan(nodes, [version("s", 3, demand=1.0), version("l", 10, demand=1.0)], [LoadedReplica("a", "s", 3)])
     assert steps(made) == [("move", "s", "b", "a"), ("load", "l", "a", "")]
-    assert [each.reason for each in made.steps] == [Reason.ROOM, Reason.DEMANDED]
+    assert [each.reason for each in made.steps] == [PlacementReason.ROOM, PlacementReason.DEMANDED]
     assert made.cost == 13
 
 
@@ -236,9 +236,9 @@ def test_replicas_are_spread_follow_the_demand_and_leave_when_nobody_asks() -> N
     assert {each.node for each in made.steps} in ({"a", "c"}, {"b", "c"})
     there = [LoadedReplica(each.node, "v", 5) for each in made.steps]
     calm = plan(nodes, [dataclasses.replace(busy, demand=1.0)], there)
-    assert [(each.verb, each.reason) for each in calm.steps] == [("unload", Reason.SPARE)]
+    assert [(each.verb, each.reason) for each in calm.steps] == [("unload", PlacementReason.SPARE)]
     idle = plan(nodes, [dataclasses.replace(busy, demand=0.0)], there)
-    assert [each.reason for each in idle.steps] == [Reason.IDLE, Reason.IDLE]
+    assert [each.reason for each in idle.steps] == [PlacementReason.IDLE, PlacementReason.IDLE]
     recent = plan(nodes, [dataclasses.replace(busy, demand=0.0, idle_for=10.0)], there)
     assert recent.steps == ()
 
@@ -247,7 +247,7 @@ def test_what_may_not_run_on_its_node_any_more_goes_when_another_has_it() -> Non
     nodes = [node("a", 10, taints=("x:no_schedule",)), node("b", 10)]
     made = plan(nodes, [version("v", 5, demand=1.0)], [LoadedReplica("a", "v", 5)])
     assert [(each.verb, each.node, each.source, each.reason) for each in made.steps] == [
-        ("move", "b", "a", Reason.NOT_ADMITTED)
+        ("move", "b", "a", PlacementReason.NOT_ADMITTED)
     ]
     alone = plan(nodes[:1], [version("v", 5, demand=1.0)], [LoadedReplica("a", "v", 5)])
     assert alone.steps == ()

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.placement.steps import MOST_LOADS, ready_steps
-from cluster.placement.terms import PlacementStep, Reason, Verb
+from cluster.placement.terms import PlacementReason, PlacementStep, Verb
 
 NODES, VERSIONS = st.sampled_from("abcdefgh"), st.sampled_from("uvwxyz")
 
 
 def step(verb: Verb, node: str, digest: str, size: int = 1, source: str = "") -> PlacementStep:
-    return PlacementStep(verb, node, digest, Reason.DEMANDED, size, source)
+    return PlacementStep(verb, node, digest, PlacementReason.DEMANDED, size, source)
 
 
 @given(

@@ -73,4 +73,4 @@ DROP FUNCTION audit_ends(text);
 class Migration(migrations.Migration):
     dependencies = [("audit", "0003_partitions")]
 
-    operations = [migrations.RunSQL(FUNCTIONS + GUARDS, REVERSE)]
+    operations = [migrations.RunSQL(FUNCTIONS, migrations.RunSQL.noop), migrations.RunSQL(GUARDS, REVERSE)]

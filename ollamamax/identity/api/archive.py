@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rest_framework.renderers import JSONRenderer
@@ -34,7 +34,7 @@ class _Sink:
         return whole
 
 
-def archive(files: Iterable[tuple[str, Iterable[list[Row]]]], about: Row) -> Iterator[bytes]:
+def archive(files: Iterable[tuple[str, Iterable[Sequence[Row]]]], about: Row) -> Iterator[bytes]:
     """Each file is ``<name>.jsonl``, a row a line. The manifest comes last: ``about``, and of each file how many rows it has, its bytes and
     their SHA-256. An archive without one is not whole."""
     sink, listed = _Sink(), {}

@@ -20,7 +20,7 @@ _known: dict[tuple[str, str], tuple[int, tuple[str, str]]] = {}
 """Hosts and ports -> the highest timeline, and where it was."""
 
 
-class PrimaryConnection(psycopg.Connection[Any]):
+class WritableConnection(psycopg.Connection[Any]):
     @classmethod
     def connect(cls, conninfo: str = "", **options: Any) -> Self:
         """``host`` and ``port`` are lists, separated by commas. Raises `psycopg.OperationalError`."""
