@@ -135,8 +135,15 @@ def _tell(tenant: uuid.UUID, node: Node | None, *, serving: bool) -> None:
     if node is None:
         return
     change: NodeChange = {"schedulable": True} if serving else {"schedulable": False, "drain_seconds": DRAIN_SECONDS}
-    if node.schedulable is not serving:
-        change_locked(system("recovery", tenant.hex), node, change)
+    if node.schedulable is not serving and (changed := change_locked(node, change)) is not None:
+        record(
+            acting=system("recovery", tenant.hex),
+            action=changed.action,
+            target_type="node",
+            target_id=node.pk,
+            tenant=tenant,
+            detail=changed.detail,
+        )
 
 
 def _facts(incident: Incident, nodes: list[Node], now: datetime.datetime) -> BeginFacts:
