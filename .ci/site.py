@@ -20,7 +20,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Begin": ("connect", "running", "deployment", "nodes"),
     "Ask": ("api", "responses", "batches", "profiles"),
     "Models": ("models", "versions", "rollouts", "registry", "bundles", "replication", "placement"),
-    "People": ("tenants", "sso", "access-tokens", "budgets", "usage", "audit"),
+    "People": ("tenants", "sso", "access-tokens", "openid-provider", "budgets", "usage", "audit"),
     "Operate": ("settings", "metrics", "tracing", "incidents", "runbooks", "backup", "failures"),
     "Integrate": ("management", "ci", "live", "webhooks", "console/README", "console/tasks"),
     "Understand": ("architecture", "routing", "queue", "security"),

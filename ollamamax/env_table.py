@@ -348,6 +348,12 @@ SETTINGS = (
         "Tokens of one tenant's directories (SCIM) that are not revoked; one more is refused with 409.",
     ),
     Setting(
+        "OLLAMAMAX_MAX_APPLICATIONS_PER_TENANT",
+        COUNT,
+        "100",
+        "Applications of one tenant that people log in to by this OpenID provider; one more is refused with 409.",
+    ),
+    Setting(
         "OLLAMAMAX_MAX_WORKLOADS_PER_TENANT",
         COUNT,
         "500",

@@ -17,6 +17,10 @@ HEALTH = frozenset({OPENED, CHANGED, CLOSED})
 GROUPS: dict[str, tuple[str, ...]] = {
     "health": tuple(sorted(HEALTH)),
     "alias": ("alias.change", "alias.create", "alias.delete"),
+    "application": (
+        *("application.change", "application.create", "application.delete", "application.log_in", "application.refuse"),
+        *("application.revoke_tokens", "application.rotate_secret"),
+    ),
     "batch": ("batch.cancel", "batch.create"),
     "budget": ("budget.change", "budget.create", "budget.delete", "budget.refuse", "budget.spend", "budget.warn"),
     "file": ("file.create", "file.delete"),

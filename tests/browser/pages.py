@@ -20,6 +20,7 @@ PAGES = {
     "service-accounts": "/service-accounts",
     "access": "/access",
     "single-sign-on": "/single-sign-on",
+    "applications": "/applications",
     "tenants": "/tenants",
     "incidents": "/incidents",
     "webhooks": "/webhooks",

@@ -45,6 +45,7 @@ from ollamamax.metering.actions.budget import create_budget
 from ollamamax.notifications.actions.stream import create_stream
 from ollamamax.notifications.actions.webhook import create_webhook, send_test_event
 from ollamamax.notifications.models import WebhookDelivery
+from ollamamax.oauth.actions.application import create_application
 from ollamamax.oauth.actions.workload import create_workload
 from ollamamax.provisioning.actions.token import issue_token
 from ollamamax.sso.actions.domain import add_domain
@@ -71,6 +72,7 @@ BODIES: dict[str, Any] = {
     "PATCH service-accounts": {"description": "x"},
     "PATCH keys": {"name": "x"},
     "PATCH pools": {"name": "x"},
+    "PATCH applications": {"name": "x"},
     "PATCH budgets": {"hard": False},
     "PATCH nodes": {"schedulable": False},
     "PATCH models": {"profile": {}},
@@ -171,6 +173,8 @@ def things_of(owner: Person) -> Things:
         audience="ollamamax",
         rules=[("sub", "x")],
     ).pk
+    redirects = ["https://front.example/callback"]
+    found["application_id"] = create_application(acting=acting, name="front end", redirect_uris=redirects)[0].pk
     with tenant_scope(tenant):
         told = {"key": "disk_full", "kind": "disk_full", "about": "fleet", "severity": "warning", "text": "x"}
         Replica.objects.create(tenant=tenant, node=node, version=after, changed_at=timezone.now())
@@ -390,6 +394,7 @@ THINGS = (
         "delivery_id",
         "budget_id",
         "workload_id",
+        "application_id",
         "incident_id",
         "hold_id",
         "stream_id",

@@ -1,6 +1,7 @@
 /** Every area of the console. A new one is a folder below src/areas and a line here. */
 import * as access from '../areas/access'
 import * as account from '../areas/account'
+import * as applications from '../areas/applications'
 import * as audit from '../areas/audit'
 import * as batches from '../areas/batches'
 import * as budgets from '../areas/budgets'
@@ -43,6 +44,7 @@ export const AREAS = [
   webhooks,
   tenants,
   sso,
+  applications,
   batches,
   limits,
   budgets,

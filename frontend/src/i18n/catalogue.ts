@@ -1,6 +1,7 @@
 /** The types of all texts: a key that is not there does not compile. A new area with texts is a line here. */
 import type access from '../areas/access/en.json'
 import type account from '../areas/account/en.json'
+import type applications from '../areas/applications/en.json'
 import type audit from '../areas/audit/en.json'
 import type batches from '../areas/batches/en.json'
 import type budgets from '../areas/budgets/en.json'
@@ -29,6 +30,7 @@ export interface Texts {
   common: typeof common
   access: typeof access
   account: typeof account
+  applications: typeof applications
   audit: typeof audit
   batches: typeof batches
   budgets: typeof budgets
