@@ -367,6 +367,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/applications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's applications, the newest first. */
+        get: operations["applications_list"];
+        put?: never;
+        /** @description Let people of the tenant log in to a front end. Its secret is shown this once. */
+        post: operations["applications_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/applications/{application_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One application. */
+        get: operations["applications_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Let nobody log in to it any more: its tokens count no more. */
+        delete: operations["applications_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Change an application. Who may not use it any more gets no token from now on. */
+        patch: operations["applications_update"];
+        trace?: never;
+    };
+    "/api/v1/applications/{application_id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Another secret, which is shown this once. The one before counts no more. */
+        post: operations["applications_rotate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit": {
         parameters: {
             query?: never;
@@ -3429,6 +3483,43 @@ export interface components {
             /** @description name, or name:tag; the tag is latest when left out. */
             name: string;
         };
+        /** @description A client of OpenID Connect. `id` is its `client_id`. A public one has no secret. */
+        Application: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly name: string;
+            public: boolean;
+            redirect_uris: string[];
+            log_out_uris: string[];
+            readonly for_everybody: boolean;
+            readonly roles: string[];
+            readonly teams: string[];
+            readonly enabled: boolean;
+            readonly created_by_name: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly changed_at: string;
+            /** Format: date-time */
+            readonly secret_made_at: string | null;
+            /** Format: date-time */
+            readonly used_at: string | null;
+        };
+        ApplicationCreate: {
+            name: string;
+            /** @description Where codes may be sent to. A request's must be one of these, letter by letter. */
+            redirect_uris: string[];
+            /** @description Where a browser may be led to after log-out; compared in the same way. */
+            log_out_uris?: string[];
+            /** @description Of a program that cannot keep a secret. */
+            public?: boolean;
+            /** @description Whether every member of the tenant may use it. */
+            for_everybody?: boolean;
+            /** @description Whose members may use it, by the role of their membership, where it is not for everybody. */
+            roles?: string[];
+            /** @description Who may use it besides. */
+            teams?: string[];
+        };
         /** @description Of the first round; the loop goes on with the rest. */
         Applied: {
             /** @description what nodes were told to do */
@@ -3895,6 +3986,29 @@ export interface components {
             capacity: number;
             running: number;
             queued: number;
+        };
+        /** @description An application with its secret, which is shown this once; empty for a public one. */
+        CreatedApplication: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly name: string;
+            public: boolean;
+            redirect_uris: string[];
+            log_out_uris: string[];
+            readonly for_everybody: boolean;
+            readonly roles: string[];
+            readonly teams: string[];
+            readonly enabled: boolean;
+            readonly created_by_name: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly changed_at: string;
+            /** Format: date-time */
+            readonly secret_made_at: string | null;
+            /** Format: date-time */
+            readonly used_at: string | null;
+            readonly client_secret: string;
         };
         /** @description A new invitation with its link, which is shown this once. */
         CreatedInvitation: {
@@ -5266,6 +5380,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Alias"][];
         };
+        PaginatedApplicationList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Application"][];
+        };
         PaginatedAuditRecordList: {
             /**
              * Format: uri
@@ -5806,6 +5933,20 @@ export interface components {
             /** @description The model that serves it, as name:tag. */
             target?: string;
             fallbacks?: components["schemas"]["Fallback"][];
+        };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedApplicationChange: {
+            name?: string;
+            /** @description Where codes may be sent to. A request's must be one of these, letter by letter. */
+            redirect_uris?: string[];
+            /** @description Where a browser may be led to after log-out; compared in the same way. */
+            log_out_uris?: string[];
+            for_everybody?: boolean;
+            /** @description Replaces them all. */
+            roles?: string[];
+            /** @description Replaces them all. */
+            teams?: string[];
+            enabled?: boolean;
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedAuditStreamChange: {
@@ -7608,6 +7749,7 @@ export interface components {
             readonly issuer: string;
             readonly audience: string;
             readonly rules: components["schemas"]["ClaimRule"][];
+            readonly refresh_seconds: number;
             readonly created_by_name: string;
             /** Format: date-time */
             readonly created_at: string;
@@ -7633,6 +7775,8 @@ export interface components {
             rules: components["schemas"]["ClaimRule"][];
             permissions?: components["schemas"]["PermissionsEnum"][];
             reach?: components["schemas"]["Reach"];
+            /** @description For how long after its issuer's word it may go on by refresh tokens; 0, which it is unless said, for not at all. */
+            refresh_seconds?: number;
         };
     };
     responses: never;
@@ -8274,6 +8418,154 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
+    applications_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description A part of it. */
+                name?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedApplicationList"];
+                };
+            };
+        };
+    };
+    applications_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApplicationCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedApplication"];
+                };
+            };
+        };
+    };
+    applications_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                application_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Application"];
+                };
+            };
+        };
+    };
+    applications_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                application_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    applications_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                application_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedApplicationChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Application"];
+                };
+            };
+        };
+    };
+    applications_rotate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                application_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedApplication"];
                 };
             };
         };
