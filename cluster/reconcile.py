@@ -48,10 +48,9 @@ def observe_nodes(check: Callable[[], None] = lambda: None, last: LastLook | Non
     ``check`` raises when another process does this by now. ``last`` remembers what was seen; without it every node is looked at.
     Queries: 1 where nothing has changed; else 1 more to read, 1 for the nodes whose users are not in line, 1 or 2 for those that were heard.
     """
-    region = regions.own()
-    client = region.client
+    client = regions.own().client
     with every_tenant():
-        known = membership.granted(client, region.redis_url)
+        known = membership.granted(client)
         seen = (fleet_mark(), known, time.monotonic())
         if last is not None and last.is_current(*seen):
             return 0
@@ -89,7 +88,6 @@ def _bring_users_in_line(client: redis.Redis, known: Mapping[str, str], password
         return
     lacking = [id_ for id_ in passwords if known.get(user := keys.node_user(id_.hex)) != wanted[user]]
     for node in Node.objects.filter(pk__in=lacking):
-        membership.grant(client, node, save=False)
-    membership.save_users(client)
+        membership.grant(client, node)
     for name in known.keys() - wanted.keys():
         membership.forget_user(client, name)

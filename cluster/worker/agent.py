@@ -116,16 +116,10 @@ class Agent:
     async def drain(self) -> None:
         await self.inbox.drain()
 
-    async def load(
-        self,
-        version: str,
-        name: str,
-        keep_alive: float | None,
-        load: contract.Load = contract.NOTHING_FIXED,
-    ) -> None:
+    async def load(self, version: str, name: str, keep_alive: float | None) -> None:
         """Load a version; a failure is logged, and shows in the node's state."""
         try:
-            await self.engine.load(version, name, keep_alive, load)
+            await self.engine.load(version, name, keep_alive)
         except OllamaMaxError as error:
             log.warning("load_failed", version=version, error=error.message)
 

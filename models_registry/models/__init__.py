@@ -3,7 +3,6 @@
 from models_registry.models.alias import Alias
 from models_registry.models.blob import Blob
 from models_registry.models.blob_pieces import BlobPieces
-from models_registry.models.blob_shape import BlobShape
 from models_registry.models.client_key import ClientKey
 from models_registry.models.image import Image
 from models_registry.models.job import Job
@@ -20,7 +19,6 @@ __all__ = [
     "Alias",
     "Blob",
     "BlobPieces",
-    "BlobShape",
     "Channel",
     "ChannelMove",
     "ClientKey",

@@ -21,8 +21,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from ollamamax.audit import chain
-from ollamamax.audit.segments import Head
-from ollamamax.audit.verify import heads
+from ollamamax.audit.verify import Head, heads
 
 FILE, KEY = "heads.jsonl", "key"
 

@@ -44,8 +44,7 @@ WITHOUT_TENANT = {
     "audit.LegalHold",
     "audit.SubjectKey",
     "models_registry.Blob",  # bytes, known by their digest alone; versions own them
-    "models_registry.BlobPieces",  # of such bytes, and so is the next one
-    "models_registry.BlobShape",
+    "models_registry.BlobPieces",  # of such bytes
 }
 
 

@@ -53,7 +53,6 @@ def test_nobody_is_logged_in_at_first(browser: Browser) -> None:
         "factor_wanted": None,
         "tenant": None,
         "tenants": [],
-        "leaving": [],
         "mail": False,
         "permissions": [],
     }

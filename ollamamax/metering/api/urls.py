@@ -7,7 +7,6 @@ from django.urls import path
 from ollamamax.identity.api.bulk import bulk_of
 from ollamamax.metering.api.budget import BudgetListView, BudgetView, ModelPriceListView
 from ollamamax.metering.api.usage import (
-    AccessExportView,
     TenantsUsageView,
     UsageExportView,
     UsageGroupsView,
@@ -24,6 +23,5 @@ urlpatterns = [
     path("usage/totals", UsageTotalsView.as_view(), name="usage-totals"),
     path("usage/groups", UsageGroupsView.as_view(), name="usage-groups"),
     path("usage/export", UsageExportView.as_view(), name="usage-export"),
-    path("usage/access", AccessExportView.as_view(), name="usage-access"),
     path("usage/tenants", TenantsUsageView.as_view(), name="usage-tenants"),
 ]

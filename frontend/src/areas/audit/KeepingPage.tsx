@@ -21,6 +21,7 @@ import { Loaded, PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
 import { Tag } from '../../ui/Tag'
+import classes from './AuditPage.module.css'
 import { EraseDialog, HoldDialog, StreamDialog } from './KeepingDialogs'
 
 export function KeepingPage() {
@@ -53,9 +54,11 @@ function Retention({ mayManage }: { mayManage: boolean }) {
             </Fact>
           </Facts>
           {mayManage && (
-            <Button mt="md" variant="default" size="sm" onClick={() => setErasing(true)}>
-              {t('erase')}
-            </Button>
+            <div className={classes.verify}>
+              <Button variant="default" size="sm" onClick={() => setErasing(true)}>
+                {t('erase')}
+              </Button>
+            </div>
           )}
           {erasing && <EraseDialog onClose={() => setErasing(false)} />}
         </Card>

@@ -14,7 +14,6 @@ import { span } from '../../ui/format'
 import { ProofForm } from '../../ui/ProofForm'
 import { Doors } from './Doors'
 import classes from './LoginPage.module.css'
-import { isOfServer } from './next'
 import { Outside } from './Outside'
 
 const route = getRouteApi('/login')
@@ -55,9 +54,7 @@ export function LoginPage() {
   const showFactor = useShowFactor()
   const queries = useQueryClient()
   const enter = () => {
-    const href = next ?? '/'
-    if (isOfServer(href)) window.location.assign(href)
-    else void router.navigate({ href })
+    void router.navigate({ href: next ?? '/' })
   }
 
   const submit = (event: SubmitEvent) => {
