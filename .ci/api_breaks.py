@@ -27,6 +27,20 @@ ACCEPTED = {
             ("PATCH", "/{provider_id}", 200, ""),
         )
     },
+    **{
+        f"{operation} takes other values": "bundles are a further way by which models come in: nobody who brings none in meets it"
+        for operation in (
+            "GET /api/v1/jobs answers 200: results.[].kind",
+            "GET /api/v1/jobs/{job_id} answers 200: kind",
+            "POST /api/v1/jobs/{job_id}/retry answers 202: kind",
+            "DELETE /api/v1/models/{channel_id} answers 202: kind",
+            "POST /api/v1/models/create answers 202: kind",
+            "POST /api/v1/models/pull answers 202: kind",
+            "GET /api/v1/models/{channel_id}/versions answers 200: results.[].origin",
+            "GET /api/v1/versions/{release_id} answers 200: origin",
+            "PATCH /api/v1/versions/{release_id} answers 200: origin",
+        )
+    },
     "GET /api/v1/session answers 200: tenant.role takes other values": "roles are rows: their slugs are not known beforehand",
     "GET /api/v1/session answers 200: tenants.[].role takes other values": "as above",
     "POST /api/v1/session answers 200: tenant.role takes other values": "as above",

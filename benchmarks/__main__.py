@@ -1,4 +1,4 @@
-"""``python -m benchmarks [overhead|integrity|beside|upgrade|start|routing|ranking|prefix|peers|servers|streams|kills|kill|freezes|fairness|flood|usage|live|console|rollouts|replication|history]``: without a name the first two, which takes a few minutes."""
+"""``python -m benchmarks [overhead|integrity|beside|upgrade|failover|start|routing|ranking|placement|prefix|peers|servers|streams|kills|kill|freezes|fairness|flood|usage|audit|live|console|rollouts|replication|history]``: without a name the first two, which takes a few minutes."""
 
 from __future__ import annotations
 
@@ -64,6 +64,20 @@ def upgrade_command(folder: Path, streams: int) -> None:
     sys.exit(0 if upgrade.seen(steps) and not upgrade.failures(steps) else 1)
 
 
+@main.command(
+    name="failover", help="What fails and what is lost while the primaries of Redis and PostgreSQL are killed."
+)
+@click.option("--streams", default=16, show_default=True)
+@click.option("--watched", default=10.0, show_default=True, help="Seconds after each step.")
+def failover_command(streams: int, watched: float) -> None:
+    from benchmarks import failover
+
+    size = failover.Size(streams=streams, watched=watched)
+    outcome = failover.measure(size)
+    print("\n" + failover.report(outcome, size))
+    sys.exit(1 if outcome.failed or outcome.without_record or outcome.keys_lost else 0)
+
+
 @main.command(name="replication", help="One model to many nodes that have it of each other, in one process.")
 @click.option("--nodes", default=50, show_default=True)
 @click.option("--megabytes", default=16, show_default=True)
@@ -87,6 +101,15 @@ def start_command() -> None:
 @click.option("--seeds", default=routing.Size.seeds, show_default=True)
 def routing_command(requests: int, seeds: int) -> None:
     routing.report(routing.Size(requests, seeds))
+
+
+@main.command(name="placement", help="What planning takes: 200 versions in the memory of 100, 1,000 and 10,000 nodes.")
+def placement_command() -> None:
+    from benchmarks import placement
+
+    found = placement.measure(placement.Size())
+    print("\n" + placement.report(found))
+    sys.exit(1 if placement.missed(found) else 0)
 
 
 @main.command(name="ranking", help="What ranking takes with 100, 1,000 and 10,000 nodes that have the model.")
@@ -216,6 +239,16 @@ def usage_command(records: int) -> None:
     from benchmarks import usage
 
     print("\n" + usage.report(usage.measure(usage.Size(records=records))))
+
+
+@main.command(name="audit", help="Records a second, and verifying and searching very many that were generated.")
+@click.option("--records", default=10_000_000, show_default=True, help="0: only how many a second.")
+@click.option("--seconds", default=10.0, show_default=True, help="for which records are added, each way")
+def audit_command(records: int, seconds: float) -> None:
+    from benchmarks import audit
+
+    size = audit.Size(records=records, seconds=seconds)
+    print("\n" + audit.report(audit.measure(size), size))
 
 
 @main.command(name="servers", help="uvicorn, daphne; in the web process and in processes of their own.")

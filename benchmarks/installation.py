@@ -57,7 +57,7 @@ class Installation:
 
     def finish(self, release: Release, name: str, *command: str) -> None:
         """Run what ends by itself. Raises `NotStarted` when it fails."""
-        if self.start(release, name, *command).wait(180):
+        if self.start(release, name, *command).wait(600):
             raise NotStarted(f"{name}:\n{self.log(name).read_text()[-3000:]}")
 
     async def web(self, release: Release) -> tuple[str, Backend]:
@@ -84,26 +84,27 @@ class Installation:
 
 
 @contextlib.contextmanager
-def installation() -> Iterator[Installation]:
-    """Servers of its own in a folder of its own; all of it is ended and deleted afterwards."""
+def installation(stores: dict[str, str] | None = None) -> Iterator[Installation]:
+    """Servers of its own, unless ``stores`` names others, in a folder of its own; all of it is ended and deleted afterwards."""
     with contextlib.ExitStack() as stack:
         folder = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="omx-upgrade-", ignore_cleanup_errors=True))
         )
         folder.chmod(0o755)
-        (folder / "postgres").mkdir()
-        database = postgres.TemporaryPostgres(folder / "postgres", free_port())
-        stack.callback(database.stop)
-        redis = valkey.TemporaryValkey(folder / "valkey", free_port())
-        stack.callback(redis.stop)
+        if stores is None:
+            (folder / "postgres").mkdir()
+            database = postgres.TemporaryPostgres(folder / "postgres", free_port())
+            stack.callback(database.stop)
+            redis = valkey.TemporaryValkey(folder / "valkey", free_port())
+            stack.callback(redis.stop)
+            stores = {"DATABASE_URL": database.url, "REDIS_URL": redis.url}
         door = Door()
         environ = {name: value for name, value in os.environ.items() if name not in NOT_OURS} | {
-            "DATABASE_URL": database.url,
-            "REDIS_URL": redis.url,
             "OLLAMAMAX_SECRET_KEY": secrets.token_urlsafe(60),
             "OLLAMAMAX_HOME": str(folder / "home"),
             "OLLAMAMAX_PUBLIC_URL": door.url,
             "HOST": "127.0.0.1",
             "DJANGO_SETTINGS_MODULE": "ollamamax.settings",
+            **stores,
         }
         yield Installation(folder, environ, door, stack)

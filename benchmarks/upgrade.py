@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections import Counter
@@ -177,10 +178,11 @@ def _join(made: Installation, old: Release, nodes: int) -> None:
 async def _model(made: Installation) -> str:
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
-        listed = (await asyncio.to_thread(ask, f"{made.door.url}/v1/models", made.key))["data"]
-        for each in listed:
-            if "stub" in each["id"]:
-                return str(each["id"])
+        with contextlib.suppress(OSError):  # of a door behind which nobody is ready just now
+            listed = (await asyncio.to_thread(ask, f"{made.door.url}/v1/models", made.key))["data"]
+            for each in listed:
+                if "stub" in each["id"]:
+                    return str(each["id"])
         await asyncio.sleep(0.2)
     raise NotStarted("no node told its model")
 

@@ -13,14 +13,14 @@ import redis
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
-from redis.connection import parse_url
 
 from cluster import guard
 from cluster.models import Node
 from ollamamax import logs
-from ollamamax.bus import keys, publication, regions
-from ollamamax.bus.connect import elsewhere
+from ollamamax.bus import keys, publication, regions, sentinels
+from ollamamax.bus.connect import database_of, elsewhere
 from ollamamax.bus.publication import Fields
+from ollamamax.bus.sentinels import without_their_password
 from ollamamax.contract.tables import EVERYBODY, NODE_KEYS, NODES, KnownKey, Registered
 from ollamamax.identity.scope import every_tenant
 
@@ -33,7 +33,7 @@ def redis_user(node: Node) -> str:
 
 def redis_url(node: Node, password: str) -> str:
     """Where the node reaches Redis, as its own user."""
-    place = settings.ENV["OLLAMAMAX_NODE_REDIS_URL"] or settings.REDIS_URL
+    place = settings.ENV["OLLAMAMAX_NODE_REDIS_URL"] or without_their_password(settings.REDIS_URL)
     return elsewhere(f"redis://{quote(redis_user(node))}:{quote(password)}@", place)
 
 
@@ -105,13 +105,14 @@ def _withdraw(client: redis.Redis, node: str) -> None:
     client.hdel(keys.NODES_CUT, node)
 
 
-def grant(client: redis.Redis, node: Node) -> None:
-    """Make or repair the node's Redis user. Only the SHA-256 of its password is known here."""
+def grant(client: redis.Redis, node: Node, *, save: bool = True) -> None:
+    """Make or repair the node's Redis user. Only the SHA-256 of its password is known here. Without ``save``, `save_users` is to follow."""
     # Whoever was cut off stays so until its time is over, whatever else changes.
     off = ["off"] if guard.is_cut_off(client, node.id.hex) else []
     client.execute_command("ACL", "SETUSER", redis_user(node), *_rules(node), *off)
     client.hset(keys.NODE_RIGHTS, redis_user(node), rights(node.id.hex, node.redis_password_hash))
-    _save_users(client)
+    if save:
+        save_users(client)
 
 
 @functools.lru_cache(20_000)
@@ -129,25 +130,34 @@ def _rules_of(node: str, password_hash: str) -> list[str]:
 
 
 def _database() -> int:
-    return int(parse_url(settings.REDIS_URL).get("db") or 0)
+    return database_of(settings.REDIS_URL)
 
 
 def forget_user(client: redis.Redis, name: str) -> None:
     """The user goes, with its open connections."""
     client.acl_deluser(name)
     client.hdel(keys.NODE_RIGHTS, name)
-    _save_users(client)
+    save_users(client)
 
 
-def _save_users(client: redis.Redis) -> None:
+def save_users(client: redis.Redis) -> None:
     """Keep the users over a restart, where Redis has a file for them; elsewhere `observe_nodes` makes them again."""
     with contextlib.suppress(redis.ResponseError):
         client.acl_save()
 
 
-def granted(client: redis.Redis) -> dict[str, str]:
-    """The node users that Redis knows, with their `rights`; empty where these are not known."""
+def granted(client: redis.Redis, url: str) -> dict[str, str]:
+    """The node users that Redis knows, with their `rights`; empty where these are not known.
+
+    Users are not replicated, and what was noted of their rights is: on a server that has become the primary all are to be granted anew.
+    """
     users: list[Any] = client.execute_command("ACL", "USERS")
     names = {user.decode() if isinstance(user, bytes) else str(user) for user in users}
+    if sentinels.named(url):
+        server = str(client.info("server")["run_id"])
+        if (client.get(keys.NODE_RIGHTS_SERVER) or b"").decode() != server:
+            client.delete(keys.NODE_RIGHTS)
+            client.set(keys.NODE_RIGHTS_SERVER, server)
+            _log.warning("node_users_granted_anew", server=server)
     held: dict[bytes, bytes] = client.hgetall(keys.NODE_RIGHTS)
     return {name: held.get(name.encode(), b"").decode() for name in names if name.startswith("node.")}

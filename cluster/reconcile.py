@@ -48,9 +48,10 @@ def observe_nodes(check: Callable[[], None] = lambda: None, last: LastLook | Non
     ``check`` raises when another process does this by now. ``last`` remembers what was seen; without it every node is looked at.
     Queries: 1 where nothing has changed; else 1 more to read, 1 for the nodes whose users are not in line, 1 or 2 for those that were heard.
     """
-    client = regions.own().client
+    region = regions.own()
+    client = region.client
     with every_tenant():
-        known = membership.granted(client)
+        known = membership.granted(client, region.redis_url)
         seen = (fleet_mark(), known, time.monotonic())
         if last is not None and last.is_current(*seen):
             return 0
@@ -88,6 +89,7 @@ def _bring_users_in_line(client: redis.Redis, known: Mapping[str, str], password
         return
     lacking = [id_ for id_ in passwords if known.get(user := keys.node_user(id_.hex)) != wanted[user]]
     for node in Node.objects.filter(pk__in=lacking):
-        membership.grant(client, node)
+        membership.grant(client, node, save=False)
+    membership.save_users(client)
     for name in known.keys() - wanted.keys():
         membership.forget_user(client, name)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from models_registry.actions import collect, external, failed_jobs, pieces, placement, replica, rollout, scrub
+from models_registry.actions import (
+    collect,
+    external,
+    failed_jobs,
+    loading,
+    pieces,
+    placement,
+    replica,
+    rollout,
+    scrub,
+    shapes,
+)
 from models_registry.jobs.kinds import KINDS
 from models_registry.jobs.runner import JobRunner
 from models_registry.replication.changed import ChangedNodes
@@ -22,6 +33,11 @@ def reconcile_replicas(leader: Leader) -> None:
 @loop("models_registry.plan_replication", every=3.0, lease=LeaseOf.POSTGRES)
 def plan_replication(leader: Leader) -> None:
     placement.plan_replication(leader.check, _last_plan)
+
+
+@loop("models_registry.carry_on_placements", every=5.0, lease=LeaseOf.POSTGRES)
+def carry_on_placements(leader: Leader) -> None:
+    loading.carry_on_placements(leader.check)
 
 
 @loop("models_registry.forget_unheld", every=10.0, lease=LeaseOf.POSTGRES)
@@ -55,6 +71,11 @@ def scrub_blobs(leader: Leader) -> None:
 @loop("models_registry.hash_pieces", every=3.0, lease=LeaseOf.POSTGRES)
 def hash_pieces(leader: Leader) -> None:
     pieces.hash_pieces(leader.check)
+
+
+@loop("models_registry.read_shapes", every=5.0, lease=LeaseOf.POSTGRES)
+def read_shapes(leader: Leader) -> None:
+    shapes.read_shapes(leader.check)
 
 
 @loop("models_registry.repair_blobs", every=60.0, lease=LeaseOf.POSTGRES)

@@ -74,8 +74,8 @@ def is_weights(media_type: str) -> bool:
     return media_type in {GGUF, OLD_GGUF}
 
 
-def image(manifest: dict[str, Any], image_config: Layer) -> bytes:
-    """The manifest as registries keep it."""
+def image(manifest: dict[str, Any], image_config: Layer, media_type: str = IMAGE) -> bytes:
+    """The manifest as registries keep it: Ollama's want ``IMAGE``, programs for image layouts ``OCI_IMAGE``."""
 
     def descriptor(layer: Layer) -> dict[str, Any]:
         media_type = GGUF if is_weights(layer.media_type) else layer.media_type
@@ -84,7 +84,7 @@ def image(manifest: dict[str, Any], image_config: Layer) -> bytes:
     return json.dumps(
         {
             "schemaVersion": 2,
-            "mediaType": IMAGE,
+            "mediaType": media_type,
             "config": descriptor(image_config),
             "layers": [descriptor(layer) for layer in layers_of(manifest)],
         },

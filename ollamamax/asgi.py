@@ -27,7 +27,7 @@ from models_registry.protocol.v2.application import Distribution
 from models_registry.transfer.reference import Allowed
 from ollamamax.batches.protocol.files import Files
 from ollamamax.batches.protocol.routes import Routes
-from ollamamax.blobs.disk import in_folder
+from ollamamax.blobs.places import sources
 from ollamamax.bus.directory import Directory
 from ollamamax.contract import tables
 from ollamamax.gateway import greeting, metrics_page, paths, readiness, upgrade
@@ -50,7 +50,7 @@ class Web:
     def __init__(self) -> None:
         batch_routes = Routes(
             Files(
-                in_folder(settings.HOME / "files"),
+                sources(settings.HOME, "files", settings.ENV),
                 settings.ENV["OLLAMAMAX_MAX_FILE_BYTES"],
                 settings.ENV["OLLAMAMAX_MAX_TENANT_FILES_BYTES"],
             )
@@ -74,7 +74,12 @@ class Web:
             ),
         )
         self.blobs = Blobs(
-            in_folder(settings.HOME / "blobs"), self.directory.soon, take_back, tell_source, certify, give_leave
+            sources(settings.HOME, "blobs", settings.ENV),
+            self.directory.soon,
+            take_back,
+            tell_source,
+            certify,
+            give_leave,
         )
         self.management = Management(
             self.directory.soon,

@@ -1,6 +1,6 @@
-"""The `ollamamax` console command: Django's management commands under the product's name, and `gateway`, which has no Django.
+"""The `ollamamax` console command: Django's management commands under the product's name, `gateway`, which has no Django, and those of `ollamamax.remote`.
 
-Beside what `make up` started it needs no settings: it reads them from that installation's home.
+Beside what `make up` started it needs no settings: it reads them from that installation's home. Commands of `ollamamax.remote` never need any.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ COMMANDS = {
     "nodes list|cordon|drain|resume": "the hosts of a tenant",
     "models add|list": "publish a GGUF file; list models",
     "user create|remove|deactivate|activate": "people, and their membership of a tenant",
-    "tenant create|operator|suspend|resume|nodes": "organisations",
+    "tenant create|operator|suspend|resume|delete|keep|nodes": "organisations",
     "audit verify|key": "check that nobody changed the audit trail; the key that signs its checkpoints",
     "audit_prune": "drop months of the audit trail that are older than they are kept",
     "changepassword": "a new password for a user",
@@ -33,6 +33,24 @@ COMMANDS = {
 }
 """What `--help` lists; Django's other commands work too."""
 
+REMOTE = {
+    "login, logout": "keep the address and an API key of an installation, or forget them",
+    "push": "send a GGUF file, and go on where a push broke off",
+    "versions": "the versions of a model, their stages and channels",
+    "promote": "bring a version into staged or production",
+    "rollout": "start, watch, pause, resume, promote, rollback: move a channel in steps",
+    "rollback": "give new requests the version before",
+    "bundle": "export, import, signers: models in one signed file, where no network leads",
+    "status": "channels, versions, rollouts that are under way",
+    "nodes": "the nodes that a key may see",
+    "logs": "what a node or its engine wrote",
+    "completion": "print what makes bash, zsh or fish complete these",
+}
+"""Commands that speak to an installation by its API, from anywhere."""
+
+_OF_THE_SERVER = {"nodes": frozenset({"list", "cordon", "drain", "resume"})}
+"""Words after a command's name by which it is one of this machine's installation."""
+
 UNUSED = {
     "OLLAMAMAX_SECRET_KEY": "-" * 50,
     "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
@@ -44,6 +62,7 @@ WITHOUT_SETTINGS = (("backup", "--new-key"), ("restore", "--settings-to"))
 """Commands that know all they need by their arguments: after a disaster there is nothing but a backup."""
 
 HOME = "--home"
+_COMPLETION = "_OLLAMAMAX_COMPLETE"
 
 
 def main() -> None:
@@ -55,11 +74,21 @@ def main() -> None:
         arguments = arguments[2:]
     elif arguments and arguments[0].startswith(f"{HOME}="):
         os.environ["OLLAMAMAX_HOME"] = arguments.pop(0).removeprefix(f"{HOME}=")
+    if _COMPLETION in os.environ:  # a shell asks how a command goes on
+        from ollamamax.remote import commands
+
+        commands.main(arguments)
+        return
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         if len(arguments) < 2:
             sys.stdout.write(f"{usage()}\n")
             return
         arguments = [*arguments[1:], "--help"]
+    if _is_remote(arguments):
+        from ollamamax.remote import commands
+
+        commands.main(arguments)
+        return
     if importlib.util.find_spec("django") is None:
         sys.exit(
             'Only a node is installed here (ollamamax-node); for the control plane: pip install "ollamamax[server]".'
@@ -88,11 +117,20 @@ def main() -> None:
     execute_from_command_line(sys.argv)
 
 
+def _is_remote(arguments: list[str]) -> bool:
+    names = {name for listed in REMOTE for name in listed.split(", ")}
+    return arguments[0] in names and not _OF_THE_SERVER.get(arguments[0], frozenset()).intersection(arguments[1:2])
+
+
 def usage() -> str:
-    width = max(map(len, COMMANDS))
-    lines = "\n".join(f"  {name:{width}}  {what}" for name, what in COMMANDS.items())
+    width = max(map(len, (*COMMANDS, *REMOTE)))
+
+    def listed(commands: dict[str, str]) -> str:
+        return "\n".join(f"  {name:{width}}  {what}" for name, what in commands.items())
+
     return (
-        f"usage: ollamamax [{HOME} FOLDER] COMMAND ...\n\n{lines}\n\n"
+        f"usage: ollamamax [{HOME} FOLDER] COMMAND ...\n\nOn the server:\n{listed(COMMANDS)}\n\n"
+        f"From anywhere, by the API:\n{listed(REMOTE)}\n\n"
         "`ollamamax COMMAND --help` says more. Beside a running `make up` no settings are needed: they are those of the\n"
         f"installation in FOLDER, else in OLLAMAMAX_HOME, else in .ollamamax. Elsewhere they come from the environment."
     )

@@ -7,7 +7,11 @@ import binascii
 import ipaddress
 import re
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
+
+REDIS = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+_HOST = r"(?:\[[0-9a-fA-F:.]+\]|[^\s,:/@?\[\]]+)(?::[0-9]{1,5})?"
+_SENTINELS = re.compile(rf"rediss?\+sentinel://(?:[^@/\s]*@)?{_HOST}(?:,{_HOST})*/[^/?#\s]+(?:/[0-9]*)?(?:\?\S*)?")
 
 
 def url(*schemes: str) -> Callable[[str], str]:
@@ -17,6 +21,31 @@ def url(*schemes: str) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def redis_url(text: str) -> str:
+    """One server, or the Sentinels that name it (`ollamamax.bus.sentinels`)."""
+    url(*REDIS)(text)
+    if "+sentinel:" in text and _SENTINELS.fullmatch(text) is None:
+        raise ValueError("must be as redis+sentinel://user:password@s1:26379,s2:26379,s3:26379/SERVICE/0")
+    return text
+
+
+def postgres_url(text: str) -> str:
+    """One host or several, of which it is the one that may be written, whatever reads the address."""
+    url("postgres", "postgresql")(text)
+    parts = urlsplit(text)
+    if "," not in parts.netloc.rpartition("@")[2] or "target_session_attrs" in parts.query:
+        return text
+    return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, "target_session_attrs=read-write")))))
+
+
+def bucket(text: str) -> tuple[str, str]:
+    """A bucket's name, and the words that all keys in it begin with."""
+    found = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9._-]+)*)/?", text)
+    if found is None or ".." in text:
+        raise ValueError("must be a bucket such as s3://models or s3://models/ollamamax")
+    return found[1], found[2].lstrip("/")
 
 
 def integer(least: int, most: int) -> Callable[[str], int]:
@@ -80,13 +109,14 @@ def region(text: str) -> str:
 def regions(text: str) -> dict[str, str]:
     """Name -> address of its Redis."""
     found: dict[str, str] = {}
-    for part in names(text):
-        name, _, address = part.partition("=")
-        if not name or name in found or urlsplit(address).scheme not in {"redis", "rediss", "unix"}:
+    # An address that names Sentinels has commas of its own.
+    for part in filter(None, re.split(r",\s*(?=[^,=/?&@]*=|$)", text.strip())):
+        name, _, address = part.strip().partition("=")
+        if not name or name in found or urlsplit(address).scheme not in REDIS:
             raise ValueError(
                 "must be as eu=rediss://user:password@redis.eu:6379/0, each region once, separated by commas"
             )
-        found[region(name)] = address
+        found[region(name)] = redis_url(address)
     return found
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from csp.constants import NONCE
+from psycopg.conninfo import conninfo_to_dict
 
 from ollamamax import env, logs
 from ollamamax.bus.connect import pool_options
+from ollamamax.identity.database.primary import WritableConnection
 from ollamamax.mail.server import server_of
 from ollamamax.outbound.addresses import Rules
 from ollamamax.secret_box import SecretBox, derived_key
@@ -94,20 +96,24 @@ the next request that needs a connection makes a new attempt."""
 
 def database(url: str) -> dict[str, object]:
     """Django's dictionary for a PostgreSQL URL (libpq's form, RFC 3986 escapes); options pass to libpq unchanged."""
-    parts = urlsplit(url)
-    options: dict[str, object] = dict(parse_qsl(parts.query))
-    host = options.pop("host", None) or unquote(parts.hostname or "")
-    return {
+    options: dict[str, object] = dict(conninfo_to_dict(url))
+    named = {
+        name: str(options.pop(key, None) or "")
+        for name, key in (
+            ("NAME", "dbname"),
+            ("USER", "user"),
+            ("PASSWORD", "password"),
+            ("HOST", "host"),
+            ("PORT", "port"),
+        )
+    }
+    pool = POOL | ({"connection_class": WritableConnection} if "," in named["HOST"] else {})
+    return named | {
         "ENGINE": "ollamamax.identity.database",
-        "NAME": unquote(parts.path.lstrip("/")),
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": host,
-        "PORT": str(options.pop("port", None) or parts.port or ""),
         "CONN_MAX_AGE": 0,
         # Of a server that was restarted, the pool's connections are found broken before a request is given one.
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5, "pool": dict(POOL), **options},
+        "OPTIONS": {"connect_timeout": 5, "pool": pool, **options},
     }
 
 

@@ -52,6 +52,7 @@ from ollamamax.kernel.errors import Conflict, Overloaded, TooLarge
 from ollamamax.kernel.ids import uuid7
 from ollamamax.metering.actions.budget import create_budget, delete_budget, set_price
 from ollamamax.notifications.actions.webhook import create_webhook, delete_webhook
+from ollamamax.oauth.actions.application import create_application, delete_application
 from ollamamax.oauth.actions.workload import create_workload, delete_workload
 from ollamamax.provisioning.actions.group import create_directory_group, remove_directory_group
 from ollamamax.provisioning.actions.token import issue_token, revoke_token
@@ -259,6 +260,11 @@ TABLE: dict[Bound, tuple[int, Make, Free | None]] = {
         0,
         lambda w, n: w.budget(*_KINDS[int(n.removeprefix("n"))]),
         lambda w, budget: delete_budget(acting=w.acting, budget_id=budget.id),
+    ),
+    bounds.APPLICATIONS: (
+        0,
+        lambda w, n: create_application(acting=w.acting, name=n, redirect_uris=["https://front.example/callback"])[0],
+        lambda w, application: delete_application(acting=w.acting, application_id=application.pk),
     ),
     bounds.WORKLOADS: (
         0,

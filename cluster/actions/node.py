@@ -9,7 +9,7 @@ import secrets
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict, cast
+from typing import Any, NamedTuple, TypedDict, cast
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -140,25 +140,39 @@ def change_node(*, acting: Principal, node_id: uuid.UUID, change: NodeChange) ->
         change = {**change, "access": _served(change["access"])}
     with tenant_scope(tenant), transaction.atomic(durable=True):
         node = _locked(node_id)
-        changed = {name: value for name, value in _fields(node, change).items() if getattr(node, name) != value}
-        if not changed:
-            return node
-        if "labels" in changed:
-            follow_labels(node.labels, change["labels"])
-        for name, value in changed.items():
-            setattr(node, name, value)
-        followed = _follow_order(node)
-        node.save(update_fields=[*changed, *followed])
-        record(
-            acting=acting,
-            action=_action(changed),
-            target_type="node",
-            target_id=node.id,
-            tenant=tenant,
-            detail=_detail(changed, change) | ({"state": node.lifecycle} if followed else {}),
-        )
-        membership.publish_on_commit(node)
-    return node
+        changed = change_locked(node, change)
+        if changed is not None:
+            record(
+                acting=acting,
+                action=changed.action,
+                target_type="node",
+                target_id=node.id,
+                tenant=node.tenant_id,
+                detail=changed.detail,
+            )
+        return node
+
+
+class ChangedNode(NamedTuple):
+    """What the audit trail is told of a change."""
+
+    action: str
+    detail: Mapping[str, Any]
+
+
+def change_locked(node: Node, change: NodeChange) -> ChangedNode | None:
+    """Within a transaction that has the node locked, in the tenant's scope: the same, of a change that was checked. ``None`` where nothing differs."""
+    changed = {name: value for name, value in _fields(node, change).items() if getattr(node, name) != value}
+    if not changed:
+        return None
+    if "labels" in changed:
+        follow_labels(node.labels, change["labels"])
+    for name, value in changed.items():
+        setattr(node, name, value)
+    followed = _follow_order(node)
+    node.save(update_fields=[*changed, *followed])
+    membership.publish_on_commit(node)
+    return ChangedNode(_action(changed), _detail(changed, change) | ({"state": node.lifecycle} if followed else {}))
 
 
 def remove_node(*, acting: Principal, node_id: uuid.UUID) -> None:

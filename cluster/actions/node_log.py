@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import transaction
+from django.db import connection, transaction
 from redis.exceptions import RedisError
 
 from cluster.queries.node import get_node
@@ -67,12 +67,14 @@ def read_node_log(*, acting: Principal, node_id: uuid.UUID, source: LogSource, a
 
 @contextmanager
 def _reading(tenant: uuid.UUID) -> Iterator[None]:
-    """One question under way, which holds a thread of this process for as long as the node takes. Raises `Overloaded`."""
+    """One question under way, which holds a thread of this process for as long as the node takes, and no connection to Postgres. Raises `Overloaded`."""
     with _lock:
         if _readers.total() >= AT_ONCE or _readers[tenant] >= TENANT_AT_ONCE:
             raise Overloaded("Too many logs of nodes are being read right now.", retry_after=ANSWER_SECONDS)
         _readers[tenant] += 1
     try:
+        if not connection.in_atomic_block:
+            connection.close()
         yield
     finally:
         with _lock:

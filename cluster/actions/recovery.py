@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from cluster.actions.incident import enter_step
-from cluster.actions.node import change_node
+from cluster.actions.node import NodeChange, change_locked
 from cluster.models import Incident, Node
 from cluster.queries.incident import held_run
 from cluster.queries.node import states
@@ -70,7 +70,7 @@ def stop_recovery(*, acting: Principal, incident_id: uuid.UUID) -> Incident:
     """Stop the run, and have the node take requests again where the run had set it aside. Of one that does not run nothing happens. Raises `Forbidden` and `NotFound`."""
     tenant = require_in_tenant(acting, "node.manage")
     with tenant_scope(tenant), transaction.atomic(durable=True):
-        incident = _locked(incident_id)
+        node, incident = _locked_both(incident_id)
         run = held_run(incident)
         if run is None or run.state != "running":
             return incident
@@ -83,7 +83,7 @@ def stop_recovery(*, acting: Principal, incident_id: uuid.UUID) -> Incident:
             tenant=tenant,
             detail={"kind": incident.kind, "name": incident.subject_name, "node": incident.subject_id},
         )
-    _tell(tenant, incident, serving=True)
+        _tell(tenant, node, serving=True)
     return incident
 
 
@@ -93,37 +93,23 @@ def carry_on(check: Callable[[], None] = lambda: None) -> int:
         # What closed long ago is past: an index leads to the rest.
         recent = Q(closed_at=None) | Q(closed_at__gt=timezone.now() - _DAY)
         running = list(Incident.objects.filter(recent, recovery__state="running").values_list("pk", "tenant"))
-    check()
-    return sum(_carry_on(tenant, incident) for incident, tenant in running)
+    return sum(_carry_on(tenant, incident, check) for incident, tenant in running)
 
 
-def _carry_on(tenant: uuid.UUID, incident_id: uuid.UUID) -> bool:
-    with tenant_scope(tenant):
-        incident = Incident.objects.filter(pk=incident_id).first()
-        run = None if incident is None else held_run(incident)
-    if incident is None or run is None:
-        return False
-    # The node is told first: told twice it is told once.
-    if run.step in ("quarantine", "restore"):
-        _tell(tenant, incident, serving=run.step == "restore")
-    after = _step_on(tenant, incident_id)
-    if after is not None and after.state == "stopped" and run.step == "quarantine":
-        # Somebody stopped it meanwhile, and may have been overtaken.
-        _tell(tenant, incident, serving=True)
-    return after is not None and after != run
-
-
-def _step_on(tenant: uuid.UUID, incident_id: uuid.UUID) -> RecoveryRun | None:
-    """The run as it is after this look."""
+def _carry_on(tenant: uuid.UUID, incident_id: uuid.UUID, check: Callable[[], None]) -> bool:
+    """The node is told in the transaction that looks whether the run is still at this step: what was read before a pause of this process counts no more."""
     with tenant_scope(tenant), transaction.atomic(durable=True):
-        incident = _locked(incident_id)
+        check()
+        node, incident = _locked_both(incident_id)
         run = held_run(incident)
-        if run is None:
-            return None
+        if run is None or run.state != "running":
+            return False
+        if run.step in ("quarantine", "restore"):
+            _tell(tenant, node, serving=run.step == "restore")
         now = timezone.now()
-        after = advance(run, _present(incident, now), now.timestamp())
+        after = advance(run, _present(node, incident, now), now.timestamp())
         if after == run:
-            return run
+            return False
         what = "recovery_step" if after.state == "running" else f"recovery_{after.state}"
         _write(incident, after, what)
         record(
@@ -141,20 +127,23 @@ def _step_on(tenant: uuid.UUID, incident_id: uuid.UUID) -> RecoveryRun | None:
             },
         )
     _log.info("recovery", incident=incident_id.hex, step=after.step, state=after.state)
-    return after
+    return True
 
 
-def _tell(tenant: uuid.UUID, incident: Incident, *, serving: bool) -> None:
+def _tell(tenant: uuid.UUID, node: Node | None, *, serving: bool) -> None:
     """Set the node aside, or have it take requests again. One that was taken out needs neither."""
-    acting = system("recovery", tenant.hex)
-    node = uuid.UUID(incident.subject_id)
-    try:
-        if serving:
-            change_node(acting=acting, node_id=node, change={"schedulable": True})
-        else:
-            change_node(acting=acting, node_id=node, change={"schedulable": False, "drain_seconds": DRAIN_SECONDS})
-    except NotFound:
-        _log.info("recovery_without_node", node=incident.subject_id)
+    if node is None:
+        return
+    change: NodeChange = {"schedulable": True} if serving else {"schedulable": False, "drain_seconds": DRAIN_SECONDS}
+    if node.schedulable is not serving and (changed := change_locked(node, change)) is not None:
+        record(
+            acting=system("recovery", tenant.hex),
+            action=changed.action,
+            target_type="node",
+            target_id=node.pk,
+            tenant=tenant,
+            detail=changed.detail,
+        )
 
 
 def _facts(incident: Incident, nodes: list[Node], now: datetime.datetime) -> BeginFacts:
@@ -163,30 +152,38 @@ def _facts(incident: Incident, nodes: list[Node], now: datetime.datetime) -> Beg
     state = told.get(incident.subject_id)
     lately = [
         (row.subject_id, run)
-        for row in Incident.objects.filter(recovery__isnull=False, changed_at__gt=now - _DAY)
+        for row in Incident.objects.filter(
+            Q(changed_at__gt=now - _DAY) | Q(recovery__state="running"), recovery__isnull=False
+        )
         if (run := held_run(row)) is not None
     ]
+    # A node that a run is about to set aside still says that it takes requests, and what runs there goes to the others too.
+    aside = {subject for subject, run in lately if run.state == "running"}
     others = [
         OtherNode(max(0, each.capacity - each.running - each.waiting), _versions(each))
         for node in nodes
-        if node is not own and node.lifecycle == "ready" and (each := told.get(node.pk.hex)) is not None
+        if node is not own
+        and node.pk.hex not in aside
+        and node.lifecycle == "ready"
+        and (own is None or set(node.taints) <= set(own.taints))
+        and (each := told.get(node.pk.hex)) is not None
     ]
+    moving = [each for subject in aside | {incident.subject_id} if (each := told.get(subject)) is not None]
     return BeginFacts(
         kind=incident.kind,
         about=incident.about,
         is_open=incident.closed_at is None,
         schedulable=own is not None and own.schedulable,
-        busy=any(subject == incident.subject_id and run.state == "running" for subject, run in lately),
+        busy=incident.subject_id in aside,
         lately=sum(now.timestamp() - run.began_at < _HOUR.total_seconds() for _, run in lately),
-        running=0 if state is None else state.running + state.waiting,
+        running=sum(each.running + each.waiting for each in moving),
         versions=frozenset() if state is None else _versions(state),
         others=others,
         names={} if state is None else {model.version: model.name for model in state.models},
     )
 
 
-def _present(incident: Incident, now: datetime.datetime) -> RunFacts:
-    node = Node.objects.filter(pk=uuid.UUID(incident.subject_id)).first()
+def _present(node: Node | None, incident: Incident, now: datetime.datetime) -> RunFacts:
     drained = not any(
         cast("int", region.client.scard(keys.node_slots(incident.subject_id))) for region in regions.every()
     )
@@ -203,6 +200,13 @@ def _write(incident: Incident, run: RecoveryRun, what: str, by: str = "") -> Non
     incident.changed_at = timezone.now()
     enter_step(incident, what, run.why or run.step, by)
     incident.save(update_fields=["recovery", "changed_at", "timeline"])
+
+
+def _locked_both(incident_id: uuid.UUID) -> tuple[Node | None, Incident]:
+    """The incident and its node, which comes first as where a run begins: or each could wait for the other. Raises `NotFound`."""
+    subject = Incident.objects.filter(pk=incident_id).values_list("subject_id", flat=True).first()
+    node = Node.objects.select_for_update().filter(pk=uuid.UUID(subject)).first() if subject else None
+    return node, _locked(incident_id)
 
 
 def _locked(incident_id: uuid.UUID) -> Incident:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -22,6 +23,8 @@ from ollamamax.bus.pipelined import Pipelined
 from ollamamax.contract import UsageRecord, encode_usage
 
 MOST_WAITING = 100_000
+KEPT_SECONDS = 5.0
+"""For which what Redis took is kept where another server may take its place that lacks it: replicas follow within milliseconds."""
 _BATCH = 200
 _JUST_AFTER = 0.002
 """Seconds after which what was to happen at a time of Redis's clock has surely happened there."""
@@ -43,6 +46,10 @@ class Settlements:
         """Each with its node."""
         self._records: list[tuple[str, bytes]] = []
         """Of requests of which Redis knows nothing, each with its tenant."""
+        self._kept: deque[tuple[float, tuple[str, Arguments] | tuple[str, bytes]]] = deque()
+        """What Redis took, and when (monotonic)."""
+        if commands.may_lose:
+            commands.connected_anew.append(self._say_again)
         self.ended = EndedTally()
         self._some = asyncio.Event()
         self._used_keys: dict[str, float] = {}
@@ -77,6 +84,24 @@ class Settlements:
         self._records.append((record.tenant, encode_usage(record)))
         self._some.set()
 
+    def _keep(self, written: Sequence[tuple[str, Arguments] | tuple[str, bytes]]) -> None:
+        if not self._commands.may_lose:
+            return
+        now = time.monotonic()
+        self._kept.extend((now, each) for each in written)
+        while now - self._kept[0][0] > KEPT_SECONDS:
+            self._kept.popleft()
+
+    def _say_again(self) -> None:
+        """The server may be another one. What it knows already changes nothing but a second record, which Postgres does not keep."""
+        kept, self._kept = self._kept, deque()
+        for _, (whose, what) in kept:
+            if isinstance(what, bytes):
+                self._records.append((whose, what))
+            else:
+                self._waiting.append((whose, what))
+        self._some.set()
+
     async def run(self) -> None:
         """Write what gathered while the last write was under way; when Redis is away keep it and try again."""
         while True:
@@ -99,6 +124,7 @@ class Settlements:
                 if waits is not None:
                     raise waits
                 del self._waiting[: len(batch)]
+                self._keep(batch)
                 for (node, account), seconds in zip(batch, answers, strict=True):
                     if isinstance(seconds, RedisError):
                         await self._put_aside(account, seconds)
@@ -111,6 +137,7 @@ class Settlements:
                     [command for tenant, record in records for command in _noted(tenant, record)]
                 )
                 del self._records[: len(records)]
+                self._keep(records)
 
     async def _put_aside(self, account: Arguments, error: RedisError) -> None:
         """A request whose settlement Redis refuses for good: the others go on, and its record is kept for a person to look at."""

@@ -116,10 +116,16 @@ class Agent:
     async def drain(self) -> None:
         await self.inbox.drain()
 
-    async def load(self, version: str, name: str, keep_alive: float | None) -> None:
+    async def load(
+        self,
+        version: str,
+        name: str,
+        keep_alive: float | None,
+        load: contract.Load = contract.NOTHING_FIXED,
+    ) -> None:
         """Load a version; a failure is logged, and shows in the node's state."""
         try:
-            await self.engine.load(version, name, keep_alive)
+            await self.engine.load(version, name, keep_alive, load)
         except OllamaMaxError as error:
             log.warning("load_failed", version=version, error=error.message)
 

@@ -14,8 +14,8 @@ from kombu.entity import Exchange, Queue
 from cluster.worker import agent as agents
 from cluster.worker.agent import Agent
 from cluster.worker.identity import Identity
-from ollamamax.bus import keys
-from ollamamax.bus.connect import broker_url
+from ollamamax.bus import broker, keys  # noqa: F401 - the transport, which Celery finds by its name
+from ollamamax.bus.connect import broker_options, broker_url
 
 THREADS = 4
 STOP_SECONDS = 20.0
@@ -50,6 +50,7 @@ def build(identity: Identity) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options=keys.node_transport_options(identity.node)
+        | broker_options(identity.redis_url)
         | {"socket_keepalive": True, "health_check_interval": 10, "socket_connect_timeout": 3},
         timezone="UTC",
     )

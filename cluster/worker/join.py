@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-from urllib.parse import urlsplit
-
 import aiohttp
 import msgspec
 
@@ -12,6 +9,7 @@ from cluster.engines.build import EngineChoice
 from cluster.worker.identity import Identity
 from cluster.worker.version import AGENT
 from ollamamax.bus.connect import elsewhere
+from ollamamax.kernel.addresses import AddressRefused, checked_address
 
 
 class JoinFailed(Exception):
@@ -30,21 +28,10 @@ class JoinReply(msgspec.Struct):
 
 def check_url(url: str, *, insecure_http: bool) -> str:
     """The URL without its last slash. Raises `JoinFailed` for one that would show the token to the network."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise JoinFailed(f"{url!r} is not an address: it must start with https:// (or http:// on this machine).")
-    if parts.scheme == "http" and not insecure_http and not _is_loopback(parts.hostname):
-        raise JoinFailed(
-            f"{url} is not encrypted and not on this machine: use https://, or --insecure-http on a network you trust."
-        )
-    return url.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        return checked_address(url, insecure_http=insecure_http)
+    except AddressRefused as error:
+        raise JoinFailed(str(error)) from None
 
 
 async def join(url: str, token: str, name: str, engine: EngineChoice, redis_url: str = "") -> Identity:

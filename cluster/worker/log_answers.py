@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError
 
@@ -13,7 +12,7 @@ from cluster.engines import engine_log
 from cluster.worker.identity import Identity
 from cluster.worker.redaction import redacted
 from ollamamax import contract, logs
-from ollamamax.bus import keys
+from ollamamax.bus import keys, sentinels
 from ollamamax.bus.pipelined import Pipelined
 from ollamamax.contract.node_log import MOST_LINE, MOST_LINES, LogLine, LogSource, NodeLog, encode_node_log
 from ollamamax.kernel.log_ring import LogRing
@@ -58,7 +57,7 @@ class LogAnswers:
         return NodeLog(source, self._boot, found[::-1])
 
     def _secrets(self) -> list[str]:
-        found = [self._identity.secret, urlsplit(self._identity.redis_url).password or ""]
+        found = [self._identity.secret, *sentinels.passwords(self._identity.redis_url)]
         if self._identity.engine.api_key_file:
             with contextlib.suppress(OSError):
                 found.append(Path(self._identity.engine.api_key_file).read_text(errors="replace").strip())

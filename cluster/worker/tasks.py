@@ -7,6 +7,7 @@ from celery import shared_task
 from cluster.worker import agent as agents
 from cluster.worker.agent import Agent
 from ollamamax import logs
+from ollamamax.contract import Load
 
 log = logs.get("cluster.worker.tasks")
 
@@ -26,10 +27,16 @@ def drain_inbox() -> None:
 
 
 @shared_task(name="cluster.load_model")
-def load_model(version: str, name: str = "", keep_alive: float | None = None) -> None:
-    """Bring a version into memory. Returns at once; the node's state tells how it went."""
+def load_model(
+    version: str,
+    name: str = "",
+    keep_alive: float | None = None,
+    num_ctx: int | None = None,
+    num_gpu: int | None = None,
+) -> None:
+    """Bring a version into memory, with what its profile fixes. Returns at once; the node's state tells how it went."""
     agent = the_agent()
-    agent.submit(agent.load(version, name, keep_alive))
+    agent.submit(agent.load(version, name, keep_alive, Load(num_ctx, num_gpu)))
 
 
 @shared_task(name="cluster.unload_model")

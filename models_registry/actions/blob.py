@@ -18,7 +18,7 @@ from models_registry.models import Blob, Upload
 from models_registry.queries.blob import blob_bytes, has_blob
 from models_registry.queries.repository import Repository, blob_in, require_to_pull, require_to_push, within
 from ollamamax.audit.actions import record
-from ollamamax.blobs.disk import in_folder
+from ollamamax.blobs.places import sources
 from ollamamax.blobs.reading import open_file
 from ollamamax.blobs.staging import Incoming, Staged
 from ollamamax.blobs.store import Sources
@@ -32,7 +32,7 @@ KEEP_UPLOADS = datetime.timedelta(hours=24)
 
 
 def blob_store() -> Sources:
-    return in_folder(settings.HOME / "blobs")
+    return sources(settings.HOME, "blobs", settings.ENV)
 
 
 def header_of_blob(digest: str) -> Header:

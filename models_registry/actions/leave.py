@@ -20,12 +20,16 @@ LONGEST_WAIT = 5.0
 _LEAVE = Path(__file__).with_suffix(".lua").read_text()
 
 
-def leave_of_region(tenant: str, region: str, count: int, rate: int) -> TransferLeave:
-    """``count`` bytes, of ``rate`` a second for all nodes of the tenant in the region. Raises `Unavailable` without Redis. Blocks."""
+def leave_of_region(tenant: str, region: str, node: str, count: int, rate: int) -> TransferLeave:
+    """``count`` bytes for the node, of ``rate`` a second for all nodes of the tenant in the region. Who asks more often than it was told gets no more.
+
+    Raises `Unavailable` without Redis. Blocks.
+    """
     there = next((each for each in regions.every() if each.name == region), regions.own())
     try:
         given, wait = there.client.register_script(_LEAVE)(
-            keys=[keys.transfers_of_region(tenant, region)], args=[count, rate, AHEAD_SECONDS]
+            keys=[keys.transfers_of_region(tenant, region), *keys.waiting_transfers(tenant, region)],
+            args=[count, rate, AHEAD_SECONDS, node, LONGEST_WAIT],
         )
     except RedisError as error:
         raise Unavailable("The region's Redis does not answer.") from error

@@ -69,6 +69,11 @@ _WRITTEN = [
         "bytes_of_peers",
         "in_use",
         "used_at",
+        "memory",
+        "memory_context",
+        "memory_slots",
+        "memory_engine",
+        "memory_at",
         "error",
         "changed_at",
     )
@@ -304,7 +309,10 @@ def _otherwise(
     with every_tenant():
         held_rows = Replica.objects.filter(node_id__in=[nodes[name].pk for name in states])
         for node, version, *kept in held_rows.values_list(
-            "node_id", "version_id", "state", "bytes_done", "error", "in_use", "desired"
+            "node_id",
+            "version_id",
+            *("memory", "memory_context", "memory_slots", "memory_engine"),
+            *("state", "bytes_done", "error", "in_use", "desired"),
         ):
             rows.setdefault(node, {})[version] = tuple(kept)
     return {
@@ -329,9 +337,14 @@ def _is_kept(
         said.add(version.id)
         row = rows.get(version.id)
         desired = _desired(version, wanted, node) or (row[-1] if row else None)
-        if row != (_STATES[model.state], _bytes(model), model.error or "", model.state in _IN_USE, desired):
+        if row is None or row[4:] != (
+            *(_STATES[model.state], _bytes(model), model.error or ""),
+            *(model.state in _IN_USE, desired),
+        ):
             return False
-    if any(row[0] not in _GONE for version, row in rows.items() if version not in said):
+        if is_measured(state, model) and (row[0] is None or row[1:4] != _loaded_as(model)):
+            return False
+    if any(row[4] not in _GONE for version, row in rows.items() if version not in said):
         return False
     return not hosts_blobs(state) or all(
         versions[key].id in rows
@@ -371,7 +384,11 @@ def _write(
                 if row is None:
                     row = Replica(tenant_id=node.tenant_id, version=version, node=node, changed_at=now, state="")
                     made.append(row)
-                elif _same(row, model) and row.desired == desired:
+                elif (
+                    _same(row, model)
+                    and row.desired == desired
+                    and not (is_measured(state, model) and _is_other_memory(row, model))
+                ):
                     continue
                 else:
                     changed.append(row)
@@ -380,6 +397,9 @@ def _write(
                 row.bytes_done = _bytes(model)
                 row.bytes_per_second = model.bytes_per_second if model.state == "fetching" else None
                 row.bytes_of_peers = model.bytes_of_peers or row.bytes_of_peers
+                if is_measured(state, model) and (_is_other_memory(row, model) or not row.in_use):
+                    row.memory, row.memory_at = model.memory, now
+                    row.memory_context, row.memory_slots, row.memory_engine = _loaded_as(model)
                 if row.in_use != (model.state in _IN_USE):
                     row.in_use, row.used_at = not row.in_use, now
                 row.error = model.error or ""
@@ -430,6 +450,21 @@ def _same(row: Replica, model: ModelState) -> bool:
         and row.error == (model.error or "")
         and row.in_use == (model.state in _IN_USE)
     )
+
+
+def is_measured(state: NodeState, model: ModelState) -> bool:
+    """Whether the engine says how much memory a loaded version takes, all of it: llama.cpp's processes do not tell what they have on GPUs."""
+    whole = model.engine == "ollama" or not state.gpus
+    return model.state == "loaded" and bool(model.memory) and bool(model.context_length) and whole
+
+
+def _loaded_as(model: ModelState) -> tuple[int | None, int | None, str]:
+    return model.context_length, model.slots, model.engine
+
+
+def _is_other_memory(row: Replica, model: ModelState) -> bool:
+    """What was measured is of another context or other slots. What it grows by while it is loaded is the cache of prompts, which makes room."""
+    return row.memory is None or (row.memory_context, row.memory_slots, row.memory_engine) != _loaded_as(model)
 
 
 def _desired(version: Version, wanted: Wanted, node: Node) -> Replica.Desired | None:

@@ -63,6 +63,11 @@ class TermsSerializer(Strict):
         max_value=MOST_PRIORITY,
         help_text="higher ones come first where room is short",
     )
+    least_loaded = _whole(0, MOST_COPIES, "replicas in memory at least, whether it is asked for or not; null: none")
+    most_loaded = _whole(0, MOST_COPIES, "replicas in memory at most; null: as many as the demand needs")
+    pinned = serializers.BooleanField(
+        required=False, default=False, help_text="whether what is in memory stays there, whatever else needs room"
+    )
     bytes_per_second = _whole(LEAST_RATE, LARGEST, "of one node's transfers of a version; null: as fast as it goes")
     window_from = _whole(0, _LAST_MINUTE, "minutes after midnight UTC from which bytes may be transferred")
     window_until = _whole(0, _LAST_MINUTE, "and until when; after midnight where it is less than `window_from`")
@@ -79,6 +84,9 @@ class TenantTermsSerializer(TermsSerializer):
     quota_bytes = _whole(0, LARGEST, "of one node's disk, for all versions of the tenant together; null: no quota")
     region_bytes_per_second = _whole(
         LEAST_RATE, LARGEST, "of all transfers to nodes of one region together; null: as fast as it goes"
+    )
+    automatic = serializers.BooleanField(
+        required=False, default=False, help_text="whether plans of what is in memory are carried out by themselves"
     )
     evict = serializers.ChoiceField(
         EVICTIONS,

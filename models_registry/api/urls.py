@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from models_registry.api.alias import AliasListView, AliasView
+from models_registry.api.bundle import BundleExportView, BundleImportView, BundleSignersView
 from models_registry.api.channel import (
     ModelChannelListView,
     ModelComparisonView,
@@ -13,8 +14,10 @@ from models_registry.api.channel import (
     ModelRollbackView,
 )
 from models_registry.api.job import JobListView, JobRetryView, JobView
+from models_registry.api.memory import ModelMemoryView, NodeMemoryView
 from models_registry.api.model import ModelListView, ModelView
 from models_registry.api.order import ModelCopyView, ModelCreateView, ModelPullView, ModelUsesView
+from models_registry.api.placement import PlacementApplyView, PlacementView
 from models_registry.api.promotion import (
     PromotionApproveView,
     PromotionListView,
@@ -53,6 +56,10 @@ urlpatterns = [
     path("models/<uuid:channel_id>/replication", ModelReplicationView.as_view(), name="model-replication"),
     path("models/<uuid:channel_id>/replicas/<uuid:node_id>/pause", ReplicaPauseView.as_view(), name="replica-pause"),
     path("models/<uuid:channel_id>/replicas/<uuid:node_id>/resume", ReplicaResumeView.as_view(), name="replica-resume"),
+    path("models/<uuid:channel_id>/memory", ModelMemoryView.as_view(), name="model-memory"),
+    path("nodes/<uuid:node_id>/memory", NodeMemoryView.as_view(), name="node-memory"),
+    path("placement/apply", PlacementApplyView.as_view(), name="placement-apply"),
+    path("placement", PlacementView.as_view(), name="placement"),
     path("replication", TenantReplicationView.as_view(), name="replication"),
     path("models/<uuid:channel_id>/rollback", ModelRollbackView.as_view(), name="model-rollback"),
     path("models/<uuid:channel_id>/protection", ModelProtectionView.as_view(), name="model-protection"),
@@ -72,6 +79,9 @@ urlpatterns = [
     path("promotions/policy", PromotionPolicyView.as_view(), name="promotion-policy"),
     path("promotions/<uuid:promotion_id>/approve", PromotionApproveView.as_view(), name="promotion-approve"),
     path("promotions/<uuid:promotion_id>/reject", PromotionRejectView.as_view(), name="promotion-reject"),
+    path("bundles/export", BundleExportView.as_view(), name="bundles-export"),
+    path("bundles/import", BundleImportView.as_view(), name="bundles-import"),
+    path("bundles/signers", BundleSignersView.as_view(), name="bundle-signers"),
     path("jobs", JobListView.as_view(), name="jobs"),
     path("jobs/<uuid:job_id>/retry", JobRetryView.as_view(), name="job-retry"),
     path("jobs/<uuid:job_id>", JobView.as_view(), name="job"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from models_registry.actions.create import create_model
 from models_registry.jobs import engines, usable
+from models_registry.jobs.bundle import import_here
 from models_registry.jobs.pull import pull as pull_here
 from models_registry.jobs.push import push
 from models_registry.jobs.runner import Kinds
@@ -43,4 +44,5 @@ KINDS: Kinds = {
     Job.Kind.PULL: pull,
     Job.Kind.PUSH: push,
     Job.Kind.DELETE: engines.delete,
+    Job.Kind.IMPORT: import_here,
 }

@@ -3,6 +3,7 @@
 from models_registry.models.alias import Alias
 from models_registry.models.blob import Blob
 from models_registry.models.blob_pieces import BlobPieces
+from models_registry.models.blob_shape import BlobShape
 from models_registry.models.client_key import ClientKey
 from models_registry.models.image import Image
 from models_registry.models.job import Job
@@ -19,6 +20,7 @@ __all__ = [
     "Alias",
     "Blob",
     "BlobPieces",
+    "BlobShape",
     "Channel",
     "ChannelMove",
     "ClientKey",

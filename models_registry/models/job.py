@@ -19,6 +19,7 @@ class Job(models.Model):
         PUSH = "push"
         CREATE = "create"
         DELETE = "delete"
+        IMPORT = "import"
 
     class State(models.TextChoices):
         WAITING = "waiting"
@@ -63,7 +64,7 @@ class Job(models.Model):
                 violation_error_message="The same job is under way already.",
             ),
             models.CheckConstraint(
-                condition=models.Q(kind__in=["pull", "push", "create", "delete"]),
+                condition=models.Q(kind__in=["pull", "push", "create", "delete", "import"]),
                 name="registry_job_kind_known",
                 violation_error_message="Not a kind of job.",
             ),

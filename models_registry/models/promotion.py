@@ -1,4 +1,4 @@
-"""Promotion: somebody asked that a version become production, and who approved; PromotionPolicy: how many others a tenant asks for."""
+"""Promotion: somebody asked that a version become production, and who approved; PromotionPolicy: how many others a tenant asks for, and whom it trusts."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ MOST_APPROVALS = 5
 
 
 class PromotionPolicy(models.Model):
-    """``approvals``: so many people besides the one who asks must approve; a tenant without a row asks for none."""
+    """``approvals``: so many people besides the one who asks must approve; a tenant without a row asks for none.
+
+    ``trusted_signers``: whose bundles it takes besides the installation's own, each with ``name`` and ``key``.
+    """
 
     tenant = models.OneToOneField("identity.Tenant", on_delete=models.PROTECT, primary_key=True, related_name="+")
-    approvals = models.PositiveSmallIntegerField(default=0)
+    approvals = models.PositiveSmallIntegerField(default=0, db_default=0)
+    trusted_signers = models.JSONField(default=list, db_default=[])
     changed_at = models.DateTimeField(default=timezone.now)
 
     objects: models.Manager[PromotionPolicy] = tenant_manager()

@@ -28,6 +28,7 @@ class Release(models.Model):
         PUSHED = "pushed"
         COPIED = "copied"
         ENGINE = "engine", "kept by an engine"
+        BUNDLE = "bundle", "from a bundle"
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+")
@@ -56,7 +57,7 @@ class Release(models.Model):
                 violation_error_message="Not a stage of a version.",
             ),
             models.CheckConstraint(
-                condition=models.Q(origin__in=["published", "pushed", "copied", "engine"]),
+                condition=models.Q(origin__in=["published", "pushed", "copied", "engine", "bundle"]),
                 name="registry_release_origin_known",
                 violation_error_message="Not a way by which a model gets a version.",
             ),

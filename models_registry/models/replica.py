@@ -44,6 +44,13 @@ class Replica(models.Model):
     """Whether it is in the memory of an engine there, or on its way into it."""
     used_at = models.DateTimeField(null=True, blank=True)
     """When that last began or ended."""
+    memory = models.PositiveBigIntegerField(null=True, blank=True)
+    """Bytes that it took there when it was last loaded, by the engine's word at its first look; null where the engine never told."""
+    memory_context = models.PositiveBigIntegerField(null=True, blank=True)
+    memory_slots = models.PositiveIntegerField(null=True, blank=True)
+    """Tokens of context and slots that it was loaded with then."""
+    memory_engine = models.CharField(max_length=16, default="", db_default="", blank=True)
+    memory_at = models.DateTimeField(null=True, blank=True)
     error = models.TextField(default="")
     changed_at = models.DateTimeField()
 

@@ -16,7 +16,7 @@ from ollamamax import contract
 from ollamamax.blobs import reading
 from ollamamax.blobs.store import Missing, Store
 from ollamamax.bus.directory import Directory
-from ollamamax.contract.peers import TransferLeave
+from ollamamax.contract.peers import TransferLeave, piece_size
 from ollamamax.contract.tables import BLOBS, NODES, PublishedBlob, blob_field
 from ollamamax.identity import access
 from ollamamax.identity.access import Where
@@ -39,7 +39,6 @@ TellSource = Callable[[Principal, str, PublishedBlob, bool], Awaitable[bytes]]
 GiveLeave = Callable[[Principal, str, int, int], Awaitable[bytes]]
 """When a node of this region may take so many bytes, where all of them together take so many a second: the JSON of a `TransferLeave`."""
 PARTS = frozenset({"", "source", "leave"})
-MOST_LEAVE = 1 << 30
 
 
 class Blobs:
@@ -99,7 +98,7 @@ class Blobs:
             found = await self._tell_source(node, digest, known, b"hashes=0" not in query)
             return Response(found, media_type="application/json")
         if part == "leave":
-            count = _count(query)
+            count = _count(query, piece_size(known.size))
             if known.region_rate is None:
                 return Response(contract.encode_json(TransferLeave(count, 0.0)), media_type="application/json")
             about = directory.get(NODES, uuid.UUID(node.id).hex)
@@ -119,9 +118,10 @@ class Blobs:
         return response
 
 
-def _count(query: bytes) -> int:
+def _count(query: bytes, most: int) -> int:
+    """No more than a piece: leave for more would have the other nodes wait for as long as that takes."""
     text = query.removeprefix(b"bytes=")
     count = int(text) if text.isdigit() and len(text) < 12 else 0
-    if not 0 < count <= MOST_LEAVE:
-        raise errors.InvalidRequest(f"'bytes' is 1 to {MOST_LEAVE}.", param="bytes")
+    if not 0 < count <= most:
+        raise errors.InvalidRequest(f"'bytes' is 1 to {most}, the size of a piece.", param="bytes")
     return count

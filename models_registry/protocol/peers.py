@@ -37,5 +37,5 @@ async def tell_source(node: Principal, digest: str, known: PublishedBlob, hashes
 
 async def give_leave(node: Principal, region: str, count: int, rate: int) -> bytes:
     """Leave for the node to take so many bytes, as part of what its tenant's nodes of the region take together."""
-    found = await asyncio.to_thread(leave_of_region, node.tenant or "", region, count, rate)
+    found = await asyncio.to_thread(leave_of_region, node.tenant or "", region, node.id, count, rate)
     return contract.encode_json(found)

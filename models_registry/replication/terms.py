@@ -38,7 +38,13 @@ class ReplicationTerms(msgspec.Struct, frozen=True, omit_defaults=True):
     spread: str = ""
     """A label whose values copies are spread over, such as ``rack``; or ``region``."""
     priority: int = 0
-    """Higher ones come first, where room or bandwidth is short."""
+    """Higher ones come first, where room, memory or bandwidth is short."""
+    least_loaded: int | None = None
+    """Replicas in memory that there are to be at least, whether it is asked for or not (`cluster.placement`); ``None``: none."""
+    most_loaded: int | None = None
+    """And at most; ``None``: as many as the demand needs."""
+    pinned: bool = False
+    """What is in memory stays there, whatever else needs room."""
     bytes_per_second: int | None = None
     """Of one node's transfers of the version, all ways together by which its bytes come."""
     region_bytes_per_second: int | None = None
@@ -48,6 +54,8 @@ class ReplicationTerms(msgspec.Struct, frozen=True, omit_defaults=True):
     window_until: int | None = None
     quota_bytes: int | None = None
     """How much of a node's disk all versions of the tenant may take together; of a tenant's terms only."""
+    automatic: bool = False
+    """Whether plans of what is in memory are carried out by themselves (`models_registry.actions.loading`); of a tenant's terms only."""
     evict: Eviction = "oldest"
     """What goes first where room is needed: who came first, who was last used longest ago, or the largest."""
 
@@ -100,10 +108,17 @@ def objection(terms: ReplicationTerms, *, of_tenant: bool) -> tuple[str, str] | 
         return "most", f"'most' is {terms.most}, and 'least' {terms.least}: it cannot be less."
     if terms.least is None and terms.most is not None:
         return "most", "'most' needs 'least': without it every node has a copy."
+    if terms.most_loaded is not None and terms.most_loaded < (terms.least_loaded or 0):
+        return (
+            "most_loaded",
+            f"'most_loaded' is {terms.most_loaded}, and 'least_loaded' {terms.least_loaded}: it cannot be less.",
+        )
     if (terms.window_from is None) != (terms.window_until is None):
         return "window_from", "A window has both a beginning and an end."
     if terms.quota_bytes is not None and not of_tenant:
         return "quota_bytes", "A quota is of a tenant's terms, for all of its models together."
+    if terms.automatic and not of_tenant:
+        return "automatic", "Plans are of all models together: 'automatic' is of a tenant's terms."
     if terms.region_bytes_per_second is not None and not of_tenant:
         return "region_bytes_per_second", "A region's speed is of a tenant's terms, for all of its models together."
     return None

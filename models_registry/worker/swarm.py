@@ -54,6 +54,7 @@ class _Member:
     have: set[int] = field(default_factory=set)
     pending: int = 0
     failures: int = 0
+    busy: int = 0
     resumes: float = 0.0
     looked: float = 0.0
     met: float = 0.0
@@ -236,16 +237,18 @@ class Swarm:
                 _log.error("peer_sent_wrong_bytes", peer=member.peer.node, piece=number)
                 return
         except PeerFailed as error:
-            if error.have is not None:
+            # Who has a piece and does not give it is not asked for it at once again.
+            if error.have is not None and (error.busy or number not in error.have):
                 member.have = error.have
                 if error.busy:
-                    member.resumes = self._now + random.uniform(0.5, 1.5)  # noqa: S311
+                    member.busy += 1
+                    member.resumes = self._now + random.uniform(0.5, 1.5) * 2 ** min(member.busy - 1, 5)  # noqa: S311
             else:
                 self._suspend(member, str(error))
             return
         finally:
             member.pending -= 1
-        member.failures = 0
+        member.failures = member.busy = 0
         member.have |= have
         self.bytes_of_peers += len(data)
         self._came()

@@ -13,7 +13,7 @@ from django.utils import timezone
 from ollamamax import logs
 from ollamamax.audit import chain, personal
 from ollamamax.audit.hidden import without_secrets
-from ollamamax.audit.models import AuditRecord, ChainHead
+from ollamamax.audit.models import AuditRecord, ChainHead, SubjectKey
 from ollamamax.kernel.principal import Principal
 from ollamamax.observability.instruments import FewValues, counter
 
@@ -70,6 +70,7 @@ def append(name: str, happenings: Sequence[Happening]) -> list[AuditRecord]:
     at = max(timezone.now(), head.at) if head and head.at else timezone.now()
     rows: list[AuditRecord] = []
     shown: list[tuple[str, Any, str]] = []
+    known_keys: dict[str, SubjectKey] = {}
     for each in happenings:
         seq += 1
         target_id = each.target_id.hex if isinstance(each.target_id, uuid.UUID) else each.target_id
@@ -87,7 +88,7 @@ def append(name: str, happenings: Sequence[Happening]) -> list[AuditRecord]:
             "prev_hash": previous,
             "format": chain.NEWEST,
             "outcome": OUTCOMES.get(each.action.rpartition(".")[2], "ok"),
-        } | personal.sealed(name, each.acting, (each.target_type, target_id), detail)
+        } | personal.sealed(name, each.acting, (each.target_type, target_id), detail, known_keys)
         previous = chain.digest(fields)
         rows.append(AuditRecord(**fields, hash=previous))
         shown.append((each.acting.name, detail, each.acting.address))

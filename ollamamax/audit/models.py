@@ -59,6 +59,9 @@ class AuditRecord(models.Model):
             models.Index(fields=["chain", "target_type", "seq"], name="audit_record_target_type"),
             models.Index(fields=["chain", "action", "seq"], name="audit_record_action"),
             models.Index(fields=["request"], name="audit_record_request", condition=~models.Q(request="")),
+            models.Index(
+                fields=["chain", "outcome", "seq"], name="audit_record_outcome", condition=~models.Q(outcome="ok")
+            ),
         ]
 
     def __str__(self) -> str:

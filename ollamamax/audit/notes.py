@@ -21,7 +21,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from ollamamax.audit import chain
-from ollamamax.audit.verify import Head, heads
+from ollamamax.audit.segments import Head
+from ollamamax.audit.verify import heads
 
 FILE, KEY = "heads.jsonl", "key"
 

@@ -48,24 +48,27 @@ def subject_of_email(email: str) -> str:
     return "email:" + hashlib.sha256(email.strip().lower().encode()).hexdigest()[:32]
 
 
-def sealed(chain: str, acting: Principal, target: tuple[str, str], detail: Any) -> dict[str, Any]:
+def sealed(
+    chain: str, acting: Principal, target: tuple[str, str], detail: Any, known_keys: dict[str, SubjectKey]
+) -> dict[str, Any]:
     """``actor_name``, ``detail`` and ``personal`` of a record that is about to be written. Within its transaction, under the chain's lock.
 
-    Queries: none where nothing is personal; else 1 for each part, and 1 more for a subject or a name that is new.
+    ``known_keys`` holds the keys that were read under this lock already, by subject, and is added to. Queries: none where nothing is personal;
+    else 1 for each subject that is not among them, and 1 more for a subject or a name that is new.
     """
     personal: dict[str, Any] = {}
     name = acting.name
     known: dict[str, str] = {"address": acting.address} if acting.address else {}
     if acting.kind == "user":
-        personal["actor"] = _seal(chain, acting.id, {"name": name} | known, [name])
+        personal["actor"] = _seal(chain, acting.id, {"name": name} | known, [name], known_keys)
         name = ""
     elif known:
-        personal["actor"] = _seal(chain, f"{acting.kind}:{acting.id}"[:64], known, [])
+        personal["actor"] = _seal(chain, f"{acting.kind}:{acting.id}"[:64], known, [], known_keys)
     values: list[Any] = []
     kept = _taken(detail, values)
     if values:
         emails = [each for each in values if isinstance(each, str) and "@" in each]
-        personal["target"] = _seal(chain, _subject(acting, target, emails), {"values": values}, emails)
+        personal["target"] = _seal(chain, _subject(acting, target, emails), {"values": values}, emails, known_keys)
     return {"actor_name": name, "detail": kept, "personal": personal}
 
 
@@ -162,8 +165,10 @@ def forget(key_id: uuid.UUID) -> None:
     _opened_keys.pop(key_id, None)
 
 
-def _seal(chain: str, subject: str, values: Mapping[str, Any], names: list[str]) -> dict[str, str]:
-    row = SubjectKey.objects.filter(chain=chain, subject=subject, erased_at=None).first()
+def _seal(
+    chain: str, subject: str, values: Mapping[str, Any], names: list[str], known_keys: dict[str, SubjectKey]
+) -> dict[str, str]:
+    row = known_keys.get(subject) or SubjectKey.objects.filter(chain=chain, subject=subject, erased_at=None).first()
     key = None if row is None else _key_or_none(row)
     if row is not None and key is None:
         # The secret box has lost it: what is done must be told all the same, under another key.
@@ -181,6 +186,7 @@ def _seal(chain: str, subject: str, values: Mapping[str, Any], names: list[str])
         if new:
             row.names = _encrypted(key, f"names:{row.pk.hex}", [*known, *new][-_MOST_NAMES:])
             row.save(update_fields=["names"])
+    known_keys[subject] = row
     return {"key": row.pk.hex, "sealed": base64.b64encode(_encrypted(key, chain, values)).decode()}
 
 

@@ -11,7 +11,8 @@ from django.db.models.functions import Cast
 from ollamamax.audit import chain
 from ollamamax.audit.models import AuditRecord, ChainHead, Checkpoint
 from ollamamax.audit.personal import opened, subjects_named
-from ollamamax.audit.verify import ChainProblem, checkpoint_of, untrusted_checkpoints
+from ollamamax.audit.segments import ChainProblem
+from ollamamax.audit.verify import checkpoint_of, untrusted_checkpoints
 from ollamamax.kernel.errors import NotFound
 
 SEGMENT = 5_000

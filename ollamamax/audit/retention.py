@@ -20,7 +20,8 @@ from ollamamax.audit import chain
 from ollamamax.audit.actions import SYSTEM, Happening, append, lock
 from ollamamax.audit.models import AuditRecord, Checkpoint, LegalHold
 from ollamamax.audit.notes import UntrustedKey, public_key, signing_key, trusted_keys
-from ollamamax.audit.verify import ChainProblem, Head, checkpoint_of
+from ollamamax.audit.segments import ChainProblem, Head
+from ollamamax.audit.verify import checkpoint_of
 from ollamamax.kernel.principal import system
 
 _BOUND = re.compile(r"FOR VALUES FROM \('([^']+)'\) TO \('([^']+)'\)")

@@ -3,55 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.db import connection, transaction
+from django.db.models import Max
 
 from ollamamax.audit import chain
 from ollamamax.audit.models import AuditRecord, ChainHead, Checkpoint
+from ollamamax.audit.segments import LENGTH, ChainProblem, CheckedStretch, Head, Stretch, check, check_all, stretches
 
 UNTRUSTED = "its checkpoint is not signed by a key that is trusted here (OLLAMAMAX_AUDIT_KEYS)"
 
 
-class Head(NamedTuple):
-    """The end of a chain as it is, or as it was noted outside the database."""
-
-    seq: int
-    hash: str
-
-
-class ChainProblem(NamedTuple):
-    chain: str
-    seq: int
-    what: str
-
-    def __str__(self) -> str:
-        return f"chain {self.chain}, record {self.seq}: {self.what}"
-
-
-def verify(noted: Mapping[str, Head] | None = None, keys: Collection[str] = ()) -> Iterator[ChainProblem]:
+def verify(
+    noted: Mapping[str, Head] | None = None, keys: Collection[str] = (), *, processes: int = 1, length: int = LENGTH
+) -> Iterator[ChainProblem]:
     """Every problem of every chain, in one snapshot of the database; memory does not grow with the trail.
 
     ``noted`` are heads written down earlier elsewhere: they show a chain that was rewritten or removed as a whole,
     together with its head, which nothing inside the database can show. ``keys`` (hex) are the public keys that are trusted
     to sign checkpoints (`ollamamax.audit.notes.trusted_keys`): a checkpoint by any other counts for nothing, whatever its row says.
+    Stretches of ``length`` records are checked by so many ``processes`` at once, or here where that is one or there is one stretch only. Of
+    each stretch at most `segments.MOST_PROBLEMS` are told.
     """
     noted = noted or {}
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         heads = {head.chain: Head(head.seq, head.hash) for head in ChainHead.objects.all()}
-        names = set(AuditRecord.objects.order_by().values_list("chain", flat=True).distinct())
+        lasts = dict(AuditRecord.objects.order_by().values_list("chain").annotate(Max("seq")))
         begins = {}
         for row in Checkpoint.objects.order_by("seq"):
             if is_genuine(row, keys):
                 begins[row.chain] = Head(row.seq, row.hash)
             else:
                 yield ChainProblem(row.chain, row.seq, UNTRUSTED)
-        for name in sorted(names | set(heads) | set(noted)):
-            yield from _chain(name, begins.get(name), heads.get(name), noted.get(name))
+        wanted: list[Stretch] = []
+        for name in sorted(set(lasts) | set(heads) | set(noted)):
+            last = max(lasts.get(name, 0), heads[name].seq if name in heads else 0)
+            origin = begins.get(name, Head(0, chain.GENESIS))
+            wanted += stretches(name, origin, last, noted.get(name), length)
+        for found in _checked(wanted, processes):
+            yield from found.problems
+            if found.stretch.is_last:
+                name = found.stretch.chain
+                yield from _ends(name, found.end, begins.get(name), heads.get(name), noted.get(name))
+
+
+def _checked(wanted: list[Stretch], processes: int) -> Iterator[CheckedStretch]:
+    with connection.cursor() as cursor:
+        if processes > 1 and len(wanted) > 1:
+            cursor.execute("SELECT pg_export_snapshot()")
+            [snapshot] = cursor.fetchone() or [""]
+            yield from check_all(wanted, connecting(), snapshot, min(processes, len(wanted)))
+        else:
+            for stretch in wanted:
+                yield check(cursor, stretch)
+
+
+def connecting() -> dict[str, Any]:
+    """How this process is connected, for another one."""
+    given = connection.get_connection_params()
+    return {name: value for name, value in given.items() if isinstance(value, str | int)}
 
 
 def is_genuine(row: Checkpoint, keys: Collection[str]) -> bool:
@@ -85,31 +100,16 @@ def heads() -> list[tuple[str, Head]]:
     return [(head.chain, Head(head.seq, head.hash)) for head in ChainHead.objects.order_by("chain")]
 
 
-def _chain(name: str, begin: Head | None, head: Head | None, noted: Head | None) -> Iterator[ChainProblem]:
-    expected, previous = (1, chain.GENESIS) if begin is None else (begin.seq + 1, begin.hash)
-    fields = (*chain.FIELDS, "hash")
-    rows = AuditRecord.objects.filter(chain=name).order_by("seq", "id").values(*fields)
-    for row in rows.iterator(chunk_size=1000):
-        seq = row["seq"]
-        if seq > expected:
-            yield ChainProblem(name, expected, f"missing, and every one up to {seq - 1}")
-        elif seq < expected:
-            yield ChainProblem(name, seq, "inserted: its number was taken already")
-        if row["prev_hash"] != previous and seq == expected:
-            yield ChainProblem(name, seq, "does not follow the record before it: moved, inserted or altered")
-        if chain.digest_of_row(row) != row["hash"]:
-            yield ChainProblem(name, seq, "altered: its content does not have its hash")
-        if noted is not None and seq == noted.seq and row["hash"] != noted.hash:
-            yield ChainProblem(name, seq, "is not the record that was noted outside the database")
-        expected, previous = seq + 1, row["hash"]
-    last = expected - 1
+def _ends(name: str, end: Head, begin: Head | None, head: Head | None, noted: Head | None) -> Iterator[ChainProblem]:
+    """What is wrong with where a chain ends. ``begin`` is the checkpoint that it goes on from."""
+    last = end.seq
     if noted is not None and begin is not None and noted.seq == begin.seq and noted.hash != begin.hash:
         yield ChainProblem(name, begin.seq, "is not the record that was noted outside the database")
     if head is None:
         yield ChainProblem(name, last, "the chain's head is missing")
-    elif (head.seq, head.hash) != (last, previous) and head.seq >= last:
+    elif head != end and head.seq >= last:
         yield ChainProblem(name, last, f"is not the end: the head says {head.seq}, so the tail was cut off or altered")
-    elif (head.seq, head.hash) != (last, previous):
+    elif head != end:
         yield ChainProblem(name, last, f"was added behind the head, which says {head.seq}")
     if noted is not None and noted.seq > last:
         yield ChainProblem(name, last, f"is not the end: {noted.seq} was noted outside the database")

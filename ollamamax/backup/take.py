@@ -15,9 +15,11 @@ from typing import Any
 
 import psycopg
 
+from models_registry.blob_keys import blob_key
 from ollamamax.backup import folders, sealing, tables
 from ollamamax.backup.archive import Writer
 from ollamamax.backup.contents import COUNTS, FILES, PARTITIONS, SEQUENCES, SETTINGS, TABLES
+from ollamamax.blobs.store import Store
 
 TRIES = 3
 
@@ -31,6 +33,8 @@ class Source:
     settings: Mapping[str, str]
     keys: Mapping[str, list[str]]
     """`fingerprints` of the keys that the installation runs with."""
+    bucket: Store | None = None
+    """Where blobs lie, if not in the home: they are not backed up, and are looked for there."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,16 @@ class Taken:
     bytes: int
     missing: tuple[str, ...]
     """Digests that the database tells of and whose bytes the installation does not have."""
+    in_bucket: int
+    """How many of the blobs that the database tells of lie in the installation's bucket, and are not in the backup."""
+
+
+@dataclass(frozen=True)
+class _Files:
+    single: Mapping[str, bytes]
+    held: folders.Held
+    lacking: tuple[str, ...]
+    in_bucket: int
 
 
 class BlobsRemoved(Exception):
@@ -70,10 +84,13 @@ def take(source: Source, file: Path, recipients: Sequence[Any] = ()) -> Taken:
             taken_at = _now(connection)
             told = {name for (name,) in connection.execute("SELECT digest FROM models_registry_blob").fetchall()}
             with folders.held(source.home) as held:
-                lacking = sorted(digest for digest in told if _file_of(digest) not in held.names)
+                there = set() if source.bucket is None else set(source.bucket.keys(older_than=-3600))
+                absent = sorted(told - {digest for digest in told if _file_of(digest) in held.names})
+                lacking = [digest for digest in absent if blob_key(digest) not in there]
                 if lacking and left and not _are_lost(source, lacking):
                     continue
-                return _write(source, file, recipients, connection, taken_at, single, held, lacking)
+                files = _Files(single, held, tuple(lacking), len(absent) - len(lacking))
+                return _write(source, file, recipients, connection, taken_at, files)
     raise BlobsRemoved("Blobs were removed while the backup began, again and again: take it at another time.")
 
 
@@ -91,9 +108,7 @@ def _write(
     recipients: Sequence[Any],
     connection: psycopg.Connection[Any],
     taken_at: datetime.datetime,
-    single: Mapping[str, bytes],
-    held: folders.Held,
-    lacking: Sequence[str],
+    files: _Files,
 ) -> Taken:
     found = tables.tables(connection)
     manifest = {
@@ -103,6 +118,7 @@ def _write(
         "tables": {table.name: list(table.columns) for table in found.values()},
         "keys": dict(source.keys),
         "encrypted": bool(recipients),
+        "blobs_in_bucket": files.in_bucket,
     }
     with sealing.written(file, recipients) as out:
         writer = Writer(out, manifest)
@@ -118,14 +134,15 @@ def _write(
                 writer.add(f"{TABLES}{table.name}.copy.gz", rows, size)
         writer.add_json(SEQUENCES, tables.sequences(connection))
         writer.add_json(COUNTS, counts)
-        for name, data in single.items():
+        for name, data in files.single.items():
             writer.add(FILES + name, io.BytesIO(data), len(data))
-        for name in held.names:
-            with (held.folder / name).open("rb") as stream:
-                writer.add(FILES + name, stream, (held.folder / name).stat().st_size)
+        for name in files.held.names:
+            with (files.held.folder / name).open("rb") as stream:
+                writer.add(FILES + name, stream, (files.held.folder / name).stat().st_size)
         writer.close()
     size = file.stat().st_size
-    return Taken(file, taken_at, sum(counts.values()), len(single) + len(held.names), size, tuple(lacking))
+    count = len(files.single) + len(files.held.names)
+    return Taken(file, taken_at, sum(counts.values()), count, size, files.lacking, files.in_bucket)
 
 
 def _now(connection: psycopg.Connection[Any]) -> datetime.datetime:
@@ -137,5 +154,4 @@ def _now(connection: psycopg.Connection[Any]) -> datetime.datetime:
 
 
 def _file_of(digest: str) -> str:
-    hexadecimal = digest.removeprefix("sha256:")
-    return f"blobs/sha256/{hexadecimal[:2]}/{hexadecimal}"
+    return f"blobs/{blob_key(digest)}"

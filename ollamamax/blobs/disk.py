@@ -80,11 +80,11 @@ class DiskStore:
             self._write(self._inside, secrets.token_hex(16))
         self._write(self._beside, self._inside.read_text())
 
-    def is_there(self) -> bool:
+    def is_there(self) -> bool | None:
         try:
             known = self._beside.read_text()
         except FileNotFoundError:  # never claimed
-            return any(True for _ in self.keys(older_than=-60.0))
+            return any(True for _ in self.keys(older_than=-60.0)) or None
         return self._inside.exists() and self._inside.read_text() == known
 
     @property

@@ -43,8 +43,11 @@ class Store(Protocol):
     def claim(self) -> None:
         """Note that this is the right place: something that belongs here was found in it."""
 
-    def is_there(self) -> bool:
-        """Whether it is the place that was claimed: a disk that is not mounted looks like one on which everything was lost."""
+    def is_there(self) -> bool | None:
+        """Whether it is the place that was claimed: a disk that is not mounted looks like one on which everything was lost.
+
+        ``None`` where nothing was claimed and nothing is.
+        """
 
 
 class Sources:
@@ -91,7 +94,9 @@ class Sources:
             store.claim()
 
     def is_there(self) -> bool:
-        return all(store.is_there() for store in self._stores)
+        """Whether every place that was claimed is there, and one was."""
+        found = {store.is_there() for store in self._stores}
+        return True in found and False not in found
 
     def _holder(self, key: str) -> tuple[Store, int] | None:
         for store in self._stores:

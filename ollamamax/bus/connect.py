@@ -14,6 +14,10 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
+from ollamamax.bus import sentinels
+from ollamamax.bus.link import primary_of
+from ollamamax.bus.sentinels import NoPrimary, Sentinels, check_role
+
 CONNECTIONS = 1000
 """Of one asynchronous client: one for each command under way. redis-py's own 100 are too few when all streams of a node that
 died are admitted again at once; a pool that makes commands wait instead costs each of them 30 microseconds."""
@@ -21,9 +25,65 @@ died are admitted again at once; a pool that makes commands wait instead costs e
 
 def connect(url: str) -> redis.Redis:
     """A pooled synchronous client; one quick retry after a broken connection."""
-    return redis.Redis.from_url(
-        url, socket_timeout=5, socket_connect_timeout=3, retry=Retry(ExponentialBackoff(cap=0.1), 1)
-    )
+    usual: dict[str, Any] = {
+        "socket_timeout": 5,
+        "socket_connect_timeout": 3,
+        "retry": Retry(ExponentialBackoff(cap=0.1), 1),
+    }
+    if not sentinels.named(url):
+        return redis.Redis.from_url(url, **usual)
+    return redis.Redis.from_pool(redis.ConnectionPool(**usual | primary_options(url)))
+
+
+class _OfPrimary:
+    """A connection to the primary of ``primary``, whose role it asks for when it connects; one that has become a replica ends."""
+
+    def __init__(self, *, primary: Sentinels, **options: Any) -> None:
+        self._sentinels = primary
+        super().__init__(**options)
+
+    def _connect(self) -> Any:
+        self.host, self.port = self._sentinels.primary()
+        try:
+            return super()._connect()  # type: ignore[misc]
+        except OSError:
+            self._sentinels.forget()
+            raise
+
+    def on_connect_check_health(self, check_health: bool = True) -> None:
+        super().on_connect_check_health(check_health=check_health)  # type: ignore[misc]
+        self.send_command("HELLO", check_health=False)  # type: ignore[attr-defined]
+        try:
+            check_role(self.read_response())
+        except NoPrimary:
+            self._sentinels.forget()
+            raise
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().read_response(*args, **options)  # type: ignore[misc]
+        except redis.ReadOnlyError:
+            self._sentinels.forget()
+            self.disconnect()  # type: ignore[attr-defined]
+            raise NoPrimary("The server has become a replica.") from None
+
+
+class PrimaryConnection(_OfPrimary, redis.Connection):  # type: ignore[misc]
+    """To what Sentinels name, by ``redis+sentinel://``."""
+
+
+class PrimaryTLSConnection(_OfPrimary, redis.SSLConnection):  # type: ignore[misc]
+    """To what Sentinels name, by ``rediss+sentinel://``."""
+
+
+def primary_options(url: str) -> dict[str, Any]:
+    """What a synchronous pool takes for the connections to the primary that the Sentinels of ``url`` name."""
+    which = sentinels.of(url)
+    is_tls = "connection_class" in which.options
+    return which.options | {
+        "connection_class": PrimaryTLSConnection if is_tls else PrimaryConnection,
+        "primary": which,
+    }
 
 
 class _Cancellable(AbstractConnection):  # type: ignore[misc]
@@ -64,6 +124,47 @@ class SocketConnection(_Cancellable, redis.asyncio.UnixDomainSocketConnection): 
     """To ``unix://``."""
 
 
+class _OfPrimaryAsync:
+    """As `_OfPrimary`, in an event loop."""
+
+    def __init__(self, *, primary: Sentinels, **options: Any) -> None:
+        self._sentinels = primary
+        super().__init__(**options)
+
+    async def _connect(self) -> None:
+        self.host, self.port = await primary_of(self._sentinels)
+        try:
+            await super()._connect()  # type: ignore[misc]
+        except OSError:
+            self._sentinels.forget()
+            raise
+
+    async def on_connect_check_health(self, check_health: bool = True) -> None:
+        await super().on_connect_check_health(check_health=check_health)  # type: ignore[misc]
+        await self.send_command("HELLO", check_health=False)  # type: ignore[attr-defined]
+        try:
+            check_role(await self.read_response())
+        except NoPrimary:
+            self._sentinels.forget()
+            raise
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super().read_response(*args, **options)  # type: ignore[misc]
+        except redis.ReadOnlyError:
+            self._sentinels.forget()
+            await self.disconnect(nowait=True)  # type: ignore[attr-defined]
+            raise NoPrimary("The server has become a replica.") from None
+
+
+class PrimaryAsyncConnection(_OfPrimaryAsync, PlainConnection):
+    """To what Sentinels name, by ``redis+sentinel://``."""
+
+
+class PrimaryAsyncTLSConnection(_OfPrimaryAsync, TLSConnection):
+    """To what Sentinels name, by ``rediss+sentinel://``."""
+
+
 _KINDS: dict[type[AbstractConnection], type[AbstractConnection]] = {
     redis.asyncio.Connection: PlainConnection,
     redis.asyncio.SSLConnection: TLSConnection,
@@ -73,6 +174,13 @@ _KINDS: dict[type[AbstractConnection], type[AbstractConnection]] = {
 
 def pool_options(url: str) -> dict[str, Any]:
     """What an asynchronous pool takes for the connections to ``url``."""
+    if sentinels.named(url):
+        which = sentinels.of(url)
+        is_tls = "connection_class" in which.options
+        return which.options | {
+            "connection_class": PrimaryAsyncTLSConnection if is_tls else PrimaryAsyncConnection,
+            "primary": which,
+        }
     options: dict[str, Any] = dict(parse_url(url))
     return options | {"connection_class": _KINDS[options.get("connection_class", redis.asyncio.Connection)]}
 
@@ -90,10 +198,13 @@ def connect_async(url: str) -> redis.asyncio.Redis:
 
 
 def broker_url(url: str) -> str:
-    """A Redis address as Celery's transport takes it.
+    """A Redis address as Celery's transport takes it, with `broker_options` beside it.
 
-    Left alone, it does not check the certificate of a ``rediss://`` address, and does not know ``unix://``.
+    Left alone, it does not check the certificate of a ``rediss://`` address, and does not know ``unix://``. One that names Sentinels
+    leads to `ollamamax.bus.broker`, which the application has to import.
     """
+    if sentinels.named(url):
+        return "primary://"
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     if parts.scheme == "rediss":
@@ -102,6 +213,17 @@ def broker_url(url: str) -> str:
         database = query.pop("db", "0")
         return urlunsplit(parts._replace(scheme="redis+socket", query=urlencode(query | {"virtual_host": database})))
     return url
+
+
+def broker_options(url: str) -> dict[str, str]:
+    """Celery's transport options for this address."""
+    return {"address": url} if sentinels.named(url) else {}
+
+
+def database_of(url: str) -> int:
+    """The number of the database that the address names."""
+    options = sentinels.of(url).options if sentinels.named(url) else parse_url(url)
+    return int(options.get("db") or 0)
 
 
 def elsewhere(url: str, place: str) -> str:

@@ -39,6 +39,8 @@ FAILED_JOBS = "omx:health:jobs"
 """Hash, tenant -> JSON list of `ollamamax.contract.health.FailedJob`."""
 NODE_RIGHTS = "omx:node-rights"
 """Hash, Redis user of a node -> digest of what it was granted: another version of this program may grant something else."""
+NODE_RIGHTS_SERVER = "omx:node-rights-server"
+"""The server (its run id) whose users `NODE_RIGHTS` tells of, where Sentinels name it."""
 NODE_FAULTS = "omx:node-faults"
 """Hash, node -> JSON of `ollamamax.contract.Fault`: what gateways did not take of its words, lately."""
 NODES_CUT = "omx:nodes-cut"
@@ -193,6 +195,20 @@ def fetch_asked(node: str, digest: str) -> str:
     return f"omx:fetch:{node}:{digest}"
 
 
+PLACEMENTS_APPLIED = "omx:placement:applied"
+"""Set of tenants that had a plan of placement carried out and may have steps left."""
+
+
+def placement_applied(tenant: str) -> str:
+    """There while the tenant's plan of placement is carried out because somebody applied it."""
+    return f"omx:placement:{tenant}:applied"
+
+
+def placement_asked(node: str, digest: str) -> str:
+    """Lease: the control plane asked this node to load or unload this version a moment ago."""
+    return f"omx:placement:{node}:{digest}:asked"
+
+
 def fetch_failed(node: str, digest: str) -> str:
     """Count: how many times in a row this node was asked again for this version because it failed to get it."""
     return f"omx:fetch:{node}:{digest}:failed"
@@ -206,6 +222,11 @@ def node_orders(node: str) -> str:
 def transfers_of_region(tenant: str, region: str) -> str:
     """Unix seconds at which all bytes will have come that the tenant's nodes of the region were given leave to take."""
     return f"omx:transfers:{tenant}:{region}"
+
+
+def waiting_transfers(tenant: str, region: str) -> tuple[str, str]:
+    """Of the tenant's nodes of the region that got no leave: since when each waits, and when it is waited for no more, in Unix seconds."""
+    return f"omx:transfers_waiting:{tenant}:{region}", f"omx:transfers_waited:{tenant}:{region}"
 
 
 def version_made(tenant: str, digest: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import hiredis
 import msgspec
+import redis
 from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import parse_url
 from redis.exceptions import (
@@ -28,6 +29,9 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as Broken
 
+from ollamamax.bus import sentinels
+from ollamamax.bus.sentinels import Place, Sentinels, ToldPrimary
+
 __all__ = ["ANSWER_SECONDS", "Broken", "Command", "Link", "opened", "pack"]
 
 CONNECT_SECONDS = 3.0
@@ -40,6 +44,14 @@ _KINDS: dict[str, type[RedisError]] = {
     "NOSCRIPT": NoScriptError,
     "READONLY": ReadOnlyError,
     "WRONGPASS": AuthenticationError,
+}
+
+_ASYNC_KINDS: dict[type[Any], type[Any]] = {
+    each: each for each in (Connection, SSLConnection, UnixDomainSocketConnection)
+} | {
+    redis.Connection: Connection,
+    redis.SSLConnection: SSLConnection,
+    redis.UnixDomainSocketConnection: UnixDomainSocketConnection,
 }
 
 Command = tuple[bytes | str | int | float, ...]
@@ -56,9 +68,42 @@ async def opened(url: str, *, most: int = 0) -> Link:
         raise Broken(f"Redis cannot be reached: {error.strerror or 'no answer in time'}.") from error
 
 
+async def asked(which: Sentinels, place: Place) -> ToldPrimary:
+    """What one Sentinel says. Raises `RedisError`, `OSError`."""
+    link = await _connected_to(which.options_of(place), 0)
+    try:
+        return sentinels.told(await link.send(pack(("SENTINEL", "MASTER", which.service)), None))
+    finally:
+        link.close()
+
+
+async def primary_of(which: Sentinels) -> Place:
+    """Where the primary is. Raises `RedisError`."""
+    return await which.find(functools.partial(asked, which))
+
+
 async def _connected(url: str, most: int) -> Link:
-    known: dict[str, Any] = dict(parse_url(url))
-    kind = known.pop("connection_class", Connection)
+    if not sentinels.named(url):
+        return await _connected_to(dict(parse_url(url)), most)
+    which = sentinels.of(url)
+    host, port = await primary_of(which)
+    try:
+        link = await _connected_to(which.options | {"host": host, "port": port}, most)
+        try:
+            sentinels.check_role(await link.send(pack(("HELLO",)), None))
+        except BaseException:
+            link.close()
+            raise
+    except BaseException:
+        which.forget()
+        raise
+    return link
+
+
+async def _connected_to(known: dict[str, Any], most: int) -> Link:
+    """``known``: as redis-py's `parse_url` gives it."""
+    known = dict(known)
+    kind = _ASYNC_KINDS[known.pop("connection_class", redis.Connection)]
     where = kind(**known)
     loop = asyncio.get_running_loop()
     make = functools.partial(BoundedLink, most) if most else Link
@@ -147,11 +192,16 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
-        while (answer := self._reader.gets()) is not False:
+        while not self.broken and (answer := self._reader.gets()) is not False:
             if self.told is None or not self.told(answer):
                 self._answer(answer)
 
     def _answer(self, answer: Any) -> None:
+        if isinstance(answer, ReadOnlyError):
+            # The server was the primary once. It did nothing, and a new connection leads to its successor.
+            self._fail(Broken("The server has become a replica."))
+            self._transport.abort()
+            return
         first = self._waiting[0]
         if first.wanted is not None:
             first.answers.append(answer)

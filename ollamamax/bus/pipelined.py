@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, cast
 
 from redis.exceptions import RedisError
 
+from ollamamax.bus import sentinels
 from ollamamax.bus.link import Broken, Command, Link, opened, pack
 from ollamamax.kernel.tasks import end
 
@@ -21,8 +22,13 @@ class Pipelined:
     """
 
     def __init__(self, url: str) -> None:
+        self.may_lose = sentinels.named(url)
+        """Whether a server that takes the place of another may lack what that one took last."""
+        self.connected_anew: list[Callable[[], None]] = []
+        """Called after each connection but the first."""
         self._url = url
         self._link: Link | None = None
+        self._connected = False
         self._connecting: asyncio.Task[Link] | None = None
 
     def do(self, *command: bytes | str | int | float) -> Coroutine[Any, Any, Any]:
@@ -71,4 +77,8 @@ class Pipelined:
         link = await asyncio.shield(connecting)
         if self._open() is None and not link.broken:
             self._link = link
+            if self._connected:
+                for call in self.connected_anew:
+                    call()
+            self._connected = True
         return link

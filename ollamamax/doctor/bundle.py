@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from cluster.worker.redaction import HIDDEN, redacted
 from ollamamax import env
+from ollamamax.bus import sentinels
 
 MOST_LOG_BYTES = 1 << 20
 """So much of each log's end."""
@@ -36,14 +37,14 @@ def secrets_of(home: Path, settings: Mapping[str, str]) -> set[str]:
     for name, value in settings.items():
         if name in secret:
             parts = [each for part in value.split(",") for each in (part, part.partition("=")[2])]
-            found |= {value, *parts, *map(_password, parts)}
-        password = _password(value)
-        found |= {password, unquote(password)}
+            found |= {value, *parts}
+            for part in parts:
+                found |= _passwords(part)
+        found |= _passwords(value)
     for pattern in _WITH_SECRETS:
         for file in home.glob(pattern):
             for text in _texts(_read(file)):
-                password = _password(text)
-                found |= {password, unquote(password)}
+                found |= _passwords(text)
                 if "://" not in text and "@" not in text:
                     found.add(text)
     for name in ("OLLAMAMAX_SMTP_PASSWORD_FILE", "OLLAMAMAX_TLS_KEY"):
@@ -100,11 +101,10 @@ def _end(log: Path) -> str:
         return stream.read().decode(errors="replace")
 
 
-def _password(text: str) -> str:
-    try:
-        return urlsplit(text).password or ""
-    except ValueError:
-        return ""
+def _passwords(text: str) -> set[str]:
+    """Of an address: as they stand there, and without escapes."""
+    found = sentinels.passwords(text)
+    return found | {unquote(each) for each in found}
 
 
 def _text(file: Path) -> str:

@@ -12,6 +12,7 @@ import redis
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from ollamamax.bus import sentinels
 from ollamamax.bus.regions import Region
 from ollamamax.doctor.diagnosis import Diagnosis, fault, fine, warning
 
@@ -116,8 +117,8 @@ def of_postgres() -> list[Diagnosis]:
                 "Start it, or mend DATABASE_URL: requests are served meanwhile, and nothing can be changed.",
             )
         ]
-    host = str(connection.settings_dict["HOST"])
-    return [*judge_postgres(settings, at - ours, sessions, is_super, encrypted or is_loopback(host)), *migrations]
+    is_local = all(map(is_loopback, str(connection.settings_dict["HOST"]).split(",")))
+    return [*judge_postgres(settings, at - ours, sessions, is_super, encrypted or is_local), *migrations]
 
 
 def judge_postgres(
@@ -200,6 +201,8 @@ def _clock(name: str, ahead: float) -> list[Diagnosis]:
 
 
 def _is_local(url: str) -> bool:
+    if sentinels.named(url):
+        return all(is_loopback(host) for host, _ in sentinels.of(url).places)
     parts = urlsplit(url)
     return parts.scheme == "unix" or is_loopback(parts.hostname or "")
 

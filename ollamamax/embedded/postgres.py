@@ -108,9 +108,9 @@ def end_leftover(data: Path, seconds: float = 20) -> int:
 
 
 class TemporaryPostgres:
-    """A throw-away server for tests; ``url`` is its address. Not durable."""
+    """A throw-away server for tests and measurements; ``url`` is its address. Not ``durable`` unless asked for."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, *, durable: bool = False) -> None:
         password = secrets.token_urlsafe(16)
         user = account.choose() if os.geteuid() == 0 else None
         account.give((folder,), user)
@@ -125,7 +125,7 @@ class TemporaryPostgres:
             raise
         self.url = url(password, port)
         self.process = subprocess.Popen(  # noqa: S603
-            command(folder / "data", port, programs, durable=False),
+            command(folder / "data", port, programs, durable=durable),
             stdout=subprocess.DEVNULL, stderr=(folder / "log").open("wb"), cwd="/", **account.arguments(user),
         )  # fmt: skip
         try:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import redis
 
+from ollamamax.bus.connect import connect
 from ollamamax.embedded.home import write_private
 
 USERS = "users.acl"
@@ -107,7 +108,7 @@ def wait_ready(url: str, process: subprocess.Popen[bytes] | None = None, seconds
 
 def is_ready(url: str) -> bool:
     """Whether the server answers PING with this password, and has loaded its data."""
-    client = redis.Redis.from_url(url, socket_timeout=2)
+    client = connect(url)
     try:
         client.ping()
     except (redis.ConnectionError, redis.TimeoutError):

@@ -59,6 +59,7 @@ EMAIL_DOMAINS = Bound("OLLAMAMAX_MAX_EMAIL_DOMAINS_PER_TENANT", "e-mail domains"
 SCIM_TOKENS = Bound("OLLAMAMAX_MAX_SCIM_TOKENS_PER_TENANT", "SCIM tokens", "revoke some")
 DIRECTORY_USERS = Bound("OLLAMAMAX_MAX_DIRECTORY_USERS_PER_TENANT", "users of directories", "remove some")
 DIRECTORY_GROUPS = Bound("OLLAMAMAX_MAX_DIRECTORY_GROUPS_PER_TENANT", "groups of directories", "remove some")
+APPLICATIONS = Bound("OLLAMAMAX_MAX_APPLICATIONS_PER_TENANT", "applications", "delete some")
 WORKLOADS = Bound("OLLAMAMAX_MAX_WORKLOADS_PER_TENANT", "workloads", "delete some")
 JOIN_TOKENS = Bound("OLLAMAMAX_MAX_JOIN_TOKENS_PER_TENANT", "join tokens", "revoke some")
 NODES = Bound("OLLAMAMAX_MAX_NODES_PER_TENANT", "nodes", "remove some")

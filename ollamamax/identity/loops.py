@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ollamamax.bus.loops import Leader, LeaseOf, loop
-from ollamamax.identity.actions import attempt, idempotency, password_reset, retention
+from ollamamax.identity.actions import attempt, idempotency, password_reset, retention, tenant_removal
 from ollamamax.identity.actions.key_use import move_key_use
 from ollamamax.identity.actions.signing_key import rotate_signing_keys
 
@@ -28,6 +28,11 @@ def answer_resets(leader: Leader) -> None:
 def rotate_keys(leader: Leader) -> None:
     leader.check()
     rotate_signing_keys()
+
+
+@loop("identity.remove_tenants", every=10.0, lease=LeaseOf.POSTGRES)
+def remove_tenants(leader: Leader) -> None:
+    tenant_removal.remove_tenants(leader.check)
 
 
 @loop("identity.remove_ended", every=60.0, lease=LeaseOf.POSTGRES)

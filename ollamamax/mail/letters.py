@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-Kind = Literal["invitation", "reset", "password_changed", "webhook_disabled"]
+Kind = Literal["invitation", "reset", "password_changed", "webhook_disabled", "budget_warned", "budget_spent"]
 Language = Literal["en", "de"]
 LANGUAGES: tuple[Language, ...] = ("en", "de")
 
@@ -84,6 +84,40 @@ WORDS: dict[Kind, dict[Language, Words]] = {
             ("Der Webhook, der zu {host} führt, wurde abgeschaltet. {reason}",),
             "Protokoll ansehen",
             "Er erfährt von nichts, bis ihn jemand wieder einschaltet.",
+        ),
+    },
+    "budget_warned": {
+        "en": Words(
+            "A budget of {tenant} is {percent} percent spent",
+            ("Of {most} {unit} for the {period} from {begin} (UTC), {budget} has spent {spent}.",),
+            "See the budgets",
+            "You are told since you may change budgets, once for each {period}.",
+        ),
+        "de": Words(
+            "Ein Budget von {tenant} ist zu {percent} Prozent verbraucht",
+            ("{budget} hat von {most} {unit} für {period}, von {begin} (UTC) an, {spent} verbraucht.",),
+            "Budgets ansehen",
+            "Sie erfahren es, weil Sie Budgets ändern dürfen, und einmal für {period}.",
+        ),
+    },
+    "budget_spent": {
+        "en": Words(
+            "A budget of {tenant} is spent",
+            (
+                "Of {most} {unit} for the {period} from {begin} (UTC), {budget} has spent {spent}.",
+                "A hard budget refuses requests until the next {period}; a soft one only tells.",
+            ),
+            "See the budgets",
+            "You are told since you may change budgets, once for each {period}.",
+        ),
+        "de": Words(
+            "Ein Budget von {tenant} ist verbraucht",
+            (
+                "{budget} hat von {most} {unit} für {period}, von {begin} (UTC) an, {spent} verbraucht.",
+                "Ein hartes Budget lehnt Anfragen ab, bis der nächste Zeitraum beginnt; ein weiches meldet es nur.",
+            ),
+            "Budgets ansehen",
+            "Sie erfahren es, weil Sie Budgets ändern dürfen, und einmal für {period}.",
         ),
     },
 }

@@ -13,3 +13,23 @@ class MeteringConfig(AppConfig):
 
     def ready(self) -> None:
         importlib.import_module("ollamamax.metering.actions.budget")
+        from ollamamax.identity.departure import exported
+        from ollamamax.metering.models import Budget, ModelPrice, UsageRecord
+
+        exported(
+            "usage",
+            lambda: UsageRecord.objects.all(),
+            *("request", "key", "user", "model", "version", "node", "node_name", "api", "trace", "received_at"),
+            *("prompt_tokens", "completion_tokens", "queue_ms", "first_token_ms", "duration_ms", "outcome", "error"),
+            *("attempts", "priority", "cost", "currency", "status", "metadata"),
+        )
+        exported(
+            "budgets",
+            lambda: Budget.objects.all(),
+            *("id", "whose", "subject", "unit", "period", "most", "hard", "warn_percent", "created_at"),
+        )
+        exported(
+            "prices",
+            lambda: ModelPrice.objects.all(),
+            *("id", "model", "prompt_million", "completion_million", "second", "currency", "valid_from"),
+        )

@@ -132,6 +132,8 @@ class Budget(models.Model):
     created_by_name = models.CharField(max_length=254, default="")
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
+    told = models.JSONField(db_default=models.Value({}, models.JSONField()), default=dict)
+    """What was told of it last (``warned``, ``spent``, ``refused``), each with the first day of its window, in days since 1970."""
 
     objects: models.Manager[Budget] = tenant_manager()
 

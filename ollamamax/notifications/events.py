@@ -17,6 +17,10 @@ HEALTH = frozenset({OPENED, CHANGED, CLOSED})
 GROUPS: dict[str, tuple[str, ...]] = {
     "health": tuple(sorted(HEALTH)),
     "alias": ("alias.change", "alias.create", "alias.delete"),
+    "application": (
+        *("application.change", "application.create", "application.delete", "application.log_in", "application.refuse"),
+        *("application.revoke_tokens", "application.rotate_secret"),
+    ),
     "batch": ("batch.cancel", "batch.create"),
     "budget": ("budget.change", "budget.create", "budget.delete", "budget.refuse", "budget.spend", "budget.warn"),
     "file": ("file.create", "file.delete"),
@@ -34,8 +38,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "member": ("member.add", "member.change", "member.remove"),
     "model": ("model.configure", "model.copy", "model.delete", "model.replicate", "model.share"),
     "node": ("node.change", "node.cordon", "node.drain", "node.follow", "node.join", "node.remove", "node.resume"),
+    "placement": ("placement.apply", "placement.step", "placement.stop"),
     "replica": ("replica.pause", "replica.resume"),
-    "request": ("request.cancel", "request.prioritise"),
+    "request": ("request.cancel", "request.prioritise", "request.refuse"),
     "role": ("role.change", "role.create", "role.delete"),
     "session": (
         *("session.end", "session.end_by_provider", "session.end_others", "session.enter_tenant", "session.log_in"),
@@ -45,7 +50,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("sso.add_domain", "sso.change_provider", "sso.create_provider", "sso.delete_provider", "sso.enforce"),
         *("sso.mark_break_glass", "sso.remove_domain", "sso.unmark_break_glass", "sso.verify_domain"),
     ),
-    "tenant": ("tenant.change", "tenant.create", "tenant.govern", "tenant.replicate", "tenant.resume", "tenant.suspend"),
+    "tenant": (
+        *("tenant.change", "tenant.create", "tenant.govern", "tenant.replicate", "tenant.resume", "tenant.suspend"),
+        *("tenant.ask_deletion", "tenant.keep", "tenant.delete", "tenant.export"),
+    ),
     "user": ("user.activate", "user.change_password", "user.create", "user.deactivate", "user.reset_password"),
     "version": ("version.discard", "version.make", "version.publish", "version.register"),
     "webhook": ("webhook.change", "webhook.create", "webhook.delete", "webhook.disable", "webhook.redeliver", "webhook.rotate"),

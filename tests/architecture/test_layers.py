@@ -22,6 +22,8 @@ READS_ENVIRONMENT = {
     Path("ollamamax/cli.py"),
     Path("ollamamax/celery.py"),
     Path("ollamamax/asgi.py"),
+    # A client's address and key: it has no settings.
+    Path("ollamamax/remote/credentials.py"),
     # Starts a program and passes its own environment on.
     Path("cluster/engines/llamacpp_process.py"),
 }

@@ -55,8 +55,13 @@ PUBLIC_PAGES = {
     "auth/saml/<uuid:provider_id>/log-out",
     # A client's secret or a workload's token in the form is the credential, and the rest is public: `tests/oauth`.
     "oauth/token",
+    # The session says who a browser is, an access token who asks about whom, an ID token who logs out: `tests/oauth/test_provider.py`.
+    "oauth/authorize",
+    "oauth/userinfo",
+    "oauth/end-session",
     "oauth/jwks",
     ".well-known/oauth-authorization-server",
+    ".well-known/openid-configuration",
     # A directory's token says whose it is; `tests/provisioning` shows that nobody gets in without.
     "scim/v2",
     "scim/v2/<path:path>",

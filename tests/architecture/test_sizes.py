@@ -13,6 +13,8 @@ LOOK_AGAIN = 300
 KINDS = (".py", ".lua", ".ts", ".tsx", ".js", ".mjs", ".css", ".sh", ".html", ".yml", ".toml")
 GENERATED = ("frontend/src/api/schema.d.ts", "frontend/src/live/types.ts")
 LONGER = {
+    "benchmarks/__main__.py": "one list of what can be measured",
+    "benchmarks/audit.py": "one measurement, from the first record to the report",
     "ollamamax/audit/migrations/0003_partitions.py": "one table that becomes another, there and back",
     "benchmarks/upgrade.py": "one upgrade, step by step, and what its clients were told",
     "ollamamax/bus/keys.py": "one list of every key in Redis, and of who may touch it",
@@ -22,6 +24,7 @@ LONGER = {
     "cluster/fleet/fleet.py": "one snapshot of all nodes, and how it is kept",
     "cluster/engines/template.py": "one rendering, and what bounds it",
     "models_registry/actions/rollout.py": "one rollout, from its start to its end",
+    "cluster/placement/plan.py": "one plan, whose steps share what they counted",
     "cluster/worker/agent.py": "one agent, from its start to its end",
     "models_registry/replication/placement.py": "one plan, whose steps share what they counted",
     "models_registry/worker/library.py": "what one node has of models, from asked for to removed",
@@ -29,7 +32,7 @@ LONGER = {
     "ollamamax/identity/api/serializers.py": "the forms of one API's objects",
     "cluster/engines/json_grammar.py": "one compiler, whose rules call one another",
     "ollamamax/embedded/install.py": "runs before anything is installed, from one file",
-    "ollamamax/env.py": "one table of settings, and its reader",
+    "ollamamax/env_table.py": "one table of settings",
     "ollamamax/gateway/app.py": "one table of routes, and what every request passes",
     "ollamamax/bus/directory.py": "one copy of the directory, and how it is kept",
     "ollamamax/gateway/execution.py": "one request's way, in its order",

@@ -14,19 +14,23 @@ from tests.architecture.code import called_name, modules
 SITES = {
     "dashboard/queries/system.py": "what the server says of itself",
     "ollamamax/audit/actions.py": "an advisory lock for the next record of a chain",
+    "ollamamax/audit/removal.py": "the owner's function that drops a chain",
     "ollamamax/audit/retention.py": "partitions, by the owner's functions",
+    "ollamamax/audit/segments.py": "records as they lie there, read by processes that know no Django",
     "ollamamax/audit/verify.py": "a snapshot that only reads",
     "ollamamax/backup/restore.py": "whether there is a connection",
     "ollamamax/backup/tables.py": "whole tables by COPY, and what guards them",
     "ollamamax/backup/take.py": "the snapshot's time, and which blobs it tells of",
     "ollamamax/batches/actions/bounded.py": "a time-out of this transaction alone",
     "ollamamax/bus/leases.py": "an advisory lock that keeps a new leader from beginning amid a former one's transaction",
+    "ollamamax/doctor/failover.py": "whether a server is the primary, and who follows it",
     "ollamamax/doctor/stores.py": "what the server says of its own settings",
     "ollamamax/health.py": "whether the server answers",
     "ollamamax/identity/actions/key_use.py": "many rows, each with its own time, in one statement",
     "ollamamax/identity/actions/signing_key.py": "an advisory lock, so that two make no two keys",
     "ollamamax/identity/bounds.py": "an advisory lock on a number of rows",
     "ollamamax/identity/database/base.py": "in whose scope the next statement is",
+    "ollamamax/identity/database/primary.py": "in which timeline the server writes",
     "ollamamax/identity/wall.py": "policies, of which Django knows nothing",
     "ollamamax/identity/changes.py": "an advisory lock over several transactions",
     "ollamamax/metering/actions/usage.py": "inserts that say which rows were there already",
@@ -37,6 +41,7 @@ SITES = {
 """Beside the migrations."""
 
 COMPOSED = {
+    "ollamamax/audit/segments.py",
     "ollamamax/backup/tables.py",
     "ollamamax/processes/database_users.py",
     "ollamamax/processes/management/commands/drill.py",

@@ -44,7 +44,8 @@ WITHOUT_TENANT = {
     "audit.LegalHold",
     "audit.SubjectKey",
     "models_registry.Blob",  # bytes, known by their digest alone; versions own them
-    "models_registry.BlobPieces",  # of such bytes
+    "models_registry.BlobPieces",  # of such bytes, and so is the next one
+    "models_registry.BlobShape",
 }
 
 

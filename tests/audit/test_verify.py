@@ -16,6 +16,7 @@ from ollamamax.audit import chain
 from ollamamax.audit.actions import record
 from ollamamax.audit.models import AuditRecord
 from ollamamax.audit.notes import FILE, KEY, note_heads
+from ollamamax.audit.verify import verify
 from ollamamax.kernel.principal import system
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -111,6 +112,21 @@ def test_tampering_is_found_and_named(statements: list[str], said: str) -> None:
     assert code == 1
     assert said in text
     assert "tampered" in text
+    # Where stretches of two records are checked each by itself, a hole is told of in each of them.
+    apart = "\n".join(map(str, verify(length=2)))
+    assert said in apart or ("DELETE" in statements[0] and "missing" in apart)
+
+
+def test_several_processes_find_what_one_finds() -> None:
+    assert list(verify(processes=2, length=2)) == []
+    for change in (
+        "detail = '{}' WHERE chain = '{chain}' AND seq = 5",
+        "prev_hash = hash WHERE chain = '{chain}' AND seq = 3",
+    ):
+        tamper(f"UPDATE audit_auditrecord SET {change}")
+    found = list(verify(processes=2, length=2))
+    assert found == list(verify(length=2)) == list(verify())
+    assert {each.seq for each in found} == {3, 5}
 
 
 def test_a_chain_rewritten_with_its_head_is_found_by_heads_that_were_noted(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import random
 import secrets
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -35,6 +35,8 @@ from ollamamax.backup.archive import ArchiveBroken, Reader, Writer
 from ollamamax.backup.contents import settings_in
 from ollamamax.backup.restore import RestoreRefused, alone, fill, restore
 from ollamamax.backup.take import Source, Taken, fingerprints, take
+from ollamamax.blobs.disk import DiskStore
+from ollamamax.blobs.staging import Staging
 from ollamamax.identity.models import Tenant
 from ollamamax.identity.scope import every_tenant
 from ollamamax.processes.database_users import connected_by
@@ -138,6 +140,23 @@ def refused(file: Path, url: str, home: Path, error: type[Exception] = ArchiveBr
         assert tables.tables(connected) == before
     assert changed(home) == {}
     return str(said.value)
+
+
+def test_blobs_in_a_bucket_are_looked_for_there_and_left_there(origin: Origin, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    there = DiskStore(tmp_path / "bucket")
+    name = f"sha256/{DIGEST[:2]}/{DIGEST}"
+    incoming = Staging(home).receive()
+    incoming.write(BLOB)
+    incoming.finish()
+    there.put(incoming, name)
+    source = replace(origin.source(), home=home, bucket=there)
+    taken = take(source, tmp_path / "whole.tar")
+    assert (taken.in_bucket, taken.missing) == (1, origin.taken.missing)
+    there.delete(name)
+    taken = take(source, tmp_path / "lacking.tar")
+    assert taken.in_bucket == 0
+    assert set(taken.missing) - set(origin.taken.missing) == {f"sha256:{DIGEST}"}
 
 
 def test_every_row_and_file_comes_back_for_an_owner_who_is_no_superuser(origin: Origin, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import io
 import random
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,16 +15,18 @@ from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
 from ollamamax.blobs import reading
+from ollamamax.blobs.bucket import BucketPlace, BucketStore
 from ollamamax.blobs.disk import DiskStore, in_folder
 from ollamamax.blobs.staging import Incoming, Staged, Staging
 from ollamamax.blobs.store import Missing, Sources, Store, checked
 from tests.architecture.code import modules
+from tests.blobs.object_store import ObjectStore, object_store
 
 DATA = random.Random(7).randbytes(700_001)
 KEY = "sha256/ab/abc123"
 
 
-class Bucket:
+class OddPieces:
     """A store without a folder, whose ranges come in pieces of odd sizes."""
 
     def __init__(self) -> None:
@@ -67,16 +69,29 @@ def gathered(staging: Staging, data: bytes = DATA) -> Incoming:
     return incoming
 
 
-@pytest.fixture(params=["folder", "bucket", "a bucket behind an empty folder"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Sources:
+@pytest.fixture(scope="module")
+def server() -> Iterator[ObjectStore]:
+    with object_store() as started:
+        yield started
+
+
+MADE: dict[str, Callable[[Path, BucketPlace], list[Store]]] = {
+    "folder": lambda folder, _: [DiskStore(folder / "store")],
+    "odd pieces": lambda _, __: [OddPieces()],
+    "odd pieces behind an empty folder": lambda folder, _: [DiskStore(folder / "empty"), OddPieces()],
+    "bucket": lambda folder, place: [BucketStore(place, folder / "store.bucket")],
+    "folder behind an empty bucket": lambda folder, place: [
+        BucketStore(place, folder / "store.bucket"), DiskStore(folder / "store"),
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture(params=MADE)
+def store(request: pytest.FixtureRequest, tmp_path: Path, server: ObjectStore) -> Sources:
     staging = Staging(tmp_path / "store")
-    stores: dict[str, list[Store]] = {
-        "folder": [DiskStore(tmp_path / "store")],
-        "bucket": [Bucket()],
-        "a bucket behind an empty folder": [DiskStore(tmp_path / "empty"), Bucket()],
-    }
-    sources = Sources(staging, stores[request.param])
-    Sources(staging, stores[request.param][-1:]).put(gathered(staging), KEY)
+    stores = MADE[request.param](tmp_path, server.place(f"{tmp_path.name}/blobs"))
+    sources = Sources(staging, stores)
+    Sources(staging, stores[-1:]).put(gathered(staging), KEY)
     return sources
 
 

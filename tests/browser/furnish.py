@@ -101,6 +101,19 @@ def _access(api: _Api) -> dict[str, str]:
     members = api("members")["results"]
     assert isinstance(members, list)
     api(
+        "applications",
+        name="Open WebUI",
+        redirect_uris=["https://chat.example.com/oauth/oidc/callback"],
+        for_everybody=True,
+    )
+    api(
+        "applications",
+        name="Grafana",
+        redirect_uris=["https://grafana.example.com/login/generic_oauth"],
+        roles=["admin", "owner"],
+        teams=["research"],
+    )
+    api(
         "workloads",
         name="deploy pipeline",
         issuer="https://token.actions.githubusercontent.com",

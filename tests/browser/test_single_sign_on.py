@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import product as products
 from tests.browser.product import Product
-from tests.browser.visitor import log_in, violations
+from tests.browser.visitor import add_passkey, keep_passkeys, log_in, violations
 from tests.servers import short_folder
 from tests.sso.ldap_directory import BASE, READER, READS, slapd
 from tests.sso.saml_provider import Saying, asked, form, metadata, with_signed_assertion
@@ -187,6 +187,54 @@ def test_by_a_directory(admin: Page, person: Page, tmp_path: Path) -> None:
         person.get_by_label("Password", exact=True).fill("what the directory knows")
         person.get_by_role("button", name="Log in", exact=True).click()
         leave(person, "eve@acme.example")
+
+
+def test_by_a_passkey_alone_and_as_the_second_factor_that_the_organisation_asks_for(
+    browser: Browser, product: Product
+) -> None:
+    """Last of this module: it changes how everybody logs in."""
+    # By this name, and not by the address: passkeys need a name.
+    context = browser.new_context(base_url=product.url.replace("127.0.0.1", "localhost"))
+    page = context.new_page()
+    email = product.facts["admin_email"]
+    log_in(page, product)
+    keep_passkeys(page)
+    page.goto("/account")
+    add_passkey(page, "Laptop")
+    page.get_by_role("dialog", name="Recovery codes").get_by_role("button", name="Done").click()
+    leave(page, email)
+
+    page.get_by_role("button", name="Log in with a passkey").click()
+    expect(page.get_by_role("navigation").first).to_be_visible()
+
+    asks = page.get_by_role("switch", name="Ask members for a second factor")
+    page.goto("/single-sign-on")
+    page.get_by_label("Days that members have to set one up").fill("0")
+    asks.click(force=True)
+    page.get_by_role("dialog").get_by_role("button", name="Require it").click()
+    expect(asks).to_be_checked()
+    leave(page, email)
+
+    page.get_by_label("Email address").fill(email)
+    page.get_by_label("Password", exact=True).fill(product.facts["admin_password"])
+    page.get_by_role("button", name="Log in", exact=True).click()
+    expect(page.get_by_text("Your password was right. Show your second factor.")).to_be_visible()
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page.get_by_role("navigation").first).to_be_visible()
+
+    page.goto("/single-sign-on")
+    asks.click(force=True)
+    expect(asks).not_to_be_checked()
+    page.goto("/account")
+    page.get_by_role("button", name="Remove Laptop").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(page.get_by_role("listitem").filter(has_text="Laptop")).to_have_count(0)
+    leave(page, email)
+    # The browser has it still; here it counts no more.
+    page.get_by_role("button", name="Log in with a passkey").click()
+    expect(page.get_by_text("This does not prove that it is you. Try again.")).to_be_visible()
+    expect(page.get_by_role("navigation")).to_have_count(0)
+    context.close()
 
 
 def look(page: Page, name: str, folder: Path) -> None:

@@ -32,13 +32,7 @@ def loaded(page: Page) -> None:
 
 def add_factors(page: Page) -> None:
     """Adds an authenticator program and a passkey to the account of who is logged in; the browser is given something that keeps passkeys."""
-    session = page.context.new_cdp_session(page)
-    session.send("WebAuthn.enable")
-    keeper = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
-    session.send(
-        "WebAuthn.addVirtualAuthenticator",
-        {"options": {**keeper, "isUserVerified": True, "automaticPresenceSimulation": True}},
-    )
+    keep_passkeys(page)
     page.goto("/account")
     page.get_by_role("button", name="Add an authenticator").click()
     dialog = page.get_by_role("dialog")
@@ -48,10 +42,27 @@ def add_factors(page: Page) -> None:
     dialog.get_by_role("button", name="Confirm").click()
     expect(page.get_by_role("dialog", name="Recovery codes")).to_be_visible()
     page.get_by_role("dialog").get_by_role("button", name="Done").click()
+    add_passkey(page, "Laptop")
+
+
+def keep_passkeys(page: Page) -> None:
+    """Gives the browser something that keeps passkeys, and confirms each time that its person is there and is who they are."""
+    session = page.context.new_cdp_session(page)
+    session.send("WebAuthn.enable")
+    keeper = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
+    session.send(
+        "WebAuthn.addVirtualAuthenticator",
+        {"options": {**keeper, "isUserVerified": True, "automaticPresenceSimulation": True}},
+    )
+
+
+def add_passkey(page: Page, name: str) -> None:
+    """On the page of the account, of which there is something that keeps passkeys."""
     page.get_by_role("button", name="Add a passkey").click()
-    dialog.get_by_label("Name", exact=True).fill("Laptop")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name", exact=True).fill(name)
     dialog.get_by_role("button", name="Go on").click()
-    expect(page.get_by_role("listitem").filter(has_text="Laptop")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text=name)).to_be_visible()
 
 
 def ask(product: Product, model: str, *, pace: str = "") -> threading.Thread:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import redis
+from django.db import connection
 from rest_framework.test import APIClient
 
 from cluster.actions import node_log
@@ -82,6 +83,7 @@ def test_a_log_is_asked_of_the_node_by_who_manages_it_and_told_of_once(
     assert stranger_api.get(where).status_code == 404
     assert owner_api.get(where).status_code == 503, "nobody listens"
     answers = [encode_node_log(NodeLog("engine", "b", [LogLine(7, "loaded")])), b"nonsense"]
+    sessions: list[tuple[int] | None] = []
     with valkey.pubsub() as control:
         control.subscribe(keys.node_control(node.id.hex))
         control.get_message(timeout=5)
@@ -92,6 +94,12 @@ def test_a_log_is_asked_of_the_node_by_who_manages_it_and_told_of_once(
                 while message is None:
                     message = control.get_message(ignore_subscribe_messages=True, timeout=5)
                 asked = contract.decode_control(message["data"])
+                with connection.cursor() as cursor:
+                    cursor.execute(
+                        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
+                    )
+                    sessions.append(cursor.fetchone())
+                connection.close()
                 assert (asked.verb, asked.source, asked.seq) == ("log", "engine", 6)
                 valkey.publish(keys.log_answer(node.id.hex, asked.ticket), answer)
 
@@ -101,6 +109,9 @@ def test_a_log_is_asked_of_the_node_by_who_manages_it_and_told_of_once(
         assert told.json()["lines"] == [{"number": 7, "text": "loaded"}]
         assert owner_api.get(where, {"part": "engine", "after": "6"}).status_code == 503
         thread.join()
+    assert sessions == [(1,), (1,)], (
+        "who waits for a node holds no connection to Postgres: this one is that of who counts"
+    )
     read = AuditRecord.objects.filter(action="node.read_log").order_by("seq")
     assert [each.detail["source"] for each in read] == ["agent", "engine"]
 

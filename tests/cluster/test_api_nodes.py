@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 import redis
+from django.conf import settings
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
@@ -111,6 +112,18 @@ def test_the_loop_gives_a_node_what_this_version_grants(owner: Person, join: Joi
         assert own.lmove(inbox, claimed) is None
 
 
+def test_on_a_server_that_became_the_primary_users_count_as_not_granted(
+    owner: Person, join: Join, valkey: redis.Redis
+) -> None:
+    user = membership.redis_user(join(owner).node)
+    named = "redis+sentinel://s1,s2,s3/bus/0"
+    assert membership.granted(valkey, settings.REDIS_URL)[user]
+    valkey.set(keys.NODE_RIGHTS_SERVER, "another one")
+    assert membership.granted(valkey, named)[user] == ""
+    observe_nodes()
+    assert membership.granted(valkey, named)[user] == membership.granted(valkey, settings.REDIS_URL)[user] != ""
+
+
 def test_the_loop_looks_again_when_a_user_or_a_node_is_gone_or_new_and_else_leaves_nodes_in_peace(
     owner: Person, join: Join, valkey: redis.Redis
 ) -> None:
@@ -129,7 +142,7 @@ def test_the_loop_looks_again_when_a_user_or_a_node_is_gone_or_new_and_else_leav
     valkey.execute_command("ACL", "DELUSER", membership.redis_user(one.node))
     # Once to give it back, and once because what Redis has is then another thing than was seen.
     assert looks() == [2, 2]
-    assert membership.redis_user(one.node) in membership.granted(valkey)
+    assert membership.redis_user(one.node) in membership.granted(valkey, settings.REDIS_URL)
     assert looks() == [0, 0]
     remove_node(acting=owner.acting, node_id=two.node.id)
     assert looks() == [1, 0]
@@ -146,7 +159,7 @@ def test_the_loop_repairs_what_redis_lost_and_notes_who_was_heard(
     assert observe_nodes() == 1
     publication.repair_lost(regions.own())
     assert valkey.hget(keys.directory("nodes"), joined.node.id.hex) is not None
-    assert membership.granted(valkey) == {
+    assert membership.granted(valkey, settings.REDIS_URL) == {
         membership.redis_user(joined.node): membership.rights(joined.node.id.hex, joined.node.redis_password_hash)
     }
     with redis.Redis.from_url(membership.redis_url(joined.node, joined.redis_password)) as own:

@@ -76,6 +76,18 @@ def test_what_is_mounted_is_there_or_made_by_the_script(tmp_path: Path) -> None:
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_container_can_read_no_key_but_its_own(name: str) -> None:
+    """A node above all: whoever owns one is not who owns the installation. The script gives each key to one user; that of the authority is root's."""
+    service = SERVICES[name]
+    for source in (str(volume).partition(":")[0] for volume in service.get("volumes", [])):
+        if source == "./certificates":
+            assert service["user"] == "10001:10001"
+            assert service["image"] == FILE["x-process"]["image"]
+        elif source.startswith("./certificates/"):
+            assert source.endswith(".pem") or source == f"./certificates/{name}.key"
+
+
 def test_valkeys_users_file_lets_in_who_has_the_password(tmp_path: Path, redis_url: str) -> None:
     subprocess.run([COMPOSE / "prepare.sh", tmp_path], check=True, capture_output=True, timeout=100)
     password = re.search(r"rediss://default:(\w+)@", (tmp_path / "secrets/ollamamax.env").read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from contextlib import aclosing
 
@@ -108,3 +109,24 @@ def test_whatever_a_node_leaves_in_its_keys_admission_and_settlement_go_on(valke
         assert line.running() == 0
         assert valkey.xlen(keys.USAGE) == 2
         assert valkey.llen(keys.node_inbox(NODE)) == 2
+
+
+async def test_what_a_server_took_last_is_said_again_to_the_one_that_takes_its_place(
+    redis_url: str, valkey: redis.Redis
+) -> None:
+    async with aclosing(Pipelined(redis_url)) as commands:
+        commands.may_lose = True
+        settlements = Settlements(commands, lambda node: 0, lambda node: None)
+        writing = asyncio.create_task(settlements.run())
+        settlements.add(settled(1))
+        await settlements.flush()
+        valkey.delete(keys.USAGE)  # as on a replica that had not heard of it
+        valkey.client_kill_filter(_type="normal", skipme=True)
+        async with asyncio.timeout(5):
+            while not valkey.xlen(keys.USAGE):
+                with contextlib.suppress(redis.ConnectionError):
+                    await commands.do("PING")
+                await asyncio.sleep(0.01)
+        await end([writing])
+    (entry,) = valkey.xrange(keys.USAGE)
+    assert settled(1).id.encode() in entry[1][b"r"]

@@ -15,8 +15,9 @@ from django.conf import settings
 from django.core.management import call_command
 
 from ollamamax import env
+from ollamamax.bus.sentinels import ToldPrimary
 from ollamamax.contract.loop_state import LoopState
-from ollamamax.doctor import bundle, fleet, machine, stores
+from ollamamax.doctor import bundle, failover, fleet, machine, stores
 from ollamamax.doctor.diagnosis import Diagnosis, Grade, worst
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -69,6 +70,43 @@ def test_of_postgres(
     found = stores.judge_postgres(GOOD_POSTGRES | given, ahead, sessions, is_super, safe)
     assert codes(found) == {code}
     assert worst(found) == grade
+
+
+HERE, THERE = ToldPrimary(("a", 1), 2), ToldPrimary(("b", 1), 1)
+
+
+@pytest.mark.parametrize(
+    ("answers", "replicas", "configured", "code"),
+    [
+        ((HERE, HERE, HERE), 1, {"min-replicas-to-write": "1"}, "sentinels"),
+        ((HERE, HERE, HERE), 1, {}, "sentinels"),
+        ((HERE, HERE, None), 1, {}, "sentinel_silent"),
+        ((HERE, None, None), 1, {}, "sentinels_silent"),
+        ((HERE, HERE, THERE), 1, {}, "sentinels_differ"),
+        ((HERE,), 1, {}, "sentinels_few"),
+        ((HERE, HERE, HERE), 0, {}, "redis_alone"),
+        ((HERE, HERE, HERE), 2, {"min-replicas-to-write": "0"}, "redis_cut_off"),
+    ],
+)
+def test_of_sentinels(
+    answers: tuple[ToldPrimary | None, ...], replicas: int, configured: dict[str, str], code: str
+) -> None:
+    places = {(f"s{number}", 1): told for number, told in enumerate(answers)}
+    assert codes(failover.judge_sentinels("bus", places, replicas, configured)) == {code}
+
+
+@pytest.mark.parametrize(
+    ("roles", "following", "synchronous", "code"),
+    [
+        ((True, False), 1, True, "postgres_hosts"),
+        ((True, None), 1, True, "postgres_host_silent"),
+        ((True, True), 1, True, "postgres_split"),
+        ((True, False), 0, True, "postgres_alone"),
+        ((True, False), 1, False, "postgres_asynchronous"),
+    ],
+)
+def test_of_hosts(roles: tuple[bool | None, ...], following: int, synchronous: bool, code: str) -> None:
+    assert codes(failover.judge_hosts(roles, following, synchronous)) == {code}
 
 
 def test_of_nodes_and_loops() -> None:

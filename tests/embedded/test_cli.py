@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands
 
-from ollamamax.cli import COMMANDS
+from ollamamax.cli import COMMANDS, REMOTE
+from ollamamax.remote.commands import remote
 
 THEIRS = ("OLLAMAMAX_", "DATABASE_URL", "REDIS_URL", "DJANGO_", "COVERAGE_", "COV_")
 
@@ -29,6 +30,7 @@ def test_the_help_lists_every_command_of_ours() -> None:
     listed = {name.split()[0] for name in COMMANDS}
     assert made <= listed
     assert listed - {"gateway"} <= get_commands().keys()
+    assert {name for each in REMOTE for name in each.split(", ")} == remote.commands.keys()
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("help",), ("--home", "elsewhere", "--help")])

@@ -17,6 +17,7 @@ import uvicorn
 
 from cluster.dispatch.admission import Bounds
 from ollamamax.bus import directory, keys
+from ollamamax.bus.connect import connect
 from ollamamax.bus.directory import Directory
 from ollamamax.contract import decode_usage
 from ollamamax.contract.tables import ALL, MODELS, NODES
@@ -146,8 +147,13 @@ async def listening(application: Any, port: int) -> AsyncIterator[None]:
 
 @pytest_asyncio.fixture
 async def site() -> AsyncIterator[Site]:
-    redis_url = os.environ["REDIS_URL"]
-    client = redis.Redis.from_url(redis_url)
+    async with site_at(os.environ["REDIS_URL"]) as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def site_at(redis_url: str) -> AsyncIterator[Site]:
+    client = connect(redis_url)
     client.flushall()
     tenant = new_id()
     publish_empty(client)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import uuid
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from rest_framework.test import APIClient
 from ollamamax.audit import queries
 from ollamamax.audit.actions import chain_of, record
 from ollamamax.audit.models import AuditRecord
+from ollamamax.identity.actions.refusal import AT_ONCE, tell_refusal
 from ollamamax.kernel.principal import system
 from tests.cast import Person, logged_in, make_person
 
@@ -235,3 +237,35 @@ def test_records_tell_from_where_and_whether_it_was_refused(owner_api: APIClient
     (found,) = auditor_api.get(AUDIT, {"action": "tenant.change"}).json()["results"]
     assert (found["address"], found["outcome"]) == ("203.0.113.9", "ok")
     assert seqs(auditor_api, action="tenant.change", outcome="refused") == []
+
+
+def test_what_is_refused_is_on_record_with_who_asked_for_what_and_from_where(
+    owner: Person, viewer_api: APIClient, auditor_api: APIClient
+) -> None:
+    before = auditor_api.get(AUDIT, {"outcome": "refused"}).json()["results"]
+    answer = viewer_api.delete(f"/api/v1/budgets/{uuid.UUID(int=5)}", REMOTE_ADDR="192.0.2.9")
+    assert answer.status_code == 403
+    found = auditor_api.get(AUDIT, {"outcome": "refused"}).json()["results"]
+    assert len(found) == len(before) + 1
+    told = found[0]
+    assert (told["action"], told["target_type"], told["target_id"]) == (
+        "request.refuse",
+        "route",
+        "api/v1/budgets/<uuid:budget_id>",
+    )
+    assert told["detail"] == {"method": "DELETE", "refused": 1, "permission": "budget.manage"}
+    assert (told["address"], told["request"]) == ("192.0.2.9", answer["X-Request-ID"])
+    assert told["actor_name"].startswith("viewer@")
+
+
+def test_who_is_refused_very_often_is_told_of_by_number(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("ollamamax.identity.actions.refusal.time.monotonic", lambda: now)
+    asks = {"method": "POST", "route": "api/v1/keys", "permission": "key.issue"}
+    told = [tell_refusal(owner.acting, **asks) for _ in range(int(AT_ONCE) + 5)]
+    assert told == [True] * int(AT_ONCE) + [False] * 5
+    now += 1.0
+    assert tell_refusal(owner.acting, **asks)
+    last = AuditRecord.objects.filter(chain=chain_of(owner.tenant.id)).order_by("-seq").first()
+    assert last is not None
+    assert last.detail["refused"] == 6

@@ -53,6 +53,7 @@ def test_nobody_is_logged_in_at_first(browser: Browser) -> None:
         "factor_wanted": None,
         "tenant": None,
         "tenants": [],
+        "leaving": [],
         "mail": False,
         "permissions": [],
     }

@@ -38,6 +38,7 @@ def test_everybody_in_a_tenant_sees_it(viewer_api: APIClient, key_api: APIClient
             "strict_fields": False,
             "is_operator": False,
             "suspended_at": None,
+            "deletes_at": None,
             "may_join_nodes": True,
         }
 

@@ -45,6 +45,7 @@ from ollamamax.metering.actions.budget import create_budget
 from ollamamax.notifications.actions.stream import create_stream
 from ollamamax.notifications.actions.webhook import create_webhook, send_test_event
 from ollamamax.notifications.models import WebhookDelivery
+from ollamamax.oauth.actions.application import create_application
 from ollamamax.oauth.actions.workload import create_workload
 from ollamamax.provisioning.actions.token import issue_token
 from ollamamax.sso.actions.domain import add_domain
@@ -71,6 +72,7 @@ BODIES: dict[str, Any] = {
     "PATCH service-accounts": {"description": "x"},
     "PATCH keys": {"name": "x"},
     "PATCH pools": {"name": "x"},
+    "PATCH applications": {"name": "x"},
     "PATCH budgets": {"hard": False},
     "PATCH nodes": {"schedulable": False},
     "PATCH models": {"profile": {}},
@@ -81,6 +83,7 @@ BODIES: dict[str, Any] = {
     "PATCH audit/streams/<uuid:stream_id>": {"name": "x"},
     "POST audit/holds/<uuid:hold_id>/release": {},
     "PATCH tenants": {"name": "x"},
+    "POST tenants/<uuid:tenant_id>/deletion": {"slug": "acme"},
     "PATCH sso/providers/<uuid:provider_id>": {"name": "x"},
     "POST sso/providers/<uuid:provider_id>/dry-run": {},
     "POST sso/providers/<uuid:provider_id>/directory/tokens": {"name": "x"},
@@ -100,6 +103,9 @@ ANSWERS = {
     "POST incidents/<uuid:incident_id>/recovery": {409},  # it is about no node
     "POST sso/domains/<uuid:domain_id>/verify": {400},  # no such server
     "POST sso/providers/<uuid:provider_id>/test": {403, 503},  # neither; and a key has no browser
+    "POST tenants/<uuid:tenant_id>/deletion": {403, 409},  # a key is no owner; and its trail is under legal hold
+    "DELETE tenants/<uuid:tenant_id>/deletion": {200, 403},
+    "GET tenants/<uuid:tenant_id>/export": {200, 403},
     "DELETE sso/break-glass/<uuid:account_id>": {204, 403},  # a key is no owner
     "GET sso/providers/<uuid:provider_id>/test": {404},  # never tested
 }
@@ -167,6 +173,8 @@ def things_of(owner: Person) -> Things:
         audience="ollamamax",
         rules=[("sub", "x")],
     ).pk
+    redirects = ["https://front.example/callback"]
+    found["application_id"] = create_application(acting=acting, name="front end", redirect_uris=redirects)[0].pk
     with tenant_scope(tenant):
         told = {"key": "disk_full", "kind": "disk_full", "about": "fleet", "severity": "warning", "text": "x"}
         Replica.objects.create(tenant=tenant, node=node, version=after, changed_at=timezone.now())
@@ -386,6 +394,7 @@ THINGS = (
         "delivery_id",
         "budget_id",
         "workload_id",
+        "application_id",
         "incident_id",
         "hold_id",
         "stream_id",

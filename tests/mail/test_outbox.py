@@ -152,7 +152,10 @@ def test_where_no_server_is_named_nothing_is_queued(db: None, settings: Settings
 
 # Letters.
 
-EVERYTHING = ("inviter", "tenant", "role", "until", "email", "minutes", "host", "reason")
+EVERYTHING = (
+    *("inviter", "tenant", "role", "until", "email", "minutes", "host", "reason"),
+    *("percent", "most", "unit", "period", "begin", "budget", "spent"),
+)
 
 
 @pytest.mark.parametrize("kind", WORDS)

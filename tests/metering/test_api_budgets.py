@@ -7,8 +7,10 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 import redis
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from cluster.dispatch.script import Script, arguments
@@ -20,6 +22,10 @@ from ollamamax.identity.actions.team import add_to_team, create_team
 from ollamamax.identity.directory import known_keys
 from ollamamax.identity.models import Membership
 from ollamamax.identity.scope import every_tenant, tenant_scope
+from ollamamax.mail.actions import place_of
+from ollamamax.mail.letters import Letter
+from ollamamax.mail.models import OutgoingMail
+from ollamamax.mail.server import MailServer
 from ollamamax.metering.actions import spending
 from ollamamax.metering.actions.budget import create_budget, known_budgets
 from ollamamax.metering.actions.spending import begin_of
@@ -131,6 +137,39 @@ def test_what_is_noted_of_a_budget_is_in_the_audit_trail(owner: Person, valkey: 
     with every_tenant():
         said = AuditRecord.objects.filter(target_type="budget", action__in=["budget.warn", "budget.refuse"])
         assert [(each.detail["most"], each.detail["spent"]) for each in said] == [(5, 4.5), (5, 4.5)]
+
+
+def test_who_may_change_budgets_is_told_by_mail_once_for_each_threshold_and_window(
+    owner: Person, valkey: redis.Redis, settings: Settings
+) -> None:
+    settings.MAIL = MailServer("mail.example", 587, "starttls", "", "", "OllamaMax <omx@mail.example>")
+    billing = make_person(owner.tenant, "money", "billing")
+    make_person(owner.tenant, "reader", "viewer")
+    budget = create_budget(acting=owner.acting, whose="tenant", unit="tokens", period="day", most=Decimal(5))
+
+    def note(what: str, window: int) -> list[tuple[str, str]]:
+        """What is queued after it was noted twice, as by two regions, and as after a process that was killed between telling and forgetting."""
+        OutgoingMail.objects.all().delete()
+        for _ in range(2):
+            fields: Any = {"budget": budget.id.hex, "window": window, "what": what, "spent": "4.5"}
+            valkey.xadd(keys.BUDGETS_TOLD, fields)
+        assert spending.tell() == 2
+        return sorted(OutgoingMail.objects.values_list("to", "kind"))
+
+    both = sorted([owner.user.email, billing.user.email])
+    assert note("warned", 20_000) == [(each, "budget_warned") for each in both]
+    assert note("warned", 20_000) == []
+    assert note("spent", 20_000) == [(each, "budget_spent") for each in both]
+    assert note("refused", 20_000) == []
+    assert note("warned", 20_001) == [(each, "budget_warned") for each in both]
+    letter = msgspec.json.decode(
+        settings.SECRET_BOX.open(
+            bytes((row := OutgoingMail.objects.filter(to=owner.user.email).get()).letter), place_of(row.pk)
+        ),
+        type=Letter,
+    )
+    assert letter.subject == f"A budget of {owner.tenant.name} is 80 percent spent"
+    assert "Of 5 tokens for the day from 2024-10-05 (UTC), the organisation has spent 4.5." in letter.text
 
 
 @pytest.mark.parametrize("period", ["day", "week", "month"])

@@ -6,6 +6,7 @@ import csv
 import datetime
 import io
 import json
+import uuid
 from typing import Any
 
 import pytest
@@ -167,6 +168,42 @@ def test_a_file_of_sums_holds_no_formula(
     assert stranger_api.get(f"{USAGE}/export", {"by": "user"}).getvalue().count(b"\r\n") == 1
     assert anonymous_api.get(f"{USAGE}/export", {"by": "user"}).status_code == 401
     assert owner_api.get(f"{USAGE}/export").status_code == 400
+
+
+def test_who_used_which_model_by_which_key_is_told_one_by_one_in_the_formats_of_the_trail(
+    owner: Person, owner_key: Key, owner_api: APIClient, stranger_api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ollamamax.metering.api.usage.PAGE", 2)
+    now = timezone.now()
+    made = [
+        used(
+            owner,
+            key=owner_key.row.id,
+            received_at=now - datetime.timedelta(minutes=minutes),
+            user="=ada",
+            outcome=outcome,
+        )
+        for minutes, outcome in ((3, "ok"), (2, "refused"), (2, "node_lost"), (1, "ok"))
+    ]
+    requests = [each.request for each in sorted(made, key=lambda each: (each.received_at, each.request))]
+    ask = f"{USAGE}/access"
+    lines = [json.loads(line) for line in owner_api.get(ask).getvalue().splitlines()]
+    assert [uuid.UUID(line["request"]) for line in lines] == requests
+    assert {(line["key_name"], line["model"], line["user"]) for line in lines} == {
+        (owner_key.row.name, "echo:latest", "=ada")
+    }
+    rows = list(csv.DictReader(io.StringIO(owner_api.get(ask, {"form": "csv"}).getvalue().decode(), newline="")))
+    assert [(uuid.UUID(row["request"]), row["user"]) for row in rows] == [(each, "'=ada") for each in requests]
+    events = [json.loads(line) for line in owner_api.get(ask, {"form": "ocsf"}).getvalue().splitlines()]
+    assert [event["metadata"]["uid"] for event in events] == [each.hex for each in requests]
+    assert sorted(event["status_detail"] for event in events) == ["failed", "ok", "ok", "refused"]
+    assert {event["actor"]["user"]["name"] for event in events} == {owner_key.row.name}
+    assert {event["resources"][0]["uid"] for event in events} == {"echo:latest"}
+    cef = owner_api.get(ask, {"form": "cef", "model": "echo:latest"}).getvalue().decode().splitlines()
+    assert [f"cs5={each.hex}" in line for each, line in zip(requests, cef, strict=True)] == [True] * 4
+    assert all(line.startswith("CEF:0|OllamaMax|") and "inference.use" in line for line in cef)
+    assert stranger_api.get(ask).getvalue() == b""
+    assert owner_api.get(ask, {"form": "xml"}).status_code == 400
 
 
 async def test_a_file_is_sent_as_it_is_written() -> None:

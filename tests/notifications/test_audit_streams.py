@@ -23,7 +23,7 @@ from ollamamax.audit.actions import record
 from ollamamax.audit.models import AuditRecord, ChainHead
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.ids import new_id
-from ollamamax.notifications.actions.streamed import LEASE, claim_slices, finish_slice
+from ollamamax.notifications.actions.streamed import LEASE, TENANT_AT_ONCE, claim_slices, finish_slice
 from ollamamax.notifications.models import AuditStream
 from ollamamax.notifications.streaming import stream_due
 from ollamamax.outbound.addresses import Rules
@@ -243,3 +243,18 @@ def test_streams_are_the_auditors_to_manage_and_their_addresses_are_checked(
     assert owner_api.delete(place, headers={"If-Match": changed["ETag"]}).status_code == 204
     told = AuditRecord.objects.filter(chain=owner.tenant.pk.hex, target_type="audit_stream").order_by("seq")
     assert [each.action for each in told] == ["audit.create_stream", "audit.change_stream", "audit.delete_stream"]
+
+
+def test_many_receivers_of_one_tenant_leave_places_for_those_of_others(
+    owner: Person, stranger: Person, owner_api: APIClient, stranger_api: APIClient, syslog: Syslog
+) -> None:
+    syslog.port = 1
+    for number in range(8):
+        stream_to(syslog, owner_api, name=f"slow {number}")
+    stream_to(syslog, stranger_api)
+    for person in (owner, stranger):
+        happen(person, 1)
+    first, second = claim_slices(new_id(), 8, "1"), claim_slices(new_id(), 8, "1")
+    assert (len(first), second) == (TENANT_AT_ONCE + 1, []), (
+        "whoever the shuffle begins with, and in another process too"
+    )

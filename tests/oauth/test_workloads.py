@@ -8,15 +8,18 @@ from typing import Any
 
 import jwt
 import pytest
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
+from ollamamax.audit.models import AuditRecord
 from ollamamax.identity.models import ApiKey
-from ollamamax.identity.scope import every_tenant
+from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.errors import InvalidRequest
+from ollamamax.oauth.models import TokenFamily
 from ollamamax.oauth.workload_claims import checked_rules, claim_of, why_not
-from tests.cast import with_key
+from tests.cast import Person, with_key
 from tests.oauth.conftest import ask, exchange
 from tests.sso.provider import OTHER_KEY, FakeProvider, signed
 
@@ -174,3 +177,57 @@ def test_a_claim_is_found_by_its_name_or_its_way() -> None:
 def test_rules_that_say_nothing_are_refused(rules: list[tuple[str, str]]) -> None:
     with pytest.raises(InvalidRequest):
         checked_rules(rules)
+
+
+def refresh(workload: dict[str, Any], token: str, **more: str) -> Any:
+    return ask({"grant_type": "refresh_token", "client_id": workload["id"], "refresh_token": token, **more})
+
+
+@pytest.fixture
+def lasting(owner_api: APIClient, workload: dict[str, Any], program: uuid.UUID) -> dict[str, Any]:
+    """One that goes on for an hour without its issuer's word."""
+    body = {
+        "name": "lasting",
+        "service_account": str(program),
+        "issuer": workload["issuer"],
+        "audience": workload["audience"],
+        "rules": workload["rules"],
+        "permissions": ["key.view", "model.view"],
+        "refresh_seconds": 3600,
+    }
+    made = owner_api.post(WORKLOADS, body, format="json")
+    assert made.status_code == 201, made.content
+    found: dict[str, Any] = made.json()
+    return found
+
+
+@pytest.mark.django_db
+def test_a_workload_goes_on_by_refresh_tokens_that_count_once(
+    lasting: dict[str, Any], workload: dict[str, Any], fake: FakeProvider, owner: Person
+) -> None:
+    assert "refresh_token" not in exchange(workload, fake.id_token()).json()
+    first = exchange(lasting, fake.id_token(), scope="key.view model.view").json()
+    assert refresh(workload, first["refresh_token"]).json()["error"] == "invalid_grant"
+    assert refresh(lasting, first["refresh_token"], scope="member.view").json()["error"] == "invalid_scope"
+    narrow = refresh(lasting, first["refresh_token"], scope="model.view").json()
+    assert narrow["scope"] == "model.view"
+    second = refresh(lasting, narrow["refresh_token"]).json()
+    assert (second["scope"], second["expires_in"]) == ("key.view model.view", 600)
+    assert with_key(second["access_token"]).get("/api/v1/me").status_code == 200
+    # Somebody has a copy of the first one: nobody goes on.
+    assert refresh(lasting, first["refresh_token"]).json()["error"] == "invalid_grant"
+    assert refresh(lasting, second["refresh_token"]).json()["error"] == "invalid_grant"
+    assert AuditRecord.objects.get(action="workload.revoke_tokens").chain == owner.tenant.pk.hex
+
+
+@pytest.mark.django_db
+def test_refresh_tokens_of_a_workload_end_with_its_key_and_its_hour(
+    lasting: dict[str, Any], fake: FakeProvider, owner: Person, owner_api: APIClient
+) -> None:
+    token = exchange(lasting, fake.id_token()).json()["refresh_token"]
+    with tenant_scope(owner.tenant):
+        TokenFamily.objects.update(expires_at=timezone.now())
+    assert refresh(lasting, token).json()["error"] == "invalid_grant"
+    token = exchange(lasting, fake.id_token()).json()["refresh_token"]
+    owner_api.delete(f"/api/v1/keys/{lasting['key']}")
+    assert refresh(lasting, token).json()["error"] == "invalid_client"

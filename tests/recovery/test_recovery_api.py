@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
+import psycopg
 import pytest
 import redis
+from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from cluster.actions import recovery
 from cluster.actions.node import Joined
 from cluster.actions.recovery import carry_on
 from cluster.models import Incident, Node
@@ -19,6 +25,7 @@ from ollamamax.contract import Engine, ModelState, NodeState, encode_json
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from tests.cast import Person
 from tests.cluster.conftest import Join
+from tests.patience import LONG
 
 pytestmark = pytest.mark.django_db(transaction=True)
 VERSION = "sha256:" + "ab" * 32
@@ -137,3 +144,86 @@ def test_guard_rails_look_at_what_is_so_now(
     assert stranger_api.delete(f"{where}/recovery").status_code in (403, 404)
     _says(valkey, well, running=1)
     assert owner_api.post(f"{where}/recovery").status_code == 200
+
+
+def test_a_run_that_was_begun_takes_its_node_out_of_what_the_next_one_counts_on(
+    owner_api: APIClient, join: Join, owner: Person, valkey: redis.Redis
+) -> None:
+    """Both begin before the loop has told the first node: each alone would have the other to go to."""
+    nodes = [join(owner), join(owner, name="gpu-2")]
+    for joined in nodes:
+        _says(valkey, joined, running=2)
+    where = [_incident(joined) for joined in nodes]
+    assert owner_api.post(f"{where[0]}/recovery").status_code == 200
+    assert "No other node" in owner_api.post(f"{where[1]}/recovery").content.decode()
+    third = join(owner, name="gpu-3")
+    _says(valkey, third, running=1)
+    assert "too few free slots" in owner_api.post(f"{where[1]}/recovery").content.decode(), "3 are free, and 4 come"
+    _says(valkey, third)
+    assert owner_api.post(f"{where[1]}/recovery").status_code == 200
+    assert carry_on() == 2
+    assert [_serves(each) for each in (*nodes, third)] == [False, False, True]
+
+
+def test_a_node_whose_taints_keep_the_requests_away_is_no_other_node(
+    owner_api: APIClient, join: Join, owner: Person, valkey: redis.Redis
+) -> None:
+    sick, well = join(owner), join(owner, name="gpu-2")
+    _says(valkey, sick)
+    _says(valkey, well)
+    where = _incident(sick)
+    _taint(well, "only=batches:no_schedule")
+    assert "No other node" in owner_api.post(f"{where}/recovery").content.decode()
+    _taint(sick, "only=batches:no_schedule")
+    assert owner_api.post(f"{where}/recovery").status_code == 200, "what runs there tolerates it"
+
+
+def _taint(joined: Joined, *taints: str) -> None:
+    with every_tenant():
+        Node.objects.filter(pk=joined.node.id).update(taints=list(taints))
+
+
+def test_a_controller_that_was_frozen_before_it_told_the_node_tells_it_nothing_later(
+    owner_api: APIClient, join: Join, owner: Person, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Meanwhile another one carries the run to its end: then nobody would ever let the node take requests again."""
+    sick, well = join(owner), join(owner, name="gpu-2")
+    _says(valkey, sick)
+    _says(valkey, well)
+    where = _incident(sick)
+    assert owner_api.post(f"{where}/recovery").status_code == 200
+    _over(where, CALM_SECONDS + 1)
+    tell, others, first = recovery._tell, ThreadPoolExecutor(1), [True]
+    meanwhile: list[Future[None]] = []
+
+    def frozen(*args: Any, **kwargs: Any) -> None:
+        if first and first.pop():
+            meanwhile.append(others.submit(_carry_to_the_end))
+            while not meanwhile[0].done() and not _somebody_waits_for_a_lock():
+                pass
+        tell(*args, **kwargs)
+
+    monkeypatch.setattr(recovery, "_tell", frozen)
+    carry_on()
+    meanwhile[0].result(LONG)
+    others.shutdown()
+    monkeypatch.undo()
+    _carry_to_the_end()
+    assert (owner_api.get(where).json()["recovery"]["state"], _serves(sick)) == ("done", True)
+
+
+def _carry_to_the_end() -> None:
+    try:
+        while carry_on():
+            pass
+    finally:
+        connection.close()
+
+
+def _somebody_waits_for_a_lock() -> bool:
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as other:
+        found = other.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = %s",
+            [connection.settings_dict["NAME"]],
+        )
+        return found.fetchone() is not None

@@ -123,9 +123,19 @@ def test_a_node_is_certified_told_of_a_blobs_source_and_given_leave(
 
     assert client.get(f"{place}/leave?bytes=99", headers=node).json() == {"bytes": 99, "wait": 0.0}
     entries.tables["blobs"][f"{TENANT}/{digest}"] = PublishedBlob(256_000, None, 1_000_000)
-    assert client.get(f"{place}/leave?bytes=3000000", headers=node).json()["bytes"] == 3_000_000
+    for _ in range(3):
+        assert client.get(f"{place}/leave?bytes=1000000", headers=node).json()["bytes"] == 1_000_000
     assert client.get(f"{place}/leave?bytes=1", headers=node).json()["bytes"] == 0, "others of the region come first"
-    for wrong in ("", "?bytes=", "?bytes=0", "?bytes=-1", "?bytes=9999999999", "?bytes=1&bytes=2", "?bytes=\u0661"):
+    for wrong in (
+        "",
+        "?bytes=",
+        "?bytes=0",
+        "?bytes=-1",
+        "?bytes=1048577",
+        "?bytes=9999999999",
+        "?bytes=1&bytes=2",
+        "?bytes=\u0661",
+    ):
         assert client.get(f"{place}/leave{wrong}", headers=node).status_code == 400, wrong
     for part in ("certificate", f"{digest}/source", f"{digest}/leave?bytes=1"):
         assert client.get(f"/api/v1/blobs/{part}").status_code == 401

@@ -18,7 +18,7 @@ def test_leave_is_given_for_no_more_than_the_rate_and_little_ahead(valkey: redis
     given, last = 0, 0
     for number in range(60):
         size = sizes[number % len(sizes)]
-        leave = leave_of_region("t1", "west", size, RATE)
+        leave = leave_of_region("t1", "west", "n1", size, RATE)
         assert leave.bytes in {0, size}
         if leave.bytes:
             assert leave.wait <= AHEAD_SECONDS
@@ -27,5 +27,19 @@ def test_leave_is_given_for_no_more_than_the_rate_and_little_ahead(valkey: redis
             assert leave.wait > 0
     assert given > 0
     assert given - last <= RATE * (time.monotonic() - began + AHEAD_SECONDS)
-    assert leave_of_region("t1", "east", 1, RATE).wait == 0, "another region"
-    assert leave_of_region("t2", "west", 1, RATE).wait == 0, "another tenant"
+    assert leave_of_region("t1", "east", "n1", 1, RATE).wait == 0, "another region"
+    assert leave_of_region("t2", "west", "n1", 1, RATE).wait == 0, "another tenant"
+
+
+def test_a_node_that_asks_without_pause_leaves_the_others_their_turn(valkey: redis.Redis) -> None:
+    """A node that lies to the others of its tenant, or a broken one, would stop all transfers of the region."""
+    size, rate, given = 1 << 20, 8 << 20, 0
+    while leave_of_region("t1", "west", "greedy", size, rate).bytes:
+        pass
+    for _ in range(12):
+        leave = leave_of_region("t1", "west", "patient", size, rate)
+        given += leave.bytes
+        until = time.monotonic() + leave.wait
+        while time.monotonic() < until:
+            leave_of_region("t1", "west", "greedy", size, rate)
+    assert given >= 5 * size

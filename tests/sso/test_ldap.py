@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Queue
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import ldap3
 import pyotp
 import pytest
+from django.db import connection
 from django.utils import timezone
 from hypothesis import HealthCheck
 from hypothesis import given as drawn
@@ -28,6 +33,7 @@ from ollamamax.sso.actions.ldap import sync_directories, sync_directory
 from ollamamax.sso.actions.provider import change_provider, create_provider
 from ollamamax.sso.claims import Rule
 from ollamamax.sso.ldap import directory as asked
+from ollamamax.sso.ldap import sockets
 from ollamamax.sso.ldap.directory import LdapDirectory
 from ollamamax.sso.models import ExternalIdentity, IdentityProvider, LdapSettings
 from ollamamax.sso.queries.ldap import directory_of_provider
@@ -35,6 +41,7 @@ from ollamamax.sso.queries.provider import find_provider
 from ollamamax.sso.refusals import SsoRefused, Why
 from ollamamax.sso.sealed import sealed
 from tests.cast import Person, logged_in, make_person
+from tests.patience import LONG
 from tests.sso.conftest import own_domain, why
 from tests.sso.ldap_directory import BASE, READER, READS, Slapd, lying, slapd
 
@@ -229,6 +236,81 @@ def test_a_directory_that_is_away_or_has_nobody_any_more_changes_nobody(
             assert not Membership.objects.exclude(state="active").exists()
     for dn in people:
         company.remove(dn)
+
+
+def test_few_people_are_not_switched_off_by_a_directory_that_shows_nobody_at_all(
+    owner: Person, company: Slapd, provider: IdentityProvider
+) -> None:
+    for name in ("ada", "bob"):
+        client, page = begun(provider)
+        assert give(client, page, name).status_code == 200
+    blind = {"user_filter": "(&(objectClass=device)(uid={login}))"}
+    change_provider(acting=owner.acting, provider_id=provider.pk, ldap=blind)
+    sync_directory(_now(provider))
+    assert [role_of(owner, f"{name}@acme.example")[1] for name in ("ada", "bob")] == ["active", "active"]
+    row = logged_in(owner).get(f"/api/v1/sso/providers/{provider.pk}").json()["ldap"]
+    assert (row["synced_at"], "nobody at all" in row["sync_error"]) == (None, True)
+
+
+@pytest.mark.parametrize("more", [1_001, 100_000], ids=["longer than is kept", "longer than an answer"])
+def test_what_one_person_writes_into_the_directory_keeps_nobody_else_from_being_looked_up(
+    owner: Person, company: Slapd, provider: IdentityProvider, more: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may change their own name could let all stay who have left."""
+    monkeypatch.setattr(sockets, "MOST_BYTES", 65_536)
+    change_provider(acting=owner.acting, provider_id=provider.pk, name_claim="displayName")
+    people = [company.add_person(name, PASSWORD) for name in ("fay", "gus", "hal")]
+    for name in ("fay", "gus", "hal"):
+        client, page = begun(provider)
+        assert give(client, page, name).status_code == 200
+    with company.admin() as admin:
+        assert admin.modify(people[0], {"displayName": [(ldap3.MODIFY_REPLACE, ["x" * more])]}), admin.result
+    company.remove(people[1])
+    sync_directory(_now(provider))
+    states = [role_of(owner, f"{name}@acme.example")[1] for name in ("fay", "gus", "hal")]
+    assert states == ["active", "suspended", "active"]
+    row = logged_in(owner).get(f"/api/v1/sso/providers/{provider.pk}").json()["ldap"]
+    assert row["synced_at"]
+    assert "Of 1 people" in row["sync_error"]
+    company.remove(people[0])
+    company.remove(people[2])
+
+
+def test_while_a_directory_says_nothing_its_log_ins_hold_no_connection_to_postgres_and_are_few(
+    owner: Person, provider: IdentityProvider, tmp_path: Path
+) -> None:
+    """Or eight people in front of one frozen directory would stop the console for everybody."""
+    asked_by: Queue[None] = Queue()
+    go_on = threading.Event()
+
+    def say_nothing(_: ssl.SSLSocket) -> None:
+        asked_by.put(None)
+        go_on.wait(LONG)
+
+    def log_in() -> int:
+        try:
+            client, page = begun(provider)
+            return int(give(client, page, "ada").status_code)
+        finally:
+            connection.close()
+
+    with lying(tmp_path, say_nothing) as liar:
+        change_provider(acting=owner.acting, provider_id=provider.pk, ldap={"addresses": [liar.address], "ca": liar.ca})
+        with ThreadPoolExecutor(8) as browsers:
+            waiting = [browsers.submit(log_in) for _ in range(8)]
+            for _ in waiting:
+                asked_by.get(timeout=LONG)
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
+                )
+                sessions = cursor.fetchone()
+            client, page = begun(provider)
+            refused = give(client, page, "ada")
+            go_on.set()
+            assert {each.result(LONG) for each in waiting} == {200}, "each is led to a page that says why"
+    assert sessions == (1,)
+    assert why(refused.json()["url"]) == "too_often"
 
 
 @pytest.mark.parametrize(

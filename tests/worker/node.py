@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 import redis
@@ -22,6 +21,7 @@ from cluster.worker import identity as identities
 from cluster.worker.identity import Identity
 from ollamamax import contract
 from ollamamax.bus import keys
+from ollamamax.bus.connect import connect, elsewhere
 from ollamamax.kernel.ids import new_id
 from tests.patience import LONG
 
@@ -47,15 +47,14 @@ def make_user(admin: redis.Redis, node: str, password: str) -> None:
 def make_identity(url: str, engine: EngineChoice, control: str = "http://127.0.0.1:1") -> Identity:
     """A node with a Redis user of its own on the server at ``url``."""
     node, password = new_id(), secrets.token_hex(16)
-    with contextlib.closing(redis.Redis.from_url(url)) as admin:
+    with contextlib.closing(connect(url)) as admin:
         make_user(admin, node, password)
-    place = urlsplit(url)
     return Identity(
         node=node,
         name="test",
         tenant=new_id(),
         secret="omxn_" + secrets.token_hex(16),
-        redis_url=f"redis://node.{node}:{password}@{place.hostname}:{place.port}/0",
+        redis_url=elsewhere(f"redis://node.{node}:{password}@", url),
         url=control,
         engine=engine,
     )
@@ -69,7 +68,7 @@ class Node:
         self.identity = identity
         self.id = identity.node
         self.home = home
-        self.redis = redis.Redis.from_url(redis_url)
+        self.redis = connect(redis_url)
         self.options = options
         self.log = home / "log"
         if not (home / identities.FILE).exists():

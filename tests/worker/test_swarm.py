@@ -90,6 +90,25 @@ async def test_a_node_that_lies_is_found_out_by_its_first_piece_and_costs_nobody
     assert liar.server.bytes_given <= swarms.AT_ONCE * len(lie)
 
 
+class _Withheld(set[int]):
+    """Has all, by what it tells, and none when it is asked for one."""
+
+    asked = 0
+
+    def __contains__(self, number: object) -> bool:
+        self.asked += 1
+        return False
+
+
+async def test_a_node_that_has_all_and_gives_nothing_is_left_alone(nodes: Nodes, registry: Registry) -> None:
+    miser, honest = await nodes(2)
+    miser.whole = True
+    miser.file.have = held = _Withheld(range(miser.file.count))
+    await honest.fetch([miser])
+    assert honest.has_it()
+    assert held.asked <= swarms.AT_ONCE
+
+
 async def test_a_node_that_stalls_or_is_gone_costs_no_more_than_patience(
     nodes: Nodes, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

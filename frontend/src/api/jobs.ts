@@ -1,4 +1,4 @@
-/** Jobs: what pulls, pushes, makes and deletes models. */
+/** Jobs: what pulls, pushes, makes, imports and deletes models. */
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { api, bodyOf } from './client'
 import { usePages } from './pages'

@@ -367,6 +367,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/applications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's applications, the newest first. */
+        get: operations["applications_list"];
+        put?: never;
+        /** @description Let people of the tenant log in to a front end. Its secret is shown this once. */
+        post: operations["applications_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/applications/{application_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One application. */
+        get: operations["applications_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Let nobody log in to it any more: its tokens count no more. */
+        delete: operations["applications_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Change an application. Who may not use it any more gets no token from now on. */
+        patch: operations["applications_update"];
+        trace?: never;
+    };
+    "/api/v1/applications/{application_id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Another secret, which is shown this once. The one before counts no more. */
+        post: operations["applications_rotate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit": {
         parameters: {
             query?: never;
@@ -641,6 +695,58 @@ export interface paths {
         put?: never;
         /** @description Change or delete many, each by itself and in this order; the answer says of each how it went. */
         post: operations["budgets_bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/bundles/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One signed file (an OCI image layout in a tar) with these channels, their versions, and all their bytes. */
+        get: operations["bundles_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/bundles/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Take in a bundle that somebody whom the tenant trusts has signed: all of it, after every byte was verified, or nothing. */
+        post: operations["bundles_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/bundles/signers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Whose bundles the tenant takes, and the key by which others know this installation's. */
+        get: operations["bundle_signers_retrieve"];
+        /** @description Say whose bundles the tenant takes besides those of this installation. */
+        put: operations["bundle_signers_update"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1307,6 +1413,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models/{channel_id}/memory": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description How much memory the model needs once it is loaded, predicted and measured. */
+        get: operations["models_memory_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/models/{channel_id}/moves": {
         parameters: {
             query?: never;
@@ -1568,6 +1691,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/nodes/{node_id}/memory": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What models took on this node when they were loaded there, beside what was predicted. */
+        get: operations["nodes_memory_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/nodes/bulk": {
         parameters: {
             query?: never;
@@ -1632,6 +1772,41 @@ export interface paths {
         post?: never;
         /** @description Revoke a join token. Nodes that joined with it stay. */
         delete: operations["join_tokens_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/placement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What would be loaded, unloaded and moved now, and why. Nothing is done. */
+        get: operations["placement_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/placement/apply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Have the plan carried out: what can be done now is done now, the rest within ten minutes, planned anew each time. 409 where the plan is another one by now. */
+        post: operations["placement_apply"];
+        /** @description Carry nothing more of it out. What nodes were told to do goes on. */
+        delete: operations["placement_stop"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2829,6 +3004,41 @@ export interface paths {
         patch: operations["tenants_update"];
         trace?: never;
     };
+    "/api/v1/tenants/{tenant_id}/deletion": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Suspend the tenant, and remove everything of it when its grace is over. For its owners, and for the operator. */
+        post: operations["tenants_ask_deletion"];
+        /** @description Take the deletion back, while its time has not come. For its owners, and for the operator. */
+        delete: operations["tenants_keep"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{tenant_id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description All that the tenant takes with it, without secrets: a ZIP file of JSON Lines. For its owners, and for the operator while it is to be deleted. */
+        get: operations["tenants_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants/{tenant_id}/resume": {
         parameters: {
             query?: never;
@@ -2889,6 +3099,23 @@ export interface paths {
         };
         /** @description One record for each request, the newest first. */
         get: operations["usage_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/usage/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Who used which model by which key: one line for each request, the oldest first, also as the audit trail is written (`cef`, `ocsf`). */
+        get: operations["usage_access"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3256,6 +3483,54 @@ export interface components {
             /** @description name, or name:tag; the tag is latest when left out. */
             name: string;
         };
+        /** @description A client of OpenID Connect. `id` is its `client_id`. A public one has no secret. */
+        Application: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly name: string;
+            public: boolean;
+            redirect_uris: string[];
+            log_out_uris: string[];
+            readonly for_everybody: boolean;
+            readonly roles: string[];
+            readonly teams: string[];
+            readonly enabled: boolean;
+            readonly created_by_name: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly changed_at: string;
+            /** Format: date-time */
+            readonly secret_made_at: string | null;
+            /** Format: date-time */
+            readonly used_at: string | null;
+        };
+        ApplicationCreate: {
+            name: string;
+            /** @description Where codes may be sent to. A request's must be one of these, letter by letter. */
+            redirect_uris: string[];
+            /** @description Where a browser may be led to after log-out; compared in the same way. */
+            log_out_uris?: string[];
+            /** @description Of a program that cannot keep a secret. */
+            public?: boolean;
+            /** @description Whether every member of the tenant may use it. */
+            for_everybody?: boolean;
+            /** @description Whose members may use it, by the role of their membership, where it is not for everybody. */
+            roles?: string[];
+            /** @description Who may use it besides. */
+            teams?: string[];
+        };
+        /** @description Of the first round; the loop goes on with the rest. */
+        Applied: {
+            /** @description what nodes were told to do */
+            asked: components["schemas"]["PlacementStep"][];
+            waiting: components["schemas"]["WaitingStep"][];
+        };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        Apply: {
+            /** @description of the plan as it was seen */
+            plan: string;
+        };
         Approval: {
             name: string;
             /** Format: date-time */
@@ -3570,6 +3845,11 @@ export interface components {
         BulkResults: {
             results: components["schemas"]["BulkResult"][];
         };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        BundleImport: {
+            /** @description of the file, which was sent before: to `/api/blobs/`, or by the registry protocol in chunks */
+            digest: string;
+        };
         /**
          * @description * `role` - role
          *     * `team_role` - team_role
@@ -3706,6 +3986,29 @@ export interface components {
             capacity: number;
             running: number;
             queued: number;
+        };
+        /** @description An application with its secret, which is shown this once; empty for a public one. */
+        CreatedApplication: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly name: string;
+            public: boolean;
+            redirect_uris: string[];
+            log_out_uris: string[];
+            readonly for_everybody: boolean;
+            readonly roles: string[];
+            readonly teams: string[];
+            readonly enabled: boolean;
+            readonly created_by_name: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly changed_at: string;
+            /** Format: date-time */
+            readonly secret_made_at: string | null;
+            /** Format: date-time */
+            readonly used_at: string | null;
+            readonly client_secret: string;
         };
         /** @description A new invitation with its link, which is shown this once. */
         CreatedInvitation: {
@@ -4033,6 +4336,15 @@ export interface components {
             values: {
                 [key: string]: unknown;
             };
+        };
+        /** @description A version that is asked for, whose only replica would fit on no other node if this one failed. */
+        Exposed: {
+            version: string;
+            /** @description a name of the version; empty where it has none */
+            model: string;
+            /** Format: uuid */
+            node: string;
+            node_name: string;
         };
         /**
          * @description * `` -
@@ -4460,9 +4772,10 @@ export interface components {
          *     * `push` - Push
          *     * `create` - Create
          *     * `delete` - Delete
+         *     * `import` - Import
          * @enum {string}
          */
-        JobKindEnum: "pull" | "push" | "create" | "delete";
+        JobKindEnum: "pull" | "push" | "create" | "delete" | "import";
         /**
          * @description * `waiting` - Waiting
          *     * `running` - Running
@@ -4644,6 +4957,16 @@ export interface components {
             /** @description The whole text of the key. */
             key: string;
         };
+        /** @description A tenant of the user that is to be deleted: nobody acts in it. Its owners may take that back, and take its data with them. */
+        LeavingTenant: {
+            /** Format: uuid */
+            id: string;
+            slug: string;
+            name: string;
+            is_owner: boolean;
+            /** Format: date-time */
+            deletes_at: string;
+        };
         /** @description In force until ``released_at``; ``placed_by`` is the id of a user or key. */
         LegalHold: {
             /** Format: uuid */
@@ -4744,6 +5067,29 @@ export interface components {
          * @enum {string}
          */
         MeKindEnum: "user" | "key";
+        /** @description What a version took on a node when it was loaded there. */
+        MeasuredMemory: {
+            version: string;
+            /** Format: uuid */
+            node: string;
+            node_name: string;
+            engine: string;
+            /** @description bytes, by the engine's word just after it was loaded */
+            measured: number;
+            /** @description tokens, of each slot */
+            context: number;
+            /** @description null where the engine does not tell */
+            slots: number | null;
+            /** Format: date-time */
+            measured_at: string;
+            /** @description for the same context and slots; null: not known */
+            predicted: number | null;
+            /**
+             * Format: double
+             * @description by how much the prediction is above what was measured
+             */
+            difference_percent: number | null;
+        };
         /** @description A user in the caller's tenant. Rights come from active memberships only. */
         Member: {
             /** Format: uuid */
@@ -4783,6 +5129,38 @@ export interface components {
          * @enum {string}
          */
         MemberStateEnum: "invited" | "active" | "suspended";
+        /** @description Bytes of memory that a version needs, on GPUs and host together. */
+        Memory: {
+            version: string;
+            engine: string;
+            /** @description tokens, of each slot */
+            context: number;
+            slots: number;
+            /** @description of the cache of keys and values */
+            cache_type: string;
+            /** @description by its file; empty where that is not known */
+            architecture: string;
+            /** @description by its file; null where it is not known */
+            predicted: components["schemas"]["MemoryNeed"] | null;
+            /** @description why it is not known; empty where it is */
+            unknown: string;
+            /**
+             * Format: double
+             * @description what predictions are multiplied by: what engines of this kind took of this architecture
+             */
+            factor: number;
+            /** @description what was measured with the same context and slots, or else the corrected prediction */
+            expected: number | null;
+            measured: components["schemas"]["MeasuredMemory"][];
+        };
+        MemoryNeed: {
+            weights: number;
+            /** @description of keys and values, for all slots */
+            cache: number;
+            /** @description of the engine's process and its work */
+            buffers: number;
+            total: number;
+        };
         Model: {
             /** Format: uuid */
             readonly id: string;
@@ -4905,6 +5283,31 @@ export interface components {
             number: number;
             text: string;
         };
+        /** @description What a version took on a node when it was loaded there. */
+        NodeMeasuredMemory: {
+            version: string;
+            /** Format: uuid */
+            node: string;
+            node_name: string;
+            engine: string;
+            /** @description bytes, by the engine's word just after it was loaded */
+            measured: number;
+            /** @description tokens, of each slot */
+            context: number;
+            /** @description null where the engine does not tell */
+            slots: number | null;
+            /** Format: date-time */
+            measured_at: string;
+            /** @description for the same context and slots; null: not known */
+            predicted: number | null;
+            /**
+             * Format: double
+             * @description by how much the prediction is above what was measured
+             */
+            difference_percent: number | null;
+            /** @description a name of the version; empty where it has none any more */
+            model: string;
+        };
         NodeQueue: {
             node: string;
             node_name: string;
@@ -4941,9 +5344,10 @@ export interface components {
          *     * `pushed` - Pushed
          *     * `copied` - Copied
          *     * `engine` - kept by an engine
+         *     * `bundle` - from a bundle
          * @enum {string}
          */
-        OriginEnum: "published" | "pushed" | "copied" | "engine";
+        OriginEnum: "published" | "pushed" | "copied" | "engine" | "bundle";
         /**
          * @description * `refuse` - refuse
          *     * `route` - route
@@ -4975,6 +5379,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["Alias"][];
+        };
+        PaginatedApplicationList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Application"][];
         };
         PaginatedAuditRecordList: {
             /**
@@ -5518,6 +5935,20 @@ export interface components {
             fallbacks?: components["schemas"]["Fallback"][];
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedApplicationChange: {
+            name?: string;
+            /** @description Where codes may be sent to. A request's must be one of these, letter by letter. */
+            redirect_uris?: string[];
+            /** @description Where a browser may be led to after log-out; compared in the same way. */
+            log_out_uris?: string[];
+            for_everybody?: boolean;
+            /** @description Replaces them all. */
+            roles?: string[];
+            /** @description Replaces them all. */
+            teams?: string[];
+            enabled?: boolean;
+        };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedAuditStreamChange: {
             name?: string;
             host?: string;
@@ -5757,6 +6188,74 @@ export interface components {
          * @enum {string}
          */
         PhaseEnum: "received" | "queued" | "routed" | "loading" | "prefill" | "generating" | "ended";
+        Placed: {
+            version: string;
+            /** @description a name of the version; empty where it has none */
+            model: string;
+        };
+        Placement: {
+            /** @description names these steps: what is sent back to have them carried out */
+            plan: string;
+            /** @description whether plans are carried out by themselves, as the tenant's terms say */
+            automatic: boolean;
+            /** @description whether one that somebody applied is being carried out */
+            applying: boolean;
+            /** Format: date-time */
+            planned_at: string;
+            /** @description that come into memory by the plan */
+            cost_bytes: number;
+            steps: components["schemas"]["PlacementStep"][];
+            shortages: components["schemas"]["PlacementShortage"][];
+            exposed: components["schemas"]["Exposed"][];
+            nodes: components["schemas"]["PlacementNode"][];
+        };
+        PlacementNode: {
+            /** Format: uuid */
+            node: string;
+            node_name: string;
+            /** @description whether it is there, well, and takes requests */
+            takes: boolean;
+            /** @description bytes that versions may take there together */
+            memory: number;
+            used_before: number;
+            used_after: number;
+            before: components["schemas"]["Placed"][];
+            after: components["schemas"]["Placed"][];
+        };
+        /** @description A version with fewer replicas in memory than it should have. */
+        PlacementShortage: {
+            version: string;
+            /** @description a name of the version; empty where it has none */
+            model: string;
+            /** @description that serve it once the plan is carried out */
+            replicas: number;
+            /** @description of their nodes */
+            slots: number;
+            /**
+             * Format: double
+             * @description requests at once, in the mean of ten minutes, and those that wait
+             */
+            demand: number;
+            why: string;
+        };
+        PlacementStep: {
+            version: string;
+            /** @description a name of the version; empty where it has none */
+            model: string;
+            verb: components["schemas"]["VerbEnum"];
+            /** Format: uuid */
+            node: string;
+            node_name: string;
+            /**
+             * Format: uuid
+             * @description of a move: the node that it is unloaded on afterwards
+             */
+            source: string | null;
+            source_name: string;
+            /** @description that come into memory on the node, or leave it */
+            bytes: number;
+            reason: string;
+        };
         /** @description ``token`` goes to the gateway as `Authorization: Bearer`; keep it in the page's memory only. */
         PlaygroundToken: {
             token: string;
@@ -6490,6 +6989,7 @@ export interface components {
             factor_wanted: components["schemas"]["FactorWanted"] | null;
             tenant: components["schemas"]["Tenant"] | null;
             tenants: components["schemas"]["Tenant"][];
+            leaving: components["schemas"]["LeavingTenant"][];
             /** @description Whether this installation sends mail, as for a new password. */
             mail: boolean;
             permissions: components["schemas"]["PermissionsEnum"][];
@@ -6543,6 +7043,19 @@ export interface components {
             /** Format: date-time */
             factor_required_at: string | null;
             takes_passkeys: boolean;
+        };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        Signer: {
+            name: string;
+            /** @description Ed25519's, in hexadecimal digits */
+            key: string;
+        };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        Signers: {
+            /** @description the key that signs this installation's bundles */
+            readonly own: string;
+            /** @description whose bundles are taken besides its own */
+            signers: components["schemas"]["Signer"][];
         };
         Silence: {
             /** @description 0 ends the silence */
@@ -6690,6 +7203,10 @@ export interface components {
             slug: string;
             name: string;
         };
+        TenantDeletion: {
+            /** @description The tenant's own, typed again: nothing is deleted by mistake. */
+            slug: string;
+        };
         /** @description ``weight`` is the tenant's share of what all wait for; ``is_operator``: it runs this installation. */
         TenantDetail: {
             /** Format: uuid */
@@ -6711,6 +7228,11 @@ export interface components {
              * @description Since when its keys and people are refused.
              */
             readonly suspended_at: string | null;
+            /**
+             * Format: date-time
+             * @description From when on everything of it is removed, where its deletion was asked for.
+             */
+            readonly deletes_at: string | null;
             /** @description Whether hosts may become its nodes; those of the operator always may. */
             readonly may_join_nodes: boolean;
             /** Format: date-time */
@@ -6750,6 +7272,15 @@ export interface components {
              * @default 0
              */
             priority: number;
+            /** @description replicas in memory at least, whether it is asked for or not; null: none */
+            least_loaded?: number | null;
+            /** @description replicas in memory at most; null: as many as the demand needs */
+            most_loaded?: number | null;
+            /**
+             * @description whether what is in memory stays there, whatever else needs room
+             * @default false
+             */
+            pinned: boolean;
             /**
              * Format: int64
              * @description of one node's transfers of a version; null: as fast as it goes
@@ -6769,6 +7300,11 @@ export interface components {
              * @description of all transfers to nodes of one region together; null: as fast as it goes
              */
             region_bytes_per_second?: number | null;
+            /**
+             * @description whether plans of what is in memory are carried out by themselves
+             * @default false
+             */
+            automatic: boolean;
             /**
              * @description what goes first where room is needed, of copies beyond `least` that are not in use
              *
@@ -6819,6 +7355,15 @@ export interface components {
              * @default 0
              */
             priority: number;
+            /** @description replicas in memory at least, whether it is asked for or not; null: none */
+            least_loaded?: number | null;
+            /** @description replicas in memory at most; null: as many as the demand needs */
+            most_loaded?: number | null;
+            /**
+             * @description whether what is in memory stays there, whatever else needs room
+             * @default false
+             */
+            pinned: boolean;
             /**
              * Format: int64
              * @description of one node's transfers of a version; null: as fast as it goes
@@ -6971,6 +7516,13 @@ export interface components {
             /** @description whether engines keep it: they delete it themselves, by a job */
             by_engines: boolean;
         };
+        /**
+         * @description * `load` - load
+         *     * `unload` - unload
+         *     * `move` - move
+         * @enum {string}
+         */
+        VerbEnum: "load" | "unload" | "move";
         /** @description Numbers ``begin`` to ``end`` were checked; ``next`` is where to go on, null at the end of the chain. ``problems`` names 100 at most. */
         Verified: {
             begin: number;
@@ -7000,6 +7552,26 @@ export interface components {
             position: number;
             expected_wait_ms: number | null;
             nodes: string[];
+        };
+        WaitingStep: {
+            version: string;
+            /** @description a name of the version; empty where it has none */
+            model: string;
+            verb: components["schemas"]["VerbEnum"];
+            /** Format: uuid */
+            node: string;
+            node_name: string;
+            /**
+             * Format: uuid
+             * @description of a move: the node that it is unloaded on afterwards
+             */
+            source: string | null;
+            source_name: string;
+            /** @description that come into memory on the node, or leave it */
+            bytes: number;
+            reason: string;
+            /** @description it waits */
+            why: string;
         };
         /** @description What whose password was right can show besides. */
         WaitsForFactor: {
@@ -7177,6 +7749,7 @@ export interface components {
             readonly issuer: string;
             readonly audience: string;
             readonly rules: components["schemas"]["ClaimRule"][];
+            readonly refresh_seconds: number;
             readonly created_by_name: string;
             /** Format: date-time */
             readonly created_at: string;
@@ -7202,6 +7775,8 @@ export interface components {
             rules: components["schemas"]["ClaimRule"][];
             permissions?: components["schemas"]["PermissionsEnum"][];
             reach?: components["schemas"]["Reach"];
+            /** @description For how long after its issuer's word it may go on by refresh tokens; 0, which it is unless said, for not at all. */
+            refresh_seconds?: number;
         };
     };
     responses: never;
@@ -7843,6 +8418,154 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
+    applications_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description A part of it. */
+                name?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedApplicationList"];
+                };
+            };
+        };
+    };
+    applications_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApplicationCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedApplication"];
+                };
+            };
+        };
+    };
+    applications_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                application_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Application"];
+                };
+            };
+        };
+    };
+    applications_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                application_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    applications_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                application_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedApplicationChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Application"];
+                };
+            };
+        };
+    };
+    applications_rotate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                application_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedApplication"];
                 };
             };
         };
@@ -8529,6 +9252,96 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
+    bundles_export: {
+        parameters: {
+            query: {
+                /** @description ids of channels, as `/api/v1/models` lists them; the parameter is repeated */
+                channel: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-tar": string;
+                };
+            };
+        };
+    };
+    bundles_import: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BundleImport"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+        };
+    };
+    bundle_signers_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Signers"];
+                };
+            };
+        };
+    };
+    bundle_signers_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Signers"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Signers"];
                 };
             };
         };
@@ -9887,6 +10700,31 @@ export interface operations {
             };
         };
     };
+    models_memory_retrieve: {
+        parameters: {
+            query?: {
+                /** @description Tokens of each slot; else the profile's. */
+                context?: number;
+                slots?: number;
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Memory"];
+                };
+            };
+        };
+    };
     models_moves: {
         parameters: {
             query?: {
@@ -10457,6 +11295,27 @@ export interface operations {
             };
         };
     };
+    nodes_memory_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                node_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeMeasuredMemory"][];
+                };
+            };
+        };
+    };
     nodes_bulk: {
         parameters: {
             query?: never;
@@ -10567,6 +11426,69 @@ export interface operations {
             path: {
                 token_id: string;
             };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    placement_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Placement"];
+                };
+            };
+        };
+    };
+    placement_apply: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Apply"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Applied"];
+                };
+            };
+        };
+    };
+    placement_stop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
             cookie?: never;
         };
         requestBody?: never;
@@ -13110,6 +14032,72 @@ export interface operations {
             };
         };
     };
+    tenants_ask_deletion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TenantDeletion"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantDetail"];
+                };
+            };
+        };
+    };
+    tenants_keep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    tenants_export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
+                };
+            };
+        };
+    };
     tenants_resume: {
         parameters: {
             query?: never;
@@ -13204,6 +14192,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PaginatedUsageRecordList"];
+                };
+            };
+        };
+    };
+    usage_access: {
+        parameters: {
+            query?: {
+                /**
+                 * @description * `jsonl` - jsonl
+                 *     * `csv` - csv
+                 *     * `cef` - cef
+                 *     * `ocsf` - ocsf
+                 */
+                form?: "jsonl" | "csv" | "cef" | "ocsf";
+                key?: string;
+                model?: string;
+                node?: string;
+                since?: string;
+                until?: string;
+                user?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": string;
+                    "text/csv": string;
+                    "text/plain": string;
                 };
             };
         };

@@ -21,6 +21,7 @@ export function useTenants() {
 
 export function useTenantActs() {
   const queries = useQueryClient()
+  const deletion = useTenantDeletion()
   const onSettled = () => queries.invalidateQueries({ queryKey: ['tenants'] })
   return {
     create: useMutation({
@@ -44,5 +45,40 @@ export function useTenantActs() {
       },
       onSettled,
     }),
+    ...deletion,
   }
+}
+
+/** Has a tenant deleted when its grace is over, and takes that back. Whoever is its member may act in it no more, or again. */
+export function useTenantDeletion() {
+  const queries = useQueryClient()
+  const onSettled = async () => {
+    await queries.invalidateQueries({ queryKey: ['tenants'] })
+    await queries.invalidateQueries({ queryKey: ['session'] })
+  }
+  return {
+    askDeletion: useMutation({
+      mutationFn: async ({ id, slug }: { id: string; slug: string }) =>
+        bodyOf(await api.POST('/api/v1/tenants/{tenant_id}/deletion', { params: one(id), body: { slug } })),
+      onSettled,
+    }),
+    keep: useMutation({
+      mutationFn: async (id: string) =>
+        bodyOf(await api.DELETE('/api/v1/tenants/{tenant_id}/deletion', { params: one(id) })),
+      onSettled,
+    }),
+  }
+}
+
+/** Everything that a tenant takes with it, handed to the browser as a file. Asked for like every other act, so that whoever asks can confirm that it is they. */
+export async function saveExport({ id, slug }: { id: string; slug: string }): Promise<void> {
+  const file = bodyOf(
+    await api.GET('/api/v1/tenants/{tenant_id}/export', { params: one(id), parseAs: 'blob' }),
+  ) as unknown as Blob
+  const address = URL.createObjectURL(file)
+  const link = document.createElement('a')
+  link.href = address
+  link.download = `${slug}.zip`
+  link.click()
+  URL.revokeObjectURL(address)
 }

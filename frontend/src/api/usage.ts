@@ -43,6 +43,10 @@ export function useTenantsUsage(between: Between, enabled: boolean) {
   })
 }
 
+/** The address of the file of each request. */
+export const accessFile = (between: Between): string =>
+  `/api/v1/usage/access?${new URLSearchParams({ form: 'csv', ...between }).toString()}`
+
 /** The address of the file. */
 export const usageFile = (by: By, between: Between): string =>
   `/api/v1/usage/export?${new URLSearchParams({ by, form: 'csv', ...between }).toString()}`

@@ -2,7 +2,7 @@
 import { AppShell, Burger } from '@mantine/core'
 import { useDisclosure } from '@mantine/hooks'
 import { Outlet, useMatches, useRouterState } from '@tanstack/react-router'
-import { Suspense, useEffect, useState } from 'react'
+import { lazy, Suspense, useEffect, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useMay, type Permission } from '../api/session'
 import { LiveStore } from '../live/store'
@@ -15,6 +15,9 @@ import { Navigation } from './Navigation'
 import { SearchButton } from './SearchButton'
 import classes from './Shell.module.css'
 import { TenantSwitcher } from './TenantSwitcher'
+
+// Few organisations are ever deleted: nobody waits for what tells of it.
+const Leaving = lazy(async () => ({ default: (await import('./Leaving')).Leaving }))
 
 export function Shell() {
   const { t } = useTranslation()
@@ -63,6 +66,9 @@ export function Shell() {
         </AppShell.Navbar>
         <AppShell.Main>
           <div id="main" className={classes.main} tabIndex={-1}>
+            <Suspense fallback={null}>
+              <Leaving />
+            </Suspense>
             <Suspense fallback={<PagePending />}>
               <Allowed />
             </Suspense>

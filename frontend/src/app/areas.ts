@@ -1,6 +1,7 @@
 /** Every area of the console. A new one is a folder below src/areas and a line here. */
 import * as access from '../areas/access'
 import * as account from '../areas/account'
+import * as applications from '../areas/applications'
 import * as audit from '../areas/audit'
 import * as batches from '../areas/batches'
 import * as budgets from '../areas/budgets'
@@ -12,6 +13,7 @@ import * as limits from '../areas/limits'
 import * as models from '../areas/models'
 import * as nodes from '../areas/nodes'
 import * as overview from '../areas/overview'
+import * as placement from '../areas/placement'
 import * as playground from '../areas/playground'
 import * as queue from '../areas/queue'
 import * as requests from '../areas/requests'
@@ -30,6 +32,7 @@ export const AREAS = [
   nodes,
   incidents,
   models,
+  placement,
   jobs,
   requests,
   queue,
@@ -41,6 +44,7 @@ export const AREAS = [
   webhooks,
   tenants,
   sso,
+  applications,
   batches,
   limits,
   budgets,

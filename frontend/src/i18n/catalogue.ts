@@ -1,6 +1,7 @@
 /** The types of all texts: a key that is not there does not compile. A new area with texts is a line here. */
 import type access from '../areas/access/en.json'
 import type account from '../areas/account/en.json'
+import type applications from '../areas/applications/en.json'
 import type audit from '../areas/audit/en.json'
 import type batches from '../areas/batches/en.json'
 import type budgets from '../areas/budgets/en.json'
@@ -12,6 +13,7 @@ import type limits from '../areas/limits/en.json'
 import type models from '../areas/models/en.json'
 import type nodes from '../areas/nodes/en.json'
 import type overview from '../areas/overview/en.json'
+import type placement from '../areas/placement/en.json'
 import type playground from '../areas/playground/en.json'
 import type queue from '../areas/queue/en.json'
 import type requests from '../areas/requests/en.json'
@@ -28,6 +30,7 @@ export interface Texts {
   common: typeof common
   access: typeof access
   account: typeof account
+  applications: typeof applications
   audit: typeof audit
   batches: typeof batches
   budgets: typeof budgets
@@ -39,6 +42,7 @@ export interface Texts {
   models: typeof models
   nodes: typeof nodes
   overview: typeof overview
+  placement: typeof placement
   playground: typeof playground
   queue: typeof queue
   requests: typeof requests

@@ -12,9 +12,13 @@ function Shown() {
   return useContext(Content)
 }
 
-/** `rerender` shows another element in the same place, as when its data changed. */
-export async function shown(element: ReactNode, address = '/') {
+/**
+ * `rerender` shows another element in the same place, as when its data changed. `known` gives the queries what the server would have
+ * answered before anything is shown.
+ */
+export async function shown(element: ReactNode, address = '/', known?: (queries: QueryClient) => void) {
   const queries = new QueryClient({ defaultOptions: { queries: { retry: false } } })
+  known?.(queries)
   const router = createRouter({
     routeTree: createRootRoute({ component: Shown, notFoundComponent: Shown }),
     history: createMemoryHistory({ initialEntries: [address] }),

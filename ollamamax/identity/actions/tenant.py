@@ -16,7 +16,7 @@ from ollamamax.identity.bounds import TENANTS, require_room
 from ollamamax.identity.models import Tenant
 from ollamamax.identity.models.tenant import LEAST_WEIGHT, MOST_WEIGHT
 from ollamamax.identity.queries import tenant as queries
-from ollamamax.identity.queries.key import keys_of_tenant
+from ollamamax.identity.queries.key import texts_of_tenant
 from ollamamax.identity.queries.member import members_of_tenant
 from ollamamax.identity.rights import require, require_in_tenant
 from ollamamax.identity.scope import tenant_scope
@@ -60,7 +60,7 @@ def make_operator(*, acting: Principal, tenant_id: uuid.UUID) -> Tenant:
         raise Forbidden("The operator is named on the machine that runs this installation.")
     try:
         with transaction.atomic(durable=True):
-            tenant = _locked(tenant_id)
+            tenant = locked_tenant(tenant_id)
             if tenant.is_operator:
                 return tenant
             tenant.is_operator = True
@@ -90,7 +90,7 @@ def change_own_tenant(
     tenant_id = require_in_tenant(acting, "member.manage")
     values = _given(name=name, show_route=show_route, store_responses=store_responses, strict_fields=strict_fields)
     with transaction.atomic(durable=True):
-        tenant = _locked(tenant_id)
+        tenant = locked_tenant(tenant_id)
         changed = take_over(tenant, values)
         if not changed:
             return tenant
@@ -136,7 +136,7 @@ def change_tenant(
     if weight is not None and not LEAST_WEIGHT <= weight <= MOST_WEIGHT:
         raise InvalidRequest(f"A weight is between {LEAST_WEIGHT} and {MOST_WEIGHT:.0f}.", param="weight")
     with transaction.atomic(durable=True):
-        tenant = _locked(tenant_id)
+        tenant = locked_tenant(tenant_id)
         changed = take_over(tenant, values)
         if not changed:
             return tenant
@@ -162,9 +162,11 @@ def set_tenant_suspended(*, acting: Principal, tenant_id: uuid.UUID, suspended: 
     """
     _require_operator(acting)
     with transaction.atomic(durable=True):
-        tenant = _locked(tenant_id)
+        tenant = locked_tenant(tenant_id)
         if tenant.is_operator:
             raise Conflict("The operator's tenant cannot be suspended.")
+        if tenant.deletes_at is not None and not suspended:
+            raise Conflict("The tenant is to be deleted: take that back first.")
         if (tenant.suspended_at is not None) == suspended:
             return tenant
         tenant.suspended_at = timezone.now() if suspended else None
@@ -177,10 +179,15 @@ def set_tenant_suspended(*, acting: Principal, tenant_id: uuid.UUID, suspended: 
             tenant=None,
             detail={"slug": tenant.slug},
         )
-        with tenant_scope(tenant):
-            directory.publish_keys_on_commit(keys_of_tenant())
-            sockets.recheck_on_commit(members_of_tenant())
+        tell_on_commit(tenant)
     return tenant
+
+
+def tell_on_commit(tenant: Tenant) -> None:
+    """After the commit, every gateway and page asks anew whether the tenant's keys and people may act. Queries: 2."""
+    with tenant_scope(tenant):
+        directory.publish_keys_on_commit(texts_of_tenant())
+        sockets.recheck_on_commit(members_of_tenant())
 
 
 def _require_operator(acting: Principal) -> None:
@@ -193,7 +200,7 @@ def _require_operator(acting: Principal) -> None:
         raise Forbidden("Tenants are managed by the operator of this installation.", permission="tenant.manage")
 
 
-def _locked(tenant_id: uuid.UUID) -> Tenant:
+def locked_tenant(tenant_id: uuid.UUID) -> Tenant:
     tenant = Tenant.objects.select_for_update().filter(pk=tenant_id).first()
     if tenant is None:
         raise NotFound("There is no such tenant.")

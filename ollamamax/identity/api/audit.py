@@ -122,7 +122,7 @@ class AuditView(View):
     def get(self, request: Request) -> Response:
         """Who did what to what, the newest first."""
         asked = self.asked()
-        rows = _matching(self.acting, asked)
+        rows = matching(self.acting, asked)
         page = self.paginate_queryset(rows)
         return self.get_paginated_response(AuditRecordSerializer(opened(page or []), many=True).data)
 
@@ -167,7 +167,7 @@ class AuditExportView(View):
         given.is_valid(raise_exception=True)
         asked = dict(given.validated_data)
         form = asked.pop("form")
-        rows = _matching(self.acting, asked).order_by("seq")
+        rows = matching(self.acting, asked).order_by("seq")
 
         def page(last: Row | None) -> list[Row]:
             later = rows if last is None else rows.filter(seq__gt=last["seq"])
@@ -204,7 +204,7 @@ class AuditVerifyView(View):
         return Response(VerifiedSerializer(shown).data)
 
 
-def _matching(acting: Principal, asked: dict[str, Any]) -> QuerySet[AuditRecord]:
+def matching(acting: Principal, asked: dict[str, Any]) -> QuerySet[AuditRecord]:
     """The records that a request's parameters name. Takes ``chain``, ``actor`` and ``search`` out of them."""
     text, actor = asked.pop("search", None), asked.pop("actor", None)
     chain = chosen_chain(acting, asked.pop("chain"))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, cast
 
 import msgspec
 from django.contrib.auth.models import AnonymousUser
+from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -22,6 +23,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from ollamamax.identity.actions.key_use import note_key_use
+from ollamamax.identity.actions.refusal import tell_refusal
 from ollamamax.identity.api import rules
 from ollamamax.identity.api.recent import require_recent
 from ollamamax.identity.api.request_id import id_of
@@ -31,7 +33,7 @@ from ollamamax.identity.queries.member import principal_of, tenants_of
 from ollamamax.identity.roles import PERMISSIONS
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.identity.sessions import current_place
-from ollamamax.kernel.errors import Forbidden, NotFound, Unauthenticated
+from ollamamax.kernel.errors import ConfirmationNeeded, Forbidden, NotFound, Unauthenticated
 from ollamamax.kernel.principal import Principal
 from ollamamax.kernel.reach import require_reach
 
@@ -52,7 +54,11 @@ class KeyAuthentication(BaseAuthentication):
         principal = find_principal(text.strip()) if scheme.lower() == "bearer" else None
         if principal is None:
             raise Unauthenticated("The API key is wrong, expired or revoked.")
-        require_reach(principal.reach, request.path, request.META.get("REMOTE_ADDR"))
+        try:
+            require_reach(principal.reach, request.path, request.META.get("REMOTE_ADDR"))
+        except Forbidden as refused:
+            _tell(request, _with_origin(principal, request), refused)
+            raise
         note_key_use(principal.id)
         return AnonymousUser(), principal
 
@@ -196,6 +202,15 @@ class View(GenericAPIView[Any]):
         context = {} if shown is None else shown(page)
         return self.get_paginated_response(serializer(page, many=True, context=context).data)
 
+    def handle_exception(self, exc: Exception) -> Response:
+        """What is forbidden is on record before it is answered; where it cannot be, that is what is answered."""
+        if isinstance(exc, Forbidden) and not isinstance(exc, ConfirmationNeeded) and self.principal is not None:
+            try:
+                _tell(self.request, self.principal, exc)
+            except DatabaseError as error:
+                exc = error
+        return super().handle_exception(exc)
+
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         if self.etagged and response.status_code == 200 and isinstance(response.data, dict):
@@ -226,11 +241,27 @@ class View(GenericAPIView[Any]):
             self._scopes.enter_context(tenant_scope(self.principal.tenant))
 
 
+def _tell(request: Request, principal: Principal, refused: Forbidden) -> None:
+    match = request.resolver_match
+    permission = refused.fields.get("permission")
+    tell_refusal(
+        principal,
+        method=request.method or "",
+        route=match.route if match else "",
+        permission=permission if isinstance(permission, str) else "",
+    )
+
+
+def _with_origin(principal: Principal, request: Request) -> Principal:
+    address = str(request.META.get("REMOTE_ADDR") or "")
+    return msgspec.structs.replace(principal, request=id_of(request), address=address)
+
+
 def principal_behind(request: Request) -> Principal | None:
     """The key, or the logged-in user in their current tenant, and from where they call. One query for a user."""
     address = str(request.META.get("REMOTE_ADDR") or "")
     if isinstance(request.auth, Principal):
-        return msgspec.structs.replace(request.auth, request=id_of(request), address=address)
+        return _with_origin(request.auth, request)
     if not isinstance(request.user, User):
         return None
     place = current_place(request.session, tenants_of(request.user))

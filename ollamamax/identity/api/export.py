@@ -27,7 +27,23 @@ _TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset
 Row = dict[str, Any]
 
 
-class Export(StreamingHttpResponse):
+class Streamed(StreamingHttpResponse):
+    """A file of which each part is made when the one before was sent."""
+
+    def __init__(self, parts: Iterator[bytes], name: str, content_type: str) -> None:
+        super().__init__(parts, content_type=content_type)
+        self["Content-Disposition"] = f'attachment; filename="{name}"'
+        self["Cache-Control"] = "no-store"
+        self["X-Content-Type-Options"] = "nosniff"
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Django would gather what an ordinary iterator gives before it sent any."""
+        parts = iter(cast("Iterator[bytes]", self.streaming_content))
+        while (part := await sync_to_async(_next)(parts)) is not None:
+            yield part
+
+
+class Export(Streamed):
     """``pages`` gives the rows after the last one of a page, and none at the end; each page is read in the tenant's scope, and no
     scope is open while a client takes its time."""
 
@@ -42,17 +58,8 @@ class Export(StreamingHttpResponse):
     ) -> None:
         """``lines`` writes rows in the place of ``form``; ``name`` then has the ending of its format."""
         written = _written(form, columns, pages, tenant, lines)
-        super().__init__(written, content_type=_TYPES[form] if lines is None else "text/plain; charset=utf-8")
         whole = f"{name}.{form}" if lines is None else name
-        self["Content-Disposition"] = f'attachment; filename="{whole}"'
-        self["Cache-Control"] = "no-store"
-        self["X-Content-Type-Options"] = "nosniff"
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Django would gather what an ordinary iterator gives before it sent any."""
-        parts = iter(cast("Iterator[bytes]", self.streaming_content))
-        while (part := await sync_to_async(_next)(parts)) is not None:
-            yield part
+        super().__init__(written, whole, _TYPES[form] if lines is None else "text/plain; charset=utf-8")
 
 
 class Unnegotiated(DefaultContentNegotiation):

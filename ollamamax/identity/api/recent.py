@@ -39,6 +39,9 @@ DANGEROUS: dict[tuple[str, str], Asked] = {
     ("POST", f"{_API}keys/<uuid:key_id>/rotate"): "recent",
     ("PATCH", f"{_API}keys/<uuid:key_id>"): "recent",
     ("POST", f"{_API}workloads"): "recent",
+    ("POST", f"{_API}applications"): "recent",
+    ("PATCH", f"{_API}applications/<uuid:application_id>"): "recent",
+    ("POST", f"{_API}applications/<uuid:application_id>/rotate"): "recent",
     ("POST", f"{_API}nodes/tokens"): "recent",
     ("POST", f"{_API}webhooks"): "recent",
     ("POST", f"{_API}webhooks/<uuid:webhook_id>/rotate"): "recent",
@@ -69,6 +72,8 @@ DANGEROUS: dict[tuple[str, str], Asked] = {
     ("PATCH", f"{_API}tenant/sign-in"): "recent",
     # What cannot be taken back, or reaches far.
     ("POST", f"{_API}tenants/<uuid:tenant_id>/suspend"): "recent",
+    ("POST", f"{_API}tenants/<uuid:tenant_id>/deletion"): "recent",
+    ("GET", f"{_API}tenants/<uuid:tenant_id>/export"): "recent",
     ("DELETE", f"{_API}nodes/<uuid:node_id>"): "recent",
     ("GET", f"{_API}audit/export"): "recent",
 }

@@ -106,6 +106,16 @@ class TenantSerializer(serializers.Serializer[Any]):
     role = serializers.CharField(help_text="The slug of the role.")
 
 
+class LeavingTenantSerializer(serializers.Serializer[Any]):
+    """A tenant of the user that is to be deleted: nobody acts in it. Its owners may take that back, and take its data with them."""
+
+    id = serializers.UUIDField()
+    slug = serializers.CharField()
+    name = serializers.CharField()
+    is_owner = serializers.BooleanField()
+    deletes_at = serializers.DateTimeField()
+
+
 class Moment(serializers.DateTimeField):
     """Unix seconds, shown as the rest of the API shows times."""
 
@@ -152,6 +162,7 @@ class SessionSerializer(serializers.Serializer[Any]):
     factor_wanted = FactorWantedSerializer(allow_null=True)
     tenant = TenantSerializer(allow_null=True)
     tenants = TenantSerializer(many=True)
+    leaving = LeavingTenantSerializer(many=True)
     mail = serializers.BooleanField(help_text="Whether this installation sends mail, as for a new password.")
     permissions = serializers.ListField(child=serializers.ChoiceField(choices=sorted(PERMISSIONS)))
 
@@ -286,6 +297,11 @@ class TenantDetailSerializer(serializers.Serializer[Any]):
     suspended_at = serializers.DateTimeField(
         read_only=True, allow_null=True, help_text="Since when its keys and people are refused."
     )
+    deletes_at = serializers.DateTimeField(
+        read_only=True,
+        allow_null=True,
+        help_text="From when on everything of it is removed, where its deletion was asked for.",
+    )
     may_join_nodes = serializers.BooleanField(
         read_only=True, help_text="Whether hosts may become its nodes; those of the operator always may."
     )
@@ -305,6 +321,12 @@ class TenantChangeSerializer(OwnTenantChangeSerializer):
         required=False, help_text="Whether hosts may become its nodes. A node reaches this installation's Redis."
     )
     limits = LimitsSerializer(required=False)
+
+
+class TenantDeletionSerializer(serializers.Serializer[Any]):
+    slug = serializers.CharField(
+        max_length=63, help_text="The tenant's own, typed again: nothing is deleted by mistake."
+    )
 
 
 class TenantCreateSerializer(serializers.Serializer[Any]):

@@ -19,7 +19,7 @@ from ollamamax.identity.api.base import PUBLIC, SIGNED_IN, View
 from ollamamax.identity.api.request_id import id_of
 from ollamamax.identity.api.serializers import EnterTenantSerializer, LogInSerializer, SessionSerializer
 from ollamamax.identity.models import User
-from ollamamax.identity.queries.member import TenantRole, tenants_of
+from ollamamax.identity.queries.member import TenantRole, leaving_tenants_of, tenants_of
 from ollamamax.identity.queries.second_factor import has_factor, ways_of
 from ollamamax.identity.sessions import current_place, log_in_of
 from ollamamax.kernel.errors import Forbidden
@@ -92,6 +92,7 @@ def session_answer(request: Request, user: Any) -> Response:
                 "factor_wanted": _wanted(known, places) if known else None,
                 "tenant": place,
                 "tenants": places,
+                "leaving": leaving_tenants_of(known) if known else [],
                 "mail": is_set_up(),
                 "permissions": sorted(place.permissions) if place else [],
             }

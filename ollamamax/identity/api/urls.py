@@ -61,7 +61,15 @@ from ollamamax.identity.api.team import (
     TeamMemberView,
     TeamView,
 )
-from ollamamax.identity.api.tenant import OwnTenantView, TenantListView, TenantResumeView, TenantSuspendView, TenantView
+from ollamamax.identity.api.tenant import (
+    OwnTenantView,
+    TenantDeletionView,
+    TenantExportView,
+    TenantListView,
+    TenantResumeView,
+    TenantSuspendView,
+    TenantView,
+)
 
 urlpatterns = [
     path("session", SessionView.as_view(), name="session"),
@@ -145,6 +153,8 @@ urlpatterns = [
     path("tenants", TenantListView.as_view(), name="tenants"),
     path("tenants/bulk", bulk_of(TenantView, "tenant_id", "tenants").as_view(), name="tenants-bulk"),
     path("tenants/<uuid:tenant_id>", TenantView.as_view(), name="one-tenant"),
+    path("tenants/<uuid:tenant_id>/deletion", TenantDeletionView.as_view(), name="tenant-deletion"),
+    path("tenants/<uuid:tenant_id>/export", TenantExportView.as_view(), name="tenant-export"),
     path("tenants/<uuid:tenant_id>/suspend", TenantSuspendView.as_view(), name="tenant-suspend"),
     path("tenants/<uuid:tenant_id>/resume", TenantResumeView.as_view(), name="tenant-resume"),
     path("schema/", Schema.as_view(), name="schema"),

@@ -34,6 +34,10 @@ class Tenant(Limited):
     """Whether its members may log in by a passkey alone."""
     suspended_at = models.DateTimeField(null=True)
     """Since when its keys and people are refused; ``None`` for a tenant that is not."""
+    deletion_asked_at = models.DateTimeField(null=True)
+    """When its deletion was asked for; ``None`` for a tenant that stays."""
+    deletes_at = models.DateTimeField(null=True)
+    """From when on everything of it is removed; until then the deletion can be taken back."""
     may_join_nodes = models.BooleanField(default=False)
     """Whether hosts of its choosing may become nodes, which then speak with this installation's Redis; the operator's always may."""
 
@@ -65,6 +69,16 @@ class Tenant(Limited):
                 condition=models.Q(is_operator=False) | models.Q(suspended_at=None),
                 name="identity_tenant_operator_not_suspended",
                 violation_error_message="The operator's tenant cannot be suspended.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(deletes_at=None, deletion_asked_at=None)
+                | models.Q(
+                    deletes_at__gte=models.F("deletion_asked_at"),
+                    deletion_asked_at__isnull=False,
+                    suspended_at__isnull=False,
+                ),
+                name="identity_tenant_deletion_suspends",
+                violation_error_message="A tenant that is to be deleted is suspended until then.",
             ),
             *limit_constraints("identity_tenant"),
         ]

@@ -49,6 +49,11 @@ def keys_of_tenant() -> models.QuerySet[ApiKey]:
     return listed(ApiKey.objects.order_by("-created_at", "-id"))
 
 
+def texts_of_tenant() -> models.QuerySet[ApiKey]:
+    """All that opens something in the tenant in scope: its keys, and the tokens of pages too."""
+    return ApiKey.objects.all()
+
+
 def listed(keys: models.QuerySet[ApiKey]) -> models.QuerySet[ApiKey]:
     """Without the tokens of pages."""
     return keys.filter(of_session=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class TenantRole:
     sso_enforced: bool
     factor_required_at: datetime.datetime | None = None
     takes_passkeys: bool = True
+    deletes_at: datetime.datetime | None = None
 
 
 def active_members() -> models.QuerySet[Any]:
@@ -98,8 +100,24 @@ def what_is_within(held: Iterable[Mapping[str, Any] | None]) -> dict[str, frozen
 def tenants_of(user: User) -> list[TenantRole]:
     """The tenants the user is an active member of, the one joined first in front; none that is suspended. Queries: 1, and more for
     who was granted something on pools."""
+    return _places(user=user, tenant__suspended_at=None)
+
+
+def leaving_tenants_of(user: User) -> list[TenantRole]:
+    """The tenants of which the user is an active member and whose deletion was asked for. Queries: 1, and more as `tenants_of`."""
+    return _places(user=user, tenant__deletes_at__isnull=False)
+
+
+def owns(user_id: uuid.UUID, tenant_id: uuid.UUID) -> bool:
+    """Whether the user is an active owner of the tenant, be that suspended or not. One query."""
     with every_tenant():
-        memberships = active_members().filter(user=user, tenant__suspended_at=None).select_related("tenant", "role")
+        found = active_members().filter(user=user_id, tenant=tenant_id).select_related("role").first()
+    return found is not None and bool(found.role.is_owners)
+
+
+def _places(**only: Any) -> list[TenantRole]:
+    with every_tenant():
+        memberships = active_members().filter(**only).select_related("tenant", "role")
         found = list(memberships.order_by("created_at", "id"))
         within = what_is_within(m.held for m in found)
     rights = [rights_by(reasons(m.held, in_operator=m.tenant.is_operator, within=within)) for m in found]
@@ -116,6 +134,7 @@ def tenants_of(user: User) -> list[TenantRole]:
             m.tenant.sso_enforced,
             m.tenant.factor_required_at,
             m.tenant.takes_passkeys,
+            m.tenant.deletes_at,
         )
         for m, rights_of in zip(found, rights, strict=True)
     ]
@@ -146,6 +165,19 @@ def names_of_users(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
     """Of those that are members of the tenant in scope. Queries: 1, or none for nobody."""
     found = holders().filter(user__in=ids) if ids else []
     return {each.user_id: name_of(each.user) for each in found}
+
+
+def people_who_may(permission: str, most: int) -> list[User]:
+    """Members of the tenant in scope who may log in and have the permission in all of it, those who joined first in front. Queries: 1."""
+    found = (
+        active_members().filter(user__is_program=False).select_related("user", "tenant").order_by("created_at", "id")
+    )
+    may = (
+        each.user
+        for each in found.iterator(chunk_size=200)
+        if permission in rights_by(reasons(each.held, in_operator=each.tenant.is_operator, within={})).permissions
+    )
+    return list(itertools.islice(may, most))
 
 
 def email_of(user: uuid.UUID | None) -> str:

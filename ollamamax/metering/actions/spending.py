@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import redis
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, Sum
 from django.utils import timezone
@@ -17,12 +18,27 @@ from ollamamax.audit.actions import record
 from ollamamax.bus import keys, regions
 from ollamamax.bus.regions import Region
 from ollamamax.identity.queries.key import ids_of_keys
+from ollamamax.identity.queries.member import people_who_may
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.principal import system
+from ollamamax.mail.actions import is_set_up, queue_mail
+from ollamamax.mail.letters import Kind
 from ollamamax.metering.models import Budget, UsageSum
+from ollamamax.metering.queries import names_of_subjects
 
 BATCH = 200
 ACTIONS = {"warned": "budget.warn", "spent": "budget.spend", "refused": "budget.refuse"}
+LETTERS: dict[str, Kind] = {"warned": "budget_warned", "spent": "budget_spent"}
+"""What is told by mail, too."""
+MOST_LETTERS = 20
+WHOSE_WORDS = {"tenant": "the organisation", "team": "the team", "user": "the user", "key": "the key"}
+UNIT_WORDS = {
+    "tokens": "tokens",
+    "prompt_tokens": "tokens of prompts",
+    "completion_tokens": "tokens of answers",
+    "gpu_seconds": "seconds of GPUs",
+    "money": "in the currency of the prices",
+}
 _TOKENS = {
     "tokens": ("prompt_tokens", "completion_tokens"),
     "prompt_tokens": ("prompt_tokens",),
@@ -97,7 +113,7 @@ def _used(budget: Budget) -> float:
 def tell(region: Region | None = None, *, check: Callable[[], None] = lambda: None) -> int:
     """Write into the audit trail, of which webhooks are told, what was noted of budgets that are nearly or wholly spent. Returns how many.
 
-    Each is noted once in a window; killed in between, it is told again. Raises `RedisError`.
+    Each is told once in a window, in the transaction that notes so, and by mail, too, where there is mail. Raises `RedisError`.
     """
     client = (region or regions.own()).client
     entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(keys.BUDGETS_TOLD, count=BATCH))
@@ -109,23 +125,51 @@ def tell(region: Region | None = None, *, check: Callable[[], None] = lambda: No
 
 
 def _tell(said: dict[str, Any]) -> None:
+    """Of each window each thing is told once, by whichever region noted it first, however often it is read."""
+    what, window = str(said["what"]), int(said["window"])
     with every_tenant():
         budget = Budget.objects.filter(Q(pk=uuid.UUID(said["budget"]))).first()
     if budget is None:
         return
     with tenant_scope(budget.tenant_id), transaction.atomic(durable=True):
+        held = Budget.objects.select_for_update(of=("self",)).select_related("tenant").filter(pk=budget.pk).first()
+        if held is None or int(held.told.get(what, -1)) >= window:
+            return
+        held.told[what] = window
+        held.save(update_fields=["told"])
         record(
-            acting=system("metering.tell_budgets", budget.tenant_id.hex),
-            action=ACTIONS[said["what"]],
+            acting=system("metering.tell_budgets", held.tenant_id.hex),
+            action=ACTIONS[what],
             target_type="budget",
-            target_id=budget.id,
-            tenant=budget.tenant_id,
+            target_id=held.id,
+            tenant=held.tenant_id,
             detail={
-                "whose": budget.whose,
-                "subject": None if budget.subject is None else str(budget.subject),
-                "unit": budget.unit,
-                "period": budget.period,
-                "most": float(budget.most),
+                "whose": held.whose,
+                "subject": None if held.subject is None else str(held.subject),
+                "unit": held.unit,
+                "period": held.period,
+                "most": float(held.most),
                 "spent": float(said["spent"]),
             },
         )
+        if what in LETTERS and is_set_up():
+            _mail(held, LETTERS[what], float(said["spent"]), window)
+
+
+def _mail(budget: Budget, kind: Kind, spent: float, window: int) -> None:
+    """To those who may change budgets, at most `MOST_LETTERS` of them. In the transaction that notes that it was told."""
+    name = "" if budget.subject is None else names_of_subjects([budget]).get(budget.subject, str(budget.subject))
+    begin = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(days=window)
+    values = {
+        "tenant": budget.tenant.name,
+        "percent": str(budget.warn_percent),
+        "budget": f"{WHOSE_WORDS[budget.whose]} {name}".strip(),
+        "most": f"{float(budget.most):,g}",
+        "unit": UNIT_WORDS[budget.unit],
+        "period": budget.period,
+        "begin": f"{begin:%Y-%m-%d}",
+        "spent": f"{spent:,g}",
+    }
+    for person in people_who_may("budget.manage", MOST_LETTERS):
+        link = f"{settings.PUBLIC_URL}/budgets"
+        queue_mail(to=person.email, kind=kind, language="en", values=values, link=link)

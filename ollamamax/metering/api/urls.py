@@ -7,6 +7,7 @@ from django.urls import path
 from ollamamax.identity.api.bulk import bulk_of
 from ollamamax.metering.api.budget import BudgetListView, BudgetView, ModelPriceListView
 from ollamamax.metering.api.usage import (
+    AccessExportView,
     TenantsUsageView,
     UsageExportView,
     UsageGroupsView,
@@ -23,5 +24,6 @@ urlpatterns = [
     path("usage/totals", UsageTotalsView.as_view(), name="usage-totals"),
     path("usage/groups", UsageGroupsView.as_view(), name="usage-groups"),
     path("usage/export", UsageExportView.as_view(), name="usage-export"),
+    path("usage/access", AccessExportView.as_view(), name="usage-access"),
     path("usage/tenants", TenantsUsageView.as_view(), name="usage-tenants"),
 ]

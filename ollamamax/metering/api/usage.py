@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -11,8 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ollamamax.identity.api.base import View
-from ollamamax.identity.api.export import FORMATS, Export, Unnegotiated
-from ollamamax.metering import queries
+from ollamamax.identity.api.export import FORMATS, PAGE, Export, Row, Unnegotiated
+from ollamamax.identity.rights import tenant_of
+from ollamamax.metering import access, queries
 from ollamamax.metering.models import UsageRecord
 from ollamamax.metering.queries import PERIODS, SUBJECTS, Sums
 from ollamamax.metering.tables import named, of_tenants, table
@@ -59,6 +61,10 @@ class UsageComparingSerializer(UsageGroupingSerializer):
 
 class UsageExportSerializer(UsageGroupingSerializer):
     form = serializers.ChoiceField(FORMATS, default="csv")
+
+
+class AccessExportSerializer(UsageFilterSerializer):
+    form = serializers.ChoiceField(["jsonl", "csv", "cef", "ocsf"], default="jsonl")
 
 
 class CostSerializer(serializers.Serializer[Any]):
@@ -117,6 +123,10 @@ class TenantUsageSerializer(TotalsSerializer):
 
 class TenantsUsageSerializer(serializers.Serializer[Any]):
     results = TenantUsageSerializer(many=True)
+
+
+ENDINGS = {"cef": "access.cef", "ocsf": "access.ocsf.jsonl"}
+"""The formats of other programs, and the names of their files."""
 
 
 def _asked(request: Request, form: type[serializers.Serializer[Any]] = UsageFilterSerializer) -> dict[str, Any]:
@@ -184,6 +194,43 @@ class UsageExportView(View):
         form = asked.pop("form")
         columns, rows = table(asked["by"], named(queries.groups(**asked)))
         return Export("usage", form, columns, lambda last: rows if last is None else [], self.acting.tenant or "")
+
+
+class AccessExportView(View):
+    permissions = {"GET": "usage.view"}
+    content_negotiation_class = Unnegotiated
+    pagination_class = None
+
+    @extend_schema(
+        operation_id="usage_access",
+        parameters=[AccessExportSerializer],
+        responses={
+            (200, "application/jsonl"): OpenApiTypes.STR,
+            (200, "text/csv"): OpenApiTypes.STR,
+            (200, "text/plain"): OpenApiTypes.STR,
+        },
+    )
+    def get(self, request: Request) -> Export:
+        """Who used which model by which key: one line for each request, the oldest first, also as the audit trail is written (`cef`, `ocsf`)."""
+        asked = _asked(request, AccessExportSerializer)
+        form = asked.pop("form")
+        rows = queries.usage(**asked)
+
+        def page(last: Row | None) -> list[Row]:
+            return access.named(list(queries.usage_after(rows, last).values(*access.READ)[:PAGE]))
+
+        tenant = tenant_of(self.acting).hex
+        if form in ENDINGS:
+            release = version("ollamamax")
+            return Export(
+                ENDINGS[form],
+                "jsonl",
+                access.COLUMNS,
+                page,
+                tenant,
+                lambda row: access.as_line(row, form, release, tenant),
+            )
+        return Export("access", form, access.COLUMNS, page, tenant)
 
 
 class TenantsUsageView(View):

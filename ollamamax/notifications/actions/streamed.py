@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import random
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +25,8 @@ from ollamamax.notifications.syslog import framed, message
 
 LEASE = datetime.timedelta(seconds=60)
 """Longer than one attempt may take: what a process had that died comes back after it."""
+TENANT_AT_ONCE = 4
+"""Connections to the receivers of one tenant: those that take their time leave places for others."""
 SLICE = 200
 """Records of one connection."""
 MOST_PAUSE = 60.0
@@ -46,21 +49,27 @@ class TrailSlice:
 def claim_slices(runner: str, room: int, version: str) -> list[TrailSlice]:
     """Of up to ``room`` streams that have something to send, what comes next; they are this runner's for a while.
 
-    Queries: 2 where nothing is due, and 3 or 4 for each stream besides.
+    Queries: 2 where nothing is due, else 3, and 3 or 4 for each stream besides.
     """
     now = timezone.now()
     due = Q(wait_until=None) | Q(wait_until__lte=now)
     free = Q(lease_until=None) | Q(lease_until__lte=now)
     with every_tenant():
-        waiting = list(AuditStream.objects.filter(due, free, enabled=True).values_list("pk", "chain", "seq"))
+        waiting = list(AuditStream.objects.filter(due, free, enabled=True).values_list("pk", "tenant", "chain", "seq"))
     if not waiting:
         return []
-    heads = head_numbers({chain for _, chain, _ in waiting})
-    behind = [pk for pk, chain, seq in waiting if heads.get(chain, 0) > seq]
+    heads = head_numbers({chain for _, _, chain, _ in waiting})
+    behind = [(pk, tenant) for pk, tenant, chain, seq in waiting if heads.get(chain, 0) > seq]
+    with every_tenant():
+        under_way = Counter(AuditStream.objects.filter(lease_until__gt=now).values_list("tenant", flat=True))
     # Any of them, so that those at the end of the list have their turn.
     random.shuffle(behind)
     found: list[TrailSlice] = []
-    for pk in behind[: max(0, room)]:
+    for pk, tenant in behind:
+        if len(found) >= room:
+            break
+        if under_way[tenant] >= TENANT_AT_ONCE:
+            continue
         with every_tenant(), transaction.atomic(durable=True):
             stream = (
                 AuditStream.objects.select_for_update(skip_locked=True).filter(due, free, pk=pk, enabled=True).first()
@@ -68,6 +77,7 @@ def claim_slices(runner: str, room: int, version: str) -> list[TrailSlice]:
             if stream is None:
                 continue
             found += _slice(stream, version)
+            under_way[tenant] += 1
             stream.runner, stream.lease_until = runner, now + LEASE
             stream.save(update_fields=["runner", "lease_until"])
     return found

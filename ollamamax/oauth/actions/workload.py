@@ -25,6 +25,7 @@ from ollamamax.outbound.addresses import OutboundRefused, checked_url
 
 LONGEST_ISSUER = 1000
 LONGEST_AUDIENCE = 255
+LONGEST_REFRESH = 86_400
 
 
 def create_workload(
@@ -37,8 +38,11 @@ def create_workload(
     rules: Rules,
     permissions: Iterable[str] | None = None,
     reach: Reach = EVERYWHERE,
+    refresh_seconds: int = 0,
 ) -> Workload:
     """Trust what ``issuer`` says to ``audience`` of a program, with a key of the service account whose secret is thrown away.
+
+    ``refresh_seconds``: for how long after the issuer's word it may go on by refresh tokens.
 
     Its limits, its end and its budgets are those of that key. Raises as `issue_key` does, and `InvalidRequest` for an issuer that may not be asked.
     """
@@ -47,6 +51,10 @@ def create_workload(
     _require_askable(issuer)
     if not 0 < len(audience) <= LONGEST_AUDIENCE:
         raise InvalidRequest(f"An audience has 1 to {LONGEST_AUDIENCE} characters.", param="audience")
+    if not 0 <= refresh_seconds <= LONGEST_REFRESH:
+        raise InvalidRequest(
+            f"Refresh tokens follow one another for {LONGEST_REFRESH} seconds at most.", param="refresh_seconds"
+        )
     with tenant_scope(tenant), transaction.atomic(durable=True):
         require_room(WORKLOADS, workloads())
     key, _ = issue_key(
@@ -67,6 +75,7 @@ def create_workload(
                 issuer=issuer,
                 audience=audience,
                 rules=held,
+                refresh_seconds=refresh_seconds,
                 created_by_name=acting.name[:254],
             )
             record(
@@ -81,6 +90,7 @@ def create_workload(
                     "issuer": issuer,
                     "audience": audience,
                     "rules": held,
+                    "refresh_seconds": refresh_seconds,
                 },
             )
     except (IntegrityError, Conflict) as error:

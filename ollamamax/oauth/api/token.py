@@ -18,7 +18,17 @@ from ollamamax.identity import access_tokens
 from ollamamax.identity.queries.signing_key import known_signing_keys
 from ollamamax.identity.roles import PERMISSIONS
 from ollamamax.kernel.errors import Unavailable
-from ollamamax.oauth.actions.token import IssuedToken, OAuthRefused, issue_for_secret, issue_for_workload
+from ollamamax.oauth.actions.exchange import exchange
+from ollamamax.oauth.actions.token import (
+    IssuedToken,
+    OAuthRefused,
+    issue_for_refresh_token,
+    issue_for_secret,
+    issue_for_workload,
+)
+from ollamamax.oauth.claims import CLAIMS, SCOPES, user_info_address
+from ollamamax.oauth.grants import CODE, REFRESH
+from ollamamax.oauth.queries.application import find_application
 
 CREDENTIALS = "client_credentials"
 BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -34,6 +44,9 @@ _log = logs.get(__name__)
 def token(request: HttpRequest) -> HttpResponse:
     """Whoever asks proves themselves by what they send: no session and no cookie counts."""
     try:
+        kind = _one(request, "grant_type")
+        if kind == CODE or (kind == REFRESH and find_application(_client(request)[0]) is not None):
+            return _exchanged(request)
         return _answer(_issue(request), exchanged=request.POST.get("grant_type") == EXCHANGE)
     except OAuthRefused as error:
         status = 401 if error.error == "invalid_client" else 400
@@ -58,6 +71,10 @@ def _issue(request: HttpRequest) -> IssuedToken:
         if not secret:
             raise OAuthRefused("invalid_client", "A client shows its identifier and its secret.")
         return issue_for_secret(client=client, secret=secret, scope=scope, address=address)
+    if kind == REFRESH:
+        return issue_for_refresh_token(
+            client=client, token=_one(request, "refresh_token"), scope=scope, address=address
+        )
     if kind == BEARER:
         return issue_for_workload(client=client, token=_one(request, "assertion"), scope=scope, address=address)
     if kind == EXCHANGE:
@@ -67,6 +84,20 @@ def _issue(request: HttpRequest) -> IssuedToken:
             raise OAuthRefused("invalid_request", "An access token is given for a subject's token alone.")
         return issue_for_workload(client=client, token=_one(request, "subject_token"), scope=scope, address=address)
     raise OAuthRefused("unsupported_grant_type", "There is no such grant.")
+
+
+def _exchanged(request: HttpRequest) -> HttpResponse:
+    """For an application, of the person who was let into it (OpenID Connect Core, section 3.1.3)."""
+    client, secret = _client(request)
+    found = exchange(
+        client=client,
+        secret=secret,
+        parameters={name: _one(request, name) for name in request.POST if name != "client_secret"},
+    )
+    answer = JsonResponse(found.body, status=found.status)
+    if found.status == 401:
+        answer["WWW-Authenticate"] = 'Basic realm="OllamaMax"'
+    return _unkept(answer)
 
 
 def _client(request: HttpRequest) -> tuple[str, str]:
@@ -102,6 +133,8 @@ def _answer(issued: IssuedToken, *, exchanged: bool) -> HttpResponse:
         "expires_in": issued.seconds,
         "scope": " ".join(issued.scope),
     }
+    if issued.refresh:
+        body["refresh_token"] = issued.refresh
     if exchanged:
         body["issued_token_type"] = ACCESS_TOKEN
     return _unkept(JsonResponse(body))
@@ -124,17 +157,30 @@ def public_keys(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def metadata(request: HttpRequest) -> HttpResponse:
-    """What the server can."""
+    """What the server can, as a server of OAuth (RFC 8414) and as an OpenID provider (OpenID Connect Discovery 1.0)."""
     base = settings.PUBLIC_URL.rstrip("/")
     answer = JsonResponse(
         {
             "issuer": base,
+            "authorization_endpoint": f"{base}/oauth/authorize",
             "token_endpoint": f"{base}/oauth/token",
+            "userinfo_endpoint": user_info_address(base),
+            "end_session_endpoint": f"{base}/oauth/end-session",
             "jwks_uri": f"{base}/oauth/jwks",
-            "grant_types_supported": [CREDENTIALS, BEARER, EXCHANGE],
-            "response_types_supported": [],
+            "grant_types_supported": [CODE, REFRESH, CREDENTIALS, BEARER, EXCHANGE],
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query"],
+            "code_challenge_methods_supported": ["S256"],
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-            "scopes_supported": sorted(PERMISSIONS),
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": [access_tokens.ALGORITHM],
+            "scopes_supported": [*SCOPES, *sorted(PERMISSIONS)],
+            "claims_supported": [*CLAIMS],
+            "prompt_values_supported": ["none", "login", "consent", "select_account"],
+            "authorization_response_iss_parameter_supported": True,
+            "claims_parameter_supported": False,
+            "request_parameter_supported": False,
+            "request_uri_parameter_supported": False,
         }
     )
     answer["Cache-Control"] = "public, max-age=300"

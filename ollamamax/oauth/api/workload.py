@@ -14,7 +14,13 @@ from rest_framework.response import Response
 from ollamamax.identity.api.base import View
 from ollamamax.identity.api.serializers import ReachSerializer
 from ollamamax.identity.roles import PERMISSIONS
-from ollamamax.oauth.actions.workload import LONGEST_AUDIENCE, LONGEST_ISSUER, create_workload, delete_workload
+from ollamamax.oauth.actions.workload import (
+    LONGEST_AUDIENCE,
+    LONGEST_ISSUER,
+    LONGEST_REFRESH,
+    create_workload,
+    delete_workload,
+)
 from ollamamax.oauth.queries.workload import get_workload, workloads
 from ollamamax.oauth.workload_claims import LONGEST_CLAIM, LONGEST_PATTERN, MOST_RULES
 
@@ -36,6 +42,7 @@ class WorkloadSerializer(serializers.Serializer[Any]):
     issuer = serializers.CharField(read_only=True)
     audience = serializers.CharField(read_only=True)
     rules = ClaimRuleSerializer(many=True, read_only=True)
+    refresh_seconds = serializers.IntegerField(read_only=True)
     created_by_name = serializers.CharField(read_only=True)
     created_at = serializers.DateTimeField(read_only=True)
     used_at = serializers.DateTimeField(read_only=True, allow_null=True)
@@ -59,6 +66,12 @@ class WorkloadCreateSerializer(serializers.Serializer[Any]):
         max_length=len(PERMISSIONS),
     )
     reach = ReachSerializer(required=False)
+    refresh_seconds = serializers.IntegerField(
+        min_value=0,
+        max_value=LONGEST_REFRESH,
+        required=False,
+        help_text="For how long after its issuer's word it may go on by refresh tokens; 0, which it is unless said, for not at all.",
+    )
 
     def validate_rules(self, rules: Any) -> list[tuple[str, str]]:
         return [(rule["claim"], rule["pattern"]) for rule in rules]

@@ -10,7 +10,10 @@ from ollamamax.kernel import ids
 
 
 class Workload(models.Model):
-    """``key`` is a service account's, and nobody has its secret. ``rules`` are pairs of a claim and a pattern, all of which must hold."""
+    """``key`` is a service account's, and nobody has its secret. ``rules`` are pairs of a claim and a pattern, all of which must hold.
+
+    ``refresh_seconds``: for how long after its issuer's word it may go on by refresh tokens; 0 for not at all.
+    """
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
@@ -19,6 +22,7 @@ class Workload(models.Model):
     issuer = models.CharField(max_length=1000)
     audience = models.CharField(max_length=255)
     rules = models.JSONField()
+    refresh_seconds = models.PositiveIntegerField(default=0, db_default=0)
     created_by_name = models.CharField(max_length=254, default="")
     created_at = models.DateTimeField(auto_now_add=True)
     used_at = models.DateTimeField(null=True)

@@ -19,15 +19,17 @@ from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.errors import InvalidRequest, OllamaMaxError
 from ollamamax.secret_box import CannotOpen
 from ollamamax.sso.actions.role import acting_for, take_role, withhold
+from ollamamax.sso.kept_answers import Places
 from ollamamax.sso.ldap.directory import (
     LdapDirectory,
-    LdapPerson,
     check_dn,
     check_filter,
     checked_address,
     log_in,
     look_up,
+    require_anybody,
 )
+from ollamamax.sso.ldap.people import LdapPerson, LookedUp
 from ollamamax.sso.models import ExternalIdentity, IdentityProvider, LdapSettings
 from ollamamax.sso.queries.ldap import directory_of_provider
 from ollamamax.sso.queries.provider import providers
@@ -42,6 +44,8 @@ AT_ONCE = 200
 """People looked up on one connection."""
 MOST_GONE_SHARE, FEW = 0.5, 5
 """When more than this part of at least so many people is gone at once, a setting is wrong rather than everybody gone."""
+_asking = Places(most=48, most_of_one=8, most_unproven=16)
+"""Log-ins under way at once, by provider. Each has a thread."""
 UNREADABLE = "The password of the account that asks the directory cannot be read: enter it again."
 COLUMNS = ("addresses", "ca", "user_filter", "subject_attribute", "group_base", "group_filter")
 _DEFAULTS = {"subject_attribute": "entryUUID", "user_filter": "(&(objectClass=person)(uid={login}))"}
@@ -97,7 +101,9 @@ def vouched_by_password(
         email=f"{login.strip().lower()}@{provider.pk.hex}.directory", address=address, request=request_id
     )
     try:
-        found = log_in(directory_of_provider(provider), login, password)
+        found = _logged_in(provider, login, password)
+        if isinstance(found, SsoRefused):
+            raise found
     except SsoRefused as refused:
         if refused.why == Why.WRONG_PASSWORD:
             attempt.failed(tried)
@@ -115,10 +121,23 @@ def vouched_by_password(
     return Vouched(found.subject, found.claims)
 
 
+def _logged_in(provider: IdentityProvider, login: str, password: str) -> LdapPerson | SsoRefused:
+    """Returns the refusal of a directory that answered. Raises `SsoRefused` of one that did not, or where too many wait for it."""
+    directory = directory_of_provider(provider)
+    with _asking.one(provider.pk.hex):
+        try:
+            return log_in(directory, login, password)
+        except SsoRefused as refused:
+            if refused.why == Why.WRONG_PASSWORD:
+                return refused
+            raise
+
+
 def sync_directories(check: Callable[[], object], *, now: datetime.datetime | None = None) -> int:
     """Look up everybody that the directories which are due have let in, and give them the roles that follow; how many directories were asked.
 
-    Who is gone from a directory is withheld until it has them again. One that does not answer changes nothing. ``check`` raises when another leads.
+    Who is gone from a directory is withheld until it has them again. One that does not answer changes nothing, nor what it says of somebody
+    that cannot be used. ``check`` raises when another leads.
     """
     now = now or timezone.now()
     due = models.Q(ldap__asked_at=None) | models.Q(ldap__asked_at__lt=now - datetime.timedelta(seconds=SYNC_SECONDS))
@@ -140,12 +159,14 @@ def sync_directory(provider: IdentityProvider) -> None:
         LdapSettings.objects.filter(provider=provider).update(asked_at=timezone.now())
         members = Membership.objects.filter(source=Membership.Source.LDAP).values("user")
         identities = list(ExternalIdentity.objects.filter(provider=provider, user__in=members).order_by("id"))
-    told = ""
+    told, done = "", False
     try:
-        known = _looked_up(directory_of_provider(provider), [each.subject for each in identities])
-        _require_most_there(len(identities), len(known))
+        found = _looked_up(directory_of_provider(provider), [each.subject for each in identities])
+        _require_most_there(len(identities), len(found.known) + len(found.unclear))
         for identity in identities:
-            _settle(provider, identity, known.get(identity.subject))
+            if identity.subject not in found.unclear:
+                _settle(provider, identity, found.known.get(identity.subject))
+        told, done = _told_of(found.unclear), True
     except SsoRefused as refused:
         told = refused.detail or str(refused.why)
     except CannotOpen:
@@ -153,17 +174,31 @@ def sync_directory(provider: IdentityProvider) -> None:
     except OllamaMaxError as error:
         told = error.message
     with tenant_scope(provider.tenant_id):
-        done = {} if told else {"synced_at": timezone.now()}
-        LdapSettings.objects.filter(provider=provider).update(sync_error=told[:500], **done)
+        at = {"synced_at": timezone.now()} if done else {}
+        LdapSettings.objects.filter(provider=provider).update(sync_error=told[:500], **at)
     log.info("sso_directory_synced", provider=provider.pk.hex, people=len(identities), error=told)
 
 
-def _looked_up(directory: LdapDirectory, subjects: list[str]) -> dict[str, LdapPerson]:
+def _looked_up(directory: LdapDirectory, subjects: list[str]) -> LookedUp:
     """On a new connection for so many each, so that a large directory is no slow one."""
-    known: dict[str, LdapPerson] = {}
+    found = LookedUp()
     for first in range(0, len(subjects), AT_ONCE):
-        known |= look_up(directory, subjects[first : first + AT_ONCE])
-    return known
+        some = look_up(directory, subjects[first : first + AT_ONCE])
+        found.known |= some.known
+        found.unclear |= some.unclear
+    if subjects and not found.known:
+        require_anybody(directory)
+    return found
+
+
+def _told_of(unclear: Mapping[str, str]) -> str:
+    """For the administrator; empty where all is clear."""
+    if not unclear:
+        return ""
+    subject, why = next(iter(unclear.items()))
+    return (
+        f"Of {len(unclear)} people the directory says what cannot be used, and they stay as they are: {subject} ({why})"
+    )
 
 
 def _require_most_there(people: int, there: int) -> None:

@@ -8,8 +8,7 @@ refused: a directory would take it as an anonymous log-in, and say yes.
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,24 +16,31 @@ from urllib.parse import SplitResult, urlsplit
 
 import ldap3
 from asgiref.sync import async_to_sync
-from ldap3.core.exceptions import LDAPException
 from ldap3.operation.search import parse_filter
 from ldap3.utils.conv import escape_filter_chars
 from ldap3.utils.dn import parse_dn
 
 from ollamamax.outbound.addresses import OutboundRefused, Rules
 from ollamamax.outbound.client import CheckedResolver
-from ollamamax.sso.claims import of_person
+from ollamamax.sso.ldap.people import (
+    BROKEN,
+    MEMBER_OF,
+    LdapPerson,
+    LookedUp,
+    Unclear,
+    claims_of,
+    names_of,
+    person_in,
+    subject_value,
+)
 from ollamamax.sso.ldap.sockets import SECONDS, BoundedSocket, DeadlineTls
 from ollamamax.sso.refusals import SsoRefused, Why
-from ollamamax.sso.tokens import MOST_SUBJECT
 
 LOG_IN_SECONDS = 12.0
 LOOK_UP_SECONDS = 60.0
 MOST_GROUPS, MOST_LOGIN, MOST_PASSWORD = 1000, 255, 1000
-MEMBER_OF = "memberOf"
-_BROKEN = (LDAPException, ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
-"""What the library raises for a directory that breaks off, or whose messages are none."""
+MOST_BROKEN = 3
+"""Connections that break over one person each; of more the directory is the cause."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +60,6 @@ class LdapDirectory:
     rules: Rules
 
 
-@dataclass(frozen=True)
-class LdapPerson:
-    """Somebody in the directory. ``claims`` are their attributes, and ``groups``."""
-
-    dn: str
-    subject: str
-    claims: Mapping[str, Any]
-
-
 def checked_address(address: str) -> SplitResult:
     """Raises `ValueError` for what is no address of a directory."""
     parts = urlsplit(address)
@@ -80,7 +77,7 @@ def check_filter(template: str, holds: str) -> None:
         raise ValueError(f"The filter does not hold {{{holds}}}.")
     try:
         parse_filter(template.replace(f"{{{holds}}}", "x"), None, True, None, None, False)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise ValueError("The filter is none (RFC 4515).") from error
 
 
@@ -88,7 +85,7 @@ def check_dn(dn: str) -> None:
     """Raises `ValueError` for what is no distinguished name."""
     try:
         parse_dn(dn)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise ValueError("This is no distinguished name, as dc=example,dc=com is.") from error
 
 
@@ -107,18 +104,58 @@ def log_in(directory: LdapDirectory, login: str, password: str) -> LdapPerson:
             return _with_groups(connection, directory, found[0])
 
 
-def look_up(directory: LdapDirectory, subjects: Sequence[str]) -> dict[str, LdapPerson]:
-    """Those of the subjects whom the directory lets log in still, by subject. Raises `SsoRefused` when it cannot say."""
-    known: dict[str, LdapPerson] = {}
+def look_up(directory: LdapDirectory, subjects: Sequence[str]) -> LookedUp:
+    """Those of the subjects whom the directory lets log in still. Raises `SsoRefused` when it cannot say.
+
+    What one person has in the directory, which they may write themselves, keeps nobody else from being looked up.
+    """
+    told, broken = LookedUp(), 0
     deadline = time.monotonic() + LOOK_UP_SECONDS
-    among = directory.user_filter.replace("{login}", "*")
+    left = list(reversed(subjects))
+    while left:
+        with _bound(directory, directory.bind_dn, directory.bind_password, Why.BAD_DISCOVERY, deadline) as connection:
+            while left:
+                subject = left.pop()
+                try:
+                    found = _looked_up(connection, directory, subject)
+                except Unclear as refused:
+                    told.unclear[subject] = refused.detail
+                except SsoRefused as refused:
+                    broken += 1
+                    if broken > MOST_BROKEN:
+                        raise
+                    told.unclear[subject] = refused.detail
+                    break  # a connection that broke brings nothing more
+                else:
+                    if found is not None:
+                        told.known[subject] = found
+    return told
+
+
+def require_anybody(directory: LdapDirectory) -> None:
+    """Whoever finds nobody may have an account that sees nothing any more, or a base or a filter that fits nothing. Raises `SsoRefused` for that."""
+    deadline = time.monotonic() + LOOK_UP_SECONDS
+    wanted = f"(&{_anybody(directory)}({directory.subject}=*))"
     with _bound(directory, directory.bind_dn, directory.bind_password, Why.BAD_DISCOVERY, deadline) as connection:
-        for subject in subjects:
-            wanted = f"(&{among}({directory.subject}={_subject_value(directory, subject)}))"
-            found = [each for each in _people(connection, directory, wanted) if each.subject == subject]
-            if len(found) == 1:
-                known[subject] = _with_groups(connection, directory, found[0])
-    return known
+        try:
+            found = bool(_search(connection, directory.base, wanted, [directory.subject], 1))
+        except Unclear:
+            found = True  # there are more than one
+    if not found:
+        raise SsoRefused(
+            Why.BAD_ANSWER, "The directory shows nobody at all: nobody was changed. Look at base, filter and account."
+        )
+
+
+def _looked_up(connection: ldap3.Connection, directory: LdapDirectory, subject: str) -> LdapPerson | None:
+    wanted = f"(&{_anybody(directory)}({directory.subject}={subject_value(directory.subject, subject)}))"
+    found = [each for each in _people(connection, directory, wanted) if each.subject == subject]
+    return _with_groups(connection, directory, found[0]) if len(found) == 1 else None
+
+
+def _anybody(directory: LdapDirectory) -> str:
+    """The filter of all who may log in."""
+    return directory.user_filter.replace("{login}", "*")
 
 
 @contextmanager
@@ -133,7 +170,7 @@ def _bound(directory: LdapDirectory, dn: str, password: str, why: Why, deadline:
         except OutboundRefused as error:
             told = SsoRefused(Why.ADDRESS_REFUSED, str(error))
             continue
-        except _BROKEN as error:
+        except BROKEN as error:
             told = SsoRefused(Why.UNREACHABLE, f"{address} could not be reached by TLS: {type(error).__name__}.")
             continue
         try:
@@ -150,7 +187,7 @@ def _bind(connection: ldap3.Connection, why: Why) -> None:
     try:
         good = connection.bind()
         said = connection.result.get("description")
-    except _BROKEN as error:
+    except BROKEN as error:
         raise SsoRefused(Why.BAD_ANSWER, f"The directory broke off: {type(error).__name__}.") from error
     if good is not True:
         # Another address of the directory would say the same.
@@ -161,7 +198,7 @@ def _leave(connection: ldap3.Connection) -> None:
     """Say that nothing more comes, if it still listens, and close."""
     try:
         connection.unbind()
-    except _BROKEN:
+    except BROKEN:
         connection.socket.close()
 
 
@@ -194,21 +231,10 @@ async def _addresses(rules: Rules, host: str, port: int) -> str:
 def _people(connection: ldap3.Connection, directory: LdapDirectory, wanted: str) -> list[LdapPerson]:
     """Two at most: of several of one name nobody is meant."""
     wished = [*dict.fromkeys((directory.subject, *directory.attributes, MEMBER_OF))]
-    people = []
-    for entry in _search(connection, directory.base, wanted, wished, 2):
-        values = {name.lower(): list(value) for name, value in entry["raw_attributes"].items()}
-        if any(name.startswith("memberof;range=") for name in values):
-            raise SsoRefused(
-                Why.BAD_ANSWER, "Somebody is in more groups than memberOf tells at once: have them searched."
-            )
-        claims: dict[str, Any] = {}
-        for name in directory.attributes:
-            if texts := _texts(values.get(name.lower(), [])):
-                claims[name] = texts[0] if len(texts) == 1 else texts
-        claims["groups"] = _names_of(_texts(values.get(MEMBER_OF.lower(), [])))
-        subject = _subject_of(directory, values.get(directory.subject.lower(), []))
-        people.append(LdapPerson(str(entry["dn"]), subject, of_person(claims)))
-    return people
+    return [
+        person_in(entry, directory.subject, directory.attributes)
+        for entry in _search(connection, directory.base, wanted, wished, 2)
+    ]
 
 
 def _with_groups(connection: ldap3.Connection, directory: LdapDirectory, one: LdapPerson) -> LdapPerson:
@@ -217,14 +243,14 @@ def _with_groups(connection: ldap3.Connection, directory: LdapDirectory, one: Ld
         return one
     wanted = _filled(directory.group_filter, "dn", one.dn)
     found = _search(connection, directory.group_base, wanted, ["cn"], MOST_GROUPS)
-    groups = _names_of([str(each["dn"]) for each in found])
-    return LdapPerson(one.dn, one.subject, of_person({**one.claims, "groups": groups}))
+    groups = names_of([str(each["dn"]) for each in found])
+    return LdapPerson(one.dn, one.subject, claims_of({**one.claims, "groups": groups}))
 
 
 def _search(
     connection: ldap3.Connection, base: str, wanted: str, attributes: list[str], most: int
 ) -> list[dict[str, Any]]:
-    """Raises `SsoRefused` when the directory cannot be searched, or finds more than ``most``."""
+    """Raises `SsoRefused` when the directory cannot be searched, and `Unclear` when it finds more than ``most``."""
     try:
         connection.search(
             base, wanted, ldap3.SUBTREE, attributes=attributes, size_limit=most, time_limit=int(SECONDS),
@@ -232,10 +258,10 @@ def _search(
         )  # fmt: skip
         result, response = connection.result, connection.response or []
         found = [each for each in response if each.get("type") == "searchResEntry"]
-    except _BROKEN as error:
+    except BROKEN as error:
         raise SsoRefused(Why.BAD_ANSWER, f"The directory cannot be searched so: {type(error).__name__}.") from error
     if result["result"] == ldap3.core.results.RESULT_SIZE_LIMIT_EXCEEDED or len(found) > most:
-        raise SsoRefused(Why.BAD_ANSWER, f"The directory finds more than {most}.")
+        raise Unclear(Why.BAD_ANSWER, f"The directory finds more than {most}.")
     if result["result"] != ldap3.core.results.RESULT_SUCCESS:
         raise SsoRefused(Why.BAD_ANSWER, f"The directory did not search: {result['description']}.")
     return found
@@ -244,40 +270,3 @@ def _search(
 def _filled(template: str, name: str, value: str) -> str:
     """With the value, whatever is in it, in the place that has this name."""
     return template.replace(f"{{{name}}}", escape_filter_chars(value))
-
-
-def _names_of(dns: Sequence[str]) -> list[str]:
-    """Of each group its whole name, and the first part of it alone, as people write it in rules."""
-    found: dict[str, None] = {}
-    for dn in dns:
-        found[dn] = None
-        try:
-            (_, value, _), *_ = parse_dn(dn)
-        except _BROKEN:
-            continue
-        found[value] = None
-    return list(found)
-
-
-def _texts(values: Sequence[Any]) -> list[str]:
-    return [each.decode("utf-8", "replace") if isinstance(each, bytes) else str(each) for each in values]
-
-
-def _subject_of(directory: LdapDirectory, values: Sequence[Any]) -> str:
-    """Raises `SsoRefused`."""
-    if len(values) != 1:
-        raise SsoRefused(Why.BAD_TOKEN, f"The attribute {directory.subject!r} does not name one person.")
-    value = values[0]
-    if directory.subject.lower() == "objectguid" and isinstance(value, bytes) and len(value) == 16:
-        return str(uuid.UUID(bytes_le=value))
-    found = _texts([value])[0]
-    if not 0 < len(found) <= MOST_SUBJECT or "\0" in found or "�" in found:
-        raise SsoRefused(Why.BAD_TOKEN, f"The attribute {directory.subject!r} does not name one person.")
-    return found
-
-
-def _subject_value(directory: LdapDirectory, subject: str) -> str:
-    """As a filter holds it."""
-    if directory.subject.lower() == "objectguid":
-        return "".join(f"\\{byte:02x}" for byte in uuid.UUID(subject).bytes_le)
-    return str(escape_filter_chars(subject))

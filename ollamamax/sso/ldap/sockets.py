@@ -16,15 +16,15 @@ MOST_BYTES = 8 << 20
 
 
 class BoundedSocket:
-    """Brings ``most`` bytes at most, until the ``deadline`` (of `time.monotonic`). Raises `OSError` for what is beyond.
+    """Brings `MOST_BYTES` at most, until the ``deadline`` (of `time.monotonic`). Raises `OSError` for what is beyond.
 
     A directory that drips its answer would otherwise keep whoever asked for as long as it likes.
     """
 
-    def __init__(self, inner: socket.socket, deadline: float, most: int = MOST_BYTES) -> None:
+    def __init__(self, inner: socket.socket, deadline: float) -> None:
         self.inner = inner
         self.deadline = deadline
-        self._left = most
+        self._left = MOST_BYTES
 
     def recv(self, size: int) -> bytes:
         limit(self.inner, self.deadline)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.conf import settings
 
 from ollamamax.identity.scope import tenant_scope
-from ollamamax.sso.ldap.directory import MEMBER_OF, LdapDirectory
+from ollamamax.sso.ldap.directory import LdapDirectory
+from ollamamax.sso.ldap.people import MEMBER_OF
 from ollamamax.sso.models import IdentityProvider, LdapSettings
 from ollamamax.sso.refusals import SsoRefused, Why
 from ollamamax.sso.sealed import opened

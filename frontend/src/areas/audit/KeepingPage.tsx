@@ -21,7 +21,6 @@ import { Loaded, PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
 import { Tag } from '../../ui/Tag'
-import classes from './AuditPage.module.css'
 import { EraseDialog, HoldDialog, StreamDialog } from './KeepingDialogs'
 
 export function KeepingPage() {
@@ -54,11 +53,9 @@ function Retention({ mayManage }: { mayManage: boolean }) {
             </Fact>
           </Facts>
           {mayManage && (
-            <div className={classes.verify}>
-              <Button variant="default" size="sm" onClick={() => setErasing(true)}>
-                {t('erase')}
-              </Button>
-            </div>
+            <Button mt="md" variant="default" size="sm" onClick={() => setErasing(true)}>
+              {t('erase')}
+            </Button>
           )}
           {erasing && <EraseDialog onClose={() => setErasing(false)} />}
         </Card>

@@ -28,7 +28,7 @@ import { Tag, type Tone } from '../../ui/Tag'
 import classes from './JobsPage.module.css'
 
 const STATES = ['waiting', 'running', 'done', 'failed', 'cancelled'] as const satisfies readonly JobState[]
-const KINDS = ['pull', 'push', 'create', 'delete'] as const
+const KINDS = ['pull', 'push', 'create', 'import', 'delete'] as const
 const TONE: Record<JobState, Tone> = {
   waiting: 'plain',
   running: 'accent',

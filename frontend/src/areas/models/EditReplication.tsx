@@ -1,5 +1,5 @@
 /** How many copies of a model there are, where, and how fast they come: changed in a form. */
-import { NumberInput, TagsInput, TextInput } from '@mantine/core'
+import { Checkbox, NumberInput, TagsInput, TextInput } from '@mantine/core'
 import { useQueryClient } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
 import { z } from 'zod'
@@ -21,6 +21,9 @@ interface Values extends Record<string, unknown> {
   labels: string
   spread: string
   priority: number | string
+  least_loaded: number | string
+  most_loaded: number | string
+  pinned: boolean
   bytes_per_second: number | string
   window_from: string
   window_until: string
@@ -48,6 +51,9 @@ export function EditReplication({
       labels: linesOf(terms.labels ?? {}),
       spread: terms.spread,
       priority: terms.priority,
+      least_loaded: terms.least_loaded ?? '',
+      most_loaded: terms.most_loaded ?? '',
+      pinned: terms.pinned,
       bytes_per_second: terms.bytes_per_second == null ? '' : terms.bytes_per_second / MEGABYTE,
       window_from: terms.window_from == null ? '' : timeOf(terms.window_from),
       window_until: terms.window_until == null ? '' : timeOf(terms.window_until),
@@ -66,6 +72,9 @@ export function EditReplication({
         labels: labelsOf(values.labels) ?? {},
         spread: values.spread.trim(),
         priority: Number(values.priority),
+        least_loaded: whole(values.least_loaded),
+        most_loaded: whole(values.most_loaded),
+        pinned: values.pinned,
         bytes_per_second: speed === null ? null : Math.round(speed * MEGABYTE),
         window_from: minutesOf(values.window_from),
         window_until: minutesOf(values.window_until),
@@ -121,6 +130,25 @@ export function EditReplication({
         max={100}
         allowDecimal={false}
         {...input('priority')}
+      />
+      <NumberInput
+        label={t('replication.leastLoaded')}
+        description={t('replication.leastLoadedText')}
+        min={0}
+        allowDecimal={false}
+        {...input('least_loaded')}
+      />
+      <NumberInput
+        label={t('replication.mostLoaded')}
+        description={t('replication.mostLoadedText')}
+        min={0}
+        allowDecimal={false}
+        {...input('most_loaded')}
+      />
+      <Checkbox
+        label={t('replication.pinned')}
+        description={t('replication.pinnedText')}
+        {...of.form.getInputProps('pinned', { type: 'checkbox' })}
       />
       <NumberInput
         label={t('replication.speed')}

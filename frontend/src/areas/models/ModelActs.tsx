@@ -1,6 +1,14 @@
-/** What can be done with a model: tried, copied, served otherwise, shared, deleted. */
+/** What can be done with a model: tried, copied, taken along as a bundle, served otherwise, shared, deleted. */
 import { Button, Menu, TextInput } from '@mantine/core'
-import { IconCopy, IconDots, IconMessages, IconPencil, IconTrash, IconUsers } from '@tabler/icons-react'
+import {
+  IconCopy,
+  IconDots,
+  IconDownload,
+  IconMessages,
+  IconPencil,
+  IconTrash,
+  IconUsers,
+} from '@tabler/icons-react'
 import { Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
@@ -89,6 +97,16 @@ export function ModelActs({ model }: { model: Model }) {
               >
                 {t('copy')}
               </Menu.Item>
+              {model.origin === 'hosted' && (
+                <Menu.Item
+                  component="a"
+                  href={`/api/v1/bundles/export?channel=${model.id}`}
+                  download
+                  leftSection={<IconDownload size={16} />}
+                >
+                  {t('bundle')}
+                </Menu.Item>
+              )}
               {(mayShare || model.shared) && (
                 <Menu.Item leftSection={<IconUsers size={16} />} onClick={() => void share()}>
                   {t(model.shared ? 'unshare' : 'share')}

@@ -20,6 +20,7 @@ import { Fallbacks } from './Fallbacks'
 import { linesOf } from './labels'
 import { ModelActs } from './ModelActs'
 import classes from './ModelPage.module.css'
+import { ModelMemory } from './ModelMemory'
 import { ModelTraffic } from './ModelTraffic'
 import { Replication } from './Replication'
 import { Rollouts } from './Rollouts'
@@ -83,6 +84,7 @@ function Shown({ model }: { model: Model }) {
       <Rollouts model={model} />
       <Moves model={model} />
       <Versions model={model} />
+      <ModelMemory model={model} />
       <Replication model={model} />
       <Replicas model={model} />
     </Page>

@@ -89,6 +89,13 @@ function Said({ terms, own }: { terms: Terms; own: boolean }) {
       <Fact name={t('labels')}>{linesOf(terms.labels ?? {}) || t('anyNode')}</Fact>
       <Fact name={t('replication.spread')}>{terms.spread || '–'}</Fact>
       <Fact name={t('replication.priority')}>{count(terms.priority)}</Fact>
+      <Fact name={t('replication.inMemory')}>
+        {t('replication.loadedRange', {
+          least: count(terms.least_loaded ?? 0),
+          most: terms.most_loaded == null ? t('replication.noBound') : count(terms.most_loaded),
+        })}
+        {terms.pinned && <Tag tone="plain">{t('replication.pinned')}</Tag>}
+      </Fact>
       <Fact name={t('replication.speed')}>
         {terms.bytes_per_second == null ? t('replication.noBound') : rate(terms.bytes_per_second)}
       </Fact>

@@ -18,6 +18,7 @@ import { NodeActs } from './NodeActs'
 import { NodeCard } from './NodeCard'
 import { NodeLog } from './NodeLog'
 import classes from './NodePage.module.css'
+import { NodeMemory } from './NodeMemory'
 import { NodePast } from './NodePast'
 import { absent, type NodeCondition } from './rows'
 import { TONE } from './tone'
@@ -58,6 +59,7 @@ function Found({ node }: { node: Node }) {
       )}
       {node.drain !== null && <DrainProgress drain={node.drain} />}
       <Now node={node} />
+      <NodeMemory id={node.id} />
       <NodePast node={node} />
       {mayManage && <NodeLog id={node.id} />}
     </Page>

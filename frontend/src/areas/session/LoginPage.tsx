@@ -14,6 +14,7 @@ import { span } from '../../ui/format'
 import { ProofForm } from '../../ui/ProofForm'
 import { Doors } from './Doors'
 import classes from './LoginPage.module.css'
+import { isOfServer } from './next'
 import { Outside } from './Outside'
 
 const route = getRouteApi('/login')
@@ -54,7 +55,9 @@ export function LoginPage() {
   const showFactor = useShowFactor()
   const queries = useQueryClient()
   const enter = () => {
-    void router.navigate({ href: next ?? '/' })
+    const href = next ?? '/'
+    if (isOfServer(href)) window.location.assign(href)
+    else void router.navigate({ href })
   }
 
   const submit = (event: SubmitEvent) => {

@@ -7,6 +7,7 @@ import { sentence } from '../../api/client'
 import { doorsQuery } from '../../api/sso'
 import { Doors } from './Doors'
 import classes from './LoginPage.module.css'
+import { isOfServer } from './next'
 import { Outside } from './Outside'
 
 const route = getRouteApi('/log-in/$tenant')
@@ -25,7 +26,13 @@ export function TenantLogInPage() {
         {doors.isSuccess && found.length === 0 && <p className={classes.text}>{t('noDoors')}</p>}
         <Doors doors={found} next={next} />
         <Anchor
-          renderRoot={(props) => <Link {...props} to="/login" search={next === undefined ? {} : { next }} />}
+          renderRoot={(props) => (
+            <Link
+              {...props}
+              to="/login"
+              search={next === undefined ? {} : { next, ...(isOfServer(next) && { again: '1' }) }}
+            />
+          )}
         >
           {t('byPassword')}
         </Anchor>

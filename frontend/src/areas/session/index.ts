@@ -4,17 +4,32 @@ import { createRoute, redirect } from '@tanstack/react-router'
 import { sessionQuery } from '../../api/session'
 import { lazyPage } from '../../app/lazyPage'
 import { rootRoute } from '../../app/roots'
+import { isOfServer } from './next'
 
 /** The session says who is logged in, and brings the token that changes need. */
 const withSession = async ({ context }: { context: { queries: QueryClient } }): Promise<void> => {
   await context.queries.query({ ...sessionQuery, staleTime: 'static' })
 }
 
-const nextOf = (search: Record<string, unknown>): { next?: string } => {
+const nextOf = (search: Record<string, unknown>): { next?: string; again?: string } => {
   const next = search.next
-  // Only an address of this console: never another site.
-  return typeof next === 'string' && /^\/(?![/\\])/.test(next) ? { next } : {}
+  return {
+    // Only an address of this console: never another site.
+    ...(typeof next === 'string' && /^\/(?![/\\])/.test(next) && { next }),
+    // Whoever is logged in logs in anew, perhaps as somebody else. A number in an address is read as one.
+    ...(String(search.again) === '1' && { again: '1' }),
+  }
 }
+
+const textsOf =
+  <Name extends string>(...names: Name[]) =>
+  (search: Record<string, unknown>): Partial<Record<Name, string>> =>
+    Object.fromEntries(
+      names.flatMap((name) => {
+        const text = search[name]
+        return typeof text === 'string' || typeof text === 'number' ? [[name, String(text)]] : []
+      }),
+    ) as Partial<Record<Name, string>>
 
 export const routes = [
   createRoute({
@@ -23,7 +38,10 @@ export const routes = [
     validateSearch: nextOf,
     beforeLoad: async ({ context, search }) => {
       const session = await context.queries.query({ ...sessionQuery, staleTime: 'static' })
-      if (session.authenticated) throw redirect({ href: search.next ?? '/' })
+      if (session.authenticated && search.again === undefined) {
+        const href = search.next ?? '/'
+        throw redirect({ href, reloadDocument: isOfServer(href) })
+      }
     },
     component: lazyPage('session', () => import('./LoginPage'), 'LoginPage'),
   }),
@@ -51,6 +69,13 @@ export const routes = [
     validateSearch: nextOf,
     beforeLoad: withSession,
     component: lazyPage('session', () => import('./TenantLogInPage'), 'TenantLogInPage'),
+  }),
+  createRoute({
+    getParentRoute: () => rootRoute,
+    path: '/log-out',
+    validateSearch: textsOf('client_id', 'post_logout_redirect_uri', 'state'),
+    beforeLoad: withSession,
+    component: lazyPage('session', () => import('./LogOutPage'), 'LogOutPage'),
   }),
   createRoute({
     getParentRoute: () => rootRoute,

@@ -3,21 +3,22 @@ import { Button } from '@mantine/core'
 import { IconPlus } from '@tabler/icons-react'
 import { useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
-import { useTenantActs, useTenants, type TenantDetail } from '../../api/tenants'
+import { saveExport, useTenantActs, useTenants, type TenantDetail } from '../../api/tenants'
 import { act, attempt } from '../../ui/act'
-import { count, exactly, when } from '../../ui/format'
+import { count, day, exactly, when } from '../../ui/format'
 import { Page } from '../../ui/Page'
 import { PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
 import { Tag } from '../../ui/Tag'
+import { failed } from '../../ui/toast'
 import { CreateTenant } from './CreateTenant'
 import { EditTenant } from './EditTenant'
 
 export function TenantsPage() {
   const { t } = useTranslation('tenants')
   const list = useTenants()
-  const { setSuspended } = useTenantActs()
+  const { setSuspended, askDeletion, keep } = useTenantActs()
   const [creating, setCreating] = useState(false)
   const [editing, setEditing] = useState<TenantDetail | null>(null)
   const columns = useMemo(
@@ -28,10 +29,16 @@ export function TenantsPage() {
         id: 'state',
         header: t('state'),
         value: stateOf,
-        cell: (row) => (
-          <Tag tone={row.suspended_at === null ? (row.is_operator ? 'accent' : 'ok') : 'warn'}>{t(stateOf(row))}</Tag>
-        ),
+        cell: (row) => <Tag tone={TONES[stateOf(row)]}>{t(stateOf(row))}</Tag>,
         width: 130,
+      },
+      {
+        id: 'deletes',
+        header: t('deletesOn'),
+        value: (row) => row.deletes_at,
+        cell: (row) =>
+          row.deletes_at === null ? '–' : <time title={exactly(row.deletes_at)}>{day(row.deletes_at)}</time>,
+        width: 120,
       },
       { id: 'weight', header: t('weight'), value: (row) => row.weight, align: 'right', width: 100 },
       { id: 'rpm', header: t('requests'), value: (row) => row.limits.requests_per_minute, cell: (row) => limit(row.limits.requests_per_minute), align: 'right', width: 150 },
@@ -60,6 +67,16 @@ export function TenantsPage() {
     }
     return act(question, run, t('suspendedDone', { name: row.name }))
   }
+  const remove = (row: TenantDetail) => {
+    const question = {
+      title: t('deleteTitle', { name: row.name }),
+      consequence: t('deleteText'),
+      action: t('delete'),
+      danger: true,
+      type: row.slug,
+    }
+    return act(question, () => askDeletion.mutateAsync(row), t('deletedDone', { name: row.name }))
+  }
   return (
     <Page
       title={t('title')}
@@ -76,7 +93,7 @@ export function TenantsPage() {
         columns={columns}
         list={list}
         idOf={(row) => row.id}
-        rowActionsWidth={210}
+        rowActionsWidth={220}
         rowActions={(row) => (
           <>
             <Button
@@ -87,7 +104,40 @@ export function TenantsPage() {
             >
               {t('edit')}
             </Button>
-            {!row.is_operator && (
+            {row.deletes_at !== null && (
+              <>
+                <Button
+                  size="compact-xs"
+                  variant="subtle"
+                  aria-label={t('exportOf', { name: row.name })}
+                  onClick={() => void saveExport(row).catch(failed)}
+                >
+                  {t('export')}
+                </Button>
+                <Button
+                  size="compact-xs"
+                  variant="subtle"
+                  aria-label={t('keepOf', { name: row.name })}
+                  onClick={() =>
+                    void attempt(() => keep.mutateAsync(row.id), t('keptDone', { name: row.name }))
+                  }
+                >
+                  {t('keep')}
+                </Button>
+              </>
+            )}
+            {!row.is_operator && row.deletes_at === null && (
+              <Button
+                size="compact-xs"
+                variant="subtle"
+                color="red"
+                aria-label={t('deleteOf', { name: row.name })}
+                onClick={() => void remove(row)}
+              >
+                {t('delete')}
+              </Button>
+            )}
+            {!row.is_operator && row.deletes_at === null && (
               <Button
                 size="compact-xs"
                 variant="subtle"
@@ -108,7 +158,12 @@ export function TenantsPage() {
   )
 }
 
-const stateOf = (row: TenantDetail): 'active' | 'suspended' | 'operator' =>
-  row.suspended_at !== null ? 'suspended' : row.is_operator ? 'operator' : 'active'
+const TONES = { active: 'ok', suspended: 'warn', deleting: 'bad', operator: 'accent' } as const
+
+function stateOf(row: TenantDetail): keyof typeof TONES {
+  if (row.deletes_at !== null) return 'deleting'
+  if (row.suspended_at !== null) return 'suspended'
+  return row.is_operator ? 'operator' : 'active'
+}
 
 const limit = (value: number | null | undefined): string => (value == null ? '–' : count(value))

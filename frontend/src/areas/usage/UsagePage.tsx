@@ -5,7 +5,15 @@ import { useNavigate, useSearch } from '@tanstack/react-router'
 import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useMay } from '../../api/session'
-import { usageFile, useTenantsUsage, useTotals, useUsage, type By, type Totals } from '../../api/usage'
+import {
+  accessFile,
+  usageFile,
+  useTenantsUsage,
+  useTotals,
+  useUsage,
+  type By,
+  type Totals,
+} from '../../api/usage'
 import { count, day, money, plainId } from '../../ui/format'
 import { Page } from '../../ui/Page'
 import { PageEmpty } from '../../ui/PageState'
@@ -46,16 +54,21 @@ export function UsagePage() {
       lead={t('lead')}
       actions={
         by !== 'tenant' && (
-          <Button
-            component="a"
-            href={usageFile(by, chosen)}
-            download
-            variant="default"
-            size="sm"
-            leftSection={<IconDownload size={16} />}
-          >
-            {t('file')}
-          </Button>
+          <>
+            <Button component="a" href={accessFile(chosen)} download variant="default" size="sm">
+              {t('accessFile')}
+            </Button>
+            <Button
+              component="a"
+              href={usageFile(by, chosen)}
+              download
+              variant="default"
+              size="sm"
+              leftSection={<IconDownload size={16} />}
+            >
+              {t('file')}
+            </Button>
+          </>
         )
       }
     >

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ollamamax.audit.models import AuditRecord
 from ollamamax.audit.notes import NotesAltered, noted, public_key, trusted_keys
-from ollamamax.audit.verify import Head, heads, verify
+from ollamamax.audit.removal import without_removed
+from ollamamax.audit.segments import Head
+from ollamamax.audit.verify import heads, verify
 
 
 class Command(BaseCommand):
@@ -26,23 +29,29 @@ class Command(BaseCommand):
         check.add_argument(
             "--heads", type=Path, help="A file that `audit heads` wrote earlier, kept where nobody could alter it."
         )
+        check.add_argument(
+            "--processes",
+            type=int,
+            default=os.cpu_count() or 1,
+            help="Processes that compute hashes at once; as many as there are cores.",
+        )
         commands.add_parser("heads", help="Write where each chain ends, as JSON, to be kept outside the database.")
         commands.add_parser(
             "key", help="Write the public key that signs notes and checkpoints here, to be pinned elsewhere."
         )
 
-    def handle(self, *args: Any, command: str, heads: Path | None = None, **options: Any) -> None:
+    def handle(self, *args: Any, command: str, heads: Path | None = None, processes: int = 1, **options: Any) -> None:
         if command == "heads":
             self._write_heads()
         elif command == "key":
             self.stdout.write(public_key(settings.HOME / "audit") or "")
         else:
-            self._verify(heads)
+            self._verify(heads, max(1, processes))
 
     def _write_heads(self) -> None:
         self.stdout.write(json.dumps({name: list(head) for name, head in heads()}, indent=1))
 
-    def _verify(self, file: Path | None) -> None:
+    def _verify(self, file: Path | None, processes: int) -> None:
         count = 0
         try:
             known = noted(settings.HOME / "audit")
@@ -52,7 +61,8 @@ class Command(BaseCommand):
         for name, head in (_read(file) if file else {}).items():
             if name not in known or head.seq > known[name].seq:
                 known[name] = head
-        for problem in verify(known, trusted_keys(settings.HOME / "audit")):
+        trusted = trusted_keys(settings.HOME / "audit")
+        for problem in verify(without_removed(known, trusted), trusted, processes=processes):
             count += 1
             self.stderr.write(str(problem))
         if count:

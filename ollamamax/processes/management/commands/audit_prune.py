@@ -1,4 +1,4 @@
-"""``ollamamax audit_prune``: drops whole months of the audit trail that are older than it is kept, as the owner of the tables."""
+"""``ollamamax audit_prune``: drops whole months of the audit trail that are older than it is kept, and the chains of removed tenants, as the owner of the tables."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ollamamax.audit.notes import UntrustedKey
+from ollamamax.audit.removal import drop_removed
 from ollamamax.audit.retention import drop_expired
 from ollamamax.processes.database_users import as_owner
 
@@ -21,10 +22,15 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, days: int | None, **options: Any) -> None:
         days = settings.ENV["OLLAMAMAX_AUDIT_DAYS"] if days is None else days
-        if days < 1:
-            raise CommandError("The trail is kept for ever: set OLLAMAMAX_AUDIT_DAYS, or say --days.")
         kept = False
         with as_owner():
+            ended = drop_removed()
+            for name, records in ended.items():
+                self.stdout.write(f"The chain {name} of a removed tenant, {records} records: was dropped")
+            if days < 1:
+                if ended:
+                    return
+                raise CommandError("The trail is kept for ever: set OLLAMAMAX_AUDIT_DAYS, or say --days.")
             try:
                 done = drop_expired(days, settings.HOME / "audit")
             except UntrustedKey as error:

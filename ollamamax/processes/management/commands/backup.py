@@ -16,6 +16,8 @@ from ollamamax.backup import sealing
 from ollamamax.backup.actions import note_backup
 from ollamamax.backup.archive import ArchiveBroken
 from ollamamax.backup.take import BlobsRemoved, Source, Taken, fingerprints, take
+from ollamamax.blobs.places import bucket
+from ollamamax.kernel.errors import Unavailable
 from ollamamax.kernel.principal import system
 
 
@@ -54,6 +56,8 @@ class Command(BaseCommand):
             raise CommandError(f"The backup could not be written: {error.strerror}.") from error
         except psycopg.Error as error:
             raise CommandError(f"The database could not be read: {str(error).strip()}") from error
+        except Unavailable as error:
+            raise CommandError(error.message) from error
         note(taken)
         for digest in taken.missing:
             self.stderr.write(f"The installation lacks the bytes of {digest}, and so does the backup.")
@@ -63,13 +67,18 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{taken.file}: {taken.rows} rows, {taken.files} files, {taken.bytes} bytes, as of {taken.taken_at:%FT%TZ}."
         )
+        if taken.in_bucket:
+            self.stderr.write(
+                f"{taken.in_bucket} blobs lie in the bucket of OLLAMAMAX_BLOB_STORE, and are not in it: let the bucket keep versions, or copy it as well."
+            )
         if not recipients:
             self.stderr.write("It is not encrypted and holds the installation's keys: keep it as safe as these.")
 
 
 def source() -> Source:
     keys = fingerprints(settings.SECRET_KEY, settings.ENV["OLLAMAMAX_SECRET_BOX_KEYS"])
-    return Source(settings.ENV["DATABASE_URL"], settings.HOME, env.given(), keys)
+    blobs = bucket(settings.HOME, "blobs", settings.ENV)
+    return Source(settings.ENV["DATABASE_URL"], settings.HOME, env.given(), keys, blobs)
 
 
 def named_by_time(encrypted: bool) -> Path:
@@ -86,5 +95,5 @@ def note(taken: Taken) -> None:
 def told(taken: Taken) -> dict[str, Any]:
     return {
         "file": str(taken.file), "taken_at": taken.taken_at.isoformat(), "rows": taken.rows, "files": taken.files,
-        "bytes": taken.bytes, "missing": list(taken.missing),
+        "bytes": taken.bytes, "missing": list(taken.missing), "blobs_in_bucket": taken.in_bucket,
     }  # fmt: skip

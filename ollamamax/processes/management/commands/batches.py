@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand
 
 from cluster.dispatch.admission import Bounds
 from ollamamax.batches.runner.runner import BatchRunner
-from ollamamax.blobs.disk import in_folder
+from ollamamax.blobs.places import sources
 from ollamamax.bus.directory import Directory
 from ollamamax.contract import tables
 from ollamamax.gateway.app import Gateway
@@ -41,7 +41,7 @@ async def _run() -> None:
     )
     runner = BatchRunner(
         gateway,
-        in_folder(settings.HOME / "files"),
+        sources(settings.HOME, "files", settings.ENV),
         concurrency=settings.ENV["OLLAMAMAX_BATCH_CONCURRENCY"],
         most_bytes=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
         most_lines=settings.ENV["OLLAMAMAX_MAX_BATCH_LINES"],

@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from dashboard.queries.system import system
 from ollamamax import env
 from ollamamax.bus import regions
-from ollamamax.doctor import bundle, fleet, machine, stores
+from ollamamax.doctor import bundle, failover, fleet, machine, stores
 from ollamamax.doctor.diagnosis import Diagnosis, Grade, worst
 
 
@@ -66,9 +66,10 @@ def examine() -> list[Diagnosis]:
     if values["OLLAMAMAX_TLS_CERT"]:
         host = urlsplit(settings.PUBLIC_URL).hostname or ""
         found += machine.certificate(values["OLLAMAMAX_TLS_CERT"], values["OLLAMAMAX_TLS_KEY"], host, now)
-    found += stores.of_postgres()
+    found += [*stores.of_postgres(), *failover.of_postgres()]
     for region in regions.every():
-        found += [*stores.of_redis(region), *fleet.loops(region), *fleet.nodes(region, version("ollamamax"))]
+        found += [*stores.of_redis(region), *failover.of_redis(region)]
+        found += [*fleet.loops(region), *fleet.nodes(region, version("ollamamax"))]
     return [*found, *fleet.backup(now)]
 
 

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from redis.exceptions import RedisError
 
 from ollamamax.audit.notes import UntrustedKey
+from ollamamax.audit.removal import drop_removed
 from ollamamax.audit.retention import drop_expired, make_partitions
 from ollamamax.bus import publication, regions
 from ollamamax.metering.actions.usage import keep_usage
@@ -25,6 +26,7 @@ class Command(BaseCommand):
             call_command("migrate", interactive=False, verbosity=0)
             keep_usage()
             make_partitions()
+            drop_removed()
             if settings.ENV["OLLAMAMAX_AUDIT_DAYS"]:
                 try:
                     drop_expired(settings.ENV["OLLAMAMAX_AUDIT_DAYS"], settings.HOME / "audit")

@@ -1,0 +1,175 @@
+/** The plan of which models should be in the memory of which nodes, to be looked at and applied: its steps, what is short, and each node before and after. */
+import { Table } from '@mantine/core'
+import { Link } from '@tanstack/react-router'
+import { useTranslation } from 'react-i18next'
+import {
+  usePlacement,
+  type Placed,
+  type Placement,
+  type PlacementNode,
+  type PlacementStep,
+} from '../../api/placement'
+import { Card, Empty } from '../../ui/Card'
+import { bytes, bytesOf, count, dateTime, measure } from '../../ui/format'
+import { Page } from '../../ui/Page'
+import { Loaded } from '../../ui/PageState'
+import { Tag } from '../../ui/Tag'
+import { Tile } from '../../ui/Tile'
+import { PlacementActs } from './PlacementActs'
+import classes from './PlacementPage.module.css'
+
+const nameOf = (placed: Placed): string => placed.model || placed.version.slice(7, 19)
+
+export function PlacementPage() {
+  const { t } = useTranslation('placement')
+  const placement = usePlacement()
+  return (
+    <Page
+      title={t('title')}
+      lead={t('lead')}
+      actions={placement.data && <PlacementActs placement={placement.data} />}
+    >
+      <Loaded query={placement}>
+        {(found) => (
+          <>
+            <div className={classes.tiles}>
+              <Tile name={t('steps')} value={count(found.steps.length)} />
+              <Tile name={t('cost')} value={bytes(found.cost_bytes)} />
+              <Tile name={t('short')} value={count(found.shortages.length)} />
+              <Tile name={t('exposed')} value={count(found.exposed.length)} />
+            </div>
+            <Card title={t('steps')} aside={dateTime(found.planned_at)}>
+              {found.steps.length === 0 ? <Empty title={t('nothing')} /> : <Steps steps={found.steps} />}
+            </Card>
+            {found.shortages.length > 0 && <Shortages placement={found} />}
+            {found.exposed.length > 0 && (
+              <Card title={t('exposedTitle')}>
+                <ul className={classes.list}>
+                  {found.exposed.map((each) => (
+                    <li key={each.version}>
+                      {t('exposedText', { model: nameOf(each), node: each.node_name })}
+                    </li>
+                  ))}
+                </ul>
+              </Card>
+            )}
+            <Card title={t('nodes')}>
+              {found.nodes.length === 0 ? <Empty title={t('noNode')} /> : <Nodes nodes={found.nodes} />}
+            </Card>
+          </>
+        )}
+      </Loaded>
+    </Page>
+  )
+}
+
+function Steps({ steps }: { steps: readonly PlacementStep[] }) {
+  const { t } = useTranslation('placement')
+  return (
+    <Table.ScrollContainer minWidth={640}>
+      <Table>
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>{t('what')}</Table.Th>
+            <Table.Th>{t('model')}</Table.Th>
+            <Table.Th>{t('node')}</Table.Th>
+            <Table.Th ta="right">{t('size')}</Table.Th>
+            <Table.Th>{t('why')}</Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {steps.map((step) => (
+            <Table.Tr key={`${step.verb} ${step.node} ${step.version}`}>
+              <Table.Td>{t(`verb.${step.verb}`)}</Table.Td>
+              <Table.Th scope="row">{nameOf(step)}</Table.Th>
+              <Table.Td>
+                <Link to="/nodes/$nodeId" params={{ nodeId: step.node }}>
+                  {step.source === null
+                    ? step.node_name
+                    : t('from', { node: step.node_name, source: step.source_name })}
+                </Link>
+              </Table.Td>
+              <Table.Td ta="right">{bytes(step.bytes)}</Table.Td>
+              <Table.Td>{step.reason}</Table.Td>
+            </Table.Tr>
+          ))}
+        </Table.Tbody>
+      </Table>
+    </Table.ScrollContainer>
+  )
+}
+
+function Shortages({ placement }: { placement: Placement }) {
+  const { t } = useTranslation('placement')
+  return (
+    <Card title={t('shortTitle')}>
+      <Table.ScrollContainer minWidth={560}>
+        <Table>
+          <Table.Thead>
+            <Table.Tr>
+              <Table.Th>{t('model')}</Table.Th>
+              <Table.Th ta="right">{t('demand')}</Table.Th>
+              <Table.Th ta="right">{t('replicas')}</Table.Th>
+              <Table.Th ta="right">{t('slots')}</Table.Th>
+              <Table.Th>{t('why')}</Table.Th>
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
+            {placement.shortages.map((each) => (
+              <Table.Tr key={each.version}>
+                <Table.Th scope="row">{nameOf(each)}</Table.Th>
+                <Table.Td ta="right">{measure(each.demand)}</Table.Td>
+                <Table.Td ta="right">{count(each.replicas)}</Table.Td>
+                <Table.Td ta="right">{count(each.slots)}</Table.Td>
+                <Table.Td>{each.why}</Table.Td>
+              </Table.Tr>
+            ))}
+          </Table.Tbody>
+        </Table>
+      </Table.ScrollContainer>
+    </Card>
+  )
+}
+
+function Nodes({ nodes }: { nodes: readonly PlacementNode[] }) {
+  const { t } = useTranslation('placement')
+  return (
+    <Table.ScrollContainer minWidth={640}>
+      <Table>
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>{t('node')}</Table.Th>
+            <Table.Th>{t('now')}</Table.Th>
+            <Table.Th>{t('after')}</Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {nodes.map((node) => (
+            <Table.Tr key={node.node}>
+              <Table.Th scope="row">
+                <span className={classes.named}>
+                  <Link to="/nodes/$nodeId" params={{ nodeId: node.node }}>
+                    {node.node_name}
+                  </Link>
+                  {!node.takes && <Tag tone="warn">{t('takesNone')}</Tag>}
+                </span>
+              </Table.Th>
+              <Held used={node.used_before} memory={node.memory} models={node.before} />
+              <Held used={node.used_after} memory={node.memory} models={node.after} />
+            </Table.Tr>
+          ))}
+        </Table.Tbody>
+      </Table>
+    </Table.ScrollContainer>
+  )
+}
+
+function Held({ used, memory, models }: { used: number; memory: number; models: readonly Placed[] }) {
+  const { t } = useTranslation('placement')
+  return (
+    <Table.Td>
+      {bytesOf(used, memory)}
+      <div className={classes.models}>{models.map(nameOf).join(', ') || t('empty')}</div>
+    </Table.Td>
+  )
+}
