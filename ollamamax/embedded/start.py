@@ -88,7 +88,7 @@ def start(home: Home, made: Plan, supervisor: Supervisor, backup: Backup | None 
                     _join(home, made, name)
                     _bring_up_to_date(home, made, name)
                     supervisor.begin(name)
-            _wait(supervisor, nodes[0], lambda: _serves(home, made, len(nodes)), seconds=120)
+            _wait(supervisor, nodes[0], lambda: _serves(home, made, len(nodes)))
     supervisor.begin("batches")  # last: no first request waits for it
     for name in names:
         if supervisor.has_failed(name):
@@ -169,7 +169,7 @@ def _run(home: Home, made: Plan, command: list[str], failure: str, *, stdin: str
     return result.stdout
 
 
-def _wait(supervisor: Supervisor, name: str, ready: Callable[[], bool], seconds: float = 60) -> None:
+def _wait(supervisor: Supervisor, name: str, ready: Callable[[], bool], seconds: float = 180) -> None:
     """Return when ``ready``; raise `Problem` when the process ``name`` ended, or time is up."""
     end = time.monotonic() + seconds
     while not ready():

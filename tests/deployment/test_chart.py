@@ -21,7 +21,7 @@ from ollamamax.cli import COMMANDS
 from ollamamax.observability.table import BY_NAME
 from tests.architecture.code import ROOT
 from tests.flow.prometheus import program
-from tests.observability.expressions import Expression
+from tests.observability.expressions import RULES, Expression
 
 CHART = ROOT / "ops" / "helm" / "ollamamax"
 CUSTOM = json.loads((Path(__file__).parent / "custom_resources.json").read_text())
@@ -133,7 +133,7 @@ def test_the_gateway_scales_by_metrics_that_there_are() -> None:
 def test_the_rules_are_those_that_are_tested(tmp_path: Path) -> None:
     [rule] = [each for each in rendered("everything") if each["kind"] == "PrometheusRule"]
     names = {group["name"] for group in rule["spec"]["groups"]}
-    ours = [yaml.safe_load(file.read_text()) for file in (ROOT / "ops" / "prometheus" / "rules").glob("*.yml")]
+    ours = [yaml.safe_load(file.read_text()) for file in RULES.glob("*.yml")]
     assert names == {group["name"] for each in ours for group in each["groups"]}
     (tmp_path / "rules.yml").write_text(yaml.safe_dump(rule["spec"]))
     done = subprocess.run(

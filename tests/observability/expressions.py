@@ -15,7 +15,7 @@ import yaml
 from tests.architecture.code import ROOT
 
 OPS = ROOT / "ops"
-RULES = OPS / "prometheus" / "rules"
+RULES = OPS / "helm" / "ollamamax" / "rules"
 DASHBOARDS = OPS / "grafana" / "dashboards"
 OF_TARGETS = frozenset({"instance", "job", "process"})
 """Labels that Prometheus adds to what it scrapes, and our announcement."""
