@@ -50,7 +50,7 @@ def test_no_class_of_a_model_as_it_was_is_left_behind_by_a_migration() -> None:
                             field,
                         )
     assert len(made) == len(loader.graph.nodes)
-    again = StateApps(state.real_apps, state.models)
+    again = StateApps(sorted(state.real_apps), state.models)
     assert _described(state.apps) == _described(again)
 
 
