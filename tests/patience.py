@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LONG = 30.0
+LONG = 90.0
 """Seconds in which a condition must have come true."""
 BUSY = 3.0
 """Seconds that a machine with more tests at once than cores may add to what the product promises."""

@@ -87,7 +87,7 @@ class Product:
             server.stop()
 
 
-def until(condition: Callable[[], bool], product: Product, seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], product: Product, seconds: float = 120) -> None:
     """Wait for a condition; fails with the processes' logs when it does not come true."""
     end = time.monotonic() + seconds
     while not condition():

@@ -19,11 +19,12 @@ from ollamamax.bus.loops import Leader, LeaseOf, Loop, NotLeading
 from ollamamax.bus.models import LoopLease
 from ollamamax.contract.loop_state import decode_loop_state
 from tests.concurrency.test_identity import in_parallel
+from tests.patience import LONG
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def wait(condition: Callable[[], object], seconds: float = 15.0) -> None:
+def wait(condition: Callable[[], object], seconds: float = LONG) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come about in time"

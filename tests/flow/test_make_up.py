@@ -96,7 +96,7 @@ class Copy:
         return supervise.marked(self.home.instance())
 
 
-def wait(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait(condition: Callable[[], bool], seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come about in time"
@@ -314,7 +314,7 @@ def test_a_node_installed_alone_joins_and_answers(running: Copy, tmp_path: Path)
 
     other = f"/api/v1/nodes/{said_of('node-1')['id']}"
     with node.running():
-        wait(has_the_model, 60)
+        wait(has_the_model)
         running.patch(other, {"schedulable": False})
         asked = {"model": MODEL, "messages": [{"role": "user", "content": "What is the capital of France?"}]}
         answer = running.post("/v1/chat/completions", asked | {"max_tokens": 40})

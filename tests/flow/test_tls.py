@@ -185,7 +185,7 @@ def running(command: list[str], stop: signal.Signals, **run_as: Any) -> Iterator
         process.wait(20)
 
 
-def wait(ready: Any, seconds: float = 20) -> None:
+def wait(ready: Any, seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while True:
         try:

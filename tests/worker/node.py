@@ -288,7 +288,7 @@ class Gateway:
                 raise AssertionError(f"not within {seconds} s: {what}; {self.got}"[:2000])
             self.read(0.05)
 
-    def wait(self, ticket: contract.Ticket, seconds: float = 30.0) -> Got:
+    def wait(self, ticket: contract.Ticket, seconds: float = LONG) -> Got:
         """Read until ``ticket`` has ended."""
         self.until(lambda: (got := self.got.get(ticket.id)) is not None and got.end is not None, seconds, ticket.id)
         return self.got[ticket.id]
