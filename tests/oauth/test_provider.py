@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import jwt
 import pytest
+from django.core.signing import TimestampSigner, b62_encode
 from django.db import connections
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -233,7 +234,7 @@ def test_a_request_of_nobody_known_leads_nowhere_else(
         assert authorize(member_api, chat, client_id=client)["Location"] == "/log-in-problem?why=unknown_application"
     twice = urlencode([("client_id", chat["id"]), ("redirect_uri", CALLBACK), ("state", "a"), ("state", "b")])
     assert member_api.get(f"/oauth/authorize?{twice}")["Location"] == "/log-in-problem?why=bad_request"
-    for change in ({"state": "x" * 2000}, {"state": "\0"}, {"since": "soon"}):
+    for change in ({"state": "x" * 2000}, {"state": "\0"}):
         assert authorize(member_api, chat, **change)["Location"] == "/log-in-problem?why=bad_request"
     owner_api.patch(f"{APPLICATIONS}/{chat['id']}", {"enabled": False}, format="json")
     assert authorize(member_api, chat)["Location"] == "/log-in-problem?why=unknown_application"
@@ -269,6 +270,17 @@ def test_an_application_can_ask_for_a_log_in_that_is_new(chat: dict[str, Any], m
         age(api, -2)
         assert "code" in said(api.get(asked["next"]))
         age(api, 100)
+    # When it was asked for is what we said, not what somebody wrote; and not long ago.
+    for since in ("0", "0:0", f"0:1{'x' * 43}", TimestampSigner(salt="other").sign("0")):
+        assert said(authorize(api, chat, prompt="login", since=since))["again"] == "1"
+    age(api, 0)
+    long_ago = Earlier(salt="oauth.since").sign(str(int(time.time() - 1000)))
+    assert said(authorize(api, chat, prompt="login", since=long_ago))["again"] == "1"
+
+
+class Earlier(TimestampSigner):
+    def timestamp(self) -> str:
+        return str(b62_encode(int(time.time() - 1000)))
 
 
 def age(api: APIClient, seconds: float) -> None:

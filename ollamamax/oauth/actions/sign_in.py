@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import msgspec
+from django.core.signing import BadSignature, TimestampSigner
 from django.db import transaction
 from django.http import HttpRequest
 
@@ -26,7 +27,9 @@ from ollamamax.oauth.provider import Authorization, Response
 from ollamamax.oauth.queries.standing import Against, Standing, standing_of
 
 SINCE = "since"
-"""The parameter that we add where somebody has to log in anew: when that was asked for (Unix seconds)."""
+"""The parameter that we add where somebody has to log in anew: when that was asked for (Unix seconds), signed, so that nobody writes an earlier time."""
+_SINCE_LASTS = 900
+"""Seconds in which somebody logs in, before it is asked anew."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,24 @@ def _is_too_old(request: HttpRequest, asking: Authorization, parameters: dict[st
     """Whether the request asks for a log-in that is newer than the session's."""
     log_in = log_in_of(request.session)
     at = 0.0 if log_in is None else log_in.at
-    if SINCE in parameters:
-        return at < float(parameters[SINCE])
+    since = _since(parameters)
+    if since is not None:
+        return at < since
     if asking.prompt & {"login", "select_account"}:
         return True
     return "max_age" in parameters and at < time.time() - int(parameters["max_age"])
+
+
+def _since(parameters: dict[str, str]) -> int | None:
+    """When a new log-in was asked for. ``None`` where we did not ask, or too long ago."""
+    try:
+        return int(_signer().unsign(parameters.get(SINCE, ""), max_age=_SINCE_LASTS))
+    except BadSignature:
+        return None
+
+
+def _signer() -> TimestampSigner:
+    return TimestampSigner(salt="oauth.since")
 
 
 def _is_hinted(user: User, application: Application, parameters: dict[str, str]) -> bool:
@@ -90,8 +106,8 @@ def _is_hinted(user: User, application: Application, parameters: dict[str, str])
 
 
 def _log_in(parameters: dict[str, str], *, again: bool) -> Lead:
-    if again and SINCE not in parameters:
-        parameters = parameters | {SINCE: str(int(time.time()))}
+    if again and _since(parameters) is None:
+        parameters = parameters | {SINCE: _signer().sign(str(int(time.time())))}
     query = {"next": _back(parameters)} | ({"again": "1"} if again else {})
     return Lead(f"/login?{urlencode(query)}")
 

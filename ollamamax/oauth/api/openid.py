@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods
 from ollamamax.identity.api.request_id import id_of
 from ollamamax.oauth.actions.exchange import claims_for, issuer
 from ollamamax.oauth.actions.log_out import LogOut, log_out_for
-from ollamamax.oauth.actions.sign_in import SINCE, Lead, let_in
+from ollamamax.oauth.actions.sign_in import Lead, let_in
 from ollamamax.oauth.queries.application import find_application
 
 LONGEST = 1900
@@ -44,13 +44,7 @@ def authorize(request: HttpRequest) -> HttpResponse:
     twice = [name for name in given if len(given.getlist(name)) > 1]
     parameters = {name: str(given[name]) for name in given if name not in twice}
     query = urlencode(parameters)
-    since = parameters.get(SINCE, "0")
-    if (
-        len(query) > LONGEST
-        or "\0" in query
-        or "%00" in query
-        or not (since.isascii() and since.isdigit() and len(since) < 12)
-    ):
+    if len(query) > LONGEST or "\0" in query or "%00" in query:
         return _problem("bad_request")
     application = find_application(parameters.get("client_id", ""))
     if application is None:
