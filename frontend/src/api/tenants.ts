@@ -74,7 +74,7 @@ export function useTenantDeletion() {
 export async function saveExport({ id, slug }: { id: string; slug: string }): Promise<void> {
   const file = bodyOf(
     await api.GET('/api/v1/tenants/{tenant_id}/export', { params: one(id), parseAs: 'blob' }),
-  ) as unknown as Blob
+  )
   const address = URL.createObjectURL(file)
   const link = document.createElement('a')
   link.href = address
