@@ -71,6 +71,7 @@ class Servers:
             server = self._postgres()
             self.started.append(server)
             os.environ["OMX_TEST_DATABASE_URL"] = server.url
+        os.environ.setdefault("OMX_TEST_FOLDER", str(self.folder))  # the first process's, which outlives the others
         os.environ["DATABASE_URL"] = os.environ["OMX_TEST_DATABASE_URL"]
         if "OMX_TEST_REDIS_URL" in os.environ:  # by `make mutants`, whose many runs come one after another
             os.environ["REDIS_URL"] = os.environ["OMX_TEST_REDIS_URL"]
