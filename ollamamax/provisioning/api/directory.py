@@ -18,7 +18,7 @@ from ollamamax.provisioning.api.serializers import (
     ScimTokenRotateSerializer,
 )
 from ollamamax.provisioning.models import ScimToken
-from ollamamax.provisioning.protocol.service import base_url
+from ollamamax.provisioning.protocol.address import base_url
 from ollamamax.provisioning.queries.directory import status_of, tokens
 from ollamamax.sso.queries.provider import get_provider
 

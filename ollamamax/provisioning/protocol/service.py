@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import OperationalError
 from pydantic_core import PydanticSerializationError
@@ -83,10 +82,6 @@ _KNOWN: dict[type[OllamaMaxError], type[SCIMException]] = {
     errors.Conflict: ConflictException,
     errors.PreconditionFailed: PreconditionFailedException,
 }
-
-
-def base_url() -> str:
-    return f"{settings.PUBLIC_URL.rstrip('/')}/scim/v2"
 
 
 def told(error: Exception) -> SCIMException | None:

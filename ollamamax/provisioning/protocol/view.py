@@ -1,4 +1,4 @@
-"""The address that directories come to, with a token that says whose they are."""
+"""What directories are answered, who come with a token that says whose they are."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import csrf_exempt
 from scim2_models import InvalidFilterException, PayloadTooLargeException, UnauthorizedException
 from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
@@ -21,16 +19,15 @@ from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.principal import Principal
 from ollamamax.provisioning.actions.token import note_token_use
 from ollamamax.provisioning.models import ScimToken
+from ollamamax.provisioning.protocol.address import base_url
 from ollamamax.provisioning.protocol.patches import fewer_operations
-from ollamamax.provisioning.protocol.service import MOST_BYTES, MOST_FILTER, SERVICE, base_url, told
+from ollamamax.provisioning.protocol.service import MOST_BYTES, MOST_FILTER, SERVICE, told
 from ollamamax.provisioning.protocol.storage import DirectoryStorage
 from ollamamax.provisioning.queries.directory import find_token
 from ollamamax.sso.queries.provider import get_provider
 
 
-@csrf_exempt  # the token in the header is the credential; cookies are not looked at
-@never_cache
-def scim(request: HttpRequest, path: str) -> HttpResponse:
+def answer(request: HttpRequest, path: str) -> HttpResponse:
     """Everything below `/scim/v2/`."""
     try:
         token = _token(request)
