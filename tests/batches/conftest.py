@@ -128,7 +128,7 @@ class House:
     async def batch(self, name: str) -> Any:
         return await self.client().batches.retrieve(name)
 
-    async def ended(self, name: str, seconds: float = 60) -> Any:
+    async def ended(self, name: str, seconds: float = 2 * LONG) -> Any:
         """The batch, once it has ended."""
         async with asyncio.timeout(seconds):
             while (found := await self.batch(name)).status not in {"completed", "failed", "expired", "cancelled"}:

@@ -28,6 +28,7 @@ from tests.batches.conftest import House, chat, rows, text_of
 from tests.directories import publish_empty
 from tests.fakes.node import echo
 from tests.gateway.conftest import publish_model
+from tests.patience import LONG
 from tests.servers import free_port
 
 LINES = 80
@@ -55,13 +56,13 @@ async def slow(ticket: Ticket) -> Any:
 
 
 async def reach(house: House, name: str, completed: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(LONG):
         while (await house.batch(name)).request_counts.completed < completed:
             await asyncio.sleep(0.05)
 
 
 async def check_whole(house: House, name: str) -> None:
-    done = await house.ended(name, 60)
+    done = await house.ended(name)
     assert done.status == "completed", done
     assert (done.request_counts.total, done.request_counts.completed, done.request_counts.failed) == (LINES, LINES, 0)
     output = await house.lines(done.output_file_id)
@@ -93,7 +94,7 @@ async def test_a_runner_that_is_told_to_stop_hands_its_batch_over_at_once(house:
     name = await house.order([chat(number) for number in range(LINES)])
     await reach(house, name, 10)
     first.send_signal(signal.SIGTERM)
-    assert await asyncio.to_thread(first.wait, 15) == 0
+    assert await asyncio.to_thread(first.wait, LONG) == 0
     assert await rows(lambda: Batch.objects.get().runner) == ""
     await house.add_runner()
     await check_whole(house, name)
@@ -108,7 +109,7 @@ async def test_a_runner_that_stood_still_writes_nothing_once_another_has_its_bat
     first.send_signal(signal.SIGSTOP)
     held = await rows(lambda: Batch.objects.get().runner)
     await house.add_runner()
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(LONG):
         while await rows(lambda: Batch.objects.get().runner) == held:
             await asyncio.sleep(0.1)
     first.send_signal(signal.SIGCONT)

@@ -12,6 +12,7 @@ import redis
 from ollamamax.bus import connect, keys
 from ollamamax.bus.directory import Directory, publish, reconcile
 from ollamamax.contract.tables import Table
+from tests.patience import LONG
 
 
 def decode(value: bytes) -> str:
@@ -37,12 +38,12 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 async def directory(redis_url: str, client: redis.Redis) -> AsyncIterator[Directory]:
     made = Directory(redis_url, [KEYS, MODELS])
     await made.start()
-    await asyncio.wait_for(made.wait_loaded(), 5)
+    await asyncio.wait_for(made.wait_loaded(), LONG)
     yield made
     await made.stop()
 
 
-async def until(condition: Callable[[], object], seconds: float = 2.0) -> float:
+async def until(condition: Callable[[], object], seconds: float = LONG) -> float:
     """Seconds it took."""
     start = time.monotonic()
     while not condition():
@@ -70,7 +71,7 @@ async def test_who_misses_what_was_published_just_now_can_wait_for_it(
     for number in range(50):
         publish(client, "keys", {f"{number}": b"1"})
         assert directory.get(KEYS, f"{number}") is None
-        await asyncio.wait_for(directory.catch_up(), 1)
+        await asyncio.wait_for(directory.catch_up(), LONG)
         assert directory.get(KEYS, f"{number}") == "1"
 
 
@@ -99,7 +100,7 @@ async def test_a_reader_that_starts_later_finds_everything(redis_url: str, clien
     publish(client, "models", {f"m{i}": b"x" for i in range(1200)})
     late = Directory(redis_url, [MODELS])
     await late.start()
-    await asyncio.wait_for(late.wait_loaded(), 5)
+    await asyncio.wait_for(late.wait_loaded(), LONG)
     assert len(late.items(MODELS)) == 1200
     await late.stop()
 

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from ollamamax.bus import link
 from ollamamax.bus.subscription import Hearing
 from ollamamax.embedded.valkey import TemporaryValkey
+from tests.patience import LONG
 from tests.servers import free_port
 
 
@@ -24,7 +25,7 @@ class Heard(list[tuple[bytes, bytes]]):
         self.append((channel, data))
 
     async def first(self, count: int) -> Heard:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG):
             while len(self) < count:
                 await asyncio.sleep(0.01)
         return self

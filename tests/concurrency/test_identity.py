@@ -202,7 +202,7 @@ async def test_a_reader_during_many_changes_ends_with_what_is_published(valkey: 
     expected = {f"{n}-{i}" for n in range(3) for i in range(147, 150)}
     changed = asyncio.Event()
     reader.on_change(lambda table, fields: changed.set())
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(LONG):
         while {name for name, _ in reader.items(KEYS)} != expected:
             await changed.wait()
             changed.clear()

@@ -21,6 +21,7 @@ from ollamamax.contract import Gpu, ModelState
 from ollamamax.kernel.ids import new_id
 from tests.dashboard.conftest import Reader, applied, lead, publish
 from tests.dashboard.fleet import VERSION, Fleet
+from tests.patience import LONG
 
 
 async def test_the_first_events_tell_nodes_totals_models_and_requests_whole(
@@ -272,7 +273,7 @@ async def test_numbers_have_no_hole_while_leaders_follow_each_other_and_after_re
             if made == 3:
                 established.set()
 
-    async with asyncio.timeout(30), asyncio.TaskGroup() as leaders:
+    async with asyncio.timeout(LONG), asyncio.TaskGroup() as leaders:
         for _ in range(8):
             established = asyncio.Event()
             leaders.create_task(publisher(await lead(aclient), established))

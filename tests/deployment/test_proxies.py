@@ -18,6 +18,7 @@ import trustme
 from aiohttp import web as served
 
 from tests.architecture.code import ROOT
+from tests.patience import LONG
 from tests.programs import program
 from tests.servers import free_port
 
@@ -41,7 +42,7 @@ class Behind:
         await answer.prepare(request)
         await answer.write(b"data: first\n\n")
         # The second only leaves when the client has the first.
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LONG):
             await self.seen.wait()
         await answer.write(b"data: second\n\n")
         return answer
@@ -131,7 +132,7 @@ async def test_the_example_passes_streams_sockets_and_large_bodies(proxy: object
             aiohttp.ClientSession(f"https://{NAME}:{port}", connector=_here(trusting)) as client,
         ):
             await _until_it_listens(port, process, tmp_path)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(2 * LONG):
                 async with client.post("/v1/chat/completions", json={}) as answer:
                     assert await answer.content.readline() == b"data: first\n"
                     behind.seen.set()
@@ -166,7 +167,7 @@ async def _large() -> AsyncIterator[bytes]:
 
 
 async def _until_it_listens(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(LONG):
         while True:
             assert process.poll() is None, (folder / "said").read_text()
             with contextlib.suppress(OSError):

@@ -17,6 +17,7 @@ from ollamamax.contract import Inference
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
 from tests.dispatch.one_node import FLOODS, NODE, STEADY, Line
+from tests.patience import LONG
 
 
 def settled(number: int | str, tenant: str = "") -> Request:
@@ -72,7 +73,7 @@ async def test_a_node_is_filled_as_soon_as_a_slot_was_kept_in_vain(redis_url: st
         settlements.add(request)
         await settlements.flush()
         assert (line.running(), filled.qsize()) == (0, 0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG):
             assert await filled.get() == NODE
     line.fill()
     assert line.running() == 1
@@ -122,7 +123,7 @@ async def test_what_a_server_took_last_is_said_again_to_the_one_that_takes_its_p
         await settlements.flush()
         valkey.delete(keys.USAGE)  # as on a replica that had not heard of it
         valkey.client_kill_filter(_type="normal", skipme=True)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG):
             while not valkey.xlen(keys.USAGE):
                 with contextlib.suppress(redis.ConnectionError):
                     await commands.do("PING")

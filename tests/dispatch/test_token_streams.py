@@ -19,6 +19,7 @@ from ollamamax.bus.subscription import Hearing
 from ollamamax.contract import CallPart, Control, Delta, Event, Failure, Frame, decode_control, encode_frames
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
+from tests.patience import LONG
 
 
 async def test_a_node_that_is_paused_and_let_go_at_once_hears_both_in_this_order(
@@ -62,7 +63,7 @@ async def test_a_node_that_is_paused_and_let_go_at_once_hears_both_in_this_order
         for number in range(5):
             frame = Frame(ticket, number, [Delta(text="x" * (PAUSE_BYTES + 1), tokens=1)])
             valkey.publish(keys.tokens(node, gateway), encode_frames([frame]))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(LONG):
                 while [each.verb for each in heard].count("resume") <= number:
                     await asyncio.sleep(0.01)
         await end(tasks)

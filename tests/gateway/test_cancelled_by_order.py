@@ -17,6 +17,7 @@ from ollamamax.gateway.standalone import Standalone
 from tests.gateway.conftest import Site, gateway_of, listening, stop_gateway, until
 from tests.gateway.test_revocation import ROUTES, _error
 from tests.gateway.waiting import ask, full, queued
+from tests.patience import LONG
 from tests.servers import free_port
 
 SAID = "This request was cancelled by somebody who manages the requests of its tenant."
@@ -60,7 +61,7 @@ async def test_a_stream_that_is_cancelled_ends_with_an_error_of_its_protocol(sit
         await response.content.readany()
         request = await under_way(site)
         assert cancel(site, request.request, request.gateway)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG):
             rest = await response.content.read()
     assert SAID in str(_error(rest.splitlines()[-1] if b"data: " not in rest else rest))
     await until(lambda: len(site.usage()) == 1)
@@ -131,7 +132,7 @@ async def test_an_order_reaches_the_gateway_that_has_the_request_and_ends_no_oth
             await until(lambda: len(opened(site)) == 2)
             mine = next(each for each in opened(site) if each.gateway == service.dispatcher.id)
             assert cancel(site, mine.request, mine.gateway)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(LONG):
                 assert SAID in (await elsewhere.content.read()).decode()
             assert [each.request for each in opened(site)] != [mine.request]
             await here.content.readany()

@@ -14,6 +14,7 @@ from ollamamax.observability.exposition import Page
 from tests.fakes.node import echo
 from tests.gateway.conftest import Site, until
 from tests.observability.scraped import OPENMETRICS, Scraped
+from tests.patience import LONG
 
 TOKEN = "t" * 24
 MESSAGES = [{"role": "user", "content": "one two three"}]
@@ -46,7 +47,7 @@ async def chat(site: Site, *, stream: bool = False, **more: Any) -> int:
 
 async def grown(site: Site, before: Scraped, name: str, amount: float, **labels: str) -> None:
     """Wait until so much more was counted."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LONG):
         while (await scrape(site)).sum(name, **labels) - before.sum(name, **labels) != amount:
             await asyncio.sleep(0.02)
 

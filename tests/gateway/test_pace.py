@@ -10,6 +10,7 @@ import pytest
 from ollamamax.gateway.http import ClientGone, Owner
 from ollamamax.gateway.pace import BURST, FIRST, GONE_SECONDS, LATE_SECONDS, LEAST, MOST, Pace
 from ollamamax.gateway.starting_turns import Turns
+from tests.patience import LONG
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -121,7 +122,7 @@ async def test_one_request_of_another_tenant_begins_while_a_flood_is_held_back()
         await asyncio.sleep(0)
     held = order.count("flood")
     assert held < 100
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG):
         await asyncio.gather(*(request("calm") for _ in range(BURST)))
     assert order.count("flood") < 100
     for task in flood:
@@ -139,7 +140,7 @@ async def test_whoever_leaves_while_held_back_holds_up_nobody() -> None:
     await asyncio.sleep(0)
     for each in connections:
         each.leave()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG):
         left = await asyncio.gather(*waiting, return_exceptions=True)
         await last
     assert any(isinstance(each, ClientGone) for each in left)
@@ -160,6 +161,6 @@ async def test_who_is_left_alone_is_held_back_no_more() -> None:
     flood = asyncio.gather(*(request() for _ in range(500)))
     await asyncio.sleep(0)
     pace._known.discard("calm")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG):
         await flood
     assert begun == 500

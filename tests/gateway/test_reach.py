@@ -18,6 +18,7 @@ from ollamamax.kernel.errors import ContextTooLong
 from ollamamax.kernel.limits import Limits
 from tests.gateway.conftest import Site, publish_model, until
 from tests.gateway.waiting import Gate
+from tests.patience import LONG
 
 MESSAGES = [{"role": "user", "content": "x"}]
 ASKED: dict[str, dict[str, Any]] = {
@@ -86,7 +87,7 @@ async def test_a_stream_ends_when_its_key_may_not_be_used_from_there_any_more(si
         await until(lambda: len(gate.said) == 1)
         for reach in ({"routes": ["/v1/chat/completions"]}, {"addresses": ["10.0.0.0/8"]}):
             directory.publish(site.client, "keys", {identifier: json.dumps(entry | {"reach": reach}).encode()})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LONG):
             assert "revoked" in (await response.text())
 
 

@@ -23,6 +23,7 @@ from tests.engines.conftest import VERSION as HOSTED
 from tests.engines.conftest import OneModel
 from tests.fakes.node import FakeNode, echo
 from tests.gateway.conftest import VERSION, Site, until
+from tests.patience import LONG
 
 ASK: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
 WORDS = [f"{number} " for number in range(10)]
@@ -291,7 +292,7 @@ async def test_a_node_that_failed_is_tried_again_by_one_request(site: Site, monk
         assert (await _ask(site))[0] == 200
     assert (len(flaky.tickets), len(steady.tickets)) == (1, 5)
     broken = False
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LONG):
         while len(flaky.tickets) < 4:
             assert (await _ask(site))[0] == 200
 

@@ -17,6 +17,7 @@ from ollamamax.gateway.standalone import Standalone
 from ollamamax.identity.keys import make_key, parse_key
 from tests.gateway.conftest import Site, gateway_of, listening, stop_gateway, until
 from tests.gateway.waiting import ask, full, queued
+from tests.patience import LONG
 from tests.servers import free_port
 
 MESSAGES = [{"role": "user", "content": "one two three"}]
@@ -67,7 +68,7 @@ async def test_a_revoked_keys_stream_ends_with_an_error_and_the_node_is_told(sit
     async with site.post(path, body) as revoked, site.post(path, body, other) as kept:
         await revoked.content.readany()
         _revoke(site, site.key)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG):
             rest = await revoked.content.read()
         assert SAID in str(_error(rest.splitlines()[-1] if b"data: " not in rest else rest))
         await kept.content.readany()
@@ -120,7 +121,7 @@ async def test_a_body_that_is_still_being_sent_is_not_waited_for(site: Site) -> 
 
     headers = {"Authorization": f"Bearer {site.key}"}
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(LONG),
         site.http.post(f"{site.url}/v1/chat/completions", data=endless(), headers=headers) as response,
     ):
         assert response.status == 401
@@ -153,7 +154,7 @@ async def test_a_key_that_expires_while_it_streams_is_as_one_that_is_revoked(sit
         if first is None:
             entry["expires_at"] = time.time() + 0.2
             directory.publish(site.client, "keys", {made.identifier: msgspec.json.encode(entry)})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LONG):
             rest = await response.content.read()
     assert msgspec.json.decode(rest.splitlines()[-1]) == {"error": SAID}
 
@@ -172,7 +173,7 @@ async def test_a_key_that_is_not_what_the_request_was_let_in_with_ends_it(site: 
         directory.publish(site.client, "keys", {name: msgspec.json.encode(entry | {"name": "renamed"})})
         await response.content.readany()
         directory.publish(site.client, "keys", {name: msgspec.json.encode(entry | change)})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LONG):
             assert SAID.encode() in await response.content.read()
 
 
@@ -183,7 +184,7 @@ async def test_a_revocation_whose_message_was_lost_is_found_by_comparing(site: S
         # As `publish_directory.lua` does it, without the message.
         site.client.hdel(keys.directory("keys"), _identifier(site.key))
         site.client.incr(keys.DIRECTORY_VERSION)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LONG):
             assert SAID.encode() in await response.content.read()
 
 
@@ -203,7 +204,7 @@ async def test_an_emptied_redis_ends_nothing_and_a_key_that_is_not_published_aga
         await until(lambda: "keys" in service.directory._incomplete)
         await revoked.content.readany()
         directory.reconcile(site.client, "keys", lambda: {_identifier(good): entry})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LONG):
             assert SAID.encode() in await revoked.content.read()
         assert await kept.content.readany()
 
@@ -222,7 +223,7 @@ async def test_every_gateway_ends_what_it_runs(site: Site) -> None:
         await here.content.readany()
         await there.content.readany()
         _revoke(site, site.key)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG):
             for response in (here, there):
                 assert SAID.encode() in await response.content.read()
     await stop_gateway(second)

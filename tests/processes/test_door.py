@@ -13,6 +13,7 @@ import pytest
 
 from ollamamax.contract import Event, Final, Ticket
 from tests.gateway.conftest import Site, site
+from tests.patience import LONG
 from tests.processes.test_gateway import SERVERS, gateway
 from tests.servers import free_port
 
@@ -165,7 +166,7 @@ async def _pipelined(port: int) -> str | None:
 
 async def _healthy(port: int, until: asyncio.Event) -> None:
     while not until.is_set():
-        async with asyncio.timeout(5), client(port) as each:
+        async with asyncio.timeout(LONG), client(port) as each:
             each.writer.write(GET + b"Connection: close\r\n\r\n")
             assert (await each.reader.readline()).split()[1] == b"200"
         await asyncio.sleep(0.05)
@@ -201,7 +202,7 @@ async def test_too_large_a_head_is_told_so(site: Site, tmp_path: Path, server: s
             (b"X: " + b"y" * 8000 + b"\r\n", b"200"),
             (b"X: " + b"y" * 9000 + b"\r\n", b"431"),
         ):
-            async with asyncio.timeout(30), client(port) as each:
+            async with asyncio.timeout(LONG), client(port) as each:
                 each.writer.write(GET + head + b"\r\n")
                 assert (await each.reader.readline()).split()[1] == status, head[:20]
 
@@ -226,7 +227,7 @@ async def test_an_address_has_so_many_connections(site: Site, tmp_path: Path, se
             assert b"200" in said
             assert {b"429", b"reset"} & set(said)
             assert set(said) <= {b"200", b"429", b"reset"}
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LONG):
             while True:  # those that left make room
                 async with client(port) as each:
                     each.writer.write(GET + b"\r\n")
@@ -256,12 +257,12 @@ async def test_behind_a_proxy_the_address_is_the_one_it_names(site: Site, tmp_pa
                 waiting + b"X-Forwarded-For: %b\r\nContent-Length: %d\r\n\r\n%b" % (address, len(body), body)
             )
         answered = [asyncio.create_task(each.reader.readline()) for each in opened]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LONG):
             while len(done := [each for each in answered if each.done()]) < 40:
                 await asyncio.sleep(0.05)
         assert {each.result().split()[1] for each in done} == {b"429"}
         assert len(done) == 40
         held.set()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LONG):
             said = [line.split()[1] for line in await asyncio.gather(*answered)]
         assert (said.count(b"200"), said.count(b"429")) == (40, 40)

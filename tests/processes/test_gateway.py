@@ -18,6 +18,7 @@ import pytest
 
 from ollamamax.contract import Delta, Event, Final, Ticket
 from tests.gateway.conftest import Site, site, until
+from tests.patience import LONG
 from tests.servers import free_port
 
 __all__ = ["site"]
@@ -43,7 +44,7 @@ async def gateway(site: Site, folder: Path, server: str, port: int, **more: str)
             sys.executable, "-m", "ollamamax.cli", "gateway", env=environ, stdout=out, stderr=out
         )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LONG):
             while not await _answers(site, port):
                 assert process.returncode is None, log.read_text()
                 await asyncio.sleep(0.05)
@@ -51,7 +52,7 @@ async def gateway(site: Site, folder: Path, server: str, port: int, **more: str)
     finally:
         if process.returncode is None:
             process.terminate()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LONG):
             await process.wait()
 
 
@@ -119,7 +120,7 @@ async def test_streams_go_on_to_their_end_when_it_is_told_to_stop(site: Site, tm
             await response.content.readany()
             process.send_signal(signal.SIGTERM)
             text = await response.text()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LONG):
             await process.wait()
     assert "[DONE]" in text
     assert '"19 "' in text

@@ -86,7 +86,7 @@ async def page(folder: Path, server: str, person: cast.Person) -> AsyncIterator[
         )
     try:
         async with aiohttp.ClientSession() as http:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(LONG):
                 while not await _answers(http, port):
                     assert process.returncode is None, log.read_text()
                     await asyncio.sleep(0.05)

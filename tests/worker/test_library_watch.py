@@ -18,6 +18,7 @@ from models_registry.manifest import digest_of, hosted
 from models_registry.worker import library as libraries
 from models_registry.worker.library import Library
 from tests.fakes.control_plane import ControlPlane
+from tests.patience import LONG
 
 DATA = os.urandom(2_000_000)
 
@@ -62,7 +63,7 @@ class Case:
         return self.agent.local_models.find(self.order["version"]) is not None
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LONG):
             while not holds():
                 await asyncio.sleep(0.01)
 
