@@ -92,7 +92,7 @@ def running(
 def running_nodes(nodes: int, source: Path = ROOT) -> Iterator[Product]:
     """The same with so many nodes of `make up` itself, whose engines are llama.cpp with the bundled model."""
     with placed(source, nodes) as place:
-        key = place.up(seconds=240)
+        key = place.up()
         yield Product(
             place.url,
             "",
@@ -134,7 +134,7 @@ class Place:
         self.stack.callback(end, process)
         return process
 
-    def up(self, seconds: float = 120) -> str:
+    def up(self, seconds: float = 400) -> str:
         """Start the product's own processes; the first key."""
         process = self.start("up", "ollamamax.embedded", "up")
         wait_for(lambda: " is ready after " in self.log("up").read_text(), process, self.log("up"), seconds)
@@ -196,7 +196,7 @@ def _local_bus(place: Place) -> list[str]:
     return ["--redis-url", f"unix://{quote(str(socket))}?db=0"] if socket.exists() else []
 
 
-def _supervised(source: Path, environ: dict[str, str], seconds: float = 30) -> dict[str, psutil.Process]:
+def _supervised(source: Path, environ: dict[str, str], seconds: float = 120) -> dict[str, psutil.Process]:
     """The processes that `up` started, by its own words, and their supervisor, through which their logs pass.
 
     A process is told of when its supervisor has seen it run for a while, which may be after it answers.
@@ -254,7 +254,7 @@ def _resident(name: str, process: psutil.Process) -> int:
 
 
 def ask(
-    url: str, key: str, body: dict[str, Any] | None = None, *, method: str | None = None, seconds: float = 10
+    url: str, key: str, body: dict[str, Any] | None = None, *, method: str | None = None, seconds: float = 60
 ) -> dict[str, Any]:
     """The JSON answer. Raises `HTTPError` when it is an error."""
     request = urllib.request.Request(
@@ -268,7 +268,7 @@ def ask(
         return found
 
 
-def wait_for(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 120) -> None:
+def wait_for(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 400) -> None:
     until = time.monotonic() + seconds
     while not ready():
         if process.poll() is not None or time.monotonic() > until:

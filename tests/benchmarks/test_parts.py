@@ -15,7 +15,7 @@ from benchmarks.product import NotStarted, Product, running, running_nodes
 pytestmark = [
     pytest.mark.flow,
     pytest.mark.xdist_group("benchmarks"),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(900),
     pytest.mark.usefixtures("processes_without_coverage"),
 ]
 

@@ -68,7 +68,7 @@ class Product:
             return False
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self._request(path, key=True), timeout=10) as answer:
+        with urllib.request.urlopen(self._request(path, key=True), timeout=60) as answer:
             return json.load(answer)
 
     def _request(self, path: str, *, key: bool) -> urllib.request.Request:

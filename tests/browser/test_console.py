@@ -27,7 +27,7 @@ from tests.browser.visitor import moving, too_wide, unseen_in_forced_colours
 from tests.browser.visitor import uses as _uses
 from tests.browser.visitor import violations as _violations
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900), pytest.mark.xdist_group("browser")]
 
 SHOTS = os.environ.get("OMX_TEST_SCREENSHOTS", "")
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")

@@ -21,7 +21,7 @@ def test_the_page_shows_every_operation_and_breaks_no_rule(live_server: Any) -> 
         page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: said.append(f"error: {error}"))
         page.goto(f"{live_server.url}/api/v1/docs/")
-        page.wait_for_selector(".opblock", timeout=20_000)
+        page.wait_for_selector(".opblock", timeout=60_000)
         operations = page.locator(".opblock").count()
         page.locator(".opblock").first.click()
         page.wait_for_selector(".opblock-body")

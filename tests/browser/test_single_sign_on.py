@@ -21,7 +21,7 @@ from tests.servers import short_folder
 from tests.sso.ldap_directory import BASE, READER, READS, slapd
 from tests.sso.saml_provider import Saying, asked, form, metadata, with_signed_assertion
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600), pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900), pytest.mark.xdist_group("browser")]
 
 SHOTS = os.environ.get("OMX_TEST_SCREENSHOTS", "")
 OWN_DOMAIN = """

@@ -22,7 +22,7 @@ from tests.browser.product import NODE, ROOT, SLOTS, Product
 from tests.browser.visitor import ask, log_in, uses
 from tests.fakes.ollama_server import OllamaServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600), pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900), pytest.mark.xdist_group("browser")]
 
 DOCUMENT = ROOT / "docs" / "console" / "tasks.md"
 HOT = "berlin-hot"

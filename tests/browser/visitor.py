@@ -88,7 +88,7 @@ def uses(product: Product, key: str) -> bool:
     """Whether the gateway takes the key."""
     request = urllib.request.Request(product.url + "/v1/models", headers={"Authorization": f"Bearer {key}"})
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return bool(answer.status == 200)
     except urllib.error.HTTPError as error:
         return error.code != 401

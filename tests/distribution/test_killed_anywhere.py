@@ -26,7 +26,7 @@ from tests.distribution.killed import killed_at
 from tests.distribution.whole import AT_ONCE, broken, left_over
 from tests.registry.conftest import write_gguf
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(900)]
 STRIDE = int(os.environ.get("KILL_AT_EACH", "29"))
 """The process is killed at each step of so many; 1 (`make crashes`) is at every one."""
 

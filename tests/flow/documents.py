@@ -175,6 +175,6 @@ def run(block: Block, folder: Path, environ: dict[str, str]) -> str:
     if block.language != "python":
         # A status of 400 or more fails the block, as a reader would see it fail.
         command = ["bash", "-ec", f'curl() {{ command curl -sS --fail-with-body "$@"; }}\n{text}']
-    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, f"{block.name}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     return done.stdout

@@ -45,7 +45,7 @@ class NodeAlone:
     def say(self, program: str, *arguments: str) -> str:
         """Run a program of the environment where no clone is in sight; what it printed."""
         done = subprocess.run(
-            [self.bin / program, *arguments], cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=60
+            [self.bin / program, *arguments], cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=240
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -73,7 +73,7 @@ class NodeAlone:
 
 
 def _run(arguments: list[str | Path]) -> str:
-    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=400)
     if re.search(r"Failed to fetch|error sending request|dns error|client error \(Connect\)", done.stderr):
         pytest.skip("the packages of a node cannot be had here: there is no network")
     assert done.returncode == 0, done.stdout + done.stderr

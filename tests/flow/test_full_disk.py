@@ -26,7 +26,7 @@ from tests.small_disk import fill, small_disk
 pytestmark = [
     pytest.mark.flow,
     pytest.mark.xdist_group("benchmarks"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
     pytest.mark.usefixtures("processes_without_coverage"),
 ]
 MEBIBYTES = 700
@@ -164,7 +164,7 @@ def _killed_on_a_full_disk(place: Place, disk: Path, headers: dict[str, str]) ->
     (disk / "fill").unlink()
     again = place.start("again", "ollamamax.embedded", "up")
     wait_for(lambda: " is ready after " in place.log("again").read_text(), again, place.log("again"))
-    answer = httpx.post(f"{place.url}/v1/chat/completions", json=QUESTION, headers=headers, timeout=60)
+    answer = httpx.post(f"{place.url}/v1/chat/completions", json=QUESTION, headers=headers, timeout=240)
     assert answer.status_code == 200, answer.text
 
 

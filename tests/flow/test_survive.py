@@ -15,7 +15,7 @@ from cluster.scheduling.silence import FLOOR
 pytestmark = [
     pytest.mark.flow,
     pytest.mark.xdist_group("benchmarks"),
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(900),
     pytest.mark.usefixtures("processes_without_coverage"),
 ]
 
@@ -52,6 +52,6 @@ def _run(place: Place, folder: Path, name: str) -> str:
     (script,) = re.findall(rf"`{name}\.py`:\n\n```python\n(.*?)```", text, re.DOTALL)
     path = folder / f"{name}.py"
     path.write_text(script)
-    done = subprocess.run([sys.executable, path], env=place.environ, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, path], env=place.environ, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

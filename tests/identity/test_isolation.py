@@ -337,7 +337,7 @@ def matrix(clients: Clients, own: Things, foreign: Things, cells: list[tuple[str
     return found
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", range(3))
 def test_nobody_reaches_a_thing_of_another_tenant_and_the_rightful_owner_reaches_their_own(
     part: int,

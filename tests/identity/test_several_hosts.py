@@ -17,7 +17,7 @@ from ollamamax import env_forms
 from ollamamax.identity.database import primary
 from ollamamax.settings import database
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture

@@ -69,10 +69,10 @@ class Served:
         self.url = url
 
     def ollama(self, key: Key) -> ollama.Client:
-        return ollama.Client(self.url, headers={"Authorization": f"Bearer {key.text}"}, timeout=60)
+        return ollama.Client(self.url, headers={"Authorization": f"Bearer {key.text}"}, timeout=180)
 
     def http(self, key: Key) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {key.text}"}, timeout=60)
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {key.text}"}, timeout=180)
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ from tests.fakes.registry import Registry
 from tests.management.conftest import Served, knows, write_gguf
 from tests.worker.node import ROOT
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(900)]
 
 
 @pytest.fixture

@@ -210,7 +210,7 @@ def known(owner: Person, valkey: redis.Redis) -> list[str]:
 
 
 @pytest.mark.django_db
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("who", ["owner", "viewer"])
 def test_nothing_that_anybody_sends_is_an_error_of_the_server(
     who: str, request: pytest.FixtureRequest, known: list[str], settings: Settings, tmp_path: Path

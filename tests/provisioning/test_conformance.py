@@ -27,7 +27,7 @@ def _one_connection() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_one_connection")
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_conformance_checks_find_no_fault(scim: Directory) -> None:
     headers = {"Authorization": f"Bearer {scim.token}"}
     client = WSGISCIMClient(WSGIHandler(), base_url="http://testserver/scim/v2/", headers=headers)
