@@ -15,6 +15,7 @@ import pytest
 import redis.asyncio
 
 from ollamamax.bus.connect import connect_async
+from tests.patience import LONG
 from tests.worker.test_redis_addresses import write_certificate
 
 
@@ -88,7 +89,7 @@ async def test_a_task_cancelled_in_any_turn_of_the_loop_ends_there(
                     await asyncio.sleep(0)
                 done = task.done()
                 task.cancel()
-                await asyncio.wait([task], timeout=10)
+                await asyncio.wait([task], timeout=LONG)
                 assert done or task.cancelled(), f"cancelled in turn {turns}: {task}"
                 turns += 1
             assert turns > 1

@@ -28,6 +28,7 @@ from tests.architecture.code import called_name, modules
 from tests.fakes.state import node_state
 from tests.gateway.conftest import until
 from tests.halting import HaltingWay
+from tests.patience import LONG
 
 Said = list[str]
 """What was heard."""
@@ -133,7 +134,7 @@ async def test_who_listens_on_a_connection_that_passes_nothing_hears_again(
             say("after")
             return "after" in said
 
-        await until(again, 10)
+        await until(again, 30)
         assert way.accepted > before
 
 
@@ -152,7 +153,7 @@ async def test_what_was_published_between_two_connections_is_loaded(
         await heard.listening.wait()
         way.halt()
         held = valkey.set("held", "second")
-        await until(lambda: loads[-1:] == [b"second"], 10)
+        await until(lambda: loads[-1:] == [b"second"], 30)
         await end([task])
     assert loads[0] == b"first"
     assert held
@@ -169,7 +170,7 @@ async def test_a_load_that_fails_is_made_again_on_another_connection(redis_url: 
 
     heard = Subscription("part", redis_url, lambda *_: None, channels=["c"], load=load, background=background)
     task = asyncio.create_task(heard.run())
-    await asyncio.wait_for(heard.listening.wait(), 5)
+    await asyncio.wait_for(heard.listening.wait(), LONG)
     assert len(tries) == 3
     assert background.problems() == {}
     await end([task])

@@ -15,6 +15,7 @@ from cluster.engines.base import PromptCount
 from ollamamax import contract
 from ollamamax.kernel.errors import ContextTooLong, EngineFailed, ModelNotFound, Unsupported
 from tests.engines.conftest import Subject, chat
+from tests.patience import LONG
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -228,7 +229,7 @@ async def test_cancelling_the_reader_frees_the_slot_within_a_second(subject: Sub
             begun.set()
 
     task = asyncio.create_task(read())
-    await asyncio.wait_for(begun.wait(), 20)
+    await asyncio.wait_for(begun.wait(), LONG)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task

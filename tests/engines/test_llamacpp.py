@@ -97,7 +97,7 @@ async def test_keep_alive_zero_unloads_after_the_request(engine: LlamaCpp) -> No
     inference = chat("Hi", max_tokens=2)
     inference.keep_alive = 0
     await run(engine, inference)
-    await until(lambda: not engine.loaded(FIRST), 3)
+    await until(lambda: not engine.loaded(FIRST), LONG)
     assert await engine.models() == []
     # It was asked for that once: what comes next does not ask, and the model stays as usual.
     await run(engine, chat("Hi", max_tokens=2))
@@ -117,7 +117,7 @@ async def test_a_negative_keep_alive_keeps_it(engine: LlamaCpp) -> None:
 async def test_an_idle_model_is_unloaded(engine: LlamaCpp) -> None:
     await engine.load(FIRST, "m", keep_alive=0.3)
     assert engine.loaded(FIRST)
-    await until(lambda: not engine.loaded(FIRST), 3)
+    await until(lambda: not engine.loaded(FIRST), LONG)
 
 
 async def test_a_larger_context_is_had_by_loading_again(engine: LlamaCpp) -> None:

@@ -30,6 +30,7 @@ from ollamamax.observability.table import BY_NAME
 from tests.flow import documents, prometheus
 from tests.flow.node_alone import IMPORT_EVERYTHING, NodeAlone
 from tests.observability import expressions
+from tests.patience import LONG
 from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -282,7 +283,7 @@ def test_prometheus_scrapes_every_process(running: Copy, tmp_path: Path) -> None
                 assert process in metric.given_by, (name, process)
         # Every metric and label of alerts and dashboards is there, and every query is answered.
         with contextlib.suppress(AssertionError):
-            wait(lambda: all(found.ask(name) for name in expressions.recorded()), 10)
+            wait(lambda: all(found.ask(name) for name in expressions.recorded()), LONG)
         assert [name for name in expressions.recorded() if not found.ask(name)] == []
         for each in expressions.expressions():
             found.ask(each.text)

@@ -18,6 +18,7 @@ from ollamamax.gateway.openai.response import ResponseEvents, ShownResponse
 from ollamamax.gateway.openai.response_request import ResponseRequest
 from ollamamax.gateway.openai.responses import Chunks
 from tests.gateway.conftest import Site
+from tests.patience import LONG
 
 SAY: list[Any] = [{"role": "user", "content": "call"}]
 ARGUMENTS = '{"path": "/a", "lines": [1, 2]}'
@@ -182,4 +183,4 @@ async def _messages(site: Site, writes: _Writes) -> str:
 async def test_official_clients_have_the_beginning_before_the_end_is_written(site: Site, ask: Any) -> None:
     writes = _Writes()
     await site.add_node(script=writes)
-    assert await asyncio.wait_for(ask(site, writes), 20) == ARGUMENTS
+    assert await asyncio.wait_for(ask(site, writes), LONG) == ARGUMENTS

@@ -12,6 +12,7 @@ from gguf import GGUFReader, GGUFWriter
 from tests import smollm
 from tests.management.conftest import Controller
 from tests.management.test_real_model import SAY, serves
+from tests.patience import LONG
 from tests.worker.node import Node, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -44,5 +45,5 @@ def test_an_adapter_is_applied(client: ollama.Client, controller: Controller, no
     client.create("plain", files={"m.gguf": weights}, parameters=greedy)
     client.create("tuned", from_="plain", adapters={"lora.gguf": adapter})
     for name in ("plain", "tuned"):
-        wait_for(lambda name=name: serves(client, name), 60, name)  # type: ignore[misc]
+        wait_for(lambda name=name: serves(client, name), LONG, name)  # type: ignore[misc]
     assert client.chat("tuned", SAY).message.content != client.chat("plain", SAY).message.content

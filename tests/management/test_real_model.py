@@ -21,6 +21,7 @@ from tests import smollm
 from tests.cast import Key
 from tests.fakes.registry import Registry
 from tests.management.conftest import Controller, Served
+from tests.patience import LONG
 from tests.worker.node import Node, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -104,7 +105,7 @@ def test_a_model_from_blob_to_removal(
     told = client.chat("captain", [{"role": "system", "content": "You are Captain Ahab."}, *SAY])
     assert told.prompt_eval_count == first.prompt_eval_count
     assert told.message.content == first.message.content
-    wait_for(lambda: serves(client, "base"), 60)
+    wait_for(lambda: serves(client, "base"), LONG)
     assert client.chat("base", SAY, options={"num_predict": 7}).prompt_eval_count != first.prompt_eval_count
 
     shown = client.show("captain")
@@ -128,7 +129,7 @@ def test_a_model_from_blob_to_removal(
     next(telling)
     client.delete("ahab:1")
     assert list(telling)[-1].done_reason in {"stop", "length"}
-    wait_for(lambda: not (node.state() and node.state().models), 30, "the node empty")  # type: ignore[union-attr]
+    wait_for(lambda: not (node.state() and node.state().models), LONG, "the node empty")  # type: ignore[union-attr]
     wait_for(lambda: not list((node.home / "blobs").iterdir()), what="the node's disk empty")
     collect_garbage(datetime.timedelta(0))
     assert not [file for file in (settings.HOME / "blobs").rglob("*") if file.is_file()]
@@ -149,7 +150,7 @@ def test_templates_stop_words_and_starting_messages_are_applied(
     client.create("primed", from_="plain", messages=[SAY[0], {"role": "assistant", "content": "I am Bob the builder."}])
     client.create("short", from_="plain", parameters={"stop": ["the"]})
     for name in ("plain", "ahoy", "jinja", "primed", "short"):
-        wait_for(lambda name=name: serves(client, name), 60, name)  # type: ignore[misc]
+        wait_for(lambda name=name: serves(client, name), LONG, name)  # type: ignore[misc]
     plain, ahoy = client.chat("plain", SAY), client.chat("ahoy", SAY)
     # What the raw prompt of that template gives is what the chat gives.
     raw = f"<|im_start|>user\n{SAY[0]['content']}<|im_end|>\n<|im_start|>assistant\nAhoy"

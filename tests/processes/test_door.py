@@ -222,7 +222,7 @@ async def test_an_address_has_so_many_connections(site: Site, tmp_path: Path, se
             opened = [await stack.enter_async_context(client(port)) for _ in range(4 * 16 + 8)]
             for each in opened:
                 each.writer.write(GET + b"\r\n")
-            said = [await asyncio.wait_for(_status(each.reader), 30) for each in opened]
+            said = [await asyncio.wait_for(_status(each.reader), LONG) for each in opened]
             # One that is over the bound is told so and closed; a client that writes meanwhile may see a reset instead.
             assert b"200" in said
             assert {b"429", b"reset"} & set(said)

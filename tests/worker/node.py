@@ -104,7 +104,7 @@ class Node:
             state = self.state()
             return state if state is not None and state.boot != boot_other_than else None
 
-        return wait_for(ready, 40, "the node's state") or self.wait_ready()
+        return wait_for(ready, LONG, "the node's state") or self.wait_ready()
 
     def wake(self) -> None:
         """Send the Celery message as the admitting script does, when no drain stands."""

@@ -10,7 +10,7 @@ from cluster.worker.inbox import IDLE_SECONDS, evicted
 from ollamamax import contract
 from ollamamax.bus import keys
 from ollamamax.log_lines import GATHER_SECONDS
-from tests.patience import BUSY
+from tests.patience import BUSY, LONG
 from tests.worker.conftest import MakeNode, MakeStub
 from tests.worker.node import Gateway, Node, wait_for
 
@@ -95,7 +95,7 @@ def test_two_drains_at_once_run_each_ticket_once(stub_node: Node, gateway: Gatew
 def test_tickets_whose_message_was_lost_are_found(stub_node: Node, gateway: Gateway) -> None:
     ticket = gateway.ticket()
     stub_node.redis.rpush(keys.node_inbox(stub_node.id), contract.encode_ticket(ticket))
-    assert isinstance(gateway.wait(ticket, 5).end, contract.Final)
+    assert isinstance(gateway.wait(ticket, LONG).end, contract.Final)
 
 
 def test_at_the_end_of_a_drain_what_runs_ends_and_is_told_why(make_node: MakeNode, make_stub: MakeStub) -> None:

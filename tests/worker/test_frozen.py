@@ -59,10 +59,10 @@ def test_an_engine_that_the_node_started_is_started_again(control: ControlPlane,
     node.wait_ready()
     order = publish(control)
     node.send("models_registry.fetch_version", **order)
-    wait_for(lambda: model_is(node, "ready"), 30, "the model on the disk")
+    wait_for(lambda: model_is(node, "ready"), LONG, "the model on the disk")
     gateway = Gateway(node)
     ticket = gateway.run("Tell me a long story.", version=order["version"], max_tokens=1500, temperature=0)
-    gateway.until(lambda: ticket.id in gateway.got and gateway.got[ticket.id].tokens > 5, 60)
+    gateway.until(lambda: ticket.id in gateway.got and gateway.got[ticket.id].tokens > 5, LONG)
     (child,) = children(node)
     child.suspend()
     end = gateway.wait(ticket, LONG).end
@@ -72,6 +72,6 @@ def test_an_engine_that_the_node_started_is_started_again(control: ControlPlane,
     assert isinstance(hung, contract.Engine)
     assert "no token for" in (hung.error or "")
     wait_for(lambda: not child.is_running(), LONG, "the end of the stopped process")
-    assert isinstance(gateway.wait(gateway.run(version=order["version"], max_tokens=3), 60).end, contract.Final)
+    assert isinstance(gateway.wait(gateway.run(version=order["version"], max_tokens=3), LONG).end, contract.Final)
     wait_for(lambda: (s := node.state()) is not None and s.engines[0].healthy)
     assert [each.pid for each in children(node)] != [child.pid]

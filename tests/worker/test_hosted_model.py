@@ -15,6 +15,7 @@ from ollamamax import contract
 from ollamamax.kernel.ids import new_id
 from tests import smollm
 from tests.fakes.control_plane import ControlPlane
+from tests.patience import LONG
 from tests.worker.conftest import MakeNode
 from tests.worker.node import Gateway, Got, Node, wait_for
 
@@ -58,12 +59,12 @@ def test_a_hosted_model_from_fetch_to_unload(control: ControlPlane, node: Node) 
     order = publish(control)
     node.send("models_registry.fetch_version", **order)
     node.send("models_registry.fetch_version", **order)
-    wait_for(lambda: model_is(node, "ready"), 30, "the model on the disk")
+    wait_for(lambda: model_is(node, "ready"), LONG, "the model on the disk")
     assert control.ranges == [""], "two orders, one download"
 
     gateway = Gateway(node)
     ticket = gateway.run("Say hello.", version=order["version"], max_tokens=12, seed=1)
-    got = gateway.wait(ticket, 40)
+    got = gateway.wait(ticket, LONG)
     assert isinstance(got.end, contract.Final), got
     assert isinstance(got.events[0], contract.Started)
     assert not got.events[0].loaded
@@ -98,7 +99,7 @@ def test_a_hosted_model_from_fetch_to_unload(control: ControlPlane, node: Node) 
         ticket = gateway.ticket("Hi", version=order["version"], max_tokens=1, num_ctx=num_ctx)
         ticket.load = contract.Load(num_ctx=1024)
         node.push(ticket)
-        first, *_ = gateway.wait(ticket, 40).events
+        first, *_ = gateway.wait(ticket, LONG).events
         assert isinstance(first, contract.Started)
         started.append((first.loaded, first.context))
     assert started == [(True, 2048), (True, 1024)]
@@ -124,7 +125,7 @@ def test_a_hosted_model_from_fetch_to_unload(control: ControlPlane, node: Node) 
 def test_another_tenants_keep_alive_neither_evicts_nor_pins(control: ControlPlane, node: Node) -> None:
     order = publish(control)
     node.send("models_registry.fetch_version", **order)
-    wait_for(lambda: model_is(node, "ready"), 30, "the model on the disk")
+    wait_for(lambda: model_is(node, "ready"), LONG, "the model on the disk")
     gateway = Gateway(node)
     other = new_id()
 
@@ -134,7 +135,7 @@ def test_another_tenants_keep_alive_neither_evicts_nor_pins(control: ControlPlan
         if empty:
             ticket.inference.messages = []
         node.push(ticket)
-        return gateway.wait(ticket, 40)
+        return gateway.wait(ticket, LONG)
 
     def expires_in() -> float | None:
         """As the node says from now on: its next word may still be of before."""
@@ -184,7 +185,7 @@ def test_a_fetch_that_fails_says_why_and_can_be_asked_again(control: ControlPlan
     control.break_after = 40_000_000
     node.send("models_registry.fetch_version", **order)
     wait_for(lambda: model_is(node, "fetching", "ready"))
-    wait_for(lambda: model_is(node, "ready"), 30)
+    wait_for(lambda: model_is(node, "ready"), LONG)
 
 
 def test_a_download_goes_on_after_the_node_was_killed(control: ControlPlane, node: Node) -> None:
@@ -197,7 +198,7 @@ def test_a_download_goes_on_after_the_node_was_killed(control: ControlPlane, nod
     control.break_after = None
     node.restart()
     node.wait_ready(boot)
-    wait_for(lambda: model_is(node, "ready"), 30)
+    wait_for(lambda: model_is(node, "ready"), LONG)
     assert control.ranges[-1].startswith("bytes=")
 
 

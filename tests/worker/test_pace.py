@@ -18,6 +18,7 @@ from models_registry.worker.library import Library
 from models_registry.worker.pace import BytePace, Throttle
 from ollamamax.contract.peers import TransferLeave
 from tests.fakes.control_plane import ControlPlane
+from tests.patience import LONG
 from tests.worker.test_library_watch import agent_of
 
 DATA = os.urandom((5 << 20) + 12_345)
@@ -161,7 +162,7 @@ async def test_every_byte_that_comes_was_waited_for_in_one_place(
     manifest = hosted("m:1", {}, digest, len(DATA))
     version = digest_of(manifest)
     await library.fetch(version, "m:1", manifest)
-    await asyncio.wait_for(library._fetching[version], 30)
+    await asyncio.wait_for(library._fetching[version], LONG)
     assert library._agent.local_models.find(version) is not None
     [of_terms] = [count for (_, rate), count in taken.items() if rate == RATE]
     assert of_terms == sum(control.leaves) == comes

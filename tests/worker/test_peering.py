@@ -8,6 +8,7 @@ from cluster.engines.build import EngineChoice
 from models_registry.manifest import digest_of, hosted
 from ollamamax import contract
 from tests.fakes.control_plane import ControlPlane
+from tests.patience import LONG
 from tests.servers import free_port
 from tests.worker.conftest import MakeNode
 from tests.worker.node import Node, wait_for
@@ -39,12 +40,12 @@ def test_the_second_node_has_it_of_the_first_and_the_control_plane_gives_it_once
     first, second = nodes
     order = {"version": digest_of(manifest), "name": "m:1", "manifest": manifest, "base_url": control.url}
     first.send("models_registry.fetch_version", **order)
-    wait_for(lambda: has(first), 40, "the first has it")
+    wait_for(lambda: has(first), LONG, "the first has it")
     control.ports = {node.id: port for node, port in zip(nodes, ports, strict=True)}
     control.whole = {first.id}
     given = len(control.ranges)
     assert sum(control.leaves) >= len(DATA)
     second.send("models_registry.fetch_version", **order)
-    wait_for(lambda: has(second), 40, "the second has it")
+    wait_for(lambda: has(second), LONG, "the second has it")
     assert len(control.ranges) == given, "the control plane gave none of it again"
     assert sum(control.leaves) >= 2 * len(DATA), "leave was asked for what came of the other node, too"

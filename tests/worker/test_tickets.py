@@ -10,7 +10,7 @@ from cluster.engines.build import EngineChoice
 from ollamamax import contract
 from ollamamax.bus import keys
 from ollamamax.kernel.ids import new_id
-from tests.patience import BUSY
+from tests.patience import BUSY, LONG
 from tests.worker.conftest import MakeNode, MakeStub
 from tests.worker.node import Gateway, Node, wait_for
 
@@ -206,7 +206,7 @@ def test_work_for_a_gateway_that_is_gone_is_stopped(make_stub: MakeStub, make_no
     ticket = gateway.run()
     gateway.until(lambda: ticket.id in gateway.got)
     gateway.pubsub.close()
-    wait_for(lambda: stub.seen()["running"] == 0, 20, "the engine's end")
+    wait_for(lambda: stub.seen()["running"] == 0, LONG, "the engine's end")
     wait_for(lambda: ticket.id in node.done(), what="done")
     assert node.done()[ticket.id]["finish"] == "gateway_lost"
 
