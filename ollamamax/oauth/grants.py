@@ -36,7 +36,7 @@ class Signing(NamedTuple):
     issuer: str
 
 
-class Client(ClientMixin):  # type: ignore[misc]
+class ApplicationClient(ClientMixin):  # type: ignore[misc]
     """An application, as Authlib asks for it."""
 
     def __init__(self, application: Application) -> None:
@@ -84,14 +84,14 @@ class Refresh(TokenMixin):  # type: ignore[misc]
     def __init__(self, row: RefreshToken) -> None:
         self.row = row
 
-    def check_client(self, client: Client) -> bool:
+    def check_client(self, client: ApplicationClient) -> bool:
         return self.row.family.application_id == client.application.pk
 
     def get_scope(self) -> str:
         return self.row.family.scope
 
 
-class Asked(OAuth2Request):  # type: ignore[misc]
+class ProviderRequest(OAuth2Request):  # type: ignore[misc]
     """One request, of which each parameter was there once. ``secret`` is what a client shows; ``signing`` is there where tokens are asked for, and
     ``person``, ``session``, ``auth_time`` and ``acting`` where a browser came."""
 
@@ -120,7 +120,7 @@ class Asked(OAuth2Request):  # type: ignore[misc]
 class _Issuing:
     """Makes the tokens of a family."""
 
-    request: Asked
+    request: ProviderRequest
 
     def _issued(self, family: TokenFamily, user: Standing, scope: str, after: RefreshToken | None) -> dict[str, Any]:
         signing = self.request.signing
@@ -150,9 +150,9 @@ class CodeGrant(_Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
 
     def generate_authorization_code(self) -> str:
         """The action makes it."""
-        asked: Asked = self.request
+        asked: ProviderRequest = self.request
         return keep_code(
-            acting=asked.acting,
+            by=asked.acting,
             application=asked.application,
             standing=asked.person,
             session=asked.session,
@@ -163,10 +163,10 @@ class CodeGrant(_Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
             challenge=asked.parameters["code_challenge"],
         )
 
-    def save_authorization_code(self, code: str, request: Asked) -> None:
+    def save_authorization_code(self, code: str, request: ProviderRequest) -> None:
         """It is kept since it was made."""
 
-    def query_authorization_code(self, code: str, client: Client) -> Code | None:
+    def query_authorization_code(self, code: str, client: ApplicationClient) -> Code | None:
         found = take_code(client.application, code)
         return None if found is None else Code(found)
 
@@ -221,16 +221,16 @@ class IdToken(OpenIDToken):  # type: ignore[misc]
 
     _signing: Signing
 
-    def resolve_client_private_key(self, client: Client) -> ECKey:
+    def resolve_client_private_key(self, client: ApplicationClient) -> ECKey:
         return ECKey.import_key(self._signing.private)
 
-    def get_client_algorithm(self, client: Client) -> str:
+    def get_client_algorithm(self, client: ApplicationClient) -> str:
         return ALGORITHM
 
-    def get_encode_header(self, client: Client) -> dict[str, str]:
+    def get_encode_header(self, client: ApplicationClient) -> dict[str, str]:
         return {"alg": ALGORITHM, "kid": self._signing.kid, "typ": "JWT"}
 
-    def get_compatible_claims(self, request: Asked) -> dict[str, Any]:
+    def get_compatible_claims(self, request: ProviderRequest) -> dict[str, Any]:
         now, family = int(time.time()), request.family
         claims: dict[str, Any] = {
             "iss": request.signing.issuer,
@@ -253,7 +253,7 @@ class IdToken(OpenIDToken):  # type: ignore[misc]
 
 
 class CodeIdToken(IdToken, OpenIDCode):  # type: ignore[misc]
-    def exists_nonce(self, nonce: str, request: Asked) -> bool:
+    def exists_nonce(self, nonce: str, request: ProviderRequest) -> bool:
         """A nonce is the client's, which looks whether the answer has that of its session; here it is bounded alone."""
         if len(nonce) > _MOST_NONCE:
             raise InvalidRequestError("The nonce is too long.")

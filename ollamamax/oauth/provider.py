@@ -15,11 +15,19 @@ from ollamamax.identity.keys import matches
 from ollamamax.identity.models import UserSession
 from ollamamax.kernel.principal import Principal
 from ollamamax.oauth.claims import SCOPES
-from ollamamax.oauth.grants import Asked, Challenge, Client, CodeGrant, CodeIdToken, IdToken, RefreshGrant
+from ollamamax.oauth.grants import (
+    ApplicationClient,
+    Challenge,
+    CodeGrant,
+    CodeIdToken,
+    IdToken,
+    ProviderRequest,
+    RefreshGrant,
+)
 from ollamamax.oauth.queries.standing import Standing
 
 
-class Response(NamedTuple):
+class ProviderResponse(NamedTuple):
     status: int
     body: Any
     headers: list[tuple[str, str]]
@@ -28,17 +36,19 @@ class Response(NamedTuple):
 class _Server(AuthorizationServer):  # type: ignore[misc]
     """Of one request."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: ProviderRequest) -> None:
         super().__init__(scopes_supported=list(SCOPES))
-        self._client = Client(asked.application)
+        self._client = ApplicationClient(asked.application)
         self.register_grant(CodeGrant, [Challenge(required=True), CodeIdToken()])
         self.register_grant(RefreshGrant, [IdToken()])
 
-    def query_client(self, client_id: str) -> Client | None:
+    def query_client(self, client_id: str) -> ApplicationClient | None:
         """The application whose request it is, which was found before."""
         return self._client if client_id == self._client.get_client_id() else None
 
-    def authenticate_client(self, request: Asked, methods: list[str], endpoint: str = "token") -> Client:
+    def authenticate_client(
+        self, request: ProviderRequest, methods: list[str], endpoint: str = "token"
+    ) -> ApplicationClient:
         """An application with a secret shows it, in one way or the other; a public one shows none."""
         known, shown = request.application.secret_hash, request.secret
         if not (matches(shown, known) if known else shown == ""):
@@ -51,16 +61,16 @@ class _Server(AuthorizationServer):  # type: ignore[misc]
             raise InvalidScopeError("The scope 'openid' is needed.")
         super().validate_requested_scope(scope)
 
-    def create_oauth2_request(self, request: Asked) -> Asked:
+    def create_oauth2_request(self, request: ProviderRequest) -> ProviderRequest:
         return request
 
-    def handle_response(self, status: int, body: Any, headers: list[tuple[str, str]]) -> Response:
-        return Response(status, body, headers)
+    def handle_response(self, status: int, body: Any, headers: list[tuple[str, str]]) -> ProviderResponse:
+        return ProviderResponse(status, body, headers)
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
         """Nobody listens."""
 
-    def save_token(self, token: dict[str, Any], request: Asked) -> None:
+    def save_token(self, token: dict[str, Any], request: ProviderRequest) -> None:
         """What is kept of it was kept when it was made."""
 
 
@@ -70,11 +80,11 @@ class Authorization:
     ``prompt`` has the words of the request's.
     """
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: ProviderRequest) -> None:
         self._asked, self._server = asked, _Server(asked)
         self._grant: Any = None
         self.prompt = frozenset(asked.parameters.get("prompt", "").split())
-        self.refused: Response | None = None
+        self.refused: ProviderResponse | None = None
         if (kind := asked.parameters.get("response_type")) != "code":
             self.refused = self.refusal("invalid_request" if kind is None else "unsupported_response_type")
             return
@@ -98,21 +108,23 @@ class Authorization:
         if "none" in self.prompt and len(self.prompt) > 1:
             raise InvalidRequestError("The prompt 'none' stands alone.")
 
-    def refusal(self, error: str, description: str = "") -> Response:
+    def refusal(self, error: str, description: str = "") -> ProviderResponse:
         """Back to the application with a code of RFC 6749, section 4.1.2.1, or of OpenID Connect Core, section 3.1.2.6."""
         redirect_uri, state = self._asked.parameters["redirect_uri"], self._asked.parameters.get("state")
         made = OAuth2Error(description, state=state, redirect_uri=redirect_uri, error=error)
-        return Response(*made())
+        return ProviderResponse(*made())
 
-    def grant(self, *, person: Standing, session: UserSession, auth_time: float, acting: Principal) -> Response:
+    def grant(self, *, person: Standing, session: UserSession, auth_time: float, acting: Principal) -> ProviderResponse:
         """In a transaction: back to the application with a code."""
         asked = self._asked
         asked.person, asked.session, asked.auth_time, asked.acting = person, session, auth_time, acting
-        answer: Response = self._server.create_authorization_response(asked, grant_user=person, grant=self._grant)
+        answer: ProviderResponse = self._server.create_authorization_response(
+            asked, grant_user=person, grant=self._grant
+        )
         return answer
 
 
-def exchanged(asked: Asked) -> Response:
+def exchanged(asked: ProviderRequest) -> ProviderResponse:
     """In a transaction, which must be committed whatever comes of it: what a code or a refresh token is good for."""
-    answer: Response = _Server(asked).create_token_response(asked)
+    answer: ProviderResponse = _Server(asked).create_token_response(asked)
     return answer

@@ -44,6 +44,7 @@ CREATED_ELSEWHERE = {
     "incidents/<uuid:incident_id>/recovery",  # of one node one runs at a time
     "incidents/<uuid:incident_id>/silence",  # creates nothing, and sets an end
     "nodes/join",
+    "tenants/<uuid:tenant_id>/deletion",  # asked for again it stays as it is, its date too
     "requests/<str:request_id>/cancel",  # creates nothing, and done again changes nothing
     "sso/providers/<uuid:provider_id>/dry-run",  # creates nothing
     "sso/providers/<uuid:provider_id>/test",  # a way to a page, of the session

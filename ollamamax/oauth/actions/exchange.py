@@ -13,20 +13,20 @@ from ollamamax.identity.queries.signing_key import public_key_of
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.oauth.actions.token import OAuthRefused
 from ollamamax.oauth.claims import read_user_token
-from ollamamax.oauth.grants import Asked, Signing, claims_told
-from ollamamax.oauth.provider import Response, exchanged
+from ollamamax.oauth.grants import ProviderRequest, Signing, claims_told
+from ollamamax.oauth.provider import ProviderResponse, exchanged
 from ollamamax.oauth.queries.application import find_application
 from ollamamax.oauth.queries.family import find_family
 from ollamamax.oauth.queries.standing import standing_in_session
 
 
-def exchange(*, client: str, secret: str, parameters: Mapping[str, str]) -> Response:
+def exchange(*, client: str, secret: str, parameters: Mapping[str, str]) -> ProviderResponse:
     """``parameters`` of the form, each once. Raises `OAuthRefused` for an application that nobody knows."""
     application = find_application(client)
     if application is None:
         raise OAuthRefused("invalid_client", "The application is unknown, or its secret is wrong.")
     signing = ensure_signing_key()
-    asked = Asked("POST", application, {**parameters, "client_id": client}, secret)
+    asked = ProviderRequest("POST", application, {**parameters, "client_id": client}, secret)
     asked.signing = Signing(private_half(signing), signing.kid, issuer())
     with tenant_scope(application.tenant_id), transaction.atomic(durable=True):
         # A refusal may have revoked something: it is committed too.

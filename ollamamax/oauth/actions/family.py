@@ -33,7 +33,7 @@ _log = logs.get(__name__)
 
 def keep_code(
     *,
-    acting: Principal,
+    by: Principal,
     application: Application,
     standing: Standing,
     session: UserSession,
@@ -63,7 +63,7 @@ def keep_code(
     AuthorizationCode.objects.filter(pk__in=list(old.values_list("pk", flat=True))).delete()
     Application.objects.filter(pk=application.pk).update(used_at=now)
     record(
-        acting=acting,
+        acting=by,
         action="application.log_in",
         target_type="application",
         target_id=application.pk,

@@ -21,9 +21,9 @@ from ollamamax.kernel.principal import Principal
 from ollamamax.oauth.actions.exchange import issuer
 from ollamamax.oauth.actions.family import refuse_person
 from ollamamax.oauth.claims import read_hint
-from ollamamax.oauth.grants import Asked
+from ollamamax.oauth.grants import ProviderRequest
 from ollamamax.oauth.models import Application
-from ollamamax.oauth.provider import Authorization, Response
+from ollamamax.oauth.provider import Authorization, ProviderResponse
 from ollamamax.oauth.queries.standing import Against, Standing, standing_of
 
 SINCE = "since"
@@ -41,12 +41,12 @@ class Lead:
 
 def let_in(
     *, request: HttpRequest, application: Application, parameters: dict[str, str], request_id: str
-) -> Response | Lead:
+) -> ProviderResponse | Lead:
     """What becomes of an application's request: back to it with a code or with what is wrong, or to where somebody logs in first.
 
     The ``redirect_uri`` of the parameters is the application's.
     """
-    asking = Authorization(Asked("GET", application, parameters))
+    asking = Authorization(ProviderRequest("GET", application, parameters))
     if asking.refused is not None:
         return asking.refused
     user = request.user if isinstance(request.user, User) else None
