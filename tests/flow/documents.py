@@ -90,7 +90,7 @@ NOT_RUN = {
     "docs/deployment.md: kubectl create": "it needs Kubernetes; tests/deployment/test_chart.py renders the chart",
     "docs/deployment.md: sudo useradd": "it needs root and systemd; tests/deployment/test_units.py reads the units",
     "docs/failures.md: mkdir -p /mnt/small": "it mounts a disk as root; tests/flow/test_full_disk.py does the same where it may",
-    "docs/failures.md: REDIS_URL=redis+sentinel": "addresses, not commands; tests/bus/test_sentinels.py and tests/gateway/test_failover.py use such ones",
+    'docs/failures.md: REDIS_URL="redis+sentinel': "addresses, not commands; tests/bus/test_sentinels.py and tests/gateway/test_failover.py use such ones",
     "docs/nodes.md: export OLLAMAMAX_JOIN_TOKEN": "it needs an Ollama at its own port, and a name with a certificate",
     "docs/nodes.md: [Service]": "a unit of systemd",
     "docs/running.md: OLLAMAMAX_SECRET_KEY=": "settings of servers in production",
