@@ -232,7 +232,7 @@ def test_by_a_passkey_alone_and_as_the_second_factor_that_the_organisation_asks_
     leave(page, email)
     # The browser has it still; here it counts no more.
     page.get_by_role("button", name="Log in with a passkey").click()
-    expect(page.get_by_text("This does not prove that it is you. Try again.")).to_be_visible()
+    expect(page.get_by_text("This passkey is not known here.")).to_be_visible()
     expect(page.get_by_role("navigation")).to_have_count(0)
     context.close()
 

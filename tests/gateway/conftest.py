@@ -112,7 +112,7 @@ def publish_model(client: redis.Redis, tenant: str, name: str = "echo:latest", *
 
 def gateway_of(redis_url: str, **given: Any) -> Gateway:
     """A gateway with a directory of its own, as a process makes it; `stop_gateway` ends both."""
-    settings: dict[str, Any] = {"max_body": 100_000, "deadline": 30, "bounds": BOUNDS} | given
+    settings: dict[str, Any] = {"max_body": 100_000, "deadline": 120, "bounds": BOUNDS} | given
     return Gateway(Directory(redis_url, ALL), redis_url, **settings)
 
 

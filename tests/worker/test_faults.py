@@ -108,7 +108,7 @@ def test_a_node_lives_through_a_restart_of_redis(own_redis: OwnRedis, make_stub:
     own_redis.stop()
     own_redis.start()
     with pytest.raises(redis.exceptions.RedisError):
-        gateway.read(0.5)
+        wait_for(lambda: gateway.read(0.5), what="the end of the connection, after what it had brought")
     # For a while the user does not exist, as until the control plane's loop has made it again.
     make_user(node.redis, node.id, node.identity.redis_url.split(":")[2].partition("@")[0])
     gateway._listen()
