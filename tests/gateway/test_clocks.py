@@ -61,7 +61,7 @@ async def test_times_are_told_by_one_clock(site: Site, ahead: float) -> None:
     (record,) = site.usage()
     assert 0 <= record["queue_ms"] < record["duration_ms"]
     assert abs(record["route"]["attempts"][0]["started_at"] - time.time()) < 60
-    assert 0 < (node.tickets[0].left or 0) <= 30
+    assert 0 < (node.tickets[0].left or 0) <= 120
 
 
 async def test_a_gateway_whose_clock_is_wrong_has_its_requests_wait_as_others(

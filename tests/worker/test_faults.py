@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,8 +108,8 @@ def test_a_node_lives_through_a_restart_of_redis(own_redis: OwnRedis, make_stub:
     gateway.until(lambda: ticket.id in gateway.got and gateway.got[ticket.id].tokens > 5)
     own_redis.stop()
     own_redis.start()
-    with pytest.raises(redis.exceptions.RedisError):
-        wait_for(lambda: gateway.read(0.5), what="the end of the connection, after what it had brought")
+    with contextlib.suppress(redis.exceptions.RedisError):  # where its client has not connected again by itself
+        gateway.read(0.5)
     # For a while the user does not exist, as until the control plane's loop has made it again.
     make_user(node.redis, node.id, node.identity.redis_url.split(":")[2].partition("@")[0])
     gateway._listen()
