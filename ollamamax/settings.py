@@ -67,6 +67,7 @@ INSTALLED_APPS = [
     "models_registry",
     "ollamamax.batches",
     "ollamamax.responses",
+    "ollamamax.evaluations",
     "ollamamax.processes",
     "dashboard",
 ]
