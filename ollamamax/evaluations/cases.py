@@ -30,6 +30,7 @@ MOST_NAME = 100
 MOST_MODEL = 340
 BEST_GRADE = 10
 CHECKS = ("exact", "regex", "json_schema", "judge", "distance")
+ROLES = ("system", "user", "assistant")
 CheckKind = Literal["exact", "regex", "json_schema", "judge", "distance"]
 _PROGRAM = 1 << 20
 """Bytes of memory that one regular expression may take."""

@@ -39,7 +39,7 @@ from ollamamax.gateway.routes import (
 from ollamamax.gateway.run import Exchange
 from ollamamax.gateway.service import Service
 from ollamamax.gateway.starting_turns import Turns
-from ollamamax.gateway.whole_response import Inside, Measured, WholeResponse
+from ollamamax.gateway.whole_response import Inside, MeasuredAnswer, WholeResponse
 from ollamamax.identity import access
 from ollamamax.identity.access import Checked, Identified, Where
 from ollamamax.kernel import errors, heap, trace
@@ -247,7 +247,7 @@ class Gateway:
         if (error := ending.error) is not None or client.response is None:
             error = error or errors.OllamaMaxError("Nothing was answered.")
             return WholeResponse(error.status, ending.request, error.retry_after, route.protocol.error_body(error))
-        return dataclasses.replace(client.response, measured=Measured.of(ending.requests))
+        return dataclasses.replace(client.response, measured=MeasuredAnswer.of(ending.requests))
 
     async def _ask(
         self,

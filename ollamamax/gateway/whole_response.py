@@ -13,7 +13,7 @@ from ollamamax.kernel import errors
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredAnswer:
     """Of the node that answered. ``first_token_ms``: from when the node was given the request to its first output. ``tokens_per_second`` by the
     engine's own count and time. ``None``: it was not measured."""
 
@@ -22,7 +22,7 @@ class Measured:
     tokens_per_second: float | None = None
 
     @staticmethod
-    def of(requests: Sequence[Request]) -> Measured:
+    def of(requests: Sequence[Request]) -> MeasuredAnswer:
         """Of what was asked of nodes for one call: the one that was answered."""
         for request in reversed(requests):
             final = request.final
@@ -33,8 +33,8 @@ class Measured:
                 first = max(0.0, request.first_token_at - request.given_at) * 1000
             whole = not final.estimated and not request.continued
             speed = final.completion_tokens * 1000 / final.eval_ms if whole and final.eval_ms > 0 else None
-            return Measured(request.node_name, first, speed or None)
-        return Measured()
+            return MeasuredAnswer(request.node_name, first, speed or None)
+        return MeasuredAnswer()
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class WholeResponse:
     request: str
     retry_after: float | None
     body: bytes
-    measured: Measured = Measured()
+    measured: MeasuredAnswer = MeasuredAnswer()
 
 
 class Inside:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
 import pytest
 
 from ollamamax.evaluations import checking, judging
-from ollamamax.evaluations.cases import EvaluationCheck, checked, digest_of
+from ollamamax.evaluations.api.serializers import SuiteCreateSerializer
+from ollamamax.evaluations.cases import CHECKS, EvaluationCheck, checked, digest_of
 from ollamamax.evaluations.checking import CheckImpossible
 from ollamamax.evaluations.scoring import MeasuredCase, speed_of
 from ollamamax.kernel.errors import InvalidRequest
+from tests.architecture.code import ROOT
 from tests.evaluations.conftest import exact, says
 
 PERSON = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
@@ -120,6 +123,14 @@ def test_a_judge_that_gives_no_verdict_says_nothing_of_the_answer() -> None:
 def test_what_cannot_be_run_is_refused(case: dict[str, Any], why: str) -> None:
     with pytest.raises(InvalidRequest, match=why):
         checked([case])
+
+
+def test_the_suite_of_the_documents_can_be_run() -> None:
+    page = (ROOT / "docs/evaluations.md").read_text()
+    given = json.loads(page.split("```json\n")[1].split("```")[0])
+    form = SuiteCreateSerializer(data=given)
+    assert form.is_valid(), form.errors
+    assert {check.kind for case in checked(form.validated_data["cases"]) for check in case.checks} == set(CHECKS)
 
 
 def test_a_suite_is_bounded_as_a_whole() -> None:

@@ -47,7 +47,7 @@ class EvaluationCheckSerializer(Strict):
 
 
 class EvaluationMessageSerializer(Strict):
-    role = serializers.ChoiceField(("system", "user", "assistant"))
+    role = serializers.ChoiceField(cases.ROLES)
     content = serializers.CharField(trim_whitespace=False, allow_blank=True, max_length=cases.MOST_TEXT)
 
 
@@ -198,6 +198,9 @@ class EvaluationFilters(serializers.Serializer[Any]):
     state = serializers.ChoiceField(Evaluation.State.choices, required=False)
     suite = serializers.UUIDField(required=False, source="suite_id")
     release = serializers.UUIDField(required=False, source="release_id")
+    model = serializers.CharField(
+        required=False, max_length=340, source="release__model__name", help_text="without its tag"
+    )
 
 
 class CheckOutcomeSerializer(serializers.Serializer[Any]):
