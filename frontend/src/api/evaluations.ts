@@ -55,14 +55,12 @@ export const useEvaluations = (model?: string) =>
 
 /** In the order of the suite. */
 export const useResults = (evaluation: Evaluation) =>
-  usePages<EvaluationResult>(
-    ['evaluations', evaluation.id, 'results', evaluation.done],
-    async (cursor) =>
-      bodyOf(
-        await api.GET('/api/v1/evaluations/{evaluation_id}/results', {
-          params: { path: { evaluation_id: evaluation.id }, query: page(cursor) },
-        }),
-      ),
+  usePages<EvaluationResult>(['evaluations', evaluation.id, 'results', evaluation.done], async (cursor) =>
+    bodyOf(
+      await api.GET('/api/v1/evaluations/{evaluation_id}/results', {
+        params: { path: { evaluation_id: evaluation.id }, query: page(cursor) },
+      }),
+    ),
   )
 
 /** What can be done; lists are read anew afterwards. */

@@ -38,7 +38,9 @@ function Result({ result }: { result: EvaluationResult }) {
   const { t } = useTranslation('evaluations')
   const measured = [
     result.first_token_ms == null ? null : t('firstTokenIn', { time: duration(result.first_token_ms) }),
-    result.tokens_per_second == null ? null : t('tokensPerSecond', { rate: measure(result.tokens_per_second) }),
+    result.tokens_per_second == null
+      ? null
+      : t('tokensPerSecond', { rate: measure(result.tokens_per_second) }),
     result.completion_tokens == null ? null : t('tokens', { tokens: count(result.completion_tokens) }),
     result.node === '' ? null : result.node,
   ].filter((each) => each != null)

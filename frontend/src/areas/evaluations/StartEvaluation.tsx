@@ -49,11 +49,7 @@ export function StartEvaluation({ onClose }: { onClose: () => void }) {
           form.setValues({ model: value ?? '', release: '' })
         }}
       />
-      <Version
-        key={form.values.model}
-        model={form.values.model}
-        given={form.getInputProps('release')}
-      />
+      <Version key={form.values.model} model={form.values.model} given={form.getInputProps('release')} />
       <Select
         label={t('suite')}
         placeholder={t('chooseSuite')}
