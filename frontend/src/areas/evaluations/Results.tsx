@@ -17,7 +17,7 @@ export function Results({ evaluation, onClose }: { evaluation: Evaluation; onClo
       size="lg"
       title={`${evaluation.model} ${evaluation.version.slice(7, 19)} · ${evaluation.suite_name}`}
     >
-      {evaluation.reason !== '' && <p className={classes.reason}>{evaluation.reason}</p>}
+      {(evaluation.reason ?? '') !== '' && <p className={classes.reason}>{evaluation.reason}</p>}
       {error != null && <p className={classes.reason}>{error.message}</p>}
       {rows?.length === 0 && <p className={classes.muted}>{t('noResult')}</p>}
       <ol className={classes.results}>
