@@ -233,6 +233,8 @@ EVERY_TENANT = {
     "ollamamax/batches/queries/batch.py": LOOPS,
     "ollamamax/batches/queries/file.py": LOOPS,
     "ollamamax/doctor/fleet.py": OPERATOR,
+    "ollamamax/evaluations/actions/lease.py": LOOPS,
+    "ollamamax/evaluations/queries/evaluation.py": LOOPS,
     "ollamamax/identity/actions/idempotency.py": LOOPS,
     "ollamamax/identity/actions/key_use.py": LOOPS,
     "ollamamax/identity/actions/playground.py": "of one session, which may have acted in several tenants",

@@ -15,6 +15,7 @@ import { Loaded, PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
 import { Tag, type Tone } from '../../ui/Tag'
+import { Evaluations } from '../evaluations/Evaluations'
 import { Aliases } from './Aliases'
 import { Fallbacks } from './Fallbacks'
 import { linesOf } from './labels'
@@ -84,6 +85,7 @@ function Shown({ model }: { model: Model }) {
       <Rollouts model={model} />
       <Moves model={model} />
       <Versions model={model} />
+      <Evaluations model={model.name.slice(0, model.name.lastIndexOf(':'))} />
       <ModelMemory model={model} />
       <Replication model={model} />
       <Replicas model={model} />
