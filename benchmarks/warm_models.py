@@ -36,6 +36,8 @@ class Requests:
     sizes: dict[str, int]
     at: list[tuple[int, str]]
     """All eight days, in order: seconds, model."""
+    rates: dict[str, list[float]]
+    """Of the last day: requests a minute that are to be expected, by minute."""
 
     def of_day(self) -> Sequence[tuple[int, str]]:
         return self.at[bisect_right(self.at, (DAYS_BEFORE * DAY, "")) :]
@@ -47,6 +49,7 @@ def requests(seed: int) -> Requests:
     factor = TIMES * NODES * MEMORY / sum(weights)
     sizes = {f"m{number:02}": min(MEMORY, max(1, round(weight * factor))) for number, weight in enumerate(weights)}
     at: list[tuple[int, str]] = []
+    rates: dict[str, list[float]] = {}
     ranks = list(range(1, MODELS + 1))
     rng.shuffle(ranks)
     share = 1 / sum(1 / rank for rank in ranks)
@@ -55,11 +58,11 @@ def requests(seed: int) -> Requests:
         whole = sum(rhythm(minute / 60) for minute in range(DAY // MINUTE)) / (DAY // MINUTE)
         for day in range(DAYS_BEFORE + 1):
             factor = rng.uniform(0.7, 1.3)
-            for minute in range(DAY // MINUTE):
-                rate = factor * mean * rhythm(minute / 60) / whole
+            rates[model] = [factor * mean * rhythm(minute / 60) / whole for minute in range(DAY // MINUTE)]
+            for minute, rate in enumerate(rates[model]):
                 moments = range(int(rate) + (rng.random() < rate % 1))
                 at += [(day * DAY + minute * MINUTE + rng.randrange(MINUTE), model) for _ in moments]
-    return Requests(sizes, sorted(at))
+    return Requests(sizes, sorted(at), rates)
 
 
 def _rhythm(rng: random.Random) -> Callable[[float], float]:
@@ -101,7 +104,10 @@ class Memory:
                 lacking -= self.sizes[each]
             return found
 
-        node = min(range(NODES), key=lambda each: (max((self.used.get(one, -1) for one in gone(each)), default=-2), self.free(each)))
+        node = min(
+            range(NODES),
+            key=lambda each: (max((self.used.get(one, -1) for one in gone(each)), default=-2), self.free(each)),
+        )
         self.held[node] -= set(gone(node))
         self.held[node].add(model)
         self.loads += 1
@@ -150,6 +156,20 @@ def idle_out(memory: Memory, now: int) -> None:
 
 def planned(made: Requests) -> Beside:
     """As the product: a plan each minute, with the demand of ten minutes and the warmth that follows from what was counted until then."""
+    return _planned(made, lambda model, counts, now: warmth.expected_requests(warmth.expected_rate(counts, now, 0)))
+
+
+def foretold(made: Requests) -> Beside:
+    """The same plan with the true rates of the day: what is lost besides is lost by chance, and by the plan."""
+
+    def expected(model: str, counts: dict[int, int], now: int) -> float:
+        first = now // MINUTE % (DAY // MINUTE)
+        return sum(made.rates[model][first : first + int(warmth.AHEAD) // MINUTE])
+
+    return _planned(made, expected)
+
+
+def _planned(made: Requests, expected: Callable[[str, dict[int, int], int], float]) -> Beside:
     nodes = [PlacementNode(str(number), "t", MEMORY, 4, "k") for number in range(NODES)]
     everywhere = frozenset(each.id for each in nodes)
     counts: dict[str, dict[int, int]] = {model: {} for model in made.sizes}
@@ -166,11 +186,15 @@ def planned(made: Requests) -> Beside:
         versions = [
             PlacementVersion(
                 model, "t", {"k": size}, everywhere, demand=recent[model] * RUNS / DEMAND_WINDOW,
-                idle_for=float(now - memory.used.get(model, -DAY)), warmth=warmth.expected_requests(warmth.expected_rate(counts[model], now, 0)),
+                idle_for=float(now - memory.used.get(model, -DAY)), warmth=expected(model, counts[model], now),
             )
             for model, size in made.sizes.items()
         ]  # fmt: skip
-        loaded = [LoadedReplica(str(node), model, made.sizes[model]) for node, held in enumerate(memory.held) for model in held]
+        loaded = [
+            LoadedReplica(str(node), model, made.sizes[model])
+            for node, held in enumerate(memory.held)
+            for model in held
+        ]
         comes = 0
         for step in plan(nodes, versions, loaded).steps:
             node = memory.held[int(step.node)]
@@ -215,6 +239,7 @@ POLICIES: dict[str, Callable[[Requests], Beside]] = {
     "loaded when asked for, unloaded after five idle minutes": lambda made: idle_out,
     "loaded when asked for, the least recently used goes": lambda made: nothing,
     "kept warm by recent use and time of day": planned,
+    "kept warm by the true rates": foretold,
     "knows what comes next": knowing,
 }
 
@@ -226,5 +251,9 @@ def measure(seeds: Sequence[int]) -> dict[str, Warm]:
         for name, policy in POLICIES.items():
             one = run(made, policy(made))
             total = found[name]
-            total.requests, total.cold, total.loads = total.requests + one.requests, total.cold + one.cold, total.loads + one.loads
+            total.requests, total.cold, total.loads = (
+                total.requests + one.requests,
+                total.cold + one.cold,
+                total.loads + one.loads,
+            )
     return found

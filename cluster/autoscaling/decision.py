@@ -102,13 +102,19 @@ def decide(
     """``recent``: of the decision before; ``None`` where there was none."""
     kept = tuple(recent or ())
     if measured.at is None or now - measured.at > OLD_SECONDS:
-        age = "nothing was measured" if measured.at is None else f"the last measurement is {_seconds(now - measured.at)} old"
+        age = (
+            "nothing was measured"
+            if measured.at is None
+            else f"the last measurement is {_seconds(now - measured.at)} old"
+        )
         return ScalingDecision(None, f"no data: {age}", kept)
     if measured.slots <= 0:
         return ScalingDecision(None, "no data: no node that has or may have a replica says how many slots it has", kept)
     busy = measured.running + measured.waiting > 0 or measured.load.most > 0
     if measured.service is None and busy:
-        return ScalingDecision(None, "no data: no request has ended yet, so that it is not known how long one runs", kept)
+        return ScalingDecision(
+            None, "no data: no request has ended yet, so that it is not known how long one runs", kept
+        )
     need = _need(objective, measured)
     if not measured.running + measured.waiting:
         need = _at_rest(objective, measured, need)
@@ -121,7 +127,10 @@ def decide(
 def _need(objective: ScalingObjective, measured: Measured) -> _Need:
     wait, late, load = allowed_wait(objective, measured), 1.0 - objective.share, measured.load
     service = measured.service or 0.0
-    causes = [(load.level, "for the load of the last minutes"), (load.trend, "for the load that the last minutes lead to")]
+    causes = [
+        (load.level, "for the load of the last minutes"),
+        (load.trend, "for the load that the last minutes lead to"),
+    ]
     if load.daily is not None:
         causes.append((load.daily, "for the load that days before had at this time"))
     if measured.waiting:

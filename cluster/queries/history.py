@@ -113,7 +113,9 @@ def counted_past(tenant: uuid.UUID, models: Collection[str], hours: Collection[i
     for row in past.filter(series__in=list(named)):
         kept.add((row.series, int(row.start.timestamp()) // HOUR))
         steps[named[row.series]] += _only_counted(unpack(bytes(row.packed)))
-    recent = [(key, hour) for key in named for hour in hours if present - 24 <= hour <= present and (key, hour) not in kept]
+    recent = [
+        (key, hour) for key in named for hour in hours if present - 24 <= hour <= present and (key, hour) not in kept
+    ]
     beats = [(of_tenant, present - 1), (of_tenant, present)]
     try:
         wanted = [keys.history(hour, key) for key, hour in (*beats, *recent)]
@@ -123,7 +125,9 @@ def counted_past(tenant: uuid.UUID, models: Collection[str], hours: Collection[i
     for (key, _), value in zip(recent, values[2:], strict=True):
         steps[named[key]] += _only_counted(unpack(value or b""))
     beaten = [each.at for value in values[:2] for each in unpack(value or b"") if isinstance(each, Gauges)]
-    first = HistoryRow.objects.filter(series=of_tenant, step=MINUTE).order_by("start").values_list("start", flat=True)[:1]
+    first = (
+        HistoryRow.objects.filter(series=of_tenant, step=MINUTE).order_by("start").values_list("start", flat=True)[:1]
+    )
     since = min([*beaten, *(int(each.timestamp()) for each in first)], default=None)
     return CountedPast(steps, max(beaten, default=None), since)
 

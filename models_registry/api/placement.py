@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import uuid
 from typing import Any
 
@@ -15,19 +14,11 @@ from cluster.autoscaling.warmth import likelihood
 from cluster.placement.terms import PlacementStep
 from models_registry.actions.loading import apply_placement, is_applying, number_of, stop_placement
 from models_registry.api.profile import Strict
+from models_registry.api.scaling import PlacedSerializer, ScalingDecisionSerializer, rounded, scaling_shown
 from models_registry.queries.placement import PlacementSnapshot, planned
 from models_registry.queries.replication import policy_of, terms_of
-from models_registry.queries.scaling import KnownScaling
 from ollamamax.identity.api.base import View
 from ollamamax.identity.rights import require_in_tenant
-
-
-_NOT_DECIDED = "no data: nobody has decided it lately"
-
-
-class PlacedSerializer(serializers.Serializer[Any]):
-    version = serializers.CharField()
-    model = serializers.CharField(help_text="a name of the version; empty where it has none")
 
 
 class PlacementStepSerializer(PlacedSerializer):
@@ -56,25 +47,6 @@ class ExposedSerializer(PlacedSerializer):
 
     node = serializers.UUIDField()
     node_name = serializers.CharField()
-
-
-class ScalingDecisionSerializer(PlacedSerializer):
-    """What autoscaling decided of a version with an objective, and from what. What was not measured is null."""
-
-    wanted = serializers.IntegerField(allow_null=True, help_text="replicas in memory; null: nothing is decided, for lack of data")
-    reason = serializers.CharField()
-    needed = serializers.IntegerField(allow_null=True, help_text="before cool-down and bounds")
-    load = serializers.FloatField(allow_null=True, help_text="requests at once that `needed` is for")
-    replicas = serializers.IntegerField(help_text="in memory, or on their way into it")
-    running = serializers.IntegerField()
-    waiting = serializers.IntegerField()
-    service_seconds = serializers.FloatField(allow_null=True, help_text="that a request runs, in the mean")
-    tokens_per_second = serializers.FloatField(allow_null=True, help_text="that one request gets")
-    kept_percent = serializers.FloatField(
-        allow_null=True, help_text="of the requests of the last ten minutes that kept the objective"
-    )
-    decided_at = serializers.DateTimeField(allow_null=True, help_text="null: nobody has decided it lately")
-    measured_at = serializers.DateTimeField(allow_null=True)
 
 
 class WarmthSerializer(PlacedSerializer):
@@ -188,7 +160,12 @@ def _shown(found: PlacementSnapshot) -> dict[str, Any]:
         ],
         "exposed": [_placed(found, digest) | _named(found, node) for digest, node in plan.exposed],
         "scaling": [
-            scaling_shown(found, each.digest)
+            scaling_shown(
+                each.digest,
+                found.version_names.get(each.digest, ""),
+                found.scaling.get(each.digest),
+                found.replicas(each.digest),
+            )
             for each in found.versions
             if found.terms[each.digest].scaling is not None
         ],
@@ -209,27 +186,6 @@ def _shown(found: PlacementSnapshot) -> dict[str, Any]:
     }
 
 
-def scaling_shown(found: PlacementSnapshot, digest: str) -> dict[str, Any]:
-    """Of a version with an objective."""
-    known = found.scaling.get(digest)
-    if known is None or not known.scaled:
-        known = KnownScaling(0.0, True, reason=_NOT_DECIDED, replicas=found.replicas(digest))
-    return _placed(found, digest) | {
-        "wanted": known.wanted,
-        "reason": known.reason,
-        "needed": known.needed,
-        "load": _rounded(known.load),
-        "replicas": found.replicas(digest),
-        "running": known.running,
-        "waiting": known.waiting,
-        "service_seconds": _rounded(known.service),
-        "tokens_per_second": _rounded(known.tokens_per_second),
-        "kept_percent": _rounded(known.kept, 100),
-        "decided_at": _moment(known.at or None),
-        "measured_at": _moment(known.measured_at),
-    }
-
-
 def _warmth(found: PlacementSnapshot) -> list[dict[str, Any]]:
     if not found.keep_warm:
         return []
@@ -237,20 +193,12 @@ def _warmth(found: PlacementSnapshot) -> list[dict[str, Any]]:
     return [
         _placed(found, digest)
         | {
-            "expected_requests": _rounded(value),
-            "likely_percent": None if value is None else _rounded(likelihood(value), 100),
+            "expected_requests": rounded(value),
+            "likely_percent": None if value is None else rounded(likelihood(value), 100),
             "replicas": found.replicas(digest),
         }
         for digest, value in sorted(expected.items(), key=lambda each: (-(each[1] or 0.0), each[0]))
     ]
-
-
-def _rounded(value: float | None, times: float = 1.0) -> float | None:
-    return None if value is None else round(times * value, 2)
-
-
-def _moment(seconds: float | None) -> datetime.datetime | None:
-    return None if seconds is None else datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
 
 def _step(found: PlacementSnapshot, step: PlacementStep) -> dict[str, Any]:

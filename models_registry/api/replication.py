@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 import msgspec
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -14,8 +15,11 @@ from rest_framework.response import Response
 from models_registry.actions.replication import pause_transfer, set_terms
 from models_registry.api.model import ReplicaSerializer
 from models_registry.api.profile import Strict
+from models_registry.api.scaling import ScalingDecisionSerializer, scaling_shown
+from models_registry.models import Channel
 from models_registry.queries.model import get_channel
 from models_registry.queries.replication import copies_of, policy_of, terms_of
+from models_registry.queries.scaling import is_fresh, known_scaling
 from models_registry.replication import scaling
 from models_registry.replication.terms import EVICTIONS, LEAST_RATE, MOST_COPIES, MOST_PRIORITY, ReplicationTerms
 from ollamamax.contract.bounds import LARGEST
@@ -172,6 +176,9 @@ class ReplicationSerializer(serializers.Serializer[Any]):
     terms = TermsSerializer()
     own = serializers.BooleanField(help_text="whether the terms are the model's own; else they are the tenant's")
     copies = CopiesOfVersionSerializer(many=True)
+    scaling = ScalingDecisionSerializer(
+        allow_null=True, help_text="of the present version; null where there is no objective"
+    )
 
 
 class ModelReplicationView(View):
@@ -180,16 +187,18 @@ class ModelReplicationView(View):
     serializer_class = ReplicationSerializer
     pagination_class = None
     etagged = True
-    volatile = frozenset({"copies"})
+    volatile = frozenset({"copies", "scaling"})
 
     def _shown(self, channel_id: uuid.UUID) -> Any:
-        model = get_channel(self.acting, channel_id).model
-        own, general = policy_of(model), policy_of(None)
+        channel = get_channel(self.acting, channel_id)
+        model, own, general = channel.model, policy_of(channel.model), policy_of(None)
+        terms = terms_of(own if own is not None else general)
         return ReplicationSerializer(
             {
-                "terms": terms_of(own if own is not None else general),
+                "terms": terms,
                 "own": own is not None,
                 "copies": copies_of(model, (own, general)),
+                "scaling": None if terms.scaling is None else _scaling(channel),
             }
         ).data
 
@@ -255,6 +264,15 @@ class ReplicaResumeView(View):
     def post(self, request: Request, channel_id: uuid.UUID, node_id: uuid.UUID) -> Response:
         """Let it go on."""
         return _paused(self, channel_id, node_id, paused=False)
+
+
+def _scaling(channel: Channel) -> dict[str, Any]:
+    """Raises `Unavailable` when Redis is away."""
+    digest = channel.version.digest
+    known = known_scaling(channel.tenant_id).get(digest)
+    if known is not None and not is_fresh(known, timezone.now()):
+        known = None
+    return scaling_shown(digest, f"{channel.model.name}:{channel.name}", known, None)
 
 
 def _paused(view: View, channel_id: uuid.UUID, node_id: uuid.UUID, *, paused: bool) -> Response:

@@ -108,7 +108,9 @@ def planned(tenant: uuid.UUID) -> PlacementSnapshot:
     ]
     loaded = list(_loaded(said, known))
     terms = {digest: rules.of(version) for digest, version in versions.items()}
-    scaling = {digest: each for digest, each in known_scaling(tenant).items() if is_fresh(each, now)} if rules.scales else {}
+    scaling = (
+        {digest: each for digest, each in known_scaling(tenant).items() if is_fresh(each, now)} if rules.scales else {}
+    )
     placed = [_scaled(each, terms[each.digest], scaling.get(each.digest), nodes, loaded) for each in placed]
     return PlacementSnapshot(
         tenant,

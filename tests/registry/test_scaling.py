@@ -65,7 +65,9 @@ def ended(tenant: str, seconds: float, wait: float, node: str = "") -> Ended:
     return found
 
 
-def counted(valkey: redis.Redis, person: Person, now: float, *, minutes: int, each_minute: int, seconds: float = 10.0) -> None:
+def counted(
+    valkey: redis.Redis, person: Person, now: float, *, minutes: int, each_minute: int, seconds: float = 10.0
+) -> None:
     """The last minutes, in each of which so many requests ended; as the controller that leads writes it."""
     tenant = person.tenant.id.hex
     for minute in range(minutes):
@@ -96,7 +98,11 @@ def test_load_that_was_counted_wants_replicas_which_the_plan_loads(
     assert decide_scaling() == 0, "nobody stated an objective"
     assert owner_api.put(terms, {"scaling": OBJECTIVE}, format="json").status_code == 200
     found = decision(owner_api)
-    assert (found["wanted"], found["reason"], found["decided_at"]) == (None, "no data: nobody has decided it lately", None)
+    assert (found["wanted"], found["reason"], found["decided_at"]) == (
+        None,
+        "no data: nobody has decided it lately",
+        None,
+    )
     # Thirty a minute of ten seconds each: five at once, on four slots a node.
     counted(valkey, owner, time.time(), minutes=30, each_minute=30)
     assert decide_scaling() == 1
@@ -136,11 +142,19 @@ def test_without_data_nothing_is_decided_and_nothing_leaves(
     waits = OpenRequest("r", "g", owner.tenant.id.hex, "k", "smol:1", version.digest, "/v1", "", 1.0, 1.0)
     valkey.hset(keys.OPEN, "r", encode_json(waits))
     decide_scaling()
-    assert decision(owner_api)["reason"] == "no data: no request has ended yet, so that it is not known how long one runs"
+    assert (
+        decision(owner_api)["reason"] == "no data: no request has ended yet, so that it is not known how long one runs"
+    )
 
 
 def test_bounds_and_schedules_hold_and_bad_terms_are_refused(
-    owner: Person, owner_api: APIClient, stranger_api: APIClient, join: Join, version: Version, terms: str, valkey: redis.Redis
+    owner: Person,
+    owner_api: APIClient,
+    stranger_api: APIClient,
+    join: Join,
+    version: Version,
+    terms: str,
+    valkey: redis.Redis,
 ) -> None:
     heard(valkey, join(owner), version)
     counted(valkey, owner, time.time(), minutes=30, each_minute=30)
@@ -190,7 +204,9 @@ def test_models_are_kept_warm_by_how_likely_they_are_asked_for(
     decide_scaling()
     found = owner_api.get(ADDRESS).json()
     assert found["warmth"][0]["likely_percent"] > 90
-    assert [(each["verb"], each["reason"]) for each in found["steps"]] == [("load", "it is likely to be asked for soon")]
+    assert [(each["verb"], each["reason"]) for each in found["steps"]] == [
+        ("load", "it is likely to be asked for soon")
+    ]
 
 
 def test_what_others_ask_of_the_tenants_nodes_counts_as_load_there(
@@ -203,7 +219,15 @@ def test_what_others_ask_of_the_tenants_nodes_counts_as_load_there(
     hour = int(now) // HOUR
 
     def of(series: str) -> int:
-        return sum(each.started for each in unpack(valkey.get(keys.history(hour, series)) or b"") if not isinstance(each, Gauges))
+        return sum(
+            each.started
+            for each in unpack(valkey.get(keys.history(hour, series)) or b"")
+            if not isinstance(each, Gauges)
+        )
 
-    assert (of(served_series(mine, "smol:1")), of(model_series(mine, "smol:1")), of(model_series(other, "smol:1"))) == (1, 1, 1)
+    assert (of(served_series(mine, "smol:1")), of(model_series(mine, "smol:1")), of(model_series(other, "smol:1"))) == (
+        1,
+        1,
+        1,
+    )
     assert of(served_series(other, "smol:1")) == 0

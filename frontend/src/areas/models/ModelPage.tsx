@@ -24,6 +24,7 @@ import { ModelMemory } from './ModelMemory'
 import { ModelTraffic } from './ModelTraffic'
 import { Replication } from './Replication'
 import { Rollouts } from './Rollouts'
+import { Scaling } from './Scaling'
 import { useActs } from './useActs'
 import { Moves, Versions } from './Versions'
 
@@ -85,6 +86,7 @@ function Shown({ model }: { model: Model }) {
       <Moves model={model} />
       <Versions model={model} />
       <ModelMemory model={model} />
+      <Scaling model={model} />
       <Replication model={model} />
       <Replicas model={model} />
     </Page>
