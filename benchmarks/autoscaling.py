@@ -28,7 +28,7 @@ from benchmarks.load_shapes import (
     simulate,
     trace,
 )
-from cluster.autoscaling.decision import Measured, ScalingObjective, Wanted, decide
+from cluster.autoscaling.decision import MeasuredLoad, ScalingObjective, ScalingRecommendation, decide
 from cluster.autoscaling.forecast import forecast
 from cluster.autoscaling.queueing import replicas_for
 
@@ -53,7 +53,7 @@ CHOICES = tuple(Ours(cool_down, ahead) for cool_down in (180.0, 300.0, 600.0) fo
 def ours(setting: Ours) -> Policy:
     """As the product decides, with what it would have measured."""
     objective = ScalingObjective(wait=WAIT, share=SHARE, cool_down=setting.cool_down, zero_after=None)
-    held: list[tuple[Wanted, ...]] = []
+    held: list[tuple[ScalingRecommendation, ...]] = []
     waited = 0
 
     def decided(seen: Seen) -> int:
@@ -66,10 +66,10 @@ def ours(setting: Ours) -> Policy:
     return decided
 
 
-def _measured(seen: Seen, setting: Ours, growth: float) -> Measured:
+def _measured(seen: Seen, setting: Ours, growth: float) -> MeasuredLoad:
     load = forecast(seen.loads, int(seen.now), ahead=setting.ahead, known_since=0)
     service = seen.ended_seconds / seen.ended if seen.ended else SERVICE
-    return Measured(
+    return MeasuredLoad(
         seen.now, load, service, running=seen.running, waiting=seen.waiting, growth=growth, idle=seen.now - seen.last, replicas=seen.replicas, slots=SLOTS
     )  # fmt: skip
 

@@ -43,7 +43,7 @@ class ScalingObjective:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredLoad:
     """Of one version. ``at``: when it was measured last (Unix seconds), whether or not anything ran; ``None``: never.
 
     ``service``: mean seconds of a request in its slot; ``prefill``: from the beginning in a slot to the first token, of the share that the objective is of;
@@ -68,7 +68,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ScalingRecommendation:
     """That so many replicas were asked for at a time, before cool-down and bounds."""
 
     at: float
@@ -81,7 +81,7 @@ class ScalingDecision:
 
     wanted: int | None
     reason: str
-    recent: tuple[Wanted, ...] = ()
+    recent: tuple[ScalingRecommendation, ...] = ()
     needed: int | None = None
     """Before cool-down and bounds."""
     load: float | None = None
@@ -97,7 +97,7 @@ class _Need:
 
 
 def decide(
-    objective: ScalingObjective, measured: Measured, recent: Iterable[Wanted] | None, now: float
+    objective: ScalingObjective, measured: MeasuredLoad, recent: Iterable[ScalingRecommendation] | None, now: float
 ) -> ScalingDecision:
     """``recent``: of the decision before; ``None`` where there was none."""
     kept = tuple(recent or ())
@@ -124,7 +124,7 @@ def decide(
     return ScalingDecision(wanted, _reason(objective, measured, need, cooled, wanted), held, need.replicas, need.load)
 
 
-def _need(objective: ScalingObjective, measured: Measured) -> _Need:
+def _need(objective: ScalingObjective, measured: MeasuredLoad) -> _Need:
     wait, late, load = allowed_wait(objective, measured), 1.0 - objective.share, measured.load
     service = measured.service or 0.0
     causes = [
@@ -148,7 +148,7 @@ def _need(objective: ScalingObjective, measured: Measured) -> _Need:
     return _Need(needed, most, because)
 
 
-def allowed_wait(objective: ScalingObjective, measured: Measured) -> float:
+def allowed_wait(objective: ScalingObjective, measured: MeasuredLoad) -> float:
     """Seconds that a request may wait for a slot, by both parts of the objective."""
     found = math.inf if objective.wait is None else objective.wait
     if objective.first_token is not None:
@@ -156,7 +156,7 @@ def allowed_wait(objective: ScalingObjective, measured: Measured) -> float:
     return max(LEAST_WAIT, found)
 
 
-def _at_rest(objective: ScalingObjective, measured: Measured, need: _Need) -> _Need:
+def _at_rest(objective: ScalingObjective, measured: MeasuredLoad, need: _Need) -> _Need:
     """Of a version that nothing runs of. What is left of a smoothed load alone asks for no replica."""
     daily = 0.0 if measured.load.daily is None else measured.load.daily - measured.load.level
     expected = 0.0 if not measured.service else daily * AHEAD_SECONDS / measured.service
@@ -171,15 +171,15 @@ def _at_rest(objective: ScalingObjective, measured: Measured, need: _Need) -> _N
 
 
 def _remember(
-    kept: tuple[Wanted, ...], first: bool, replicas: int, needed: int, now: float, cool_down: float
-) -> tuple[Wanted, ...]:
+    kept: tuple[ScalingRecommendation, ...], first: bool, replicas: int, needed: int, now: float, cool_down: float
+) -> tuple[ScalingRecommendation, ...]:
     """What was asked for during the cool-down, without what a later and larger one hides."""
-    found = [Wanted(now, replicas)] if first and replicas > needed else []
+    found = [ScalingRecommendation(now, replicas)] if first and replicas > needed else []
     found += [each for each in kept if now - each.at < cool_down and each.replicas > needed]
-    return (*found, Wanted(now, needed))
+    return (*found, ScalingRecommendation(now, needed))
 
 
-def _reason(objective: ScalingObjective, measured: Measured, need: _Need, cooled: int, wanted: int) -> str:
+def _reason(objective: ScalingObjective, measured: MeasuredLoad, need: _Need, cooled: int, wanted: int) -> str:
     parts = [f"{_replicas(need.replicas)} {need.because}"]
     if need.load > 0:
         parts.append(f"{need.load:.1f} requests at once on {measured.slots:g} slots each")

@@ -12,7 +12,13 @@ import msgspec
 from redis.exceptions import RedisError
 
 from cluster.autoscaling import warmth
-from cluster.autoscaling.decision import AHEAD_SECONDS, Measured, ScalingDecision, ScalingObjective, Wanted
+from cluster.autoscaling.decision import (
+    AHEAD_SECONDS,
+    MeasuredLoad,
+    ScalingDecision,
+    ScalingObjective,
+    ScalingRecommendation,
+)
 from cluster.autoscaling.forecast import DAY, DAYS, MINUTE, LoadStep, by_minute, forecast
 from cluster.queries.history import CountedPast
 from ollamamax import logs
@@ -51,7 +57,7 @@ class KnownScaling(msgspec.Struct, frozen=True):
     tokens_per_second: float | None = None
     kept: float | None = None
     measured_at: float | None = None
-    recent: tuple[Wanted, ...] = ()
+    recent: tuple[ScalingRecommendation, ...] = ()
     warmth: float | None = None
 
 
@@ -119,7 +125,7 @@ def measured(
     replicas: int,
     slots: float,
     before: KnownScaling | None,
-) -> Measured:
+) -> MeasuredLoad:
     """``steps``: of all names of the version together; ``before``: the decision before this one."""
     growth = 0.0
     if before is not None and 0 < now - before.at <= FRESH_SECONDS:
@@ -132,7 +138,7 @@ def measured(
     started, busy = sum(each.started for each in counted), sum(each.busy_ms for each in counted) / 1000
     prefill = percentile(_summed(each.prefills for each in counted), objective.share)
     last = max((each.at for each in steps if each.at <= now), default=None)
-    return Measured(
+    return MeasuredLoad(
         None if past.measured_at is None else float(past.measured_at),
         load,
         busy / started if started and busy else None,
@@ -192,7 +198,7 @@ def warmth_of(steps: Iterable[CountedStep], past: CountedPast, now: float) -> fl
     return warmth.expected_requests(warmth.expected_rate(counts, now, float(past.known_since)))
 
 
-def told(decision: ScalingDecision, found: Measured, now: float, likely: float | None) -> KnownScaling:
+def told(decision: ScalingDecision, found: MeasuredLoad, now: float, likely: float | None) -> KnownScaling:
     return KnownScaling(
         now,
         True,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.autoscaling.decision import OLD_SECONDS, Measured, ScalingObjective, Wanted, decide
+from cluster.autoscaling.decision import OLD_SECONDS, MeasuredLoad, ScalingObjective, ScalingRecommendation, decide
 from cluster.autoscaling.forecast import DAY, MINUTE, Forecast, LoadStep, by_minute, forecast
 from cluster.autoscaling.queueing import late_share, replicas_for, waiting_share
 
@@ -36,8 +36,8 @@ def objectives(draw: st.DrawFn) -> ScalingObjective:
 
 
 @st.composite
-def measurements(draw: st.DrawFn) -> Measured:
-    return Measured(
+def measurements(draw: st.DrawFn) -> MeasuredLoad:
+    return MeasuredLoad(
         NOW - draw(st.floats(0, OLD_SECONDS)),
         Forecast(draw(loads), draw(loads), draw(st.none() | loads)),
         service=draw(services),
@@ -51,13 +51,13 @@ def measurements(draw: st.DrawFn) -> Measured:
 
 
 remembered = st.none() | st.lists(
-    st.builds(Wanted, st.floats(NOW - 2000, NOW - 1), st.integers(0, 20)), max_size=4
+    st.builds(ScalingRecommendation, st.floats(NOW - 2000, NOW - 1), st.integers(0, 20)), max_size=4
 ).map(lambda found: sorted(found, key=lambda each: each.at))
 
 
 @given(objectives(), measurements(), remembered)
 def test_it_is_within_its_bounds_and_says_why(
-    objective: ScalingObjective, measured: Measured, recent: list[Wanted] | None
+    objective: ScalingObjective, measured: MeasuredLoad, recent: list[ScalingRecommendation] | None
 ) -> None:
     found = decide(objective, measured, recent, NOW)
     assert found.wanted is not None
@@ -71,7 +71,11 @@ def test_it_is_within_its_bounds_and_says_why(
 
 @given(objectives(), measurements(), remembered, loads, st.integers(0, 50))
 def test_more_demand_never_wants_fewer(
-    objective: ScalingObjective, measured: Measured, recent: list[Wanted] | None, more: float, queue: int
+    objective: ScalingObjective,
+    measured: MeasuredLoad,
+    recent: list[ScalingRecommendation] | None,
+    more: float,
+    queue: int,
 ) -> None:
     load = measured.load
     higher = dataclasses.replace(
@@ -107,7 +111,7 @@ def test_the_share_that_waits_is_that_of_erlangs_tables() -> None:
 
 @given(objectives(), measurements(), remembered)
 def test_old_or_missing_data_decides_nothing_and_keeps_what_is_remembered(
-    objective: ScalingObjective, measured: Measured, recent: list[Wanted] | None
+    objective: ScalingObjective, measured: MeasuredLoad, recent: list[ScalingRecommendation] | None
 ) -> None:
     for lacking in (
         dataclasses.replace(measured, at=None),
@@ -129,7 +133,7 @@ def scaled_for_hours(load: float, noise: float, cool_down: float, rng: random.Ra
     for second in range(1800, 360 * MINUTE, 60):
         now = begin + second
         soon = forecast(known, now, ahead=300, known_since=begin)
-        measured = Measured(float(now), soon, 8.0, running=1, idle=0.0, replicas=replicas, slots=4.0)
+        measured = MeasuredLoad(float(now), soon, 8.0, running=1, idle=0.0, replicas=replicas, slots=4.0)
         found = decide(objective, measured, recent, float(now))
         recent = found.recent
         assert found.wanted is not None
@@ -154,7 +158,7 @@ def test_what_noise_brought_stays_through_the_cool_down(seed: int, load: float, 
 
 def test_replicas_come_at_once_and_leave_after_the_cool_down_one_stays_until_it_is_idle_for_long() -> None:
     objective = ScalingObjective(wait=1.0, cool_down=300.0, zero_after=900.0)
-    busy = Measured(NOW, Forecast(10.0, 10.0, None), 5.0, running=10, idle=0.0, replicas=1, slots=4.0)
+    busy = MeasuredLoad(NOW, Forecast(10.0, 10.0, None), 5.0, running=10, idle=0.0, replicas=1, slots=4.0)
     first = decide(objective, busy, (), NOW)
     assert first.wanted == 4
     assert first.reason == "4 replicas for the load of the last minutes; 10.0 requests at once on 4 slots each"
@@ -179,7 +183,7 @@ def test_replicas_come_at_once_and_leave_after_the_cool_down_one_stays_until_it_
 
 def test_without_a_memory_what_is_loaded_stays_for_the_cool_down() -> None:
     objective = ScalingObjective(wait=1.0, cool_down=300.0)
-    idle = Measured(NOW, Forecast(0.0, 0.0, None), replicas=5, slots=4.0)
+    idle = MeasuredLoad(NOW, Forecast(0.0, 0.0, None), replicas=5, slots=4.0)
     first = decide(objective, idle, None, NOW)
     assert first.wanted == 5
     assert decide(objective, dataclasses.replace(idle, at=NOW + 301), first.recent, NOW + 301).wanted == 0
@@ -187,7 +191,7 @@ def test_without_a_memory_what_is_loaded_stays_for_the_cool_down() -> None:
 
 def test_a_first_token_that_takes_too_long_by_itself_is_told() -> None:
     objective = ScalingObjective(first_token=1.0)
-    slow = Measured(NOW, Forecast(2.0, 2.0, None), 5.0, prefill=3.0, running=2, idle=0.0, replicas=1, slots=4.0)
+    slow = MeasuredLoad(NOW, Forecast(2.0, 2.0, None), 5.0, prefill=3.0, running=2, idle=0.0, replicas=1, slots=4.0)
     assert (
         "the first token takes 3 s without any wait, so that more replicas cannot keep 1 s"
         in decide(objective, slow, (), NOW).reason
