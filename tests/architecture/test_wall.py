@@ -220,6 +220,7 @@ EVERY_TENANT = {
     "models_registry/actions/placement.py": LOOPS,
     "models_registry/actions/replica.py": LOOPS,
     "models_registry/actions/rollout.py": LOOPS,
+    "models_registry/actions/scaling.py": LOOPS,
     "models_registry/actions/scrub.py": LOOPS,
     "models_registry/actions/shapes.py": LOOPS,
     "models_registry/publication.py": PUBLISHES,

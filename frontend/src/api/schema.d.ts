@@ -6635,6 +6635,12 @@ export interface components {
             steps: components["schemas"]["PlacementStep"][];
             shortages: components["schemas"]["PlacementShortage"][];
             exposed: components["schemas"]["Exposed"][];
+            /** @description of each version with an objective */
+            scaling: components["schemas"]["ScalingDecision"][];
+            /** @description whether models are kept in memory by how likely they are asked for, as the tenant's terms say */
+            keep_warm: boolean;
+            /** @description the likeliest first; empty where models are not kept warm */
+            warmth: components["schemas"]["Warmth"][];
             nodes: components["schemas"]["PlacementNode"][];
         };
         PlacementNode: {
@@ -7038,6 +7044,8 @@ export interface components {
             /** @description whether the terms are the model's own; else they are the tenant's */
             own: boolean;
             copies: components["schemas"]["CopiesOfVersion"][];
+            /** @description of the present version; null where there is no objective */
+            scaling: components["schemas"]["ScalingDecision"] | null;
         };
         /**
          * @description Times in milliseconds, null for what has not happened or is not known. ``status`` is the HTTP status with which it ended; ``user``
@@ -7362,6 +7370,86 @@ export interface components {
             readonly metadata_uri: string;
             readonly acs_uri: string;
             readonly log_out_uri: string;
+        };
+        /** @description What autoscaling decided of a version with an objective, and from what. What was not measured is null. */
+        ScalingDecision: {
+            version: string;
+            /** @description a name of the version; empty where it has none */
+            model: string;
+            /** @description replicas in memory; null: nothing is decided, for lack of data */
+            wanted: number | null;
+            reason: string;
+            /** @description before cool-down and bounds */
+            needed: number | null;
+            /**
+             * Format: double
+             * @description requests at once that `needed` is for
+             */
+            load: number | null;
+            /** @description in memory, or on their way into it */
+            replicas: number;
+            running: number;
+            waiting: number;
+            /**
+             * Format: double
+             * @description that a request runs, in the mean
+             */
+            service_seconds: number | null;
+            /**
+             * Format: double
+             * @description that one request gets
+             */
+            tokens_per_second: number | null;
+            /**
+             * Format: double
+             * @description of the requests of the last ten minutes that kept the objective
+             */
+            kept_percent: number | null;
+            /**
+             * Format: date-time
+             * @description null: nobody has decided it lately
+             */
+            decided_at: string | null;
+            /** Format: date-time */
+            measured_at: string | null;
+        };
+        /** @description Bounds that count in each minute that `cron` names, in the place of `least_loaded` and `most_loaded`. */
+        ScalingSchedule: {
+            /** @description minute, hour, day, month and day of the week, as in `* 8-17 * * mon-fri` */
+            cron: string;
+            /** @default 0 */
+            least: number;
+            /** @description null: no bound */
+            most?: number | null;
+            /**
+             * @description of the IANA database
+             * @default UTC
+             */
+            zone: string;
+        };
+        /** @description How long requests may take, of so many percent of them: in the queue, or to the first token. One of the two is needed. */
+        ScalingTerms: {
+            /** @description from admission until a slot is free */
+            queue_wait_ms?: number | null;
+            /** @description from receipt until the first token */
+            first_token_ms?: number | null;
+            /**
+             * @description percent of the requests
+             * @default 95
+             */
+            share: number;
+            /**
+             * @description replicas leave when nothing asked for them for so long
+             * @default 300
+             */
+            cool_down_seconds: number;
+            /**
+             * @description after so long without a request, and where none is expected, the last replica leaves, too; null: it stays
+             * @default 600
+             */
+            zero_after_seconds: number | null;
+            /** @description the first one that counts now */
+            schedules?: components["schemas"]["ScalingSchedule"][];
         };
         /** @description `used_at` is exact to a minute. */
         ScimToken: {
@@ -7769,6 +7857,8 @@ export interface components {
             least_loaded?: number | null;
             /** @description replicas in memory at most; null: as many as the demand needs */
             most_loaded?: number | null;
+            /** @description how many there are between those two, by an objective; null: as many as the demand has slots for */
+            scaling?: components["schemas"]["ScalingTerms"] | null;
             /**
              * @description whether what is in memory stays there, whatever else needs room
              * @default false
@@ -7798,6 +7888,11 @@ export interface components {
              * @default false
              */
             automatic: boolean;
+            /**
+             * @description whether models that nobody asks for are kept in memory, and loaded, by how likely they are asked for soon
+             * @default false
+             */
+            keep_warm: boolean;
             /**
              * @description what goes first where room is needed, of copies beyond `least` that are not in use
              *
@@ -7852,6 +7947,8 @@ export interface components {
             least_loaded?: number | null;
             /** @description replicas in memory at most; null: as many as the demand needs */
             most_loaded?: number | null;
+            /** @description how many there are between those two, by an objective; null: as many as the demand has slots for */
+            scaling?: components["schemas"]["ScalingTerms"] | null;
             /**
              * @description whether what is in memory stays there, whatever else needs room
              * @default false
@@ -8069,6 +8166,24 @@ export interface components {
         /** @description What whose password was right can show besides. */
         WaitsForFactor: {
             ways: components["schemas"]["WaysEnum"][];
+        };
+        /** @description How many requests are to be expected for a version in the next half hour. */
+        Warmth: {
+            version: string;
+            /** @description a name of the version; empty where it has none */
+            model: string;
+            /**
+             * Format: double
+             * @description null: nothing was measured yet
+             */
+            expected_requests: number | null;
+            /**
+             * Format: double
+             * @description that at least one comes
+             */
+            likely_percent: number | null;
+            /** @description in memory, or on their way into it */
+            replicas: number;
         };
         /**
          * @description * `password` - password

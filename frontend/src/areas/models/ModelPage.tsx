@@ -25,6 +25,7 @@ import { ModelMemory } from './ModelMemory'
 import { ModelTraffic } from './ModelTraffic'
 import { Replication } from './Replication'
 import { Rollouts } from './Rollouts'
+import { Scaling } from './Scaling'
 import { useActs } from './useActs'
 import { Moves, Versions } from './Versions'
 
@@ -87,6 +88,7 @@ function Shown({ model }: { model: Model }) {
       <Versions model={model} />
       <Evaluations model={model.name.slice(0, model.name.lastIndexOf(':'))} />
       <ModelMemory model={model} />
+      <Scaling model={model} />
       <Replication model={model} />
       <Replicas model={model} />
     </Page>
