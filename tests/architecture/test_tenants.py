@@ -20,7 +20,6 @@ OURS = {
     "gateway",
     "batches",
     "responses",
-    "evaluations",
     "notifications",
     "sso",
     "provisioning",

@@ -8,7 +8,6 @@ PAGES = {
     "join-page": "/nodes/join",
     "models": "/models",
     "placement": "/placement",
-    "evaluations": "/evaluations",
     "jobs": "/jobs",
     "queue": "/queue",
     "requests": "/requests",
