@@ -274,7 +274,7 @@ async def _ask(site: Site, content: str = "one two three") -> tuple[int, Any]:
 
 
 async def test_a_node_that_failed_is_tried_again_by_one_request(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(breaker, "FIRST_PAUSE", 0.5)
+    monkeypatch.setattr(breaker, "FIRST_PAUSE", 3.0)  # longer than the five requests take
     await set_profile(site, strategy="round_robin")
     broken = True
 
