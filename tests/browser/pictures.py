@@ -24,7 +24,7 @@ from tests.browser.conftest import CHROMIUM
 from tests.browser.furnish import furnished
 from tests.browser.pages import PAGES
 from tests.browser.product import NODE, ROOT, SLOTS, Product
-from tests.browser.visitor import add_factors, ask, loaded, log_in, too_wide, violations
+from tests.browser.visitor import add_factors, held, loaded, log_in, too_wide, violations
 
 FOLDER = ROOT / "docs" / "console"
 WHOLE = os.environ.get("OMX_PICTURES", "")
@@ -87,14 +87,12 @@ def _take_all(browser: Browser, product: Product) -> list[str]:
     model = products.model_of(product)
     with furnished(product, hosts=HOSTS, ended=ENDED) as whole:
         add_factors(page)
-        asking = [ask(product, model, pace="every 600 ms") for _ in range(SLOTS + 2)]
-        for name, address in (PAGES | whole.addresses | _single(product)).items():
-            _visit(page, faults, name, address)
-        if not ONLY or ONLY & {"node", "node-log", "node-drain"}:
-            _take_node(page, faults, product)
-        _take_dialogs(page, faults)
-        for each in asking:
-            each.join(120)
+        with held(product, model, SLOTS + 2):
+            for name, address in (PAGES | whole.addresses | _single(product)).items():
+                _visit(page, faults, name, address)
+            if not ONLY or ONLY & {"node", "node-log", "node-drain"}:
+                _take_node(page, faults, product)
+            _take_dialogs(page, faults)
     context.close()
     return faults
 

@@ -7,6 +7,8 @@ import re
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -21,9 +23,8 @@ from tests.browser import product as products
 from tests.browser.conftest import Watched
 from tests.browser.pages import PAGES
 from tests.browser.product import NODE, SLOTS, Product
-from tests.browser.visitor import ask as _ask
+from tests.browser.visitor import held, loaded, moving, too_wide, unseen_in_forced_colours
 from tests.browser.visitor import log_in as _log_in
-from tests.browser.visitor import moving, too_wide, unseen_in_forced_colours
 from tests.browser.visitor import uses as _uses
 from tests.browser.visitor import violations as _violations
 
@@ -31,7 +32,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(900), pytest.mark.xdist_g
 
 SHOTS = os.environ.get("OMX_TEST_SCREENSHOTS", "")
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-WIDTHS = (1440, 390)
+WIDTHS = (1440, 390, 768, 2560)
+READ = (1440, 390)
+"""The widths at which axe reads the page."""
 
 
 def test_a_wrong_password_is_refused_in_words(watched: Watched, product: Product) -> None:
@@ -86,14 +89,13 @@ def test_a_node_and_a_request_appear_live(watched: Watched, product: Product) ->
     expect(page.get_by_role("link", name=f"{NODE}: Healthy")).to_be_visible()
 
     model = products.model_of(product)
-    asking = _ask(product, model)
-    expect(page.get_by_label("Table of the requests running now").get_by_text(model)).to_be_visible()
-    asking.join()
+    with held(product, model):
+        expect(page.get_by_label("Table of the requests running now").get_by_text(model)).to_be_visible()
     row = page.get_by_label("Table of the last requests").get_by_role("row").nth(1)
     expect(row).to_contain_text(model)
     expect(row).to_contain_text(NODE)
     expect(row).to_contain_text("/v1/chat/completions")
-    expect(row.locator('[data-label="Tokens out"]')).to_have_text("100")
+    expect(row.locator('[data-label="Tokens out"]')).to_have_text(re.compile(r"^\d+$"))
     expect(row).to_contain_text("ok")
     expect(page.get_by_text("No request is running.")).to_be_visible()
     guide = page.get_by_role("region", name="All is set up")
@@ -109,24 +111,22 @@ def test_a_request_that_waits_is_shown_and_its_way_is_told_to_the_end(watched: W
     _log_in(page, product)
     expect(page.get_by_text("No request is waiting.")).to_be_visible()
     model = products.model_of(product)
-    asking = [_ask(product, model, pace="every 80 ms") for _ in range(SLOTS + 2)]
-    waiting = page.get_by_label("Table of the requests that wait")
-    rows = waiting.locator("tbody tr")
-    expect(rows).to_have_count(2)
-    expect(rows.locator('[data-label="Place in line"]')).to_have_text(["1", "2"])
-    expect(rows.first).to_contain_text("normal")
-    expect(page.get_by_label("Totals now")).to_contain_text("Requests waiting2")
-    assert _violations(page) == []
+    with held(product, model, SLOTS + 2):
+        waiting = page.get_by_label("Table of the requests that wait")
+        rows = waiting.locator("tbody tr")
+        expect(rows).to_have_count(2)
+        expect(rows.locator('[data-label="Place in line"]')).to_have_text(["1", "2"])
+        expect(rows.first).to_contain_text("normal")
+        expect(page.get_by_label("Totals now")).to_contain_text("Requests waiting2")
+        assert _violations(page) == []
 
-    rows.nth(1).click()
-    expect(page).to_have_url(re.compile(r"/requests/[0-9a-f]{32}$"))
-    request = page.url.rpartition("/")[2]
-    expect(page.get_by_role("heading", name=model)).to_be_visible()
-    expect(page.get_by_text("Place in line")).to_be_visible()
-    expect(page.get_by_text(f"It waits for a free slot; {NODE} was full.")).to_be_visible()
-    assert _violations(page) == []
-    for each in asking:
-        each.join()
+        rows.nth(1).click()
+        expect(page).to_have_url(re.compile(r"/requests/[0-9a-f]{32}$"))
+        request = page.url.rpartition("/")[2]
+        expect(page.get_by_role("heading", name=model)).to_be_visible()
+        expect(page.get_by_text("Place in line")).to_be_visible()
+        expect(page.get_by_text(f"It waits for a free slot; {NODE} was full.")).to_be_visible()
+        assert _violations(page) == []
     tries = page.get_by_label("Table of the tries").locator("tbody tr")
     expect(tries).to_have_count(1)
     expect(tries).to_contain_text(NODE)
@@ -136,7 +136,7 @@ def test_a_request_that_waits_is_shown_and_its_way_is_told_to_the_end(watched: W
     expect(candidates).to_contain_text("given it")
     times = page.get_by_label("Times and tokens")
     expect(times).to_contain_text("in line")
-    expect(times).to_contain_text("Tokens out100")
+    expect(times).to_contain_text(re.compile(r"Tokens out\d"))
     assert _violations(page) == []
 
     expect(page.get_by_text(f"{NODE} had the first free slot.")).to_be_visible()
@@ -212,7 +212,7 @@ def test_a_request_that_had_to_be_tried_again_tells_every_try_and_every_node(
     expect(ruled_out).to_contain_text("The model does not fit into its memory.")
     expect(page.get_by_label("Times and tokens")).to_contain_text("no data")
     for scheme in SCHEMES:
-        for width in WIDTHS:
+        for width in READ:
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             page.set_viewport_size({"width": width, "height": 900})
             page.screenshot(path=Path(SHOTS or tmp_path) / f"tries-{scheme}-{width}.png", full_page=True)
@@ -225,15 +225,14 @@ def test_a_stuck_request_is_found_and_cancelled(watched: Watched, product: Produ
     page = watched.page
     _log_in(page, product)
     model = products.model_of(product)
-    asking = _ask(product, model, pace="every 80 ms")
-    page.get_by_role("link", name="Requests", exact=True).click()
-    running = page.get_by_label("Running now")
-    expect(running.get_by_text(model)).to_be_visible()
-    assert _violations(page) == []
-    running.get_by_role("button", name=re.compile(f"^Cancel {re.escape(model)}")).click()
-    page.get_by_role("dialog").get_by_role("button", name="Cancel the request").click()
-    asking.join(30)
-    assert not asking.is_alive()
+    with held(product, model) as asking:
+        page.get_by_role("link", name="Requests", exact=True).click()
+        running = page.get_by_label("Running now")
+        expect(running.get_by_text(model)).to_be_visible()
+        assert _violations(page) == []
+        running.get_by_role("button", name=re.compile(f"^Cancel {re.escape(model)}")).click()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel the request").click()
+        asking.have_ended()
     expect(page.get_by_text("request_cancelled").first).to_be_visible()
     page.get_by_role("link", name=model).first.click()
     expect(page.get_by_text(f"Cancelled by {product.facts['admin_email']}.")).to_be_visible()
@@ -246,19 +245,17 @@ def test_the_queue_is_seen_and_a_request_in_it_is_raised_and_cancelled(watched: 
     page = watched.page
     _log_in(page, product)
     model = products.model_of(product)
-    asking = [_ask(product, model, pace="every 80 ms") for _ in range(SLOTS + 2)]
-    page.get_by_role("link", name="Queue", exact=True).click()
-    raising = page.get_by_role("button", name=re.compile(f"^Raise {re.escape(model)}"))
-    expect(raising).to_have_count(2)
-    expect(page.get_by_text(NODE).first).to_be_visible()
-    assert _violations(page) == []
-    raising.last.click()
-    expect(page.get_by_text("The request now has the priority high.")).to_be_visible()
-    page.get_by_role("button", name=re.compile(f"^Cancel {re.escape(model)}")).first.click()
-    page.get_by_role("dialog").get_by_role("button", name="Cancel the request").click()
-    expect(raising).to_have_count(1)
-    for each in asking:
-        each.join(60)
+    with held(product, model, SLOTS + 2):
+        page.get_by_role("link", name="Queue", exact=True).click()
+        raising = page.get_by_role("button", name=re.compile(f"^Raise {re.escape(model)}"))
+        expect(raising).to_have_count(2)
+        expect(page.get_by_text(NODE).first).to_be_visible()
+        assert _violations(page) == []
+        raising.last.click()
+        expect(page.get_by_text("The request now has the priority high.")).to_be_visible()
+        page.get_by_role("button", name=re.compile(f"^Cancel {re.escape(model)}")).first.click()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel the request").click()
+        expect(raising).to_have_count(1)
     expect(page.get_by_text("Nobody waits")).to_be_visible()
     assert watched.complaints == []
 
@@ -500,51 +497,61 @@ def test_a_role_a_team_and_a_program_are_made_and_it_is_told_what_the_program_ma
     assert watched.complaints == []
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("width", WIDTHS)
-def test_every_width_and_scheme_is_accessible(
-    width: int, scheme: str, browser: Browser, product: Product, tmp_path: Path
-) -> None:
-    """Set OMX_TEST_SCREENSHOTS to a folder to keep what it looked like."""
-    context = browser.new_context(
-        base_url=product.url,
-        viewport={"width": width, "height": 900},
-        color_scheme="dark" if scheme == "dark" else "light",
-        reduced_motion="reduce",
-    )
+@dataclass
+class Furnished:
+    """A page of somebody who is logged in, with the addresses of what is there once others ask and wait."""
+
+    watched: Watched
+    addresses: dict[str, str]
+
+
+ONE_OF = {
+    "team": ("/teams/", "/api/v1/teams"),
+    "service-account": ("/service-accounts/", "/api/v1/service-accounts"),
+    "member-access": ("/access/members/", "/api/v1/members"),
+    "model": ("/models/", "/api/v1/models"),
+    "webhook": ("/webhooks/", "/api/v1/webhooks"),
+}
+
+
+@pytest.fixture(scope="module")
+def furnished(browser: Browser, product: Product) -> Iterator[Furnished]:
+    context = browser.new_context(base_url=product.url, reduced_motion="reduce")
     watched = Watched(context.new_page())
     page = watched.page
     _log_in(page, product)
-    asking = [_ask(product, products.model_of(product), pace="every 60 ms") for _ in range(SLOTS + 2)]
-    waits = page.get_by_label("Table of the requests that wait").get_by_role("link").first
-    waits.wait_for()
-    waiting = str(waits.get_attribute("href"))
-    finished = page.get_by_label("Table of the last requests").get_by_role("link").first.get_attribute("href")
-    addresses = PAGES | {
-        "waits": waiting,
-        "team": "/teams/" + str(product.get("/api/v1/teams")["results"][0]["id"]),
-        "service-account": "/service-accounts/" + str(product.get("/api/v1/service-accounts")["results"][0]["id"]),
-        "member-access": "/access/members/" + str(product.get("/api/v1/members")["results"][0]["id"]),
-        "model": "/models/" + str(product.get("/api/v1/models")["results"][0]["id"]),
-        "webhook": "/webhooks/" + str(product.get("/api/v1/webhooks")["results"][0]["id"]),
-        "request": str(finished),
-    }
-    for name, address in addresses.items():
-        page.goto(address)
-        expect(page.get_by_role("status").filter(has_text=re.compile("^Live$"))).to_be_visible()
-        expect(page.get_by_role("heading", level=1).first).to_be_visible()
-        if address.startswith("/requests/"):
-            expect(page.get_by_role("heading", name=re.compile("Route|Candidates"))).to_be_visible()
-        if name in {"queue", "requests", "usage"}:
-            # The last part of the page that arrives; on a slow machine those that waited may have been served meanwhile.
-            expect(page.get_by_text(re.compile(r"^\d+ rows?|^Nobody waits")).first).to_be_visible()
-        page.screenshot(path=Path(SHOTS or tmp_path) / f"{name}-{scheme}-{width}.png", full_page=True)
-        assert _violations(page) == [], name
-        assert too_wide(page) == [], name
-        if (width, scheme) == (WIDTHS[0], SCHEMES[1]):
-            assert moving(page) == 0, name
-            assert unseen_in_forced_colours(page) == [], name
-    for each in asking:
-        each.join()
-    assert watched.complaints == []
+    with held(product, products.model_of(product), SLOTS + 2):
+        waits = page.get_by_label("Table of the requests that wait").get_by_role("link").first
+        waits.wait_for()
+        ended = page.get_by_label("Table of the last requests").get_by_role("link").first
+        addresses = {"waits": str(waits.get_attribute("href")), "request": str(ended.get_attribute("href"))}
+        for name, (address, listed) in ONE_OF.items():
+            addresses[name] = address + str(product.get(listed)["results"][0]["id"])
+        yield Furnished(watched, PAGES | addresses)
     context.close()
+
+
+@pytest.mark.parametrize("name", [*PAGES, "waits", "request", *ONE_OF])
+def test_a_page_is_accessible_in_every_width_and_scheme(name: str, furnished: Furnished, tmp_path: Path) -> None:
+    """Set OMX_TEST_SCREENSHOTS to a folder to keep what it looked like."""
+    page, address = furnished.watched.page, furnished.addresses[name]
+    page.set_viewport_size({"width": READ[0], "height": 900})
+    page.goto(address)
+    expect(page.get_by_role("status").filter(has_text=re.compile("^Live$"))).to_be_visible()
+    loaded(page)
+    if address.startswith("/requests/"):
+        expect(page.get_by_role("heading", name=re.compile("Route|Candidates"))).to_be_visible()
+    if name in {"queue", "requests", "usage"}:
+        expect(page.get_by_text(re.compile(r"^\d+ rows?")).first).to_be_visible()
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        for scheme in SCHEMES if width in READ else SCHEMES[:1]:
+            page.emulate_media(color_scheme=scheme)
+            page.screenshot(path=Path(SHOTS or tmp_path) / f"{name}-{scheme}-{width}.png", full_page=bool(SHOTS))
+            if width in READ:
+                assert _violations(page) == [], (width, scheme)
+            assert too_wide(page) == [], (width, scheme)
+    assert moving(page) == 0
+    assert unseen_in_forced_colours(page) == []
+    complaints, furnished.watched.complaints = furnished.watched.complaints, []
+    assert complaints == []

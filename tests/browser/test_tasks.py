@@ -19,7 +19,7 @@ from benchmarks.product import ask as ask_api
 from tests.browser import product as products
 from tests.browser.conftest import Watched
 from tests.browser.product import NODE, ROOT, SLOTS, Product
-from tests.browser.visitor import ask, log_in, uses
+from tests.browser.visitor import ask, held, log_in, uses
 from tests.fakes.ollama_server import OllamaServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900), pytest.mark.xdist_group("browser")]
@@ -276,31 +276,28 @@ def test_invite_a_colleague(desk: Desk) -> None:
 
 
 def test_see_the_queue(desk: Desk) -> None:
-    asking = [ask(desk.product, desk.model, pace="every 40 ms") for _ in range(SLOTS + 1)]
-    desk.at("/")
+    with held(desk.product, desk.model, SLOTS + 1):
+        desk.at("/")
 
-    def see() -> None:
-        desk.area("Queue")
-        expect(desk.page.get_by_role("button", name=re.compile(f"^Raise {re.escape(desk.model)}"))).to_have_count(1)
+        def see() -> None:
+            desk.area("Queue")
+            expect(desk.page.get_by_role("button", name=re.compile(f"^Raise {re.escape(desk.model)}"))).to_have_count(1)
 
-    desk.follow("See the queue", see)
-    for each in asking:
-        each.join(60)
+        desk.follow("See the queue", see)
 
 
 def test_cancel_a_stuck_request(desk: Desk) -> None:
-    asking = ask(desk.product, desk.model, pace="every 400 ms")
-    desk.at("/")
+    with held(desk.product, desk.model) as asking:
+        desk.at("/")
 
-    def cancel() -> None:
-        desk.area("Requests")
-        running = desk.page.get_by_label("Running now")
-        desk.press("button", re.compile(f"^Cancel {re.escape(desk.model)}"), within=running)
-        desk.press("button", "Cancel the request", within=desk.dialog)
-        asking.join(30)
-        assert not asking.is_alive()
+        def cancel() -> None:
+            desk.area("Requests")
+            running = desk.page.get_by_label("Running now")
+            desk.press("button", re.compile(f"^Cancel {re.escape(desk.model)}"), within=running)
+            desk.press("button", "Cancel the request", within=desk.dialog)
+            asking.have_ended()
 
-    desk.follow("Cancel a stuck request", cancel)
+        desk.follow("Cancel a stuck request", cancel)
 
 
 def test_switch_the_organisation_and_back(desk: Desk) -> None:

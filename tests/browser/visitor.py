@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import secrets
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pyotp
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import AXE
 from tests.browser.product import Product
+from tests.patience import LONG
 
 
 def log_in(page: Page, product: Product) -> None:
@@ -84,6 +88,38 @@ def ask(product: Product, model: str, *, pace: str = "") -> threading.Thread:
     return thread
 
 
+@dataclass
+class Held:
+    """Streamed requests of other programs that go on until they are let go, however long a check of the page takes."""
+
+    product: Product
+    word: str
+    asking: list[threading.Thread]
+
+    def let_go(self) -> None:
+        engine = self.product.environ["ENGINE_URL"]
+        request = urllib.request.Request(engine + "/stub", data=self.word.encode(), method="PUT")
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            assert answer.status == 204
+        self.have_ended()
+
+    def have_ended(self) -> None:
+        for each in self.asking:
+            each.join(LONG)
+            assert not each.is_alive()
+
+
+@contextlib.contextmanager
+def held(product: Product, model: str, count: int = 1) -> Iterator[Held]:
+    """``count`` requests that end at the end of the block, or before it by what is yielded."""
+    word = secrets.token_hex(8)
+    requests = Held(product, word, [ask(product, model, pace=f"every 80 ms until {word}") for _ in range(count)])
+    try:
+        yield requests
+    finally:
+        requests.let_go()
+
+
 def uses(product: Product, key: str) -> bool:
     """Whether the gateway takes the key."""
     request = urllib.request.Request(product.url + "/v1/models", headers={"Authorization": f"Bearer {key}"})
@@ -101,9 +137,10 @@ def violations(page: Page) -> list[str]:
         ".filter((one) => one.playState === 'running' && one.effect.getComputedTiming().iterations !== Infinity)"
         ".map((one) => one.finished.catch(() => null))) }"
     )
-    page.evaluate(AXE.read_text() + "; undefined")
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE.read_text() + "; undefined")
     found: list[str] = page.evaluate(
-        "async () => (await axe.run()).violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(', ')}`)"
+        "async () => (await axe.run({ resultTypes: ['violations'] })).violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(', ')}`)"
     )
     return found
 

@@ -2,7 +2,8 @@
 
 Every token is ``t<number> ``, so that a reader sees what was lost, doubled or out of order. It counts the streams
 that were broken off (``GET /stub``). ``max_tokens`` of a request goes before ``--tokens``, and a message that ends in
-``every 5 ms`` before ``--token-ms``, with ``first after 10 ms, `` in front of that before ``--first-token-ms``. It speaks
+``every 5 ms`` before ``--token-ms``, with ``first after 10 ms, `` in front of that before ``--first-token-ms``. A stream
+asked for with ``every 5 ms until x7`` ends once the word is told (``PUT /stub`` with ``x7``), at most after ``LONGEST`` tokens. It speaks
 as much of Ollama's API as a proxy for Ollama needs to send it a chat. With ``--owned-by llamacpp`` it tells its slots as llama.cpp's
 server does; with ``--owned-by vllm`` it passes for vLLM, and then goes on with an answer that was begun (``continue_final_message``): with the number after the last one in it.
 """
@@ -22,6 +23,7 @@ from aiohttp import web
 from tests.fakes import stub_ollama
 
 MODEL = stub_ollama.MODEL
+LONGEST = 10_000
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Pace:
     token_ms: float = 0.0
     tokens: int = 32
     owned_by: str = "stub"
+    until: str = ""
 
 
 @dataclass
@@ -42,6 +45,7 @@ class Seen:
     finished: int = 0
     broken_off: int = 0
     slots: int = 2
+    told: set[str] = field(default_factory=set)
     traceparents: deque[str] = field(default_factory=lambda: deque(maxlen=100))
 
 
@@ -55,6 +59,7 @@ def application(pace: Pace) -> web.Application:
     app[SEEN] = Seen()
     app.router.add_get("/health", _health)
     app.router.add_get("/stub", _stub)
+    app.router.add_put("/stub", _tell)
     app.router.add_get("/props", _props)
     app.router.add_put("/props", _props)
     app.router.add_get("/v1/models", _models)
@@ -79,6 +84,11 @@ async def _stub(request: web.Request) -> web.Response:
             "traceparents": list(seen.traceparents),
         }
     )
+
+
+async def _tell(request: web.Request) -> web.Response:
+    request.app[SEEN].told.add(await request.text())
+    return web.Response(status=204)
 
 
 async def _props(request: web.Request) -> web.Response:
@@ -118,13 +128,13 @@ async def _answer(request: web.Request, *, chat: bool) -> web.StreamResponse:
     if body["model"] != MODEL:
         return web.json_response({"error": {"message": f"The model `{body['model']}` does not exist."}}, status=404)
     first = _begun(body)
-    count = body.get("max_tokens") or max(0, request.app[PACE].tokens - first)
+    pace = paced(body, request.app[PACE])
+    count = body.get("max_tokens") or max(0, pace.tokens - first)
     # What was begun is read like the rest of the prompt.
     usage = {"prompt_tokens": 7 + first, "completion_tokens": count, "total_tokens": 7 + first + count}
     seen.running += 1
     try:
         if body.get("stream"):
-            pace = paced(body, request.app[PACE])
             response = await _stream(request, range(first, first + count), usage, pace, chat=chat)
         else:
             text = "".join(f"t{n} " for n in range(first, first + count))
@@ -141,10 +151,15 @@ async def _answer(request: web.Request, *, chat: bool) -> web.StreamResponse:
 
 def paced(body: dict[str, Any], otherwise: Pace) -> Pace:
     messages = [each for each in body.get("messages") or () if each["role"] != "assistant"] or [{}]
-    asked = re.search(r"(?:first after (\d+) ms, )?every (\d+) ms$", str(messages[-1].get("content")))
+    asked = re.search(r"(?:first after (\d+) ms, )?every (\d+) ms(?: until (\w+))?$", str(messages[-1].get("content")))
     if asked is None:
         return otherwise
-    return Pace(float(asked[1]) if asked[1] else otherwise.first_token_ms, float(asked[2]), otherwise.tokens)
+    return Pace(
+        float(asked[1]) if asked[1] else otherwise.first_token_ms,
+        float(asked[2]),
+        LONGEST if asked[3] else otherwise.tokens,
+        until=asked[3] or "",
+    )
 
 
 def _begun(body: dict[str, Any]) -> int:
@@ -165,6 +180,10 @@ async def _stream(
     for number in numbers:
         if number > numbers.start and pace.token_ms:
             await asyncio.sleep(pace.token_ms / 1000)
+        if pace.until in request.app[SEEN].told:
+            tokens = number - numbers.start
+            usage |= {"completion_tokens": tokens, "total_tokens": usage["prompt_tokens"] + tokens}
+            break
         text = f"t{number} "
         part = {"delta": {"content": text}} if chat else {"text": text}
         await response.write(_event({"object": kind, "choices": [{"index": 0, **part, "finish_reason": None}]}))
