@@ -32,7 +32,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(900), pytest.mark.xdist_g
 
 SHOTS = os.environ.get("OMX_TEST_SCREENSHOTS", "")
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-WIDTHS = (1440, 390, 768, 2560)
+SIZES = ((1440, 900), (390, 900), (768, 900), (2560, 1300), (720, 450))
+"""The last is what is left of the first where the page is zoomed to 200 %."""
 READ = (1440, 390)
 """The widths at which axe reads the page."""
 
@@ -543,8 +544,8 @@ def test_a_page_is_accessible_in_every_width_and_scheme(name: str, furnished: Fu
         expect(page.get_by_role("heading", name=re.compile("Route|Candidates"))).to_be_visible()
     if name in {"queue", "requests", "usage"}:
         expect(page.get_by_text(re.compile(r"^\d+ rows?")).first).to_be_visible()
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 900})
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
         for scheme in SCHEMES if width in READ else SCHEMES[:1]:
             page.emulate_media(color_scheme=scheme)
             page.screenshot(path=Path(SHOTS or tmp_path) / f"{name}-{scheme}-{width}.png", full_page=bool(SHOTS))
