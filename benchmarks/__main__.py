@@ -1,4 +1,4 @@
-"""``python -m benchmarks [overhead|integrity|beside|upgrade|failover|start|routing|ranking|placement|prefix|peers|servers|streams|kills|kill|freezes|fairness|flood|usage|audit|live|console|rollouts|replication|history]``: without a name the first two, which takes a few minutes."""
+"""``python -m benchmarks [overhead|integrity|beside|upgrade|failover|start|routing|ranking|placement|prefix|peers|servers|streams|kills|kill|freezes|fairness|flood|usage|audit|live|console|rollouts|replication|history|lists]``: without a name the first two, which takes a few minutes."""
 
 from __future__ import annotations
 
@@ -219,6 +219,19 @@ def flood_command() -> None:
         found = flood.measure(product, size)
     print("\n" + flood.report(found, size))
     sys.exit(1 if any(each.steady.wrong for each in found) else 0)
+
+
+@main.command(name="lists", help="The management API's lists, with many nodes and usage records.")
+@click.option("--records", default=1_000_000, show_default=True)
+@click.option("--nodes", default=10_000, show_default=True)
+@click.option("--keys", default=1_000, show_default=True)
+@click.option("--rounds", default=100, show_default=True)
+def lists_command(records: int, nodes: int, keys: int, rounds: int) -> None:
+    from benchmarks import lists
+
+    found = lists.measure(lists.Size(records, nodes, keys, rounds))
+    print("\n" + lists.report(found))
+    sys.exit(1 if lists.missed(found) else 0)
 
 
 @main.command(name="simulated-fleet", help="The control loops with many nodes that join and report, without engines.")

@@ -141,7 +141,7 @@ async def _measure(
         ModelState(_digest(number), f"model-{number}:latest", "present", "ollama", size=1 << 30)
         for number in range(size.models)
     ]
-    await _few_at_once(
+    await few_at_once(
         functools.partial(asyncio.to_thread, ask, f"{url}/api/v1/keys", key, {"name": f"sim-{number}"})
         for number in range(size.keys)
     )
@@ -154,7 +154,7 @@ async def _measure(
         )
         nodes.append(SimulatedNode(identity, list(models)))
 
-    await _few_at_once(functools.partial(join_one, number) for number in range(size.nodes))
+    await few_at_once(functools.partial(join_one, number) for number in range(size.nodes))
     joined = time.monotonic() - begun
     lives = [
         asyncio.create_task(node.live(number / size.nodes, number < LISTENING)) for number, node in enumerate(nodes)
@@ -183,7 +183,7 @@ async def _measure(
         await asyncio.gather(*lives, return_exceptions=True)
 
 
-async def _few_at_once(works: Iterable[Callable[[], Awaitable[object]]]) -> None:
+async def few_at_once(works: Iterable[Callable[[], Awaitable[object]]]) -> None:
     left = iter(works)
 
     async def worker() -> None:

@@ -97,7 +97,7 @@ def _measure(size: Size) -> Outcome:
     for at in range(0, size.records, _CHUNK):
         with regions.own().client.pipeline(transaction=False) as pipe:
             for number in range(at, min(at + _CHUNK, size.records)):
-                pipe.xadd(keys.USAGE, {"r": encode_json(_record(dice, size, number, [id_.hex for id_ in tenants]))})
+                pipe.xadd(keys.USAGE, {"r": encode_json(record(dice, size, number, [id_.hex for id_ in tenants]))})
             pipe.execute()
         begun = time.perf_counter()
         write_usage()
@@ -120,7 +120,7 @@ def _measure(size: Size) -> Outcome:
     return Outcome(size.records, size.records / spent, sizes, rows, _sums(size, tenants[0]))
 
 
-def _record(dice: random.Random, size: Size, number: int, tenants: list[str]) -> UsageRecord:
+def record(dice: random.Random, size: Size, number: int, tenants: list[str]) -> UsageRecord:
     age = (size.records - number) / size.records * DAYS * 86400
     at = time.time() - age
     node = dice.randrange(size.nodes)
