@@ -20,7 +20,10 @@ from cluster.engines.llamacpp_served import KIND, Served, check_kind
 from cluster.engines.poster import Poster
 from cluster.engines.template import is_jinja
 from ollamamax import contract
-from ollamamax.kernel.errors import ContextTooLong, EngineFailed
+from ollamamax.kernel.errors import EngineFailed
+
+_AROUND = 8
+"""Tokens that a model may put around a text. Of the text itself a token is a byte or more."""
 
 
 class LlamaCpp:
@@ -37,6 +40,7 @@ class LlamaCpp:
         available_memory: Callable[[], int] = lambda: int(psutil.virtual_memory().available),
     ) -> None:
         self._slots = slots
+        self._context = context
         # One core stays free: with a thread for each, whatever else runs makes all of them wait at every barrier.
         threads = threads or max(1, (psutil.cpu_count(logical=False) or 1) - 1)
         self.residents = Residents(
@@ -117,7 +121,7 @@ class LlamaCpp:
             headers = {"Authorization": f"Bearer {process.api_key}", **http.trace_headers(traceparent)}
             ask = (self._session, self.kind, process.url)
             if inference.kind in {"embed", "rerank"}:
-                final = await self._at_once(served, process, inference, headers)
+                final = await self._at_once(served, process, inference, load, headers)
                 final.load_ms = load_ms
                 yield final
                 return
@@ -178,29 +182,43 @@ class LlamaCpp:
         return inference.context + await openai_tokens.llamacpp_tokens(*ask, prompt, headers, special=begins)
 
     async def _at_once(
-        self, served: Served, process: LlamaProcess, inference: contract.Inference, headers: dict[str, str]
+        self,
+        served: Served,
+        process: LlamaProcess,
+        inference: contract.Inference,
+        load: contract.Load,
+        headers: dict[str, str],
     ) -> contract.Final:
         """Embed, or rerank."""
         asked = (self._session, self.kind, process.url, "model")
         if inference.kind == "rerank":
             return await openai_stream.rerank(*asked, inference, headers)
-        try:
-            return await openai_stream.embed(*asked, inference, headers)
-        except ContextTooLong:
-            if not inference.truncate:
-                raise
-        ids = inference.input_ids or [await self._fitting(served, process, text, headers) for text in inference.inputs]
-        cut = msgspec.structs.replace(inference, inputs=[], input_ids=[each[: served.context - 1] for each in ids])
-        return await openai_stream.embed(*asked, cut, headers)
+        if inference.truncate:
+            # By the context that was asked for, and not by what others had it loaded with: one text has one vector.
+            context = min(served.context, inference.options.num_ctx or load.num_ctx or self._context)
+            inference = await self._cut(process, inference, context, headers)
+        return await openai_stream.embed(*asked, inference, headers)
 
-    async def _fitting(self, served: Served, process: LlamaProcess, text: str, headers: dict[str, str]) -> list[int]:
+    async def _cut(
+        self, process: LlamaProcess, inference: contract.Inference, context: int, headers: dict[str, str]
+    ) -> contract.Inference:
+        """With as many tokens of each text as ``context`` takes."""
+        if inference.input_ids:
+            ids = [each[: context - 1] for each in inference.input_ids]
+        elif all(len(text.encode()) + _AROUND < context for text in inference.inputs):
+            return inference
+        else:
+            ids = [await self._fitting(process, text, context, headers) for text in inference.inputs]
+        return msgspec.structs.replace(inference, inputs=[], input_ids=ids)
+
+    async def _fitting(self, process: LlamaProcess, text: str, context: int, headers: dict[str, str]) -> list[int]:
         """A text's tokens, as many as the context takes; the one that ends every text of the model stays at the end."""
         ask = (self._session, self.kind, process.url, text, headers)
         ids = await openai_tokens.llamacpp_tokens(*ask)
-        if len(ids) < served.context:
+        if len(ids) < context:
             return ids
         own_end = ids[-1:] if ids[-1:] != (await openai_tokens.llamacpp_tokens(*ask, special=False))[-1:] else []
-        return ids[: served.context - 1 - len(own_end)] + own_end
+        return ids[: context - 1 - len(own_end)] + own_end
 
     async def _prompt_tokens(
         self, served: Served, process: LlamaProcess, inference: contract.Inference, headers: dict[str, str]

@@ -298,11 +298,17 @@ async def test_embedding_is_done_or_refused_by_name(subject: Subject) -> None:
     with pytest.raises(Unsupported, match="dimensions"):
         await run(subject, contract.Inference("embed", inputs=["one"], dimensions=3))
     # A text that is too long is cut where that is asked for, and refused where it is not.
-    long = contract.Inference("embed", inputs=["word " * 4000, "one"], truncate=True)
-    assert [len(vector) for vector in (await run(subject, long))[1].embeddings] == [576, 576]
-    long.truncate = False
+    # By the context that the request asks for, though others had it loaded with more.
+    cut = contract.Inference("embed", inputs=["word " * 4000, "one"], truncate=True)
+    cut.options.num_ctx = 256
+    told = (await run(subject, cut))[1]
+    assert told.prompt_tokens < 300
+    short = contract.Inference("embed", inputs=[" ".join(["word"] * 255), "one"], truncate=True)
+    for cut_off, all_of_it in zip(told.embeddings, (await run(subject, short))[1].embeddings, strict=True):
+        assert cut_off == pytest.approx(all_of_it, abs=1e-4)
+    whole = contract.Inference("embed", inputs=["word " * 4000, "one"], truncate=False)
     with pytest.raises(ContextTooLong):
-        await run(subject, long)
+        await run(subject, whole)
 
 
 async def test_it_tells_what_it_knows_of_a_model(subject: Subject) -> None:
