@@ -8,8 +8,8 @@ from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ollamamax.settings")
 
-from ollamamax.bus import broker, regions  # noqa: F401 - which Celery finds by its name
-from ollamamax.bus.connect import broker_options, broker_url
+from ollamamax.bus import regions
+from ollamamax.bus.broker import broker_options, broker_url
 
 app = Celery("ollamamax", broker=broker_url(regions.own().redis_url))
 app.conf.update(

@@ -14,8 +14,8 @@ from kombu.entity import Exchange, Queue
 from cluster.worker import agent as agents
 from cluster.worker.agent import Agent
 from cluster.worker.identity import Identity
-from ollamamax.bus import broker, keys  # noqa: F401 - the transport, which Celery finds by its name
-from ollamamax.bus.connect import broker_options, broker_url
+from ollamamax.bus import keys
+from ollamamax.bus.broker import broker_options, broker_url
 
 THREADS = 4
 STOP_SECONDS = 20.0

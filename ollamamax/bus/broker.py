@@ -1,11 +1,13 @@
-"""Celery's transport for an address that names Sentinels: Redis's, whose connections lead to the primary. Imported, it is known as ``primary://``."""
+"""Redis as Celery takes it: by its own transport, or, where an address names Sentinels, by one whose connections lead to the primary."""
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from kombu.transport import TRANSPORT_ALIASES, redis
 
+from ollamamax.bus import sentinels
 from ollamamax.bus.connect import primary_options
 
 TRANSPORT_ALIASES["primary"] = "ollamamax.bus.broker:Transport"
@@ -27,3 +29,26 @@ class PrimaryChannel(redis.Channel):
 
 class Transport(redis.Transport):
     Channel = PrimaryChannel
+
+
+def broker_url(url: str) -> str:
+    """A Redis address as Celery's transport takes it, with `broker_options` beside it.
+
+    Left alone, it does not check the certificate of a ``rediss://`` address, and does not know ``unix://``. One that names Sentinels
+    leads to the transport of this module.
+    """
+    if sentinels.named(url):
+        return "primary://"
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    if parts.scheme == "rediss":
+        return urlunsplit(parts._replace(query=urlencode({"ssl_cert_reqs": "required"} | query)))
+    if parts.scheme == "unix":
+        database = query.pop("db", "0")
+        return urlunsplit(parts._replace(scheme="redis+socket", query=urlencode(query | {"virtual_host": database})))
+    return url
+
+
+def broker_options(url: str) -> dict[str, str]:
+    """Celery's transport options for this address."""
+    return {"address": url} if sentinels.named(url) else {}

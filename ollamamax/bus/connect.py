@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import redis
 import redis.asyncio
@@ -195,29 +195,6 @@ def connect_async(url: str) -> redis.asyncio.Redis:
         "max_connections": CONNECTIONS,
     }
     return redis.asyncio.Redis.from_pool(redis.asyncio.ConnectionPool(**options | pool_options(url)))
-
-
-def broker_url(url: str) -> str:
-    """A Redis address as Celery's transport takes it, with `broker_options` beside it.
-
-    Left alone, it does not check the certificate of a ``rediss://`` address, and does not know ``unix://``. One that names Sentinels
-    leads to `ollamamax.bus.broker`, which the application has to import.
-    """
-    if sentinels.named(url):
-        return "primary://"
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
-    if parts.scheme == "rediss":
-        return urlunsplit(parts._replace(query=urlencode({"ssl_cert_reqs": "required"} | query)))
-    if parts.scheme == "unix":
-        database = query.pop("db", "0")
-        return urlunsplit(parts._replace(scheme="redis+socket", query=urlencode(query | {"virtual_host": database})))
-    return url
-
-
-def broker_options(url: str) -> dict[str, str]:
-    """Celery's transport options for this address."""
-    return {"address": url} if sentinels.named(url) else {}
 
 
 def database_of(url: str) -> int:

@@ -9,10 +9,9 @@ import redis
 
 from ollamamax import env_forms
 from ollamamax.bus import sentinels
+from ollamamax.bus.broker import broker_options, broker_url
 from ollamamax.bus.connect import (
     PrimaryTLSConnection,
-    broker_options,
-    broker_url,
     database_of,
     elsewhere,
     pool_options,

@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from cluster.engines.build import EngineChoice
 from cluster.worker import identity as identities
 from ollamamax import contract
-from ollamamax.bus.connect import broker_url
+from ollamamax.bus.broker import broker_url
 from ollamamax.embedded import valkey
 from tests.patience import LONG
 from tests.servers import free_port
