@@ -15,6 +15,7 @@ import { Page } from '../../ui/Page'
 import { PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
+import { RowMenu } from '../../ui/table/RowMenu'
 import { Tag } from '../../ui/Tag'
 import { ApplicationForm } from './ApplicationForm'
 
@@ -122,23 +123,16 @@ export function ApplicationsPage() {
         empty={<PageEmpty title={t('none')}>{t('noneText')}</PageEmpty>}
         {...(mayManage && {
           rowActions: (row: Application) => (
-            <Menu position="bottom-end" withinPortal>
-              <Menu.Target>
-                <Button variant="default" size="compact-sm" aria-label={t('actsOf', { name: row.name })}>
-                  {t('acts')}
-                </Button>
-              </Menu.Target>
-              <Menu.Dropdown>
-                <Menu.Item onClick={() => setEdited(row)}>{t('edit')}</Menu.Item>
-                {!row.public && <Menu.Item onClick={() => void another(row)}>{t('rotate')}</Menu.Item>}
-                <Menu.Item onClick={() => void switchTo(row, !row.enabled)}>
-                  {t(row.enabled ? 'switchOff' : 'switchOn')}
-                </Menu.Item>
-                <Menu.Item color="red" onClick={() => void end(row)}>
-                  {t('delete')}
-                </Menu.Item>
-              </Menu.Dropdown>
-            </Menu>
+            <RowMenu of={row.name}>
+              <Menu.Item onClick={() => setEdited(row)}>{t('edit')}</Menu.Item>
+              {!row.public && <Menu.Item onClick={() => void another(row)}>{t('rotate')}</Menu.Item>}
+              <Menu.Item onClick={() => void switchTo(row, !row.enabled)}>
+                {t(row.enabled ? 'switchOff' : 'switchOn')}
+              </Menu.Item>
+              <Menu.Item color="red" onClick={() => void end(row)}>
+                {t('delete')}
+              </Menu.Item>
+            </RowMenu>
           ),
         })}
       />

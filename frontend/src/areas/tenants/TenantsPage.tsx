@@ -1,5 +1,5 @@
 /** Every organisation: its share, its limits, and whether it may act at all. */
-import { Button } from '@mantine/core'
+import { Button, Menu } from '@mantine/core'
 import { IconPlus } from '@tabler/icons-react'
 import { useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
@@ -10,6 +10,7 @@ import { Page } from '../../ui/Page'
 import { PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
+import { RowMenu } from '../../ui/table/RowMenu'
 import { Tag } from '../../ui/Tag'
 import { failed } from '../../ui/toast'
 import { CreateTenant } from './CreateTenant'
@@ -29,8 +30,12 @@ export function TenantsPage() {
         id: 'state',
         header: t('state'),
         value: stateOf,
-        cell: (row) => <Tag tone={TONES[stateOf(row)]}>{t(stateOf(row))}</Tag>,
-        width: 130,
+        cell: (row) => (
+          <Tag tone={TONES[stateOf(row)]}>
+            {row.deletes_at === null ? t(stateOf(row)) : t('deletingOn', { date: day(row.deletes_at) })}
+          </Tag>
+        ),
+        width: 170,
       },
       {
         id: 'deletes',
@@ -39,18 +44,20 @@ export function TenantsPage() {
         cell: (row) =>
           row.deletes_at === null ? '–' : <time title={exactly(row.deletes_at)}>{day(row.deletes_at)}</time>,
         width: 120,
+        hidden: true,
       },
       { id: 'weight', header: t('weight'), value: (row) => row.weight, align: 'right', width: 100 },
       { id: 'rpm', header: t('requests'), value: (row) => row.limits.requests_per_minute, cell: (row) => limit(row.limits.requests_per_minute), align: 'right', width: 150 },
       { id: 'tpm', header: t('tokens'), value: (row) => row.limits.tokens_per_minute, cell: (row) => limit(row.limits.tokens_per_minute), align: 'right', width: 140 },
       { id: 'concurrent', header: t('concurrent'), value: (row) => row.limits.concurrent_requests, cell: (row) => limit(row.limits.concurrent_requests), align: 'right', width: 140 },
-      { id: 'nodes', header: t('mayJoin'), value: (row) => (row.is_operator || row.may_join_nodes ? t('yes') : t('no')), width: 120 },
+      { id: 'nodes', header: t('mayJoin'), value: (row) => (row.is_operator || row.may_join_nodes ? t('yes') : t('no')), width: 120, hidden: true },
       {
         id: 'created',
         header: t('created'),
         value: (row) => row.created_at,
         cell: (row) => <time title={exactly(row.created_at)}>{when(row.created_at)}</time>,
         width: 150,
+        hidden: true,
       },
     ],
     [t],
@@ -93,62 +100,32 @@ export function TenantsPage() {
         columns={columns}
         list={list}
         idOf={(row) => row.id}
-        rowActionsWidth={220}
         rowActions={(row) => (
-          <>
-            <Button
-              size="compact-xs"
-              variant="subtle"
-              aria-label={t('editOf', { name: row.name })}
-              onClick={() => setEditing(row)}
-            >
-              {t('edit')}
-            </Button>
+          <RowMenu of={row.name}>
+            <Menu.Item onClick={() => setEditing(row)}>{t('edit')}</Menu.Item>
             {row.deletes_at !== null && (
               <>
-                <Button
-                  size="compact-xs"
-                  variant="subtle"
-                  aria-label={t('exportOf', { name: row.name })}
-                  onClick={() => void saveExport(row).catch(failed)}
-                >
-                  {t('export')}
-                </Button>
-                <Button
-                  size="compact-xs"
-                  variant="subtle"
-                  aria-label={t('keepOf', { name: row.name })}
+                <Menu.Item onClick={() => void saveExport(row).catch(failed)}>{t('export')}</Menu.Item>
+                <Menu.Item
                   onClick={() =>
                     void attempt(() => keep.mutateAsync(row.id), t('keptDone', { name: row.name }))
                   }
                 >
                   {t('keep')}
-                </Button>
+                </Menu.Item>
               </>
             )}
             {!row.is_operator && row.deletes_at === null && (
-              <Button
-                size="compact-xs"
-                variant="subtle"
-                color="red"
-                aria-label={t('deleteOf', { name: row.name })}
-                onClick={() => void remove(row)}
-              >
-                {t('delete')}
-              </Button>
+              <>
+                <Menu.Item onClick={() => void suspend(row, row.suspended_at === null)}>
+                  {t(row.suspended_at === null ? 'suspend' : 'resume')}
+                </Menu.Item>
+                <Menu.Item color="red" onClick={() => void remove(row)}>
+                  {t('delete')}
+                </Menu.Item>
+              </>
             )}
-            {!row.is_operator && row.deletes_at === null && (
-              <Button
-                size="compact-xs"
-                variant="subtle"
-                {...(row.suspended_at === null ? { color: 'red' } : {})}
-                aria-label={t(row.suspended_at === null ? 'suspendOf' : 'resumeOf', { name: row.name })}
-                onClick={() => void suspend(row, row.suspended_at === null)}
-              >
-                {row.suspended_at === null ? t('suspend') : t('resume')}
-              </Button>
-            )}
-          </>
+          </RowMenu>
         )}
         empty={<PageEmpty title={t('none')} />}
       />
