@@ -65,6 +65,7 @@ ELSEWHERE = {
     "docs/ci.md: set -eu": "tests/remote/test_models.py: the whole script, on a real node",
     "docs/ci.md: FROM ./assistant.gguf": "tests/remote/test_models.py: the model that the script pushes",
     "docs/ci.md: {": "tests/registry/test_api_rollouts.py: the call with each of its fields",
+    "docs/evaluations.md: {": "tests/evaluations/test_checks.py: it is a suite that can be run",
     "docs/rollouts.md: {": "tests/registry/test_api_rollouts.py: the call with each of its fields",
     "docs/backup.md: ollamamax backup --new-key": "tests/flow/test_make_up.py: a backup begins another installation",
     "docs/running.md: ollamamax doctor": "tests/doctor/test_doctor.py",
