@@ -9,7 +9,10 @@ class EvaluationsConfig(AppConfig):
     name = "ollamamax.evaluations"
 
     def ready(self) -> None:
+        from models_registry.evaluated import READERS
         from models_registry.promotion_needs import NEEDS
+        from ollamamax.evaluations.queries.evaluation import scores_in_suite
         from ollamamax.evaluations.queries.requirement import unmet_requirements
 
         NEEDS.append(unmet_requirements)
+        READERS.append(scores_in_suite)

@@ -48,12 +48,16 @@ def completed(owner: Person, release: Release, suite: dict[str, Any], passed: in
     """As a runner would have left it."""
     now = timezone.now()
     with tenant_scope(owner.tenant):
-        return Evaluation.objects.create(
+        made = Evaluation(
             tenant=owner.tenant, release=release, suite_id=suite["id"], suite_name=suite["name"],
-            suite_digest=suite["digest"], cases=suite["cases"], key=make_key(owner).row, state="completed", total=total,
-            done=total, passed=passed, score=passed / total, by_kind="user", by_id="x", by_name="x", expires_at=now,
-            ended_at=now, speed={"first_token_ms": None, "tokens_per_second": None},
+            suite_digest=suite["digest"], key=make_key(owner).row, state="completed", done=total, passed=passed,
+            score=passed / total, by_kind="user", by_id="x", by_name="x", expires_at=now, ended_at=now,
+            speed={"first_token_ms": None, "tokens_per_second": None},
         )  # fmt: skip
+        made.put_cases(suite["cases"])
+        made.total = total
+        made.save()
+    return made
 
 
 def test_a_suite_is_made_read_changed_and_deleted(owner: Person) -> None:
@@ -209,9 +213,9 @@ def test_two_versions_are_compared_by_their_last_results(
         evaluation = completed(owner, release, suite, passed)
     with tenant_scope(owner.tenant):
         channel = Channel.objects.get()
-        EvaluationResult.objects.create(
-            tenant=owner.tenant, evaluation=evaluation, number=0, name="x", passed=True, checks=[], answer="x",
-        )  # fmt: skip
+        result = EvaluationResult(tenant=owner.tenant, evaluation=evaluation, number=0, name="x", passed=True)
+        result.put_outcome("x", [])
+        result.save()
     address = f"/api/v1/models/{channel.pk}/evaluations/comparison"
     query = {"before": first.version.digest, "after": second.version.digest}
     [found] = logged_in(owner).get(address, query).json()

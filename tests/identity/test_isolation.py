@@ -226,10 +226,12 @@ def _of_evaluations(owner: Person, release: Release) -> dict[str, uuid.UUID]:
     suite, required = (create_suite(acting=owner.acting, name=name, cases=cases) for name in ("own", "required"))
     need = require_suite(acting=owner.acting, suite_id=required.pk, least_score=1.0, model="aliased")
     with tenant_scope(owner.tenant):
-        evaluation = Evaluation.objects.create(
-            tenant=owner.tenant, release=release, suite=required, suite_name="required", suite_digest=suite.digest, cases=cases,
-            key=make_key(owner).row, total=1, by_kind="user", by_id="x", by_name="x", expires_at=timezone.now(),
+        evaluation = Evaluation(
+            tenant=owner.tenant, release=release, suite=required, suite_name="required", suite_digest=suite.digest,
+            key=make_key(owner).row, by_kind="user", by_id="x", by_name="x", expires_at=timezone.now(),
         )  # fmt: skip
+        evaluation.put_cases(suite.cases)
+        evaluation.save()
     return {"suite_id": suite.pk, "requirement_id": need.pk, "evaluation_id": evaluation.pk}
 
 

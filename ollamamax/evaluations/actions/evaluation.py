@@ -57,20 +57,20 @@ def start_evaluation(
         if unfinished().filter(release=release, suite=found).exists():
             raise Conflict("This version is being evaluated by this suite already.", param="suite")
         _forget_old(release, found.id)
-        made = Evaluation.objects.create(
+        made = Evaluation(
             tenant_id=tenant,
             release=release,
             suite=found,
             suite_name=found.name,
             suite_digest=found.digest,
-            cases=found.cases,
             key=runs_as,
-            total=len(found.cases),
             expires_at=timezone.now() + datetime.timedelta(seconds=timeout_seconds),
             by_kind=acting.kind,
             by_id=acting.id,
             by_name=acting.name,
         )
+        made.put_cases(found.cases)
+        made.save(force_insert=True)
         record(
             acting=acting,
             action="version.evaluate",

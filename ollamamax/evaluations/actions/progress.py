@@ -52,7 +52,11 @@ def add_result(evaluation: Evaluation, runner: str, result: CaseResult) -> None:
         )
         if not counted:
             raise LeaseLost
-        EvaluationResult.objects.create(tenant_id=evaluation.tenant_id, evaluation_id=evaluation.pk, **asdict(result))
+        kept = asdict(result)
+        answer, checks = kept.pop("answer"), kept.pop("checks")
+        made = EvaluationResult(tenant_id=evaluation.tenant_id, evaluation_id=evaluation.pk, **kept)
+        made.put_outcome(answer, checks)
+        made.save(force_insert=True)
 
 
 def complete(evaluation: Evaluation, runner: str) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from models_registry.actions.lock import lock_names
+from models_registry.queries.rollout import is_gate
 from ollamamax.audit.actions import record
 from ollamamax.evaluations.cases import as_json, checked, digest_of
 from ollamamax.evaluations.models import EvaluationSuite
@@ -29,14 +31,11 @@ def create_suite(*, acting: Principal, name: str, cases: Any, description: str =
     with tenant_scope(tenant), transaction.atomic(durable=True):
         require_room(EVALUATION_SUITES, EvaluationSuite.objects.all())
         _require_free(name)
-        made = EvaluationSuite.objects.create(
-            tenant_id=tenant,
-            name=name,
-            description=description,
-            cases=as_json(read),
-            digest=digest_of(read),
-            by_name=acting.name,
+        made = EvaluationSuite(
+            tenant_id=tenant, name=name, description=description, digest=digest_of(read), by_name=acting.name
         )
+        made.put_cases(as_json(read))
+        made.save(force_insert=True)
         record(
             acting=acting,
             action="suite.create",
@@ -71,7 +70,8 @@ def change_suite(
         if description is not None:
             suite.description = description
         if read is not None:
-            suite.cases, suite.digest = as_json(read), digest_of(read)
+            suite.digest = digest_of(read)
+            suite.put_cases(as_json(read))
         after = {"name": suite.name, "description": suite.description, "digest": suite.digest}
         if before == after:
             return suite
@@ -91,12 +91,15 @@ def change_suite(
 
 
 def delete_suite(*, acting: Principal, suite_id: uuid.UUID) -> None:
-    """Its results stay with the versions. Raises `NotFound`, and `Conflict` for one that promotion requires."""
+    """Its results stay with the versions. Raises `NotFound`, and `Conflict` for one that promotion requires or a rollout's gate names."""
     tenant = require_in_tenant(acting, "model.manage")
     with tenant_scope(tenant), transaction.atomic(durable=True):
+        lock_names(tenant)  # no rollout is begun meanwhile
         suite = lock_suite(suite_id)
         if suite.requirements.all():
             raise Conflict("Promotion requires this suite: delete the requirement first.")
+        if is_gate(suite_id):
+            raise Conflict("A rollout that is under way has this suite as its gate: end that first.")
         record(
             acting=acting,
             action="suite.delete",

@@ -35,7 +35,7 @@ class SuiteListView(View):
     creates = True
 
     def get_queryset(self) -> QuerySet[Any]:
-        return suites()
+        return suites().defer("sealed_cases")
 
     @extend_schema(operation_id="evaluation_suites_list", responses=SuiteListedSerializer(many=True))
     def get(self, request: Request) -> Response:

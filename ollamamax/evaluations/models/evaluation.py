@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.utils import timezone
 
 from models_registry.models import Release
 from ollamamax.evaluations.models.suite import EvaluationSuite
+from ollamamax.evaluations.sealed import opened, sealed
 from ollamamax.identity.models import ApiKey
 from ollamamax.identity.scope import tenant_manager
 from ollamamax.kernel import ids
@@ -15,7 +18,7 @@ STATES = ["waiting", "running", "completed", "failed", "cancelled"]
 
 
 class Evaluation(models.Model):
-    """``cases`` are the suite's as they were when it was ordered, with ``suite_digest``; both stay when the suite is changed or deleted.
+    """``cases`` are the suite's as they were when it was ordered, in the secret box, with ``suite_digest``; both stay when the suite is changed or deleted.
 
     ``passed`` of ``done`` of ``total`` cases; ``score`` is their share once all are done, and null before. ``speed`` is what was measured, see
     `ollamamax.evaluations.scoring`. ``reason`` says why one failed. ``runner`` works on it until ``lease_until``, by the database's clock.
@@ -38,7 +41,7 @@ class Evaluation(models.Model):
     )
     suite_name = models.CharField(max_length=100)
     suite_digest = models.CharField(max_length=71)
-    cases = models.JSONField()
+    sealed_cases = models.BinaryField()
     key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="+")
     state = models.CharField(max_length=16, choices=State.choices, default=State.WAITING)
     reason = models.CharField(max_length=1000, default="", blank=True)
@@ -89,9 +92,25 @@ class Evaluation(models.Model):
     def __str__(self) -> str:
         return f"{self.suite_name}: {self.state}"
 
+    @property
+    def place(self) -> str:
+        """Where the sealed cases lie, for the secret box."""
+        return f"evaluations.evaluation:{self.id.hex}"
+
+    @property
+    def cases(self) -> list[dict[str, Any]]:
+        """Raises `Conflict` when no key opens them."""
+        found: list[dict[str, Any]] = opened(self.sealed_cases, self.place)
+        return found
+
+    def put_cases(self, cases: list[dict[str, Any]]) -> None:
+        """Seal them; nothing is saved."""
+        self.sealed_cases, self.total = sealed(cases, self.place), len(cases)
+
 
 class EvaluationResult(models.Model):
-    """``checks`` are ``{"kind", "passed", "detail"}`` in the case's order, with ``value`` where one was measured. ``answer`` is cut, and says so in ``cut``.
+    """``answer`` is cut, and says so in ``cut``. ``checks`` are ``{"kind", "passed", "detail"}`` in the case's order, with ``value`` where one was
+    measured; a judge's words are in it. Both are together in the secret box.
 
     Times are in milliseconds; what was not measured is null.
     """
@@ -102,8 +121,7 @@ class EvaluationResult(models.Model):
     number = models.PositiveIntegerField()
     name = models.CharField(max_length=100)
     passed = models.BooleanField()
-    checks = models.JSONField()
-    answer = models.TextField(blank=True)
+    sealed_outcome = models.BinaryField()
     cut = models.BooleanField(default=False)
     finish_reason = models.CharField(max_length=32, default="", blank=True)
     prompt_tokens = models.PositiveIntegerField(null=True, blank=True)
@@ -128,3 +146,23 @@ class EvaluationResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number}: {self.passed}"
+
+    @property
+    def place(self) -> str:
+        """Where the sealed outcome lies, for the secret box."""
+        return f"evaluations.result:{self.id.hex}"
+
+    @property
+    def answer(self) -> str:
+        """Raises `Conflict` when no key opens it."""
+        return str(opened(self.sealed_outcome, self.place)["answer"])
+
+    @property
+    def checks(self) -> list[dict[str, Any]]:
+        """Raises `Conflict` when no key opens them."""
+        found: list[dict[str, Any]] = opened(self.sealed_outcome, self.place)["checks"]
+        return found
+
+    def put_outcome(self, answer: str, checks: list[dict[str, Any]]) -> None:
+        """Seal it; nothing is saved."""
+        self.sealed_outcome = sealed({"answer": answer, "checks": checks}, self.place)

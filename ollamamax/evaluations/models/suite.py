@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.utils import timezone
 
+from ollamamax.evaluations.sealed import opened, sealed
 from ollamamax.identity.scope import tenant_manager
 from ollamamax.kernel import ids
 
 
 class EvaluationSuite(models.Model):
-    """``cases`` are those of `ollamamax.evaluations.cases`, as JSON; ``digest`` is the SHA-256 of their canonical JSON, by which results say what they
-    were asked."""
+    """``cases`` are those of `ollamamax.evaluations.cases`, as JSON in the secret box; ``digest`` is the SHA-256 of their canonical JSON, by which
+    results say what they were asked."""
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+")
     name = models.CharField(max_length=100)
     description = models.CharField(max_length=1000, default="", blank=True)
-    cases = models.JSONField()
+    sealed_cases = models.BinaryField()
+    cases_count = models.PositiveIntegerField()
     digest = models.CharField(max_length=71)
     by_name = models.CharField(max_length=254)
     created_at = models.DateTimeField(default=timezone.now)
@@ -41,3 +45,18 @@ class EvaluationSuite(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def place(self) -> str:
+        """Where the sealed cases lie, for the secret box."""
+        return f"evaluations.suite:{self.id.hex}"
+
+    @property
+    def cases(self) -> list[dict[str, Any]]:
+        """Raises `Conflict` when no key opens them."""
+        found: list[dict[str, Any]] = opened(self.sealed_cases, self.place)
+        return found
+
+    def put_cases(self, cases: list[dict[str, Any]]) -> None:
+        """Seal them; nothing is saved."""
+        self.sealed_cases, self.cases_count = sealed(cases, self.place), len(cases)

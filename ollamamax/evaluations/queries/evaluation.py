@@ -11,7 +11,8 @@ from django.db.models import QuerySet
 from models_registry.models import Release
 from models_registry.queries.model import get_channel
 from models_registry.queries.release import get_release, release_in
-from ollamamax.evaluations.models import Evaluation, EvaluationResult
+from models_registry.rollout.evaluation import ReachedScore, SuiteScores
+from ollamamax.evaluations.models import Evaluation, EvaluationResult, EvaluationSuite
 from ollamamax.evaluations.scoring import MeasuredCase
 from ollamamax.identity.queries.key import usable_keys
 from ollamamax.identity.queries.role import restrict
@@ -24,7 +25,8 @@ _SEEN = ("model.view", "model.manage")
 
 def evaluations(acting: Principal) -> QuerySet[Evaluation]:
     """Of models that ``acting`` may see, the newest first; their cases are left out."""
-    found = Evaluation.objects.select_related("release__model", "release__version", "suite").defer("cases")
+    found = Evaluation.objects.select_related("release__model", "release__version", "suite")
+    found = found.defer("sealed_cases", "suite__sealed_cases")
     return restrict(acting, _SEEN, "model", found.order_by("-id"), "release__model")
 
 
@@ -75,11 +77,33 @@ def compared(acting: Principal, channel_id: uuid.UUID, before: str, after: str) 
 
 def _last_by_suite(release: Release) -> dict[str, Evaluation]:
     """Of suites that were deleted too, by their name then."""
-    completed = Evaluation.objects.filter(release=release, state=Evaluation.State.COMPLETED).defer("cases")
+    completed = Evaluation.objects.filter(release=release, state=Evaluation.State.COMPLETED)
+    completed = completed.defer("sealed_cases", "suite__sealed_cases")
     found: dict[str, Evaluation] = {}
     for each in completed.select_related("release__model", "release__version", "suite").order_by("-ended_at", "-id"):
         found.setdefault(str(each.suite_id or f"deleted {each.suite_name}"), each)
     return found
+
+
+def last_completed(release: Release, suite: EvaluationSuite) -> Evaluation | None:
+    """What counts of a version and a suite: the last, and not the best. One query."""
+    completed = Evaluation.objects.filter(release=release, suite=suite, state=Evaluation.State.COMPLETED)
+    return completed.defer("sealed_cases").order_by("-ended_at", "-id").first()
+
+
+def scores_in_suite(suite_id: uuid.UUID, new: Release, old: Release | None) -> SuiteScores:
+    """What two versions reached in a suite of the tenant in scope, for a rollout's gate. Up to three queries."""
+    suite = EvaluationSuite.objects.filter(pk=suite_id).defer("sealed_cases").first()
+    if suite is None:
+        return SuiteScores()
+    return SuiteScores(suite.name, _reached(new, suite), None if old is None else _reached(old, suite))
+
+
+def _reached(release: Release, suite: EvaluationSuite) -> ReachedScore | None:
+    last = last_completed(release, suite)
+    if last is None or last.score is None:
+        return None
+    return ReachedScore(last.score, last.passed, last.total, last.suite_digest == suite.digest)
 
 
 def unfinished() -> QuerySet[Evaluation]:

@@ -7,13 +7,14 @@ import uuid
 from django.db.models import Q, QuerySet
 
 from models_registry.models import Release
-from ollamamax.evaluations.models import Evaluation, EvaluationRequirement
+from ollamamax.evaluations.models import EvaluationRequirement
+from ollamamax.evaluations.queries.evaluation import last_completed
 from ollamamax.kernel.errors import NotFound
 
 
 def requirements() -> QuerySet[EvaluationRequirement]:
     """Of the tenant in scope, the newest first."""
-    return EvaluationRequirement.objects.select_related("suite", "model").order_by("-id")
+    return EvaluationRequirement.objects.select_related("suite", "model").defer("suite__sealed_cases").order_by("-id")
 
 
 def get_requirement(requirement_id: uuid.UUID) -> EvaluationRequirement:
@@ -31,8 +32,7 @@ def unmet_requirements(release: Release) -> list[str]:
     found = []
     for requirement in counting.order_by("suite__name", "-least_score"):
         suite = requirement.suite
-        completed = Evaluation.objects.filter(release=release, suite=suite, state=Evaluation.State.COMPLETED)
-        last = completed.order_by("-ended_at", "-id").first()
+        last = last_completed(release, suite)
         needed = f"the suite '{suite.name}' requires a score of at least {requirement.least_score:.0%}"
         if last is None or last.score is None:
             found.append(f"{needed}, and the version was not evaluated by it.")

@@ -26,6 +26,7 @@ from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.http import encode
 from ollamamax.gateway.whole_response import WholeResponse
 from ollamamax.identity import access
+from ollamamax.kernel.errors import Conflict
 
 CHAT, EMBED = "/v1/chat/completions", "/v1/embeddings"
 MOST_ANSWER = 16_000
@@ -73,7 +74,11 @@ class EvaluationRun:
 
     async def _cases(self, evaluation: Evaluation) -> None:
         done = await in_database_at_last(numbers_with_result, evaluation)
-        for number, case in enumerate(read_cases(evaluation.cases)):
+        try:
+            cases = read_cases(evaluation.cases)
+        except Conflict as lost:
+            raise EvaluationFailed(f"Its cases: {lost.message}") from None
+        for number, case in enumerate(cases):
             if number in done:
                 continue
             try:
