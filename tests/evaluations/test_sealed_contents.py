@@ -32,24 +32,24 @@ def evaluated(owner: Person, release: Release) -> tuple[dict[str, Any], Evaluati
     return suite, evaluation
 
 
-def kept() -> str:
-    """All that the context's tables hold, as Postgres shows it."""
+def kept() -> bytes:
+    """All that the context's tables hold of texts, and what lies in the columns of bytes."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT convert_from(sealed_cases, 'LATIN1') || s::text FROM evaluations_evaluationsuite s UNION ALL "
-            "SELECT convert_from(sealed_cases, 'LATIN1') || e::text FROM evaluations_evaluation e UNION ALL "
-            "SELECT convert_from(sealed_outcome, 'LATIN1') || r::text FROM evaluations_evaluationresult r"
+            "SELECT s::text, sealed_cases FROM evaluations_evaluationsuite s UNION ALL "
+            "SELECT e::text, sealed_cases FROM evaluations_evaluation e UNION ALL "
+            "SELECT r::text, sealed_outcome FROM evaluations_evaluationresult r"
         )
-        rows = [str(row[0]) for row in cursor.fetchall()]
+        rows = [text.encode() + bytes(sealed) for text, sealed in cursor.fetchall()]
     assert len(rows) == 3
-    return "".join(rows)
+    return b"".join(rows)
 
 
 def test_contents_are_sealed_for_their_row_and_say_so_when_no_key_opens_them(
     owner: Person, releases: tuple[Release, Release], settings: Settings
 ) -> None:
     suite, evaluation = evaluated(owner, releases[1])
-    assert WORD not in kept()
+    assert WORD.encode() not in kept()
     api, results = logged_in(owner), f"/api/v1/evaluations/{evaluation.pk}/results"
     [shown] = api.get(results).json()["results"]
     assert (shown["answer"], shown["checks"][0]["detail"]) == (f"a {WORD}", f"no {WORD}")

@@ -7,7 +7,7 @@ import uuid
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models_registry.rollout.evaluation import (
@@ -44,6 +44,7 @@ def gates(draw: st.DrawFn) -> EvaluationGate:
     return gate
 
 
+@settings(max_examples=100, deadline=None)
 @given(gates(), reached(), reached(), st.sampled_from(["", "town"]))
 def test_no_data_passes_nothing_and_a_worse_version_is_never_let_on(
     gate: EvaluationGate, new: ReachedScore | None, old: ReachedScore | None, name: str
@@ -70,6 +71,7 @@ def test_no_data_passes_nothing_and_a_worse_version_is_never_let_on(
         assert below or behind
 
 
+@settings(max_examples=100, deadline=None)
 @given(gates(), reached(), reached(), st.integers(0, 2))
 def test_no_step_that_it_is_asked_for_begins_before_it_is_passed(
     gate: EvaluationGate, new: ReachedScore | None, old: ReachedScore | None, step: int
@@ -93,6 +95,7 @@ def test_no_step_that_it_is_asked_for_begins_before_it_is_passed(
     assert judge(again, STEPS, gate) == verdict
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.integers(1, 200), st.data())
 def test_a_margin_of_whole_cases_is_kept_to_the_case(total: int, data: st.DataObject) -> None:
     """Shares are no decimal fractions: 0.7 is less than 0.8 - 0.1 to a computer."""

@@ -4594,6 +4594,27 @@ export interface components {
          * @enum {string}
          */
         EvaluationCheckKindEnum: "exact" | "regex" | "json_schema" | "judge" | "distance";
+        /** @description What the new version has to have reached in an evaluation suite; no data passes nothing. One of `least_score` and `margin` is needed. */
+        EvaluationGate: {
+            /** Format: uuid */
+            suite: string;
+            /**
+             * Format: double
+             * @description a share of its cases
+             */
+            least_score?: number | null;
+            /**
+             * Format: double
+             * @description by so much may its score be below the old version's
+             */
+            margin?: number | null;
+            /**
+             * Format: double
+             * @description asked for before a step with this share or more begins; 0: before any
+             * @default 0
+             */
+            from_share: number;
+        };
         /** @description Refuses fields that it does not know: what looks like a setting must be one. */
         EvaluationMessage: {
             role: components["schemas"]["EvaluationRoleEnum"];
@@ -4604,7 +4625,7 @@ export interface components {
             name: string;
             passed: boolean;
             checks: components["schemas"]["CheckOutcome"][];
-            answer?: string;
+            answer: string;
             cut?: boolean;
             finish_reason?: string;
             prompt_tokens?: number | null;
@@ -6921,6 +6942,15 @@ export interface components {
             /** @description Names of models, such as llama3:8b; * stands for anything. */
             models?: string[];
         };
+        /** @description Of a version's last completed evaluation. */
+        ReachedScore: {
+            /** Format: double */
+            score: number;
+            passed: number;
+            total: number;
+            /** @description whether it was by the suite's cases as they are now */
+            current: boolean;
+        };
         /** @description Refuses fields that it does not know: what looks like a setting must be one. */
         Reason: {
             /** @default  */
@@ -7207,6 +7237,8 @@ export interface components {
             /** Format: double */
             readonly step_seconds: number;
             readonly gates: components["schemas"]["RolloutGate"][];
+            /** @description null: there is no such gate */
+            readonly evaluation: components["schemas"]["RolloutEvaluation"] | null;
             events: components["schemas"]["RolloutEvent"][];
             by_kind: string;
             by_name: string;
@@ -7215,6 +7247,41 @@ export interface components {
             /** Format: date-time */
             ended_at?: string | null;
         };
+        /** @description The gate `evaluation`, and what was there at the last look: no step that it is asked for begins unless it is `passed`. */
+        RolloutEvaluation: {
+            /** Format: uuid */
+            suite: string;
+            /**
+             * Format: double
+             * @description a share of its cases
+             */
+            least_score?: number | null;
+            /**
+             * Format: double
+             * @description by so much may its score be below the old version's
+             */
+            margin?: number | null;
+            /**
+             * Format: double
+             * @description asked for before a step with this share or more begins; 0: before any
+             * @default 0
+             */
+            from_share: number;
+            suite_name: string;
+            state: components["schemas"]["RolloutEvaluationStateEnum"];
+            why: string;
+            /** @description null: no data */
+            new: components["schemas"]["ReachedScore"] | null;
+            /** @description null: no data */
+            old: components["schemas"]["ReachedScore"] | null;
+        };
+        /**
+         * @description * `passed` - passed
+         *     * `waiting` - waiting
+         *     * `closed` - closed
+         * @enum {string}
+         */
+        RolloutEvaluationStateEnum: "passed" | "waiting" | "closed";
         RolloutEvent: {
             /** Format: date-time */
             at: string;
@@ -7266,6 +7333,8 @@ export interface components {
              * @default 1.25
              */
             speed: number | null;
+            /** @description null: it is not looked at */
+            evaluation?: components["schemas"]["EvaluationGate"] | null;
         };
         /** @description Refuses fields that it does not know: what looks like a setting must be one. */
         RolloutStart: {
@@ -7667,7 +7736,7 @@ export interface components {
             name: string;
             description?: string;
             digest: string;
-            readonly cases_count: number;
+            cases_count: number;
             /** @description whether promotion requires it of any model */
             readonly required: boolean;
             by_name: string;
@@ -7690,7 +7759,7 @@ export interface components {
             name: string;
             description?: string;
             digest: string;
-            readonly cases_count: number;
+            cases_count: number;
             /** @description whether promotion requires it of any model */
             readonly required: boolean;
             by_name: string;
