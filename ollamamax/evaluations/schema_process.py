@@ -31,14 +31,14 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
         return {"passed": False, "detail": f"The answer is no JSON: {error}."[:MOST_DETAIL]}
     try:
         validator = Draft202012Validator(given["schema"], registry=Registry())
-        error = next(validator.iter_errors(answer), None)
+        misfit = next(validator.iter_errors(answer), None)
     except Unresolvable as problem:
         return {"impossible": f"A reference of the JSON schema leads nowhere: {problem}."[:MOST_DETAIL]}
     except RecursionError:
         return {"impossible": "The JSON schema refers to itself without an end."}
-    if error is None:
+    if misfit is None:
         return {"passed": True, "detail": ""}
-    return {"passed": False, "detail": f"{error.json_path}: {error.message}"[:MOST_DETAIL]}
+    return {"passed": False, "detail": f"{misfit.json_path}: {misfit.message}"[:MOST_DETAIL]}
 
 
 def _refuse(constant: str) -> None:
