@@ -51,7 +51,7 @@ function Result({ result }: { result: EvaluationResult }) {
         <strong>{result.name}</strong>
         <span className={classes.muted}>{measured.join(' · ')}</span>
       </div>
-      {(result.answer ?? '') !== '' && (
+      {result.answer !== '' && (
         <pre className={classes.answer} tabIndex={0}>
           {result.answer}
           {result.cut === true ? ` … ${t('cut')}` : ''}

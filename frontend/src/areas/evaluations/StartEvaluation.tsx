@@ -49,7 +49,11 @@ export function StartEvaluation({ onClose }: { onClose: () => void }) {
           form.setValues({ model: value ?? '', release: '' })
         }}
       />
-      <Version key={form.values.model} model={form.values.model} given={form.getInputProps('release')} />
+      <Version
+        key={form.values.model}
+        model={form.values.model}
+        given={form.getInputProps('release') as object}
+      />
       <Select
         label={t('suite')}
         placeholder={t('chooseSuite')}
