@@ -11,6 +11,7 @@ import {
 } from '../../api/evaluations'
 import { useMay } from '../../api/session'
 import { act } from '../../ui/act'
+import { Card } from '../../ui/Card'
 import { count, duration, exactly, measure, share, when } from '../../ui/format'
 import { NoData } from '../../ui/NoData'
 import { PageEmpty } from '../../ui/PageState'
@@ -39,7 +40,7 @@ export function Evaluations({ model }: { model?: string }) {
     (): Column<Evaluation>[] => [
       { id: 'version', header: t('version'), value: (each) => `${each.model}@${each.version}`, cell: (each) => <span title={each.version}>{each.model} <code>{short(each.version)}</code></span>, primary: true },
       { id: 'suite', header: t('suite'), value: (each) => each.suite_name, cell: (each) => <span title={each.suite_changed ? t('changedText') : undefined}>{each.suite_name}{each.suite_changed ? ` (${t('changedSince')})` : ''}</span> },
-      { id: 'state', header: t('state'), value: (each) => t(`is.${each.state ?? 'waiting'}`), cell: (each) => <Tag tone={TONE[each.state ?? 'waiting']} title={each.reason ?? ''}>{t(`is.${each.state ?? 'waiting'}`)}</Tag>, width: 140 },
+      { id: 'state', header: t('state'), value: (each) => t(`is.${each.state ?? 'waiting'}`), cell: (each) => <Tag tone={TONE[each.state ?? 'waiting']} title={each.reason ?? ''}>{t(`is.${each.state ?? 'waiting'}`)}</Tag>, width: 170 },
       { id: 'score', header: t('score'), value: (each) => each.score ?? null, cell: (each) => <Score evaluation={each} />, align: 'right', width: 170 },
       { id: 'first', header: t('firstToken'), value: (each) => each.first_token_ms?.median ?? null, cell: (each) => each.first_token_ms == null ? <NoData /> : <span title={t('ofCases', { count: each.first_token_ms.count })}>{duration(each.first_token_ms.median)}</span>, align: 'right', width: 130 },
       { id: 'speed', header: t('speed'), value: (each) => each.tokens_per_second?.median ?? null, cell: (each) => each.tokens_per_second == null ? <NoData /> : <span title={t('ofCases', { count: each.tokens_per_second.count })}>{measure(each.tokens_per_second.median)}</span>, align: 'right', width: 110 },
@@ -58,34 +59,36 @@ export function Evaluations({ model }: { model?: string }) {
   const open = list.rows?.find((each) => each.id === shown)
   return (
     <>
-      <DataTable
-        id="evaluations"
-        label={t('evaluations')}
-        columns={columns}
-        list={list}
-        idOf={(each) => each.id}
-        toneOf={(each) => (each.state === 'failed' ? 'bad' : undefined)}
-        rowActions={(each) => (
-          <Group gap={6} wrap="nowrap">
-            <Button
-              size="compact-xs"
-              variant="default"
-              onClick={() => {
-                setShown(each.id)
-              }}
-            >
-              {t('cases')}
-            </Button>
-            {mayManage && isOpen(each) && (
-              <Button size="compact-xs" variant="subtle" color="red" onClick={() => void stop(each)}>
-                {t('cancelIt')}
+      <Card title={t('evaluations')} flush>
+        <DataTable
+          id="evaluations"
+          label={t('evaluations')}
+          columns={columns}
+          list={list}
+          idOf={(each) => each.id}
+          toneOf={(each) => (each.state === 'failed' ? 'bad' : undefined)}
+          rowActions={(each) => (
+            <Group gap={6} wrap="nowrap">
+              <Button
+                size="compact-xs"
+                variant="default"
+                onClick={() => {
+                  setShown(each.id)
+                }}
+              >
+                {t('cases')}
               </Button>
-            )}
-          </Group>
-        )}
-        rowActionsWidth={170}
-        empty={<PageEmpty title={t('none')}>{t('noneText')}</PageEmpty>}
-      />
+              {mayManage && isOpen(each) && (
+                <Button size="compact-xs" variant="subtle" color="red" onClick={() => void stop(each)}>
+                  {t('cancelIt')}
+                </Button>
+              )}
+            </Group>
+          )}
+          rowActionsWidth={170}
+          empty={<PageEmpty title={t('none')}>{t('noneText')}</PageEmpty>}
+        />
+      </Card>
       {open !== undefined && (
         <Results
           evaluation={open}

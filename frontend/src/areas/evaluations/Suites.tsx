@@ -5,6 +5,7 @@ import { useTranslation } from 'react-i18next'
 import { useEvaluationActs, useSuite, useSuites, type SuiteListed } from '../../api/evaluations'
 import { useMay } from '../../api/session'
 import { act } from '../../ui/act'
+import { Card } from '../../ui/Card'
 import { count, exactly, when } from '../../ui/format'
 import { PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
@@ -45,46 +46,48 @@ export function Suites() {
   }
   return (
     <>
-      <DataTable
-        id="suites"
-        label={t('suites')}
-        columns={columns}
-        list={list}
-        idOf={(suite) => suite.id}
-        rowActions={(suite) => (
-          <Group gap={6} wrap="nowrap">
-            {mayManage && (
-              <Button
-                size="compact-xs"
-                variant="default"
-                onClick={() => {
-                  setEdited(suite.id)
-                }}
-              >
-                {t('edit')}
-              </Button>
-            )}
-            {mayRequire && (
-              <Button
-                size="compact-xs"
-                variant="default"
-                onClick={() => {
-                  setRequired(suite)
-                }}
-              >
-                {t('require')}
-              </Button>
-            )}
-            {mayManage && !suite.required && (
-              <Button size="compact-xs" variant="subtle" color="red" onClick={() => void remove(suite)}>
-                {t('delete')}
-              </Button>
-            )}
-          </Group>
-        )}
-        rowActionsWidth={260}
-        empty={<PageEmpty title={t('noSuite')}>{t('noSuiteText')}</PageEmpty>}
-      />
+      <Card title={t('suites')} flush>
+        <DataTable
+          id="suites"
+          label={t('suites')}
+          columns={columns}
+          list={list}
+          idOf={(suite) => suite.id}
+          rowActions={(suite) => (
+            <Group gap={6} wrap="nowrap">
+              {mayManage && (
+                <Button
+                  size="compact-xs"
+                  variant="default"
+                  onClick={() => {
+                    setEdited(suite.id)
+                  }}
+                >
+                  {t('edit')}
+                </Button>
+              )}
+              {mayRequire && (
+                <Button
+                  size="compact-xs"
+                  variant="default"
+                  onClick={() => {
+                    setRequired(suite)
+                  }}
+                >
+                  {t('require')}
+                </Button>
+              )}
+              {mayManage && !suite.required && (
+                <Button size="compact-xs" variant="subtle" color="red" onClick={() => void remove(suite)}>
+                  {t('delete')}
+                </Button>
+              )}
+            </Group>
+          )}
+          rowActionsWidth={260}
+          empty={<PageEmpty title={t('noSuite')}>{t('noSuiteText')}</PageEmpty>}
+        />
+      </Card>
       {edited !== null && (
         <Edited
           id={edited}
