@@ -93,7 +93,9 @@ class SuiteCreateSerializer(SuiteChangeSerializer):
 class SuiteListedSerializer(serializers.ModelSerializer[EvaluationSuite]):
     """A suite without its cases."""
 
-    required = serializers.SerializerMethodField(help_text="whether promotion requires it of any model")
+    required = serializers.SerializerMethodField(  # type: ignore[assignment]  # a field of the suite, not of the form
+        help_text="whether promotion requires it of any model"
+    )
 
     class Meta:
         model = EvaluationSuite

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -11,19 +12,15 @@ from django.db import migrations, models
 
 def seal_what_is_there(apps: Any, schema_editor: Any) -> None:
     """Places are those of the models; a value of one row opens in no other."""
-    of_model = {
+    told: dict[str, Callable[[Any], tuple[str, str, Any, dict[str, int]]]] = {
         "EvaluationSuite": lambda row: ("suite", "sealed_cases", row.cases, {"cases_count": len(row.cases)}),
         "Evaluation": lambda row: ("evaluation", "sealed_cases", row.cases, {}),
-        "EvaluationResult": lambda row: (
-            *("result", "sealed_outcome"),
-            {"answer": row.answer, "checks": row.checks},
-            {},
-        ),
+        "EvaluationResult": lambda row: ("result", "sealed_outcome", {"answer": row.answer, "checks": row.checks}, {}),
     }
-    for name, told in of_model.items():
+    for name, of in told.items():
         rows = apps.get_model("evaluations", name)._base_manager
         for row in rows.iterator(chunk_size=100):
-            place, column, plain, more = told(row)
+            place, column, plain, more = of(row)
             value = settings.SECRET_BOX.seal(msgspec.json.encode(plain), f"evaluations.{place}:{row.pk.hex}")
             rows.filter(pk=row.pk).update(**{column: value}, **more)
 
