@@ -18,6 +18,7 @@ from tests.batches.conftest import rows
 from tests.evaluations.conftest import Desk, exact, says
 from tests.fakes.node import echo
 from tests.gateway.conftest import VERSION, publish_model
+from tests.patience import LONG
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = Evaluation.State
@@ -109,7 +110,7 @@ async def test_a_runner_that_dies_is_replaced_and_no_case_is_asked_twice(desk: D
     node = await desk.house.add_node(slow)
     process = desk.house.start_process()
     evaluation = await desk.order(await desk.suite(*(says(str(n), exact(str(n))) for n in range(6))))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(LONG):
         await held.wait()
     process.kill()
     process.wait()

@@ -45,15 +45,11 @@ export function StartEvaluation({ onClose }: { onClose: () => void }) {
         searchable
         data={(models.rows ?? []).map((each) => ({ value: each.id, label: each.name }))}
         {...form.getInputProps('model')}
-        onChange={(value) => {
+        onChange={(value: string | null) => {
           form.setValues({ model: value ?? '', release: '' })
         }}
       />
-      <Version
-        key={form.values.model}
-        model={form.values.model}
-        given={form.getInputProps('release') as object}
-      />
+      <Version key={form.values.model} model={form.values.model} given={form.getInputProps('release')} />
       <Select
         label={t('suite')}
         placeholder={t('chooseSuite')}
