@@ -19,7 +19,10 @@ SUMMARY = "One endpoint and one console for a fleet of Ollama, llama.cpp and vLL
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Begin": ("connect", "running", "deployment", "nodes"),
     "Ask": ("api", "responses", "batches", "profiles"),
-    "Models": ("models", "versions", "rollouts", "registry", "bundles", "replication", "placement"),
+    "Models": (
+        *("models", "versions", "evaluations", "rollouts", "registry"),
+        *("bundles", "replication", "placement", "autoscaling"),
+    ),
     "People": ("tenants", "sso", "access-tokens", "openid-provider", "budgets", "usage", "audit"),
     "Operate": ("settings", "metrics", "tracing", "incidents", "runbooks", "backup", "failures"),
     "Integrate": ("management", "ci", "live", "webhooks", "console/README", "console/tasks"),

@@ -1,4 +1,4 @@
-"""``python -m benchmarks [overhead|integrity|beside|upgrade|failover|start|routing|ranking|placement|prefix|peers|servers|streams|kills|kill|freezes|fairness|flood|usage|audit|live|console|rollouts|replication|history|lists]``: without a name the first two, which takes a few minutes."""
+"""``python -m benchmarks [NAME]``: without a name ``overhead`` and ``integrity``, which takes a few minutes. ``--help`` tells the names."""
 
 from __future__ import annotations
 
@@ -110,6 +110,17 @@ def placement_command() -> None:
     found = placement.measure(placement.Size())
     print("\n" + placement.report(found))
     sys.exit(1 if placement.missed(found) else 0)
+
+
+@main.command(
+    name="autoscaling",
+    help="Minutes out of objective and replica-hours on simulated days, against an oracle and scaling by queue depth; cold hits with more models than memory.",
+)
+@click.option("--train", is_flag=True, help="Compare settings on the training days instead.")
+def autoscaling_command(train: bool) -> None:
+    from benchmarks import autoscaling
+
+    print("\n" + autoscaling.report(autoscaling.measure(train)))
 
 
 @main.command(name="ranking", help="What ranking takes with 100, 1,000 and 10,000 nodes that have the model.")

@@ -11,6 +11,7 @@ from models_registry.actions import (
     placement,
     replica,
     rollout,
+    scaling,
     scrub,
     shapes,
 )
@@ -38,6 +39,11 @@ def plan_replication(leader: Leader) -> None:
 @loop("models_registry.carry_on_placements", every=5.0, lease=LeaseOf.POSTGRES)
 def carry_on_placements(leader: Leader) -> None:
     loading.carry_on_placements(leader.check)
+
+
+@loop("models_registry.decide_scaling", every=15.0, lease=LeaseOf.POSTGRES)
+def decide_scaling(leader: Leader) -> None:
+    scaling.decide_scaling(leader.check)
 
 
 @loop("models_registry.forget_unheld", every=10.0, lease=LeaseOf.POSTGRES)

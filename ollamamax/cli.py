@@ -29,7 +29,7 @@ COMMANDS = {
     "gateway": "serve inference alone",
     "controller": "run the control plane's loops",
     "loops": "print how the control plane's loops fare",
-    "batches": "run batches on idle capacity",
+    "batches": "run batches and evaluations on idle capacity",
 }
 """What `--help` lists; Django's other commands work too."""
 
@@ -37,6 +37,7 @@ REMOTE = {
     "login, logout": "keep the address and an API key of an installation, or forget them",
     "push": "send a GGUF file, and go on where a push broke off",
     "versions": "the versions of a model, their stages and channels",
+    "evaluate": "have a version answer a suite of prompts with checks",
     "promote": "bring a version into staged or production",
     "rollout": "start, watch, pause, resume, promote, rollback: move a channel in steps",
     "rollback": "give new requests the version before",

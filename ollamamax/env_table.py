@@ -434,6 +434,30 @@ SETTINGS = (
         "Batches of one tenant that have not ended; one more is refused with 429.",
     ),
     Setting(
+        "OLLAMAMAX_MAX_EVALUATION_SUITES_PER_TENANT",
+        COUNT,
+        "200",
+        "Evaluation suites of one tenant; one more is refused with 409.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_EVALUATION_REQUIREMENTS_PER_TENANT",
+        COUNT,
+        "200",
+        "Requirements of one tenant that a version meets an evaluation suite before production; one more is refused with 409.",
+    ),
+    Setting(
+        "OLLAMAMAX_MAX_EVALUATIONS_PER_TENANT",
+        COUNT,
+        "100",
+        "Evaluations of one tenant that have not ended; one more is refused with 429.",
+    ),
+    Setting(
+        "OLLAMAMAX_EVALUATIONS_KEPT",
+        integer(1, 10_000),
+        "20",
+        "Ended evaluations of one version by one suite that are kept; the oldest beyond are removed when one is ordered.",
+    ),
+    Setting(
         "OLLAMAMAX_MAX_CONVERSATIONS_PER_TENANT",
         COUNT,
         "100000",
@@ -617,6 +641,12 @@ SETTINGS = (
         integer(1, 10_000),
         "16",
         "Background responses that one `ollamamax batches` process has under way at once.",
+    ),
+    Setting(
+        "OLLAMAMAX_EVALUATION_CONCURRENCY",
+        integer(1, 1_000),
+        "4",
+        "Evaluations that one `ollamamax batches` process runs at once; the cases of each are asked one after another.",
     ),
     Setting(
         "OLLAMAMAX_BATCH_CONCURRENCY",

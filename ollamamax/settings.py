@@ -67,6 +67,7 @@ INSTALLED_APPS = [
     "models_registry",
     "ollamamax.batches",
     "ollamamax.responses",
+    "ollamamax.evaluations",
     "ollamamax.processes",
     "dashboard",
 ]
@@ -205,6 +206,8 @@ SPECTACULAR_SETTINGS = {
         "WebhookDeliveryStateEnum": "ollamamax.notifications.models.delivery.WebhookDelivery.State",
         "MemberStateEnum": "ollamamax.identity.api.serializers.MEMBER_STATES",
         "IdentityProviderKindEnum": "ollamamax.sso.models.provider.IdentityProvider.Kind",
+        "EvaluationCheckKindEnum": "ollamamax.evaluations.cases.CHECKS",
+        "EvaluationRoleEnum": "ollamamax.evaluations.cases.ROLES",
         "ObjectKindEnum": "ollamamax.identity.api.serializers.OBJECT_KINDS",
     },
 }

@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("cluster.api.urls")),
     path("api/v1/", include("models_registry.api.urls")),
     path("api/v1/", include("ollamamax.batches.api.urls")),
+    path("api/v1/", include("ollamamax.evaluations.api.urls")),
     path("api/v1/", include("dashboard.api.urls")),
     path("", include("ollamamax.sso.urls")),
     path("", include("ollamamax.provisioning.urls")),

@@ -29,11 +29,14 @@ from models_registry.actions.name import copy_name, delete_name
 from models_registry.actions.version import register_external
 from models_registry.distribution import image as images
 from models_registry.manifest import OCI_IMAGE
-from models_registry.models import Alias, Upload
+from models_registry.models import Alias, Release, Upload
 from ollamamax.batches.actions.batch import create_batch
 from ollamamax.batches.actions.file import create_file, delete_file
 from ollamamax.batches.models import Batch
 from ollamamax.env import SETTINGS, Environment
+from ollamamax.evaluations.actions.evaluation import cancel_evaluation, start_evaluation
+from ollamamax.evaluations.actions.requirement import end_requirement, require_suite
+from ollamamax.evaluations.actions.suite import create_suite, delete_suite
 from ollamamax.identity import bounds
 from ollamamax.identity.actions import idempotency
 from ollamamax.identity.actions.grant import end_grant, give_grant
@@ -118,6 +121,17 @@ class World:
     def ended(self, batch: Any) -> None:
         with every_tenant():
             Batch.objects.filter(pk=batch.pk).update(status="completed", completed_at=timezone.now())
+
+    def suite(self, name: str) -> Any:
+        asked = [{"role": "user", "content": "x"}]
+        case = {"name": "x", "messages": asked, "checks": [{"kind": "exact", "expected": "x"}]}
+        return create_suite(acting=self.acting, name=name, cases=[case])
+
+    def evaluation(self, name: str) -> Any:
+        with tenant_scope(self.owner.tenant):
+            release = Release.objects.order_by("id").first() or Release()
+        given: dict[str, Any] = {"suite": self.suite(name).id, "key": self.key.row.id}
+        return start_evaluation(acting=self.acting, release_id=release.pk, **given)
 
     def upload_forgotten(self, blob: Any) -> None:
         with every_tenant():
@@ -251,6 +265,21 @@ TABLE: dict[Bound, tuple[int, Make, Free | None]] = {
         lambda w, file: delete_file(acting=w.key.acting, file_id=file.id),
     ),
     bounds.BATCHES: (0, lambda w, n: w.batch(n), lambda w, batch: w.ended(batch)),
+    bounds.EVALUATION_SUITES: (
+        0,
+        lambda w, n: w.suite(n),
+        lambda w, suite: delete_suite(acting=w.acting, suite_id=suite.id),
+    ),
+    bounds.EVALUATION_REQUIREMENTS: (
+        0,
+        lambda w, n: require_suite(acting=w.acting, suite_id=w.suite(n).id, least_score=1.0),
+        lambda w, need: end_requirement(acting=w.acting, requirement_id=need.id),
+    ),
+    bounds.EVALUATIONS: (
+        0,
+        lambda w, n: w.evaluation(n),
+        lambda w, made: cancel_evaluation(acting=w.acting, evaluation_id=made.id),
+    ),
     bounds.CONVERSATIONS: (
         0,
         lambda w, n: create_conversation(acting=w.key.acting, items=[], metadata={}),

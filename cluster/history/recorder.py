@@ -33,6 +33,11 @@ def model_series(tenant: str, model: str) -> str:
     return f"m:{tenant}/{model}"
 
 
+def served_series(owner: str, model: str) -> str:
+    """What other tenants asked of a model on this one's nodes."""
+    return f"s:{owner}/{model}"
+
+
 def tenant_series(tenant: str) -> str:
     return f"t:{tenant}"
 
@@ -164,11 +169,14 @@ def _requests(
             if ended.model:
                 series.append((model_series(tenant, ended.model), tenant))
             if ended.node in owners:
-                series.append((node_series(ended.node), owners[ended.node]))
-            for each, owner in series:
-                held = sums.get((step, each, owner))
+                owner = owners[ended.node]
+                series.append((node_series(ended.node), owner))
+                if ended.model and owner != tenant:
+                    series.append((served_series(owner, ended.model), owner))
+            for each, whose in series:
+                held = sums.get((step, each, whose))
                 if held is None:
-                    held = sums[(step, each, owner)] = Ended(owner, "", "")
+                    held = sums[(step, each, whose)] = Ended(whose, "", "")
                 held.add(ended)
     for (step, series_name, tenant), ended in sums.items():
         yield step, series_name, tenant, encode_entry(counted(step, ended))

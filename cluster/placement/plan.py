@@ -31,6 +31,12 @@ SPARE = 0.5
 """and taken away while it would take a smaller share than this of the slots of the others. Noise of less than a third is between the two."""
 IDLE_SECONDS = 600.0
 """What nobody asked for this long leaves memory."""
+WARM, COLD = 0.3, 0.1
+"""A version is kept for what is expected when that is at least so many requests in the next half hour, and no longer when it is fewer than that."""
+WARMER = 1.5
+"""It takes the room of others of which together that many times fewer requests are expected; less would be moving for nothing."""
+URGENT = 1.0
+"""What is kept warm counts as asked for from so many requests at once on; below that the expected requests say what is worth its room."""
 MOST_ROUNDS = 20
 MOST_MADE_ROOM = 32
 """Nodes at which it is tried to make room for a version, those first that have most."""
@@ -74,6 +80,7 @@ class _Planner:
             changed = self._trim()
             changed |= self._place_first()
             changed |= self._place_more()
+            changed |= self._place_warm()
             if not changed:
                 break
         return LoadPlan(tuple(self._steps()), tuple(self._shortages()), tuple(self._exposed()))
@@ -90,7 +97,11 @@ class _Planner:
     def _least(self, version: PlacementVersion) -> int:
         """Replicas that there are to be at least."""
         most = version.terms.most
-        least = max(version.terms.least, 1 if version.demand > 0 else 0)
+        if version.wanted is not None:
+            asked = version.wanted > 0
+        else:
+            asked = version.demand > 0 if version.warmth is None else version.demand >= URGENT
+        least = max(version.terms.least, 1 if asked else 0)
         return least if most is None else min(least, most)
 
     # What goes
@@ -123,8 +134,12 @@ class _Planner:
                 reason = PlacementReason.ABOVE_MOST
             elif len(counted) <= least:
                 break
+            elif version.wanted is not None:
+                if len(counted) <= version.wanted or (version.wanted == 0 and self._is_warm(version)):
+                    break
+                reason = PlacementReason.SCALED_DOWN
             elif version.demand <= 0:
-                if version.idle_for < IDLE_SECONDS:
+                if version.idle_for < IDLE_SECONDS or (self._is_warm(version) and len(counted) == 1):
                     break
                 reason = PlacementReason.IDLE
             elif version.demand <= SPARE * (slots - self._fleet.node(node).slots):
@@ -148,7 +163,10 @@ class _Planner:
             there = self._fleet.serving(version)
             if there >= self._least(version):
                 continue
-            reason = PlacementReason.BELOW_LEAST if there >= 1 or version.demand <= 0 else PlacementReason.DEMANDED
+            reason = PlacementReason.DEMANDED
+            if there >= 1 or version.demand <= 0:
+                scaled = bool(version.wanted) and there >= version.terms.least
+                reason = PlacementReason.SCALED_UP if scaled else PlacementReason.BELOW_LEAST
             node = self._fleet.best(version)
             if node is None and (made := self._make_room(version)) is not None:
                 node, displaced = made
@@ -166,21 +184,77 @@ class _Planner:
         """Further replicas where the demand takes more than they have, in free room alone."""
         changed = False
         for version in self._ordered:
-            if version.demand <= 0:
+            if self._least(version) == 0:
                 continue
             slots, room = self._slots(self._counted(version)), self._fleet.fitting(version)
             count, most = self._fleet.serving(version), version.terms.most
             chosen: list[str] = []
-            while version.demand > FULL * slots and (most is None or count + len(chosen) < most):
+            while self._lacks(version, count + len(chosen), slots) and (most is None or count + len(chosen) < most):
                 if (node := next(room, None)) is None:
                     self._short.setdefault(version.digest, self._why_not(version))
                     break
                 chosen.append(node)
                 slots += self._fleet.node(node).slots
             for node in chosen:
-                self._load(node, version, PlacementReason.MORE_DEMAND)
+                scaled = version.wanted is not None
+                self._load(node, version, PlacementReason.SCALED_UP if scaled else PlacementReason.MORE_DEMAND)
                 changed = True
         return changed
+
+    def _lacks(self, version: PlacementVersion, count: int, slots: int) -> bool:
+        """Whether it should have more than so many replicas, with so many slots together."""
+        return version.demand > FULL * slots if version.wanted is None else count < version.wanted
+
+    def _place_warm(self) -> bool:
+        """One replica of each version that is to be expected, first that with the most requests for its size: in free room, or in that of what is worth much less."""
+        warm = [each for each in self._ordered if (each.warmth or 0.0) >= WARM and not self._fleet.serving(each)]
+        changed = False
+        for version in sorted(warm, key=lambda each: (-each.terms.priority, -self._density(each), each.digest)):
+            if version.terms.most == 0:
+                continue
+            node = self._fleet.best(version) or self._clear_for_warm(version)
+            if node is not None:
+                self._load(node, version, PlacementReason.WARM)
+                changed = True
+        return changed
+
+    def _clear_for_warm(self, version: PlacementVersion) -> str | None:
+        """A node where it fits after others left of which together much less is expected, which is done."""
+        found: tuple[float, str, list[PlacementVersion]] | None = None
+        for node in self._fleet.possible(version):
+            lacking, worth, gone = self._fleet.need(version, node) - self._fleet.free(node), 0.0, []
+            colder = [
+                ((other.warmth or 0.0) / max(1, size), other.warmth or 0.0, size, other.digest)
+                for digest, size in self._fleet.on(node).items()
+                if (other := self._versions.get(digest)) is not None and self._is_colder(other, version)
+            ]
+            for _, expected, size, digest in sorted(colder):
+                if lacking <= 0:
+                    break
+                gone.append(self._versions[digest])
+                lacking, worth = lacking - size, worth + expected
+            if lacking <= 0 and worth * WARMER <= (version.warmth or 0.0) and (found is None or worth < found[0]):
+                found = worth, node, gone
+        if found is None:
+            return None
+        for other in found[2]:
+            self._drop(found[1], other, PlacementReason.ROOM)
+        return found[1]
+
+    def _is_colder(self, other: PlacementVersion, version: PlacementVersion) -> bool:
+        return (
+            not other.terms.pinned
+            and other.terms.priority <= version.terms.priority
+            and self._fleet.serving(other) > self._least(other)
+            and (other.warmth or 0.0) * WARMER <= (version.warmth or 0.0)
+        )
+
+    @staticmethod
+    def _density(version: PlacementVersion) -> float:
+        return (version.warmth or 0.0) / max(1, *version.needs.values()) if version.needs else 0.0
+
+    def _is_warm(self, version: PlacementVersion) -> bool:
+        return (version.warmth or 0.0) >= COLD
 
     def _waiting(self, version: PlacementVersion) -> _Waiting:
         return _Waiting(-version.terms.priority, -max(version.needs.values(), default=0), version.digest)
@@ -217,10 +291,11 @@ class _Planner:
             if (other := self._versions.get(digest)) is not None and self.may_give_way(other, version)
         ]
 
-        def order(each: tuple[int, PlacementVersion]) -> tuple[bool, int, bool, int, str]:
+        def order(each: tuple[int, PlacementVersion]) -> tuple[bool, int, bool, float, int, str]:
             size, other = each
             needed = self._fleet.serving(other) <= self._least(other)
-            return needed, other.terms.priority if needed else 0, other.demand > 0, -size, other.digest
+            rank = other.terms.priority if needed else 0
+            return needed, rank, other.demand > 0, other.warmth or 0.0, -size, other.digest
 
         return sorted(found, key=order)
 

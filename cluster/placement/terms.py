@@ -21,6 +21,9 @@ class PlacementReason(StrEnum):
     SPARE = "the other replicas have slots enough"
     ABOVE_MOST = "there are more replicas in memory than there may be"
     NOT_ADMITTED = "it may not run on this node any more"
+    SCALED_UP = "autoscaling wants more replicas of it"
+    SCALED_DOWN = "autoscaling wants fewer replicas of it"
+    WARM = "it is likely to be asked for soon"
     ROOM = "its room is needed by another version"
 
 
@@ -64,7 +67,8 @@ class PlacementNode:
 @dataclass(frozen=True, slots=True)
 class PlacementVersion:
     """``needs``: bytes by kind of node; ``unknown`` says why a kind is missing. ``holders``: nodes that have it on disk. ``demand``: requests at once.
-    ``idle_for``: seconds since it was last used."""
+    ``idle_for``: seconds since it was last used. ``wanted``: replicas by autoscaling (`cluster.autoscaling`), which then count instead of the demand; ``None``: none is
+    decided. ``warmth``: requests that are expected in the next half hour; ``None``: nobody wants it kept for that."""
 
     digest: str
     tenant: str
@@ -73,6 +77,8 @@ class PlacementVersion:
     terms: LoadTerms = ANYWHERE
     demand: float = 0.0
     idle_for: float = math.inf
+    wanted: int | None = None
+    warmth: float | None = None
     unknown: str = ""
 
 

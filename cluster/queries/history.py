@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 from redis.exceptions import RedisError
 
-from cluster.history.recorder import model_series, node_series, tenant_series
+from cluster.history.recorder import model_series, node_series, served_series, tenant_series
 from cluster.models import HistoryRow
 from cluster.queries.node import get_node
 from ollamamax.bus import keys, regions
@@ -88,6 +88,52 @@ def finest_step(since: datetime.datetime, until: datetime.datetime, now: float, 
     age = now - since.timestamp()
     least = FINEST if age <= _IN_REDIS else MINUTE if age <= _MINUTES else HOUR
     return next((each for each in STEPS if each >= least and seconds / each <= points), STEPS[-1])
+
+
+@dataclass(frozen=True)
+class CountedPast:
+    """Of some hours, what ended of each model, by minutes or finer, in no order. ``measured_at``: when anything of the tenant was measured last, whether or not
+    anything ran; ``known_since``: of what was before nothing is known; both in Unix seconds, ``None`` where nothing was ever measured."""
+
+    steps: dict[str, list[CountedStep]]
+    measured_at: int | None
+    known_since: int | None
+
+
+def counted_past(tenant: uuid.UUID, models: Collection[str], hours: Collection[int], now: float) -> CountedPast:
+    """Of the tenant's models by their full names, with what other tenants asked of them on its nodes. ``hours``: since 1970.
+
+    Needs the tenant's scope. Queries: 2. Raises `Unavailable` when Redis is away.
+    """
+    of_tenant, present = tenant_series(tenant.hex), int(now) // HOUR
+    named = {f(tenant.hex, model): model for model in models for f in (model_series, served_series)}
+    steps: dict[str, list[CountedStep]] = {model: [] for model in models}
+    kept: set[tuple[str, int]] = set()
+    past = HistoryRow.objects.filter(step=MINUTE, start__in=[_moment(hour * HOUR) for hour in hours if hour < present])
+    for row in past.filter(series__in=list(named)):
+        kept.add((row.series, int(row.start.timestamp()) // HOUR))
+        steps[named[row.series]] += _only_counted(unpack(bytes(row.packed)))
+    recent = [
+        (key, hour) for key in named for hour in hours if present - 24 <= hour <= present and (key, hour) not in kept
+    ]
+    beats = [(of_tenant, present - 1), (of_tenant, present)]
+    try:
+        wanted = [keys.history(hour, key) for key, hour in (*beats, *recent)]
+        values = cast("list[bytes | None]", regions.own().client.mget(wanted))
+    except RedisError as error:
+        raise Unavailable("The last day cannot be read right now.", retry_after=1) from error
+    for (key, _), value in zip(recent, values[2:], strict=True):
+        steps[named[key]] += _only_counted(unpack(value or b""))
+    beaten = [each.at for value in values[:2] for each in unpack(value or b"") if isinstance(each, Gauges)]
+    first = (
+        HistoryRow.objects.filter(series=of_tenant, step=MINUTE).order_by("start").values_list("start", flat=True)[:1]
+    )
+    since = min([*beaten, *(int(each.timestamp()) for each in first)], default=None)
+    return CountedPast(steps, max(beaten, default=None), since)
+
+
+def _only_counted(entries: Sequence[Entry]) -> list[CountedStep]:
+    return [each for each in entries if isinstance(each, CountedStep)]
 
 
 def _series(acting: Principal, name: str, at: list[int], step: int, now: float) -> Series:

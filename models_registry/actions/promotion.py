@@ -11,6 +11,7 @@ from models_registry.actions.lock import lock_names
 from models_registry.actions.release import enter_stage
 from models_registry.lifecycle import AskedPromotion, ReleaseStage, approve, check_step
 from models_registry.models import Promotion, PromotionPolicy
+from models_registry.promotion_needs import require_needs
 from models_registry.queries.release import approvals_needed, get_promotion
 from ollamamax.audit.actions import record
 from ollamamax.identity.models import User
@@ -49,6 +50,7 @@ def approve_promotion(*, acting: Principal, promotion_id: uuid.UUID) -> Promotio
         release = promotion.release
         if not after.missing:
             check_step(ReleaseStage(release.stage), ReleaseStage.PRODUCTION, ())
+            require_needs(release)  # it may have been evaluated again, or more may be asked for, since
             promotion.state, promotion.ended_at = Promotion.State.DONE, timezone.now()
             enter_stage(release, ReleaseStage.PRODUCTION)
         promotion.save(update_fields=["approvals", "state", "ended_at"])

@@ -12,6 +12,7 @@ from models_registry.actions.lock import lock_names, lock_replicas
 from models_registry.actions.point import point_names
 from models_registry.lifecycle import KEPT_ON_NODES, AskedPromotion, ReleaseStage, check_step, is_promoters
 from models_registry.models import Channel, ChannelMove, Promotion, Release, Version
+from models_registry.promotion_needs import require_needs
 from models_registry.queries.model import get_channel
 from models_registry.queries.release import (
     approvals_needed,
@@ -35,7 +36,8 @@ from ollamamax.kernel.principal import Principal
 def change_stage(*, acting: Principal, release_id: uuid.UUID, stage: str, reason: str = "") -> Release:
     """Bring a version into another stage. Into production it goes when as many others approved as the tenant asks for: until then this asks for it.
 
-    Raises `NotFound`, `Forbidden`, and `Conflict` for a stage that does not follow, or what was asked for already.
+    Raises `NotFound`, `Forbidden`, and `Conflict` for a stage that does not follow, a version that lacks what promotion asks for, or what was
+    asked for already.
     """
     tenant = tenant_of(acting)
     wanted = ReleaseStage(stage)
@@ -50,6 +52,8 @@ def change_stage(*, acting: Principal, release_id: uuid.UUID, stage: str, reason
         check_step(held, wanted, channels_at(release))
         if wanted not in KEPT_ON_NODES and (moving := moved_to(release)):
             raise Conflict(f"A rollout of {', '.join(moving)} has it: end that first.", param="stage", channels=moving)
+        if wanted == ReleaseStage.PRODUCTION:
+            require_needs(release)
         needed = approvals_needed() if wanted == ReleaseStage.PRODUCTION else 0
         person = person_behind(acting)
         if needed and (person is None or is_program(person)):

@@ -15,11 +15,13 @@ from models_registry import publication
 from models_registry.actions.lock import lock_names
 from models_registry.actions.point import MOST_REASON, point_names
 from models_registry.actions.release import enter_stage
+from models_registry.actions.rollout_evaluation import evaluation_detail, look
 from models_registry.lifecycle import KEPT_ON_NODES, ReleaseStage, check_step, check_target
 from models_registry.models import Channel, Release, Rollout, RolloutAnswer
 from models_registry.queries import rollout as queries
 from models_registry.queries.model import get_channel
 from models_registry.queries.release import channels_at, release_in
+from models_registry.rollout.evaluation import awaited
 from models_registry.rollout.plan import (
     OPEN,
     STEPS,
@@ -30,6 +32,7 @@ from models_registry.rollout.plan import (
     check_gates,
     check_steps,
     judge,
+    kept_gates,
     take,
 )
 from ollamamax import logs
@@ -37,7 +40,7 @@ from ollamamax.audit.actions import record
 from ollamamax.identity.rights import require, require_somewhere
 from ollamamax.identity.roles import reference
 from ollamamax.identity.scope import every_tenant, tenant_scope
-from ollamamax.kernel.errors import Conflict, OllamaMaxError
+from ollamamax.kernel.errors import Conflict, NotFound, OllamaMaxError
 from ollamamax.kernel.principal import Principal, system
 
 MOST_EVENTS = 200
@@ -62,7 +65,7 @@ def start_rollout(
     """Begin to move a channel to another version of its model. Nodes fetch it first; a draft becomes staged, and so does what the channel points at.
 
     Raises `NotFound`, `Forbidden`, `InvalidRequest` for steps or gates that cannot be, and `Conflict` while another rollout of the channel is under
-    way and for a version that the channel may not point at.
+    way, for a version that the channel may not point at, and for one that has reached less in its gate's suite than it has to.
     """
     tenant = require_somewhere(acting, "model.manage")
     check_steps(steps)
@@ -77,6 +80,13 @@ def start_rollout(
         if queries.open_rollout_of(channel) is not None:
             raise Conflict(f"A rollout of '{channel.name}' is under way: end that first.", param="version")
         check_target(channel.name, channel.protected, ReleaseStage(release.stage))
+        progress = RolloutProgress()
+        noted = look(progress, gates, channel, release, channel.version.digest)
+        if gates.evaluation is not None and progress.evaluation is not None:
+            if not progress.evaluation.scores.suite_name:
+                raise NotFound("There is no such suite as the gate 'evaluation' names.", param="gates")
+            if progress.evaluation.state == "closed":
+                raise Conflict(progress.evaluation.why, param="gates")
         for each in (release, before):
             _stage(each)
         rollout = Rollout.objects.create(
@@ -85,8 +95,8 @@ def start_rollout(
             from_version=channel.version.digest,
             to_version=version,
             steps=msgspec.to_builtins(list(steps)),
-            gates=msgspec.to_builtins(gates),
-            progress=msgspec.to_builtins(RolloutProgress()),
+            gates=kept_gates(gates),
+            progress=msgspec.to_builtins(progress),
             why="Nodes fetch the version.",
             reason=reason[:MOST_REASON],
             by_kind=acting.kind,
@@ -94,6 +104,8 @@ def start_rollout(
             by_name=acting.name,
         )
         _note(rollout, "started", acting)
+        if noted:
+            _note(rollout, noted, acting)
         rollout.save()
         record(
             acting=acting,
@@ -108,7 +120,7 @@ def start_rollout(
 
 def change_rollout(*, acting: Principal, rollout_id: uuid.UUID, act: Act, reason: str = "") -> Rollout:
     """``pause``: its share stays as it is, and its gates are looked at still; ``resume``: it goes on; ``advance``: the next step now, whatever it waits
-    for, of which the last moves the channel; ``roll_back``: new requests have the old version within a second.
+    for but an evaluation, of which the last moves the channel; ``roll_back``: new requests have the old version within a second.
 
     What it is already, it stays. Raises `NotFound`, `Forbidden`, and `Conflict` for what does not follow.
     """
@@ -164,24 +176,31 @@ def _watch(rollout_id: uuid.UUID) -> None:
         _end(rollout, RolloutState.ROLLED_BACK, "The new version is not there any more, or not staged.", acting)
         return
     held = queries.nodes_with(rollout)
+    progress, steps, gates = _progress(rollout), _steps(rollout), _gates(rollout)
+    if noted := look(progress, gates, channel, release, rollout.from_version):
+        _note(rollout, noted, acting)
     if rollout.state == RolloutState.PRELOADING:
-        if held.old <= held.new and held.new:
-            _step(rollout, 0, acting)
-        else:
+        rollout.progress = msgspec.to_builtins(progress)
+        if progress.evaluation is not None and progress.evaluation.state == "closed":
+            _end(rollout, RolloutState.ROLLED_BACK, progress.evaluation.why, acting)
+        elif held.new < held.old or not held.new:
             rollout.why = f"{held.new} of {max(held.old, 1)} nodes have the new version."
+        elif (why := awaited(gates.evaluation, progress.evaluation, steps[0].share)) is not None:
+            rollout.why = why
+        else:
+            _step(rollout, 0, acting)
         rollout.save()
         return
     if held.old and not held.new:
         _end(rollout, RolloutState.ROLLED_BACK, "No node has the new version any more.", acting)
         return
-    progress, steps, gates = _progress(rollout), _steps(rollout), msgspec.convert(rollout.gates, RolloutGates)
     now = timezone.now()
     if rollout.state == RolloutState.RUNNING and rollout.stepped_at is not None:
         progress.seconds += min(LONGEST_TICK, max(0.0, (now - rollout.stepped_at).total_seconds()))
     rollout.stepped_at = now
     _count(rollout, progress, gates, now)
-    verdict = judge(progress, steps)
-    rollout.progress, rollout.why = msgspec.to_builtins(progress), verdict.why
+    verdict = judge(progress, steps, gates.evaluation)
+    rollout.progress, rollout.why = msgspec.to_builtins(progress), verdict.why[:MOST_REASON]
     if verdict.act == "back":
         _end(rollout, RolloutState.ROLLED_BACK, verdict.why, acting)
     elif verdict.act == "go" and rollout.state == RolloutState.RUNNING:
@@ -226,8 +245,13 @@ def _advance(rollout: Rollout, acting: Principal, reason: str) -> bool:
     _require_state(rollout, *OPEN)
     if rollout.channel.version.digest != rollout.from_version:
         raise Conflict("The channel was moved by other means.")
-    step = 0 if rollout.state == RolloutState.PRELOADING else _progress(rollout).step + 1
-    rollout.why = reason
+    progress, gates = _progress(rollout), _gates(rollout)
+    step = 0 if rollout.state == RolloutState.PRELOADING else progress.step + 1
+    look(progress, gates, rollout.channel, release_in(rollout.channel, rollout.to_version), rollout.from_version)
+    why = awaited(gates.evaluation, progress.evaluation, _steps(rollout)[step].share)
+    if why is not None:
+        raise Conflict(f"Its gate 'evaluation' is not passed. {why}")
+    rollout.progress, rollout.why = msgspec.to_builtins(progress), reason
     _step(rollout, step, acting)
     return True
 
@@ -312,11 +336,16 @@ def _detail(rollout: Rollout) -> dict[str, Any]:
         "channel": rollout.channel.name,
         "from": rollout.from_version,
         "to": rollout.to_version,
+        **evaluation_detail(_progress(rollout), _gates(rollout)),
     }
 
 
 def _progress(rollout: Rollout) -> RolloutProgress:
     return msgspec.convert(rollout.progress, RolloutProgress)
+
+
+def _gates(rollout: Rollout) -> RolloutGates:
+    return msgspec.convert(rollout.gates, RolloutGates)
 
 
 def _steps(rollout: Rollout) -> list[RolloutStep]:

@@ -10,18 +10,15 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from cluster.autoscaling.warmth import likelihood
 from cluster.placement.terms import PlacementStep
 from models_registry.actions.loading import apply_placement, is_applying, number_of, stop_placement
 from models_registry.api.profile import Strict
+from models_registry.api.scaling import PlacedSerializer, ScalingDecisionSerializer, rounded, scaling_shown
 from models_registry.queries.placement import PlacementSnapshot, planned
 from models_registry.queries.replication import policy_of, terms_of
 from ollamamax.identity.api.base import View
 from ollamamax.identity.rights import require_in_tenant
-
-
-class PlacedSerializer(serializers.Serializer[Any]):
-    version = serializers.CharField()
-    model = serializers.CharField(help_text="a name of the version; empty where it has none")
 
 
 class PlacementStepSerializer(PlacedSerializer):
@@ -52,6 +49,14 @@ class ExposedSerializer(PlacedSerializer):
     node_name = serializers.CharField()
 
 
+class WarmthSerializer(PlacedSerializer):
+    """How many requests are to be expected for a version in the next half hour."""
+
+    expected_requests = serializers.FloatField(allow_null=True, help_text="null: nothing was measured yet")
+    likely_percent = serializers.FloatField(allow_null=True, help_text="that at least one comes")
+    replicas = serializers.IntegerField(help_text="in memory, or on their way into it")
+
+
 class PlacementNodeSerializer(serializers.Serializer[Any]):
     node = serializers.UUIDField()
     node_name = serializers.CharField()
@@ -74,6 +79,11 @@ class PlacementSerializer(serializers.Serializer[Any]):
     steps = PlacementStepSerializer(many=True)
     shortages = PlacementShortageSerializer(many=True)
     exposed = ExposedSerializer(many=True)
+    scaling = ScalingDecisionSerializer(many=True, help_text="of each version with an objective")
+    keep_warm = serializers.BooleanField(
+        help_text="whether models are kept in memory by how likely they are asked for, as the tenant's terms say"
+    )
+    warmth = WarmthSerializer(many=True, help_text="the likeliest first; empty where models are not kept warm")
     nodes = PlacementNodeSerializer(many=True)
 
 
@@ -149,6 +159,18 @@ def _shown(found: PlacementSnapshot) -> dict[str, Any]:
             for each in plan.shortages
         ],
         "exposed": [_placed(found, digest) | _named(found, node) for digest, node in plan.exposed],
+        "scaling": [
+            scaling_shown(
+                each.digest,
+                found.version_names.get(each.digest, ""),
+                found.scaling.get(each.digest),
+                found.replicas(each.digest),
+            )
+            for each in found.versions
+            if found.terms[each.digest].scaling is not None
+        ],
+        "keep_warm": found.keep_warm,
+        "warmth": _warmth(found),
         "nodes": [
             _named(found, node.id)
             | {
@@ -162,6 +184,21 @@ def _shown(found: PlacementSnapshot) -> dict[str, Any]:
             for node in found.nodes
         ],
     }
+
+
+def _warmth(found: PlacementSnapshot) -> list[dict[str, Any]]:
+    if not found.keep_warm:
+        return []
+    expected = {each.digest: each.warmth for each in found.versions}
+    return [
+        _placed(found, digest)
+        | {
+            "expected_requests": rounded(value),
+            "likely_percent": None if value is None else rounded(likelihood(value), 100),
+            "replicas": found.replicas(digest),
+        }
+        for digest, value in sorted(expected.items(), key=lambda each: (-(each[1] or 0.0), each[0]))
+    ]
 
 
 def _step(found: PlacementSnapshot, step: PlacementStep) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 import msgspec
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -14,8 +15,12 @@ from rest_framework.response import Response
 from models_registry.actions.replication import pause_transfer, set_terms
 from models_registry.api.model import ReplicaSerializer
 from models_registry.api.profile import Strict
+from models_registry.api.scaling import ScalingDecisionSerializer, scaling_shown
+from models_registry.models import Channel
 from models_registry.queries.model import get_channel
 from models_registry.queries.replication import copies_of, policy_of, terms_of
+from models_registry.queries.scaling import is_fresh, known_scaling
+from models_registry.replication import scaling
 from models_registry.replication.terms import EVICTIONS, LEAST_RATE, MOST_COPIES, MOST_PRIORITY, ReplicationTerms
 from ollamamax.contract.bounds import LARGEST
 from ollamamax.identity.api.base import View
@@ -28,6 +33,53 @@ _MOST_LABELS = 20
 def _whole(least: int, most: int, help_text: str) -> serializers.IntegerField:
     return serializers.IntegerField(
         required=False, allow_null=True, default=None, min_value=least, max_value=most, help_text=help_text
+    )
+
+
+class ScalingScheduleSerializer(Strict):
+    """Bounds that count in each minute that `cron` names, in the place of `least_loaded` and `most_loaded`."""
+
+    cron = serializers.CharField(
+        max_length=100, help_text="minute, hour, day, month and day of the week, as in `* 8-17 * * mon-fri`"
+    )
+    least = serializers.IntegerField(required=False, default=0, min_value=0, max_value=scaling.MOST_SCALED)
+    most = _whole(0, scaling.MOST_SCALED, "null: no bound")
+    zone = serializers.CharField(required=False, default="UTC", max_length=64, help_text="of the IANA database")
+
+
+class ScalingTermsSerializer(Strict):
+    """How long requests may take, of so many percent of them: in the queue, or to the first token. One of the two is needed."""
+
+    queue_wait_ms = _whole(scaling.LEAST_MS, scaling.MOST_MS, "from admission until a slot is free")
+    first_token_ms = _whole(scaling.LEAST_MS, scaling.MOST_MS, "from receipt until the first token")
+    share = serializers.IntegerField(
+        required=False,
+        default=95,
+        min_value=scaling.LEAST_SHARE,
+        max_value=scaling.MOST_SHARE,
+        help_text="percent of the requests",
+    )
+    cool_down_seconds = serializers.IntegerField(
+        required=False,
+        default=300,
+        min_value=scaling.LEAST_COOL_DOWN,
+        max_value=scaling.MOST_COOL_DOWN,
+        help_text="replicas leave when nothing asked for them for so long",
+    )
+    zero_after_seconds = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        default=600,
+        min_value=scaling.LEAST_COOL_DOWN,
+        max_value=scaling.MOST_COOL_DOWN,
+        help_text="after so long without a request, and where none is expected, the last replica leaves, too; null: it stays",
+    )
+    schedules = ScalingScheduleSerializer(
+        many=True,
+        required=False,
+        default=list,
+        max_length=scaling.MOST_SCHEDULES,
+        help_text="the first one that counts now",
     )
 
 
@@ -65,6 +117,12 @@ class TermsSerializer(Strict):
     )
     least_loaded = _whole(0, MOST_COPIES, "replicas in memory at least, whether it is asked for or not; null: none")
     most_loaded = _whole(0, MOST_COPIES, "replicas in memory at most; null: as many as the demand needs")
+    scaling = ScalingTermsSerializer(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="how many there are between those two, by an objective; null: as many as the demand has slots for",
+    )
     pinned = serializers.BooleanField(
         required=False, default=False, help_text="whether what is in memory stays there, whatever else needs room"
     )
@@ -87,6 +145,11 @@ class TenantTermsSerializer(TermsSerializer):
     )
     automatic = serializers.BooleanField(
         required=False, default=False, help_text="whether plans of what is in memory are carried out by themselves"
+    )
+    keep_warm = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="whether models that nobody asks for are kept in memory, and loaded, by how likely they are asked for soon",
     )
     evict = serializers.ChoiceField(
         EVICTIONS,
@@ -113,6 +176,9 @@ class ReplicationSerializer(serializers.Serializer[Any]):
     terms = TermsSerializer()
     own = serializers.BooleanField(help_text="whether the terms are the model's own; else they are the tenant's")
     copies = CopiesOfVersionSerializer(many=True)
+    scaling = ScalingDecisionSerializer(
+        allow_null=True, help_text="of the present version; null where there is no objective"
+    )
 
 
 class ModelReplicationView(View):
@@ -121,16 +187,18 @@ class ModelReplicationView(View):
     serializer_class = ReplicationSerializer
     pagination_class = None
     etagged = True
-    volatile = frozenset({"copies"})
+    volatile = frozenset({"copies", "scaling"})
 
     def _shown(self, channel_id: uuid.UUID) -> Any:
-        model = get_channel(self.acting, channel_id).model
-        own, general = policy_of(model), policy_of(None)
+        channel = get_channel(self.acting, channel_id)
+        model, own, general = channel.model, policy_of(channel.model), policy_of(None)
+        terms = terms_of(own if own is not None else general)
         return ReplicationSerializer(
             {
-                "terms": terms_of(own if own is not None else general),
+                "terms": terms,
                 "own": own is not None,
                 "copies": copies_of(model, (own, general)),
+                "scaling": None if terms.scaling is None else _scaling(channel),
             }
         ).data
 
@@ -196,6 +264,15 @@ class ReplicaResumeView(View):
     def post(self, request: Request, channel_id: uuid.UUID, node_id: uuid.UUID) -> Response:
         """Let it go on."""
         return _paused(self, channel_id, node_id, paused=False)
+
+
+def _scaling(channel: Channel) -> dict[str, Any]:
+    """Raises `Unavailable` when Redis is away."""
+    digest = channel.version.digest
+    known = known_scaling(channel.tenant_id).get(digest)
+    if known is not None and not is_fresh(known, timezone.now()):
+        known = None
+    return scaling_shown(digest, f"{channel.model.name}:{channel.name}", known, None)
 
 
 def _paused(view: View, channel_id: uuid.UUID, node_id: uuid.UUID, *, paused: bool) -> Response:

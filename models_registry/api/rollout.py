@@ -16,6 +16,11 @@ from models_registry.actions.rollout import Act, change_rollout, start_rollout
 from models_registry.api.channel import ChannelMoveRequestSerializer
 from models_registry.api.profile import Strict
 from models_registry.api.promotion import ReasonSerializer
+from models_registry.api.rollout_gates import (
+    RolloutEvaluationSerializer,
+    RolloutGateSerializer,
+    RolloutGatesSerializer,
+)
 from models_registry.models import Rollout
 from models_registry.queries import rollout as queries
 from models_registry.rollout.plan import (
@@ -49,33 +54,6 @@ class RolloutStepSerializer(Strict):
     )
 
 
-class RolloutGatesSerializer(Strict):
-    failures = serializers.FloatField(
-        required=False,
-        allow_null=True,
-        default=RolloutGates().failures,
-        min_value=0.0,
-        max_value=0.5,
-        help_text="by so much may the share of failed answers be higher; null: it is not looked at",
-    )
-    first_token = serializers.FloatField(
-        required=False,
-        allow_null=True,
-        default=RolloutGates().first_token,
-        min_value=1.0,
-        max_value=100.0,
-        help_text="by this factor may the time to the first token be longer; null: it is not looked at",
-    )
-    speed = serializers.FloatField(
-        required=False,
-        allow_null=True,
-        default=RolloutGates().speed,
-        min_value=1.0,
-        max_value=100.0,
-        help_text="by this factor may the time for each further token be longer; null: it is not looked at",
-    )
-
-
 class RolloutStartSerializer(ChannelMoveRequestSerializer):
     steps = serializers.ListField(
         child=RolloutStepSerializer(),
@@ -86,21 +64,6 @@ class RolloutStartSerializer(ChannelMoveRequestSerializer):
         help_text="shares that rise to 1; as by default: 1, 5, 25, 50, 100 %",
     )
     gates = RolloutGatesSerializer(required=False, default=lambda: msgspec.to_builtins(RolloutGates()))
-
-
-class RolloutGateSerializer(serializers.Serializer[Any]):
-    """What was measured of both versions, and how sure it is that the new one is worse than it may be."""
-
-    gate = serializers.ChoiceField(GATES)
-    allowed = serializers.FloatField(allow_null=True)
-    old_answers = serializers.IntegerField()
-    new_answers = serializers.IntegerField()
-    old_mean = serializers.FloatField(allow_null=True, help_text="a share of answers, or milliseconds; null: no data")
-    new_mean = serializers.FloatField(allow_null=True)
-    evidence = serializers.FloatField(
-        help_text="an e-value: at most 1 on average while the new version is no worse than it may be"
-    )
-    closes_at = serializers.FloatField(help_text="the evidence at which the rollout is taken back")
 
 
 class RolloutEventSerializer(serializers.Serializer[Any]):
@@ -117,13 +80,15 @@ class RolloutSerializer(serializers.ModelSerializer[Rollout]):
     step_answers = serializers.SerializerMethodField(help_text="of the new version in this step")
     step_seconds = serializers.SerializerMethodField()
     gates = serializers.SerializerMethodField()
+    evaluation = serializers.SerializerMethodField(help_text="null: there is no such gate")
     events = RolloutEventSerializer(many=True)
 
     class Meta:
         model = Rollout
         fields = [
             *("id", "model", "channel", "from_version", "to_version", "state", "why", "reason", "steps", "step"),
-            *("step_answers", "step_seconds", "gates", "events", "by_kind", "by_name", "created_at", "ended_at"),
+            *("step_answers", "step_seconds", "gates", "evaluation", "events", "by_kind", "by_name", "created_at"),
+            "ended_at",
         ]
 
     @extend_schema_field(serializers.IntegerField(allow_null=True))
@@ -157,6 +122,14 @@ class RolloutSerializer(serializers.ModelSerializer[Rollout]):
                 }
             )
         return found
+
+    @extend_schema_field(RolloutEvaluationSerializer(allow_null=True))
+    def get_evaluation(self, rollout: Rollout) -> dict[str, Any] | None:
+        gate, found = msgspec.convert(rollout.gates, RolloutGates).evaluation, _progress(rollout).evaluation
+        if gate is None or found is None:
+            return None
+        told: dict[str, Any] = msgspec.to_builtins(gate) | msgspec.to_builtins(found.scores)
+        return told | {"state": found.state, "why": found.why}
 
 
 def _progress(rollout: Rollout) -> RolloutProgress:

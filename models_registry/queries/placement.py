@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import msgspec
 from django.utils import timezone
-from redis.exceptions import RedisError
 
 from cluster.engines.llamacpp_memory import needed
 from cluster.models import Node
+from cluster.placement.fleet import may_be_on
 from cluster.placement.memory import DEFAULT_CONTEXT
 from cluster.placement.plan import plan
 from cluster.placement.terms import LoadedReplica, LoadPlan, LoadTerms, PlacementNode, PlacementVersion
@@ -22,10 +22,10 @@ from cluster.scheduling.eligibility import memory_of
 from models_registry.models import Channel, Replica, Version
 from models_registry.queries.memory import KnownMemory, known_memory
 from models_registry.queries.replication import ReplicationRules, rules_of
-from ollamamax.bus import keys, regions
-from ollamamax.contract import Load, ModelState, NodeState, decode_open
+from models_registry.queries.scaling import KnownScaling, is_fresh, known_scaling, open_requests
+from models_registry.replication.terms import ReplicationTerms
+from ollamamax.contract import Load, ModelState, NodeState
 from ollamamax.contract.profile import Profile
-from ollamamax.kernel.errors import Unavailable
 from ollamamax.metering import queries as metering
 
 WINDOW = datetime.timedelta(minutes=10)
@@ -57,7 +57,27 @@ class PlacementSnapshot:
     """Bytes that each node has free at this moment."""
     loading: frozenset[tuple[str, str]]
     """Node and version of what is on its way into memory."""
+    terms: Mapping[str, ReplicationTerms]
+    """By version: those that rule it."""
+    channels: Mapping[str, Sequence[str]]
+    """By version: its full names."""
+    shared: frozenset[str]
+    """Versions that other tenants may ask for."""
+    scaling: Mapping[str, KnownScaling]
+    """By version: what autoscaling decided last, where that counts still."""
+    keep_warm: bool
     plan: LoadPlan
+
+    def replicas(self, digest: str) -> int:
+        """In memory, or on their way into it, on nodes that take requests."""
+        takes = {node.id for node in self.nodes if node.takes}
+        return sum(each.digest == digest and each.node in takes for each in self.loaded)
+
+    def slots(self, digest: str) -> float:
+        """Of a replica, in the mean of the nodes that may run the version, have it on disk, and take requests; 0 where there are none."""
+        version = next(each for each in self.versions if each.digest == digest)
+        found = [node.slots for node in self.nodes if node.id in version.holders and may_be_on(version, node)]
+        return sum(found) / len(found) if found else 0.0
 
 
 def planned(tenant: uuid.UUID) -> PlacementSnapshot:
@@ -71,7 +91,7 @@ def planned(tenant: uuid.UUID) -> PlacementSnapshot:
             by_version.setdefault(each.version.digest, []).append(each)
     versions = {digest: some[0].version for digest, some in by_version.items()}
     known, rules = known_memory(versions.values()), rules_of([tenant])
-    shared = {digest for digest, some in by_version.items() if any(each.model.shared for each in some)}
+    shared = frozenset(digest for digest, some in by_version.items() if any(each.model.shared for each in some))
     demand, used = _demand(tenant, found, list(versions), shared), _used(versions.values())
     kinds = {
         _kind(each.engine, state): (each.engine, state.capacity)
@@ -87,6 +107,11 @@ def planned(tenant: uuid.UUID) -> PlacementSnapshot:
         for digest, version in versions.items()
     ]
     loaded = list(_loaded(said, known))
+    terms = {digest: rules.of(version) for digest, version in versions.items()}
+    scaling = (
+        {digest: each for digest, each in known_scaling(tenant).items() if is_fresh(each, now)} if rules.scales else {}
+    )
+    placed = [_scaled(each, terms[each.digest], scaling.get(each.digest), nodes, loaded) for each in placed]
     return PlacementSnapshot(
         tenant,
         now,
@@ -101,8 +126,33 @@ def planned(tenant: uuid.UUID) -> PlacementSnapshot:
         frozenset(
             (node, model.version) for node, state in said.items() for model in state.models if model.state == "loading"
         ),
+        terms,
+        {digest: [f"{each.model.name}:{each.name}" for each in some] for digest, some in by_version.items()},
+        shared,
+        scaling,
+        rules.of_tenant(tenant).keep_warm,
         plan(nodes, placed, loaded),
     )
+
+
+def _scaled(
+    version: PlacementVersion,
+    terms: ReplicationTerms,
+    known: KnownScaling | None,
+    nodes: Iterable[PlacementNode],
+    loaded: Iterable[LoadedReplica],
+) -> PlacementVersion:
+    """With what autoscaling wants. Where it has an objective and nothing is decided, what is in memory stays, and no more comes."""
+    warmth = None if known is None else known.warmth
+    if terms.scaling is None:
+        return dataclasses.replace(version, warmth=warmth)
+    if known is not None and known.wanted is not None:
+        # The bounds are those of the decision, which a schedule may have set.
+        bounds = dataclasses.replace(version.terms, least=0, most=None)
+        return dataclasses.replace(version, wanted=known.wanted, terms=bounds, warmth=warmth)
+    serving = {node.id for node in nodes if may_be_on(version, node)}
+    there = sum(each.digest == version.digest and each.node in serving for each in loaded)
+    return dataclasses.replace(version, wanted=there, warmth=warmth)
 
 
 def _load(channels: Sequence[Channel]) -> Load:
@@ -171,7 +221,7 @@ def _version(
         _terms(profiles, terms.spread, terms.priority, terms.least_loaded or 0, terms.most_loaded, terms.pinned),
         demand,
         idle_for,
-        known.shapes[version.digest].unknown,
+        unknown=known.shapes[version.digest].unknown,
     )
 
 
@@ -227,13 +277,8 @@ def _demand(
     found = dict.fromkeys(versions, 0.0)
     for version, seconds in metering.seconds_by_version(tenant, [each.id for each in nodes], versions, since).items():
         found[version] = seconds / WINDOW.total_seconds()
-    try:
-        values = cast("list[bytes]", regions.own().client.hvals(keys.OPEN))
-    except RedisError:
-        raise Unavailable("Requests under way cannot be read right now.") from None
-    for each in map(decode_open, values):
-        if not each.node and each.version in found and (each.tenant == tenant.hex or each.version in shared):
-            found[each.version] += 1
+    for version, (_, waiting) in open_requests(tenant, versions, shared).items():
+        found[version] += waiting
     return found
 
 

@@ -33,6 +33,13 @@ class ReplicationRules:
         """The terms of its models; the tenant's where no model has it yet."""
         return self.of_versions.get(version.id, self.of_tenant(version.tenant_id))
 
+    @property
+    def scales(self) -> bool:
+        """Whether any of them asks for autoscaling, or for keeping models warm."""
+        return any(each.keep_warm for each in self.of_tenants.values()) or any(
+            each.scaling is not None for some in (self.of_tenants, self.of_versions) for each in some.values()
+        )
+
     def places(self, version: Version) -> bool:
         """Whether a plan says on which nodes it lies; else it lies on all."""
         return self.of(version).places or self.of_tenant(version.tenant_id).quota_bytes is not None

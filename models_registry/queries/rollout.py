@@ -73,6 +73,11 @@ def open_rollout_of(channel: Channel) -> Rollout | None:
     return Rollout.objects.filter(channel=channel, state__in=OPEN).first()
 
 
+def is_gate(suite: uuid.UUID) -> bool:
+    """Whether a rollout that is under way has this evaluation suite as its gate."""
+    return Rollout.objects.filter(state__in=OPEN, gates__evaluation__suite=str(suite)).exists()
+
+
 def nodes_with(rollout: Rollout) -> HeldBy:
     """Two queries."""
     ready = Replica.objects.filter(state__in=(Replica.State.READY, Replica.State.PRESENT), node__schedulable=True)

@@ -11,6 +11,9 @@ from typing import Literal
 
 import msgspec
 
+from models_registry.replication import scaling
+from models_registry.replication.scaling import ScalingTerms
+
 MOST_COPIES = 10_000
 MOST_PRIORITY = 100
 LEAST_RATE = 64 << 10
@@ -43,6 +46,8 @@ class ReplicationTerms(msgspec.Struct, frozen=True, omit_defaults=True):
     """Replicas in memory that there are to be at least, whether it is asked for or not (`cluster.placement`); ``None``: none."""
     most_loaded: int | None = None
     """And at most; ``None``: as many as the demand needs."""
+    scaling: ScalingTerms | None = None
+    """How many there are between those two: by an objective (`cluster.autoscaling`); ``None``: as many as the demand has slots for."""
     pinned: bool = False
     """What is in memory stays there, whatever else needs room."""
     bytes_per_second: int | None = None
@@ -56,6 +61,8 @@ class ReplicationTerms(msgspec.Struct, frozen=True, omit_defaults=True):
     """How much of a node's disk all versions of the tenant may take together; of a tenant's terms only."""
     automatic: bool = False
     """Whether plans of what is in memory are carried out by themselves (`models_registry.actions.loading`); of a tenant's terms only."""
+    keep_warm: bool = False
+    """Whether models that nobody asks for are kept in memory, and loaded, by how likely they are asked for soon; of a tenant's terms only."""
     evict: Eviction = "oldest"
     """What goes first where room is needed: who came first, who was last used longest ago, or the largest."""
 
@@ -113,6 +120,10 @@ def objection(terms: ReplicationTerms, *, of_tenant: bool) -> tuple[str, str] | 
             "most_loaded",
             f"'most_loaded' is {terms.most_loaded}, and 'least_loaded' {terms.least_loaded}: it cannot be less.",
         )
+    if terms.scaling is not None and (refused := scaling.objection(terms.scaling)) is not None:
+        return "scaling", refused
+    if terms.keep_warm and not of_tenant:
+        return "keep_warm", "What is kept warm is decided of all models together: 'keep_warm' is of a tenant's terms."
     if (terms.window_from is None) != (terms.window_until is None):
         return "window_from", "A window has both a beginning and an end."
     if terms.quota_bytes is not None and not of_tenant:

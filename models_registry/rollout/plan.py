@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
+from models_registry.rollout.evaluation import EvaluationGate, SeenEvaluation, awaited, check_evaluation_gate
 from models_registry.rollout.evidence import AnswerBlock, Evidence
 from ollamamax.kernel.errors import InvalidRequest
 
@@ -60,12 +61,13 @@ class RolloutGates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much worse than the old version the new one may be. ``None``: it is not looked at.
 
     ``failures``: by so much may the share of failed answers be higher. ``first_token``, ``speed``: by so much may the time to the first token, and
-    that for each further token, be longer, as a factor.
+    that for each further token, be longer, as a factor. ``evaluation``: what it has to have reached in a suite.
     """
 
     failures: float | None = 0.005
     first_token: float | None = 1.25
     speed: float | None = 1.25
+    evaluation: EvaluationGate | None = None
 
 
 class CountedAnswer(msgspec.Struct, frozen=True):
@@ -105,6 +107,7 @@ class RolloutProgress(msgspec.Struct):
     """That this step has lasted, pauses left out."""
     answers: int = 0
     gates: dict[GateName, GateProgress] = {}
+    evaluation: SeenEvaluation | None = None
 
 
 class RolloutVerdict(msgspec.Struct, frozen=True):
@@ -136,6 +139,14 @@ def check_gates(gates: RolloutGates) -> None:
     for factor in (gates.first_token, gates.speed):
         if factor is not None and not 1 <= factor <= 100:
             raise InvalidRequest("A factor of time is between 1 and 100.", param="gates")
+    if gates.evaluation is not None:
+        check_evaluation_gate(gates.evaluation)
+
+
+def kept_gates(gates: RolloutGates) -> dict[str, Any]:
+    """As JSON. A gate that is not asked for is left out: programs before it existed read the others still."""
+    kept: dict[str, Any] = msgspec.to_builtins(gates)
+    return kept if gates.evaluation is not None else {name: kept[name] for name in kept if name != "evaluation"}
 
 
 def take(progress: RolloutProgress, gates: RolloutGates, answers: Sequence[CountedAnswer]) -> None:
@@ -198,17 +209,24 @@ _SAID: dict[GateName, str] = {
 }
 
 
-def judge(progress: RolloutProgress, steps: Sequence[RolloutStep]) -> RolloutVerdict:
-    """What to do now, by what was counted."""
+def judge(
+    progress: RolloutProgress, steps: Sequence[RolloutStep], evaluation: EvaluationGate | None = None
+) -> RolloutVerdict:
+    """What to do now, by what was counted, and by what was there of the gate ``evaluation`` at the last look."""
     if (name := closed(progress)) is not None:
         return RolloutVerdict(
             "back", f"The new version {_SAID[name]} than it may: {described(name, progress.gates[name])}."
         )
+    if evaluation is not None and progress.evaluation is not None and progress.evaluation.state == "closed":
+        return RolloutVerdict("back", progress.evaluation.why)
     step = steps[progress.step]
     if progress.answers < step.requests:
         return RolloutVerdict("hold", f"{progress.answers} of {step.requests} answers of the new version.")
     if progress.seconds < step.seconds:
         return RolloutVerdict("hold", f"{progress.seconds:.0f} of {step.seconds:.0f} seconds.")
+    following = steps[progress.step + 1 : progress.step + 2]
+    if following and (why := awaited(evaluation, progress.evaluation, following[0].share)) is not None:
+        return RolloutVerdict("hold", why)
     return RolloutVerdict("go", "Time and answers of the step are full, and no gate closed.")
 
 

@@ -209,6 +209,11 @@ def placement_asked(node: str, digest: str) -> str:
     return f"omx:placement:{node}:{digest}:asked"
 
 
+def scaling(tenant: str) -> str:
+    """Hash of a tenant's versions: digest -> what autoscaling decided of it last, and what keeping it warm is worth (`models_registry.queries.scaling`)."""
+    return f"omx:scaling:{tenant}"
+
+
 def fetch_failed(node: str, digest: str) -> str:
     """Count: how many times in a row this node was asked again for this version because it failed to get it."""
     return f"omx:fetch:{node}:{digest}:failed"

@@ -53,6 +53,11 @@ class CountedStep(msgspec.Struct, array_like=True, tag="r"):
     prompt_tokens: int
     completion_tokens: int
     first_tokens: dict[int, int]
+    busy_ms: int = 0
+    """As `Ended` has these four; 0 and empty of what the release before wrote."""
+    started: int = 0
+    waits: dict[int, int] = {}
+    prefills: dict[int, int] = {}
 
 
 Entry: TypeAlias = Gauges | CountedStep
@@ -77,6 +82,10 @@ def counted(at: int, ended: Ended) -> CountedStep:
         ended.prompt_tokens,
         ended.completion_tokens,
         ended.first_tokens,
+        ended.busy_ms,
+        ended.started,
+        ended.waits,
+        ended.prefills,
     )
 
 
@@ -129,7 +138,12 @@ def fold(entries: Iterable[Entry], step: int) -> list[Entry]:
         held = counts.get(at)
         if held is None:
             counts[at] = msgspec.structs.replace(
-                entry, at=at, errors=dict(entry.errors), first_tokens=dict(entry.first_tokens)
+                entry,
+                at=at,
+                errors=dict(entry.errors),
+                first_tokens=dict(entry.first_tokens),
+                waits=dict(entry.waits),
+                prefills=dict(entry.prefills),
             )
         else:
             _add(held, entry)
@@ -144,8 +158,16 @@ def _add(held: CountedStep, entry: CountedStep) -> None:
     held.prompt_tokens += entry.prompt_tokens
     held.completion_tokens += entry.completion_tokens
     held.errors = few(held.errors, entry.errors)
-    for number, count in entry.first_tokens.items():
-        held.first_tokens[number] = held.first_tokens.get(number, 0) + count
+    held.busy_ms += entry.busy_ms
+    held.started += entry.started
+    pairs = (
+        (held.first_tokens, entry.first_tokens),
+        (held.waits, entry.waits),
+        (held.prefills, entry.prefills),
+    )
+    for counts, more in pairs:
+        for number, count in more.items():
+            counts[number] = counts.get(number, 0) + count
 
 
 def _mean(at: int, found: Sequence[Gauges]) -> Gauges:

@@ -72,6 +72,13 @@ class Ended(msgspec.Struct, array_like=True):
     written_tokens: int = 0
     """Tokens after the first ones, and ``written_ms``, the time that they took: what one stream gets."""
     written_ms: float = 0.0
+    busy_ms: int = 0
+    """For how long they ran in their nodes' slots, together; ``started`` of them are known to have run."""
+    started: int = 0
+    waits: dict[int, int] = {}
+    """Bucket of the time that they waited for a slot -> how many."""
+    prefills: dict[int, int] = {}
+    """Bucket of the time from there to the first token -> how many."""
 
     @property
     def failed(self) -> int:
@@ -94,9 +101,14 @@ class Ended(msgspec.Struct, array_like=True):
             self.cancelled += 1
         else:
             self.errors = few(self.errors, {record.error or record.outcome: 1})
+        if record.queue_ms is not None:
+            self.started += 1
+            self.busy_ms += round(max(0.0, record.duration_ms - record.queue_ms))
+            self.waits = _added(self.waits, {bucket(record.queue_ms): 1})
+            if record.first_token_ms is not None:
+                self.prefills = _added(self.prefills, {bucket(record.first_token_ms - record.queue_ms): 1})
         if record.first_token_ms is not None:
-            number = bucket(record.first_token_ms)
-            self.first_tokens = {**self.first_tokens, number: self.first_tokens.get(number, 0) + 1}
+            self.first_tokens = _added(self.first_tokens, {bucket(record.first_token_ms): 1})
             if record.outcome == "ok" and record.completion_tokens > 1:
                 self.written_tokens += record.completion_tokens - 1
                 self.written_ms += max(0.0, record.duration_ms - record.first_token_ms)
@@ -110,11 +122,21 @@ class Ended(msgspec.Struct, array_like=True):
         self.written_tokens += other.written_tokens
         self.written_ms += other.written_ms
         self.errors = few(self.errors, other.errors)
-        if other.first_tokens:
-            times = dict(self.first_tokens)
-            for number, count in other.first_tokens.items():
-                times[number] = times.get(number, 0) + count
-            self.first_tokens = times
+        self.busy_ms += other.busy_ms
+        self.started += other.started
+        self.first_tokens = _added(self.first_tokens, other.first_tokens)
+        self.waits = _added(self.waits, other.waits)
+        self.prefills = _added(self.prefills, other.prefills)
+
+
+def _added(first: dict[int, int], second: dict[int, int]) -> dict[int, int]:
+    """The sum of two counts by bucket, which stay as they are."""
+    if not second:
+        return first
+    found = dict(first)
+    for number, count in second.items():
+        found[number] = found.get(number, 0) + count
+    return found
 
 
 def ended_of(record: UsageRecord) -> Ended:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -38,7 +39,7 @@ from ollamamax.gateway.routes import (
 from ollamamax.gateway.run import Exchange
 from ollamamax.gateway.service import Service
 from ollamamax.gateway.starting_turns import Turns
-from ollamamax.gateway.whole_response import Inside, WholeResponse
+from ollamamax.gateway.whole_response import Inside, MeasuredAnswer, WholeResponse
 from ollamamax.identity import access
 from ollamamax.identity.access import Checked, Identified, Where
 from ollamamax.kernel import errors, heap, trace
@@ -224,9 +225,11 @@ class Gateway:
             if not self._open:
                 self._quiet.set()
 
-    async def ask(self, known: Identified, path: str, body: bytes, *, idle_only: bool = True) -> WholeResponse:
+    async def ask(
+        self, known: Identified, path: str, body: bytes, *, idle_only: bool = True, exact: bool = False
+    ) -> WholeResponse:
         """Ask one of the routes that run a model, from inside this process, with the key ``known``. Cancelling the task is as a client
-        that leaves. ``idle_only``: it takes slots that nobody waits for, or none; else it waits its turn in the queue.
+        that leaves. ``idle_only``: it takes slots that nobody waits for, or none; else it waits its turn in the queue. ``exact``: as in `Call`.
         """
         self._open += 1
         route = ROUTES[path]
@@ -235,7 +238,7 @@ class Gateway:
         ending.inside, ending.tenant, ending.key = True, known.key.tenant, known.key.id
         client = Inside()
         try:
-            await self._ended(self._ask(known, route, body, client, ending, idle_only), ending)
+            await self._ended(self._ask(known, route, body, client, ending, idle_only, exact), ending)
         finally:
             self._open -= 1
             if not self._open:
@@ -244,10 +247,17 @@ class Gateway:
         if (error := ending.error) is not None or client.response is None:
             error = error or errors.OllamaMaxError("Nothing was answered.")
             return WholeResponse(error.status, ending.request, error.retry_after, route.protocol.error_body(error))
-        return client.response
+        return dataclasses.replace(client.response, measured=MeasuredAnswer.of(ending.requests))
 
     async def _ask(
-        self, known: Identified, route: GatewayRoute, body: bytes, client: Inside, ending: Ending, idle_only: bool
+        self,
+        known: Identified,
+        route: GatewayRoute,
+        body: bytes,
+        client: Inside,
+        ending: Ending,
+        idle_only: bool,
+        exact: bool,
     ) -> None:
         service = self._service or await self.start()
         ending.dispatcher = service.dispatcher
@@ -255,7 +265,7 @@ class Gateway:
         require_route(known.key.reach, ending.api)
         assert isinstance(route.endpoint, Exchange)  # noqa: S101 - of those that run a model
         call = self._call(service, known, route, ending, None)
-        call.idle_only = idle_only
+        call.idle_only, call.exact = idle_only, exact
         call.priority = "low" if idle_only or known.key.priority == "low" else "normal"
         await route.endpoint(service, call, body, client)
 

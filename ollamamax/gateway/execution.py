@@ -62,7 +62,7 @@ class Execution:
         load.check(listed.profile, inference.options.num_ctx)
         inference = within_lengths(inference, (call.limits, call.tenant.limits))
         if whole and inference.kind in {"chat", "completion"}:
-            delivery = "once" if _is_short(inference, listed.profile) else "whole"
+            delivery = "once" if _is_short(inference, listed.profile) and not call.exact else "whole"
             inference = msgspec.structs.replace(inference, delivery=delivery)
         if any(budget.hard for budget in call.budgets):
             inference = bounded(inference, listed.profile.num_ctx)

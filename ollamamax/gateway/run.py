@@ -57,7 +57,7 @@ async def run(service: Service, call: Call, asked: Asked, client: Client, render
     listed = catalog.resolve(service.directory, call.principal, asked.model)
     with Interruptions(call, client.left, service.deadline) as interruptions:
         answering = _Answering(service, call, asked, client, render, interruptions)
-        if listed.fallbacks and asked.may_fall_back:
+        if listed.fallbacks and asked.may_fall_back and not call.exact:
             await _with_fallbacks(answering, listed)
         else:
             await answering.by(call, asked.model, listed)

@@ -43,6 +43,11 @@ def check(inference: Inference) -> None:
         _Measured(f"the tool {str(name)[:64]!r}", "tools", total).take(tool)
 
 
+def check_schema(schema: dict[str, Any]) -> None:
+    """Raises `InvalidRequest`, which names the bound, for a schema that is in no request yet."""
+    _Measured("the JSON schema", "schema", _Total()).take(schema)
+
+
 class _Total:
     def __init__(self) -> None:
         self.nodes = self.characters = 0

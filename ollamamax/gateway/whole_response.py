@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.dispatch.request import Request
 from ollamamax.gateway.http import Headers
 from ollamamax.kernel import errors
+
+
+@dataclass(frozen=True)
+class MeasuredAnswer:
+    """Of the node that answered. ``first_token_ms``: from when the node was given the request to its first output. ``tokens_per_second`` by the
+    engine's own count and time. ``None``: it was not measured."""
+
+    node: str = ""
+    first_token_ms: float | None = None
+    tokens_per_second: float | None = None
+
+    @staticmethod
+    def of(requests: Sequence[Request]) -> MeasuredAnswer:
+        """Of what was asked of nodes for one call: the one that was answered."""
+        for request in reversed(requests):
+            final = request.final
+            if final is None:
+                continue
+            first = None
+            if request.first_token_at is not None and request.given_at is not None and not request.continued:
+                first = max(0.0, request.first_token_at - request.given_at) * 1000
+            whole = not final.estimated and not request.continued
+            speed = final.completion_tokens * 1000 / final.eval_ms if whole and final.eval_ms > 0 else None
+            return MeasuredAnswer(request.node_name, first, speed or None)
+        return MeasuredAnswer()
 
 
 @dataclass(frozen=True)
@@ -19,6 +45,7 @@ class WholeResponse:
     request: str
     retry_after: float | None
     body: bytes
+    measured: MeasuredAnswer = MeasuredAnswer()
 
 
 class Inside:

@@ -71,6 +71,13 @@ UPLOADS = Bound("OLLAMAMAX_MAX_UPLOADS_PER_TENANT", "blobs of no model", "make m
 JOBS = Bound("OLLAMAMAX_MAX_JOBS_PER_TENANT", "jobs under way", "wait for some, or cancel them", passes=True)
 FILES = Bound("OLLAMAMAX_MAX_FILES_PER_TENANT", "files", "delete some")
 BATCHES = Bound("OLLAMAMAX_MAX_BATCHES_PER_TENANT", "unfinished batches", "wait for some, or cancel them", passes=True)
+EVALUATION_SUITES = Bound("OLLAMAMAX_MAX_EVALUATION_SUITES_PER_TENANT", "evaluation suites", "delete some")
+EVALUATION_REQUIREMENTS = Bound(
+    "OLLAMAMAX_MAX_EVALUATION_REQUIREMENTS_PER_TENANT", "requirements of promotion", "delete some"
+)
+EVALUATIONS = Bound(
+    "OLLAMAMAX_MAX_EVALUATIONS_PER_TENANT", "unfinished evaluations", "wait for some, or cancel them", passes=True
+)
 CONVERSATIONS = Bound("OLLAMAMAX_MAX_CONVERSATIONS_PER_TENANT", "conversations", "delete some")
 BACKGROUND = Bound(
     "OLLAMAMAX_MAX_BACKGROUND_PER_TENANT",

@@ -16,6 +16,7 @@ from django.db import models, transaction
 from ollamamax import logs
 from ollamamax.audit import personal
 from ollamamax.audit.models import SubjectKey
+from ollamamax.evaluations.models import Evaluation, EvaluationResult, EvaluationSuite
 from ollamamax.identity.actions import idempotency
 from ollamamax.identity.models import IdempotentAnswer, SigningKey, TotpDevice
 from ollamamax.identity.scope import every_tenant
@@ -43,6 +44,9 @@ class SealedColumns:
 SEALED = (
     SealedColumns(KeptResponse, ("object", "input", "request"), lambda row, column: str(row.place(column))),
     SealedColumns(ConversationItem, ("item",), lambda row, _: str(row.place)),
+    SealedColumns(EvaluationSuite, ("sealed_cases",), lambda row, _: str(row.place)),
+    SealedColumns(Evaluation, ("sealed_cases",), lambda row, _: str(row.place)),
+    SealedColumns(EvaluationResult, ("sealed_outcome",), lambda row, _: str(row.place)),
     SealedColumns(Webhook, ("secret", "previous_secret"), lambda row, _: webhooks.place_of(row.pk)),
     SealedColumns(IdentityProvider, ("sealed_secret",), lambda row, _: str(row.place)),
     SealedColumns(ExternalSession, ("sealed_token",), lambda row, _: str(row.place)),

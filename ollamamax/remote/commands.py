@@ -8,7 +8,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from ollamamax.kernel.addresses import AddressRefused, checked_address
-from ollamamax.remote import bundles, credentials, fleet, models, rollouts, show
+from ollamamax.remote import bundles, credentials, evaluations, fleet, models, rollouts, show
 from ollamamax.remote.api import RemoteApi
 from ollamamax.remote.credentials import RemoteLogin
 from ollamamax.remote.exits import CommandFailed, ExitStatus
@@ -22,7 +22,7 @@ COMPLETION = "_OLLAMAMAX_COMPLETE"
 def remote() -> None:
     """Commands that speak to an installation by its API.
 
-    Exit status: 0 done, 1 refused, 2 usage, 3 rollout taken back, 4 unreachable, 5 not in time, 6 needs approval.
+    Exit status: 0 done, 1 refused, 2 usage, 3 rollout taken back or score too low, 4 unreachable, 5 not in time, 6 needs approval.
     """
 
 
@@ -74,6 +74,7 @@ def completion(shell: str) -> None:
 
 for command in (
     *(models.push, models.versions, models.promote, models.rollback, rollouts.rollout, bundles.bundle),
+    evaluations.evaluate,
     *(fleet.status, fleet.nodes, fleet.logs),
 ):
     remote.add_command(command)

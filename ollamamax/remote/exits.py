@@ -16,7 +16,7 @@ class ExitStatus(enum.IntEnum):
     USAGE = 2
     """The command line is wrong, or nobody is logged in. click's own."""
     GATE_FAILED = 3
-    """The rollout was taken back."""
+    """The rollout was taken back, or the score of an evaluation is too low."""
     UNREACHABLE = 4
     """No answer, or none of an OllamaMax."""
     NOT_IN_TIME = 5

@@ -67,6 +67,7 @@ def test_migrations_are_named_and_linear() -> None:
         "cluster",
         "models_registry",
         "ollamamax/batches",
+        "ollamamax/evaluations",
     ):
         names = sorted(file.stem for file in (ROOT / package / "migrations").glob("0*.py"))
         assert [name[:4] for name in names] == [f"{number:04}" for number in range(1, len(names) + 1)], package

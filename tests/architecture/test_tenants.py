@@ -20,6 +20,7 @@ OURS = {
     "gateway",
     "batches",
     "responses",
+    "evaluations",
     "notifications",
     "sso",
     "provisioning",

@@ -8,6 +8,7 @@ PAGES = {
     "join-page": "/nodes/join",
     "models": "/models",
     "placement": "/placement",
+    "evaluations": "/evaluations",
     "jobs": "/jobs",
     "queue": "/queue",
     "requests": "/requests",

@@ -30,6 +30,9 @@ _counted = st.builds(
     _count,
     _count,
     st.dictionaries(st.integers(0, 100), st.integers(1, 50)),
+    _count,
+    _count,
+    *[st.dictionaries(st.integers(0, 100), st.integers(1, 50))] * 2,
 )
 _entries: st.SearchStrategy[list[Entry]] = st.lists(st.one_of(_gauges, _counted), max_size=40)
 

@@ -31,6 +31,9 @@ from models_registry.actions.version import register_external
 from models_registry.models import Channel, Promotion, Release, Replica, Version
 from ollamamax.audit.holds import place_hold
 from ollamamax.batches.models import Batch
+from ollamamax.evaluations.actions.requirement import require_suite
+from ollamamax.evaluations.actions.suite import create_suite
+from ollamamax.evaluations.models import Evaluation
 from ollamamax.identity.actions.grant import give_grant, give_team_grant
 from ollamamax.identity.actions.invitation import invite
 from ollamamax.identity.actions.role import create_role
@@ -79,6 +82,8 @@ BODIES: dict[str, Any] = {
     "PATCH aliases": {"target": "first:1"},
     "POST keys": {"overlap_seconds": 0},
     "PATCH versions": {"stage": "staged"},
+    "PATCH evaluation-suites": {"description": "x"},
+    "POST versions/<uuid:release_id>/evaluations": {"suite": "{suite_id}", "key": "{key_id}"},
     "PATCH webhooks": {"description": "x"},
     "PATCH audit/streams/<uuid:stream_id>": {"name": "x"},
     "POST audit/holds/<uuid:hold_id>/release": {},
@@ -96,10 +101,14 @@ BODIES: dict[str, Any] = {
     "PUT models/<uuid:channel_id>/protection": {"protected": False},
 }
 """By method and noun, or address; what stands in braces is one of `Things.ids`."""
-QUERIES = {"models/<uuid:channel_id>/comparison": "?before={before}&after={digest}"}
+QUERIES = {
+    "models/<uuid:channel_id>/comparison": "?before={before}&after={digest}",
+    "models/<uuid:channel_id>/evaluations/comparison": "?before={before}&after={digest}",
+}
 ANSWERS = {
     "GET nodes/<uuid:node_id>/log": {503},  # nobody is there to tell it
     "POST jobs/<uuid:job_id>/retry": {409},  # it waits still
+    "POST versions/<uuid:release_id>/evaluations": {409},  # no node is to have that one
     "POST incidents/<uuid:incident_id>/recovery": {409},  # it is about no node
     "POST sso/domains/<uuid:domain_id>/verify": {400},  # no such server
     "POST sso/providers/<uuid:provider_id>/test": {403, 503},  # neither; and a key has no browser
@@ -164,6 +173,7 @@ def things_of(owner: Person) -> Things:
         "before": digest,
         "promotion_id": _promotion(after, inside),
         "batch_id": _batch(owner),
+        **_of_evaluations(owner, before),
     }
     found["workload_id"] = create_workload(
         acting=acting,
@@ -206,6 +216,23 @@ def _batch(owner: Person) -> uuid.UUID:
             tenant=owner.tenant, key=make_key(owner).row, endpoint="/v1/chat/completions", completion_window="24h",
             input_file=uuid.uuid4(), expires_at=timezone.now() + datetime.timedelta(days=1),
         ).pk  # fmt: skip
+
+
+def _of_evaluations(owner: Person, release: Release) -> dict[str, uuid.UUID]:
+    """Of a version that channels point at no more, so that the suite that it may be evaluated by is another; and what promotion requires."""
+    cases = [
+        {"name": "x", "messages": [{"role": "user", "content": "x"}], "checks": [{"kind": "exact", "expected": "x"}]}
+    ]
+    suite, required = (create_suite(acting=owner.acting, name=name, cases=cases) for name in ("own", "required"))
+    need = require_suite(acting=owner.acting, suite_id=required.pk, least_score=1.0, model="aliased")
+    with tenant_scope(owner.tenant):
+        evaluation = Evaluation(
+            tenant=owner.tenant, release=release, suite=required, suite_name="required", suite_digest=suite.digest,
+            key=make_key(owner).row, by_kind="user", by_id="x", by_name="x", expires_at=timezone.now(),
+        )  # fmt: skip
+        evaluation.put_cases(suite.cases)
+        evaluation.save()
+    return {"suite_id": suite.pk, "requirement_id": need.pk, "evaluation_id": evaluation.pk}
 
 
 def _of_single_sign_on(owner: Person) -> dict[str, uuid.UUID]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.placement.fleet import may_be_on
-from cluster.placement.plan import IDLE_SECONDS, plan
+from cluster.placement.plan import IDLE_SECONDS, URGENT, plan
 from cluster.placement.terms import (
     LoadedReplica,
     LoadPlan,
@@ -72,6 +72,8 @@ def fleets(draw: st.DrawFn) -> Fleet:
             draw(terms()),
             demand=draw(st.sampled_from([0.0, 0.1, 1.0, 4.0, 15.0])),
             idle_for=draw(st.sampled_from([0.0, IDLE_SECONDS, math.inf])),
+            wanted=draw(st.none() | st.integers(0, 3)),
+            warmth=draw(st.none() | st.sampled_from([0.0, 0.15, 0.4, 0.9, 9.0])),
         )
         versions.append(version)
         for node in nodes:
@@ -111,7 +113,9 @@ def serving(fleet: Fleet, version: PlacementVersion) -> list[PlacementNode]:
 
 
 def least(version: PlacementVersion) -> int:
-    wanted = max(version.terms.least, 1 if version.demand else 0)
+    asked = version.demand >= (0.01 if version.warmth is None else URGENT)
+    asked = asked if version.wanted is None else version.wanted > 0
+    wanted = max(version.terms.least, 1 if asked else 0)
     return wanted if version.terms.most is None else min(wanted, version.terms.most)
 
 

@@ -15,6 +15,8 @@ from pytest_django import Settings
 
 from ollamamax.audit import personal
 from ollamamax.audit.models import AuditRecord, SubjectKey
+from ollamamax.evaluations.actions.suite import create_suite
+from ollamamax.evaluations.models import EvaluationSuite
 from ollamamax.identity.actions import idempotency
 from ollamamax.identity.actions.proof import secret_of
 from ollamamax.identity.actions.second_factor import begin_totp
@@ -33,6 +35,7 @@ from ollamamax.sso.actions.provider import create_provider
 from ollamamax.sso.queries.provider import client_of
 from tests.cast import Person
 
+NEAR = {"kind": "distance", "expected": "y"}
 _MAIL = MailServer("127.0.0.1", 1, "none", "", "", "omx@mail.example")
 pytestmark = pytest.mark.django_db(transaction=True)
 OPEN = {
@@ -75,15 +78,17 @@ def test_what_every_context_sealed_is_opened_by_the_new_key_alone(owner: Person,
     with transaction.atomic():
         queue_mail(to="a@b.example", kind="password_changed", language="en", values={"email": "a@b.example"})
     device, secret = begin_totp(user=owner.user)
+    create_suite(acting=owner.acting, name="s", cases=[{"name": "x", "text": "x", "kind": "embed", "checks": [NEAR]}])
     settings.SECRET_BOX = SecretBox([derived_key("new"), derived_key(settings.SECRET_KEY)])
     of_subjects = SubjectKey.objects.count()
     assert of_subjects
-    assert reseal().sealed == 5 + of_subjects
+    assert reseal().sealed == 6 + of_subjects
     assert reseal().sealed == 0
     settings.SECRET_BOX = SecretBox([derived_key("new")])
     with tenant_scope(owner.tenant):
         assert len(secrets_of(Webhook.objects.get(), timezone.now())) == 2
         assert client_of(provider.__class__.objects.get()).secret == "the secret"
+        assert EvaluationSuite.objects.get().cases[0]["text"] == "x"
         assert idempotency._opened(IdempotentAnswer.objects.get()) == b"{}"
     assert [each.to for each in claim_mail("runner", 10)] == ["a@b.example"]
     device.refresh_from_db()

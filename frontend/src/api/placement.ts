@@ -6,6 +6,8 @@ import type { components } from './schema'
 export type Placement = components['schemas']['Placement']
 export type PlacementStep = components['schemas']['PlacementStep']
 export type PlacementNode = components['schemas']['PlacementNode']
+export type ScalingDecision = components['schemas']['ScalingDecision']
+export type Warmth = components['schemas']['Warmth']
 export type Placed = components['schemas']['Placed']
 
 export function usePlacement() {
@@ -29,4 +31,10 @@ export async function stopPlacement(): Promise<void> {
 export async function setAutomatic(automatic: boolean): Promise<void> {
   const terms = bodyOf(await api.GET('/api/v1/replication'))
   bodyOf(await api.PUT('/api/v1/replication', { body: { ...terms, automatic } }))
+}
+
+/** Likewise. */
+export async function setKeepWarm(keep_warm: boolean): Promise<void> {
+  const terms = bodyOf(await api.GET('/api/v1/replication'))
+  bodyOf(await api.PUT('/api/v1/replication', { body: { ...terms, keep_warm } }))
 }

@@ -6,6 +6,8 @@ import type { components } from './schema'
 export type Replication = components['schemas']['Replication']
 export type CopiesOfVersion = components['schemas']['CopiesOfVersion']
 export type Terms = components['schemas']['Terms']
+export type Schedule = components['schemas']['ScalingSchedule']
+export type ScalingDecision = components['schemas']['ScalingDecision']
 
 export function useReplication(id: string) {
   return useQuery({

@@ -5,6 +5,7 @@ import type { components } from './schema'
 
 export type Rollout = components['schemas']['Rollout']
 export type RolloutGate = components['schemas']['RolloutGate']
+export type RolloutEvaluation = components['schemas']['RolloutEvaluation']
 export type RolloutAct = 'pause' | 'resume' | 'advance' | 'roll-back'
 
 /** The last rollouts of the model that has this channel, the newest first; asked for each two seconds while one is under way. */

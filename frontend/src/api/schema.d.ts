@@ -753,6 +753,146 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/evaluation-requirements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Which scores promotion to production requires, the newest first. */
+        get: operations["evaluation_requirements_list"];
+        put?: never;
+        /** @description Require of the versions of a model, or of all models, a score in a suite before they become production. */
+        post: operations["evaluation_requirements_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/evaluation-requirements/{requirement_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Require it no more. */
+        delete: operations["evaluation_requirements_destroy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/evaluation-suites": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's evaluation suites, the newest first, without their cases. */
+        get: operations["evaluation_suites_list"];
+        put?: never;
+        /** @description Make a suite of cases: prompts with checks. */
+        post: operations["evaluation_suites_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/evaluation-suites/{suite_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One suite, with its cases. */
+        get: operations["evaluation_suites_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Forget it; results stay with the versions. Refused while promotion requires it. */
+        delete: operations["evaluation_suites_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Change it; what is left out stays. The cases of one that promotion requires are changed with `member.manage`. */
+        patch: operations["evaluation_suites_update"];
+        trace?: never;
+    };
+    "/api/v1/evaluations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Evaluations of all models, the newest first. */
+        get: operations["evaluations_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/evaluations/{evaluation_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One evaluation, with how far it is. */
+        get: operations["evaluations_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/evaluations/{evaluation_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description End one within a second; its results so far stay. Done again, it changes nothing. */
+        post: operations["evaluations_cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/evaluations/{evaluation_id}/results": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What came of each case so far: the answer, its checks, and the speed that was measured. */
+        get: operations["evaluations_results"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/files": {
         parameters: {
             query?: never;
@@ -1407,6 +1547,23 @@ export interface paths {
         put?: never;
         /** @description Give the version another name besides; no bytes are copied. */
         post: operations["models_copy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{channel_id}/evaluations/comparison": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What two versions of the model reached in each suite. */
+        get: operations["models_evaluations_compare"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -3211,6 +3368,24 @@ export interface paths {
         patch: operations["versions_update"];
         trace?: never;
     };
+    "/api/v1/versions/{release_id}/evaluations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Evaluations of one version, the newest first. */
+        get: operations["versions_evaluations"];
+        put?: never;
+        /** @description Have a version answer a suite, on nodes that have it, at idle priority. */
+        post: operations["versions_evaluate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/webhooks": {
         parameters: {
             query?: never;
@@ -3919,6 +4094,17 @@ export interface components {
             /** @description a version of the same model */
             version: string;
         };
+        CheckOutcome: {
+            kind: components["schemas"]["EvaluationCheckKindEnum"];
+            passed: boolean;
+            /** @description why it failed, or what the judge said */
+            detail: string;
+            /**
+             * Format: double
+             * @description judge: the grade; distance: the cosine distance
+             */
+            value?: number;
+        };
         /** @description Records up to ``seq`` were dropped; the next one follows ``hash``. ``signature`` is Ed25519's, by ``key``, over canonical JSON of the rest. */
         Checkpoint: {
             /** Format: uuid */
@@ -3936,6 +4122,19 @@ export interface components {
             claim: string;
             /** @description What it must be; * stands for anything. */
             pattern: string;
+        };
+        /** @description The last completed evaluations of two versions by one suite. */
+        ComparedSuite: {
+            /**
+             * Format: uuid
+             * @description null: it was deleted
+             */
+            suite: string | null;
+            name: string;
+            before: components["schemas"]["Evaluation"] | null;
+            after: components["schemas"]["Evaluation"] | null;
+            /** @description null: one of the two is missing */
+            same_cases: boolean | null;
         };
         /**
          * @description * `healthy` - healthy
@@ -4291,6 +4490,188 @@ export interface components {
             /** Format: uuid */
             tenant: string;
         };
+        /** @description One version judged by one suite. `score` is the share of cases all of whose checks passed, once all are done. */
+        Evaluation: {
+            /** Format: uuid */
+            readonly id: string;
+            /** Format: uuid */
+            release: string;
+            model: string;
+            version: string;
+            /** Format: uuid */
+            suite?: string | null;
+            suite_name: string;
+            suite_digest: string;
+            /** @description whether the suite has other cases by now, or is deleted */
+            readonly suite_changed: boolean;
+            state?: components["schemas"]["EvaluationStateEnum"];
+            reason?: string;
+            total: number;
+            done?: number;
+            passed?: number;
+            /** Format: double */
+            score?: number | null;
+            /** @description null: no data */
+            readonly first_token_ms: components["schemas"]["MeasuredSpread"] | null;
+            /** @description null: no data */
+            readonly tokens_per_second: components["schemas"]["MeasuredSpread"] | null;
+            by_kind: string;
+            by_name: string;
+            /** Format: date-time */
+            created_at?: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** Format: date-time */
+            started_at?: string | null;
+            /** Format: date-time */
+            ended_at?: string | null;
+        };
+        /** @description What a version is asked, and what is checked of its answer. */
+        EvaluationCase: {
+            name: string;
+            /**
+             * @description chat by default
+             *
+             *     * `chat` - chat
+             *     * `embed` - embed
+             */
+            kind?: components["schemas"]["EvaluationCaseKindEnum"];
+            /** @description chat */
+            messages?: components["schemas"]["EvaluationMessage"][];
+            /** @description embed: what is embedded */
+            text?: string;
+            /**
+             * Format: double
+             * @description 0 by default
+             */
+            temperature?: number;
+            /** @description 0 by default */
+            seed?: number | null;
+            max_tokens?: number;
+            /** @description `json` or a JSON schema that the answer is asked to have */
+            format?: unknown;
+            checks: components["schemas"]["EvaluationCheck"][];
+        };
+        /**
+         * @description * `chat` - chat
+         *     * `embed` - embed
+         * @enum {string}
+         */
+        EvaluationCaseKindEnum: "chat" | "embed";
+        /** @description What is checked of an answer; which fields count depends on `kind`. */
+        EvaluationCheck: {
+            kind: components["schemas"]["EvaluationCheckKindEnum"];
+            /** @description exact: what the answer is; distance: whose embedding it is compared with */
+            expected?: string;
+            /** @description exact */
+            ignore_case?: boolean;
+            /** @description regex: found in the answer, in RE2's syntax */
+            pattern?: string;
+            /** @description regex: it must not be found */
+            absent?: boolean;
+            /** @description json_schema: what the answer fits (2020-12) */
+            schema?: {
+                [key: string]: unknown;
+            };
+            /** @description judge: who grades; distance: who embeds */
+            model?: string;
+            /** @description judge: what a good answer is */
+            criteria?: string;
+            /** @description judge: the least grade, of 10; 7 by default */
+            least?: number;
+            /**
+             * Format: double
+             * @description distance: the largest cosine distance; 0.3 by default
+             */
+            most?: number;
+        };
+        /**
+         * @description * `exact` - exact
+         *     * `regex` - regex
+         *     * `json_schema` - json_schema
+         *     * `judge` - judge
+         *     * `distance` - distance
+         * @enum {string}
+         */
+        EvaluationCheckKindEnum: "exact" | "regex" | "json_schema" | "judge" | "distance";
+        /** @description What the new version has to have reached in an evaluation suite; no data passes nothing. One of `least_score` and `margin` is needed. */
+        EvaluationGate: {
+            /** Format: uuid */
+            suite: string;
+            /**
+             * Format: double
+             * @description a share of its cases
+             */
+            least_score?: number | null;
+            /**
+             * Format: double
+             * @description by so much may its score be below the old version's
+             */
+            margin?: number | null;
+            /**
+             * Format: double
+             * @description asked for before a step with this share or more begins; 0: before any
+             * @default 0
+             */
+            from_share: number;
+        };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        EvaluationMessage: {
+            role: components["schemas"]["EvaluationRoleEnum"];
+            content: string;
+        };
+        EvaluationResult: {
+            number: number;
+            name: string;
+            passed: boolean;
+            checks: components["schemas"]["CheckOutcome"][];
+            answer: string;
+            cut?: boolean;
+            finish_reason?: string;
+            prompt_tokens?: number | null;
+            completion_tokens?: number | null;
+            /** Format: double */
+            first_token_ms?: number | null;
+            /** Format: double */
+            tokens_per_second?: number | null;
+            /** Format: double */
+            duration_ms?: number | null;
+            node?: string;
+            request?: string;
+            /** Format: date-time */
+            created_at?: string;
+        };
+        /**
+         * @description * `system` - system
+         *     * `user` - user
+         *     * `assistant` - assistant
+         * @enum {string}
+         */
+        EvaluationRoleEnum: "system" | "user" | "assistant";
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        EvaluationStart: {
+            /** Format: uuid */
+            suite: string;
+            /**
+             * Format: uuid
+             * @description as which its requests are run and counted; a key that asks runs them as itself
+             */
+            key?: string;
+            /**
+             * @description after which it has failed, whatever it waits for
+             * @default 3600
+             */
+            timeout_seconds: number;
+        };
+        /**
+         * @description * `waiting` - Waiting
+         *     * `running` - Running
+         *     * `completed` - Completed
+         *     * `failed` - Failed
+         *     * `cancelled` - Cancelled
+         * @enum {string}
+         */
+        EvaluationStateEnum: "waiting" | "running" | "completed" | "failed" | "cancelled";
         EventActor: {
             kind: components["schemas"]["EventActorKindEnum"];
             id: string;
@@ -5090,6 +5471,16 @@ export interface components {
              */
             difference_percent: number | null;
         };
+        /** @description Of the cases of which it was measured. */
+        MeasuredSpread: {
+            /** Format: double */
+            median: number;
+            /** Format: double */
+            least: number;
+            /** Format: double */
+            most: number;
+            count: number;
+        };
         /** @description A user in the caller's tenant. Rights come from active memberships only. */
         Member: {
             /** Format: uuid */
@@ -5510,6 +5901,32 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["EndedRequest"][];
         };
+        PaginatedEvaluationList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Evaluation"][];
+        };
+        PaginatedEvaluationResultList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["EvaluationResult"][];
+        };
         PaginatedFileList: {
             /**
              * Format: uri
@@ -5744,6 +6161,19 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Release"][];
         };
+        PaginatedRequirementList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Requirement"][];
+        };
         PaginatedRoleList: {
             /**
              * Format: uri
@@ -5782,6 +6212,19 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["ServiceAccount"][];
+        };
+        PaginatedSuiteListedList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["SuiteListed"][];
         };
         PaginatedTeamGrantList: {
             /**
@@ -6105,6 +6548,12 @@ export interface components {
             reason: string;
             stage?: components["schemas"]["StageEnum"];
         };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        PatchedSuiteChange: {
+            name?: string;
+            description?: string;
+            cases?: components["schemas"]["EvaluationCase"][];
+        };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedTeamChange: {
             name?: string;
@@ -6207,6 +6656,12 @@ export interface components {
             steps: components["schemas"]["PlacementStep"][];
             shortages: components["schemas"]["PlacementShortage"][];
             exposed: components["schemas"]["Exposed"][];
+            /** @description of each version with an objective */
+            scaling: components["schemas"]["ScalingDecision"][];
+            /** @description whether models are kept in memory by how likely they are asked for, as the tenant's terms say */
+            keep_warm: boolean;
+            /** @description the likeliest first; empty where models are not kept warm */
+            warmth: components["schemas"]["Warmth"][];
             nodes: components["schemas"]["PlacementNode"][];
         };
         PlacementNode: {
@@ -6487,6 +6942,15 @@ export interface components {
             /** @description Names of models, such as llama3:8b; * stands for anything. */
             models?: string[];
         };
+        /** @description Of a version's last completed evaluation. */
+        ReachedScore: {
+            /** Format: double */
+            score: number;
+            passed: number;
+            total: number;
+            /** @description whether it was by the suite's cases as they are now */
+            current: boolean;
+        };
         /** @description Refuses fields that it does not know: what looks like a setting must be one. */
         Reason: {
             /** @default  */
@@ -6610,6 +7074,8 @@ export interface components {
             /** @description whether the terms are the model's own; else they are the tenant's */
             own: boolean;
             copies: components["schemas"]["CopiesOfVersion"][];
+            /** @description of the present version; null where there is no objective */
+            scaling: components["schemas"]["ScalingDecision"] | null;
         };
         /**
          * @description Times in milliseconds, null for what has not happened or is not known. ``status`` is the HTTP status with which it ended; ``user``
@@ -6674,6 +7140,32 @@ export interface components {
          * @enum {string}
          */
         RequestStateEnum: "waiting" | "running" | "settled";
+        Requirement: {
+            /** Format: uuid */
+            readonly id: string;
+            /** Format: uuid */
+            suite: string;
+            suite_name: string;
+            /** @description null: all models */
+            readonly model: string | null;
+            /** Format: double */
+            least_score: number;
+            by_name: string;
+            /** Format: date-time */
+            created_at?: string;
+        };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        RequirementCreate: {
+            /** Format: uuid */
+            suite: string;
+            /** @description without its tag; null: all models */
+            model?: string | null;
+            /**
+             * Format: double
+             * @description a share of the suite's cases
+             */
+            least_score: number;
+        };
         ResetRequest: {
             email: string;
             /**
@@ -6745,6 +7237,8 @@ export interface components {
             /** Format: double */
             readonly step_seconds: number;
             readonly gates: components["schemas"]["RolloutGate"][];
+            /** @description null: there is no such gate */
+            readonly evaluation: components["schemas"]["RolloutEvaluation"] | null;
             events: components["schemas"]["RolloutEvent"][];
             by_kind: string;
             by_name: string;
@@ -6753,6 +7247,41 @@ export interface components {
             /** Format: date-time */
             ended_at?: string | null;
         };
+        /** @description The gate `evaluation`, and what was there at the last look: no step that it is asked for begins unless it is `passed`. */
+        RolloutEvaluation: {
+            /** Format: uuid */
+            suite: string;
+            /**
+             * Format: double
+             * @description a share of its cases
+             */
+            least_score?: number | null;
+            /**
+             * Format: double
+             * @description by so much may its score be below the old version's
+             */
+            margin?: number | null;
+            /**
+             * Format: double
+             * @description asked for before a step with this share or more begins; 0: before any
+             * @default 0
+             */
+            from_share: number;
+            suite_name: string;
+            state: components["schemas"]["RolloutEvaluationStateEnum"];
+            why: string;
+            /** @description null: no data */
+            new: components["schemas"]["ReachedScore"] | null;
+            /** @description null: no data */
+            old: components["schemas"]["ReachedScore"] | null;
+        };
+        /**
+         * @description * `passed` - passed
+         *     * `waiting` - waiting
+         *     * `closed` - closed
+         * @enum {string}
+         */
+        RolloutEvaluationStateEnum: "passed" | "waiting" | "closed";
         RolloutEvent: {
             /** Format: date-time */
             at: string;
@@ -6804,6 +7333,8 @@ export interface components {
              * @default 1.25
              */
             speed: number | null;
+            /** @description null: it is not looked at */
+            evaluation?: components["schemas"]["EvaluationGate"] | null;
         };
         /** @description Refuses fields that it does not know: what looks like a setting must be one. */
         RolloutStart: {
@@ -6908,6 +7439,86 @@ export interface components {
             readonly metadata_uri: string;
             readonly acs_uri: string;
             readonly log_out_uri: string;
+        };
+        /** @description What autoscaling decided of a version with an objective, and from what. What was not measured is null. */
+        ScalingDecision: {
+            version: string;
+            /** @description a name of the version; empty where it has none */
+            model: string;
+            /** @description replicas in memory; null: nothing is decided, for lack of data */
+            wanted: number | null;
+            reason: string;
+            /** @description before cool-down and bounds */
+            needed: number | null;
+            /**
+             * Format: double
+             * @description requests at once that `needed` is for
+             */
+            load: number | null;
+            /** @description in memory, or on their way into it */
+            replicas: number;
+            running: number;
+            waiting: number;
+            /**
+             * Format: double
+             * @description that a request runs, in the mean
+             */
+            service_seconds: number | null;
+            /**
+             * Format: double
+             * @description that one request gets
+             */
+            tokens_per_second: number | null;
+            /**
+             * Format: double
+             * @description of the requests of the last ten minutes that kept the objective
+             */
+            kept_percent: number | null;
+            /**
+             * Format: date-time
+             * @description null: nobody has decided it lately
+             */
+            decided_at: string | null;
+            /** Format: date-time */
+            measured_at: string | null;
+        };
+        /** @description Bounds that count in each minute that `cron` names, in the place of `least_loaded` and `most_loaded`. */
+        ScalingSchedule: {
+            /** @description minute, hour, day, month and day of the week, as in `* 8-17 * * mon-fri` */
+            cron: string;
+            /** @default 0 */
+            least: number;
+            /** @description null: no bound */
+            most?: number | null;
+            /**
+             * @description of the IANA database
+             * @default UTC
+             */
+            zone: string;
+        };
+        /** @description How long requests may take, of so many percent of them: in the queue, or to the first token. One of the two is needed. */
+        ScalingTerms: {
+            /** @description from admission until a slot is free */
+            queue_wait_ms?: number | null;
+            /** @description from receipt until the first token */
+            first_token_ms?: number | null;
+            /**
+             * @description percent of the requests
+             * @default 95
+             */
+            share: number;
+            /**
+             * @description replicas leave when nothing asked for them for so long
+             * @default 300
+             */
+            cool_down_seconds: number;
+            /**
+             * @description after so long without a request, and where none is expected, the last replica leaves, too; null: it stays
+             * @default 600
+             */
+            zero_after_seconds: number | null;
+            /** @description the first one that counts now */
+            schedules?: components["schemas"]["ScalingSchedule"][];
         };
         /** @description `used_at` is exact to a minute. */
         ScimToken: {
@@ -7118,6 +7729,45 @@ export interface components {
          * @enum {string}
          */
         StrategyEnum: "balanced" | "least_busy" | "round_robin" | "fastest" | "affinity" | "cheapest";
+        /** @description A suite without its cases. */
+        Suite: {
+            /** Format: uuid */
+            readonly id: string;
+            name: string;
+            description?: string;
+            digest: string;
+            cases_count: number;
+            /** @description whether promotion requires it of any model */
+            readonly required: boolean;
+            by_name: string;
+            /** Format: date-time */
+            created_at?: string;
+            /** Format: date-time */
+            changed_at?: string;
+            cases: components["schemas"]["EvaluationCase"][];
+        };
+        /** @description Refuses fields that it does not know: what looks like a setting must be one. */
+        SuiteCreate: {
+            name: string;
+            description?: string;
+            cases: components["schemas"]["EvaluationCase"][];
+        };
+        /** @description A suite without its cases. */
+        SuiteListed: {
+            /** Format: uuid */
+            readonly id: string;
+            name: string;
+            description?: string;
+            digest: string;
+            cases_count: number;
+            /** @description whether promotion requires it of any model */
+            readonly required: boolean;
+            by_name: string;
+            /** Format: date-time */
+            created_at?: string;
+            /** Format: date-time */
+            changed_at?: string;
+        };
         System: {
             version: string;
             python: string;
@@ -7276,6 +7926,8 @@ export interface components {
             least_loaded?: number | null;
             /** @description replicas in memory at most; null: as many as the demand needs */
             most_loaded?: number | null;
+            /** @description how many there are between those two, by an objective; null: as many as the demand has slots for */
+            scaling?: components["schemas"]["ScalingTerms"] | null;
             /**
              * @description whether what is in memory stays there, whatever else needs room
              * @default false
@@ -7305,6 +7957,11 @@ export interface components {
              * @default false
              */
             automatic: boolean;
+            /**
+             * @description whether models that nobody asks for are kept in memory, and loaded, by how likely they are asked for soon
+             * @default false
+             */
+            keep_warm: boolean;
             /**
              * @description what goes first where room is needed, of copies beyond `least` that are not in use
              *
@@ -7359,6 +8016,8 @@ export interface components {
             least_loaded?: number | null;
             /** @description replicas in memory at most; null: as many as the demand needs */
             most_loaded?: number | null;
+            /** @description how many there are between those two, by an objective; null: as many as the demand has slots for */
+            scaling?: components["schemas"]["ScalingTerms"] | null;
             /**
              * @description whether what is in memory stays there, whatever else needs room
              * @default false
@@ -7576,6 +8235,24 @@ export interface components {
         /** @description What whose password was right can show besides. */
         WaitsForFactor: {
             ways: components["schemas"]["WaysEnum"][];
+        };
+        /** @description How many requests are to be expected for a version in the next half hour. */
+        Warmth: {
+            version: string;
+            /** @description a name of the version; empty where it has none */
+            model: string;
+            /**
+             * Format: double
+             * @description null: nothing was measured yet
+             */
+            expected_requests: number | null;
+            /**
+             * Format: double
+             * @description that at least one comes
+             */
+            likely_percent: number | null;
+            /** @description in memory, or on their way into it */
+            replicas: number;
         };
         /**
          * @description * `password` - password
@@ -9346,6 +10023,310 @@ export interface operations {
             };
         };
     };
+    evaluation_requirements_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                suite?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedRequirementList"];
+                };
+            };
+        };
+    };
+    evaluation_requirements_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RequirementCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Requirement"];
+                };
+            };
+        };
+    };
+    evaluation_requirements_destroy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                requirement_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    evaluation_suites_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description A part of it. */
+                name?: string;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-name" | "created_at" | "name";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedSuiteListedList"];
+                };
+            };
+        };
+    };
+    evaluation_suites_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SuiteCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Suite"];
+                };
+            };
+        };
+    };
+    evaluation_suites_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                suite_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Suite"];
+                };
+            };
+        };
+    };
+    evaluation_suites_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                suite_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    evaluation_suites_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                suite_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedSuiteChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Suite"];
+                };
+            };
+        };
+    };
+    evaluations_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description without its tag */
+                model?: string;
+                release?: string;
+                /**
+                 * @description * `waiting` - Waiting
+                 *     * `running` - Running
+                 *     * `completed` - Completed
+                 *     * `failed` - Failed
+                 *     * `cancelled` - Cancelled
+                 */
+                state?: "waiting" | "running" | "completed" | "failed" | "cancelled";
+                suite?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedEvaluationList"];
+                };
+            };
+        };
+    };
+    evaluations_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                evaluation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Evaluation"];
+                };
+            };
+        };
+    };
+    evaluations_cancel: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                evaluation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Evaluation"];
+                };
+            };
+        };
+    };
+    evaluations_results: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                evaluation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedEvaluationResultList"];
+                };
+            };
+        };
+    };
     files_list: {
         parameters: {
             query?: {
@@ -10696,6 +11677,32 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Model"];
+                };
+            };
+        };
+    };
+    models_evaluations_compare: {
+        parameters: {
+            query: {
+                /** @description another version of the model */
+                after: string;
+                /** @description a version of the model */
+                before: string;
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComparedSuite"][];
                 };
             };
         };
@@ -14411,6 +15418,72 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Release"];
+                };
+            };
+        };
+    };
+    versions_evaluations: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description without its tag */
+                model?: string;
+                release?: string;
+                /**
+                 * @description * `waiting` - Waiting
+                 *     * `running` - Running
+                 *     * `completed` - Completed
+                 *     * `failed` - Failed
+                 *     * `cancelled` - Cancelled
+                 */
+                state?: "waiting" | "running" | "completed" | "failed" | "cancelled";
+                suite?: string;
+            };
+            header?: never;
+            path: {
+                release_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedEvaluationList"];
+                };
+            };
+        };
+    };
+    versions_evaluate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                release_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EvaluationStart"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Evaluation"];
                 };
             };
         };

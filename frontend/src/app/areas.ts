@@ -5,6 +5,7 @@ import * as applications from '../areas/applications'
 import * as audit from '../areas/audit'
 import * as batches from '../areas/batches'
 import * as budgets from '../areas/budgets'
+import * as evaluations from '../areas/evaluations'
 import * as incidents from '../areas/incidents'
 import * as jobs from '../areas/jobs'
 import * as keys from '../areas/keys'
@@ -33,6 +34,7 @@ export const AREAS = [
   incidents,
   models,
   placement,
+  evaluations,
   jobs,
   requests,
   queue,

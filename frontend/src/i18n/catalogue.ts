@@ -5,6 +5,7 @@ import type applications from '../areas/applications/en.json'
 import type audit from '../areas/audit/en.json'
 import type batches from '../areas/batches/en.json'
 import type budgets from '../areas/budgets/en.json'
+import type evaluations from '../areas/evaluations/en.json'
 import type incidents from '../areas/incidents/en.json'
 import type jobs from '../areas/jobs/en.json'
 import type keys from '../areas/keys/en.json'
@@ -34,6 +35,7 @@ export interface Texts {
   audit: typeof audit
   batches: typeof batches
   budgets: typeof budgets
+  evaluations: typeof evaluations
   incidents: typeof incidents
   jobs: typeof jobs
   keys: typeof keys

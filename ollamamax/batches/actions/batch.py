@@ -47,7 +47,7 @@ def create_batch(
             raise NotFound("There is no such file.", param="input_file_id")
         if file.purpose != File.Purpose.BATCH:
             raise InvalidRequest("The file's purpose is not 'batch'.", param="input_file_id")
-        runs_as = _key(acting, uuid.UUID(acting.id) if key is None else key)
+        runs_as = key_to_run_as(acting, uuid.UUID(acting.id) if key is None else key)
         require_room(BATCHES, Batch.objects.filter(status__in=Batch.UNFINISHED))
         batch = Batch.objects.create(
             tenant_id=tenant,
@@ -74,10 +74,10 @@ def create_batch(
     return batch
 
 
-def _key(acting: Principal, key_id: uuid.UUID) -> ApiKey:
-    """The key as which a batch is run. Raises `NotFound`, and `InvalidRequest` for one that could not run it to its end."""
-    is_own = acting.kind == "key" and key_id == uuid.UUID(acting.id)
-    found = ApiKey.objects.filter(pk=key_id).first() if is_own else lock_key(acting, key_id)
+def key_to_run_as(by: Principal, key_id: uuid.UUID) -> ApiKey:
+    """The key as which work is run that goes on when its caller leaves. Raises `NotFound`, and `InvalidRequest` for one that could not run it to its end."""
+    is_own = by.kind == "key" and key_id == uuid.UUID(by.id)
+    found = ApiKey.objects.filter(pk=key_id).first() if is_own else lock_key(by, key_id)
     if found is None:
         raise NotFound("There is no such key.")
     if found.of_session:

@@ -66,6 +66,7 @@ export function EditReplication({
     send: (values) => {
       const speed = whole(values.bytes_per_second)
       return setTerms(model.id, {
+        ...terms,
         least: whole(values.least),
         most: whole(values.most),
         regions: values.regions,

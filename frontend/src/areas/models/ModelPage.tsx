@@ -15,6 +15,7 @@ import { Loaded, PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
 import { Tag, type Tone } from '../../ui/Tag'
+import { Evaluations } from '../evaluations/Evaluations'
 import { Aliases } from './Aliases'
 import { Fallbacks } from './Fallbacks'
 import { linesOf } from './labels'
@@ -24,6 +25,7 @@ import { ModelMemory } from './ModelMemory'
 import { ModelTraffic } from './ModelTraffic'
 import { Replication } from './Replication'
 import { Rollouts } from './Rollouts'
+import { Scaling } from './Scaling'
 import { useActs } from './useActs'
 import { Moves, Versions } from './Versions'
 
@@ -84,7 +86,9 @@ function Shown({ model }: { model: Model }) {
       <Rollouts model={model} />
       <Moves model={model} />
       <Versions model={model} />
+      <Evaluations model={model.name.slice(0, model.name.lastIndexOf(':'))} />
       <ModelMemory model={model} />
+      <Scaling model={model} />
       <Replication model={model} />
       <Replicas model={model} />
     </Page>

@@ -1,5 +1,6 @@
 /** Rollouts of the model's channels: the one under way with its steps and gates, and those before it. */
 import { Button, Group, Progress, Table } from '@mantine/core'
+import type { TFunction } from 'i18next'
 import { useTranslation } from 'react-i18next'
 import type { Model } from '../../api/models'
 import {
@@ -8,6 +9,7 @@ import {
   useRollouts,
   type Rollout,
   type RolloutAct,
+  type RolloutEvaluation,
   type RolloutGate,
 } from '../../api/rollouts'
 import { useMay } from '../../api/session'
@@ -143,6 +145,7 @@ function Open({ model, rollout }: { model: Model; rollout: Rollout }) {
         </Table>
       </div>
       <p className={classes.muted}>{t('gateText')}</p>
+      {rollout.evaluation !== null && <EvaluationGate gate={rollout.evaluation} />}
       {mayManage && (
         <Group gap={8}>
           {acts.map((what) => (
@@ -154,6 +157,40 @@ function Open({ model, rollout }: { model: Model; rollout: Rollout }) {
       )}
     </section>
   )
+}
+
+const EVALUATED: Record<RolloutEvaluation['state'], Tone> = { passed: 'ok', waiting: 'plain', closed: 'bad' }
+
+/** What has to be reached in a suite before a step begins, and what both versions have reached. */
+function EvaluationGate({ gate }: { gate: RolloutEvaluation }) {
+  const { t } = useTranslation('models')
+  const asked = [
+    gate.least_score == null ? null : t('evaluationLeast', { score: share(gate.least_score) }),
+    gate.margin == null ? null : t('evaluationMargin', { score: share(gate.margin) }),
+    gate.from_share > 0 ? t('evaluationFrom', { share: share(gate.from_share) }) : t('evaluationFirst'),
+  ].filter((each) => each !== null)
+  return (
+    <div>
+      <div className={classes.named}>
+        <Tag tone={EVALUATED[gate.state]}>{t(`evaluationState.${gate.state}`)}</Tag>
+        <span>{t('evaluationGate', { suite: gate.suite_name })}</span>
+        <span className={classes.muted}>{asked.join(', ')}</span>
+      </div>
+      <p className={classes.muted}>
+        {t('gateOld')}: {reached(gate.old, t)} · {t('gateNew')}: {reached(gate.new, t)}
+      </p>
+    </div>
+  )
+}
+
+function reached(score: RolloutEvaluation['new'], t: TFunction<'models'>): string {
+  if (score === null) return t('noData')
+  const told = t('evaluationReached', {
+    score: share(score.score),
+    passed: count(score.passed),
+    total: count(score.total),
+  })
+  return score.current ? told : `${told} (${t('evaluationOld')})`
 }
 
 function measured(gate: RolloutGate, mean: number | null, answers: number, none: string): string {

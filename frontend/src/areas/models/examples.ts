@@ -10,5 +10,6 @@ export const EXAMPLE = {
   toleration: 'gpu=h100',
   time: '22:00',
   timeUntil: '06:00',
+  schedule: '* 8-17 * * mon-fri: 2-4 Europe/Berlin',
   parameters: 'temperature 0.2\nnum_ctx 4096',
 } as const

@@ -16,7 +16,7 @@ export const routes = [
     getParentRoute: () => insideRoute,
     path: '/models/$id',
     staticData: { may: 'model.view' },
-    component: lazyPage('models', () => import('./ModelPage'), 'ModelPage'),
+    component: lazyPage(['models', 'evaluations'], () => import('./ModelPage'), 'ModelPage'),
   }),
 ] as const
 

@@ -3,7 +3,7 @@ import { Button, Switch } from '@mantine/core'
 import { IconHandStop, IconPlayerPlay } from '@tabler/icons-react'
 import { useQueryClient } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
-import { applyPlacement, setAutomatic, stopPlacement, type Placement } from '../../api/placement'
+import { applyPlacement, setAutomatic, setKeepWarm, stopPlacement, type Placement } from '../../api/placement'
 import { useMay } from '../../api/session'
 import { act, attempt } from '../../ui/act'
 import classes from './PlacementPage.module.css'
@@ -31,8 +31,24 @@ export function PlacementActs({ placement }: { placement: Placement }) {
     await act(question, () => setAutomatic(on), t('automaticChanged'))
     await renewed()
   }
+  const keepWarm = async (on: boolean) => {
+    const question = {
+      title: t(on ? 'warmOnTitle' : 'warmOffTitle'),
+      consequence: t(on ? 'warmOnText' : 'warmOffText'),
+      action: t(on ? 'automaticOn' : 'automaticOff'),
+    }
+    await act(question, () => setKeepWarm(on), t('automaticChanged'))
+    await renewed()
+  }
   return (
     <div className={classes.named}>
+      {mayDecide && (
+        <Switch
+          label={t('keepWarm')}
+          checked={placement.keep_warm}
+          onChange={(event) => void keepWarm(event.currentTarget.checked)}
+        />
+      )}
       {mayDecide && (
         <Switch
           label={t('automatic')}

@@ -15,10 +15,10 @@ import { Page } from '../../ui/Page'
 import { Loaded } from '../../ui/PageState'
 import { Tag } from '../../ui/Tag'
 import { Tile } from '../../ui/Tile'
+import { Autoscaling } from './Autoscaling'
+import { nameOf } from './names'
 import { PlacementActs } from './PlacementActs'
 import classes from './PlacementPage.module.css'
-
-const nameOf = (placed: Placed): string => placed.model || placed.version.slice(7, 19)
 
 export function PlacementPage() {
   const { t } = useTranslation('placement')
@@ -41,6 +41,7 @@ export function PlacementPage() {
             <Card title={t('steps')} aside={dateTime(found.planned_at)}>
               {found.steps.length === 0 ? <Empty title={t('nothing')} /> : <Steps steps={found.steps} />}
             </Card>
+            <Autoscaling placement={found} />
             {found.shortages.length > 0 && <Shortages placement={found} />}
             {found.exposed.length > 0 && (
               <Card title={t('exposedTitle')}>

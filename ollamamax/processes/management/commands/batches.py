@@ -1,4 +1,4 @@
-"""``ollamamax batches``: runs the requests of batches on idle capacity, and responses in the background. Several may run."""
+"""``ollamamax batches``: runs the requests of batches and evaluations on idle capacity, and responses in the background. Several may run."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ollamamax.batches.runner.runner import BatchRunner
 from ollamamax.blobs.places import sources
 from ollamamax.bus.directory import Directory
 from ollamamax.contract import tables
+from ollamamax.evaluations.runner.runner import EvaluationRunner
 from ollamamax.gateway.app import Gateway
 from ollamamax.kernel.tasks import end
 from ollamamax.observability import start as metrics
@@ -21,7 +22,7 @@ from ollamamax.responses.runner.background import BackgroundResponses
 
 
 class Command(BaseCommand):
-    help = "Run the requests of batches, and responses in the background; several may run."
+    help = "Run the requests of batches and evaluations, and responses in the background; several may run."
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -49,9 +50,13 @@ async def _run() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, runner.stop)
     background = BackgroundResponses(gateway, concurrency=settings.ENV["OLLAMAMAX_BACKGROUND_CONCURRENCY"])
-    working = asyncio.create_task(background.run(), name="background responses")
+    evaluations = EvaluationRunner(gateway, concurrency=settings.ENV["OLLAMAMAX_EVALUATION_CONCURRENCY"])
+    working = [
+        asyncio.create_task(background.run(), name="background responses"),
+        asyncio.create_task(evaluations.run(), name="evaluations"),
+    ]
     try:
         await runner.run()
     finally:
-        await end([working])
+        await end(working)
         await directory.stop()
