@@ -114,13 +114,34 @@ def placement_command() -> None:
 
 @main.command(
     name="autoscaling",
-    help="Minutes out of objective and replica-hours on simulated days, against an oracle and scaling by queue depth; cold hits with more models than memory.",
+    help="Minutes out of objective and replica-hours on simulated days, against an oracle and scaling by queue depth.",
 )
 @click.option("--train", is_flag=True, help="Compare settings on the training days instead.")
 def autoscaling_command(train: bool) -> None:
     from benchmarks import autoscaling
 
     print("\n" + autoscaling.report(autoscaling.measure(train)))
+
+
+@main.command(name="cold-hits", help="Requests for a model in no memory, with five times the memory in models.")
+@click.option(
+    "--recording",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="lora_request_trace.csv of Alibaba's GenTD26; without it, generated days.",
+)
+@click.option("--train", is_flag=True, help="The days on which settings are chosen instead.")
+def cold_hits_command(recording: Path | None, train: bool) -> None:
+    from benchmarks import recorded_models, warm_models
+
+    if recording is not None:
+        days = recorded_models.TRAINING if train else recorded_models.HELD_OUT
+        made = recorded_models.read(recording, days)
+        title = f"{len(made.sizes)} models, room for {sum(made.room)}; days {days[0] + 1} to {days[1]} of the recording"
+        print("\n" + warm_models.report(title, warm_models.recorded(made)))
+        return
+    seeds = warm_models.TRAINING if train else warm_models.HELD_OUT
+    title = f"{warm_models.MODELS} models with {warm_models.TIMES} times the memory; {len(seeds)} generated days"
+    print("\n" + warm_models.report(title, warm_models.measure(seeds)))
 
 
 @main.command(name="ranking", help="What ranking takes with 100, 1,000 and 10,000 nodes that have the model.")

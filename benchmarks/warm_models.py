@@ -7,6 +7,7 @@ day that is counted. All policies load what is asked for and put out what was us
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from bisect import bisect_right
 from collections import Counter
@@ -25,22 +26,27 @@ NODES, MEMORY, MODELS, TIMES = 4, 48, 60, 5
 DEMAND_WINDOW = 600
 IDLE = 300
 """Ollama unloads what nobody asked for in five minutes."""
+TRAINING, HELD_OUT = (1, 2), (101, 102)
+"""Seeds of generated days."""
 A_DAY = 20_000
 """Requests of all models together; how often each is asked for follows Zipf's law."""
+PLANNED_EVERY = 300
+"""Seconds from one plan to the next; the product plans more often."""
 RUNS = 8.0
 """Seconds that a request runs."""
 
 
 @dataclass
 class Requests:
+    """``at``: in order, seconds and model, of the days before, too; counted are those from ``begin`` until ``end``. ``room``: GiB of each node.
+    ``rates``: of a generated day, requests a minute that are to be expected, by minute."""
+
     sizes: dict[str, int]
     at: list[tuple[int, str]]
-    """All eight days, in order: seconds, model."""
-    rates: dict[str, list[float]]
-    """Of the last day: requests a minute that are to be expected, by minute."""
-
-    def of_day(self) -> Sequence[tuple[int, str]]:
-        return self.at[bisect_right(self.at, (DAYS_BEFORE * DAY, "")) :]
+    begin: int
+    end: int
+    room: tuple[int, ...]
+    rates: dict[str, list[float]] | None = None
 
 
 def requests(seed: int) -> Requests:
@@ -62,7 +68,8 @@ def requests(seed: int) -> Requests:
             for minute, rate in enumerate(rates[model]):
                 moments = range(int(rate) + (rng.random() < rate % 1))
                 at += [(day * DAY + minute * MINUTE + rng.randrange(MINUTE), model) for _ in moments]
-    return Requests(sizes, sorted(at), rates)
+    begin = DAYS_BEFORE * DAY
+    return Requests(sizes, sorted(at), begin, begin + DAY, (MEMORY,) * NODES, rates)
 
 
 def _rhythm(rng: random.Random) -> Callable[[float], float]:
@@ -82,15 +89,19 @@ class Memory:
     """What is in the memory of which node, and when each model was last asked for."""
 
     sizes: dict[str, int]
-    held: list[set[str]] = field(default_factory=lambda: [set() for _ in range(NODES)])
+    room: tuple[int, ...]
+    held: list[set[str]] = field(init=False)
     used: dict[str, int] = field(default_factory=dict)
     loads: int = 0
+
+    def __post_init__(self) -> None:
+        self.held = [set() for _ in self.room]
 
     def has(self, model: str) -> bool:
         return any(model in each for each in self.held)
 
     def free(self, node: int) -> int:
-        return MEMORY - sum(self.sizes[each] for each in self.held[node])
+        return self.room[node] - sum(self.sizes[each] for each in self.held[node])
 
     def load(self, model: str) -> None:
         """Where the least that was used lately must go for it."""
@@ -105,7 +116,7 @@ class Memory:
             return found
 
         node = min(
-            range(NODES),
+            range(len(self.room)),
             key=lambda each: (max((self.used.get(one, -1) for one in gone(each)), default=-2), self.free(each)),
         )
         self.held[node] -= set(gone(node))
@@ -125,12 +136,11 @@ class Warm:
 
 
 def run(made: Requests, beside: Beside) -> Warm:
-    """The last day, after the evening before it as a beginning."""
-    memory, cold = Memory(made.sizes), 0
-    begin = DAYS_BEFORE * DAY
+    """What is counted, after the six hours before it as a beginning."""
+    memory, cold, begin = Memory(made.sizes, made.room), 0, made.begin
     position = bisect_right(made.at, (begin - 6 * 3600, ""))
     counted = 0
-    for minute in range((begin - 6 * 3600) // MINUTE, (begin + DAY) // MINUTE):
+    for minute in range((begin - 6 * 3600) // MINUTE, made.end // MINUTE):
         beside(memory, minute * MINUTE)
         if minute * MINUTE == begin:
             memory.loads = 0
@@ -162,21 +172,30 @@ def planned(made: Requests) -> Beside:
 def foretold(made: Requests) -> Beside:
     """The same plan with the true rates of the day: what is lost besides is lost by chance, and by the plan."""
 
+    rates = made.rates or {}
+
     def expected(model: str, counts: dict[int, int], now: int) -> float:
         first = now // MINUTE % (DAY // MINUTE)
-        return sum(made.rates[model][first : first + int(warmth.AHEAD) // MINUTE])
+        return sum(rates[model][first : first + int(warmth.AHEAD) // MINUTE])
 
     return _planned(made, expected)
 
 
 def _planned(made: Requests, expected: Callable[[str, dict[int, int], int], float]) -> Beside:
-    nodes = [PlacementNode(str(number), "t", MEMORY, 4, "k") for number in range(NODES)]
+    nodes = [PlacementNode(str(number), "t", room, 4, "k") for number, room in enumerate(made.room)]
     everywhere = frozenset(each.id for each in nodes)
     counts: dict[str, dict[int, int]] = {model: {} for model in made.sizes}
     seen = 0
+    stays: set[str] = set()
+    """What the plan loaded; what a request loaded leaves by itself."""
 
     def each_minute(memory: Memory, now: int) -> None:
         nonlocal seen
+        for each in memory.held:
+            each -= {one for one in each if one not in stays and now - memory.used.get(one, 0) >= IDLE}
+        stays.intersection_update(one for each in memory.held for one in each)
+        if now % PLANNED_EVERY:
+            return
         while seen < len(made.at) and made.at[seen][0] < now:
             at, model = made.at[seen]
             step = at - at % warmth.STEP
@@ -203,6 +222,7 @@ def _planned(made: Requests, expected: Callable[[str, dict[int, int], int], floa
             elif comes < MOST_LOADS and memory.free(int(step.node)) >= step.bytes:
                 comes += 1
                 node.add(step.digest)
+                stays.add(step.digest)
                 memory.loads += 1
                 if step.source:
                     memory.held[int(step.source)].discard(step.digest)
@@ -221,8 +241,8 @@ def knowing(made: Requests) -> Beside:
         return times[model][position] if position < len(times[model]) else 1 << 40
 
     def each_minute(memory: Memory, now: int) -> None:
-        held: list[set[str]] = [set() for _ in range(NODES)]
-        room = [(-MEMORY, node) for node in range(NODES)]
+        held: list[set[str]] = [set() for _ in made.room]
+        room = sorted((-each, node) for node, each in enumerate(made.room))
         for model in sorted(made.sizes, key=lambda one: upcoming(one, now)):
             size = made.sizes[model]
             free, node = room[0]
@@ -235,13 +255,60 @@ def knowing(made: Requests) -> Beside:
     return each_minute
 
 
+KNOWING = "knows what comes next"
 POLICIES: dict[str, Callable[[Requests], Beside]] = {
     "loaded when asked for, unloaded after five idle minutes": lambda made: idle_out,
     "loaded when asked for, the least recently used goes": lambda made: nothing,
     "kept warm by recent use and time of day": planned,
     "kept warm by the true rates": foretold,
-    "knows what comes next": knowing,
+    KNOWING: knowing,
 }
+
+
+def clairvoyant(made: Requests) -> Warm:
+    """The fewest cold hits of any policy that loads nothing before it is asked for, for equally large models and one memory of all nodes' room: what is asked for again
+    last goes (Belady)."""
+    following: list[float] = [math.inf] * len(made.at)
+    later: dict[str, int] = {}
+    for number in reversed(range(len(made.at))):
+        at, model = made.at[number]
+        following[number] = later.get(model, math.inf)
+        later[model] = at
+    held: dict[str, float] = {}
+    found = Warm(0, 0, 0)
+    for (at, model), then in zip(made.at, following, strict=True):
+        if at >= made.end:
+            break
+        counts = at >= made.begin
+        found.requests += counts
+        if model not in held:
+            found.cold, found.loads = found.cold + counts, found.loads + counts
+            if len(held) == sum(made.room):
+                del held[max(held, key=held.__getitem__)]
+        held[model] = then
+    return found
+
+
+def recorded(made: Requests) -> dict[str, Warm]:
+    """Of a recording: nobody knows its true rates."""
+    chosen = {name: policy for name, policy in POLICIES.items() if policy is not foretold and name != KNOWING}
+    found = {name: run(made, policy(made)) for name, policy in chosen.items()}
+    return found | {"loads on demand, and knows when each is asked for next": clairvoyant(made)}
+
+
+def report(title: str, found: dict[str, Warm]) -> str:
+    first = next(iter(found.values()))
+    lines = [
+        title,
+        "",
+        "| policy | requests | cold hits | share | avoided, of those of the first | loads |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {each.requests:,} | {each.cold:,} | {each.cold / max(1, each.requests):.1%} | {1 - each.cold / max(1, first.cold):.0%} | {each.loads:,} |"
+        for name, each in found.items()
+    ]
+    return "\n".join(lines)
 
 
 def measure(seeds: Sequence[int]) -> dict[str, Warm]:

@@ -1,8 +1,8 @@
 """The decision: how many replicas of one version are to be in memory now, with the reason in a sentence.
 
-The load that is to be carried is the highest of what runs, what was measured, what is forecast, and what waits, spread over the time in which it should be
-gone. Erlang's formula says how many replicas keep the objective with it. More replicas are wanted at once; fewer only when nothing asked for more during the
-whole cool-down, of which what was loaded when nothing was remembered yet counts as having been asked for. Nothing here reads a clock.
+The load that is to be carried is the highest of what was measured and what is forecast. Erlang's formula says how many replicas keep the objective with it in
+nearly every minute, not in the mean alone. A queue asks for more besides, for a short time. More replicas are wanted at once; fewer only when nothing asked for
+more during the whole cool-down, of which what was loaded when nothing was remembered yet counts as having been asked for. Nothing here reads a clock.
 """
 
 from __future__ import annotations
@@ -16,8 +16,14 @@ from cluster.autoscaling.queueing import replicas_for
 
 OLD_SECONDS = 90.0
 """What was measured longer ago decides nothing."""
-CLEAR_SECONDS = 60.0
+STRICTER = 5.0
+"""Replicas are sized for a share of late requests so many times smaller than the objective allows: what is allowed in the mean of hours is exceeded in many a minute."""
+CLEAR_SECONDS = 20.0
 """In so long what waits should be gone, or in the time that the objective lets it wait, if that is longer."""
+GROWING_SECONDS = 45.0
+"""For so long what waits is expected to grow as it does: a replica that is ordered now serves about then."""
+BURST_SECONDS = 120.0
+"""What a queue asked for stays for so long. Until then the load that was measured shows what is needed further."""
 AHEAD_SECONDS = 300.0
 """What is forecast is looked ahead to for so long: a replica is read into memory in that time."""
 SPARE = 1.15
@@ -48,7 +54,7 @@ class MeasuredLoad:
 
     ``service``: mean seconds of a request in its slot; ``prefill``: from the beginning in a slot to the first token, of the share that the objective is of;
     both ``None`` where no request was measured. ``running`` and ``waiting``: requests now; ``growth``: by how many more in a second
-    the waiting became since the decision before. ``idle``: seconds since the last request. ``replicas``: in memory;
+    both together became since the decision before. ``idle``: seconds since the last request. ``replicas``: in memory;
     ``slots``: of a replica, in the mean of the nodes that have or may have one. ``tokens_per_second``: that one request gets, for people.
     """
 
@@ -69,9 +75,9 @@ class MeasuredLoad:
 
 @dataclass(frozen=True, slots=True)
 class ScalingRecommendation:
-    """That so many replicas were asked for at a time, before cool-down and bounds."""
+    """That so many replicas were asked for, before bounds, which counts until then (Unix seconds)."""
 
-    at: float
+    until: float
     replicas: int
 
 
@@ -118,14 +124,21 @@ def decide(
     need = _need(objective, measured)
     if not measured.running + measured.waiting:
         need = _at_rest(objective, measured, need)
-    held = _remember(kept, recent is None, measured.replicas, need.replicas, now, objective.cool_down)
+    burst = _burst(objective, measured)
+    asked = [ScalingRecommendation(now + objective.cool_down, need.replicas)]
+    if burst is not None and burst.replicas > need.replicas:
+        need = burst
+        asked.append(ScalingRecommendation(now + BURST_SECONDS, burst.replicas))
+    if recent is None:
+        asked.append(ScalingRecommendation(now + objective.cool_down, measured.replicas))
+    held = _remember((*kept, *asked), now)
     cooled = max(each.replicas for each in held)
     wanted = max(objective.least, cooled if objective.most is None else min(cooled, objective.most))
     return ScalingDecision(wanted, _reason(objective, measured, need, cooled, wanted), held, need.replicas, need.load)
 
 
 def _need(objective: ScalingObjective, measured: MeasuredLoad) -> _Need:
-    wait, late, load = allowed_wait(objective, measured), 1.0 - objective.share, measured.load
+    wait, late, load = allowed_wait(objective, measured), (1.0 - objective.share) / STRICTER, measured.load
     service = measured.service or 0.0
     causes = [
         (load.level, "for the load of the last minutes"),
@@ -133,11 +146,6 @@ def _need(objective: ScalingObjective, measured: MeasuredLoad) -> _Need:
     ]
     if load.daily is not None:
         causes.append((load.daily, "for the load that days before had at this time"))
-    if measured.waiting:
-        # While all slots are taken, what comes is what runs and what the queue grows by.
-        comes = measured.running + max(0.0, measured.growth) * service
-        burst = comes + measured.waiting * service / max(CLEAR_SECONDS, wait)
-        causes.append((burst, f"for {measured.waiting} that wait"))
     most, because = max(causes, key=lambda each: each[0])
     needed = replicas_for(most, slots=measured.slots, service=service, wait=wait, late=late)
     if needed < measured.replicas:
@@ -146,6 +154,20 @@ def _need(objective: ScalingObjective, measured: MeasuredLoad) -> _Need:
     if measured.running + measured.waiting and not needed:
         return _Need(1, most, "for the request that is there")
     return _Need(needed, most, because)
+
+
+def _burst(objective: ScalingObjective, measured: MeasuredLoad) -> _Need | None:
+    """What a queue asks for: that it is gone soon, with what it will have grown by until replicas that are ordered now serve."""
+    if not measured.waiting:
+        return None
+    service, wait = measured.service or 0.0, allowed_wait(objective, measured)
+    grows = max(0.0, measured.growth)
+    # While all slots are taken, what comes is what runs and what the requests under way grow by.
+    comes = measured.running + grows * service
+    there = measured.waiting + grows * GROWING_SECONDS
+    load = comes + there * service / max(CLEAR_SECONDS, wait)
+    needed = replicas_for(load, slots=measured.slots, service=service, wait=wait, late=1.0 - objective.share)
+    return _Need(max(1, needed), load, f"for {measured.waiting} that wait")
 
 
 def allowed_wait(objective: ScalingObjective, measured: MeasuredLoad) -> float:
@@ -170,13 +192,13 @@ def _at_rest(objective: ScalingObjective, measured: MeasuredLoad, need: _Need) -
     return need
 
 
-def _remember(
-    kept: tuple[ScalingRecommendation, ...], first: bool, replicas: int, needed: int, now: float, cool_down: float
-) -> tuple[ScalingRecommendation, ...]:
-    """What was asked for during the cool-down, without what a later and larger one hides."""
-    found = [ScalingRecommendation(now, replicas)] if first and replicas > needed else []
-    found += [each for each in kept if now - each.at < cool_down and each.replicas > needed]
-    return (*found, ScalingRecommendation(now, needed))
+def _remember(asked: tuple[ScalingRecommendation, ...], now: float) -> tuple[ScalingRecommendation, ...]:
+    """What still counts, the longest first, without what one that counts longer hides."""
+    found: list[ScalingRecommendation] = []
+    for each in sorted(asked, key=lambda one: (-one.until, -one.replicas)):
+        if each.until > now and (not found or each.replicas > found[-1].replicas):
+            found.append(each)
+    return tuple(found)
 
 
 def _reason(objective: ScalingObjective, measured: MeasuredLoad, need: _Need, cooled: int, wanted: int) -> str:

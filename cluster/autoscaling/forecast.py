@@ -14,7 +14,7 @@ from cluster.autoscaling.queueing import MOST_SERVERS
 
 MINUTE = 60
 DAY = 86_400
-LEVEL, TREND, DAMPED = 0.3, 0.1, 0.9
+LEVEL, TREND, DAMPED = 0.4, 0.1, 0.9
 """The weights of the newest minute in level and trend, and what is left of the trend a minute later."""
 AROUND = 10
 """Minutes before now, over which the load of a day before is averaged; what is looked ahead to is averaged over half of that."""

@@ -31,8 +31,12 @@ SPARE = 0.5
 """and taken away while it would take a smaller share than this of the slots of the others. Noise of less than a third is between the two."""
 IDLE_SECONDS = 600.0
 """What nobody asked for this long leaves memory."""
-WARM, COLD = 0.3, 0.1
-"""A version is kept for what is expected when that is at least so many requests in the next half hour, and no longer when it is fewer than that."""
+WARM = 2.0
+"""A version is loaded in the room of others for what is expected when that is at least so many requests in the next half hour."""
+WARM_IN_FREE_ROOM = 0.05
+"""And in room that nobody needs from so many on. What is in memory stays until its room is needed."""
+COLD = 0.02
+"""The last replica of a version that autoscaling wants none of leaves when fewer requests than that are expected in the next half hour."""
 WARMER = 1.5
 """It takes the room of others of which together that many times fewer requests are expected; less would be moving for nothing."""
 URGENT = 1.0
@@ -139,7 +143,7 @@ class _Planner:
                     break
                 reason = PlacementReason.SCALED_DOWN
             elif version.demand <= 0:
-                if version.idle_for < IDLE_SECONDS or (self._is_warm(version) and len(counted) == 1):
+                if version.idle_for < IDLE_SECONDS or (version.warmth is not None and len(counted) == 1):
                     break
                 reason = PlacementReason.IDLE
             elif version.demand <= SPARE * (slots - self._fleet.node(node).slots):
@@ -207,12 +211,14 @@ class _Planner:
 
     def _place_warm(self) -> bool:
         """One replica of each version that is to be expected, first that with the most requests for its size: in free room, or in that of what is worth much less."""
-        warm = [each for each in self._ordered if (each.warmth or 0.0) >= WARM and not self._fleet.serving(each)]
+        warm = [each for each in self._ordered if (each.warmth or 0.0) >= WARM_IN_FREE_ROOM and not self._fleet.serving(each)]
         changed = False
         for version in sorted(warm, key=lambda each: (-each.terms.priority, -self._density(each), each.digest)):
             if version.terms.most == 0:
                 continue
-            node = self._fleet.best(version) or self._clear_for_warm(version)
+            node = self._fleet.best(version)
+            if node is None and (version.warmth or 0.0) >= WARM:
+                node = self._clear_for_warm(version)
             if node is not None:
                 self._load(node, version, PlacementReason.WARM)
                 changed = True

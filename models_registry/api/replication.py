@@ -61,7 +61,7 @@ class ScalingTermsSerializer(Strict):
     )
     cool_down_seconds = serializers.IntegerField(
         required=False,
-        default=300,
+        default=600,
         min_value=scaling.LEAST_COOL_DOWN,
         max_value=scaling.MOST_COOL_DOWN,
         help_text="replicas leave when nothing asked for them for so long",

@@ -129,7 +129,7 @@ def measured(
     """``steps``: of all names of the version together; ``before``: the decision before this one."""
     growth = 0.0
     if before is not None and 0 < now - before.at <= FRESH_SECONDS:
-        growth = (waiting - before.waiting) / (now - before.at)
+        growth = (running + waiting - before.running - before.waiting) / (now - before.at)
     since = max(past.known_since or 0, _without_seconds(steps))
     loads = by_minute(LoadStep(each.at, each.started, each.busy_ms / 1000) for each in steps)
     load = forecast(loads, int(now), ahead=int(AHEAD_SECONDS), known_since=since)

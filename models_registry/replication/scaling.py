@@ -47,7 +47,7 @@ class ScalingTerms(msgspec.Struct, frozen=True, omit_defaults=True):
     queue_wait_ms: int | None = None
     first_token_ms: int | None = None
     share: int = 95
-    cool_down_seconds: int = 300
+    cool_down_seconds: int = 600
     """Replicas leave when nothing asked for them for so long."""
     zero_after_seconds: int | None = 600
     """After so long without a request the last one leaves, too, where none is expected; ``None``: it stays."""

@@ -51,8 +51,8 @@ def measurements(draw: st.DrawFn) -> MeasuredLoad:
 
 
 remembered = st.none() | st.lists(
-    st.builds(ScalingRecommendation, st.floats(NOW - 2000, NOW - 1), st.integers(0, 20)), max_size=4
-).map(lambda found: sorted(found, key=lambda each: each.at))
+    st.builds(ScalingRecommendation, st.floats(NOW - 1000, NOW + 1000), st.integers(0, 20)), max_size=4
+).map(lambda found: sorted(found, key=lambda each: each.until))
 
 
 @given(objectives(), measurements(), remembered)

@@ -29,7 +29,7 @@ export function EditScaling({ model, terms, onClose }: { model: Model; terms: Te
       queue_wait_ms: scaling?.queue_wait_ms ?? '',
       first_token_ms: scaling?.first_token_ms ?? '',
       share: scaling?.share ?? 95,
-      cool_down_seconds: scaling?.cool_down_seconds ?? 300,
+      cool_down_seconds: scaling?.cool_down_seconds ?? 600,
       zero_after_seconds: scaling == null ? 600 : (scaling.zero_after_seconds ?? ''),
       schedules: schedulesText(scaling?.schedules ?? []),
     },
