@@ -39,7 +39,7 @@ SLACK = 1.01
 """Replica-hours that count as no more."""
 WINDOWS = (60.0, 300.0, 900.0)
 HALVINGS = 6
-TRAINING, HELD_OUT = (1, 2, 3), (201, 202)
+TRAINING, HELD_OUT = (1, 2, 3), (201,)
 """Seeds. Some days of seeds from 101 on were looked at while this was built, so they are neither."""
 
 
@@ -211,8 +211,12 @@ def measure(train: bool) -> Found:
     """``train``: choose on the training traces, and tell how each setting did there. The held-out traces are run with the product's defaults either way."""
     if train:
         return Found([], chosen(TRAINING)[1])
+    rows = []
     with ProcessPoolExecutor() as processes:
-        return Found(list(processes.map(_held_out, [(shape, seed) for shape in SHAPES for seed in HELD_OUT])))
+        for row in processes.map(_held_out, [(shape, seed) for shape in SHAPES for seed in HELD_OUT]):
+            rows.append(row)
+            print(_line(row.shape, [row]), flush=True)  # each takes minutes
+    return Found(rows)
 
 
 def report(found: Found) -> str:
@@ -222,7 +226,7 @@ def report(found: Found) -> str:
             + [f"| {each.cool_down:.0f} s | {each.ahead} s | {score:.0%} |" for each, score in found.scores]
         )
     lines = [
-        f"At most {1 - SHARE:.0%} of a minute's requests wait longer than {WAIT:g} s; {len(HELD_OUT)} days of each shape together",
+        f"At most {1 - SHARE:.0%} of a minute's requests wait longer than {WAIT:g} s; {len(HELD_OUT)} held-out day(s) of each shape",
         "",
         "| shape | minutes out: ours | queue depth | oracle | without foresight | replica-hours: ours | queue depth | oracle | without foresight | changes a day: ours | queue depth |",
         "|---|---|---|---|---|---|---|---|---|---|---|",

@@ -14,8 +14,8 @@ from benchmarks.warm_models import DAY, TIMES, Requests
 
 NODES = 4
 BEGIN = datetime.datetime(2024, 11, 15, tzinfo=datetime.UTC)
-TRAINING, HELD_OUT = (7, 16), (16, 24)
-"""Days since the recording begins: the second week and what is left of November, then all of December."""
+TRAINING, HELD_OUT = (12, 16), (16, 24)
+"""Days since the recording begins: the four that settings were chosen on, then all of December."""
 
 
 def read(path: Path, days: tuple[int, int]) -> Requests:

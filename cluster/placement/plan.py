@@ -211,7 +211,11 @@ class _Planner:
 
     def _place_warm(self) -> bool:
         """One replica of each version that is to be expected, first that with the most requests for its size: in free room, or in that of what is worth much less."""
-        warm = [each for each in self._ordered if (each.warmth or 0.0) >= WARM_IN_FREE_ROOM and not self._fleet.serving(each)]
+        warm = [
+            each
+            for each in self._ordered
+            if (each.warmth or 0.0) >= WARM_IN_FREE_ROOM and not self._fleet.serving(each)
+        ]
         changed = False
         for version in sorted(warm, key=lambda each: (-each.terms.priority, -self._density(each), each.digest)):
             if version.terms.most == 0:

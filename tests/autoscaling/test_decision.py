@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.autoscaling.decision import OLD_SECONDS, MeasuredLoad, ScalingObjective, ScalingRecommendation, decide
+from cluster.autoscaling.decision import (
+    BURST_SECONDS,
+    CLEAR_SECONDS,
+    OLD_SECONDS,
+    MeasuredLoad,
+    ScalingObjective,
+    ScalingRecommendation,
+    decide,
+)
 from cluster.autoscaling.forecast import DAY, MINUTE, Forecast, LoadStep, by_minute, forecast
 from cluster.autoscaling.queueing import late_share, replicas_for, waiting_share
 
@@ -160,12 +168,12 @@ def test_replicas_come_at_once_and_leave_after_the_cool_down_one_stays_until_it_
     objective = ScalingObjective(wait=1.0, cool_down=300.0, zero_after=900.0)
     busy = MeasuredLoad(NOW, Forecast(10.0, 10.0, None), 5.0, running=10, idle=0.0, replicas=1, slots=4.0)
     first = decide(objective, busy, (), NOW)
-    assert first.wanted == 4
-    assert first.reason == "4 replicas for the load of the last minutes; 10.0 requests at once on 4 slots each"
-    over = dataclasses.replace(busy, load=Forecast(0.0, 0.0, None), running=0, idle=200.0, replicas=4)
+    assert first.wanted == 5
+    assert first.reason == "5 replicas for the load of the last minutes; 10.0 requests at once on 4 slots each"
+    over = dataclasses.replace(busy, load=Forecast(0.0, 0.0, None), running=0, idle=200.0, replicas=5)
     soon = decide(objective, dataclasses.replace(over, at=NOW + 200), first.recent, NOW + 200)
-    assert (soon.wanted, soon.needed) == (4, 1)
-    assert soon.reason.endswith("4 stay during the cool-down of 300 s")
+    assert (soon.wanted, soon.needed) == (5, 1)
+    assert soon.reason.endswith("5 stay during the cool-down of 300 s")
     later = decide(objective, dataclasses.replace(over, at=NOW + 301, idle=301.0), soon.recent, NOW + 301)
     assert (later.wanted, later.reason) == (1, "1 replica because its last request was 301 s ago")
     gone = decide(objective, dataclasses.replace(over, at=NOW + 1300, idle=1300.0), later.recent, NOW + 1300)
@@ -179,6 +187,24 @@ def test_replicas_come_at_once_and_leave_after_the_cool_down_one_stays_until_it_
         NOW + 1300,
     )
     assert kept.wanted == 1
+
+
+def test_a_queue_asks_for_replicas_that_clear_it_which_leave_long_before_the_cool_down() -> None:
+    objective = ScalingObjective(wait=1.0, cool_down=600.0)
+    calm = MeasuredLoad(NOW, Forecast(2.0, 2.0, None), 8.0, running=2, idle=0.0, replicas=2, slots=4.0)
+    before = decide(objective, calm, (), NOW)
+    # Forty wait, and two more each second: by the load alone two replicas would do.
+    queue = dataclasses.replace(calm, at=NOW + 15, running=8, waiting=40, growth=2.0)
+    burst = decide(objective, queue, before.recent, NOW + 15)
+    assert burst.wanted is not None
+    assert burst.wanted * 4 > 8 + 2.0 * 8 + 40 * 8 / CLEAR_SECONDS
+    assert burst.reason.startswith(f"{burst.wanted} replicas for 40 that wait")
+    growing_less = decide(objective, dataclasses.replace(queue, growth=0.0), before.recent, NOW + 15)
+    assert growing_less.wanted is not None
+    assert growing_less.wanted < burst.wanted
+    later = NOW + 15 + BURST_SECONDS + 1
+    over = decide(objective, dataclasses.replace(calm, at=later, replicas=burst.wanted), burst.recent, later)
+    assert over.wanted == before.wanted
 
 
 def test_without_a_memory_what_is_loaded_stays_for_the_cool_down() -> None:

@@ -7509,7 +7509,7 @@ export interface components {
             share: number;
             /**
              * @description replicas leave when nothing asked for them for so long
-             * @default 300
+             * @default 600
              */
             cool_down_seconds: number;
             /**
