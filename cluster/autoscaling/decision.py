@@ -146,8 +146,10 @@ def _need(objective: ScalingObjective, measured: MeasuredLoad) -> _Need:
     ]
     if load.daily is not None:
         causes.append((load.daily, "for the load that days before had at this time"))
-    most, because = max(causes, key=lambda each: each[0])
-    needed = replicas_for(most, slots=measured.slots, service=service, wait=wait, late=late)
+    counts = [replicas_for(cause, slots=measured.slots, service=service, wait=wait, late=late) for cause, _ in causes]
+    most, needed = max(cause for cause, _ in causes), max(counts)
+    # The first cause that needs as many by itself: a trend that rises by a hair is no reason.
+    because = causes[counts.index(needed)][1]
     if needed < measured.replicas:
         spared = replicas_for(most * SPARE, slots=measured.slots, service=service, wait=wait, late=late)
         needed = min(measured.replicas, spared)
