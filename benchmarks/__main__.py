@@ -137,7 +137,7 @@ def cold_hits_command(recording: Path | None, train: bool) -> None:
         days = recorded_models.TRAINING if train else recorded_models.HELD_OUT
         made = recorded_models.read(recording, days)
         title = f"{len(made.sizes)} models, room for {sum(made.room)}; days {days[0] + 1} to {days[1]} of the recording"
-        print("\n" + warm_models.report(title, warm_models.recorded(made)))
+        print("\n" + warm_models.report(title, recorded_models.measure(made)))
         return
     seeds = warm_models.TRAINING if train else warm_models.HELD_OUT
     title = f"{warm_models.MODELS} models with {warm_models.TIMES} times the memory; {len(seeds)} generated days"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import csv
 import datetime
+import math
 from pathlib import Path
 
-from benchmarks.warm_models import DAY, TIMES, Requests
+from benchmarks.warm_models import DAY, KNOWING, POLICIES, TIMES, Requests, Warm, foretold, run
 
 NODES = 4
 BEGIN = datetime.datetime(2024, 11, 15, tzinfo=datetime.UTC)
@@ -34,3 +35,34 @@ def read(path: Path, days: tuple[int, int]) -> Requests:
 
 def _seconds(moment: str) -> int:
     return int((datetime.datetime.fromisoformat(moment).replace(tzinfo=datetime.UTC) - BEGIN).total_seconds())
+
+
+def clairvoyant(made: Requests) -> Warm:
+    """The fewest cold hits of any policy that loads nothing before it is asked for, for equally large models and one memory of all nodes' room: what is asked for again
+    last goes (Belady)."""
+    following: list[float] = [math.inf] * len(made.at)
+    later: dict[str, int] = {}
+    for number in reversed(range(len(made.at))):
+        at, model = made.at[number]
+        following[number] = later.get(model, math.inf)
+        later[model] = at
+    held: dict[str, float] = {}
+    found = Warm(0, 0, 0)
+    for (at, model), then in zip(made.at, following, strict=True):
+        if at >= made.end:
+            break
+        counts = at >= made.begin
+        found.requests += counts
+        if model not in held:
+            found.cold, found.loads = found.cold + counts, found.loads + counts
+            if len(held) == sum(made.room):
+                del held[max(held, key=held.__getitem__)]
+        held[model] = then
+    return found
+
+
+def measure(made: Requests) -> dict[str, Warm]:
+    """Of a recording: nobody knows its true rates."""
+    chosen = {name: policy for name, policy in POLICIES.items() if policy is not foretold and name != KNOWING}
+    found = {name: run(made, policy(made)) for name, policy in chosen.items()}
+    return found | {"loads on demand, and knows when each is asked for next": clairvoyant(made)}

@@ -7,7 +7,6 @@ day that is counted. All policies load what is asked for and put out what was us
 from __future__ import annotations
 
 import heapq
-import math
 import random
 from bisect import bisect_right
 from collections import Counter
@@ -263,37 +262,6 @@ POLICIES: dict[str, Callable[[Requests], Beside]] = {
     "kept warm by the true rates": foretold,
     KNOWING: knowing,
 }
-
-
-def clairvoyant(made: Requests) -> Warm:
-    """The fewest cold hits of any policy that loads nothing before it is asked for, for equally large models and one memory of all nodes' room: what is asked for again
-    last goes (Belady)."""
-    following: list[float] = [math.inf] * len(made.at)
-    later: dict[str, int] = {}
-    for number in reversed(range(len(made.at))):
-        at, model = made.at[number]
-        following[number] = later.get(model, math.inf)
-        later[model] = at
-    held: dict[str, float] = {}
-    found = Warm(0, 0, 0)
-    for (at, model), then in zip(made.at, following, strict=True):
-        if at >= made.end:
-            break
-        counts = at >= made.begin
-        found.requests += counts
-        if model not in held:
-            found.cold, found.loads = found.cold + counts, found.loads + counts
-            if len(held) == sum(made.room):
-                del held[max(held, key=held.__getitem__)]
-        held[model] = then
-    return found
-
-
-def recorded(made: Requests) -> dict[str, Warm]:
-    """Of a recording: nobody knows its true rates."""
-    chosen = {name: policy for name, policy in POLICIES.items() if policy is not foretold and name != KNOWING}
-    found = {name: run(made, policy(made)) for name, policy in chosen.items()}
-    return found | {"loads on demand, and knows when each is asked for next": clairvoyant(made)}
 
 
 def report(title: str, found: dict[str, Warm]) -> str:
