@@ -197,8 +197,8 @@ def _planned(made: Requests, expected: Callable[[str, dict[int, int], int], floa
             return
         while seen < len(made.at) and made.at[seen][0] < now:
             at, model = made.at[seen]
-            step = at - at % warmth.STEP
-            counts[model][step] = counts[model].get(step, 0) + 1
+            quarter = at - at % warmth.STEP
+            counts[model][quarter] = counts[model].get(quarter, 0) + 1
             seen += 1
         recent = Counter(model for _, model in made.at[bisect_right(made.at, (now - DEMAND_WINDOW, "")) : seen])
         versions = [
