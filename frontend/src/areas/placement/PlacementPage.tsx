@@ -13,6 +13,7 @@ import { Card, Empty } from '../../ui/Card'
 import { bytes, bytesOf, count, dateTime, measure } from '../../ui/format'
 import { Page } from '../../ui/Page'
 import { Loaded } from '../../ui/PageState'
+import { ScrollBox } from '../../ui/ScrollBox'
 import { Tag } from '../../ui/Tag'
 import { Tile } from '../../ui/Tile'
 import { PlacementActs } from './PlacementActs'
@@ -66,7 +67,7 @@ export function PlacementPage() {
 function Steps({ steps }: { steps: readonly PlacementStep[] }) {
   const { t } = useTranslation('placement')
   return (
-    <Table.ScrollContainer minWidth={640}>
+    <ScrollBox label={t('stepsTable')} minWidth={640}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -95,7 +96,7 @@ function Steps({ steps }: { steps: readonly PlacementStep[] }) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </ScrollBox>
   )
 }
 
@@ -103,7 +104,7 @@ function Shortages({ placement }: { placement: Placement }) {
   const { t } = useTranslation('placement')
   return (
     <Card title={t('shortTitle')}>
-      <Table.ScrollContainer minWidth={560}>
+      <ScrollBox label={t('shortTable')} minWidth={560}>
         <Table>
           <Table.Thead>
             <Table.Tr>
@@ -126,7 +127,7 @@ function Shortages({ placement }: { placement: Placement }) {
             ))}
           </Table.Tbody>
         </Table>
-      </Table.ScrollContainer>
+      </ScrollBox>
     </Card>
   )
 }
@@ -134,7 +135,7 @@ function Shortages({ placement }: { placement: Placement }) {
 function Nodes({ nodes }: { nodes: readonly PlacementNode[] }) {
   const { t } = useTranslation('placement')
   return (
-    <Table.ScrollContainer minWidth={640}>
+    <ScrollBox label={t('nodesTable')} minWidth={640}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -160,7 +161,7 @@ function Nodes({ nodes }: { nodes: readonly PlacementNode[] }) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </ScrollBox>
   )
 }
 
