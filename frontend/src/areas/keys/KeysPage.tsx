@@ -42,9 +42,15 @@ export function KeysPage() {
       {
         id: 'key',
         header: t('key'),
-        value: (key) => (key.has_secret ? `omx_${key.identifier}…` : t('ofWorkload')),
-        cell: (key) =>
-          key.has_secret ? <code className={classes.identifier}>omx_{key.identifier}…</code> : t('ofWorkload'),
+        value: (key) => partOf(key) ?? t('ofWorkload'),
+        cell: (key) => {
+          const text = partOf(key) ?? t('ofWorkload')
+          return (
+            <span className={key.has_secret ? classes.identifier : undefined} title={text}>
+              {text}
+            </span>
+          )
+        },
         width: 195,
       },
       { id: 'created', header: t('created'), value: (key) => key.created_at, cell: (key) => time(key.created_at), orderBy: 'created_at', width: 130, hidden: true },
@@ -192,3 +198,6 @@ function stateOf(key: Key, now: number): 'active' | 'expired' | 'revoked' {
   if (key.revoked_at !== null) return 'revoked'
   return key.expires_at !== null && Date.parse(key.expires_at) / 1000 <= now ? 'expired' : 'active'
 }
+
+/** By what a key is known again, of which only its holder knows the rest; `null` for a workload's. */
+const partOf = (key: Key): string | null => (key.has_secret ? `omx_${key.identifier}…` : null)
