@@ -189,3 +189,17 @@ def too_wide(page: Page) -> list[str]:
     """What makes the page scroll sideways: its width beside the window's, then the elements that reach furthest to the right."""
     found: list[str] = page.evaluate(_TOO_WIDE)
     return found
+
+
+_CUT_TABLES = """() => [...document.querySelectorAll('table')].flatMap((table) => {
+    let box = table.parentElement
+    while (box && getComputedStyle(box).overflowX === 'visible') box = box.parentElement
+    if (!box || box.scrollWidth <= box.clientWidth) return []
+    return [`${box.getAttribute('aria-label') ?? table.outerHTML.slice(0, 160)}: ${box.scrollWidth} > ${box.clientWidth}`]
+})"""
+
+
+def cut_tables(page: Page) -> list[str]:
+    """Tables that are wider than the box in which they scroll: by their names, with both widths in pixels."""
+    found: list[str] = page.evaluate(_CUT_TABLES)
+    return found

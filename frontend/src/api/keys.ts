@@ -1,6 +1,7 @@
 /** API keys of the tenant: list, create, revoke. */
-import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query'
+import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { api, bodyOf } from './client'
+import { usePages } from './pages'
 import type { components } from './schema'
 
 export type Key = components['schemas']['Key']
@@ -9,19 +10,22 @@ export type CreatedKey = components['schemas']['CreatedKey']
 
 const KEYS = ['keys']
 
-export function useKeys() {
-  return useInfiniteQuery({
-    queryKey: KEYS,
-    initialPageParam: null as string | null,
-    queryFn: async ({ pageParam }) =>
-      bodyOf(
-        await api.GET('/api/v1/keys', {
-          params: { query: pageParam === null ? {} : { cursor: pageParam } },
-        }),
-      ),
-    getNextPageParam: (page) =>
-      page.next ? new URL(page.next, window.location.origin).searchParams.get('cursor') : null,
-  })
+export interface KeysAsked {
+  ordering?: '-created_at' | '-name' | 'created_at' | 'name'
+  /** A part of it. */
+  name?: string
+  priority?: Key['priority']
+  revoked?: boolean
+}
+
+export function useKeys(asked: KeysAsked = {}) {
+  return usePages<Key>([...KEYS, asked], async (cursor) =>
+    bodyOf(
+      await api.GET('/api/v1/keys', {
+        params: { query: { ...asked, limit: 100, ...(cursor === undefined ? {} : { cursor }) } },
+      }),
+    ),
+  )
 }
 
 export function useCreateKey() {

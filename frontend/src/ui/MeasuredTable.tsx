@@ -4,6 +4,7 @@ import type { ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { MeasuredMemory } from '../api/memory'
 import { bytes, count, dateTime, share } from './format'
+import { ScrollBox } from './ScrollBox'
 
 export function MeasuredTable<Row extends MeasuredMemory>({
   rows,
@@ -17,7 +18,7 @@ export function MeasuredTable<Row extends MeasuredMemory>({
 }) {
   const { t } = useTranslation()
   return (
-    <Table.ScrollContainer minWidth={640}>
+    <ScrollBox label={t('memory.table')} minWidth={640}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -50,6 +51,6 @@ export function MeasuredTable<Row extends MeasuredMemory>({
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </ScrollBox>
   )
 }

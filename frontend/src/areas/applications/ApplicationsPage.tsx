@@ -37,7 +37,13 @@ export function ApplicationsPage() {
     { id: 'name', header: t('name'), value: (row) => row.name, primary: true },
     { id: 'client', header: t('client'), value: (row) => row.id, width: 310 },
     { id: 'users', header: t('users'), value: users, width: 180 },
-    { id: 'redirects', header: t('redirects'), value: (row) => row.redirect_uris.join(', '), width: 260 },
+    {
+      id: 'redirects',
+      header: t('redirects'),
+      value: (row) => row.redirect_uris.join(', '),
+      width: 260,
+      hidden: true,
+    },
     {
       id: 'used',
       header: t('used'),

@@ -154,7 +154,7 @@ function Streams() {
   const columns = useMemo(
     (): Column<AuditStream>[] => [
       { id: 'name', header: t('name'), value: (row) => row.name, primary: true, width: 180 },
-      { id: 'host', header: t('server'), value: (row) => `${row.host}:${row.port}`, width: 220 },
+      { id: 'host', header: t('server'), value: (row) => `${row.host}:${row.port}`, width: 195 },
       { id: 'form', header: t('form'), value: (row) => row.form.toUpperCase(), width: 90 },
       {
         id: 'state',

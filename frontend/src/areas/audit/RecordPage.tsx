@@ -10,6 +10,7 @@ import { Fact, Facts } from '../../ui/Facts'
 import { count, exactly } from '../../ui/format'
 import { Page } from '../../ui/Page'
 import { Loaded, PageMissing } from '../../ui/PageState'
+import { ScrollBox } from '../../ui/ScrollBox'
 import classes from './AuditPage.module.css'
 import { pageOf, valueText } from './words'
 
@@ -70,7 +71,7 @@ function Shown({ record, chain }: { record: AuditRecord; chain: Chain }) {
       </Card>
       {changes.length > 0 && (
         <Card title={t(told ? 'changes' : 'what')} flush>
-          <div className={classes.scroll} tabIndex={0} role="region" aria-label={t('changes')}>
+          <ScrollBox label={t('changes')}>
             <table className={classes.change}>
               <thead>
                 <tr>
@@ -93,7 +94,7 @@ function Shown({ record, chain }: { record: AuditRecord; chain: Chain }) {
                 ))}
               </tbody>
             </table>
-          </div>
+          </ScrollBox>
         </Card>
       )}
     </Page>

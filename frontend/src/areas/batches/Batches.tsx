@@ -18,7 +18,7 @@ import { Dialog } from '../../ui/Dialog'
 import { count, exactly, percent, when } from '../../ui/format'
 import { PageEmpty } from '../../ui/PageState'
 import { Choice } from '../../ui/table/Choice'
-import type { Column } from '../../ui/table/column'
+import { hiddenOf, type Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
 import { useTableState } from '../../ui/table/useTableState'
 import { Tag, type Tone } from '../../ui/Tag'
@@ -48,14 +48,14 @@ export function Batches() {
       { id: 'progress', header: t('progress'), value: (batch) => batch.completed + batch.failed, cell: (batch) => <HowFar batch={batch} />, width: 230 },
       { id: 'failed', header: t('failed'), value: (batch) => batch.failed, cell: (batch) => count(batch.failed), align: 'right', width: 90 },
       { id: 'files', header: t('results'), value: () => null, cell: (batch) => <Results batch={batch} onErrors={setShown} />, width: 220 },
-      { id: 'endpoint', header: t('endpoint'), value: (batch) => batch.endpoint, width: 190 },
-      { id: 'key', header: t('key'), value: (batch) => batch.key_name, width: 140 },
+      { id: 'endpoint', header: t('endpoint'), value: (batch) => batch.endpoint, width: 190, hidden: true },
+      { id: 'key', header: t('key'), value: (batch) => batch.key_name, width: 140, hidden: true },
       { id: 'created', header: t('created'), value: (batch) => batch.created_at, cell: (batch) => <time title={exactly(batch.created_at)}>{when(batch.created_at)}</time>, width: 130, orderBy: 'created_at' },
       { id: 'expires', header: t('window'), value: (batch) => batch.completion_window, cell: (batch) => <span title={exactly(batch.expires_at)}>{batch.completion_window}</span>, width: 90, hidden: true },
     ],
     [t],
   ) // prettier-ignore
-  const view = useTableState({ sort: { id: 'created', desc: true }, hidden: ['expires'] })
+  const view = useTableState({ sort: { id: 'created', desc: true }, hidden: hiddenOf(columns) })
   const { sort, filters } = view.state
   const status = STATUSES.find((each) => each === filters.status?.[0])
   const list = useBatches({

@@ -18,8 +18,7 @@ export function OrderBatch({ onClose }: { onClose: () => void }) {
   const keys = useKeys()
   const create = useCreateBatch()
   const [now] = useState(() => Date.now())
-  const usable = (keys.data?.pages ?? [])
-    .flatMap((page) => page.results)
+  const usable = (keys.rows ?? [])
     .filter((key) => key.revoked_at === null && key.permissions.includes('inference.use'))
     .filter((key) => key.expires_at === null || Date.parse(key.expires_at) > now)
   const ordering = useApiForm({

@@ -40,7 +40,7 @@ export function BudgetsPage() {
       cell: (row) => <span title={t(`whose.${row.whose}`)}>{nameOf(row)}</span>,
       primary: true,
     },
-    { id: 'kind', header: t('kind'), value: (row) => t(`whose.${row.whose}`), width: 170 },
+    { id: 'kind', header: t('kind'), value: (row) => t(`whose.${row.whose}`), width: 150 },
     {
       id: 'most',
       header: t('budget'),
@@ -51,7 +51,7 @@ export function BudgetsPage() {
           unit: row.unit === 'money' && currency !== undefined ? '' : t(`unit.${row.unit}`),
           period: t(`per.${row.period}`),
         }),
-      width: 210,
+      width: 200,
     },
     {
       id: 'used',
@@ -81,7 +81,7 @@ export function BudgetsPage() {
       id: 'hard',
       header: t('effect'),
       value: (row) => t(row.hard ? 'hard' : 'soft'),
-      width: 120,
+      width: 110,
     },
     {
       id: 'resets',

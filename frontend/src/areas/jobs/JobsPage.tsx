@@ -21,7 +21,7 @@ import { bytesOf, duration, exactly, percent, rate, span, when } from '../../ui/
 import { Page } from '../../ui/Page'
 import { PageEmpty } from '../../ui/PageState'
 import { Choice } from '../../ui/table/Choice'
-import type { Column } from '../../ui/table/column'
+import { hiddenOf, type Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
 import { useTableState } from '../../ui/table/useTableState'
 import { Tag, type Tone } from '../../ui/Tag'
@@ -48,10 +48,10 @@ export function JobsPage() {
       { id: 'model', header: t('model'), value: (job) => job.model, primary: true },
       { id: 'kind', header: t('kind'), value: (job) => job.kind, cell: (job) => t(job.kind), width: 110 },
       { id: 'state', header: t('state'), value: (job) => job.state, cell: (job) => <State job={job} />, width: 120 },
-      { id: 'progress', header: t('progress'), value: (job) => job.bytes_done, cell: (job) => <HowFar job={job} />, width: 330 },
+      { id: 'progress', header: t('progress'), value: (job) => job.bytes_done, cell: (job) => <HowFar job={job} />, width: 290 },
       { id: 'error', header: t('error'), value: (job) => job.error },
-      { id: 'by', header: t('by'), value: (job) => job.actor_name, width: 160 },
-      { id: 'took', header: t('took'), value: tookOf, cell: (job) => { const took = tookOf(job); return took === null ? '–' : duration(took) }, align: 'right', width: 110 },
+      { id: 'by', header: t('by'), value: (job) => job.actor_name, width: 160, hidden: true },
+      { id: 'took', header: t('took'), value: tookOf, cell: (job) => { const took = tookOf(job); return took === null ? '–' : duration(took) }, align: 'right', width: 110, hidden: true },
       {
         id: 'created',
         header: t('created'),
@@ -63,7 +63,7 @@ export function JobsPage() {
     ],
     [t],
   ) // prettier-ignore
-  const view = useTableState({ sort: { id: 'created', desc: true } })
+  const view = useTableState({ sort: { id: 'created', desc: true }, hidden: hiddenOf(columns) })
   const { text, sort, filters } = view.state
   const list = useJobs({
     ordering: (orderingOf(sort, columns) ?? '-created_at') as NonNullable<JobsAsked['ordering']>,

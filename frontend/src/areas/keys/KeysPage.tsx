@@ -1,266 +1,203 @@
-/** API keys: list, create with a secret shown once, revoke. */
-import { Alert, Button, Loader, Table } from '@mantine/core'
-import { useQuery } from '@tanstack/react-query'
-import { useState } from 'react'
+/** API keys: found by name, made with a secret that is shown once, bound, rotated and revoked. */
+import { Button, Group, Menu } from '@mantine/core'
+import { IconPlus } from '@tabler/icons-react'
+import { useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
-import { sentence } from '../../api/client'
-import { useKeys, useRevokeKey, type Key } from '../../api/keys'
-import { sessionQuery } from '../../api/session'
-import { Card, Empty } from '../../ui/Card'
-import { CreateKey } from './CreateKey'
-import { ChangeReach } from './ChangeReach'
-import { RotateKey } from './RotateKey'
-import { Dialog } from '../../ui/Dialog'
-import { dateTime } from '../../ui/format'
-import { Icon } from '../../ui/Icon'
-import { useDocumentTitle } from '../../ui/Page'
+import { useKeys, useRevokeKey, type Key, type KeysAsked } from '../../api/keys'
+import { orderingOf } from '../../api/pages'
+import { useMay } from '../../api/session'
+import { act } from '../../ui/act'
+import { exactly, when } from '../../ui/format'
+import { Page } from '../../ui/Page'
+import { PageEmpty } from '../../ui/PageState'
+import { Choice } from '../../ui/table/Choice'
+import { hiddenOf, type Column } from '../../ui/table/column'
+import { DataTable } from '../../ui/table/DataTable'
+import { RowMenu } from '../../ui/table/RowMenu'
+import { useTableState } from '../../ui/table/useTableState'
 import { Tag } from '../../ui/Tag'
-import tables from '../requests/RequestTable.module.css'
-import { limitsOf } from './limits'
+import { useNow } from '../../ui/useNow'
+import { ChangeReach } from './ChangeReach'
+import { CreateKey } from './CreateKey'
 import classes from './KeysPage.module.css'
+import { limitsInShort, limitsOf } from './limits'
+import { RotateKey } from './RotateKey'
+
+const PRIORITIES = ['high', 'normal', 'low'] as const
 
 export function KeysPage() {
-  const { t } = useTranslation(['keys', 'common'])
-  const keys = useKeys()
-  const permissions = useQuery(sessionQuery).data?.permissions ?? []
-  const mayManage = permissions.includes('key.manage')
+  const { t } = useTranslation('keys')
+  const mayManage = useMay('key.manage')
+  const mayGiveHigh = useMay('member.manage')
+  const revoke = useRevokeKey()
+  const now = useNow()
   const [creating, setCreating] = useState(false)
   const [reaching, setReaching] = useState<Key | null>(null)
   const [rotating, setRotating] = useState<Key | null>(null)
-  const [revoking, setRevoking] = useState<Key | null>(null)
-  useDocumentTitle(t('title'))
-  const list = keys.data?.pages.flatMap((page) => page.results) ?? []
+  const columns = useMemo((): Column<Key>[] => {
+    const time = (value: string | null) =>
+      value === null ? t('never') : <time title={exactly(value)}>{when(value)}</time>
+    return [
+      { id: 'name', header: t('name'), value: (key) => key.name, primary: true, orderBy: 'name' },
+      {
+        id: 'key',
+        header: t('key'),
+        value: (key) => partOf(key) ?? t('ofWorkload'),
+        cell: (key) => {
+          const text = partOf(key) ?? t('ofWorkload')
+          return (
+            <span className={key.has_secret ? classes.identifier : undefined} title={text}>
+              {text}
+            </span>
+          )
+        },
+        width: 195,
+      },
+      { id: 'created', header: t('created'), value: (key) => key.created_at, cell: (key) => time(key.created_at), orderBy: 'created_at', width: 130, hidden: true },
+      { id: 'maker', header: t('maker'), value: (key) => key.created_by_name, width: 200, hidden: true },
+      { id: 'lastUsed', header: t('lastUsed'), value: (key) => key.last_used_at, cell: (key) => time(key.last_used_at), width: 130 },
+      { id: 'expires', header: t('expires'), value: (key) => key.expires_at, cell: (key) => time(key.expires_at), width: 130 },
+      {
+        id: 'limits',
+        header: t('limits'),
+        value: (key) => limitsOf(key, t),
+        cell: (key) => <span title={limitsOf(key, t)}>{limitsInShort(key, t)}</span>,
+        width: 170,
+      },
+      {
+        id: 'state',
+        header: t('state'),
+        value: (key) => t(`is.${stateOf(key, now)}`),
+        cell: (key) => {
+          const state = stateOf(key, now)
+          return <Tag tone={state === 'active' ? 'ok' : 'plain'}>{t(`is.${state}`)}</Tag>
+        },
+        width: 115,
+      },
+    ]
+  }, [t, now]) // prettier-ignore
+  const view = useTableState({ sort: { id: 'created', desc: true }, hidden: hiddenOf(columns) })
+  const { text, sort, filters } = view.state
+  const revoked = filters.revoked?.[0]
+  const priority = PRIORITIES.find((each) => each === filters.priority?.[0])
+  const list = useKeys({
+    ordering: (orderingOf(sort, columns) ?? '-created_at') as NonNullable<KeysAsked['ordering']>,
+    ...(text === '' ? {} : { name: text }),
+    ...(priority === undefined ? {} : { priority }),
+    ...(revoked === undefined ? {} : { revoked: revoked === 'yes' }),
+  })
+  const end = (key: Key) =>
+    act(
+      {
+        title: t('revokeTitle', { name: key.name }),
+        consequence: t('revokeText'),
+        action: t('revoke'),
+        danger: true,
+      },
+      () => revoke.mutateAsync(key.id),
+      t('revokedDone', { name: key.name }),
+    )
   return (
-    <>
-      <div className={classes.head}>
-        <div>
-          <h1 className={classes.title}>{t('title')}</h1>
-          <p className={classes.text}>{t('lead')}</p>
-        </div>
-        {mayManage && (
-          <Button
-            leftSection={<Icon name="plus" size={16} />}
-            onClick={() => {
-              setCreating(true)
-            }}
-          >
+    <Page
+      title={t('title')}
+      lead={t('lead')}
+      actions={
+        mayManage && (
+          <Button leftSection={<IconPlus size={16} />} onClick={() => setCreating(true)}>
             {t('create')}
           </Button>
-        )}
-      </div>
-      <Card title={t('keys')} flush>
-        {keys.isPending && (
-          <div className={classes.waiting} aria-busy="true">
-            <Loader size="sm" aria-hidden="true" />
-          </div>
-        )}
-        {keys.error !== null && (
-          <div className={classes.inset}>
-            <Alert color="red" variant="light" icon={<Icon name="alert" />}>
-              {sentence(keys.error)}
-            </Alert>
-          </div>
-        )}
-        {keys.isSuccess && list.length === 0 && (
-          <Empty title={t('none')}>
-            <p>{t('noneText')}</p>
-          </Empty>
-        )}
-        {list.length > 0 && (
-          <div className={tables.scroll} tabIndex={0} role="region" aria-label={t('table')}>
-            <Table className={tables.table} verticalSpacing={9} horizontalSpacing={10}>
-              <Table.Thead>
-                <Table.Tr>
-                  <Table.Th>{t('name')}</Table.Th>
-                  <Table.Th>{t('key')}</Table.Th>
-                  <Table.Th>{t('created')}</Table.Th>
-                  <Table.Th>{t('lastUsed')}</Table.Th>
-                  <Table.Th>{t('expires')}</Table.Th>
-                  <Table.Th>{t('limits')}</Table.Th>
-                  <Table.Th>{t('state')}</Table.Th>
-                  <Table.Th>
-                    <span className="sr-only">{t('common:table.actions')}</span>
-                  </Table.Th>
-                </Table.Tr>
-              </Table.Thead>
-              <Table.Tbody>
-                {list.map((key) => (
-                  <KeyRow
-                    key={key.id}
-                    apiKey={key}
-                    onRotate={setRotating}
+        )
+      }
+    >
+      <DataTable
+        id="keys"
+        label={t('table')}
+        columns={columns}
+        list={list}
+        view={view}
+        idOf={(key) => key.id}
+        tools={
+          <>
+            <Choice
+              view={view}
+              name="revoked"
+              label={t('state')}
+              data={[
+                ['no', t('isNotRevoked')],
+                ['yes', t('is.revoked')],
+              ]}
+            />
+            <Choice
+              view={view}
+              name="priority"
+              label={t('priority')}
+              data={PRIORITIES.map((each) => [each, t(`class.${each}`)])}
+            />
+          </>
+        }
+        {...(mayManage
+          ? {
+              rowActionsWidth: 215,
+              rowActions: (key: Key) =>
+                key.revoked_at === null && (
+                  <Acts
+                    of={key}
+                    active={stateOf(key, now) === 'active'}
                     onReach={setReaching}
-                    onRevoke={mayManage ? setRevoking : null}
+                    onRotate={setRotating}
+                    onRevoke={(each) => void end(each)}
                   />
-                ))}
-              </Table.Tbody>
-            </Table>
-          </div>
-        )}
-        {keys.hasNextPage && (
-          <div className={tables.more}>
-            <Button
-              variant="subtle"
-              size="compact-sm"
-              loading={keys.isFetchingNextPage}
-              onClick={() => void keys.fetchNextPage()}
-            >
-              {t('common:action.more')}
-            </Button>
-          </div>
-        )}
-      </Card>
-      <CreateKey
-        opened={creating}
-        mayGiveHigh={permissions.includes('member.manage')}
-        onClose={() => {
-          setCreating(false)
-        }}
+                ),
+            }
+          : {})}
+        empty={<PageEmpty title={t('none')}>{t('noneText')}</PageEmpty>}
       />
+      <CreateKey opened={creating} mayGiveHigh={mayGiveHigh} onClose={() => setCreating(false)} />
       {reaching !== null && (
-        <ChangeReach
-          key={reaching.id}
-          apiKey={reaching}
-          onClose={() => {
-            setReaching(null)
-          }}
-        />
+        <ChangeReach key={reaching.id} apiKey={reaching} onClose={() => setReaching(null)} />
       )}
-      <RotateKey
-        apiKey={rotating}
-        onClose={() => {
-          setRotating(null)
-        }}
-      />
-      <RevokeKey
-        apiKey={revoking}
-        onClose={() => {
-          setRevoking(null)
-        }}
-      />
-    </>
+      <RotateKey apiKey={rotating} onClose={() => setRotating(null)} />
+    </Page>
   )
 }
 
-interface KeyRowProps {
-  apiKey: Key
-  onRotate: (key: Key) => void
+interface ActsProps {
+  of: Key
+  active: boolean
   onReach: (key: Key) => void
-  /** `null` for who may change no key. */
-  onRevoke: ((key: Key) => void) | null
+  onRotate: (key: Key) => void
+  onRevoke: (key: Key) => void
 }
 
-function KeyRow({ apiKey, onRotate, onReach, onRevoke }: KeyRowProps) {
+/** To revoke one is what may be in a hurry: it is not behind the menu. */
+function Acts({ of, active, onReach, onRotate, onRevoke }: ActsProps) {
   const { t } = useTranslation('keys')
-  const state = stateOf(apiKey)
   return (
-    <Table.Tr>
-      <Table.Td data-label={t('name')} className={tables.strong}>
-        {apiKey.name}
-      </Table.Td>
-      <Table.Td data-label={t('key')} className={`${tables.mono ?? ''} ${tables.wide ?? ''}`}>
-        {apiKey.has_secret ? `omx_${apiKey.identifier}…` : t('ofWorkload')}
-      </Table.Td>
-      <Table.Td data-label={t('created')} className={tables.wide}>
-        {dateTime(apiKey.created_at)}
-        {apiKey.created_by_name !== '' && (
-          <span className={classes.by} title={apiKey.created_by_name}>
-            {t('by', { name: apiKey.created_by_name })}
-          </span>
-        )}
-      </Table.Td>
-      <Table.Td data-label={t('lastUsed')} className={tables.wide}>
-        {apiKey.last_used_at === null ? t('never') : dateTime(apiKey.last_used_at)}
-      </Table.Td>
-      <Table.Td data-label={t('expires')} className={tables.wide}>
-        {apiKey.expires_at === null ? t('never') : dateTime(apiKey.expires_at)}
-      </Table.Td>
-      <Table.Td data-label={t('limits')} className={`${tables.wide ?? ''} ${classes.limits ?? ''}`}>
-        {limitsOf(apiKey, t)}
-      </Table.Td>
-      <Table.Td data-label={t('state')}>
-        <Tag tone={state === 'active' ? 'ok' : 'plain'}>{t(`is.${state}`)}</Tag>
-      </Table.Td>
-      <Table.Td className={classes.actions}>
-        {state === 'active' && onRevoke !== null && (
-          <Button
-            variant="subtle"
-            size="compact-sm"
-            aria-label={t('reach.of', { name: apiKey.name })}
-            onClick={() => {
-              onReach(apiKey)
-            }}
-          >
-            {t('reach.change')}
-          </Button>
-        )}
-        {state === 'active' && apiKey.has_secret && onRevoke !== null && (
-          <Button
-            variant="subtle"
-            size="compact-sm"
-            aria-label={t('rotateOf', { name: apiKey.name })}
-            onClick={() => {
-              onRotate(apiKey)
-            }}
-          >
-            {t('rotate')}
-          </Button>
-        )}
-        {apiKey.revoked_at === null && onRevoke !== null && (
-          <Button
-            variant="subtle"
-            color="red"
-            size="compact-sm"
-            className={classes.revoke}
-            aria-label={t('revokeOf', { name: apiKey.name })}
-            onClick={() => {
-              onRevoke(apiKey)
-            }}
-          >
-            {t('revoke')}
-          </Button>
-        )}
-      </Table.Td>
-    </Table.Tr>
+    <Group gap={4} justify="flex-end" wrap="nowrap">
+      <Button
+        variant="subtle"
+        color="red"
+        size="compact-sm"
+        aria-label={t('revokeOf', { name: of.name })}
+        onClick={() => onRevoke(of)}
+      >
+        {t('revoke')}
+      </Button>
+      {active && (
+        <RowMenu of={of.name}>
+          <Menu.Item onClick={() => onReach(of)}>{t('reach.change')}</Menu.Item>
+          {of.has_secret && <Menu.Item onClick={() => onRotate(of)}>{t('rotate')}</Menu.Item>}
+        </RowMenu>
+      )}
+    </Group>
   )
 }
 
-function stateOf(key: Key): 'active' | 'expired' | 'revoked' {
+/** `now`: Unix seconds. */
+function stateOf(key: Key, now: number): 'active' | 'expired' | 'revoked' {
   if (key.revoked_at !== null) return 'revoked'
-  return key.expires_at !== null && new Date(key.expires_at) <= new Date() ? 'expired' : 'active'
+  return key.expires_at !== null && Date.parse(key.expires_at) / 1000 <= now ? 'expired' : 'active'
 }
 
-function RevokeKey({ apiKey, onClose }: { apiKey: Key | null; onClose: () => void }) {
-  const { t } = useTranslation(['keys', 'common'])
-  const revoke = useRevokeKey()
-  const close = () => {
-    onClose()
-    revoke.reset()
-  }
-  return (
-    <Dialog opened={apiKey !== null} onClose={close} title={t('revokeTitle', { name: apiKey?.name ?? '' })}>
-      <div className={classes.form}>
-        {revoke.error !== null && (
-          <Alert color="red" variant="light" icon={<Icon name="alert" />}>
-            {sentence(revoke.error)}
-          </Alert>
-        )}
-        <p className={classes.text}>{t('revokeText')}</p>
-        <div className={classes.buttons}>
-          <Button variant="default" onClick={close} data-autofocus>
-            {t('common:action.cancel')}
-          </Button>
-          <Button
-            color="red"
-            loading={revoke.isPending}
-            onClick={() => {
-              if (apiKey !== null) revoke.mutate(apiKey.id, { onSuccess: close })
-            }}
-          >
-            {t('revoke')}
-          </Button>
-        </div>
-      </div>
-    </Dialog>
-  )
-}
+/** By what a key is known again, of which only its holder knows the rest; `null` for a workload's. */
+const partOf = (key: Key): string | null => (key.has_secret ? `omx_${key.identifier}…` : null)

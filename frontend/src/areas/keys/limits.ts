@@ -5,12 +5,12 @@ import type { Key } from '../../api/keys'
 import { count } from '../../ui/format'
 import { isBound } from './reach'
 
-/** What a key may ask for: "60 requests/min, 4 at once, low priority", or "None". */
-export function limitsOf(
+/** What a key may ask for, part by part: "60 requests/min", "4 at once", "low priority". */
+function partsOf(
   key: Pick<Key, 'limits' | 'priority'> & Partial<Pick<Key, 'reach'>>,
   t: TFunction<'keys'>,
-): string {
-  const parts = [
+): string[] {
+  return [
     ...LIMIT_NAMES.map((name) => {
       const limit = key.limits[name]
       return limit != null && t(`said.${name}`, { number: count(limit) })
@@ -18,5 +18,16 @@ export function limitsOf(
     key.priority !== 'normal' && t(`said.${key.priority}`),
     key.reach !== undefined && isBound(key.reach) && t('said.bound'),
   ].filter((part) => part !== false)
-  return parts.length > 0 ? parts.join(', ') : t('said.none')
+}
+
+/** "60 requests/min, 4 at once, low priority", or "None". */
+export function limitsOf(...of: Parameters<typeof partsOf>): string {
+  return partsOf(...of).join(', ') || of[1]('said.none')
+}
+
+/** The first of them and how many more there are: "60 requests/min +2". */
+export function limitsInShort(...of: Parameters<typeof partsOf>): string {
+  const [first, ...others] = partsOf(...of)
+  if (first === undefined) return of[1]('said.none')
+  return others.length === 0 ? first : `${first} +${String(others.length)}`
 }

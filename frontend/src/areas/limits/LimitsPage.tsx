@@ -17,12 +17,15 @@ import { Card } from '../../ui/Card'
 import { measure } from '../../ui/format'
 import { Page } from '../../ui/Page'
 import { Loaded, PageEmpty } from '../../ui/PageState'
-import type { Column } from '../../ui/table/column'
+import { hiddenOf, type Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
 import { useTableState } from '../../ui/table/useTableState'
 import { EditLimits, type Subject } from './EditLimits'
 import classes from './LimitsPage.module.css'
 import { Used } from './Used'
+
+/** Not shown until they are chosen: all of them have no room beside each other. */
+const LESS_ASKED: ReadonlySet<string> = new Set(['input_tokens_per_minute', 'output_tokens_per_minute'])
 
 export function LimitsPage() {
   const { t } = useTranslation('limits')
@@ -100,6 +103,7 @@ function OfKeys({ onEdit }: { onEdit: ((key: KeyLimits) => void) | null }) {
         value: (key) => key.limits[name] ?? null,
         cell: (key) => <Used label={t(name)} limit={key.limits[name] ?? null} used={key.used[name]} short />,
         width: 210,
+        hidden: LESS_ASKED.has(name),
       })),
       {
         id: 'priority',
@@ -111,7 +115,7 @@ function OfKeys({ onEdit }: { onEdit: ((key: KeyLimits) => void) | null }) {
     ],
     [t],
   )
-  const view = useTableState({ sort: { id: 'name', desc: false } })
+  const view = useTableState({ sort: { id: 'name', desc: false }, hidden: hiddenOf(columns) })
   const { text, sort } = view.state
   const list = useKeyLimits({
     ordering: (orderingOf(sort, columns) ?? 'name') as KeyLimitsAsked['ordering'],

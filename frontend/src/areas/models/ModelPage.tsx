@@ -144,9 +144,9 @@ function Replicas({ model }: { model: Model }) {
         header: t('fetched'),
         value: (replica) => replica.bytes_done,
         cell: (replica) => <Fetched replica={replica} total={model.size} />,
-        width: 260,
+        width: 220,
       },
-      { id: 'reason', header: t('reason'), value: (replica) => replica.reason ?? '' },
+      { id: 'reason', header: t('reason'), value: (replica) => replica.reason ?? '', hidden: true },
       { id: 'error', header: t('error'), value: (replica) => replica.error },
       {
         id: 'changed',

@@ -8,6 +8,7 @@ import { useMay } from '../../api/session'
 import { Card } from '../../ui/Card'
 import { count, rate } from '../../ui/format'
 import { Loaded } from '../../ui/PageState'
+import { ScrollBox } from '../../ui/ScrollBox'
 import { Tag } from '../../ui/Tag'
 import { EditReplication } from './EditReplication'
 import { linesOf } from './labels'
@@ -107,7 +108,7 @@ function Said({ terms, own }: { terms: Terms; own: boolean }) {
 function Copies({ copies }: { copies: readonly CopiesOfVersion[] }) {
   const { t } = useTranslation('models')
   return (
-    <Table.ScrollContainer minWidth={480}>
+    <ScrollBox label={t('replication.table')} minWidth={480}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -135,7 +136,7 @@ function Copies({ copies }: { copies: readonly CopiesOfVersion[] }) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </ScrollBox>
   )
 }
 

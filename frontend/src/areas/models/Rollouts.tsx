@@ -16,6 +16,7 @@ import { useMay } from '../../api/session'
 import { Card, Empty } from '../../ui/Card'
 import { count, duration, exactly, measure, share, when } from '../../ui/format'
 import { Loaded } from '../../ui/PageState'
+import { ScrollBox } from '../../ui/ScrollBox'
 import { Tag, type Tone } from '../../ui/Tag'
 import classes from './ModelPage.module.css'
 import { useActs } from './useActs'
@@ -118,7 +119,7 @@ function Open({ model, rollout }: { model: Model; rollout: Rollout }) {
         </p>
         <Progress value={part * 100} aria-label={t('rolloutShare')} mt={6} />
       </div>
-      <div className={classes.scroll} tabIndex={0} role="region" aria-label={t('gate')}>
+      <ScrollBox label={t('gate')} minWidth={420}>
         <Table>
           <Table.Thead>
             <Table.Tr>
@@ -143,7 +144,7 @@ function Open({ model, rollout }: { model: Model; rollout: Rollout }) {
             ))}
           </Table.Tbody>
         </Table>
-      </div>
+      </ScrollBox>
       <p className={classes.muted}>{t('gateText')}</p>
       {rollout.evaluation !== null && <EvaluationGate gate={rollout.evaluation} />}
       {mayManage && (

@@ -65,7 +65,7 @@ export function Versions({ model }: { model: Model }) {
         cell: (release) => (
           <Tag tone={TONE[release.stage ?? 'draft']}>{t(`stages.${release.stage ?? 'draft'}`)}</Tag>
         ),
-        width: 140,
+        width: 130,
       },
       { id: 'channels', header: t('channels'), value: (release) => release.channels.join(', ') },
       {
@@ -82,7 +82,7 @@ export function Versions({ model }: { model: Model }) {
         header: t('since'),
         value: (release) => release.created_at,
         cell: (release) => <Since at={release.created_at ?? ''} />,
-        width: 140,
+        width: 125,
       },
     ],
     [t],

@@ -6,6 +6,7 @@ import { useTranslation } from 'react-i18next'
 import type { FinishedRequest } from '../../live/types'
 import { CopyText } from '../../ui/CopyText'
 import { clockTime, count, dateTime, duration } from '../../ui/format'
+import { ScrollBox } from '../../ui/ScrollBox'
 import { Outcome } from '../requests/Outcome'
 import { RequestLink } from '../requests/RequestLink'
 import classes from '../requests/RequestTable.module.css'
@@ -20,7 +21,7 @@ export function FinishedTable({ requests }: { requests: readonly FinishedRequest
   const shown = all ? requests : requests.slice(0, first)
   return (
     <>
-      <div className={classes.scroll} tabIndex={0} role="region" aria-label={t('lastTable')}>
+      <ScrollBox label={t('lastTable')}>
         <Table className={classes.table} verticalSpacing={7} horizontalSpacing={14}>
           <Table.Thead>
             <Table.Tr>
@@ -43,7 +44,7 @@ export function FinishedTable({ requests }: { requests: readonly FinishedRequest
             ))}
           </Table.Tbody>
         </Table>
-      </div>
+      </ScrollBox>
       {requests.length > first && (
         <div className={classes.more}>
           <Button

@@ -4,6 +4,7 @@ import { useTranslation } from 'react-i18next'
 import type { RunningRequest } from '../../live/types'
 import { useServerTime } from '../../live/useLive'
 import { count, duration } from '../../ui/format'
+import { ScrollBox } from '../../ui/ScrollBox'
 import { RequestLink } from '../requests/RequestLink'
 import classes from '../requests/RequestTable.module.css'
 
@@ -17,7 +18,7 @@ export function RunningTable({ requests, total }: RunningTableProps) {
   if (total === 0) return <p className={classes.idle}>{t('runsNothing')}</p>
   return (
     <>
-      <div className={classes.scroll} tabIndex={0} role="region" aria-label={t('runningTable')}>
+      <ScrollBox label={t('runningTable')}>
         <Table className={classes.table} verticalSpacing={7} horizontalSpacing={18}>
           <Table.Thead>
             <Table.Tr>
@@ -46,7 +47,7 @@ export function RunningTable({ requests, total }: RunningTableProps) {
             ))}
           </Table.Tbody>
         </Table>
-      </div>
+      </ScrollBox>
       {total > requests.length && (
         <p className={classes.more}>
           {t('more', { count: total - requests.length, shown: count(total - requests.length) })}

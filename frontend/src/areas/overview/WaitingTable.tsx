@@ -5,6 +5,7 @@ import type { WaitingRequest } from '../../live/types'
 import { useServerTime } from '../../live/useLive'
 import { clockTime, count, dateTime, expected, span } from '../../ui/format'
 import { RequestLink } from '../requests/RequestLink'
+import { ScrollBox } from '../../ui/ScrollBox'
 import { Tag, type Tone } from '../../ui/Tag'
 import classes from '../requests/RequestTable.module.css'
 
@@ -20,7 +21,7 @@ export function WaitingTable({ requests, total }: WaitingTableProps) {
   if (total === 0) return <p className={classes.idle}>{t('nobodyWaits')}</p>
   return (
     <>
-      <div className={classes.scroll} tabIndex={0} role="region" aria-label={t('waitingTable')}>
+      <ScrollBox label={t('waitingTable')}>
         <Table className={classes.table} verticalSpacing={7} horizontalSpacing={12}>
           <Table.Thead>
             <Table.Tr>
@@ -68,7 +69,7 @@ export function WaitingTable({ requests, total }: WaitingTableProps) {
             ))}
           </Table.Tbody>
         </Table>
-      </div>
+      </ScrollBox>
       {total > requests.length && (
         <p className={classes.more}>
           {t('more', { count: total - requests.length, shown: count(total - requests.length) })}

@@ -13,6 +13,7 @@ import { Card, Empty } from '../../ui/Card'
 import { bytes, bytesOf, count, dateTime, measure } from '../../ui/format'
 import { Page } from '../../ui/Page'
 import { Loaded } from '../../ui/PageState'
+import { ScrollBox } from '../../ui/ScrollBox'
 import { Tag } from '../../ui/Tag'
 import { Tile } from '../../ui/Tile'
 import { Autoscaling } from './Autoscaling'
@@ -67,7 +68,7 @@ export function PlacementPage() {
 function Steps({ steps }: { steps: readonly PlacementStep[] }) {
   const { t } = useTranslation('placement')
   return (
-    <Table.ScrollContainer minWidth={640}>
+    <ScrollBox label={t('stepsTable')} minWidth={640}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -96,7 +97,7 @@ function Steps({ steps }: { steps: readonly PlacementStep[] }) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </ScrollBox>
   )
 }
 
@@ -104,7 +105,7 @@ function Shortages({ placement }: { placement: Placement }) {
   const { t } = useTranslation('placement')
   return (
     <Card title={t('shortTitle')}>
-      <Table.ScrollContainer minWidth={560}>
+      <ScrollBox label={t('shortTable')} minWidth={560}>
         <Table>
           <Table.Thead>
             <Table.Tr>
@@ -127,7 +128,7 @@ function Shortages({ placement }: { placement: Placement }) {
             ))}
           </Table.Tbody>
         </Table>
-      </Table.ScrollContainer>
+      </ScrollBox>
     </Card>
   )
 }
@@ -135,7 +136,7 @@ function Shortages({ placement }: { placement: Placement }) {
 function Nodes({ nodes }: { nodes: readonly PlacementNode[] }) {
   const { t } = useTranslation('placement')
   return (
-    <Table.ScrollContainer minWidth={640}>
+    <ScrollBox label={t('nodesTable')} minWidth={640}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -161,7 +162,7 @@ function Nodes({ nodes }: { nodes: readonly PlacementNode[] }) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </ScrollBox>
   )
 }
 

@@ -48,7 +48,7 @@ function Waiting({ rows, now }: { rows: readonly WaitingRequest[]; now: number }
   const columns = useMemo(
     (): Column<WaitingRequest>[] => [
       { id: 'model', header: t('column.model'), value: (row) => row.model, primary: true },
-      numberColumn('place', t('column.place'), (row) => row.position, count, 80),
+      numberColumn('place', t('column.place'), (row) => row.position, count, 75),
       numberColumn('expected', t('column.expected'), (row) => row.expected_wait_ms, expected, 140),
       {
         id: 'waited',
@@ -56,7 +56,7 @@ function Waiting({ rows, now }: { rows: readonly WaitingRequest[]; now: number }
         value: (row) => -Date.parse(row.received_at),
         cell: (row) => span((now - Date.parse(row.received_at)) / 1000),
         align: 'right',
-        width: 150,
+        width: 120,
       },
       {
         id: 'nodes',
@@ -64,20 +64,20 @@ function Waiting({ rows, now }: { rows: readonly WaitingRequest[]; now: number }
         value: (row) => row.nodes.join(', '),
         cell: (row) =>
           row.nodes.length > 2 ? t('nodes', { count: row.nodes.length }) : row.nodes.join(', '),
-        width: 190,
+        width: 150,
       },
       {
         id: 'priority',
         header: t('column.priority'),
         value: (row) => row.priority,
         cell: (row) => t(`priority.${row.priority}`),
-        width: 100,
+        width: 95,
       },
       {
         id: 'key',
         header: t('column.key'),
         value: (row) => row.key_name || plainId(row.key).slice(-8),
-        width: 140,
+        width: 120,
       },
     ],
     [t, now],

@@ -5,6 +5,7 @@ import type { Route } from '../../api/requests'
 import { clockTime, dateTime } from '../../ui/format'
 import { NoData } from '../../ui/NoData'
 import { ahead } from './reasons'
+import { ScrollBox } from '../../ui/ScrollBox'
 import { Tag } from '../../ui/Tag'
 import classes from './RequestTable.module.css'
 
@@ -17,7 +18,7 @@ interface AttemptsProps {
 export function Attempts({ attempts, outcome }: AttemptsProps) {
   const { t } = useTranslation('requests')
   return (
-    <div className={classes.scroll} tabIndex={0} role="region" aria-label={t('tries.table')}>
+    <ScrollBox label={t('tries.table')}>
       <Table className={classes.table} verticalSpacing={7} horizontalSpacing={18}>
         <Table.Thead>
           <Table.Tr>
@@ -56,7 +57,7 @@ export function Attempts({ attempts, outcome }: AttemptsProps) {
           ))}
         </Table.Tbody>
       </Table>
-    </div>
+    </ScrollBox>
   )
 }
 

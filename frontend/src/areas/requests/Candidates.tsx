@@ -6,6 +6,7 @@ import type { Route } from '../../api/requests'
 import { duration } from '../../ui/format'
 import { NoData } from '../../ui/NoData'
 import { ahead } from './reasons'
+import { ScrollBox } from '../../ui/ScrollBox'
 import { Tag } from '../../ui/Tag'
 import classes from './RequestTable.module.css'
 
@@ -37,7 +38,7 @@ export function Candidates({ candidates, chosen }: CandidatesProps) {
     (part) => candidates.some((each) => part in each.parts),
   )
   return (
-    <div className={classes.scroll} tabIndex={0} role="region" aria-label={t('candidates.table')}>
+    <ScrollBox label={t('candidates.table')}>
       <Table className={classes.table} verticalSpacing={7} horizontalSpacing={14}>
         <Table.Thead>
           <Table.Tr>
@@ -73,7 +74,7 @@ export function Candidates({ candidates, chosen }: CandidatesProps) {
           ))}
         </Table.Tbody>
       </Table>
-    </div>
+    </ScrollBox>
   )
 }
 

@@ -21,7 +21,7 @@ import { count } from '../format'
 import { PageEmpty, PageFailure, PagePending } from '../PageState'
 import { Bulk } from './Bulk'
 import { Cards } from './Cards'
-import { compared, matching, type Column, type Value } from './column'
+import { compared, hiddenOf, matching, type Column, type Value } from './column'
 import classes from './DataTable.module.css'
 import { Grid } from './Grid'
 import { standing } from './held'
@@ -94,8 +94,7 @@ export function DataTable<Row extends RowData>({ view, ...props }: DataTableProp
 }
 
 function OwnState<Row extends RowData>(props: Omit<DataTableProps<Row>, 'view'>) {
-  const hidden = props.columns.filter((column) => column.hidden).map((column) => column.id)
-  return <Sorted {...props} view={useTableState({ hidden })} server={false} />
+  return <Sorted {...props} view={useTableState({ hidden: hiddenOf(props.columns) })} server={false} />
 }
 
 export interface SortedProps<Row extends RowData> extends DataTableProps<Row> {

@@ -25,6 +25,10 @@ export interface Column<Row> {
   filter?: readonly { value: string; label: string }[]
 }
 
+/** The columns that are not shown at first. */
+export const hiddenOf = <Row>(columns: readonly Column<Row>[]): string[] =>
+  columns.filter((column) => column.hidden).map((column) => column.id)
+
 export const textOf = (value: Value): string => (value == null ? '' : String(value))
 
 /** The order of two values; what is unknown is for the caller. */
