@@ -123,8 +123,11 @@ def check(block: Block) -> None:
     """Raise when a block is not in its language, or in none that is known here."""
     match block.language:
         case "json":
-            for line in block.text.splitlines():  # each line is a request, or the block is one object
-                json.loads(line)
+            try:
+                json.loads(block.text)
+            except ValueError:
+                for line in block.text.splitlines():  # each line is a request, where the block is no single object
+                    json.loads(line)
         case "yaml":
             yaml.safe_load(block.text)
         case "toml":
