@@ -425,6 +425,9 @@ THINGS = (
         "incident_id",
         "hold_id",
         "stream_id",
+        "suite_id",
+        "requirement_id",
+        "evaluation_id",
     ),
 )
 
