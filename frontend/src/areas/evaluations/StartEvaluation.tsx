@@ -16,11 +16,10 @@ export function StartEvaluation({ onClose }: { onClose: () => void }) {
   const { start } = useEvaluationActs()
   const models = useModels()
   const suites = useSuites()
-  const keys = useKeys()
+  const keys = useKeys({ revoked: false })
   const [now] = useState(() => Date.now())
-  const usable = (keys.data?.pages ?? [])
-    .flatMap((page) => page.results)
-    .filter((key) => key.revoked_at === null && key.permissions.includes('inference.use'))
+  const usable = (keys.rows ?? [])
+    .filter((key) => key.permissions.includes('inference.use'))
     .filter((key) => key.expires_at === null || Date.parse(key.expires_at) > now)
   const starting = useApiForm({
     initial: { model: '', release: '', suite: '', key: '' },
