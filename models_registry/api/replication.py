@@ -74,8 +74,8 @@ class ScalingTermsSerializer(Strict):
         max_value=scaling.MOST_COOL_DOWN,
         help_text="after so long without a request, and where none is expected, the last replica leaves, too; null: it stays",
     )
-    schedules = ScalingScheduleSerializer(
-        many=True,
+    schedules: serializers.ListSerializer[Any] = serializers.ListSerializer(
+        child=ScalingScheduleSerializer(),
         required=False,
         default=list,
         max_length=scaling.MOST_SCHEDULES,

@@ -49,8 +49,11 @@ class Desk:
     async def order(self, suite: EvaluationSuite, **more: Any) -> uuid.UUID:
         start = database_sync_to_async(start_evaluation, thread_sensitive=False)
         key = self.house.key.row.pk
-        made = await start(acting=self.house.owner.acting, release_id=self.release.pk, suite=suite.pk, key=key, **more)
-        return made.pk
+        made: Evaluation = await start(
+            acting=self.house.owner.acting, release_id=self.release.pk, suite=suite.pk, key=key, **more
+        )
+        found: uuid.UUID = made.pk
+        return found
 
     async def now(self, evaluation: uuid.UUID) -> Evaluation:
         found: Evaluation = await rows(lambda: Evaluation.objects.get(pk=evaluation))

@@ -59,8 +59,9 @@ def heard(valkey: redis.Redis, joined: Joined, version: Version, state: str = "r
 def ended(tenant: str, seconds: float, wait: float, node: str = "") -> Ended:
     found = Ended(tenant, "smol:1", node)
     found.count(UsageRecord(
-        *["r", tenant, "k", "smol:1", "v", node, "", "/v1", ""], received_at=0.0, prompt_tokens=1, completion_tokens=50,
-        queue_ms=wait * 1000, first_token_ms=(wait + 0.2) * 1000, duration_ms=(wait + seconds) * 1000, outcome="ok",
+        request="r", tenant=tenant, key="k", model="smol:1", version="v", node=node, node_name="", api="/v1", trace="",
+        received_at=0.0, prompt_tokens=1, completion_tokens=50, queue_ms=wait * 1000, first_token_ms=(wait + 0.2) * 1000,
+        duration_ms=(wait + seconds) * 1000, outcome="ok",
     ))  # fmt: skip
     return found
 
@@ -213,7 +214,7 @@ def test_what_others_ask_of_the_tenants_nodes_counts_as_load_there(
     owner: Person, stranger: Person, valkey: redis.Redis
 ) -> None:
     now, mine, other = 1_800_000_000.0, owner.tenant.id.hex, stranger.tenant.id.hex
-    node = SeenNode("n1", Registered(mine, "gpu", True), None)  # type: ignore[call-arg]
+    node = SeenNode("n1", Registered(mine, "gpu", True), None)
     batch = EndedBatch(now, [ended(other, 5.0, 1.0, "n1"), ended(mine, 5.0, 1.0, "n1")])
     Recorder().put(valkey, now, [node], {}, [batch], "taken")
     hour = int(now) // HOUR
