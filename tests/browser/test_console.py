@@ -228,6 +228,8 @@ def test_a_stuck_request_is_found_and_cancelled(watched: Watched, product: Produ
     model = products.model_of(product)
     with held(product, model) as asking:
         page.get_by_role("link", name="Requests", exact=True).click()
+        # The overview has a part of the same name.
+        expect(page.get_by_role("heading", name="Requests", level=1)).to_be_visible()
         running = page.get_by_label("Running now")
         expect(running.get_by_text(model)).to_be_visible()
         assert _violations(page) == []

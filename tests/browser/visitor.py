@@ -131,7 +131,8 @@ def uses(product: Product, key: str) -> bool:
 
 
 def violations(page: Page) -> list[str]:
-    """What axe finds against WCAG 2.2 AA and its own best practices, once what fades in or out is at rest."""
+    """What axe finds against WCAG 2.2 AA and its own best practices, once the page is there and what fades in or out is at rest."""
+    loaded(page)
     page.evaluate(
         "async () => { await Promise.all(document.getAnimations()"
         ".filter((one) => one.playState === 'running' && one.effect.getComputedTiming().iterations !== Infinity)"

@@ -22,7 +22,7 @@ export function FinishedTable({ requests }: { requests: readonly FinishedRequest
   return (
     <>
       <ScrollBox label={t('lastTable')}>
-        <Table className={classes.table} verticalSpacing={7} horizontalSpacing={8}>
+        <Table className={classes.table} verticalSpacing={7} horizontalSpacing={6}>
           <Table.Thead>
             <Table.Tr>
               <Table.Th>{t('time')}</Table.Th>
