@@ -10308,6 +10308,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Number of results to return per page. */
                 limit?: number;
+                passed?: boolean | null;
             };
             header?: never;
             path: {

@@ -15,6 +15,7 @@ from ollamamax.evaluations.actions.evaluation import cancel_evaluation, start_ev
 from ollamamax.evaluations.api.serializers import (
     ComparedSuiteSerializer,
     EvaluationFilters,
+    EvaluationResultFilters,
     EvaluationResultSerializer,
     EvaluationSerializer,
     EvaluationStartSerializer,
@@ -99,6 +100,7 @@ class EvaluationResultListView(View):
     of_objects = True
     serializer_class = EvaluationResultSerializer
     pagination_class = InOrder
+    filters = EvaluationResultFilters
 
     def get_queryset(self) -> QuerySet[Any]:
         return queries.results_of(self.acting, self.kwargs["evaluation_id"])

@@ -201,6 +201,10 @@ class EvaluationFilters(serializers.Serializer[Any]):
     )
 
 
+class EvaluationResultFilters(serializers.Serializer[Any]):
+    passed = serializers.BooleanField(required=False, allow_null=True, default=None)
+
+
 class CheckOutcomeSerializer(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(cases.CHECKS)
     passed = serializers.BooleanField()
