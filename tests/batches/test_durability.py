@@ -49,10 +49,19 @@ def redis_url(own_valkey: list[embedded.TemporaryValkey]) -> str:
     return own_valkey[0].url
 
 
-async def slow(ticket: Ticket) -> Any:
-    await asyncio.sleep(0.1)
-    async for event in echo(ticket):
-        yield event
+class Halfway:
+    """A node's script that answers half of the lines and the others once it is let: however slow the machine, the batch is not over before its test is."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.rest = asyncio.Event()
+
+    async def __call__(self, ticket: Ticket) -> Any:
+        self.begun += 1
+        if self.begun > LINES // 2:
+            await self.rest.wait()
+        async for event in echo(ticket):
+            yield event
 
 
 async def reach(house: House, name: str, completed: int) -> None:
@@ -73,16 +82,20 @@ async def check_whole(house: House, name: str) -> None:
 
 async def test_a_runner_killed_midway_is_replaced_by_the_next(house: House) -> None:
     # Room for what the dead one had: unlike a real node, this one does not note how tickets ended, so their slots stay taken.
-    node = await house.add_node(slow, capacity=8)
+    halfway = Halfway()
+    node = await house.add_node(halfway, capacity=8)
     first = house.start_process()
     name = await house.order([chat(number) for number in range(LINES)])
     await reach(house, name, 15)
     first.kill()
     first.wait()
-    counted = (await house.batch(name)).request_counts.completed
-    assert counted == await rows(Answer.objects.count)
+    # What it had sent to be committed is committed yet.
+    async with asyncio.timeout(LONG):
+        while (counted := await rows(Answer.objects.count)) != (await house.batch(name)).request_counts.completed:
+            await asyncio.sleep(0.05)
     assert 15 <= counted < LINES
     unstored = len(node.tickets) - counted
+    halfway.rest.set()
     house.start_process()
     await check_whole(house, name)
     # What was asked and not stored when it died was asked again; nothing else was.
@@ -90,11 +103,13 @@ async def test_a_runner_killed_midway_is_replaced_by_the_next(house: House) -> N
 
 
 async def test_a_runner_that_is_told_to_stop_hands_its_batch_over_at_once(house: House) -> None:
-    node = await house.add_node(slow)
+    halfway = Halfway()
+    node = await house.add_node(halfway)
     first = house.start_process()
     name = await house.order([chat(number) for number in range(LINES)])
     await reach(house, name, 10)
     first.send_signal(signal.SIGTERM)
+    halfway.rest.set()
     assert await asyncio.to_thread(first.wait, LONG) == 0
     assert await rows(lambda: Batch.objects.get().runner) == ""
     await house.add_runner()
@@ -103,11 +118,13 @@ async def test_a_runner_that_is_told_to_stop_hands_its_batch_over_at_once(house:
 
 
 async def test_a_runner_that_stood_still_writes_nothing_once_another_has_its_batch(house: House) -> None:
-    await house.add_node(slow, capacity=8)
+    halfway = Halfway()
+    await house.add_node(halfway, capacity=8)
     first = house.start_process()
     name = await house.order([chat(number) for number in range(LINES)])
     await reach(house, name, 10)
     first.send_signal(signal.SIGSTOP)
+    halfway.rest.set()
     held = await rows(lambda: Batch.objects.get().runner)
     await house.add_runner()
     async with asyncio.timeout(LONG):
@@ -121,7 +138,8 @@ async def test_a_runner_that_stood_still_writes_nothing_once_another_has_its_bat
 async def test_redis_lost_and_back_midway_loses_nothing(
     house: House, own_valkey: list[embedded.TemporaryValkey]
 ) -> None:
-    await house.add_node(slow)
+    halfway = Halfway()
+    await house.add_node(halfway)
     await house.add_runner()
     name = await house.order([chat(number) for number in range(LINES)])
     await reach(house, name, 15)
@@ -129,6 +147,7 @@ async def test_redis_lost_and_back_midway_loses_nothing(
     own_valkey[0].process.kill()
     own_valkey[0].process.wait()
     before = (await house.batch(name)).request_counts.completed
+    halfway.rest.set()
     await asyncio.sleep(2)
     assert (await house.batch(name)).status == "in_progress"
     folder = house.home / "valkey-again"
@@ -140,7 +159,7 @@ async def test_redis_lost_and_back_midway_loses_nothing(
         regions.Region("", house.redis_url), "keys"
     )
     publish_model(house.valkey, house.owner.tenant.id.hex)
-    await house.add_node(slow)
+    await house.add_node()
     assert before < LINES
     await check_whole(house, name)
 
@@ -207,7 +226,7 @@ async def test_a_write_that_is_repeated_counts_once(house: House, monkeypatch: p
             raise OperationalError("the connection was lost")
 
     monkeypatch.setattr(progress, "add_answers", breaks_once)
-    await house.add_node(slow)
+    await house.add_node()
     await house.add_runner()
     name = await house.order([chat(number) for number in range(LINES)])
     await check_whole(house, name)
