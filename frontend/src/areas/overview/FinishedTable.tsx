@@ -74,7 +74,7 @@ const Row = memo(function Row({ request }: { request: FinishedRequest }) {
           {clockTime(request.received_at)}
         </time>
       </Table.Td>
-      <Table.Td data-label={t('model')} className={classes.strong}>
+      <Table.Td data-label={t('model')} className={`${classes.strong ?? ''} ${classes.cut ?? ''}`}>
         <RequestLink request={request.request} model={request.model} />
       </Table.Td>
       <Table.Td data-label={t('node')} className={classes.wide}>

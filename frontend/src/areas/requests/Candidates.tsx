@@ -39,7 +39,11 @@ export function Candidates({ candidates, chosen }: CandidatesProps) {
   )
   return (
     <ScrollBox label={t('candidates.table')}>
-      <Table className={classes.table} verticalSpacing={7} horizontalSpacing={14}>
+      <Table
+        className={`${classes.table ?? ''} ${classes.wraps ?? ''}`}
+        verticalSpacing={7}
+        horizontalSpacing={8}
+      >
         <Table.Thead>
           <Table.Tr>
             <Table.Th>{t('column.node')}</Table.Th>
