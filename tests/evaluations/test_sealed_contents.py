@@ -53,6 +53,8 @@ def test_contents_are_sealed_for_their_row_and_say_so_when_no_key_opens_them(
     assert WORD.encode() not in kept()
     api, results = logged_in(owner), f"/api/v1/evaluations/{evaluation.pk}/results"
     [shown] = api.get(results).json()["results"]
+    kinds = [api.get(f"{results}?passed={each}").json()["results"] for each in ("false", "true")]
+    assert kinds == [[shown], []]
     assert (shown["answer"], shown["checks"][0]["detail"]) == (f"a {WORD}", f"no {WORD}")
     settings.SECRET_BOX = SecretBox([derived_key("another")])
     for address in (results, f"{SUITES}/{suite['id']}"):

@@ -204,6 +204,9 @@ class EvaluationFilters(serializers.Serializer[Any]):
 class EvaluationResultFilters(serializers.Serializer[Any]):
     passed = serializers.BooleanField(required=False, allow_null=True, default=None)
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in attrs.items() if value is not None}
+
 
 class CheckOutcomeSerializer(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(cases.CHECKS)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from django.conf import settings
 from django.db import migrations, models
 
@@ -21,7 +21,7 @@ def seal_what_is_there(apps: Any, schema_editor: Any) -> None:
         rows = apps.get_model("evaluations", name)._base_manager
         for row in rows.iterator(chunk_size=100):
             place, column, plain, more = of(row)
-            value = settings.SECRET_BOX.seal(msgspec.json.encode(plain), f"evaluations.{place}:{row.pk.hex}")
+            value = settings.SECRET_BOX.seal(json.dumps(plain).encode(), f"evaluations.{place}:{row.pk.hex}")
             rows.filter(pk=row.pk).update(**{column: value}, **more)
 
 
