@@ -74,7 +74,7 @@ class ScalingTermsSerializer(Strict):
         max_value=scaling.MOST_COOL_DOWN,
         help_text="after so long without a request, and where none is expected, the last replica leaves, too; null: it stays",
     )
-    schedules: serializers.ListSerializer[Any] = serializers.ListSerializer(
+    schedules = serializers.ListField(
         child=ScalingScheduleSerializer(),
         required=False,
         default=list,
