@@ -8,8 +8,6 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Literal
 
-import jsonschema.exceptions
-import jsonschema.validators
 import msgspec
 import re2
 
@@ -200,11 +198,14 @@ def _problem_of_pattern(pattern: str) -> str | None:
 
 
 def _problem_of_schema(schema: dict[str, Any]) -> str | None:
+    from jsonschema.exceptions import SchemaError  # slow to import, and most processes never check one
+    from jsonschema.validators import Draft202012Validator
+
     try:
         schemas.check_schema(schema)
-        jsonschema.validators.Draft202012Validator.check_schema(schema)
+        Draft202012Validator.check_schema(schema)
     except InvalidRequest as error:
         return error.message
-    except jsonschema.exceptions.SchemaError as error:
+    except SchemaError as error:
         return f"the JSON schema is none: {error.message[:200]}."
     return None

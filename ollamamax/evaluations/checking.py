@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,10 +97,14 @@ async def json_schema(check: EvaluationCheck, answer: str) -> CheckOutcome:
                 process.kill()
             await end([talking])
             await process.wait()
+    if process.returncode == -signal.SIGXCPU:
+        raise CheckImpossible("The JSON schema takes too long to check.")
     try:
         told = msgspec.json.decode(written)
     except msgspec.DecodeError:
-        raise CheckImpossible("The JSON schema takes too long, or too much memory, to check.") from None
+        raise CheckImpossible(
+            f"The process that checks JSON schemas ended with code {process.returncode}, and said nothing."
+        ) from None
     if "impossible" in told:
         raise CheckImpossible(told["impossible"])
     return CheckOutcome("json_schema", told["passed"], told["detail"])

@@ -41,7 +41,7 @@ from tests.cast import Key, Person
 from tests.directories import publish_empty
 from tests.fakes.node import FakeNode, Script, echo
 from tests.gateway.conftest import VERSION, QuietServer, gateway_of, publish_model, stop_gateway
-from tests.patience import LONG
+from tests.patience import LONG, until
 from tests.servers import free_port
 
 MOST_FILE_BYTES = 200_000
@@ -156,12 +156,6 @@ def chat(number: int, text: str | None = None, **changes: Any) -> dict[str, Any]
 
 def text_of(line: dict[str, Any]) -> str:
     return str(line["response"]["body"]["choices"][0]["message"]["content"])
-
-
-async def until(condition: Callable[[], Any], seconds: float = LONG) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def rows(call: Callable[[], Any]) -> Any:

@@ -21,7 +21,8 @@ from ollamamax.batches.actions.sweep import sweep_files
 from ollamamax.batches.models import File
 from ollamamax.blobs.disk import in_folder
 from ollamamax.kernel import disk
-from tests.batches.conftest import MOST_FILE_BYTES, MOST_TENANT_BYTES, House, chat, jsonl, rows, until
+from tests.batches.conftest import MOST_FILE_BYTES, MOST_TENANT_BYTES, House, chat, jsonl, rows
+from tests.patience import until
 
 
 def stored(house: House) -> list[str]:

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from ollamamax.bus import background as module
 from ollamamax.bus.background import Background
-from tests.gateway.conftest import until
+from tests.patience import until
 
 
 @pytest_asyncio.fixture

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -19,16 +18,9 @@ from ollamamax.bus.loops import Leader, LeaseOf, Loop, NotLeading
 from ollamamax.bus.models import LoopLease
 from ollamamax.contract.loop_state import decode_loop_state
 from tests.concurrency.test_identity import in_parallel
-from tests.patience import LONG
+from tests.patience import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def wait(condition: Callable[[], object], seconds: float = LONG) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.01)
 
 
 @contextmanager
@@ -63,7 +55,7 @@ def test_a_slow_loop_delays_no_other_and_one_that_fails_goes_on(valkey: redis.Re
         raise ZeroDivisionError
 
     with running(slow, Loop("fails", 0.05, LeaseOf.POSTGRES, False, fail), counting(runs)):
-        wait(lambda: len(runs) >= 5 and len(failures) >= 5)
+        wait_for(lambda: len(runs) >= 5 and len(failures) >= 5)
         free.set()
     told = {state.loop: state for state in map(decode_loop_state, valkey.hgetall(keys.LOOPS).values())}
     assert set(told) == {"slow", "fails", "counts"}
@@ -77,13 +69,13 @@ def test_one_process_leads_and_the_next_one_takes_over_under_a_higher_number(lea
     second: list[Leader] = []
     leading = Controller([counting(first, lease=lease)])
     leading.start()
-    wait(lambda: len(first) >= 2)
+    wait_for(lambda: len(first) >= 2)
     with running(counting(second, lease=lease)):
         before = len(first)
-        wait(lambda: len(first) >= before + 5)
+        wait_for(lambda: len(first) >= before + 5)
         assert second == []
         leading.stop()
-        wait(lambda: second)
+        wait_for(lambda: second)
     assert {leader.fence for leader in second} == {first[0].fence + 1}
 
 
@@ -95,7 +87,7 @@ def test_loops_of_redis_go_on_while_postgres_is_away(monkeypatch: pytest.MonkeyP
     in_redis: list[Leader] = []
     in_postgres: list[Leader] = []
     with running(counting(in_redis), counting(in_postgres, "writes", LeaseOf.POSTGRES)):
-        wait(lambda: len(in_redis) >= 5)
+        wait_for(lambda: len(in_redis) >= 5)
     assert in_postgres == []
 
 
@@ -132,7 +124,7 @@ def test_nobody_becomes_the_leader_amid_a_transaction_of_the_former_one() -> Non
         LoopLease.objects.update(until=Now())
         taken.append(PostgresLease("b").take())
         committed.set()
-        wait(lambda: PostgresLease("b").take())
+        wait_for(lambda: PostgresLease("b").take())
         taken.append(PostgresLease("b").take())
 
     assert in_parallel(write, follow) == [None, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import redis
@@ -12,7 +12,7 @@ import redis
 from ollamamax.bus import connect, keys
 from ollamamax.bus.directory import Directory, publish, reconcile
 from ollamamax.contract.tables import Table
-from tests.patience import LONG
+from tests.patience import LONG, until
 
 
 def decode(value: bytes) -> str:
@@ -41,16 +41,6 @@ async def directory(redis_url: str, client: redis.Redis) -> AsyncIterator[Direct
     await asyncio.wait_for(made.wait_loaded(), LONG)
     yield made
     await made.stop()
-
-
-async def until(condition: Callable[[], object], seconds: float = LONG) -> float:
-    """Seconds it took."""
-    start = time.monotonic()
-    while not condition():
-        if time.monotonic() - start > seconds:
-            raise TimeoutError("the condition did not come true")
-        await asyncio.sleep(0.002)
-    return time.monotonic() - start
 
 
 def lose_subscriptions(client: redis.Redis) -> None:

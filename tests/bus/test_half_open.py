@@ -26,9 +26,8 @@ from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
 from tests.architecture.code import called_name, modules
 from tests.fakes.state import node_state
-from tests.gateway.conftest import until
 from tests.halting import HaltingWay
-from tests.patience import LONG
+from tests.patience import LONG, until
 
 Said = list[str]
 """What was heard."""

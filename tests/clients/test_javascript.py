@@ -14,7 +14,8 @@ import pytest
 
 from ollamamax.gateway.ollama.endpoints import API_VERSION
 from tests.clients.conftest import Crowd, anything
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
+from tests.patience import until
 
 FOLDER = Path(__file__).parent / "js"
 OF_WHEEL = Path(sys.prefix) / "node-bin" / "node"

@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from tests.clients.conftest import anything
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
+from tests.patience import until
 
 HEADERS = {
     "Content-Type": "application/json",

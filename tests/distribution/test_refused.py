@@ -21,8 +21,7 @@ from ollamamax.identity.scope import every_tenant, tenant_scope
 from tests.cast import Key, Person, make_key
 from tests.distribution.conftest import EMPTY, Repository, Served, digest_of, image_of, told
 from tests.management.conftest import knows
-from tests.patience import LONG
-from tests.worker.node import wait_for
+from tests.patience import LONG, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DATA = b"what a tenant has" * 1000

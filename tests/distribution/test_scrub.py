@@ -24,7 +24,7 @@ from ollamamax.kernel.principal import system
 from tests.cast import Person
 from tests.distribution.conftest import Controller, Repository, Served, digest_of, image_of, told
 from tests.management.conftest import MakeNode, make_node
-from tests.worker.node import wait_for
+from tests.patience import wait_for
 
 __all__ = ["make_node"]
 

@@ -13,7 +13,7 @@ from ollamamax.embedded import supervise
 from ollamamax.embedded.down import down
 from ollamamax.embedded.home import Home
 from ollamamax.embedded.processes import Process
-from tests.embedded.test_supervise import wait
+from tests.patience import wait_for
 from tests.small_disk import fill, small_disk
 
 SPEAKS = """
@@ -42,15 +42,15 @@ def test_logs_that_cannot_be_written_end_nobody(disk: Path) -> None:
     os.close(lock)
     child.begin("speaks")
     log = home.logs / "speaks.log"
-    wait(lambda: log.exists() and log.stat().st_size > 0)
+    wait_for(lambda: log.exists() and log.stat().st_size > 0)
     fill(disk / "fill")
     # A failure would show as soon as the next lines come; two states of the supervisor's own loop lie in between.
     read = pid_and_output(child)
-    wait(lambda: pid_and_output(child)[1] > read[1] + 100)
+    wait_for(lambda: pid_and_output(child)[1] > read[1] + 100)
     assert pid_and_output(child)[0] == read[0]
     stuck = log.stat().st_size
     (disk / "fill").unlink()
-    wait(lambda: log.stat().st_size > stuck)
+    wait_for(lambda: log.stat().st_size > stuck)
     assert child.process.poll() is None
     assert down(home) == 0
     child.process.wait(10)

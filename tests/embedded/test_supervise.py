@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from ollamamax.embedded.home import Home
 from ollamamax.embedded.processes import Process
 from ollamamax.embedded.supervise import INSTANCE, Child
 from ollamamax.embedded.up import _hold
-from tests.patience import LONG
+from tests.patience import wait_for
 
 SAYS_WHEN_IT_ENDS = """
 import pathlib, signal, sys, time
@@ -32,13 +31,6 @@ signal.signal(signal.SIGTERM, end)
 pathlib.Path(sys.argv[1] + "." + sys.argv[2]).touch()
 while True: time.sleep(1)
 """
-
-
-def wait(condition: Callable[[], bool], seconds: float = LONG) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -63,7 +55,7 @@ def started(home: Home, *processes: Process) -> Child:
     os.close(lock)
     for process in processes:
         child.begin(process.name)
-        wait((home.folder / f"ends.{process.name}").exists)
+        wait_for((home.folder / f"ends.{process.name}").exists)
     return child
 
 
@@ -85,14 +77,14 @@ def test_a_process_that_dies_is_started_again(home: Home) -> None:
     child = started(home, sleeper(home, "web", 20))
     (before,) = child.states()
     os.kill(before["pid"], signal.SIGKILL)
-    wait(lambda: child.states()[0]["pid"] not in {0, before["pid"]})
+    wait_for(lambda: child.states()[0]["pid"] not in {0, before["pid"]})
     down(home)
 
 
 def test_a_killed_supervisor_leaves_nothing(home: Home) -> None:
     child = started(home, sleeper(home, "server", 10), sleeper(home, "web", 20))
     os.kill(child.pid, signal.SIGKILL)
-    wait(lambda: supervise.marked(home.instance()) == [])
+    wait_for(lambda: supervise.marked(home.instance()) == [])
     assert home.lock() is not None
 
 
@@ -159,8 +151,8 @@ def test_a_process_that_cannot_start_is_noticed(home: Home) -> None:
     _hold(lock, child.pid, "")
     os.close(lock)
     child.begin("web")
-    wait(lambda: child.has_failed("web"))
-    wait(lambda: "no such luck" in (home.logs / "web.log").read_text())
+    wait_for(lambda: child.has_failed("web"))
+    wait_for(lambda: "no such luck" in (home.logs / "web.log").read_text())
     down(home)
 
 
@@ -181,13 +173,13 @@ os.kill(os.getpid(), 9)
 def test_the_supervisor_ends_with_its_parent_when_it_is_told_to(home: Home) -> None:
     killed = subprocess.run([sys.executable, "-c", PARENT, home.folder], stdout=subprocess.PIPE, text=True)
     assert (killed.returncode, killed.stdout) == (-signal.SIGKILL, "begun\n")
-    wait(lambda: supervise.marked(home.instance()) == [])
+    wait_for(lambda: supervise.marked(home.instance()) == [])
 
 
 def test_status_tells_what_runs(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     assert status(home) == 3
     child = started(home, sleeper(home, "web", 20))
-    wait(lambda: child.states()[0]["statename"] == "RUNNING")
+    wait_for(lambda: child.states()[0]["statename"] == "RUNNING")
     assert status(home) == 0
     assert "http://here" in capsys.readouterr().out
     down(home)

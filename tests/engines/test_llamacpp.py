@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from ollamamax import contract
 from ollamamax.kernel.errors import EngineFailed, InvalidRequest, ModelNotFound
 from tests import smollm
 from tests.engines.conftest import chat
-from tests.patience import LONG
+from tests.patience import LONG, until
 
 FIRST, SECOND = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 
@@ -49,13 +49,6 @@ async def run(engine: LlamaCpp, inference: contract.Inference, version: str = FI
     *_, final = [event async for event in engine.generate(version, "m", inference)]
     assert isinstance(final, contract.Final)
     return final
-
-
-async def until(condition: Callable[[], bool], seconds: float = LONG) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.02)
 
 
 def pid(engine: LlamaCpp, version: str = FIRST) -> int:

@@ -21,7 +21,7 @@ from ollamamax.contract import Engine, Inference, ModelState, NodeState, encode_
 from ollamamax.contract.profile import Profile
 from ollamamax.contract.tables import NODES, Registered
 from ollamamax.kernel.ids import new_id
-from tests.gateway.conftest import until
+from tests.patience import until
 
 VERSION = "sha256:" + "ab" * 32
 OTHER = "sha256:" + "cd" * 32

@@ -6,21 +6,20 @@ import contextlib
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psycopg
 import pytest
 
-from benchmarks.product import ROOT, Place, placed, wait_for
+from benchmarks.product import ROOT, Place, placed
 from ollamamax.embedded import environment, supervise
 from ollamamax.embedded.home import Home
 from ollamamax.kernel.disk import RESERVE
 from tests.fakes.registry import Registry
+from tests.patience import wait_for
 from tests.small_disk import fill, small_disk
 
 pytestmark = [
@@ -29,6 +28,8 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.usefixtures("processes_without_coverage"),
 ]
+SLOW = 300.0
+"""Seconds in which each step must have come about: what was refused is tried again ever more rarely."""
 MEBIBYTES = 700
 QUESTION = {"model": "smollm2:135m", "max_tokens": 4, "messages": [{"role": "user", "content": "Say hello."}]}
 MORE_THAN_A_LOG = 64
@@ -57,18 +58,11 @@ class Asking:
     def has_more(self, count: int = 3) -> None:
         """Wait for so many more answers."""
         before = len(self.answers)
-        until(lambda: len(self.answers) >= before + count)
+        wait_for(lambda: len(self.answers) >= before + count, SLOW)
 
     def stop(self) -> None:
         self._end.set()
         self._thread.join(60)
-
-
-def until(condition: Callable[[], Any], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -111,21 +105,21 @@ def test_what_a_full_disk_does_is_over_when_there_is_room_again(disk: Path, regi
             assert set(asking.answers) == {200}, "what runs goes on while what comes in is refused"
 
             fill(disk / "fill")
-            until(lambda: "No space left" in http.get("/readyz").text)
+            wait_for(lambda: "No space left" in http.get("/readyz").text, SLOW)
             assert http.get("/readyz").status_code == 503
             assert http.post("/api/v1/keys", json={"name": "during"}).status_code == 503
             break_postgres(place)
-            until(lambda: "PANIC" in log(place, "postgres"))
+            wait_for(lambda: "PANIC" in log(place, "postgres"), SLOW)
             fill(disk / "fill")  # what PostgreSQL gave up when it ended
-            until(lambda: "No space left" in http.get("/readyz").text)
+            wait_for(lambda: "No space left" in http.get("/readyz").text, SLOW)
             assert http.post("/api/v1/keys", json={"name": "without"}).status_code == 503
             told: list[str] = []
-            until(lambda: refused_now(http, disk, told), seconds=150)
+            wait_for(lambda: refused_now(http, disk, told), SLOW)
             assert "Redis is of no use now. It refuses" in told[0], told
 
             (disk / "fill").unlink()
             (disk / "part").unlink()
-            until(lambda: http.get("/readyz").json() == {"status": "ok", "postgres": "ok", "redis": "ok"})
+            wait_for(lambda: http.get("/readyz").json() == {"status": "ok", "postgres": "ok", "redis": "ok"}, SLOW)
             asking.has_more()
             assert asking.answers[-2:] == [200, 200]
             assert http.post("/api/v1/keys", json={"name": "after"}).status_code == 201
@@ -154,7 +148,9 @@ def _killed_on_a_full_disk(place: Place, disk: Path, headers: dict[str, str]) ->
     home = Home(place.home)
     fill(disk / "fill")
     os.kill(home.running()["pid"], signal.SIGKILL)
-    until(lambda: "The supervisor was killed" in place.log("up").read_text())  # by the program that waits for it
+    wait_for(
+        lambda: "The supervisor was killed" in place.log("up").read_text(), SLOW
+    )  # by the program that waits for it
     assert supervise.marked(home.instance()) == []
     refused = place.start("refused", "ollamamax.embedded", "up")
     assert refused.wait(60) == 1
@@ -163,7 +159,7 @@ def _killed_on_a_full_disk(place: Place, disk: Path, headers: dict[str, str]) ->
     assert supervise.marked(home.instance()) == []
     (disk / "fill").unlink()
     again = place.start("again", "ollamamax.embedded", "up")
-    wait_for(lambda: " is ready after " in place.log("again").read_text(), again, place.log("again"))
+    wait_for(lambda: " is ready after " in place.log("again").read_text() or again.poll() is not None, SLOW)
     answer = httpx.post(f"{place.url}/v1/chat/completions", json=QUESTION, headers=headers, timeout=240)
     assert answer.status_code == 200, answer.text
 

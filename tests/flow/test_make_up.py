@@ -10,9 +10,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,7 +29,7 @@ from ollamamax.observability.table import BY_NAME
 from tests.flow import documents, prometheus
 from tests.flow.node_alone import IMPORT_EVERYTHING, NodeAlone
 from tests.observability import expressions
-from tests.patience import LONG
+from tests.patience import LONG, wait_for
 from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -95,13 +94,6 @@ class Copy:
 
     def processes(self) -> list[psutil.Process]:
         return supervise.marked(self.home.instance())
-
-
-def wait(condition: Callable[[], bool], seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -268,8 +260,8 @@ def test_prometheus_scrapes_every_process(running: Copy, tmp_path: Path) -> None
         running.post("/v1/chat/completions", asked)
         test_the_openai_client_is_answered(running)  # a stream has times to tokens
         every = {"web", "controller", "batches", "node"}
-        wait(lambda: {name for name, health in found.targets().items() if health == "up"} == every)
-        wait(lambda: bool(found.ask(f'ollamamax_tokens_total{{model="{MODEL}",kind="completion"}} > 0')))
+        wait_for(lambda: {name for name, health in found.targets().items() if health == "up"} == every)
+        wait_for(lambda: bool(found.ask(f'ollamamax_tokens_total{{model="{MODEL}",kind="completion"}} > 0')))
         [node] = found.ask("ollamamax_node_up * on(node) group_left(name) ollamamax_node_info")
         assert (node["metric"]["name"], node["value"][1]) == ("node-1", "1")
         told = {each["metric"]["process"] for each in found.ask("ollamamax_build_info")}
@@ -283,7 +275,7 @@ def test_prometheus_scrapes_every_process(running: Copy, tmp_path: Path) -> None
                 assert process in metric.given_by, (name, process)
         # Every metric and label of alerts and dashboards is there, and every query is answered.
         with contextlib.suppress(AssertionError):
-            wait(lambda: all(found.ask(name) for name in expressions.recorded()), LONG)
+            wait_for(lambda: all(found.ask(name) for name in expressions.recorded()), LONG)
         assert [name for name in expressions.recorded() if not found.ask(name)] == []
         for each in expressions.expressions():
             found.ask(each.text)
@@ -315,7 +307,7 @@ def test_a_node_installed_alone_joins_and_answers(running: Copy, tmp_path: Path)
 
     other = f"/api/v1/nodes/{said_of('node-1')['id']}"
     with node.running():
-        wait(has_the_model)
+        wait_for(has_the_model)
         running.patch(other, {"schedulable": False})
         asked = {"model": MODEL, "messages": [{"role": "user", "content": "What is the capital of France?"}]}
         answer = running.post("/v1/chat/completions", asked | {"max_tokens": 40})
@@ -326,7 +318,7 @@ def test_a_node_installed_alone_joins_and_answers(running: Copy, tmp_path: Path)
 @pytest.mark.timeout(900)
 def test_a_backup_taken_while_it_runs_begins_another_installation_that_answers(running: Copy, tmp_path: Path) -> None:
     test_the_openai_client_is_answered(running)
-    wait(lambda: len(running.usage_records()) >= 1)
+    wait_for(lambda: len(running.usage_records()) >= 1)
     records = set(running.usage_records())
     path = f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"
     here: Any = {"cwd": running.folder, "env": {**running.environ, "PATH": path}, "check": True, "capture_output": True}
@@ -355,7 +347,7 @@ def test_a_backup_taken_while_it_runs_begins_another_installation_that_answers(r
 
 def test_everything_is_there_after_a_stop_and_a_start(running: Copy) -> None:
     before = running.bootstrap()
-    wait(lambda: len(running.usage_records()) >= 4)
+    wait_for(lambda: len(running.usage_records()) >= 4)
     records = running.usage_records()
     assert running.make("down").endswith("Stopped.\n")
     assert running.processes() == []
@@ -370,7 +362,7 @@ def test_a_killed_supervisor_leaves_nothing_and_the_next_start_goes_on(running: 
     test_the_ollama_client_is_answered(running)  # a model is loaded: the engine's own processes run too
     pid = running.home.running()["pid"]
     os.kill(pid, signal.SIGKILL)
-    wait(lambda: running.processes() == [])
+    wait_for(lambda: running.processes() == [])
     running.make("up", "DETACH=1")
     test_the_openai_client_is_answered(running)
     running.make("down")

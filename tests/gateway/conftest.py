@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ from ollamamax.kernel.ids import new_id
 from ollamamax.processes.uvicorn_http import Http
 from tests.directories import publish_empty
 from tests.fakes.node import FakeNode, Script, echo
-from tests.patience import LONG
+from tests.patience import until
 from tests.servers import free_port
 
 VERSION = "sha256:" + "ab" * 32
@@ -90,13 +90,6 @@ class Site:
 
     def usage(self) -> list[dict[str, Any]]:
         return [msgspec.to_builtins(decode_usage(fields[b"r"])) for _, fields in self.client.xrange(keys.USAGE)]
-
-
-async def until(condition: Callable[[], bool], seconds: float = LONG) -> None:
-    """Wait for a condition; fails when it does not come true."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def publish_model(client: redis.Redis, tenant: str, name: str = "echo:latest", **more: Any) -> None:

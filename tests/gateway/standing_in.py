@@ -13,9 +13,10 @@ from ollamamax.bus import keys
 from ollamamax.kernel import errors
 from ollamamax.kernel.ids import new_id
 from tests.fakes.node import FakeNode
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.test_fallbacks import HEADER, add_model, add_node, said
 from tests.gateway.waiting import Gate, begun
+from tests.patience import until
 
 PATHS = {
     "/api/chat": {},

@@ -9,7 +9,8 @@ import pytest
 
 from ollamamax.bus import directory
 from ollamamax.contract.tables import ALIASES
-from tests.gateway.conftest import VERSION, Site, until
+from tests.gateway.conftest import VERSION, Site
+from tests.patience import until
 
 SAY = [{"role": "user", "content": "one two"}]
 BODIES: list[tuple[str, dict[str, Any]]] = [

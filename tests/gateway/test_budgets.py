@@ -15,7 +15,8 @@ from ollamamax.contract import Delta, Event, Final, Inference, Ticket
 from ollamamax.contract.budgets import KnownBudget, KnownBudgets, Price
 from ollamamax.contract.tables import BUDGETS
 from tests.fakes.node import echo
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
+from tests.patience import until
 
 BUDGET = KnownBudget("b" * 32, "tenant", "", "tokens", "day", 1000.0)
 MESSAGES = [{"role": "user", "content": "one two three"}]

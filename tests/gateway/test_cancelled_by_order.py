@@ -14,10 +14,10 @@ from cluster.scheduling.explanation import why
 from ollamamax.bus import keys
 from ollamamax.contract import Delta, Described, Event, GatewayOrder, OpenRequest, Ticket, decode_open
 from ollamamax.gateway.standalone import Standalone
-from tests.gateway.conftest import Site, gateway_of, listening, stop_gateway, until
+from tests.gateway.conftest import Site, gateway_of, listening, stop_gateway
 from tests.gateway.test_revocation import ROUTES, _error
 from tests.gateway.waiting import ask, full, queued
-from tests.patience import LONG
+from tests.patience import LONG, until
 from tests.servers import free_port
 
 SAID = "This request was cancelled by somebody who manages the requests of its tenant."

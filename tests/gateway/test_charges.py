@@ -10,7 +10,8 @@ import pytest
 from cluster.scheduling.fairness import work
 from ollamamax.bus import keys
 from ollamamax.contract import Delta, Event, Failure, Final, Ticket
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
+from tests.patience import until
 
 ASK: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "word " * 200}], "stream": False}
 TOKENS = 5

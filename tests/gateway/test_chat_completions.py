@@ -10,8 +10,9 @@ import pytest
 
 from ollamamax.bus import directory, keys
 from ollamamax.contract.tables import TENANTS
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.scripts import is_sure
+from tests.patience import until
 
 ASK: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
 

@@ -12,8 +12,9 @@ import pytest
 from ollamamax.bus import clock, keys
 from ollamamax.contract import Event, Failure, Ticket
 from tests.fakes.node import echo
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.waiting import ASK, full
+from tests.patience import until
 
 
 async def _by_its_clock(ticket: Ticket) -> AsyncIterator[Event]:

@@ -7,8 +7,9 @@ from typing import Any
 import openai
 import pytest
 
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.scripts import is_sure
+from tests.patience import until
 
 ASK: dict[str, Any] = {"model": "echo", "prompt": "one two three"}
 

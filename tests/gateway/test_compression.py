@@ -15,7 +15,8 @@ import pytest
 from ollamamax.contract import Event, Final, Ticket
 from ollamamax.contract.tables import MODELS
 from ollamamax.gateway import compression
-from tests.gateway.conftest import Site, publish_model, until
+from tests.gateway.conftest import Site, publish_model
+from tests.patience import until
 
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "many words " * 500}]}
 

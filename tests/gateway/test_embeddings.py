@@ -8,8 +8,9 @@ import ollama
 import openai
 import pytest
 
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.scripts import embeds, embeds_not, remembers
+from tests.patience import until
 
 
 def _openai(site: Site, key: str | None = None) -> openai.AsyncOpenAI:

@@ -16,9 +16,10 @@ from ollamamax.gateway import ending
 from ollamamax.gateway.ending import Refusals
 from ollamamax.kernel.ids import new_id
 from tests.fakes.node import echo
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.scripts import embeds
 from tests.gateway.waiting import begun, full, queued
+from tests.patience import until
 
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "one two"}]},

@@ -19,7 +19,8 @@ from ollamamax.bus import directory, sentinels
 from ollamamax.bus.connect import connect, connect_async
 from ollamamax.bus.link import Broken, opened, pack
 from ollamamax.bus.sentinels import NoPrimary
-from tests.gateway.conftest import Site, publish_model, site_at, until
+from tests.gateway.conftest import Site, publish_model, site_at
+from tests.patience import until
 from tests.worker.conftest import Stub
 from tests.worker.node import Node, make_identity, make_user
 

@@ -18,8 +18,8 @@ from ollamamax.contract import Delta, Event, Failure, Final, Ticket
 from ollamamax.contract.tables import NODES
 from ollamamax.identity.keys import parse_key
 from tests.fakes.node import echo
-from tests.gateway.conftest import Site, until
-from tests.patience import BUSY
+from tests.gateway.conftest import Site
+from tests.patience import BUSY, until
 
 ASK: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
 

@@ -10,10 +10,11 @@ import pytest
 from cluster.dispatch import queue
 from ollamamax.bus import keys
 from tests.fakes.node import echo
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.standing_in import NEVER, PATHS, SOON, ask, busy, full, limited, nothing_left, records, refusals
 from tests.gateway.test_fallbacks import add_model, add_node, version
 from tests.gateway.waiting import queued
+from tests.patience import until
 
 
 @pytest.mark.parametrize("stream", [False, True])

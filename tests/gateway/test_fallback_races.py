@@ -11,10 +11,11 @@ from cluster.dispatch.admission import Given, Waits
 from ollamamax.bus import keys
 from ollamamax.gateway.service import Service
 from tests.fakes.node import FakeNode
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.standing_in import NEVER, SOON, ask, busy, full, limited, nothing_left, records, refusals
 from tests.gateway.test_fallbacks import _breaks, add_model, add_node
 from tests.gateway.waiting import Gate, queued
+from tests.patience import until
 
 
 async def test_nobody_who_waits_there_is_overtaken(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,9 @@ from ollamamax.bus import directory, keys
 from ollamamax.contract import Delta, Event, Failure, Final, ModelState, Ticket
 from ollamamax.contract.tables import ALIASES, MODELS
 from tests.fakes.node import echo
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.scripts import counts_not, remembers
+from tests.patience import until
 
 SAY = [{"role": "user", "content": "one two"}]
 CHATS: dict[str, dict[str, Any]] = {

@@ -11,7 +11,8 @@ import pytest
 from ollamamax.bus import keys
 from ollamamax.contract import Delta, Event, Failure, Final, Frame, Ticket, encode_frames
 from tests.fakes.node import FakeNode
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
+from tests.patience import until
 
 ASK: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "Say it."}], "stream": False}
 LIES: dict[str, list[Event]] = {

@@ -8,8 +8,9 @@ import pytest
 
 from cluster.dispatch.request import Request
 from cluster.dispatch.token_stream import TokenStream
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.waiting import ASK
+from tests.patience import until
 
 
 @pytest.mark.parametrize("stream", [True, False])

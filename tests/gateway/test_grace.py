@@ -26,8 +26,9 @@ from ollamamax.contract import (
 from ollamamax.contract.tables import MODELS
 from ollamamax.kernel.ids import new_id
 from tests.fakes.node import FakeNode
-from tests.gateway.conftest import VERSION, Site, publish_model, until
+from tests.gateway.conftest import VERSION, Site, publish_model
 from tests.gateway.waiting import ASK, begun
+from tests.patience import until
 
 WELL = [Engine("llamacpp", True, hosts_blobs=True)]
 HUNG = [Engine("llamacpp", False, error="no token for 10 s", quarantined=[VERSION])]

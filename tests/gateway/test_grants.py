@@ -14,8 +14,8 @@ from ollamamax.contract import Delta, Event, Ticket
 from ollamamax.contract.tables import MODELS
 from ollamamax.identity.keys import parse_key
 from ollamamax.kernel.ids import new_id
-from tests.gateway.conftest import VERSION, Site, until
-from tests.patience import LONG
+from tests.gateway.conftest import VERSION, Site
+from tests.patience import LONG, until
 
 MESSAGES = [{"role": "user", "content": "one"}]
 NAMING: dict[str, dict[str, Any]] = {

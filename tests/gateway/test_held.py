@@ -9,10 +9,10 @@ import random
 import pytest
 
 from ollamamax.gateway.body_memory import LEAST, Body, HeldBytes, TooManyBytes
-from tests.gateway.conftest import BOUNDS, Site, until
+from tests.gateway.conftest import BOUNDS, Site
 from tests.gateway.test_intake import Client
 from tests.gateway.waiting import ASK
-from tests.patience import LONG
+from tests.patience import LONG, until
 
 LONG_BODY = b'{"model": "echo", "messages": [{"role": "user", "content": "' + b"a" * 60_000
 

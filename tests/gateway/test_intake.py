@@ -12,9 +12,9 @@ import pytest_asyncio
 from ollamamax.contract.tables import MODELS
 from ollamamax.gateway.intake import Intake
 from ollamamax.gateway.standalone import Standalone
-from tests.gateway.conftest import BOUNDS, Site, gateway_of, listening, stop_gateway, until
+from tests.gateway.conftest import BOUNDS, Site, gateway_of, listening, stop_gateway
 from tests.gateway.waiting import ASK, Gate
-from tests.patience import LONG
+from tests.patience import LONG, until
 from tests.servers import free_port
 
 FLOOD = 300

@@ -15,8 +15,9 @@ from ollamamax.contract import Delta, Event, Failure, Ticket
 from ollamamax.contract.tables import TENANTS
 from ollamamax.kernel.ids import new_id
 from tests.fakes.node import FakeNode, Script, echo
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.scripts import embeds, remembers
+from tests.patience import until
 
 HEADER = "x-ollamamax-keep-alive"
 CHAT: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from ollamamax.bus import keys
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.waiting import ASK, Gate, ask, full, queued
+from tests.patience import until
 
 
 async def test_limits_of_a_key_are_429_with_the_time_to_wait(site: Site) -> None:

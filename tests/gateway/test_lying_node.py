@@ -17,7 +17,8 @@ from ollamamax.contract import ModelState, Ticket, decode_fault, decode_ticket, 
 from ollamamax.contract.tables import NODES
 from ollamamax.kernel.ids import new_id
 from tests.fakes.state import node_state
-from tests.gateway.conftest import VERSION, Site, until
+from tests.gateway.conftest import VERSION, Site
+from tests.patience import until
 
 pack = msgspec.msgpack.encode
 STARTED = ["s", 1.0]

@@ -10,8 +10,9 @@ import ollama
 import pytest
 
 from ollamamax.contract import Failure, Gpu, ModelState
-from tests.gateway.conftest import VERSION, Site, until
+from tests.gateway.conftest import VERSION, Site
 from tests.gateway.scripts import remembers
+from tests.patience import until
 
 
 def _client(site: Site, key: str | None = None) -> ollama.AsyncClient:

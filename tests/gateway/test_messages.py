@@ -8,8 +8,9 @@ from typing import Any
 import anthropic
 import pytest
 
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.scripts import breaks_late, calls_badly, counts, counts_not, thinks_aloud
+from tests.patience import until
 
 ASK: dict[str, Any] = {"model": "echo", "max_tokens": 64, "messages": [{"role": "user", "content": "one two three"}]}
 TOOL: Any = {"name": "sum", "description": "adds", "input_schema": {"type": "object"}}

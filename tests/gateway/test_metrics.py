@@ -12,9 +12,9 @@ from ollamamax.contract import Delta, Event, Failure, Final, Started, Ticket
 from ollamamax.observability import instruments, start
 from ollamamax.observability.exposition import Page
 from tests.fakes.node import echo
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.observability.scraped import OPENMETRICS, Scraped
-from tests.patience import LONG
+from tests.patience import LONG, until
 
 TOKEN = "t" * 24
 MESSAGES = [{"role": "user", "content": "one two three"}]

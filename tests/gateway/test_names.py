@@ -13,8 +13,9 @@ from models_registry.spelling import canonical, shortest
 from ollamamax.bus import directory
 from ollamamax.contract import ModelState
 from ollamamax.contract.tables import MODELS, Listed
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.test_fallbacks import add_model, add_node, version
+from tests.patience import until
 
 SPELLINGS = [
     *("Echo", "ECHO:Latest", "echo:latest", " echo ", "library/echo", "Library/Echo:latest"),

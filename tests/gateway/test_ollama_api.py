@@ -10,8 +10,9 @@ import ollama
 import pytest
 
 from ollamamax.contract import Delta, Event, Final, Ticket
-from tests.gateway.conftest import VERSION, Site, until
+from tests.gateway.conftest import VERSION, Site
 from tests.gateway.scripts import calls_a_tool, calls_badly, is_sure
+from tests.patience import until
 
 ASK: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
 

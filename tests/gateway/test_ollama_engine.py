@@ -14,8 +14,9 @@ from ollamamax import contract
 from ollamamax.contract import Event, Final, ModelState, Ticket
 from ollamamax.kernel.errors import EngineFailed, ModelNotFound
 from tests.fakes.node import echo
-from tests.gateway.conftest import VERSION, Site, until
+from tests.gateway.conftest import VERSION, Site
 from tests.gateway.scripts import describes, embeds, embeds_not, is_sure
+from tests.patience import until
 
 
 class NoModels:

@@ -15,9 +15,9 @@ from cluster.fleet.presence import SILENCE
 from ollamamax.bus import keys
 from ollamamax.contract import Delta, Event, Final, Ticket
 from tests.fakes.node import FakeNode
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.test_recovery import _ask, _goes_on, _stream, _tells_a_little
-from tests.patience import BUSY
+from tests.patience import BUSY, until
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.waiting import ask, full, queued
+from tests.patience import until
 
 
 async def test_a_class_goes_before_others_of_the_same_tenant(site: Site) -> None:

@@ -10,8 +10,9 @@ from cluster.scheduling.load import avoided
 from ollamamax.bus import keys
 from ollamamax.contract import Load, ModelState
 from ollamamax.contract.profile import Profile
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.test_fallbacks import HEADER, SAY, add_model, add_node, version
+from tests.patience import until
 
 
 def ask(num_ctx: int | None, **more: Any) -> dict[str, Any]:

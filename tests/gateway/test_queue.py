@@ -16,8 +16,9 @@ from ollamamax.contract.tables import TENANTS
 from ollamamax.gateway.body_memory import HeldBytes
 from ollamamax.kernel.ids import new_id
 from tests.fakes.node import echo
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.waiting import ASK, ask, full, queued, share
+from tests.patience import until
 
 
 async def test_who_waits_is_served_when_a_slot_is_free(site: Site) -> None:

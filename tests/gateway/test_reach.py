@@ -16,9 +16,9 @@ from ollamamax.contract import Inference, Options
 from ollamamax.gateway.lengths import within_lengths
 from ollamamax.kernel.errors import ContextTooLong
 from ollamamax.kernel.limits import Limits
-from tests.gateway.conftest import Site, publish_model, until
+from tests.gateway.conftest import Site, publish_model
 from tests.gateway.waiting import Gate
-from tests.patience import LONG
+from tests.patience import LONG, until
 
 MESSAGES = [{"role": "user", "content": "x"}]
 ASKED: dict[str, dict[str, Any]] = {

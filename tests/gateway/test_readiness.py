@@ -22,8 +22,8 @@ from ollamamax.gateway.standalone import Standalone
 from ollamamax.identity.keys import make_key
 from ollamamax.kernel.ids import new_id
 from tests.directories import publish_empty
-from tests.gateway.conftest import Site, gateway_of, stop_gateway, until
-from tests.patience import LONG
+from tests.gateway.conftest import Site, gateway_of, stop_gateway
+from tests.patience import LONG, until
 from tests.servers import free_port
 
 

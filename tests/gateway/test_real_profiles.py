@@ -14,8 +14,9 @@ from ollamamax.kernel.errors import OllamaMaxError
 from tests.engines.conftest import VERSION as HOSTED
 from tests.engines.conftest import OneModel
 from tests.fakes.node import FakeNode
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.test_fallbacks import add_model, add_node, version
+from tests.patience import until
 
 
 class Host:

@@ -22,8 +22,8 @@ from ollamamax.contract.tables import MODELS
 from tests.engines.conftest import VERSION as HOSTED
 from tests.engines.conftest import OneModel
 from tests.fakes.node import FakeNode, echo
-from tests.gateway.conftest import VERSION, Site, until
-from tests.patience import LONG
+from tests.gateway.conftest import VERSION, Site
+from tests.patience import LONG, until
 
 ASK: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
 WORDS = [f"{number} " for number in range(10)]

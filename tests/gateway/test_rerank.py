@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ollamamax.contract import Event, Failure, Final, Ticket
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
+from tests.patience import until
 
 DOCUMENTS = ["bb", "a", "dddd", "ccc"]
 ASKED: dict[str, Any] = {"model": "echo", "query": "how long?", "documents": DOCUMENTS}

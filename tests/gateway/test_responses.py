@@ -10,8 +10,9 @@ import openai
 import pytest
 
 from ollamamax.contract import Delta, Event, Final, Ticket
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.scripts import breaks_late, is_sure, thinks_aloud
+from tests.patience import until
 
 ASK: dict[str, Any] = {"model": "echo", "input": "one two three"}
 TOOL: Any = {"type": "function", "name": "sum", "parameters": {"type": "object"}, "strict": False}

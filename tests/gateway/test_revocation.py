@@ -15,9 +15,9 @@ from ollamamax.bus import directory, keys
 from ollamamax.contract import Delta, Event, Ticket
 from ollamamax.gateway.standalone import Standalone
 from ollamamax.identity.keys import make_key, parse_key
-from tests.gateway.conftest import Site, gateway_of, listening, stop_gateway, until
+from tests.gateway.conftest import Site, gateway_of, listening, stop_gateway
 from tests.gateway.waiting import ask, full, queued
-from tests.patience import LONG
+from tests.patience import LONG, until
 from tests.servers import free_port
 
 MESSAGES = [{"role": "user", "content": "one two three"}]

@@ -11,8 +11,9 @@ from ollamamax.bus import directory, keys
 from ollamamax.contract import Event, Failure, ModelState, Ticket
 from ollamamax.contract.tables import MODELS
 from ollamamax.kernel.ids import new_id
-from tests.gateway.conftest import VERSION, Site, publish_model, until
+from tests.gateway.conftest import VERSION, Site, publish_model
 from tests.gateway.scripts import remembers
+from tests.patience import until
 
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "hello there"}], "stream": False}
 OTHER = "sha256:" + "cd" * 32

@@ -16,8 +16,9 @@ import pytest
 from cluster.dispatch import queue
 from ollamamax.contract import Delta, Event, Failure, Final, Ticket
 from ollamamax.gateway import relay
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.waiting import ASK, ask, full, queued
+from tests.patience import until
 
 
 @pytest.fixture

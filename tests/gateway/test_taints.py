@@ -11,8 +11,9 @@ import pytest
 from ollamamax.bus import directory
 from ollamamax.contract.tables import NODES
 from tests.fakes.node import FakeNode
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.gateway.test_recovery import ASK, WORDS, _goes_on, _tells_a_little, set_profile
+from tests.patience import until
 
 
 async def _taint(site: Site, node: FakeNode, taint: str) -> None:

@@ -20,9 +20,9 @@ from ollamamax.observability.exposition import Page
 from ollamamax.observability.sampling import TraceSampling
 from tests.fakes.node import echo
 from tests.gateway.collector import Collector, Received, collecting
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
 from tests.observability.scraped import OPENMETRICS
-from tests.patience import LONG
+from tests.patience import LONG, until
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 MESSAGES = [{"role": "user", "content": "a secret question"}]

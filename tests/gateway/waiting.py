@@ -11,7 +11,8 @@ import msgspec
 from ollamamax.bus import directory, keys
 from ollamamax.contract import Event, Ticket
 from tests.fakes.node import FakeNode, echo
-from tests.gateway.conftest import Site, until
+from tests.gateway.conftest import Site
+from tests.patience import until
 
 ASK: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
 T = TypeVar("T")

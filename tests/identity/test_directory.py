@@ -6,7 +6,6 @@ import asyncio
 import datetime
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -34,7 +33,7 @@ from ollamamax.kernel.errors import Unauthenticated, Unavailable
 from ollamamax.kernel.limits import Limits
 from ollamamax.kernel.principal import system
 from tests.cast import SYSTEM, Key, Person, make_key, secret_part
-from tests.patience import BUSY, LONG
+from tests.patience import BUSY, LONG, until
 from tests.servers import free_port
 
 TABLE = keys.directory("keys")
@@ -199,15 +198,6 @@ def test_the_loop_repairs_whatever_is_wrong(
     valkey.flushall()
     publish_directory()
     assert published(valkey).keys() == {owner_key.row.identifier, stranger_key.row.identifier}
-
-
-async def until(condition: Callable[[], object], seconds: float = LONG) -> float:
-    start = time.monotonic()
-    while not condition():
-        if time.monotonic() - start > seconds:
-            raise TimeoutError("the condition did not come true")
-        await asyncio.sleep(0.002)
-    return time.monotonic() - start
 
 
 @pytest.mark.django_db(transaction=True)

@@ -17,8 +17,9 @@ from cluster.queries.health import read_reports
 from cluster.worker.identity import Identity
 from tests.cast import Person
 from tests.cluster.conftest import Join
+from tests.patience import wait_for
 from tests.worker.conftest import Stub
-from tests.worker.node import Node, wait_for
+from tests.worker.node import Node
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -30,10 +30,10 @@ from ollamamax.asgi import Web
 from tests.cast import Key, Person
 from tests.directories import publish_empty
 from tests.gateway.conftest import QuietServer
-from tests.patience import LONG
+from tests.patience import LONG, wait_for
 from tests.registry.conftest import gguf, write_gguf
 from tests.servers import free_port
-from tests.worker.node import Node, wait_for
+from tests.worker.node import Node
 
 __all__ = ["gguf", "write_gguf"]
 

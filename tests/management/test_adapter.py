@@ -12,8 +12,8 @@ from gguf import GGUFReader, GGUFWriter
 from tests import smollm
 from tests.management.conftest import Controller
 from tests.management.test_real_model import SAY, serves
-from tests.patience import LONG
-from tests.worker.node import Node, wait_for
+from tests.patience import LONG, wait_for
+from tests.worker.node import Node
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -29,7 +29,7 @@ from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel import disk
 from tests.cast import Key, Person, make_key
 from tests.management.conftest import Served, knows
-from tests.worker.node import wait_for
+from tests.patience import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DATA = b"GGUF and what follows" * 100_000

@@ -12,7 +12,8 @@ from tests import smollm
 from tests.cast import Key
 from tests.fakes.ollama_server import OllamaServer
 from tests.management.conftest import MakeNode, Served
-from tests.worker.node import Node, wait_for
+from tests.patience import wait_for
+from tests.worker.node import Node
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

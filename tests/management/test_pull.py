@@ -23,7 +23,7 @@ from ollamamax.identity.scope import every_tenant, tenant_scope
 from tests.cast import Key, Person
 from tests.fakes.registry import Registry
 from tests.management.conftest import Controller, Served, write_gguf
-from tests.worker.node import wait_for
+from tests.patience import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

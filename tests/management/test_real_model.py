@@ -21,8 +21,8 @@ from tests import smollm
 from tests.cast import Key
 from tests.fakes.registry import Registry
 from tests.management.conftest import Controller, Served
-from tests.patience import LONG
-from tests.worker.node import Node, wait_for
+from tests.patience import LONG, wait_for
+from tests.worker.node import Node
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SAY = [{"role": "user", "content": "What is your name?"}]

@@ -20,8 +20,8 @@ from ollamamax.bus import keys
 from ollamamax.contract import Delta, Event, Final, Ticket
 from ollamamax.embedded import valkey
 from tests.fakes.node import FakeNode
-from tests.gateway.conftest import Site, site, until
-from tests.patience import BUSY
+from tests.gateway.conftest import Site, site
+from tests.patience import BUSY, until
 from tests.processes.test_gateway import ASK, _post, gateway
 from tests.servers import free_port
 

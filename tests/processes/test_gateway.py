@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from ollamamax.contract import Delta, Event, Final, Ticket
-from tests.gateway.conftest import Site, site, until
-from tests.patience import LONG
+from tests.gateway.conftest import Site, site
+from tests.patience import LONG, until
 from tests.servers import free_port
 
 __all__ = ["site"]

@@ -29,8 +29,8 @@ from ollamamax.processes.door.meter import WireBounds
 from ollamamax.processes.door.on_uvicorn import Door, protocols
 from ollamamax.processes.leaving import Leaving, Stage
 from ollamamax.processes.uvicorn_server import Server, begin_no_handshake
-from tests.gateway.conftest import Site, site, until
-from tests.patience import LONG
+from tests.gateway.conftest import Site, site
+from tests.patience import LONG, until
 from tests.processes.test_gateway import ASK, SERVERS, _listens, gateway
 from tests.servers import free_port
 

@@ -33,8 +33,7 @@ from ollamamax.processes.server import GRACE_SECONDS
 from tests import cast
 from tests.dashboard.conftest import publish
 from tests.dashboard.fleet import Fleet
-from tests.gateway.conftest import until
-from tests.patience import BUSY, LONG
+from tests.patience import BUSY, LONG, until
 from tests.processes.test_gateway import KEPT, SERVERS
 from tests.servers import free_port
 

@@ -20,8 +20,7 @@ from ollamamax.processes.door.reading import Reading
 from ollamamax.processes.leaving import Leaving
 from ollamamax.processes.server import _listen
 from ollamamax.processes.uvicorn_server import Server
-from tests.gateway.conftest import until
-from tests.patience import LONG
+from tests.patience import LONG, until
 
 
 class Some:

@@ -11,7 +11,8 @@ import msgspec
 from ollamamax.bus import directory
 from ollamamax.contract import Delta, Event, Final, Ticket
 from tests.fakes.node import FakeNode
-from tests.gateway.conftest import Site, site, until
+from tests.gateway.conftest import Site, site
+from tests.patience import until
 from tests.processes.test_gateway import ASK, _post, gateway
 from tests.servers import free_port
 

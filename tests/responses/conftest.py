@@ -14,8 +14,9 @@ from ollamamax.contract.tables import TENANTS
 from ollamamax.identity.actions.tenant import change_own_tenant
 from ollamamax.kernel.tasks import end
 from ollamamax.responses.runner.background import BackgroundResponses
-from tests.batches.conftest import House, house, people, until
+from tests.batches.conftest import House, house, people
 from tests.gateway.conftest import gateway_of, stop_gateway
+from tests.patience import until
 
 __all__ = ["house", "people"]
 

@@ -15,9 +15,9 @@ import redis
 from cluster.engines.build import EngineChoice
 from cluster.scheduling.silence import FLOOR
 from tests.fakes.control_plane import ControlPlane
-from tests.patience import LONG
+from tests.patience import LONG, wait_for
 from tests.servers import free_port
-from tests.worker.node import ROOT, Gateway, Node, make_identity, wait_for
+from tests.worker.node import ROOT, Gateway, Node, make_identity
 
 MakeNode = Callable[..., Node]
 MakeStub = Callable[..., "Stub"]

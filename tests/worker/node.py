@@ -23,20 +23,10 @@ from ollamamax import contract
 from ollamamax.bus import keys
 from ollamamax.bus.connect import connect, elsewhere
 from ollamamax.kernel.ids import new_id
-from tests.patience import LONG
+from tests.patience import LONG, wait_for
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def wait_for(condition: Callable[[], T], seconds: float = LONG, what: str = "") -> T:
-    """The first true value of ``condition``; fails the test when there is none in time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"not within {seconds} s: {what or condition}")
 
 
 def make_user(admin: redis.Redis, node: str, password: str) -> None:

@@ -10,8 +10,9 @@ import redis
 from cluster.engines.build import EngineChoice
 from ollamamax.bus import keys
 from ollamamax.kernel.ids import new_id
+from tests.patience import wait_for
 from tests.worker.conftest import MakeNode, MakeStub
-from tests.worker.node import Gateway, make_user, wait_for
+from tests.worker.node import Gateway, make_user
 
 OTHER = new_id()
 

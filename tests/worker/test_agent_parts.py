@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,13 +13,7 @@ from cluster.worker.agent import Agent
 from cluster.worker.reporter import Reporter
 from ollamamax import contract
 from ollamamax.bus.background import Background
-from tests.patience import LONG
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LONG):
-        while not condition():
-            await asyncio.sleep(0.01)
+from tests.patience import until
 
 
 def reporter(background: Background) -> Reporter:

@@ -6,8 +6,9 @@ import pytest
 
 from cluster.engines.build import EngineChoice
 from ollamamax import contract
+from tests.patience import wait_for
 from tests.worker.conftest import MakeNode, MakeStub
-from tests.worker.node import Gateway, wait_for
+from tests.worker.node import Gateway
 
 
 @pytest.mark.parametrize("ahead", [700.0, -700.0])

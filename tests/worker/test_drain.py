@@ -10,9 +10,9 @@ from cluster.worker.inbox import IDLE_SECONDS, evicted
 from ollamamax import contract
 from ollamamax.bus import keys
 from ollamamax.log_lines import GATHER_SECONDS
-from tests.patience import BUSY, LONG
+from tests.patience import BUSY, LONG, wait_for
 from tests.worker.conftest import MakeNode, MakeStub
-from tests.worker.node import Gateway, Node, wait_for
+from tests.worker.node import Gateway, Node
 
 
 def lease(node: Node) -> bytes | None:

@@ -13,10 +13,10 @@ from cluster.engines.build import EngineChoice
 from ollamamax import contract
 from ollamamax.bus import keys
 from ollamamax.embedded import valkey
-from tests.patience import LONG
+from tests.patience import LONG, wait_for
 from tests.servers import free_port
 from tests.worker.conftest import MakeNode, MakeStub
-from tests.worker.node import Gateway, make_user, wait_for
+from tests.worker.node import Gateway, make_user
 
 
 class OwnRedis:

@@ -8,9 +8,9 @@ import signal
 from cluster.engines.build import EngineChoice
 from ollamamax import contract
 from tests.fakes.control_plane import ControlPlane
-from tests.patience import LONG
+from tests.patience import LONG, wait_for
 from tests.worker.conftest import MakeNode, MakeStub
-from tests.worker.node import Gateway, wait_for
+from tests.worker.node import Gateway
 from tests.worker.test_hosted_model import children, model_is, publish
 
 SILENCE = 1.0

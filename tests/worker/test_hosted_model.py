@@ -15,9 +15,9 @@ from ollamamax import contract
 from ollamamax.kernel.ids import new_id
 from tests import smollm
 from tests.fakes.control_plane import ControlPlane
-from tests.patience import LONG
+from tests.patience import LONG, wait_for
 from tests.worker.conftest import MakeNode
-from tests.worker.node import Gateway, Got, Node, wait_for
+from tests.worker.node import Gateway, Got, Node
 
 
 def publish(control: ControlPlane) -> dict[str, Any]:

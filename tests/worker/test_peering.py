@@ -8,10 +8,10 @@ from cluster.engines.build import EngineChoice
 from models_registry.manifest import digest_of, hosted
 from ollamamax import contract
 from tests.fakes.control_plane import ControlPlane
-from tests.patience import LONG
+from tests.patience import LONG, wait_for
 from tests.servers import free_port
 from tests.worker.conftest import MakeNode
-from tests.worker.node import Node, wait_for
+from tests.worker.node import Node
 
 DATA = os.urandom((5 << 20) + 777)
 

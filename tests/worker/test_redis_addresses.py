@@ -25,10 +25,10 @@ from cluster.worker import identity as identities
 from ollamamax import contract
 from ollamamax.bus.broker import broker_url
 from ollamamax.embedded import valkey
-from tests.patience import LONG
+from tests.patience import LONG, wait_for
 from tests.servers import free_port
 from tests.worker.conftest import MakeNode, MakeStub
-from tests.worker.node import Gateway, Node, wait_for
+from tests.worker.node import Gateway, Node
 
 
 def write_certificate(folder: Path) -> tuple[Path, Path]:

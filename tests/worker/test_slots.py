@@ -9,8 +9,9 @@ import pytest
 from cluster.engines.build import EngineChoice
 from cluster.engines.openai import version_of
 from ollamamax import contract
+from tests.patience import wait_for
 from tests.worker.conftest import MakeNode, MakeStub, Stub
-from tests.worker.node import Gateway, Node, wait_for
+from tests.worker.node import Gateway, Node
 
 
 def tell(stub: Stub, slots: int) -> None:

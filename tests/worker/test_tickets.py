@@ -10,9 +10,9 @@ from cluster.engines.build import EngineChoice
 from ollamamax import contract
 from ollamamax.bus import keys
 from ollamamax.kernel.ids import new_id
-from tests.patience import BUSY, LONG
+from tests.patience import BUSY, LONG, wait_for
 from tests.worker.conftest import MakeNode, MakeStub
-from tests.worker.node import Gateway, Node, wait_for
+from tests.worker.node import Gateway, Node
 
 
 def test_a_ticket_comes_back_as_numbered_events(stub_node: Node, gateway: Gateway) -> None:
