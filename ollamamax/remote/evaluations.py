@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,9 @@ import click
 from ollamamax.remote import find, show
 from ollamamax.remote.api import RemoteApi
 from ollamamax.remote.exits import CommandFailed, ExitStatus
+from ollamamax.remote.waiting import until_ended
 
-_UNFINISHED = frozenset({"waiting", "running"})
 _MOST_FILE = 1 << 20
-_POLL = 0.5
 
 
 @click.command()
@@ -53,7 +51,8 @@ def evaluate(
     if detach:
         show.result(made, f"Evaluation {made['id']}: {_line(made)}")
         return
-    ended = _wait(api, made, timeout)
+    # The server ends it in its time, so this waits a little longer.
+    ended = until_ended(api, f"/api/v1/evaluations/{made['id']}", made, line=_line, timeout=timeout + 30)
     if ended["state"] != "completed":
         raise CommandFailed(
             f"The evaluation {ended['id']} {ended['state']}: {ended['reason'] or 'somebody cancelled it'}",
@@ -94,20 +93,6 @@ def _cases(file: Path) -> Any:
         raise CommandFailed(f"{file} is no JSON: {error}.", ExitStatus.USAGE) from None
     if not isinstance(found, list):
         raise CommandFailed(f"{file} must be a list of cases.", ExitStatus.USAGE)
-    return found
-
-
-def _wait(api: RemoteApi, found: dict[str, Any], timeout: int) -> dict[str, Any]:
-    """The evaluation, once it has ended. The server ends it in its time, so this waits a little longer."""
-    end, told = time.monotonic() + timeout + 30, ""
-    while found["state"] in _UNFINISHED:
-        if (now := _line(found)) != told:
-            show.progress(now)
-        told = now
-        if time.monotonic() > end:
-            raise CommandFailed(f"It goes on still: {now} (evaluation {found['id']})", ExitStatus.NOT_IN_TIME)
-        time.sleep(_POLL)
-        found = api.get(f"/api/v1/evaluations/{found['id']}")
     return found
 
 

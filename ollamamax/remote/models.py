@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ from ollamamax.remote import find, show
 from ollamamax.remote.api import RemoteApi
 from ollamamax.remote.exits import CommandFailed, ExitStatus
 from ollamamax.remote.send import SentFile, send_file
+from ollamamax.remote.waiting import until_ended
 
 _SPELLED = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_][A-Za-z0-9._+-]*)*")
 """Names that the registry protocol can spell."""
-_POLL = 0.5
 _MOST_TEXT = 1 << 20
 TO_PRODUCTION = {"draft": "staged", "archived": "draft", "staged": "production", "deprecated": "production"}
 TO_STAGED = {"draft": "staged", "archived": "draft"}
@@ -125,22 +124,14 @@ def _parameter(text: str) -> tuple[str, Any]:
 
 def wait_for_job(api: RemoteApi, job: dict[str, Any], timeout: float, quiet: bool = False) -> dict[str, Any]:
     """The job, once it is done. Raises `CommandFailed` for one that failed, or goes on still."""
-    end, told = time.monotonic() + timeout, ""
-    while job["state"] in {"waiting", "running"}:
-        now = job["progress"][-1]["status"] if job["progress"] else job["state"]
-        if now != told and not quiet:
-            show.progress(now)
-        told = now
-        if time.monotonic() > end:
-            raise CommandFailed(
-                f"After {timeout:g} s the job {job['id']} is {job['state']} still ({now}); it goes on.",
-                ExitStatus.NOT_IN_TIME,
-            )
-        time.sleep(_POLL)
-        job = api.get(f"/api/v1/jobs/{job['id']}")
+    job = until_ended(api, f"/api/v1/jobs/{job['id']}", job, line=_progress_of_job, timeout=timeout, quiet=quiet)
     if job["state"] != "done":
         raise CommandFailed(job["error"] or f"The job was {job['state']}.", code=job["error_code"])
     return job
+
+
+def _progress_of_job(job: dict[str, Any]) -> str:
+    return str(job["progress"][-1]["status"] if job["progress"] else job["state"])
 
 
 @click.command()
