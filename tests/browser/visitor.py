@@ -9,7 +9,7 @@ import secrets
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyotp
@@ -130,8 +130,13 @@ def uses(product: Product, key: str) -> bool:
         return error.code != 401
 
 
-def violations(page: Page) -> list[str]:
-    """What axe finds against WCAG 2.2 AA and its own best practices, once the page is there and what fades in or out is at rest."""
+COLOURS = ("color-contrast", "link-in-text-block")
+"""The rules of axe that the colour scheme decides."""
+
+
+def violations(page: Page, rules: Sequence[str] = ()) -> list[str]:
+    """What axe finds against WCAG 2.2 AA and its own best practices, or against these rules alone, once the page is there and what fades in or out
+    is at rest."""
     loaded(page)
     page.evaluate(
         "async () => { await Promise.all(document.getAnimations()"
@@ -141,7 +146,8 @@ def violations(page: Page) -> list[str]:
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(AXE.read_text() + "; undefined")
     found: list[str] = page.evaluate(
-        "async () => (await axe.run({ resultTypes: ['violations'] })).violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(', ')}`)"
+        "async (options) => (await axe.run(options)).violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(', ')}`)",
+        {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {}),
     )
     return found
 

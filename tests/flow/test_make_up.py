@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -13,6 +12,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -274,15 +274,13 @@ def test_prometheus_scrapes_every_process(running: Copy, tmp_path: Path) -> None
                 assert metric is not None, name
                 assert process in metric.given_by, (name, process)
         # Every metric and label of alerts and dashboards is there, and every query is answered.
-        with contextlib.suppress(AssertionError):
-            wait_for(lambda: all(found.ask(name) for name in expressions.recorded()), LONG)
-        assert [name for name in expressions.recorded() if not found.ask(name)] == []
+        for name in expressions.recorded():
+            wait_for(partial(found.ask, name), LONG, name)
         for each in expressions.expressions():
             found.ask(each.text)
             for name, labels in each.selectors.items():
                 if not name.startswith(NOT_HERE):
-                    series = found.ask(name)
-                    assert series, f"{each.where}: there is no {name}"
+                    series = wait_for(partial(found.ask, name), LONG, f"{each.where}: {name}")
                     assert labels <= set().union(*(one["metric"] for one in series)), f"{each.where}: {name}"
 
 

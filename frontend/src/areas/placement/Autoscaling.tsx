@@ -4,6 +4,7 @@ import { useTranslation } from 'react-i18next'
 import type { Placement, ScalingDecision, Warmth } from '../../api/placement'
 import { Card } from '../../ui/Card'
 import { count, measure, share } from '../../ui/format'
+import { ScrollBox } from '../../ui/ScrollBox'
 import { Tag } from '../../ui/Tag'
 import { nameOf } from './names'
 import classes from './PlacementPage.module.css'
@@ -21,7 +22,7 @@ function Decisions({ decisions }: { decisions: readonly ScalingDecision[] }) {
   const { t } = useTranslation('placement')
   return (
     <Card title={t('scaling')}>
-      <Table.ScrollContainer minWidth={720}>
+      <ScrollBox label={t('scalingTable')} minWidth={720}>
         <Table>
           <Table.Thead>
             <Table.Tr>
@@ -50,7 +51,7 @@ function Decisions({ decisions }: { decisions: readonly ScalingDecision[] }) {
             ))}
           </Table.Tbody>
         </Table>
-      </Table.ScrollContainer>
+      </ScrollBox>
     </Card>
   )
 }
@@ -59,7 +60,7 @@ function KeptWarm({ warmth }: { warmth: readonly Warmth[] }) {
   const { t } = useTranslation('placement')
   return (
     <Card title={t('warmth')}>
-      <Table.ScrollContainer minWidth={480}>
+      <ScrollBox label={t('warmthTable')} minWidth={480}>
         <Table>
           <Table.Thead>
             <Table.Tr>
@@ -84,7 +85,7 @@ function KeptWarm({ warmth }: { warmth: readonly Warmth[] }) {
             ))}
           </Table.Tbody>
         </Table>
-      </Table.ScrollContainer>
+      </ScrollBox>
     </Card>
   )
 }

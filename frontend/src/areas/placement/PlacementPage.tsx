@@ -2,23 +2,17 @@
 import { Table } from '@mantine/core'
 import { Link } from '@tanstack/react-router'
 import { useTranslation } from 'react-i18next'
-import {
-  usePlacement,
-  type Placed,
-  type Placement,
-  type PlacementNode,
-  type PlacementStep,
-} from '../../api/placement'
+import { usePlacement, type Placement, type PlacementStep } from '../../api/placement'
 import { Card, Empty } from '../../ui/Card'
-import { bytes, bytesOf, count, dateTime, measure } from '../../ui/format'
+import { bytes, count, dateTime, measure } from '../../ui/format'
 import { Page } from '../../ui/Page'
 import { Loaded } from '../../ui/PageState'
 import { ScrollBox } from '../../ui/ScrollBox'
-import { Tag } from '../../ui/Tag'
 import { Tile } from '../../ui/Tile'
 import { Autoscaling } from './Autoscaling'
 import { nameOf } from './names'
 import { PlacementActs } from './PlacementActs'
+import { PlacementNodes } from './PlacementNodes'
 import classes from './PlacementPage.module.css'
 
 export function PlacementPage() {
@@ -56,7 +50,7 @@ export function PlacementPage() {
               </Card>
             )}
             <Card title={t('nodes')}>
-              {found.nodes.length === 0 ? <Empty title={t('noNode')} /> : <Nodes nodes={found.nodes} />}
+              <PlacementNodes nodes={found.nodes} />
             </Card>
           </>
         )}
@@ -130,48 +124,5 @@ function Shortages({ placement }: { placement: Placement }) {
         </Table>
       </ScrollBox>
     </Card>
-  )
-}
-
-function Nodes({ nodes }: { nodes: readonly PlacementNode[] }) {
-  const { t } = useTranslation('placement')
-  return (
-    <ScrollBox label={t('nodesTable')} minWidth={640}>
-      <Table>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>{t('node')}</Table.Th>
-            <Table.Th>{t('now')}</Table.Th>
-            <Table.Th>{t('after')}</Table.Th>
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {nodes.map((node) => (
-            <Table.Tr key={node.node}>
-              <Table.Th scope="row">
-                <span className={classes.named}>
-                  <Link to="/nodes/$nodeId" params={{ nodeId: node.node }}>
-                    {node.node_name}
-                  </Link>
-                  {!node.takes && <Tag tone="warn">{t('takesNone')}</Tag>}
-                </span>
-              </Table.Th>
-              <Held used={node.used_before} memory={node.memory} models={node.before} />
-              <Held used={node.used_after} memory={node.memory} models={node.after} />
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </ScrollBox>
-  )
-}
-
-function Held({ used, memory, models }: { used: number; memory: number; models: readonly Placed[] }) {
-  const { t } = useTranslation('placement')
-  return (
-    <Table.Td>
-      {bytesOf(used, memory)}
-      <div className={classes.models}>{models.map(nameOf).join(', ') || t('empty')}</div>
-    </Table.Td>
   )
 }
