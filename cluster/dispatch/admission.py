@@ -304,6 +304,7 @@ class Admission:
             admitted_at=request.admitted_at,
             attempt=request.attempt.number,
             priority=request.priority,
+            idle_only=request.asked.idle_only,
         )
         return encode_json(opened)[1:].decode()
 

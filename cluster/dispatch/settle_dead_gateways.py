@@ -198,7 +198,19 @@ def _done(client: redis.Redis, node: str) -> dict[str, Counted]:
 def _record(opened: OpenRequest, counted: Counted) -> UsageRecord:
     taken: dict[str, Any] = {
         name: getattr(opened, name)
-        for name in ("request", "tenant", "key", "model", "version", "node", "node_name", "api", "trace", "received_at")
+        for name in (
+            "request",
+            "tenant",
+            "key",
+            "model",
+            "version",
+            "node",
+            "node_name",
+            "api",
+            "trace",
+            "received_at",
+            "idle_only",
+        )
     }
     return UsageRecord(
         **taken,

@@ -228,6 +228,7 @@ def _record(request: Request, now: float) -> UsageRecord:
         status=ended.status,
         metadata=request.asked.metadata,
         route=request.route,
+        idle_only=request.asked.idle_only,
     )
 
 

@@ -12,13 +12,11 @@ from ollamamax.bus import keys
 from ollamamax.contract import Gpu, Vitals
 from ollamamax.contract.health import FleetHealth
 from ollamamax.contract.history import FINEST, HOUR, MOST_CARDS, SCALE, Gauges, counted, encode_entry, tenths
-from ollamamax.contract.measured import Ended, EndedBatch
+from ollamamax.contract.measured import MOST_SPEED, Ended, EndedBatch
 
 KEPT_SECONDS = 25 * HOUR
 LATE_SECONDS = 60
 """So late a gateway's counts may come to be put into the step in which their requests ended; later, they are in the present one."""
-MOST_SPEED = 1e7
-"""Tokens a second of one node: no engine writes that many. One that says so would hide what the others write."""
 _MOST_LOAD = 1000.0
 """Percent of a processor or a card; some tools count each core as a hundred."""
 _COLDEST, _HOTTEST = -50.0, 250.0

@@ -110,9 +110,12 @@ def delete_alias(*, acting: Principal, alias_id: uuid.UUID) -> None:
 
 def _full(name: str, param: str) -> str:
     try:
-        return ":".join(split_name(name))
+        model, tag = split_name(name)
     except InvalidRequest as error:
         raise InvalidRequest(error.message, param=param) from None
+    if model.endswith("@sha256"):
+        raise InvalidRequest(f"'{name[:300]}' names one version, and stands for nothing else.", param=param)
+    return f"{model}:{tag}"
 
 
 def _require_model(name: str, target: str) -> None:

@@ -272,6 +272,7 @@ def _require_state(rollout: Rollout, *states: RolloutState) -> None:
 def _step(rollout: Rollout, number: int, acting: Principal) -> None:
     """Begin a step; the one whose share is 1 moves the channel and ends the rollout."""
     steps, progress = _steps(rollout), _progress(rollout)
+    before = steps[progress.step].share if rollout.state != RolloutState.PRELOADING else 0.0
     progress.step, progress.seconds, progress.answers = number, 0.0, 0
     rollout.progress = msgspec.to_builtins(progress)
     if steps[number].share >= 1:
@@ -291,6 +292,14 @@ def _step(rollout: Rollout, number: int, acting: Principal) -> None:
         return
     rollout.state, rollout.stepped_at = RolloutState.RUNNING, timezone.now()
     _note(rollout, f"{steps[number].share:.2%} of conversations have the new version", acting)
+    record(
+        acting=acting,
+        action="rollout.step",
+        target_type="rollout",
+        target_id=rollout.id,
+        tenant=rollout.tenant_id,
+        detail={**_detail(rollout), "before": before, "after": steps[number].share},
+    )
     publication.publish_channels_on_commit([rollout.channel])
 
 

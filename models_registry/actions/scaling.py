@@ -93,4 +93,5 @@ def _scaled(
         before=before,
     )
     recent = before.recent if before is not None and before.scaled else None
-    return told(decide(objective, seen, recent or None, now.timestamp()), seen, now.timestamp(), likely)
+    decision = decide(objective, seen, recent or None, now.timestamp())
+    return told(decision, seen, now.timestamp(), likely, objective.least)

@@ -111,7 +111,7 @@ def planned(tenant: uuid.UUID) -> PlacementSnapshot:
     scaling = (
         {digest: each for digest, each in known_scaling(tenant).items() if is_fresh(each, now)} if rules.scales else {}
     )
-    placed = [_scaled(each, terms[each.digest], scaling.get(each.digest), nodes, loaded) for each in placed]
+    placed = [with_scaling(each, terms[each.digest], scaling.get(each.digest), nodes, loaded) for each in placed]
     return PlacementSnapshot(
         tenant,
         now,
@@ -135,7 +135,7 @@ def planned(tenant: uuid.UUID) -> PlacementSnapshot:
     )
 
 
-def _scaled(
+def with_scaling(
     version: PlacementVersion,
     terms: ReplicationTerms,
     known: KnownScaling | None,
@@ -148,11 +148,14 @@ def _scaled(
         return dataclasses.replace(version, warmth=warmth)
     if known is not None and known.wanted is not None:
         # The bounds are those of the decision, which a schedule may have set.
-        bounds = dataclasses.replace(version.terms, least=0, most=None)
+        bounds = dataclasses.replace(version.terms, least=min(known.least, known.wanted), most=None)
         return dataclasses.replace(version, wanted=known.wanted, terms=bounds, warmth=warmth)
     serving = {node.id for node in nodes if may_be_on(version, node)}
     there = sum(each.digest == version.digest and each.node in serving for each in loaded)
-    return dataclasses.replace(version, wanted=there, warmth=warmth)
+    # Nor does what is beyond the terms' own bound leave: a schedule may have allowed more.
+    return dataclasses.replace(
+        version, wanted=there, terms=dataclasses.replace(version.terms, most=None), warmth=warmth
+    )
 
 
 def _load(channels: Sequence[Channel]) -> Load:

@@ -30,6 +30,8 @@ from ollamamax.kernel.errors import Unavailable
 
 FRESH_SECONDS = 60.0
 """What was decided longer ago counts no more: who decides it is away."""
+GROWTH_SECONDS = 5.0
+"""How fast what waits grows is told by decisions that lie so far apart at least."""
 KEPT_SECONDS = DAY
 ENOUGH = 20
 """So many requests of the last hour tell how long one runs; else those of the days before count, too."""
@@ -41,7 +43,7 @@ _log = logs.get(__name__)
 class KnownScaling(msgspec.Struct, frozen=True):
     """Of one version, at ``at`` (Unix seconds). ``scaled``: whether it has an objective; without one it has a warmth alone. Of what was not measured the value is ``None``.
 
-    ``wanted``: replicas; ``reason``: why, in a sentence, or why nothing is decided. ``load``: requests at once; ``service``: mean seconds of one in its slot.
+    ``wanted``: replicas, of which ``least`` are kept whatever else needs their room; ``reason``: why, in a sentence, or why nothing is decided. ``load``: requests at once; ``service``: mean seconds of one in its slot.
     """
 
     at: float
@@ -59,6 +61,7 @@ class KnownScaling(msgspec.Struct, frozen=True):
     measured_at: float | None = None
     recent: tuple[ScalingRecommendation, ...] = ()
     warmth: float | None = None
+    least: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -101,14 +104,15 @@ def hours_to_read(now: float, back: float) -> set[int]:
 
 
 def open_requests(tenant: uuid.UUID, versions: Collection[str], shared: Collection[str]) -> dict[str, tuple[int, int]]:
-    """By version: how many requests run and wait now; of shared ones those of other tenants, too. Raises `Unavailable`."""
+    """By version: how many requests run and wait now; of shared ones those of other tenants, too. What runs on idle slots alone, which other
+    requests would be given, asks for no replica. Raises `Unavailable`."""
     found = dict.fromkeys(versions, (0, 0))
     try:
         values = cast("list[bytes]", regions.own().client.hvals(keys.OPEN))
     except RedisError:
         raise Unavailable("Requests under way cannot be read right now.") from None
     for each in map(decode_open, values):
-        if each.version in found and (each.tenant == tenant.hex or each.version in shared):
+        if each.version in found and not each.idle_only and (each.tenant == tenant.hex or each.version in shared):
             running, waiting = found[each.version]
             found[each.version] = (running + 1, waiting) if each.node else (running, waiting + 1)
     return found
@@ -128,7 +132,8 @@ def measured(
 ) -> MeasuredLoad:
     """``steps``: of all names of the version together; ``before``: the decision before this one."""
     growth = 0.0
-    if before is not None and 0 < now - before.at <= FRESH_SECONDS:
+    # Over less it would be a matter of chance: where another process decides from now on, two decisions may follow each other at once.
+    if before is not None and GROWTH_SECONDS <= now - before.at <= FRESH_SECONDS:
         growth = (running + waiting - before.running - before.waiting) / (now - before.at)
     since = max(past.known_since or 0, _without_seconds(steps))
     loads = by_minute(LoadStep(each.at, each.started, each.busy_ms / 1000) for each in steps)
@@ -198,7 +203,7 @@ def warmth_of(steps: Iterable[CountedStep], past: CountedPast, now: float) -> fl
     return warmth.expected_requests(warmth.expected_rate(counts, now, float(past.known_since)))
 
 
-def told(decision: ScalingDecision, found: MeasuredLoad, now: float, likely: float | None) -> KnownScaling:
+def told(decision: ScalingDecision, found: MeasuredLoad, now: float, likely: float | None, least: int) -> KnownScaling:
     return KnownScaling(
         now,
         True,
@@ -215,6 +220,7 @@ def told(decision: ScalingDecision, found: MeasuredLoad, now: float, likely: flo
         found.at,
         decision.recent,
         likely,
+        least,
     )
 
 

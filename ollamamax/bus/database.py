@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, connections
-from psycopg.errors import IdleInTransactionSessionTimeout
+from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
 
 from ollamamax import logs
 from ollamamax.kernel.errors import Unavailable
@@ -20,6 +20,8 @@ PAUSE = 1.0
 """Seconds before another try of what waits for Postgres."""
 P = ParamSpec("P")
 T = TypeVar("T")
+_PASSES = (IdleInTransactionSessionTimeout, ReadOnlySqlTransaction)
+"""Internal errors of a server that is away for a while: this one was cut off, or is a standby still, amid a fail-over."""
 _THREADS = ThreadPoolExecutor(16, thread_name_prefix="database")
 _log = logs.get(__name__)
 
@@ -38,7 +40,7 @@ async def in_database_at_last(call: Callable[P, T], *args: P.args, **kwargs: P.k
         try:
             return await _in_thread(functools.partial(call, *args, **kwargs))
         except (OperationalError, InterfaceError, InternalError) as error:
-            if isinstance(error, InternalError) and not isinstance(error.__cause__, IdleInTransactionSessionTimeout):
+            if isinstance(error, InternalError) and not isinstance(error.__cause__, _PASSES):
                 raise
             _log.warning("waits_for_postgres", error=type(error).__name__)
             await asyncio.sleep(PAUSE)

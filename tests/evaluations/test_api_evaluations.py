@@ -149,6 +149,19 @@ def promoted(owner: Person, release: Release) -> str:
     return ""
 
 
+def test_of_one_version_so_many_are_kept_whose_suites_were_deleted(
+    owner: Person, releases: tuple[Release, Release], settings: Settings
+) -> None:
+    settings.ENV = Environment({**settings.ENV.values, "OLLAMAMAX_EVALUATIONS_KEPT": 2})
+    api, found = logged_in(owner), []
+    for _ in range(4):
+        suite = made(api)
+        found.append(completed(owner, releases[1], suite, 1).pk)
+        assert api.delete(f"{SUITES}/{suite['id']}").status_code == 204
+    with tenant_scope(owner.tenant):
+        assert [*Evaluation.objects.order_by("id").values_list("pk", flat=True)] == found[-2:]
+
+
 def test_promotion_requires_the_score_that_was_asked_for(owner: Person, releases: tuple[Release, Release]) -> None:
     api, (_, release) = logged_in(owner), releases
     suite, other = made(api), made(api, "of another model")

@@ -133,6 +133,18 @@ def test_the_suite_of_the_documents_can_be_run() -> None:
     assert {check.kind for case in checked(form.validated_data["cases"]) for check in case.checks} == set(CHECKS)
 
 
+def test_a_schema_that_many_cases_have_is_read_once_and_all_together_are_bounded() -> None:
+    schema = {"type": "object", "properties": {f"p{number}": {"type": "string"} for number in range(90)}}
+    checked([says(f"{number}", {"kind": "json_schema", "schema": schema}) for number in range(200)])
+    with pytest.raises(InvalidRequest, match="parts together"):
+        checked(
+            [
+                says(f"{number}", {"kind": "json_schema", "schema": schema | {"title": f"{number}"}})
+                for number in range(60)
+            ]
+        )
+
+
 def test_a_suite_is_bounded_as_a_whole() -> None:
     for cases in ([], [says(f"{n}", exact("x")) for n in range(201)], [says("x", exact("x"))] * 2):
         with pytest.raises(InvalidRequest):

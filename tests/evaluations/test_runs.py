@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 from channels.db import database_sync_to_async
+from django.db import connection, transaction
 
 from ollamamax.contract import Delta, Failure, Final, Ticket
 from ollamamax.evaluations.actions.evaluation import cancel_evaluation
+from ollamamax.evaluations.actions.lease import claim_evaluation
 from ollamamax.evaluations.models import Evaluation
+from ollamamax.evaluations.runner import runner
 from ollamamax.identity.actions.key import revoke_key
 from ollamamax.kernel.errors import Conflict
 from tests.batches.conftest import rows
@@ -179,3 +182,45 @@ async def test_a_revoked_key_ends_it(desk: Desk) -> None:
     await revoke(acting=desk.house.owner.acting, key_id=desk.house.key.row.id)
     ended = await desk.ended(evaluation)
     assert (ended.state, ended.reason) == (State.FAILED, "The API key that it runs as was revoked or has expired.")
+
+
+async def test_a_node_that_says_it_took_no_time_measures_no_speed(desk: Desk) -> None:
+    async def fast(ticket: Ticket) -> Any:
+        yield Delta(text="x", tokens=1)
+        yield Final("stop", prompt_tokens=1, completion_tokens=1, prompt_ms=1, eval_ms=1e-320)
+
+    await desk.house.add_node(fast)
+    await desk.add_runner()
+    ended = await desk.ended(await desk.order(await desk.suite(says("x", exact("x")))))
+    assert (ended.state, ended.speed["tokens_per_second"]) == (State.COMPLETED, None)
+
+
+async def test_a_server_that_is_a_standby_still_is_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    await desk.house.add_node(echo)
+    told: list[str] = []
+
+    def at_second(name: str) -> Any:
+        if not told:
+            told.append(name)
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION READ ONLY")
+                cursor.execute("UPDATE evaluations_evaluation SET runner = runner")
+        return claim_evaluation(name)
+
+    monkeypatch.setattr(f"{runner.__name__}.claim_evaluation", at_second)
+    await desk.add_runner()
+    ended = await desk.ended(await desk.order(await desk.suite(says("x", exact("x")))))
+    assert (ended.state, len(told)) == (State.COMPLETED, 1)
+
+
+async def test_evaluations_that_wait_for_a_node_keep_no_other_from_running(desk: Desk) -> None:
+    """Of a runner that has four at once, two tenants' two each wait for a version that no node has."""
+    await desk.add_runner(concurrency=1)
+    waiting = await desk.order(await desk.suite(says("x", exact("x"))))
+    async with asyncio.timeout(LONG):
+        while (await desk.now(waiting)).state != State.RUNNING:
+            await asyncio.sleep(0.05)
+    other = await desk.order(await desk.suite(says("y", exact("y")), name="other"))
+    async with asyncio.timeout(LONG):
+        while (await desk.now(other)).state != State.RUNNING:
+            await asyncio.sleep(0.05)

@@ -266,7 +266,8 @@ async def _kept(port: int) -> AsyncIterator[Kept]:
 
 
 async def _until_refused(port: int) -> None:
-    with contextlib.suppress(ConnectionRefusedError):
+    # Reset: its handshake was under way when the last process of the port closed it.
+    with contextlib.suppress(ConnectionRefusedError, ConnectionResetError):
         while True:
             async with _kept(port):
                 pass

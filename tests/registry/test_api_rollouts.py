@@ -96,7 +96,7 @@ def test_a_channel_is_moved_in_steps_while_the_new_version_is_no_worse(stage: St
     with every_tenant():
         assert not RolloutAnswer.objects.exists()
         told = list(AuditRecord.objects.filter(target_type="rollout").order_by("id").values_list("action", flat=True))
-    assert told == ["rollout.start", "rollout.done"]
+    assert told == ["rollout.start", "rollout.step", "rollout.done"]
 
 
 def test_a_version_that_fails_is_taken_back_and_the_channel_never_moved(stage: Stage, valkey: redis.Redis) -> None:

@@ -45,14 +45,17 @@ def test_it_is_held_without_data_and_no_person_takes_the_step_that_the_gate_is_a
     assert refused.status_code == 409
     assert "No data" in refused.json()["detail"]
     assert stage.api.delete(f"/api/v1/evaluation-suites/{suite['id']}").status_code == 409
-    new = release_of(stage, stage.first.digest)
-    completed(stage.owner, new, suite, 9)
-    # A result of other cases than the suite has now is no data either.
-    changed = stage.api.patch(
+    easier = stage.api.patch(
         f"/api/v1/evaluation-suites/{suite['id']}", {"cases": [says("y", exact("y"))]}, format="json"
-    ).json()
+    )
+    assert (easier.status_code, "under way" in easier.json()["detail"]) == (409, True), (
+        "or the gate would be another one"
+    )
+    new = release_of(stage, stage.first.digest)
+    # A result of other cases than the suite has now is no data either.
+    completed(stage.owner, new, suite | {"digest": f"sha256:{'0' * 64}"}, 9)
     assert "were changed since" in stage.now()["why"]
-    completed(stage.owner, new, changed, 9)
+    completed(stage.owner, new, suite, 9)
     now = stage.now()
     assert now["state"] == "done"
     assert now["evaluation"]["new"] == {"score": 0.9, "passed": 9, "total": 10, "current": True}
@@ -61,6 +64,8 @@ def test_it_is_held_without_data_and_no_person_takes_the_step_that_the_gate_is_a
     assert stage.api.delete(f"/api/v1/evaluation-suites/{suite['id']}").status_code == 204
     with every_tenant():
         done = AuditRecord.objects.order_by("-seq").get(action="rollout.done")
+        [step] = AuditRecord.objects.filter(action="rollout.step")
+    assert (step.detail["before"], step.detail["after"]) == (0.0, QUICK[0]["share"])
     kept = done.detail["evaluation"]
     assert (kept["state"], kept["new"], kept["least_score"], kept["suite_name"]) == ("passed", 0.9, 0.9, "s")
 

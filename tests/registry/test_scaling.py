@@ -14,9 +14,15 @@ from cluster.actions.node import Joined
 from cluster.health.snapshot import SeenNode
 from cluster.history.recorder import Recorder, model_series, served_series, tenant_series
 from cluster.models import Node
+from cluster.placement.plan import plan
+from cluster.placement.terms import LoadedReplica, LoadTerms, PlacementNode, PlacementVersion
 from models_registry.actions.scaling import decide_scaling
 from models_registry.actions.shapes import read_shapes
 from models_registry.models import Version
+from models_registry.queries.placement import with_scaling
+from models_registry.queries.scaling import KnownScaling, open_requests
+from models_registry.replication.scaling import ScalingTerms
+from models_registry.replication.terms import ReplicationTerms
 from ollamamax.bus import keys
 from ollamamax.contract import ModelState, OpenRequest, encode_json
 from ollamamax.contract.history import HOUR, Gauges, encode_entry, unpack
@@ -118,6 +124,52 @@ def test_load_that_was_counted_wants_replicas_which_the_plan_loads(
     }
     # It is a proposal.
     assert placement["automatic"] is False
+
+
+NODES = [PlacementNode(f"n{number}", "t", 10, 4, "kind") for number in range(5)]
+
+
+def planned(version: PlacementVersion, known: KnownScaling | None, nodes: int, *others: PlacementVersion) -> list[str]:
+    """The steps where each of so many nodes has the version in memory, and room for one."""
+    loaded = [LoadedReplica(node.id, version.digest, 6) for node in NODES[:nodes]]
+    terms = ReplicationTerms(scaling=ScalingTerms(queue_wait_ms=2000))
+    scaled = with_scaling(version, terms, known, NODES[:nodes], loaded)
+    return [step.verb for step in plan(NODES[:nodes], [scaled, *others], loaded).steps]
+
+
+def test_what_a_schedule_allowed_stays_in_memory_while_nothing_is_decided() -> None:
+    everywhere = frozenset(node.id for node in NODES)
+    version = PlacementVersion("v", "t", {"kind": 6}, everywhere, LoadTerms(most=1))
+    assert planned(version, KnownScaling(0.0, True, wanted=5), 5) == []
+    assert planned(version, None, 5) == []
+
+
+def test_the_least_replicas_stay_also_where_another_version_needs_their_room() -> None:
+    everywhere = frozenset(node.id for node in NODES)
+    version = PlacementVersion("v", "t", {"kind": 6}, everywhere, LoadTerms(least=2))
+    other = PlacementVersion("other", "t", {"kind": 6}, everywhere, demand=1.0)
+    assert planned(version, KnownScaling(0.0, True, wanted=2, least=2), 2, other) == []
+    assert planned(version, KnownScaling(0.0, True, wanted=2), 2, other) != []
+
+
+def test_what_takes_idle_slots_alone_asks_for_no_replica(owner: Person, valkey: redis.Redis) -> None:
+    """Else it would fill each one that comes for it."""
+    tenant = owner.tenant.id.hex
+    record = UsageRecord(
+        request="r", tenant=tenant, key="k", model="smol:1", version="v", node="n", node_name="", api="/v1", trace="",
+        received_at=0.0, prompt_tokens=1, completion_tokens=50, queue_ms=0.0, first_token_ms=200.0, duration_ms=1e4, outcome="ok",
+        idle_only=True,
+    )  # fmt: skip
+    found = Ended(tenant, "smol:1", "n")
+    found.count(record)
+    assert (found.ok, found.started, found.busy_ms, found.waits) == (1, 0, 0, {})
+    for number in range(3):
+        opened = OpenRequest(
+            request=f"{number}", gateway="g", tenant=tenant, key="k", model="smol:1", version="v", api="/v1", trace="",
+            received_at=0.0, admitted_at=0.0, node="n", idle_only=number > 0,
+        )  # fmt: skip
+        valkey.hset(keys.OPEN, f"{number}", encode_json(opened))
+    assert open_requests(owner.tenant.id, ["v"], []) == {"v": (1, 0)}
 
 
 def test_without_data_nothing_is_decided_and_nothing_leaves(

@@ -10,10 +10,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from models_registry.lifecycle import KEPT_ON_NODES
-from models_registry.models import Release, Version
+from models_registry.models import Version
 from models_registry.queries.release import channels_at, lock_release
 from ollamamax.audit.actions import record
 from ollamamax.batches.actions.batch import key_to_run_as
+from ollamamax.evaluations.actions.kept import forget_old
 from ollamamax.evaluations.models import Evaluation
 from ollamamax.evaluations.queries.evaluation import get_evaluation, unfinished
 from ollamamax.evaluations.queries.suite import lock_suite
@@ -56,7 +57,8 @@ def start_evaluation(
         require_room(EVALUATIONS, unfinished())
         if unfinished().filter(release=release, suite=found).exists():
             raise Conflict("This version is being evaluated by this suite already.", param="suite")
-        _forget_old(release, found.id)
+        # With this one as many are kept as may be.
+        forget_old(found.id, [release.pk], settings.ENV["OLLAMAMAX_EVALUATIONS_KEPT"] - 1)
         made = Evaluation(
             tenant_id=tenant,
             release=release,
@@ -120,12 +122,3 @@ def cancel_evaluation(*, acting: Principal, evaluation_id: uuid.UUID) -> Evaluat
             },
         )
     return evaluation
-
-
-def _forget_old(release: Release, suite_id: uuid.UUID) -> None:
-    """So that with the one that is ordered as many are kept as may be."""
-    ended = Evaluation.objects.filter(release=release, suite_id=suite_id).exclude(state__in=Evaluation.UNFINISHED)
-    kept = settings.ENV["OLLAMAMAX_EVALUATIONS_KEPT"]
-    old = list(ended.order_by("-id").values_list("pk", flat=True)[max(0, kept - 1) :])
-    if old:
-        Evaluation.objects.filter(pk__in=old).delete()

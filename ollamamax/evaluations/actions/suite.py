@@ -5,12 +5,14 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from models_registry.actions.lock import lock_names
 from models_registry.queries.rollout import is_gate
 from ollamamax.audit.actions import record
+from ollamamax.evaluations.actions.kept import forget_old
 from ollamamax.evaluations.cases import as_json, checked, digest_of
 from ollamamax.evaluations.models import EvaluationSuite
 from ollamamax.evaluations.queries.suite import lock_suite
@@ -62,6 +64,8 @@ def change_suite(
     tenant = require_in_tenant(acting, "model.manage")
     read = None if cases is None else checked(cases)
     with tenant_scope(tenant), transaction.atomic(durable=True):
+        if read is not None:
+            lock_names(tenant)  # no rollout is begun meanwhile
         suite = lock_suite(suite_id)
         before = {"name": suite.name, "description": suite.description, "digest": suite.digest}
         if name is not None and name != suite.name:
@@ -75,8 +79,14 @@ def change_suite(
         after = {"name": suite.name, "description": suite.description, "digest": suite.digest}
         if before == after:
             return suite
-        if before["digest"] != after["digest"] and suite.requirements.all():
-            require(acting, OF_POLICY)
+        if before["digest"] != after["digest"]:
+            if suite.requirements.all():
+                require(acting, OF_POLICY)
+            if is_gate(suite_id):
+                raise Conflict(
+                    "A rollout that is under way has these cases as its gate: end that first, or make another suite.",
+                    param="cases",
+                )
         suite.changed_at = timezone.now()
         suite.save()
         record(
@@ -108,7 +118,9 @@ def delete_suite(*, acting: Principal, suite_id: uuid.UUID) -> None:
             tenant=tenant,
             detail={"name": suite.name, "digest": suite.digest},
         )
+        releases = list(suite.evaluations.values_list("release_id", flat=True).distinct())
         suite.delete()
+        forget_old(None, releases, settings.ENV["OLLAMAMAX_EVALUATIONS_KEPT"])
 
 
 def _require_free(name: str) -> None:

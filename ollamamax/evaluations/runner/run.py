@@ -50,6 +50,11 @@ class EvaluationRun:
         self._id = evaluation
         self._waits_for = ""
 
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for room on the nodes, or for a node at all."""
+        return bool(self._waits_for)
+
     async def run(self) -> None:
         """Raises `LeaseLost` when another runner has it, or nobody. Cancelled, it may be claimed anew and goes on where it was."""
         evaluation = await in_database_at_last(held_evaluation, self._id, self._runner)

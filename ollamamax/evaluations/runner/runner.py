@@ -18,6 +18,8 @@ from ollamamax.kernel.tasks import end
 CLAIM_SECONDS = 0.5
 RENEW_SECONDS = 0.4
 """Also how soon a cancellation is heard of."""
+MOST_HELD = 64
+"""Evaluations that a runner has at once. Those that wait for nodes are beyond its concurrency, so that they keep no other from running."""
 _log = logs.get(__name__)
 
 
@@ -28,7 +30,7 @@ class EvaluationRunner:
         self.id = new_id()
         self._gateway = gateway
         self._concurrency = concurrency
-        self._runs: dict[uuid.UUID, asyncio.Task[None]] = {}
+        self._runs: dict[uuid.UUID, tuple[EvaluationRun, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
         directory = await self._gateway.directory.ready()
@@ -37,19 +39,20 @@ class EvaluationRunner:
             await asyncio.gather(*loops)
         finally:
             held = dict(self._runs)
-            await end([*loops, *held.values()])
+            await end([*loops, *(task for _, task in held.values())])
             for evaluation in held:
                 await in_database_at_last(give_back, self.id, evaluation)
 
     async def _claim(self, directory: Directory) -> None:
         while True:
-            full = len(self._runs) >= self._concurrency
+            at_work = sum(not run.waits for run, _ in self._runs.values())
+            full = at_work >= self._concurrency or len(self._runs) >= MOST_HELD
             claimed = None if full else await in_database_at_last(claim_evaluation, self.id)
             if claimed is None or claimed in self._runs:
                 await asyncio.sleep(CLAIM_SECONDS)
                 continue
             run = EvaluationRun(self.id, self._gateway, directory, claimed)
-            self._runs[claimed] = asyncio.create_task(self._watch(run, claimed))
+            self._runs[claimed] = run, asyncio.create_task(self._watch(run, claimed))
 
     async def _watch(self, run: EvaluationRun, evaluation: uuid.UUID) -> None:
         try:
@@ -66,7 +69,7 @@ class EvaluationRunner:
         while True:
             before = dict(self._runs)
             held = await in_database_at_last(renew_leases, self.id, list(before))
-            for evaluation, task in before.items():
+            for evaluation, (_, task) in before.items():
                 if evaluation not in held:
                     task.cancel()  # it was cancelled, or another runner has it
             await asyncio.sleep(RENEW_SECONDS)

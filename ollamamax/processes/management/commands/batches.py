@@ -12,11 +12,11 @@ from django.core.management.base import BaseCommand
 from cluster.dispatch.admission import Bounds
 from ollamamax.batches.runner.runner import BatchRunner
 from ollamamax.blobs.places import sources
+from ollamamax.bus.background import Background
 from ollamamax.bus.directory import Directory
 from ollamamax.contract import tables
 from ollamamax.evaluations.runner.runner import EvaluationRunner
 from ollamamax.gateway.app import Gateway
-from ollamamax.kernel.tasks import end
 from ollamamax.observability import start as metrics
 from ollamamax.responses.runner.background import BackgroundResponses
 
@@ -51,12 +51,11 @@ async def _run() -> None:
         asyncio.get_running_loop().add_signal_handler(number, runner.stop)
     background = BackgroundResponses(gateway, concurrency=settings.ENV["OLLAMAMAX_BACKGROUND_CONCURRENCY"])
     evaluations = EvaluationRunner(gateway, concurrency=settings.ENV["OLLAMAMAX_EVALUATION_CONCURRENCY"])
-    working = [
-        asyncio.create_task(background.run(), name="background responses"),
-        asyncio.create_task(evaluations.run(), name="evaluations"),
-    ]
+    working = Background()
+    working.run("background responses", background.run)
+    working.run("evaluations", evaluations.run)
     try:
         await runner.run()
     finally:
-        await end(working)
+        await working.stop()
         await directory.stop()
