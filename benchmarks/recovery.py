@@ -24,6 +24,7 @@ PATIENCE = 60.0
 LOOK = 0.1
 BEGUN, WHOLE = "a copy is made elsewhere", "the copy there is whole"
 GOALS = {"last request sent there": 3.0, BEGUN: 5.0, WHOLE: 10.0}
+_COMING, _WHOLE = ("pending", "fetching"), ("ready", "present")
 CLOSED = "incident closed, from its next start"
 
 
@@ -67,7 +68,8 @@ class Site:
 
     def copies(self) -> dict[str, bool]:
         """By the node's name: whether the copy there, or on its way there, is whole."""
-        return {each["node_name"]: each["state"] in ("ready", "present") for each in self.ask(self.model())["replicas"]}
+        rows = self.ask(self.model())["replicas"]
+        return {each["node_name"]: each["state"] in _WHOLE for each in rows if each["state"] in (*_COMING, *_WHOLE)}
 
     def whole(self) -> set[str]:
         return {name for name, is_whole in self.copies().items() if is_whole}
