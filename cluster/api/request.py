@@ -109,6 +109,11 @@ class RequestSerializer(serializers.Serializer[Any]):
     duration_ms = serializers.FloatField()
     prompt_tokens = serializers.IntegerField(default=None, allow_null=True)
     completion_tokens = serializers.IntegerField(default=None, allow_null=True)
+    cached_tokens = serializers.IntegerField(
+        default=None,
+        allow_null=True,
+        help_text="Of the prompt's tokens those that the engine had kept from before; null where it does not say.",
+    )
     cost = serializers.DecimalField(max_digits=20, decimal_places=9, default=None, allow_null=True)
     currency = serializers.CharField(default="")
     outcome = serializers.CharField(default=None, allow_null=True)

@@ -1,7 +1,8 @@
 -- Budgets: what is spent and what is reserved in each window (a day, a week from Monday, a month, all of UTC), of which the sum is never
 -- more than a hard budget. A window is named by its first day since 1970, and its key goes some time after its last.
 --
--- A budget `b` of an admission: {id, period, most, hard, warn, amount (at most, of this request), per token of the prompt, per token of the answer, per second}.
+-- A budget `b` of an admission: {id, period, most, hard, warn, amount (at most, of this request), per token of the prompt, per token of the answer, per second,
+-- less per token of the prompt that was kept}; gateways of releases before say nothing of the last.
 local DAY = 86400
 local KEPT_DAYS = 40
 
@@ -60,15 +61,15 @@ local function reserve(a)
   for _, b in ipairs(a.budgets) do
     redis.call('HINCRBYFLOAT', b.name, 'reserved', string.format('%.17g', b[6]))
     redis.call('EXPIRE', b.name, math.ceil(b.seconds) + KEPT_DAYS * DAY)
-    table.insert(held, { b.name, b[6], b[7], b[8], b[9], b[1], b.first, b[3], b[5] })
+    table.insert(held, { b.name, b[6], b[7], b[8], b[9], b[1], b.first, b[3], b[5], b[10] or 0 })
     table.insert(levels, { string.format('%.17g', math.max(0, b.left - b[6])), string.format('%.17g', b.seconds) })
   end
   redis.call('HSET', key.reserved, a.request, cmsgpack.pack(held))
   return levels
 end
 
--- Turn what a request has reserved into what it used: {prompt tokens, tokens of the answer, seconds}; nil where nobody knows, and
--- then it used all of it. Done again it changes nothing.
+-- Turn what a request has reserved into what it used: {prompt tokens, tokens of the answer, seconds, tokens of the prompt that were kept};
+-- nil where nobody knows, and then it used all of it. Done again it changes nothing.
 local function spend(request, used)
   local packed = redis.call('HGET', key.reserved, request)
   if not packed then
@@ -77,7 +78,7 @@ local function spend(request, used)
   redis.call('HDEL', key.reserved, request)
   for _, r in ipairs(cmsgpack.unpack(packed)) do
     local name, amount, id, first, most, warn = r[1], r[2], r[6], r[7], r[8], r[9]
-    local took = used and used[1] * r[3] + used[2] * r[4] + used[3] * r[5] or amount
+    local took = used and used[1] * r[3] + used[2] * r[4] + used[3] * r[5] - (used[4] or 0) * (r[10] or 0) or amount
     redis.call('HINCRBYFLOAT', name, 'reserved', string.format('%.17g', -amount))
     local spent = tonumber(redis.call('HINCRBYFLOAT', name, 'used', string.format('%.17g', took)))
     if spent >= most then

@@ -145,6 +145,8 @@ class Request(msgspec.Struct, eq=False):
     first_token_at: float | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int | None = None
+    """Of the prompt's those that the engine had kept; ``None`` where it did not say, or another node went on."""
     tried: set[str] = msgspec.field(default_factory=set)
     stream: TokenStream | None = None
     wanted: Wanted | None = None

@@ -90,7 +90,7 @@ def _settle_one(client: redis.Redis, lost: OpenRequest, counted: Counted | None,
     seconds = max(0.0, time.time() - lost.given_at)
     used = None
     if counted is not None and counted.prompt_tokens + counted.completion_tokens > 0:
-        used = (counted.prompt_tokens, counted.completion_tokens, seconds)
+        used = (counted.prompt_tokens, counted.completion_tokens, seconds, _kept(counted) or 0)
     account = {
         "request": lost.request,
         "ticket": _ticket(lost),
@@ -195,6 +195,11 @@ def _done(client: redis.Redis, node: str) -> dict[str, Counted]:
     return found
 
 
+def _kept(counted: Counted) -> int | None:
+    """No prompt has more kept tokens than tokens, whatever the node notes."""
+    return None if counted.cached_tokens is None else min(counted.cached_tokens, counted.prompt_tokens)
+
+
 def _record(opened: OpenRequest, counted: Counted) -> UsageRecord:
     taken: dict[str, Any] = {
         name: getattr(opened, name)
@@ -216,6 +221,7 @@ def _record(opened: OpenRequest, counted: Counted) -> UsageRecord:
         **taken,
         prompt_tokens=counted.prompt_tokens,
         completion_tokens=counted.completion_tokens,
+        cached_tokens=_kept(counted),
         queue_ms=None,
         first_token_ms=None,
         duration_ms=round((time.time() - opened.received_at) * 1000, 3),

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError, ResponseError
 from cluster.dispatch.admission import cost, counted
 from cluster.dispatch.request import Request
 from cluster.dispatch.script import Arguments, Script, arguments
-from cluster.dispatch.spending import used
+from cluster.dispatch.spending import kept_tokens, used
 from cluster.dispatch.tally import EndedTally
 from cluster.scheduling.costs import cost_of
 from cluster.scheduling.fairness import pause, work
@@ -227,6 +227,7 @@ def _record(request: Request, now: float) -> UsageRecord:
         user=request.asked.user,
         status=ended.status,
         metadata=request.asked.metadata,
+        cached_tokens=kept_tokens(request),
         route=request.route,
         idle_only=request.asked.idle_only,
     )

@@ -24,8 +24,9 @@ _GENERATES = frozenset({"chat", "completion"})
 _USES_TOKENS = _GENERATES | {"embed", "rerank"}
 _encode = msgspec.json.Encoder().encode
 
-Reservation = tuple[str, str, float, bool, float, float, float, float, float]
-"""As `budgets.lua` takes it: id, period, most, hard, warn, amount, and what a token of the prompt, one of the answer and a second take."""
+Reservation = tuple[str, str, float, bool, float, float, float, float, float, float]
+"""As `budgets.lua` takes it: id, period, most, hard, warn, amount, and what a token of the prompt, one of the answer and a second take,
+and how much less a token of the prompt that the engine had kept. What is reserved counts none as kept."""
 
 
 def bounded(inference: Inference, num_ctx: int | None) -> Inference:
@@ -78,19 +79,20 @@ def reservations(request: Request, now: float) -> list[Reservation]:
     seconds = max(0.0, asked.deadline - now)
     found: list[Reservation] = []
     for budget in asked.budgets:
-        of_prompt, of_answer, of_second = rates(budget.unit, asked.price)
+        of_prompt, of_answer, of_second, less_if_kept = rates(budget.unit, asked.price)
         amount = prompt * of_prompt + answer * of_answer + seconds * of_second
         found.append(
             (
                 *(budget.id, budget.period, float(budget.most), budget.hard, budget.warn, amount),
-                *(of_prompt, of_answer, of_second),
+                *(of_prompt, of_answer, of_second, less_if_kept),
             )
         )
     return found
 
 
-def used(request: Request, now: float) -> tuple[int, int, float] | None:
-    """Tokens of the prompt and of the answer, and seconds that it had slots; ``None`` where it had an answer and no engine counted it."""
+def used(request: Request, now: float) -> tuple[int, int, float, int] | None:
+    """Tokens of the prompt and of the answer, seconds that it had slots, and tokens of the prompt that the engine had kept (0 where
+    it does not say); ``None`` where it had an answer and no engine counted it."""
     if not request.asked.budgets:
         return None
     tokens = request.prompt_tokens + request.completion_tokens
@@ -101,7 +103,12 @@ def used(request: Request, now: float) -> tuple[int, int, float] | None:
     for index, attempt in enumerate(attempts):
         last = attempts[index + 1].given_at if index + 1 < len(attempts) else now
         seconds += 0.0 if attempt.started_at is None else max(0.0, last - attempt.started_at)
-    return request.prompt_tokens, request.completion_tokens, seconds
+    return request.prompt_tokens, request.completion_tokens, seconds, kept_tokens(request) or 0
+
+
+def kept_tokens(request: Request) -> int | None:
+    """Of the prompt's tokens those that the engine had kept, never more than it has; ``None`` where nobody said."""
+    return None if request.cached_tokens is None else min(request.cached_tokens, request.prompt_tokens)
 
 
 def refusal(budget: KnownBudget) -> str:

@@ -55,7 +55,8 @@ class _Timings(msgspec.Struct):
     """llama.cpp's own counts and times (milliseconds)."""
 
     prompt_n: int = 0
-    cache_n: int = 0
+    cache_n: int | None = None
+    """``None`` where it does not say, as in older releases."""
     prompt_ms: float = 0.0
     predicted_n: int | None = None
     predicted_ms: float = 0.0
@@ -176,7 +177,7 @@ class OpenAIChunks:
 
     def prompt_tokens(self) -> int:
         """The prompt's tokens, those from the cache included; 0 while the server has not said."""
-        return _count(self.usage.prompt_tokens) or self.timings.prompt_n + self.timings.cache_n
+        return _count(self.usage.prompt_tokens) or self.timings.prompt_n + max(0, self.timings.cache_n or 0)
 
     def final(self, *, load_ms: float, total_ms: float) -> contract.Final:
         """The end, with the engine's own counts and times; `EngineFailed` when the stream ended without one.
@@ -188,7 +189,8 @@ class OpenAIChunks:
         usage, timings = self.usage, self.timings
         told = _count(usage.completion_tokens)
         made = told if told is not None else timings.predicted_n
-        cached = _count((usage.prompt_tokens_details or {}).get("cached_tokens")) or timings.cache_n
+        kept = _count((usage.prompt_tokens_details or {}).get("cached_tokens"))
+        cached = kept or max(0, timings.cache_n or 0)
         prompt = self.prompt_tokens()
         return contract.Final(
             finish_reason="tool_calls" if self.calls and self.reason == "stop" else self.reason,
@@ -200,6 +202,8 @@ class OpenAIChunks:
             eval_ms=timings.predicted_ms,
             total_ms=total_ms,
             estimated=made is None or not prompt,
+            # Of a prompt that the engine did not count nothing is known either.
+            cache_told=prompt > 0 and (kept is not None or timings.cache_n is not None),
         )
 
 

@@ -212,6 +212,7 @@ class Runs:
                     if not engine.hosts_blobs:
                         # Others count what is continued as part of the prompt.
                         event.prompt_tokens = max(0, event.prompt_tokens - ticket.inference.continued_tokens)
+                        event.cached_tokens = min(event.cached_tokens, event.prompt_tokens)
                     self.tokens += max(0, event.completion_tokens - run.tokens)
                     event.keep_alive_ignored = ignored
                     return event
@@ -255,6 +256,7 @@ def _done(run: TicketRun, end: contract.Final | contract.Failure) -> dict[str, A
             "finish": end.finish_reason,
             "prompt_tokens": end.prompt_tokens,
             "completion_tokens": end.completion_tokens,
+            "cached_tokens": end.cached,
         }
     outcome = "cancelled" if end.code == "cancelled" else "failed"
     return {

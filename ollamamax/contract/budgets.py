@@ -16,11 +16,15 @@ WHOSE: tuple[Whose, ...] = get_args(Whose)
 
 
 class Price(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a model costs, in the tenant's currency: for one token of the prompt, for one of the answer, and for one second of a slot."""
+    """What a model costs, in the tenant's currency: for one token of the prompt, for one of the answer, and for one second of a slot.
+
+    ``cached_token`` is for a token of the prompt that the engine had kept: never more than for any other, and ``None`` for as much.
+    """
 
     prompt_token: float = 0.0
     completion_token: float = 0.0
     second: float = 0.0
+    cached_token: float | None = None
 
 
 FREE = Price()
@@ -58,15 +62,17 @@ class KnownBudgets(msgspec.Struct, frozen=True, omit_defaults=True):
 NO_BUDGETS = KnownBudgets()
 
 
-def rates(unit: Unit, price: Price) -> tuple[float, float, float]:
-    """What a token of the prompt, a token of the answer and a second of a slot take from a budget of this unit."""
+def rates(unit: Unit, price: Price) -> tuple[float, float, float, float]:
+    """What a token of the prompt, a token of the answer and a second of a slot take from a budget of this unit, and how much
+    less a token of the prompt takes that the engine had kept: from 0 to what such a token takes."""
     match unit:
         case "tokens":
-            return 1.0, 1.0, 0.0
+            return 1.0, 1.0, 0.0, 0.0
         case "prompt_tokens":
-            return 1.0, 0.0, 0.0
+            return 1.0, 0.0, 0.0, 0.0
         case "completion_tokens":
-            return 0.0, 1.0, 0.0
+            return 0.0, 1.0, 0.0, 0.0
         case "gpu_seconds":
-            return 0.0, 0.0, 1.0
-    return price.prompt_token, price.completion_token, price.second
+            return 0.0, 0.0, 1.0, 0.0
+    kept = price.prompt_token if price.cached_token is None else price.cached_token
+    return price.prompt_token, price.completion_token, price.second, max(0.0, price.prompt_token - kept)

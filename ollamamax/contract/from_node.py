@@ -127,9 +127,12 @@ def decode_frames(data: bytes) -> list[Frame]:
             if type(event) is Delta:
                 if event.tool_calls or event.logprobs:
                     _check(event.tool_calls, event.logprobs)
-            elif type(event) is Final and (event.info or event.embeddings or event.scores):
-                _check(event.info)
-                _check_numbers(event.scores, *event.embeddings)
+            elif type(event) is Final:
+                # No prompt has more kept tokens than tokens; what was kept may cost less.
+                event.cached_tokens = min(event.cached_tokens, event.prompt_tokens)
+                if event.info or event.embeddings or event.scores:
+                    _check(event.info)
+                    _check_numbers(event.scores, *event.embeddings)
     return frames
 
 

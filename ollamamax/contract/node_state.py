@@ -233,3 +233,5 @@ class Counted(msgspec.Struct):
 
     prompt_tokens: Tokens = 0
     completion_tokens: Tokens = 0
+    cached_tokens: Tokens | None = None
+    """Of the prompt's those that the engine had kept; ``None`` where it does not say."""

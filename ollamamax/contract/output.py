@@ -89,6 +89,15 @@ class Final(msgspec.Struct, tag="f", array_like=True, omit_defaults=True):
     """Whether a count is not the engine's own: of an answer the parts that came, of a prompt about four bytes each."""
     context: list[int] = []
     """The whole conversation in the model's own tokens, where `Inference.with_context` asked for it and the engine can."""
+    cache_told: bool = False
+    """Whether the engine says how much of the prompt it had kept; else 0 `cached_tokens` are none that anybody counted."""
+
+    @property
+    def cached(self) -> int | None:
+        """Of the prompt's tokens those that the engine had kept, never more than there are; ``None`` where it does not say."""
+        if not self.cached_tokens and not self.cache_told:
+            return None
+        return min(self.cached_tokens, self.prompt_tokens)
 
 
 class Failure(msgspec.Struct, tag="e", array_like=True, omit_defaults=True):

@@ -110,6 +110,8 @@ class UsageRecord(msgspec.Struct, omit_defaults=True):
     """The HTTP status with which it ended, also where that could only be told in a stream; 0 where nobody was left to tell."""
     metadata: dict[str, str] = {}
     """What its client wanted noted with it: 16 pairs at most, of 64 and 512 characters."""
+    cached_tokens: int | None = None
+    """Of the prompt's tokens those that the engine had kept, never more; ``None`` where no engine said."""
     route: Route | None = None
     idle_only: bool = False
     """As of `OpenRequest`."""

@@ -221,6 +221,8 @@ class Execution:
     def _count(self, event: Final | Failure) -> None:
         self.request.prompt_tokens = max(self.request.prompt_tokens, event.prompt_tokens)
         self.request.completion_tokens = max(self.request.completion_tokens, event.completion_tokens)
+        if isinstance(event, Final) and not self.request.continued:
+            self.request.cached_tokens = event.cached
 
     def _settle(self, outcome: Outcome, error: str, status: int) -> None:
         self._dispatcher.settle(self.request, outcome, error, status)

@@ -19,6 +19,7 @@ COLUMNS = (
         "status",
         "prompt_tokens",
         "completion_tokens",
+        "cached_tokens",
         "attempts",
         "duration_ms",
         "trace",
@@ -38,6 +39,7 @@ _TOLD = (
     "status",
     "prompt_tokens",
     "completion_tokens",
+    "cached_tokens",
     "trace",
 )
 

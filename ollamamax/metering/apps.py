@@ -21,7 +21,7 @@ class MeteringConfig(AppConfig):
             lambda: UsageRecord.objects.all(),
             *("request", "key", "user", "model", "version", "node", "node_name", "api", "trace", "received_at"),
             *("prompt_tokens", "completion_tokens", "queue_ms", "first_token_ms", "duration_ms", "outcome", "error"),
-            *("attempts", "priority", "cost", "currency", "status", "metadata"),
+            *("attempts", "priority", "cost", "currency", "status", "metadata", "cached_tokens"),
         )
         exported(
             "budgets",
@@ -31,5 +31,14 @@ class MeteringConfig(AppConfig):
         exported(
             "prices",
             lambda: ModelPrice.objects.all(),
-            *("id", "model", "prompt_million", "completion_million", "second", "currency", "valid_from"),
+            *(
+                "id",
+                "model",
+                "prompt_million",
+                "completion_million",
+                "second",
+                "cached_million",
+                "currency",
+                "valid_from",
+            ),
         )

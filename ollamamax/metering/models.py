@@ -50,6 +50,8 @@ class UsageRecord(models.Model):
     """The HTTP status with which it ended; ``None`` where nobody was left to tell it."""
     metadata = models.JSONField(null=True)
     """What its client wanted noted with it: texts by name, 16 at most; ``None`` where it wanted nothing."""
+    cached_tokens = models.PositiveBigIntegerField(null=True)
+    """Of the prompt's tokens those that the engine had kept; ``None`` where no engine said."""
 
     objects: models.Manager[UsageRecord] = tenant_manager()
 
@@ -105,6 +107,8 @@ class UsageSum(models.Model):
     failed = models.BigIntegerField()
     prompt_tokens = models.DecimalField(max_digits=38, decimal_places=0)
     completion_tokens = models.DecimalField(max_digits=38, decimal_places=0)
+    cached_tokens = models.DecimalField(max_digits=38, decimal_places=0, default=0, db_default=0)
+    """Of the prompts' tokens those of which engines said that they had kept them."""
     priced = models.BigIntegerField()
     cost = models.DecimalField(max_digits=38, decimal_places=9)
 
@@ -177,6 +181,8 @@ class ModelPrice(models.Model):
     prompt_million = models.DecimalField(max_digits=20, decimal_places=9, default=0)
     completion_million = models.DecimalField(max_digits=20, decimal_places=9, default=0)
     second = models.DecimalField(max_digits=20, decimal_places=9, default=0)
+    cached_million = models.DecimalField(max_digits=20, decimal_places=9, null=True)
+    """Of tokens of prompts that the engine had kept; ``None`` for as much as all others."""
     currency = models.CharField(max_length=3)
     created_by_name = models.CharField(max_length=254, default="")
     valid_from = models.DateTimeField(auto_now_add=True)
@@ -190,6 +196,12 @@ class ModelPrice(models.Model):
                 condition=models.Q(prompt_million__gte=0, completion_million__gte=0, second__gte=0),
                 name="metering_price_bounds",
                 violation_error_message="A price is not less than nothing.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(cached_million=None)
+                | models.Q(cached_million__gte=0, cached_million__lte=models.F("prompt_million")),
+                name="metering_price_cached_at_most_prompt",
+                violation_error_message="A cached token of a prompt costs from nothing to what any other one costs.",
             ),
         ]
 

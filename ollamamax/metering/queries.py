@@ -32,7 +32,16 @@ _Span = tuple[datetime.datetime | None, datetime.datetime | None]
 _TRUNCATED = {"month": TruncMonth, "week": TruncWeek, "day": TruncDay, "hour": TruncHour}
 _OF_SUMS = {
     f"of_{name}": Sum(name)
-    for name in ("requests", "refused", "failed", "prompt_tokens", "completion_tokens", "priced", "cost")
+    for name in (
+        "requests",
+        "refused",
+        "failed",
+        "prompt_tokens",
+        "completion_tokens",
+        "cached_tokens",
+        "priced",
+        "cost",
+    )
 }
 _OF_RECORDS = {
     "of_requests": Count("node", filter=~Q(outcome="refused")),
@@ -40,6 +49,7 @@ _OF_RECORDS = {
     "of_failed": Count("node", filter=Q(outcome__in=("failed", "gateway_lost", "node_lost"))),
     "of_prompt_tokens": Sum("prompt_tokens"),
     "of_completion_tokens": Sum("completion_tokens"),
+    "of_cached_tokens": Sum("cached_tokens"),
     "of_priced": Count("cost"),
     "of_cost": Sum("cost"),
 }
@@ -57,6 +67,7 @@ class Sums:
     failed: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
     costs: dict[str, tuple[Decimal, int]] = field(default_factory=dict)
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -66,6 +77,8 @@ class Sums:
         self.failed += row["of_failed"]
         self.prompt_tokens += int(row["of_prompt_tokens"])
         self.completion_tokens += int(row["of_completion_tokens"])
+        # Of records none may say.
+        self.cached_tokens += int(row["of_cached_tokens"] or 0)
         if row["of_priced"]:
             amount, priced = self.costs.get(row["currency"], (Decimal(0), 0))
             self.costs[row["currency"]] = amount + row["of_cost"], priced + row["of_priced"]

@@ -20,7 +20,7 @@ from ollamamax.metering.queries import Sums
 
 NAMED = 2000
 """So many nodes at most are asked for their names."""
-_COUNTS = ("requests", "refused", "failed", "prompt_tokens", "completion_tokens")
+_COUNTS = ("requests", "refused", "failed", "prompt_tokens", "completion_tokens", "cached_tokens")
 _log = logs.get(__name__)
 
 

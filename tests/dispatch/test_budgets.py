@@ -24,7 +24,7 @@ from cluster.dispatch.settle_dead_gateways import settle_lost
 from cluster.dispatch.spending import bounded, most_prompt_tokens, reservations, used
 from ollamamax.bus import keys
 from ollamamax.contract import Inference, OpenRequest, encode_json
-from ollamamax.contract.budgets import PERIODS, KnownBudget, KnownBudgets, Price
+from ollamamax.contract.budgets import PERIODS, KnownBudget, KnownBudgets, Price, rates
 from ollamamax.contract.inference import Options
 from tests.dispatch.calls import Calls, account, admission
 from tests.fakes.state import node_state
@@ -53,7 +53,7 @@ def some_texts(*names: str) -> dict[str, Any]:
     return dict.fromkeys(names, "x")
 
 
-def settled(call: Calls, request: str, spent: tuple[int, int, float] | None) -> None:
+def settled(call: Calls, request: str, spent: tuple[float, ...] | None) -> None:
     call("settle", account(request, TENANT, NODE, used=spent), b"{}")
 
 
@@ -263,11 +263,29 @@ def test_each_unit_is_reserved_at_most_and_counted_as_used() -> None:
     amounts = [each[5] for each in reservations(request, 90.0)]
     assert amounts == [prompt + 40, prompt, 40, 10.0, prompt * 0.5 + 80 + 10]
     request.prompt_tokens, request.completion_tokens = 30, 20
-    assert used(request, 95.0) == (30, 20, 0.0)
+    assert used(request, 95.0) == (30, 20, 0.0, 0)
+    request.cached_tokens = 40
+    assert used(request, 95.0) == (30, 20, 0.0, 30)
     request.prompt_tokens = request.completion_tokens = 0
-    assert used(request, 95.0) == (0, 0, 0.0)
+    assert used(request, 95.0) == (0, 0, 0.0, 0)
     request.ended = RequestOutcome("ok", "", 200)
     assert used(request, 95.0) is None
+
+
+def test_tokens_that_were_kept_take_less_money_and_are_reserved_as_if_they_were_not(
+    call: Calls, valkey: redis.Redis
+) -> None:
+    budgets = [msgspec.structs.replace(DAILY, id=unit, unit=unit) for unit in ("tokens", "money")]
+    request = request_of(Inference(kind="embed", inputs=["x"]), *budgets, price=Price(0.5, 2.0, 0.0, 0.125))
+    prompt = most_prompt_tokens(request.asked.inference)
+    some = reservations(request, 90.0)
+    assert [each[5] for each in some] == [prompt, prompt * 0.5]
+    assert admitted(call, "1" * 32, *[(*each[:2], 1000.0, *each[3:]) for each in some])[0] == b"given"
+    settled(call, "1" * 32, (30, 20, 1.0, 10))
+    assert held(valkey, "tokens") == (50.0, 0.0)
+    assert held(valkey, "money") == (20 * 0.5 + 10 * 0.125 + 40, 0.0)
+    # A price above that of other tokens takes no more, and where it is left out all cost the same.
+    assert rates("money", Price(0.5, 2.0, 0.0, 0.75)) == rates("money", Price(0.5, 2.0)) == (0.5, 2.0, 0.0, 0.0)
 
 
 def test_a_request_counts_in_the_budgets_of_its_key_its_user_their_teams_and_the_tenant() -> None:

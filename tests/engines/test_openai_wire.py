@@ -174,6 +174,30 @@ def test_thoughts_and_the_servers_own_counts() -> None:
     assert (final.prompt_tokens, final.completion_tokens, final.finish_reason) == (5, 5, "stop")
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"usage": {"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 3}}}, 3),
+        ({"usage": {"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 0}}}, 0),
+        ({"usage": {"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 9}}}, 5),
+        ({"usage": {"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": -3}}}, None),
+        ({"usage": {"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": "3"}}}, None),
+        ({"usage": {"prompt_tokens": 5, "prompt_tokens_details": None}}, None),
+        ({"usage": {"prompt_tokens": 5}}, None),
+        ({"timings": {"prompt_n": 3, "cache_n": 2}}, 2),
+        ({"timings": {"prompt_n": 3, "cache_n": 0}}, 0),
+        ({"timings": {"prompt_n": 3, "cache_n": -2}}, 0),
+        ({"timings": {"prompt_n": 3}}, None),
+    ],
+)
+def test_what_an_engine_had_kept_of_a_prompt_is_what_it_says_or_unknown(
+    said: dict[str, Any], expected: int | None
+) -> None:
+    chunks = OpenAIChunks()
+    chunks.delta(chunk(choices=[{"delta": {"content": "a"}, "finish_reason": "stop"}], **said))
+    assert chunks.final(load_ms=0, total_ms=1).cached == expected
+
+
 def test_a_stream_that_breaks_off_is_no_answer() -> None:
     chunks = OpenAIChunks()
     chunks.delta(chunk(choices=choice(content="a")))

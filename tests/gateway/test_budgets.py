@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from cluster.dispatch.spending import most_prompt_tokens
 from ollamamax.bus import directory, keys
-from ollamamax.contract import Delta, Event, Final, Inference, Ticket
+from ollamamax.contract import Delta, Event, Final, Inference, Ticket, decode_usage
 from ollamamax.contract.budgets import KnownBudget, KnownBudgets, Price
 from ollamamax.contract.tables import BUDGETS
 from tests.fakes.node import echo
@@ -131,3 +131,29 @@ async def test_money_is_counted_by_the_models_prices(site: Site) -> None:
     assert (await ask(site))[0] == 200
     await until(lambda: not site.client.hlen(keys.RESERVED))
     assert held(site)[0] == pytest.approx(PROMPT * 0.001 + ANSWER * 0.01)
+
+
+async def test_cached_tokens_cost_what_they_cost_and_never_more_of_them_than_the_prompt_has(site: Site) -> None:
+    """A node that says of more than the prompt that it had kept them, and one that says nothing of it."""
+    said: list[tuple[int, bool]] = [(PROMPT - 5, True), (10 * PROMPT, True), (0, False)]
+
+    async def script(ticket: Ticket) -> AsyncIterator[Event]:
+        cached, told = said[len(seen)]
+        seen.append(cached)
+        yield Final("stop", prompt_tokens=PROMPT, completion_tokens=1, cached_tokens=cached, cache_told=told)
+
+    seen: list[int] = []
+    await site.add_node(script=script)
+    money = msgspec.structs.replace(BUDGET, unit="money", most=1000.0)
+    await set_budgets(site, money, prices={"": Price(1.0, 0.0, 0.0, 0.25)})
+    spent, kept = [], []
+    for _ in said:
+        status, text = await ask(site, stream=False)
+        assert status == 200
+        kept.append(msgspec.json.decode(text)["usage"]["prompt_tokens_details"]["cached_tokens"])
+        await until(lambda: not site.client.hlen(keys.RESERVED))
+        spent.append(held(site)[0] - sum(spent))
+    assert kept == [PROMPT - 5, PROMPT, 0]
+    assert spent == [pytest.approx(5 + (PROMPT - 5) * 0.25), pytest.approx(PROMPT * 0.25), pytest.approx(PROMPT)]
+    records = [decode_usage(fields[b"r"]) for _, fields in cast("list[Any]", site.client.xrange(keys.USAGE))]
+    assert [record.cached_tokens for record in records] == [PROMPT - 5, PROMPT, None]

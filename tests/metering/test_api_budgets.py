@@ -110,6 +110,13 @@ def test_prices_are_added_and_the_newest_counts(owner: Person, owner_api: APICli
     assert known.price_of("m:1") == Price(4e-6, 8e-6, 0.5)
     assert known.price_of("x:1") == Price(1e-6, 8e-6, 0.5)
     assert BUDGETS.decode(BUDGETS.encode(known)) == known
+    cheaper = owner_api.post("/api/v1/prices", body | {"cached_million": "1"}, format="json").json()
+    assert (cheaper["prompt_million"], cheaper["cached_million"]) == (4, 1)
+    assert known_budgets()[owner.tenant.id.hex].price_of("m:1") == Price(4e-6, 8e-6, 0.5, 1e-6)
+    for wrong in ("4.1", "-1", "x"):
+        refused = owner_api.post("/api/v1/prices", body | {"cached_million": wrong}, format="json")
+        assert refused.status_code == 400
+        assert "cached_million" in refused.content.decode()
     assert owner_api.post("/api/v1/prices", body | {"currency": "USD"}, format="json").status_code == 409
     assert owner_api.post("/api/v1/prices", body | {"second": "-1"}, format="json").status_code == 400
 

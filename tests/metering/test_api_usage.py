@@ -70,6 +70,7 @@ def test_filters_and_totals_agree(owner: Person, owner_api: APIClient) -> None:
         "failed": 0,
         "prompt_tokens": 15,
         "completion_tokens": 27,
+        "cached_tokens": 0,
         "costs": [],
     }
     assert len(owner_api.get(USAGE, {"key": str(key)}).json()["results"]) == 2
@@ -160,7 +161,16 @@ def test_a_file_of_sums_holds_no_formula(
     assert (answer.status_code, answer["Content-Type"]) == (200, "text/csv; charset=utf-8")
     assert answer["Content-Disposition"] == 'attachment; filename="usage.csv"'
     rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode(), newline="")))
-    assert list(rows[0]) == ["user", "requests", "refused", "failed", "prompt_tokens", "completion_tokens", "cost_EUR"]
+    assert list(rows[0]) == [
+        "user",
+        "requests",
+        "refused",
+        "failed",
+        "prompt_tokens",
+        "completion_tokens",
+        "cached_tokens",
+        "cost_EUR",
+    ]
     assert {row["user"] for row in rows} == {f"'{each}" for each in FORMULAS} | {'quo"te, comma', "plain"}
     assert {row["cost_EUR"] for row in rows} == {"0.500000000"}
     lines = owner_api.get(f"{USAGE}/export", {"by": "user", "form": "jsonl"}).getvalue().splitlines()

@@ -41,7 +41,7 @@ def invented(dice: random.Random, tenants: list[Any], start: datetime.datetime) 
     return wire(
         dice.choice(tenants), received_at=at, outcome=outcome, node=node, model=dice.choice("abc"),
         user=dice.choice(["", "ann", "bob"]), key=uuid.UUID(int=dice.randrange(1, 4)).hex, prompt_tokens=tokens[0],
-        completion_tokens=tokens[1], cost=cost, currency=dice.choice(["", "EUR", "USD"]),
+        completion_tokens=tokens[1], cached_tokens=dice.choice([None, tokens[0] // 2]), cost=cost, currency=dice.choice(["", "EUR", "USD"]),
     )  # fmt: skip
 
 
@@ -56,7 +56,15 @@ def summed(rows: list[Row], by: tuple[str, ...]) -> dict[tuple[Any, ...], Row]:
         group = tuple(kinds.get(name, lambda row, name=name: row[name])(row) for name in by)
         into = found.setdefault(
             group,
-            {"requests": 0, "refused": 0, "failed": 0, "prompt_tokens": 0, "completion_tokens": 0, "costs": {}},
+            {
+                "requests": 0,
+                "refused": 0,
+                "failed": 0,
+                "prompt_tokens": 0,
+                "completion_tokens": 0,
+                "cached_tokens": 0,
+                "costs": {},
+            },
         )
         refused = row["outcome"] == "refused"
         ran = row["node"] is not None and not refused
@@ -65,6 +73,7 @@ def summed(rows: list[Row], by: tuple[str, ...]) -> dict[tuple[Any, ...], Row]:
         into["failed"] += ran and row["outcome"] in {"failed", "gateway_lost", "node_lost"}
         into["prompt_tokens"] += row["prompt_tokens"]
         into["completion_tokens"] += row["completion_tokens"]
+        into["cached_tokens"] += row["cached_tokens"] or 0
         if row["cost"] is not None:
             amount, priced = into["costs"].get(row["currency"], (Decimal(0), 0))
             into["costs"][row["currency"]] = (amount + row["cost"], priced + 1)

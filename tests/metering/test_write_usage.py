@@ -23,7 +23,7 @@ from ollamamax.identity.scope import every_tenant
 from ollamamax.kernel.ids import new_id
 from ollamamax.metering.actions import usage as actions
 from ollamamax.metering.models import RequestRoute, UsageRecord
-from tests.metering.records import wire
+from tests.metering.records import wire, written
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -160,7 +160,7 @@ def test_every_field_of_a_record_is_kept(client: redis.Redis, paying: Tenant) ->
         wire(
             paying, model="Größe 😀 \\ \"'%s", received_at=1700000000.123456, first_token_ms=2.5, outcome="failed",
             error="engine_hung", attempts=2, priority="low", user="ann", cost=0.25, currency="EUR", status=502,
-            metadata={"run": "7"}, route=route,
+            metadata={"run": "7"}, cached_tokens=4, route=route,
         )
     )  # fmt: skip
     client.xadd(keys.USAGE, {"r": msgspec.json.encode(said)})
@@ -170,6 +170,12 @@ def test_every_field_of_a_record_is_kept(client: redis.Redis, paying: Tenant) ->
     assert set(said) == {"tenant" if name == "tenant_id" else name for name in row}
     times = {"received_at": row.pop("received_at").timestamp(), "tenant": row.pop("tenant_id")}
     assert {name: v.hex if isinstance(v, uuid.UUID) else v for name, v in {**row, **times}.items()} == said
+
+
+def test_no_prompt_has_more_cached_tokens_than_tokens_and_none_is_not_zero(client: redis.Redis, paying: Tenant) -> None:
+    assert written(paying, prompt_tokens=5, cached_tokens=9).cached_tokens == 5
+    assert written(paying, prompt_tokens=5, cached_tokens=0).cached_tokens == 0
+    assert written(paying, prompt_tokens=5).cached_tokens is None
 
 
 def test_fields_of_a_later_version_are_ignored(client: redis.Redis, paying: Tenant) -> None:
@@ -185,6 +191,7 @@ BAD: dict[str, dict[str, Any] | bytes] = {
     "a time beyond all calendars": {"received_at": 1e300},
     "a count that is none": {"prompt_tokens": "many"},
     "a count below zero": {"completion_tokens": -1},
+    "a count of cached tokens below zero": {"cached_tokens": -1},
     "a count too large": {"completion_tokens": 2**63},
     "a name too long": {"model": "m" * 401},
     "a NUL": {"model": "a\0b"},

@@ -4470,6 +4470,8 @@ export interface components {
             cost?: string | null;
             currency?: string;
             status?: number | null;
+            /** Format: int64 */
+            cached_tokens?: number | null;
         };
         /**
          * @description * `/v1/chat/completions` - /v1/chat/completions
@@ -5584,6 +5586,11 @@ export interface components {
             completion_million: number;
             /** Format: double */
             second: number;
+            /**
+             * Format: double
+             * @description For a million cached tokens of prompts; null: as much as for all others.
+             */
+            cached_million: number | null;
             readonly model: string;
             readonly currency: string;
             readonly created_by_name: string;
@@ -5614,6 +5621,11 @@ export interface components {
              * @default 0.000000000
              */
             second: string;
+            /**
+             * Format: decimal
+             * @description For a million tokens of prompts that the engine had kept from before: at most `prompt_million`, and as much where it is null or left out.
+             */
+            cached_million?: string | null;
             /** @description ISO 4217. */
             currency: string;
         };
@@ -7111,6 +7123,8 @@ export interface components {
             duration_ms: number;
             prompt_tokens?: number | null;
             completion_tokens?: number | null;
+            /** @description Of the prompt's tokens those that the engine had kept from before; null where it does not say. */
+            cached_tokens?: number | null;
             /** Format: decimal */
             cost?: string | null;
             /** @default  */
@@ -7982,6 +7996,8 @@ export interface components {
             failed: number;
             prompt_tokens: number;
             completion_tokens: number;
+            /** @description Of the prompts' tokens those of which engines said that they had kept them from before. */
+            cached_tokens: number;
             costs: components["schemas"]["Cost"][];
             /** Format: uuid */
             tenant: string;
@@ -8046,6 +8062,8 @@ export interface components {
             failed: number;
             prompt_tokens: number;
             completion_tokens: number;
+            /** @description Of the prompts' tokens those of which engines said that they had kept them from before. */
+            cached_tokens: number;
             costs: components["schemas"]["Cost"][];
         };
         /** @description One attempt. ``status`` is null where no answer came; ``error`` then says why. ``excerpt`` is how the answer begins. */
@@ -8077,6 +8095,8 @@ export interface components {
             failed: number;
             prompt_tokens: number;
             completion_tokens: number;
+            /** @description Of the prompts' tokens those of which engines said that they had kept them from before. */
+            cached_tokens: number;
             costs: components["schemas"]["Cost"][];
             /** Format: date-time */
             month?: string;
@@ -8133,6 +8153,8 @@ export interface components {
             currency?: string;
             status?: number | null;
             metadata?: unknown;
+            /** Format: int64 */
+            cached_tokens?: number | null;
         };
         User: {
             /** Format: uuid */

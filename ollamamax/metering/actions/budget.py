@@ -41,7 +41,10 @@ def known_budgets(fields: Fields = None) -> dict[str, KnownBudgets]:
         newest = prices.order_by("tenant", "model", "-valid_from", "-id").distinct("tenant", "model")
         for price in newest if found else []:
             costs.setdefault(price.tenant_id.hex, {})[price.model] = Price(
-                float(price.prompt_million) / MILLION, float(price.completion_million) / MILLION, float(price.second)
+                float(price.prompt_million) / MILLION,
+                float(price.completion_million) / MILLION,
+                float(price.second),
+                None if price.cached_million is None else float(price.cached_million) / MILLION,
             )
     return {tenant: KnownBudgets(tuple(some), costs.get(tenant, {})) for tenant, some in found.items()}
 
@@ -135,10 +138,14 @@ def set_price(
     completion_million: decimal.Decimal,
     second: decimal.Decimal,
     currency: str,
+    cached_million: decimal.Decimal | None = None,
 ) -> ModelPrice:
-    """From now on; ``model`` is empty for all that have no price of their own. Raises `Forbidden`, and `Conflict` for another
+    """From now on; ``model`` is empty for all that have no price of their own, ``cached_million`` is ``None`` for as much as all
+    tokens of prompts. Raises `Forbidden`, `InvalidRequest` for cached tokens that cost more than others, and `Conflict` for another
     currency than the tenant's other prices have, and for one price too many."""
     tenant = require_in_tenant(acting, "budget.manage")
+    if cached_million is not None and cached_million > prompt_million:
+        raise InvalidRequest("Cached tokens of prompts cost at most what the others cost.", param="cached_million")
     with tenant_scope(tenant), transaction.atomic(durable=True):
         # One at a time, or two first prices at once would be in two currencies.
         require_room(PRICES, ModelPrice.objects.all())
@@ -150,6 +157,7 @@ def set_price(
             prompt_million=prompt_million,
             completion_million=completion_million,
             second=second,
+            cached_million=cached_million,
             currency=currency,
             created_by_name=acting.name,
         )
@@ -164,6 +172,7 @@ def set_price(
                 "prompt_million": str(prompt_million),
                 "completion_million": str(completion_million),
                 "second": str(second),
+                "cached_million": None if cached_million is None else str(cached_million),
                 "currency": currency,
             },
         )

@@ -29,38 +29,42 @@ WITH record AS (
     api, trace, to_timestamp(received_at) AS received_at, prompt_tokens, completion_tokens, queue_ms, first_token_ms,
     duration_ms, CASE WHEN refused THEN 'refused' ELSE outcome END AS outcome, COALESCE(error, '') AS error, COALESCE(attempts, 1) AS attempts,
     COALESCE(priority, 'normal') AS priority, cost,
-    CASE WHEN cost IS NULL THEN '' ELSE COALESCE(currency, '') END AS currency, NULLIF(status, 0) AS status, metadata, route
+    CASE WHEN cost IS NULL THEN '' ELSE COALESCE(currency, '') END AS currency, NULLIF(status, 0) AS status, metadata,
+    CASE WHEN cached_tokens > prompt_tokens THEN prompt_tokens ELSE cached_tokens END AS cached_tokens, route
   FROM string_to_table(%s, %s) AS entry (record), jsonb_to_record(record::jsonb) AS field (
     request uuid, tenant uuid, key uuid, "user" text, model text, version text, node text, node_name text, api text,
     trace text, received_at float8, prompt_tokens bigint, completion_tokens bigint, queue_ms float8, first_token_ms float8,
     duration_ms float8, outcome text, error text, attempts smallint, priority text, cost numeric, currency text, status smallint,
-    metadata jsonb, route jsonb, refused boolean
+    metadata jsonb, cached_tokens bigint, route jsonb, refused boolean
   )
 ), written AS (
   INSERT INTO metering_usagerecord (
     request, tenant_id, key, "user", model, version, node, node_name, api, trace, received_at, prompt_tokens,
-    completion_tokens, queue_ms, first_token_ms, duration_ms, outcome, error, attempts, priority, cost, currency, status, metadata
+    completion_tokens, queue_ms, first_token_ms, duration_ms, outcome, error, attempts, priority, cost, currency, status, metadata,
+    cached_tokens
   )
   SELECT
     request, tenant, key, "user", model, version, node, node_name, api, trace, received_at, prompt_tokens,
-    completion_tokens, queue_ms, first_token_ms, duration_ms, outcome, error, attempts, priority, cost, currency, status, metadata
+    completion_tokens, queue_ms, first_token_ms, duration_ms, outcome, error, attempts, priority, cost, currency, status, metadata,
+    cached_tokens
   FROM record
   ON CONFLICT (request) DO NOTHING
   RETURNING
-    request, tenant_id, key, "user", model, node, received_at, prompt_tokens, completion_tokens, outcome, cost, currency
+    request, tenant_id, key, "user", model, node, received_at, prompt_tokens, completion_tokens, cached_tokens, outcome, cost, currency
 ), routed AS (
   INSERT INTO metering_requestroute (request, tenant_id, route)
   SELECT request, tenant_id, route FROM record JOIN written USING (request) WHERE route <> 'null'
   ON CONFLICT (request) DO NOTHING
 )
 INSERT INTO metering_usagesum AS held (
-  by, period, tenant_id, start, subject, model, currency, requests, refused, failed, prompt_tokens, completion_tokens, priced, cost
+  by, period, tenant_id, start, subject, model, currency, requests, refused, failed, prompt_tokens, completion_tokens,
+  cached_tokens, priced, cost
 )
 SELECT
   by, period, tenant_id, date_trunc(period, received_at, 'UTC'), subject, with_model, currency,
   count(node) FILTER (WHERE outcome <> 'refused'), count(*) FILTER (WHERE outcome = 'refused'),
   count(node) FILTER (WHERE outcome IN ('failed', 'gateway_lost', 'node_lost')),
-  sum(prompt_tokens), sum(completion_tokens), count(cost), COALESCE(sum(cost), 0)
+  sum(prompt_tokens), sum(completion_tokens), COALESCE(sum(cached_tokens), 0), count(cost), COALESCE(sum(cost), 0)
 FROM written
 CROSS JOIN (VALUES ('hour'), ('day')) AS periods (period)
 CROSS JOIN LATERAL (
@@ -77,6 +81,7 @@ ON CONFLICT (by, period, tenant_id, start, subject, model, currency) DO UPDATE S
   failed = held.failed + EXCLUDED.failed,
   prompt_tokens = held.prompt_tokens + EXCLUDED.prompt_tokens,
   completion_tokens = held.completion_tokens + EXCLUDED.completion_tokens,
+  cached_tokens = held.cached_tokens + EXCLUDED.cached_tokens,
   priced = held.priced + EXCLUDED.priced,
   cost = held.cost + EXCLUDED.cost
 """

@@ -109,6 +109,9 @@ class ModelPriceSerializer(serializers.ModelSerializer[ModelPrice]):
     prompt_million = serializers.FloatField()
     completion_million = serializers.FloatField()
     second = serializers.FloatField()
+    cached_million = serializers.FloatField(
+        allow_null=True, help_text="For a million cached tokens of prompts; null: as much as for all others."
+    )
 
     class Meta:
         model = ModelPrice
@@ -120,6 +123,7 @@ class ModelPriceSerializer(serializers.ModelSerializer[ModelPrice]):
                 "prompt_million",
                 "completion_million",
                 "second",
+                "cached_million",
                 "currency",
                 "created_by_name",
                 "valid_from",
@@ -143,6 +147,16 @@ class ModelPriceCreateSerializer(serializers.Serializer[Any]):
     prompt_million = _price(help_text="For a million tokens of prompts.")
     completion_million = _price(help_text="For a million tokens of answers.")
     second = _price(help_text="For a second of a slot of a node.")
+    cached_million = serializers.DecimalField(
+        max_digits=20,
+        decimal_places=9,
+        min_value=0,
+        max_value=10**9,
+        required=False,
+        allow_null=True,
+        help_text="For a million tokens of prompts that the engine had kept from before: at most `prompt_million`, "
+        "and as much where it is null or left out.",
+    )
     currency = serializers.RegexField(r"^[A-Z]{3}$", help_text="ISO 4217.")
 
 

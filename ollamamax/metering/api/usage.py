@@ -84,6 +84,9 @@ class TotalsSerializer(serializers.Serializer[Any]):
     failed = serializers.IntegerField()
     prompt_tokens = serializers.IntegerField()
     completion_tokens = serializers.IntegerField()
+    cached_tokens = serializers.IntegerField(
+        help_text="Of the prompts' tokens those of which engines said that they had kept them from before."
+    )
     costs = CostSerializer(many=True)
 
     def to_representation(self, instance: Sums) -> dict[str, Any]:

@@ -188,6 +188,15 @@ function Prices() {
       primary: true,
     },
     costs('prompt_million'),
+    {
+      id: 'cached_million',
+      header: t('cached_million'),
+      value: (row) => row.cached_million ?? row.prompt_million,
+      cell: (row) =>
+        row.cached_million === null ? t('asPrompt') : price(row.cached_million, row.currency),
+      align: 'right',
+      width: 190,
+    },
     costs('completion_million'),
     costs('second'),
     {

@@ -12,18 +12,32 @@ export function PriceForm({ onClose }: { onClose: () => void }) {
   const { price } = useBudgetActs()
   const amount = z.number(t('priceNeeded')).min(0, t('priceNeeded'))
   const setting = useApiForm({
-    initial: { model: '', prompt_million: 0, completion_million: 0, second: 0, currency: 'EUR' },
-    schema: z.object({
-      prompt_million: amount,
-      completion_million: amount,
-      second: amount,
-      currency: z.string().regex(/^[A-Z]{3}$/, t('currencyNeeded')),
-    }),
-    send: ({ model, prompt_million, completion_million, second, currency }) =>
+    initial: {
+      model: '',
+      prompt_million: 0,
+      cached_million: '' as number | '',
+      completion_million: 0,
+      second: 0,
+      currency: 'EUR',
+    },
+    schema: z
+      .object({
+        prompt_million: amount,
+        cached_million: z.union([z.literal(''), amount]),
+        completion_million: amount,
+        second: amount,
+        currency: z.string().regex(/^[A-Z]{3}$/, t('currencyNeeded')),
+      })
+      .refine((given) => given.cached_million === '' || given.cached_million <= given.prompt_million, {
+        path: ['cached_million'],
+        message: t('cachedAtMost'),
+      }),
+    send: ({ model, prompt_million, cached_million, completion_million, second, currency }) =>
       price.mutateAsync({
         model: model.trim(),
         currency,
         prompt_million: String(prompt_million),
+        cached_million: cached_million === '' ? null : String(cached_million),
         completion_million: String(completion_million),
         second: String(second),
       }),
@@ -44,6 +58,12 @@ export function PriceForm({ onClose }: { onClose: () => void }) {
         {...form.getInputProps('model')}
       />
       <NumberInput label={t('prompt_million')} min={0} {...form.getInputProps('prompt_million')} />
+      <NumberInput
+        label={t('cached_million')}
+        description={t('cachedHelp')}
+        min={0}
+        {...form.getInputProps('cached_million')}
+      />
       <NumberInput label={t('completion_million')} min={0} {...form.getInputProps('completion_million')} />
       <NumberInput label={t('second')} min={0} {...form.getInputProps('second')} />
       <TextInput label={t('currency')} maxLength={3} {...form.getInputProps('currency')} />

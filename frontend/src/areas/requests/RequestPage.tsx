@@ -187,7 +187,13 @@ function Times({ request }: { request: RequestDetail }) {
             value={duration(request.duration_ms)}
             of={request.state === 'running' ? t('soFar') : undefined}
           />
-          <Tile name={t('tokensIn')} value={number(request.prompt_tokens)} />
+          <Tile
+            name={t('tokensIn')}
+            value={number(request.prompt_tokens)}
+            of={
+              request.cached_tokens == null ? undefined : t('cached', { number: count(request.cached_tokens) })
+            }
+          />
           <Tile name={t('column.tokens')} value={number(request.completion_tokens)} />
         </>
       )}

@@ -115,6 +115,7 @@ function Sums({ span, chosen }: { span: Span; chosen: Between }) {
     <section className={classes.tiles} aria-label={t('totals')}>
       <Tile name={t('requests')} value={count(now.requests)} of={change('requests')} />
       <Tile name={t('in')} value={count(now.prompt_tokens)} of={change('prompt_tokens')} />
+      <Tile name={t('cached')} value={count(now.cached_tokens)} of={change('cached_tokens')} />
       <Tile name={t('out')} value={count(now.completion_tokens)} of={change('completion_tokens')} />
       <Tile name={t('failed')} value={count(now.failed)} of={change('failed')} warn={now.failed > 0} />
       <Tile name={t('refused')} value={count(now.refused)} of={change('refused')} />
@@ -173,7 +174,7 @@ function Lines({ apart, lines, error, refetch, compare }: LinesProps) {
   const { t } = useTranslation('usage')
   const columns = useMemo((): Column<Line>[] => {
     const number = (
-      id: 'requests' | 'refused' | 'failed' | 'prompt_tokens' | 'completion_tokens',
+      id: 'requests' | 'refused' | 'failed' | 'prompt_tokens' | 'completion_tokens' | 'cached_tokens',
       header: string,
     ) => ({
       id,
@@ -187,6 +188,7 @@ function Lines({ apart, lines, error, refetch, compare }: LinesProps) {
       { id: 'name', header: t(`by.${apart}`), value: (row) => row.name, primary: true },
       number('requests', t('requests')),
       number('prompt_tokens', t('in')),
+      number('cached_tokens', t('cached')),
       number('completion_tokens', t('out')),
       number('failed', t('failed')),
       number('refused', t('refused')),
