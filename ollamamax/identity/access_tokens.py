@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.types import Options
 
@@ -119,8 +120,13 @@ def _checked(text: str, public: str) -> AccessToken | None:
 
 
 def public_jwk(public: str, kid: str) -> dict[str, Any]:
-    """The public half (PEM) of a signing key as a key set shows it (RFC 7517)."""
-    shown: dict[str, Any] = jwt.algorithms.ECAlgorithm.to_jwk(_loaded(public), as_dict=True)
+    """The public half (PEM) of a signing key as a key set shows it (RFC 7517): one of RSA signs by RS256, all others by ES256."""
+    key = load_pem_public_key(public.encode())
+    shown: dict[str, Any]
+    if isinstance(key, RSAPublicKey):
+        shown = jwt.algorithms.RSAAlgorithm.to_jwk(key, as_dict=True)
+        return shown | {"kid": kid, "use": "sig", "alg": "RS256"}
+    shown = jwt.algorithms.ECAlgorithm.to_jwk(_loaded(public), as_dict=True)
     return shown | {"kid": kid, "use": "sig", "alg": ALGORITHM}
 
 

@@ -25,6 +25,7 @@ class OauthConfig(AppConfig):
                 "log_out_uris",
                 "for_everybody",
                 "enabled",
+                "id_token_signed_response_alg",
                 "created_by_name",
                 "created_at",
             ),

@@ -17,6 +17,7 @@ from ollamamax.kernel.ids import new_id
 
 SCOPES = ("openid", "profile", "email", "groups", "offline_access")
 CLAIMS = ("sub", "tenant", "name", "preferred_username", "email", "groups", "roles")
+ID_TOKEN_ALGORITHMS = ("RS256", "ES256")
 LONGEST = 4096
 _CHECKED: Options = {"require": ["exp", "iat", "iss", "sub", "aud", "jti"]}
 _UNTIMED: Options = {"require": ["iss", "sub", "aud"], "verify_exp": False, "verify_aud": False}
@@ -80,7 +81,7 @@ def make_user_token(
 
 def read_user_token(text: str, public_key_of: PublicKeyOf, *, issuer: str) -> UserToken | None:
     """``None`` for one that is not good, or has expired."""
-    public = _key_of(text, public_key_of, TYPE)
+    public = _key_of(text, public_key_of, TYPE, (ALGORITHM,))
     if public is None:
         return None
     try:
@@ -101,19 +102,20 @@ class Hint(NamedTuple):
 
 def read_hint(text: str, public_key_of: PublicKeyOf, *, issuer: str) -> Hint | None:
     """An ID token counts as a hint after its end too (OpenID Connect RP-Initiated Logout 1.0, section 2). ``None`` for what is none of ours."""
-    public = _key_of(text, public_key_of, "jwt")
+    public = _key_of(text, public_key_of, "jwt", ID_TOKEN_ALGORITHMS)
     if public is None:
         return None
     try:
-        said = jwt.decode(text, public, algorithms=[ALGORITHM], issuer=issuer, options=_UNTIMED)
+        # A key is good for its own algorithm alone: PyJWT refuses one of the other kind.
+        said = jwt.decode(text, public, algorithms=ID_TOKEN_ALGORITHMS, issuer=issuer, options=_UNTIMED)
         audience = said["aud"]
         return Hint(str(said["sub"]), str(audience[0] if isinstance(audience, list) else audience))
     except (jwt.PyJWTError, ValueError, TypeError, KeyError, IndexError, RecursionError):
         return None
 
 
-def _key_of(text: str, public_key_of: PublicKeyOf, kind: str) -> str | None:
-    """The key that a token's header names, where its type and its algorithm are ours."""
+def _key_of(text: str, public_key_of: PublicKeyOf, kind: str, algorithms: Collection[str]) -> str | None:
+    """The key that a token's header names, where its type and its algorithm are what they must be."""
     if not text or len(text) > LONGEST:
         return None
     try:
@@ -121,6 +123,7 @@ def _key_of(text: str, public_key_of: PublicKeyOf, kind: str) -> str | None:
     except (jwt.PyJWTError, ValueError, RecursionError):
         return None
     kid = header.get("kid")
-    if header.get("alg") != ALGORITHM or str(header.get("typ", "JWT")).lower() != kind or not isinstance(kid, str):
+    typed = str(header.get("typ", "JWT")).lower() == kind
+    if header.get("alg") not in algorithms or not typed or not isinstance(kid, str):
         return None
     return public_key_of(kid)

@@ -13,9 +13,9 @@ from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oidc.core import AuthorizationCodeMixin
 from authlib.oidc.core.grants import OpenIDCode, OpenIDToken
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, RSAKey
 
-from ollamamax.identity.access_tokens import ALGORITHM, SECONDS
+from ollamamax.identity.access_tokens import SECONDS
 from ollamamax.identity.models import UserSession
 from ollamamax.kernel.principal import Principal
 from ollamamax.oauth.actions.family import begin_family, keep_code, next_refresh_token, take_code, take_refresh_token
@@ -28,11 +28,19 @@ _OFFLINE = "offline_access"
 _MOST_NONCE = 500
 
 
-class Signing(NamedTuple):
-    """``private`` is PEM; ``issuer`` is what we are called."""
+class PrivateKey(NamedTuple):
+    """``pem`` is the private half of a signing key."""
 
-    private: str
+    pem: str
     kid: str
+    algorithm: str
+
+
+class Signing(NamedTuple):
+    """What signs access tokens, and what ID tokens as the application wants them; ``issuer`` is what we are called."""
+
+    access: PrivateKey
+    id_token: PrivateKey
     issuer: str
 
 
@@ -127,8 +135,8 @@ class _Issuing:
         token: dict[str, Any] = {
             "token_type": "Bearer",
             "access_token": make_user_token(
-                signing.private,
-                signing.kid,
+                signing.access.pem,
+                signing.access.kid,
                 issuer=signing.issuer,
                 subject=user.user.pk,
                 client=str(self.request.application.pk),
@@ -221,14 +229,15 @@ class IdToken(OpenIDToken):  # type: ignore[misc]
 
     _signing: Signing
 
-    def resolve_client_private_key(self, client: ApplicationClient) -> ECKey:
-        return ECKey.import_key(self._signing.private)
+    def resolve_client_private_key(self, client: ApplicationClient) -> ECKey | RSAKey:
+        kind = RSAKey if self._signing.id_token.algorithm == "RS256" else ECKey
+        return kind.import_key(self._signing.id_token.pem)
 
     def get_client_algorithm(self, client: ApplicationClient) -> str:
-        return ALGORITHM
+        return self._signing.id_token.algorithm
 
     def get_encode_header(self, client: ApplicationClient) -> dict[str, str]:
-        return {"alg": ALGORITHM, "kid": self._signing.kid, "typ": "JWT"}
+        return {"alg": self._signing.id_token.algorithm, "kid": self._signing.id_token.kid, "typ": "JWT"}
 
     def get_compatible_claims(self, request: ProviderRequest) -> dict[str, Any]:
         now, family = int(time.time()), request.family

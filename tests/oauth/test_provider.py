@@ -10,11 +10,14 @@ import time
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import joserfc.jwt
 import jwt
 import pytest
 from django.core.signing import TimestampSigner, b62_encode
 from django.db import connections
 from django.utils import timezone
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
 from rest_framework.test import APIClient
 
 from ollamamax.audit.models import AuditRecord
@@ -22,9 +25,11 @@ from ollamamax.identity.actions.member import add_member
 from ollamamax.identity.actions.signing_key import ensure_signing_key, private_half
 from ollamamax.identity.actions.team import create_team
 from ollamamax.identity.models import Membership, SigningKey, Tenant, User, UserSession
+from ollamamax.identity.queries.signing_key import public_key_of
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.identity.sessions import LogIn, remember
 from ollamamax.oauth.actions.family import sweep_tokens
+from ollamamax.oauth.claims import read_hint
 from ollamamax.oauth.models import Application, AuthorizationCode, RefreshToken, TokenFamily
 from tests.cast import PASSWORD, SYSTEM, Person, logged_in, with_key
 from tests.oauth.conftest import ask
@@ -131,8 +136,9 @@ def test_a_person_is_let_in_without_a_question_and_the_application_told_who_they
     assert (token["token_type"], token["expires_in"], token["scope"]) == ("Bearer", 600, SCOPE)
     configuration = anonymous_api.get("/.well-known/openid-configuration").json()
     keys = anonymous_api.get(urlsplit(configuration["jwks_uri"]).path).json()["keys"]
-    [algorithm] = configuration["id_token_signing_alg_values_supported"]
-    claims = jwt.decode(token["id_token"], jwt.PyJWK(keys[0]), algorithms=[algorithm], audience=chat["id"], issuer=BASE)
+    assert configuration["id_token_signing_alg_values_supported"] == ["RS256", "ES256"]
+    key = next(each for each in keys if each["kid"] == jwt.get_unverified_header(token["id_token"])["kid"])
+    claims = jwt.decode(token["id_token"], jwt.PyJWK(key), algorithms=["RS256"], audience=chat["id"], issuer=BASE)
     told = {
         "sub": str(member.user.pk),
         "email": member.email,
@@ -157,6 +163,37 @@ def test_a_person_is_let_in_without_a_question_and_the_application_told_who_they
         assert kept.used_at is not None
     secrets = [chat["client_secret"], back["code"], token["refresh_token"]]
     assert texts == [hashlib.sha256(each.encode()).hexdigest() for each in secrets]
+
+
+def test_an_application_chooses_by_what_its_id_tokens_are_signed(
+    owner_api: APIClient, member_api: APIClient, anonymous_api: APIClient
+) -> None:
+    """As joserfc reads them, which asks the key set for the key and takes the algorithm that it was told alone."""
+    application = make(owner_api)
+    shown = f"{APPLICATIONS}/{application['id']}"
+    for algorithm, other in (("RS256", "ES256"), ("ES256", "RS256")):
+        change = {"id_token_signed_response_alg": algorithm}
+        assert owner_api.patch(shown, change, format="json").json().items() >= change.items()
+        given = tokens_for(member_api, application)
+        keys = KeySet.import_key_set(anonymous_api.get("/oauth/jwks").json())
+        for text in (given["id_token"], refresh(application, given["refresh_token"]).json()["id_token"]):
+            assert joserfc.jwt.decode(text, keys, algorithms=[algorithm]).claims["aud"] == application["id"]
+            with pytest.raises(JoseError):
+                joserfc.jwt.decode(text, keys, algorithms=[other])
+            assert read_hint(text, public_key_of, issuer=BASE) is not None
+        # What the application passes on is ours to read, whatever it chose.
+        assert jwt.get_unverified_header(given["access_token"])["alg"] == "ES256"
+        assert who(given["access_token"]).status_code == 200
+    assert owner_api.patch(shown, {"id_token_signed_response_alg": "none"}, format="json").status_code == 400
+
+
+def test_no_key_is_good_for_another_algorithm_than_its_own(chat: dict[str, Any], member_api: APIClient) -> None:
+    said = jwt.decode(tokens_for(member_api, chat)["id_token"], options={"verify_signature": False})
+    of_rsa, of_curve = ensure_signing_key("RS256"), ensure_signing_key("ES256")
+    for signing, named in ((of_rsa, of_curve), (of_curve, of_rsa)):
+        for kid, good in ((signing.kid, True), (named.kid, False)):
+            text = jwt.encode(said, private_half(signing), signing.algorithm, headers={"kid": kid})
+            assert (read_hint(text, public_key_of, issuer=BASE) is not None) == good
 
 
 def test_what_an_application_is_told_is_what_it_asked_for(chat: dict[str, Any], member_api: APIClient) -> None:
@@ -505,7 +542,7 @@ def test_a_token_that_was_made_elsewhere_or_for_something_else_says_nobody(
 ) -> None:
     token = tokens_for(member_api, chat)
     good = token["access_token"]
-    signing = SigningKey.objects.get()
+    signing = SigningKey.objects.get(algorithm="ES256")
     claims = jwt.decode(good, options={"verify_signature": False})
     private, header = private_half(signing), {"kid": signing.kid, "typ": "at+jwt"}
 

@@ -25,6 +25,7 @@ from ollamamax.identity.access_tokens import is_access_token, read_access_token
 from ollamamax.identity.actions.key import revoke_key
 from ollamamax.identity.actions.signing_key import private_half, rotate_signing_keys
 from ollamamax.identity.models import SigningKey
+from ollamamax.identity.queries.signing_key import known_signing_keys
 from ollamamax.kernel.errors import Forbidden, Unauthenticated
 from tests.cast import Key, Person, make_key, secret_part, with_key
 from tests.identity.test_directory import publish_directory
@@ -173,8 +174,11 @@ def test_the_public_keys_are_shown_for_as_long_as_their_tokens_count(owner_key: 
     assert metadata["jwks_uri"] == "https://ai.acme.example/oauth/jwks"
     # After a month another signs, and the one before is shown a day longer.
     SigningKey.objects.update(created_at=timezone.now() - datetime.timedelta(days=30, minutes=1))
-    assert {rotate_signing_keys().kid, rotate_signing_keys().kid} != {found["kid"]}
-    assert len(anonymous_api.get("/oauth/jwks").json()["keys"]) == 2
+    assert rotate_signing_keys()["ES256"].kid == rotate_signing_keys()["ES256"].kid != found["kid"]
+    again = anonymous_api.get("/oauth/jwks").json()["keys"]
+    assert sorted(each["alg"] for each in again) == ["ES256", "ES256", "RS256", "RS256"]
+    # Gateways are told of those alone by which access tokens are signed.
+    assert {each["kid"] for each in again if each["alg"] == "ES256"} == set(known_signing_keys())
     assert me(token).status_code == 200
     SigningKey.objects.filter(kid=found["kid"]).update(
         created_at=timezone.now() - datetime.timedelta(days=31, minutes=1)
@@ -185,7 +189,7 @@ def test_the_public_keys_are_shown_for_as_long_as_their_tokens_count(owner_key: 
 
 def test_a_token_that_was_changed_or_signed_otherwise_is_worth_nothing(owner_key: Key) -> None:
     token = token_of(owner_key)
-    signing = SigningKey.objects.get()
+    signing = SigningKey.objects.get(algorithm="ES256")
     said = jwt.decode(token, options={"verify_signature": False})
     private, header = private_half(signing), {"kid": signing.kid, "typ": "at+jwt"}
 

@@ -3670,6 +3670,7 @@ export interface components {
             readonly roles: string[];
             readonly teams: string[];
             readonly enabled: boolean;
+            readonly id_token_signed_response_alg: components["schemas"]["IdTokenSignedResponseAlgEnum"];
             readonly created_by_name: string;
             /** Format: date-time */
             readonly created_at: string;
@@ -3688,6 +3689,13 @@ export interface components {
             log_out_uris?: string[];
             /** @description Of a program that cannot keep a secret. */
             public?: boolean;
+            /**
+             * @description By what its ID tokens are signed. RS256 where it is left out.
+             *
+             *     * `RS256` - Rs256
+             *     * `ES256` - Es256
+             */
+            id_token_signed_response_alg?: components["schemas"]["IdTokenSignedResponseAlgEnum"];
             /** @description Whether every member of the tenant may use it. */
             for_everybody?: boolean;
             /** @description Whose members may use it, by the role of their membership, where it is not for everybody. */
@@ -4198,6 +4206,7 @@ export interface components {
             readonly roles: string[];
             readonly teams: string[];
             readonly enabled: boolean;
+            readonly id_token_signed_response_alg: components["schemas"]["IdTokenSignedResponseAlgEnum"];
             readonly created_by_name: string;
             /** Format: date-time */
             readonly created_at: string;
@@ -4901,6 +4910,12 @@ export interface components {
          * @enum {string}
          */
         HowLoggedInMethodEnum: "password" | "passkey" | "oidc" | "saml" | "ldap";
+        /**
+         * @description * `RS256` - Rs256
+         *     * `ES256` - Es256
+         * @enum {string}
+         */
+        IdTokenSignedResponseAlgEnum: "RS256" | "ES256";
         /** @description The client's secret is written and never shown. The provider is told `redirect_uri` and `back_channel_uri`. */
         IdentityProvider: {
             /** Format: uuid */
@@ -6402,6 +6417,13 @@ export interface components {
             /** @description Replaces them all. */
             teams?: string[];
             enabled?: boolean;
+            /**
+             * @description By what its ID tokens are signed. Of ID tokens from now on.
+             *
+             *     * `RS256` - Rs256
+             *     * `ES256` - Es256
+             */
+            id_token_signed_response_alg?: components["schemas"]["IdTokenSignedResponseAlgEnum"];
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedAuditStreamChange: {

@@ -16,7 +16,7 @@ from ollamamax.audit.actions import record
 from ollamamax.identity.actions.limits import take_over
 from ollamamax.identity.bounds import APPLICATIONS, require_room
 from ollamamax.identity.keys import hash_secret
-from ollamamax.identity.models import Role, Team
+from ollamamax.identity.models import Role, SigningKey, Team
 from ollamamax.identity.rights import require_in_tenant, require_unbounded
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Conflict, InvalidRequest
@@ -36,6 +36,7 @@ def create_application(
     redirect_uris: Sequence[str],
     log_out_uris: Sequence[str] = (),
     public: bool = False,
+    id_token_signed_response_alg: str = SigningKey.Algorithm.RS256,
     for_everybody: bool = False,
     roles: Sequence[str] = (),
     teams: Sequence[str] = (),
@@ -55,6 +56,7 @@ def create_application(
         redirect_uris=_redirects(redirect_uris, public),
         log_out_uris=_checked(log_out_uris, public, "log_out_uris"),
         for_everybody=for_everybody,
+        id_token_signed_response_alg=id_token_signed_response_alg,
         created_by_name=acting.name[:254],
         secret_made_at=None if public else timezone.now(),
     )
@@ -75,6 +77,7 @@ def create_application(
                     "redirect_uris": made.redirect_uris,
                     "log_out_uris": made.log_out_uris,
                     "for_everybody": for_everybody,
+                    "id_token_signed_response_alg": made.id_token_signed_response_alg,
                     "roles": list(roles),
                     "teams": list(teams),
                 },
@@ -92,7 +95,8 @@ def change_application(
     teams: Sequence[str] | None = None,
     **given: Any,
 ) -> Application:
-    """What is not given stays: ``name``, ``redirect_uris``, ``log_out_uris``, ``for_everybody``, ``enabled``. Roles and teams are replaced as a whole.
+    """What is not given stays: ``name``, ``redirect_uris``, ``log_out_uris``, ``for_everybody``, ``enabled``,
+    ``id_token_signed_response_alg``. Roles and teams are replaced as a whole.
 
     Who may not use it any more gets no token from now on. Raises `Forbidden`, `InvalidRequest`, `NotFound` and `Conflict`.
     """

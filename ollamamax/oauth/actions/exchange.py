@@ -9,11 +9,12 @@ from django.conf import settings
 from django.db import transaction
 
 from ollamamax.identity.actions.signing_key import ensure_signing_key, private_half
+from ollamamax.identity.models import SigningKey
 from ollamamax.identity.queries.signing_key import public_key_of
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.oauth.actions.token import OAuthRefused
 from ollamamax.oauth.claims import read_user_token
-from ollamamax.oauth.grants import ProviderRequest, Signing, claims_told
+from ollamamax.oauth.grants import PrivateKey, ProviderRequest, Signing, claims_told
 from ollamamax.oauth.provider import ProviderResponse, exchanged
 from ollamamax.oauth.queries.application import find_application
 from ollamamax.oauth.queries.family import find_family
@@ -25,12 +26,18 @@ def exchange(*, client: str, secret: str, parameters: Mapping[str, str]) -> Prov
     application = find_application(client)
     if application is None:
         raise OAuthRefused("invalid_client", "The application is unknown, or its secret is wrong.")
-    signing = ensure_signing_key()
+    access = _private(ensure_signing_key())
+    wanted = application.id_token_signed_response_alg
+    id_token = access if wanted == access.algorithm else _private(ensure_signing_key(wanted))
     asked = ProviderRequest("POST", application, {**parameters, "client_id": client}, secret)
-    asked.signing = Signing(private_half(signing), signing.kid, issuer())
+    asked.signing = Signing(access, id_token, issuer())
     with tenant_scope(application.tenant_id), transaction.atomic(durable=True):
         # A refusal may have revoked something: it is committed too.
         return exchanged(asked)
+
+
+def _private(key: SigningKey) -> PrivateKey:
+    return PrivateKey(private_half(key), key.kid, key.algorithm)
 
 
 def claims_for(token: str) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from ollamamax.identity.api.base import View
 from ollamamax.identity.api.serializers import ChangeSerializer
+from ollamamax.identity.models import SigningKey
 from ollamamax.oauth.actions.application import (
     MOST_USERS,
     change_application,
@@ -38,6 +39,7 @@ class ApplicationSerializer(serializers.ModelSerializer[Application]):
         model = Application
         fields = [
             *("id", "name", "public", "redirect_uris", "log_out_uris", "for_everybody", "roles", "teams", "enabled"),
+            "id_token_signed_response_alg",
             *("created_by_name", "created_at", "changed_at", "secret_made_at", "used_at"),
         ]
         read_only_fields = fields
@@ -71,6 +73,12 @@ def _slugs(help_text: str) -> serializers.ListField:
     )
 
 
+def _algorithm(help_text: str) -> serializers.ChoiceField:
+    return serializers.ChoiceField(
+        SigningKey.Algorithm.choices, required=False, help_text=f"By what its ID tokens are signed. {help_text}"
+    )
+
+
 _REDIRECTS = "Where codes may be sent to. A request's must be one of these, letter by letter."
 _LOG_OUTS = "Where a browser may be led to after log-out; compared in the same way."
 
@@ -80,6 +88,7 @@ class ApplicationCreateSerializer(serializers.Serializer[Any]):
     redirect_uris = _addresses(_REDIRECTS, allow_empty=False)
     log_out_uris = _addresses(_LOG_OUTS, required=False)
     public = serializers.BooleanField(required=False, help_text="Of a program that cannot keep a secret.")
+    id_token_signed_response_alg = _algorithm("RS256 where it is left out.")
     for_everybody = serializers.BooleanField(required=False, help_text="Whether every member of the tenant may use it.")
     roles = _slugs("Whose members may use it, by the role of their membership, where it is not for everybody.")
     teams = _slugs("Who may use it besides.")
@@ -93,6 +102,7 @@ class ApplicationChangeSerializer(ChangeSerializer):
     roles = _slugs("Replaces them all.")
     teams = _slugs("Replaces them all.")
     enabled = serializers.BooleanField(required=False)
+    id_token_signed_response_alg = _algorithm("Of ID tokens from now on.")
 
 
 class ApplicationFilters(serializers.Serializer[Any]):

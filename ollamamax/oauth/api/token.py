@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from ollamamax import logs
 from ollamamax.identity import access_tokens
-from ollamamax.identity.queries.signing_key import known_signing_keys
+from ollamamax.identity.queries.signing_key import shown_signing_keys
 from ollamamax.identity.roles import PERMISSIONS
 from ollamamax.kernel.errors import Unavailable
 from ollamamax.oauth.actions.exchange import exchange
@@ -26,7 +26,7 @@ from ollamamax.oauth.actions.token import (
     issue_for_secret,
     issue_for_workload,
 )
-from ollamamax.oauth.claims import CLAIMS, SCOPES, user_info_address
+from ollamamax.oauth.claims import CLAIMS, ID_TOKEN_ALGORITHMS, SCOPES, user_info_address
 from ollamamax.oauth.grants import CODE, REFRESH
 from ollamamax.oauth.queries.application import find_application
 
@@ -149,7 +149,7 @@ def _unkept(answer: HttpResponse) -> HttpResponse:
 @require_GET
 def public_keys(request: HttpRequest) -> HttpResponse:
     """The JSON Web Key Set: those that sign now, and those whose tokens may still count."""
-    keys = [access_tokens.public_jwk(known.public, kid) for kid, known in known_signing_keys().items()]
+    keys = [access_tokens.public_jwk(public, kid) for kid, public in shown_signing_keys().items()]
     answer = JsonResponse({"keys": keys})
     answer["Cache-Control"] = "public, max-age=300"
     return answer
@@ -173,7 +173,7 @@ def metadata(request: HttpRequest) -> HttpResponse:
             "code_challenge_methods_supported": ["S256"],
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
             "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": [access_tokens.ALGORITHM],
+            "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGORITHMS),
             "scopes_supported": [*SCOPES, *sorted(PERMISSIONS)],
             "claims_supported": [*CLAIMS],
             "prompt_values_supported": ["none", "login", "consent", "select_account"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from ollamamax.identity.models import Role, Team, Tenant
+from ollamamax.identity.models import Role, SigningKey, Team, Tenant
 from ollamamax.identity.scope import tenant_manager
 from ollamamax.kernel import ids
 
@@ -13,6 +13,7 @@ class Application(models.Model):
     """``id`` is its ``client_id``. ``secret_hash`` (SHA-256, hex) is empty for a public one, which has no secret. ``for_everybody``: every
     member of the tenant may use it, else those alone whom `ApplicationUsers` names.
 
+    ``id_token_signed_response_alg``: by what its ID tokens are signed (OpenID Connect Dynamic Client Registration 1.0, section 2).
     ``redirect_uris`` are where codes may be sent to, ``log_out_uris`` where a browser may be led to after log-out: compared as texts.
     """
 
@@ -24,6 +25,12 @@ class Application(models.Model):
     log_out_uris = models.JSONField(default=list)
     for_everybody = models.BooleanField(default=False)
     enabled = models.BooleanField(default=True)
+    id_token_signed_response_alg = models.CharField(
+        max_length=5,
+        choices=SigningKey.Algorithm,
+        default=SigningKey.Algorithm.RS256,
+        db_default="RS256",
+    )
     created_by_name = models.CharField(max_length=254, default="")
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
@@ -43,6 +50,11 @@ class Application(models.Model):
                 condition=~models.Q(name=""),
                 name="oauth_application_named",
                 violation_error_message="An application has a name.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(id_token_signed_response_alg__in=["RS256", "ES256"]),
+                name="oauth_application_id_token_algorithm_known",
+                violation_error_message="ID tokens are signed by RS256 or ES256.",
             ),
         ]
 

@@ -1,5 +1,5 @@
 /** The dialog that registers an application or changes one. */
-import { MultiSelect, Switch, Textarea, TextInput } from '@mantine/core'
+import { MultiSelect, Select, Switch, Textarea, TextInput } from '@mantine/core'
 import { useTranslation } from 'react-i18next'
 import { z } from 'zod'
 import { useTeams } from '../../api/access'
@@ -33,6 +33,7 @@ export function ApplicationForm({ application, onClose, onMade }: Props) {
       redirect_uris: application?.redirect_uris.join('\n') ?? '',
       log_out_uris: application?.log_out_uris.join('\n') ?? '',
       public: application?.public ?? false,
+      id_token_signed_response_alg: application?.id_token_signed_response_alg ?? ('RS256' as const),
       for_everybody: application?.for_everybody ?? true,
       roles: application?.roles ?? [],
       teams: application?.teams ?? [],
@@ -95,6 +96,13 @@ export function ApplicationForm({ application, onClose, onMade }: Props) {
           {...form.getInputProps('public', { type: 'checkbox' })}
         />
       )}
+      <Select
+        label={t('algorithm')}
+        description={t('algorithmHelp')}
+        data={['RS256', 'ES256']}
+        allowDeselect={false}
+        {...form.getInputProps('id_token_signed_response_alg')}
+      />
       <Switch
         label={t('forEverybody')}
         description={t('forEverybodyHelp')}
