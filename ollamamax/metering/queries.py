@@ -33,14 +33,7 @@ _TRUNCATED = {"month": TruncMonth, "week": TruncWeek, "day": TruncDay, "hour": T
 _OF_SUMS = {
     f"of_{name}": Sum(name)
     for name in (
-        "requests",
-        "refused",
-        "failed",
-        "prompt_tokens",
-        "completion_tokens",
-        "cached_tokens",
-        "priced",
-        "cost",
+        *("requests", "refused", "failed", "prompt_tokens", "completion_tokens", "cached_tokens", "priced", "cost"),
     )
 }
 _OF_RECORDS = {
