@@ -273,7 +273,7 @@ def _verify(outcome: Outcome) -> None:
     wanted = [
         stretch
         for head in ChainHead.objects.order_by("chain")
-        for stretch in stretches(head.chain, Head(0, ""), head.seq, None)
+        for stretch in stretches(head.chain, Head(0, ""), head.seq)
     ]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")

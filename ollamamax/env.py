@@ -142,7 +142,7 @@ def _mail_problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def _bucket_problems(values: Mapping[str, Any]) -> list[str]:
-    if not values.get("OLLAMAMAX_BLOB_STORE"):
+    if not values.get("OLLAMAMAX_BLOB_STORE") and not values.get("OLLAMAMAX_AUDIT_HEADS_STORE"):
         return []
     problems = []
     if bool(values["OLLAMAMAX_S3_ACCESS_KEY_ID"]) != bool(values["OLLAMAMAX_S3_SECRET_ACCESS_KEY"]):

@@ -100,7 +100,7 @@ SETTINGS = (
         "OLLAMAMAX_S3_ENDPOINT",
         url("http", "https"),
         "",
-        "Address of the server of OLLAMAMAX_BLOB_STORE, for other ones than Amazon's.",
+        "Address of the server of OLLAMAMAX_BLOB_STORE and OLLAMAMAX_AUDIT_HEADS_STORE, for other ones than Amazon's.",
     ),
     Setting("OLLAMAMAX_S3_REGION", str, "us-east-1", "The bucket's region."),
     Setting(
@@ -570,10 +570,17 @@ SETTINGS = (
         "of the tables, each after a signed checkpoint. 0: for ever.",
     ),
     Setting(
+        "OLLAMAMAX_AUDIT_HEADS_STORE",
+        bucket,
+        "",
+        "Bucket to which controllers publish each minute where the audit chains end, signed, as `s3://bucket/prefix`; reached as OLLAMAMAX_BLOB_STORE is. "
+        "`ollamamax audit verify` reads it. Let it be one that keeps objects (Object Lock). Empty: nowhere.",
+    ),
+    Setting(
         "OLLAMAMAX_AUDIT_KEYS",
         public_keys,
         "",
-        "Public keys (64 hexadecimal digits each, separated by commas) whose signatures under checkpoints of the audit trail count; "
+        "Public keys (64 hexadecimal digits each, separated by commas) whose signatures under checkpoints and published heads of the audit trail count; "
         "`ollamamax audit key` says which one signs here. Empty: that one alone, which is in OLLAMAMAX_HOME/audit.",
     ),
     Setting(

@@ -59,14 +59,16 @@ def note_heads(folder: Path) -> int:
 
 def noted(folder: Path) -> dict[str, Head]:
     """The last note of each chain, after all were checked. Raises `NotesAltered`."""
+    return {name: max(some, key=lambda head: head.seq) for name, some in every_note(folder).items()}
+
+
+def every_note(folder: Path) -> dict[str, list[Head]]:
+    """All notes of each chain, after they were checked. Raises `NotesAltered`."""
     file = folder / FILE
-    if not file.exists():
-        return {}
-    last: dict[str, Head] = {}
-    for note in _checked(file, _key(folder)):
-        head, known = Head(note["seq"], note["hash"]), last.get(note["chain"])
-        last[note["chain"]] = head if known is None or head.seq > known.seq else known
-    return last
+    found: dict[str, list[Head]] = {}
+    for note in _checked(file, _key(folder)) if file.exists() else []:
+        found.setdefault(note["chain"], []).append(Head(note["seq"], note["hash"]))
+    return found
 
 
 def public_key(folder: Path) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
@@ -46,14 +46,14 @@ class ChainProblem(NamedTuple):
 
 class Stretch(NamedTuple):
     """Records ``begin`` to ``end``. ``origin`` is what the first stretch of a chain follows, and ``None`` for any other; the last has no bound
-    above. ``noted`` is the chain's head that was noted elsewhere, wherever that is."""
+    above. ``noted`` are heads that were noted elsewhere as the chain grew; those of other stretches may be among them."""
 
     chain: str
     begin: int
     end: int
     origin: Head | None
     is_last: bool
-    noted: Head | None = None
+    noted: tuple[Head, ...] = ()
 
 
 class CheckedStretch(NamedTuple):
@@ -71,12 +71,18 @@ class Cursor(Protocol):
     def fetchall(self) -> list[Any]: ...
 
 
-def stretches(name: str, origin: Head, last: int, noted: Head | None, length: int = LENGTH) -> list[Stretch]:
+def stretches(name: str, origin: Head, last: int, noted: Collection[Head] = (), length: int = LENGTH) -> list[Stretch]:
     """All records of a chain from behind ``origin`` on, of which ``last`` is the highest number, in stretches of ``length``; one at least. Pure."""
     begins = range(origin.seq + 1, max(last, origin.seq + 1) + 1, length)
+    within: dict[int, list[Head]] = {}
+    for head in noted:
+        within.setdefault((head.seq - origin.seq - 1) // length, []).append(head)
     return [
-        Stretch(name, begin, begin + length - 1, origin if begin == begins[0] else None, begin == begins[-1], noted)
-        for begin in begins
+        Stretch(
+            *(name, begin, begin + length - 1, origin if begin == begins[0] else None, begin == begins[-1]),
+            tuple(within.get(place, ())),
+        )
+        for place, begin in enumerate(begins)
     ]
 
 
@@ -90,10 +96,13 @@ def check(cursor: Cursor, stretch: Stretch) -> CheckedStretch:
         row = cursor.fetchone()
         previous = None if row is None else row[0]  # that it is missing is told by the stretch before
     problems: list[ChainProblem] = []
+    noted: dict[int, set[str]] = {}
+    for head in stretch.noted:
+        noted.setdefault(head.seq, set()).add(head.hash)
     expected, count = stretch.begin, 0
     for row in _rows(cursor, stretch):
         count += 1
-        problems += _problems(row, stretch, expected, previous)
+        problems += _problems(row, stretch, expected, previous, noted.get(row["seq"]))
         if len(problems) > MOST_PROBLEMS:
             del problems[MOST_PROBLEMS:]
         expected, previous = row["seq"] + 1, row["hash"]
@@ -102,8 +111,10 @@ def check(cursor: Cursor, stretch: Stretch) -> CheckedStretch:
     return CheckedStretch(stretch, count, Head(expected - 1, previous or ""), problems)
 
 
-def _problems(row: Mapping[str, Any], stretch: Stretch, expected: int, previous: str | None) -> Iterator[ChainProblem]:
-    name, seq, noted = stretch.chain, row["seq"], stretch.noted
+def _problems(
+    row: Mapping[str, Any], stretch: Stretch, expected: int, previous: str | None, noted: Set[str] | None
+) -> Iterator[ChainProblem]:
+    name, seq = stretch.chain, row["seq"]
     if seq > expected:
         yield ChainProblem(name, expected, f"missing, and every one up to {seq - 1}")
     elif seq < expected:
@@ -112,7 +123,7 @@ def _problems(row: Mapping[str, Any], stretch: Stretch, expected: int, previous:
         yield ChainProblem(name, seq, "does not follow the record before it: moved, inserted or altered")
     if chain.digest_of_row(row) != row["hash"]:
         yield ChainProblem(name, seq, "altered: its content does not have its hash")
-    if noted is not None and seq == noted.seq and row["hash"] != noted.hash:
+    if noted is not None and noted != {row["hash"]}:
         yield ChainProblem(name, seq, "is not the record that was noted outside the database")
 
 

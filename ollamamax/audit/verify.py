@@ -18,12 +18,18 @@ UNTRUSTED = "its checkpoint is not signed by a key that is trusted here (OLLAMAM
 
 
 def verify(
-    noted: Mapping[str, Head] | None = None, keys: Collection[str] = (), *, processes: int = 1, length: int = LENGTH
+    noted: Mapping[str, Head] | None = None,
+    keys: Collection[str] = (),
+    *,
+    earlier: Mapping[str, Collection[Head]] | None = None,
+    processes: int = 1,
+    length: int = LENGTH,
 ) -> Iterator[ChainProblem]:
     """Every problem of every chain, in one snapshot of the database; memory does not grow with the trail.
 
     ``noted`` are heads written down earlier elsewhere: they show a chain that was rewritten or removed as a whole,
-    together with its head, which nothing inside the database can show. ``keys`` (hex) are the public keys that are trusted
+    together with its head, which nothing inside the database can show; ``earlier`` ones, of the same chains, show it where it has grown
+    and was noted again since. ``keys`` (hex) are the public keys that are trusted
     to sign checkpoints (`ollamamax.audit.notes.trusted_keys`): a checkpoint by any other counts for nothing, whatever its row says.
     Stretches of ``length`` records are checked by so many ``processes`` at once, or here where that is one or there is one stretch only. Of
     each stretch at most `segments.MOST_PROBLEMS` are told.
@@ -44,7 +50,8 @@ def verify(
         for name in sorted(set(lasts) | set(heads) | set(noted)):
             last = max(lasts.get(name, 0), heads[name].seq if name in heads else 0)
             origin = begins.get(name, Head(0, chain.GENESIS))
-            wanted += stretches(name, origin, last, noted.get(name), length)
+            known = [noted[name], *(earlier or {}).get(name, ())] if name in noted else []
+            wanted += stretches(name, origin, last, known, length)
         for found in _checked(wanted, processes):
             yield from found.problems
             if found.stretch.is_last:

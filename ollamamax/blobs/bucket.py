@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from ollamamax.blobs.staging import Staged
@@ -118,6 +118,27 @@ class BucketStore:
     def mark(self, key: str) -> str | None:
         found = self._head(checked(key))
         return None if found is None else f"{found['e_tag']}-{found['last_modified'].timestamp()}-{found['size']}"
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Whether this made it: an object that is there stays as it is."""
+        with self._told():
+            try:
+                obstore.put(self._objects, checked(key), data, mode="create")
+            except AlreadyExistsError:
+                return False
+        return True
+
+    def listed(self, folder: str) -> Iterator[str]:
+        """The keys below a folder, of however many levels. ``folder`` is the beginning of a key, up to a slash; empty for all."""
+        with self._told():
+            for found in (each for page in obstore.list(self._objects, folder or None) for each in page):
+                yield found["path"]
+
+    def folders(self, folder: str) -> list[str]:
+        """The folders in a folder, by their whole names, sorted."""
+        with self._told():
+            found = obstore.list_with_delimiter(self._objects, folder or None)
+            return sorted(found["common_prefixes"])
 
     def claim(self) -> None:
         """One word lies in the bucket and on this machine: whoever finds only the second looks at another bucket, and claims nothing."""

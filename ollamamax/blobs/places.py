@@ -21,8 +21,16 @@ def sources(home: Path, kind: str, env: Environment) -> Sources:
 def bucket(home: Path, kind: str, env: Environment) -> BucketStore | None:
     """``None`` where everything lies in the home."""
     address = env["OLLAMAMAX_BLOB_STORE"]
-    if not address:
-        return None
+    return _at(address, home, kind, env) if address else None
+
+
+def heads_bucket(home: Path, env: Environment) -> BucketStore | None:
+    """Where the heads of audit chains are published; ``None`` where nowhere."""
+    address = env["OLLAMAMAX_AUDIT_HEADS_STORE"]
+    return _at(address, home, "heads", env) if address else None
+
+
+def _at(address: tuple[str, str], home: Path, kind: str, env: Environment) -> BucketStore:
     name, prefix = address
     return _bucket(
         BucketPlace(

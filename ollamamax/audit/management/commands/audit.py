@@ -13,10 +13,13 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ollamamax.audit.models import AuditRecord
-from ollamamax.audit.notes import NotesAltered, noted, public_key, trusted_keys
+from ollamamax.audit.notes import NotesAltered, every_note, public_key, trusted_keys
+from ollamamax.audit.published import last_of, published
 from ollamamax.audit.removal import without_removed
 from ollamamax.audit.segments import Head
 from ollamamax.audit.verify import heads, verify
+from ollamamax.blobs.places import heads_bucket
+from ollamamax.kernel.errors import Unavailable
 
 
 class Command(BaseCommand):
@@ -53,22 +56,38 @@ class Command(BaseCommand):
 
     def _verify(self, file: Path | None, processes: int) -> None:
         count = 0
+        trusted = trusted_keys(settings.HOME / "audit")
         try:
-            known = noted(settings.HOME / "audit")
+            every = self._noted(trusted)
         except NotesAltered as error:
             self.stderr.write(f"The signed notes were tampered with: {error}.")
             sys.exit(1)
         for name, head in (_read(file) if file else {}).items():
-            if name not in known or head.seq > known[name].seq:
-                known[name] = head
-        trusted = trusted_keys(settings.HOME / "audit")
-        for problem in verify(without_removed(known, trusted), trusted, processes=processes):
+            every.setdefault(name, []).append(head)
+        known = without_removed(last_of(every), trusted)
+        for problem in verify(known, trusted, earlier=every, processes=processes):
             count += 1
             self.stderr.write(str(problem))
         if count:
             self.stderr.write(f"The audit trail was tampered with: {count} problems.")
             sys.exit(1)
         self.stdout.write(f"The audit trail is whole: {AuditRecord.objects.count()} records, {len(heads())} chains.")
+
+    def _noted(self, trusted: frozenset[str]) -> dict[str, list[Head]]:
+        """What was noted here, and published where that is set up. Raises `NotesAltered`."""
+        every = every_note(settings.HOME / "audit")
+        store = heads_bucket(settings.HOME, settings.ENV)
+        if store is None:
+            return every
+        try:
+            there, others = published(store, trusted)
+        except Unavailable as error:
+            raise CommandError(f"The published heads cannot be read: {error.message}") from error
+        for name, some in there.items():
+            every.setdefault(name, []).extend(some)
+        for key in others:
+            self.stderr.write(f"Heads that the key {key} signed do not count: OLLAMAMAX_AUDIT_KEYS does not have it.")
+        return every
 
 
 def _read(file: Path) -> dict[str, Head]:
