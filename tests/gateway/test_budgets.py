@@ -146,7 +146,8 @@ async def test_cached_tokens_cost_what_they_cost_and_never_more_of_them_than_the
     await site.add_node(script=script)
     money = msgspec.structs.replace(BUDGET, unit="money", most=1000.0)
     await set_budgets(site, money, prices={"": Price(1.0, 0.0, 0.0, 0.25)})
-    spent, kept = [], []
+    spent: list[float] = []
+    kept: list[int] = []
     for _ in said:
         status, text = await ask(site, stream=False)
         assert status == 200

@@ -192,8 +192,7 @@ function Prices() {
       id: 'cached_million',
       header: t('cached_million'),
       value: (row) => row.cached_million ?? row.prompt_million,
-      cell: (row) =>
-        row.cached_million === null ? t('asPrompt') : price(row.cached_million, row.currency),
+      cell: (row) => (row.cached_million === null ? t('asPrompt') : price(row.cached_million, row.currency)),
       align: 'right',
       width: 190,
     },

@@ -7,19 +7,23 @@ import { FormDialog } from '../../ui/form/FormDialog'
 import { useApiForm } from '../../ui/form/useApiForm'
 import { done } from '../../ui/toast'
 
+/** `cached_million` is empty where cached tokens cost what all others do. */
+const INITIAL: Record<'prompt_million' | 'completion_million' | 'second', number> &
+  Record<'model' | 'currency', string> & { cached_million: number | '' } = {
+  model: '',
+  prompt_million: 0,
+  cached_million: '',
+  completion_million: 0,
+  second: 0,
+  currency: 'EUR',
+}
+
 export function PriceForm({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation('budgets')
   const { price } = useBudgetActs()
   const amount = z.number(t('priceNeeded')).min(0, t('priceNeeded'))
   const setting = useApiForm({
-    initial: {
-      model: '',
-      prompt_million: 0,
-      cached_million: '' as number | '',
-      completion_million: 0,
-      second: 0,
-      currency: 'EUR',
-    },
+    initial: INITIAL,
     schema: z
       .object({
         prompt_million: amount,

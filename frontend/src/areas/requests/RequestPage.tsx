@@ -191,7 +191,9 @@ function Times({ request }: { request: RequestDetail }) {
             name={t('tokensIn')}
             value={number(request.prompt_tokens)}
             of={
-              request.cached_tokens == null ? undefined : t('cached', { number: count(request.cached_tokens) })
+              request.cached_tokens == null
+                ? undefined
+                : t('cached', { number: count(request.cached_tokens) })
             }
           />
           <Tile name={t('column.tokens')} value={number(request.completion_tokens)} />
