@@ -6,6 +6,7 @@ import type { components } from './schema'
 export type Rollout = components['schemas']['Rollout']
 export type RolloutGate = components['schemas']['RolloutGate']
 export type RolloutEvaluation = components['schemas']['RolloutEvaluation']
+export type GateAsked = components['schemas']['EvaluationGate']
 export type RolloutAct = 'pause' | 'resume' | 'advance' | 'roll-back'
 
 /** The last rollouts of the model that has this channel, the newest first; asked for each two seconds while one is under way. */
@@ -24,11 +25,18 @@ export function useRollouts(id: string) {
 
 export const isOpen = (rollout: Rollout) => ['preloading', 'running', 'paused'].includes(rollout.state ?? '')
 
-export async function startRollout(id: string, version: string): Promise<void> {
+/** By the default steps and gates, and with this gate `evaluation` besides. */
+export async function startRollout(
+  id: string,
+  version: string,
+  evaluation: GateAsked | null,
+  reason: string,
+): Promise<void> {
+  const gates = { evaluation } as components['schemas']['RolloutGates']
   bodyOf(
     await api.POST('/api/v1/models/{channel_id}/rollouts', {
       params: { path: { channel_id: id } },
-      body: { version } as components['schemas']['RolloutStart'],
+      body: { version, gates, reason },
     }),
   )
 }

@@ -1,8 +1,7 @@
 /** The versions of a model with their stages, and where the channel pointed: moved, moved back and promoted at the place. */
 import { Button, Group } from '@mantine/core'
-import { useMemo } from 'react'
+import { useMemo, useState } from 'react'
 import type { Model } from '../../api/models'
-import { startRollout } from '../../api/rollouts'
 import { useMay } from '../../api/session'
 import {
   approvePromotion,
@@ -21,6 +20,7 @@ import type { Column } from '../../ui/table/column'
 import { DataTable } from '../../ui/table/DataTable'
 import { Tag, type Tone } from '../../ui/Tag'
 import classes from './ModelPage.module.css'
+import { StartRollout } from './StartRollout'
 import { useActs } from './useActs'
 
 const TONE: Record<Stage, Tone> = {
@@ -44,6 +44,7 @@ export function Versions({ model }: { model: Model }) {
   const { t, act } = useActs(model)
   const mayManage = useMay('model.manage')
   const mayPromote = useMay('model.promote')
+  const [rollingOut, setRollingOut] = useState<Release | null>(null)
   const columns = useMemo(
     (): Column<Release>[] => [
       {
@@ -117,16 +118,9 @@ export function Versions({ model }: { model: Model }) {
           <Button
             size="compact-xs"
             variant="default"
-            onClick={() =>
-              void act(
-                {
-                  title: t('rollOutTitle', { name: model.name, version }),
-                  consequence: t('rollOutText'),
-                  action: t('rollOut'),
-                },
-                () => startRollout(model.id, release.version),
-              )
-            }
+            onClick={() => {
+              setRollingOut(release)
+            }}
           >
             {t('rollOut')}
           </Button>
@@ -171,16 +165,27 @@ export function Versions({ model }: { model: Model }) {
   }
   const releases = useReleases(model.id)
   return (
-    <DataTable
-      id="versions"
-      label={t('versions')}
-      columns={columns}
-      rowActions={rowActions}
-      rowActionsWidth={270}
-      list={releases}
-      idOf={(release) => release.id}
-      empty={<PageEmpty title={t('noVersion')} />}
-    />
+    <>
+      {rollingOut !== null && (
+        <StartRollout
+          model={model}
+          release={rollingOut}
+          onClose={() => {
+            setRollingOut(null)
+          }}
+        />
+      )}
+      <DataTable
+        id="versions"
+        label={t('versions')}
+        columns={columns}
+        rowActions={rowActions}
+        rowActionsWidth={270}
+        list={releases}
+        idOf={(release) => release.id}
+        empty={<PageEmpty title={t('noVersion')} />}
+      />
+    </>
   )
 }
 
