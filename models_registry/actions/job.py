@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import json
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
@@ -182,12 +183,17 @@ def renew_job(
 
 
 def finish_job(
-    job: uuid.UUID, holder: str, progress: list[dict[str, Any]], error: OllamaMaxError | None = None
+    job: uuid.UUID,
+    holder: str,
+    progress: list[dict[str, Any]],
+    error: OllamaMaxError | None = None,
+    imported: Sequence[str] = (),
 ) -> bool:
     """The holder is done with it. False when it was not its job any more: then nothing changes. Queries: 1, and 4 where it was."""
     changes: dict[str, Any] = {
         "state": Job.State.DONE,
         "progress": progress,
+        "imported": list(imported),
         "bytes_per_second": None,
         "finished_at": timezone.now(),
     }

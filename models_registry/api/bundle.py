@@ -18,13 +18,18 @@ from models_registry.actions.bundle import bundle_bytes, export_bundle, order_im
 from models_registry.api.job import JobSerializer
 from models_registry.api.profile import Strict
 from models_registry.bundle import layout, signing
+from models_registry.protocol.v2.access import token_of_key
 from models_registry.queries.bundle import trusted_signers
+from ollamamax.identity.actions.playground import issue_upload_key
+from ollamamax.identity.api.account import own_session
 from ollamamax.identity.api.base import View
 from ollamamax.identity.api.export import Unnegotiated
 
 MOST_CHANNELS = 200
 MOST_SIGNERS = 50
 _TYPE = "application/x-tar"
+_REPOSITORY = "library/bundles"
+"""Uploads are of a repository; this one's name is no model's until somebody calls one so."""
 
 
 class _BundleFile(StreamingHttpResponse):
@@ -80,6 +85,29 @@ class BundleImportSerializer(Strict):
         max_length=71,
         help_text="of the file, which was sent before: to `/api/blobs/`, or by the registry protocol in chunks",
     )
+
+
+class BundleUploadTokenSerializer(serializers.Serializer[Any]):
+    """``token`` goes to the registry protocol as `Authorization: Bearer`; keep it in the page's memory only."""
+
+    token = serializers.CharField()
+    repository = serializers.CharField(help_text="the only one that it may pull from and push to, below `/v2/`")
+    expires_at = serializers.DateTimeField()
+
+
+class BundleUploadTokenView(View):
+    permissions = {"POST": "model.manage"}
+    serializer_class = BundleUploadTokenSerializer
+
+    @extend_schema(operation_id="bundles_upload_token", request=None, responses={201: BundleUploadTokenSerializer})
+    def post(self, request: Request) -> Response:
+        """A token of ten minutes, by which the session's page sends a bundle in chunks by the registry protocol; it ends with the session."""
+        _, session = own_session(request)
+        key = issue_upload_key(acting=self.acting, session=session)
+        token = token_of_key(key.identifier, key.secret_hash, {_REPOSITORY: ["pull", "push"]})
+        told = {"token": token, "repository": _REPOSITORY, "expires_at": key.expires_at}
+        shown = BundleUploadTokenSerializer(told).data
+        return Response(shown, status=201, headers={"Cache-Control": "no-store"})
 
 
 class BundleImportView(View):

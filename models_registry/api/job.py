@@ -28,6 +28,9 @@ class ProgressSerializer(serializers.Serializer[dict[str, Any]]):
 
 class JobSerializer(serializers.ModelSerializer[Job]):
     progress = ProgressSerializer(many=True)
+    imported = serializers.ListField(
+        child=serializers.CharField(), help_text="the channels that an import brought, as model:channel"
+    )
     bytes_done = serializers.SerializerMethodField(help_text="of all its parts that are known; null while none is")
     bytes_total = serializers.SerializerMethodField()
     seconds_left = serializers.SerializerMethodField(help_text="at the speed of the last seconds; null while unknown")
@@ -44,6 +47,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "bytes_total",
             "bytes_per_second",
             "seconds_left",
+            "imported",
             "error",
             "error_code",
             "actor_kind",

@@ -5,7 +5,12 @@ from __future__ import annotations
 from django.urls import path
 
 from models_registry.api.alias import AliasListView, AliasView
-from models_registry.api.bundle import BundleExportView, BundleImportView, BundleSignersView
+from models_registry.api.bundle import (
+    BundleExportView,
+    BundleImportView,
+    BundleSignersView,
+    BundleUploadTokenView,
+)
 from models_registry.api.channel import (
     ModelChannelListView,
     ModelComparisonView,
@@ -80,6 +85,7 @@ urlpatterns = [
     path("promotions/<uuid:promotion_id>/approve", PromotionApproveView.as_view(), name="promotion-approve"),
     path("promotions/<uuid:promotion_id>/reject", PromotionRejectView.as_view(), name="promotion-reject"),
     path("bundles/export", BundleExportView.as_view(), name="bundles-export"),
+    path("bundles/upload-token", BundleUploadTokenView.as_view(), name="bundles-upload-token"),
     path("bundles/import", BundleImportView.as_view(), name="bundles-import"),
     path("bundles/signers", BundleSignersView.as_view(), name="bundle-signers"),
     path("jobs", JobListView.as_view(), name="jobs"),

@@ -13,7 +13,7 @@ def import_here(acting: Principal, job: Job, work: Work) -> None:
     """Of a bundle that is refused nothing is kept, but for one whose signer may come to be trusted."""
     digest = job.request["bundle"]
     try:
-        import_bundle(acting=acting, digest=digest, tell=work.tell_bytes)
+        work.imported = tuple(import_bundle(acting=acting, digest=digest, tell=work.tell_bytes))
     except SignerNotTrusted:
         raise
     except BundleInvalid:

@@ -101,7 +101,7 @@ class JobRunner:
             jobs.release_job(job.id, holder, failed=True)
             result = "let_go"
         elif not isinstance(error, Stopped):
-            jobs.finish_job(job.id, holder, progress, error)
+            jobs.finish_job(job.id, holder, progress, error, work.imported)
             result = "ok" if error is None else "failed"
         else:
             result = "cancelled"

@@ -28,6 +28,9 @@ class Work:
     ``clock`` gives monotonic seconds.
     """
 
+    imported: tuple[str, ...] = ()
+    """The channels that an import brought, as ``model:channel``."""
+
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
         self._progress: list[dict[str, Any]] = []

@@ -12,7 +12,8 @@ from ollamamax.kernel import ids
 class Job(models.Model):
     """``progress`` is the list of Ollama's progress messages, each in its last form; ``lease_until`` the time until
     which the process ``holder`` is believed to be at it. ``fingerprint`` is the sha256 of what was asked for.
-    ``bytes_per_second`` is how fast bytes came in the last seconds; null while none do."""
+    ``bytes_per_second`` is how fast bytes came in the last seconds; null while none do. ``imported``: the channels that an
+    import brought, as ``model:channel``."""
 
     class Kind(models.TextChoices):
         PULL = "pull"
@@ -37,6 +38,7 @@ class Job(models.Model):
     state = models.CharField(max_length=16, choices=State.choices, default=State.WAITING)
     progress = models.JSONField(default=list)
     bytes_per_second = models.FloatField(null=True, blank=True)
+    imported = models.JSONField(default=list, db_default=[])
     error = models.TextField(default="", blank=True)
     error_code = models.CharField(max_length=50, default="", blank=True)
     error_status = models.PositiveSmallIntegerField(default=0)

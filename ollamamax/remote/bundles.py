@@ -54,7 +54,8 @@ def take_in(api: RemoteApi, file: Path, timeout: float) -> None:
     """Send FILE and take in what is in it: all of it, after every byte was verified, or nothing. An upload that broke off goes on where it stopped."""
     sent = send_file(api, _REPOSITORY, file, hashed=ShownBytes("hashed"), sent=ShownBytes("sent"))
     job = wait_for_job(api, api.post("/api/v1/bundles/import", {"digest": sent.digest}), timeout)
-    show.result({"digest": sent.digest, "sent_bytes": sent.bytes, "job": job["id"]}, f"{file} is taken in.")
+    told = {"digest": sent.digest, "sent_bytes": sent.bytes, "job": job["id"], "channels": job["imported"]}
+    show.result(told, f"{file} is taken in: {', '.join(job['imported'])}.")
 
 
 @bundle.command()

@@ -73,6 +73,7 @@ CREATED_ELSEWHERE = {
     "tenants/<uuid:tenant_id>/suspend",  # creates nothing, and done again changes nothing
     "tenants/<uuid:tenant_id>/resume",
     "batches/<uuid:batch_id>/cancel",  # creates nothing, and done again changes nothing
+    "bundles/upload-token",  # a token of some minutes, of which a page has many
     "playground/token",  # a secret of some minutes, of which a page has many: nothing is kept of it
 }
 

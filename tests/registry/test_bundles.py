@@ -111,7 +111,10 @@ def test_a_bundle_brings_models_into_an_empty_installation(
     assert refused.value.fields["key"] == elsewhere.trusted
     elsewhere.trust()
     assert elsewhere.take(bundle) == ["tiny:1b", "tiny:stable"]
-    assert elsewhere.take(bundle) == ["tiny:1b", "tiny:stable"]
+    work = Work()
+    job = Job(tenant_id=elsewhere.person.tenant.id, request={"bundle": elsewhere.send(bundle)})
+    import_here(elsewhere.person.acting, job, work)
+    assert work.imported == ("tiny:1b", "tiny:stable")
     with tenant_scope(elsewhere.person.tenant):
         found = Version.objects.get()
         assert (found.digest, found.manifest) == (version.digest, version.manifest)

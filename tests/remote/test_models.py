@@ -233,7 +233,8 @@ def test_models_go_out_and_in_as_one_file(
     told = owners.done("bundle", "export", str(file), "tiny")
     assert (told["models"], told["size"]) == (["tiny:1b", "tiny:stable"], file.stat().st_size)
     assert strangers.failed("bundle", "export", str(tmp_path / "none"), "tiny") == (1, "model_not_found")
-    assert strangers.done("bundle", "import", str(file))["sent_bytes"] == file.stat().st_size
+    taken = strangers.done("bundle", "import", str(file))
+    assert (taken["sent_bytes"], taken["channels"]) == (file.stat().st_size, ["tiny:1b", "tiny:stable"])
     [row] = strangers.done("versions", "tiny")
     assert (row["version"], row["origin"], sorted(row["channels"])) == (version.digest, "bundle", ["1b", "stable"])
     file.write_bytes(file.read_bytes()[:-1024])

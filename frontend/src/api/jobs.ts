@@ -1,5 +1,5 @@
 /** Jobs: what pulls, pushes, makes, imports and deletes models. */
-import { useMutation, useQueryClient } from '@tanstack/react-query'
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { api, bodyOf } from './client'
 import { usePages } from './pages'
 import type { components } from './schema'
@@ -29,6 +29,16 @@ export function useJobs(asked: JobsAsked = {}) {
       ),
     { refetchInterval: SLOWLY },
   )
+}
+
+/** One, followed until it is over. */
+export function useJob(id: string) {
+  return useQuery({
+    queryKey: ['jobs', 'one', id],
+    queryFn: async (): Promise<Job> =>
+      bodyOf(await api.GET('/api/v1/jobs/{job_id}', { params: { path: { job_id: id } } })),
+    refetchInterval: ({ state }) => (state.data === undefined || isOpen(state.data) ? 1_000 : false),
+  })
 }
 
 export function useCancelJob() {

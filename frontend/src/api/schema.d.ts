@@ -753,6 +753,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/bundles/upload-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description A token of ten minutes, by which the session's page sends a bundle in chunks by the registry protocol; it ends with the session. */
+        post: operations["bundles_upload_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/evaluation-requirements": {
         parameters: {
             query?: never;
@@ -4033,6 +4050,14 @@ export interface components {
             /** @description of the file, which was sent before: to `/api/blobs/`, or by the registry protocol in chunks */
             digest: string;
         };
+        /** @description ``token`` goes to the registry protocol as `Authorization: Bearer`; keep it in the page's memory only. */
+        BundleUploadToken: {
+            token: string;
+            /** @description the only one that it may pull from and push to, below `/v2/` */
+            repository: string;
+            /** Format: date-time */
+            expires_at: string;
+        };
         /**
          * @description * `role` - role
          *     * `team_role` - team_role
@@ -5153,6 +5178,8 @@ export interface components {
              * @description at the speed of the last seconds; null while unknown
              */
             readonly seconds_left: number | null;
+            /** @description the channels that an import brought, as model:channel */
+            imported: string[];
             error?: string;
             error_code?: string;
             actor_kind: string;
@@ -10063,6 +10090,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Signers"];
+                };
+            };
+        };
+    };
+    bundles_upload_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BundleUploadToken"];
                 };
             };
         };

@@ -65,12 +65,17 @@ def _password(text: str) -> str:
 
 
 def token(known: Identified, scopes: dict[str, list[str]]) -> str:
-    return _made({"scopes": scopes}, known, _TOKEN)
+    return token_of_key(known.identifier, known.key.hash, scopes)
+
+
+def token_of_key(identifier: str, secret_hash: str, scopes: dict[str, list[str]]) -> str:
+    """``identifier``, ``secret_hash``: of a key, as the directory has them."""
+    return _made({"scopes": scopes}, identifier, secret_hash, _TOKEN)
 
 
 def address(known: Identified, name: str, digest: str) -> str:
     """What makes an address of this blob good without any header."""
-    return _made({"name": name, "digest": digest}, known, _ADDRESS)
+    return _made({"name": name, "digest": digest}, known.identifier, known.key.hash, _ADDRESS)
 
 
 def caller_by_address(text: str, directory: Directory, name: str, digest: str, where: Where) -> V2Caller:
@@ -81,8 +86,8 @@ def caller_by_address(text: str, directory: Directory, name: str, digest: str, w
     return _known(said, directory, {name: frozenset({"pull"})}, where)
 
 
-def _made(said: dict[str, Any], known: Identified, salt: str) -> str:
-    return signing.dumps({**said, "key": known.identifier, "hash": known.key.hash[:16]}, salt=salt, compress=True)
+def _made(said: dict[str, Any], identifier: str, secret_hash: str, salt: str) -> str:
+    return signing.dumps({**said, "key": identifier, "hash": secret_hash[:16]}, salt=salt, compress=True)
 
 
 def _read(text: str, salt: str, seconds: int) -> dict[str, Any]:

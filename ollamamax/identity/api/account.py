@@ -57,7 +57,7 @@ class PlaygroundTokenSerializer(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField()
 
 
-def _own(request: Request) -> tuple[User, UserSession]:
+def own_session(request: Request) -> tuple[User, UserSession]:
     """Who is logged in, and the session. Raises `Forbidden` for a key, which has none."""
     if not isinstance(request.user, User):
         raise Forbidden("A key has no account: this is for who logged in.")
@@ -70,7 +70,7 @@ class PasswordView(View):
     @extend_schema(operation_id="account_password", request=PasswordChangeSerializer, responses={204: None})
     def put(self, request: Request) -> Response:
         """Change one's own password. Every other session ends."""
-        user, session = _own(request)
+        user, session = own_session(request)
         given = PasswordChangeSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         change_own_password(
@@ -87,7 +87,7 @@ class UserSessionListView(View):
     @extend_schema(operation_id="account_sessions_list", responses=UserSessionsSerializer)
     def get(self, request: Request) -> Response:
         """Where one is logged in."""
-        user, session = _own(request)
+        user, session = own_session(request)
         rows = UserSessionSerializer(sessions_of(user.pk), many=True, context={"current": session.pk}).data
         return Response({"results": rows}, headers={"Cache-Control": "no-store"})
 
@@ -99,7 +99,7 @@ class OtherSessionsView(View):
     @extend_schema(operation_id="account_sessions_end_others", responses=EndedSessionsSerializer)
     def delete(self, request: Request) -> Response:
         """Log out everywhere else."""
-        _, session = _own(request)
+        _, session = own_session(request)
         return Response({"ended": end_other_sessions(acting=self.acting, session=session)})
 
 
@@ -109,7 +109,7 @@ class UserSessionView(View):
     @extend_schema(operation_id="account_sessions_end", responses={204: None})
     def delete(self, request: Request, session_id: uuid.UUID) -> Response:
         """Log one of one's own sessions out: its live pages close, and its playground stops, within a second."""
-        _own(request)
+        own_session(request)
         end_session(acting=self.acting, session_id=session_id)
         return Response(status=204)
 
@@ -122,7 +122,7 @@ class PlaygroundTokenView(View):
     @extend_schema(operation_id="playground_token", request=None, responses={201: PlaygroundTokenSerializer})
     def post(self, request: Request) -> Response:
         """A token of ten minutes for inference in the session's tenant; it ends with the session."""
-        _, session = _own(request)
+        _, session = own_session(request)
         token, text = issue_playground_token(acting=self.acting, session=session)
         shown = PlaygroundTokenSerializer({"token": text, "expires_at": token.expires_at}).data
         return Response(shown, status=201, headers={"Cache-Control": "no-store"})

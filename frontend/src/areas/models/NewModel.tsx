@@ -1,5 +1,6 @@
-/** A new model: pulled by its name, made of another one, or of a GGUF file. What takes long is a job. */
+/** A new model: pulled by its name, made of another one, of a GGUF file, or out of a bundle. What takes long is a job. */
 import { Checkbox, SegmentedControl, Textarea, TextInput } from '@mantine/core'
+import { useMediaQuery } from '@mantine/hooks'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { z } from 'zod'
@@ -11,10 +12,11 @@ import { FormDialog } from '../../ui/form/FormDialog'
 import { useApiForm } from '../../ui/form/useApiForm'
 import { done } from '../../ui/toast'
 import { EXAMPLE } from './examples'
+import { ImportBundle } from './ImportBundle'
 import { parametersOf } from './parameters'
 
-type Way = 'pull' | 'create' | 'file'
-const WAYS: readonly Way[] = ['pull', 'create', 'file']
+type Way = 'pull' | 'create' | 'file' | 'bundle'
+const WAYS: readonly Way[] = ['pull', 'create', 'file', 'bundle']
 
 interface Part {
   opened: boolean
@@ -26,9 +28,12 @@ interface Part {
 export function NewModel({ opened, onClose }: { opened: boolean; onClose: () => void }) {
   const { t } = useTranslation('models')
   const [way, setWay] = useState<Way>('pull')
+  // Side by side they are wider than a telephone.
+  const narrow = useMediaQuery('(max-width: 36em)')
   const choice = (
     <SegmentedControl
       aria-label={t('newModel')}
+      orientation={narrow ? 'vertical' : 'horizontal'}
       data={WAYS.map((value) => ({ value, label: t(`way.${value}`) }))}
       value={way}
       onChange={setWay}
@@ -36,6 +41,7 @@ export function NewModel({ opened, onClose }: { opened: boolean; onClose: () => 
   )
   const part = { opened, onClose, choice }
   if (way === 'pull') return <Pull {...part} />
+  if (way === 'bundle') return <ImportBundle {...part} />
   return way === 'create' ? <Create {...part} /> : <File {...part} />
 }
 
