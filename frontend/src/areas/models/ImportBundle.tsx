@@ -138,7 +138,7 @@ function Picked({ sending }: { sending: Sending }) {
         </Failed>
       )}
       <Button type="submit" disabled={file === null || file.size === 0} className={classes.act}>
-        {t('way.bundle')}
+        {t('bundleImport.import')}
       </Button>
     </form>
   )

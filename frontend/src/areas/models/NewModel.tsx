@@ -33,6 +33,7 @@ export function NewModel({ opened, onClose }: { opened: boolean; onClose: () => 
   const choice = (
     <SegmentedControl
       aria-label={t('newModel')}
+      size="xs"
       orientation={narrow ? 'vertical' : 'horizontal'}
       data={WAYS.map((value) => ({ value, label: t(`way.${value}`) }))}
       value={way}
