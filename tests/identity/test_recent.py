@@ -42,6 +42,7 @@ SHOWN_TO_ALL = {
     "nodes/join": "a node's key, for who has a join token, and no session",
     "verify": "what stands in the domain's DNS, which all the world reads",
     "playground": "a key of the page, which lives as long as the session and cannot manage anything",
+    "bundles/upload-token": "likewise, for ten minutes, and it reaches one repository alone",
     "incidents/": "a sentence about what is broken",
 }
 
