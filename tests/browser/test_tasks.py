@@ -36,7 +36,7 @@ acting = system("test")
 tenant = create_tenant(acting=acting, slug="second", name="Second organisation")
 add_member(acting=acting, tenant=tenant, user=find_user("{email}"), role="owner")
 """
-COUNTS = "addEventListener('pointerdown', (event) => event.isTrusted && countPress(), true)"
+COUNTS = "document.addEventListener('pointerdown', (event) => event.isTrusted && countPress(), true)"
 
 
 @dataclass

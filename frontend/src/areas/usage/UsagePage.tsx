@@ -182,7 +182,7 @@ function Lines({ apart, lines, error, refetch, compare }: LinesProps) {
       value: (row: Line) => row[id],
       cell: (row: Line) => count(row[id]),
       align: 'right' as const,
-      width: 125,
+      width: 118,
     })
     const found: Column<Line>[] = [
       { id: 'name', header: t(`by.${apart}`), value: (row) => row.name, primary: true },
