@@ -100,7 +100,7 @@ class Peering:
             return False
         try:
             file = PieceFile(self._folder, layer.digest, source)
-            await asyncio.to_thread(file.open)
+            await file.open()
             require_free(file.path.parent, layer.size - file.bytes_there)
             self._coming[layer.digest] = file
             await self._have(url, layer, source, file, progress, pace)

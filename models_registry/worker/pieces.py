@@ -15,7 +15,7 @@ from ollamamax.contract.peers import HASH_BYTES, BlobSource
 
 
 class PieceFile:
-    """``have`` are the numbers of the pieces that lie there, checked."""
+    """``have`` are the numbers of the pieces that lie there, checked, and ``bytes_there`` the bytes of them; only the loop's thread changes either."""
 
     def __init__(self, folder: BlobFolder, digest: str, source: BlobSource) -> None:
         count = -(-source.size // source.piece)
@@ -26,21 +26,23 @@ class PieceFile:
         self._hashes = source.hashes
         self.path = folder.path(digest).with_suffix(".pieces")
         self.have: set[int] = set()
+        self.bytes_there = 0
 
     def length(self, number: int) -> int:
         return min(self.piece, self.size - number * self.piece)
-
-    @property
-    def bytes_there(self) -> int:
-        return sum(self.length(number) for number in self.have)
 
     def is_right(self, number: int, data: bytes) -> bool:
         wanted = self._hashes[number * HASH_BYTES : (number + 1) * HASH_BYTES]
         return len(data) == self.length(number) and hashlib.sha256(data).digest() == wanted
 
-    def open(self) -> None:
-        """Find what a former process left. Blocks."""
+    async def open(self) -> None:
+        """Find what a former process left."""
+        for number in await asyncio.to_thread(self._find):
+            self._add(number)
+
+    def _find(self) -> list[int]:
         self.path.touch()
+        found = []
         with self.path.open("rb") as file:
             there = file.seek(0, os.SEEK_END)
             for number in range(self.count):
@@ -49,10 +51,22 @@ class PieceFile:
                     break
                 file.seek(begin)
                 if self.is_right(number, file.read(self.length(number))):
-                    self.have.add(number)
+                    found.append(number)
+        return found
 
-    def put(self, number: int, data: bytes) -> bool:
-        """Keep a piece, if it is the right one. Blocks."""
+    def _add(self, number: int) -> None:
+        if number not in self.have:
+            self.have.add(number)
+            self.bytes_there += self.length(number)
+
+    async def put(self, number: int, data: bytes) -> bool:
+        """Keep a piece, if it is the right one."""
+        if not await asyncio.to_thread(self._write, number, data):
+            return False
+        self._add(number)
+        return True
+
+    def _write(self, number: int, data: bytes) -> bool:
         if not self.is_right(number, data):
             return False
         handle = os.open(self.path, os.O_WRONLY)
@@ -60,7 +74,6 @@ class PieceFile:
             os.pwrite(handle, data, number * self.piece)
         finally:
             os.close(handle)
-        self.have.add(number)
         return True
 
     def get(self, number: int) -> bytes:
@@ -75,6 +88,7 @@ class PieceFile:
         if "sha256:" + found.hexdigest() != self._digest:
             self.path.unlink(missing_ok=True)
             self.have.clear()
+            self.bytes_there = 0
             return False
         await asyncio.to_thread(sync, self.path)
         self._folder.keep(self._digest, self.path)

@@ -220,7 +220,7 @@ class Swarm:
             return
         finally:
             self._of_registry -= 1
-        if not await asyncio.to_thread(self._file.put, number, data):
+        if not await self._file.put(number, data):
             self._wrong += 1
             if self._wrong >= 3:
                 raise SwarmFailed("The bytes that came are not those of that digest.")
@@ -232,7 +232,7 @@ class Swarm:
     async def _of_a_peer(self, number: int, member: _Member) -> None:
         try:
             data, have = await self._ask(member.peer, number)
-            if not await asyncio.to_thread(self._file.put, number, data):
+            if not await self._file.put(number, data):
                 member.liar = True
                 _log.error("peer_sent_wrong_bytes", peer=member.peer.node, piece=number)
                 return

@@ -155,10 +155,10 @@ def test_all_other_sessions_end_at_once(owner: Person, browser: Browser) -> None
 
 def test_a_user_has_so_many_sessions_and_the_oldest_ends(owner: Person, browser: Browser) -> None:
     past = timezone.now() - datetime.timedelta(days=1)
-    UserSession.objects.bulk_create(
+    old = UserSession.objects.bulk_create(
         [UserSession(user=owner.user, session_key=f"k{number}", seen_at=past) for number in range(MOST_SESSIONS - 1)]
     )
-    UserSession.objects.filter(session_key__startswith="k").update(created_at=past)
+    UserSession.objects.filter(pk__in=[each.pk for each in old]).update(created_at=past)
     browser_of(owner)
     assert UserSession.objects.filter(user=owner.user).count() == MOST_SESSIONS
     assert browser.get("/api/v1/me").status_code == 200

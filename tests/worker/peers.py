@@ -73,7 +73,7 @@ class PeerNode:
 
     async def fetch(self, others: list[PeerNode], patience: float = 1.0) -> None:
         client = PeerClient(self.digest, self.file, self.client_context)
-        self.file.open()
+        await self.file.open()
         self.swarm = Swarm(
             self.id,
             self.file,

@@ -120,9 +120,9 @@ async def test_a_node_that_stalls_or_is_gone_costs_no_more_than_patience(
         await silent.wait()
 
     stalls.server._throttle.take = never  # type: ignore[method-assign,assignment]
-    stalls.file.open()
+    await stalls.file.open()
     for number in range(stalls.file.count):
-        stalls.file.put(number, await registry.get(number))
+        await stalls.file.put(number, await registry.get(number))
     stalls.whole = True
     await gone.close()
     await honest.fetch([stalls, gone], patience=0.1)
@@ -200,7 +200,7 @@ async def test_after_a_crash_at_any_point_what_was_there_is_not_had_again(nodes:
             file.seek(dice.randrange(len(DATA)))
             file.write(b"torn")
         there = PieceFile(node.folder, node.digest, source_of(DATA, PIECE))
-        there.open()
+        await there.open()
         assert all(there.get(number) == DATA[number * PIECE : (number + 1) * PIECE] for number in there.have)
         node.file = there
     asked = set(registry.asked)
