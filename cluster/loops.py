@@ -8,11 +8,11 @@ from django.utils import timezone
 
 from cluster import fleet_series, guard, reconcile
 from cluster.actions import drain, history, incident, recovery
-from cluster.actions.lifecycle import FollowedNodes, follow_nodes
+from cluster.actions.lifecycle import NODE_STATES, FollowedNodes, follow_nodes
 from cluster.dispatch import settle_dead_gateways
 from cluster.fleet_watch import EVERY, FleetWatch
 from cluster.queries.health import read_reports
-from ollamamax.bus.loops import Leader, LeaseOf, loop
+from ollamamax.bus.loops import Leader, LeaseOf, loop, wake
 from ollamamax.observability.exposition import write_at_scrape
 
 _watches: dict[str, FleetWatch] = {}
@@ -41,11 +41,15 @@ def observe_nodes(leader: Leader) -> None:
 
 
 _followed = FollowedNodes()
+_FOLLOW = "cluster.follow_nodes"
 
 
-@loop("cluster.follow_nodes", every=1.0, lease=LeaseOf.POSTGRES)
+@loop(_FOLLOW, every=1.0, lease=LeaseOf.POSTGRES)
 def follow_states(leader: Leader) -> None:
-    follow_nodes(_followed, leader.check)
+    if follow_nodes(_followed, leader.check):
+        wake(NODE_STATES)
+    if _followed.ears.in_doubt:
+        wake(_FOLLOW)
 
 
 @loop("cluster.follow_incidents", every=2.0, lease=LeaseOf.POSTGRES, each_region=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cluster.actions.lifecycle import NODE_STATES
 from models_registry.actions import (
     collect,
     external,
@@ -18,7 +19,7 @@ from models_registry.actions import (
 from models_registry.jobs.kinds import KINDS
 from models_registry.jobs.runner import JobRunner
 from models_registry.replication.changed import ChangedNodes
-from ollamamax.bus.loops import Leader, LeaseOf, at_stop, loop
+from ollamamax.bus.loops import Leader, LeaseOf, at_stop, loop, wake
 
 _runner = JobRunner(KINDS)
 _changes = ChangedNodes()
@@ -26,14 +27,18 @@ _last_plan = placement.LastPlan()
 at_stop(_runner.stop)
 
 
-@loop("models_registry.reconcile_replicas", every=1.0, lease=LeaseOf.POSTGRES)
+_RECONCILE = "models_registry.reconcile_replicas"
+
+
+@loop(_RECONCILE, every=1.0, lease=LeaseOf.POSTGRES)
 def reconcile_replicas(leader: Leader) -> None:
     replica.reconcile_replicas(leader.check, _changes)
 
 
-@loop("models_registry.plan_replication", every=3.0, lease=LeaseOf.POSTGRES)
+@loop("models_registry.plan_replication", every=3.0, lease=LeaseOf.POSTGRES, woken_by=NODE_STATES)
 def plan_replication(leader: Leader) -> None:
-    placement.plan_replication(leader.check, _last_plan)
+    if placement.plan_replication(leader.check, _last_plan):
+        wake(_RECONCILE)
 
 
 @loop("models_registry.carry_on_placements", every=5.0, lease=LeaseOf.POSTGRES)

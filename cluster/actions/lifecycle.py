@@ -23,6 +23,8 @@ from ollamamax.contract.tables import NODES
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.principal import system
 
+NODE_STATES = "states of nodes"
+"""By this loops are woken when one has changed (`ollamamax.bus.loops`)."""
 MOST_CHANGES = 100
 """Of one run: what befalls a whole fleet is written down bit by bit, and stands in nobody's way."""
 READ_EACH = 10.0

@@ -11,9 +11,12 @@ from cluster.scheduling.suspicion import Pauses
 LONGEST_STEP = 1.0
 """Seconds from one look to the next that count at most, fewer than make a silence: who did not look could not hear."""
 LEAST_UNHEARD = 1.5
-"""A node whose lease is over is missing at two looks at least. The lease itself ends four seconds after its last word, or when gateways found its
+"""A node whose lease is over is missing at several looks. The lease itself ends four seconds after its last word, or when gateways found its
 connections closed."""
 MOST_UNHEARD = 20.0
+LEAST_SILENT = 2.0
+"""Seconds for which a node has said nothing, at least, when it is called unreachable: its lease ends 1.5 seconds after its last word at the earliest
+(`cluster.fleet.presence`), and is missed for half a second at least."""
 LOST_AFTER = 30.0
 """Seconds for which a node is unreachable before it is lost: as long as requests wait for one (`cluster.fleet.grace`)."""
 SETTLING = 10.0
@@ -37,7 +40,7 @@ class _Ear:
         """From when on it was heard at each look."""
         self.unheard = 0.0
         """When it was heard last, or was looked for first."""
-        self.absences = Pauses(0.5)
+        self.absences = Pauses(0.25)
         """Silences that the same process ended: of one that died nothing is learnt about how long the next may be."""
         self.boot = ""
         self.counted = False
@@ -57,6 +60,8 @@ class Ears:
         self._redis = ""
         self._deaf_until = -1.0
         self._doubts_from: float | None = None
+        self.in_doubt = False
+        """Whether at the last look one was missing that is not called unreachable yet."""
 
     def look(self, nodes: Collection[str], heard: Mapping[str, str], *, now: float, redis: str) -> None:
         """One look at ``now`` (a clock that only goes forward), of these ``nodes``, at which those in ``heard`` had a lease: of each the run of its
@@ -71,6 +76,7 @@ class Ears:
         self._at = now
         for gone in self._nodes.keys() - nodes:
             del self._nodes[gone]
+        self.in_doubt = False
         for node in nodes:
             ear = self._nodes.get(node)
             if ear is None:
@@ -86,6 +92,7 @@ class Ears:
                 ear.unheard = self._listened
             else:
                 ear.heard = False
+                self.in_doubt |= ear.was_heard and not ear.counted
 
     def of(self, node: str, *, away: bool) -> Hearing:
         """What is known of the node. ``away``: it counts as unreachable or lost by now."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from django.db import transaction
 from django.utils import timezone
 
+from cluster.lifecycle.hearing import LEAST_SILENT
 from cluster.models import Node
 from models_registry.actions.lock import lock_replicas
 from models_registry.actions.replica import held_nodes, made_now, wanted_versions
@@ -102,12 +103,13 @@ def _nodes(tenant: uuid.UUID) -> list[HostNode]:
 
 
 def _away(node: Node, now: datetime.datetime) -> float:
-    """As `HostNode` has it. Unreachable is what the controller calls a node whose silence is no usual pause of its (`cluster.lifecycle`)."""
+    """As `HostNode` has it, from its last word on. Unreachable is what the controller calls a node whose silence is no usual pause of its
+    (`cluster.lifecycle`)."""
     unheard = node.last_seen_at is None or now - node.last_seen_at > UNHEARD
     if not node.schedulable or unheard or node.lifecycle == Node.Lifecycle.LOST:
         return math.inf
     if node.lifecycle == Node.Lifecycle.UNREACHABLE:
-        return max(0.0, (now - node.lifecycle_since).total_seconds())
+        return LEAST_SILENT + max(0.0, (now - node.lifecycle_since).total_seconds())
     return 0.0
 
 

@@ -14,7 +14,7 @@ from django.utils.module_loading import autodiscover_modules
 from ollamamax import logs
 from ollamamax.bus import keys, loop_measuring, regions
 from ollamamax.bus.leases import LEASE_SECONDS, RENEW_SECONDS, LeaderLease, PostgresLease, RedisLease
-from ollamamax.bus.loops import LOOPS, Leader, LeaseOf, Loop, NotLeading
+from ollamamax.bus.loops import LOOPS, Leader, LeaseOf, Loop, NotLeading, wakes_no_more, woken
 from ollamamax.bus.regions import Region
 from ollamamax.contract.loop_state import LoopState
 from ollamamax.contract.usage import encode_json
@@ -22,6 +22,8 @@ from ollamamax.kernel.ids import new_id
 
 _EXPECTED = (redis.RedisError, DatabaseError, OSError)
 """What ends a run while Redis or Postgres is away."""
+WOKEN_APART = 0.25
+"""Seconds from one beginning to the next of a loop that is woken again and again."""
 _log = logs.get(__name__)
 
 
@@ -96,18 +98,17 @@ class Controller:
         }
         in_postgres = _Kept(PostgresLease(self.id), "postgres", self._stopping)
         self._leases = [*in_redis.values(), in_postgres]
-        self._threads = []
+        self._running: list[_Running] = []
         for loop in loops:
             for region in every if loop.each_region else [own]:
                 lease = {LeaseOf.REDIS: in_redis[region.name], LeaseOf.POSTGRES: in_postgres}.get(loop.lease)
-                run = _Running(loop, region, lease, self.id, self._stopping)
-                self._threads.append(threading.Thread(target=run.forever, name=loop.name, daemon=True))
+                self._running.append(_Running(loop, region, lease, self.id, self._stopping))
 
     def start(self) -> None:
         for lease in self._leases:
             lease.start()
-        for thread in self._threads:
-            thread.start()
+        for running in self._running:
+            running.thread.start()
 
     def wait(self) -> None:
         """Until `stop`."""
@@ -116,13 +117,16 @@ class Controller:
     def begin_stop(self) -> None:
         """Safe in a signal handler."""
         self._stopping.set()
+        for running in self._running:
+            running.woken.set()
 
     def stop(self, seconds: float = 10.0) -> None:
         """Let what runs end, for so long at most, and give the leases back."""
-        self._stopping.set()
+        self.begin_stop()
         end = time.monotonic() + seconds
-        for thread in self._threads:
-            thread.join(max(0.0, end - time.monotonic()))
+        for running in self._running:
+            running.thread.join(max(0.0, end - time.monotonic()))
+            wakes_no_more(running.woken)
         for lease in self._leases:
             lease.stop()
 
@@ -138,8 +142,10 @@ class _Running:
         self._lease = lease
         self._process = process
         self._stopping = stopping
+        self.woken = woken(loop)
+        self.thread = threading.Thread(target=self._forever, name=loop.name, daemon=True)
 
-    def forever(self) -> None:
+    def _forever(self) -> None:
         due = time.monotonic()
         while not self._stopping.is_set():
             began = time.monotonic()
@@ -149,7 +155,10 @@ class _Running:
                 due = max(due + self._loop.every, time.monotonic())
             else:
                 due = began + min(self._loop.every, RENEW_SECONDS)
-            self._stopping.wait(max(0.0, due - time.monotonic()))
+            if self.woken.wait(max(0.0, due - time.monotonic())):
+                due = min(due, max(began + WOKEN_APART, time.monotonic()))
+                self._stopping.wait(max(0.0, due - time.monotonic()))
+                self.woken.clear()
 
     def _once(self, behind: float) -> None:
         fence = self._lease.fence() if self._lease is not None else 0

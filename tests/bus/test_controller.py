@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from ollamamax.bus import keys, leases, regions
 from ollamamax.bus.controller import Controller, every_loop
 from ollamamax.bus.leases import PostgresLease, RedisLease
-from ollamamax.bus.loops import Leader, LeaseOf, Loop, NotLeading
+from ollamamax.bus.loops import Leader, LeaseOf, Loop, NotLeading, wake
 from ollamamax.bus.models import LoopLease
 from ollamamax.contract.loop_state import decode_loop_state
 from tests.concurrency.test_identity import in_parallel
@@ -61,6 +61,35 @@ def test_a_slow_loop_delays_no_other_and_one_that_fails_goes_on(valkey: redis.Re
     assert set(told) == {"slow", "fails", "counts"}
     assert (told["fails"].error, told["counts"].error) == ("ZeroDivisionError", "")
     assert told["slow"].took_ms > told["counts"].took_ms
+
+
+def test_a_loop_that_is_woken_runs_before_it_is_due_and_nothing_that_came_meanwhile_is_missed() -> None:
+    begun, may_end = threading.Event(), threading.Event()
+    runs: list[str] = []
+
+    def works(_: Leader) -> None:
+        runs.append("works")
+        begun.set()
+        assert may_end.wait(20)
+
+    def wakes_itself(_: Leader) -> None:
+        runs.append("itself")
+        if runs.count("itself") < 3:
+            wake("itself")
+
+    seldom = Loop("seldom", 3600.0, LeaseOf.REDIS, True, works, "changes")
+    itself = Loop("itself", 3600.0, LeaseOf.POSTGRES, False, wakes_itself)
+    other = Loop("other", 3600.0, LeaseOf.REDIS, True, lambda _: runs.append("other"))
+    with running(seldom, itself, other):
+        assert begun.wait(20)
+        wake("changes")  # while it runs: whatever it has read by now, it reads again
+        may_end.set()
+        wait_for(lambda: runs.count("works") >= 2 and runs.count("itself") == 3)
+        wake("seldom")
+        wait_for(lambda: runs.count("works") >= 3)
+    assert runs.count("works") <= 3, "the stop wakes nobody"
+    assert runs.count("other") == 1
+    wake("changes")  # nobody is there any more
 
 
 @pytest.mark.parametrize("lease", [LeaseOf.REDIS, LeaseOf.POSTGRES])

@@ -40,6 +40,21 @@ def test_one_that_falls_silent_is_unreachable_within_seconds_then_lost_and_heard
     assert watch.ears.of("n0", away=True) == "heard"
 
 
+def test_while_one_is_missing_it_is_in_doubt_and_of_ten_thousand_none_for_longer_than_of_ten() -> None:
+    for count in (1, 10, 10_000):
+        nodes = [f"n{number}" for number in range(count)]
+        watch = _Watch(nodes)
+        watch.looks(3, nodes)
+        assert not watch.ears.in_doubt
+        for _ in range(int(LEAST_UNHEARD / 0.25)):
+            assert watch.away() == set()
+            watch.looks(0.25, nodes[1:], step=0.25)
+            assert watch.ears.in_doubt
+        assert watch.away() == {"n0"}
+        watch.looks(0.25, nodes[1:], step=0.25)
+        assert not watch.ears.in_doubt, "it is unreachable, and nobody looks more often for that"
+
+
 @given(st.floats(3, 10_000), st.sets(st.sampled_from(FLEET)))
 def test_a_controller_that_was_stopped_or_begins_declares_nobody_dead(pause: float, silent: set[str]) -> None:
     watch = _Watch()
