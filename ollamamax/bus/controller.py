@@ -22,6 +22,7 @@ from ollamamax.kernel.ids import new_id
 
 _EXPECTED = (redis.RedisError, DatabaseError, OSError)
 """What ends a run while Redis or Postgres is away."""
+TELL_SECONDS = 1.0
 WOKEN_APART = 0.25
 """Seconds from one beginning to the next of a loop that is woken again and again."""
 _log = logs.get(__name__)
@@ -84,6 +85,34 @@ class _Kept:
             _let_go()
 
 
+class _Telling:
+    """Tells in a region's Redis how the last run of each loop went: of all loops together, once a second."""
+
+    def __init__(self, region: Region, stopping: threading.Event) -> None:
+        self._region = region
+        self._stopping = stopping
+        self._untold: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+        self.thread = threading.Thread(target=self._tell, name=f"tell {region.name}", daemon=True)
+
+    def ran(self, state: LoopState) -> None:
+        with self._lock:
+            self._untold[state.loop] = encode_json(state)
+
+    def write(self) -> None:
+        with self._lock:
+            untold, self._untold = self._untold, {}
+        if untold:
+            try:
+                self._region.client.hset(keys.LOOPS, mapping=untold)
+            except redis.RedisError as error:
+                _log.warning("loop_states_not_told", region=self._region.name, error=type(error).__name__)
+
+    def _tell(self) -> None:
+        while not self._stopping.wait(TELL_SECONDS):
+            self.write()
+
+
 class Controller:
     """``loops`` for all regions of the installation."""
 
@@ -98,17 +127,19 @@ class Controller:
         }
         in_postgres = _Kept(PostgresLease(self.id), "postgres", self._stopping)
         self._leases = [*in_redis.values(), in_postgres]
+        self._telling = {region.name: _Telling(region, self._stopping) for region in every}
         self._running: list[_Running] = []
         for loop in loops:
             for region in every if loop.each_region else [own]:
                 lease = {LeaseOf.REDIS: in_redis[region.name], LeaseOf.POSTGRES: in_postgres}.get(loop.lease)
-                self._running.append(_Running(loop, region, lease, self.id, self._stopping))
+                telling = self._telling[region.name]
+                self._running.append(_Running(loop, region, lease, self.id, telling, self._stopping))
 
     def start(self) -> None:
         for lease in self._leases:
             lease.start()
-        for running in self._running:
-            running.thread.start()
+        for each in (*self._telling.values(), *self._running):
+            each.thread.start()
 
     def wait(self) -> None:
         """Until `stop`."""
@@ -127,6 +158,9 @@ class Controller:
         for running in self._running:
             running.thread.join(max(0.0, end - time.monotonic()))
             wakes_no_more(running.woken)
+        for telling in self._telling.values():
+            telling.thread.join(max(0.0, end - time.monotonic()))
+            telling.write()
         for lease in self._leases:
             lease.stop()
 
@@ -135,12 +169,19 @@ class _Running:
     """One loop in one region."""
 
     def __init__(
-        self, loop: Loop, region: Region, lease: _Kept | None, process: str, stopping: threading.Event
+        self,
+        loop: Loop,
+        region: Region,
+        lease: _Kept | None,
+        process: str,
+        telling: _Telling,
+        stopping: threading.Event,
     ) -> None:
         self._loop = loop
         self._region = region
         self._lease = lease
         self._process = process
+        self._telling = telling
         self._stopping = stopping
         self.woken = woken(loop)
         self.thread = threading.Thread(target=self._forever, name=loop.name, daemon=True)
@@ -179,7 +220,7 @@ class _Running:
             _let_go()
         took = time.monotonic() - began
         loop_measuring.ran(self._loop, self._region.name, took, max(0.0, behind), problem)
-        self._tell(
+        self._telling.ran(
             LoopState(
                 loop=self._loop.name,
                 process=self._process,
@@ -196,12 +237,6 @@ class _Running:
     def _check(self, fence: int) -> None:
         if self._lease is not None:
             self._lease.check(fence)
-
-    def _tell(self, state: LoopState) -> None:
-        try:
-            self._region.client.hset(keys.LOOPS, state.loop, encode_json(state))
-        except redis.RedisError as error:
-            _log.warning("loop_state_not_told", loop=state.loop, error=type(error).__name__)
 
 
 def _let_go() -> None:

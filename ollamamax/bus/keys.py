@@ -7,6 +7,8 @@ from __future__ import annotations
 
 DIRECTORY_CHANNEL = "omx:dir"
 DIRECTORY_VERSION = "omx:dir:version"
+WORK_CALLS = "omx:work"
+"""Channel: a kind of work, of which there is some (`ollamamax.bus.work_calls`)."""
 OPEN = "omx:open"
 """Hash, request id -> JSON of `ollamamax.contract.OpenRequest`: admitted and not yet settled."""
 USAGE = "omx:usage"

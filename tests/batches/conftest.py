@@ -29,6 +29,7 @@ from ollamamax.batches.protocol.routes import Routes
 from ollamamax.batches.runner.runner import BatchRunner
 from ollamamax.blobs.disk import in_folder
 from ollamamax.bus import directory, keys, publication, regions
+from ollamamax.bus.work_calls import WorkCalls
 from ollamamax.contract.tables import KEYS
 from ollamamax.gateway.app import Gateway
 from ollamamax.identity.scope import every_tenant
@@ -81,7 +82,12 @@ class House:
         """A runner in this process, stopped after the test."""
         gateway = gateway_of(self.redis_url, max_body=50_000, bounds=Bounds(20, 10))
         runner = BatchRunner(
-            gateway, in_folder(self.home / "files"), concurrency=concurrency, most_bytes=50_000, most_lines=MOST_LINES
+            gateway,
+            in_folder(self.home / "files"),
+            await self.stack.enter_async_context(WorkCalls(self.redis_url)),
+            concurrency=concurrency,
+            most_bytes=50_000,
+            most_lines=MOST_LINES,
         )
         task = asyncio.create_task(runner.run())
 

@@ -13,6 +13,7 @@ from channels.db import database_sync_to_async
 from cluster.dispatch.admission import Bounds
 from models_registry.actions.version import register_external
 from models_registry.models import Release
+from ollamamax.bus.work_calls import WorkCalls
 from ollamamax.evaluations.actions.evaluation import start_evaluation
 from ollamamax.evaluations.actions.suite import create_suite
 from ollamamax.evaluations.models import Evaluation, EvaluationResult, EvaluationSuite
@@ -74,7 +75,8 @@ class Desk:
     async def add_runner(self, *, concurrency: int = 4) -> EvaluationRunner:
         """A runner in this process, stopped after the test."""
         gateway = gateway_of(self.house.redis_url, max_body=1_000_000, bounds=Bounds(20, 10))
-        runner = EvaluationRunner(gateway, concurrency=concurrency)
+        calls = await self.house.stack.enter_async_context(WorkCalls(self.house.redis_url))
+        runner = EvaluationRunner(gateway, calls, concurrency=concurrency)
         task = asyncio.create_task(runner.run())
 
         async def stop() -> None:

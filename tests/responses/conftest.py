@@ -10,6 +10,7 @@ import pytest_asyncio
 from channels.db import database_sync_to_async
 
 from cluster.dispatch.admission import Bounds
+from ollamamax.bus.work_calls import WorkCalls
 from ollamamax.contract.tables import TENANTS
 from ollamamax.identity.actions.tenant import change_own_tenant
 from ollamamax.kernel.tasks import end
@@ -39,10 +40,11 @@ async def background(keeping: House) -> AsyncIterator[BackgroundResponses]:
 async def making(house: House) -> AsyncIterator[BackgroundResponses]:
     """Who makes responses in the background, in this process."""
     gateway = gateway_of(house.redis_url, max_body=50_000, bounds=Bounds(20, 10))
-    runner = BackgroundResponses(gateway, concurrency=4)
-    task = asyncio.create_task(runner.run())
-    yield runner
-    await end([task])
+    async with WorkCalls(house.redis_url) as calls:
+        runner = BackgroundResponses(gateway, calls, concurrency=4)
+        task = asyncio.create_task(runner.run())
+        yield runner
+        await end([task])
     await stop_gateway(gateway)
 
 

@@ -8,8 +8,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from ollamamax.audit.actions import record
+from ollamamax.batches.actions.lease import WORK
 from ollamamax.batches.models import Batch, File
 from ollamamax.batches.window import span
+from ollamamax.bus.work_calls import call_on_commit
 from ollamamax.identity.bounds import BATCHES, require_room
 from ollamamax.identity.models import ApiKey
 from ollamamax.identity.queries.key import lock_key
@@ -58,6 +60,7 @@ def create_batch(
             input_file=file.id,
             expires_at=timezone.now() + window,
         )
+        call_on_commit(WORK)
         record(
             acting=acting,
             action="batch.create",

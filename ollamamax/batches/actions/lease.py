@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from ollamamax.batches.actions.bounded import bounded
 from ollamamax.batches.models import Batch
 from ollamamax.bus import work_lease
+from ollamamax.bus.work_calls import call_on_commit
 from ollamamax.identity.scope import every_tenant
 
+WORK = "batches"
+"""What runners are called for (`ollamamax.bus.work_calls`)."""
 OF_ONE_TENANT = 4
 """Batches of a tenant that a runner holds at once, so that one with many does not keep others waiting."""
 
@@ -47,3 +50,4 @@ def give_back(runner: str, batch_id: uuid.UUID) -> None:
     """Another runner may take the batch at once."""
     with every_tenant():
         work_lease.give_back(Batch.objects.filter(pk=batch_id), runner)
+        call_on_commit(WORK)

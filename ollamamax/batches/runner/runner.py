@@ -8,7 +8,7 @@ import uuid
 from django.utils import timezone
 
 from ollamamax import logs
-from ollamamax.batches.actions.lease import claim_batch, give_back, renew_leases
+from ollamamax.batches.actions.lease import WORK, claim_batch, give_back, renew_leases
 from ollamamax.batches.actions.progress import LeaseLost
 from ollamamax.batches.actions.sweep import sweep_files
 from ollamamax.batches.models import Batch
@@ -16,6 +16,7 @@ from ollamamax.batches.runner.run import EXPIRED, BatchRun, Shared
 from ollamamax.blobs.store import Sources
 from ollamamax.bus.database import in_database_at_last
 from ollamamax.bus.directory import Directory
+from ollamamax.bus.work_calls import WorkCalls
 from ollamamax.gateway.app import Gateway
 from ollamamax.kernel.errors import Unavailable
 from ollamamax.kernel.ids import new_id
@@ -23,7 +24,8 @@ from ollamamax.kernel.tasks import end
 
 RENEW_SECONDS = 0.4
 """Also how soon a cancellation is heard of."""
-CLAIM_SECONDS = 1.0
+CLAIM_SECONDS = 3.0
+"""After so long it is asked for work without a call."""
 SWEEP_SECONDS = 600.0
 GRACE_SECONDS = 10.0
 """How long requests may go on after SIGTERM; what does not finish is asked again by the next runner."""
@@ -34,10 +36,20 @@ _log = logs.get(__name__)
 class BatchRunner:
     """`run` returns after `stop`, with every batch given back."""
 
-    def __init__(self, gateway: Gateway, store: Sources, *, concurrency: int, most_bytes: int, most_lines: int) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        store: Sources,
+        calls: WorkCalls,
+        *,
+        concurrency: int,
+        most_bytes: int,
+        most_lines: int,
+    ) -> None:
         self.id = new_id()
         self._gateway = gateway
         self._store = store
+        self._calls = calls
         self._concurrency = concurrency
         self._most_bytes = most_bytes
         self._most_lines = most_lines
@@ -99,7 +111,7 @@ class BatchRunner:
         while True:
             batch = await in_database_at_last(claim_batch, self.id) if len(self._runs) < MOST_BATCHES else None
             if batch is None or batch in self._runs:
-                await asyncio.sleep(CLAIM_SECONDS)
+                await self._calls.wait(WORK, CLAIM_SECONDS)
                 continue
             run = BatchRun(shared, batch)
             self._runs[batch] = (run, asyncio.create_task(self._watch(run, batch)))
@@ -114,11 +126,12 @@ class BatchRunner:
             _log.exception("batch_broke", batch=batch.hex)
         finally:
             self._runs.pop(batch, None)
+            self._calls.call(WORK)
 
     async def _renew(self) -> None:
         while True:
             before = dict(self._runs)
-            held = await in_database_at_last(renew_leases, self.id, list(before))
+            held = await in_database_at_last(renew_leases, self.id, list(before)) if before else {}
             now = timezone.now()
             for batch, (run, task) in before.items():
                 known = held.get(batch)

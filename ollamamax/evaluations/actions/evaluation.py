@@ -14,7 +14,9 @@ from models_registry.models import Version
 from models_registry.queries.release import channels_at, lock_release
 from ollamamax.audit.actions import record
 from ollamamax.batches.actions.batch import key_to_run_as
+from ollamamax.bus.work_calls import call_on_commit
 from ollamamax.evaluations.actions.kept import forget_old
+from ollamamax.evaluations.actions.lease import WORK
 from ollamamax.evaluations.models import Evaluation
 from ollamamax.evaluations.queries.evaluation import get_evaluation, unfinished
 from ollamamax.evaluations.queries.suite import lock_suite
@@ -73,6 +75,7 @@ def start_evaluation(
         )
         made.put_cases(found.cases)
         made.save(force_insert=True)
+        call_on_commit(WORK)
         record(
             acting=acting,
             action="version.evaluate",

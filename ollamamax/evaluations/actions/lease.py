@@ -9,10 +9,13 @@ from django.db.models.functions import Coalesce, Now
 
 from ollamamax.batches.actions.bounded import bounded
 from ollamamax.bus import work_lease
+from ollamamax.bus.work_calls import call_on_commit
 from ollamamax.evaluations.models import Evaluation
 from ollamamax.evaluations.queries.evaluation import unfinished
 from ollamamax.identity.scope import every_tenant
 
+WORK = "evaluations"
+"""What runners are called for (`ollamamax.bus.work_calls`)."""
 OF_ONE_TENANT = 2
 """Evaluations of a tenant that a runner has under way at once, so that one with many does not keep others waiting."""
 
@@ -37,3 +40,4 @@ def give_back(runner: str, evaluation_id: uuid.UUID) -> None:
     """Another runner may take it at once."""
     with every_tenant():
         work_lease.give_back(unfinished().filter(pk=evaluation_id), runner)
+        call_on_commit(WORK)

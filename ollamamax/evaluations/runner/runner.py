@@ -9,13 +9,15 @@ from ollamamax import logs
 from ollamamax.batches.actions.progress import LeaseLost
 from ollamamax.bus.database import in_database_at_last
 from ollamamax.bus.directory import Directory
-from ollamamax.evaluations.actions.lease import claim_evaluation, give_back, renew_leases
+from ollamamax.bus.work_calls import WorkCalls
+from ollamamax.evaluations.actions.lease import WORK, claim_evaluation, give_back, renew_leases
 from ollamamax.evaluations.runner.run import EvaluationRun
 from ollamamax.gateway.app import Gateway
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
 
-CLAIM_SECONDS = 0.5
+CLAIM_SECONDS = 3.0
+"""After so long it is asked for work without a call."""
 RENEW_SECONDS = 0.4
 """Also how soon a cancellation is heard of."""
 MOST_HELD = 64
@@ -26,9 +28,10 @@ _log = logs.get(__name__)
 class EvaluationRunner:
     """`run` returns when its task is cancelled, with every evaluation given back: the next runner goes on with the case that was under way."""
 
-    def __init__(self, gateway: Gateway, *, concurrency: int) -> None:
+    def __init__(self, gateway: Gateway, calls: WorkCalls, *, concurrency: int) -> None:
         self.id = new_id()
         self._gateway = gateway
+        self._calls = calls
         self._concurrency = concurrency
         self._runs: dict[uuid.UUID, tuple[EvaluationRun, asyncio.Task[None]]] = {}
 
@@ -49,7 +52,7 @@ class EvaluationRunner:
             full = at_work >= self._concurrency or len(self._runs) >= MOST_HELD
             claimed = None if full else await in_database_at_last(claim_evaluation, self.id)
             if claimed is None or claimed in self._runs:
-                await asyncio.sleep(CLAIM_SECONDS)
+                await self._calls.wait(WORK, CLAIM_SECONDS)
                 continue
             run = EvaluationRun(self.id, self._gateway, directory, claimed)
             self._runs[claimed] = run, asyncio.create_task(self._watch(run, claimed))
@@ -64,11 +67,12 @@ class EvaluationRunner:
             _log.exception("evaluation_broke", evaluation=evaluation.hex)
         finally:
             self._runs.pop(evaluation, None)
+            self._calls.call(WORK)
 
     async def _renew(self) -> None:
         while True:
             before = dict(self._runs)
-            held = await in_database_at_last(renew_leases, self.id, list(before))
+            held = await in_database_at_last(renew_leases, self.id, list(before)) if before else set()
             for evaluation, (_, task) in before.items():
                 if evaluation not in held:
                     task.cancel()  # it was cancelled, or another runner has it

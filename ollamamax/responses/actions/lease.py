@@ -8,6 +8,7 @@ from collections.abc import Collection
 from django.db import models, transaction
 
 from ollamamax.bus import work_lease
+from ollamamax.bus.work_calls import call_on_commit
 from ollamamax.identity.scope import every_tenant
 from ollamamax.responses.models import KeptResponse
 
@@ -16,6 +17,8 @@ MOST_ATTEMPTS = 3
 OF_ONE_TENANT = 8
 """Responses of a tenant that a runner holds at once, so that one with many does not keep others waiting."""
 Status = KeptResponse.Status
+WORK = "responses"
+"""What those who make background responses are called for (`ollamamax.bus.work_calls`)."""
 
 
 def claim_response(runner: str) -> uuid.UUID | None:
@@ -45,3 +48,4 @@ def give_back(runner: str, response_id: uuid.UUID) -> None:
     with every_tenant():
         held = KeptResponse.objects.filter(pk=response_id, status=Status.IN_PROGRESS)
         work_lease.give_back(held, runner, status=Status.QUEUED, attempts=models.F("attempts") - 1)
+        call_on_commit(WORK)

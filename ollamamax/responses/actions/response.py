@@ -14,12 +14,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from ollamamax.audit.actions import record
+from ollamamax.bus.work_calls import call_on_commit
 from ollamamax.identity.bounds import BACKGROUND, require_room
 from ollamamax.identity.rights import require_in_tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Conflict, NotFound
 from ollamamax.kernel.principal import Principal
 from ollamamax.responses.actions.conversation import append_items
+from ollamamax.responses.actions.lease import WORK
 from ollamamax.responses.models import KeptResponse
 from ollamamax.responses.sealed import opened, sealed
 
@@ -63,6 +65,7 @@ def begin_response(keep: Keep, *, lifetime: datetime.timedelta, lease: datetime.
         if kept.is_background:
             unfinished = KeptResponse.objects.filter(is_background=True, status__in=KeptResponse.UNFINISHED)
             require_room(BACKGROUND, unfinished)
+            call_on_commit(WORK)
         kept.save(force_insert=True)
     return kept.size
 

@@ -12,20 +12,22 @@ import msgspec
 from ollamamax import logs
 from ollamamax.bus.database import in_database_at_last
 from ollamamax.bus.directory import Directory
+from ollamamax.bus.work_calls import WorkCalls
 from ollamamax.gateway.app import Gateway
 from ollamamax.gateway.http import encode
 from ollamamax.gateway.whole_response import WholeResponse
 from ollamamax.identity.access import identified, working_key
 from ollamamax.kernel.ids import new_id
 from ollamamax.kernel.tasks import end
-from ollamamax.responses.actions.lease import MOST_ATTEMPTS, claim_response, give_back, renew_leases
+from ollamamax.responses.actions.lease import MOST_ATTEMPTS, WORK, claim_response, give_back, renew_leases
 from ollamamax.responses.actions.response import finish_response
 from ollamamax.responses.actions.sweep import sweep_responses
 from ollamamax.responses.models import KeptResponse
 from ollamamax.responses.queries.response import failed, held_response
 from ollamamax.responses.sealed import opened
 
-CLAIM_SECONDS = 0.3
+CLAIM_SECONDS = 3.0
+"""After so long it is asked for work without a call."""
 RENEW_SECONDS = 0.4
 """Also how soon a cancellation is heard of."""
 SWEEP_SECONDS = 300.0
@@ -38,9 +40,10 @@ _log = logs.get(__name__)
 class BackgroundResponses:
     """`run` returns when its task is cancelled, with every response given back."""
 
-    def __init__(self, gateway: Gateway, *, concurrency: int) -> None:
+    def __init__(self, gateway: Gateway, calls: WorkCalls, *, concurrency: int) -> None:
         self.id = new_id()
         self._gateway = gateway
+        self._calls = calls
         self._concurrency = concurrency
         self._works: dict[uuid.UUID, asyncio.Task[None]] = {}
 
@@ -60,7 +63,7 @@ class BackgroundResponses:
             full = len(self._works) >= self._concurrency
             claimed = None if full else await in_database_at_last(claim_response, self.id)
             if claimed is None or claimed in self._works:
-                await asyncio.sleep(CLAIM_SECONDS)
+                await self._calls.wait(WORK, CLAIM_SECONDS)
                 continue
             work = asyncio.create_task(self._work(directory, claimed))
             self._works[claimed] = work
@@ -68,7 +71,7 @@ class BackgroundResponses:
     async def _renew(self) -> None:
         while True:
             before = dict(self._works)
-            wanted = await in_database_at_last(renew_leases, self.id, list(before))
+            wanted = await in_database_at_last(renew_leases, self.id, list(before)) if before else set()
             for response, work in before.items():
                 if response not in wanted:
                     work.cancel()  # it was cancelled or deleted, or another runner has it
@@ -86,6 +89,7 @@ class BackgroundResponses:
             await self._make(directory, response_id)
         finally:
             self._works.pop(response_id, None)
+            self._calls.call(WORK)
 
     async def _make(self, directory: Directory, response_id: uuid.UUID) -> None:
         kept = await in_database_at_last(held_response, response_id, self.id)

@@ -14,6 +14,7 @@ from ollamamax.batches.runner.runner import BatchRunner
 from ollamamax.blobs.places import sources
 from ollamamax.bus.background import Background
 from ollamamax.bus.directory import Directory
+from ollamamax.bus.work_calls import WorkCalls
 from ollamamax.contract import tables
 from ollamamax.evaluations.runner.runner import EvaluationRunner
 from ollamamax.gateway.app import Gateway
@@ -40,22 +41,25 @@ async def _run() -> None:
         bounds=Bounds.of(settings.ENV),
         region=settings.ENV["OLLAMAMAX_REGION"],
     )
+    calls = WorkCalls(settings.REDIS_URL)
     runner = BatchRunner(
         gateway,
         sources(settings.HOME, "files", settings.ENV),
+        calls,
         concurrency=settings.ENV["OLLAMAMAX_BATCH_CONCURRENCY"],
         most_bytes=settings.ENV["OLLAMAMAX_MAX_BODY_BYTES"],
         most_lines=settings.ENV["OLLAMAMAX_MAX_BATCH_LINES"],
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, runner.stop)
-    background = BackgroundResponses(gateway, concurrency=settings.ENV["OLLAMAMAX_BACKGROUND_CONCURRENCY"])
-    evaluations = EvaluationRunner(gateway, concurrency=settings.ENV["OLLAMAMAX_EVALUATION_CONCURRENCY"])
+    background = BackgroundResponses(gateway, calls, concurrency=settings.ENV["OLLAMAMAX_BACKGROUND_CONCURRENCY"])
+    evaluations = EvaluationRunner(gateway, calls, concurrency=settings.ENV["OLLAMAMAX_EVALUATION_CONCURRENCY"])
     working = Background()
     working.run("background responses", background.run)
     working.run("evaluations", evaluations.run)
     try:
-        await runner.run()
+        async with calls:
+            await runner.run()
     finally:
         await working.stop()
         await directory.stop()
