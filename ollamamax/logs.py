@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from typing import Literal
 
 import msgspec
 import structlog
@@ -22,6 +23,8 @@ _encode = msgspec.json.Encoder(enc_hook=repr).encode
 _ACTS = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
 """What JSON leaves as it is and a terminal obeys, or shows in another order: control characters beyond ASCII's, marks of direction, ends of lines."""
 _lines = LogLines()
+_lowest = logging.WARNING
+"""The standard library's, until somebody configures it."""
 _request: ContextVar[str] = ContextVar("request_id", default="")
 
 
@@ -33,6 +36,22 @@ class _Ours:
 
     debug = info = staticmethod(_lines.gather)
     warning = error = critical = staticmethod(_lines.write)
+
+
+class Line(msgspec.Struct, omit_defaults=True):
+    """The facts of a line that is logged so often that its cost counts, as one object: `gather` takes a quarter of what a logger takes for the same
+    facts. A field at its default is left out."""
+
+    event: str
+    logger: str
+    level: Literal["info"]
+    timestamp: datetime.datetime
+
+
+def gather(line: Line) -> None:
+    """Log it, unless only graver ones are."""
+    if _lowest <= logging.INFO:
+        _lines.gather(_encoded(line))
 
 
 class _Theirs(logging.Handler):
@@ -60,10 +79,14 @@ def _line(says: _Ours | logging.LogRecord, level: str, facts: structlog.typing.E
     facts["timestamp"] = datetime.datetime.now(datetime.UTC)
     if "exc_info" in facts:
         facts = structlog.processors.format_exc_info(None, level, facts)
+    return _encoded(facts)
+
+
+def _encoded(facts: Line | structlog.typing.EventDict) -> bytes:
     try:
         line = _encode(facts)
     except UnicodeEncodeError:  # half of a pair, which no UTF-8 has
-        line = json.dumps(facts, default=repr).encode()
+        line = json.dumps(msgspec.to_builtins(facts), default=repr).encode()
     if not line.isascii() or b"\x7f" in line:
         line = _ACTS.sub(_escaped, line)
     return line + b"\n"
@@ -88,10 +111,12 @@ def configure(level: str) -> None:
 
     Ours do not pass through the standard library, which would make up most of what a line costs.
     """
+    global _lowest
+    _lowest = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[_line],
         logger_factory=_Ours,
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        wrapper_class=structlog.make_filtering_bound_logger(_lowest),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()

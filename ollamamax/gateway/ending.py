@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import time
 from collections.abc import Sequence
 
@@ -22,7 +23,26 @@ NOT_RECORDED = (b"x-ollamamax-recorded", b"0")
 _MOST_TENANTS = 10_000
 _SETTLED_WITHIN = 10.0
 """Seconds within which what a client left is settled."""
-_log = logs.get(__name__)
+
+
+class _RequestLine(logs.Line):
+    """How one request ended. ``ignored``: fields of its body that had no effect."""
+
+    request: str
+    trace: str
+    tenant: str
+    key: str
+    api: str
+    model: str
+    node: str
+    outcome: Outcome
+    error: str
+    status: int
+    prompt_tokens: int
+    completion_tokens: int
+    duration_ms: float
+    attempts: int
+    ignored: tuple[str, ...] = ()
 
 
 class Refusals:
@@ -190,22 +210,26 @@ class Ending:
             prompt_tokens += each.prompt_tokens
             completion_tokens += each.completion_tokens
             attempts += each.attempt.number
-        ignored = self.notes.ignored.names
-        _log.info(
-            "request",
-            request=self.request,
-            trace=trace.trace_id(self.traceparent),
-            tenant=self.tenant,
-            key=self.key,
-            api=self.api,
-            model=last.asked.model if last is not None else tidy(self.notes.model[:400]),
-            node=last.node if last is not None else "",
-            outcome=outcome,
-            error=code,
-            status=status,
-            prompt_tokens=prompt_tokens,
-            completion_tokens=completion_tokens,
-            duration_ms=round((time.time() - self.received_at) * 1000, 1),
-            attempts=attempts,
-            **({"ignored": list(ignored)} if ignored else {}),
+        logs.gather(
+            _RequestLine(
+                "request",
+                __name__,
+                "info",
+                datetime.datetime.now(datetime.UTC),
+                self.request,
+                trace.trace_id(self.traceparent),
+                self.tenant,
+                self.key,
+                self.api,
+                last.asked.model if last is not None else tidy(self.notes.model[:400]),
+                last.node if last is not None else "",
+                outcome,
+                code,
+                status,
+                prompt_tokens,
+                completion_tokens,
+                round((time.time() - self.received_at) * 1000, 1),
+                attempts,
+                tuple(self.notes.ignored.names),
+            )
         )

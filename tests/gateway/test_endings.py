@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ollamamax import logs
 from ollamamax.bus import directory, keys
 from ollamamax.contract import Delta, Event, Failure, Final, Ticket, tables
 from ollamamax.gateway import ending
@@ -42,14 +44,16 @@ class Lines:
     def __init__(self) -> None:
         self.said: list[dict[str, Any]] = []
 
-    def info(self, event: str, **facts: Any) -> None:
-        self.said.append({"event": event, **facts})
+    def hear(self, line: bytes) -> None:
+        said = json.loads(line)
+        if said["logger"] == ending.__name__:
+            self.said.append(said)
 
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
     made = Lines()
-    monkeypatch.setattr(ending, "_log", made)
+    monkeypatch.setattr(logs._lines, "hear", made.hear)
     return made
 
 

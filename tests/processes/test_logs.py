@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 START = """
-import logging, os, signal, sys, threading
+import datetime, logging, os, signal, sys, threading
 from ollamamax import logs
 logs.configure("info")
 log = logs.get("a.b")
@@ -213,6 +213,28 @@ except ValueError:
     for line in (ours, theirs):
         assert line["exception"].endswith("ValueError: no such luck")
         assert line["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize("level", ["info", "warning"])
+def test_a_line_that_is_one_object_is_as_any_other(level: str) -> None:
+    script = f"""
+class Said(logs.Line):
+    text: str
+    left_out: tuple[str, ...] = ()
+logs.configure("{level}")
+for text in ("plain", "\\x9b2J", "half " + chr(0xD800)):
+    logs.gather(Said("said", "a.b", "info", datetime.datetime.now(datetime.UTC), text))
+    log.info("said", text=text)
+"""
+    with start(script) as process:
+        _, said = process.communicate(timeout=SECONDS)
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert process.returncode == 0
+    assert len(lines) == (6 if level == "info" else 0)
+    assert said.isascii()
+    for ours, logged in zip(lines[::2], lines[1::2], strict=True):
+        assert ours.pop("timestamp")[:16] <= logged.pop("timestamp")[:16]
+        assert ours == logged
 
 
 def test_no_line_moves_the_cursor_turns_text_around_or_breaks_off() -> None:
