@@ -59,8 +59,8 @@ class Presence:
             if now - since > SILENCE:
                 _log.warning("node_died", node=node)
                 self._fleet.lost(node)
-                # Its lease: until it lapses by itself, others who wait would be given to it.
-                await self._client.delete(keys.node_state(node))
+                # Its lease, and what the control plane goes by: until they lapse by themselves, others who wait would be given to it.
+                await self._client.delete(keys.node_state(node), keys.node_brief(node))
 
     async def _listeners(self, nodes: Iterable[str]) -> list[int]:
         channels = [keys.node_control(node) for node in nodes]

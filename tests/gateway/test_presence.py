@@ -32,12 +32,13 @@ def silence_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_the_death_of_a_node_is_seen_by_its_connections(site: Site) -> None:
     first, second = await site.add_node(), await site.add_node()
     fleet = (await site.gateway.start()).dispatcher.fleet
+    site.client.set(keys.node_brief(first.node), "as real ones write it with their state")
     await first.kill()
     killed = time.monotonic()
     await until(lambda: not fleet.alive(first.node))
     assert time.monotonic() - killed < SILENCE + 1.0 + BUSY
     assert fleet.alive(second.node)
-    assert not site.client.exists(keys.node_state(first.node))
+    await until(lambda: not site.client.exists(keys.node_state(first.node), keys.node_brief(first.node)))
     assert (await _ask(site))[0] == 200
 
 
