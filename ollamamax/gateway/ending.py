@@ -25,7 +25,7 @@ _SETTLED_WITHIN = 10.0
 """Seconds within which what a client left is settled."""
 
 
-class _RequestLine(logs.Line):
+class _RequestLine(logs.LoggedFacts):
     """How one request ended. ``ignored``: fields of its body that had no effect."""
 
     request: str

@@ -218,7 +218,7 @@ except ValueError:
 @pytest.mark.parametrize("level", ["info", "warning"])
 def test_a_line_that_is_one_object_is_as_any_other(level: str) -> None:
     script = f"""
-class Said(logs.Line):
+class Said(logs.LoggedFacts):
     text: str
     left_out: tuple[str, ...] = ()
 logs.configure("{level}")
