@@ -114,8 +114,23 @@ class RequestSerializer(serializers.Serializer[Any]):
         allow_null=True,
         help_text="Of the prompt's tokens those that the engine had kept from before; null where it does not say.",
     )
-    cost = serializers.DecimalField(max_digits=20, decimal_places=9, default=None, allow_null=True)
+    cost = serializers.DecimalField(
+        max_digits=20, decimal_places=9, default=None, allow_null=True, help_text="By the hourly costs of its nodes."
+    )
     currency = serializers.CharField(default="")
+    charge = serializers.DecimalField(
+        max_digits=38,
+        decimal_places=9,
+        default=None,
+        allow_null=True,
+        help_text="By the price list as it was when the request was received; null where no price counted.",
+    )
+    charge_currency = serializers.CharField(default="")
+    price = AnyId(default=None, allow_null=True, help_text="The price by which it was charged, of `/api/v1/prices`.")
+    price_since = serializers.DateTimeField(default=None, allow_null=True, help_text="Since when that price counted.")
+    slot_seconds = serializers.FloatField(
+        default=None, allow_null=True, help_text="For how long it had slots, where its price is by the second, too."
+    )
     outcome = serializers.CharField(default=None, allow_null=True)
     error = serializers.CharField(default="")
     status = serializers.IntegerField(default=None, allow_null=True)

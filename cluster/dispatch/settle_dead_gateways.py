@@ -228,4 +228,5 @@ def _record(opened: OpenRequest, counted: Counted) -> UsageRecord:
         outcome="gateway_lost",
         error="gateway_lost",
         attempts=opened.attempt,
+        slot_seconds=round(max(0.0, time.time() - opened.given_at), 3) if opened.given_at else None,
     )

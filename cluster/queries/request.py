@@ -79,11 +79,12 @@ def with_key_names(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def find_request(request: uuid.UUID, tenant: str) -> dict[str, Any]:
-    """One request of the tenant in scope, in whatever state. Raises `NotFound`. Queries: 2, or 3 for one that ended."""
+    """One request of the tenant in scope, in whatever state. Raises `NotFound`. Queries: 2, 3 for one that ended, and 4 for one that was charged."""
     record = metering.find_record(request)
     if record is not None:
         values = {field.attname: getattr(record, field.attname) for field in record._meta.concrete_fields}
         values["received_at"] = record.received_at.timestamp()
+        values["price_since"] = None if record.price is None else metering.price_since(record.price)
         found = _settled({**values, "route": metering.find_route(request)})
     else:
         with _reachable("Requests under way cannot be read right now.") as client:

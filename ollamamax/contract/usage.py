@@ -103,7 +103,8 @@ class UsageRecord(msgspec.Struct, omit_defaults=True):
     user: str = ""
     """Whom the request names as its end user; 256 characters of it are kept."""
     cost: float | None = None
-    """By the prices of the time at which it was settled; ``None`` where no price was set."""
+    """By the hourly costs of its nodes when it was given to them; ``None`` where one has none. What it is charged by the price list is
+    worked out where the records are kept, by the price that counted when it was received."""
     currency: str = ""
     """Of the cost (ISO 4217); empty where the installation names none."""
     status: int = 0
@@ -115,6 +116,8 @@ class UsageRecord(msgspec.Struct, omit_defaults=True):
     route: Route | None = None
     idle_only: bool = False
     """As of `OpenRequest`."""
+    slot_seconds: float | None = None
+    """For how long it had a slot, where ``route`` does not say."""
 
 
 encode_json = msgspec.json.Encoder().encode

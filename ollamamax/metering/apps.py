@@ -22,6 +22,7 @@ class MeteringConfig(AppConfig):
             *("request", "key", "user", "model", "version", "node", "node_name", "api", "trace", "received_at"),
             *("prompt_tokens", "completion_tokens", "queue_ms", "first_token_ms", "duration_ms", "outcome", "error"),
             *("attempts", "priority", "cost", "currency", "status", "metadata", "cached_tokens"),
+            *("charge", "charge_currency", "price", "slot_seconds"),
         )
         exported(
             "budgets",

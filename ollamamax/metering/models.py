@@ -43,7 +43,7 @@ class UsageRecord(models.Model):
     attempts = models.PositiveSmallIntegerField(default=1)
     priority = models.CharField(max_length=10, default="normal")
     cost = models.DecimalField(max_digits=20, decimal_places=9, null=True)
-    """By the prices of the time at which it was settled; ``None`` where no price was set."""
+    """By the hourly costs of its nodes when it was given to them; ``None`` where one has none."""
     currency = models.CharField(max_length=3, default="")
     """Of the cost (ISO 4217); empty where the installation names none."""
     status = models.PositiveSmallIntegerField(null=True)
@@ -52,6 +52,14 @@ class UsageRecord(models.Model):
     """What its client wanted noted with it: texts by name, 16 at most; ``None`` where it wanted nothing."""
     cached_tokens = models.PositiveBigIntegerField(null=True)
     """Of the prompt's tokens those that the engine had kept; ``None`` where no engine said."""
+    charge = models.DecimalField(max_digits=38, decimal_places=9, null=True)
+    """By the tenant's price list as it was when the request was received; ``None`` where no price counted, and nothing was charged."""
+    charge_currency = models.CharField(max_length=3, default="", db_default="")
+    """Of the charge (ISO 4217); empty where there is none."""
+    price = models.UUIDField(null=True)
+    """The `ModelPrice` by which it was charged."""
+    slot_seconds = models.FloatField(null=True)
+    """For how long it had slots of nodes, where its price is by the second, too; else ``None``."""
 
     objects: models.Manager[UsageRecord] = tenant_manager()
 
@@ -91,7 +99,7 @@ class UsageSum(models.Model):
     day also by a user, a key or a node together with a ``model`` (``key+model``), which is empty in all other rows.
 
     ``requests`` are those that a node was given; ``failed`` ones are among them, ``refused`` ones are not. ``cost`` is of the
-    ``priced`` records, in one currency: other currencies have rows of their own.
+    ``priced`` records and ``charge`` of the ``charged`` ones, both in one currency: other currencies have rows of their own.
     """
 
     pk = models.CompositePrimaryKey("by", "period", "tenant_id", "start", "subject", "model", "currency")
@@ -111,6 +119,8 @@ class UsageSum(models.Model):
     """Of the prompts' tokens those of which engines said that they had kept them."""
     priced = models.BigIntegerField()
     cost = models.DecimalField(max_digits=38, decimal_places=9)
+    charged = models.BigIntegerField(db_default=0, default=0)
+    charge = models.DecimalField(max_digits=38, decimal_places=9, db_default=0, default=0)
 
     objects: models.Manager[UsageSum] = tenant_manager()
 

@@ -34,6 +34,7 @@ _OF_SUMS = {
     f"of_{name}": Sum(name)
     for name in (
         *("requests", "refused", "failed", "prompt_tokens", "completion_tokens", "cached_tokens", "priced", "cost"),
+        *("charged", "charge"),
     )
 }
 _OF_RECORDS = {
@@ -45,14 +46,16 @@ _OF_RECORDS = {
     "of_cached_tokens": Sum("cached_tokens"),
     "of_priced": Count("cost"),
     "of_cost": Sum("cost"),
+    "of_charged": Count("charge"),
+    "of_charge": Sum("charge"),
 }
 """As `metering.actions.usage` adds records to the sums of their hours and days."""
 
 
 @dataclass
 class Sums:
-    """``group`` names what they are of. ``failed`` requests are among the ``requests``, ``refused`` ones are not; ``costs`` is by
-    currency: the amount, and how many records had a price."""
+    """``group`` names what they are of. ``failed`` requests are among the ``requests``, ``refused`` ones are not; ``costs`` (by the hourly
+    costs of nodes) and ``charges`` (by the price list) are by currency: the amount, and of how many records."""
 
     group: dict[str, Any] = field(default_factory=dict)
     requests: int = 0
@@ -62,9 +65,10 @@ class Sums:
     completion_tokens: int = 0
     cached_tokens: int = 0
     costs: dict[str, tuple[Decimal, int]] = field(default_factory=dict)
+    charges: dict[str, tuple[Decimal, int]] = field(default_factory=dict)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """A row of sums, in one currency."""
+        """A row of sums, in one currency; of records, charges may be in another."""
         self.requests += row["of_requests"]
         self.refused += row["of_refused"]
         self.failed += row["of_failed"]
@@ -75,6 +79,10 @@ class Sums:
         if row["of_priced"]:
             amount, priced = self.costs.get(row["currency"], (Decimal(0), 0))
             self.costs[row["currency"]] = amount + row["of_cost"], priced + row["of_priced"]
+        if row["of_charged"]:
+            currency = row.get("charge_currency", row["currency"])
+            amount, charged = self.charges.get(currency, (Decimal(0), 0))
+            self.charges[currency] = amount + row["of_charge"], charged + row["of_charged"]
 
 
 def usage(
@@ -188,7 +196,8 @@ def _add(
     periods = {f"of_{name}": _TRUNCATED[name](moment, tzinfo=datetime.UTC) for name in by if name in PERIODS}
     told = {name: f"of_{name}" for name in by if name in PERIODS} | dict(subjects)
     columns = {name: told.get(name, name) for name in by}
-    summed = rows.order_by().annotate(**periods).values(*columns.values(), "currency").annotate(**sums)
+    currencies = ("currency",) if rows.model is UsageSum else ("currency", "charge_currency")
+    summed = rows.order_by().annotate(**periods).values(*columns.values(), *currencies).annotate(**sums)
     for row in summed[: MOST_GROUPS + 1]:
         group = {name: _value(name, row[column]) for name, column in columns.items()}
         found.setdefault(tuple(group.values()), Sums(group)).add(row)
@@ -290,6 +299,11 @@ def names_of_subjects(some: Iterable[Budget]) -> dict[uuid.UUID, str]:
             wanted.setdefault(each.whose, set()).add(each.subject)
     found = names_of_keys(wanted.get("key", ()))
     return found | names_of_teams(wanted.get("team", ())) | names_of_users(wanted.get("user", ()))
+
+
+def price_since(price: uuid.UUID) -> datetime.datetime | None:
+    """Since when a price of the tenant in scope counts, or did. Queries: 1."""
+    return ModelPrice.objects.filter(pk=price).values_list("valid_from", flat=True).first()
 
 
 def prices() -> QuerySet[ModelPrice]:

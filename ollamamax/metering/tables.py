@@ -46,17 +46,22 @@ def of_tenants(*, since: datetime.datetime | None = None, until: datetime.dateti
 
 
 def table(by: Sequence[str], found: Sequence[Sums]) -> tuple[list[str], list[dict[str, Any]]]:
-    """Columns and rows: the groups, the counts, and the costs with a column for each currency there is."""
-    currencies = sorted({currency for each in found for currency in each.costs})
+    """Columns and rows: the groups, the counts, and costs and charges with a column for each currency there is."""
     subjects = [column for name in by for column in ([name, f"{name}_name"] if name in {"key", "node"} else [name])]
-    costs = {currency: f"cost_{currency}" if currency else "cost" for currency in currencies}
+    costs = _columns("cost", {currency for each in found for currency in each.costs})
+    charges = _columns("charge", {currency for each in found for currency in each.charges})
     rows = []
     for each in found:
         row = {name: _shown(each.group.get(name)) for name in subjects} | {
             name: getattr(each, name) for name in _COUNTS
         }
-        rows.append(row | {costs[currency]: amount for currency, (amount, _) in each.costs.items()})
-    return [*subjects, *_COUNTS, *costs.values()], rows
+        row |= {costs[currency]: amount for currency, (amount, _) in each.costs.items()}
+        rows.append(row | {charges[currency]: amount for currency, (amount, _) in each.charges.items()})
+    return [*subjects, *_COUNTS, *costs.values(), *charges.values()], rows
+
+
+def _columns(name: str, currencies: Iterable[str]) -> dict[str, str]:
+    return {currency: f"{name}_{currency}" if currency else name for currency in sorted(currencies)}
 
 
 def _shown(value: Any) -> Any:

@@ -72,6 +72,7 @@ def test_filters_and_totals_agree(owner: Person, owner_api: APIClient) -> None:
         "completion_tokens": 27,
         "cached_tokens": 0,
         "costs": [],
+        "charges": [],
     }
     assert len(owner_api.get(USAGE, {"key": str(key)}).json()["results"]) == 2
     assert owner_api.get(f"{USAGE}/totals", {"key": str(key), "model": "a:latest"}).json()["requests"] == 1

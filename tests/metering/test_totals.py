@@ -21,7 +21,7 @@ from ollamamax.kernel.errors import InvalidRequest
 from ollamamax.kernel.ids import uuid7
 from ollamamax.metering import queries
 from ollamamax.metering.actions import usage as actions
-from ollamamax.metering.models import UsageRecord, UsageSum
+from ollamamax.metering.models import ModelPrice, UsageRecord, UsageSum
 from tests.cast import Person
 from tests.metering.records import wire, written
 
@@ -64,6 +64,7 @@ def summed(rows: list[Row], by: tuple[str, ...]) -> dict[tuple[Any, ...], Row]:
                 "completion_tokens": 0,
                 "cached_tokens": 0,
                 "costs": {},
+                "charges": {},
             },
         )
         refused = row["outcome"] == "refused"
@@ -77,6 +78,9 @@ def summed(rows: list[Row], by: tuple[str, ...]) -> dict[tuple[Any, ...], Row]:
         if row["cost"] is not None:
             amount, priced = into["costs"].get(row["currency"], (Decimal(0), 0))
             into["costs"][row["currency"]] = (amount + row["cost"], priced + 1)
+        if row["charge"] is not None:
+            amount, charged = into["charges"].get(row["charge_currency"], (Decimal(0), 0))
+            into["charges"][row["charge_currency"]] = (amount + row["charge"], charged + 1)
     return found
 
 
@@ -88,6 +92,10 @@ def test_sums_are_those_of_the_records_for_every_time_group_and_filter(
     dice = random.Random(seed)
     start = timezone.now().replace(minute=0, second=0, microsecond=0) - datetime.timedelta(days=4)
     records = [invented(dice, [owner.tenant, stranger.tenant], start) for _ in range(250)]
+    with tenant_scope(owner.tenant):
+        # Some of the records are from before it.
+        price = ModelPrice.objects.create(tenant=owner.tenant, model="a:latest", prompt_million=30_000, currency="EUR")
+        ModelPrice.objects.filter(pk=price.pk).update(valid_from=start + 20 * HOUR)
     # In batches, some records in several, and twice in one.
     for _ in range(12):
         actions.insert(dice.choices(records, k=60))

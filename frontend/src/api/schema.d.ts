@@ -3305,7 +3305,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description The sums of `usage_groups` as a file. Costs have a column for each currency. */
+        /** @description The sums of `usage_groups` as a file. Costs and charges have a column for each currency. */
         get: operations["usage_export"];
         put?: never;
         post?: never;
@@ -4200,7 +4200,7 @@ export interface components {
             /** @description the further name, as `name:tag` */
             name: string;
         };
-        /** @description ``requests`` had a price; ``currency`` is empty where the installation names none. */
+        /** @description Of so many ``requests``, those that had a price; ``currency`` is empty where nobody names one. */
         Cost: {
             currency: string;
             /** Format: decimal */
@@ -4506,6 +4506,13 @@ export interface components {
             status?: number | null;
             /** Format: int64 */
             cached_tokens?: number | null;
+            /** Format: decimal */
+            charge?: string | null;
+            charge_currency?: string;
+            /** Format: uuid */
+            price?: string | null;
+            /** Format: double */
+            slot_seconds?: number | null;
         };
         /**
          * @description * `/v1/chat/completions` - /v1/chat/completions
@@ -7174,10 +7181,35 @@ export interface components {
             completion_tokens?: number | null;
             /** @description Of the prompt's tokens those that the engine had kept from before; null where it does not say. */
             cached_tokens?: number | null;
-            /** Format: decimal */
+            /**
+             * Format: decimal
+             * @description By the hourly costs of its nodes.
+             */
             cost?: string | null;
             /** @default  */
             currency: string;
+            /**
+             * Format: decimal
+             * @description By the price list as it was when the request was received; null where no price counted.
+             */
+            charge?: string | null;
+            /** @default  */
+            charge_currency: string;
+            /**
+             * Format: uuid
+             * @description The price by which it was charged, of `/api/v1/prices`.
+             */
+            price?: string | null;
+            /**
+             * Format: date-time
+             * @description Since when that price counted.
+             */
+            price_since?: string | null;
+            /**
+             * Format: double
+             * @description For how long it had slots, where its price is by the second, too.
+             */
+            slot_seconds?: number | null;
             outcome?: string | null;
             /** @default  */
             error: string;
@@ -8037,7 +8069,8 @@ export interface components {
         };
         /**
          * @description ``requests`` are those that a node was given. ``failed`` ones are among them; ``refused`` ones, which never came to a
-         *     node, are not. ``costs`` is empty where no price was set.
+         *     node, are not. ``costs`` are by the hourly costs of the nodes, ``charges`` by the tenant's price list as it was when each request was
+         *     received: empty where no price counted.
          */
         TenantUsage: {
             requests: number;
@@ -8048,6 +8081,7 @@ export interface components {
             /** @description Of the prompts' tokens those of which engines said that they had kept them from before. */
             cached_tokens: number;
             costs: components["schemas"]["Cost"][];
+            charges: components["schemas"]["Cost"][];
             /** Format: uuid */
             tenant: string;
             tenant_name?: string;
@@ -8103,7 +8137,8 @@ export interface components {
         };
         /**
          * @description ``requests`` are those that a node was given. ``failed`` ones are among them; ``refused`` ones, which never came to a
-         *     node, are not. ``costs`` is empty where no price was set.
+         *     node, are not. ``costs`` are by the hourly costs of the nodes, ``charges`` by the tenant's price list as it was when each request was
+         *     received: empty where no price counted.
          */
         Totals: {
             requests: number;
@@ -8114,6 +8149,7 @@ export interface components {
             /** @description Of the prompts' tokens those of which engines said that they had kept them from before. */
             cached_tokens: number;
             costs: components["schemas"]["Cost"][];
+            charges: components["schemas"]["Cost"][];
         };
         /** @description One attempt. ``status`` is null where no answer came; ``error`` then says why. ``excerpt`` is how the answer begins. */
         Tried: {
@@ -8147,6 +8183,7 @@ export interface components {
             /** @description Of the prompts' tokens those of which engines said that they had kept them from before. */
             cached_tokens: number;
             costs: components["schemas"]["Cost"][];
+            charges: components["schemas"]["Cost"][];
             /** Format: date-time */
             month?: string;
             /** Format: date-time */
@@ -8204,6 +8241,13 @@ export interface components {
             metadata?: unknown;
             /** Format: int64 */
             cached_tokens?: number | null;
+            /** Format: decimal */
+            charge?: string | null;
+            charge_currency?: string;
+            /** Format: uuid */
+            price?: string | null;
+            /** Format: double */
+            slot_seconds?: number | null;
         };
         User: {
             /** Format: uuid */

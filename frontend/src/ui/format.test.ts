@@ -32,6 +32,7 @@ describe('sizes and shares', () => {
   it('writes money in its currency, and a price below a cent so that it is seen', () => {
     expect(format.money(1234.5, 'EUR')).toBe('€1,234.50')
     expect(format.money(0.00012, 'USD')).toBe('$0.00012')
+    expect(format.money(2.5, '')).toBe('2.50')
   })
 })
 

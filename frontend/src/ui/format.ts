@@ -82,8 +82,9 @@ export const share = (value: number): string =>
     value,
   )
 
-/** 1.5 and "EUR" → "€1.50"; below a cent as many digits as it needs to be seen. */
+/** 1.5 and "EUR" → "€1.50"; below a cent as many digits as it needs to be seen; "" where nobody names the currency. */
 export function money(value: number, currency: string): string {
+  if (currency === '') return amountOfMoney(value)
   const small = value !== 0 && Math.abs(value) < 0.01
   return number({
     style: 'currency',

@@ -39,10 +39,11 @@ UNIT_WORDS = {
     "gpu_seconds": "seconds of GPUs",
     "money": "in the currency of the prices",
 }
-_TOKENS = {
+_SUMMED = {
     "tokens": ("prompt_tokens", "completion_tokens"),
     "prompt_tokens": ("prompt_tokens",),
     "completion_tokens": ("completion_tokens",),
+    "money": ("charge",),
 }
 
 
@@ -67,7 +68,7 @@ def balances(balance: Balance) -> None:
 def balance(region: Region | None = None) -> int:
     """Tell Redis what of its spending it lost. Returns how many budgets there are. Raises `RedisError`.
 
-    Queries: 1, and 1 or 2 for each budget of tokens. What others are of is not in Postgres, and stands as Redis has it.
+    Queries: 1, and 1 or 2 for each budget of tokens and money. Seconds are not in Postgres, and stand as Redis has them.
     """
     with every_tenant():
         budgets = list(Budget.objects.order_by("id"))
@@ -96,7 +97,7 @@ def begin_of(period: str, now: datetime.datetime) -> datetime.datetime:
 
 
 def _used(budget: Budget) -> float:
-    if budget.unit not in _TOKENS:
+    if budget.unit not in _SUMMED:
         return 0.0
     sums = UsageSum.objects.filter(
         tenant=budget.tenant_id, period="day", start__gte=begin_of(budget.period, timezone.now()), model=""
@@ -106,8 +107,10 @@ def _used(budget: Budget) -> float:
     else:
         subject = cast("uuid.UUID", budget.subject)
         sums = sums.filter(by="key", subject__in=[str(each) for each in ids_of_keys(budget.whose, subject)])
-    totals = sums.aggregate(prompt_tokens=Sum("prompt_tokens"), completion_tokens=Sum("completion_tokens"))
-    return float(sum(totals[name] or 0 for name in _TOKENS[budget.unit]))
+    totals = sums.aggregate(
+        prompt_tokens=Sum("prompt_tokens"), completion_tokens=Sum("completion_tokens"), charge=Sum("charge")
+    )
+    return float(sum(totals[name] or 0 for name in _SUMMED[budget.unit]))
 
 
 def tell(region: Region | None = None, *, check: Callable[[], None] = lambda: None) -> int:

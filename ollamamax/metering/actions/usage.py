@@ -20,6 +20,8 @@ from ollamamax.observability.instruments import counter
 BATCH = 1000
 _SEPARATOR = "\x1e"
 """Between records (RFC 7464). No JSON text can hold it, so that what is wrong in one record stays in that record."""
+# Each is charged by the price that counted when it was received, of its model or of all: what has no node, and an answer that no
+# engine counted, is not. Seconds of slots are those of the attempts in its route, where a price asks for them.
 # Fields of a record that are not named here it ignores. The rows of sums are written in the order of their key, so that two
 # writers at once wait for each other and never in a circle.
 _INSERT = """
@@ -30,27 +32,64 @@ WITH record AS (
     duration_ms, CASE WHEN refused THEN 'refused' ELSE outcome END AS outcome, COALESCE(error, '') AS error, COALESCE(attempts, 1) AS attempts,
     COALESCE(priority, 'normal') AS priority, cost,
     CASE WHEN cost IS NULL THEN '' ELSE COALESCE(currency, '') END AS currency, NULLIF(status, 0) AS status, metadata,
-    CASE WHEN cached_tokens > prompt_tokens THEN prompt_tokens ELSE cached_tokens END AS cached_tokens, route
+    CASE WHEN cached_tokens > prompt_tokens THEN prompt_tokens ELSE cached_tokens END AS cached_tokens, slot_seconds, route,
+    received_at + duration_ms / 1000 AS ended
   FROM string_to_table(%s, %s) AS entry (record), jsonb_to_record(record::jsonb) AS field (
     request uuid, tenant uuid, key uuid, "user" text, model text, version text, node text, node_name text, api text,
     trace text, received_at float8, prompt_tokens bigint, completion_tokens bigint, queue_ms float8, first_token_ms float8,
     duration_ms float8, outcome text, error text, attempts smallint, priority text, cost numeric, currency text, status smallint,
-    metadata jsonb, cached_tokens bigint, route jsonb, refused boolean
+    metadata jsonb, cached_tokens bigint, slot_seconds float8, route jsonb, refused boolean
   )
+), priced AS (
+  SELECT
+    record.*, price.id AS by_price, price.currency AS price_currency, per.seconds AS price_seconds,
+    CASE WHEN outcome <> 'ok' OR prompt_tokens + completion_tokens > 0 OR GREATEST(prompt_million, completion_million) = 0 THEN round(
+      ((prompt_tokens - COALESCE(cached_tokens, 0)) * prompt_million + COALESCE(cached_tokens, 0) * kept_million
+        + completion_tokens * completion_million) / 1000000 + COALESCE(per.seconds::numeric * price.second, 0),
+      9
+    ) END AS charge
+  FROM record
+  LEFT JOIN LATERAL (
+    SELECT id, currency, prompt_million, completion_million, COALESCE(cached_million, prompt_million) AS kept_million, second
+    FROM (
+      (
+        SELECT * FROM metering_modelprice AS own
+        WHERE own.tenant_id = record.tenant AND own.valid_from <= record.received_at
+          AND own.model = CASE WHEN record.model ~ ':[^/]*$' THEN record.model ELSE record.model || ':latest' END
+        ORDER BY own.valid_from DESC, own.id DESC LIMIT 1
+      ) UNION ALL (
+        SELECT * FROM metering_modelprice AS general
+        WHERE general.tenant_id = record.tenant AND general.valid_from <= record.received_at AND general.model = ''
+        ORDER BY general.valid_from DESC, general.id DESC LIMIT 1
+      )
+    ) AS either
+    ORDER BY model = '' LIMIT 1
+  ) AS price ON node IS NOT NULL AND outcome <> 'refused'
+  LEFT JOIN LATERAL (
+    SELECT COALESCE(record.slot_seconds, sum(GREATEST(0, COALESCE(next_at, ended) - started_at)), 0) AS seconds
+    FROM (
+      SELECT started_at, lead(given_at) OVER (ORDER BY number) AS next_at
+      FROM ROWS FROM (jsonb_to_recordset(route -> 'attempts') AS (given_at float8, started_at float8)) WITH ORDINALITY
+        AS attempt (given_at, started_at, number)
+    ) AS attempts
+    WHERE started_at IS NOT NULL
+  ) AS per ON price.second > 0
 ), written AS (
   INSERT INTO metering_usagerecord (
     request, tenant_id, key, "user", model, version, node, node_name, api, trace, received_at, prompt_tokens,
     completion_tokens, queue_ms, first_token_ms, duration_ms, outcome, error, attempts, priority, cost, currency, status, metadata,
-    cached_tokens
+    cached_tokens, charge, charge_currency, price, slot_seconds
   )
   SELECT
     request, tenant, key, "user", model, version, node, node_name, api, trace, received_at, prompt_tokens,
     completion_tokens, queue_ms, first_token_ms, duration_ms, outcome, error, attempts, priority, cost, currency, status, metadata,
-    cached_tokens
-  FROM record
+    cached_tokens, charge, CASE WHEN charge IS NULL THEN '' ELSE price_currency END, CASE WHEN charge IS NOT NULL THEN by_price END,
+    CASE WHEN charge IS NOT NULL THEN price_seconds END
+  FROM priced
   ON CONFLICT (request) DO NOTHING
   RETURNING
-    request, tenant_id, key, "user", model, node, received_at, prompt_tokens, completion_tokens, cached_tokens, outcome, cost, currency
+    request, tenant_id, key, "user", model, node, received_at, prompt_tokens, completion_tokens, cached_tokens, outcome, cost, currency,
+    charge, charge_currency
 ), routed AS (
   INSERT INTO metering_requestroute (request, tenant_id, route)
   SELECT request, tenant_id, route FROM record JOIN written USING (request) WHERE route <> 'null'
@@ -58,14 +97,23 @@ WITH record AS (
 )
 INSERT INTO metering_usagesum AS held (
   by, period, tenant_id, start, subject, model, currency, requests, refused, failed, prompt_tokens, completion_tokens,
-  cached_tokens, priced, cost
+  cached_tokens, priced, cost, charged, charge
 )
 SELECT
-  by, period, tenant_id, date_trunc(period, received_at, 'UTC'), subject, with_model, currency,
-  count(node) FILTER (WHERE outcome <> 'refused'), count(*) FILTER (WHERE outcome = 'refused'),
-  count(node) FILTER (WHERE outcome IN ('failed', 'gateway_lost', 'node_lost')),
-  sum(prompt_tokens), sum(completion_tokens), COALESCE(sum(cached_tokens), 0), count(cost), COALESCE(sum(cost), 0)
+  by, period, tenant_id, date_trunc(period, received_at, 'UTC'), subject, with_model, money.currency,
+  count(node) FILTER (WHERE counts AND outcome <> 'refused'), count(*) FILTER (WHERE counts AND outcome = 'refused'),
+  count(node) FILTER (WHERE counts AND outcome IN ('failed', 'gateway_lost', 'node_lost')),
+  COALESCE(sum(prompt_tokens) FILTER (WHERE counts), 0), COALESCE(sum(completion_tokens) FILTER (WHERE counts), 0),
+  COALESCE(sum(cached_tokens) FILTER (WHERE counts), 0),
+  count(cost) FILTER (WHERE counts), COALESCE(sum(cost) FILTER (WHERE counts), 0),
+  count(charge) FILTER (WHERE money.currency = charge_currency), COALESCE(sum(charge) FILTER (WHERE money.currency = charge_currency), 0)
 FROM written
+CROSS JOIN LATERAL (
+  -- Where cost and charge are in two currencies, the charge has a row of its own, which counts nothing else.
+  SELECT CASE WHEN cost IS NULL THEN charge_currency ELSE written.currency END AS currency, TRUE AS counts
+  UNION ALL
+  SELECT charge_currency, FALSE WHERE cost IS NOT NULL AND charge IS NOT NULL AND charge_currency <> written.currency
+) AS money
 CROSS JOIN (VALUES ('hour'), ('day')) AS periods (period)
 CROSS JOIN LATERAL (
   VALUES
@@ -83,7 +131,9 @@ ON CONFLICT (by, period, tenant_id, start, subject, model, currency) DO UPDATE S
   completion_tokens = held.completion_tokens + EXCLUDED.completion_tokens,
   cached_tokens = held.cached_tokens + EXCLUDED.cached_tokens,
   priced = held.priced + EXCLUDED.priced,
-  cost = held.cost + EXCLUDED.cost
+  cost = held.cost + EXCLUDED.cost,
+  charged = held.charged + EXCLUDED.charged,
+  charge = held.charge + EXCLUDED.charge
 """
 _WRITTEN = counter("ollamamax_usage_written_total")
 _Entry = tuple[bytes, dict[bytes, bytes]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
 from importlib.metadata import version
 from typing import Any
 
@@ -68,7 +70,7 @@ class AccessExportSerializer(UsageFilterSerializer):
 
 
 class CostSerializer(serializers.Serializer[Any]):
-    """``requests`` had a price; ``currency`` is empty where the installation names none."""
+    """Of so many ``requests``, those that had a price; ``currency`` is empty where nobody names one."""
 
     currency = serializers.CharField(allow_blank=True)
     amount = serializers.DecimalField(max_digits=38, decimal_places=9)
@@ -77,7 +79,8 @@ class CostSerializer(serializers.Serializer[Any]):
 
 class TotalsSerializer(serializers.Serializer[Any]):
     """``requests`` are those that a node was given. ``failed`` ones are among them; ``refused`` ones, which never came to a
-    node, are not. ``costs`` is empty where no price was set."""
+    node, are not. ``costs`` are by the hourly costs of the nodes, ``charges`` by the tenant's price list as it was when each request was
+    received: empty where no price counted."""
 
     requests = serializers.IntegerField()
     refused = serializers.IntegerField()
@@ -88,14 +91,19 @@ class TotalsSerializer(serializers.Serializer[Any]):
         help_text="Of the prompts' tokens those of which engines said that they had kept them from before."
     )
     costs = CostSerializer(many=True)
+    charges = CostSerializer(many=True)
 
     def to_representation(self, instance: Sums) -> dict[str, Any]:
-        costs = [
-            {"currency": currency, "amount": amount, "requests": requests}
-            for currency, (amount, requests) in sorted(instance.costs.items())
-        ]
-        shown: dict[str, Any] = super().to_representation({**vars(instance), **instance.group, "costs": costs})
+        money = {"costs": _amounts(instance.costs), "charges": _amounts(instance.charges)}
+        shown: dict[str, Any] = super().to_representation({**vars(instance), **instance.group, **money})
         return shown
+
+
+def _amounts(some: Mapping[str, tuple[Decimal, int]]) -> list[dict[str, Any]]:
+    return [
+        {"currency": currency, "amount": amount, "requests": requests}
+        for currency, (amount, requests) in sorted(some.items())
+    ]
 
 
 class UsageGroupSerializer(TotalsSerializer):
@@ -192,7 +200,7 @@ class UsageExportView(View):
         responses={(200, "text/csv"): OpenApiTypes.STR, (200, "application/jsonl"): OpenApiTypes.STR},
     )
     def get(self, request: Request) -> Export:
-        """The sums of `usage_groups` as a file. Costs have a column for each currency."""
+        """The sums of `usage_groups` as a file. Costs and charges have a column for each currency."""
         asked = _asked(request, UsageExportSerializer)
         form = asked.pop("form")
         columns, rows = table(asked["by"], named(queries.groups(**asked)))

@@ -10,7 +10,7 @@ import { Attempts } from './Attempts'
 import { Candidates } from './Candidates'
 import { Card } from '../../ui/Card'
 import { CopyText } from '../../ui/CopyText'
-import { clockTime, count, dateTime, duration, expected, plainId } from '../../ui/format'
+import { clockTime, count, dateTime, duration, expected, money, plainId } from '../../ui/format'
 import { Icon } from '../../ui/Icon'
 import { NoData } from '../../ui/NoData'
 import { Outcome } from './Outcome'
@@ -230,7 +230,35 @@ function Facts({ request }: { request: RequestDetail }) {
       <Fact name={t('column.key')} mono={request.key_name === ''}>
         {request.key_name === '' ? plainId(request.key) : request.key_name}
       </Fact>
+      {request.state === 'settled' && (
+        <>
+          <Fact name={t('cost')}>
+            {request.cost == null ? <NoData /> : money(Number(request.cost), request.currency ?? '')}
+          </Fact>
+          <Fact name={t('charge')}>
+            <Charge request={request} />
+          </Fact>
+        </>
+      )}
     </dl>
+  )
+}
+
+function Charge({ request }: { request: RequestDetail }) {
+  const { t } = useTranslation('requests')
+  if (request.charge == null) return <NoData />
+  const since = request.price_since
+  const said = [
+    ...(request.slot_seconds == null
+      ? []
+      : [t('slotSeconds', { seconds: duration(request.slot_seconds * 1000) })]),
+    ...(since == null ? [] : [t('priceSince', { time: dateTime(Date.parse(since) / 1000) })]),
+  ]
+  return (
+    <>
+      {money(Number(request.charge), request.charge_currency ?? '')}
+      {said.length > 0 && <span className={classes.text}> ({said.join(', ')})</span>}
+    </>
   )
 }
 

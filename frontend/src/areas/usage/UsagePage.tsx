@@ -15,6 +15,7 @@ import {
   type Totals,
 } from '../../api/usage'
 import { count, day, money, plainId } from '../../ui/format'
+import { NoData } from '../../ui/NoData'
 import { Page } from '../../ui/Page'
 import { PageEmpty } from '../../ui/PageState'
 import type { Column } from '../../ui/table/column'
@@ -25,6 +26,8 @@ import classes from './UsagePage.module.css'
 
 const TIMES = ['day', 'week', 'month'] as const
 const SUBJECTS = ['model', 'user', 'key', 'node'] as const
+/** What nodes cost, and what is charged by the price list. */
+const MONEY = ['cost', 'charge'] as const
 type Apart = By | 'tenant'
 
 /** One line of the table, whatever it is apart by. */
@@ -109,7 +112,7 @@ function Sums({ span, chosen }: { span: Span; chosen: Between }) {
   const now = useTotals(chosen).data
   const then = useTotals(before(span, chosen)).data
   if (now === undefined) return null
-  const change = (name: keyof Omit<Totals, 'costs'>) =>
+  const change = (name: keyof Omit<Totals, 'costs' | 'charges'>) =>
     then === undefined ? undefined : (changeOf(now[name], then[name]) ?? undefined)
   return (
     <section className={classes.tiles} aria-label={t('totals')}>
@@ -119,11 +122,14 @@ function Sums({ span, chosen }: { span: Span; chosen: Between }) {
       <Tile name={t('out')} value={count(now.completion_tokens)} of={change('completion_tokens')} />
       <Tile name={t('failed')} value={count(now.failed)} of={change('failed')} warn={now.failed > 0} />
       <Tile name={t('refused')} value={count(now.refused)} of={change('refused')} />
-      <Tile
-        name={t('cost')}
-        value={now.costs.length === 0 ? '–' : costOf(now)}
-        of={now.costs.length === 0 ? t('noPrice') : undefined}
-      />
+      {MONEY.map((of) => (
+        <Tile
+          key={of}
+          name={t(of)}
+          value={now[`${of}s`].length === 0 ? <NoData /> : amounts(now, of)}
+          of={now[`${of}s`].length === 0 ? t('noPrice') : undefined}
+        />
+      ))}
     </section>
   )
 }
@@ -192,14 +198,17 @@ function Lines({ apart, lines, error, refetch, compare }: LinesProps) {
       number('completion_tokens', t('out')),
       number('failed', t('failed')),
       number('refused', t('refused')),
-      {
-        id: 'cost',
-        header: t('cost'),
-        value: (row) => row.costs.reduce((sum, each) => sum + Number(each.amount), 0),
-        cell: (row) => (row.costs.length === 0 ? '–' : costOf(row)),
+      ...MONEY.map((of): Column<Line> => ({
+        id: of,
+        header: t(of),
+        value: (row) =>
+          row[`${of}s`].length === 0
+            ? null
+            : row[`${of}s`].reduce((sum, each) => sum + Number(each.amount), 0),
+        cell: (row) => (row[`${of}s`].length === 0 ? <NoData /> : amounts(row, of)),
         align: 'right',
-        width: 130,
-      },
+        width: 118,
+      })),
     ]
     if (compare)
       found.push({
@@ -225,5 +234,5 @@ function Lines({ apart, lines, error, refetch, compare }: LinesProps) {
   )
 }
 
-const costOf = (totals: Totals): string =>
-  totals.costs.map((each) => money(Number(each.amount), each.currency)).join(', ')
+const amounts = (totals: Totals, of: (typeof MONEY)[number]): string =>
+  totals[`${of}s`].map((each) => money(Number(each.amount), each.currency)).join(', ')
