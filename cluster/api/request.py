@@ -131,6 +131,9 @@ class RequestSerializer(serializers.Serializer[Any]):
     slot_seconds = serializers.FloatField(
         default=None, allow_null=True, help_text="For how long it had slots, where its price is by the second, too."
     )
+    prompt_kept = serializers.BooleanField(
+        default=False, help_text="Whether its tenant wanted its prompt kept: `/api/v1/prompts/{request_id}`."
+    )
     outcome = serializers.CharField(default=None, allow_null=True)
     error = serializers.CharField(default="")
     status = serializers.IntegerField(default=None, allow_null=True)

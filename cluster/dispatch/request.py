@@ -88,6 +88,8 @@ class Submission(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """Requests with the same one are at home on the same node."""
     user: str = ""
     metadata: dict[str, str] = {}
+    prompt_key: str = ""
+    """As of `KnownTenant`: to whom its prompt is sealed and kept; empty where it is not."""
 
 
 class NodeAttempt(msgspec.Struct, eq=False):

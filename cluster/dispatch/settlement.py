@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from redis.exceptions import RedisError, ResponseError
 
 from cluster.dispatch.admission import cost, counted
+from cluster.dispatch.prompts import KINDS, Prompts
 from cluster.dispatch.request import Request
 from cluster.dispatch.script import Arguments, Script, arguments
 from cluster.dispatch.spending import kept_tokens, used
@@ -51,12 +52,13 @@ class Settlements:
         if commands.may_lose:
             commands.connected_anew.append(self._say_again)
         self.ended = EndedTally()
+        self._prompts = Prompts(commands)
         self._some = asyncio.Event()
         self._used_keys: dict[str, float] = {}
         self._writing = asyncio.Lock()
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._records)
+        return len(self._waiting) + len(self._records) + len(self._prompts)
 
     def add(self, request: Request) -> None:
         """Queue the record of a request that was admitted and has ended."""
@@ -65,6 +67,9 @@ class Settlements:
             return
         now = time.time()
         record = _record(request, now)
+        if request.asked.prompt_key and request.asked.inference.kind in KINDS:
+            record.prompt_kept = True
+            self._prompts.add(request)
         self.ended.add(record)
         account = arguments(_account(request, now, self._room(request.node)), encode_usage(record))
         self._waiting.append((request.node, account))
@@ -138,6 +143,8 @@ class Settlements:
                 )
                 del self._records[: len(records)]
                 self._keep(records)
+            if len(self._prompts):
+                await self._prompts.flush()
 
     async def _put_aside(self, account: Arguments, error: RedisError) -> None:
         """A request whose settlement Redis refuses for good: the others go on, and its record is kept for a person to look at."""

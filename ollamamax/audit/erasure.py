@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
+
 from django.db import transaction
 
 from ollamamax.audit.actions import SYSTEM, lock, record
@@ -10,18 +13,27 @@ from ollamamax.audit.personal import destroy, subject_of_email
 from ollamamax.kernel.errors import NotFound
 from ollamamax.kernel.principal import Principal
 
+Erase = Callable[[uuid.UUID, str, str], int]
+"""Deletes what a tenant has of a person outside of the trail, by the person's id (hex) or e-mail address, either of which may be empty, in
+the transaction that there is; returns how many things that were."""
+ELSEWHERE: dict[str, Erase] = {}
+"""By what it deletes. Every context adds what only it knows, when the programs start."""
 
-def erase_subject(*, acting: Principal, name: str, user: str = "", email: str = "", reason: str) -> int:
-    """Of the person with this id (hex), this e-mail address, or both; how many keys were destroyed.
 
-    The record of it names the user's id alone. Raises `NotFound` where the chain knows nobody of that, and `Conflict` under a legal hold.
+def erase_subject(*, acting: Principal, name: str, user: str = "", email: str = "", reason: str) -> dict[str, int]:
+    """Of the person with this id (hex), this e-mail address, or both: how many ``keys`` were destroyed, and how much of theirs was deleted
+    of each kind of `ELSEWHERE`.
+
+    The record of it names the user's id alone. Raises `NotFound` where nothing is known of that person, and `Conflict` under a legal hold.
     """
     subjects = [*([user] if user else []), *([subject_of_email(email)] if email else [])]
     with transaction.atomic(durable=True):
         lock(name)
         require_no_hold(name)
-        count = sum(destroy(name, each) for each in subjects)
-        if not count:
+        counts = {"keys": sum(destroy(name, each) for each in subjects)}
+        for kind, erase in ELSEWHERE.items() if name != SYSTEM else ():
+            counts[kind] = erase(uuid.UUID(name), user, email)
+        if not any(counts.values()):
             raise NotFound("The trail names nobody of that, or they were erased already.")
         record(
             acting=acting,
@@ -29,6 +41,6 @@ def erase_subject(*, acting: Principal, name: str, user: str = "", email: str = 
             target_type="user" if user else "person",
             target_id=user,
             tenant=None if name == SYSTEM else name,
-            detail={"reason": reason, "keys": count},
+            detail={"reason": reason, **counts},
         )
-    return count
+    return counts

@@ -14,6 +14,8 @@ OPEN = "omx:open"
 USAGE = "omx:usage"
 """Stream of settled requests waiting for Postgres; field ``r`` holds JSON of `ollamamax.contract.UsageRecord`."""
 
+PROMPTS = "omx:prompts"
+"""Stream of prompts that wait for Postgres; field ``r`` holds MessagePack of `ollamamax.contract.prompts.SealedPrompt`."""
 LARGE = "omx:large"
 """Sorted set, `<tenant> <request>` -> bytes of its ticket: large ones, from admission until the request is over."""
 RESERVED = "omx:budget:reserved"

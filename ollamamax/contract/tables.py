@@ -94,6 +94,8 @@ class KnownTenant(msgspec.Struct):
     """Whether answers of ``/v1/responses`` are kept, where the request does not say otherwise."""
     strict_fields: bool = False
     """Whether fields that nobody knows are refused in OpenAI's and Anthropic's protocols."""
+    prompt_key: str = ""
+    """To whom its prompts are sealed, which it wants kept (X25519, base64); empty where it keeps none."""
 
 
 class KnownSigningKey(msgspec.Struct):

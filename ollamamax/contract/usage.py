@@ -118,6 +118,8 @@ class UsageRecord(msgspec.Struct, omit_defaults=True):
     """As of `OpenRequest`."""
     slot_seconds: float | None = None
     """For how long it had a slot, where ``route`` does not say."""
+    prompt_kept: bool = False
+    """Whether its tenant wanted its prompt kept. Sealed it goes to Postgres by itself, and may be lost on the way."""
 
 
 encode_json = msgspec.json.Encoder().encode

@@ -103,6 +103,7 @@ class Execution:
             affinity=call.affinity,
             user=call.notes.user,
             metadata=call.notes.metadata,
+            prompt_key=call.tenant.prompt_key,
         )
         self.request = Request.of(call.id, asked, call.priority)
         dispatcher.router.expect(self.request)

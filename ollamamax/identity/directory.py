@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import uuid
 from collections.abc import Iterable, Mapping
@@ -80,6 +81,7 @@ def _tenant_entry(tenant: Tenant) -> KnownTenant:
         show_route=tenant.show_route,
         store_responses=tenant.store_responses,
         strict_fields=tenant.strict_fields,
+        prompt_key=base64.b64encode(tenant.prompt_key).decode() if tenant.prompt_days and tenant.prompt_key else "",
     )
 
 

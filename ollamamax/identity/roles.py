@@ -16,6 +16,7 @@ PERMISSIONS = frozenset(
         "key.view",
         "key.manage",
         "usage.view",
+        "prompt.view",
         "request.manage",
         "member.view",
         "member.manage",
@@ -47,7 +48,8 @@ OWNER = "owner"
 
 SYSTEM_ROLES: dict[str, frozenset[str]] = {
     OWNER: PERMISSIONS,
-    "admin": PERMISSIONS,
+    # Who runs a tenant reads no prompts by that alone.
+    "admin": PERMISSIONS - {"prompt.view"},
     "operator": _MEMBER | {"node.manage", "model.manage", "model.promote", "request.manage"},
     "developer": _MEMBER | {"model.manage"},
     "member": _MEMBER,

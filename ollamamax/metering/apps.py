@@ -13,16 +13,19 @@ class MeteringConfig(AppConfig):
 
     def ready(self) -> None:
         importlib.import_module("ollamamax.metering.actions.budget")
+        from ollamamax.audit.erasure import ELSEWHERE
         from ollamamax.identity.departure import exported
+        from ollamamax.metering.actions.prompt import erase_prompts
         from ollamamax.metering.models import Budget, ModelPrice, UsageRecord
 
+        ELSEWHERE["prompts"] = erase_prompts
         exported(
             "usage",
             lambda: UsageRecord.objects.all(),
             *("request", "key", "user", "model", "version", "node", "node_name", "api", "trace", "received_at"),
             *("prompt_tokens", "completion_tokens", "queue_ms", "first_token_ms", "duration_ms", "outcome", "error"),
             *("attempts", "priority", "cost", "currency", "status", "metadata", "cached_tokens"),
-            *("charge", "charge_currency", "price", "slot_seconds"),
+            *("charge", "charge_currency", "price", "slot_seconds", "prompt_kept"),
         )
         exported(
             "budgets",

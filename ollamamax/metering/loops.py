@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ollamamax.bus.loops import Leader, LeaseOf, loop
-from ollamamax.metering.actions import spending
+from ollamamax.metering.actions import prompt, spending
 from ollamamax.metering.actions import usage as actions
 
 
@@ -17,6 +17,18 @@ def write_usage(leader: Leader) -> None:
 def keep_usage(leader: Leader) -> None:
     leader.check()
     actions.keep_usage()
+
+
+@loop("metering.write_prompts", every=1.0, lease=LeaseOf.POSTGRES, each_region=True)
+def write_prompts(leader: Leader) -> None:
+    """Two at once do no harm: a prompt is inserted once."""
+    prompt.write_prompts(leader.region)
+
+
+@loop("metering.sweep_prompts", every=60.0, lease=LeaseOf.POSTGRES)
+def sweep_prompts(leader: Leader) -> None:
+    leader.check()
+    prompt.sweep_prompts()
 
 
 @loop("metering.balance_budgets", every=5.0, lease=LeaseOf.POSTGRES, each_region=True)

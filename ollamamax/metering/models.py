@@ -60,6 +60,8 @@ class UsageRecord(models.Model):
     """The `ModelPrice` by which it was charged."""
     slot_seconds = models.FloatField(null=True)
     """For how long it had slots of nodes, where its price is by the second, too; else ``None``."""
+    prompt_kept = models.BooleanField(db_default=False, default=False)
+    """Whether its tenant wanted its prompt kept when it came: a `KeptPrompt` then, until its days are over."""
 
     objects: models.Manager[UsageRecord] = tenant_manager()
 
@@ -88,6 +90,29 @@ class RequestRoute(models.Model):
     route = models.JSONField()
 
     objects: models.Manager[RequestRoute] = tenant_manager()
+
+    def __str__(self) -> str:
+        return self.request.hex
+
+
+class KeptPrompt(models.Model):
+    """What was asked, by its tenant's policy: `ollamamax.contract.prompts.Prompt`, sealed by a gateway to the tenant's public key.
+
+    ``made_by`` is the user who made its key, and ``user`` is whom it names as its end user: whose it is, for who is to be erased.
+    """
+
+    request = models.UUIDField(primary_key=True)
+    tenant = models.ForeignKey("identity.Tenant", on_delete=models.PROTECT, related_name="+", db_index=False)
+    key = models.UUIDField()
+    made_by = models.UUIDField(null=True)
+    user = models.CharField(max_length=256, default="")
+    received_at = models.DateTimeField()
+    sealed = models.BinaryField()
+
+    objects: models.Manager[KeptPrompt] = tenant_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "received_at"], name="metering_prompt_oldest")]
 
     def __str__(self) -> str:
         return self.request.hex

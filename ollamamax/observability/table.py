@@ -124,6 +124,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("ollamamax_unsettled_requests", "gauge", "Usage records that could not be written to Redis yet.", ASKS),
     Metric("ollamamax_reachable_nodes", "gauge", "Nodes that this process hears and may give requests.", ASKS),
     Metric("ollamamax_parts_down", "gauge", "Parts of this process that do not work now: why `/readyz` is 503.", ASKS),
+    Metric("ollamamax_prompts_lost_total", "counter", "Prompts that were to be kept and could not be: the log says why.", ASKS),
     # -- identity and audit
     Metric("ollamamax_log_ins_total", "counter", "Attempts to log in: `ok`, `refused`, or `locked_out` before the password was looked at.", _WEB, ("method", "result")),
     Metric("ollamamax_audit_records_total", "counter", "Records that this process added to the audit trail.", DATABASE, ("area",)),

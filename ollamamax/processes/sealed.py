@@ -18,7 +18,7 @@ from ollamamax.audit import personal
 from ollamamax.audit.models import SubjectKey
 from ollamamax.evaluations.models import Evaluation, EvaluationResult, EvaluationSuite
 from ollamamax.identity.actions import idempotency
-from ollamamax.identity.models import IdempotentAnswer, SigningKey, TotpDevice
+from ollamamax.identity.models import IdempotentAnswer, SigningKey, Tenant, TotpDevice
 from ollamamax.identity.scope import every_tenant
 from ollamamax.mail import actions as mail
 from ollamamax.mail.models import OutgoingMail
@@ -54,6 +54,7 @@ SEALED = (
     SealedColumns(SamlAnswer, ("sealed",), lambda row, _: str(row.place)),
     SealedColumns(OutgoingMail, ("letter",), lambda row, _: mail.place_of(row.pk)),
     SealedColumns(SigningKey, ("sealed_private",), lambda row, _: str(row.place)),
+    SealedColumns(Tenant, ("sealed_prompt_key",), lambda row, _: str(row.prompt_place)),
     SealedColumns(SubjectKey, ("key",), lambda row, _: personal.place_of(row.pk)),
     SealedColumns(TotpDevice, ("sealed_secret",), lambda row, _: str(row.place)),
     SealedColumns(IdempotentAnswer, ("answer",), lambda row, _: idempotency.place_of(row.pk)),

@@ -34,6 +34,7 @@ LONGER = {
     "ollamamax/embedded/install.py": "runs before anything is installed, from one file",
     "ollamamax/env_table.py": "one table of settings",
     "ollamamax/gateway/app.py": "one table of routes, and what every request passes",
+    "ollamamax/metering/queries.py": "one way to sum usage up, and what it is summed from",
     "ollamamax/bus/directory.py": "one copy of the directory, and how it is kept",
     "ollamamax/gateway/execution.py": "one request's way, in its order",
     "ollamamax/gateway/openai/response.py": "one object of OpenAI's, and how it grows",

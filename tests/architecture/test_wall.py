@@ -249,6 +249,7 @@ EVERY_TENANT = {
     "ollamamax/identity/queries/member.py": FINDS,
     "ollamamax/identity/scope.py": "says what it is",
     "ollamamax/metering/actions/budget.py": PUBLISHES,
+    "ollamamax/metering/actions/prompt.py": LOOPS,
     "ollamamax/metering/actions/spending.py": LOOPS,
     "ollamamax/metering/actions/usage.py": LOOPS,
     "ollamamax/metering/queries.py": OPERATOR,

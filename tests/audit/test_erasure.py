@@ -70,11 +70,11 @@ def test_who_is_erased_is_named_nowhere_and_the_chain_still_verifies() -> None:
     write(BOB)
     write(BOB, tenant=OTHER)
     hashes = list(AuditRecord.objects.order_by("id").values_list("hash", flat=True))
-    assert erase_subject(acting=ADA, name=TENANT.hex, user=BOB.id, reason="asked for") == 1
+    assert erase_subject(acting=ADA, name=TENANT.hex, user=BOB.id, reason="asked for")["keys"] == 1
     first, second, told = read()
     assert (first.actor_name, first.detail, first.erased) == (ADA.name, {"email": "erased", "role": "viewer"}, True)
     assert (second.actor_name, second.address, second.actor_id) == ("erased", "", BOB.id)
-    assert (told.action, told.target_id, told.detail, told.actor_name) == ("audit.erase_subject", BOB.id, {"reason": "asked for", "keys": 1}, ADA.name)  # fmt: skip
+    assert (told.action, told.target_id, told.detail, told.actor_name) == ("audit.erase_subject", BOB.id, {"reason": "asked for", "keys": 1, "prompts": 0}, ADA.name)  # fmt: skip
     # Of another tenant's trail nothing was erased.
     assert read(OTHER)[0].actor_name == BOB.name
     assert list(AuditRecord.objects.order_by("id").values_list("hash", flat=True))[:3] == hashes
@@ -90,7 +90,7 @@ def test_who_is_erased_is_named_nowhere_and_the_chain_still_verifies() -> None:
 
 def test_who_is_known_by_an_address_alone_is_erased_by_it() -> None:
     write(ADA, email="New@Acme.example", role="viewer")
-    assert erase_subject(acting=ADA, name=TENANT.hex, email="new@acme.EXAMPLE", reason="asked for") == 1
+    assert erase_subject(acting=ADA, name=TENANT.hex, email="new@acme.EXAMPLE", reason="asked for")["keys"] == 1
     assert read()[0].detail == {"email": "erased", "role": "viewer"}
     assert not SubjectKey.objects.filter(subject__startswith="email:").exists()
 
@@ -135,5 +135,5 @@ def test_a_key_that_the_secret_box_has_lost_keeps_no_record_from_being_written(s
     settings.SECRET_BOX = SecretBox([derived_key("another")])
     write(ADA)
     assert [each.actor_name for each in read()] == ["erased", ADA.name]
-    assert erase_subject(acting=BOB, name=TENANT.hex, user=ADA.id, reason="asked for") == 2
+    assert erase_subject(acting=BOB, name=TENANT.hex, user=ADA.id, reason="asked for")["keys"] == 2
     assert list(verify()) == []

@@ -338,9 +338,9 @@ def test_keys_have_one_form_and_many_secrets() -> None:
 
 
 def test_roles_grow_from_viewer_to_owner() -> None:
-    assert (
-        SYSTEM_ROLES["viewer"] < SYSTEM_ROLES["member"] < SYSTEM_ROLES["admin"] == SYSTEM_ROLES["owner"] == PERMISSIONS
-    )
+    assert SYSTEM_ROLES["viewer"] < SYSTEM_ROLES["member"] < SYSTEM_ROLES["admin"]
+    # Prompts are read by owners, and by whom they let.
+    assert SYSTEM_ROLES["admin"] == PERMISSIONS - {"prompt.view"} < SYSTEM_ROLES["owner"] == PERMISSIONS
 
 
 @pytest.mark.django_db(transaction=True)

@@ -36,6 +36,7 @@ def test_everybody_in_a_tenant_sees_it(viewer_api: APIClient, key_api: APIClient
             "show_route": True,
             "store_responses": False,
             "strict_fields": False,
+            "prompt_days": 0,
             "is_operator": False,
             "suspended_at": None,
             "deletes_at": None,

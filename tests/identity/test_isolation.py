@@ -31,6 +31,7 @@ from models_registry.actions.version import register_external
 from models_registry.models import Channel, Promotion, Release, Replica, Version
 from ollamamax.audit.holds import place_hold
 from ollamamax.batches.models import Batch
+from ollamamax.contract.prompts import Prompt, PromptPart, encode_prompt, place_of
 from ollamamax.evaluations.actions.requirement import require_suite
 from ollamamax.evaluations.actions.suite import create_suite
 from ollamamax.evaluations.models import Evaluation
@@ -39,18 +40,21 @@ from ollamamax.identity.actions.invitation import invite
 from ollamamax.identity.actions.role import create_role
 from ollamamax.identity.actions.service_account import create_service_account
 from ollamamax.identity.actions.team import add_to_team, create_team
+from ollamamax.identity.actions.tenant import change_own_tenant
 from ollamamax.identity.api.base import SIGNED_IN
 from ollamamax.identity.models import Membership
 from ollamamax.identity.queries import role as role_queries
 from ollamamax.identity.roles import SYSTEM_ROLES
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.metering.actions.budget import create_budget
+from ollamamax.metering.models import KeptPrompt
 from ollamamax.notifications.actions.stream import create_stream
 from ollamamax.notifications.actions.webhook import create_webhook, send_test_event
 from ollamamax.notifications.models import WebhookDelivery
 from ollamamax.oauth.actions.application import create_application
 from ollamamax.oauth.actions.workload import create_workload
 from ollamamax.provisioning.actions.token import issue_token
+from ollamamax.sealed_to import seal_to
 from ollamamax.sso.actions.domain import add_domain
 from ollamamax.sso.actions.enforcement import mark_account
 from ollamamax.sso.actions.provider import create_provider
@@ -191,7 +195,7 @@ def things_of(owner: Person) -> Things:
         found["incident_id"] = Incident.objects.create(tenant=tenant, **told).pk
     found["hold_id"] = place_hold(acting=acting, name=tenant.pk.hex, reason="x").pk
     found["stream_id"] = create_stream(acting=acting, name="SIEM", host="syslog.example").pk
-    found |= _of_single_sign_on(owner) | _of_webhooks(owner)
+    found |= _of_single_sign_on(owner) | _of_webhooks(owner) | _of_prompts(owner)
     made.ids = {name: str(id_) for name, id_ in found.items()}
     return made
 
@@ -233,6 +237,17 @@ def _of_evaluations(owner: Person, release: Release) -> dict[str, uuid.UUID]:
         evaluation.put_cases(suite.cases)
         evaluation.save()
     return {"suite_id": suite.pk, "requirement_id": need.pk, "evaluation_id": evaluation.pk}
+
+
+def _of_prompts(owner: Person) -> dict[str, uuid.UUID]:
+    tenant, request = change_own_tenant(acting=owner.acting, prompt_days=9), uuid.uuid4()
+    plain = encode_prompt(Prompt("chat", [PromptPart("user", f"asked in {request}")], 9))
+    sealed = seal_to(bytes(tenant.prompt_key or b""), plain, place_of(tenant.id.hex, request.hex))
+    with tenant_scope(owner.tenant):
+        KeptPrompt.objects.create(
+            request=request, tenant=tenant, key=uuid.uuid4(), received_at=timezone.now(), sealed=sealed
+        )
+    return {"prompts/request_id": request}
 
 
 def _of_single_sign_on(owner: Person) -> dict[str, uuid.UUID]:
@@ -428,6 +443,7 @@ THINGS = (
         "suite_id",
         "requirement_id",
         "evaluation_id",
+        "prompts/request_id",
     ),
 )
 

@@ -25,12 +25,8 @@ pytestmark = pytest.mark.django_db
 def priced(owner: Person, model: str = "", *, ago: int = 3600, **given: Any) -> ModelPrice:
     """A price that counts since so many seconds."""
     amounts = {"prompt_million": 0, "completion_million": 0, "second": 0} | given
-    made = set_price(
-        acting=owner.acting,
-        model=model,
-        currency="EUR",
-        **{name: None if value is None else Decimal(value) for name, value in amounts.items()},
-    )
+    decimals: dict[str, Any] = {name: Decimal(value) for name, value in amounts.items()}
+    made = set_price(acting=owner.acting, model=model, currency="EUR", **decimals)
     since = made.valid_from - datetime.timedelta(seconds=ago)
     with tenant_scope(owner.tenant):
         ModelPrice.objects.filter(pk=made.pk).update(valid_from=since)

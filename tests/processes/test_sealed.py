@@ -20,6 +20,7 @@ from ollamamax.evaluations.models import EvaluationSuite
 from ollamamax.identity.actions import idempotency
 from ollamamax.identity.actions.proof import secret_of
 from ollamamax.identity.actions.second_factor import begin_totp
+from ollamamax.identity.actions.tenant import change_own_tenant
 from ollamamax.identity.models import IdempotentAnswer
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.mail.actions import claim_mail, queue_mail
@@ -30,6 +31,7 @@ from ollamamax.notifications.models import Webhook
 from ollamamax.notifications.queries.webhook import secrets_of
 from ollamamax.outbound.addresses import Rules
 from ollamamax.processes.sealed import SEALED, reseal
+from ollamamax.sealed_to import open_with, seal_to
 from ollamamax.secret_box import SecretBox, derived_key
 from ollamamax.sso.actions.provider import create_provider
 from ollamamax.sso.queries.provider import client_of
@@ -42,6 +44,8 @@ OPEN = {
     "batches.Answer.line": "an answer of a batch, as its file shows it",
     "cluster.HistoryRow.packed": "numbers of nodes",
     "audit.SubjectKey.names": "sealed under the key beside it, which is sealed",
+    "identity.Tenant.prompt_key": "the public half of a pair",
+    "metering.KeptPrompt.sealed": "sealed to the public key of its tenant, whose private half is sealed",
     "identity.Passkey.credential_id": "which passkey it is",
     "identity.Passkey.public_key": "the public half of a pair",
     "models_registry.BlobPieces.hashes": "digests of the pieces of a file",
@@ -78,11 +82,12 @@ def test_what_every_context_sealed_is_opened_by_the_new_key_alone(owner: Person,
     with transaction.atomic():
         queue_mail(to="a@b.example", kind="password_changed", language="en", values={"email": "a@b.example"})
     device, secret = begin_totp(user=owner.user)
+    tenant = change_own_tenant(acting=owner.acting, prompt_days=1)
     create_suite(acting=owner.acting, name="s", cases=[{"name": "x", "text": "x", "kind": "embed", "checks": [NEAR]}])
     settings.SECRET_BOX = SecretBox([derived_key("new"), derived_key(settings.SECRET_KEY)])
     of_subjects = SubjectKey.objects.count()
     assert of_subjects
-    assert reseal().sealed == 6 + of_subjects
+    assert reseal().sealed == 7 + of_subjects
     assert reseal().sealed == 0
     settings.SECRET_BOX = SecretBox([derived_key("new")])
     with tenant_scope(owner.tenant):
@@ -93,6 +98,10 @@ def test_what_every_context_sealed_is_opened_by_the_new_key_alone(owner: Person,
     assert [each.to for each in claim_mail("runner", 10)] == ["a@b.example"]
     device.refresh_from_db()
     assert secret_of(device) == secret
+    tenant.refresh_from_db()
+    prompt = seal_to(bytes(tenant.prompt_key or b""), b"asked", "here")
+    private = settings.SECRET_BOX.open(bytes(tenant.sealed_prompt_key or b""), tenant.prompt_place)
+    assert open_with(private, prompt, "here") == b"asked"
     personal._opened_keys.clear()
     assert not [each for each in personal.opened(AuditRecord.objects.all()) if each.erased]
 

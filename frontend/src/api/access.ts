@@ -36,6 +36,7 @@ export const PERMISSIONS = [
   'key.view',
   'key.manage',
   'usage.view',
+  'prompt.view',
   'member.view',
   'member.manage',
   'webhook.manage',

@@ -7,6 +7,8 @@ import type { components, paths } from './schema'
 export type RequestDetail = components['schemas']['Request']
 export type EndedRequest = components['schemas']['EndedRequest']
 export type RunningRequest = components['schemas']['Running']
+export type KeptPrompt = components['schemas']['KeptPrompt']
+export type PromptPart = components['schemas']['PromptPart']
 export type Step = components['schemas']['Step']
 export type Route = components['schemas']['Route']
 export type Queue = components['schemas']['Queue']
@@ -53,6 +55,15 @@ export function useQueue() {
     queryKey: ['queue'],
     queryFn: async (): Promise<Queue> => bodyOf(await api.GET('/api/v1/queue')),
     refetchInterval: LOOK_AGAIN,
+  })
+}
+
+/** Each reading is in the audit trail: it happens when somebody asks for it, and is not repeated or kept. */
+export function useReadPrompt() {
+  return useMutation({
+    gcTime: 0,
+    mutationFn: async (request: string): Promise<KeptPrompt> =>
+      bodyOf(await api.GET('/api/v1/prompts/{request_id}', { params: { path: { request_id: request } } })),
   })
 }
 

@@ -464,7 +464,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** @description Destroy the key under which a person's name and addresses lie in the trail. There is no way back; every hash stays right. */
+        /**
+         * @description Destroy the key under which a person's name and addresses lie in the trail, and delete their prompts that were kept. There is no way
+         *     back; every hash stays right.
+         */
         post: operations["audit_erase"];
         delete?: never;
         options?: never;
@@ -2144,6 +2147,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/prompts/{request_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What was asked in one request, where the tenant keeps prompts. Each reading is in the audit trail. */
+        get: operations["prompts_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/queue": {
         parameters: {
             query?: never;
@@ -3762,6 +3782,11 @@ export interface components {
         AuditErased: {
             /** @description That were destroyed. */
             keys: number;
+            /**
+             * @description That were kept, and were deleted.
+             * @default 0
+             */
+            prompts: number;
         };
         /** @description One of both, or both, where records from before the person had an account are meant too. */
         AuditErasure: {
@@ -4513,6 +4538,7 @@ export interface components {
             price?: string | null;
             /** Format: double */
             slot_seconds?: number | null;
+            prompt_kept?: boolean;
         };
         /**
          * @description * `/v1/chat/completions` - /v1/chat/completions
@@ -5254,6 +5280,17 @@ export interface components {
             secret: string;
             /** @description with the node's own Redis user and password, shown this once */
             redis_url: string;
+        };
+        /** @description ``cut``: of ``bytes`` (UTF-8) only the first 64 KiB are here. Of pictures and other files it has their sizes. */
+        KeptPrompt: {
+            /** Format: uuid */
+            request: string;
+            /** Format: date-time */
+            received_at: string;
+            kind: string;
+            parts: components["schemas"]["PromptPart"][];
+            bytes: number;
+            cut: boolean;
         };
         /** @description A key without its secret; ``identifier`` is the part after ``omx_``. */
         Key: {
@@ -6566,6 +6603,8 @@ export interface components {
             show_route?: boolean;
             store_responses?: boolean;
             strict_fields?: boolean;
+            /** @description 0: prompts are not kept, and those that were are deleted within a minute. */
+            prompt_days?: number;
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedPoolChange: {
@@ -6685,6 +6724,7 @@ export interface components {
          *     * `model.view` - model.view
          *     * `node.manage` - node.manage
          *     * `node.view` - node.view
+         *     * `prompt.view` - prompt.view
          *     * `request.manage` - request.manage
          *     * `sso.manage` - sso.manage
          *     * `sso.view` - sso.view
@@ -6693,7 +6733,7 @@ export interface components {
          *     * `webhook.manage` - webhook.manage
          * @enum {string}
          */
-        PermissionsEnum: "audit.manage" | "audit.view" | "budget.manage" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
+        PermissionsEnum: "audit.manage" | "audit.view" | "budget.manage" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "prompt.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
         /**
          * @description * `received` - received
          *     * `queued` - queued
@@ -6937,6 +6977,11 @@ export interface components {
          * @enum {string}
          */
         PromotionStateEnum: "open" | "done" | "rejected";
+        PromptPart: {
+            /** @description Of a message, or `prompt`, `suffix`, `input` or `tokens`. */
+            role: string;
+            text: string;
+        };
         /** @description One of them: the password where there is no second factor, a code of an authenticator, a recovery code, or what a passkey signed. */
         Proof: {
             password?: string;
@@ -7210,6 +7255,11 @@ export interface components {
              * @description For how long it had slots, where its price is by the second, too.
              */
             slot_seconds?: number | null;
+            /**
+             * @description Whether its tenant wanted its prompt kept: `/api/v1/prompts/{request_id}`.
+             * @default false
+             */
+            prompt_kept: boolean;
             outcome?: string | null;
             /** @default  */
             error: string;
@@ -7967,6 +8017,8 @@ export interface components {
             readonly store_responses: boolean;
             /** @description Whether OpenAI's and Anthropic's protocols refuse fields that nobody knows. */
             readonly strict_fields: boolean;
+            /** @description For how many days prompts are kept, sealed; 0: none are. */
+            readonly prompt_days: number;
             readonly is_operator: boolean;
             /**
              * Format: date-time
@@ -8248,6 +8300,7 @@ export interface components {
             price?: string | null;
             /** Format: double */
             slot_seconds?: number | null;
+            prompt_kept?: boolean;
         };
         User: {
             /** Format: uuid */
@@ -8605,6 +8658,7 @@ export interface operations {
                  *     * `model.view` - model.view
                  *     * `node.manage` - node.manage
                  *     * `node.view` - node.view
+                 *     * `prompt.view` - prompt.view
                  *     * `request.manage` - request.manage
                  *     * `sso.manage` - sso.manage
                  *     * `sso.view` - sso.view
@@ -8612,7 +8666,7 @@ export interface operations {
                  *     * `usage.view` - usage.view
                  *     * `webhook.manage` - webhook.manage
                  */
-                permission: "audit.manage" | "audit.view" | "budget.manage" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
+                permission: "audit.manage" | "audit.view" | "budget.manage" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "prompt.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
             };
             header?: never;
             path?: never;
@@ -12988,6 +13042,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PromotionPolicy"];
+                };
+            };
+        };
+    };
+    prompts_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                request_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptPrompt"];
                 };
             };
         };

@@ -6,6 +6,7 @@ import re
 import uuid
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -14,7 +15,7 @@ from ollamamax.identity import directory, sockets
 from ollamamax.identity.actions.limits import Given, checked, take_over
 from ollamamax.identity.bounds import TENANTS, require_room
 from ollamamax.identity.models import Tenant
-from ollamamax.identity.models.tenant import LEAST_WEIGHT, MOST_WEIGHT
+from ollamamax.identity.models.tenant import LEAST_WEIGHT, MOST_PROMPT_DAYS, MOST_WEIGHT
 from ollamamax.identity.queries import tenant as queries
 from ollamamax.identity.queries.key import texts_of_tenant
 from ollamamax.identity.queries.member import members_of_tenant
@@ -22,6 +23,7 @@ from ollamamax.identity.rights import require, require_in_tenant
 from ollamamax.identity.scope import tenant_scope
 from ollamamax.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from ollamamax.kernel.principal import Principal
+from ollamamax.sealed_to import new_pair
 
 _SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 
@@ -85,15 +87,31 @@ def change_own_tenant(
     show_route: bool | None = None,
     store_responses: bool | None = None,
     strict_fields: bool | None = None,
+    prompt_days: int | None = None,
 ) -> Tenant:
-    """What a tenant may change of itself; what is ``None`` stays. Raises `Forbidden` and `InvalidRequest`."""
+    """What a tenant may change of itself; what is ``None`` stays. Prompts are kept from the first ``prompt_days`` above 0 on.
+
+    Raises `Forbidden` and `InvalidRequest`.
+    """
     tenant_id = require_in_tenant(acting, "member.manage")
-    values = _given(name=name, show_route=show_route, store_responses=store_responses, strict_fields=strict_fields)
+    if prompt_days is not None and not 0 <= prompt_days <= MOST_PROMPT_DAYS:
+        raise InvalidRequest(f"Prompts are kept for 0 to {MOST_PROMPT_DAYS} days.", param="prompt_days")
+    values = _given(
+        name=name,
+        show_route=show_route,
+        store_responses=store_responses,
+        strict_fields=strict_fields,
+        prompt_days=prompt_days,
+    )
     with transaction.atomic(durable=True):
         tenant = locked_tenant(tenant_id)
         changed = take_over(tenant, values)
         if not changed:
             return tenant
+        if tenant.prompt_days and tenant.prompt_key is None:
+            tenant.prompt_key, private = new_pair()
+            tenant.sealed_prompt_key = settings.SECRET_BOX.seal(private, tenant.prompt_place)
+            tenant.save(update_fields=["prompt_key", "sealed_prompt_key"])
         tenant.save(update_fields=list(changed))
         record(
             acting=acting,

@@ -73,6 +73,7 @@ class AuditErasureSerializer(ChainSerializer):
 
 class AuditErasedSerializer(serializers.Serializer[Any]):
     keys = serializers.IntegerField(help_text="That were destroyed.")
+    prompts = serializers.IntegerField(default=0, help_text="That were kept, and were deleted.")
 
 
 class AuditRetentionSerializer(serializers.Serializer[Any]):
@@ -127,18 +128,19 @@ class AuditErasureView(View):
 
     @extend_schema(operation_id="audit_erase", request=AuditErasureSerializer, responses=AuditErasedSerializer)
     def post(self, request: Request) -> Response:
-        """Destroy the key under which a person's name and addresses lie in the trail. There is no way back; every hash stays right."""
+        """Destroy the key under which a person's name and addresses lie in the trail, and delete their prompts that were kept. There is no way
+        back; every hash stays right."""
         given = AuditErasureSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         asked = given.validated_data
-        keys = erase_subject(
+        counts = erase_subject(
             acting=self.acting,
             name=chosen_chain(self.acting, asked["chain"]),
             user=asked["user"].hex if "user" in asked else "",
             email=asked.get("email", ""),
             reason=asked["reason"],
         )
-        return Response({"keys": keys})
+        return Response(AuditErasedSerializer(counts).data)
 
 
 class AuditRetentionView(View):

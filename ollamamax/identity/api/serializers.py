@@ -10,7 +10,7 @@ from rest_framework import serializers
 from ollamamax.identity.api.fields import Number
 from ollamamax.identity.models import Membership, Priority, Role, User
 from ollamamax.identity.models.limits import LIMITS, MOST
-from ollamamax.identity.models.tenant import LEAST_WEIGHT, MOST_WEIGHT
+from ollamamax.identity.models.tenant import LEAST_WEIGHT, MOST_PROMPT_DAYS, MOST_WEIGHT
 from ollamamax.identity.roles import ON_OBJECTS, PERMISSIONS
 from ollamamax.identity.sessions import FACTORS, METHODS
 from ollamamax.kernel.reach import (
@@ -293,6 +293,9 @@ class TenantDetailSerializer(serializers.Serializer[Any]):
     strict_fields = serializers.BooleanField(
         read_only=True, help_text="Whether OpenAI's and Anthropic's protocols refuse fields that nobody knows."
     )
+    prompt_days = serializers.IntegerField(
+        read_only=True, help_text="For how many days prompts are kept, sealed; 0: none are."
+    )
     is_operator = serializers.BooleanField(read_only=True)
     suspended_at = serializers.DateTimeField(
         read_only=True, allow_null=True, help_text="Since when its keys and people are refused."
@@ -313,9 +316,19 @@ class OwnTenantChangeSerializer(ChangeSerializer):
     show_route = serializers.BooleanField(required=False)
     store_responses = serializers.BooleanField(required=False)
     strict_fields = serializers.BooleanField(required=False)
+    prompt_days = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=MOST_PROMPT_DAYS,
+        help_text="0: prompts are not kept, and those that were are deleted within a minute.",
+    )
 
 
-class TenantChangeSerializer(OwnTenantChangeSerializer):
+class TenantChangeSerializer(ChangeSerializer):
+    name = serializers.CharField(max_length=200, required=False)
+    show_route = serializers.BooleanField(required=False)
+    store_responses = serializers.BooleanField(required=False)
+    strict_fields = serializers.BooleanField(required=False)
     weight = Number(min_value=LEAST_WEIGHT, max_value=MOST_WEIGHT, required=False)
     may_join_nodes = serializers.BooleanField(
         required=False, help_text="Whether hosts may become its nodes. A node reaches this installation's Redis."

@@ -8,6 +8,7 @@ from ollamamax.identity.models.limits import Limited, limit_constraints
 from ollamamax.kernel import ids
 
 LEAST_WEIGHT, MOST_WEIGHT = 0.001, 1000.0
+MOST_PROMPT_DAYS = 400
 
 
 class Tenant(Limited):
@@ -25,6 +26,12 @@ class Tenant(Limited):
     show_route = models.BooleanField(default=True)
     store_responses = models.BooleanField(default=False)
     strict_fields = models.BooleanField(default=False)
+    prompt_days = models.PositiveSmallIntegerField(default=0, db_default=0)
+    """For how many days prompts are kept, sealed to ``prompt_key``; 0: none are, and what was kept is deleted."""
+    prompt_key = models.BinaryField(null=True)
+    """The public half (X25519) of the key to which gateways seal prompts; ``None`` until prompts are kept for the first time."""
+    sealed_prompt_key = models.BinaryField(null=True)
+    """The private half, in the secret box."""
     is_operator = models.BooleanField(default=False)
     sso_enforced = models.BooleanField(default=False)
     """Whether its members must have logged in through one of its identity providers to act in it (`ollamamax.sso`)."""
@@ -80,8 +87,21 @@ class Tenant(Limited):
                 name="identity_tenant_deletion_suspends",
                 violation_error_message="A tenant that is to be deleted is suspended until then.",
             ),
+            models.CheckConstraint(
+                condition=models.Q(prompt_days=0)
+                | models.Q(
+                    prompt_days__lte=MOST_PROMPT_DAYS, prompt_key__isnull=False, sealed_prompt_key__isnull=False
+                ),
+                name="identity_tenant_prompt_days",
+                violation_error_message="Prompts are kept for at most 400 days.",
+            ),
             *limit_constraints("identity_tenant"),
         ]
 
     def __str__(self) -> str:
         return self.slug
+
+    @property
+    def prompt_place(self) -> str:
+        """Where the private half of its prompt key is sealed for."""
+        return f"identity.tenant.prompts:{self.id.hex}"

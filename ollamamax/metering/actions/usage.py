@@ -33,12 +33,13 @@ WITH record AS (
     COALESCE(priority, 'normal') AS priority, cost,
     CASE WHEN cost IS NULL THEN '' ELSE COALESCE(currency, '') END AS currency, NULLIF(status, 0) AS status, metadata,
     CASE WHEN cached_tokens > prompt_tokens THEN prompt_tokens ELSE cached_tokens END AS cached_tokens, slot_seconds, route,
-    received_at + duration_ms / 1000 AS ended
+    COALESCE(prompt_kept, false) AS prompt_kept, received_at + duration_ms / 1000 AS ended
   FROM string_to_table(%s, %s) AS entry (record), jsonb_to_record(record::jsonb) AS field (
     request uuid, tenant uuid, key uuid, "user" text, model text, version text, node text, node_name text, api text,
     trace text, received_at float8, prompt_tokens bigint, completion_tokens bigint, queue_ms float8, first_token_ms float8,
     duration_ms float8, outcome text, error text, attempts smallint, priority text, cost numeric, currency text, status smallint,
-    metadata jsonb, cached_tokens bigint, slot_seconds float8, route jsonb, refused boolean
+    metadata jsonb, cached_tokens bigint, slot_seconds float8, prompt_kept boolean, route jsonb,
+    refused boolean
   )
 ), priced AS (
   SELECT
@@ -78,12 +79,12 @@ WITH record AS (
   INSERT INTO metering_usagerecord (
     request, tenant_id, key, "user", model, version, node, node_name, api, trace, received_at, prompt_tokens,
     completion_tokens, queue_ms, first_token_ms, duration_ms, outcome, error, attempts, priority, cost, currency, status, metadata,
-    cached_tokens, charge, charge_currency, price, slot_seconds
+    cached_tokens, prompt_kept, charge, charge_currency, price, slot_seconds
   )
   SELECT
     request, tenant, key, "user", model, version, node, node_name, api, trace, received_at, prompt_tokens,
     completion_tokens, queue_ms, first_token_ms, duration_ms, outcome, error, attempts, priority, cost, currency, status, metadata,
-    cached_tokens, charge, CASE WHEN charge IS NULL THEN '' ELSE price_currency END, CASE WHEN charge IS NOT NULL THEN by_price END,
+    cached_tokens, prompt_kept, charge, CASE WHEN charge IS NULL THEN '' ELSE price_currency END, CASE WHEN charge IS NOT NULL THEN by_price END,
     CASE WHEN charge IS NOT NULL THEN price_seconds END
   FROM priced
   ON CONFLICT (request) DO NOTHING

@@ -6,6 +6,7 @@ from django.urls import path
 
 from ollamamax.identity.api.bulk import bulk_of
 from ollamamax.metering.api.budget import BudgetListView, BudgetView, ModelPriceListView
+from ollamamax.metering.api.prompt import KeptPromptView
 from ollamamax.metering.api.usage import (
     AccessExportView,
     TenantsUsageView,
@@ -19,6 +20,7 @@ urlpatterns = [
     path("budgets", BudgetListView.as_view(), name="budgets"),
     path("budgets/bulk", bulk_of(BudgetView, "budget_id", "budgets").as_view(), name="budgets-bulk"),
     path("budgets/<uuid:budget_id>", BudgetView.as_view(), name="budget"),
+    path("prompts/<uuid:request_id>", KeptPromptView.as_view(), name="prompt"),
     path("prices", ModelPriceListView.as_view(), name="prices"),
     path("usage", UsageView.as_view(), name="usage"),
     path("usage/totals", UsageTotalsView.as_view(), name="usage-totals"),

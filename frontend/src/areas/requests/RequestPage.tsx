@@ -14,6 +14,7 @@ import { clockTime, count, dateTime, duration, expected, money, plainId } from '
 import { Icon } from '../../ui/Icon'
 import { NoData } from '../../ui/NoData'
 import { Outcome } from './Outcome'
+import { PromptCard } from './PromptCard'
 import { ruledOut } from './reasons'
 import { useDocumentTitle } from '../../ui/Page'
 import { Tag } from '../../ui/Tag'
@@ -54,6 +55,7 @@ export function RequestPage() {
 function Way({ request, read }: { request: RequestDetail; read: number }) {
   const { t } = useTranslation('requests')
   const cancel = useCancel()
+  const mayRead = useMay('prompt.view') && request.prompt_kept
   const mayCancel = useMay('request.manage') && request.state !== 'settled'
   return (
     <>
@@ -95,6 +97,7 @@ function Way({ request, read }: { request: RequestDetail; read: number }) {
       <Card title={t('request')}>
         <Facts request={request} />
       </Card>
+      {mayRead && <PromptCard request={request.request} />}
       {request.route == null ? (
         <Card title={t('route')} flush>
           <p className={classes.none}>{t(request.state === 'settled' ? 'noRoute' : 'noRouteYet')}</p>
@@ -233,7 +236,7 @@ function Facts({ request }: { request: RequestDetail }) {
       {request.state === 'settled' && (
         <>
           <Fact name={t('cost')}>
-            {request.cost == null ? <NoData /> : money(Number(request.cost), request.currency ?? '')}
+            {request.cost == null ? <NoData /> : money(Number(request.cost), request.currency)}
           </Fact>
           <Fact name={t('charge')}>
             <Charge request={request} />
@@ -256,7 +259,7 @@ function Charge({ request }: { request: RequestDetail }) {
   ]
   return (
     <>
-      {money(Number(request.charge), request.charge_currency ?? '')}
+      {money(Number(request.charge), request.charge_currency)}
       {said.length > 0 && <span className={classes.text}> ({said.join(', ')})</span>}
     </>
   )
