@@ -7,9 +7,11 @@ import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from models_registry.rollout.plan import STEPS, CountedAnswer, RolloutGates, RolloutProgress, closed, take
+from models_registry.rollout.plan import CountedAnswer, RolloutGates, RolloutProgress, closed, compare_with, take
+from models_registry.rollout.steps import HOLD, STEPS
 
 SHARES = (0.05, 0.25, 0.5)
+BEFORE = 2000
 SIGMA = 0.5
 """Of the logarithm of times: one in six answers takes 1.65 times as long as the middle one, or longer."""
 
@@ -51,6 +53,17 @@ def _found_after(rng: random.Random, shares: Iterator[float], case: Case) -> int
     return None
 
 
+def _found_after_switch(rng: random.Random, most: int, case: Case) -> int | None:
+    """Likewise, of a version that all have at once, compared with `BEFORE` answers of the old one from before the switch."""
+    progress, gates = RolloutProgress(), RolloutGates()
+    compare_with(progress, gates, [_answer(rng, False, case) for _ in range(BEFORE)], HOLD[0].requests)
+    for given in range(1, most + 1):
+        take(progress, gates, [_answer(rng, True, case)])
+        if closed(progress) is not None:
+            return given
+    return None
+
+
 def _until(share: float, most: int) -> Iterator[float]:
     """One share, until the new version has answered so often."""
     left = float(most)
@@ -83,6 +96,14 @@ def report(count: int, seed: int, say: Callable[[str], None] = print) -> None:
             rng = random.Random(f"{seed} {case.title} {share}")
             found = [_found_after(rng, _until(share, case.most), case) for _ in range(count)]
             say(_row(f"{case.title}, {share:.0%}, within {case.most}", found))
+    for case in CASES:
+        rng = random.Random(f"{seed} {case.title} switched")
+        found = [_found_after_switch(rng, case.most, case) for _ in range(count)]
+        say(_row(f"{case.title}, blue-green, within {case.most}", found))
+    for case in EQUAL:
+        rng = random.Random(f"{seed} {case.title} switched")
+        found = [_found_after_switch(rng, BEFORE, case) for _ in range(count)]
+        say(_row(f"{case.title}, blue-green, {BEFORE} answers", found))
     for case in EQUAL:
         rng = random.Random(f"{seed} {case.title}")
         found = [_found_after(rng, _whole(100), case) for _ in range(count)]

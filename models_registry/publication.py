@@ -12,7 +12,8 @@ from django.db.models import Q
 from models_registry.lifecycle import ReleaseStage
 from models_registry.models import Alias, Channel, Model, Release, Rollout, Version
 from models_registry.queries.replication import rules_of
-from models_registry.rollout.plan import ANSWERING, RolloutStep
+from models_registry.rollout.plan import ANSWERING
+from models_registry.rollout.steps import RolloutStep
 from ollamamax import logs
 from ollamamax.bus import publication
 from ollamamax.bus.publication import Fields
@@ -103,8 +104,12 @@ def trials_of(channels: Iterable[Channel]) -> dict[uuid.UUID, Trial]:
     for rollout in Rollout.objects.filter(channel_id__in=list(points_at), state__in=ANSWERING):
         channel = points_at[rollout.channel_id]
         if rollout.from_version == channel.version.digest:
-            share = msgspec.convert(rollout.steps, list[RolloutStep])[rollout.progress["step"]].share
-            found[channel.pk] = Trial(rollout.pk.hex, share, f"{channel.model.name}@{rollout.to_version}")
+            step = msgspec.convert(rollout.steps, list[RolloutStep])[rollout.progress["step"]]
+            other = f"{channel.model.name}@{rollout.to_version}"
+            if step.shadow:
+                found[channel.pk] = Trial(rollout.pk.hex, 0.0, other, step.share)
+            else:
+                found[channel.pk] = Trial(rollout.pk.hex, step.share, other)
     return found
 
 

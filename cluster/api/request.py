@@ -139,6 +139,14 @@ class RequestSerializer(serializers.Serializer[Any]):
     status = serializers.IntegerField(default=None, allow_null=True)
     user = serializers.CharField(default="")
     metadata = serializers.DictField(child=serializers.CharField(), default=None, allow_null=True)
+    shadow_of = AnyId(
+        default=None,
+        allow_null=True,
+        help_text="The request that it runs again for a rollout to compare; nobody was shown its answer.",
+    )
+    same_answer = serializers.BooleanField(
+        default=None, allow_null=True, help_text="Whether it said the same as that one; null where that is not known."
+    )
     cancelled_by = serializers.CharField(default="", help_text="Who cancelled it by this API.")
     why = serializers.CharField()
     timeline = StepSerializer(many=True)

@@ -305,6 +305,7 @@ class Admission:
             attempt=request.attempt.number,
             priority=request.priority,
             idle_only=request.asked.idle_only,
+            shadow_of=request.asked.shadow_of,
         )
         return encode_json(opened)[1:].decode()
 

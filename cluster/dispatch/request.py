@@ -69,6 +69,8 @@ class Submission(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     profile: Profile = _PROFILE
     idle_only: bool = False
     """Take a slot that nobody waits for, or none."""
+    shadow_of: str = ""
+    """The request that it runs again, whose answer nobody is shown."""
     at_once: bool = False
     """Take a free slot or none, in its first attempt. It is in another's stead, to which the limits were applied."""
     waits_for_nodes: bool = True
@@ -169,6 +171,8 @@ class Request(msgspec.Struct, eq=False):
     ranked: Sequence[Ranked] = ()
     """Where it may run, best first, as it was ranked last."""
     route: Route = msgspec.field(default_factory=Route)
+    same_answer: bool | None = None
+    """Of one that runs another again: whether both said the same, where that is known."""
     cancelled_by: str = ""
     """Who wants it cancelled by the management API."""
     ended: RequestOutcome | None = None

@@ -215,6 +215,7 @@ def _record(opened: OpenRequest, counted: Counted) -> UsageRecord:
             "trace",
             "received_at",
             "idle_only",
+            "shadow_of",
         )
     }
     return UsageRecord(

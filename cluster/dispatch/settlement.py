@@ -70,7 +70,8 @@ class Settlements:
         if request.asked.prompt_key and request.asked.inference.kind in KINDS:
             record.prompt_kept = True
             self._prompts.add(request)
-        self.ended.add(record)
+        if not record.shadow_of:
+            self.ended.add(record)
         account = arguments(_account(request, now, self._room(request.node)), encode_usage(record))
         self._waiting.append((request.node, account))
         self._used_keys[request.asked.key] = now
@@ -237,6 +238,8 @@ def _record(request: Request, now: float) -> UsageRecord:
         cached_tokens=kept_tokens(request),
         route=request.route,
         idle_only=request.asked.idle_only,
+        shadow_of=request.asked.shadow_of,
+        same_answer=request.same_answer,
     )
 
 

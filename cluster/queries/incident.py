@@ -52,7 +52,7 @@ def hits_of(incident: Incident) -> tuple[int, int] | None:
     since = incident.opened_at - BEFORE
     with every_tenant():
         within = UsageRecord.objects.filter(
-            received_at__gte=since, received_at__lte=incident.closed_at or timezone.now()
+            received_at__gte=since, received_at__lte=incident.closed_at or timezone.now(), shadow_of=None
         )
         failed = ~Q(outcome__in=["ok", "cancelled", "refused"])
         if incident.about == "model":

@@ -124,6 +124,7 @@ def _under_way(state: str, opened: OpenRequest) -> dict[str, Any]:
         "priority": opened.priority,
         "node": opened.node or None,
         "node_name": opened.node_name or None,
+        "shadow_of": opened.shadow_of or None,
         "attempts": opened.attempt,
         "queue_ms": round((now - opened.admitted_at) * 1000, 3) if state == "waiting" else None,
         "duration_ms": round((now - opened.received_at) * 1000, 3),
@@ -147,7 +148,8 @@ def _explained(values: dict[str, Any], opened: OpenRequest, described: Described
 
 def _settled(values: dict[str, Any]) -> dict[str, Any]:
     """Explained where its route is still kept."""
-    found = {**values, "node": values["node"] or None, "state": "settled", "why": "", "timeline": []}
+    ids = {"node": values["node"] or None, "shadow_of": values["shadow_of"] or None}
+    found = {**values, **ids, "state": "settled", "why": "", "timeline": []}
     if values["route"] is None:
         return found
     route = msgspec.convert(values["route"], Route)

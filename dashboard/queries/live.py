@@ -162,11 +162,12 @@ def _rows(fields: Mapping[str, bytes], prefix: str, decode: Any) -> dict[str, An
 async def settled_since(
     client: redis.asyncio.Redis, tenant: str, cursor: str | None
 ) -> tuple[list[UsageRecord], str | None]:
-    """Records settled after ``cursor``, newest first and no more than are shown, with the cursor that follows them."""
+    """Records settled after ``cursor``, newest first and no more than are shown, with the cursor that follows them; without those of shadow traffic."""
     least = f"({cursor}" if cursor else "-"
     found: Any = await client.xrevrange(keys.recent(tenant), "+", least, count=FINISHED_SHOWN)
     # A request that was settled twice is in the stream twice; the usage tables keep the first.
-    records = {record.request: record for record in (decode_usage(fields[b"r"]) for _, fields in found)}
+    said = (decode_usage(fields[b"r"]) for _, fields in found)
+    records = {record.request: record for record in said if not record.shadow_of}
     return list(records.values()), found[0][0].decode() if found else cursor
 
 

@@ -101,7 +101,7 @@ def stop_placement(*, acting: Principal) -> None:
 def carry_on_placements(check: Callable[[], None] = lambda: None) -> int:
     """A round for each tenant whose terms say so, or that applied a plan lately. Returns how many steps were asked of nodes.
 
-    ``check`` raises when another process does this by now. Queries: 1 where no tenant has any terms, else 2 and 9 for each that is carried on.
+    ``check`` raises when another process does this by now. Queries: 1 where no tenant has any terms, else 2 and 10 for each that is carried on.
     """
     client = regions.own().client
     with every_tenant():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -16,6 +16,7 @@ from models_registry.actions.lock import lock_names
 from models_registry.actions.point import MOST_REASON, point_names
 from models_registry.actions.release import enter_stage
 from models_registry.actions.rollout_evaluation import evaluation_detail, look
+from models_registry.actions.rollout_memory import SeenMemory, keep, let_go, seen_memory, warm
 from models_registry.lifecycle import KEPT_ON_NODES, ReleaseStage, check_step, check_target
 from models_registry.models import Channel, Release, Rollout, RolloutAnswer
 from models_registry.queries import rollout as queries
@@ -24,16 +25,26 @@ from models_registry.queries.release import channels_at, release_in
 from models_registry.rollout.evaluation import awaited
 from models_registry.rollout.plan import (
     OPEN,
-    STEPS,
+    HeldReplicas,
     RolloutGates,
     RolloutProgress,
     RolloutState,
-    RolloutStep,
+    begin_step,
     check_gates,
-    check_steps,
+    compare_with,
     judge,
     kept_gates,
     take,
+)
+from models_registry.rollout.shadow import ShadowComparison
+from models_registry.rollout.steps import (
+    USUAL,
+    RolloutKind,
+    RolloutStep,
+    check_steps,
+    ends_with,
+    kept_steps,
+    share_of,
 )
 from ollamamax import logs
 from ollamamax.audit.actions import record
@@ -58,17 +69,21 @@ def start_rollout(
     acting: Principal,
     channel_id: uuid.UUID,
     version: str,
-    steps: Sequence[RolloutStep] = STEPS,
+    kind: RolloutKind = RolloutKind.STAGED,
+    steps: Sequence[RolloutStep] | None = None,
     gates: RolloutGates | None = None,
     reason: str = "",
 ) -> Rollout:
     """Begin to move a channel to another version of its model. Nodes fetch it first; a draft becomes staged, and so does what the channel points at.
 
+    ``steps``: as is usual of its ``kind``, where none are given.
+
     Raises `NotFound`, `Forbidden`, `InvalidRequest` for steps or gates that cannot be, and `Conflict` while another rollout of the channel is under
     way, for a version that the channel may not point at, and for one that has reached less in its gate's suite than it has to.
     """
     tenant = require_somewhere(acting, "model.manage")
-    check_steps(steps)
+    steps = USUAL[kind] if steps is None else steps
+    check_steps(kind, steps)
     check_gates(gates := gates or RolloutGates())
     with tenant_scope(tenant), transaction.atomic(durable=True):
         lock_names(tenant)
@@ -94,7 +109,8 @@ def start_rollout(
             channel=channel,
             from_version=channel.version.digest,
             to_version=version,
-            steps=msgspec.to_builtins(list(steps)),
+            kind=kind,
+            steps=kept_steps(steps),
             gates=kept_gates(gates),
             progress=msgspec.to_builtins(progress),
             why="Nodes fetch the version.",
@@ -126,21 +142,23 @@ def change_rollout(*, acting: Principal, rollout_id: uuid.UUID, act: Act, reason
     """
     tenant = require_somewhere(acting, "model.manage")
     reason = reason[:MOST_REASON]
-    with tenant_scope(tenant), transaction.atomic(durable=True):
-        lock_names(tenant)
-        queries.lock_rollout(rollout_id)
-        rollout = queries.get_rollout(acting, rollout_id)
-        _require(acting, rollout.channel)
-        if _ACTS[act](rollout, acting, reason):
-            rollout.save()
-            record(
-                acting=acting,
-                action=f"rollout.{act}",
-                target_type="rollout",
-                target_id=rollout.id,
-                tenant=tenant,
-                detail={**_detail(rollout), "reason": reason},
-            )
+    with tenant_scope(tenant):
+        memory = _memory(queries.get_rollout(acting, rollout_id))
+        with transaction.atomic(durable=True):
+            lock_names(tenant)
+            queries.lock_rollout(rollout_id)
+            rollout = queries.get_rollout(acting, rollout_id)
+            _require(acting, rollout.channel)
+            if _ACTS[act](rollout, acting, reason, memory):
+                rollout.save()
+                record(
+                    acting=acting,
+                    action=f"rollout.{act}",
+                    target_type="rollout",
+                    target_id=rollout.id,
+                    tenant=tenant,
+                    detail={**_detail(rollout), "reason": reason},
+                )
     return rollout
 
 
@@ -150,80 +168,119 @@ def run_rollouts(check: Callable[[], None] = lambda: None) -> int:
     ``check`` raises when another process does this by now. Queries: 1, and some 8 for each that is under way.
     """
     with every_tenant():
-        found = list(Rollout.objects.filter(state__in=OPEN).values_list("id", "tenant_id"))
-    for rollout_id, tenant in found:
+        found = list(Rollout.objects.filter(state__in=OPEN))
+    for rollout in found:
         try:
-            with tenant_scope(tenant), transaction.atomic(durable=True):
-                check()
-                lock_names(tenant)
-                _watch(rollout_id)
+            with tenant_scope(rollout.tenant_id):
+                memory = _memory(rollout)
+                with transaction.atomic(durable=True):
+                    check()
+                    lock_names(rollout.tenant_id)
+                    _watch(rollout.id, memory)
         except OllamaMaxError as error:
             # One that cannot go on stops no other.
-            _log.error("rollout_not_watched", rollout=rollout_id.hex, error=error.message)
+            _log.error("rollout_not_watched", rollout=rollout.id.hex, error=error.message)
     return len(found)
 
 
-def _watch(rollout_id: uuid.UUID) -> None:
+def _watch(rollout_id: uuid.UUID, memory: SeenMemory | None) -> None:
     rollout = queries.lock_rollout(rollout_id)
     if rollout is None or rollout.state not in OPEN:
         return
     channel, acting = rollout.channel, system(_PART, rollout.tenant_id.hex)
     if channel.version.digest != rollout.from_version:
-        _end(rollout, RolloutState.SUPERSEDED, "The channel was moved by other means.", acting)
+        _end(rollout, RolloutState.SUPERSEDED, "The channel was moved by other means.", acting, memory)
         return
     release = Release.objects.filter(model_id=channel.model_id, version__digest=rollout.to_version).first()
     if release is None or release.stage not in KEPT_ON_NODES:
-        _end(rollout, RolloutState.ROLLED_BACK, "The new version is not there any more, or not staged.", acting)
+        why = "The new version is not there any more, or not staged."
+        _end(rollout, RolloutState.ROLLED_BACK, why, acting, memory)
         return
-    held = queries.nodes_with(rollout)
     progress, steps, gates = _progress(rollout), _steps(rollout), _gates(rollout)
+    before, held = progress.replicas, _held(rollout, memory)
+    progress.replicas = held
     if noted := look(progress, gates, channel, release, rollout.from_version):
         _note(rollout, noted, acting)
     if rollout.state == RolloutState.PRELOADING:
         rollout.progress = msgspec.to_builtins(progress)
         if progress.evaluation is not None and progress.evaluation.state == "closed":
-            _end(rollout, RolloutState.ROLLED_BACK, progress.evaluation.why, acting)
+            _end(rollout, RolloutState.ROLLED_BACK, progress.evaluation.why, acting, memory)
         elif held.new < held.old or not held.new:
             rollout.why = f"{held.new} of {max(held.old, 1)} nodes have the new version."
-        elif (why := awaited(gates.evaluation, progress.evaluation, steps[0].share)) is not None:
+        elif memory is not None and (why := _unready(memory)):
             rollout.why = why
+            warm(rollout, memory)
+        elif (missing := awaited(gates.evaluation, progress.evaluation, share_of(steps, 0))) is not None:
+            rollout.why = missing
         else:
-            _step(rollout, 0, acting)
+            _step(rollout, 0, acting, memory)
         rollout.save()
         return
     if held.old and not held.new:
-        _end(rollout, RolloutState.ROLLED_BACK, "No node has the new version any more.", acting)
+        _end(rollout, RolloutState.ROLLED_BACK, "No node has the new version any more.", acting, memory)
         return
+    if memory is not None and before is not None and before.old_loaded and not held.old_loaded:
+        _note(rollout, "the old version is in no node's memory any more: a rollback waits until it is loaded", acting)
     now = timezone.now()
     if rollout.state == RolloutState.RUNNING and rollout.stepped_at is not None:
         progress.seconds += min(LONGEST_TICK, max(0.0, (now - rollout.stepped_at).total_seconds()))
     rollout.stepped_at = now
-    _count(rollout, progress, gates, now)
-    verdict = judge(progress, steps, gates.evaluation)
+    (_compare if steps[progress.step].shadow else _count)(rollout, progress, gates, now)
+    verdict = judge(progress, steps, gates.evaluation, gates.same_answers)
     rollout.progress, rollout.why = msgspec.to_builtins(progress), verdict.why[:MOST_REASON]
     if verdict.act == "back":
-        _end(rollout, RolloutState.ROLLED_BACK, verdict.why, acting)
+        _end(rollout, RolloutState.ROLLED_BACK, verdict.why, acting, memory)
     elif verdict.act == "go" and rollout.state == RolloutState.RUNNING:
-        _step(rollout, progress.step + 1, acting)
+        _step(rollout, progress.step + 1, acting, memory)
         rollout.save()
     else:
         rollout.save()
 
 
+def _held(rollout: Rollout, memory: SeenMemory | None) -> HeldReplicas:
+    found = queries.nodes_with(rollout)
+    loaded = (0, 0) if memory is None else (len(memory.old.loaded), len(memory.new.loaded))
+    return HeldReplicas(found.old, found.new, *loaded)
+
+
+def _unready(memory: SeenMemory) -> str:
+    """Why the switch waits for memory; empty when it does not."""
+    if not memory.heard:
+        return "No node tells what it has in memory."
+    if not memory.lacking:
+        return ""
+    return f"{len(memory.new.loaded)} of {len(memory.old.loaded)} nodes have the new version in memory."
+
+
 def _count(rollout: Rollout, progress: RolloutProgress, gates: RolloutGates, now: datetime.datetime) -> None:
     """Take every answer once: which were taken is written down in the same transaction."""
     found = queries.uncounted(rollout, now - LATEST)
-    RolloutAnswer.objects.bulk_create(
-        [
-            RolloutAnswer(rollout=rollout, tenant_id=rollout.tenant_id, request=each.request, received_at=each.received)
-            for each in found
-        ]
-    )
-    RolloutAnswer.objects.filter(rollout=rollout, received_at__lt=now - LATEST * 2).delete()
+    _note_counted(rollout, {each.request: each.received for each in found}, now)
     take(progress, gates, [each.answer for each in found if each.answer is not None])
 
 
-def _pause(rollout: Rollout, acting: Principal, reason: str) -> bool:
+def _compare(rollout: Rollout, progress: RolloutProgress, gates: RolloutGates, now: datetime.datetime) -> None:
+    """Take every request of shadow traffic once, with the one that it ran again: neither is counted in a later step."""
+    found = queries.unpaired(rollout, now - LATEST)
+    _note_counted(rollout, {request: each.received for each in found for request in each.requests}, now)
+    pairs = [each for each in found if each.pair is not None]
+    if pairs:
+        progress.shadow = progress.shadow or ShadowComparison()
+        progress.shadow.take([each.pair for each in pairs if each.pair is not None])
+    take(progress, gates, [answer for each in pairs for answer in each.answers])
+
+
+def _note_counted(rollout: Rollout, received: Mapping[uuid.UUID, datetime.datetime], now: datetime.datetime) -> None:
+    counted = [
+        RolloutAnswer(rollout=rollout, tenant_id=rollout.tenant_id, request=request, received_at=at)
+        for request, at in received.items()
+    ]
+    # Of steps before, the old version's answer may have been counted by itself.
+    RolloutAnswer.objects.bulk_create(counted, ignore_conflicts=True)
+    RolloutAnswer.objects.filter(rollout=rollout, received_at__lt=now - LATEST * 2).delete()
+
+
+def _pause(rollout: Rollout, acting: Principal, reason: str, _: SeenMemory | None) -> bool:
     if rollout.state == RolloutState.PAUSED:
         return False
     _require_state(rollout, RolloutState.RUNNING)
@@ -232,7 +289,7 @@ def _pause(rollout: Rollout, acting: Principal, reason: str) -> bool:
     return True
 
 
-def _resume(rollout: Rollout, acting: Principal, reason: str) -> bool:
+def _resume(rollout: Rollout, acting: Principal, reason: str, _: SeenMemory | None) -> bool:
     if rollout.state == RolloutState.RUNNING:
         return False
     _require_state(rollout, RolloutState.PAUSED)
@@ -241,27 +298,32 @@ def _resume(rollout: Rollout, acting: Principal, reason: str) -> bool:
     return True
 
 
-def _advance(rollout: Rollout, acting: Principal, reason: str) -> bool:
+def _advance(rollout: Rollout, acting: Principal, reason: str, memory: SeenMemory | None) -> bool:
     _require_state(rollout, *OPEN)
     if rollout.channel.version.digest != rollout.from_version:
         raise Conflict("The channel was moved by other means.")
     progress, gates = _progress(rollout), _gates(rollout)
     step = 0 if rollout.state == RolloutState.PRELOADING else progress.step + 1
     look(progress, gates, rollout.channel, release_in(rollout.channel, rollout.to_version), rollout.from_version)
-    why = awaited(gates.evaluation, progress.evaluation, _steps(rollout)[step].share)
+    why = awaited(gates.evaluation, progress.evaluation, share_of(_steps(rollout), step))
     if why is not None:
         raise Conflict(f"Its gate 'evaluation' is not passed. {why}")
     rollout.progress, rollout.why = msgspec.to_builtins(progress), reason
-    _step(rollout, step, acting)
+    _step(rollout, step, acting, memory)
     return True
 
 
-def _take_back(rollout: Rollout, acting: Principal, reason: str) -> bool:
+def _take_back(rollout: Rollout, acting: Principal, reason: str, memory: SeenMemory | None) -> bool:
     if rollout.state == RolloutState.ROLLED_BACK:
         return False
     _require_state(rollout, *OPEN)
-    _end(rollout, RolloutState.ROLLED_BACK, reason or f"Taken back by {acting.name}.", acting)
+    _end(rollout, RolloutState.ROLLED_BACK, reason or f"Taken back by {acting.name}.", acting, memory)
     return True
+
+
+def _memory(rollout: Rollout) -> SeenMemory | None:
+    """What nodes have in memory, where that matters."""
+    return seen_memory(rollout) if rollout.kind == RolloutKind.BLUE_GREEN else None
 
 
 def _require_state(rollout: Rollout, *states: RolloutState) -> None:
@@ -269,41 +331,58 @@ def _require_state(rollout: Rollout, *states: RolloutState) -> None:
         raise Conflict(f"The rollout is {rollout.get_state_display()}.")
 
 
-def _step(rollout: Rollout, number: int, acting: Principal) -> None:
-    """Begin a step; the one whose share is 1 moves the channel and ends the rollout."""
+def _step(rollout: Rollout, number: int, acting: Principal, memory: SeenMemory | None) -> None:
+    """Begin a step, or end the rollout with it: where all conversations have the new version the channel is moved."""
     steps, progress = _steps(rollout), _progress(rollout)
-    before = steps[progress.step].share if rollout.state != RolloutState.PRELOADING else 0.0
-    progress.step, progress.seconds, progress.answers = number, 0.0, 0
-    rollout.progress = msgspec.to_builtins(progress)
-    if steps[number].share >= 1:
-        channel = rollout.channel
-        release = release_in(channel, rollout.to_version)
-        [moved] = point_names(
-            rollout.tenant_id,
-            channel.model.name,
-            [channel.name],
-            release.version,
-            by=acting,
-            reason=f"rollout {rollout.id}",
-            origin=release.origin,
-        )
-        rollout.channel = moved
-        _end(rollout, RolloutState.DONE, "The channel points at the new version.", acting)
+    before = share_of(steps, progress.step) if rollout.state != RolloutState.PRELOADING else 0.0
+    if ends_with(RolloutKind(rollout.kind), steps, number):
+        why = "It is over, and the channel stays where it is."
+        if rollout.kind != RolloutKind.SHADOW:
+            _move(rollout, acting)
+            why = "The channel points at the new version."
+        _end(rollout, RolloutState.DONE, why, acting, memory)
         return
+    begin_step(progress, steps, number)
+    step, detail = steps[number], {"before": before, "after": share_of(steps, number)}
     rollout.state, rollout.stepped_at = RolloutState.RUNNING, timezone.now()
-    _note(rollout, f"{steps[number].share:.2%} of conversations have the new version", acting)
+    if step.shadow:
+        detail["shadow"] = step.share
+        _note(rollout, f"{step.share:.2%} of requests are run again on the new version, and not shown", acting)
+    elif rollout.kind == RolloutKind.BLUE_GREEN:
+        compare_with(progress, _gates(rollout), queries.answers_before(rollout, rollout.stepped_at), step.requests)
+        told = f"switched: all conversations have the new version, and the old one is kept for {step.seconds:.0f} s"
+        _note(rollout, told, acting)
+        if memory is not None:
+            keep(rollout, memory)
+    else:
+        _note(rollout, f"{step.share:.2%} of conversations have the new version", acting)
+    rollout.progress = msgspec.to_builtins(progress)
     record(
         acting=acting,
         action="rollout.step",
         target_type="rollout",
         target_id=rollout.id,
         tenant=rollout.tenant_id,
-        detail={**_detail(rollout), "before": before, "after": steps[number].share},
+        detail={**_detail(rollout), **detail},
     )
     publication.publish_channels_on_commit([rollout.channel])
 
 
-def _end(rollout: Rollout, state: RolloutState, why: str, acting: Principal) -> None:
+def _move(rollout: Rollout, acting: Principal) -> None:
+    channel = rollout.channel
+    release = release_in(channel, rollout.to_version)
+    [rollout.channel] = point_names(
+        rollout.tenant_id,
+        channel.model.name,
+        [channel.name],
+        release.version,
+        by=acting,
+        reason=f"rollout {rollout.id}",
+        origin=release.origin,
+    )
+
+
+def _end(rollout: Rollout, state: RolloutState, why: str, acting: Principal, memory: SeenMemory | None) -> None:
     rollout.state, rollout.why, rollout.ended_at = state, why[:MOST_REASON], timezone.now()
     _note(rollout, f"{state.replace('_', ' ')}: {why}", acting)
     rollout.save()
@@ -317,6 +396,9 @@ def _end(rollout: Rollout, state: RolloutState, why: str, acting: Principal) -> 
             tenant=rollout.tenant_id,
             detail={**_detail(rollout), "why": rollout.why},
         )
+    if memory is not None:
+        let_go(rollout, rollout.from_version, memory.old)
+        let_go(rollout, rollout.to_version, memory.new)
     publication.publish_channels_on_commit([rollout.channel])
 
 
@@ -343,6 +425,7 @@ def _detail(rollout: Rollout) -> dict[str, Any]:
     return {
         "model": rollout.channel.model.name,
         "channel": rollout.channel.name,
+        "kind": rollout.kind,
         "from": rollout.from_version,
         "to": rollout.to_version,
         **evaluation_detail(_progress(rollout), _gates(rollout)),
@@ -361,7 +444,7 @@ def _steps(rollout: Rollout) -> list[RolloutStep]:
     return msgspec.convert(rollout.steps, list[RolloutStep])
 
 
-_ACTS: dict[Act, Callable[[Rollout, Principal, str], bool]] = {
+_ACTS: dict[Act, Callable[[Rollout, Principal, str, SeenMemory | None], bool]] = {
     "pause": _pause,
     "resume": _resume,
     "advance": _advance,

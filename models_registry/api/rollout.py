@@ -20,21 +20,20 @@ from models_registry.api.rollout_gates import (
     RolloutEvaluationSerializer,
     RolloutGateSerializer,
     RolloutGatesSerializer,
+    RolloutShadowSerializer,
+    shown_shadow,
 )
 from models_registry.models import Rollout
 from models_registry.queries import rollout as queries
 from models_registry.rollout.plan import (
     GATES,
     LEVELS,
-    LONGEST_HOLD,
-    MOST_REQUESTS,
-    MOST_STEPS,
-    STEPS,
     GateProgress,
     RolloutGates,
     RolloutProgress,
-    RolloutStep,
 )
+from models_registry.rollout.shadow import ShadowComparison
+from models_registry.rollout.steps import LONGEST_HOLD, MOST_REQUESTS, MOST_STEPS, RolloutKind, RolloutStep
 from ollamamax.identity.api.base import View
 
 
@@ -52,18 +51,40 @@ class RolloutStepSerializer(Strict):
         max_value=MOST_REQUESTS,
         help_text="answers of the new version, at least",
     )
+    shadow = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="that share of requests is run again on the new version, compared and not shown; before all other steps",
+    )
 
 
 class RolloutStartSerializer(ChannelMoveRequestSerializer):
+    kind = serializers.ChoiceField(
+        Rollout.Kind.choices,
+        required=False,
+        default=RolloutKind.STAGED.value,
+        help_text="all at once with `blue_green`; beside the old version, and shown to nobody, with `shadow`",
+    )
     steps = serializers.ListField(
         child=RolloutStepSerializer(),
         min_length=1,
         required=False,
+        allow_null=True,
         max_length=MOST_STEPS,
-        default=lambda: msgspec.to_builtins(list(STEPS)),
-        help_text="shares that rise to 1; as by default: 1, 5, 25, 50, 100 %",
+        default=None,
+        help_text="shares that rise to 1; without: 1, 5, 25, 50, 100 %. Of `blue_green` one with the share 1, its hold time: without, 900 seconds "
+        "and 100 requests. Of `shadow` those of shadow traffic alone: without, 10 % for 900 seconds and 100 requests",
     )
     gates = RolloutGatesSerializer(required=False, default=lambda: msgspec.to_builtins(RolloutGates()))
+
+
+class RolloutReplicasSerializer(serializers.Serializer[Any]):
+    """Nodes that have a version whole, and, of a rollout that switches, how many of them have it in memory."""
+
+    old = serializers.IntegerField()
+    new = serializers.IntegerField()
+    old_loaded = serializers.IntegerField()
+    new_loaded = serializers.IntegerField()
 
 
 class RolloutEventSerializer(serializers.Serializer[Any]):
@@ -80,14 +101,28 @@ class RolloutSerializer(serializers.ModelSerializer[Rollout]):
     step_answers = serializers.SerializerMethodField(help_text="of the new version in this step")
     step_seconds = serializers.SerializerMethodField()
     gates = serializers.SerializerMethodField()
+    replicas = serializers.SerializerMethodField(help_text="at the last look; null before the first")
+    shadow = serializers.SerializerMethodField(help_text="null: it has no step with shadow traffic")
     evaluation = serializers.SerializerMethodField(help_text="null: there is no such gate")
     events = RolloutEventSerializer(many=True)
 
     class Meta:
         model = Rollout
         fields = [
-            *("id", "model", "channel", "from_version", "to_version", "state", "why", "reason", "steps", "step"),
-            *("step_answers", "step_seconds", "gates", "evaluation", "events", "by_kind", "by_name", "created_at"),
+            *("id", "model", "channel", "kind", "from_version", "to_version", "state", "why", "reason", "steps"),
+            *(
+                "step",
+                "step_answers",
+                "step_seconds",
+                "replicas",
+                "gates",
+                "shadow",
+                "evaluation",
+                "events",
+                "by_kind",
+                "by_name",
+                "created_at",
+            ),
             "ended_at",
         ]
 
@@ -117,11 +152,25 @@ class RolloutSerializer(serializers.ModelSerializer[Rollout]):
                     "new_answers": gate.new,
                     "old_mean": gate.old_sum / gate.old if gate.old else None,
                     "new_mean": gate.new_sum / gate.new if gate.new else None,
+                    "before": gate.before is not None,
+                    "blocks_left": gate.blocks_left,
                     "evidence": gate.evidence.shown,
                     "closes_at": 1 / LEVELS[name],
                 }
             )
         return found
+
+    @extend_schema_field(RolloutReplicasSerializer(allow_null=True))
+    def get_replicas(self, rollout: Rollout) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = msgspec.to_builtins(_progress(rollout).replicas)
+        return found
+
+    @extend_schema_field(RolloutShadowSerializer(allow_null=True))
+    def get_shadow(self, rollout: Rollout) -> dict[str, Any] | None:
+        if not any(step.get("shadow") for step in rollout.steps):
+            return None
+        asked = msgspec.convert(rollout.gates, RolloutGates).same_answers
+        return shown_shadow(_progress(rollout).shadow or ShadowComparison(), asked)
 
     @extend_schema_field(RolloutEvaluationSerializer(allow_null=True))
     def get_evaluation(self, rollout: Rollout) -> dict[str, Any] | None:
@@ -163,9 +212,10 @@ class ModelRolloutListView(View):
         given = RolloutStartSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         asked = dict(given.validated_data)
-        steps = msgspec.convert(asked.pop("steps"), list[RolloutStep])
+        steps = msgspec.convert(asked.pop("steps"), list[RolloutStep] | None)
         gates = msgspec.convert(asked.pop("gates"), RolloutGates)
-        made = start_rollout(acting=self.acting, channel_id=channel_id, steps=steps, gates=gates, **asked)
+        kind = RolloutKind(asked.pop("kind"))
+        made = start_rollout(acting=self.acting, channel_id=channel_id, kind=kind, steps=steps, gates=gates, **asked)
         return Response(RolloutSerializer(made).data, status=201)
 
 

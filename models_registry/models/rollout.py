@@ -7,16 +7,23 @@ from django.utils import timezone
 
 from models_registry.models.model import Channel
 from models_registry.rollout.plan import OPEN, RolloutState
+from models_registry.rollout.steps import RolloutKind
 from ollamamax.identity.scope import tenant_manager
 from ollamamax.kernel import ids
 
+KINDS = [each.value for each in RolloutKind]
 STATES = [each.value for each in RolloutState]
 OPEN_STATES = [each.value for each in OPEN]
 
 
 class Rollout(models.Model):
-    """``steps`` and ``gates`` are in the JSON of `models_registry.rollout.plan`, ``progress`` too. ``why`` says in a sentence what it waits for, or
+    """``steps`` are in the JSON of `models_registry.rollout.steps`, ``gates`` and ``progress`` in that of `models_registry.rollout.plan`. ``why`` says in a sentence what it waits for, or
     why it ended; ``events`` are ``{"at", "what", "by"}``, the oldest first."""
+
+    class Kind(models.TextChoices):
+        STAGED = "staged"
+        BLUE_GREEN = "blue_green", "blue-green"
+        SHADOW = "shadow"
 
     class State(models.TextChoices):
         PRELOADING = "preloading"
@@ -31,6 +38,7 @@ class Rollout(models.Model):
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="rollouts")
     from_version = models.CharField(max_length=71)
     to_version = models.CharField(max_length=71)
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.STAGED, db_default=Kind.STAGED)
     state = models.CharField(max_length=16, choices=State.choices, default=State.PRELOADING)
     steps = models.JSONField()
     gates = models.JSONField()
@@ -60,6 +68,11 @@ class Rollout(models.Model):
                 condition=models.Q(state__in=STATES),
                 name="registry_rollout_state_known",
                 violation_error_message="Not a state of a rollout.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind__in=KINDS),
+                name="registry_rollout_kind_known",
+                violation_error_message="Not a kind of rollout.",
             ),
             models.CheckConstraint(
                 condition=~models.Q(from_version=models.F("to_version")),

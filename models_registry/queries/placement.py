@@ -19,11 +19,13 @@ from cluster.placement.plan import plan
 from cluster.placement.terms import LoadedReplica, LoadPlan, LoadTerms, PlacementNode, PlacementVersion
 from cluster.queries.node import states
 from cluster.scheduling.eligibility import memory_of
-from models_registry.models import Channel, Replica, Version
+from models_registry.models import Channel, Replica, Rollout, Version
 from models_registry.queries.memory import KnownMemory, known_memory
 from models_registry.queries.replication import ReplicationRules, rules_of
 from models_registry.queries.scaling import KnownScaling, is_fresh, known_scaling, open_requests
 from models_registry.replication.terms import ReplicationTerms
+from models_registry.rollout.plan import OPEN
+from models_registry.rollout.steps import RolloutKind
 from ollamamax.contract import Load, ModelState, NodeState
 from ollamamax.contract.profile import Profile
 from ollamamax.metering import queries as metering
@@ -81,7 +83,7 @@ class PlacementSnapshot:
 
 
 def planned(tenant: uuid.UUID) -> PlacementSnapshot:
-    """The plan for the nodes and versions of the tenant in scope, from what is so now. Queries: 9. Raises `Unavailable` when Redis is away."""
+    """The plan for the nodes and versions of the tenant in scope, from what is so now. Queries: 10. Raises `Unavailable` when Redis is away."""
     found = list(Node.objects.order_by("pk"))
     said = states(found)
     channels = list(Channel.objects.select_related("model", "version").order_by("model__name", "name"))
@@ -100,9 +102,20 @@ def planned(tenant: uuid.UUID) -> PlacementSnapshot:
     }
     nodes = [_node(each, said.get(each.id.hex)) for each in found]
     now = timezone.now()
+    # Nobody asks for the old version of a switch, and a rollback needs it where it is.
+    switching = Rollout.objects.filter(kind=RolloutKind.BLUE_GREEN, state__in=OPEN)
+    stays = set(switching.values_list("from_version", flat=True))
     placed = [
         _version(
-            version, by_version[digest], said, kinds, known, rules, demand[digest], _idle(used.get(version.id), now)
+            version,
+            by_version[digest],
+            said,
+            kinds,
+            known,
+            rules,
+            demand[digest],
+            _idle(used.get(version.id), now),
+            stays=digest in stays,
         )
         for digest, version in versions.items()
     ]
@@ -200,6 +213,8 @@ def _version(
     rules: ReplicationRules,
     demand: float,
     idle_for: float,
+    *,
+    stays: bool,
 ) -> PlacementVersion:
     profiles = [msgspec.convert(each.model.profile, Profile) for each in channels]
     context = max((each.num_ctx for each in profiles if each.num_ctx), default=None)
@@ -221,7 +236,9 @@ def _version(
         version.tenant_id.hex,
         needs,
         holders,
-        _terms(profiles, terms.spread, terms.priority, terms.least_loaded or 0, terms.most_loaded, terms.pinned),
+        _terms(
+            profiles, terms.spread, terms.priority, terms.least_loaded or 0, terms.most_loaded, terms.pinned or stays
+        ),
         demand,
         idle_for,
         unknown=known.shapes[version.digest].unknown,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
@@ -12,17 +13,24 @@ from cluster.models import Node
 from models_registry.models import Channel, Replica, Rollout, RolloutAnswer
 from models_registry.queries.model import get_channel
 from models_registry.rollout.plan import OPEN, CountedAnswer
+from models_registry.rollout.shadow import ShadowAnswer, ShadowPair
 from ollamamax.identity.queries.role import restrict
 from ollamamax.kernel.errors import NotFound
 from ollamamax.kernel.principal import Principal
-from ollamamax.metering.queries import ended_of_model
+from ollamamax.metering.models import UsageRecord
+from ollamamax.metering.versions import ended_of_model, records_of, shadows_of_model
 
 MOST_ANSWERS = 20_000
 """That are counted at once; the rest with the next look."""
+LONGEST_BEFORE = datetime.timedelta(days=1)
+MOST_BEFORE = 5_000
+"""Of the old version's answers, that the new one is compared with after a switch."""
 HARDWARE = "hardware"
 """The label of nodes that says which are of one kind."""
 _SPEED_FROM = 8
 """Tokens from which an answer's speed is told by more than chance."""
+_TELLING = frozenset({"ok", "failed", "node_lost"})
+"""Outcomes that say something about a version."""
 _SEEN = ("model.view", "model.manage")
 
 
@@ -33,6 +41,16 @@ class UncountedAnswer:
     request: uuid.UUID
     received: datetime.datetime
     answer: CountedAnswer | None
+
+
+@dataclass(frozen=True)
+class UncountedPair:
+    """A request of shadow traffic and the one that it ran again, as one pair and as the answers of both; nothing where one of them says nothing."""
+
+    requests: tuple[uuid.UUID, ...]
+    received: datetime.datetime
+    pair: ShadowPair | None
+    answers: tuple[CountedAnswer, ...]
 
 
 @dataclass(frozen=True)
@@ -89,14 +107,88 @@ def nodes_with(rollout: Rollout) -> HeldBy:
 
 def uncounted(rollout: Rollout, since: datetime.datetime) -> list[UncountedAnswer]:
     """Answers under the channel's name to requests that came since then, and since the rollout began, which it has not counted. Two queries."""
-    name = f"{rollout.channel.model.name}:{rollout.channel.name}"
-    since = max(since, rollout.created_at)
+    counted = RolloutAnswer.objects.filter(rollout=rollout).values("request")
+    found = _answered(rollout, (rollout.from_version, rollout.to_version), max(since, rollout.created_at))
+    return _answers(rollout, found.exclude(request__in=counted).order_by("request")[:MOST_ANSWERS])
+
+
+def unpaired(rollout: Rollout, since: datetime.datetime) -> list[UncountedPair]:
+    """Requests of shadow traffic that came since then, and since the rollout began, which it has not counted, each with the one that it ran again,
+    where that is written by now. Three queries."""
     counted = RolloutAnswer.objects.filter(rollout=rollout).values("request")
     tenant = None if rollout.channel.model.shared else rollout.tenant_id
-    records = ended_of_model(tenant, name, (rollout.from_version, rollout.to_version), since)
-    found = records.exclude(request__in=counted).order_by("request")[:MOST_ANSWERS]
+    name = f"{rollout.channel.model.name}:{rollout.channel.name}"
+    rows = shadows_of_model(tenant, name, rollout.to_version, max(since, rollout.created_at))
+    shadows = list(rows.exclude(request__in=counted).order_by("request")[:MOST_ANSWERS])
+    originals = {
+        each.request: each
+        for each in records_of(tenant, [each.shadow_of for each in shadows if each.shadow_of is not None])
+    }
+    kinds = _kinds({each.node for each in (*shadows, *originals.values()) if each.node is not None})
+    found = []
+    for shadow in shadows:
+        original = originals.get(shadow.shadow_of) if shadow.shadow_of is not None else None
+        if original is None:
+            continue  # it may be written yet
+        old, new = _seen(original), _seen(shadow)
+        pair = None if old is None or new is None else ShadowPair(old, new, shadow.same_answer)
+        found.append(
+            UncountedPair(
+                (shadow.request, original.request),
+                shadow.received_at,
+                pair,
+                ()
+                if old is None or new is None
+                else tuple(
+                    CountedAnswer(
+                        new=each is shadow,
+                        kind=kinds.get(each.node, "") if each.node is not None else "",
+                        failed=answer.failed,
+                        first_token_ms=answer.first_token_ms,
+                        token_ms=answer.token_ms,
+                    )
+                    for each, answer in ((original, old), (shadow, new))
+                ),
+            )
+        )
+    return found
+
+
+def _seen(row: UsageRecord) -> ShadowAnswer | None:
+    """``None`` for one that says nothing about its version: it was cancelled, or its gateway was lost."""
+    if row.node is None or row.outcome not in _TELLING:
+        return None
+    first, tokens = row.first_token_ms, row.completion_tokens
+    return ShadowAnswer(_failed(row.outcome, row.status), *_times(row.queue_ms, first, row.duration_ms, tokens), tokens)
+
+
+def _failed(outcome: str, status: int | None) -> bool:
+    return outcome != "ok" and (status is None or status >= 500)
+
+
+def _times(queue: float | None, first: float | None, duration: float, tokens: int) -> tuple[float | None, float | None]:
+    """To the first token, without the wait for a slot, and for each further one; milliseconds."""
+    if first is None:
+        return None, None
+    return max(0.0, first - (queue or 0.0)), None if tokens < _SPEED_FROM else max(0.0, duration - first) / (tokens - 1)
+
+
+def answers_before(rollout: Rollout, until: datetime.datetime) -> list[CountedAnswer]:
+    """The old version's last `MOST_BEFORE` answers under the channel's name to requests that came at most `LONGEST_BEFORE` before then, in the
+    order of the requests. Two queries."""
+    found = _answered(rollout, (rollout.from_version,), until - LONGEST_BEFORE).filter(received_at__lt=until)
+    answers = _answers(rollout, found.order_by("-request")[:MOST_BEFORE])
+    return [each.answer for each in reversed(answers) if each.answer is not None]
+
+
+def _answered(rollout: Rollout, versions: Sequence[str], since: datetime.datetime) -> QuerySet[UsageRecord]:
+    name = f"{rollout.channel.model.name}:{rollout.channel.name}"
+    return ended_of_model(None if rollout.channel.model.shared else rollout.tenant_id, name, versions, since)
+
+
+def _answers(rollout: Rollout, records: QuerySet[UsageRecord]) -> list[UncountedAnswer]:
     rows = list(
-        found.values_list(
+        records.values_list(
             *("request", "received_at", "version", "node", "outcome", "status"),
             *("queue_ms", "first_token_ms", "duration_ms", "completion_tokens"),
         )
@@ -105,14 +197,12 @@ def uncounted(rollout: Rollout, since: datetime.datetime) -> list[UncountedAnswe
     answers = []
     for request, received, version, node, outcome, status, queue, first, duration, tokens in rows:
         answer = None
-        if node is not None and outcome in {"ok", "failed", "node_lost"}:
-            failed = outcome != "ok" and (status is None or status >= 500)
+        if node is not None and outcome in _TELLING:
             answer = CountedAnswer(
-                new=version == rollout.to_version,
-                kind=kinds.get(node, ""),
-                failed=failed,
-                first_token_ms=None if first is None else max(0.0, first - (queue or 0.0)),
-                token_ms=None if first is None or tokens < _SPEED_FROM else (duration - first) / (tokens - 1),
+                version == rollout.to_version,
+                kinds.get(node, ""),
+                _failed(outcome, status),
+                *_times(queue, first, duration, tokens),
             )
         answers.append(UncountedAnswer(request, received, answer))
     return answers

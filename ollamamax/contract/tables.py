@@ -131,7 +131,7 @@ class Details(msgspec.Struct, omit_defaults=True):
     """The name of the model that it was made from by `create`."""
 
 
-class Trial(msgspec.Struct, frozen=True):
+class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
     """A share of a channel's requests has another version than it points at: a rollout is under way."""
 
     rollout: str
@@ -140,6 +140,8 @@ class Trial(msgspec.Struct, frozen=True):
     """Of conversations, from 0 to 1."""
     name: str
     """Of the other version, ``model@sha256:...``."""
+    shadow: float = 0.0
+    """Of requests, from 0 to 1: so many are run again on the other version, and what that answers is not shown."""
 
 
 class Listed(msgspec.Struct, omit_defaults=True):

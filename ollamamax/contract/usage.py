@@ -32,6 +32,8 @@ class OpenRequest(msgspec.Struct, omit_defaults=True):
     """When the node was given it."""
     idle_only: bool = False
     """It runs on slots that nobody waits for, or not at all: of batches and evaluations."""
+    shadow_of: str = ""
+    """The request that it runs again on another version, whose answer nobody is shown; empty for one that somebody waits for."""
 
 
 class ScoredNode(msgspec.Struct):
@@ -120,6 +122,10 @@ class UsageRecord(msgspec.Struct, omit_defaults=True):
     """For how long it had a slot, where ``route`` does not say."""
     prompt_kept: bool = False
     """Whether its tenant wanted its prompt kept. Sealed it goes to Postgres by itself, and may be lost on the way."""
+    shadow_of: str = ""
+    """As of `OpenRequest`."""
+    same_answer: bool | None = None
+    """Whether it said the same as the request that it runs again; ``None`` where that is left to chance, or was not to be known."""
 
 
 encode_json = msgspec.json.Encoder().encode

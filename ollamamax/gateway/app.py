@@ -38,6 +38,7 @@ from ollamamax.gateway.routes import (
 )
 from ollamamax.gateway.run import Exchange
 from ollamamax.gateway.service import Service
+from ollamamax.gateway.shadow import Shadows
 from ollamamax.gateway.starting_turns import Turns
 from ollamamax.gateway.whole_response import Inside, MeasuredAnswer, WholeResponse
 from ollamamax.identity import access
@@ -172,7 +173,8 @@ class Gateway:
                     lambda: self._open,
                     lambda: len(directory.problems() | dispatcher.background.problems()),
                 )
-                self._service = Service(directory, dispatcher, self._max_body, self._deadline, self._keeping)
+                shadows = Shadows(dispatcher, self._callers, self._deadline)
+                self._service = Service(directory, dispatcher, self._max_body, self._deadline, shadows, self._keeping)
                 _log.info("gateway_started", gateway=dispatcher.id)
             return self._service
 
@@ -188,6 +190,7 @@ class Gateway:
         if self._service is not None:
             service, self._service = self._service, None
             self._unshow()
+            await service.shadows.stop()
             await service.dispatcher.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

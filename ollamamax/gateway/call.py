@@ -37,6 +37,8 @@ class Call(msgspec.Struct, eq=False):
     """The class that its key may ask for."""
     idle_only: bool = False
     """Take a slot that nobody waits for, or none."""
+    shadow_of: str = ""
+    """The request that it runs again, whose answer nobody is shown; empty for what somebody asks."""
     exact: bool = False
     """The model that is asked answers, and none that stands in for it; when its first token came is known, also of a short answer."""
     timeout: float | None = None

@@ -108,6 +108,14 @@ def on_trial(directory: Directory, call: Call, listed: Listed, trial: Trial, ask
     return msgspec.structs.replace(listed, alias_of=told)
 
 
+def in_shadow(directory: Directory, call: Call, told: Listed, trial: Trial) -> Listed | None:
+    """The version on which this request is run again, unseen, if it is among the rollout's share of shadow traffic. ``told`` is what answers it."""
+    if not has_new(f"{trial.rollout} shadow", trial.shadow, "", call.id.encode()):
+        return None
+    new = _model(directory, call.principal.tenant or "", trial.name)
+    return None if new is None else msgspec.structs.replace(new, alias_of=told.alias_of, fallbacks=())
+
+
 def names(directory: Directory, acting: Principal) -> Iterator[tuple[str, Listed]]:
     """All names of the tenant of ``acting`` that they may use, aliases of models that are there too, in order.
 

@@ -91,6 +91,7 @@ class Execution:
             inference=inference,
             profile=listed.profile,
             idle_only=call.idle_only,
+            shadow_of=call.shadow_of,
             at_once=instead_of is not None,
             waits_for_nodes=not has_others,
             fetched_by="" if listed.engine else listed.owner,

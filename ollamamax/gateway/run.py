@@ -117,9 +117,12 @@ class _Answering:
         has_others: bool = False,
         instead_of: Request | None = None,
     ) -> Execution:
-        if listed.trial is not None:
-            listed = catalog.on_trial(self.service.directory, call, listed, listed.trial, self.asked, model)
-        return Execution(
+        kind: Callable[..., Execution] = Execution
+        if (trial := listed.trial) is not None:
+            listed = catalog.on_trial(self.service.directory, call, listed, trial, self.asked, model)
+            if trial.shadow and (new := catalog.in_shadow(self.service.directory, call, listed, trial)) is not None:
+                kind = self.service.shadows.followed(new)
+        return kind(
             self.service.dispatcher,
             self._interruptions,
             call,

@@ -9,6 +9,7 @@ from cluster.dispatch.dispatcher import Dispatcher
 from ollamamax.bus.directory import Directory
 from ollamamax.gateway.http import Receive, Scope, read_body
 from ollamamax.gateway.openai.keeping import Keeping
+from ollamamax.gateway.shadow import Shadows
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Service:
     dispatcher: Dispatcher
     max_body: int
     deadline: float
+    shadows: Shadows
     keeping: Keeping | None = None
 
     def body(self, scope: Scope, receive: Receive) -> Awaitable[bytes]:

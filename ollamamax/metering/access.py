@@ -24,6 +24,7 @@ COLUMNS = (
         "duration_ms",
         "trace",
         "metadata",
+        "shadow_of",
     ),
 )
 READ = tuple(name for name in COLUMNS if name != "key_name")
@@ -41,6 +42,7 @@ _TOLD = (
     "completion_tokens",
     "cached_tokens",
     "trace",
+    "shadow_of",
 )
 
 

@@ -26,6 +26,7 @@ class MeteringConfig(AppConfig):
             *("prompt_tokens", "completion_tokens", "queue_ms", "first_token_ms", "duration_ms", "outcome", "error"),
             *("attempts", "priority", "cost", "currency", "status", "metadata", "cached_tokens"),
             *("charge", "charge_currency", "price", "slot_seconds", "prompt_kept"),
+            *("shadow_of", "same_answer"),
         )
         exported(
             "budgets",

@@ -63,6 +63,11 @@ class UsageRecord(models.Model):
     prompt_kept = models.BooleanField(db_default=False, default=False)
     """Whether its tenant wanted its prompt kept when it came: a `KeptPrompt` then, until its days are over."""
 
+    shadow_of = models.UUIDField(null=True)
+    """The request that it runs again on another version, for a rollout to compare: nobody is shown its answer, and no sum counts it. ``None`` for all others."""
+    same_answer = models.BooleanField(null=True)
+    """Whether it said the same as that one; ``None`` where that is left to chance, or was not to be known."""
+
     objects: models.Manager[UsageRecord] = tenant_manager()
 
     class Meta:

@@ -138,7 +138,7 @@ def groups(
             if whole:
                 _add(found, by, columns, rows.filter(_within("start", whole), period=period), "start", _OF_SUMS)
     if spans:
-        records = UsageRecord.objects.filter(_within("received_at", spans), **only)
+        records = UsageRecord.objects.filter(_within("received_at", spans), shadow_of=None, **only)
         _add(found, by, {}, records, "received_at", _OF_RECORDS)
     periods = [name for name in by if name in PERIODS]
     return sorted(found.values(), key=lambda each: ([each.group[name] for name in periods], -each.requests))
@@ -253,16 +253,6 @@ def _next(moment: datetime.datetime, period: str) -> datetime.datetime:
     """The moment itself where a day or an hour begins at it."""
     begin = _begin(moment, period)
     return moment if moment == begin else begin + _LENGTH[period]
-
-
-def ended_of_model(
-    tenant: uuid.UUID | None, model: str, versions: Sequence[str], since: datetime.datetime
-) -> QuerySet[UsageRecord]:
-    """Records of requests that came since then under a full name and had one of these versions; ``tenant`` is ``None`` for those of all, in their scope."""
-    # Partitions are by the time in the id.
-    oldest = uuid.UUID(int=int(since.timestamp() * 1000) << 80)
-    found = UsageRecord.objects.filter(request__gte=oldest, received_at__gte=since, model=model, version__in=versions)
-    return found if tenant is None else found.filter(tenant_id=tenant)
 
 
 def seconds_by_version(

@@ -62,6 +62,10 @@ LABELS: dict[str, Label] = {
     "kind": Label("Which tokens: those of the prompt, those that were generated, those that the engine had kept.", ("prompt", "completion", "cached")),
     "phase": Label("Which part of the engine's work.", ("load", "prompt", "generation")),
     "by": Label("Who ended it.", ("client", "management", "deadline", OTHER)),
+    "shadow": Label(
+        "`ok` and `failed`: a node ran it; `not_idle`: no node had a slot that nobody waits for; `no_room`: too many ran at once in this process.",
+        ("ok", "failed", "not_idle", "no_room"),
+    ),
     "loop": Label("Name of a control loop.", None, _CODE),
     "region": Label("Region; `none` for one without a name.", None, "one for each region"),
     "result": Label("How it went.", None, _CODE),
@@ -116,6 +120,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("ollamamax_routed_total", "counter", "Attempts that nodes were given, by the reason of the choice.", ASKS, ("reason",)),
     Metric("ollamamax_retries_total", "counter", "Attempts that failed and were made again on another node, by the code of the failure.", ASKS, ("code",)),
     Metric("ollamamax_continuations_total", "counter", "Answers that another node went on with.", ASKS),
+    Metric("ollamamax_shadow_requests_total", "counter", "Requests that were to be run again on the version of a rollout, unseen: what became of that.", ASKS, ("shadow",)),
     Metric("ollamamax_cancellations_total", "counter", "Requests that somebody ended before they were answered.", ASKS, ("by",)),
     Metric("ollamamax_engine_seconds", "histogram", "What engines say that a part of their work took, for requests that ended well.", ASKS, ("phase",), _LONG),
     # -- what a process that asks nodes holds

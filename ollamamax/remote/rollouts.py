@@ -42,7 +42,12 @@ def rollout() -> None:
 @click.option(
     "--plan",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="JSON with `steps` and `gates`, as the API takes them.",
+    help="JSON with `kind`, `steps` and `gates`, as the API takes them.",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(["staged", "blue_green", "shadow"]),
+    help="In steps (the default); all at once, with the old version kept for a hold time; or beside it, shown to nobody.",
 )
 @click.option(
     "--step",
@@ -61,6 +66,7 @@ def start(
     name: str,
     version: str,
     plan: Path | None,
+    kind: str | None,
     steps: tuple[str, ...],
     reason: str,
     watched: bool,
@@ -73,6 +79,8 @@ def start(
     body: dict[str, Any] = {"reason": reason}
     if plan is not None:
         body |= _plan_of(plan)
+    if kind is not None:
+        body["kind"] = kind
     if steps:
         body["steps"] = [_step(each) for each in steps]
     row = find.channel(api, name)
@@ -89,8 +97,8 @@ def _plan_of(file: Path) -> dict[str, Any]:
         found = json.loads(file.read_text())
     except (ValueError, RecursionError) as error:
         raise CommandFailed(f"{file} is no JSON: {error}.", ExitStatus.USAGE) from None
-    if not isinstance(found, dict) or found.keys() - {"steps", "gates"}:
-        raise CommandFailed(f"{file} must be an object with `steps` and `gates`.", ExitStatus.USAGE)
+    if not isinstance(found, dict) or found.keys() - {"kind", "steps", "gates"}:
+        raise CommandFailed(f"{file} must be an object with `kind`, `steps` and `gates`.", ExitStatus.USAGE)
     return found
 
 
@@ -140,6 +148,9 @@ def _watch(api: RemoteApi, found: dict[str, Any], interval: float, timeout: floa
         )
     if found["state"] != "done":
         raise CommandFailed(f"Rollout {found['id']} is {found['state']}: {found['why']}", code=found["state"])
+    if found["kind"] == "shadow":
+        show.result(found, _line(found))
+        return
     show.result(found, f"{found['model']}:{found['channel']} is {found['to_version']}.")
 
 
@@ -147,8 +158,9 @@ def _line(found: dict[str, Any]) -> str:
     """One sentence of how it is."""
     where = f"{found['model']}:{found['channel']} to {show.short(found['to_version'])}, {found['state']}"
     if found["step"] is not None:
-        share = found["steps"][found["step"]]["share"]
-        where += f", step {found['step'] + 1} of {len(found['steps'])} ({share:.0%}, {found['step_answers']} answers)"
+        step = found["steps"][found["step"]]
+        share = f"{step['share']:.0%}{' shadow' if step['shadow'] else ''}"
+        where += f", step {found['step'] + 1} of {len(found['steps'])} ({share}, {found['step_answers']} answers)"
     return f"{where}. {found['why']}".rstrip()
 
 
@@ -158,7 +170,16 @@ def _line(found: dict[str, Any]) -> str:
 def status(api: RemoteApi, which: str) -> None:
     """How it is now, and what was measured of both versions."""
     found = find.rollout(api, which)
-    heads = ("GATE", "OLD", "ANSWERS", "NEW", "ANSWERS", "EVIDENCE", "CLOSES AT")
+    before = any(gate["before"] for gate in found["gates"])
+    heads = (
+        "GATE",
+        "OLD, BEFORE THE SWITCH" if before else "OLD",
+        "ANSWERS",
+        "NEW",
+        "ANSWERS",
+        "EVIDENCE",
+        "CLOSES AT",
+    )
     show.result(found, lambda: f"{_line(found)}\n\n{show.table(heads, map(_gate_row, found['gates']))}")
 
 

@@ -23,6 +23,8 @@ LONGER = {
     "cluster/dispatch/dispatcher.py": "what one gateway does with one request, in its order",
     "cluster/fleet/fleet.py": "one snapshot of all nodes, and how it is kept",
     "cluster/engines/template.py": "one rendering, and what bounds it",
+    "models_registry/queries/placement.py": "one snapshot, and what it is read from",
+    "models_registry/rollout/plan.py": "one decision, and what it is counted from",
     "models_registry/actions/rollout.py": "one rollout, from its start to its end",
     "cluster/placement/plan.py": "one plan, whose steps share what they counted",
     "cluster/worker/agent.py": "one agent, from its start to its end",

@@ -67,6 +67,8 @@ ELSEWHERE = {
     "docs/ci.md: {": "tests/registry/test_api_rollouts.py: the call with each of its fields",
     "docs/evaluations.md: {": "tests/evaluations/test_checks.py: it is a suite that can be run",
     'docs/rollouts.md: {"version"': "tests/registry/test_api_rollouts.py: the call with each of its fields",
+    'docs/rollouts.md: {"kind"': "tests/registry/test_rollout_switch.py: the call with each of its fields",
+    'docs/rollouts.md: {"steps"': "tests/registry/test_rollout_shadow.py: the call with each of its fields",
     'docs/rollouts.md: {"evaluation"': "tests/registry/test_rollout_gate.py: a rollout is begun with it",
     "docs/backup.md: ollamamax backup --new-key": "tests/flow/test_make_up.py: a backup begins another installation",
     "docs/running.md: ollamamax doctor": "tests/doctor/test_doctor.py",

@@ -11,6 +11,7 @@ import pytest
 import redis
 from rest_framework.test import APIClient
 
+from cluster.actions.node import Joined
 from models_registry.actions.replica import reconcile_replicas
 from models_registry.actions.rollout import run_rollouts
 from models_registry.actions.version import publish_gguf
@@ -33,7 +34,11 @@ QUICK = [{"share": 0.5, "seconds": 0, "requests": 10}, {"share": 1.0, "seconds":
 class Stage(Shelf):
     """`Shelf` with a node that has both versions; ``latest`` points at the second, and the first is rolled out."""
 
-    node = ""
+    joined: Joined
+
+    @property
+    def node(self) -> str:
+        return self.joined.node.id.hex
 
     def start(self, **body: Any) -> Any:
         return post(self.api, f"{self.channel()}/rollouts", version=self.first.digest, **{"steps": QUICK, **body})
@@ -59,9 +64,8 @@ def stage(
     first = publish(owner, "tiny:1b", "latest")
     second = publish(owner, "tiny:latest", file=write_gguf(tmp_path / "other.gguf", size=16))
     stage = Stage(owner, owner_api, first, second)
-    joined = join(owner)
-    stage.node = joined.node.id.hex
-    says(valkey, joined, *[ModelState(each.digest, "tiny", "ready", "llamacpp") for each in (first, second)])
+    stage.joined = join(owner)
+    says(valkey, stage.joined, *[ModelState(each.digest, "tiny", "ready", "llamacpp") for each in (first, second)])
     reconcile_replicas()
     return stage
 

@@ -10,22 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models_registry.rollout.before import BLOCK, KEPT, dealt
 from models_registry.rollout.evidence import AnswerBlock, Evidence, log_e
 from models_registry.rollout.plan import (
     LEVELS,
-    STEPS,
     CountedAnswer,
     GateName,
     RolloutGates,
     RolloutProgress,
-    RolloutStep,
     check_gates,
-    check_steps,
     closed,
+    compare_with,
     judge,
     take,
 )
 from models_registry.rollout.side import conversation_of, has_new
+from models_registry.rollout.steps import STEPS, USUAL, RolloutKind, RolloutStep, check_steps, ends_with, share_of
 from ollamamax.contract import Inference
 from ollamamax.kernel.errors import InvalidRequest
 
@@ -143,9 +143,9 @@ def test_a_step_is_left_when_time_and_answers_are_full_and_never_when_a_gate_clo
 
 @pytest.mark.parametrize("shares", [(), (0.5,), (0.5, 0.5, 1), (0.5, 0.2, 1), (0.0, 1), (1.1,), (math.nan, 1)])
 def test_steps_rise_to_all(shares: tuple[float, ...]) -> None:
-    check_steps(STEPS)
+    check_steps(RolloutKind.STAGED, STEPS)
     with pytest.raises(InvalidRequest):
-        check_steps([RolloutStep(share) for share in shares])
+        check_steps(RolloutKind.STAGED, [RolloutStep(share) for share in shares])
 
 
 @pytest.mark.parametrize(
@@ -201,3 +201,107 @@ def test_a_conversation_keeps_its_version_and_the_share_is_true() -> None:
     assert drawn[0.0] < drawn[0.05] < drawn[0.25] < drawn[1.0]
     assert len(drawn[1.0]) == 4000
     assert 900 < len(drawn[0.25]) < 1100
+
+
+# -- blue-green: compared with what was measured before the switch
+
+
+@given(
+    st.lists(st.floats(0, 1e6), max_size=400),
+    st.integers(0, 300),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_every_answer_from_before_the_switch_is_dealt_once_and_blocks_do_not_depend_on_the_answers(
+    values: list[float], requests: int, times: bool
+) -> None:
+    found = dealt(values, requests, times=times)
+    sizes = [size for size, _ in found.blocks]
+    kept = min(KEPT, len(values) // 3)
+    assert sum(sizes) <= len(values) - kept
+    assert all(size >= BLOCK and 0 <= bad <= size for size, bad in found.blocks)
+    # The same numbers of other answers make the same blocks.
+    assert [size for size, _ in dealt([0.0] * len(values), requests, times=times).blocks] == sizes
+    assert sizes == sorted(sizes, reverse=True), "those that are waited for have the most to compare with"
+    if times and found.blocks:
+        assert found.middle == sorted(values[:kept])[kept // 2]
+
+
+def _switched(
+    seed: int, before: int, after: int, bad: tuple[float, float] = (0.01, 0.01), slow: float = 1.0
+) -> RolloutProgress:
+    rng, progress, gates = random.Random(seed), RolloutProgress(), RolloutGates(speed=None)
+    compare_with(progress, gates, _answers(rng, before, 1.0, (bad[0], bad[0]), 1.0), 100)
+    for answer in _answers(rng, after, 1.0, bad, slow):
+        take(progress, gates, [answer])
+        if closed(progress):
+            break
+    return progress
+
+
+def test_after_a_switch_an_equal_version_stays_and_a_worse_one_is_found_out() -> None:
+    assert [seed for seed in range(20) if closed(_switched(seed, 2000, 2000, (0.05, 0.05)))] == []
+    assert sum(closed(_switched(seed, 2000, 1000, (0.01, 0.06))) == "failures" for seed in range(20)) >= 19
+    assert sum(closed(_switched(seed, 2000, 100, (0.0, 0.0), 2.0)) == "first_token" for seed in range(20)) >= 18
+
+
+def test_without_anything_from_before_the_switch_no_gate_says_anything_and_when_it_is_used_up_none_says_more() -> None:
+    progress = _switched(1, 0, 200, (0.0, 0.9))
+    assert closed(progress) is None
+    gate = progress.gates["failures"]
+    assert (gate.old, gate.new, gate.blocks_left) == (0, 200, 0)
+    progress = _switched(1, 60, 400)
+    evidence = progress.gates["failures"].evidence.value
+    assert progress.gates["failures"].blocks_left == 0
+    take(progress, RolloutGates(), _answers(random.Random(3), 100, 1.0, (0.9, 0.9), 9.0))
+    assert progress.gates["failures"].evidence.value == evidence
+
+
+def test_answers_of_the_old_version_that_end_after_the_switch_are_not_compared() -> None:
+    progress = _switched(1, 300, 0)
+    gate = progress.gates["failures"]
+    left = gate.blocks_left
+    take(progress, RolloutGates(), [CountedAnswer(False, "llamacpp", True)] * 50)
+    assert (gate.old, gate.blocks_left, gate.new) == (300, left, 0)
+
+
+SHARES = st.floats(0.001, 1.0)
+ANY_STEPS = st.lists(st.builds(RolloutStep, SHARES, st.just(0.0), st.just(0), st.booleans()), min_size=1, max_size=5)
+
+
+@given(st.sampled_from(RolloutKind), ANY_STEPS)
+@settings(max_examples=200, deadline=None)
+def test_whatever_steps_pass_lead_from_nobody_to_all_or_show_nothing(
+    kind: RolloutKind, steps: list[RolloutStep]
+) -> None:
+    try:
+        check_steps(kind, steps)
+    except InvalidRequest:
+        return
+    shares, number = [0.0], 0
+    while not ends_with(kind, steps, number):
+        shares.append(share_of(steps, number))
+        number += 1
+    assert shares == sorted(shares)
+    assert max(shares) == 0.0 if kind == RolloutKind.SHADOW else share_of(steps, len(steps)) == 1.0
+    if kind == RolloutKind.BLUE_GREEN:
+        assert [share for share in shares if share] == [1.0], "one switch, and a step in which it can be taken back"
+
+
+@pytest.mark.parametrize(
+    ("kind", "steps"),
+    [
+        (RolloutKind.BLUE_GREEN, [RolloutStep(0.5), RolloutStep(1.0)]),
+        (RolloutKind.BLUE_GREEN, [RolloutStep(0.5)]),
+        (RolloutKind.BLUE_GREEN, [RolloutStep(0.5, shadow=True)]),
+        (RolloutKind.SHADOW, [RolloutStep(1.0)]),
+        (RolloutKind.SHADOW, [RolloutStep(0.5, shadow=True), RolloutStep(1.0)]),
+        (RolloutKind.STAGED, [RolloutStep(0.5), RolloutStep(0.1, shadow=True), RolloutStep(1.0)]),
+        (RolloutKind.STAGED, [RolloutStep(1.0, shadow=True)]),
+    ],
+)
+def test_each_kind_has_its_own_steps(kind: RolloutKind, steps: list[RolloutStep]) -> None:
+    for usual in RolloutKind:
+        check_steps(usual, USUAL[usual])
+    with pytest.raises(InvalidRequest):
+        check_steps(kind, steps)

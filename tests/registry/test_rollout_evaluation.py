@@ -18,7 +18,8 @@ from models_registry.rollout.evaluation import (
     check_evaluation_gate,
     seen,
 )
-from models_registry.rollout.plan import RolloutGates, RolloutProgress, RolloutStep, judge, kept_gates
+from models_registry.rollout.plan import RolloutGates, RolloutProgress, judge, kept_gates
+from models_registry.rollout.steps import RolloutStep
 from ollamamax.kernel.errors import InvalidRequest
 
 SUITE = uuid.UUID(int=7)

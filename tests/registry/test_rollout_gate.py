@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.registry.test_api_rollouts import QUICK, Stage, stage
 
 __all__ = ["stage"]
 pytestmark = pytest.mark.django_db(transaction=True)
+BLOCKS = re.compile(r"^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ROLLOUTS = Path(__file__).parents[2] / "docs" / "rollouts.md"
 
 
@@ -106,7 +108,9 @@ def test_a_gate_that_cannot_be_is_refused_and_so_is_another_tenants_suite(stage:
     assert stage.start(gates={"evaluation": {"suite": "s", "least_score": 0.5}}).status_code == 400
     assert stage.start(gates=gate(foreign, least_score=0.5)).status_code == 404
     assert stage.api.get("/api/v1/rollouts").json()["results"] == []
-    written = json.loads(ROLLOUTS.read_text().split("```json\n")[2].split("```")[0])
+    written = json.loads(
+        next(each for each in BLOCKS.findall(ROLLOUTS.read_text()) if each.startswith('{"evaluation"'))
+    )
     written["evaluation"]["suite"] = suite["id"]
     begun = stage.start(steps=QUICK, gates=written).json()
     assert (begun["evaluation"]["margin"], begun["evaluation"]["from_share"]) == (0.05, 0.25)

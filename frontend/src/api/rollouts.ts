@@ -7,6 +7,9 @@ export type Rollout = components['schemas']['Rollout']
 export type RolloutGate = components['schemas']['RolloutGate']
 export type RolloutEvaluation = components['schemas']['RolloutEvaluation']
 export type GateAsked = components['schemas']['EvaluationGate']
+export type RolloutShadow = components['schemas']['RolloutShadow']
+export type RolloutKind = NonNullable<Rollout['kind']>
+export type StepAsked = components['schemas']['RolloutStep']
 export type RolloutAct = 'pause' | 'resume' | 'advance' | 'roll-back'
 
 /** The last rollouts of the model that has this channel, the newest first; asked for each two seconds while one is under way. */
@@ -25,10 +28,12 @@ export function useRollouts(id: string) {
 
 export const isOpen = (rollout: Rollout) => ['preloading', 'running', 'paused'].includes(rollout.state ?? '')
 
-/** By the default steps and gates, and with this gate `evaluation` besides. */
+/** By the default gates, and with this gate `evaluation` besides; without `steps` by those that are usual of its kind. */
 export async function startRollout(
   id: string,
   version: string,
+  kind: RolloutKind,
+  steps: StepAsked[] | null,
   evaluation: GateAsked | null,
   reason: string,
 ): Promise<void> {
@@ -36,7 +41,7 @@ export async function startRollout(
   bodyOf(
     await api.POST('/api/v1/models/{channel_id}/rollouts', {
       params: { path: { channel_id: id } },
-      body: { version, gates, reason },
+      body: { version, kind, steps, gates, reason },
     }),
   )
 }

@@ -33,13 +33,14 @@ WITH record AS (
     COALESCE(priority, 'normal') AS priority, cost,
     CASE WHEN cost IS NULL THEN '' ELSE COALESCE(currency, '') END AS currency, NULLIF(status, 0) AS status, metadata,
     CASE WHEN cached_tokens > prompt_tokens THEN prompt_tokens ELSE cached_tokens END AS cached_tokens, slot_seconds, route,
-    COALESCE(prompt_kept, false) AS prompt_kept, received_at + duration_ms / 1000 AS ended
+    COALESCE(prompt_kept, false) AS prompt_kept, received_at + duration_ms / 1000 AS ended,
+    NULLIF(shadow_of, '')::uuid AS shadow_of, same_answer
   FROM string_to_table(%s, %s) AS entry (record), jsonb_to_record(record::jsonb) AS field (
     request uuid, tenant uuid, key uuid, "user" text, model text, version text, node text, node_name text, api text,
     trace text, received_at float8, prompt_tokens bigint, completion_tokens bigint, queue_ms float8, first_token_ms float8,
     duration_ms float8, outcome text, error text, attempts smallint, priority text, cost numeric, currency text, status smallint,
     metadata jsonb, cached_tokens bigint, slot_seconds float8, prompt_kept boolean, route jsonb,
-    refused boolean
+    refused boolean, shadow_of text, same_answer boolean
   )
 ), priced AS (
   SELECT
@@ -65,7 +66,7 @@ WITH record AS (
       )
     ) AS either
     ORDER BY model = '' LIMIT 1
-  ) AS price ON node IS NOT NULL AND outcome <> 'refused'
+  ) AS price ON node IS NOT NULL AND outcome <> 'refused' AND shadow_of IS NULL
   LEFT JOIN LATERAL (
     SELECT COALESCE(record.slot_seconds, sum(GREATEST(0, COALESCE(next_at, ended) - started_at)), 0) AS seconds
     FROM (
@@ -79,18 +80,18 @@ WITH record AS (
   INSERT INTO metering_usagerecord (
     request, tenant_id, key, "user", model, version, node, node_name, api, trace, received_at, prompt_tokens,
     completion_tokens, queue_ms, first_token_ms, duration_ms, outcome, error, attempts, priority, cost, currency, status, metadata,
-    cached_tokens, prompt_kept, charge, charge_currency, price, slot_seconds
+    cached_tokens, prompt_kept, charge, charge_currency, price, slot_seconds, shadow_of, same_answer
   )
   SELECT
     request, tenant, key, "user", model, version, node, node_name, api, trace, received_at, prompt_tokens,
     completion_tokens, queue_ms, first_token_ms, duration_ms, outcome, error, attempts, priority, cost, currency, status, metadata,
     cached_tokens, prompt_kept, charge, CASE WHEN charge IS NULL THEN '' ELSE price_currency END, CASE WHEN charge IS NOT NULL THEN by_price END,
-    CASE WHEN charge IS NOT NULL THEN price_seconds END
+    CASE WHEN charge IS NOT NULL THEN price_seconds END, shadow_of, same_answer
   FROM priced
   ON CONFLICT (request) DO NOTHING
   RETURNING
     request, tenant_id, key, "user", model, node, received_at, prompt_tokens, completion_tokens, cached_tokens, outcome, cost, currency,
-    charge, charge_currency
+    charge, charge_currency, shadow_of
 ), routed AS (
   INSERT INTO metering_requestroute (request, tenant_id, route)
   SELECT request, tenant_id, route FROM record JOIN written USING (request) WHERE route <> 'null'
@@ -121,7 +122,7 @@ CROSS JOIN LATERAL (
     ('all', '', ''), ('model', model, ''), ('user', "user", ''), ('key', key::text, ''), ('node', COALESCE(node::text, ''), ''),
     ('user+model', "user", model), ('key+model', key::text, model), ('node+model', COALESCE(node::text, ''), model)
 ) AS subjects (by, subject, with_model)
-WHERE period = 'day' OR with_model = ''
+WHERE (period = 'day' OR with_model = '') AND shadow_of IS NULL
 GROUP BY 1, 2, 3, 4, 5, 6, 7
 ORDER BY 1, 2, 3, 4, 5, 6, 7
 ON CONFLICT (by, period, tenant_id, start, subject, model, currency) DO UPDATE SET

@@ -11,6 +11,7 @@ import {
   type RolloutAct,
   type RolloutEvaluation,
   type RolloutGate,
+  type RolloutShadow,
 } from '../../api/rollouts'
 import { useMay } from '../../api/session'
 import { Card, Empty } from '../../ui/Card'
@@ -55,6 +56,11 @@ export function Rollouts({ model }: { model: Model }) {
                         )}{' '}
                         · {each.by_name} · {each.why}
                       </span>
+                      {each.kind === 'shadow' && each.shadow !== null && (
+                        <div className={classes.rollout}>
+                          <Shadow of={each.shadow} />
+                        </div>
+                      )}
                     </li>
                   ))}
               </ol>
@@ -72,7 +78,9 @@ function Head({ rollout }: { rollout: Rollout }) {
   return (
     <>
       <Tag tone={TONE[state]}>{t(`rolloutState.${state}`)}</Tag>
-      <span>{rollout.channel}</span>
+      <span>
+        {rollout.channel} · {t(`rolloutKind.${rollout.kind ?? 'staged'}`)}
+      </span>
       <code className={classes.code}>
         {short(rollout.from_version)} → {short(rollout.to_version)}
       </code>
@@ -92,7 +100,10 @@ function Open({ model, rollout }: { model: Model; rollout: Rollout }) {
       },
       () => actOnRollout(rollout.id, what),
     )
-  const part = rollout.step == null ? 0 : (rollout.steps[rollout.step]?.share ?? 0)
+  const step = rollout.step == null ? undefined : rollout.steps[rollout.step]
+  const part = step?.share ?? 0
+  const before = rollout.gates.some((gate) => gate.before)
+  const looked = rollout.gates.filter((gate) => gate.allowed !== null)
   const acts: RolloutAct[] = [
     ...(rollout.state === 'running' ? (['pause'] as const) : []),
     ...(rollout.state === 'paused' ? (['resume'] as const) : []),
@@ -106,25 +117,31 @@ function Open({ model, rollout }: { model: Model; rollout: Rollout }) {
         <span className={classes.muted}>{rollout.why}</span>
       </div>
       <div>
-        <p>
-          {rollout.step == null
-            ? t('rolloutNoStep')
-            : t('rolloutStep', {
-                step: rollout.step + 1,
-                steps: rollout.steps.length,
-                share: share(part),
-                answers: count(rollout.step_answers),
-                time: duration(rollout.step_seconds * 1000),
-              })}
-        </p>
-        <Progress value={part * 100} aria-label={t('rolloutShare')} mt={6} />
+        <p>{told(rollout, t)}</p>
+        <Progress
+          value={part * 100}
+          aria-label={t(step?.shadow ? 'rolloutShadowShare' : 'rolloutShare')}
+          mt={6}
+        />
       </div>
+      {rollout.kind === 'blue_green' && rollout.replicas !== null && (
+        <p className={classes.muted}>
+          {t('rolloutReplicas', {
+            old: count(rollout.replicas.old),
+            new: count(rollout.replicas.new),
+            oldLoaded: count(rollout.replicas.old_loaded),
+            newLoaded: count(rollout.replicas.new_loaded),
+          })}
+          {before && rollout.replicas.old_loaded === 0 && <> · {t('rolloutOldGone')}</>}
+        </p>
+      )}
+      {rollout.shadow !== null && <Shadow of={rollout.shadow} />}
       <ScrollBox label={t('gate')} minWidth={420}>
         <Table>
           <Table.Thead>
             <Table.Tr>
               <Table.Th>{t('gate')}</Table.Th>
-              <Table.Th ta="right">{t('gateOld')}</Table.Th>
+              <Table.Th ta="right">{t(before ? 'gateBefore' : 'gateOld')}</Table.Th>
               <Table.Th ta="right">{t('gateNew')}</Table.Th>
               <Table.Th ta="right">{t('gateEvidence')}</Table.Th>
             </Table.Tr>
@@ -145,7 +162,10 @@ function Open({ model, rollout }: { model: Model; rollout: Rollout }) {
           </Table.Tbody>
         </Table>
       </ScrollBox>
-      <p className={classes.muted}>{t('gateText')}</p>
+      <p className={classes.muted}>
+        {t(before ? 'gateBeforeText' : 'gateText')}
+        {before && looked.every((gate) => gate.blocks_left === 0) && <> {t('gateUsedUp')}</>}
+      </p>
       {rollout.evaluation !== null && <EvaluationGate gate={rollout.evaluation} />}
       {mayManage && (
         <Group gap={8}>
@@ -157,6 +177,74 @@ function Open({ model, rollout }: { model: Model; rollout: Rollout }) {
         </Group>
       )}
     </section>
+  )
+}
+
+function told(rollout: Rollout, t: TFunction<'models'>): string {
+  if (rollout.step == null) return t('rolloutNoStep')
+  const step = rollout.steps[rollout.step]
+  const values = {
+    step: rollout.step + 1,
+    steps: rollout.steps.length,
+    share: share(step?.share ?? 0),
+    answers: count(rollout.step_answers),
+    time: duration(rollout.step_seconds * 1000),
+  }
+  if (step?.shadow) return t('rolloutShadowStep', values)
+  if (rollout.kind !== 'blue_green') return t('rolloutStep', values)
+  return t('rolloutSwitched', {
+    ...values,
+    requests: count(step?.requests ?? 0),
+    hold: duration((step?.seconds ?? 0) * 1000),
+  })
+}
+
+const COMPARED = ['answers', 'failures', 'first_token_ms', 'tokens_per_second', 'tokens'] as const
+
+/** What the same requests came to with both versions. */
+function Shadow({ of }: { of: RolloutShadow }) {
+  const { t } = useTranslation('models')
+  const value = (side: RolloutShadow['old'], row: (typeof COMPARED)[number]) => {
+    const found = side[row]
+    if (found === null) return t('noData')
+    if (row === 'failures') return share(found)
+    if (row === 'first_token_ms') return duration(found)
+    return row === 'answers' ? count(found) : measure(found)
+  }
+  return (
+    <div>
+      <ScrollBox label={t('shadow.title')} minWidth={420}>
+        <Table>
+          <Table.Thead>
+            <Table.Tr>
+              <Table.Th>{t('shadow.title')}</Table.Th>
+              <Table.Th ta="right">{t('gateOld')}</Table.Th>
+              <Table.Th ta="right">{t('gateNew')}</Table.Th>
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
+            {COMPARED.map((row) => (
+              <Table.Tr key={row}>
+                <Table.Th scope="row">{t(`shadow.${row}`)}</Table.Th>
+                <Table.Td ta="right">{value(of.old, row)}</Table.Td>
+                <Table.Td ta="right">{value(of.new, row)}</Table.Td>
+              </Table.Tr>
+            ))}
+          </Table.Tbody>
+        </Table>
+      </ScrollBox>
+      <p className={classes.muted}>
+        {of.compared === 0
+          ? t('shadow.sameNone')
+          : t('shadow.same', {
+              same: count(of.same),
+              compared: count(of.compared),
+              share: share(of.same / of.compared),
+            })}
+        {of.same_answers !== null && <> · {t('shadow.asked', { share: share(of.same_answers) })}</>}.{' '}
+        {t('shadow.text')}
+      </p>
+    </div>
   )
 }
 

@@ -1,5 +1,5 @@
-/** The dialog that begins a rollout: why, and which score in an evaluation suite the new version has to have reached. */
-import { NumberInput, Select, TextInput } from '@mantine/core'
+/** The dialog that begins a rollout: of which kind, why, and which score in an evaluation suite the new version has to have reached. */
+import { Input, NumberInput, SegmentedControl, Select, TextInput } from '@mantine/core'
 import { useQueryClient } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
 import { z } from 'zod'
@@ -11,9 +11,10 @@ import { share } from '../../ui/format'
 import { FormDialog } from '../../ui/form/FormDialog'
 import { useApiForm } from '../../ui/form/useApiForm'
 import { done } from '../../ui/toast'
+import { isHold, KINDS, NO_PLAN, SHADOW_SHARES, stepsOf, type PlanValues } from './rolloutPlan'
 import { atGate, faultsOf, FROM_SHARES, gateOf, NO_GATE, type GateValues } from './evaluationGate'
 
-interface Values extends GateValues, Record<string, unknown> {
+interface Values extends GateValues, PlanValues, Record<string, unknown> {
   reason: string
 }
 
@@ -30,14 +31,17 @@ export function StartRollout({
   const queries = useQueryClient()
   const suites = useSuites()
   const of = useApiForm<Values>({
-    initial: { ...NO_GATE, reason: '' },
+    initial: { ...NO_GATE, ...NO_PLAN, reason: '' },
     schema: z.custom<Values>().superRefine((values, context) => {
       for (const [field, fault] of Object.entries(faultsOf(values)))
         context.addIssue({ code: 'custom', path: [field], message: t(`gateFault.${fault}`) })
+      if (!isHold(values))
+        context.addIssue({ code: 'custom', path: ['hold'], message: t('rollOutHoldFault') })
     }),
     send: async (values) => {
       try {
-        await startRollout(model.id, release.version, gateOf(values), values.reason)
+        const { kind, reason } = values
+        await startRollout(model.id, release.version, kind, stepsOf(values), gateOf(values), reason)
       } catch (error) {
         throw atGate(error)
       }
@@ -49,6 +53,7 @@ export function StartRollout({
     },
   })
   const { form } = of
+  const { kind } = form.values
   const gated = form.values.suite !== ''
   return (
     <FormDialog
@@ -58,7 +63,43 @@ export function StartRollout({
       action={t('rollOut')}
       of={of}
     >
-      <p>{t('rollOutText')}</p>
+      <Input.Wrapper label={t('rollOutKind')} labelElement="div">
+        <SegmentedControl
+          fullWidth
+          aria-label={t('rollOutKind')}
+          data={KINDS.map((each) => ({ value: each, label: t(`rolloutKind.${each}`) }))}
+          value={kind}
+          onChange={(value) => {
+            form.setFieldValue('kind', value)
+            form.setFieldValue('shadow', value === 'shadow' ? '0.1' : '')
+          }}
+        />
+      </Input.Wrapper>
+      <p>{t(`rollOutText.${kind}`)}</p>
+      {kind === 'blue_green' && (
+        <NumberInput
+          label={t('rollOutHold')}
+          description={t('rollOutHoldText')}
+          min={1}
+          max={43_200}
+          suffix={t('rollOutMinutes')}
+          {...form.getInputProps('hold')}
+        />
+      )}
+      <Select
+        label={t(kind === 'shadow' ? 'rollOutShadow' : 'rollOutShadowFirst')}
+        description={t('rollOutShadowText')}
+        placeholder={t('rollOutNoShadow')}
+        clearable={kind !== 'shadow'}
+        allowDeselect={kind !== 'shadow'}
+        data={SHADOW_SHARES.map((each) => ({
+          value: String(each),
+          label: t('rollOutShadowOf', { share: share(each) }),
+        }))}
+        error={form.errors.shadow}
+        value={form.values.shadow === '' ? null : form.values.shadow}
+        onChange={(value) => form.setFieldValue('shadow', value ?? '')}
+      />
       <TextInput label={t('reasonOfRollout')} maxLength={200} {...form.getInputProps('reason')} />
       <Select
         label={t('gateSuite')}

@@ -83,6 +83,15 @@ function Way({ request, read }: { request: RequestDetail; read: number }) {
       {request.cancelled_by !== '' && (
         <p className={classes.text}>{t('cancelledBy', { who: request.cancelled_by })}</p>
       )}
+      {request.shadow_of != null && (
+        <p className={classes.text}>
+          {t('shadowOf')}{' '}
+          <Link to="/requests/$id" params={{ id: plainId(request.shadow_of) }} className={classes.mono}>
+            {plainId(request.shadow_of)}
+          </Link>
+          {request.same_answer != null && <> · {t(request.same_answer ? 'sameAnswer' : 'otherAnswer')}</>}
+        </p>
+      )}
       {request.why !== '' && (
         <Card title={t('why')}>
           <p className={classes.why}>{request.why}</p>
