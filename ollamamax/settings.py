@@ -209,6 +209,7 @@ SPECTACULAR_SETTINGS = {
         "EvaluationCheckKindEnum": "ollamamax.evaluations.cases.CHECKS",
         "EvaluationRoleEnum": "ollamamax.evaluations.cases.ROLES",
         "ObjectKindEnum": "ollamamax.identity.api.serializers.OBJECT_KINDS",
+        "RolloutKindEnum": "models_registry.models.rollout.Rollout.Kind",
     },
 }
 

@@ -45,12 +45,17 @@ def test_a_page_sends_a_bundle_with_a_token_that_is_good_for_nothing_else(
     page = page_of(owner)
     with sender_of(page, served) as http:
         assert http.head(f"/v2/library/bundles/blobs/{DIGEST}").status_code == 404
-        place = http.post("/v2/library/bundles/blobs/uploads/").headers["location"]
+        # A page asks by a mount from the repository itself: an upload where the blob is not there, and else that it is.
+        mount = f"/v2/library/bundles/blobs/uploads/?mount={DIGEST}&from=library/bundles"
+        begun = http.post(mount)
+        assert begun.status_code == 202
+        place = begun.headers["location"]
         for at, end in ((0, 8), (8, len(DATA))):
             sent = http.patch(place, content=DATA[at:end], headers={"Content-Range": f"{at}-{end - 1}"})
             assert sent.status_code == 202
         assert http.put(place, params={"digest": DIGEST}).status_code == 201
         assert http.head(f"/v2/library/bundles/blobs/{DIGEST}").status_code == 200
+        assert http.post(mount).status_code == 201
         elsewhere = [
             http.post("/v2/library/other/blobs/uploads/"),
             http.delete(f"/v2/library/bundles/blobs/{DIGEST}"),
@@ -61,6 +66,7 @@ def test_a_page_sends_a_bundle_with_a_token_that_is_good_for_nothing_else(
         assert [each.status_code for each in elsewhere] == [401] * 5
         with sender_of(page_of(stranger), served) as strangers:
             assert strangers.head(f"/v2/library/bundles/blobs/{DIGEST}").status_code == 404
+            assert strangers.post(mount).status_code == 202, "what others have is not there"
         job = page.with_token("POST", IMPORT, json.dumps({"digest": DIGEST}))
         assert (job.status_code, job.json()["kind"], job.json()["imported"]) == (202, "import", [])
         assert page.with_token("DELETE", SESSION).status_code == 204

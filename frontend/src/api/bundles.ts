@@ -1,7 +1,8 @@
 /** Bundles: models of another installation in one signed file, sent by the registry protocol and taken in by a job. */
-import { useQuery } from '@tanstack/react-query'
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { api, bodyOf } from './client'
 import type { Job } from './jobs'
+import type { components } from './schema'
 import { sendFile, type UploadGrant, type UploadProgress } from './uploads'
 
 /** Milliseconds before its end, from which a token is not begun with any more. */
@@ -37,5 +38,33 @@ export function useChannelIds(names: readonly string[]) {
       return new Map(results.filter(({ name }) => names.includes(name)).map(({ name, id }) => [name, id]))
     },
     enabled: names.length > 0,
+  })
+}
+
+export type Signers = components['schemas']['Signers']
+export type Signer = components['schemas']['Signer']
+
+const SIGNERS = ['bundle-signers']
+
+async function readSigners(): Promise<Signers> {
+  return bodyOf(await api.GET('/api/v1/bundles/signers'))
+}
+
+/** Whose bundles the organisation takes, and the key of this installation. */
+export function useSigners(enabled: boolean) {
+  return useQuery({ queryKey: SIGNERS, queryFn: readSigners, enabled })
+}
+
+/** Changes the list as it is on the server by then: others may have changed it since it was read. */
+export function useChangeSigners() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: async (change: (signers: readonly Signer[]) => Signer[]): Promise<Signers> => {
+      const { own, signers } = await readSigners()
+      return bodyOf(await api.PUT('/api/v1/bundles/signers', { body: { own, signers: change(signers) } }))
+    },
+    onSuccess: (found) => {
+      queries.setQueryData(SIGNERS, found)
+    },
   })
 }

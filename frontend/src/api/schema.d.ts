@@ -464,10 +464,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * @description Destroy the key under which a person's name and addresses lie in the trail, and delete their prompts that were kept. There is no way
-         *     back; every hash stays right.
-         */
+        /** @description Destroy the key under which a person's name and addresses lie in the trail. There is no way back; every hash stays right. */
         post: operations["audit_erase"];
         delete?: never;
         options?: never;
@@ -2147,23 +2144,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/prompts/{request_id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** @description What was asked in one request, where the tenant keeps prompts. Each reading is in the audit trail. */
-        get: operations["prompts_retrieve"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/queue": {
         parameters: {
             query?: never;
@@ -3325,7 +3305,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description The sums of `usage_groups` as a file. Costs and charges have a column for each currency. */
+        /** @description The sums of `usage_groups` as a file. Costs have a column for each currency. */
         get: operations["usage_export"];
         put?: never;
         post?: never;
@@ -3782,11 +3762,6 @@ export interface components {
         AuditErased: {
             /** @description That were destroyed. */
             keys: number;
-            /**
-             * @description That were kept, and were deleted.
-             * @default 0
-             */
-            prompts: number;
         };
         /** @description One of both, or both, where records from before the person had an account are meant too. */
         AuditErasure: {
@@ -4225,7 +4200,7 @@ export interface components {
             /** @description the further name, as `name:tag` */
             name: string;
         };
-        /** @description Of so many ``requests``, those that had a price; ``currency`` is empty where nobody names one. */
+        /** @description ``requests`` had a price; ``currency`` is empty where the installation names none. */
         Cost: {
             currency: string;
             /** Format: decimal */
@@ -4531,14 +4506,9 @@ export interface components {
             status?: number | null;
             /** Format: int64 */
             cached_tokens?: number | null;
-            /** Format: decimal */
-            charge?: string | null;
-            charge_currency?: string;
             /** Format: uuid */
-            price?: string | null;
-            /** Format: double */
-            slot_seconds?: number | null;
-            prompt_kept?: boolean;
+            shadow_of?: string | null;
+            same_answer?: boolean | null;
         };
         /**
          * @description * `/v1/chat/completions` - /v1/chat/completions
@@ -5280,17 +5250,6 @@ export interface components {
             secret: string;
             /** @description with the node's own Redis user and password, shown this once */
             redis_url: string;
-        };
-        /** @description ``cut``: of ``bytes`` (UTF-8) only the first 64 KiB are here. Of pictures and other files it has their sizes. */
-        KeptPrompt: {
-            /** Format: uuid */
-            request: string;
-            /** Format: date-time */
-            received_at: string;
-            kind: string;
-            parts: components["schemas"]["PromptPart"][];
-            bytes: number;
-            cut: boolean;
         };
         /** @description A key without its secret; ``identifier`` is the part after ``omx_``. */
         Key: {
@@ -6603,8 +6562,6 @@ export interface components {
             show_route?: boolean;
             store_responses?: boolean;
             strict_fields?: boolean;
-            /** @description 0: prompts are not kept, and those that were are deleted within a minute. */
-            prompt_days?: number;
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedPoolChange: {
@@ -6724,7 +6681,6 @@ export interface components {
          *     * `model.view` - model.view
          *     * `node.manage` - node.manage
          *     * `node.view` - node.view
-         *     * `prompt.view` - prompt.view
          *     * `request.manage` - request.manage
          *     * `sso.manage` - sso.manage
          *     * `sso.view` - sso.view
@@ -6733,7 +6689,7 @@ export interface components {
          *     * `webhook.manage` - webhook.manage
          * @enum {string}
          */
-        PermissionsEnum: "audit.manage" | "audit.view" | "budget.manage" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "prompt.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
+        PermissionsEnum: "audit.manage" | "audit.view" | "budget.manage" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
         /**
          * @description * `received` - received
          *     * `queued` - queued
@@ -6977,11 +6933,6 @@ export interface components {
          * @enum {string}
          */
         PromotionStateEnum: "open" | "done" | "rejected";
-        PromptPart: {
-            /** @description Of a message, or `prompt`, `suffix`, `input` or `tokens`. */
-            role: string;
-            text: string;
-        };
         /** @description One of them: the password where there is no second factor, a code of an authenticator, a recovery code, or what a passkey signed. */
         Proof: {
             password?: string;
@@ -7226,40 +7177,10 @@ export interface components {
             completion_tokens?: number | null;
             /** @description Of the prompt's tokens those that the engine had kept from before; null where it does not say. */
             cached_tokens?: number | null;
-            /**
-             * Format: decimal
-             * @description By the hourly costs of its nodes.
-             */
+            /** Format: decimal */
             cost?: string | null;
             /** @default  */
             currency: string;
-            /**
-             * Format: decimal
-             * @description By the price list as it was when the request was received; null where no price counted.
-             */
-            charge?: string | null;
-            /** @default  */
-            charge_currency: string;
-            /**
-             * Format: uuid
-             * @description The price by which it was charged, of `/api/v1/prices`.
-             */
-            price?: string | null;
-            /**
-             * Format: date-time
-             * @description Since when that price counted.
-             */
-            price_since?: string | null;
-            /**
-             * Format: double
-             * @description For how long it had slots, where its price is by the second, too.
-             */
-            slot_seconds?: number | null;
-            /**
-             * @description Whether its tenant wanted its prompt kept: `/api/v1/prompts/{request_id}`.
-             * @default false
-             */
-            prompt_kept: boolean;
             outcome?: string | null;
             /** @default  */
             error: string;
@@ -7269,6 +7190,13 @@ export interface components {
             metadata?: {
                 [key: string]: string;
             } | null;
+            /**
+             * Format: uuid
+             * @description The request that it runs again for a rollout to compare; nobody was shown its answer.
+             */
+            shadow_of?: string | null;
+            /** @description Whether it said the same as that one; null where that is not known. */
+            same_answer?: boolean | null;
             /**
              * @description Who cancelled it by this API.
              * @default
@@ -7369,6 +7297,7 @@ export interface components {
             readonly id: string;
             model: string;
             channel: string;
+            kind?: components["schemas"]["RolloutKindEnum"];
             from_version: string;
             to_version: string;
             state?: components["schemas"]["RolloutStateEnum"];
@@ -7381,7 +7310,11 @@ export interface components {
             readonly step_answers: number;
             /** Format: double */
             readonly step_seconds: number;
+            /** @description at the last look; null before the first */
+            readonly replicas: components["schemas"]["RolloutReplicas"] | null;
             readonly gates: components["schemas"]["RolloutGate"][];
+            /** @description null: it has no step with shadow traffic */
+            readonly shadow: components["schemas"]["RolloutShadow"] | null;
             /** @description null: there is no such gate */
             readonly evaluation: components["schemas"]["RolloutEvaluation"] | null;
             events: components["schemas"]["RolloutEvent"][];
@@ -7447,6 +7380,10 @@ export interface components {
             old_mean: number | null;
             /** Format: double */
             new_mean: number | null;
+            /** @description whether the old version was measured before the switch */
+            before: boolean;
+            /** @description of what was measured before the switch so many blocks are left to compare with, each with 4 answers of the new version; at 0 the gate sees no more. null: both are measured at the same time */
+            blocks_left: number | null;
             /**
              * Format: double
              * @description an e-value: at most 1 on average while the new version is no worse than it may be
@@ -7480,6 +7417,39 @@ export interface components {
             speed: number | null;
             /** @description null: it is not looked at */
             evaluation?: components["schemas"]["EvaluationGate"] | null;
+            /**
+             * Format: double
+             * @description so large a share of the answers to shadow traffic at temperature 0 has to be the old version's; null: it is not looked at
+             */
+            same_answers?: number | null;
+        };
+        /**
+         * @description * `staged` - Staged
+         *     * `blue_green` - blue-green
+         *     * `shadow` - Shadow
+         * @enum {string}
+         */
+        RolloutKindEnum: "staged" | "blue_green" | "shadow";
+        /** @description Nodes that have a version whole, and, of a rollout that switches, how many of them have it in memory. */
+        RolloutReplicas: {
+            old: number;
+            new: number;
+            old_loaded: number;
+            new_loaded: number;
+        };
+        /** @description What was compared of shadow traffic: people were shown the old version's answers. */
+        RolloutShadow: {
+            old: components["schemas"]["ShadowSide"];
+            new: components["schemas"]["ShadowSide"];
+            /** @description requests at temperature 0 that both versions answered */
+            compared: number;
+            /** @description those with the same answer */
+            same: number;
+            /**
+             * Format: double
+             * @description what the gate asks for, as a share
+             */
+            same_answers: number | null;
         };
         /** @description Refuses fields that it does not know: what looks like a setting must be one. */
         RolloutStart: {
@@ -7487,8 +7457,17 @@ export interface components {
             reason: string;
             /** @description a version of the same model */
             version: string;
-            /** @description shares that rise to 1; as by default: 1, 5, 25, 50, 100 % */
-            steps?: components["schemas"]["RolloutStep"][];
+            /**
+             * @description all at once with `blue_green`; beside the old version, and shown to nobody, with `shadow`
+             *
+             *     * `staged` - Staged
+             *     * `blue_green` - blue-green
+             *     * `shadow` - Shadow
+             * @default staged
+             */
+            kind: components["schemas"]["RolloutKindEnum"];
+            /** @description shares that rise to 1; without: 1, 5, 25, 50, 100 %. Of `blue_green` one with the share 1, its hold time: without, 900 seconds and 100 requests. Of `shadow` those of shadow traffic alone: without, 10 % for 900 seconds and 100 requests */
+            steps?: components["schemas"]["RolloutStep"][] | null;
             gates?: components["schemas"]["RolloutGates"];
         };
         /**
@@ -7519,6 +7498,11 @@ export interface components {
              * @default 100
              */
             requests: number;
+            /**
+             * @description that share of requests is run again on the new version, compared and not shown; before all other steps
+             * @default false
+             */
+            shadow: boolean;
         };
         /** @description The last ranking, best first; who was ruled out, and why; every try. ``waiting``: how many waited when it joined them. */
         Route: {
@@ -7776,6 +7760,30 @@ export interface components {
          * @enum {string}
          */
         SeverityEnum: "critical" | "warning" | "notice";
+        /** @description Of one version's answers to the requests that both versions were asked; null: no data. */
+        ShadowSide: {
+            answers: number;
+            /**
+             * Format: double
+             * @description a share of the answers
+             */
+            failures: number | null;
+            /**
+             * Format: double
+             * @description on average, without the wait for a slot
+             */
+            first_token_ms: number | null;
+            /**
+             * Format: double
+             * @description after the first token, on average
+             */
+            tokens_per_second: number | null;
+            /**
+             * Format: double
+             * @description of an answer that did not fail, on average
+             */
+            tokens: number | null;
+        };
         /**
          * @description One tenant's part: how many of its requests wait and run, and which part of the slots its weight gives it beside the others that wait
          *     or run now.
@@ -8017,8 +8025,6 @@ export interface components {
             readonly store_responses: boolean;
             /** @description Whether OpenAI's and Anthropic's protocols refuse fields that nobody knows. */
             readonly strict_fields: boolean;
-            /** @description For how many days prompts are kept, sealed; 0: none are. */
-            readonly prompt_days: number;
             readonly is_operator: boolean;
             /**
              * Format: date-time
@@ -8121,8 +8127,7 @@ export interface components {
         };
         /**
          * @description ``requests`` are those that a node was given. ``failed`` ones are among them; ``refused`` ones, which never came to a
-         *     node, are not. ``costs`` are by the hourly costs of the nodes, ``charges`` by the tenant's price list as it was when each request was
-         *     received: empty where no price counted.
+         *     node, are not. ``costs`` is empty where no price was set.
          */
         TenantUsage: {
             requests: number;
@@ -8133,7 +8138,6 @@ export interface components {
             /** @description Of the prompts' tokens those of which engines said that they had kept them from before. */
             cached_tokens: number;
             costs: components["schemas"]["Cost"][];
-            charges: components["schemas"]["Cost"][];
             /** Format: uuid */
             tenant: string;
             tenant_name?: string;
@@ -8189,8 +8193,7 @@ export interface components {
         };
         /**
          * @description ``requests`` are those that a node was given. ``failed`` ones are among them; ``refused`` ones, which never came to a
-         *     node, are not. ``costs`` are by the hourly costs of the nodes, ``charges`` by the tenant's price list as it was when each request was
-         *     received: empty where no price counted.
+         *     node, are not. ``costs`` is empty where no price was set.
          */
         Totals: {
             requests: number;
@@ -8201,7 +8204,6 @@ export interface components {
             /** @description Of the prompts' tokens those of which engines said that they had kept them from before. */
             cached_tokens: number;
             costs: components["schemas"]["Cost"][];
-            charges: components["schemas"]["Cost"][];
         };
         /** @description One attempt. ``status`` is null where no answer came; ``error`` then says why. ``excerpt`` is how the answer begins. */
         Tried: {
@@ -8235,7 +8237,6 @@ export interface components {
             /** @description Of the prompts' tokens those of which engines said that they had kept them from before. */
             cached_tokens: number;
             costs: components["schemas"]["Cost"][];
-            charges: components["schemas"]["Cost"][];
             /** Format: date-time */
             month?: string;
             /** Format: date-time */
@@ -8293,14 +8294,9 @@ export interface components {
             metadata?: unknown;
             /** Format: int64 */
             cached_tokens?: number | null;
-            /** Format: decimal */
-            charge?: string | null;
-            charge_currency?: string;
             /** Format: uuid */
-            price?: string | null;
-            /** Format: double */
-            slot_seconds?: number | null;
-            prompt_kept?: boolean;
+            shadow_of?: string | null;
+            same_answer?: boolean | null;
         };
         User: {
             /** Format: uuid */
@@ -8658,7 +8654,6 @@ export interface operations {
                  *     * `model.view` - model.view
                  *     * `node.manage` - node.manage
                  *     * `node.view` - node.view
-                 *     * `prompt.view` - prompt.view
                  *     * `request.manage` - request.manage
                  *     * `sso.manage` - sso.manage
                  *     * `sso.view` - sso.view
@@ -8666,7 +8661,7 @@ export interface operations {
                  *     * `usage.view` - usage.view
                  *     * `webhook.manage` - webhook.manage
                  */
-                permission: "audit.manage" | "audit.view" | "budget.manage" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "prompt.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
+                permission: "audit.manage" | "audit.view" | "budget.manage" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
             };
             header?: never;
             path?: never;
@@ -13042,27 +13037,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PromotionPolicy"];
-                };
-            };
-        };
-    };
-    prompts_retrieve: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                request_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["KeptPrompt"];
                 };
             };
         };

@@ -24,6 +24,8 @@ class Registry {
     if (headers.get('Authorization') !== 'Bearer good') return new Response('{}', { status: 401 })
     if (method === 'HEAD') return new Response(null, { status: this.kept === null ? 404 : 200 })
     if (method === 'POST') {
+      expect(new URLSearchParams(path.split('?')[1]).get('mount')).toBe(DIGEST)
+      if (this.kept !== null) return new Response(null, { status: 201 })
       this.upload = ''
       return new Response(null, {
         status: 202,
@@ -89,24 +91,22 @@ describe('a file', () => {
   it('is not sent where it is already', async () => {
     registry.kept = '0123456789'
     await sendFile(file(), ways())
-    expect(registry.requests).toEqual(['HEAD'])
+    expect(registry.requests).toEqual(['POST'])
   })
 
   it('goes on after errors where the server says, with a new token where the last one lapsed', async () => {
     tokens = ['lapsed', 'good']
-    registry.faults.set(7, () => {
+    registry.faults.set(6, () => {
       throw new TypeError('network')
     })
-    registry.faults.set(9, () => new Response('{}', { status: 503 }))
+    registry.faults.set(8, () => new Response('{}', { status: 503 }))
     await sendFile(file(), ways())
     expect(registry.kept).toBe('0123456789')
-    expect(registry.requests.join(' ')).toBe(
-      'HEAD HEAD HEAD HEAD POST PATCH PATCH GET PATCH GET PATCH PATCH PUT',
-    )
+    expect(registry.requests.join(' ')).toBe('POST POST POST POST PATCH PATCH GET PATCH GET PATCH PATCH PUT')
   })
 
   it('begins anew where the upload was forgotten', async () => {
-    registry.faults.set(4, () => {
+    registry.faults.set(3, () => {
       registry.upload = null
       return new Response('{}', { status: 404 })
     })
@@ -128,13 +128,13 @@ describe('a file', () => {
 
   it('is given up in the words of the server, at once where nothing will change', async () => {
     const body = JSON.stringify({ errors: [{ code: 'DENIED', message: 'Too much is there.' }] })
-    registry.faults.set(3, () => new Response(body, { status: 413 }))
+    registry.faults.set(2, () => new Response(body, { status: 413 }))
     await expect(sendFile(file(), ways())).rejects.toMatchObject({
       status: 413,
       code: 'DENIED',
       message: 'Too much is there.',
     })
-    expect(registry.requests).toHaveLength(3)
+    expect(registry.requests).toHaveLength(2)
     const away = () => Promise.reject(new TypeError('network'))
     vi.stubGlobal('fetch', away)
     await expect(sendFile(file(), ways())).rejects.toMatchObject({ code: 'unreachable' })

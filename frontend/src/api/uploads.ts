@@ -73,8 +73,8 @@ class Sending {
   }
 
   async run(): Promise<void> {
-    if (await this.isThere()) return
     let place = (await this.resumed()) ?? (await this.begun())
+    if (place === null) return
     this.tell(place.at)
     while (place.at < this.file.size) {
       const until = Math.min(place.at + (this.ways.chunk ?? CHUNK), this.file.size)
@@ -92,6 +92,7 @@ class Sending {
       } else {
         await this.failed(answer)
         place = (await this.resumed()) ?? (await this.begun())
+        if (place === null) return
       }
       this.tell(place.at)
     }
@@ -126,9 +127,12 @@ class Sending {
     return null
   }
 
-  private async begun(): Promise<{ path: string; at: number }> {
+  /** A new upload; `null` where the repository has the whole blob already: a mount from itself says so, where asking for the blob would be a 404 in the browser's log. */
+  private async begun(): Promise<{ path: string; at: number } | null> {
     const { repository } = await this.ways.grant(false)
-    const answer = await this.tried('POST', `/v2/${repository}/blobs/uploads/`)
+    const mount = new URLSearchParams({ mount: this.digest, from: repository })
+    const answer = await this.tried('POST', `/v2/${repository}/blobs/uploads/?${mount.toString()}`)
+    if (answer.status === 201) return null
     if (answer.status !== 202) throw await refusalOf(answer)
     // At the address that the page came from: behind a proxy the server may know itself by another one.
     const path = new URL(answer.headers.get('Location') ?? '', window.location.origin).pathname

@@ -9,11 +9,13 @@ import { Loaded } from '../../ui/PageState'
 import { DeleteTenant } from './DeleteTenant'
 import { Installation } from './Installation'
 import { TenantForm } from './TenantForm'
+import { TrustedSigners } from './TrustedSigners'
 
 export function SettingsPage() {
   const { t } = useTranslation('settings')
   const isOperator = useMay('tenant.manage')
   const mayChange = useMay('member.manage')
+  const seesModels = useMay('model.view')
   const isOwner = useQuery(sessionQuery).data?.tenant?.role === 'owner'
   const tenant = useTenant()
   return (
@@ -24,6 +26,7 @@ export function SettingsPage() {
             <Card title={t('ofTenant', { name: found.name })}>
               <TenantForm key={found.id} tenant={found} mayChange={mayChange} />
             </Card>
+            {seesModels && <TrustedSigners mayChange={mayChange} />}
             {isOwner && !found.is_operator && <DeleteTenant tenant={found} />}
           </>
         )}
