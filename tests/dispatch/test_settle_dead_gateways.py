@@ -77,6 +77,14 @@ def test_a_lost_request_is_settled_with_the_nodes_counts(client: redis.Redis) ->
     assert client.scard(keys.node_slots(request.node)) == 0
 
 
+def test_the_record_of_a_lost_shadow_says_of_which_request_it_is_one(client: redis.Redis) -> None:
+    request = opened(client, shadow_of=new_id(), idle_only=True)
+    client.xadd(keys.node_done(request.node), {"t": f"{request.request}.1", "r": b'{"outcome": "ok"}'})
+    assert settle_lost(client, AT_ONCE) == 1
+    (record,) = records(client)
+    assert (record["shadow_of"], record["idle_only"]) == (request.shadow_of, True)
+
+
 def test_a_node_that_still_works_for_it_is_told_to_stop_first(client: redis.Redis) -> None:
     request = opened(client)
     client.set(keys.node_state(request.node), b"alive", px=4000)

@@ -10,10 +10,11 @@ import pytest
 import redis
 
 from models_registry.actions.replica import reconcile_replicas
+from models_registry.queries.placement import planned
 from ollamamax.audit.models import AuditRecord
 from ollamamax.bus import keys
 from ollamamax.contract import ModelState
-from ollamamax.identity.scope import every_tenant
+from ollamamax.identity.scope import every_tenant, tenant_scope
 from tests.cluster.conftest import says
 from tests.registry.test_api_placement import tasks
 from tests.registry.test_api_releases import published
@@ -49,6 +50,11 @@ def asked(valkey: redis.Redis, stage: Stage) -> list[tuple[str, str]]:
     return [each for each in found if each[0] in {"load_model", "unload_model"}]
 
 
+def pinned(stage: Stage) -> set[str]:
+    with tenant_scope(stage.owner.tenant):
+        return {each.digest for each in planned(stage.owner.tenant.id).versions if each.terms.pinned}
+
+
 def begin(stage: Stage, **body: Any) -> Any:
     return stage.start(kind="blue_green", **{"steps": HOLD, **body})
 
@@ -73,6 +79,7 @@ def test_it_is_loaded_first_switched_at_once_held_and_the_old_version_is_let_go(
     entry = published(valkey, stage.owner, "tiny:latest") or {}
     assert (entry["version"], entry["trial"]["share"]) == (stage.second.digest, 1.0)
     assert asked(valkey, stage)[1:] == [("load_model", "old")], "it stays where it is, though nobody asks for it"
+    assert pinned(stage) == {stage.second.digest}, "no plan of placement takes it away meanwhile"
     failures = now["gates"][0]
     assert (failures["before"], failures["old_answers"], failures["new_answers"]) == (True, 200, 0)
     assert failures["blocks_left"] > 0
@@ -85,6 +92,7 @@ def test_it_is_loaded_first_switched_at_once_held_and_the_old_version_is_let_go(
     entry = published(valkey, stage.owner, "tiny:latest") or {}
     assert (entry["version"], entry.get("trial")) == (stage.first.digest, None)
     assert asked(valkey, stage)[2:] == [("unload_model", "old")]
+    assert pinned(stage) == set()
     with every_tenant():
         told = list(AuditRecord.objects.filter(target_type="rollout").order_by("seq"))
     assert [each.action for each in told] == ["rollout.start", "rollout.step", "rollout.done"]

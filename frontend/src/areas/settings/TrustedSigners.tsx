@@ -46,7 +46,7 @@ function Listed({ of, mayChange }: { of: Signers; mayChange: boolean }) {
       t('signers.removed', { name: signer.name }),
     )
   return (
-    <ScrollBox label={t('signers.title')} minWidth={420}>
+    <ScrollBox label={t('signers.title')} minWidth={280}>
       <Table>
         <Table.Thead>
           <Table.Tr>
