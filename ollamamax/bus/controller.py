@@ -138,8 +138,10 @@ class Controller:
     def start(self) -> None:
         for lease in self._leases:
             lease.start()
-        for each in (*self._telling.values(), *self._running):
-            each.thread.start()
+        for telling in self._telling.values():
+            telling.thread.start()
+        for running in self._running:
+            running.thread.start()
 
     def wait(self) -> None:
         """Until `stop`."""

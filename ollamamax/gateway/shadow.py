@@ -149,6 +149,7 @@ class Shadows:
             shadow_of=call.id,
             exact=True,
         )
+        execution: _Shadow | None = None
         try:
             with Interruptions(shadow, _stays, self._deadline) as interruptions:
                 execution = _Shadow(self._dispatcher, interruptions, shadow, model, new, asked.inference)
@@ -159,7 +160,7 @@ class Shadows:
                         pass
             _SHADOWS.labels("ok").inc()
         except errors.OllamaMaxError as error:
-            was_given = execution.request.node != ""
+            was_given = execution is not None and execution.request.node != ""
             _SHADOWS.labels("failed" if was_given else "not_idle").inc()
             _log.info("shadow_ended", request=shadow.id, shadow_of=call.id, code=error.code, was_given=was_given)
         finally:

@@ -17,11 +17,13 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.asyncio]
 LONG = 3600.0
 
 
-@database_sync_to_async
-def order(kind: str, *, commits: bool = True) -> None:
-    with transaction.atomic(durable=True):
-        call_on_commit(kind)
-        transaction.set_rollback(not commits)
+async def order(kind: str, *, commits: bool = True) -> None:
+    def commit() -> None:
+        with transaction.atomic(durable=True):
+            call_on_commit(kind)
+            transaction.set_rollback(not commits)
+
+    await database_sync_to_async(commit)()
 
 
 async def test_who_waits_hears_of_what_was_committed_in_any_process_and_of_its_own_kind_alone(

@@ -464,7 +464,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** @description Destroy the key under which a person's name and addresses lie in the trail. There is no way back; every hash stays right. */
+        /**
+         * @description Destroy the key under which a person's name and addresses lie in the trail, and delete their prompts that were kept. There is no way
+         *     back; every hash stays right.
+         */
         post: operations["audit_erase"];
         delete?: never;
         options?: never;
@@ -2144,6 +2147,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/prompts/{request_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What was asked in one request, where the tenant keeps prompts. Each reading is in the audit trail. */
+        get: operations["prompts_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/queue": {
         parameters: {
             query?: never;
@@ -3305,7 +3325,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description The sums of `usage_groups` as a file. Costs have a column for each currency. */
+        /** @description The sums of `usage_groups` as a file. Costs and charges have a column for each currency. */
         get: operations["usage_export"];
         put?: never;
         post?: never;
@@ -3762,6 +3782,11 @@ export interface components {
         AuditErased: {
             /** @description That were destroyed. */
             keys: number;
+            /**
+             * @description That were kept, and were deleted.
+             * @default 0
+             */
+            prompts: number;
         };
         /** @description One of both, or both, where records from before the person had an account are meant too. */
         AuditErasure: {
@@ -4200,7 +4225,7 @@ export interface components {
             /** @description the further name, as `name:tag` */
             name: string;
         };
-        /** @description ``requests`` had a price; ``currency`` is empty where the installation names none. */
+        /** @description Of so many ``requests``, those that had a price; ``currency`` is empty where nobody names one. */
         Cost: {
             currency: string;
             /** Format: decimal */
@@ -4506,6 +4531,14 @@ export interface components {
             status?: number | null;
             /** Format: int64 */
             cached_tokens?: number | null;
+            /** Format: decimal */
+            charge?: string | null;
+            charge_currency?: string;
+            /** Format: uuid */
+            price?: string | null;
+            /** Format: double */
+            slot_seconds?: number | null;
+            prompt_kept?: boolean;
             /** Format: uuid */
             shadow_of?: string | null;
             same_answer?: boolean | null;
@@ -5250,6 +5283,17 @@ export interface components {
             secret: string;
             /** @description with the node's own Redis user and password, shown this once */
             redis_url: string;
+        };
+        /** @description ``cut``: of ``bytes`` (UTF-8) only the first 64 KiB are here. Of pictures and other files it has their sizes. */
+        KeptPrompt: {
+            /** Format: uuid */
+            request: string;
+            /** Format: date-time */
+            received_at: string;
+            kind: string;
+            parts: components["schemas"]["PromptPart"][];
+            bytes: number;
+            cut: boolean;
         };
         /** @description A key without its secret; ``identifier`` is the part after ``omx_``. */
         Key: {
@@ -6562,6 +6606,8 @@ export interface components {
             show_route?: boolean;
             store_responses?: boolean;
             strict_fields?: boolean;
+            /** @description 0: prompts are not kept, and those that were are deleted within a minute. */
+            prompt_days?: number;
         };
         /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
         PatchedPoolChange: {
@@ -6681,6 +6727,7 @@ export interface components {
          *     * `model.view` - model.view
          *     * `node.manage` - node.manage
          *     * `node.view` - node.view
+         *     * `prompt.view` - prompt.view
          *     * `request.manage` - request.manage
          *     * `sso.manage` - sso.manage
          *     * `sso.view` - sso.view
@@ -6689,7 +6736,7 @@ export interface components {
          *     * `webhook.manage` - webhook.manage
          * @enum {string}
          */
-        PermissionsEnum: "audit.manage" | "audit.view" | "budget.manage" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
+        PermissionsEnum: "audit.manage" | "audit.view" | "budget.manage" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "prompt.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
         /**
          * @description * `received` - received
          *     * `queued` - queued
@@ -6933,6 +6980,11 @@ export interface components {
          * @enum {string}
          */
         PromotionStateEnum: "open" | "done" | "rejected";
+        PromptPart: {
+            /** @description Of a message, or `prompt`, `suffix`, `input` or `tokens`. */
+            role: string;
+            text: string;
+        };
         /** @description One of them: the password where there is no second factor, a code of an authenticator, a recovery code, or what a passkey signed. */
         Proof: {
             password?: string;
@@ -7177,10 +7229,40 @@ export interface components {
             completion_tokens?: number | null;
             /** @description Of the prompt's tokens those that the engine had kept from before; null where it does not say. */
             cached_tokens?: number | null;
-            /** Format: decimal */
+            /**
+             * Format: decimal
+             * @description By the hourly costs of its nodes.
+             */
             cost?: string | null;
             /** @default  */
             currency: string;
+            /**
+             * Format: decimal
+             * @description By the price list as it was when the request was received; null where no price counted.
+             */
+            charge?: string | null;
+            /** @default  */
+            charge_currency: string;
+            /**
+             * Format: uuid
+             * @description The price by which it was charged, of `/api/v1/prices`.
+             */
+            price?: string | null;
+            /**
+             * Format: date-time
+             * @description Since when that price counted.
+             */
+            price_since?: string | null;
+            /**
+             * Format: double
+             * @description For how long it had slots, where its price is by the second, too.
+             */
+            slot_seconds?: number | null;
+            /**
+             * @description Whether its tenant wanted its prompt kept: `/api/v1/prompts/{request_id}`.
+             * @default false
+             */
+            prompt_kept: boolean;
             outcome?: string | null;
             /** @default  */
             error: string;
@@ -8025,6 +8107,8 @@ export interface components {
             readonly store_responses: boolean;
             /** @description Whether OpenAI's and Anthropic's protocols refuse fields that nobody knows. */
             readonly strict_fields: boolean;
+            /** @description For how many days prompts are kept, sealed; 0: none are. */
+            readonly prompt_days: number;
             readonly is_operator: boolean;
             /**
              * Format: date-time
@@ -8127,7 +8211,8 @@ export interface components {
         };
         /**
          * @description ``requests`` are those that a node was given. ``failed`` ones are among them; ``refused`` ones, which never came to a
-         *     node, are not. ``costs`` is empty where no price was set.
+         *     node, are not. ``costs`` are by the hourly costs of the nodes, ``charges`` by the tenant's price list as it was when each request was
+         *     received: empty where no price counted.
          */
         TenantUsage: {
             requests: number;
@@ -8138,6 +8223,7 @@ export interface components {
             /** @description Of the prompts' tokens those of which engines said that they had kept them from before. */
             cached_tokens: number;
             costs: components["schemas"]["Cost"][];
+            charges: components["schemas"]["Cost"][];
             /** Format: uuid */
             tenant: string;
             tenant_name?: string;
@@ -8193,7 +8279,8 @@ export interface components {
         };
         /**
          * @description ``requests`` are those that a node was given. ``failed`` ones are among them; ``refused`` ones, which never came to a
-         *     node, are not. ``costs`` is empty where no price was set.
+         *     node, are not. ``costs`` are by the hourly costs of the nodes, ``charges`` by the tenant's price list as it was when each request was
+         *     received: empty where no price counted.
          */
         Totals: {
             requests: number;
@@ -8204,6 +8291,7 @@ export interface components {
             /** @description Of the prompts' tokens those of which engines said that they had kept them from before. */
             cached_tokens: number;
             costs: components["schemas"]["Cost"][];
+            charges: components["schemas"]["Cost"][];
         };
         /** @description One attempt. ``status`` is null where no answer came; ``error`` then says why. ``excerpt`` is how the answer begins. */
         Tried: {
@@ -8237,6 +8325,7 @@ export interface components {
             /** @description Of the prompts' tokens those of which engines said that they had kept them from before. */
             cached_tokens: number;
             costs: components["schemas"]["Cost"][];
+            charges: components["schemas"]["Cost"][];
             /** Format: date-time */
             month?: string;
             /** Format: date-time */
@@ -8294,6 +8383,14 @@ export interface components {
             metadata?: unknown;
             /** Format: int64 */
             cached_tokens?: number | null;
+            /** Format: decimal */
+            charge?: string | null;
+            charge_currency?: string;
+            /** Format: uuid */
+            price?: string | null;
+            /** Format: double */
+            slot_seconds?: number | null;
+            prompt_kept?: boolean;
             /** Format: uuid */
             shadow_of?: string | null;
             same_answer?: boolean | null;
@@ -8654,6 +8751,7 @@ export interface operations {
                  *     * `model.view` - model.view
                  *     * `node.manage` - node.manage
                  *     * `node.view` - node.view
+                 *     * `prompt.view` - prompt.view
                  *     * `request.manage` - request.manage
                  *     * `sso.manage` - sso.manage
                  *     * `sso.view` - sso.view
@@ -8661,7 +8759,7 @@ export interface operations {
                  *     * `usage.view` - usage.view
                  *     * `webhook.manage` - webhook.manage
                  */
-                permission: "audit.manage" | "audit.view" | "budget.manage" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
+                permission: "audit.manage" | "audit.view" | "budget.manage" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "prompt.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
             };
             header?: never;
             path?: never;
@@ -13037,6 +13135,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PromotionPolicy"];
+                };
+            };
+        };
+    };
+    prompts_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                request_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptPrompt"];
                 };
             };
         };
