@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cluster.api.request import AnyId, UnixMoment
+from cluster.api.fields import AnyId, UnixMoment
 from cluster.queries import queue as queries
 from ollamamax.identity.api.base import View
 from ollamamax.identity.models import Priority

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cluster.actions.request import cancel_request, prioritise_request
+from cluster.api.fields import AnyId, UnixMoment
 from cluster.queries import request as queries
 from ollamamax.identity.api.base import View
 from ollamamax.identity.models import Priority
@@ -24,20 +24,6 @@ from ollamamax.metering.models import OUTCOMES, UsageRecord
 
 MOST_DURATION = 86_400_000
 """Milliseconds: no request may take a day."""
-
-
-class UnixMoment(serializers.DateTimeField):
-    """Unix seconds, shown as the rest of the API shows times."""
-
-    def to_representation(self, value: Any) -> str:
-        return str(super().to_representation(datetime.datetime.fromtimestamp(value, datetime.UTC)))
-
-
-class AnyId(serializers.UUIDField):
-    """In Redis ids have no hyphens, in Postgres they are UUIDs; here they always have their hyphens."""
-
-    def to_representation(self, value: Any) -> str:
-        return str(uuid.UUID(str(value)))
 
 
 class ScoredNodeSerializer(serializers.Serializer[Any]):

@@ -32,6 +32,8 @@ from ollamamax.observability.instruments import counter
 MOST_AT_ONCE = 8
 """In one process: each holds the prompt of a request that has ended."""
 KINDS = frozenset({"chat", "completion"})
+BUSY = frozenset({429, 503})
+"""Of errors of what no node was given: there is no room for it now."""
 _SHADOWS = counter("ollamamax_shadow_requests_total")
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _log = logs.get(__name__)
@@ -161,7 +163,7 @@ class Shadows:
             _SHADOWS.labels("ok").inc()
         except errors.OllamaMaxError as error:
             was_given = execution is not None and execution.request.node != ""
-            _SHADOWS.labels("failed" if was_given else "not_idle").inc()
+            _SHADOWS.labels("failed" if was_given or error.status not in BUSY else "not_idle").inc()
             _log.info("shadow_ended", request=shadow.id, shadow_of=call.id, code=error.code, was_given=was_given)
         finally:
             self._callers.leave(caller)

@@ -54,6 +54,10 @@ DASHBOARDS: dict[str, list[Panel]] = {
             ("sum(rate(ollamamax_continuations_total[$__rate_interval]))", "continued elsewhere"),
             ("sum by (by) (rate(ollamamax_cancellations_total[$__rate_interval]))", "cancelled by {{by}}"),
         ]),
+        ("Shadows of rollouts, prompts lost", "ops", [
+            ("sum by (shadow) (rate(ollamamax_shadow_requests_total[$__rate_interval]))", "shadow {{shadow}}"),
+            ("sum(rate(ollamamax_prompts_lost_total[$__rate_interval]))", "prompts lost"),
+        ]),
         ("Open and waiting requests", "short", [("sum by (instance) (ollamamax_open_requests)", "open {{instance}}"), ("sum by (instance) (ollamamax_waiting_requests)", "waiting {{instance}}"), ("sum by (instance) (ollamamax_unsettled_requests)", "unsettled {{instance}}")]),
         ("Nodes that gateways hear, parts that are down", "short", [("min(ollamamax_reachable_nodes)", "nodes"), ("max(ollamamax_parts_down)", "parts down")]),
         ("Event loop lag", "s", _quantiles("ollamamax_event_loop_lag_seconds", "instance")),

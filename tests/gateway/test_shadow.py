@@ -12,7 +12,7 @@ from ollamamax.bus import directory, keys
 from ollamamax.contract import Delta, Event, Failure, Final, ModelState, Ticket
 from ollamamax.contract.tables import MODELS
 from ollamamax.gateway.service import Service
-from ollamamax.gateway.shadow import MOST_AT_ONCE, SaidHash
+from ollamamax.gateway.shadow import _SHADOWS, MOST_AT_ONCE, SaidHash
 from tests.fakes.node import FakeNode, echo
 from tests.gateway.conftest import Site
 from tests.gateway.test_fallbacks import version
@@ -134,6 +134,25 @@ async def test_one_that_fails_is_recorded_and_its_client_hears_nothing_of_it(sit
     asked, shadows = records(site)
     assert (asked[request]["outcome"], shadows[request]["outcome"]) == ("ok", "failed")
     assert shadows[request].get("same_answer") is None
+
+
+async def test_one_that_the_new_version_cannot_take_has_failed(site: Site) -> None:
+    service, script, _ = await staged(site)
+    field = f"{site.tenant}/watched@{NEW}"
+    short = {
+        "version": NEW,
+        "size": 1,
+        "modified_at": 1_700_000_000.0,
+        "profile": {"num_ctx": 512, "outside": "refuse"},
+    }
+    directory.publish(site.client, "models", {field: msgspec.json.encode(short)})
+    await until(lambda: (new := service.directory.get(MODELS, field)) is not None and new.profile.num_ctx == 512)
+    failed = _SHADOWS.labels("failed")
+    before = failed.number
+    request = await chat(site, options={"num_ctx": 1024})
+    await until(lambda: failed.number == before + 1)
+    await until(lambda: not len(service.shadows))
+    assert (script.asked, request in records(site)[1]) == (0, False)
 
 
 async def test_no_more_than_so_many_run_at_once_and_those_that_run_end_with_the_gateway(site: Site) -> None:

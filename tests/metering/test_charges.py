@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 
 from ollamamax.contract import AttemptRecord, Route
 from ollamamax.identity.scope import tenant_scope
+from ollamamax.kernel.ids import new_id
 from ollamamax.metering.actions import spending
 from ollamamax.metering.actions.budget import create_budget, set_price
 from ollamamax.metering.models import ModelPrice, UsageRecord
@@ -75,6 +76,13 @@ def test_seconds_are_those_of_the_slots_that_it_had(owner: Person) -> None:
     # Of a gateway that was lost nobody has the tries; who settles for it says how long its slot was held.
     lost = written(owner.tenant, **took, outcome="gateway_lost", error="gateway_lost", slot_seconds=8.0)
     assert stamp(lost) == (Decimal(4), "EUR", price.id, 8.0)
+
+
+def test_what_is_run_again_for_a_rollout_is_charged_to_nobody(owner: Person) -> None:
+    priced(owner, prompt_million=2, completion_million=10)
+    used: dict[str, Any] = {"prompt_tokens": 1000, "completion_tokens": 100, "model": "m"}
+    assert stamp(written(owner.tenant, **used, shadow_of=new_id())) == UNCHARGED
+    assert written(owner.tenant, **used).charge == Decimal("0.003")
 
 
 def test_nothing_is_charged_for_what_no_node_had_or_no_engine_counted(owner: Person) -> None:

@@ -160,7 +160,7 @@ def test_every_field_of_a_record_is_kept(client: redis.Redis, paying: Tenant) ->
         wire(
             paying, model="Größe 😀 \\ \"'%s", received_at=1700000000.123456, first_token_ms=2.5, outcome="failed",
             error="engine_hung", attempts=2, priority="low", user="ann", cost=0.25, currency="EUR", status=502,
-            metadata={"run": "7"}, cached_tokens=4, route=route, slot_seconds=2.5,
+            metadata={"run": "7"}, cached_tokens=4, route=route, slot_seconds=2.5, prompt_kept=True,
             shadow_of=new_id(), same_answer=False,
         )
     )  # fmt: skip
