@@ -188,7 +188,7 @@ function Lines({ apart, lines, error, refetch, compare }: LinesProps) {
       value: (row: Line) => row[id],
       cell: (row: Line) => count(row[id]),
       align: 'right' as const,
-      width: 118,
+      width: 106,
     })
     const found: Column<Line>[] = [
       { id: 'name', header: t(`by.${apart}`), value: (row) => row.name, primary: true },
@@ -207,7 +207,7 @@ function Lines({ apart, lines, error, refetch, compare }: LinesProps) {
             : row[`${of}s`].reduce((sum, each) => sum + Number(each.amount), 0),
         cell: (row) => (row[`${of}s`].length === 0 ? <NoData /> : amounts(row, of)),
         align: 'right',
-        width: 118,
+        width: 110,
       })),
     ]
     if (compare)
