@@ -194,7 +194,7 @@ function Lines({ apart, lines, error, refetch, compare }: LinesProps) {
       { id: 'name', header: t(`by.${apart}`), value: (row) => row.name, primary: true },
       number('requests', t('requests')),
       number('prompt_tokens', t('in')),
-      number('cached_tokens', t('cached')),
+      number('cached_tokens', t('cachedColumn')),
       number('completion_tokens', t('out')),
       number('failed', t('failed')),
       number('refused', t('refused')),
