@@ -91,8 +91,9 @@ def test_each_reading_is_in_the_audit_trail_and_nobody_else_may_read(
     with every_tenant():
         assert b"plan" not in bytes(KeptPrompt.objects.get().sealed)
     address = f"/api/v1/prompts/{request}"
-    for _ in range(2):
-        answer = owner_api.get(address)
+    assert owner_api.get("/api/v1/prompts/nonsense").status_code == 404
+    for as_told in (request, request.hex):
+        answer = owner_api.get(f"/api/v1/prompts/{as_told}")
         assert answer["Cache-Control"] == "no-store"
         assert answer.json()["parts"] == [{"role": "user", "text": "where is the plan?"}]
         assert (answer.json()["cut"], answer.json()["bytes"]) == (False, 18)

@@ -13144,6 +13144,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description As `x-request-id` tells it, or with hyphens. */
                 request_id: string;
             };
             cookie?: never;

@@ -5,13 +5,22 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ollamamax.identity.api.base import View
+from ollamamax.kernel.errors import NotFound
 from ollamamax.metering.actions.prompt import read_prompt
+
+ID = OpenApiParameter(
+    "request_id",
+    {"type": "string", "maxLength": 36},
+    OpenApiParameter.PATH,
+    required=True,
+    description="As `x-request-id` tells it, or with hyphens.",
+)
 
 
 class PromptPartSerializer(serializers.Serializer[Any]):
@@ -34,10 +43,14 @@ class KeptPromptView(View):
     permissions = {"GET": "prompt.view"}
     serializer_class = KeptPromptSerializer
 
-    @extend_schema(operation_id="prompts_retrieve", responses=KeptPromptSerializer)
-    def get(self, request: Request, request_id: uuid.UUID) -> Response:
+    @extend_schema(operation_id="prompts_retrieve", parameters=[ID], responses=KeptPromptSerializer)
+    def get(self, request: Request, request_id: str) -> Response:
         """What was asked in one request, where the tenant keeps prompts. Each reading is in the audit trail."""
-        found, prompt = read_prompt(acting=self.acting, request_id=request_id)
+        try:
+            asked = uuid.UUID(request_id)
+        except ValueError:
+            raise NotFound("There is no such request.") from None
+        found, prompt = read_prompt(acting=self.acting, request_id=asked)
         shown = {
             "request": found.request,
             "received_at": found.received_at,
