@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
@@ -31,6 +31,9 @@ class NewVersion:
         self.fails = False
         self.silent = False
         self.asked = 0
+
+    def was_asked(self, times: int) -> Callable[[], bool]:
+        return lambda: self.asked == times
 
     async def __call__(self, ticket: Ticket) -> AsyncIterator[Event]:
         if self.silent:
@@ -118,7 +121,7 @@ async def test_it_counts_in_no_limit_of_the_key_or_its_tenant(site: Site) -> Non
     script.open.clear()
     for number in range(1, 4):
         await chat(site, f"question {number}", key)
-        await until(lambda: script.asked == number)  # noqa: B023
+        await until(script.was_asked(number))
     body = {"model": "watched", "messages": [{"role": "user", "content": "one more"}]}
     async with site.post("/v1/chat/completions", body, key) as response:
         assert response.status == 429, "three of its own were counted, and no shadow was"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import redis
@@ -23,7 +23,8 @@ from tests.registry.test_api_rollouts import Stage, stage
 __all__ = ["stage"]
 pytestmark = pytest.mark.django_db(transaction=True)
 HOLD = [{"share": 1, "seconds": 0, "requests": 40}]
-Tell = Callable[[str, str], None]
+Held = Literal["ready", "loading", "loaded"]
+Tell = Callable[[Held, Held], None]
 
 
 @pytest.fixture
@@ -31,11 +32,11 @@ def tell(stage: Stage, valkey: redis.Redis) -> Tell:
     """The node says in which state it has the old version and the new one."""
     seq = 1
 
-    def do(old: str, new: str) -> None:
+    def do(old: Held, new: Held) -> None:
         nonlocal seq
         seq += 1
         models = [(stage.second, old), (stage.first, new)]
-        said = [ModelState(version.digest, "tiny", state, "llamacpp") for version, state in models]  # type: ignore[arg-type]
+        said = [ModelState(version.digest, "tiny", state, "llamacpp") for version, state in models]
         says(valkey, stage.joined, *said, seq=seq)
         valkey.persist(keys.node_state(stage.node))
         reconcile_replicas()
