@@ -41,7 +41,7 @@ from tests import cast
 from tests.cast import Key, Person
 from tests.directories import publish_empty
 from tests.fakes.node import FakeNode, Script, echo
-from tests.gateway.conftest import VERSION, QuietServer, gateway_of, publish_model, stop_gateway
+from tests.gateway.conftest import VERSION, QuietServer, gateway_of, publish_model, started, stop_gateway
 from tests.patience import LONG, until
 from tests.servers import free_port
 
@@ -216,7 +216,7 @@ async def house(
     async with contextlib.AsyncExitStack() as stack:
         serving = asyncio.create_task(server.serve())
         await until(lambda: server.started)
-        service = await gateway.start()
+        service = await started(gateway)
         await until(lambda: len(service.directory.items(KEYS)) >= 2)
         settling = asyncio.create_task(_settle_lost(valkey))
         made = House(f"http://127.0.0.1:{port}", tmp_path, redis_url, valkey, gateway, owner, key, stranger_key, stack)

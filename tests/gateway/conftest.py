@@ -22,13 +22,15 @@ from ollamamax.bus.directory import Directory
 from ollamamax.contract import decode_usage
 from ollamamax.contract.tables import ALL, MODELS, NODES
 from ollamamax.gateway.app import Gateway
+from ollamamax.gateway.service import Service
 from ollamamax.gateway.standalone import Standalone
 from ollamamax.identity.keys import make_key
+from ollamamax.kernel.errors import Unavailable
 from ollamamax.kernel.ids import new_id
 from ollamamax.processes.uvicorn_http import Http
 from tests.directories import publish_empty
 from tests.fakes.node import FakeNode, Script, echo
-from tests.patience import until
+from tests.patience import LONG, until
 from tests.servers import free_port
 
 VERSION = "sha256:" + "ab" * 32
@@ -109,6 +111,14 @@ def gateway_of(redis_url: str, **given: Any) -> Gateway:
     return Gateway(Directory(redis_url, ALL), redis_url, **settings)
 
 
+async def started(gateway: Gateway) -> Service:
+    """What it serves with, when it has started: on a busy machine that takes longer than a request waits for it."""
+    async with asyncio.timeout(LONG):
+        while True:
+            with contextlib.suppress(Unavailable):
+                return await gateway.start()
+
+
 async def stop_gateway(gateway: Gateway) -> None:
     await gateway.stop()
     await gateway.directory.stop()
@@ -158,7 +168,7 @@ async def site_at(redis_url: str) -> AsyncIterator[Site]:
         await stack.enter_async_context(listening(Standalone(gateway), port))
         made = Site(f"http://127.0.0.1:{port}", redis_url, client, gateway, tenant, "", http, stack)
         made.key = await made.issue_key(tenant)
-        service = await gateway.start()
+        service = await started(gateway)
         await until(lambda: len(service.directory.items(MODELS)) == 1)
         yield made
         await http.close()

@@ -12,7 +12,7 @@ import pytest_asyncio
 from ollamamax.contract.tables import MODELS
 from ollamamax.gateway.intake import Intake
 from ollamamax.gateway.standalone import Standalone
-from tests.gateway.conftest import BOUNDS, Site, gateway_of, listening, stop_gateway
+from tests.gateway.conftest import BOUNDS, Site, gateway_of, listening, started, stop_gateway
 from tests.gateway.waiting import ASK, Gate
 from tests.patience import LONG, until
 from tests.servers import free_port
@@ -29,7 +29,7 @@ async def narrow(site: Site) -> AsyncIterator[Site]:
     async with listening(Standalone(gateway), port):
         site.gateway, before = gateway, site.gateway
         site.url, old = f"http://127.0.0.1:{port}", site.url
-        await gateway.start()
+        await started(gateway)
         yield site
         site.gateway, site.url = before, old
         await stop_gateway(gateway)
