@@ -62,16 +62,22 @@ def _mask_of_new_files() -> Iterator[None]:
     os.umask(before)
 
 
-@pytest.fixture(scope="module")
-def processes_without_coverage() -> Iterator[None]:
-    """What is started meanwhile is not measured, which takes a third of its time.
-
-    For modules that start the whole product, which of whose lines run is shown by `tests/embedded/test_up.py` already,
-    and for those where coverage is in the way.
-    """
+@pytest.fixture(scope="session", autouse=True)
+def _coverage_of_processes() -> Iterator[dict[str, str]]:
+    """What has started processes measure themselves, taken out of their environment: it doubles the time of a start."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+        asked = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+        for name in asked:
             patch.delenv(name)
+        yield asked
+
+
+@pytest.fixture(scope="module")
+def processes_with_coverage(_coverage_of_processes: dict[str, str]) -> Iterator[None]:
+    """Processes that the module's tests start are measured: for those of which lines run in no test's own process."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in _coverage_of_processes.items():
+            patch.setenv(name, value)
         yield
 
 

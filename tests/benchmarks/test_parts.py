@@ -16,7 +16,6 @@ pytestmark = [
     pytest.mark.flow,
     pytest.mark.xdist_group("benchmarks"),
     pytest.mark.timeout(900),
-    pytest.mark.usefixtures("processes_without_coverage"),
 ]
 
 

@@ -370,4 +370,5 @@ class Functions(RuleBasedStateMachine):
 
 
 Functions.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+pytestmark = pytest.mark.no_cover
 TestFunctions = Functions.TestCase

@@ -26,7 +26,6 @@ pytestmark = [
     pytest.mark.flow,
     pytest.mark.xdist_group("benchmarks"),
     pytest.mark.timeout(900),
-    pytest.mark.usefixtures("processes_without_coverage"),
 ]
 SLOW = 300.0
 """Seconds in which each step must have come about: what was refused is tried again ever more rarely."""

@@ -31,7 +31,7 @@ from ollamamax.embedded import valkey
 from tests.flow.test_make_up import MODEL, ROOT, Copy
 from tests.servers import free_port
 
-pytestmark = [pytest.mark.flow, pytest.mark.timeout(900), pytest.mark.usefixtures("processes_without_coverage")]
+pytestmark = [pytest.mark.flow, pytest.mark.timeout(900)]
 PASSWORD = "a-password-of-the-test"
 
 

@@ -379,6 +379,7 @@ def matrix(clients: Clients, own: Things, foreign: Things, cells: list[tuple[str
     return found
 
 
+@pytest.mark.no_cover
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", range(3))
 def test_nobody_reaches_a_thing_of_another_tenant_and_the_rightful_owner_reaches_their_own(
@@ -397,6 +398,7 @@ def test_nobody_reaches_a_thing_of_another_tenant_and_the_rightful_owner_reaches
     assert found.cells > 200
 
 
+@pytest.mark.no_cover
 def test_lists_show_the_own_tenants_things_alone(
     owner: Person, stranger: Person, clients: Clients, valkey: redis.Redis
 ) -> None:
@@ -448,6 +450,7 @@ THINGS = (
 )
 
 
+@pytest.mark.no_cover
 def test_a_planted_leak_turns_the_matrix_red(
     owner: Person, stranger: Person, clients: Clients, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

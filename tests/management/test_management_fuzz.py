@@ -209,6 +209,7 @@ def known(owner: Person, valkey: redis.Redis) -> list[str]:
     ]
 
 
+@pytest.mark.no_cover
 @pytest.mark.django_db
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("who", ["owner", "viewer"])

@@ -63,6 +63,7 @@ def request(tenant: str, model: str, reason: str, codes: list[str]) -> Request:
     return made
 
 
+@pytest.mark.no_cover
 @settings(max_examples=40)
 @given(
     st.lists(st.tuples(texts, texts, texts, texts, texts, st.integers(-5, 2000)), min_size=20, max_size=60, unique=True)

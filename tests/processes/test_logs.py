@@ -23,10 +23,6 @@ log = logs.get("a.b")
 """
 SECONDS = 30
 
-# Coverage holds a lock of its own while it meets a file for the first time. A handler that interrupts it there and waits
-# for the thread that writes, which meets a file too, waits forever.
-pytestmark = pytest.mark.usefixtures("processes_without_coverage")
-
 
 def start(script: str, stderr: Any = subprocess.PIPE) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", START + script], stdin=-1, stdout=-1, stderr=stderr)

@@ -26,6 +26,7 @@ def _one_connection() -> Iterator[None]:
         signal.connect(close_old_connections)
 
 
+@pytest.mark.no_cover
 @pytest.mark.usefixtures("_one_connection")
 @pytest.mark.timeout(900)
 def test_the_conformance_checks_find_no_fault(scim: Directory) -> None:
