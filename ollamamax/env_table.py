@@ -396,6 +396,12 @@ SETTINGS = (
         "20000",
         "Manifests of one tenant in the registry; one more that is pushed is refused with 409.",
     ),
+    Setting(
+        "OLLAMAMAX_MAX_MIRRORS_PER_TENANT",
+        COUNT,
+        "50",
+        "Mirrors of other registries that one tenant may have; one more is refused with 409.",
+    ),
     Setting("OLLAMAMAX_MAX_ALIASES_PER_TENANT", COUNT, "10000", "Aliases of one tenant; one more is refused with 409."),
     Setting(
         "OLLAMAMAX_MAX_UPLOADS_PER_TENANT",

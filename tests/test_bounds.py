@@ -25,6 +25,7 @@ from models_registry.actions.alias import create_alias, delete_alias
 from models_registry.actions.blob import put_bytes
 from models_registry.actions.image import push_image
 from models_registry.actions.job import cancel_job, submit_job
+from models_registry.actions.mirror import create_mirror, delete_mirror
 from models_registry.actions.name import copy_name, delete_name
 from models_registry.actions.version import register_external
 from models_registry.distribution import image as images
@@ -189,6 +190,13 @@ TABLE: dict[Bound, tuple[int, Make, Free | None]] = {
         0,
         lambda w, n: invite(acting=w.acting, email=f"{n}@new.example", role="viewer")[0],
         lambda w, made: revoke_invitation(acting=w.acting, invitation_id=made.id),
+    ),
+    bounds.MIRRORS: (
+        0,
+        lambda w, n: create_mirror(
+            acting=w.acting, prefix=n, upstream="registry.ollama.ai/library", most_bytes=1 << 30, check_seconds=60
+        ),
+        lambda w, made: delete_mirror(acting=w.acting, mirror_id=made.id),
     ),
     bounds.WEBHOOKS: (
         0,

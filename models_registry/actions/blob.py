@@ -75,14 +75,20 @@ def take_over(
         lock_blobs([digest])
         if not has_blob(digest):
             refuse_beyond_quota(size)
-        if Blob.objects.filter(pk=digest).exclude(damaged_at=None).exists():
-            blob_store().delete(blob_key(digest))  # what still stands there is not whole
-        blob_store().put(staged, blob_key(digest))
-        blob, _ = Blob.objects.get_or_create(digest=digest, defaults={"size": size, "media_type": media_type})
-        if blob.damaged_at is not None:  # what was sent is whole
-            blob.damaged_at = None
-            blob.save(update_fields=["damaged_at"])
+        blob = store_blob(staged, digest, size, media_type)
         hold(tenant, blob, repository)
+    return blob
+
+
+def store_blob(staged: Staged, digest: str, size: int, media_type: str) -> Blob:
+    """The row and the bytes of a blob, whether it was there before or not; under the lock of its digest."""
+    if Blob.objects.filter(pk=digest).exclude(damaged_at=None).exists():
+        blob_store().delete(blob_key(digest))  # what still stands there is not whole
+    blob_store().put(staged, blob_key(digest))
+    blob, _ = Blob.objects.get_or_create(digest=digest, defaults={"size": size, "media_type": media_type})
+    if blob.damaged_at is not None:  # what was sent is whole
+        blob.damaged_at = None
+        blob.save(update_fields=["damaged_at"])
     return blob
 
 

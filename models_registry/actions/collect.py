@@ -17,7 +17,7 @@ from django.utils import timezone
 from models_registry.actions.blob import KEEP_UPLOADS, blob_store
 from models_registry.actions.lock import lock_blobs
 from models_registry.blob_keys import blob_key, digest_in
-from models_registry.models import Blob, Upload, Version
+from models_registry.models import Blob, MirroredBlob, Upload, Version
 from ollamamax import logs
 from ollamamax.identity.scope import every_tenant
 
@@ -67,7 +67,8 @@ def _unneeded() -> QuerySet[Blob]:
     """Looked at blob by blob, and not by a list of all that are needed."""
     held = Version.blobs.through.objects.filter(blob_id=OuterRef("pk"))
     sent = Upload.objects.filter(blob_id=OuterRef("pk"))
-    return Blob.objects.filter(~Exists(held), ~Exists(sent))
+    mirrored = MirroredBlob.objects.filter(blob_id=OuterRef("pk"))
+    return Blob.objects.filter(~Exists(held), ~Exists(sent), ~Exists(mirrored))
 
 
 def _remove(digest: str) -> bool:

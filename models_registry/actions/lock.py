@@ -24,6 +24,11 @@ def lock_blobs(digests: Iterable[str]) -> None:
         _lock(f"blob:{digest}")
 
 
+def lock_mirror(mirror: uuid.UUID) -> None:
+    """Nobody else changes what a mirror keeps; before the locks of its blobs."""
+    _lock(f"mirror:{mirror.hex}")
+
+
 def lock_jobs(tenant: uuid.UUID) -> None:
     """Nobody else asks for a job of this tenant."""
     _lock(f"jobs:{tenant.hex}")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import uuid
 
-from django.conf import settings
-
 from models_registry import recipe
 from models_registry.actions.job import submit_job
 from models_registry.actions.name import copy_name, delete_name
 from models_registry.models import Channel, Job
 from models_registry.queries.model import get_channel, spelled
+from models_registry.queries.upstream import allowed_registries
 from models_registry.queries.uses import uses_of
 from models_registry.recipe import CreateRequest
-from models_registry.transfer.reference import Allowed, Reference
+from models_registry.transfer.reference import Reference
 from ollamamax.contract.ignored import Ignored
 from ollamamax.identity.rights import require_in_tenant, require_somewhere
 from ollamamax.identity.scope import tenant_scope
@@ -29,7 +28,7 @@ def order_pull(*, acting: Principal, model: str, insecure: bool = False) -> Job:
     Raises `InvalidRequest` for a name that is none, and `Forbidden` for a registry that this installation does not speak to.
     """
     reference = Reference.parse(model.strip(), insecure=insecure)
-    Allowed(tuple(settings.ENV["OLLAMAMAX_PULL_REGISTRIES"])).check(reference)
+    allowed_registries().check(reference)
     return submit_job(acting=acting, kind=Job.Kind.PULL, model=reference.name, request=reference.as_dict())
 
 

@@ -20,6 +20,7 @@ from models_registry.api.channel import (
 )
 from models_registry.api.job import JobListView, JobRetryView, JobView
 from models_registry.api.memory import ModelMemoryView, NodeMemoryView
+from models_registry.api.mirror import MirroredTagListView, MirrorListView, MirrorView
 from models_registry.api.model import ModelListView, ModelView
 from models_registry.api.order import ModelCopyView, ModelCreateView, ModelPullView, ModelUsesView
 from models_registry.api.placement import PlacementApplyView, PlacementView
@@ -48,6 +49,9 @@ from models_registry.api.rollout import (
 from ollamamax.identity.api.bulk import bulk_of
 
 urlpatterns = [
+    path("mirrors", MirrorListView.as_view(), name="mirrors"),
+    path("mirrors/<uuid:mirror_id>", MirrorView.as_view(), name="mirror"),
+    path("mirrors/<uuid:mirror_id>/tags", MirroredTagListView.as_view(), name="mirror-tags"),
     path("models", ModelListView.as_view(), name="models"),
     path("models/bulk", bulk_of(ModelView, "channel_id", "models").as_view(), name="models-bulk"),
     path("models/create", ModelCreateView.as_view(), name="models-create"),

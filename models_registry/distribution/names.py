@@ -59,8 +59,12 @@ def place_of(path: str) -> V2Path:
 
 
 def check_name(name: str) -> None:
-    if len(name) > _MOST_NAME or _NAME.fullmatch(name) is None:
+    if not is_name(name):
         raise name_invalid(name)
+
+
+def is_name(name: str) -> bool:
+    return len(name) <= _MOST_NAME and _NAME.fullmatch(name) is not None
 
 
 def checked_digest(text: str) -> str:

@@ -19,9 +19,10 @@ from models_registry.jobs.work import Work
 from models_registry.manifest import Layer
 from models_registry.models import Job
 from models_registry.queries.blob import has_blob
+from models_registry.queries.upstream import allowed_registries
 from models_registry.transfer.download import ATTEMPTS, Progress, download
 from models_registry.transfer.image import read_image, remarks
-from models_registry.transfer.reference import Allowed, Reference
+from models_registry.transfer.reference import Reference
 from models_registry.transfer.session import Broken, Session
 from ollamamax.blobs.reading import read_bytes
 from ollamamax.blobs.staging import Part
@@ -30,10 +31,6 @@ from ollamamax.kernel.errors import NotFound
 from ollamamax.kernel.principal import Principal
 
 _ACCEPT = ", ".join((manifests.IMAGE, manifests.OCI_IMAGE))
-
-
-def allowed() -> Allowed:
-    return Allowed(tuple(settings.ENV["OLLAMAMAX_PULL_REGISTRIES"]))
 
 
 def pull(acting: Principal, job: Job, work: Work) -> None:
@@ -58,7 +55,7 @@ def pull(acting: Principal, job: Job, work: Work) -> None:
 
 
 async def _manifest(reference: Reference) -> bytes:
-    async with Session(reference, allowed()) as session:
+    async with Session(reference, allowed_registries()) as session:
         for attempt in range(ATTEMPTS):
             try:
                 return await session.text("GET", f"manifests/{reference.tag}", headers={"Accept": _ACCEPT})
@@ -92,7 +89,7 @@ def _have(tenant: uuid.UUID, reference: Reference, layer: Layer, work: Work) -> 
 
 
 async def _download(reference: Reference, layer: Layer, part: Part, progress: Progress) -> None:
-    async with Session(reference, allowed()) as session:
+    async with Session(reference, allowed_registries()) as session:
         await download(session, layer, part, progress)
 
 

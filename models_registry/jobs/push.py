@@ -12,11 +12,11 @@ from models_registry.actions.blob import blob_store
 from models_registry.actions.create import image_config_blob
 from models_registry.blob_keys import blob_key
 from models_registry.jobs.asynchronous import run_until_stopped
-from models_registry.jobs.pull import allowed
 from models_registry.jobs.work import Work
 from models_registry.manifest import Layer
 from models_registry.models import Job, Version
 from models_registry.queries.model import find_channel
+from models_registry.queries.upstream import allowed_registries
 from models_registry.transfer.download import ATTEMPTS
 from models_registry.transfer.reference import Reference
 from models_registry.transfer.session import Broken, RegistryFailed, Session
@@ -60,7 +60,7 @@ async def _send(reference: Reference, layer: Layer, work: Work) -> None:
         work.tell_bytes(status, layer.digest, layer.size, count)
 
     sent(0)
-    async with Session(reference, allowed()) as session:
+    async with Session(reference, allowed_registries()) as session:
         for attempt in range(ATTEMPTS):
             try:
                 if not await _has(session, layer):
@@ -104,6 +104,6 @@ async def _told(digest: str, sent: Callable[[int], None]) -> AsyncIterator[bytes
 
 
 async def _finish(reference: Reference, image: bytes) -> None:
-    async with Session(reference, allowed()) as session:
+    async with Session(reference, allowed_registries()) as session:
         headers = {"Content-Type": manifests.IMAGE}
         await session.text("PUT", f"manifests/{reference.tag}", scope="pull,push", headers=headers, data=lambda: image)

@@ -7,6 +7,7 @@ from models_registry.models.blob_shape import BlobShape
 from models_registry.models.client_key import ClientKey
 from models_registry.models.image import Image
 from models_registry.models.job import Job
+from models_registry.models.mirror import Mirror, MirroredBlob, MirroredImage, MirroredTag
 from models_registry.models.model import Channel, Model
 from models_registry.models.promotion import Promotion, PromotionPolicy
 from models_registry.models.release import ChannelMove, Release
@@ -26,6 +27,10 @@ __all__ = [
     "ClientKey",
     "Image",
     "Job",
+    "Mirror",
+    "MirroredBlob",
+    "MirroredImage",
+    "MirroredTag",
     "Model",
     "Promotion",
     "PromotionPolicy",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from django.db.models import Q, Sum
 from django.db.models.functions import Length
 
-from models_registry.models import Blob, Image, Upload, Version
+from models_registry.models import Blob, Image, MirroredBlob, Upload, Version
 
 
 def has_blob(digest: str) -> bool:
-    """Whether the tenant sent it or has a version with it, and its bytes are whole; a blob of others does not exist for it. Queries: 1."""
+    """Whether the tenant sent it, has a version with it or a mirror that keeps it, and its bytes are whole; a blob of others does not exist for it. Queries: 1."""
     return find_blob(digest) is not None
 
 
@@ -25,4 +25,5 @@ def blob_bytes() -> int:
 
 
 def _ours() -> Q:
-    return Q(pk__in=Upload.objects.values("blob_id")) | Q(pk__in=Version.objects.values("blobs"))
+    mirrored = MirroredBlob.objects.exclude(blob=None).values("blob_id")
+    return Q(pk__in=Upload.objects.values("blob_id")) | Q(pk__in=Version.objects.values("blobs")) | Q(pk__in=mirrored)

@@ -10,10 +10,11 @@ from typing import TypeVar
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Length
 
-from models_registry.distribution.faults import blob_unknown, manifest_unknown, name_unknown
+from models_registry.distribution.faults import RegistryFault, blob_unknown, manifest_unknown, name_unknown
 from models_registry.distribution.image import Referrer
 from models_registry.distribution.names import is_digest, is_tag, meant, path_of
 from models_registry.models import Blob, Channel, Image, Model, Release, Upload, Version
+from models_registry.queries.mirror import find_mirrored
 from ollamamax.identity.models import Tenant
 from ollamamax.identity.queries.role import restrict
 from ollamamax.identity.rights import require, tenant_of
@@ -98,6 +99,10 @@ def require_to_pull(acting: Principal, name: str, *, new: bool = False) -> Repos
 
 def require_to_push(acting: Principal, name: str) -> Repository:
     """The repository, which may be new. Raises `Forbidden`, and `RegistryFault` for one that ``acting`` may not even see."""
+    if find_mirrored(acting, name) is not None:
+        raise RegistryFault(
+            "DENIED", 403, "This is a mirror's repository: nothing is pushed to it, or deleted from it."
+        )
     found = find_repository(acting, name)
     if may_push(acting, found):
         return found

@@ -60,7 +60,7 @@ class Reference:
 
     @property
     def repository(self) -> str:
-        return f"{self.namespace}/{self.model}"
+        return f"{self.namespace}/{self.model}" if self.namespace else self.model
 
     @property
     def base(self) -> str:
@@ -87,6 +87,11 @@ class Allowed:
                 "its setting OLLAMAMAX_PULL_REGISTRIES does not list it.",
                 param="model",
             )
+
+
+def is_host(text: str) -> bool:
+    """Whether it has the form of ``host`` or ``host:port``."""
+    return _HOST.fullmatch(text) is not None
 
 
 def is_loopback(host: str) -> bool:

@@ -114,7 +114,7 @@ class Session:
 
     async def text(self, method: str, path: str, **given: Any) -> bytes:
         async with self.request(method, self.address(path), **given) as response:
-            return await _read(response)
+            return await read_text(response)
 
     @asynccontextmanager
     async def _follow(self, method: str, url: str, given: dict[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -171,7 +171,7 @@ class Session:
             if response.status >= 300:
                 raise Forbidden(f"The registry {self._reference.host} gives no token: HTTP {response.status}.")
             try:
-                found = msgspec.json.decode(await _read(response), type=dict[str, Any])
+                found = msgspec.json.decode(await read_text(response), type=dict[str, Any])
             except msgspec.DecodeError:
                 found = {}
             self._token = str(found.get("token") or found.get("access_token") or "")
@@ -188,7 +188,8 @@ def _client(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
     )
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def read_text(response: aiohttp.ClientResponse) -> bytes:
+    """All of a short answer. Raises `RegistryFailed` for one that is not short."""
     found = bytearray()
     async for part in response.content.iter_any():
         found += part

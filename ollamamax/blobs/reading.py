@@ -7,6 +7,7 @@ import contextlib
 import io
 import re
 from collections.abc import AsyncIterator, Generator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
 
@@ -108,26 +109,43 @@ async def response(
     size = await asyncio.to_thread(store.stat, key)
     if size is None:
         raise Missing(key)
-    asked = Headers(scope=scope)
-    sent = {"accept-ranges": "bytes", **(headers or {})}
-    if etag:
-        sent["etag"] = f'"{etag}"'
+    sent = dict(headers or {})
     if filename:
         sent["content-disposition"] = _attachment(filename)
-    start, stop, status = 0, size, 200
+    part = asked_range(scope, size, etag=etag)
+    sent |= part.headers
+    if part.status == 416:
+        return Response(status_code=416, headers=sent)
+    kind = "application/octet-stream"
+    if scope["method"] == "HEAD":
+        return Response(status_code=part.status, headers=sent, media_type=kind)
+    return StreamingResponse(pieces(store, key, part.start, part.stop), part.status, sent, media_type=kind)
+
+
+@dataclass(frozen=True)
+class AskedRange:
+    """Bytes from ``start``, and before ``stop``; the status and the headers of the answer."""
+
+    start: int
+    stop: int
+    status: int
+    headers: dict[str, str]
+
+
+def asked_range(scope: Scope, size: int, *, etag: str = "") -> AskedRange:
+    """Which of ``size`` bytes a GET or HEAD asks for, all of them where it asks for several ranges. Status 416: none that is there."""
+    asked = Headers(scope=scope)
+    sent = {"accept-ranges": "bytes", **({"etag": f'"{etag}"'} if etag else {})}
     same = asked.get("if-range", sent.get("etag")) == sent.get("etag")
     found = _RANGE.fullmatch(asked.get("range", "").replace(" ", "").lower()) if same else None
     wanted = None if found is None else _wanted(found[1], found[2], size)
-    if wanted is not None:
-        start, stop = wanted
-        if start >= size:
-            return Response(status_code=416, headers={**sent, "content-range": f"bytes */{size}"})
-        status, sent["content-range"] = 206, f"bytes {start}-{stop - 1}/{size}"
-    sent["content-length"] = str(stop - start)
-    kind = "application/octet-stream"
-    if scope["method"] == "HEAD":
-        return Response(status_code=status, headers=sent, media_type=kind)
-    return StreamingResponse(pieces(store, key, start, stop), status, sent, media_type=kind)
+    if wanted is None:
+        return AskedRange(0, size, 200, {**sent, "content-length": str(size)})
+    start, stop = wanted
+    if start >= size:
+        return AskedRange(start, stop, 416, {**sent, "content-range": f"bytes */{size}"})
+    sent["content-range"] = f"bytes {start}-{stop - 1}/{size}"
+    return AskedRange(start, stop, 206, {**sent, "content-length": str(stop - start)})
 
 
 def _wanted(first: str, last: str, size: int) -> tuple[int, int] | None:

@@ -95,21 +95,43 @@ class Part:
     def require_free(self, size: int) -> None:
         require_free(self.location.parent, size)
 
+    def grown(self) -> tuple[int, int]:
+        """A number that another file has when it was begun anew, and the bytes that are there; zeros before any are."""
+        try:
+            found = self.location.stat()
+        except FileNotFoundError:
+            return 0, 0
+        return found.st_ino, found.st_size
+
+    def open(self) -> BinaryIO | None:
+        """To be read while it grows; it can be read to its end though a store takes it over meanwhile. ``None`` before any of it is there."""
+        try:
+            return self.location.open("rb")
+        except FileNotFoundError:
+            return None
+
     @contextlib.contextmanager
     def alone(self, check: Callable[[], None]) -> Iterator[None]:
         """Nobody else has it meanwhile, also no other process; ``check`` is called while it is waited for, and may raise.
 
         The lock goes with the process that holds it.
         """
-        with self.location.with_suffix(".lock").open("wb") as lock:
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    check()
-                    time.sleep(0.1)
+        with contextlib.ExitStack() as stack:
+            while not self.take(stack):
+                check()
+                time.sleep(0.1)
             yield
+
+    def take(self, stack: contextlib.ExitStack) -> bool:
+        """Have it alone until the stack is closed; ``False`` while another has it."""
+        lock = self.location.with_suffix(".lock").open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            return False
+        stack.callback(lock.close)
+        return True
 
     def discard(self) -> None:
         self.location.unlink(missing_ok=True)

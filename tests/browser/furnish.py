@@ -193,6 +193,7 @@ def _sign_in(api: _Api) -> dict[str, str]:
 
 
 def _webhooks_and_keys(api: _Api) -> None:
+    api("mirrors", prefix="hub", upstream="registry.ollama.ai/library")
     api("webhooks", url="https://hooks.invalid/fleet", events=["node.*", "key.*"])
     for name in ("billing service", "support assistant", "reports of the night"):
         api("keys", name=name, limits={"requests_per_minute": 600, "tokens_per_minute": 200_000})

@@ -9,6 +9,7 @@ PAGES = {
     "models": "/models",
     "placement": "/placement",
     "evaluations": "/evaluations",
+    "mirrors": "/mirrors",
     "jobs": "/jobs",
     "queue": "/queue",
     "requests": "/requests",

@@ -30,6 +30,7 @@ class Block:
 
 RUN = (
     "docs/webhooks.md: curl -H",
+    "docs/registry.md: curl http://127.0.0.1:8000/api/v1/mirrors",
     "docs/models.md: import ollama  # OLLAMA_HOST, OLLAMA_API_KEY",
     "docs/models.md: .venv/bin/ollamamax models add my.gguf --name mine",
     "docs/running.md: .venv/bin/ollamamax --help",

@@ -27,6 +27,7 @@ from cluster.actions.pool import create_pool
 from cluster.models import Incident
 from models_registry.actions.alias import create_alias
 from models_registry.actions.job import submit_job
+from models_registry.actions.mirror import create_mirror
 from models_registry.actions.version import register_external
 from models_registry.models import Channel, Promotion, Release, Replica, Version
 from ollamamax.audit.holds import place_hold
@@ -88,6 +89,7 @@ BODIES: dict[str, Any] = {
     "PATCH versions": {"stage": "staged"},
     "PATCH evaluation-suites": {"description": "x"},
     "POST versions/<uuid:release_id>/evaluations": {"suite": "{suite_id}", "key": "{key_id}"},
+    "PATCH mirrors": {"check_seconds": 0},
     "PATCH webhooks": {"description": "x"},
     "PATCH audit/streams/<uuid:stream_id>": {"name": "x"},
     "POST audit/holds/<uuid:hold_id>/release": {},
@@ -196,6 +198,9 @@ def things_of(owner: Person) -> Things:
     found["hold_id"] = place_hold(acting=acting, name=tenant.pk.hex, reason="x").pk
     found["stream_id"] = create_stream(acting=acting, name="SIEM", host="syslog.example").pk
     found |= _of_single_sign_on(owner) | _of_webhooks(owner) | _of_prompts(owner)
+    found["mirror_id"] = create_mirror(
+        acting=owner.acting, prefix="hub", upstream="registry.ollama.ai/library", most_bytes=1 << 30, check_seconds=60
+    ).id
     made.ids = {name: str(id_) for name, id_ in found.items()}
     return made
 
@@ -435,6 +440,7 @@ THINGS = (
         "provider_id",
         "domain_id",
         "webhook_id",
+        "mirror_id",
         "delivery_id",
         "budget_id",
         "workload_id",

@@ -1485,6 +1485,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/mirrors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's mirrors of other registries, the newest first. */
+        get: operations["mirrors_list"];
+        put?: never;
+        /** @description Have the images of another registry pulled here, below a prefix. They are fetched when somebody asks for them, and kept. */
+        post: operations["mirrors_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mirrors/{mirror_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One mirror. */
+        get: operations["mirrors_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Delete a mirror with all that is kept of it. */
+        delete: operations["mirrors_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Change how much is kept, and for how long a tag is believed; what is left out stays. */
+        patch: operations["mirrors_update"];
+        trace?: never;
+    };
+    "/api/v1/mirrors/{mirror_id}/tags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Tags that were pulled by a mirror, the newest first. */
+        get: operations["mirror_tags"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/models": {
         parameters: {
             query?: never;
@@ -5643,6 +5697,53 @@ export interface components {
             buffers: number;
             total: number;
         };
+        /** @description `kept_bytes` counts each blob once. `used_at` is null where nothing was pulled yet. */
+        Mirror: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly prefix: string;
+            readonly upstream: string;
+            readonly most_bytes: number;
+            readonly check_seconds: number;
+            /** Format: date-time */
+            readonly created_at: string;
+            kept_bytes: number;
+            /** @description manifests that are kept */
+            image_count: number;
+            /** Format: date-time */
+            used_at: string | null;
+        };
+        MirrorCreate: {
+            /** @description `<prefix>/<name>` is pulled here as `<upstream>/<name>` is there */
+            prefix: string;
+            /** @description a host that `OLLAMAMAX_PULL_REGISTRIES` lists, perhaps with the beginning of a path: `registry.ollama.ai/library` */
+            upstream: string;
+            /**
+             * Format: int64
+             * @description bytes of blobs that are kept: beyond, the longest unused ones go
+             * @default 107374182400
+             */
+            most_bytes: number;
+            /**
+             * @description for so long a tag is believed to point where it did; 0: the upstream is always asked
+             * @default 300
+             */
+            check_seconds: number;
+        };
+        /** @description Of `size` bytes, which the manifest tells, `kept_bytes` are here. */
+        MirroredTag: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly repository: string;
+            readonly name: string;
+            digest: string;
+            size: number;
+            kept_bytes: number;
+            /** Format: date-time */
+            readonly checked_at: string;
+            /** Format: date-time */
+            used_at: string;
+        };
         Model: {
             /** Format: uuid */
             readonly id: string;
@@ -6171,6 +6272,32 @@ export interface components {
             previous?: string | null;
             results: components["schemas"]["Member"][];
         };
+        PaginatedMirrorList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Mirror"][];
+        };
+        PaginatedMirroredTagList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["MirroredTag"][];
+        };
         PaginatedModelList: {
             /**
              * Format: uri
@@ -6566,6 +6693,16 @@ export interface components {
             /** @description The slug of a role. */
             role?: string;
             state?: components["schemas"]["MemberStateEnum"];
+        };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedMirrorChange: {
+            /**
+             * Format: int64
+             * @description bytes of blobs that are kept: beyond, the longest unused ones go
+             */
+            most_bytes?: number;
+            /** @description for so long a tag is believed to point where it did; 0: the upstream is always asked */
+            check_seconds?: number;
         };
         /** @description For all names of the model. What is left out stays. */
         PatchedModelChange: {
@@ -11734,6 +11871,160 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
+    mirrors_list: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-prefix" | "created_at" | "prefix";
+                prefix?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedMirrorList"];
+                };
+            };
+        };
+    };
+    mirrors_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MirrorCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mirror"];
+                };
+            };
+        };
+    };
+    mirrors_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                mirror_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mirror"];
+                };
+            };
+        };
+    };
+    mirrors_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                mirror_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    mirrors_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                mirror_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedMirrorChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mirror"];
+                };
+            };
+        };
+    };
+    mirror_tags: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-checked_at" | "-repository" | "checked_at" | "repository";
+                repository?: string;
+            };
+            header?: never;
+            path: {
+                mirror_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedMirroredTagList"];
                 };
             };
         };

@@ -11,6 +11,7 @@ import * as jobs from '../areas/jobs'
 import * as keys from '../areas/keys'
 import * as members from '../areas/members'
 import * as limits from '../areas/limits'
+import * as mirrors from '../areas/mirrors'
 import * as models from '../areas/models'
 import * as nodes from '../areas/nodes'
 import * as overview from '../areas/overview'
@@ -35,6 +36,7 @@ export const AREAS = [
   models,
   placement,
   evaluations,
+  mirrors,
   jobs,
   requests,
   queue,

@@ -11,6 +11,7 @@ import type jobs from '../areas/jobs/en.json'
 import type keys from '../areas/keys/en.json'
 import type members from '../areas/members/en.json'
 import type limits from '../areas/limits/en.json'
+import type mirrors from '../areas/mirrors/en.json'
 import type models from '../areas/models/en.json'
 import type nodes from '../areas/nodes/en.json'
 import type overview from '../areas/overview/en.json'
@@ -41,6 +42,7 @@ export interface Texts {
   keys: typeof keys
   members: typeof members
   limits: typeof limits
+  mirrors: typeof mirrors
   models: typeof models
   nodes: typeof nodes
   overview: typeof overview

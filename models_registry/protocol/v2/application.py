@@ -18,6 +18,7 @@ from models_registry.distribution.faults import RegistryFault, told
 from models_registry.distribution.names import V2Path, place_of
 from models_registry.protocol.v2 import access, blobs, client_keys, manifests, tokens, uploads
 from models_registry.protocol.v2.call import PULL, V2Call, base_of
+from models_registry.protocol.v2.mirrored import Mirroring
 from ollamamax import logs
 from ollamamax.bus.directory import Directory
 from ollamamax.identity.access import Where
@@ -36,6 +37,7 @@ class Distribution:
     def __init__(self, directory: Callable[[], Awaitable[Directory]], most_blob: int) -> None:
         self._directory = directory
         self._most_blob = most_blob
+        self._mirroring = Mirroring(most_blob)
 
     @staticmethod
     def serves(path: str) -> bool:
@@ -73,7 +75,7 @@ class Distribution:
         caller = await _caller(request, directory, place)
         await asyncio.to_thread(note_key_use, caller.known.key.id)
         caller = access.V2Caller(msgspec.structs.replace(caller.acting, request=id_), caller.known, caller.scopes)
-        call = V2Call(request, place, caller, directory, self._most_blob)
+        call = V2Call(request, place, caller, directory, self._most_blob, self._mirroring)
         action, answer = route[request.method]
         if place.name:
             call.require(action)

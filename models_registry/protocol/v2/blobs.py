@@ -11,6 +11,8 @@ from models_registry.distribution.names import checked_digest
 from models_registry.models import Blob
 from models_registry.protocol.v2 import access
 from models_registry.protocol.v2.call import V2Call
+from models_registry.protocol.v2.mirrored import read_blob
+from models_registry.queries.mirror import find_mirrored
 from models_registry.queries.repository import blob_in, may_push, require_to_pull, within
 from ollamamax.blobs import reading
 from ollamamax.blobs.store import Missing
@@ -19,7 +21,9 @@ from ollamamax.blobs.store import Missing
 async def read(call: V2Call) -> Response:
     """What a client that may push is told to be here stays for a day, so that it need not send it."""
     digest = checked_digest(call.place.item)
-    await call.database(lambda: _find(call, digest))
+    mirrored = await call.database(lambda: find_mirrored(call.acting, call.name))
+    if mirrored is None:
+        await call.database(lambda: _find(call, digest))
     headers = {"docker-content-digest": digest, "cache-control": "private, max-age=31536000, immutable"}
     if call.request.headers.get("user-agent", "").startswith("ollama/"):
         # Ollama reads the bytes in parts from wherever this says, and without any header that tells who it is.
@@ -27,6 +31,8 @@ async def read(call: V2Call) -> Response:
         headers["location"] = call.address(f"blobs/{digest}", signature=signature)
     if call.request.headers.get("if-none-match", "").strip('"') == digest:
         return Response(status_code=304, headers={"etag": f'"{digest}"', **headers})
+    if mirrored is not None:
+        return await read_blob(call, mirrored, digest, headers)
     try:
         return await reading.response(blob_store(), blob_key(digest), call.request.scope, etag=digest, headers=headers)
     except Missing:

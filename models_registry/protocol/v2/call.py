@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -18,6 +18,9 @@ from ollamamax.identity import access
 from ollamamax.kernel.errors import Unauthenticated
 from ollamamax.kernel.principal import Principal
 
+if TYPE_CHECKING:
+    from models_registry.protocol.v2.mirrored import Mirroring
+
 PULL = "pull"
 MOST_ON_A_PAGE = 1000
 T = TypeVar("T")
@@ -30,6 +33,7 @@ class V2Call:
     caller: V2Caller
     directory: Directory
     most_blob: int
+    mirroring: Mirroring
 
     @property
     def acting(self) -> Principal:

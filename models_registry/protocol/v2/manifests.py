@@ -8,9 +8,11 @@ from models_registry.actions.image import delete_image, delete_tag, image_for, p
 from models_registry.distribution import image as images
 from models_registry.distribution.faults import RegistryFault, digest_invalid, manifest_unknown
 from models_registry.distribution.names import checked_digest, is_digest, is_tag
-from models_registry.models import Image
+from models_registry.models import Image, MirroredImage
 from models_registry.protocol.v2.call import NamePage, V2Call
+from models_registry.protocol.v2.mirrored import read_manifest
 from models_registry.queries import repository as queries
+from models_registry.queries.mirror import find_mirrored, kept_tags
 from ollamamax.kernel.errors import TooLarge
 
 _MOST_REFERRERS = 100
@@ -20,11 +22,19 @@ _MOST_REFERRERS = 100
 async def read(call: V2Call) -> Response:
     if is_digest(call.place.item):
         checked_digest(call.place.item)
-    found = await call.database(lambda: _find(call))
-    headers = {"docker-content-digest": found.digest, "etag": f'"{found.digest}"'}
+    found, more = await _found(call)
+    headers = {"docker-content-digest": found.digest, "etag": f'"{found.digest}"', **more}
     if call.request.headers.get("if-none-match", "").strip('"') == found.digest:
         return Response(status_code=304, headers=headers)
     return Response(bytes(found.body), headers=headers, media_type=found.media_type)
+
+
+async def _found(call: V2Call) -> tuple[Image | MirroredImage, dict[str, str]]:
+    """And the headers that say where it is from."""
+    mirrored = await call.database(lambda: find_mirrored(call.acting, call.name))
+    if mirrored is not None:
+        return await read_manifest(call, mirrored)
+    return await call.database(lambda: _find(call)), {}
 
 
 def _find(call: V2Call) -> Image:
@@ -73,6 +83,9 @@ async def tags(call: V2Call) -> Response:
     page = NamePage.asked(call.request)
 
     def read_tags() -> list[str]:
+        mirrored = find_mirrored(call.acting, call.name)
+        if mirrored is not None:
+            return kept_tags(mirrored, page.after, page.most + 1)
         repository = queries.require_to_pull(call.acting, call.name)
         return queries.within(repository, lambda: queries.tags(repository, page.after, page.most + 1))
 
@@ -94,6 +107,8 @@ async def referrers(call: V2Call) -> Response:
     page = NamePage(asked.after, min(asked.most, _MOST_REFERRERS))
 
     def read_referrers() -> list[images.Referrer]:
+        if find_mirrored(call.acting, call.name) is not None:
+            return []
         repository = queries.require_to_pull(call.acting, call.name, new=True)
         return queries.within(
             repository, lambda: queries.referrers(repository, digest, kind, page.after, page.most + 1)
