@@ -49,6 +49,17 @@ def beside_command(folder: Path, rounds: int, ahead: bool) -> None:
         print("\n" + beside.report(beside.measure(here, there, size)))
 
 
+@main.command(name="blobs", help="A blob of 1 GiB pulled from the registry and pushed to it, beside nginx.")
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--mebibytes", default=1024, show_default=True)
+def blobs_command(rounds: int, mebibytes: int) -> None:
+    from benchmarks import blobs
+
+    size = blobs.BlobsSize(mebibytes << 20, rounds)
+    with running() as product:
+        print("\n" + blobs.report(blobs.measure(product, size), size))
+
+
 @main.command(
     name="upgrade",
     help="What fails while each process of the release in FOLDER, a checkout of it, is replaced, and back.",

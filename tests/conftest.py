@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 
 KEPT = {"django_content_type", "auth_permission"}
+MEASURED = ("tests/embedded/test_up.py", "tests/engines/", "tests/worker/")
+"""Whose processes are measured: they run lines that no test's own process runs."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -62,22 +64,13 @@ def _mask_of_new_files() -> Iterator[None]:
     os.umask(before)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _coverage_of_processes() -> Iterator[dict[str, str]]:
-    """What has started processes measure themselves, taken out of their environment: it doubles the time of a start."""
+@pytest.fixture(scope="module", autouse=True)
+def _coverage_of_processes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whether what a module starts measures itself, which doubles the time of a start."""
     with pytest.MonkeyPatch.context() as patch:
-        asked = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-        for name in asked:
-            patch.delenv(name)
-        yield asked
-
-
-@pytest.fixture(scope="module")
-def processes_with_coverage(_coverage_of_processes: dict[str, str]) -> Iterator[None]:
-    """Processes that the module's tests start are measured: for those of which lines run in no test's own process."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in _coverage_of_processes.items():
-            patch.setenv(name, value)
+        if not request.node.nodeid.startswith(MEASURED):
+            for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+                patch.delenv(name)
         yield
 
 

@@ -22,10 +22,10 @@ from ollamamax.env import Environment
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from ollamamax.kernel.errors import Conflict, Forbidden, InvalidRequest
 from tests.cast import Key, Person
-from tests.distribution.conftest import Repository, digest_of, knows, told
+from tests.distribution.conftest import Repository, digest_of, told
 from tests.distribution.ollama_client import OllamaClient, register
 from tests.fakes.registry import IMAGE, Registry
-from tests.management.conftest import Served
+from tests.management.conftest import Served, knows
 from tests.patience import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -25,7 +25,7 @@ from ollamamax.embedded.up import up
 from ollamamax.embedded.welcome import welcome
 from tests.servers import free_port
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("processes_with_coverage")]
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
