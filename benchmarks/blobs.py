@@ -64,6 +64,7 @@ def measure(product: Product, size: BlobsSize) -> BlobsMeasured:
                 ),
             ]
             for name, act in pulls if turn % 2 else pulls[::-1]:
+                os.sync()  # nobody waits for what another has left to be written
                 found.seconds.setdefault((name, "pull"), []).append(act())
                 found.most = max(found.most, web.memory_info().rss / 1e6)
             # Other bytes each time: what is there already need not be taken.
@@ -74,6 +75,7 @@ def measure(product: Product, size: BlobsSize) -> BlobsMeasured:
                 ("ollamamax", lambda sent=sent: _push(product, file, sent, ours)),  # type: ignore[misc]
             ]
             for name, act in pushes if turn % 2 else pushes[::-1]:
+                os.sync()
                 found.seconds.setdefault((name, "push"), []).append(act())
                 found.most = max(found.most, web.memory_info().rss / 1e6)
             shutil.rmtree(folder / "taken", ignore_errors=True)

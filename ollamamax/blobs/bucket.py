@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -96,6 +96,9 @@ class BucketStore:
             raise Missing(key) from None
         except BaseError as error:
             raise self._unavailable(error) from error
+
+    def local_file(self, key: str) -> BinaryIO | None:
+        return None
 
     def put(self, staged: Staged, key: str) -> None:
         if self.stat(key) is None:

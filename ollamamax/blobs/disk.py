@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from ollamamax.blobs.staging import Staged, Staging
 from ollamamax.blobs.store import Missing, Sources, checked
@@ -27,16 +28,18 @@ class DiskStore:
             return None
 
     def open_range(self, key: str, start: int = 0, stop: int | None = None) -> Generator[bytes]:
-        try:
-            file = self._file(key).open("rb")
-        except FileNotFoundError:
-            raise Missing(key) from None
-        with file:
+        with self.local_file(key) as file:
             file.seek(start)
             left = float("inf") if stop is None else stop - start
             while left > 0 and (piece := file.read(int(min(PIECE, left)))):
                 left -= len(piece)
                 yield piece
+
+    def local_file(self, key: str) -> BinaryIO:
+        try:
+            return self._file(key).open("rb")
+        except FileNotFoundError:
+            raise Missing(key) from None
 
     def put(self, staged: Staged, key: str) -> None:
         file = self._file(key)

@@ -13,8 +13,9 @@ from urllib.parse import quote
 
 from starlette.datastructures import Headers
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
+from ollamamax.blobs.file_message import FILE
 from ollamamax.blobs.store import Missing, Store
 
 if TYPE_CHECKING:
@@ -119,7 +120,29 @@ async def response(
     kind = "application/octet-stream"
     if scope["method"] == "HEAD":
         return Response(status_code=part.status, headers=sent, media_type=kind)
-    return StreamingResponse(pieces(store, key, part.start, part.stop), part.status, sent, media_type=kind)
+    return _StoredResponse(store, key, part, sent)
+
+
+class _StoredResponse(StreamingResponse):
+    """By the kernel where the store has a file and the server can send one, else piece by piece."""
+
+    def __init__(self, store: Store, key: str, part: AskedRange, headers: Mapping[str, str]) -> None:
+        super().__init__(
+            pieces(store, key, part.start, part.stop), part.status, headers, media_type="application/octet-stream"
+        )
+        self._store, self._key, self._part = store, key, part
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        file = (
+            await asyncio.to_thread(self._store.local_file, self._key) if FILE in scope.get("extensions", ()) else None
+        )
+        if file is None:
+            await super().__call__(scope, receive, send)
+            return
+        count = self._part.stop - self._part.start
+        with file:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": FILE, "file": file, "offset": self._part.start, "count": count})
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+from ollamamax.blobs.writeback import EVERY, begin_writeback
 from ollamamax.kernel.disk import require_free
 
 _PIECE = 1 << 20
@@ -75,7 +76,10 @@ class UploadSession:
         self._file.write(piece)
         if self._hash is not None:
             self._hash.update(piece)
-        self.size += len(piece)
+        before, self.size = self.size, self.size + len(piece)
+        if before // EVERY != self.size // EVERY:
+            self._file.flush()
+            begin_writeback(self._file, before // EVERY * EVERY, self.size)
 
     def cut(self, size: int) -> None:
         """Forget what came after the first ``size`` bytes."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from ollamamax.blobs.session import UploadSession
+from ollamamax.blobs.writeback import EVERY, begin_writeback
 from ollamamax.kernel.disk import require_free
 
 _PIECE = 1 << 20
@@ -45,7 +46,10 @@ class Incoming:
     def write(self, piece: bytes | bytearray) -> None:
         self._hash.update(piece)
         self._file.write(piece)
-        self.size += len(piece)
+        before, self.size = self.size, self.size + len(piece)
+        if before // EVERY != self.size // EVERY:
+            self._file.flush()
+            begin_writeback(self._file, before // EVERY * EVERY, self.size)
 
     def write_if_free(self, piece: bytes | bytearray) -> None:
         """For what comes without saying how long it is: leaves the disk's reserve free, too. Raises `DiskFull`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator, Sequence
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from ollamamax.blobs.staging import Staged, Staging
 
@@ -27,6 +27,9 @@ class Store(Protocol):
 
     def open_range(self, key: str, start: int = 0, stop: int | None = None) -> Generator[bytes]:
         """The bytes from ``start`` on and before ``stop``, piece by piece. The first piece raises `Missing`."""
+
+    def local_file(self, key: str) -> BinaryIO | None:
+        """All of it as a file of this machine; ``None`` where it is none. Raises `Missing`."""
 
     def put(self, staged: Staged, key: str) -> None:
         """Take over what was gathered, finished and verified. What is there already stays."""
@@ -69,6 +72,12 @@ class Sources:
         if found is None:
             raise Missing(key)
         yield from found[0].open_range(key, start, stop)
+
+    def local_file(self, key: str) -> BinaryIO | None:
+        found = self._holder(key)
+        if found is None:
+            raise Missing(key)
+        return found[0].local_file(key)
 
     def put(self, staged: Staged, key: str) -> None:
         self._stores[0].put(staged, checked(key))

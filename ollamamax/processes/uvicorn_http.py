@@ -4,9 +4,11 @@ HTTP/1.0 a stream ends with its connection, not in chunks (RFC 9112, 6.1)."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import urllib.parse
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import httptools
 from uvicorn._types import ASGI3Application
@@ -17,8 +19,11 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from ollamamax.blobs.file_message import FILE
 from ollamamax.gateway.http import FOLLOWED
 
+_EXTENSIONS: dict[str, dict[object, object]] = {FILE: {}}
+_AT_ONCE = 16 << 20
 _BARE = bytes(sorted({*range(0x20), 0x7F} - {0x09, 0x0A, 0x0D}))
 """What no head holds. The ends of its lines are counted besides."""
 _MOST_FORMS = 1000
@@ -41,6 +46,8 @@ class Http(HttpToolsProtocol):
         scope["path"] = urllib.parse.unquote(path) if "%" in path else path
         scope["raw_path"] = url.path
         scope["query_string"] = url.query or b""
+        if scope["scheme"] == "http":
+            scope["extensions"] = _EXTENSIONS
         before: RequestResponseCycle | None = self.cycle
         self.cycle = Cycle(
             scope=scope,
@@ -87,6 +94,9 @@ class Cycle(RequestResponseCycle):
             if FOLLOWED not in message:
                 asyncio.get_running_loop().call_soon(self._write, b"")
             return
+        if message["type"] == FILE and not self.response_complete:
+            await self._send_file(message["file"], message["offset"], message["count"])
+            return
         if self.response_complete or message["type"] != "http.response.body":
             raise RuntimeError("An answer is over, or of its body.")
         self._send_body(message.get("body", b""), is_last=not message.get("more_body", False))
@@ -112,6 +122,37 @@ class Cycle(RequestResponseCycle):
             if not self.keep_alive:
                 self.transport.close()
             self.on_response()
+
+    async def _send_file(self, file: BinaryIO, offset: int, count: int) -> None:
+        """The whole body of an answer to GET that said its length, by the kernel: its bytes never come into this process."""
+        if self.chunked_encoding or self.expected_content_length != count or self.scope["method"] != "GET":
+            raise RuntimeError("Of a file as many bytes are sent as the head says.")
+        self._write(b"")
+        transport: Any = self.transport
+        while transport.get_write_buffer_size() and not self.disconnected:  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.001)  # the head goes first
+        if self.disconnected:
+            return
+        # A descriptor of its own: the event loop watches the connection's, and lets nobody else.
+        connection = os.dup(transport.get_extra_info("socket").fileno())
+        try:
+            while count and not self.disconnected:
+                try:
+                    sent = await asyncio.to_thread(os.sendfile, connection, file.fileno(), offset, min(count, _AT_ONCE))
+                except BlockingIOError:
+                    await _writable(connection)
+                    continue
+                if not sent:
+                    raise RuntimeError("The file is shorter than the head says.")
+                offset, count = offset + sent, count - sent
+        except ConnectionError:
+            transport.abort()
+            return
+        finally:
+            os.close(connection)
+        if not count:
+            self.expected_content_length = 0
+            self._send_body(b"", is_last=True)
 
     def _write(self, body: bytes) -> None:
         head, self._head = self._head, b""
@@ -153,6 +194,19 @@ class Cycle(RequestResponseCycle):
             self.chunked_encoding = True
             head += b"transfer-encoding: chunked\r\n"
         return head + b"\r\n"
+
+
+async def _writable(descriptor: int) -> None:
+    """Return when it can be written to, or after a second: the connection may have been given up here."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_writer(descriptor, ready.set)
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await ready.wait()
+    finally:
+        loop.remove_writer(descriptor)
 
 
 class _Form(NamedTuple):

@@ -50,6 +50,7 @@ OPEN = {
     "identity.Passkey.public_key": "the public half of a pair",
     "models_registry.BlobPieces.hashes": "digests of the pieces of a file",
     "models_registry.Image.body": "a manifest, which whoever pulls is shown",
+    "models_registry.MirroredImage.body": "a manifest of another registry, which it tells to whoever may pull",
 }
 """Columns of bytes that are no secrets, and why."""
 

@@ -10,7 +10,8 @@ import contextlib
 import hashlib
 import re
 import uuid
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -27,6 +28,8 @@ from ollamamax.kernel.disk import told_when_full
 from ollamamax.kernel.errors import Conflict, TooLarge
 
 _BATCH = 1 << 20
+_AHEAD = 8
+"""Batches that wait to be written, at most."""
 _RANGE = re.compile(r"(?:bytes )?(\d{1,18})-(\d{1,18})(?:/.*)?", re.ASCII)
 
 
@@ -199,9 +202,14 @@ def _room(call: V2Call, name: str, size: int) -> int:
 
 
 async def _write(call: V2Call, session: UploadSession, most: int) -> None:
-    """``most``: bytes that the upload may have in the end. While one batch is hashed and written, the next one comes in."""
+    """``most``: bytes that the upload may have in the end. While some batches are hashed and written, the next ones come in."""
     batch, size = bytearray(), session.size
-    writing: asyncio.Future[None] | None = None
+    written: deque[asyncio.Future[None]] = deque()
+
+    def write() -> None:
+        before = written[-1] if written else None
+        written.append(asyncio.ensure_future(_in_turn(before, session, batch)))
+
     try:
         async for part in call.request.stream():
             batch += part
@@ -209,26 +217,36 @@ async def _write(call: V2Call, session: UploadSession, most: int) -> None:
                 raise _too_large(most)
             if len(batch) < _BATCH:
                 continue
-            if writing is not None:
-                await writing
             call.still_works()
             size += len(batch)
-            writing, batch = asyncio.ensure_future(asyncio.to_thread(session.write, batch)), bytearray()
+            write()
+            batch = bytearray()
+            if len(written) > _AHEAD:
+                await written.popleft()
         call.still_works()
     except ClientDisconnect:
-        await asyncio.shield(_last(session, writing, batch))
+        write()
+        await asyncio.shield(_all(written))
         raise
     except BaseException:
-        if writing is not None:
-            await asyncio.shield(writing)
+        await asyncio.shield(asyncio.gather(*written, return_exceptions=True))
         raise
-    await _last(session, writing, batch)
+    write()
+    await _all(written)
 
 
-async def _last(session: UploadSession, writing: asyncio.Future[None] | None, batch: bytearray) -> None:
-    if writing is not None:
-        await writing
+async def _in_turn(before: asyncio.Future[None] | None, session: UploadSession, batch: bytearray) -> None:
+    """After the one before, and not at all where that failed."""
+    if before is not None:
+        await before
     await asyncio.to_thread(session.write, batch)
+
+
+async def _all(written: Iterable[asyncio.Future[None]]) -> None:
+    """Raises what the first raised that failed."""
+    for outcome in await asyncio.gather(*written, return_exceptions=True):
+        if outcome is not None:
+            raise outcome
 
 
 def _too_large(most: int) -> TooLarge:
