@@ -22,7 +22,7 @@ expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="module")
-def product(processes_without_coverage: None) -> Iterator[Product]:
+def product() -> Iterator[Product]:
     if not (ROOT / "frontend" / "dist" / "index.html").exists():
         pytest.fail("The console is not built: run npm ci && npm run build in frontend/.")
     # Not below pytest's own folder, which PostgreSQL's user may not enter.

@@ -36,7 +36,7 @@ with every_tenant():
 
 
 @pytest.fixture(scope="module")
-def product(processes_without_coverage: None) -> Iterator[Product]:
+def product() -> Iterator[Product]:
     """One that may ask providers of this machine."""
     folder = short_folder("browser")
     started = products.start(folder, OLLAMAMAX_OUTBOUND_NETWORKS="127.0.0.0/8,::1/128", OLLAMAMAX_OUTBOUND_HTTP="1")
