@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from models_registry import publication
@@ -48,6 +48,7 @@ from models_registry.rollout.steps import (
 )
 from ollamamax import logs
 from ollamamax.audit.actions import record
+from ollamamax.bus.loops import NotLeading
 from ollamamax.identity.rights import require, require_somewhere
 from ollamamax.identity.roles import reference
 from ollamamax.identity.scope import every_tenant, tenant_scope
@@ -165,10 +166,12 @@ def change_rollout(*, acting: Principal, rollout_id: uuid.UUID, act: Act, reason
 def run_rollouts(check: Callable[[], None] = lambda: None) -> int:
     """Look at all that are under way: count answers, take steps, take back. Returns how many there were. Safe to run twice.
 
-    ``check`` raises when another process does this by now. Queries: 1, and some 8 for each that is under way.
+    ``check`` raises when another process does this by now. One that cannot be looked at keeps no other from it: what is a fault of ours is raised
+    when all had their turn. Queries: 1, and some 8 for each that is under way.
     """
     with every_tenant():
         found = list(Rollout.objects.filter(state__in=OPEN))
+    fault: Exception | None = None
     for rollout in found:
         try:
             with tenant_scope(rollout.tenant_id):
@@ -178,8 +181,14 @@ def run_rollouts(check: Callable[[], None] = lambda: None) -> int:
                     lock_names(rollout.tenant_id)
                     _watch(rollout.id, memory)
         except OllamaMaxError as error:
-            # One that cannot go on stops no other.
             _log.error("rollout_not_watched", rollout=rollout.id.hex, error=error.message)
+        except (NotLeading, OperationalError, InterfaceError):
+            raise  # of all: somebody else leads, or Postgres is away
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with this one, it is told below
+            _log.exception("rollout_not_watched", rollout=rollout.id.hex)
+            fault = fault or error
+    if fault is not None:
+        raise fault
     return len(found)
 
 

@@ -80,8 +80,9 @@ def _clipped(rate: float) -> float:
 
 
 def log_e(block: AnswerBlock, old: float, new: float, margin: float) -> float:
-    """The likelihood of the block under these two rates, over that under the nearest pair of rates that is no more than the margin apart."""
-    if not block.old or not block.new:
+    """The likelihood of the block under these two rates, over that under the nearest pair of rates that is no more than the margin apart; nothing
+    where they are no more apart themselves, as all rates are above an old one to which the margin adds up to 1."""
+    if not block.old or not block.new or new <= old + margin:
         return 0.0
     null = _nearest(block.old, block.new, old, new, margin)
     return (

@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 from rest_framework.test import APIClient
@@ -15,7 +16,7 @@ from cluster.actions.node import Joined
 from models_registry.actions.replica import reconcile_replicas
 from models_registry.actions.rollout import run_rollouts
 from models_registry.actions.version import publish_gguf
-from models_registry.models import Release, Rollout, RolloutAnswer
+from models_registry.models import Channel, Release, Rollout, RolloutAnswer
 from ollamamax.audit.models import AuditRecord
 from ollamamax.contract import ModelState
 from ollamamax.identity.scope import every_tenant
@@ -143,6 +144,25 @@ def test_a_pause_keeps_the_share_and_the_gates(stage: Stage, valkey: redis.Redis
     assert stage.now()["state"] == "done"
     for act in ("pause", "resume", "advance", "roll-back"):
         assert stage.act(act).status_code == 409
+
+
+def test_one_that_cannot_be_looked_at_keeps_no_other_from_going_on(stage: Stage) -> None:
+    with every_tenant():
+        channel = Channel.objects.get(name="1b")
+        Rollout.objects.create(
+            tenant_id=stage.owner.tenant.id,
+            channel=channel,
+            from_version=channel.version.digest,
+            to_version=stage.second.digest,
+            steps=QUICK,
+            gates={},
+            progress={"step": "none"},
+        )
+    stage.start()
+    with pytest.raises(msgspec.ValidationError):
+        run_rollouts()
+    with every_tenant():
+        assert Rollout.objects.get(channel__name="latest").state == "running"
 
 
 def test_people_take_the_next_step_and_take_it_back(stage: Stage, valkey: redis.Redis) -> None:

@@ -172,6 +172,18 @@ def test_evidence_stays_a_number(blocks: list[tuple[int, int, float, float]]) ->
     assert 0 <= evidence.shown <= 1e6
 
 
+@pytest.mark.parametrize("margin", [0.0, 0.005, 0.5])
+@pytest.mark.parametrize("new_fails", [False, True])
+def test_a_version_is_judged_beside_one_that_has_always_failed(margin: float, new_fails: bool) -> None:
+    """What mends a broken model is rolled out as anything else: no rate is worse than the old one by more than the margin."""
+    progress, gates = RolloutProgress(), RolloutGates(failures=margin)
+    for _ in range(1000):
+        take(progress, gates, [CountedAnswer(new=False, kind="", failed=True)])
+        take(progress, gates, [CountedAnswer(new=True, kind="", failed=new_fails)])
+    assert closed(progress) is None
+    assert 0 <= progress.gates["failures"].evidence.shown <= 1
+
+
 def test_together_the_gates_alarm_falsely_once_in_a_hundred_rollouts_at_most() -> None:
     assert sum(LEVELS.values()) <= 0.01
 
