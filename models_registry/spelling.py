@@ -5,16 +5,13 @@ In any case, with or without the tag ``latest``, the namespace ``library``, Olla
 
 from __future__ import annotations
 
+from ollamamax.contract.model_names import with_tag
+
 HOST = "registry.ollama.ai/"
 LIBRARY = "library/"
 _SCHEMES = ("https://", "http://")
 _LOCAL = ":local"
 """What a client writes behind a name to say that it does not mean a model of Ollama's cloud."""
-
-
-def with_tag(name: str) -> str:
-    """``name:tag``; the tag is ``latest`` when none is given, as in Ollama."""
-    return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
 
 
 def shortest(name: str) -> str:

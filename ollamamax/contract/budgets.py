@@ -7,6 +7,8 @@ from typing import Literal, get_args
 
 import msgspec
 
+from ollamamax.contract.model_names import PINNED
+
 Unit = Literal["tokens", "prompt_tokens", "completion_tokens", "gpu_seconds", "money"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 Period = Literal["day", "week", "month"]
@@ -28,6 +30,11 @@ class Price(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 FREE = Price()
+
+
+def _amounts(price: Price) -> tuple[float, float, float, float]:
+    kept = price.prompt_token if price.cached_token is None else price.cached_token
+    return price.completion_token, price.prompt_token, price.second, kept
 
 
 class KnownBudget(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,7 +63,15 @@ class KnownBudgets(msgspec.Struct, frozen=True, omit_defaults=True):
         return tuple(each for each in self.budgets if each.subject in subjects)
 
     def price_of(self, model: str) -> Price:
-        return self.prices.get(model) or self.prices.get("", FREE)
+        """Of a full name: its own price, else that of all. One version of a model, asked for by its digest, costs what the dearest of the model's
+        names does where it has no price of its own: nobody pays less by another name. `metering.actions.usage` charges likewise."""
+        own = self.prices.get(model)
+        if own is None and PINNED in model:
+            names = f"{model.partition(PINNED)[0]}:"
+            own = max(
+                (price for name, price in self.prices.items() if name.startswith(names)), key=_amounts, default=None
+            )
+        return own or self.prices.get("", FREE)
 
 
 NO_BUDGETS = KnownBudgets()

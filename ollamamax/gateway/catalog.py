@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import msgspec
 
 from models_registry.rollout.side import conversation_of, has_new
-from models_registry.spelling import canonical, with_tag
+from models_registry.spelling import canonical
 from ollamamax.bus.directory import Directory
+from ollamamax.contract.model_names import PINNED, with_tag
 from ollamamax.contract.tables import ALIASES, MODELS, SHARED, Listed, Trial, model_field, shared_field
 from ollamamax.gateway.asked import Asked
 from ollamamax.gateway.call import Call
@@ -20,8 +21,6 @@ full_name = with_tag
 
 
 USE = "inference.use"
-PINNED = "@sha256:"
-"""Stands in names that mean one version of a model."""
 
 
 def may_use(acting: Principal, listed: Listed) -> bool:

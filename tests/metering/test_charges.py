@@ -12,10 +12,12 @@ import redis
 from rest_framework.test import APIClient
 
 from ollamamax.contract import AttemptRecord, Route
+from ollamamax.contract.model_names import with_tag
 from ollamamax.identity.scope import tenant_scope
+from ollamamax.kernel.errors import InvalidRequest
 from ollamamax.kernel.ids import new_id
 from ollamamax.metering.actions import spending
-from ollamamax.metering.actions.budget import create_budget, set_price
+from ollamamax.metering.actions.budget import create_budget, known_budgets, set_price
 from ollamamax.metering.models import ModelPrice, UsageRecord
 from tests.cast import Person
 from tests.metering.records import wire, written
@@ -59,6 +61,34 @@ def test_old_usage_keeps_its_price_and_each_record_says_which_it_was(owner: Pers
     with tenant_scope(owner.tenant):
         before.refresh_from_db()
     assert stamp(before) == (Decimal("0.003"), "EUR", general.id, None)
+
+
+def test_a_version_by_its_digest_costs_no_less_than_by_a_name(owner: Person) -> None:
+    """In charges as in budgets; a name without a tag is the one with ``latest``, where a price is set as where it is used."""
+    create_budget(acting=owner.acting, whose="tenant", unit="money", period="day", most=Decimal(5))
+    general = priced(owner, prompt_million=1)
+    priced(owner, "m:8b", prompt_million=2, completion_million=4)
+    priced(owner, "m:70b", prompt_million=99, completion_million=90)
+    dear = priced(owner, "m:70b", prompt_million=30, completion_million=60)
+    priced(owner, "mm:1", prompt_million=500, completion_million=500)
+    own = priced(owner, f"m2@sha256:{'1' * 64}", prompt_million=7)
+    untagged = priced(owner, "m2", prompt_million=9, completion_million=9)
+    assert untagged.model == "m2:latest"
+    known = known_budgets()[owner.tenant.id.hex]
+    for model, price in (
+        (f"m@sha256:{'1' * 64}", dear),
+        ("m:1b", general),
+        (f"x@sha256:{'1' * 64}", general),
+        (f"m2@sha256:{'1' * 64}", own),
+        (f"m2@sha256:{'2' * 64}", untagged),
+        ("m2:latest", untagged),
+        ("m2", untagged),
+    ):
+        found = written(owner.tenant, prompt_tokens=1_000_000, completion_tokens=0, model=model)
+        assert (found.price, found.charge) == (price.id, price.prompt_million), model
+        assert known.price_of(with_tag(model)).prompt_token * 1e6 == pytest.approx(float(price.prompt_million)), model
+    with pytest.raises(InvalidRequest, match="400"):
+        priced(owner, "m" * 400)
 
 
 def test_seconds_are_those_of_the_slots_that_it_had(owner: Person) -> None:

@@ -12,6 +12,7 @@ from ollamamax.audit.actions import record
 from ollamamax.bus import publication
 from ollamamax.bus.publication import Fields
 from ollamamax.contract.budgets import PERIODS, UNITS, WHOSE, KnownBudget, KnownBudgets, Period, Price, Unit, Whose
+from ollamamax.contract.model_names import with_tag
 from ollamamax.contract.tables import BUDGETS
 from ollamamax.identity.actions.limits import take_over
 from ollamamax.identity.bounds import BUDGETS as BOUND
@@ -24,6 +25,8 @@ from ollamamax.kernel.principal import Principal
 from ollamamax.metering.models import Budget, ModelPrice
 
 MILLION = 1_000_000
+MOST_NAME = 400
+"""Characters."""
 
 
 def known_budgets(fields: Fields = None) -> dict[str, KnownBudgets]:
@@ -140,12 +143,16 @@ def set_price(
     currency: str,
     cached_million: decimal.Decimal | None = None,
 ) -> ModelPrice:
-    """From now on; ``model`` is empty for all that have no price of their own, ``cached_million`` is ``None`` for as much as all
+    """From now on; ``model`` is empty for all that have no price of their own, and ends in ``:latest`` where it has no tag; ``cached_million`` is ``None`` for as much as all
     tokens of prompts. Raises `Forbidden`, `InvalidRequest` for cached tokens that cost more than others, and `Conflict` for another
     currency than the tenant's other prices have, and for one price too many."""
     tenant = require_in_tenant(acting, "budget.manage")
     if cached_million is not None and cached_million > prompt_million:
         raise InvalidRequest("Cached tokens of prompts cost at most what the others cost.", param="cached_million")
+    # Usage is charged by full names.
+    model = with_tag(model) if model else ""
+    if len(model) > MOST_NAME:
+        raise InvalidRequest(f"A model's full name has at most {MOST_NAME} characters.", param="model")
     with tenant_scope(tenant), transaction.atomic(durable=True):
         # One at a time, or two first prices at once would be in two currencies.
         require_room(PRICES, ModelPrice.objects.all())

@@ -21,7 +21,8 @@ BATCH = 1000
 _SEPARATOR = "\x1e"
 """Between records (RFC 7464). No JSON text can hold it, so that what is wrong in one record stays in that record."""
 # Each is charged by the price that counted when it was received, of its model or of all: what has no node, and an answer that no
-# engine counted, is not. Seconds of slots are those of the attempts in its route, where a price asks for them.
+# engine counted, is not. What names one version by its digest and has no price of its own has that of the model's dearest name, as
+# `KnownBudgets.price_of` has it for budgets. Seconds of slots are those of the attempts in its route, where a price asks for them.
 # Fields of a record that are not named here it ignores. The rows of sums are written in the order of their key, so that two
 # writers at once wait for each other and never in a circle.
 _INSERT = """
@@ -55,17 +56,25 @@ WITH record AS (
     SELECT id, currency, prompt_million, completion_million, COALESCE(cached_million, prompt_million) AS kept_million, second
     FROM (
       (
-        SELECT * FROM metering_modelprice AS own
+        SELECT *, 1 AS place FROM metering_modelprice AS own
         WHERE own.tenant_id = record.tenant AND own.valid_from <= record.received_at
           AND own.model = CASE WHEN record.model ~ ':[^/]*$' THEN record.model ELSE record.model || ':latest' END
         ORDER BY own.valid_from DESC, own.id DESC LIMIT 1
       ) UNION ALL (
-        SELECT * FROM metering_modelprice AS general
+        SELECT *, 2 FROM (
+          SELECT DISTINCT ON (model) * FROM metering_modelprice AS other
+          WHERE record.model LIKE '%%@sha256:%%' AND starts_with(other.model, split_part(record.model, '@sha256:', 1) || ':')
+            AND other.tenant_id = record.tenant AND other.valid_from <= record.received_at
+          ORDER BY model, valid_from DESC, id DESC
+        ) AS named
+        ORDER BY completion_million DESC, prompt_million DESC, second DESC, COALESCE(cached_million, prompt_million) DESC, id DESC LIMIT 1
+      ) UNION ALL (
+        SELECT *, 3 FROM metering_modelprice AS general
         WHERE general.tenant_id = record.tenant AND general.valid_from <= record.received_at AND general.model = ''
         ORDER BY general.valid_from DESC, general.id DESC LIMIT 1
       )
     ) AS either
-    ORDER BY model = '' LIMIT 1
+    ORDER BY place LIMIT 1
   ) AS price ON node IS NOT NULL AND outcome <> 'refused' AND shadow_of IS NULL
   LEFT JOIN LATERAL (
     SELECT COALESCE(record.slot_seconds, sum(GREATEST(0, COALESCE(next_at, ended) - started_at)), 0) AS seconds
