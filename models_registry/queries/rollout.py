@@ -116,13 +116,14 @@ def unpaired(rollout: Rollout, since: datetime.datetime) -> list[UncountedPair]:
     """Requests of shadow traffic that came since then, and since the rollout began, which it has not counted, each with the one that it ran again,
     where that is written by now. Three queries."""
     counted = RolloutAnswer.objects.filter(rollout=rollout).values("request")
-    tenant = None if rollout.channel.model.shared else rollout.tenant_id
-    name = f"{rollout.channel.model.name}:{rollout.channel.name}"
-    rows = shadows_of_model(tenant, name, rollout.to_version, max(since, rollout.created_at))
-    shadows = list(rows.exclude(request__in=counted).order_by("request")[:MOST_ANSWERS])
+    shadows = list(
+        _shadows(rollout, max(since, rollout.created_at))
+        .exclude(request__in=counted)
+        .order_by("request")[:MOST_ANSWERS]
+    )
     originals = {
         each.request: each
-        for each in records_of(tenant, [each.shadow_of for each in shadows if each.shadow_of is not None])
+        for each in records_of(_tenant(rollout), [each.shadow_of for each in shadows if each.shadow_of is not None])
     }
     kinds = _kinds({each.node for each in (*shadows, *originals.values()) if each.node is not None})
     found = []
@@ -175,15 +176,27 @@ def _times(queue: float | None, first: float | None, duration: float, tokens: in
 
 def answers_before(rollout: Rollout, until: datetime.datetime) -> list[CountedAnswer]:
     """The old version's last `MOST_BEFORE` answers under the channel's name to requests that came at most `LONGEST_BEFORE` before then, in the
-    order of the requests. Two queries."""
+    order of the requests. Those are left out that its shadow traffic ran again: they were compared by then, and evidence takes each answer once. Two queries."""
     found = _answered(rollout, (rollout.from_version,), until - LONGEST_BEFORE).filter(received_at__lt=until)
+    found = found.exclude(request__in=_shadows(rollout, rollout.created_at).values("shadow_of"))
     answers = _answers(rollout, found.order_by("-request")[:MOST_BEFORE])
     return [each.answer for each in reversed(answers) if each.answer is not None]
 
 
 def _answered(rollout: Rollout, versions: Sequence[str], since: datetime.datetime) -> QuerySet[UsageRecord]:
-    name = f"{rollout.channel.model.name}:{rollout.channel.name}"
-    return ended_of_model(None if rollout.channel.model.shared else rollout.tenant_id, name, versions, since)
+    return ended_of_model(_tenant(rollout), _name(rollout), versions, since)
+
+
+def _shadows(rollout: Rollout, since: datetime.datetime) -> QuerySet[UsageRecord]:
+    return shadows_of_model(_tenant(rollout), _name(rollout), rollout.to_version, since)
+
+
+def _tenant(rollout: Rollout) -> uuid.UUID | None:
+    return None if rollout.channel.model.shared else rollout.tenant_id
+
+
+def _name(rollout: Rollout) -> str:
+    return f"{rollout.channel.model.name}:{rollout.channel.name}"
 
 
 def _answers(rollout: Rollout, records: QuerySet[UsageRecord]) -> list[UncountedAnswer]:

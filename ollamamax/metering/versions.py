@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 
 from django.db.models import QuerySet
 
+from ollamamax.contract.model_names import LATEST
 from ollamamax.metering.models import UsageRecord
 
 
@@ -37,5 +38,9 @@ def _of_model(
 ) -> QuerySet[UsageRecord]:
     # Partitions are by the time in the id.
     oldest = uuid.UUID(int=int(since.timestamp() * 1000) << 80)
-    found = UsageRecord.objects.filter(request__gte=oldest, received_at__gte=since, model=model, version__in=versions)
+    # Records have a name as the client gave it.
+    names = (model, model.removesuffix(LATEST))
+    found = UsageRecord.objects.filter(
+        request__gte=oldest, received_at__gte=since, model__in=names, version__in=versions
+    )
     return found if tenant is None else found.filter(tenant_id=tenant)

@@ -19,6 +19,7 @@ from tests.cluster.conftest import says
 from tests.registry.test_api_placement import tasks
 from tests.registry.test_api_releases import published
 from tests.registry.test_api_rollouts import Stage, stage
+from tests.registry.test_rollout_shadow import SHADOW, paired
 
 __all__ = ["stage"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -159,9 +160,21 @@ def test_what_is_older_than_a_day_or_of_another_name_is_not_compared_with(stage:
     stage.answered(50, new=False, model="tiny:other")
     stage.answered(50, new=False, received_at=time.time() - 90_000)
     stage.answered(50, new=False, outcome="cancelled")
-    stage.answered(60, new=False)
+    stage.answered(30, new=False)
+    stage.answered(30, new=False, model="tiny")  # as the client named it
     begin(stage)
     assert stage.now()["gates"][0]["old_answers"] == 60
+
+
+def test_what_shadow_traffic_compared_is_not_compared_a_second_time_after_the_switch(stage: Stage, tell: Tell) -> None:
+    tell("loaded", "loaded")
+    stage.answered(30, new=False)
+    begin(stage, steps=[*SHADOW, *HOLD])
+    stage.now()
+    paired(stage, 10)
+    stage.answered(20, new=False)
+    now = stage.now()
+    assert (now["step"], now["gates"][0]["before"], now["gates"][0]["old_answers"]) == (1, True, 50)
 
 
 def test_while_no_node_is_heard_nothing_is_switched(stage: Stage, tell: Tell, valkey: redis.Redis) -> None:
