@@ -97,8 +97,10 @@ def is_gate(suite: uuid.UUID) -> bool:
 
 
 def nodes_with(rollout: Rollout) -> HeldBy:
-    """Two queries."""
-    ready = Replica.objects.filter(state__in=(Replica.State.READY, Replica.State.PRESENT), node__schedulable=True)
+    """Of nodes that may be given requests: what one has that is not heard any more serves nobody. Two queries."""
+    ready = Replica.objects.filter(
+        state__in=(Replica.State.READY, Replica.State.PRESENT), node__schedulable=True
+    ).exclude(node__lifecycle__in=(Node.Lifecycle.UNREACHABLE, Node.Lifecycle.LOST))
     return HeldBy(
         ready.filter(version__digest=rollout.from_version).count(),
         ready.filter(version__digest=rollout.to_version).count(),

@@ -13,6 +13,7 @@ import redis
 from rest_framework.test import APIClient
 
 from cluster.actions.node import Joined
+from cluster.models import Node
 from models_registry.actions.replica import reconcile_replicas
 from models_registry.actions.rollout import run_rollouts
 from models_registry.actions.version import publish_gguf
@@ -188,6 +189,30 @@ def test_it_waits_until_nodes_have_the_version_and_ends_when_none_has_it_any_mor
     assert stage.now()["why"] == "0 of 1 nodes have the new version."
     with every_tenant():
         Rollout.objects.update(state="running")
+    now = stage.now()
+    assert (now["state"], now["why"]) == ("rolled_back", "No node has the new version any more.")
+
+
+@pytest.mark.parametrize("away", ["unreachable", "lost"])
+def test_nodes_that_are_not_heard_any_more_have_no_version(
+    stage: Stage, join: Join, valkey: redis.Redis, away: str
+) -> None:
+    """Neither does a rollout wait for them, nor does one stay whose new version they alone have."""
+
+    def one(which: Node, state: str) -> None:
+        with every_tenant():
+            Node.objects.filter(pk=which.pk).update(lifecycle=state)
+
+    other = join(stage.owner, "gpu-2")
+    says(valkey, other, ModelState(stage.second.digest, "tiny", "ready", "llamacpp"))
+    reconcile_replicas()
+    stage.start()
+    assert stage.now()["why"] == "1 of 2 nodes have the new version."
+    one(other.node, away)
+    assert stage.now()["state"] == "running"
+    one(stage.joined.node, away)
+    assert stage.now()["state"] == "running", "no node is better off with the old one"
+    one(other.node, "ready")
     now = stage.now()
     assert (now["state"], now["why"]) == ("rolled_back", "No node has the new version any more.")
 
