@@ -128,6 +128,7 @@ class Admission:
                     "limits": [[what, owner, most, amount] for _, what, owner, most, amount in limits],
                     "budgets": reserved,
                     "idle": request.asked.idle_only,
+                    "shadow": request.asked.shadow_of != "",
                     # Where nobody may wait, it has a slot at once or is refused.
                     "most_waiting": 0
                     if request.asked.at_once and request.attempt.number == 1

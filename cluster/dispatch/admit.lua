@@ -3,7 +3,7 @@
 --
 -- ARGV 1 the admission (see shared.lua), its times as seconds from now: age (since it was received), score, left (until its deadline); with
 --      besides: limits (each {what, owner, most, amount}; none for a later attempt), budgets (see budgets.lua; taken once for a request),
---      idle (only to a slot that nobody waits for), most_waiting, most_waiting_of_tenant, most_bytes, most_bytes_of_tenant
+--      idle (only to a slot that nobody waits for), shadow (nobody is shown its answer), most_waiting, most_waiting_of_tenant, most_bytes, most_bytes_of_tenant
 --      2 the ticket
 -- Returns {'given', node, levels}, {'waits', how many wait, levels}, {'limited', number of the limit, seconds to wait, levels}, {'spent', number of the budget, seconds until its next window}, {'full', how many
 -- of the tenant wait, how many requests of the version end in a second}, {'busy', ..the same..}, {'heavy', bytes the tenant has in Redis, ..the same rate..} or {'dead'} when none of the nodes is alive. Seconds
@@ -86,12 +86,13 @@ if not chosen then
 end
 
 if #ticket >= LARGE_BYTES then
-  local member = a.tenant .. ' ' .. a.request
+  local whose = a.shadow and SHADOWS or a.tenant
+  local member = whose .. ' ' .. a.request
   redis.call('ZREM', key.large, member)
-  local own, all = large_bytes(a.tenant)
+  local own, all = large_bytes(whose)
   if own + #ticket > a.most_bytes_of_tenant or all + #ticket > a.most_bytes then
     forget_large()
-    own, all = large_bytes(a.tenant)
+    own, all = large_bytes(whose)
   end
   if (own > 0 and own + #ticket > a.most_bytes_of_tenant) or (all > 0 and all + #ticket > a.most_bytes) then
     return { 'heavy', own, text(drain_rate(a.version, at)) }

@@ -108,7 +108,8 @@ def _settle_one(client: redis.Redis, lost: OpenRequest, counted: Counted | None,
     }
     record = _record(lost, counted or Counted())
     _settle.run_sync(client, arguments(account, encode_json(record)))
-    client.rpush(keys.ENDED, encode_ended(EndedBatch(time.time(), [ended_of(record)])))
+    if not record.shadow_of:
+        client.rpush(keys.ENDED, encode_ended(EndedBatch(time.time(), [ended_of(record)])))
     _log.warning("settled_for_lost_gateway", request=lost.request, gateway=lost.gateway)
 
 

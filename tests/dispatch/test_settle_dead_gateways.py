@@ -73,6 +73,7 @@ def test_a_lost_request_is_settled_with_the_nodes_counts(client: redis.Redis) ->
     assert settle_lost(client, AT_ONCE) == 0
     (record,) = records(client)
     assert (record["outcome"], record["prompt_tokens"], record["completion_tokens"]) == ("gateway_lost", 4, 6)
+    assert client.llen(keys.ENDED) == 1
     assert client.hlen(keys.OPEN) == 0
     assert client.scard(keys.node_slots(request.node)) == 0
 
@@ -83,6 +84,7 @@ def test_the_record_of_a_lost_shadow_says_of_which_request_it_is_one(client: red
     assert settle_lost(client, AT_ONCE) == 1
     (record,) = records(client)
     assert (record["shadow_of"], record["idle_only"]) == (request.shadow_of, True)
+    assert client.llen(keys.ENDED) == 0, "what nobody was answered is no sign of health"
 
 
 def test_a_node_that_still_works_for_it_is_told_to_stop_first(client: redis.Redis) -> None:

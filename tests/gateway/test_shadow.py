@@ -129,6 +129,18 @@ async def test_it_counts_in_no_limit_of_the_key_or_its_tenant(site: Site) -> Non
     await until(lambda: len(records(site)[1]) == 3)
 
 
+async def test_what_it_holds_in_redis_keeps_no_request_of_its_tenant_out(site: Site) -> None:
+    service, script, _ = await staged(site)
+    script.open.clear()
+    large = "x" * 45_000
+    await chat(site, large)
+    await until(script.was_asked(1))
+    await chat(site, large)
+    assert site.client.zcard(keys.LARGE) == 1
+    script.open.set()
+    await until(lambda: not len(service.shadows) and site.client.zcard(keys.LARGE) == 0)
+
+
 async def test_one_that_fails_is_recorded_and_its_client_hears_nothing_of_it(site: Site) -> None:
     _, script, _ = await staged(site)
     script.fails = True
