@@ -58,6 +58,8 @@ from ollamamax.kernel.principal import Principal, system
 MOST_EVENTS = 200
 LATEST = datetime.timedelta(minutes=30)
 """Answers are counted when they ended at most so long after their request came."""
+LET_GO = datetime.timedelta(seconds=150)
+"""For so long after its end a version that nobody has any more is asked to leave memory where it is still."""
 LONGEST_TICK = 5.0
 """Seconds by which a step can get older between two looks: what nobody watched does not count."""
 Act = Literal["pause", "resume", "advance", "roll_back"]
@@ -187,9 +189,24 @@ def run_rollouts(check: Callable[[], None] = lambda: None) -> int:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with this one, it is told below
             _log.exception("rollout_not_watched", rollout=rollout.id.hex)
             fault = fault or error
+    _let_go_again()
     if fault is not None:
         raise fault
     return len(found)
+
+
+def _let_go_again() -> None:
+    """Of those that ended a moment ago: what was asked of nodes then may be lost with who asked, or with Redis. Queries: 1, and 5 for each."""
+    with every_tenant():
+        ended = list(Rollout.objects.filter(kind=RolloutKind.BLUE_GREEN, ended_at__gte=timezone.now() - LET_GO))
+    for rollout in ended:
+        with tenant_scope(rollout.tenant_id):
+            _let_go(rollout, seen_memory(rollout))
+
+
+def _let_go(rollout: Rollout, memory: SeenMemory) -> None:
+    let_go(rollout, rollout.from_version, memory.old)
+    let_go(rollout, rollout.to_version, memory.new)
 
 
 def _watch(rollout_id: uuid.UUID, memory: SeenMemory | None) -> None:
@@ -244,6 +261,8 @@ def _watch(rollout_id: uuid.UUID, memory: SeenMemory | None) -> None:
         rollout.save()
     else:
         rollout.save()
+        if memory is not None and not steps[progress.step].shadow:
+            keep(rollout, memory)
 
 
 def _held(rollout: Rollout, memory: SeenMemory | None) -> HeldReplicas:
@@ -406,8 +425,7 @@ def _end(rollout: Rollout, state: RolloutState, why: str, acting: Principal, mem
             detail={**_detail(rollout), "why": rollout.why},
         )
     if memory is not None:
-        let_go(rollout, rollout.from_version, memory.old)
-        let_go(rollout, rollout.to_version, memory.new)
+        _let_go(rollout, memory)
     publication.publish_channels_on_commit([rollout.channel])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 from celery import current_app
 from django.db import transaction
+from django.db.models import Q
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -15,6 +16,7 @@ from cluster.models import Node
 from cluster.queries.node import states
 from models_registry.actions.loading import ASKED_SECONDS, STAYS
 from models_registry.models import Channel, Rollout
+from models_registry.rollout.plan import OPEN
 from ollamamax import logs
 from ollamamax.bus import keys, regions
 from ollamamax.contract import Load
@@ -76,14 +78,19 @@ def warm(rollout: Rollout, seen: SeenMemory) -> None:
 
 
 def keep(rollout: Rollout, seen: SeenMemory) -> None:
-    """After the commit, ask that the old version stays where it is in memory now, though nobody asks for it any more."""
+    """After the commit, ask that the old version stays where it is in memory now, though nobody asks for it any more. Asked again each minute: what was
+    asked may be lost with who asked, and a node that was started again has loaded it anew."""
     for node, name in seen.old.loaded.items():
         _load_on_commit(node, rollout.from_version, name, rollout.channel)
 
 
 def let_go(rollout: Rollout, digest: str, on: VersionOnNodes) -> None:
-    """After the commit, ask that a version leave memory when its requests have ended, unless a name points at it. Queries: 1."""
-    if Channel.objects.filter(version__digest=digest).exists():
+    """After the commit, ask that a version leave memory when its requests have ended, unless a name points at it, or another rollout is about it.
+    Queries: 2."""
+    others = Rollout.objects.filter(Q(from_version=digest) | Q(to_version=digest), state__in=OPEN).exclude(
+        pk=rollout.pk
+    )
+    if Channel.objects.filter(version__digest=digest).exists() or others.exists():
         return
     for node, name in on.loaded.items():
         _unload_on_commit(node, digest, name)
@@ -108,13 +115,19 @@ def _load_on_commit(node: str, digest: str, name: str, channel: Channel) -> None
 
 
 def _unload_on_commit(node: str, digest: str, name: str) -> None:
+    """Unless the node was asked for that a moment ago."""
+
     def send() -> None:
-        current_app.send_task(
-            "cluster.unload_model",
-            kwargs={"version": digest, "name": name},
-            queue=keys.node_queue(node),
-            expires=ASKED_SECONDS,
-        )
+        if (
+            regions.own().client.set(keys.placement_asked(node, digest), "unload", ex=ASKED_SECONDS, get=True)
+            != b"unload"
+        ):
+            current_app.send_task(
+                "cluster.unload_model",
+                kwargs={"version": digest, "name": name},
+                queue=keys.node_queue(node),
+                expires=ASKED_SECONDS,
+            )
 
     _on_commit(send, node)
 

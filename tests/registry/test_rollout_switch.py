@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 import redis
 
 from models_registry.actions.replica import reconcile_replicas
+from models_registry.actions.rollout import run_rollouts
+from models_registry.models import Channel, Rollout
 from models_registry.queries.placement import planned
 from ollamamax.audit.models import AuditRecord
 from ollamamax.bus import keys
 from ollamamax.contract import ModelState
 from ollamamax.identity.scope import every_tenant, tenant_scope
 from tests.cluster.conftest import says
+from tests.registry.conftest import Publish, write_gguf
 from tests.registry.test_api_placement import tasks
 from tests.registry.test_api_releases import published
 from tests.registry.test_api_rollouts import Stage, stage
@@ -138,6 +142,60 @@ def test_it_says_when_the_old_version_is_loaded_no_more_and_can_be_taken_back_al
     assert [each["what"] for each in stage.now()["events"] if "no node's memory" in each["what"]] == said, "said once"
     assert stage.act("roll-back", reason="no").json()["state"] == "rolled_back"
     assert (published(valkey, stage.owner, "tiny:latest") or {}).get("trial") is None
+
+
+def test_what_was_asked_of_nodes_is_asked_again_where_it_was_lost(
+    stage: Stage, tell: Tell, valkey: redis.Redis
+) -> None:
+    """As with a controller that was killed, or a Redis that lost it, between the switch or the end and the message."""
+
+    def lost() -> None:
+        valkey.delete(keys.node_queue(stage.node), *valkey.keys("omx:placement:*:asked"))
+
+    tell("loaded", "loaded")
+    begin(stage)
+    assert stage.now()["state"] == "running"
+    lost()
+    stage.now()
+    assert asked(valkey, stage) == [("load_model", "old")]
+    lost()
+    stage.answered(40, new=True)
+    assert stage.now()["state"] == "done"
+    stage.now()
+    assert asked(valkey, stage) == [("unload_model", "old")], "asked once"
+    lost()
+    stage.now()
+    assert asked(valkey, stage) == [("unload_model", "old")]
+    lost()
+    tell("ready", "loaded")
+    stage.now()
+    assert asked(valkey, stage) == []
+
+
+def test_a_version_that_another_rollout_is_about_stays_in_memory(
+    stage: Stage, tell: Tell, valkey: redis.Redis, publish: Publish, tmp_path: Path
+) -> None:
+    third = publish(stage.owner, "tiny:third", file=write_gguf(tmp_path / "third.gguf", size=48))
+    tell("loaded", "loaded")
+    begin(stage)
+    assert stage.now()["state"] == "running"
+    with every_tenant():
+        channel = Channel.objects.get(name="third")
+        Rollout.objects.create(
+            tenant_id=stage.owner.tenant.id,
+            channel=channel,
+            from_version=third.digest,
+            to_version=stage.second.digest,
+            kind="blue_green",
+            steps=HOLD,
+            gates={},
+        )
+    valkey.delete(keys.node_queue(stage.node))
+    stage.answered(40, new=True)
+    run_rollouts()
+    with every_tenant():
+        assert Rollout.objects.get(channel__name="latest").state == "done"
+    assert ("unload_model", "old") not in asked(valkey, stage)
 
 
 def test_without_anything_from_before_no_gate_closes_and_people_switch_and_end_it(
