@@ -148,11 +148,25 @@ def test_days_that_are_over_end_a_prompt_and_a_policy_that_is_off_ends_them_all(
     kept(valkey, stranger.tenant, received_at=old)
     kept(valkey, owner.tenant)
     assert (actions.sweep_prompts(), left()) == (1, 2)
+    on_its_way = entry(owner.tenant, uuid.uuid4())
     policy(owner_api, 0)
     assert (actions.sweep_prompts(), left()) == (1, 1)
-    # What was on its way then is not kept either.
-    kept(valkey, owner.tenant)
-    assert (left(), valkey.xlen(keys.PROMPTS)) == (1, 0)
+    valkey.xadd(keys.PROMPTS, {"r": on_its_way})
+    assert actions.write_prompts() == 1
+    assert (left(), valkey.xlen(keys.PROMPTS)) == (1, 0), "what was on its way then is not kept either"
+
+
+def test_what_was_kept_is_read_no_more_when_the_policy_was_off_for_a_moment(
+    owner: Person, owner_api: APIClient, valkey: redis.Redis
+) -> None:
+    policy(owner_api, 7)
+    before = kept(valkey, owner.tenant)
+    policy(owner_api, 30)
+    assert owner_api.get(f"/api/v1/prompts/{before}").status_code == 200
+    for days in (0, 0, 30):
+        policy(owner_api, days)
+    assert owner_api.get(f"/api/v1/prompts/{before}").status_code == 409
+    assert owner_api.get(f"/api/v1/prompts/{kept(valkey, owner.tenant)}").status_code == 200
 
 
 def test_what_comes_twice_is_kept_once_and_nonsense_keeps_nothing_back(

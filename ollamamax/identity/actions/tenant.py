@@ -89,7 +89,8 @@ def change_own_tenant(
     strict_fields: bool | None = None,
     prompt_days: int | None = None,
 ) -> Tenant:
-    """What a tenant may change of itself; what is ``None`` stays. Prompts are kept from the first ``prompt_days`` above 0 on.
+    """What a tenant may change of itself; what is ``None`` stays. Prompts are kept while ``prompt_days`` are above 0; with 0 their key is destroyed,
+    so that none of them is read any more, also where they are kept again before all were deleted.
 
     Raises `Forbidden` and `InvalidRequest`.
     """
@@ -108,11 +109,12 @@ def change_own_tenant(
         changed = take_over(tenant, values)
         if not changed:
             return tenant
-        if tenant.prompt_days and tenant.prompt_key is None:
+        if not tenant.prompt_days:
+            tenant.prompt_key = tenant.sealed_prompt_key = None
+        elif tenant.prompt_key is None:
             tenant.prompt_key, private = new_pair()
             tenant.sealed_prompt_key = settings.SECRET_BOX.seal(private, tenant.prompt_place)
-            tenant.save(update_fields=["prompt_key", "sealed_prompt_key"])
-        tenant.save(update_fields=list(changed))
+        tenant.save(update_fields=[*changed, "prompt_key", "sealed_prompt_key"])
         record(
             acting=acting,
             action="tenant.change",

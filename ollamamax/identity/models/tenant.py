@@ -29,7 +29,7 @@ class Tenant(Limited):
     prompt_days = models.PositiveSmallIntegerField(default=0, db_default=0)
     """For how many days prompts are kept, sealed to ``prompt_key``; 0: none are, and what was kept is deleted."""
     prompt_key = models.BinaryField(null=True)
-    """The public half (X25519) of the key to which gateways seal prompts; ``None`` until prompts are kept for the first time."""
+    """The public half (X25519) of the key to which gateways seal prompts; ``None`` where none are kept."""
     sealed_prompt_key = models.BinaryField(null=True)
     """The private half, in the secret box."""
     is_operator = models.BooleanField(default=False)
