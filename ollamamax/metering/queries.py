@@ -8,7 +8,7 @@ import operator
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from django.conf import settings
@@ -27,6 +27,8 @@ SUBJECTS = ("model", "user", "key", "node")
 """What sums can be of; any of them also filters."""
 PERIODS = ("month", "week", "day", "hour")
 MOST_GROUPS = 20_000
+_EXACT = Context(prec=60)
+"""For sums of columns that have 38 digits; what is usual are 28."""
 _LENGTH = {"day": datetime.timedelta(days=1), "hour": datetime.timedelta(hours=1)}
 _Span = tuple[datetime.datetime | None, datetime.datetime | None]
 _TRUNCATED = {"month": TruncMonth, "week": TruncWeek, "day": TruncDay, "hour": TruncHour}
@@ -78,11 +80,11 @@ class Sums:
         self.cached_tokens += int(row["of_cached_tokens"] or 0)
         if row["of_priced"]:
             amount, priced = self.costs.get(row["currency"], (Decimal(0), 0))
-            self.costs[row["currency"]] = amount + row["of_cost"], priced + row["of_priced"]
+            self.costs[row["currency"]] = _EXACT.add(amount, row["of_cost"]), priced + row["of_priced"]
         if row["of_charged"]:
             currency = row.get("charge_currency", row["currency"])
             amount, charged = self.charges.get(currency, (Decimal(0), 0))
-            self.charges[currency] = amount + row["of_charge"], charged + row["of_charged"]
+            self.charges[currency] = _EXACT.add(amount, row["of_charge"]), charged + row["of_charged"]
 
 
 def usage(

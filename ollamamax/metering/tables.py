@@ -46,7 +46,7 @@ def of_tenants(*, since: datetime.datetime | None = None, until: datetime.dateti
 
 
 def table(by: Sequence[str], found: Sequence[Sums]) -> tuple[list[str], list[dict[str, Any]]]:
-    """Columns and rows: the groups, the counts, and costs and charges with a column for each currency there is."""
+    """Columns and rows: the groups, the counts, and costs and charges with a column for each currency there is, as text with all digits and no exponent."""
     subjects = [column for name in by for column in ([name, f"{name}_name"] if name in {"key", "node"} else [name])]
     costs = _columns("cost", {currency for each in found for currency in each.costs})
     charges = _columns("charge", {currency for each in found for currency in each.charges})
@@ -55,8 +55,8 @@ def table(by: Sequence[str], found: Sequence[Sums]) -> tuple[list[str], list[dic
         row = {name: _shown(each.group.get(name)) for name in subjects} | {
             name: getattr(each, name) for name in _COUNTS
         }
-        row |= {costs[currency]: amount for currency, (amount, _) in each.costs.items()}
-        rows.append(row | {charges[currency]: amount for currency, (amount, _) in each.charges.items()})
+        row |= {costs[currency]: f"{amount:f}" for currency, (amount, _) in each.costs.items()}
+        rows.append(row | {charges[currency]: f"{amount:f}" for currency, (amount, _) in each.charges.items()})
     return [*subjects, *_COUNTS, *costs.values(), *charges.values()], rows
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import json
 import time
 from decimal import Decimal
 from typing import Any
 
 import pytest
 import redis
+from django.db import connection
 from rest_framework.test import APIClient
 
 from ollamamax.contract import AttemptRecord, Route
@@ -19,6 +21,7 @@ from ollamamax.kernel.ids import new_id
 from ollamamax.metering.actions import spending
 from ollamamax.metering.actions.budget import create_budget, known_budgets, set_price
 from ollamamax.metering.models import ModelPrice, UsageRecord
+from ollamamax.metering.queries import Sums
 from tests.cast import Person
 from tests.metering.records import wire, written
 
@@ -156,6 +159,38 @@ def test_money_is_shown_by_the_price_list_beside_the_costs_of_nodes(
     assert spending.balance() == 1
     (budget,) = owner_api.get("/api/v1/budgets").json()["results"]
     assert budget["used"] == 7
+
+
+@pytest.mark.parametrize("used", [(1, 0), (1000, 7), (1 << 24, 1 << 24)])
+def test_money_is_the_same_to_the_last_digit_wherever_it_is_shown(
+    owner: Person, owner_api: APIClient, valkey: redis.Redis, used: tuple[int, int]
+) -> None:
+    priced(owner, prompt_million="0.000000001", completion_million="999999999.999999999", cached_million=0)
+    now = time.time()
+    for ago in (0, 30, 3600):
+        written(owner.tenant, model="a:1", prompt_tokens=used[0], completion_tokens=used[1], received_at=now - ago)
+    with tenant_scope(owner.tenant), connection.cursor() as cursor:
+        cursor.execute("SELECT sum(charge)::text FROM metering_usagerecord")
+        exact = cursor.fetchone()[0]
+    # From sums of days and hours, and from records where an hour is cut.
+    for span in ({}, {"since": datetime.datetime.fromtimestamp(now - 3601, datetime.UTC).isoformat()}):
+        told = owner_api.get("/api/v1/usage/totals", span).json()["charges"]
+        assert [each["amount"] for each in told] == [exact]
+        told = owner_api.get("/api/v1/usage/groups", {"by": "model", **span}).json()["results"][0]["charges"]
+        assert [each["amount"] for each in told] == [exact]
+        file = owner_api.get("/api/v1/usage/export", {"by": "model", **span}).getvalue().decode().splitlines()
+        assert file[1].split(",")[-1] == exact
+        lines = owner_api.get("/api/v1/usage/export", {"by": "model", "form": "jsonl", **span}).getvalue()
+        assert json.loads(lines)["charge_EUR"] == exact
+
+
+def test_sums_have_as_many_digits_as_their_columns() -> None:
+    row = dict.fromkeys(("of_requests", "of_refused", "of_failed", "of_prompt_tokens", "of_completion_tokens"), 0)
+    row |= {"of_cached_tokens": 0, "of_priced": 0, "of_charged": 1, "currency": "EUR"}
+    sums = Sums()
+    for charge in ("12345678901234567890123456789.000000001", "0.000000002"):
+        sums.add(row | {"of_charge": Decimal(charge)})
+    assert sums.charges == {"EUR": (Decimal("12345678901234567890123456789.000000003"), 2)}
 
 
 def test_a_route_of_another_shape_keeps_its_record_from_nothing_but_its_seconds(owner: Person) -> None:
