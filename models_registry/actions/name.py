@@ -11,11 +11,13 @@ from models_registry.actions.point import note_move, point_names
 from models_registry.manifest import split_name
 from models_registry.models import Channel, Release, Version
 from models_registry.queries.model import find_channel_to_manage, require_to_name
+from models_registry.queries.rollout import open_rollout_of
 from ollamamax.audit.actions import record
 from ollamamax.identity.actions.grant import forget_object
 from ollamamax.identity.rights import require, require_somewhere
 from ollamamax.identity.roles import reference
 from ollamamax.identity.scope import tenant_scope
+from ollamamax.kernel.errors import Conflict
 from ollamamax.kernel.principal import Principal
 
 
@@ -47,7 +49,7 @@ def copy_name(*, acting: Principal, source: str, destination: str) -> Channel:
 def delete_name(*, acting: Principal, name: str) -> None:
     """Forget a name. A version that no name points at goes too: the loops take it off the nodes and free its blobs.
 
-    Requests that run on it end first. Raises `Forbidden`, `ModelNotFound`, and `InvalidRequest` for a bad name.
+    Requests that run on it end first. Raises `Forbidden`, `ModelNotFound`, `InvalidRequest` for a bad name, and `Conflict` while a rollout moves it.
     """
     tenant = require_somewhere(acting, "model.manage")
     with tenant_scope(tenant), transaction.atomic(durable=True):
@@ -57,6 +59,9 @@ def delete_name(*, acting: Principal, name: str) -> None:
         model, version = channel.model, channel.version
         if channel.protected:
             require(acting, "model.promote", reference("model", model.id))
+        if open_rollout_of(channel) is not None:
+            # It would go with all that it knows, and nobody would be told how it ended.
+            raise Conflict(f"A rollout moves '{channel.name}': roll that back, or advance it.", param="name")
         publication.publish_channels_on_commit([channel])
         model_id, unheld = model.id, [version.pk]
         channel.delete()

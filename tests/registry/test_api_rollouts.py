@@ -228,6 +228,9 @@ def test_a_channel_under_rollout_is_not_moved_by_hand_and_its_versions_stay(stag
     uses = stage.api.get(stage.release(stage.first)).json()["uses"]
     assert "a rollout of the channel 'latest' has it" in uses
     assert stage.api.delete(stage.release(stage.first)).status_code == 409
+    assert stage.api.delete(stage.channel()).status_code == 409, "what it knows would go with it"
+    assert stage.act("roll-back").status_code == 200
+    assert stage.api.delete(stage.channel()).status_code == 204
 
 
 def test_a_channel_that_a_job_moved_ends_the_rollout(stage: Stage, publish: Publish, tmp_path: Path) -> None:
