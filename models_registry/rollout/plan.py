@@ -19,6 +19,9 @@ from ollamamax.kernel.errors import InvalidRequest
 USUAL_FAILURES = 0.01
 """The share of failed answers that is assumed of the old version before it gave any."""
 
+MOST_UNFILLED = 500
+"""Of one version's answers that wait for the other's to fill a block; those beyond are in no block, whatever they are."""
+
 GateName = Literal["failures", "first_token", "speed"]
 GATES: tuple[GateName, ...] = get_args(GateName)
 LEVELS: dict[GateName, float] = {"failures": 0.005, "first_token": 0.0025, "speed": 0.0025}
@@ -202,7 +205,9 @@ def _take(progress: RolloutProgress, name: GateName, allowed: float, answer: Cou
         gate.old += 1
         gate.old_sum += value
     waiting = gate.waiting.setdefault(answer.kind, UnfilledBlock())
-    (waiting.new if answer.new else waiting.old).append(value)
+    side = waiting.new if answer.new else waiting.old
+    if len(side) < MOST_UNFILLED:
+        side.append(value)
     if gate.before is not None:
         _take_after(gate, name, allowed, answer.kind)
         return

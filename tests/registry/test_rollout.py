@@ -6,6 +6,7 @@ import itertools
 import math
 import random
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -182,6 +183,19 @@ def test_a_version_is_judged_beside_one_that_has_always_failed(margin: float, ne
         take(progress, gates, [CountedAnswer(new=True, kind="", failed=new_fails)])
     assert closed(progress) is None
     assert 0 <= progress.gates["failures"].evidence.shown <= 1
+
+
+def test_what_waits_for_the_other_versions_answers_is_bounded() -> None:
+    """Where the new version has hardly a share, or runs on nodes of another kind, the old one's answers would gather for ever."""
+    progress, gates = RolloutProgress(), RolloutGates()
+    ok = CountedAnswer(new=False, kind="a", failed=False, first_token_ms=10.0, token_ms=1.0)
+    take(progress, gates, [ok] * 3000)
+    take(progress, gates, [msgspec.structs.replace(ok, new=True, kind="b")] * 3000)
+    for gate in progress.gates.values():
+        assert (gate.old, gate.new) == (3000, 3000)
+        assert [(len(each.old), len(each.new)) for each in gate.waiting.values()] == [(500, 0), (0, 500)]
+    take(progress, gates, [msgspec.structs.replace(ok, new=True, failed=True)] * BLOCK)
+    assert progress.gates["failures"].evidence.rates["a"].old == 500
 
 
 def test_together_the_gates_alarm_falsely_once_in_a_hundred_rollouts_at_most() -> None:
