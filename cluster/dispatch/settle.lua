@@ -10,7 +10,7 @@ local was_open = redis.call('HDEL', key.open, a.request) == 1
 redis.call('SREM', key.node_slots(a.node), a.ticket)
 release(a)
 spend(a.request, a.used)
-close_large(a.tenant, a.request)
+redis.call('ZREM', key.large, a.tenant .. ' ' .. a.request, SHADOWS .. ' ' .. a.request)
 redis.call('XADD', key.usage, '*', 'r', record)
 redis.call('XADD', key.recent(a.tenant), 'MAXLEN', '~', 100, '*', 'r', record)
 if was_open then

@@ -12,9 +12,7 @@ local RETURNS_NEWEST = 0.25 -- weight of the last one
 local AHEAD = 4 -- so many of its requests a tenant may be ahead, and slots are still kept for it
 
 local LARGE_BYTES = 16384 -- tickets below it are bounded by how many may wait
-
--- What stands for the tenant of large tickets of shadow traffic: a tenant's own requests are refused for none of them.
-local SHADOWS = 'shadow'
+local SHADOWS = 'shadow' -- whose large tickets of shadow traffic are: a tenant's own requests are refused for none of them
 
 -- Bytes of large tickets, of a tenant and of all, that Redis holds: waiting or not yet settled.
 local function large_bytes(tenant)
@@ -27,10 +25,6 @@ local function large_bytes(tenant)
     end
   end
   return own, all
-end
-
-local function close_large(tenant, request)
-  redis.call('ZREM', key.large, tenant .. ' ' .. request, SHADOWS .. ' ' .. request)
 end
 
 -- Forget those whose request is over, or whose gateway died while they waited.

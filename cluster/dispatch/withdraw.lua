@@ -11,7 +11,7 @@ if waiting and waiting.ticket == a.ticket then
 end
 if a.close then
   redis.call('HDEL', key.open, a.request)
-  close_large(a.tenant, a.request)
+  redis.call('ZREM', key.large, a.tenant .. ' ' .. a.request, SHADOWS .. ' ' .. a.request)
   release(a)
   spend(a.request, { 0, 0, 0 })
 end
