@@ -67,7 +67,9 @@ function Part({ part }: { part: PromptPart }) {
   return (
     <section>
       <h3 className={classes.role}>{known === undefined ? part.role : t(`prompt.role.${known}`)}</h3>
-      <pre className={classes.said}>{part.text}</pre>
+      <pre className={classes.said} dir="auto">
+        {part.text}
+      </pre>
     </section>
   )
 }

@@ -106,7 +106,7 @@ function Way({ request, read }: { request: RequestDetail; read: number }) {
       <Card title={t('request')}>
         <Facts request={request} />
       </Card>
-      {mayRead && <PromptCard request={request.request} />}
+      {mayRead && <PromptCard key={request.request} request={request.request} />}
       {request.route == null ? (
         <Card title={t('route')} flush>
           <p className={classes.none}>{t(request.state === 'settled' ? 'noRoute' : 'noRouteYet')}</p>
