@@ -185,7 +185,9 @@ def test_money_is_the_same_to_the_last_digit_wherever_it_is_shown(
 
 
 def test_sums_have_as_many_digits_as_their_columns() -> None:
-    row = dict.fromkeys(("of_requests", "of_refused", "of_failed", "of_prompt_tokens", "of_completion_tokens"), 0)
+    row: dict[str, Any] = dict.fromkeys(
+        ("of_requests", "of_refused", "of_failed", "of_prompt_tokens", "of_completion_tokens"), 0
+    )
     row |= {"of_cached_tokens": 0, "of_priced": 0, "of_charged": 1, "currency": "EUR"}
     sums = Sums()
     for charge in ("12345678901234567890123456789.000000001", "0.000000002"):
