@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import pytest
 import redis
@@ -150,7 +150,7 @@ def test_what_was_asked_of_nodes_is_asked_again_where_it_was_lost(
     """As with a controller that was killed, or a Redis that lost it, between the switch or the end and the message."""
 
     def lost() -> None:
-        valkey.delete(keys.node_queue(stage.node), *cast("list[bytes]", valkey.keys("omx:placement:*:asked")))
+        valkey.delete(keys.node_queue(stage.node), *valkey.keys("omx:placement:*:asked"))
 
     tell("loaded", "loaded")
     begin(stage)
