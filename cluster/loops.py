@@ -7,7 +7,7 @@ import time
 from django.utils import timezone
 
 from cluster import fleet_series, guard, reconcile
-from cluster.actions import drain, history, incident, recovery
+from cluster.actions import drain, experiment, history, incident, recovery
 from cluster.actions.lifecycle import NODE_STATES, FollowedNodes, follow_nodes
 from cluster.dispatch import settle_dead_gateways
 from cluster.fleet_watch import EVERY, FleetWatch
@@ -60,6 +60,11 @@ def follow_incidents(leader: Leader) -> None:
 @loop("cluster.carry_on_recoveries", every=2.0, lease=LeaseOf.POSTGRES)
 def carry_on_recoveries(leader: Leader) -> None:
     recovery.carry_on(leader.check)
+
+
+@loop("cluster.carry_on_experiments", every=1.0, lease=LeaseOf.POSTGRES)
+def carry_on_experiments(leader: Leader) -> None:
+    experiment.carry_on_experiments(leader.fence, leader.check)
 
 
 _turns: dict[str, guard.MeasuringTurns] = {}

@@ -291,6 +291,12 @@ SETTINGS = (
         "Pools of nodes of one tenant; one more is refused with 409.",
     ),
     Setting(
+        "OLLAMAMAX_MAX_EXPERIMENTS_PER_TENANT",
+        integer(1, 10_000),
+        "100",
+        "Chaos experiments of one tenant; one more is refused with 409.",
+    ),
+    Setting(
         "OLLAMAMAX_MAX_GRANTS_PER_TENANT",
         integer(1, 1_000_000),
         "20000",

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
+from cluster.api.experiment import (
+    ExperimentListView,
+    ExperimentRunListView,
+    ExperimentStopView,
+    ExperimentView,
+)
 from cluster.api.health import HealthView
 from cluster.api.history import HistoryView
 from cluster.api.incident import (
@@ -23,6 +29,10 @@ from cluster.api.request import RequestCancelView, RequestListView, RequestView,
 from ollamamax.identity.api.bulk import bulk_of
 
 urlpatterns = [
+    path("experiments", ExperimentListView.as_view(), name="experiments"),
+    path("experiments/<uuid:experiment_id>", ExperimentView.as_view(), name="experiment"),
+    path("experiments/<uuid:experiment_id>/runs", ExperimentRunListView.as_view(), name="experiment-runs"),
+    path("experiments/<uuid:experiment_id>/stop", ExperimentStopView.as_view(), name="experiment-stop"),
     path("history", HistoryView.as_view(), name="history"),
     path("health", HealthView.as_view(), name="health"),
     path("incidents", IncidentListView.as_view(), name="incidents"),

@@ -96,6 +96,11 @@ class LlamaCpp:
     async def restart(self, version: str, reason: str) -> bool:
         return self.residents.restart(version, reason)
 
+    def pids(self) -> list[int]:
+        """Of its child processes that live."""
+        processes = [served.process for served in self.residents.served.values()]
+        return [process.pid for process in processes if process is not None and process.alive]
+
     async def generate(
         self,
         version: str,

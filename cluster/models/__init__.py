@@ -1,9 +1,10 @@
 """The tables of the cluster, one noun a file."""
 
+from cluster.models.experiment import Experiment, ExperimentRun
 from cluster.models.history import HistoryRow
 from cluster.models.incident import Incident
 from cluster.models.join_token import JoinToken
 from cluster.models.node import Node
 from cluster.models.pool import Pool, PoolNode
 
-__all__ = ["HistoryRow", "Incident", "JoinToken", "Node", "Pool", "PoolNode"]
+__all__ = ["Experiment", "ExperimentRun", "HistoryRow", "Incident", "JoinToken", "Node", "Pool", "PoolNode"]

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from cluster.engines.base import EngineAdapter, LocalModels
 from cluster.scheduling.silence import FLOOR
 from cluster.worker.control import Listener
+from cluster.worker.faults import Faults
 from cluster.worker.identity import Identity
 from cluster.worker.inbox import Inbox, stopping
 from cluster.worker.local_models import DownloadedModels
@@ -35,6 +36,7 @@ from ollamamax import contract, logs
 from ollamamax.bus.background import Background
 from ollamamax.bus.connect import connect_async
 from ollamamax.bus.pipelined import Pipelined
+from ollamamax.contract.experiment import NodeFault
 from ollamamax.kernel import heap
 from ollamamax.kernel.errors import ModelNotFound, OllamaMaxError
 from ollamamax.kernel.ids import new_id
@@ -56,7 +58,7 @@ current: Agent | None = None
 
 class Agent:
     """``make_engine`` builds the engine for the models on this host, in the agent's loop. ``awake`` as `Inbox` takes it,
-    ``silence`` as `Watch` takes its floor, ``transfers`` what it may take and give of bytes of models."""
+    ``silence`` as `Watch` takes its floor, ``transfers`` what it may take and give of bytes of models, ``faults`` those that experiments may have it suffer."""
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class Agent:
         awake: float,
         silence: float = FLOOR,
         transfers: TransferSettings | None = None,
+        faults: Sequence[NodeFault] = (),
     ) -> None:
         self.transfers = transfers or TransferSettings()
         self.identity = identity
@@ -81,6 +84,7 @@ class Agent:
         self.grace = grace
         self._awake = awake
         self._silence = silence
+        self._allowed_faults = tuple(faults)
         self._make_engine = make_engine
         self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
         self._started: Future[None] = Future()
@@ -183,6 +187,10 @@ class Agent:
         )
         sampler = await asyncio.to_thread(Sampler, self.home)
         watch = Watch(self.runs, lambda: self.engine, self._silence)
+        faults = None
+        if self._allowed_faults:
+            url = self.identity.engine.url
+            faults = Faults(client, node, self.home, self._allowed_faults, lambda: self.engine, url, self.runs)
         reporter = Reporter(
             client,
             self.identity,
@@ -194,6 +202,7 @@ class Agent:
             sampler,
             watch,
             self.background,
+            faults,
         )
         unshow = ask_at_scrape(self._shown)
         self._started.set_result(None)
@@ -216,9 +225,13 @@ class Agent:
         self.background.run("engine survey", reporter.survey)
         self.background.run("host measurements", reporter.measure)
         self.background.run("engine watch", watch.watch)
+        if faults is not None:
+            self.background.run("faults of experiments", faults.watch)
         self.background.run("state", lambda: reporter.beat(after_beat))
         await self._stop.wait()
         unshow()
+        if faults is not None:
+            await faults.close()
         await self._finish(outlets)
         await end(list(self._tasks))
         await self.background.stop()

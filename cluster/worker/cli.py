@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -19,6 +20,7 @@ from cluster.worker import join as joining
 from cluster.worker.log_answers import keep_own_log
 from cluster.worker.transfer_settings import TransferSettings
 from ollamamax import env, logs
+from ollamamax.contract.experiment import NodeFault
 from ollamamax.observability import start as metrics
 
 DEFAULT_HOME = Path("~/.ollamamax-node")
@@ -127,6 +129,14 @@ def join_command(
     type=click.IntRange(1024, 65535),
     help="Port at which it lets them have models, with --peer-address. [default: none, and all comes from the control plane]",
 )
+@click.option(
+    "--allow-fault",
+    "faults",
+    multiple=True,
+    envvar="OLLAMAMAX_NODE_FAULTS",
+    type=click.Choice(get_args(NodeFault)),
+    help="A fault that chaos experiments may have this host suffer; may be given several times. [default: none]",
+)
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]))
 def run(
     home: Path,
@@ -136,6 +146,7 @@ def run(
     bandwidth: float | None,
     peer_address: str,
     peer_port: int | None,
+    faults: tuple[NodeFault, ...],
     log_level: str,
 ) -> None:
     """Run this node until SIGTERM."""
@@ -167,6 +178,7 @@ def run(
         transfers=TransferSettings(
             None if bandwidth is None else int(bandwidth * 1e6), address=peer_address, port=peer_port or 0
         ),
+        faults=faults,
     )
     with metrics.served("node", watched, home):
         status = app.serve(app.build(identity), agent)

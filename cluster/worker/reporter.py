@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from cluster.engines.base import EngineAdapter
 from cluster.worker import state
+from cluster.worker.faults import Faults
 from cluster.worker.identity import Identity
 from cluster.worker.inbox import Inbox
 from cluster.worker.local_models import DownloadedModels
@@ -50,6 +51,7 @@ class Reporter:
         sampler: Sampler,
         watch: Watch,
         background: Background,
+        faults: Faults | None = None,
     ) -> None:
         self._redis = client
         self._identity = identity
@@ -61,6 +63,7 @@ class Reporter:
         self._sampler = sampler
         self._watch = watch
         self._background = background
+        self._faults = faults
         self._answered_at = -SLOW_SECONDS
         self._seq = 0
         self._skew: float | None = None
@@ -171,6 +174,8 @@ class Reporter:
             tokens_total=self._runs.tokens,
             silence=self._watch.silence(),
             peer=self._local_models.peer_place,
+            faults=[] if self._faults is None else self._faults.allowed,
+            fault=None if self._faults is None else self._faults.state,
         )
         data = contract.encode_json(told)
         brief = contract.encode_json(contract.StateBrief(told.node, told.agent_version, told.models_digest, told.boot))

@@ -86,6 +86,8 @@ class Runs:
         """Versions that are not run, and why."""
         self.tokens = 0
         """Tokens generated since the process began."""
+        self.delay = 0.0
+        """Seconds by which each part of an answer is later, for as long as an experiment has it so."""
 
     def knows(self, ticket: str) -> bool:
         return ticket in self._runs
@@ -199,6 +201,8 @@ class Runs:
         )
         async with contextlib.aclosing(output) as events:
             async for event in events:
+                if self.delay:
+                    await asyncio.sleep(self.delay)
                 heard = now()
                 gap = heard - run.heard_at
                 run.heard_at = self.progress[ticket.version] = heard

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cluster.worker.telemetry import Host
 from ollamamax import contract
 from ollamamax.contract.bounds import MOST_MODELS
+from ollamamax.contract.experiment import FaultState, NodeFault
 from ollamamax.contract.peers import PeerPlace
 
 
@@ -49,6 +50,8 @@ def compose(
     tokens_total: int | None = None,
     silence: contract.Silence | None = None,
     peer: PeerPlace | None = None,
+    faults: list[NodeFault] | None = None,
+    fault: FaultState | None = None,
 ) -> contract.NodeState:
     told = [_told(engine) for engine in engines]
     return contract.NodeState(
@@ -80,6 +83,8 @@ def compose(
         silence=silence,
         peer=peer,
         models_digest=contract.models_digest(models, told),
+        faults=faults or [],
+        fault=fault,
     )
 
 

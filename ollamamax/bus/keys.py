@@ -154,6 +154,11 @@ def node_control(node: str) -> str:
     return f"omx:ctl:{node}"
 
 
+def node_fault(node: str) -> str:
+    """JSON of `ollamamax.contract.experiment.FaultOrder` while a chaos experiment has the node suffer a fault; lapses unless it is renewed."""
+    return f"omx:node:{node}:fault"
+
+
 def node_queue(node: str) -> str:
     """The Celery queue that only this node reads."""
     return f"node.{node}"
@@ -334,6 +339,8 @@ LOOPS_LEASE = "omx:loops:lease"
 """The process that leads those control loops of this region that need Redis alone."""
 LOOPS_FENCE = "omx:loops:fence"
 """Number of its leadership; grows with every new leader."""
+FAULTS_FENCE = "omx:faults:fence"
+"""The highest number of a leadership that ordered a fault: orders of a lower one are not written."""
 LOOPS = "omx:loops"
 """Hash, loop -> JSON of `ollamamax.contract.loop_state.LoopState`: how each control loop's last run went."""
 
@@ -369,7 +376,7 @@ def node_measured(node: str) -> list[str]:
 
 def node_keys(node: str) -> list[str]:
     """Every key into which a node's user, or the control plane for it, writes. Who takes a node out deletes all of them."""
-    return [*node_measured(node), node_inbox(node), node_claimed(node)]
+    return [*node_measured(node), node_inbox(node), node_claimed(node), node_fault(node)]
 
 
 def _node_rights(node: str) -> list[tuple[tuple[str, ...], list[str]]]:
@@ -388,6 +395,8 @@ def _node_rights(node: str) -> list[tuple[tuple[str, ...], list[str]]]:
         (("blmove", "lmove", "lrange", "llen", "lrem", "watch"), [node_inbox(node), node_claimed(node)]),
         (("xadd",), [node_done(node)]),
         (("hset", "hdel", "expire"), [node_orders(node)]),
+        # faults of experiments, which the control plane alone writes
+        (("get",), [node_fault(node)]),
         # kombu: messages, the queue's binding
         (("brpop", "lpush", "rpush", "llen"), [queue]),
         (("sadd", "smembers"), [f"_kombu.binding.{queue}", f"_kombu.binding_permanent.{queue}"]),

@@ -24,6 +24,7 @@ from ollamamax.contract.bounds import (
     Tokens,
     Word,
 )
+from ollamamax.contract.experiment import FaultState, NodeFault
 from ollamamax.contract.peers import PeerPlace
 
 Throttle = Literal["hot", "slowed_by_hardware", "power_brake", "power_limit"]
@@ -159,6 +160,10 @@ class NodeState(msgspec.Struct, omit_defaults=True):
     """Where other nodes of its region have bytes of models from it; ``None`` where it lets nobody."""
     models_digest: Annotated[str, Meta(max_length=64)] = ""
     """Another one whenever ``models`` differ in what the registry keeps of them (`models_digest`); empty from an older node."""
+    faults: Annotated[list[NodeFault], Meta(max_length=16)] = []
+    """Those that chaos experiments may have it suffer, by a setting on its own host; empty where its owner allows none."""
+    fault: FaultState | None = None
+    """The last one that it was ordered; ``None`` before the first."""
 
 
 class StateBrief(msgspec.Struct):

@@ -63,6 +63,7 @@ APPLICATIONS = Bound("OLLAMAMAX_MAX_APPLICATIONS_PER_TENANT", "applications", "d
 WORKLOADS = Bound("OLLAMAMAX_MAX_WORKLOADS_PER_TENANT", "workloads", "delete some")
 JOIN_TOKENS = Bound("OLLAMAMAX_MAX_JOIN_TOKENS_PER_TENANT", "join tokens", "revoke some")
 NODES = Bound("OLLAMAMAX_MAX_NODES_PER_TENANT", "nodes", "remove some")
+EXPERIMENTS = Bound("OLLAMAMAX_MAX_EXPERIMENTS_PER_TENANT", "experiments", "delete some")
 MODELS = Bound("OLLAMAMAX_MAX_MODELS_PER_TENANT", "names of models", "delete some")
 VERSIONS = Bound("OLLAMAMAX_MAX_VERSIONS_PER_TENANT", "versions of models", "delete names of models")
 IMAGES = Bound("OLLAMAMAX_MAX_IMAGES_PER_TENANT", "manifests", "delete some")

@@ -27,6 +27,7 @@ PERMISSIONS = frozenset(
         "tenant.manage",
         "webhook.manage",
         "budget.manage",
+        "experiment.manage",
     }
 )
 
