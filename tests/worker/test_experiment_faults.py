@@ -81,7 +81,10 @@ def test_answers_come_later_while_it_is_ordered_and_what_the_host_does_not_allow
     order(node, "r.1", "slow_answers", milliseconds=60_000.0)
     wait_for(lambda: told(node) == ("r.1", "on"), what="the slowness")
     ticket = gateway.run(max_tokens=2)
-    wait_for(lambda: stub.seen()["running"] == 0 and (s := node.state()) is not None and s.running == 1, what="an answer that waits")
+    wait_for(
+        lambda: stub.seen()["running"] == 0 and (s := node.state()) is not None and s.running == 1,
+        what="an answer that waits",
+    )
     node.control(contract.Control("cancel", ticket.id))
     order(node, "r.2", "engine_kill")
     wait_for(lambda: told(node) == ("r.2", "refused"), what="the refusal")
