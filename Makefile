@@ -10,7 +10,7 @@ PREPARE = @command -v "$(PYTHON)" >/dev/null 2>&1 || { echo "OllamaMax needs Pyt
 	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "OllamaMax needs Python 3.11 or newer and $(PYTHON) is older: install a newer one and name it, as in: make $@ PYTHON=python3.12" >&2; exit 1; }; \
 	"$(PYTHON)" ollamamax/embedded/install.py
 
-.PHONY: help up down status test clients mutants crashes lint format docs bench pages pictures reset lock
+.PHONY: help up down status test clients mutants crashes lint format docs bench chaos pages pictures reset lock
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -59,6 +59,9 @@ docs: ## the documentation as a site, in site/
 
 bench: ## measure it; writes nothing but its report
 	$(PREPARE) test && exec $(RUN) -m benchmarks $(ARGS)
+
+chaos: ## kill, freeze, cut and fill everything in turn, beside phases without that; writes docs/chaos.md (up to 25 minutes)
+	$(PREPARE) test && exec $(RUN) -m benchmarks chaos $(ARGS)
 
 pictures: ## photograph every page of the console for docs/console, which takes some minutes
 	$(PREPARE) test && exec $(RUN) -m tests.browser.pictures

@@ -246,6 +246,19 @@ def freezes_command(streams: int, kinds: tuple[str, ...]) -> None:
     sys.exit(1 if outcome.wrong or outcome.left or outcome.without_record else 0)
 
 
+@main.command(
+    name="chaos", help="Every fault of the chaos suite under load, beside phases without it; writes docs/chaos.md."
+)
+@click.option("--repeats", default=3, show_default=True)
+@click.option("--minutes", default=25.0, show_default=True, help="What would begin later is left out.")
+@click.option("--only", multiple=True, help="Trials whose names begin so; then nothing is written.")
+def chaos_command(repeats: int, minutes: float, only: tuple[str, ...]) -> None:
+    from benchmarks import chaos
+
+    size = chaos.Size(repeats=repeats, most_seconds=minutes * 60)
+    sys.exit(0 if chaos.main(size, only, keep=not only) else 1)
+
+
 @main.command(name="fairness", help="Who waits how long and gets how much when tenants want more than there is.")
 def fairness_command() -> None:
     size = fairness.Size()

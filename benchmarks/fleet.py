@@ -9,7 +9,7 @@ import subprocess
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -121,12 +121,26 @@ class Fleet:
         return {request.hex: outcome for request, outcome in found}
 
 
+def _nothing(_: Place) -> None:
+    """Of its own accord a fleet needs no more than its place."""
+
+
 @contextlib.contextmanager
 def fleet(
-    *, nodes: int, slots: int, gateways: int, engine: list[str], settings: Mapping[str, str] = MappingProxyType({})
+    *,
+    nodes: int,
+    slots: int,
+    gateways: int,
+    engine: list[str],
+    settings: Mapping[str, str] = MappingProxyType({}),
+    node_options: Sequence[str] = (),
+    redis_of: Callable[[str], str] = str,
+    prepare: Callable[[Place], None] = _nothing,
 ) -> Iterator[Fleet]:
-    """Start it; ``engine`` are further options of each stub engine, ``settings`` those of the gateways. It is ended and deleted afterwards."""
+    """Start it; ``engine`` are further options of each stub engine, ``settings`` those of the gateways, ``node_options`` those of each node. ``redis_of``: where
+    a node reaches the Redis that listens at an address; ``prepare`` is called before anything runs. It is ended and deleted afterwards."""
     with placed(ROOT, nodes=0) as place:
+        prepare(place)
         ports = {f"node-{number}": free_port() for number in range(1, nodes + 1)}
 
         def starts_engine(name: str) -> Callable[[], subprocess.Popen[bytes]]:
@@ -135,7 +149,9 @@ def fleet(
             )
 
         def starts_node(name: str) -> Callable[[], subprocess.Popen[bytes]]:
-            return lambda: place.start(name, "cluster.worker.cli", "run", "--home", str(place.folder / name))
+            return lambda: place.start(
+                name, "cluster.worker.cli", "run", "--home", str(place.folder / name), *node_options
+            )
 
         engines = {name: _part(f"engine of {name}", starts_engine(name)) for name in ports}
         key = place.up()
@@ -147,7 +163,7 @@ def fleet(
             place.start(
                 f"join-{name}", "cluster.worker.cli", "join", place.url, "--token", token, "--engine", "openai",
                 "--engine-url", f"http://127.0.0.1:{port}", "--home", str(place.folder / name), "--name", name,
-                "--slots", str(slots),
+                "--slots", str(slots), "--redis-url", redis_of(environ["OLLAMAMAX_NODE_REDIS_URL"]),
             )
             for name, port in ports.items()
         ]  # fmt: skip

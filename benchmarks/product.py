@@ -97,8 +97,8 @@ def running_nodes(nodes: int, source: Path = ROOT) -> Iterator[Product]:
             place.url,
             "",
             key,
-            _supervised(source, place.environ),
-            lambda: _supervised(source, place.environ),
+            supervised(source, place.environ),
+            lambda: supervised(source, place.environ),
         )
 
 
@@ -183,7 +183,7 @@ def _with_stub(place: Place, slots: int) -> Product:
     # The controller finds the engine's model, and the gateway is told of it.
     wait_for(lambda: f'"{MODEL}:' in json.dumps(ask(f"{url}/v1/models", key)), node, folder / "node.log")
     processes = {
-        **_supervised(source, place.environ),
+        **supervised(source, place.environ),
         "node": psutil.Process(node.pid),
         "stub engine": psutil.Process(engine.pid),
     }
@@ -196,7 +196,7 @@ def _local_bus(place: Place) -> list[str]:
     return ["--redis-url", f"unix://{quote(str(socket))}?db=0"] if socket.exists() else []
 
 
-def _supervised(source: Path, environ: dict[str, str], seconds: float = 120) -> dict[str, psutil.Process]:
+def supervised(source: Path, environ: dict[str, str], seconds: float = 120) -> dict[str, psutil.Process]:
     """The processes that `up` started, by its own words, and their supervisor, through which their logs pass.
 
     A process is told of when its supervisor has seen it run for a while, which may be after it answers.
@@ -226,7 +226,7 @@ def _supervised(source: Path, environ: dict[str, str], seconds: float = 120) -> 
 
 def processes_of(place: Place) -> dict[str, Callable[[], float]]:
     """Of each process of a running product, by name, how to ask for the processor seconds that it has taken."""
-    found = _supervised(place.source, place.environ)
+    found = supervised(place.source, place.environ)
     return {name: functools.partial(_processor, name, process) for name, process in found.items()}
 
 

@@ -18,9 +18,11 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
+from cluster.actions.experiment import create_experiment, delete_experiment
 from cluster.actions.join_token import issue_join_token, revoke_join_token
 from cluster.actions.node import join_node, remove_node
 from cluster.actions.pool import create_pool, delete_pool
+from cluster.experiments.terms import ExperimentTerms, Hypothesis
 from models_registry.actions.alias import create_alias, delete_alias
 from models_registry.actions.blob import put_bytes
 from models_registry.actions.image import push_image
@@ -89,6 +91,10 @@ class World:
     def node(self, name: str) -> Any:
         _, token = issue_join_token(acting=self.acting, lifetime=DAY, max_uses=1)
         return join_node(token=token, name=name, engine="ollama", agent_version="1").node
+
+    def experiment(self, name: str) -> Any:
+        terms = ExperimentTerms("engine_freeze", (self.node(name).id.hex,), hypothesis=Hypothesis(failed_share=0.0))
+        return create_experiment(acting=self.acting, name=name, terms=terms)
 
     def member(self, name: str) -> Any:
         user = create_user(acting=SYSTEM, email=f"{name}@acme.example", password=PASSWORD)
@@ -217,6 +223,11 @@ TABLE: dict[Bound, tuple[int, Make, Free | None]] = {
         0,
         lambda w, n: create_pool(acting=w.acting, name=n),
         lambda w, pool: delete_pool(acting=w.acting, pool_id=pool.id),
+    ),
+    bounds.EXPERIMENTS: (
+        0,
+        lambda w, n: w.experiment(n),
+        lambda w, made: delete_experiment(acting=w.acting, experiment_id=made.id),
     ),
     bounds.GRANTS: (0, lambda w, n: w.grant(n), lambda w, grant: end_grant(acting=w.acting, grant_id=grant.id)),
     bounds.IDEMPOTENT_ANSWERS: (0, lambda w, n: w.claim(n), lambda w, id_: w.forget(id_)),

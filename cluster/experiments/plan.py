@@ -20,7 +20,7 @@ RunStep = Literal["control", "fault", "recovery", "settle"]
 TAKES_HOLD = 10.0
 """Seconds within which a node says that it suffers the fault, or falls silent by it."""
 LONGEST_RECOVERY = 300.0
-SETTLE_SECONDS = 15.0
+SETTLE_SECONDS = 10.0
 
 
 class PhaseRecord(msgspec.Struct, frozen=True, omit_defaults=True):

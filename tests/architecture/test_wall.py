@@ -201,6 +201,7 @@ PUBLISHES = "reads again what it tells the data plane of"
 OPERATOR = "an act of the operator, on all tenants"
 EVERY_TENANT = {
     "cluster/actions/drain.py": LOOPS,
+    "cluster/actions/experiment.py": LOOPS,
     "cluster/actions/history.py": LOOPS,
     "cluster/actions/incident.py": LOOPS,
     "cluster/actions/lifecycle.py": LOOPS,

@@ -195,17 +195,24 @@ def answers(count: int, failed: int, first_token_ms: float) -> list[CountedReque
     ]
 
 
+def interval(difference: Any) -> tuple[float, float]:
+    assert difference.low is not None
+    assert difference.high is not None
+    return difference.low, difference.high
+
+
 def test_the_difference_has_an_interval_that_holds_nothing_where_nothing_differs_and_not_where_much_does() -> None:
     same = [Pair(answers(200, 2, 50.0), answers(200, 2, 50.0)) for _ in range(3)]
     worse = [Pair(answers(200, 2, 50.0), answers(200, 40, 250.0)) for _ in range(3)]
     share, first_token = compare(same, random.Random(1))
-    assert (share.pairs, share.mean) == (3, 0.0)
-    assert share.low is not None and share.high is not None and share.low <= 0 <= share.high
-    assert (first_token.mean, first_token.low) == (0.0, 0.0)
+    low, high = interval(share)
+    assert (share.pairs, share.mean, low <= 0 <= high) == (3, 0.0, True)
+    assert interval(first_token) == (0.0, 0.0)
     share, first_token = compare(worse, random.Random(1))
+    low, high = interval(share)
     assert share.mean == pytest.approx(0.19)
-    assert share.low is not None and share.high is not None and 0.1 < share.low < 0.19 < share.high < 0.3
-    assert first_token.low is not None and first_token.low > 150
+    assert 0.1 < low < 0.19 < high < 0.3
+    assert interval(first_token)[0] > 150
     assert compare([Pair([], answers(5, 0, 9.0))], random.Random(1))[0].mean is None, "no data"
     assert compare(worse[:1], random.Random(1))[0].low is None, "one pair tells nothing of the next"
 

@@ -21,9 +21,11 @@ from django.db import transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from cluster.actions.experiment import create_experiment
 from cluster.actions.join_token import issue_join_token
 from cluster.actions.node import join_node
 from cluster.actions.pool import create_pool
+from cluster.experiments.terms import ExperimentTerms, Hypothesis
 from cluster.models import Incident
 from models_registry.actions.alias import create_alias
 from models_registry.actions.job import submit_job
@@ -80,6 +82,7 @@ BODIES: dict[str, Any] = {
     "PATCH service-accounts": {"description": "x"},
     "PATCH keys": {"name": "x"},
     "PATCH pools": {"name": "x"},
+    "PATCH experiments": {"every_hours": 24},
     "PATCH applications": {"name": "x"},
     "PATCH budgets": {"hard": False},
     "PATCH nodes": {"schedulable": False},
@@ -115,6 +118,8 @@ ANSWERS = {
     "GET nodes/<uuid:node_id>/log": {503},  # nobody is there to tell it
     "POST jobs/<uuid:job_id>/retry": {409},  # it waits still
     "POST versions/<uuid:release_id>/evaluations": {409},  # no node is to have that one
+    "POST experiments/<uuid:experiment_id>/runs": {409},  # its node is not heard
+    "POST experiments/<uuid:experiment_id>/stop": {409},  # it does not run
     "POST incidents/<uuid:incident_id>/recovery": {409},  # it is about no node
     "POST sso/domains/<uuid:domain_id>/verify": {400},  # no such server
     "POST sso/providers/<uuid:provider_id>/test": {403, 503},  # neither; and a key has no browser
@@ -166,6 +171,11 @@ def things_of(owner: Person) -> Things:
         "token_id": issue_join_token(acting=acting, lifetime=day, max_uses=1)[0].id,
         "pool_id": create_pool(acting=acting, name="pool").id,
         "node_id": node.id,
+        "experiment_id": create_experiment(
+            acting=acting,
+            name="freeze",
+            terms=ExperimentTerms("engine_freeze", (node.id.hex,), hypothesis=Hypothesis(failed_share=0.0)),
+        ).id,
         "channel_id": channel.id,
         "alias_id": create_alias(acting=acting, name="alias", target="aliased:1").id,
         "budget_id": create_budget(
@@ -446,6 +456,7 @@ THINGS = (
         "workload_id",
         "application_id",
         "incident_id",
+        "experiment_id",
         "hold_id",
         "stream_id",
         "suite_id",
