@@ -27,8 +27,8 @@ from ollamamax.contract.experiment import NodeFault
 
 DOCUMENT = ROOT / "docs" / "chaos.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-BACK = 0.7
-"""Throughput is back when no second carries less than so much of what one carried before."""
+LONGER = 1.5
+"""How much longer than all in the phase without the fault a request waits for a token that counts as disturbed."""
 AFTER = 4.0
 """Seconds that are watched after a fault, and likewise in a phase without one."""
 CALM = 2.0
@@ -58,11 +58,11 @@ class Size:
 
 @dataclass
 class Seen:
-    """What clients saw of one phase, try by try. ``back``: seconds from its beginning until throughput was back, or what the trial waits for had come about;
-    ``None``: it was not while somebody looked."""
+    """What clients saw of one phase, try by try. ``back``: seconds from its beginning until all was well again; ``None``: it was not while somebody looked."""
 
     told: list[Told]
-    back: float | None
+    began: float = 0.0
+    back: float | None = 0.0
 
     @property
     def requests(self) -> list[CountedRequest]:
@@ -123,12 +123,21 @@ def is_last(told: Told) -> bool:
     return not is_failed(told) or not is_lost(told) or not tried_again or told.again == RETRIES
 
 
-def back_after(rates: Sequence[float], usual: float, step: float) -> float | None:
-    """Seconds until throughput was back: ``rates`` of a second each, one every ``step`` seconds. ``None``: it was not by then."""
-    low = [place for place, rate in enumerate(rates) if rate < BACK * usual]
-    if not low:
-        return 0.0
-    return None if low[-1] == len(rates) - 1 else round(low[-1] * step + 1.0, 1)
+def recovery(control: Seen, fault: Seen) -> float:
+    """Seconds from the beginning of the fault until the last request was undisturbed again: one that failed has ended, one that waited for a token so much longer
+    (`LONGER`) than any did in the phase without the fault has it."""
+    first = LONGER * max((each.token - each.begun for each in control.told if each.token is not None), default=0.0)
+    gap = LONGER * max((each.token_gap for each in control.told), default=0.0)
+    over = fault.began
+    for each in fault.told:
+        if is_failed(each):
+            over = max(over, each.ended)
+            continue
+        if each.token is not None and each.token - each.begun > first:
+            over = max(over, each.token)
+        if each.token_gap > gap:
+            over = max(over, each.token_gap_end)
+    return round(over - fault.began, 1)
 
 
 @contextlib.contextmanager
@@ -190,15 +199,18 @@ async def _pair(made: Site, clients: Clients, trial: Trial, victim: int, number:
     """One phase of each kind. The one without the fault comes first in every other pair."""
     if number % 2 == 0:
         control = await _phase(made, clients, trial, None)
-        return control, await _phase(made, clients, trial, victim)
-    fault = await _phase(made, clients, trial, victim)
-    return await _phase(made, clients, trial, None), fault
+        fault = await _phase(made, clients, trial, victim)
+    else:
+        fault = await _phase(made, clients, trial, victim)
+        control = await _phase(made, clients, trial, None)
+    if trial.recovered is None:
+        fault.back = recovery(control, fault)
+    return control, fault
 
 
 async def _phase(made: Site, clients: Clients, trial: Trial, victim: int | None) -> Seen:
     await asyncio.sleep(CALM)
     at, before = time.monotonic(), len(clients.told)
-    usual = clients.rate(at - CALM, at)
     waited: float | None = 0.0
     if victim is None:
         await asyncio.sleep(trial.seconds)
@@ -212,16 +224,13 @@ async def _phase(made: Site, clients: Clients, trial: Trial, victim: int | None)
         waited = await _come_about(made, trial, at)
     end = time.monotonic() + AFTER
     await asyncio.sleep(AFTER)
-    step = 0.2
-    rates = [clients.rate(at + place * step, at + place * step + 1.0) for place in range(int((end - at - 1) / step))]
-    back = back_after(rates, usual, step) if trial.recovered is None or victim is None else waited
     still = [each for each in clients.under_way.values() if each.begun < end]
     limit = time.monotonic() + 40
     while any(each in clients.under_way.values() for each in still) and time.monotonic() < limit:  # noqa: ASYNC110
         await asyncio.sleep(0.1)
     if victim is not None:
         await asyncio.to_thread(until, made.made.whole, f"the fleet whole again after '{trial.name}'")
-    return Seen([each for each in clients.told[before:] if each.begun < end], back)
+    return Seen([each for each in clients.told[before:] if each.begun < end], at, waited)
 
 
 async def _come_about(made: Site, trial: Trial, at: float) -> float | None:
@@ -275,8 +284,8 @@ def line(result: Result) -> str:
     complaints = sorted({each.complaint[:120] for seen in faults for each in seen.told if each.complaint})[:2]
     return (
         f"{result.trial.name}: {result.verdict}; {sum(len(each.requests) for each in faults)} requests, tries lost {sum(each.tries_lost for each in faults)}, "
-        f"lost {sum(each.lost for each in faults)}, broken {sum(each.broken for each in faults)}, back after {[each.back for each in faults]} s "
-        f"(without: {[control.back for control, _ in result.pairs]}); {sorted(result.incidents)} {complaints}"
+        f"lost {sum(each.lost for each in faults)}, broken {sum(each.broken for each in faults)}, back after {[each.back for each in faults]} s; "
+        f"{sorted(result.incidents)} {complaints}"
     )
 
 
@@ -319,7 +328,6 @@ def interval(difference: Difference, times: float, form: str) -> str:
 
 
 def report(results: Sequence[Result], run: dict[str, Any] | None, size: Size, before: str, took: float) -> str:
-    noise = [control.back for result in results for control, _ in result.pairs if control.back is not None]
     lines = [
         f"Measured on {datetime.datetime.now(datetime.UTC):%d %B %Y}, in {took / 60:.0f} minutes, by `make chaos`.",
         "",
@@ -328,11 +336,6 @@ def report(results: Sequence[Result], run: dict[str, Any] | None, size: Size, be
         f"- {size.streams} clients at once, each asking for {size.tokens} tokens, one every {size.every} ms, the first after {size.first_token} ms; each tries a request twice more, as the official clients do",
         f"- {size.repeats} pairs of phases for each experiment, one with the fault and one as long without it, each first in turn",
     ]
-    if noise:
-        lines.append(
-            f"- in phases without a fault throughput fell below {BACK:.0%} of the seconds before it, and was back after, s: median {statistics.median(noise):.1f}, worst "
-            f"{max(noise):.1f}: so much is the machine's own"
-        )
     lines += [
         "",
         "| experiment | hypothesis | what happened | requests: without, with the fault | lost before the first byte: tries, requests | broken after it | seconds to recovery: median, worst | "

@@ -133,7 +133,7 @@ Fault = Callable[[Site, int], contextlib.AbstractContextManager[None]]
 @dataclass(frozen=True)
 class Trial:
     """``lost``: the share of requests that may be lost before the first byte, after the two retries of the official clients. ``recovery``: seconds from the
-    beginning of the fault until throughput is back, at most. ``recovered``: what else is waited for, and is timed instead of throughput."""
+    beginning of the fault until no request is disturbed any more, at most. ``recovered``: what else is waited for, and is timed instead of requests."""
 
     name: str
     hypothesis: str

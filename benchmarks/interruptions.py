@@ -41,7 +41,8 @@ class Told:
     """The longest time between two parts of the stream."""
     token_at: float = 0.0
     token_gap: float = 0.0
-    """The longest time between two tokens."""
+    """The longest time between two tokens, and when it was over."""
+    token_gap_end: float = 0.0
     ended: float = 0.0
     end: End = "cut"
     status: bytes = b""
@@ -159,7 +160,8 @@ class _Connection(asyncio.Protocol):
             if told.token is None:
                 told.token = now
             else:
-                told.token_gap = max(told.token_gap, now - told.token_at)
+                if now - told.token_at > told.token_gap:
+                    told.token_gap, told.token_gap_end = now - told.token_at, now
             told.token_at = now
         if not told.node and b"\r\n\r\n" in self._received:
             told.node = self._header(b"x-ollamamax-node")

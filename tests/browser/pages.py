@@ -25,6 +25,7 @@ PAGES = {
     "applications": "/applications",
     "tenants": "/tenants",
     "incidents": "/incidents",
+    "experiments": "/experiments",
     "webhooks": "/webhooks",
     "limits": "/limits",
     "budgets": "/budgets",

@@ -32,6 +32,7 @@ export const PERMISSIONS = [
   'model.promote',
   'node.view',
   'node.manage',
+  'experiment.manage',
   'request.manage',
   'key.view',
   'key.manage',

@@ -913,6 +913,78 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/experiments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The tenant's chaos experiments, the newest first. */
+        get: operations["experiments_list"];
+        put?: never;
+        /** @description Describe an experiment. Nothing breaks before it is run. */
+        post: operations["experiments_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/experiments/{experiment_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description One experiment. */
+        get: operations["experiments_retrieve"];
+        put?: never;
+        post?: never;
+        /** @description Delete it with the reports of its runs. One that runs is to be stopped first. */
+        delete: operations["experiments_destroy"];
+        options?: never;
+        head?: never;
+        /** @description Have it run again and again, or only when somebody asks. */
+        patch: operations["experiments_update"];
+        trace?: never;
+    };
+    "/api/v1/experiments/{experiment_id}/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Its runs with their reports, the newest first. */
+        get: operations["experiments_runs"];
+        put?: never;
+        /** @description Run it now. Refused while another one runs, where a host does not allow the fault, and where a model would have no other node. */
+        post: operations["experiments_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/experiments/{experiment_id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Stop its run: faults end within about a second, but for an agent that is frozen, which goes on when its time is over. */
+        post: operations["experiments_stop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/files": {
         parameters: {
             query?: never;
@@ -3673,6 +3745,16 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description The run ends at once when more than this share of a phase's requests failed, of at least so many. */
+        Abort: {
+            /**
+             * Format: double
+             * @default 0.2
+             */
+            failed_share: number;
+            /** @default 20 */
+            requests: number;
+        };
         /**
          * @description * `node` - Node
          *     * `model` - Model
@@ -4262,6 +4344,12 @@ export interface components {
             /** Format: uuid */
             provider: string | null;
         };
+        /**
+         * @description * `phases` - Phases
+         *     * `nodes` - Nodes
+         * @enum {string}
+         */
+        ControlEnum: "phases" | "nodes";
         /** @description How many copies of a version there are. */
         CopiesOfVersion: {
             version: string;
@@ -4465,11 +4553,15 @@ export interface components {
          * @enum {string}
          */
         DesiredEnum: "held" | "absent" | "any";
+        /** @description With the fault less without it: the mean over the pairs, and the interval that holds it with 95 % confidence. Null: no data. */
         Difference: {
-            /** @description a fact, `parameter:<name>`, `template`, `system`, `weights` */
-            field: string;
-            before: unknown;
-            after: unknown;
+            pairs: number;
+            /** Format: double */
+            mean: number | null;
+            /** Format: double */
+            low: number | null;
+            /** Format: double */
+            high: number | null;
         };
         /** @description `asked` is what the address of the console's page holds. */
         DirectoryLogIn: {
@@ -4844,6 +4936,97 @@ export interface components {
                 [key: string]: unknown;
             };
         };
+        Experiment: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly name: string;
+            readonly fault: components["schemas"]["FaultEnum"];
+            nodes: string[];
+            /** Format: double */
+            readonly seconds: number;
+            readonly repeats: number;
+            readonly at_once: number;
+            /** Format: double */
+            readonly milliseconds: number;
+            readonly control: components["schemas"]["ControlEnum"];
+            control_nodes: string[];
+            hypothesis: components["schemas"]["Hypothesis"];
+            abort: components["schemas"]["Abort"];
+            readonly every_hours: number | null;
+            /** Format: date-time */
+            readonly next_at: string | null;
+            /** @description of its last run; null where it never ran */
+            readonly last_state: (components["schemas"]["LastStateEnum"] | components["schemas"]["NullEnum"]) | null;
+            /** @description whether the hypothesis held in the last run */
+            readonly last_verdict: (components["schemas"]["LastVerdictEnum"] | components["schemas"]["NullEnum"]) | null;
+            /** Format: date-time */
+            readonly last_at: string | null;
+            readonly created_by_name: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly changed_at: string;
+        };
+        ExperimentCreate: {
+            name: string;
+            fault: components["schemas"]["FaultEnum"];
+            /** @description own nodes whose hosts allow the fault (`ollamamax-node run --allow-fault`) */
+            nodes: string[];
+            /**
+             * Format: double
+             * @description of each phase
+             * @default 30
+             */
+            seconds: number;
+            /**
+             * @description pairs of phases with and without the fault
+             * @default 3
+             */
+            repeats: number;
+            /**
+             * @description blast radius: the most nodes that suffer it at the same time
+             * @default 1
+             */
+            at_once: number;
+            /**
+             * Format: double
+             * @description by which each part of an answer is later, for `slow_answers`
+             * @default 0
+             */
+            milliseconds: number;
+            /**
+             * @description `phases`: all requests in phases without the fault; `nodes`: requests that other nodes ran in the same phases
+             *
+             *     * `phases` - Phases
+             *     * `nodes` - Nodes
+             * @default phases
+             */
+            control: components["schemas"]["ControlEnum"];
+            control_nodes?: string[];
+            hypothesis: components["schemas"]["Hypothesis"];
+            abort?: components["schemas"]["Abort"];
+            /** @description so many hours after it was begun it is run again; null: only when somebody asks */
+            every_hours?: number | null;
+        };
+        ExperimentRun: {
+            /** Format: uuid */
+            readonly id: string;
+            readonly state: components["schemas"]["StateE9fEnum"];
+            readonly why: string;
+            /** @description null once it is over */
+            readonly step: (components["schemas"]["ExperimentRunStepEnum"] | components["schemas"]["NullEnum"]) | null;
+            readonly phases: components["schemas"]["Phase"][];
+            /** @description null while it is under way */
+            readonly report: components["schemas"]["RunReport"] | null;
+            readonly by_name: string;
+            readonly stopped_by: string;
+            /** Format: date-time */
+            readonly began_at: string;
+            /** Format: date-time */
+            readonly ended_at: string | null;
+        };
+        /** @enum {string} */
+        ExperimentRunStepEnum: "control" | "fault" | "recovery" | "settle";
         /** @description A version that is asked for, whose only replica would fit on no other node if this one failed. */
         Exposed: {
             version: string;
@@ -4887,6 +5070,22 @@ export interface components {
              */
             after_seconds?: number | null;
         };
+        /**
+         * @description * `engine_freeze` - engine frozen
+         *     * `engine_kill` - engine killed
+         *     * `agent_freeze` - agent frozen
+         *     * `agent_kill` - agent killed
+         *     * `slow_answers` - slow answers
+         * @enum {string}
+         */
+        FaultEnum: "engine_freeze" | "engine_kill" | "agent_freeze" | "agent_kill" | "slow_answers";
+        /**
+         * @description * `failed_share` - failed_share
+         *     * `first_token_p95_ms` - first_token_p95_ms
+         *     * `recovery_seconds` - recovery_seconds
+         * @enum {string}
+         */
+        FigureEnum: "failed_share" | "first_token_p95_ms" | "recovery_seconds";
         /** @description ``needed``: a batch that is not over reads it, and it cannot be deleted until then. Its bytes are at `/v1/files/file-<id>/content`. */
         File: {
             /** Format: uuid */
@@ -5025,6 +5224,24 @@ export interface components {
          * @enum {string}
          */
         HowLoggedInMethodEnum: "password" | "passkey" | "oidc" | "saml" | "ldap";
+        /** @description What is to hold while nodes suffer the fault; null: not looked at. At least one is given. */
+        Hypothesis: {
+            /**
+             * Format: double
+             * @description of requests, at most
+             */
+            failed_share?: number | null;
+            /**
+             * Format: double
+             * @description at most
+             */
+            first_token_p95_ms?: number | null;
+            /**
+             * Format: double
+             * @description from a kill, or from the end of another fault, until the node is well, at most
+             */
+            recovery_seconds?: number | null;
+        };
         /**
          * @description * `RS256` - Rs256
          *     * `ES256` - Es256
@@ -5338,6 +5555,17 @@ export interface components {
             /** @description with the node's own Redis user and password, shown this once */
             redis_url: string;
         };
+        Judged: {
+            figure: components["schemas"]["FigureEnum"];
+            /** Format: double */
+            allowed: number;
+            /**
+             * Format: double
+             * @description with the fault; of recoveries the slowest; null: no data
+             */
+            measured: number | null;
+            verdict: components["schemas"]["VerdictEnum"];
+        };
         /** @description ``cut``: of ``bytes`` (UTF-8) only the first 64 KiB are here. Of pictures and other files it has their sizes. */
         KeptPrompt: {
             /** Format: uuid */
@@ -5440,6 +5668,10 @@ export interface components {
          * @enum {string}
          */
         LanguageEnum: "en" | "de";
+        /** @enum {string} */
+        LastStateEnum: "running" | "done" | "aborted" | "stopped";
+        /** @enum {string} */
+        LastVerdictEnum: "held" | "broken" | "no_data";
         /** @description What is left out stays as it is. */
         LdapGiven: {
             /** @description ldaps://host:port, or ldap://host:port, where TLS begins by StartTLS. The first that answers is asked. */
@@ -5907,6 +6139,8 @@ export interface components {
             messages: number;
             tickets: number;
         };
+        /** @enum {unknown} */
+        NullEnum: null;
         /**
          * @description * `model` - model
          *     * `node` - node
@@ -6128,6 +6362,32 @@ export interface components {
              */
             previous?: string | null;
             results: components["schemas"]["EvaluationResult"][];
+        };
+        PaginatedExperimentList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["Experiment"][];
+        };
+        PaginatedExperimentRunList: {
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cD00ODY%3D"
+             */
+            next?: string | null;
+            /**
+             * Format: uri
+             * @example http://api.example.org/accounts/?cursor=cj0xJnA9NDg3
+             */
+            previous?: string | null;
+            results: components["schemas"]["ExperimentRun"][];
         };
         PaginatedFileList: {
             /**
@@ -6644,6 +6904,11 @@ export interface components {
             /** @description Told of at this share, in percent. */
             warn_percent?: number;
         };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedExperimentChange: {
+            /** @description so many hours after it was begun it is run again; null: only when somebody asks */
+            every_hours?: number | null;
+        };
         PatchedFactorName: {
             name?: string;
         };
@@ -6854,6 +7119,7 @@ export interface components {
          * @description * `audit.manage` - audit.manage
          *     * `audit.view` - audit.view
          *     * `budget.manage` - budget.manage
+         *     * `experiment.manage` - experiment.manage
          *     * `inference.use` - inference.use
          *     * `key.manage` - key.manage
          *     * `key.view` - key.view
@@ -6873,7 +7139,31 @@ export interface components {
          *     * `webhook.manage` - webhook.manage
          * @enum {string}
          */
-        PermissionsEnum: "audit.manage" | "audit.view" | "budget.manage" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "prompt.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
+        PermissionsEnum: "audit.manage" | "audit.view" | "budget.manage" | "experiment.manage" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "prompt.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
+        Phase: {
+            kind: components["schemas"]["PhaseKindEnum"];
+            /** @description from 0 on */
+            pair: number;
+            nodes: string[];
+            /**
+             * Format: double
+             * @description Unix seconds
+             */
+            began_at: number;
+            /** Format: double */
+            ended_at: number | null;
+            /** @description whether its nodes showed that they suffer the fault */
+            held: boolean;
+            /**
+             * Format: double
+             * @description to the second; null where there is none, or it was not seen
+             */
+            recovery_seconds: number | null;
+            /** @description null while the run is under way */
+            figures: components["schemas"]["PhaseFigures"] | null;
+            /** @description of a control group of nodes, in the same phase */
+            control_figures: components["schemas"]["PhaseFigures"] | null;
+        };
         /**
          * @description * `received` - received
          *     * `queued` - queued
@@ -6885,6 +7175,23 @@ export interface components {
          * @enum {string}
          */
         PhaseEnum: "received" | "queued" | "routed" | "loading" | "prefill" | "generating" | "ended";
+        /** @description Requests that came in a phase and have ended. Null: no data. */
+        PhaseFigures: {
+            requests: number;
+            failed: number;
+            /** @description failed without any token */
+            lost_before_token: number;
+            /** Format: double */
+            failed_share: number | null;
+            /** Format: double */
+            first_token_p95_ms: number | null;
+        };
+        /**
+         * @description * `control` - control
+         *     * `fault` - fault
+         * @enum {string}
+         */
+        PhaseKindEnum: "control" | "fault";
         Placed: {
             version: string;
             /** @description a name of the version; empty where it has none */
@@ -7211,7 +7518,7 @@ export interface components {
         };
         /** @description A run of the playbook that sets a node aside until it is well. ``why`` says how it ended. */
         Recovery: {
-            step: components["schemas"]["StepEnum"];
+            step: components["schemas"]["RecoveryStepEnum"];
             state: components["schemas"]["RecoveryStateEnum"];
             /**
              * Format: double
@@ -7238,6 +7545,14 @@ export interface components {
          * @enum {string}
          */
         RecoveryStateEnum: "running" | "done" | "given_up" | "stopped";
+        /**
+         * @description * `quarantine` - quarantine
+         *     * `drain` - drain
+         *     * `verify` - verify
+         *     * `restore` - restore
+         * @enum {string}
+         */
+        RecoveryStepEnum: "quarantine" | "drain" | "verify" | "restore";
         Redis: {
             redis_version: string | null;
             used_memory: number | null;
@@ -7734,6 +8049,12 @@ export interface components {
             waiting?: number;
             cancelled_by?: string;
         };
+        RunReport: {
+            verdict: components["schemas"]["VerdictEnum"];
+            judged: components["schemas"]["Judged"][];
+            failed_share: components["schemas"]["Difference"];
+            first_token_p95_ms: components["schemas"]["Difference"];
+        };
         /** @description One request that a node has now; ``duration_ms`` counts from its receipt until this answer. */
         Running: {
             /** Format: uuid */
@@ -8059,6 +8380,14 @@ export interface components {
          */
         StageEnum: "draft" | "staged" | "production" | "deprecated" | "archived";
         /**
+         * @description * `running` - Running
+         *     * `done` - Done
+         *     * `aborted` - Aborted
+         *     * `stopped` - Stopped
+         * @enum {string}
+         */
+        StateE9fEnum: "running" | "done" | "aborted" | "stopped";
+        /**
          * @description * `validating` - Validating
          *     * `in_progress` - In Progress
          *     * `finalizing` - Finalizing
@@ -8083,14 +8412,6 @@ export interface components {
             node_name: string;
             detail: string;
         };
-        /**
-         * @description * `quarantine` - quarantine
-         *     * `drain` - drain
-         *     * `verify` - verify
-         *     * `restore` - restore
-         * @enum {string}
-         */
-        StepEnum: "quarantine" | "drain" | "verify" | "restore";
         /**
          * @description * `balanced` - balanced
          *     * `least_busy` - least_busy
@@ -8580,6 +8901,13 @@ export interface components {
          * @enum {string}
          */
         VerbEnum: "load" | "unload" | "move";
+        /**
+         * @description * `held` - held
+         *     * `broken` - broken
+         *     * `no_data` - no_data
+         * @enum {string}
+         */
+        VerdictEnum: "held" | "broken" | "no_data";
         /** @description Numbers ``begin`` to ``end`` were checked; ``next`` is where to go on, null at the end of the chain. ``problems`` names 100 at most. */
         Verified: {
             begin: number;
@@ -8878,6 +9206,7 @@ export interface operations {
                  * @description * `audit.manage` - audit.manage
                  *     * `audit.view` - audit.view
                  *     * `budget.manage` - budget.manage
+                 *     * `experiment.manage` - experiment.manage
                  *     * `inference.use` - inference.use
                  *     * `key.manage` - key.manage
                  *     * `key.view` - key.view
@@ -8896,7 +9225,7 @@ export interface operations {
                  *     * `usage.view` - usage.view
                  *     * `webhook.manage` - webhook.manage
                  */
-                permission: "audit.manage" | "audit.view" | "budget.manage" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "prompt.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
+                permission: "audit.manage" | "audit.view" | "budget.manage" | "experiment.manage" | "inference.use" | "key.manage" | "key.view" | "member.manage" | "member.view" | "model.manage" | "model.promote" | "model.view" | "node.manage" | "node.view" | "prompt.view" | "request.manage" | "sso.manage" | "sso.view" | "tenant.manage" | "usage.view" | "webhook.manage";
             };
             header?: never;
             path?: never;
@@ -10742,6 +11071,216 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PaginatedEvaluationResultList"];
+                };
+            };
+        };
+    };
+    experiments_list: {
+        parameters: {
+            query?: {
+                created_since?: string;
+                created_until?: string;
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /**
+                 * @description * `engine_freeze` - engine frozen
+                 *     * `engine_kill` - engine killed
+                 *     * `agent_freeze` - agent frozen
+                 *     * `agent_kill` - agent killed
+                 *     * `slow_answers` - slow answers
+                 */
+                fault?: "engine_freeze" | "engine_kill" | "agent_freeze" | "agent_kill" | "slow_answers";
+                /** @description Number of results to return per page. */
+                limit?: number;
+                /** @description A part of it. */
+                name?: string;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-created_at" | "-name" | "created_at" | "name";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedExperimentList"];
+                };
+            };
+        };
+    };
+    experiments_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExperimentCreate"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Experiment"];
+                };
+            };
+        };
+    };
+    experiments_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Experiment"];
+                };
+            };
+        };
+    };
+    experiments_destroy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    experiments_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedExperimentChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Experiment"];
+                };
+            };
+        };
+    };
+    experiments_runs: {
+        parameters: {
+            query?: {
+                /** @description The pagination cursor value. */
+                cursor?: string;
+                /** @description Number of results to return per page. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaginatedExperimentRunList"];
+                };
+            };
+        };
+    };
+    experiments_run: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExperimentRun"];
+                };
+            };
+        };
+    };
+    experiments_stop: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repetition under the same key, within a day, gets the same answer and creates nothing. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExperimentRun"];
                 };
             };
         };

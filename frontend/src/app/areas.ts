@@ -6,6 +6,7 @@ import * as audit from '../areas/audit'
 import * as batches from '../areas/batches'
 import * as budgets from '../areas/budgets'
 import * as evaluations from '../areas/evaluations'
+import * as experiments from '../areas/experiments'
 import * as incidents from '../areas/incidents'
 import * as jobs from '../areas/jobs'
 import * as keys from '../areas/keys'
@@ -33,6 +34,7 @@ export const AREAS = [
   overview,
   nodes,
   incidents,
+  experiments,
   models,
   placement,
   evaluations,

@@ -6,6 +6,7 @@ import type audit from '../areas/audit/en.json'
 import type batches from '../areas/batches/en.json'
 import type budgets from '../areas/budgets/en.json'
 import type evaluations from '../areas/evaluations/en.json'
+import type experiments from '../areas/experiments/en.json'
 import type incidents from '../areas/incidents/en.json'
 import type jobs from '../areas/jobs/en.json'
 import type keys from '../areas/keys/en.json'
@@ -37,6 +38,7 @@ export interface Texts {
   batches: typeof batches
   budgets: typeof budgets
   evaluations: typeof evaluations
+  experiments: typeof experiments
   incidents: typeof incidents
   jobs: typeof jobs
   keys: typeof keys

@@ -25,6 +25,13 @@ export interface Engine {
   restarting?: boolean
 }
 
+export interface FaultState {
+  id: string
+  fault: 'agent_freeze' | 'agent_kill' | 'engine_freeze' | 'engine_kill' | 'slow_answers'
+  state: 'on' | 'over' | 'refused'
+  why?: string
+}
+
 export interface FindingRow {
   key: string
   kind: 'fleet' | 'model' | 'node' | 'system'
@@ -294,6 +301,8 @@ export interface NodeState {
   silence?: Silence | null
   peer?: PeerPlace | null
   models_digest?: string
+  faults?: ('agent_freeze' | 'agent_kill' | 'engine_freeze' | 'engine_kill' | 'slow_answers')[]
+  fault?: FaultState | null
 }
 
 export interface NodesChange {
