@@ -253,9 +253,9 @@ def freezes_command(streams: int, kinds: tuple[str, ...]) -> None:
 @click.option("--minutes", default=25.0, show_default=True, help="What would begin later is left out.")
 @click.option("--only", multiple=True, help="Trials whose names begin so; then nothing is written.")
 def chaos_command(repeats: int, minutes: float, only: tuple[str, ...]) -> None:
-    from benchmarks import chaos
+    from benchmarks import chaos, chaos_report
 
-    size = chaos.Size(repeats=repeats, most_seconds=minutes * 60)
+    size = chaos_report.Size(repeats=repeats, most_seconds=minutes * 60)
     sys.exit(0 if chaos.main(size, only, keep=not only) else 1)
 
 

@@ -24,10 +24,10 @@ from cluster.experiments.plan import (
     refusal,
 )
 from cluster.experiments.terms import AbortBounds, ExperimentTerms, Hypothesis, check_terms
-from ollamamax.contract.experiment import FaultState
+from ollamamax.contract.experiment import FaultState, NodeFault
 from ollamamax.kernel.errors import InvalidRequest
 
-ALLOWED = frozenset({"engine_freeze", "agent_kill"})
+ALLOWED: frozenset[NodeFault] = frozenset({"engine_freeze", "agent_kill"})
 HYPOTHESIS = Hypothesis(failed_share=0.01, recovery_seconds=5.0)
 TERMS = ExperimentTerms("engine_freeze", ("a",), seconds=10.0, repeats=2, hypothesis=HYPOTHESIS)
 
@@ -72,7 +72,8 @@ def test_only_nodes_that_opted_in_suffer_it_and_never_the_last_that_serves_a_mod
 
 
 def test_phases_with_and_without_the_fault_take_turns_and_each_is_recovered_from() -> None:
-    run, now, seen = begun("r", TERMS, FINE, 0.0), 0.0, []
+    run, now = begun("r", TERMS, FINE, 0.0), 0.0
+    seen: list[str] = []
     while run.state == "running":
         now += 1.0
         found = suffering(run) if run.step == "fault" else FINE

@@ -80,7 +80,10 @@ export function useExperimentActs() {
     schedule: useMutation({
       mutationFn: async ({ id, hours }: { id: string; hours: number | null }) =>
         bodyOf(
-          await api.PATCH('/api/v1/experiments/{experiment_id}', { ...path(id), body: { every_hours: hours } }),
+          await api.PATCH('/api/v1/experiments/{experiment_id}', {
+            ...path(id),
+            body: { every_hours: hours },
+          }),
         ),
       onSettled,
     }),

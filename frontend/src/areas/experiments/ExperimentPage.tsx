@@ -39,7 +39,9 @@ function Found({ experiment }: { experiment: Experiment }) {
     <Page
       title={experiment.name}
       documentTitle={`${experiment.name} · ${t('title')}`}
-      beside={<Outcome state={isRunning ? 'running' : experiment.last_state} verdict={experiment.last_verdict} />}
+      beside={
+        <Outcome state={isRunning ? 'running' : experiment.last_state} verdict={experiment.last_verdict} />
+      }
       lead={t(`faultText.${experiment.fault}`)}
       actions={<Acts experiment={experiment} isRunning={isRunning} />}
     >
@@ -65,7 +67,9 @@ function Terms({ experiment, hosts }: { experiment: Experiment; hosts: readonly 
     hypothesis.first_token_p95_ms == null
       ? null
       : t('atMostFirstToken', { time: duration(hypothesis.first_token_p95_ms) }),
-    hypothesis.recovery_seconds == null ? null : t('atMostRecovery', { time: span(hypothesis.recovery_seconds) }),
+    hypothesis.recovery_seconds == null
+      ? null
+      : t('atMostRecovery', { time: span(hypothesis.recovery_seconds) }),
   ].filter((each) => each !== null)
   const nodes = (ids: readonly string[], withConsent: boolean) =>
     ids.map((id, place) => {

@@ -59,7 +59,9 @@ export function NewExperiment({ onClose }: { onClose: () => void }) {
       })
       .refine(
         (values) =>
-          [values.failed_percent, values.first_token_p95_ms, values.recovery_seconds].some((each) => each !== ''),
+          [values.failed_percent, values.first_token_p95_ms, values.recovery_seconds].some(
+            (each) => each !== '',
+          ),
         { path: ['failed_percent'], message: t('boundNeeded') },
       ),
     send: (values) =>
@@ -78,7 +80,7 @@ export function NewExperiment({ onClose }: { onClose: () => void }) {
           first_token_p95_ms: values.first_token_p95_ms === '' ? null : values.first_token_p95_ms,
           recovery_seconds: values.recovery_seconds === '' ? null : values.recovery_seconds,
         },
-        abort: { failed_share: Number(values.abort_percent) / 100 },
+        abort: { failed_share: Number(values.abort_percent) / 100, requests: 20 },
         every_hours: values.every_hours === '' ? null : values.every_hours,
       }),
     onDone: () => {
@@ -105,12 +107,20 @@ export function NewExperiment({ onClose }: { onClose: () => void }) {
         }}
       />
       {fault === 'slow_answers' && (
-        <NumberInput label={t('milliseconds')} min={1} max={60_000} suffix=" ms" {...form.getInputProps('milliseconds')} />
+        <NumberInput
+          label={t('milliseconds')}
+          min={1}
+          max={60_000}
+          suffix=" ms"
+          {...form.getInputProps('milliseconds')}
+        />
       )}
       <MultiSelect
         label={t('nodes')}
         description={
-          willing.length === 0 ? t('nobodyAllows', { fault }) : t('allowing', { count: willing.length, of: all.length })
+          willing.length === 0
+            ? t('nobodyAllows', { fault })
+            : t('allowing', { count: willing.length, of: all.length })
         }
         required
         searchable
@@ -125,9 +135,25 @@ export function NewExperiment({ onClose }: { onClose: () => void }) {
         allowDecimal={false}
         {...form.getInputProps('at_once')}
       />
-      <NumberInput label={t('atMost.failed')} min={0} max={100} suffix=" %" {...form.getInputProps('failed_percent')} />
-      <NumberInput label={t('atMost.firstToken')} min={0} suffix=" ms" {...form.getInputProps('first_token_p95_ms')} />
-      <NumberInput label={t('atMost.recovery')} min={0} suffix=" s" {...form.getInputProps('recovery_seconds')} />
+      <NumberInput
+        label={t('atMost.failed')}
+        min={0}
+        max={100}
+        suffix=" %"
+        {...form.getInputProps('failed_percent')}
+      />
+      <NumberInput
+        label={t('atMost.firstToken')}
+        min={0}
+        suffix=" ms"
+        {...form.getInputProps('first_token_p95_ms')}
+      />
+      <NumberInput
+        label={t('atMost.recovery')}
+        min={0}
+        suffix=" s"
+        {...form.getInputProps('recovery_seconds')}
+      />
       <Select
         label={t('control')}
         allowDeselect={false}

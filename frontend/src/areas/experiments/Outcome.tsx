@@ -5,7 +5,13 @@ import { Tag } from '../../ui/Tag'
 
 const TONES = { held: 'ok', broken: 'bad', no_data: 'plain' } as const
 
-export function Outcome({ state, verdict }: { state: Experiment['last_state']; verdict: Experiment['last_verdict'] }) {
+export function Outcome({
+  state,
+  verdict,
+}: {
+  state: Experiment['last_state']
+  verdict: Experiment['last_verdict']
+}) {
   const { t } = useTranslation('experiments')
   if (state === null) return <>{t('never')}</>
   if (state === 'running') return <Tag tone="accent">{t('states.running')}</Tag>

@@ -83,11 +83,17 @@ function Row({ phase, named }: { phase: Phase; named: (id: string) => string }) 
   }
   return (
     <Table.Tr>
-      <Table.Th scope="row">{t(phase.kind === 'fault' ? 'withFault' : 'withoutFault', { number: phase.pair + 1 })}</Table.Th>
+      <Table.Th scope="row">
+        {t(phase.kind === 'fault' ? 'withFault' : 'withoutFault', { number: phase.pair + 1 })}
+      </Table.Th>
       <Table.Td>{clockTime(phase.began_at)}</Table.Td>
       <Table.Td>{phase.kind === 'fault' ? phase.nodes.map(named).join(', ') : '–'}</Table.Td>
       <Table.Td ta="right">{beside((of) => count(of.requests))}</Table.Td>
-      <Table.Td ta="right">{beside((of) => (of.failed_share === null ? null : `${count(of.failed)} (${share(of.failed_share)})`))}</Table.Td>
+      <Table.Td ta="right">
+        {beside((of) =>
+          of.failed_share === null ? null : `${count(of.failed)} (${share(of.failed_share)})`,
+        )}
+      </Table.Td>
       <Table.Td ta="right">{beside((of) => count(of.lost_before_token))}</Table.Td>
       <Table.Td ta="right">
         {beside((of) => (of.first_token_p95_ms === null ? null : duration(of.first_token_p95_ms)))}

@@ -13,7 +13,9 @@ export function Schedule({ experiment, onClose }: { experiment: Experiment; onCl
   const initial: { every_hours: number | '' } = { every_hours: experiment.every_hours ?? '' }
   const editing = useApiForm({
     initial,
-    schema: z.object({ every_hours: z.union([z.literal(''), z.number().int().min(1).max(8784)], t('hoursBounds')) }),
+    schema: z.object({
+      every_hours: z.union([z.literal(''), z.number().int().min(1).max(8784)], t('hoursBounds')),
+    }),
     send: ({ every_hours }) =>
       schedule.mutateAsync({ id: experiment.id, hours: every_hours === '' ? null : every_hours }),
     onDone: () => {
