@@ -14,9 +14,9 @@ from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from cluster.actions import experiment as actions
 from cluster.actions.experiment import carry_on_experiments
 from cluster.actions.node import Joined
+from cluster.experiments.plan import advance
 from cluster.models import Experiment, ExperimentRun, Node
 from ollamamax.audit.models import AuditRecord
 from ollamamax.bus import keys
@@ -239,14 +239,14 @@ def test_a_run_that_was_decided_from_the_past_writes_nothing(
     where = made(owner_api, pair[0])
     owner_api.post(f"{where}/runs")
     passed(6)
-    decide = actions.advance
+    decided_by = "cluster.actions.experiment.advance"
 
     def while_another_does(*given: Any) -> Any:
-        monkeypatch.setattr(actions, "advance", decide)
+        monkeypatch.setattr(decided_by, advance)
         carry_on_experiments(fence=2)
-        return decide(*given)
+        return advance(*given)
 
-    monkeypatch.setattr(actions, "advance", while_another_does)
+    monkeypatch.setattr(decided_by, while_another_does)
     carry_on_experiments(fence=1)
     with every_tenant():
         plan = ExperimentRun.objects.get().plan

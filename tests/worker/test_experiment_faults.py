@@ -88,7 +88,9 @@ def test_answers_come_later_while_it_is_ordered_and_what_the_host_does_not_allow
     node.control(contract.Control("cancel", ticket.id))
     order(node, "r.2", "engine_kill")
     wait_for(lambda: told(node) == ("r.2", "refused"), what="the refusal")
-    assert (fault := (state := node.state()) and state.fault) is not None
-    assert "does not allow" in fault.why
+    state = node.state()
+    assert state is not None
+    assert state.fault is not None
+    assert "does not allow" in state.fault.why
     assert stub.process.poll() is None
     assert isinstance(gateway.wait(gateway.run(max_tokens=2)).end, contract.Final), "and it is slow no more"

@@ -33,6 +33,7 @@ function Found({ node }: { node: Node }) {
   const { t } = useTranslation(['nodes', 'common'])
   const condition = conditionOf(node)
   const mayManage = useMay('node.manage')
+  const allowed = telemetryOf(node)?.faults ?? []
   return (
     <Page
       title={node.name}
@@ -52,6 +53,17 @@ function Found({ node }: { node: Node }) {
             {node.taints.map((taint) => (
               <Tag key={taint} tone="warn">
                 {taint}
+              </Tag>
+            ))}
+          </p>
+        </Card>
+      )}
+      {allowed.length > 0 && (
+        <Card title={t('faults')}>
+          <p className={classes.taints}>
+            {allowed.map((fault) => (
+              <Tag key={fault} tone="plain">
+                {t(`fault.${fault}`)}
               </Tag>
             ))}
           </p>
