@@ -125,9 +125,16 @@ class ExperimentChangeSerializer(ChangeSerializer):
     every_hours = _hours(required=False)
 
 
+class NodeId(serializers.UUIDField):
+    """Kept as 32 hexadecimal digits, told as every other id."""
+
+    def to_representation(self, value: Any) -> str:
+        return str(uuid.UUID(value))
+
+
 class ExperimentSerializer(serializers.ModelSerializer[Experiment]):
-    nodes = serializers.ListField(child=serializers.UUIDField())
-    control_nodes = serializers.ListField(child=serializers.UUIDField())
+    nodes = serializers.ListField(child=NodeId())
+    control_nodes = serializers.ListField(child=NodeId())
     hypothesis = HypothesisSerializer()
     abort = AbortSerializer()
     last_state = serializers.SerializerMethodField(help_text="of its last run; null where it never ran")

@@ -163,6 +163,9 @@ def kinds(terms: ExperimentTerms, pair: int) -> tuple[Literal["control", "fault"
 
 
 def _recover(run: RunPlan, phase: PhaseRecord, terms: ExperimentTerms, facts: RunFacts, now: float) -> RunPlan:
+    if not phase.held and all(_obeyed(facts.nodes.get(target), phase) for target in phase.nodes):
+        phase = msgspec.structs.replace(phase, held=True)
+        run = _with(run, phase)
     unwell = [target for target in phase.nodes if not _is_over(facts.nodes.get(target), phase)]
     if unwell:
         run = _with(run, msgspec.structs.replace(phase, unwell_at=now))
@@ -185,6 +188,13 @@ def _is_over(node: NodeFacts | None, phase: PhaseRecord) -> bool:
     )
 
 
+def _obeyed(node: NodeFacts | None, phase: PhaseRecord) -> bool:
+    """Whether the node says that it took the phase's order; one whose agent stood still says so afterwards."""
+    return (
+        node is not None and node.fault is not None and node.fault.id == phase.order and node.fault.state != "refused"
+    )
+
+
 def _suffered(phase: PhaseRecord, terms: ExperimentTerms, facts: RunFacts, now: float) -> tuple[PhaseRecord, str]:
     """The phase with what its nodes show, and why the run must end."""
     held = True
@@ -192,12 +202,11 @@ def _suffered(phase: PhaseRecord, terms: ExperimentTerms, facts: RunFacts, now: 
         node = facts.nodes.get(target)
         if node is None:
             return phase, "A node of the experiment was taken out."
-        obeyed = node.fault is not None and node.fault.id == phase.order
-        if obeyed and node.fault is not None and node.fault.state == "refused":
+        if node.fault is not None and node.fault.id == phase.order and node.fault.state == "refused":
             return phase, f"{node.name} refused the fault: {node.fault.why}"
         if not node.well:
             phase = msgspec.structs.replace(phase, unwell_at=now)
-        held = held and (obeyed or not node.heard or node.boot != boot)
+        held = held and (_obeyed(node, phase) or not node.heard or node.boot != boot)
     if held and not phase.held:
         phase = msgspec.structs.replace(phase, held=True)
     if not phase.held and now - phase.began_at > TAKES_HOLD:

@@ -56,6 +56,7 @@ def described(*nodes: Joined, **changes: Any) -> dict[str, Any]:
 def made(api: APIClient, *nodes: Joined, **changes: Any) -> str:
     answer = api.post("/api/v1/experiments", described(*nodes, **changes), format="json")
     assert answer.status_code == 201, answer.json()
+    assert answer.json()["nodes"] == [str(each.node.id) for each in nodes]
     return f"/api/v1/experiments/{answer.json()['id']}"
 
 

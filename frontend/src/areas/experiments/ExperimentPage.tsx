@@ -100,7 +100,7 @@ function Terms({ experiment, hosts }: { experiment: Experiment; hosts: readonly 
         <Fact name={t('milliseconds')}>{duration(experiment.milliseconds)}</Fact>
       )}
       <Fact name={t('abort')}>
-        {t('abortAt', { share: share(abort.failed_share ?? 0), requests: count(abort.requests ?? 0) })}
+        {t('abortAt', { share: share(abort.failed_share), requests: count(abort.requests) })}
       </Fact>
       <Fact name={t('schedule')}>
         {experiment.next_at === null
