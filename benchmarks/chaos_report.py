@@ -13,10 +13,13 @@ from typing import Any
 from benchmarks.chaos_faults import Trial
 from benchmarks.interruptions import RETRIED, RETRIES, Told
 from benchmarks.product import ROOT
-from cluster.experiments.figures import CountedRequest, Difference, Pair, compare
+from cluster.experiments.figures import CountedRequest, Difference, Pair, compare, figures_of
 
 DOCUMENT = ROOT / "docs" / "chaos.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+STEADY_FIRST_TOKEN_MS = 2000.0
+"""What a phase without a fault may take for a first token (p95), of which the stub engine takes a tenth of a second: on a machine that is busier nodes count as lost by
+themselves, and nothing follows from what they do."""
 LONGER = 1.5
 """How much longer than all in the phase without the fault a request waits for a token that counts as disturbed."""
 
@@ -83,8 +86,20 @@ class Result:
     left_out: str = ""
 
     @property
+    def unsteady(self) -> str:
+        """Why the phases without the fault are nothing to compare with; empty where they are."""
+        for control, _ in self.pairs:
+            p95 = figures_of(control.requests).first_token_p95_ms
+            if control.lost or control.broken:
+                return "requests failed without the fault, too"
+            if p95 is None or p95 > STEADY_FIRST_TOKEN_MS:
+                told = "nothing was answered" if p95 is None else f"a first token took {p95:,.0f} ms (p95)"
+                return f"{told} without the fault, too: the machine was too busy"
+        return ""
+
+    @property
     def verdict(self) -> str:
-        if not self.pairs:
+        if not self.pairs or self.unsteady:
             return "no data"
         faults = [fault for _, fault in self.pairs]
         asked, lost = sum(len(each.requests) for each in faults), sum(each.lost for each in faults)
@@ -159,6 +174,8 @@ def happened(result: Result) -> str:
     """In words: whether the hypothesis held, how many answers went on elsewhere, what the product noticed."""
     went_on = sum(each.continued > 0 and each.end == "ok" for _, fault in result.pairs for each in fault.told)
     told = f"**{result.verdict}**"
+    if result.unsteady:
+        told += f": {result.unsteady}"
     if went_on:
         told += f"; {went_on} answers went on elsewhere"
     if result.incidents:

@@ -45,6 +45,8 @@ def test_the_table_says_what_was_seen_and_no_data_where_nothing_was(tmp_path: Pa
     held = Result(trial, [(Seen([WHOLE] * 9), Seen([WHOLE] * 9, back=2.0))] * 2, {"node_lost"})
     lost = Result(trial, [(Seen([WHOLE]), Seen([WHOLE, GIVEN_UP], back=2.0))])
     never_back = Result(trial, [(Seen([WHOLE]), Seen([WHOLE], back=None))])
+    unsteady = Result(trial, [(Seen([Told(0, "g", 10.0, first=19.0, token=19.1, end="ok")]), Seen([WHOLE]))])
+    assert (unsteady.verdict, "too busy" in row(unsteady, 1)) == ("no data", True)
     left_out = Result(trial, left_out="only root can mount a small disk")
     assert [each.verdict for each in (held, lost, never_back, left_out)] == ["held", "broken", "broken", "no data"]
     assert "| 18, 18 | 0, 0 | 0 | 2.0, 2.0 | +0.0 (+0.0 to +0.0) | +0 (+0 to +0) |" in row(held, 1)

@@ -55,7 +55,7 @@ def pair(join: Join, owner: Person, valkey: redis.Redis) -> tuple[Joined, Joined
 
 def described(*nodes: Joined, **changes: Any) -> dict[str, Any]:
     return {
-        "name": "freeze", "fault": "engine_freeze", "nodes": [str(each.node.id) for each in nodes], "seconds": 5, "repeats": 1,
+        "name": "freeze", "fault": "engine_freeze", "nodes": [str(each.node.id) for each in nodes], "seconds": 60, "repeats": 1,
         "hypothesis": {"failed_share": 0.1}, **changes,
     }  # fmt: skip
 
@@ -112,7 +112,7 @@ def test_a_run_orders_the_fault_for_its_phase_alone_and_reports_what_usage_recor
     assert owner_api.delete(where, HTTP_IF_MATCH="*").status_code == 409, "it runs"
     carry_on_experiments(fence=7)
     assert order_of(valkey, pair[0]) is None, "a phase without the fault"
-    passed(6)
+    passed(61)
     carry_on_experiments(fence=7)
     carry_on_experiments(fence=7)
     order = order_of(valkey, pair[0])
@@ -121,7 +121,7 @@ def test_a_run_orders_the_fault_for_its_phase_alone_and_reports_what_usage_recor
     assert 0 < valkey.pttl(keys.node_fault(pair[0].node.id.hex)) <= LEASE * 1000, "it lapses with its controller"
     told(valkey, pair[0], fault=FaultState(order.id, "engine_freeze", "on"))
     carry_on_experiments(fence=7)
-    passed(5)
+    passed(61)
     carry_on_experiments(fence=7)
     assert order_of(valkey, pair[0]) is None, "taken back"
     told(valkey, pair[0], fault=FaultState(order.id, "engine_freeze", "over"))
@@ -151,7 +151,7 @@ def test_a_run_orders_the_fault_for_its_phase_alone_and_reports_what_usage_recor
 def test_the_stop_button_an_abort_condition_and_a_deposed_controller_leave_nothing_broken(
     owner_api: APIClient, pair: tuple[Joined, Joined], owner: Person, valkey: redis.Redis
 ) -> None:
-    where = made(owner_api, pair[0], seconds=60)
+    where = made(owner_api, pair[0])
     assert owner_api.post(f"{where}/stop").status_code == 409, "it does not run"
     for end in ("stop", "abort"):
         owner_api.post(f"{where}/runs")
@@ -246,7 +246,7 @@ def test_a_run_that_was_decided_from_the_past_writes_nothing(
 ) -> None:
     where = made(owner_api, pair[0])
     owner_api.post(f"{where}/runs")
-    passed(6)
+    passed(61)
     decided_by = "cluster.actions.experiment.advance"
 
     def while_another_does(*given: Any) -> Any:
