@@ -134,6 +134,21 @@ def autoscaling_command(train: bool) -> None:
     print("\n" + autoscaling.report(autoscaling.measure(train)))
 
 
+@main.command(
+    name="prediction",
+    help="Precision, recall, warning time and false alarms of predicted failures on the corpus, beside fixed thresholds.",
+)
+@click.option("--train", is_flag=True, help="Choose thresholds on the training seeds instead, and report on these.")
+def prediction_command(train: bool) -> None:
+    from benchmarks import prediction
+
+    days = prediction.measure(prediction.TRAINING if train else prediction.HELD_OUT)
+    if train:
+        print("\n" + prediction.train(days))
+    print("\n" + prediction.report(days))
+    sys.exit(1 if prediction.missed(days) else 0)
+
+
 @main.command(name="cold-hits", help="Requests for a model in no memory, with five times the memory in models.")
 @click.option(
     "--recording",

@@ -14,6 +14,7 @@ from cluster.health.judge import judge
 from cluster.health.memory import Memory, decode_memory, encode_memory
 from cluster.health.snapshot import SeenLoop, SeenModel, SeenNode, Snapshot
 from cluster.history.recorder import Recorder
+from cluster.prediction.predictor import Predictor
 from cluster.telemetry import Models, read_vitals
 from cluster.worker.version import AGENT
 from ollamamax import logs
@@ -69,6 +70,7 @@ class FleetWatch:
         self._held = Models()
         self._published: set[str] = set()
         self._recorder = Recorder()
+        self._predictor = Predictor()
 
     def look(
         self, client: redis.Redis, *, fence: int = 0, now: float | None = None, check: Callable[[], None] = lambda: None
@@ -81,7 +83,7 @@ class FleetWatch:
         batches = self._take_ended(client)
         snapshot = self._snapshot(client, at, batches)
         try:
-            reports = judge(snapshot, self._memory)
+            reports = judge(snapshot, self._memory, self._predictor.look(snapshot))
             check()
             self._publish(client, reports)
             self._recorder.put(client, at, snapshot.nodes, reports, batches, keys.ENDED_TAKEN)
@@ -144,6 +146,7 @@ class FleetWatch:
             models=self._models,
             holders=held.holders,
             coming=held.coming,
+            fetching={node for nodes in held.coming.values() for node in nodes},
             ended=[each for batch in batches if abs(now - batch.at) <= OLD_SECONDS for each in batch.ended],
             queued=self._queued(client) if queued else {},
             failed_jobs={tenant.decode(): decode_failed_jobs(value) for tenant, value in jobs.items()},

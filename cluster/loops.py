@@ -7,7 +7,7 @@ import time
 from django.utils import timezone
 
 from cluster import fleet_series, guard, reconcile
-from cluster.actions import drain, experiment, history, incident, recovery
+from cluster.actions import drain, experiment, history, incident, prediction, recovery
 from cluster.actions.lifecycle import NODE_STATES, FollowedNodes, follow_nodes
 from cluster.dispatch import settle_dead_gateways
 from cluster.fleet_watch import EVERY, FleetWatch
@@ -59,6 +59,7 @@ def follow_incidents(leader: Leader) -> None:
 
 @loop("cluster.carry_on_recoveries", every=2.0, lease=LeaseOf.POSTGRES)
 def carry_on_recoveries(leader: Leader) -> None:
+    prediction.act_on_predictions(leader.check)
     recovery.carry_on(leader.check)
 
 

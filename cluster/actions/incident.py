@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from cluster.incidents.outcome import FAULTS
 from cluster.incidents.plan import REOPENED_SECONDS, IncidentSteps, KeptIncident, entered, is_told_worse, plan
 from cluster.incidents.trouble import FoundTrouble, problems_of
 from cluster.models import Incident, Node
@@ -164,12 +165,12 @@ def _apply(
             incident.closed_at = incident.changed_at = timezone.now()
             hits = hits_of(incident)
             incident.requests_hit, incident.tenants_hit = hits if hits is not None else (None, None)
-            enter_step(incident, "closed", "")
+            enter_step(incident, "closed", _outcome(incident))
             _tell(incident, "incident.close")
         else:
             _take(incident, problems[key])
             if key in made.reopened:
-                incident.closed_at, incident.reopened = None, incident.reopened + 1
+                incident.closed_at, incident.reopened, incident.came_true = None, incident.reopened + 1, None
                 enter_step(incident, "reopened", incident.text)
                 _tell(incident, "incident.reopen")
             elif key in made.worse:
@@ -179,6 +180,17 @@ def _apply(
             elif key in made.better:
                 enter_step(incident, "better", incident.text)
         incident.save()
+
+
+def _outcome(incident: Incident) -> str:
+    """Note of a prediction whether it came true, and say so; nothing of other incidents. Queries: 1 of a prediction."""
+    faults = FAULTS.get(incident.kind)
+    if faults is None:
+        return ""
+    incident.came_true = Incident.objects.filter(
+        about=incident.about, subject_id=incident.subject_id, kind__in=faults, opened_at__gte=incident.opened_at
+    ).exists()
+    return "It came true." if incident.came_true else "It did not come true."
 
 
 def _take(incident: Incident, problem: FoundTrouble) -> None:
@@ -208,6 +220,8 @@ def _tell(incident: Incident, action: str) -> None:
     if incident.closed_at is not None:
         detail["seconds"] = round((incident.closed_at - incident.opened_at).total_seconds())
         detail["requests_hit"], detail["tenants_hit"] = incident.requests_hit, incident.tenants_hit
+        if incident.came_true is not None:
+            detail["came_true"] = incident.came_true
     record(
         acting=system("incidents", incident.tenant_id.hex),
         action=action,

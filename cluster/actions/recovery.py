@@ -42,18 +42,25 @@ _USABLE = frozenset({"present", "ready", "loading", "loaded"})
 _log = logs.get(__name__)
 
 
-def begin_recovery(*, acting: Principal, incident_id: uuid.UUID) -> Incident:
-    """Set the incident's node aside until it is well. Raises `Forbidden`, `NotFound`, and `Conflict` with the guard rail that forbids it. Queries: 5."""
+def begin_recovery(
+    *,
+    acting: Principal,
+    incident_id: uuid.UUID,
+    drains: bool = True,
+    check: Callable[[], None] = lambda: None,
+) -> Incident:
+    """Set the incident's node aside until it is well; what runs there has two minutes, unless ``drains`` is false. Raises `Forbidden`, `NotFound`, and `Conflict` with the guard rail that forbids it. Queries: 5."""
     tenant = require_in_tenant(acting, "node.manage")
     now = timezone.now()
     with tenant_scope(tenant), transaction.atomic(durable=True):
+        check()
         # All runs of the tenant begin one after the other: the guard rails count them.
         nodes = list(Node.objects.select_for_update().order_by("pk"))
         incident = _locked(incident_id)
         facts = _facts(incident, nodes, now)
         if (why := refusal(facts)) != "":
             raise Conflict(why)
-        run = RecoveryRun("quarantine", "running", now.timestamp(), now.timestamp(), acting.name[:254])
+        run = RecoveryRun("quarantine", "running", now.timestamp(), now.timestamp(), acting.name[:254], drains=drains)
         _write(incident, run, "recovery_began", acting.name)
         record(
             acting=acting,
@@ -83,7 +90,7 @@ def stop_recovery(*, acting: Principal, incident_id: uuid.UUID) -> Incident:
             tenant=tenant,
             detail={"kind": incident.kind, "name": incident.subject_name, "node": incident.subject_id},
         )
-        _tell(tenant, node, serving=True)
+        _tell(tenant, node, serving=True, drains=run.drains)
     return incident
 
 
@@ -105,7 +112,7 @@ def _carry_on(tenant: uuid.UUID, incident_id: uuid.UUID, check: Callable[[], Non
         if run is None or run.state != "running":
             return False
         if run.step in ("quarantine", "restore"):
-            _tell(tenant, node, serving=run.step == "restore")
+            _tell(tenant, node, serving=run.step == "restore", drains=run.drains)
         now = timezone.now()
         after = advance(run, _present(node, incident, now), now.timestamp())
         if after == run:
@@ -130,11 +137,13 @@ def _carry_on(tenant: uuid.UUID, incident_id: uuid.UUID, check: Callable[[], Non
     return True
 
 
-def _tell(tenant: uuid.UUID, node: Node | None, *, serving: bool) -> None:
+def _tell(tenant: uuid.UUID, node: Node | None, *, serving: bool, drains: bool) -> None:
     """Set the node aside, or have it take requests again. One that was taken out needs neither."""
     if node is None:
         return
-    change: NodeChange = {"schedulable": True} if serving else {"schedulable": False, "drain_seconds": DRAIN_SECONDS}
+    change: NodeChange = {"schedulable": serving}
+    if drains and not serving:
+        change["drain_seconds"] = DRAIN_SECONDS
     if node.schedulable is not serving and (changed := change_locked(node, change)) is not None:
         record(
             acting=system("recovery", tenant.hex),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from typing import Any, get_args
 
@@ -13,6 +14,7 @@ from rest_framework.response import Response
 
 from cluster.actions.incident import MOST_SILENCE_SECONDS, acknowledge_incident, silence_incident
 from cluster.actions.recovery import begin_recovery, stop_recovery
+from cluster.health.sign import PREDICTED
 from cluster.incidents.plan import MOST_ENTRIES
 from cluster.incidents.trouble import MOST_EVIDENCE
 from cluster.models import Incident
@@ -22,7 +24,18 @@ from ollamamax.identity.api.base import View
 
 _SEVERITIES = ["critical", "warning", "notice"]
 _RECOVERY_STEPS = ("recovery_began", "recovery_step", "recovery_done", "recovery_given_up", "recovery_stopped")
-_STEPS = ("opened", "reopened", "worse", "better", "closed", "acknowledged", "silenced", "told_again", *_RECOVERY_STEPS)
+_STEPS = (
+    "opened",
+    "reopened",
+    "worse",
+    "better",
+    "closed",
+    "acknowledged",
+    "silenced",
+    "told_again",
+    "not_set_aside",
+    *_RECOVERY_STEPS,
+)
 
 
 class EvidenceSerializer(serializers.Serializer[Any]):
@@ -63,6 +76,11 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
         read_only=True, allow_null=True, help_text="that failed there or had to go elsewhere, counted at its end"
     )
     tenants_hit = serializers.IntegerField(read_only=True, allow_null=True)
+    came_true = serializers.BooleanField(
+        read_only=True,
+        allow_null=True,
+        help_text="of a prediction that is over: whether the fault that it named began while it stood",
+    )
 
     class Meta:
         model = Incident
@@ -86,6 +104,7 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
             "silenced_until",
             "requests_hit",
             "tenants_hit",
+            "came_true",
         ]
         read_only_fields = fields
 
@@ -103,17 +122,25 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
 class IncidentDetailSerializer(IncidentSerializer):
     recovery = serializers.SerializerMethodField(help_text="the latest run of a playbook; null where none was begun")
     recoverable = serializers.SerializerMethodField(help_text="whether there is a playbook for this kind of incident")
+    fails_before = serializers.SerializerMethodField(help_text="of a prediction: until when it fails; else null")
     evidence = EvidenceSerializer(many=True, help_text=f"the worst first, at most {MOST_EVIDENCE}")
     timeline = IncidentStepSerializer(many=True, help_text=f"the oldest first, at most {MOST_ENTRIES}")
 
     class Meta(IncidentSerializer.Meta):
-        fields = [*IncidentSerializer.Meta.fields, "evidence", "timeline", "recovery", "recoverable"]
+        fields = [*IncidentSerializer.Meta.fields, "evidence", "timeline", "recovery", "recoverable", "fails_before"]
         read_only_fields = fields
 
     @extend_schema_field(RecoverySerializer(allow_null=True))
     def get_recovery(self, incident: Incident) -> dict[str, Any] | None:
         run = queries.held_run(incident)
         return None if run is None else dict(RecoverySerializer(run).data)
+
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_fails_before(self, incident: Incident) -> datetime.datetime | None:
+        told = incident.evidence[0]["values"].get("fails_before") if incident.evidence else None
+        if not incident.kind.startswith(PREDICTED) or not isinstance(told, int):
+            return None
+        return datetime.datetime.fromtimestamp(told, datetime.UTC)
 
     def get_recoverable(self, incident: Incident) -> bool:
         return incident.about == "node" and incident.kind in HELPED

@@ -24,6 +24,7 @@ from cluster.api.limits import KeyLimitsView, TenantLimitsView
 from cluster.api.node import NodeListView, NodeView
 from cluster.api.node_log import NodeLogView
 from cluster.api.pool import PoolListView, PoolView
+from cluster.api.prediction import PredictionsView
 from cluster.api.queue import QueueView
 from cluster.api.request import RequestCancelView, RequestListView, RequestView, RunningListView
 from ollamamax.identity.api.bulk import bulk_of
@@ -49,6 +50,7 @@ urlpatterns = [
     path("pools/<uuid:pool_id>", PoolView.as_view(), name="pool"),
     path("limits", TenantLimitsView.as_view(), name="limits"),
     path("limits/keys", KeyLimitsView.as_view(), name="limits-keys"),
+    path("predictions", PredictionsView.as_view(), name="predictions"),
     path("queue", QueueView.as_view(), name="queue"),
     path("requests", RequestListView.as_view(), name="requests"),
     path("requests/running", RunningListView.as_view(), name="requests-running"),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from cluster.health.fleet_signs import model_signs, system_signs, tenant_signs
 from cluster.health.memory import LONGEST_PAUSE, HeldSign, Memory, NodeMemory, Recent
 from cluster.health.node_signs import node_signs
-from cluster.health.sign import Sign
+from cluster.health.sign import PREDICTED, Sign
 from cluster.health.snapshot import SeenNode, Snapshot
 from cluster.health.speed_signs import learn, slow_signs
 from cluster.health.steady import SEVERITIES, condition, steady
@@ -32,8 +32,14 @@ _AWAY = {
 }
 
 
-def judge(snapshot: Snapshot, memory: Memory) -> dict[str, FleetHealth]:
-    """Tenant -> how its fleet is; under `SYSTEM` how the control plane is. ``memory`` is brought forward."""
+def judge(
+    snapshot: Snapshot, memory: Memory, predicted: Mapping[str, Sequence[Sign]] | None = None
+) -> dict[str, FleetHealth]:
+    """Tenant -> how its fleet is; under `SYSTEM` how the control plane is. ``memory`` is brought forward.
+
+    ``predicted``: what is likely to fail, of those nodes of which enough is known; what was said of the others before stands.
+    """
+    predicted = predicted or {}
     now, looked = snapshot.now, memory.at
     paused = not 0.0 <= now - looked <= LONGEST_PAUSE
     nodes = {node.id: node for node in snapshot.nodes}
@@ -53,7 +59,10 @@ def judge(snapshot: Snapshot, memory: Memory) -> dict[str, FleetHealth]:
         if paused and held.heard_at:
             _begin_anew(held, now)
         signs = node_signs(node, held, memory.recent.get(f"n {node.id}"), now, snapshot.version)
-        signs = _worst_signs([*signs, *slow.get(node.id, ())])
+        coming = predicted.get(node.id)
+        if coming is None:
+            coming = [each.sign for each in held.held.values() if each.raised and each.sign.code.startswith(PREDICTED)]
+        signs = _worst_signs([*signs, *slow.get(node.id, ()), *coming])
         # Of a node that says nothing only what it said last is known: that is neither there nor away.
         if node.vitals is None:
             signs += [each.sign for key, each in held.held.items() if each.raised and _is_kept(key)]

@@ -6,6 +6,9 @@ import msgspec
 
 from ollamamax.contract.health import Severity, Value
 
+PREDICTED = "predicted_"
+"""Signs that say what is likely to fail are called by their detectors with this before."""
+
 
 class Sign(msgspec.Struct, array_like=True):
     """``of`` tells signs of one code apart, such as those of two GPUs. A sign becomes a finding when it has been there for ``hold``

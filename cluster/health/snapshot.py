@@ -50,7 +50,7 @@ class SeenLoop:
 class Snapshot:
     """``now`` in Unix seconds. ``ended`` are the requests that ended since the look before; ``queued`` is by tenant.
 
-    ``holders``: version -> ids of the nodes that have it; ``coming``: versions that some node fetches. ``version`` is that of this control plane. ``usage_waiting``: records that Postgres has not taken yet; ``usage_refused``: those that it refused.
+    ``holders``: version -> ids of the nodes that have it; ``coming``: versions that some node fetches; ``fetching``: ids of those nodes. ``version`` is that of this control plane. ``usage_waiting``: records that Postgres has not taken yet; ``usage_refused``: those that it refused.
     """
 
     now: float
@@ -59,6 +59,7 @@ class Snapshot:
     models: Sequence[SeenModel] = ()
     holders: Mapping[str, Collection[str]] = field(default_factory=dict)
     coming: Collection[str] = ()
+    fetching: Collection[str] = frozenset()
     ended: Sequence[Ended] = ()
     queued: Mapping[str, int] = field(default_factory=dict)
     failed_jobs: Mapping[str, Sequence[FailedJob]] = field(default_factory=dict)

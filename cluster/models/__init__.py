@@ -6,5 +6,16 @@ from cluster.models.incident import Incident
 from cluster.models.join_token import JoinToken
 from cluster.models.node import Node
 from cluster.models.pool import Pool, PoolNode
+from cluster.models.prediction import PredictionPolicy
 
-__all__ = ["Experiment", "ExperimentRun", "HistoryRow", "Incident", "JoinToken", "Node", "Pool", "PoolNode"]
+__all__ = [
+    "Experiment",
+    "ExperimentRun",
+    "HistoryRow",
+    "Incident",
+    "JoinToken",
+    "Node",
+    "Pool",
+    "PoolNode",
+    "PredictionPolicy",
+]

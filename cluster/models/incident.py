@@ -44,6 +44,8 @@ class Incident(models.Model):
     silenced_until = models.DateTimeField(null=True)
     recovery = models.JSONField(null=True)
     """The latest run of a playbook, `cluster.recovery.playbook.RecoveryRun`; null where none was begun."""
+    came_true = models.BooleanField(null=True)
+    """Of a prediction that is over: whether the fault that it named began while it stood; null of all others."""
     requests_hit = models.PositiveIntegerField(null=True)
     tenants_hit = models.PositiveIntegerField(null=True)
 

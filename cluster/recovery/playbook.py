@@ -11,12 +11,15 @@ from typing import Literal
 
 import msgspec
 
+from cluster.incidents.outcome import FAULTS
+
 Step = Literal["quarantine", "drain", "verify", "restore"]
 RunState = Literal["running", "done", "given_up", "stopped"]
 HELPED = frozenset(
     {
         *("engine_crashed", "engine_hung", "engine_cache_full", "out_of_memory", "disk_full", "slow", "model_failed"),
         *("gpu_gone", "gpu_memory_errors", "gpu_fault", "gpu_throttled", "requests_failing", "clock_skew"),
+        *FAULTS,
     }
 )
 """Kinds of incidents of a node that need not run requests to come to an end. Of a node that is lost nothing can be moved."""
@@ -38,6 +41,8 @@ class RecoveryRun(msgspec.Struct, frozen=True, omit_defaults=True):
     by: str = ""
     ended_at: float | None = None
     why: str = ""
+    drains: bool = True
+    """Whether what runs has to end within `DRAIN_SECONDS`; else it ends when it ends."""
 
     @property
     def seconds(self) -> float | None:
@@ -112,7 +117,8 @@ def advance(run: RecoveryRun, facts: RunFacts, now: float) -> RecoveryRun:
     if facts.schedulable:
         return _ended(run, "stopped", "Somebody let the node take requests.", now)
     if run.step == "drain":
-        return _at(run, "verify", now) if facts.drained or now - run.step_at > DRAIN_SECONDS else run
+        over = facts.drained or (run.drains and now - run.step_at > DRAIN_SECONDS)
+        return _at(run, "verify", now) if over or now - run.step_at > VERIFY_SECONDS else run
     if facts.over_for is not None:
         return _at(run, "restore", now) if facts.over_for >= CALM_SECONDS else run
     if now - run.step_at > VERIFY_SECONDS:

@@ -207,6 +207,7 @@ EVERY_TENANT = {
     "cluster/actions/lifecycle.py": LOOPS,
     "cluster/actions/node.py": FINDS,
     "cluster/management/commands/nodes.py": OPERATOR,
+    "cluster/actions/prediction.py": LOOPS,
     "cluster/actions/recovery.py": LOOPS,
     "cluster/actions/tenant_removal.py": LOOPS,
     "cluster/membership.py": LOOPS,

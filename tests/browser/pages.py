@@ -26,6 +26,7 @@ PAGES = {
     "tenants": "/tenants",
     "incidents": "/incidents",
     "experiments": "/experiments",
+    "predictions": "/incidents/predictions",
     "webhooks": "/webhooks",
     "limits": "/limits",
     "budgets": "/budgets",

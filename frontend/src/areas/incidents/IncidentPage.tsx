@@ -15,6 +15,7 @@ import { done, failed } from '../../ui/toast'
 import { useNow } from '../../ui/useNow'
 import classes from './IncidentPage.module.css'
 import { State } from './IncidentsPage'
+import { isPrediction, Prediction } from './Prediction'
 import { Recovery } from './Recovery'
 
 const HOUR = 3600
@@ -41,6 +42,7 @@ function Found({ incident }: { incident: IncidentDetail }) {
       <Card title={t('facts')}>
         <Facts incident={incident} />
       </Card>
+      {isPrediction(incident) && <Prediction incident={incident} />}
       <Card title={t('evidence')} flush>
         <Findings findings={incident.evidence.map((each) => ({ ...each, since }))} />
       </Card>
@@ -79,6 +81,16 @@ function Facts({ incident }: { incident: IncidentDetail }) {
       </Fact>
       <Fact name={t('opened')}>{dateTime(incident.opened_at)}</Fact>
       <Fact name={incident.state === 'open' ? t('lasts') : t('took')}>{span(seconds)}</Fact>
+      {incident.fails_before !== null && incident.state === 'open' && (
+        <Fact name={t('failsBefore')}>
+          {dateTime(incident.fails_before)}
+          {Date.parse(incident.fails_before) / 1000 > now &&
+            ` · ${t('left', { span: span(Date.parse(incident.fails_before) / 1000 - now) })}`}
+        </Fact>
+      )}
+      {incident.came_true !== null && (
+        <Fact name={t('cameTrue')}>{t(incident.came_true ? 'itDid' : 'itDidNot')}</Fact>
+      )}
       <Fact name={t('requestsHit')}>{hit(incident.requests_hit)}</Fact>
       <Fact name={t('tenantsHit')}>{hit(incident.tenants_hit)}</Fact>
       <Fact name={t('reopened')}>{count(incident.reopened)}</Fact>

@@ -1,4 +1,7 @@
 /** Every incident, the newest first: what broke, since when, and whether anybody looks after it. */
+import { Button } from '@mantine/core'
+import { IconCrystalBall } from '@tabler/icons-react'
+import { Link } from '@tanstack/react-router'
 import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useIncidents, type Incident, type IncidentsAsked } from '../../api/incidents'
@@ -46,7 +49,20 @@ export function IncidentsPage() {
     ...(severity === 'critical' || severity === 'warning' ? { severity } : {}),
   })
   return (
-    <Page title={t('title')} lead={t('lead')}>
+    <Page
+      title={t('title')}
+      lead={t('lead')}
+      actions={
+        <Button
+          component={Link}
+          to="/incidents/predictions"
+          variant="default"
+          leftSection={<IconCrystalBall size={16} />}
+        >
+          {t('predictions')}
+        </Button>
+      }
+    >
       <DataTable
         id="incidents"
         label={t('title')}

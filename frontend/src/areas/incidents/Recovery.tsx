@@ -4,6 +4,7 @@ import { IconFirstAidKit, IconHandStop } from '@tabler/icons-react'
 import { useTranslation } from 'react-i18next'
 import { useRecover, useStopRecovery, type IncidentDetail } from '../../api/incidents'
 import { act, attempt } from '../../ui/act'
+import { isPrediction } from './Prediction'
 
 export function Recovery({ incident }: { incident: IncidentDetail }) {
   const { t } = useTranslation('incidents')
@@ -24,16 +25,16 @@ export function Recovery({ incident }: { incident: IncidentDetail }) {
   const question = {
     title: t('recoverTitle', { name: incident.subject_name }),
     consequence: t('recoverText'),
-    action: t('recover'),
+    action: t(isPrediction(incident) ? 'recoverBefore' : 'recover'),
   }
   return (
     <Button
-      variant="default"
+      variant={isPrediction(incident) ? 'filled' : 'default'}
       leftSection={<IconFirstAidKit size={16} />}
       loading={recover.isPending}
       onClick={() => void act(question, () => recover.mutateAsync(incident.id), t('recoverBegun'))}
     >
-      {t('recover')}
+      {t(isPrediction(incident) ? 'recoverBefore' : 'recover')}
     </Button>
   )
 }

@@ -14,6 +14,12 @@ export const routes = [
   }),
   createRoute({
     getParentRoute: () => insideRoute,
+    path: '/incidents/predictions',
+    staticData: { may: 'node.view' },
+    component: lazyPage('incidents', () => import('./PredictionsPage'), 'PredictionsPage'),
+  }),
+  createRoute({
+    getParentRoute: () => insideRoute,
     path: '/incidents/$incidentId',
     staticData: { may: 'node.view' },
     component: lazyPage('incidents', () => import('./IncidentPage'), 'IncidentPage'),
