@@ -24,7 +24,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         *("bundles", "replication", "placement", "autoscaling"),
     ),
     "People": ("tenants", "sso", "access-tokens", "openid-provider", "budgets", "usage", "audit"),
-    "Operate": ("settings", "metrics", "tracing", "incidents", "runbooks", "backup", "failures", "chaos"),
+    "Operate": ("settings", "metrics", "tracing", "incidents", "prediction", "runbooks", "backup", "failures", "chaos"),
     "Integrate": ("management", "ci", "live", "webhooks", "console/README", "console/tasks"),
     "Understand": ("architecture", "routing", "queue", "security"),
     "Measured": ("performance", "performance-history", "mutants"),

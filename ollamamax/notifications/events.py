@@ -39,6 +39,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "model": ("model.configure", "model.copy", "model.delete", "model.replicate", "model.share"),
     "node": ("node.change", "node.cordon", "node.drain", "node.follow", "node.join", "node.remove", "node.resume"),
     "placement": ("placement.apply", "placement.step", "placement.stop"),
+    "prediction": ("prediction.change",),
     "replica": ("replica.pause", "replica.resume"),
     "request": ("request.cancel", "request.prioritise", "request.refuse"),
     "role": ("role.change", "role.create", "role.delete"),
