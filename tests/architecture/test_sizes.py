@@ -14,6 +14,8 @@ KINDS = (".py", ".lua", ".ts", ".tsx", ".js", ".mjs", ".css", ".sh", ".html", ".
 GENERATED = ("frontend/src/api/schema.d.ts", "frontend/src/live/types.ts")
 LONGER = {
     "benchmarks/__main__.py": "one list of what can be measured",
+    "benchmarks/node_corpus.py": "one day of nodes, what breaks in it and what only looks like that",
+    "benchmarks/prediction.py": "one measurement, from what is chosen to the report",
     "benchmarks/audit.py": "one measurement, from the first record to the report",
     "ollamamax/audit/migrations/0003_partitions.py": "one table that becomes another, there and back",
     "benchmarks/upgrade.py": "one upgrade, step by step, and what its clients were told",
