@@ -20,7 +20,9 @@ export function Prediction({ incident }: { incident: IncidentDetail }) {
   const { t } = useTranslation('incidents')
   const predictions = usePredictions()
   const detector = predictions.data?.detectors.find((each) => PREDICTED + each.detector === incident.kind)
-  const measured = Object.entries(incident.evidence[0]?.values ?? {}).filter(([name]) => name !== 'fails_before')
+  const measured = Object.entries(incident.evidence[0]?.values ?? {}).filter(
+    ([name]) => name !== 'fails_before',
+  )
   return (
     <Card title={t('prediction')}>
       <dl className={classes.facts}>
@@ -57,7 +59,10 @@ export function ActChoice({ detector }: { detector: Detector }) {
       disabled={change.isPending}
       onChange={(act) => {
         if (act === 'propose' || act === 'cordon' || act === 'drain')
-          change.mutate({ [detector.detector]: act }, { onSuccess: () => done(t('actChanged')), onError: failed })
+          change.mutate(
+            { [detector.detector]: act },
+            { onSuccess: () => done(t('actChanged')), onError: failed },
+          )
       }}
     />
   )
