@@ -8,7 +8,7 @@ import ollamamax.kernel.ids
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("cluster", "0010_incident_recovery"),
+        ("cluster", "0011_experiments"),
         ("identity", "0024_second_factors"),
     ]
 
