@@ -55,6 +55,9 @@ class OddPieces:
     def mark(self, key: str) -> str | None:
         return hashlib.sha256(self.held[key]).hexdigest() if key in self.held else None
 
+    def local_file(self, key: str) -> None:
+        """It has none."""
+
     def claim(self) -> None:
         """There is but one."""
 

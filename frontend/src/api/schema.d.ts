@@ -2186,6 +2186,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/predictions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The detectors, and what is done when one predicts that a node fails. */
+        get: operations["predictions_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** @description Change what is done. Guard rails of recovery hold for all of it. */
+        patch: operations["predictions_change"];
+        trace?: never;
+    };
     "/api/v1/prices": {
         parameters: {
             query?: never;
@@ -3812,6 +3830,13 @@ export interface components {
             counts: boolean;
             reasons: components["schemas"]["AccessReason"][];
         };
+        /**
+         * @description * `propose` - Propose
+         *     * `cordon` - Cordon
+         *     * `drain` - Drain
+         * @enum {string}
+         */
+        ActEnum: "propose" | "cordon" | "drain";
         Alias: {
             /** Format: uuid */
             readonly id: string;
@@ -4553,6 +4578,28 @@ export interface components {
          * @enum {string}
          */
         DesiredEnum: "held" | "absent" | "any";
+        /** @description ``act``: ``propose`` (an incident with a button), ``cordon`` (no new requests), or ``drain`` (and what runs has two minutes). */
+        Detector: {
+            detector: components["schemas"]["DetectorEnum"];
+            act: components["schemas"]["ActEnum"];
+            /**
+             * Format: double
+             * @description A failure is told when it is to come within so many minutes.
+             */
+            within_minutes: number;
+        };
+        /**
+         * @description * `disk_full` - disk_full
+         *     * `memory_full` - memory_full
+         *     * `gpu_memory_full` - gpu_memory_full
+         *     * `gpu_hot` - gpu_hot
+         *     * `gpu_memory_errors` - gpu_memory_errors
+         *     * `engine_slow` - engine_slow
+         *     * `engine_failing` - engine_failing
+         *     * `clock_skew` - clock_skew
+         * @enum {string}
+         */
+        DetectorEnum: "disk_full" | "memory_full" | "gpu_memory_full" | "gpu_hot" | "gpu_memory_errors" | "engine_slow" | "engine_failing" | "clock_skew";
         /** @description With the fault less without it: the mean over the pairs, and the interval that holds it with 95 % confidence. Null: no data. */
         Difference: {
             pairs: number;
@@ -5346,6 +5393,8 @@ export interface components {
             /** @description that failed there or had to go elsewhere, counted at its end */
             readonly requests_hit: number | null;
             readonly tenants_hit: number | null;
+            /** @description of a prediction that is over: whether the fault that it named began while it stood */
+            readonly came_true: boolean | null;
         };
         IncidentDetail: {
             /** Format: uuid */
@@ -5387,6 +5436,8 @@ export interface components {
             /** @description that failed there or had to go elsewhere, counted at its end */
             readonly requests_hit: number | null;
             readonly tenants_hit: number | null;
+            /** @description of a prediction that is over: whether the fault that it named began while it stood */
+            readonly came_true: boolean | null;
             /** @description the worst first, at most 10 */
             evidence: components["schemas"]["Evidence"][];
             /** @description the oldest first, at most 100 */
@@ -5395,6 +5446,11 @@ export interface components {
             readonly recovery: components["schemas"]["Recovery"] | null;
             /** @description whether there is a playbook for this kind of incident */
             readonly recoverable: boolean;
+            /**
+             * Format: date-time
+             * @description of a prediction: until when it fails; else null
+             */
+            readonly fails_before: string | null;
         };
         /** @description ``by`` names who acknowledged or silenced it; empty for what the system did. */
         IncidentStep: {
@@ -7020,6 +7076,13 @@ export interface components {
             };
             nodes?: string[];
         };
+        /** @description Fields to change, all of them optional: at least one, and none that cannot be changed here. */
+        PatchedPredictionsChange: {
+            /** @description Detector -> what is done from now on; those that are left out stay. */
+            acts?: {
+                [key: string]: "propose" | "cordon" | "drain";
+            };
+        };
         PatchedRequestChange: {
             /**
              * @description For a request that waits.
@@ -7305,6 +7368,9 @@ export interface components {
             /** Format: double */
             uptime_seconds?: number;
             error: string;
+        };
+        Predictions: {
+            detectors: components["schemas"]["Detector"][];
         };
         /**
          * @description * `high` - High
@@ -9121,6 +9187,7 @@ export interface components {
          *     * `acknowledged` - acknowledged
          *     * `silenced` - silenced
          *     * `told_again` - told_again
+         *     * `not_set_aside` - not_set_aside
          *     * `recovery_began` - recovery_began
          *     * `recovery_step` - recovery_step
          *     * `recovery_done` - recovery_done
@@ -9128,7 +9195,7 @@ export interface components {
          *     * `recovery_stopped` - recovery_stopped
          * @enum {string}
          */
-        WhatEnum: "opened" | "reopened" | "worse" | "better" | "closed" | "acknowledged" | "silenced" | "told_again" | "recovery_began" | "recovery_step" | "recovery_done" | "recovery_given_up" | "recovery_stopped";
+        WhatEnum: "opened" | "reopened" | "worse" | "better" | "closed" | "acknowledged" | "silenced" | "told_again" | "not_set_aside" | "recovery_began" | "recovery_step" | "recovery_done" | "recovery_given_up" | "recovery_stopped";
         WhoMay: {
             results: components["schemas"]["AccessHolder"][];
             /** @description How many more there are than are told of. */
@@ -13790,6 +13857,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BulkResults"];
+                };
+            };
+        };
+    };
+    predictions_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Predictions"];
+                };
+            };
+        };
+    };
+    predictions_change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedPredictionsChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Predictions"];
                 };
             };
         };
