@@ -210,6 +210,8 @@ SPECTACULAR_SETTINGS = {
         "EvaluationRoleEnum": "ollamamax.evaluations.cases.ROLES",
         "ObjectKindEnum": "ollamamax.identity.api.serializers.OBJECT_KINDS",
         "RolloutKindEnum": "models_registry.models.rollout.Rollout.Kind",
+        "ExperimentRunStateEnum": "cluster.models.experiment.ExperimentRun.State",
+        "ExperimentVerdictEnum": "cluster.api.experiment_run.VERDICTS",
     },
 }
 

@@ -44,7 +44,7 @@ class PhaseSerializer(serializers.Serializer[Any]):
     )
 
 
-class DifferenceSerializer(serializers.Serializer[Any]):
+class PhaseDifferenceSerializer(serializers.Serializer[Any]):
     """With the fault less without it: the mean over the pairs, and the interval that holds it with 95 % confidence. Null: no data."""
 
     pairs = serializers.IntegerField()
@@ -65,8 +65,8 @@ class JudgedSerializer(serializers.Serializer[Any]):
 class RunReportSerializer(serializers.Serializer[Any]):
     verdict = serializers.ChoiceField(VERDICTS)
     judged = JudgedSerializer(many=True)
-    failed_share = DifferenceSerializer()
-    first_token_p95_ms = DifferenceSerializer()
+    failed_share = PhaseDifferenceSerializer()
+    first_token_p95_ms = PhaseDifferenceSerializer()
 
 
 class ExperimentRunSerializer(serializers.ModelSerializer[ExperimentRun]):

@@ -4600,15 +4600,11 @@ export interface components {
          * @enum {string}
          */
         DetectorEnum: "disk_full" | "memory_full" | "gpu_memory_full" | "gpu_hot" | "gpu_memory_errors" | "engine_slow" | "engine_failing" | "clock_skew";
-        /** @description With the fault less without it: the mean over the pairs, and the interval that holds it with 95 % confidence. Null: no data. */
         Difference: {
-            pairs: number;
-            /** Format: double */
-            mean: number | null;
-            /** Format: double */
-            low: number | null;
-            /** Format: double */
-            high: number | null;
+            /** @description a fact, `parameter:<name>`, `template`, `system`, `weights` */
+            field: string;
+            before: unknown;
+            after: unknown;
         };
         /** @description `asked` is what the address of the console's page holds. */
         DirectoryLogIn: {
@@ -5003,9 +4999,9 @@ export interface components {
             /** Format: date-time */
             readonly next_at: string | null;
             /** @description of its last run; null where it never ran */
-            readonly last_state: (components["schemas"]["LastStateEnum"] | components["schemas"]["NullEnum"]) | null;
+            readonly last_state: (components["schemas"]["ExperimentRunStateEnum"] | components["schemas"]["NullEnum"]) | null;
             /** @description whether the hypothesis held in the last run */
-            readonly last_verdict: (components["schemas"]["LastVerdictEnum"] | components["schemas"]["NullEnum"]) | null;
+            readonly last_verdict: (components["schemas"]["ExperimentVerdictEnum"] | components["schemas"]["NullEnum"]) | null;
             /** Format: date-time */
             readonly last_at: string | null;
             readonly created_by_name: string;
@@ -5058,7 +5054,7 @@ export interface components {
         ExperimentRun: {
             /** Format: uuid */
             readonly id: string;
-            readonly state: components["schemas"]["StateE9fEnum"];
+            readonly state: components["schemas"]["ExperimentRunStateEnum"];
             readonly why: string;
             /** @description null once it is over */
             readonly step: (components["schemas"]["ExperimentRunStepEnum"] | components["schemas"]["NullEnum"]) | null;
@@ -5073,7 +5069,11 @@ export interface components {
             readonly ended_at: string | null;
         };
         /** @enum {string} */
+        ExperimentRunStateEnum: "running" | "done" | "aborted" | "stopped";
+        /** @enum {string} */
         ExperimentRunStepEnum: "control" | "fault" | "recovery" | "settle";
+        /** @enum {string} */
+        ExperimentVerdictEnum: "held" | "broken" | "no_data";
         /** @description A version that is asked for, whose only replica would fit on no other node if this one failed. */
         Exposed: {
             version: string;
@@ -5620,7 +5620,7 @@ export interface components {
              * @description with the fault; of recoveries the slowest; null: no data
              */
             measured: number | null;
-            verdict: components["schemas"]["VerdictEnum"];
+            verdict: components["schemas"]["ExperimentVerdictEnum"];
         };
         /** @description ``cut``: of ``bytes`` (UTF-8) only the first 64 KiB are here. Of pictures and other files it has their sizes. */
         KeptPrompt: {
@@ -5724,10 +5724,6 @@ export interface components {
          * @enum {string}
          */
         LanguageEnum: "en" | "de";
-        /** @enum {string} */
-        LastStateEnum: "running" | "done" | "aborted" | "stopped";
-        /** @enum {string} */
-        LastVerdictEnum: "held" | "broken" | "no_data";
         /** @description What is left out stays as it is. */
         LdapGiven: {
             /** @description ldaps://host:port, or ldap://host:port, where TLS begins by StartTLS. The first that answers is asked. */
@@ -7227,6 +7223,16 @@ export interface components {
             /** @description of a control group of nodes, in the same phase */
             control_figures: components["schemas"]["PhaseFigures"] | null;
         };
+        /** @description With the fault less without it: the mean over the pairs, and the interval that holds it with 95 % confidence. Null: no data. */
+        PhaseDifference: {
+            pairs: number;
+            /** Format: double */
+            mean: number | null;
+            /** Format: double */
+            low: number | null;
+            /** Format: double */
+            high: number | null;
+        };
         /**
          * @description * `received` - received
          *     * `queued` - queued
@@ -8116,10 +8122,10 @@ export interface components {
             cancelled_by?: string;
         };
         RunReport: {
-            verdict: components["schemas"]["VerdictEnum"];
+            verdict: components["schemas"]["ExperimentVerdictEnum"];
             judged: components["schemas"]["Judged"][];
-            failed_share: components["schemas"]["Difference"];
-            first_token_p95_ms: components["schemas"]["Difference"];
+            failed_share: components["schemas"]["PhaseDifference"];
+            first_token_p95_ms: components["schemas"]["PhaseDifference"];
         };
         /** @description One request that a node has now; ``duration_ms`` counts from its receipt until this answer. */
         Running: {
@@ -8445,14 +8451,6 @@ export interface components {
          * @enum {string}
          */
         StageEnum: "draft" | "staged" | "production" | "deprecated" | "archived";
-        /**
-         * @description * `running` - Running
-         *     * `done` - Done
-         *     * `aborted` - Aborted
-         *     * `stopped` - Stopped
-         * @enum {string}
-         */
-        StateE9fEnum: "running" | "done" | "aborted" | "stopped";
         /**
          * @description * `validating` - Validating
          *     * `in_progress` - In Progress
@@ -8967,13 +8965,6 @@ export interface components {
          * @enum {string}
          */
         VerbEnum: "load" | "unload" | "move";
-        /**
-         * @description * `held` - held
-         *     * `broken` - broken
-         *     * `no_data` - no_data
-         * @enum {string}
-         */
-        VerdictEnum: "held" | "broken" | "no_data";
         /** @description Numbers ``begin`` to ``end`` were checked; ``next`` is where to go on, null at the end of the chain. ``problems`` names 100 at most. */
         Verified: {
             begin: number;
