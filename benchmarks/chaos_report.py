@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.chaos_faults import Trial
 from benchmarks.interruptions import RETRIED, RETRIES, Told
 from benchmarks.product import ROOT
-from cluster.experiments.figures import CountedRequest, Difference, Pair, compare, figures_of
+from cluster.experiments.figures import CountedRequest, Pair, PhaseDifference, compare, figures_of
 
 DOCUMENT = ROOT / "docs" / "chaos.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -183,7 +183,7 @@ def happened(result: Result) -> str:
     return f"{told}; {len(result.pairs)} pairs, {result.left_out}" if result.left_out else told
 
 
-def interval(difference: Difference, times: float, form: str) -> str:
+def interval(difference: PhaseDifference, times: float, form: str) -> str:
     """The mean and its interval, with signs."""
     if difference.mean is None:
         return "no data"
@@ -238,7 +238,7 @@ def _of_product(run: dict[str, Any]) -> list[str]:
 
 
 def _told(difference: dict[str, Any], times: float) -> str:
-    return interval(Difference(**difference), times, ".1f")
+    return interval(PhaseDifference(**difference), times, ".1f")
 
 
 def write(text: str, document: Path = DOCUMENT) -> None:

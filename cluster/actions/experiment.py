@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from cluster.experiments.plan import RunFacts, RunPlan, advance, begun, orders, refusal
+from cluster.experiments.plan import ExperimentRunFacts, RunPlan, advance, begun, orders, refusal
 from cluster.experiments.terms import LEAST_HOURS, MOST_HOURS, ExperimentTerms, check_terms
 from cluster.models import Experiment, ExperimentRun, Node
 from cluster.queries import experiment as queries
@@ -73,7 +73,11 @@ def create_experiment(
                 created_by_name=acting.name[:254],
             )
             detail = {"fault": made.fault, "nodes": made.nodes, "every_hours": every_hours}
-            _record(acting, "experiment.create", made, detail)
+            record(
+                acting=acting,
+                action="experiment.create",
+                **_about(made, detail),
+            )
     except IntegrityError as error:
         raise Conflict("There is an experiment of this name already.", param="name") from error
     return made
@@ -90,7 +94,11 @@ def schedule_experiment(*, acting: Principal, experiment_id: uuid.UUID, every_ho
             return experiment
         experiment.every_hours, experiment.next_at = every_hours, _next(every_hours)
         experiment.save(update_fields=["every_hours", "next_at", "changed_at"])
-        _record(acting, "experiment.schedule", experiment, {"every_hours": every_hours, "before": before})
+        record(
+            acting=acting,
+            action="experiment.schedule",
+            **_about(experiment, {"every_hours": every_hours, "before": before}),
+        )
     return experiment
 
 
@@ -101,7 +109,11 @@ def delete_experiment(*, acting: Principal, experiment_id: uuid.UUID) -> None:
         experiment = _locked(experiment_id)
         if experiment.runs.filter(state="running").exists():
             raise Conflict("It runs: stop it first.")
-        _record(acting, "experiment.delete", experiment, {})
+        record(
+            acting=acting,
+            action="experiment.delete",
+            **_about(experiment, {}),
+        )
         experiment.delete()
 
 
@@ -114,7 +126,11 @@ def start_run(*, acting: Principal, experiment_id: uuid.UUID) -> ExperimentRun:
             with transaction.atomic(durable=True):
                 experiment = _locked(experiment_id)
                 run = _begin(experiment, found, acting.name)
-                _record(acting, "experiment.run", experiment, {"run": run.pk.hex})
+                record(
+                    acting=acting,
+                    action="experiment.run",
+                    **_about(experiment, {"run": run.pk.hex}),
+                )
         except IntegrityError as error:
             raise Conflict("An experiment of this tenant runs already.") from error
     return run
@@ -131,7 +147,11 @@ def stop_run(*, acting: Principal, experiment_id: uuid.UUID) -> ExperimentRun:
         if not run.stopped_by:
             run.stopped_by = acting.name[:254]
             run.save(update_fields=["stopped_by"])
-            _record(acting, "experiment.stop", experiment, {"run": run.pk.hex})
+            record(
+                acting=acting,
+                action="experiment.stop",
+                **_about(experiment, {"run": run.pk.hex}),
+            )
     return run
 
 
@@ -193,14 +213,22 @@ def _begin_due(tenant: uuid.UUID, experiment_id: uuid.UUID, check: Callable[[], 
                 why = _unready(experiment, found)
                 if not why:
                     run = _begin(experiment, found, "")
-                    _record(acting, "experiment.run", experiment, {"run": run.pk.hex})
+                    record(
+                        acting=acting,
+                        action="experiment.run",
+                        **_about(experiment, {"run": run.pk.hex}),
+                    )
                 else:
-                    _record(acting, "experiment.skip", experiment, {"why": why})
+                    record(
+                        acting=acting,
+                        action="experiment.skip",
+                        **_about(experiment, {"why": why}),
+                    )
         except IntegrityError:
             _log.warning("experiment_begun_elsewhere", experiment=experiment_id.hex)
 
 
-def _unready(experiment: Experiment, found: RunFacts) -> str:
+def _unready(experiment: Experiment, found: ExperimentRunFacts) -> str:
     if ExperimentRun.objects.filter(state="running").exists():
         return "An experiment of this tenant runs already."
     terms = queries.terms_of(experiment)
@@ -210,7 +238,7 @@ def _unready(experiment: Experiment, found: RunFacts) -> str:
     return ""
 
 
-def _begin(experiment: Experiment, found: RunFacts, by: str) -> ExperimentRun:
+def _begin(experiment: Experiment, found: ExperimentRunFacts, by: str) -> ExperimentRun:
     """Raises `Conflict`."""
     if why := _unready(experiment, found):
         raise Conflict(why)
@@ -229,11 +257,17 @@ def _note(run: ExperimentRun, before: RunPlan, after: RunPlan, report: Mapping[s
     acting = system("experiments", run.tenant_id.hex)
     if after.state != "running":
         detail = {"run": run.pk.hex, "state": after.state, "why": after.why, "verdict": report and report["verdict"]}
-        _record(acting, "experiment.end", run.experiment, detail)
+        record(
+            acting=acting,
+            action="experiment.end",
+            **_about(run.experiment, detail),
+        )
     elif after.step == "fault" and before.step != "fault":
         phase = after.phases[-1]
-        _record(
-            acting, "experiment.fault", run.experiment, {"run": run.pk.hex, "nodes": phase.nodes, "pair": phase.pair}
+        record(
+            acting=acting,
+            action="experiment.fault",
+            **_about(run.experiment, {"run": run.pk.hex, "nodes": phase.nodes, "pair": phase.pair}),
         )
     if after.step != before.step or after.state != before.state:
         _log.info("experiment", run=run.pk.hex, step=after.step, state=after.state, why=after.why)
@@ -265,15 +299,14 @@ def _next(every_hours: int | None) -> datetime.datetime | None:
     return None if every_hours is None else timezone.now() + datetime.timedelta(hours=every_hours)
 
 
-def _record(acting: Principal, action: str, experiment: Experiment, detail: Mapping[str, Any]) -> None:
-    record(
-        acting=acting,
-        action=action,
-        target_type="experiment",
-        target_id=experiment.pk,
-        tenant=experiment.tenant_id,
-        detail={"name": experiment.name, **detail},
-    )
+def _about(experiment: Experiment, detail: Mapping[str, Any]) -> dict[str, Any]:
+    """What each record of it says."""
+    return {
+        "target_type": "experiment",
+        "target_id": experiment.pk,
+        "tenant": experiment.tenant_id,
+        "detail": {"name": experiment.name, **detail},
+    }
 
 
 def _locked(experiment_id: uuid.UUID) -> Experiment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 
 from django.db import transaction
@@ -89,7 +90,7 @@ def act_on_predictions(check: Callable[[], None] = lambda: None) -> int:
     return begun
 
 
-def _note(incident_id: object, why: str) -> None:
+def _note(incident_id: uuid.UUID, why: str) -> None:
     """The guard rail that forbids it stands in the timeline, once."""
     incident = Incident.objects.select_for_update().filter(pk=incident_id).first()
     if incident is None or any(each["what"] == "not_set_aside" and each["text"] == why for each in incident.timeline):

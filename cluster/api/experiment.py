@@ -245,6 +245,7 @@ class ExperimentView(View):
 class ExperimentRunListView(View):
     permissions = {"GET": "node.view", "POST": "experiment.manage"}
     serializer_class = ExperimentRunSerializer
+    orderings = {"began_at": "began_at"}
     creates = True
 
     def get_queryset(self) -> QuerySet[Any]:

@@ -40,6 +40,7 @@ class PredictionsChangeSerializer(ChangeSerializer):
 class PredictionsView(View):
     permissions = {"GET": "node.view", "PATCH": "node.manage"}
     serializer_class = PredictionsSerializer
+    etagged = True
 
     @extend_schema(operation_id="predictions_retrieve", responses=PredictionsSerializer)
     def get(self, request: Request) -> Response:

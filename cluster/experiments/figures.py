@@ -37,7 +37,7 @@ class PhaseFigures(msgspec.Struct, frozen=True):
     first_token_p95_ms: float | None
 
 
-class Difference(msgspec.Struct, frozen=True):
+class PhaseDifference(msgspec.Struct, frozen=True):
     """With the fault less without it: the mean over the pairs, and the interval that holds it with 95 % confidence (``None``: fewer than two pairs have data)."""
 
     pairs: int
@@ -60,8 +60,8 @@ class RunReport(msgspec.Struct, frozen=True):
 
     phases: tuple[PhaseFigures, ...]
     controls: tuple[PhaseFigures, ...]
-    failed_share: Difference
-    first_token_p95_ms: Difference
+    failed_share: PhaseDifference
+    first_token_p95_ms: PhaseDifference
     judged: tuple[Judged, ...]
     verdict: Verdict
 
@@ -80,7 +80,7 @@ def figures_of(requests: Sequence[CountedRequest]) -> PhaseFigures:
     return PhaseFigures(len(requests), failed, lost, _share(requests), _p95(requests))
 
 
-def compare(pairs: Sequence[Pair], rng: random.Random) -> tuple[Difference, Difference]:
+def compare(pairs: Sequence[Pair], rng: random.Random) -> tuple[PhaseDifference, PhaseDifference]:
     """Of the share of failed requests, and of the time to the first token (95th percentile)."""
     return _difference(pairs, _share, rng), _difference(pairs, _p95, rng)
 
@@ -118,15 +118,15 @@ def _p95(requests: Sequence[CountedRequest]) -> float | None:
 
 def _difference(
     pairs: Sequence[Pair], figure: Callable[[Sequence[CountedRequest]], float | None], rng: random.Random
-) -> Difference:
+) -> PhaseDifference:
     """A bootstrap in two steps: pairs are drawn again, and within each of them its requests."""
     usable = [pair for pair in pairs if figure(pair.control) is not None and figure(pair.fault) is not None]
     means = [each for pair in usable if (each := _apart(pair, figure)) is not None]
     if not means:
-        return Difference(0, None, None, None)
+        return PhaseDifference(0, None, None, None)
     mean = sum(means) / len(means)
     if len(usable) < LEAST_PAIRS:
-        return Difference(len(usable), mean, None, None)
+        return PhaseDifference(len(usable), mean, None, None)
     drawn = [Pair(_some(pair.control, rng), _some(pair.fault, rng)) for pair in usable]
     found = []
     for _ in range(RESAMPLES):
@@ -140,7 +140,7 @@ def _difference(
     found.sort()
     tail = (1 - LEVEL) / 2
     low, high = found[int(tail * len(found))], found[min(len(found) - 1, int((1 - tail) * len(found)))]
-    return Difference(len(usable), mean, min(low, mean), max(high, mean))
+    return PhaseDifference(len(usable), mean, min(low, mean), max(high, mean))
 
 
 def _apart(pair: Pair, figure: Callable[[Sequence[CountedRequest]], float | None]) -> float | None:

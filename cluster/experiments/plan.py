@@ -56,7 +56,7 @@ class RunPlan(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class NodeFacts:
+class ExperimentNodeFacts:
     """One node now. ``well``: it is heard, takes requests, and its engine is healthy."""
 
     name: str
@@ -69,22 +69,22 @@ class NodeFacts:
 
 
 @dataclass(frozen=True)
-class RunFacts:
+class ExperimentRunFacts:
     """``nodes`` of the tenant by id. ``requests`` and ``failed`` of the phase under way; ``names`` are what people call versions."""
 
-    nodes: Mapping[str, NodeFacts]
+    nodes: Mapping[str, ExperimentNodeFacts]
     requests: int
     failed: int
     stopped_by: str = ""
     names: Mapping[str, str] | None = None
 
 
-def begun(run_id: str, terms: ExperimentTerms, facts: RunFacts, now: float) -> RunPlan:
+def begun(run_id: str, terms: ExperimentTerms, facts: ExperimentRunFacts, now: float) -> RunPlan:
     """The first phase is on."""
     return _next_phase(RunPlan(run_id, "running", "control", now), terms, facts, now)
 
 
-def refusal(terms: ExperimentTerms, targets: tuple[str, ...], facts: RunFacts) -> str:
+def refusal(terms: ExperimentTerms, targets: tuple[str, ...], facts: ExperimentRunFacts) -> str:
     """Why these nodes may not suffer the fault now, in a sentence; empty when they may."""
     for target in targets:
         node = facts.nodes.get(target)
@@ -101,11 +101,11 @@ def refusal(terms: ExperimentTerms, targets: tuple[str, ...], facts: RunFacts) -
     return _alone(targets, _versions(targets, facts), facts)
 
 
-def _versions(targets: tuple[str, ...], facts: RunFacts) -> frozenset[str]:
+def _versions(targets: tuple[str, ...], facts: ExperimentRunFacts) -> frozenset[str]:
     return frozenset[str]().union(*(facts.nodes[target].versions for target in targets if target in facts.nodes))
 
 
-def _alone(targets: tuple[str, ...], had: frozenset[str], facts: RunFacts) -> str:
+def _alone(targets: tuple[str, ...], had: frozenset[str], facts: ExperimentRunFacts) -> str:
     """That one of the versions has no node that is well besides these; empty when each has one."""
     others = [node.versions for id_, node in facts.nodes.items() if id_ not in targets and node.well]
     left = frozenset[str]().union(*others)
@@ -115,7 +115,7 @@ def _alone(targets: tuple[str, ...], had: frozenset[str], facts: RunFacts) -> st
     return ""
 
 
-def advance(run: RunPlan, terms: ExperimentTerms, facts: RunFacts, now: float) -> RunPlan:
+def advance(run: RunPlan, terms: ExperimentTerms, facts: ExperimentRunFacts, now: float) -> RunPlan:
     """The run after one look, the same one where nothing is to be done."""
     if run.state != "running":
         return run
@@ -162,7 +162,9 @@ def kinds(terms: ExperimentTerms, pair: int) -> tuple[Literal["control", "fault"
     return ("control", "fault") if pair % 2 == 0 else ("fault", "control")
 
 
-def _recover(run: RunPlan, phase: PhaseRecord, terms: ExperimentTerms, facts: RunFacts, now: float) -> RunPlan:
+def _recover(
+    run: RunPlan, phase: PhaseRecord, terms: ExperimentTerms, facts: ExperimentRunFacts, now: float
+) -> RunPlan:
     if not phase.held and all(_obeyed(facts.nodes.get(target), phase) for target in phase.nodes):
         phase = msgspec.structs.replace(phase, held=True)
         run = _with(run, phase)
@@ -179,7 +181,7 @@ def _recover(run: RunPlan, phase: PhaseRecord, terms: ExperimentTerms, facts: Ru
     return _go_on(_with(run, msgspec.structs.replace(phase, recovery_seconds=seconds)), terms, facts, now)
 
 
-def _is_over(node: NodeFacts | None, phase: PhaseRecord) -> bool:
+def _is_over(node: ExperimentNodeFacts | None, phase: PhaseRecord) -> bool:
     """Whether the node is well and suffers nothing."""
     return (
         node is not None
@@ -188,14 +190,16 @@ def _is_over(node: NodeFacts | None, phase: PhaseRecord) -> bool:
     )
 
 
-def _obeyed(node: NodeFacts | None, phase: PhaseRecord) -> bool:
+def _obeyed(node: ExperimentNodeFacts | None, phase: PhaseRecord) -> bool:
     """Whether the node says that it took the phase's order; one whose agent stood still says so afterwards."""
     return (
         node is not None and node.fault is not None and node.fault.id == phase.order and node.fault.state != "refused"
     )
 
 
-def _suffered(phase: PhaseRecord, terms: ExperimentTerms, facts: RunFacts, now: float) -> tuple[PhaseRecord, str]:
+def _suffered(
+    phase: PhaseRecord, terms: ExperimentTerms, facts: ExperimentRunFacts, now: float
+) -> tuple[PhaseRecord, str]:
     """The phase with what its nodes show, and why the run must end."""
     held = True
     for target, boot in zip(phase.nodes, phase.boots, strict=True):
@@ -214,14 +218,14 @@ def _suffered(phase: PhaseRecord, terms: ExperimentTerms, facts: RunFacts, now: 
     return phase, ""
 
 
-def _go_on(run: RunPlan, terms: ExperimentTerms, facts: RunFacts, now: float) -> RunPlan:
+def _go_on(run: RunPlan, terms: ExperimentTerms, facts: ExperimentRunFacts, now: float) -> RunPlan:
     wanted = sum(len(kinds(terms, pair)) for pair in range(terms.repeats))
     if len(run.phases) >= wanted:
         return msgspec.structs.replace(run, step="settle", step_at=now)
     return _next_phase(run, terms, facts, now)
 
 
-def _next_phase(run: RunPlan, terms: ExperimentTerms, facts: RunFacts, now: float) -> RunPlan:
+def _next_phase(run: RunPlan, terms: ExperimentTerms, facts: ExperimentRunFacts, now: float) -> RunPlan:
     each = len(kinds(terms, 0))
     pair = len(run.phases) // each
     kind = kinds(terms, pair)[len(run.phases) % each]

@@ -1,4 +1,4 @@
-"""Outlook: what a detector sees coming on one node, before it is decided whether that is worth a warning. The detectors are here. Pure."""
+"""NodeOutlook: what a detector sees coming on one node, before it is decided whether that is worth a warning. The detectors are here. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from scipy.special import bdtrc, pdtrc
 
-from cluster.prediction.series import EVERY, GpuSeries, NodeSeries, Series
+from cluster.prediction.series import EVERY, GpuSeries, NodeSeries, ReadingSeries
 from cluster.prediction.thresholds import Detector
 from cluster.prediction.trend import middle, seconds_to, trend
 from ollamamax.contract.health import Value
@@ -42,7 +42,7 @@ MOST_SIZE = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class NodeOutlook:
     """The limit is reached in ``minutes``, and in ``latest`` at the latest. ``of`` tells cards apart. ``size`` and ``late`` as in `Thresholds`."""
 
     detector: Detector
@@ -56,7 +56,7 @@ class Outlook:
 
 def unmeasured(node: NodeSeries) -> set[tuple[Detector, str]]:
     """What the newest reading says nothing of: no request was written, no card was busy, models came to the disk. That is no reason to give a warning up."""
-    series: list[tuple[Detector, str, Series]] = [
+    series: list[tuple[Detector, str, ReadingSeries]] = [
         ("disk_full", "", node.disk),
         ("memory_full", "", node.memory),
         ("clock_skew", "", node.skew),
@@ -67,7 +67,7 @@ def unmeasured(node: NodeSeries) -> set[tuple[Detector, str]]:
     return {(detector, of) for detector, of, each in series if math.isnan(each.newest)}
 
 
-def outlooks(node: NodeSeries) -> Iterable[Outlook]:
+def outlooks(node: NodeSeries) -> Iterable[NodeOutlook]:
     """What is coming on a node by its readings so far: nothing most of the time."""
     yield from _share(node, "disk_full", "", node.disk, FULL["disk"], step=0.002)
     yield from _share(node, "memory_full", "", node.memory, FULL["memory"], step=0.01)
@@ -82,12 +82,12 @@ def outlooks(node: NodeSeries) -> Iterable[Outlook]:
 
 
 def _share(
-    node: NodeSeries, detector: Detector, of: str, series: Series, limit: float, step: float
-) -> Iterable[Outlook]:
+    node: NodeSeries, detector: Detector, of: str, series: ReadingSeries, limit: float, step: float
+) -> Iterable[NodeOutlook]:
     now = series.newest
     if math.isnan(now) or now < 0.1:
         return
-    best: Outlook | None = None
+    best: NodeOutlook | None = None
     for seconds in (SHORT, LONG):
         furthest = (SHORT_WITHIN if seconds == SHORT else FAR) * MINUTE
         if not node.is_near(series, seconds, limit, ROUGH * furthest):
@@ -109,12 +109,12 @@ def _share(
                 "percent_an_hour": round(360_000 * found.slope, 1),
                 "over_minutes": round(-float(times[0]) / MINUTE),
             }
-            best = Outlook(detector, of, minutes, latest, min(grew, 1.0), found.late, measured)
+            best = NodeOutlook(detector, of, minutes, latest, min(grew, 1.0), found.late, measured)
     if best is not None:
         yield best
 
 
-def _clock(node: NodeSeries) -> Iterable[Outlook]:
+def _clock(node: NodeSeries) -> Iterable[NodeOutlook]:
     now = node.skew.newest
     if math.isnan(now) or abs(now) < LEAST_SKEW:
         return
@@ -131,17 +131,17 @@ def _clock(node: NodeSeries) -> Iterable[Outlook]:
             "seconds_an_hour": round(3600 * found.slope, 2),
             "over_minutes": round(-float(times[0]) / MINUTE),
         }
-        yield Outlook(
+        yield NodeOutlook(
             "clock_skew", "", due[0] / MINUTE, due[1] / MINUTE, abs(found.slope * times[0]), found.late, dict(drifts)
         )
 
 
-def _slower(node: NodeSeries) -> Iterable[Outlook]:
+def _slower(node: NodeSeries) -> Iterable[NodeOutlook]:
     now = _middle(node.slowness)
     if not now < -0.05:
         return
     beyond = now <= SLOW_LIMIT
-    best: Outlook | None = None
+    best: NodeOutlook | None = None
     for seconds in (LONG / 3, LONG):
         if not beyond and not node.is_near(node.slowness, seconds, SLOW_LIMIT, ROUGH * FAR * MINUTE):
             continue
@@ -158,14 +158,14 @@ def _slower(node: NodeSeries) -> Iterable[Outlook]:
                 "percent_an_hour": round(100 * (math.exp(max(-9.0, 3600 * found.slope)) - 1)),
                 "over_minutes": round(-float(times[0]) / MINUTE),
             }
-            best = Outlook(
+            best = NodeOutlook(
                 "engine_slow", "", due[0] / MINUTE, due[1] / MINUTE, -found.value, 1.0 if beyond else found.late, told
             )
     if best is not None:
         yield best
 
 
-def _hot(node: NodeSeries, of: str, gpu: GpuSeries) -> Iterable[Outlook]:
+def _hot(node: NodeSeries, of: str, gpu: GpuSeries) -> Iterable[NodeOutlook]:
     if math.isnan(gpu.expected):
         return
     above = _middle(gpu.excess)
@@ -173,7 +173,7 @@ def _hot(node: NodeSeries, of: str, gpu: GpuSeries) -> Iterable[Outlook]:
         return
     # As soon as much runs: where little does now, that may be later.
     beyond = gpu.expected + above >= gpu.slowdown
-    best: Outlook | None = None
+    best: NodeOutlook | None = None
     for seconds in (LONG / 3, LONG):
         if not beyond and not node.is_near(gpu.excess, seconds, gpu.slowdown - gpu.expected, ROUGH * FAR * MINUTE):
             continue
@@ -193,20 +193,20 @@ def _hot(node: NodeSeries, of: str, gpu: GpuSeries) -> Iterable[Outlook]:
                 "slowdown_celsius": gpu.slowdown,
                 "over_minutes": round(-float(times[0]) / MINUTE),
             }
-            best = Outlook(
+            best = NodeOutlook(
                 "gpu_hot", of, due[0] / MINUTE, due[1] / MINUTE, found.value, 1.0 if beyond else found.late, warm
             )
     if best is not None:
         yield best
 
 
-def _middle(series: Series) -> float:
+def _middle(series: ReadingSeries) -> float:
     """The median of the last five values; `NONE` where fewer than two are there."""
     recent = [each for each in series.last(5).tolist() if not math.isnan(each)]
     return middle(recent) if len(recent) > 1 else math.nan
 
 
-def _memory_errors(node: NodeSeries, of: str, gpu: GpuSeries) -> Iterable[Outlook]:
+def _memory_errors(node: NodeSeries, of: str, gpu: GpuSeries) -> Iterable[NodeOutlook]:
     count = round(COUNTED / EVERY)
     if not gpu.corrected.newest - gpu.corrected.before(count) >= LEAST_APART:
         return
@@ -232,10 +232,10 @@ def _memory_errors(node: NodeSeries, of: str, gpu: GpuSeries) -> Iterable[Outloo
         "over_minutes": round(COUNTED / MINUTE),
     }
     size = _unlikely(float(pdtrc(older + newer - 1, usual * COUNTED)))
-    yield Outlook("gpu_memory_errors", of, *found, size, late, told)
+    yield NodeOutlook("gpu_memory_errors", of, *found, size, late, told)
 
 
-def _failing(node: NodeSeries) -> Iterable[Outlook]:
+def _failing(node: NodeSeries) -> Iterable[NodeOutlook]:
     count = round(COUNTED / EVERY)
     if len(node.times) < count or not node.failed.newest >= 0:
         return
@@ -266,7 +266,7 @@ def _failing(node: NodeSeries) -> Iterable[Outlook]:
         "over_minutes": round(COUNTED / MINUTE),
     }
     size = _unlikely(float(bdtrc(older + newer - 1, of_older + of_newer, usual)))
-    yield Outlook("engine_failing", "", *found, size, min(now / before, shares[3] / shares[2]), told)
+    yield NodeOutlook("engine_failing", "", *found, size, min(now / before, shares[3] / shares[2]), told)
 
 
 def _quarters(counts: list[float]) -> list[float]:

@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from cluster.health.judge import GATEWAY_LOST
 from cluster.health.sign import Sign
 from cluster.health.snapshot import SeenNode, Snapshot
-from cluster.prediction.outlook import Outlook, outlooks, unmeasured
-from cluster.prediction.reading import Counted, NodeReading, reading_of
+from cluster.prediction.outlook import NodeOutlook, outlooks, unmeasured
+from cluster.prediction.reading import CountedRequests, NodeReading, reading_of
 from cluster.prediction.series import EVERY, LONGEST_GAP, NodeSeries
 from cluster.prediction.thresholds import THRESHOLDS, Detector, Thresholds
 from cluster.prediction.warning import Key, Watched, decide, sign_of
@@ -42,10 +42,10 @@ class Followed:
     def __init__(self, due: float, now: float) -> None:
         self.series = NodeSeries()
         self.watched: dict[Key, Watched] = {}
-        self.outlooks: list[Outlook] = []
+        self.outlooks: list[NodeOutlook] = []
         self.unmeasured: Collection[Key] = frozenset()
         self.signs: list[Sign] = []
-        self.counted = Counted()
+        self.counted = CountedRequests()
         self.due, self.first = due, now
         self.read_at: float | None = None
         self.readings = 0
@@ -72,10 +72,10 @@ class Predictor:
             held.due = max(held.due + EVERY, now + EVERY / 2)
             reading = reading_of(seen, held.counted, now, fetching=seen.id in snapshot.fetching)
             if reading is not None:
-                held.counted = Counted()
+                held.counted = CountedRequests()
                 self.put(reading)
             elif held.read_at is None or now - held.read_at > LONGEST_GAP:
-                held.counted, held.watched, held.signs = Counted(), {}, []
+                held.counted, held.watched, held.signs = CountedRequests(), {}, []
         return {
             node: held.signs
             for node, held in self._nodes.items()
@@ -102,7 +102,7 @@ class Predictor:
         )
         return held.signs
 
-    def outlooks_of(self, node: str, now: float) -> Sequence[Outlook]:
+    def outlooks_of(self, node: str, now: float) -> Sequence[NodeOutlook]:
         """What was seen coming on a node by the reading of this look; nothing where it was not read."""
         held = self._nodes.get(node)
         return held.outlooks if held is not None and held.read_at == now else ()

@@ -34,7 +34,7 @@ class GpuReading:
 
 
 @dataclass(slots=True)
-class Counted:
+class CountedRequests:
     """Requests of one node that ended since its last reading. ``written``: by kind of request (model, and about how many ran at once)
     the tokens and the seconds of streams that they took."""
 
@@ -66,11 +66,11 @@ class NodeReading:
     disk: float
     skew: float
     fetching: bool
-    counted: Counted
+    counted: CountedRequests
     gpus: tuple[GpuReading, ...] = ()
 
 
-def reading_of(seen: SeenNode, counted: Counted, at: float, *, fetching: bool = False) -> NodeReading | None:
+def reading_of(seen: SeenNode, counted: CountedRequests, at: float, *, fetching: bool = False) -> NodeReading | None:
     """``None`` of a node that says nothing that can be taken: then there is no data."""
     vitals = seen.vitals
     if vitals is None:

@@ -28,7 +28,7 @@ LEAST_LOAD = 0.4
 """Of its usual full power, below which a card's warmth says little of its cooling."""
 
 
-class Series:
+class ReadingSeries:
     """The newest values, `NONE` where one is missing. Four bytes each."""
 
     __slots__ = ("_held",)
@@ -96,10 +96,10 @@ class Warmth:
 
 @dataclass(slots=True)
 class GpuSeries:
-    memory: Series = field(default_factory=Series)
-    excess: Series = field(default_factory=Series)
+    memory: ReadingSeries = field(default_factory=ReadingSeries)
+    excess: ReadingSeries = field(default_factory=ReadingSeries)
     """Degrees above what is usual at this power, as they would be at full power; missing while little runs."""
-    corrected: Series = field(default_factory=Series)
+    corrected: ReadingSeries = field(default_factory=ReadingSeries)
     warmth: Warmth = field(default_factory=Warmth)
     watts: float = NONE
     """Of about the last minute."""
@@ -149,7 +149,7 @@ class GpuSeries:
 
 
 @dataclass(slots=True)
-class Speed:
+class EngineSpeed:
     """The usual speed of one kind of request: the mean of its logarithm, in which older ones fade. ``weight`` in tokens."""
 
     log: float
@@ -163,7 +163,7 @@ class NodeSeries:
     __slots__ = ("disk", "failed", "gpus", "memory", "ok", "skew", "slowness", "speeds", "times", "usual_failed")
 
     def __init__(self) -> None:
-        self.speeds: dict[str, Speed] = {}
+        self.speeds: dict[str, EngineSpeed] = {}
         self.gpus: dict[int, GpuSeries] = {}
         self.usual_failed = 0.0
         """The usual share of requests that fail."""
@@ -171,8 +171,8 @@ class NodeSeries:
 
     def _begin(self) -> None:
         self.times: list[float] = []
-        self.memory, self.disk, self.skew = Series(), Series(), Series()
-        self.ok, self.failed, self.slowness = Series(), Series(), Series()
+        self.memory, self.disk, self.skew = ReadingSeries(), ReadingSeries(), ReadingSeries()
+        self.ok, self.failed, self.slowness = ReadingSeries(), ReadingSeries(), ReadingSeries()
 
     def put(self, reading: NodeReading, ambient: Mapping[str, float]) -> dict[str, float]:
         """Bring it forward. ``ambient``: what peers have in common just now: ``warm`` and ``slow``. Returns the node's own part of the same."""
@@ -222,7 +222,7 @@ class NodeSeries:
             if held is None:
                 if len(self.speeds) >= MOST_MODELS:
                     del self.speeds[min(self.speeds, key=lambda each: self.speeds[each].at)]
-                self.speeds[key] = Speed(log, tokens, reading.at)
+                self.speeds[key] = EngineSpeed(log, tokens, reading.at)
                 continue
             known = held.weight >= ENOUGH_TOKENS
             if known:
@@ -234,7 +234,7 @@ class NodeSeries:
             held.at = reading.at
         return total / weights if weights > 0 else NONE
 
-    def is_near(self, series: Series, seconds: float, limit: float, within: float) -> bool:
+    def is_near(self, series: ReadingSeries, seconds: float, limit: float, within: float) -> bool:
         """Whether it may reach a limit within so many seconds, by the plainest estimate: the rest is not looked at more closely. Also where values are missing."""
         count = min(round(seconds / EVERY), len(self.times))
         if count < 6:
@@ -245,7 +245,7 @@ class NodeSeries:
             return True
         return grown * left >= 0 and abs(left) * (count - 3) * EVERY <= within * abs(grown)
 
-    def window(self, series: Series, seconds: float) -> tuple[Array, Array]:
+    def window(self, series: ReadingSeries, seconds: float) -> tuple[Array, Array]:
         """Times since the newest reading (at most 0), and the values of the last ``seconds`` that are not missing."""
         count = min(round(seconds / EVERY), len(self.times))
         values = series.last(count)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from cluster.health.sign import PREDICTED, Sign
-from cluster.prediction.outlook import Outlook
+from cluster.prediction.outlook import NodeOutlook
 from cluster.prediction.thresholds import STAYS, THRESHOLDS, Detector, Thresholds
 from ollamamax.contract.health import Value
 
@@ -37,7 +37,7 @@ _BECAUSE: Mapping[Detector, str] = {
 class Watched:
     """An outlook from reading to reading: ``hits`` and ``misses`` in a row; ``given_at`` when it became a warning, in Unix seconds."""
 
-    outlook: Outlook
+    outlook: NodeOutlook
     at: float
     hits: int = 0
     misses: int = 0
@@ -49,7 +49,7 @@ Key = tuple[Detector, str]
 
 def decide(
     watched: dict[Key, Watched],
-    found: Iterable[Outlook],
+    found: Iterable[NodeOutlook],
     at: float,
     limits: Mapping[Detector, Thresholds] = THRESHOLDS,
     unmeasured: Collection[Key] = (),

@@ -19,7 +19,7 @@ from cluster.experiments.figures import (
     figures_of,
     judge,
 )
-from cluster.experiments.plan import NodeFacts, PhaseRecord, RunFacts, RunPlan
+from cluster.experiments.plan import ExperimentNodeFacts, ExperimentRunFacts, PhaseRecord, RunPlan
 from cluster.experiments.terms import AbortBounds, ControlGroup, ExperimentTerms, Hypothesis
 from cluster.models import Experiment, ExperimentRun, Node
 from cluster.queries.node import states
@@ -84,7 +84,7 @@ def held_report(run: ExperimentRun) -> RunReport | None:
     return None if run.report is None else msgspec.convert(run.report, RunReport)
 
 
-def facts(phase: PhaseRecord | None, stopped_by: str = "") -> RunFacts:
+def facts(phase: PhaseRecord | None, stopped_by: str = "") -> ExperimentRunFacts:
     """The nodes of the tenant in scope as they are now, and the requests of the phase under way as far as they are written down. Queries: 2, and one call of Redis."""
     nodes = list(Node.objects.all())
     told = states(nodes)
@@ -96,7 +96,7 @@ def facts(phase: PhaseRecord | None, stopped_by: str = "") -> RunFacts:
             all=Count("pk"), failed=Count("pk", filter=~Q(outcome__in=_FINE))
         )
         requests, failed = counted["all"], counted["failed"]
-    return RunFacts(seen, requests, failed, stopped_by, names)
+    return ExperimentRunFacts(seen, requests, failed, stopped_by, names)
 
 
 def report_of(plan: RunPlan, terms: ExperimentTerms) -> RunReport:
@@ -149,11 +149,11 @@ def _time(at: float) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(at, datetime.UTC)
 
 
-def _node_facts(node: Node, state: NodeState | None) -> NodeFacts:
+def _node_facts(node: Node, state: NodeState | None) -> ExperimentNodeFacts:
     if state is None:
-        return NodeFacts(node.name, heard=False, well=False)
+        return ExperimentNodeFacts(node.name, heard=False, well=False)
     healthy = bool(state.engines) and all(engine.healthy for engine in state.engines)
-    return NodeFacts(
+    return ExperimentNodeFacts(
         node.name,
         heard=True,
         well=healthy and not state.draining and node.lifecycle == "ready",

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from cluster.engines.base import EngineAdapter, LocalModels
 from cluster.scheduling.silence import FLOOR
 from cluster.worker.control import Listener
-from cluster.worker.faults import Faults
+from cluster.worker.faults import SufferedFaults
 from cluster.worker.identity import Identity
 from cluster.worker.inbox import Inbox, stopping
 from cluster.worker.local_models import DownloadedModels
@@ -190,7 +190,7 @@ class Agent:
         faults = None
         if self._allowed_faults:
             url = self.identity.engine.url
-            faults = Faults(client, node, self.home, self._allowed_faults, lambda: self.engine, url, self.runs)
+            faults = SufferedFaults(client, node, self.home, self._allowed_faults, lambda: self.engine, url, self.runs)
         reporter = Reporter(
             client,
             self.identity,

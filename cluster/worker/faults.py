@@ -58,7 +58,7 @@ class RunsProcesses(Protocol):
         """Of those that live."""
 
 
-class Faults:
+class SufferedFaults:
     """``allowed`` by the owner of the host; ``engine`` the adapter, and ``engine_url`` where its server listens (empty for one that the node starts)."""
 
     def __init__(

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from cluster.engines.base import EngineAdapter
 from cluster.worker import state
-from cluster.worker.faults import Faults
+from cluster.worker.faults import SufferedFaults
 from cluster.worker.identity import Identity
 from cluster.worker.inbox import Inbox
 from cluster.worker.local_models import DownloadedModels
@@ -51,7 +51,7 @@ class Reporter:
         sampler: Sampler,
         watch: Watch,
         background: Background,
-        faults: Faults | None = None,
+        faults: SufferedFaults | None = None,
     ) -> None:
         self._redis = client
         self._identity = identity

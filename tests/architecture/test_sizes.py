@@ -21,6 +21,7 @@ LONGER = {
     "benchmarks/upgrade.py": "one upgrade, step by step, and what its clients were told",
     "ollamamax/bus/keys.py": "one list of every key in Redis, and of who may touch it",
     "dashboard/payloads.py": "one catalogue of what the live topics tell",
+    "cluster/actions/experiment.py": "one life of an experiment and its runs",
     "cluster/dispatch/admission.py": "one life of a place in the queue",
     "cluster/dispatch/dispatcher.py": "what one gateway does with one request, in its order",
     "cluster/fleet/fleet.py": "one snapshot of all nodes, and how it is kept",

@@ -15,8 +15,8 @@ from cluster.experiments.plan import (
     LONGEST_RECOVERY,
     SETTLE_SECONDS,
     TAKES_HOLD,
-    NodeFacts,
-    RunFacts,
+    ExperimentNodeFacts,
+    ExperimentRunFacts,
     RunPlan,
     advance,
     begun,
@@ -32,19 +32,23 @@ HYPOTHESIS = Hypothesis(failed_share=0.01, recovery_seconds=5.0)
 TERMS = ExperimentTerms("engine_freeze", ("a",), seconds=10.0, repeats=2, hypothesis=HYPOTHESIS)
 
 
-def node(name: str, **changes: Any) -> NodeFacts:
-    fine = NodeFacts(name, heard=True, well=True, boot=f"boot of {name}", allows=ALLOWED, versions=frozenset({"v"}))
+def node(name: str, **changes: Any) -> ExperimentNodeFacts:
+    fine = ExperimentNodeFacts(
+        name, heard=True, well=True, boot=f"boot of {name}", allows=ALLOWED, versions=frozenset({"v"})
+    )
     return replace(fine, **changes)
 
 
-def facts(requests: int = 100, failed: int = 0, stopped_by: str = "", **nodes: NodeFacts) -> RunFacts:
-    return RunFacts({"a": node("a"), "b": node("b"), **nodes}, requests, failed, stopped_by, {"v": "tiny:1b"})
+def facts(
+    requests: int = 100, failed: int = 0, stopped_by: str = "", **nodes: ExperimentNodeFacts
+) -> ExperimentRunFacts:
+    return ExperimentRunFacts({"a": node("a"), "b": node("b"), **nodes}, requests, failed, stopped_by, {"v": "tiny:1b"})
 
 
 FINE = facts()
 
 
-def suffering(run: RunPlan, state: Any = "on") -> RunFacts:
+def suffering(run: RunPlan, state: Any = "on") -> ExperimentRunFacts:
     return facts(a=node("a", fault=FaultState(run.phases[-1].order, "engine_freeze", state, "no engine here")))
 
 

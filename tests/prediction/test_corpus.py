@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from benchmarks import prediction
 from benchmarks.node_corpus import STEPS, day
 from benchmarks.prediction import Episode, FollowedDay, Row, episodes, score
-from cluster.prediction.outlook import Outlook
+from cluster.prediction.outlook import NodeOutlook
 from cluster.prediction.thresholds import THRESHOLDS, Thresholds
 from cluster.prediction.warning import Key, Watched, decide
 
@@ -44,7 +44,7 @@ def test_what_thresholds_were_chosen_by_is_what_the_product_decides_by(
         found = []
         if latest is not None:
             rows.append(Row(step, latest, size, 1.0))
-            found = [Outlook(*KEY, latest, latest, size, 1.0)]
+            found = [NodeOutlook(*KEY, latest, latest, size, 1.0)]
         elif not measured:
             unmeasured.add(step)
         decide(watched, found, 60.0 * step, {"disk_full": limit}, [KEY] if step in unmeasured else [])

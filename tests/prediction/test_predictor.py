@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -117,7 +118,7 @@ def test_a_card_whose_cooling_fails_is_told_apart_from_a_hot_day() -> None:
 
 
 def test_a_node_that_lies_moves_its_own_prediction_alone() -> None:
-    lies = [
+    lies: list[Callable[[int], dict[str, Any]]] = [
         lambda minute: {
             "gpus": [Gpu(0, "NVIDIA H100", None, 0, 1, 1e11 * (minute % 2), 1e-9, ecc_corrected=10**12 * (minute % 3))]
         },

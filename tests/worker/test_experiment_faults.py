@@ -1,4 +1,4 @@
-"""Faults of chaos experiments on a real node: only those its host allows, each once, and nothing stays stopped whoever dies."""
+"""SufferedFaults of chaos experiments on a real node: only those its host allows, each once, and nothing stays stopped whoever dies."""
 
 from __future__ import annotations
 

@@ -11276,6 +11276,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Number of results to return per page. */
                 limit?: number;
+                /** @description By what; with - from the highest down. */
+                ordering?: "-began_at" | "began_at";
             };
             header?: never;
             path: {
@@ -13874,7 +13876,10 @@ export interface operations {
     predictions_change: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that it was read with: when it was changed since, the answer is 412. */
+                "If-Match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
