@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import secrets
@@ -72,7 +73,7 @@ def measure(product: Product, size: BlobsSize) -> BlobsMeasured:
             sent = f"sha256:{_digest(file)}"
             pushes: list[tuple[str, Callable[[], float]]] = [
                 ("nginx", lambda: pushed(port, f"/taken/{secrets.token_hex(4)}", theirs, file)),
-                ("ollamamax", lambda sent=sent: _push(product, file, sent, ours)),  # type: ignore[misc]
+                ("ollamamax", functools.partial(_push, product, file, sent, ours)),
             ]
             for name, act in pushes if turn % 2 else pushes[::-1]:
                 os.sync()

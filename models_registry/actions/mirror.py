@@ -16,7 +16,7 @@ from models_registry.distribution.image import PushedImage
 from models_registry.distribution.upstream import checked_prefix, checked_upstream, there
 from models_registry.models import Blob, Mirror, MirroredBlob, MirroredImage, MirroredTag, Model
 from models_registry.queries.blob import has_blob
-from models_registry.queries.mirror import MirroredRepository, get_mirror
+from models_registry.queries.mirror import MirroredRepository, get_mirror, kept_bytes
 from models_registry.queries.upstream import allowed_registries
 from ollamamax.audit.actions import record
 from ollamamax.blobs.staging import Staged
@@ -158,7 +158,7 @@ def make_room_for(mirrored: MirroredRepository, size: int, begun: int) -> None:
 
 def make_room(mirror: Mirror, size: int) -> None:
     """Let go of the longest unused blobs until so many bytes more are within the mirror's bound; under its lock, or before anybody can pull."""
-    over = get_mirror(mirror.id).kept_bytes + size - mirror.most_bytes  # type: ignore[attr-defined]
+    over = kept_bytes(mirror.id) + size - mirror.most_bytes
     held = MirroredBlob.objects.filter(mirror=mirror).exclude(blob=None).order_by("used_at", "id")
     for digest, bytes_ in list(held.values_list("digest", "size")) if over > 0 else []:
         if over <= 0:

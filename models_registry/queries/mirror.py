@@ -113,6 +113,12 @@ def get_mirror(mirror_id: uuid.UUID) -> Mirror:
     return found
 
 
+def kept_bytes(mirror_id: uuid.UUID) -> int:
+    """Of its blobs, each counted once. Queries: 1."""
+    kept = MirroredBlob.objects.filter(mirror=mirror_id, blob=OuterRef("pk"))
+    return int(Blob.objects.filter(Exists(kept)).aggregate(all=Sum("size"))["all"] or 0)
+
+
 def mirrored_tags(mirror_id: uuid.UUID) -> QuerySet[MirroredTag]:
     """Tags that were pulled by a mirror, each with its manifest, the ``size`` of all that it names, and the ``kept_bytes`` of that. Raises `NotFound`."""
     kept = Sum("image__blobs__size", filter=Q(image__blobs__blob__isnull=False))

@@ -40,7 +40,9 @@ function Found({ experiment }: { experiment: Experiment }) {
       title={experiment.name}
       documentTitle={`${experiment.name} · ${t('title')}`}
       beside={
-        <Outcome state={isRunning ? 'running' : experiment.last_state} verdict={experiment.last_verdict} />
+        (isRunning || experiment.last_state !== null) && (
+          <Outcome state={isRunning ? 'running' : experiment.last_state} verdict={experiment.last_verdict} />
+        )
       }
       lead={t(`faultText.${experiment.fault}`)}
       actions={<Acts experiment={experiment} isRunning={isRunning} />}
